@@ -1,0 +1,1 @@
+//! Publishes a Next.js static export to a plain nginx host.

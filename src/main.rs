@@ -1,0 +1,2 @@
+//! The `syntax-publish` command: parse, run, exit.
+fn main() {}
