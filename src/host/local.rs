@@ -1,0 +1,246 @@
+//! A host that is a folder of this machine.
+//!
+//! The same store as over SFTP, for the local target and for trying things out. It follows the contract of
+//! [`Host`](super::Host) by the system's own calls; it must never touch anything that an operation does not name.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::future::BoxFuture;
+
+use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
+use super::{Answers, Host, HostError};
+
+/// A docroot in the local file system.
+#[derive(Debug, Clone)]
+pub struct Local {
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    root: PathBuf,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    last: u64,
+    files: HashMap<Handle, Arc<File>>,
+}
+
+impl Local {
+    /// A host on the folder `docroot`, which is made if its parent exists.
+    ///
+    /// # Errors
+    /// [`HostError::Folder`] where it neither exists nor can be made, or is no folder.
+    pub fn open(docroot: &Path) -> Result<Self, HostError> {
+        let cannot = |detail: String| HostError::Folder {
+            folder: docroot.display().to_string(),
+            detail,
+        };
+        match fs::DirBuilder::new().mode(0o755).create(docroot) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(cannot(error.to_string())),
+        }
+        if !fs::metadata(docroot).map_err(|e| cannot(e.to_string()))?.is_dir() {
+            return Err(cannot("it is not a folder".to_owned()));
+        }
+        Ok(Self {
+            state: Arc::new(State {
+                root: docroot.to_owned(),
+                open: Mutex::default(),
+            }),
+        })
+    }
+}
+
+impl Host for Local {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        let state = Arc::clone(&self.state);
+        Box::pin(async move {
+            let folder = state.root.display().to_string();
+            tokio::task::spawn_blocking(move || ops.into_iter().map(|op| state.execute(op)).collect())
+                .await
+                .map_err(|error| HostError::Folder {
+                    folder,
+                    detail: error.to_string(),
+                })
+        })
+    }
+
+    fn name(&self) -> String {
+        self.state.root.display().to_string()
+    }
+}
+
+impl State {
+    fn execute(&self, op: Op) -> Result<Answer, Refusal> {
+        let line = op.to_string();
+        self.attempt(op).map_err(|error| Refusal {
+            kind: refusal_kind(&error),
+            op: line,
+            message: error.to_string(),
+        })
+    }
+
+    fn attempt(&self, op: Op) -> io::Result<Answer> {
+        // Not `join`: an operation's path must never replace the root, and `..` is the system's to resolve.
+        let at = |path: &str| {
+            let mut full = self.root.clone().into_os_string();
+            full.push("/");
+            full.push(path);
+            PathBuf::from(full)
+        };
+        match op {
+            Op::Lstat(path) => fs::symlink_metadata(at(&path)).map(|m| Answer::Attr(attr(&m))),
+            Op::Stat(path) => fs::metadata(at(&path)).map(|m| Answer::Attr(attr(&m))),
+            Op::ReadLink(path) => fs::read_link(at(&path))?
+                .into_os_string()
+                .into_string()
+                .map(Answer::Text)
+                .map_err(|_| io::Error::other("the symlink's text is not UTF-8")),
+            Op::List(path) => list(&at(&path)).map(Answer::Names),
+            Op::Space(path) => space(&at(&path)).map(Answer::Space),
+            Op::MakeFolder(path) => make_folder(&at(&path)),
+            Op::Symlink { text, at: place } => done(std::os::unix::fs::symlink(text, at(&place))),
+            Op::Link { from, to } => done(fs::hard_link(at(&from), at(&to))),
+            Op::Rename { from, to } => done(fs::rename(at(&from), at(&to))),
+            Op::RemoveFile(path) => done(fs::remove_file(at(&path))),
+            Op::RemoveFolder(path) => done(fs::remove_dir(at(&path))),
+            Op::Create(path) => {
+                let file = OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o644)
+                    .open(at(&path))?;
+                Ok(Answer::Opened(self.keep(file)))
+            }
+            Op::Open(path) => {
+                let file = File::open(at(&path))?;
+                if file.metadata()?.is_dir() {
+                    return Err(io::Error::from(io::ErrorKind::IsADirectory));
+                }
+                Ok(Answer::Opened(self.keep(file)))
+            }
+            Op::Read { handle, offset, length } => read(&*self.file(handle)?, offset, length as usize),
+            Op::Write { handle, offset, bytes } => done(self.file(handle)?.write_all_at(&bytes, offset)),
+            Op::Finish { handle, mtime } => {
+                let file = self.take(handle)?;
+                file.set_permissions(fs::Permissions::from_mode(0o644))?;
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(u64::try_from(mtime).unwrap_or(0)))?;
+                done(file.sync_all())
+            }
+            Op::Close(handle) => done(self.take(handle).map(drop)),
+        }
+    }
+
+    fn keep(&self, file: File) -> Handle {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.last += 1;
+        let handle = Handle(open.last);
+        open.files.insert(handle, Arc::new(file));
+        handle
+    }
+
+    fn file(&self, handle: Handle) -> io::Result<Arc<File>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.files.get(&handle).cloned().ok_or_else(no_such_handle)
+    }
+
+    fn take(&self, handle: Handle) -> io::Result<Arc<File>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.files.remove(&handle).ok_or_else(no_such_handle)
+    }
+}
+
+fn no_such_handle() -> io::Error {
+    io::Error::other("no such open file")
+}
+
+fn done(result: io::Result<()>) -> io::Result<Answer> {
+    result.map(|()| Answer::Done)
+}
+
+fn make_folder(path: &Path) -> io::Result<Answer> {
+    fs::DirBuilder::new().mode(0o755).create(path)?;
+    // The mode given to the call is cut by the umask.
+    done(fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+}
+
+fn list(path: &Path) -> io::Result<Vec<(String, Attr)>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|_| io::Error::other("a name in the folder is not UTF-8"))?;
+        match fs::symlink_metadata(entry.path()) {
+            Ok(metadata) => names.push((name, attr(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // gone between the two calls
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(names)
+}
+
+fn space(path: &Path) -> io::Result<Space> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(Space {
+        bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        files: (stat.f_files > 0).then_some(stat.f_favail),
+    })
+}
+
+fn read(file: &File, offset: u64, length: usize) -> io::Result<Answer> {
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(Answer::Bytes(bytes))
+}
+
+fn attr(metadata: &fs::Metadata) -> Attr {
+    let kind = metadata.file_type();
+    Attr {
+        kind: if kind.is_file() {
+            Kind::File
+        } else if kind.is_dir() {
+            Kind::Folder
+        } else if kind.is_symlink() {
+            Kind::Symlink
+        } else {
+            Kind::Other
+        },
+        size: metadata.len(),
+        mtime: metadata.mtime() as Time,
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+    }
+}
+
+/// As SFTP tells them apart, so that nobody comes to rely on more.
+fn refusal_kind(error: &io::Error) -> RefusalKind {
+    if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+        return RefusalKind::NotFound;
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => RefusalKind::NotFound,
+        io::ErrorKind::PermissionDenied => RefusalKind::Denied,
+        _ => RefusalKind::Failed,
+    }
+}

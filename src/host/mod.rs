@@ -1,0 +1,110 @@
+//! A host: the place that holds a store, reached locally or over SFTP.
+//!
+//! The trait is one method: a *flight* of operations, sent together and answered together, so that the number of round
+//! trips of any work is the number of its flights. A host holds no policy: no retry, no recursion, no order of its own,
+//! no output. It must never do an operation that was not in a flight, and never report one as done that it does not
+//! know to be done.
+
+mod counted;
+mod local;
+mod op;
+
+use futures_util::future::BoxFuture;
+
+pub use counted::{Counted, Counts};
+pub use local::Local;
+pub use op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
+
+/// Answers of a flight, one for each operation, in the order of the operations.
+pub type Answers = Vec<Result<Answer, Refusal>>;
+
+/// A place that executes operations on one docroot.
+///
+/// # Contract
+/// - Operations of a flight are executed in their order, each whether or not those before it succeeded, and none before
+///   all operations of flights whose answers have been awaited. Two flights sent at once may interleave.
+/// - Paths are relative to the docroot and reach the file system as they are: `..` is resolved by it, after symlinks. The
+///   empty path is the docroot itself.
+/// - `Rename` replaces a file or an empty folder and fails onto a full folder; `Link`, `Symlink`, `Create` and `MakeFolder`
+///   fail where something exists, even a dangling symlink. `Link` of a symlink links the symlink.
+/// - `Close` answers after everything written is on the disk.
+/// - `Err` means that the connection is gone and that any operation of the flight may have been executed or may be yet.
+pub trait Host: Send + Sync {
+    /// Sends the operations together and waits for all answers.
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>>;
+
+    /// What the host is called in messages: a name or a folder.
+    fn name(&self) -> String;
+}
+
+/// Makes connections to one host: the first, and another when one is lost.
+pub trait Connect: Send + Sync {
+    /// Connects.
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>>;
+
+    /// What the host is called in messages.
+    fn name(&self) -> String;
+}
+
+/// The host can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// No connection came about: name, network, or nobody listens.
+    #[error("can't reach {host}: {detail}")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// What ssh said.
+        detail: String,
+    },
+    /// The host does not take the key.
+    #[error("{host} refuses the key: {detail}")]
+    KeyRefused {
+        /// The host.
+        host: String,
+        /// What ssh said.
+        detail: String,
+    },
+    /// The host shows a key that isn't known or isn't the one that was pinned.
+    #[error("the key of {host} is {}: {detail}", if *changed { "not the one that is known" } else { "not known" })]
+    HostKey {
+        /// The host.
+        host: String,
+        /// Another key than the known one, rather than an unknown one.
+        changed: bool,
+        /// What ssh said.
+        detail: String,
+    },
+    /// The connection stands but there's no SFTP behind it.
+    #[error("{host} does not serve SFTP: {detail}")]
+    NoSftp {
+        /// The host.
+        host: String,
+        /// What ssh or the protocol said.
+        detail: String,
+    },
+    /// The SFTP server can't do what the store needs.
+    #[error("the SFTP server of {host} lacks the extension {extension}")]
+    MissingExtension {
+        /// The host.
+        host: String,
+        /// Its name on the wire.
+        extension: String,
+    },
+    /// The local folder can't be used at all.
+    #[error("can't use the folder {folder}: {detail}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// What the system said.
+        detail: String,
+    },
+    /// The connection was there and is gone.
+    #[error("the connection to {host} was lost: {detail}")]
+    Lost {
+        /// The host.
+        host: String,
+        /// What is known of it.
+        detail: String,
+    },
+}

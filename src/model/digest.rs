@@ -1,0 +1,148 @@
+//! BLAKE3 digests: the name of everything in the store.
+//!
+//! Pure; the one home of the `blake3` crate. A digest is of exact bytes, never of a normalised form.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The BLAKE3 hash (32 bytes) of some exact bytes, written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+/// The text is not 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a digest (64 lower-case hexadecimal digits): {text:?}")]
+pub struct NotADigest {
+    /// What was given instead.
+    pub text: String,
+}
+
+impl Digest {
+    /// The digest of bytes that are already in memory.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// A digest from its 32 raw bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 raw bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first `digits` hexadecimal digits: for people, and for names where a collision does no harm.
+    #[must_use]
+    pub fn short(&self, digits: usize) -> String {
+        let mut text = self.to_string();
+        text.truncate(digits);
+        text
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({})", self.short(12))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let not = || NotADigest {
+            text: text.chars().take(80).collect(),
+        };
+        // `from_hex` takes upper case too; a digest has one spelling, since it is a file's name.
+        if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(not());
+        }
+        blake3::Hash::from_hex(text)
+            .map(|hash| Self(*hash.as_bytes()))
+            .map_err(|_| not())
+    }
+}
+
+/// Hashes bytes that arrive piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher {
+    inner: blake3::Hasher,
+    length: u64,
+}
+
+impl Hasher {
+    /// A hasher that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.inner.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    /// How many bytes it has taken.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The digest of all bytes taken.
+    #[must_use]
+    pub fn finish(&self) -> Digest {
+        Digest(*self.inner.finalize().as_bytes())
+    }
+}
+
+impl std::io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_reads_back_from_its_text() {
+        let digest = Digest::of(b"hello");
+        assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest));
+        assert_eq!(digest.to_string().len(), 64);
+    }
+
+    #[test]
+    fn other_spellings_are_refused() {
+        let upper = Digest::of(b"hello").to_string().to_uppercase();
+        for text in ["", "abc", &upper, &"g".repeat(64), &"0".repeat(65)] {
+            assert!(text.parse::<Digest>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn pieces_hash_as_the_whole() {
+        let mut hasher = Hasher::new();
+        hasher.update(b"hel");
+        hasher.update(b"lo");
+        assert_eq!(hasher.finish(), Digest::of(b"hello"));
+        assert_eq!(hasher.length(), 5);
+    }
+}

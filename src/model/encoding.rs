@@ -1,0 +1,181 @@
+//! Encodings: the compressed forms that stand beside a file.
+//!
+//! Pure. Says which encodings a file is to have and what they are called; making them is the work of `encode`.
+//! What is written here enters a tree's digest, so it must never depend on a library's version.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::digest::Digest;
+
+/// Raised by hand when the bytes that we make for one level change for the better, so that sites are sent again on
+/// purpose and never by an upgrade of a library.
+pub const MAKER: u32 = 1;
+
+/// A content coding that nginx serves from a file beside the original.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Coding {
+    /// `br`, RFC 7932.
+    Brotli,
+    /// `gzip`, RFC 1952.
+    Gzip,
+}
+
+impl Coding {
+    /// Every coding, in the order of manifests.
+    pub const ALL: [Self; 2] = [Self::Brotli, Self::Gzip];
+
+    /// The file extension, without a dot, by which nginx finds it.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gz",
+        }
+    }
+
+    /// The name of the file that holds this encoding of `name`.
+    #[must_use]
+    pub fn beside(self, name: &str) -> String {
+        format!("{name}.{}", self.extension())
+    }
+}
+
+impl fmt::Display for Coding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+        })
+    }
+}
+
+/// Where the bytes of an encoding come from. Its text is part of the manifest and of the stored object's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Recipe {
+    /// We compress at this level; kept only if that is smaller than the original.
+    Made {
+        /// Brotli 1 to 11, gzip 1 to 9.
+        level: u8,
+        /// [`MAKER`] at the time.
+        maker: u32,
+    },
+    /// The export brought the bytes; this is the start of their digest.
+    Given {
+        /// The first 8 bytes of the digest of the encoded bytes.
+        digest: [u8; 8],
+    },
+}
+
+impl Recipe {
+    /// The recipe for compressing at a level.
+    #[must_use]
+    pub const fn made(level: u8) -> Self {
+        Self::Made { level, maker: MAKER }
+    }
+
+    /// The recipe for encoded bytes that the export brought.
+    #[must_use]
+    pub fn given(encoded: Digest) -> Self {
+        let mut digest = [0; 8];
+        digest.copy_from_slice(&encoded.as_bytes()[..8]);
+        Self::Given { digest }
+    }
+}
+
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Made { level, maker } => write!(f, "{level}v{maker}"),
+            Self::Given { digest } => write!(f, "x{:016x}", u64::from_be_bytes(*digest)),
+        }
+    }
+}
+
+/// The text is no recipe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an encoding's recipe: {0:?}")]
+pub struct NotARecipe(pub String);
+
+impl FromStr for Recipe {
+    type Err = NotARecipe;
+
+    fn from_str(text: &str) -> Result<Self, NotARecipe> {
+        let parsed = if let Some(hex) = text.strip_prefix('x') {
+            u64::from_str_radix(hex, 16).ok().map(|n| Self::Given {
+                digest: n.to_be_bytes(),
+            })
+        } else {
+            text.split_once('v').and_then(|(level, maker)| {
+                Some(Self::Made {
+                    level: level.parse().ok()?,
+                    maker: maker.parse().ok()?,
+                })
+            })
+        };
+        // One spelling each: the text names an object.
+        parsed
+            .filter(|recipe| recipe.to_string() == text)
+            .ok_or_else(|| NotARecipe(text.chars().take(40).collect()))
+    }
+}
+
+/// Which encodings a file is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Encodings {
+    /// Brotli's recipe, if any.
+    pub br: Option<Recipe>,
+    /// gzip's recipe, if any.
+    pub gz: Option<Recipe>,
+}
+
+impl Encodings {
+    /// The recipe of a coding, if the file is to have it.
+    #[must_use]
+    pub const fn get(self, coding: Coding) -> Option<Recipe> {
+        match coding {
+            Coding::Brotli => self.br,
+            Coding::Gzip => self.gz,
+        }
+    }
+
+    /// Sets the recipe of a coding.
+    pub fn set(&mut self, coding: Coding, recipe: Option<Recipe>) {
+        match coding {
+            Coding::Brotli => self.br = recipe,
+            Coding::Gzip => self.gz = recipe,
+        }
+    }
+
+    /// The codings it has, with their recipes.
+    pub fn iter(self) -> impl Iterator<Item = (Coding, Recipe)> {
+        Coding::ALL
+            .into_iter()
+            .filter_map(move |coding| self.get(coding).map(|recipe| (coding, recipe)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipes_read_back_and_have_one_spelling() {
+        for recipe in [Recipe::made(11), Recipe::given(Digest::of(b"x"))] {
+            assert_eq!(recipe.to_string().parse(), Ok(recipe));
+        }
+        for text in [
+            "",
+            "v",
+            "11",
+            "011v1",
+            "11v01",
+            "x12",
+            "xABCDEFABCDEFABCD",
+            "999v1",
+            "+1v1",
+        ] {
+            assert!(text.parse::<Recipe>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Where everything lies below a docroot: the one place that spells the store's names.
+//!
+//! Pure. All paths are relative to the docroot, with `/` between segments; `docs/store-format.md` describes them.
+
+use super::digest::Digest;
+use super::encoding::{Coding, Recipe};
+use super::path::SitePath;
+use super::release::{ReleaseId, RunId};
+
+/// The version of the store's layout.
+pub const VERSION: u32 = 1;
+
+/// A symlink whose text says that this folder is a store, and of which version.
+pub const FORMAT: &str = "format";
+/// What nginx serves: a symlink to a release.
+pub const CURRENT: &str = "current";
+/// A symlink whose text names the last run that changed anything, and the store's clock.
+pub const GENERATION: &str = "generation";
+/// A symlink whose text says why publishing is on hold. Absent: it isn't.
+pub const HOLD: &str = "hold";
+/// The folder that holds the one workshop which may change the store.
+pub const LOCK: &str = "lock";
+/// Workshops that are being prepared.
+pub const WORK: &str = "work";
+/// Workshops that are done with or were taken from their runs; theirs is to be deleted.
+pub const STALE: &str = "stale";
+/// Files by digest.
+pub const OBJECTS: &str = "objects";
+/// Folder levels by digest.
+pub const TREES: &str = "trees";
+/// Manifests of trees by digest.
+pub const MANIFESTS: &str = "manifests";
+/// Releases: symlinks to root trees, and their documents.
+pub const RELEASES: &str = "releases";
+/// The pool: what is immutable by name, of any release that readers may still have open.
+pub const POOL: &str = "immutable";
+
+/// Every folder of a store, parents before children except for the fan-out of [`OBJECTS`].
+pub const FOLDERS: [&str; 8] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, WORK, STALE, LOCK];
+
+/// Everything that may stand in a docroot, beside [`FOLDERS`].
+pub const NAMES: [&str; 4] = [FORMAT, CURRENT, GENERATION, HOLD];
+
+/// The text of [`FORMAT`].
+#[must_use]
+pub fn format_text() -> String {
+    format!("syntax-publish-store-{VERSION}")
+}
+
+/// The folder of objects whose digests begin alike.
+#[must_use]
+pub fn object_folder(first: u8) -> String {
+    format!("{OBJECTS}/{first:02x}")
+}
+
+/// A file's bytes.
+#[must_use]
+pub fn object(digest: Digest) -> String {
+    format!("{OBJECTS}/{:02x}/{digest}", digest.as_bytes()[0])
+}
+
+/// A file's bytes in an encoding, named after the bytes that it decodes to.
+#[must_use]
+pub fn encoded_object(digest: Digest, coding: Coding, recipe: Recipe) -> String {
+    format!("{}.{}{recipe}", object(digest), coding.extension())
+}
+
+/// A folder level.
+#[must_use]
+pub fn tree(digest: Digest) -> String {
+    format!("{TREES}/{digest}")
+}
+
+/// The text of a symlink to a tree, from inside another tree.
+#[must_use]
+pub fn tree_link(digest: Digest) -> String {
+    format!("../{digest}")
+}
+
+/// A tree's manifest.
+#[must_use]
+pub fn manifest(digest: Digest) -> String {
+    format!("{MANIFESTS}/{digest}")
+}
+
+/// A release.
+#[must_use]
+pub fn release(id: &ReleaseId) -> String {
+    format!("{RELEASES}/{id}")
+}
+
+/// The text of a release's symlink.
+#[must_use]
+pub fn release_link(root: Digest) -> String {
+    format!("../{TREES}/{root}")
+}
+
+/// A release's document.
+#[must_use]
+pub fn release_document(id: &ReleaseId) -> String {
+    format!("{RELEASES}/{id}.json")
+}
+
+/// A path of the live release.
+#[must_use]
+pub fn current(path: &SitePath) -> String {
+    if path.is_root() {
+        CURRENT.to_owned()
+    } else {
+        format!("{CURRENT}/{path}")
+    }
+}
+
+/// The pool's copy of a public path.
+#[must_use]
+pub fn pool(path: &str) -> String {
+    format!("{POOL}/{path}")
+}
+
+/// A run's folder while it prepares; it becomes `lock/` as a whole.
+#[must_use]
+pub fn preparing(run: &RunId) -> String {
+    format!("{WORK}/{run}")
+}
+
+/// A run's workshop while it prepares.
+#[must_use]
+pub fn workshop_preparing(run: &RunId) -> String {
+    format!("{WORK}/{run}/{run}")
+}
+
+/// A run's workshop while it holds the lock.
+#[must_use]
+pub fn workshop_holding(run: &RunId) -> String {
+    format!("{LOCK}/{run}")
+}
+
+/// Where a run's workshop goes when the run is done or robbed.
+#[must_use]
+pub fn workshop_stale(run: &RunId) -> String {
+    format!("{STALE}/{run}")
+}
+
+/// Where a run's folder goes that never took the lock.
+#[must_use]
+pub fn preparing_stale(run: &RunId) -> String {
+    format!("{STALE}/{run}.w")
+}
+
+/// A path that resolves only if the tree exists, and then means `path`: the guard of a rename.
+#[must_use]
+pub fn guarded_by_tree(digest: Digest, path: &str) -> String {
+    format!("{TREES}/{digest}/../../{path}")
+}
+
+/// A path that resolves only if the release and its root tree exist, and then means `path`.
+///
+/// `..` behind a symlink is the parent of the folder it leads to, so the way back starts in `trees/`.
+#[must_use]
+pub fn guarded_by_release(id: &ReleaseId, path: &str) -> String {
+    format!("{RELEASES}/{id}/../../{path}")
+}

@@ -1,0 +1,258 @@
+//! Releases, and the runs that make them.
+//!
+//! Pure: the clock and the dice are the caller's.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+
+/// The name of a release: `[0-9a-z-]+`, beginning with the time at which it was made, so that names sort by time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReleaseId(String);
+
+/// The text can't be the name of a release or a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an id (lower-case letters, digits and dashes): {0:?}")]
+pub struct NotAnId(pub String);
+
+fn check_id(text: &str) -> Result<(), NotAnId> {
+    let right = !text.is_empty()
+        && text.len() <= 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase() || b == b'-');
+    if right {
+        Ok(())
+    } else {
+        Err(NotAnId(text.chars().take(64).collect()))
+    }
+}
+
+impl ReleaseId {
+    /// The id of a release made at `seconds` (since 1970, by the store's clock), with some hexadecimal digits that tell
+    /// it from one made elsewhere in the same second.
+    #[must_use]
+    pub fn new(seconds: i64, tail: &str) -> Self {
+        let stamp = timestamp(seconds);
+        Self(format!("{}-{}", stamp.strftime("%Y%m%d-%H%M%S"), tail))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A time of the store as a point in time; the epoch if it is beyond what can be written.
+#[must_use]
+pub fn timestamp(seconds: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+impl FromStr for ReleaseId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        check_id(text).map(|()| Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for ReleaseId {
+    type Error = NotAnId;
+
+    fn try_from(text: String) -> Result<Self, NotAnId> {
+        text.parse()
+    }
+}
+
+impl From<ReleaseId> for String {
+    fn from(id: ReleaseId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a run: used for one acquisition of the lock, ever.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(String);
+
+impl RunId {
+    /// A run's id from 8 random bytes.
+    #[must_use]
+    pub fn new(random: [u8; 8]) -> Self {
+        Self(format!("{:016x}", u64::from_be_bytes(random)))
+    }
+
+    /// The first digits: enough to tell one release from another made in the same second.
+    #[must_use]
+    pub fn tail(&self) -> &str {
+        self.0.get(..6).unwrap_or(&self.0)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        check_id(text).map(|()| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who runs: the text of the symlink in a workshop, read by whoever finds the lock taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// User and machine, as `user@machine`.
+    pub who: String,
+    /// What it does: `publish`, `rollback`, `prune` …
+    pub what: String,
+    /// When it began, in seconds since 1970, by its own clock: for people only.
+    pub since: i64,
+}
+
+/// Why publishing is on hold: the text of a symlink.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The reason that was given.
+    pub reason: String,
+    /// User and machine.
+    pub who: String,
+    /// When, in seconds since 1970, by the host's clock.
+    pub since: i64,
+}
+
+/// The last run that changed the store, and the store's clock: the text of the symlink `generation`.
+///
+/// The clock is the latest second that was given to any file. Later files get later seconds, so that a web server
+/// whose `ETag` is made of time and size never answers "not modified" for other bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// Seconds since 1970.
+    pub clock: i64,
+    /// The run's id.
+    pub run: String,
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.clock, self.run)
+    }
+}
+
+impl FromStr for Generation {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let not = || NotAnId(text.chars().take(64).collect());
+        let (clock, run) = text.split_once('-').ok_or_else(not)?;
+        check_id(run)?;
+        Ok(Self {
+            clock: clock.parse().map_err(|_| not())?,
+            run: run.to_owned(),
+        })
+    }
+}
+
+/// What is known of a release beside its tree. Fields that this version doesn't know survive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseDocument {
+    /// The version of this document.
+    pub format: u32,
+    /// The release.
+    pub id: ReleaseId,
+    /// The digest of its root tree.
+    #[serde(with = "digest_text")]
+    pub root: Digest,
+    /// When it went live, RFC 3339, by the host's clock.
+    pub created: String,
+    /// Name and version of the tool that made it.
+    pub tool: String,
+    /// User and machine that published it.
+    pub who: String,
+    /// The commit it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// What was said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The release that was live before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ReleaseId>,
+    /// Public paths.
+    pub files: u64,
+    /// Bytes of all files, unencoded.
+    pub bytes: u64,
+    /// The channel it was published to; none for the live site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Whatever else a later version wrote.
+    #[serde(flatten)]
+    pub more: serde_json::Map<String, serde_json::Value>,
+}
+
+mod digest_text {
+    use super::Digest;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(digest)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn release_ids_sort_by_time_and_read_back() {
+        let early = ReleaseId::new(1_700_000_000, "ffffff");
+        let late = ReleaseId::new(1_700_000_001, "000000");
+        assert!(early < late);
+        assert_eq!(early.as_str().parse(), Ok(early));
+        for text in ["", "A", "../x", "a/b", "a b", "ä"] {
+            assert!(text.parse::<ReleaseId>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_generation_reads_back() {
+        let generation = Generation {
+            clock: 17,
+            run: "00ff".to_owned(),
+        };
+        assert_eq!(generation.to_string().parse(), Ok(generation));
+        assert!("17".parse::<Generation>().is_err());
+    }
+
+    #[test]
+    fn unknown_fields_of_a_document_survive() {
+        let root = Digest::of(b"");
+        let text = format!(
+            r#"{{"format":1,"id":"a","root":"{root}","created":"x","tool":"t","who":"w","files":1,"bytes":2,"later":{{"k":[1]}}}}"#
+        );
+        let document: ReleaseDocument = serde_json::from_str(&text).unwrap();
+        let again = serde_json::to_string(&document).unwrap();
+        assert!(again.contains(r#""later":{"k":[1]}"#), "{again}");
+    }
+}

@@ -1,0 +1,187 @@
+//! Trees: one folder level of a release, in the canonical form whose digest names it.
+//!
+//! Pure. The text is the format of `docs/store-format.md`: the same folder gives the same bytes on any machine, and
+//! [`Tree::parse`] takes nothing that [`Tree::render`] would not write. A tree holds nothing about an encoding but
+//! its recipe, so what the host has is known before anything is compressed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::cache::CacheClass;
+use super::digest::Digest;
+use super::encoding::{Encodings, Recipe};
+use super::path::check_name;
+
+/// The first line of every manifest of a tree.
+pub const HEADER: &str = "syntax-publish tree 1";
+
+/// A file of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Digest of the bytes as they are, unencoded.
+    pub digest: Digest,
+    /// Length in bytes, unencoded.
+    pub size: u64,
+    /// How long readers may keep it.
+    pub cache: CacheClass,
+    /// Which encodings stand beside it.
+    pub encodings: Encodings,
+    /// Its media type, without parameters.
+    pub media_type: Box<str>,
+}
+
+/// What a name in a tree stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A file: a hard link to an object.
+    File(File),
+    /// A folder: a symlink to another tree.
+    Folder(Digest),
+}
+
+/// One folder level: names in byte order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tree {
+    /// What the folder holds.
+    pub entries: BTreeMap<Box<str>, Entry>,
+}
+
+/// A manifest that is not in canonical form, so was not written by this tool or has been damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTree {
+    /// A version of the format that this tool doesn't know.
+    #[error("the manifest is of another format ({0:?}); this tool reads {HEADER:?}")]
+    Version(String),
+    /// A line that does not parse.
+    #[error("line {line} of the manifest is damaged")]
+    Line {
+        /// 1-based.
+        line: usize,
+    },
+    /// All lines parse, but the whole is not what would be written for it (order, repeated names).
+    #[error("the manifest is not in canonical form")]
+    NotCanonical,
+}
+
+impl Tree {
+    /// The canonical text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(32 + self.entries.len() * 140);
+        text.push_str(HEADER);
+        text.push('\n');
+        let spell = |recipe: Option<Recipe>| recipe.map_or_else(|| "-".to_owned(), |r| r.to_string());
+        for (name, entry) in &self.entries {
+            let written = match entry {
+                Entry::Folder(digest) => writeln!(text, "folder {digest} {name}"),
+                Entry::File(file) => writeln!(
+                    text,
+                    "file {} {} {} {} {} {} {name}",
+                    file.digest,
+                    file.size,
+                    file.cache,
+                    spell(file.encodings.br),
+                    spell(file.encodings.gz),
+                    file.media_type,
+                ),
+            };
+            debug_assert!(written.is_ok(), "writing to a String can't fail");
+        }
+        text
+    }
+
+    /// The digest of the canonical text: the tree's name in the store.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.render().as_bytes())
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`BadTree`] where the text is anything but the canonical form of a tree.
+    pub fn parse(text: &str) -> Result<Self, BadTree> {
+        let mut lines = text.split('\n');
+        let header = lines.next().unwrap_or_default();
+        if header != HEADER {
+            return Err(BadTree::Version(header.chars().take(60).collect()));
+        }
+        let mut tree = Self::default();
+        for (number, line) in lines.enumerate() {
+            if line.is_empty() {
+                continue; // only the last may be: the comparison below sees to it
+            }
+            let (name, entry) = parse_line(line).ok_or(BadTree::Line { line: number + 2 })?;
+            tree.entries.insert(name.into(), entry);
+        }
+        if tree.render() == text {
+            Ok(tree)
+        } else {
+            Err(BadTree::NotCanonical)
+        }
+    }
+
+    /// The files, by name.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &File)> {
+        self.entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::File(file) => Some((&**name, file)),
+            Entry::Folder(_) => None,
+        })
+    }
+
+    /// The folders, by name, with the digests of their trees.
+    pub fn folders(&self) -> impl Iterator<Item = (&str, Digest)> {
+        self.entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::Folder(digest) => Some((&**name, *digest)),
+            Entry::File(_) => None,
+        })
+    }
+}
+
+fn parse_line(line: &str) -> Option<(&str, Entry)> {
+    let (kind, rest) = line.split_once(' ')?;
+    match kind {
+        "folder" => {
+            let (digest, name) = rest.split_once(' ')?;
+            check_name(name).ok()?;
+            Some((name, Entry::Folder(digest.parse().ok()?)))
+        }
+        "file" => {
+            let mut fields = rest.splitn(7, ' ');
+            let mut next = || fields.next();
+            let digest = next()?.parse().ok()?;
+            let size = next()?.parse().ok()?;
+            let cache = parse_cache(next()?)?;
+            let encodings = Encodings {
+                br: parse_recipe(next()?)?,
+                gz: parse_recipe(next()?)?,
+            };
+            let media_type = next()?;
+            let name = next()?;
+            check_name(name).ok()?;
+            let file = File {
+                digest,
+                size,
+                cache,
+                encodings,
+                media_type: media_type.into(),
+            };
+            Some((name, Entry::File(file)))
+        }
+        _ => None,
+    }
+}
+
+fn parse_cache(text: &str) -> Option<CacheClass> {
+    [CacheClass::Immutable, CacheClass::Revalidate]
+        .into_iter()
+        .find(|class| class.to_string() == text)
+}
+
+fn parse_recipe(text: &str) -> Option<Option<Recipe>> {
+    if text == "-" {
+        Some(None)
+    } else {
+        text.parse().ok().map(Some)
+    }
+}
