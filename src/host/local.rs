@@ -101,6 +101,11 @@ impl State {
         match op {
             Op::Lstat(path) => fs::symlink_metadata(at(&path)).map(|m| Answer::Attr(attr(&m))),
             Op::Stat(path) => fs::metadata(at(&path)).map(|m| Answer::Attr(attr(&m))),
+            Op::Resolve(path) => fs::canonicalize(at(&path))?
+                .into_os_string()
+                .into_string()
+                .map(Answer::Text)
+                .map_err(|_| io::Error::other("the path is not UTF-8")),
             Op::ReadLink(path) => fs::read_link(at(&path))?
                 .into_os_string()
                 .into_string()

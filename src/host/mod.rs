@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 
 pub use counted::{Counted, Counts};
 pub use local::Local;
-pub use op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
+pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Space, Time};
 
 /// Answers of a flight, one for each operation, in the order of the operations.
 pub type Answers = Vec<Result<Answer, Refusal>>;

@@ -21,6 +21,8 @@ pub enum Op {
     Stat(String),
     /// A symlink's text. Answers [`Answer::Text`].
     ReadLink(String),
+    /// Where a path leads once all symlinks are followed: an absolute path as the host sees it. Answers [`Answer::Text`].
+    Resolve(String),
     /// A folder's names, without `.` and `..`, in any order. Answers [`Answer::Names`].
     List(String),
     /// Room on the file system of a path. Answers [`Answer::Space`].
@@ -115,6 +117,7 @@ impl fmt::Display for Op {
             Self::Lstat(path) => write!(f, "lstat {path}"),
             Self::Stat(path) => write!(f, "stat {path}"),
             Self::ReadLink(path) => write!(f, "readlink {path}"),
+            Self::Resolve(path) => write!(f, "resolve {path}"),
             Self::List(path) => write!(f, "list {path}"),
             Self::Space(path) => write!(f, "space {path}"),
             Self::MakeFolder(path) => write!(f, "mkdir {path}"),

@@ -1,0 +1,298 @@
+//! From files to the Merkle manifest of a site, and the difference between two.
+//!
+//! Pure. The manifest says everything that a release is: two exports with the same root digest are the same site. It
+//! must never depend on when, where or from which folder it was made.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::cache::classify;
+use crate::model::digest::Digest;
+use crate::model::encoding::Encodings;
+use crate::model::media::media_type;
+use crate::model::path::SitePath;
+use crate::model::tree::{Entry, File, Tree};
+
+/// A file as the manifest needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its public path.
+    pub path: SitePath,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// The encodings it is to have.
+    pub encodings: Encodings,
+}
+
+/// A site: every folder with its tree, and the digest that names the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// The digest of the top folder's tree.
+    pub root: Digest,
+    /// Every folder by path, the top folder included.
+    pub folders: BTreeMap<SitePath, Folder>,
+    /// Public paths.
+    pub files: u64,
+    /// Bytes of all files, unencoded.
+    pub bytes: u64,
+    /// One path of each tree.
+    by_digest: HashMap<Digest, SitePath>,
+}
+
+/// One folder of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// What it holds.
+    pub tree: Tree,
+    /// The digest of `tree`.
+    pub digest: Digest,
+}
+
+impl Site {
+    /// Builds the manifest of a site. The order of the files does not matter; paths must differ.
+    #[must_use]
+    pub fn new(files: impl IntoIterator<Item = Input>) -> Self {
+        let mut trees: BTreeMap<SitePath, Tree> = BTreeMap::new();
+        trees.insert(SitePath::root(), Tree::default());
+        let (mut count, mut bytes) = (0, 0);
+        for input in files {
+            count += 1;
+            bytes += input.size;
+            let file = File {
+                digest: input.digest,
+                size: input.size,
+                cache: classify(input.path.as_str()),
+                encodings: input.encodings,
+                media_type: media_type(input.path.name()).into(),
+            };
+            let folder = input.path.parent().unwrap_or_default();
+            insert(&mut trees, &folder, input.path.name(), Entry::File(file));
+        }
+        drop_encodings_whose_names_are_taken(&mut trees);
+        let mut folders = BTreeMap::new();
+        // A folder sorts before everything inside it, so from the end children come before their parents.
+        while let Some((path, tree)) = trees.pop_last() {
+            let digest = tree.digest();
+            if let Some(parent) = path.parent().and_then(|parent| trees.get_mut(&parent)) {
+                parent.entries.insert(path.name().into(), Entry::Folder(digest));
+            }
+            folders.insert(path, Folder { tree, digest });
+        }
+        let root = folders
+            .get(&SitePath::root())
+            .map_or_else(|| Tree::default().digest(), |top| top.digest);
+        let by_digest = folders
+            .iter()
+            .map(|(path, folder): (&SitePath, &Folder)| (folder.digest, path.clone()))
+            .collect();
+        Self {
+            root,
+            folders,
+            files: count,
+            bytes,
+            by_digest,
+        }
+    }
+
+    /// The tree of a digest, if a folder of the site has it.
+    #[must_use]
+    pub fn tree(&self, digest: Digest) -> Option<&Tree> {
+        self.by_digest
+            .get(&digest)
+            .and_then(|path| self.folders.get(path))
+            .map(|folder| &folder.tree)
+    }
+
+    /// The file at a public path.
+    #[must_use]
+    pub fn file(&self, path: &SitePath) -> Option<&File> {
+        match self.folders.get(&path.parent()?)?.tree.entries.get(path.name())? {
+            Entry::File(file) => Some(file),
+            Entry::Folder(_) => None,
+        }
+    }
+
+    /// Every file with its public path.
+    pub fn all_files(&self) -> impl Iterator<Item = (SitePath, &File)> {
+        self.folders
+            .iter()
+            .flat_map(|(path, folder)| folder.tree.files().map(|(name, file)| (path.child(name), file)))
+    }
+}
+
+fn insert(trees: &mut BTreeMap<SitePath, Tree>, folder: &SitePath, name: &str, entry: Entry) {
+    let known = trees.contains_key(folder);
+    trees
+        .entry(folder.clone())
+        .or_default()
+        .entries
+        .insert(name.into(), entry);
+    // Make the folders above, too: a folder may hold nothing but folders.
+    let mut above = if known { None } else { folder.parent() };
+    while let Some(path) = above {
+        if trees.contains_key(&path) {
+            break;
+        }
+        above = path.parent();
+        trees.insert(path, Tree::default());
+    }
+}
+
+/// An encoding stands beside its file as `name.br`; where the export has something of that name, the file does without.
+fn drop_encodings_whose_names_are_taken(trees: &mut BTreeMap<SitePath, Tree>) {
+    let folders: Vec<SitePath> = trees.keys().cloned().collect();
+    for path in folders {
+        let taken = |trees: &BTreeMap<SitePath, Tree>, name: &str| {
+            trees.contains_key(&path.child(name))
+                || trees.get(&path).is_some_and(|tree| tree.entries.contains_key(name))
+        };
+        let mut without = Vec::new();
+        for (name, file) in trees.get(&path).into_iter().flat_map(Tree::files) {
+            for (coding, _) in file.encodings.iter() {
+                if taken(trees, &coding.beside(name)) {
+                    without.push((name.to_owned(), coding));
+                }
+            }
+        }
+        for (name, coding) in without {
+            if let Some(Entry::File(file)) = trees.get_mut(&path).and_then(|tree| tree.entries.get_mut(&*name)) {
+                file.encodings.set(coding, None);
+            }
+        }
+    }
+}
+
+/// How a public path changed between two releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// Only the later has it.
+    Added,
+    /// Both have it, with other bytes.
+    Changed,
+    /// Only the earlier has it.
+    Removed,
+}
+
+/// One public path that changed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    /// The public path.
+    pub path: SitePath,
+    /// How it changed.
+    pub change: ChangeKind,
+    /// Bytes of the file, unencoded: of the later release, or of the earlier where it was removed.
+    pub bytes: u64,
+}
+
+/// What differs between two releases.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// By path.
+    pub list: Vec<Change>,
+}
+
+impl Changes {
+    /// How many paths changed in one way.
+    #[must_use]
+    pub fn count(&self, kind: ChangeKind) -> u64 {
+        self.list.iter().filter(|change| change.change == kind).count() as u64
+    }
+}
+
+/// Compares two trees and all below, descending only where digests differ. `None` is the empty site.
+///
+/// # Errors
+/// The digests of trees that would have to be known first.
+pub fn diff<'a>(
+    from: Option<Digest>,
+    to: Option<Digest>,
+    known: &dyn Fn(Digest) -> Option<&'a Tree>,
+) -> Result<Changes, BTreeSet<Digest>> {
+    let empty = Tree::default();
+    let mut comparison = Comparison {
+        known,
+        empty: &empty,
+        changes: Changes::default(),
+        unknown: BTreeSet::new(),
+    };
+    comparison.folder(&SitePath::root(), from, to);
+    if comparison.unknown.is_empty() {
+        comparison.changes.list.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(comparison.changes)
+    } else {
+        Err(comparison.unknown)
+    }
+}
+
+struct Comparison<'a, 'k> {
+    known: &'k dyn Fn(Digest) -> Option<&'a Tree>,
+    empty: &'k Tree,
+    changes: Changes,
+    unknown: BTreeSet<Digest>,
+}
+
+impl<'a: 'k, 'k> Comparison<'a, 'k> {
+    fn tree(&mut self, digest: Option<Digest>) -> Option<&'k Tree> {
+        let Some(digest) = digest else { return Some(self.empty) };
+        let tree = (self.known)(digest);
+        if tree.is_none() {
+            self.unknown.insert(digest);
+        }
+        tree
+    }
+
+    fn folder(&mut self, path: &SitePath, from: Option<Digest>, to: Option<Digest>) {
+        if from == to {
+            return;
+        }
+        let (from, to) = (self.tree(from), self.tree(to));
+        let (Some(from), Some(to)) = (from, to) else { return };
+        let names: BTreeSet<&str> = from
+            .entries
+            .keys()
+            .chain(to.entries.keys())
+            .map(|name| &**name)
+            .collect();
+        for name in names {
+            let (old, new) = (from.entries.get(name), to.entries.get(name));
+            if old == new {
+                continue;
+            }
+            let at = path.child(name);
+            self.folder(&at, folder_of(old), folder_of(new));
+            let (change, bytes) = match (file_of(old), file_of(new)) {
+                (None, Some(after)) => (ChangeKind::Added, after.size),
+                (Some(before), None) => (ChangeKind::Removed, before.size),
+                (Some(before), Some(after)) if before.digest != after.digest => (ChangeKind::Changed, after.size),
+                _ => continue,
+            };
+            self.changes.list.push(Change {
+                path: at,
+                change,
+                bytes,
+            });
+        }
+    }
+}
+
+fn folder_of(entry: Option<&Entry>) -> Option<Digest> {
+    match entry {
+        Some(Entry::Folder(digest)) => Some(*digest),
+        _ => None,
+    }
+}
+
+fn file_of(entry: Option<&Entry>) -> Option<&File> {
+    match entry {
+        Some(Entry::File(file)) => Some(file),
+        _ => None,
+    }
+}
+
+/// Whether a path is a page, as a reader counts them.
+#[must_use]
+pub fn is_page(path: &SitePath) -> bool {
+    path.name().ends_with(".html")
+}

@@ -1,0 +1,443 @@
+//! What the host lacks for a site to be live: first the questions that find out, then the answer as a value.
+//!
+//! Pure. [`questions`] asks for as much as can be asked at once, so that the number of round trips depends on how
+//! deep a change lies and never on how large the site is; [`Plan::new`] then says what to make, in which order. A
+//! plan is shown or carried out; it never asks again.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::manifest::{self, Changes, Folder, Site};
+use crate::model::cache::pooled;
+use crate::model::digest::Digest;
+use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::layout;
+use crate::model::path::SitePath;
+use crate::model::release::ReleaseId;
+use crate::model::tree::{Entry, File, Tree};
+
+/// So many folders, from the top down, are asked for at once before it is known whether anything above them changed.
+const GUESSED_FOLDERS: usize = 192;
+
+/// A folder with more files than this waits for the former manifest instead of asking for each of its files.
+const FEW_FILES: usize = 64;
+
+/// What can be asked of a host. Each takes one round trip, and any number go in one flight.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Question {
+    /// Which tree does the live release have at this path?
+    Live(SitePath),
+    /// Does this tree exist, whole with all below it?
+    Tree(Digest),
+    /// What does the manifest of this tree say? (Two round trips: the file is opened, then read.)
+    Manifest(Digest),
+    /// Is there an object of this name, of what size?
+    Object(String),
+    /// Does the pool hold this public path?
+    Pool(String),
+}
+
+/// What a host said. An absent answer is an unasked question.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The live release.
+    pub current: Option<ReleaseId>,
+    /// Trees of the live release by path; `None` where it has no such folder.
+    pub live: HashMap<SitePath, Option<Digest>>,
+    /// Which trees exist.
+    pub trees: HashMap<Digest, bool>,
+    /// Manifests that could be read; `None` where one is missing or damaged.
+    pub manifests: HashMap<Digest, Option<Tree>>,
+    /// Objects by name below the docroot, with their sizes.
+    pub objects: HashMap<String, Option<u64>>,
+    /// Public paths of the pool.
+    pub pool: HashMap<String, bool>,
+    /// Whose the objects are, by name: the user's number and the permission bits.
+    pub owners: Vec<(String, u32, u32)>,
+    /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
+    pub worn: HashSet<String>,
+}
+
+/// A folder that differs from the live one at the same path.
+struct ChangedFolder<'a> {
+    path: &'a SitePath,
+    folder: &'a Folder,
+    /// The live tree at this path, if there is one.
+    former: Option<Digest>,
+}
+
+/// Walks from the top to every folder known to differ; what stands in the way of knowing more goes to `asked`.
+fn changed_folders<'a>(site: &'a Site, facts: &Facts, asked: &mut BTreeSet<Question>) -> Vec<ChangedFolder<'a>> {
+    let mut changed = Vec::new();
+    let mut todo = vec![SitePath::root()];
+    while let Some(path) = todo.pop() {
+        let Some((path, folder)) = site.folders.get_key_value(&path) else {
+            continue;
+        };
+        let Some(former) = live_tree(path, facts) else {
+            asked.insert(Question::Live(path.clone()));
+            continue;
+        };
+        if former == Some(folder.digest) {
+            continue;
+        }
+        changed.push(ChangedFolder { path, folder, former });
+        todo.extend(folder.tree.folders().map(|(name, _)| path.child(name)));
+    }
+    changed
+}
+
+/// The live tree at a path: `None` if that isn't known yet, `Some(None)` if there's no such folder.
+fn live_tree(path: &SitePath, facts: &Facts) -> Option<Option<Digest>> {
+    if facts.current.is_none() {
+        return Some(None);
+    }
+    if let Some(known) = facts.live.get(path) {
+        return Some(*known);
+    }
+    let above = live_tree(&path.parent()?, facts)?;
+    let Some(above) = above else { return Some(None) };
+    match facts.manifests.get(&above)? {
+        Some(tree) => Some(match tree.entries.get(path.name()) {
+            Some(Entry::Folder(digest)) => Some(*digest),
+            _ => None,
+        }),
+        None => None, // its manifest is damaged: the folder itself must be asked for
+    }
+}
+
+/// What stands for a manifest that is missing, and for the folder that the live release doesn't have.
+static NOTHING: Tree = Tree {
+    entries: BTreeMap::new(),
+};
+
+/// The live manifest of a changed folder: `None` if it isn't known yet; empty where there's none or it is damaged.
+fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a Tree> {
+    match changed.former {
+        None => Some(&NOTHING),
+        Some(digest) => facts
+            .manifests
+            .get(&digest)
+            .map(|tree| tree.as_ref().unwrap_or(&NOTHING)),
+    }
+}
+
+/// Everything worth asking now that hasn't been asked. Empty when the plan can be made.
+#[must_use]
+pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
+    let mut asked = BTreeSet::new();
+    if facts.current.is_some() && facts.live.is_empty() {
+        return first_guess(site);
+    }
+    let changed = changed_folders(site, facts, &mut asked);
+    keep_guesses_few(&mut asked, &changed, facts);
+    for folder in &changed {
+        let former = former_tree(folder, facts);
+        if let (None, Some(digest)) = (former, folder.former) {
+            asked.insert(Question::Manifest(digest));
+        }
+        if !facts.trees.contains_key(&folder.folder.digest) {
+            asked.insert(Question::Tree(folder.folder.digest));
+        }
+        if facts.trees.get(&folder.folder.digest) != Some(&true) {
+            let few = folder.folder.tree.files().count() <= FEW_FILES;
+            for (name, file) in folder.folder.tree.files() {
+                let differs = former.map(|tree| !same_file(tree, name, file));
+                if differs.unwrap_or(few) {
+                    asked.extend(
+                        object_names(file)
+                            .filter(|name| !facts.objects.contains_key(name))
+                            .map(Question::Object),
+                    );
+                }
+            }
+        }
+        for (name, file) in folder.folder.tree.files() {
+            let path = folder.path.child(name);
+            let new = former.is_some_and(|tree| !same_file(tree, name, file));
+            if new && pooled(path.as_str()) && !facts.pool.contains_key(path.as_str()) {
+                asked.insert(Question::Pool(path.as_str().to_owned()));
+                // A tree that exists may have been another path's: the pool's copy is linked from the objects.
+                asked.extend(
+                    object_names(file)
+                        .filter(|name| !facts.objects.contains_key(name))
+                        .map(Question::Object),
+                );
+            }
+        }
+    }
+    // What was removed is counted by the manifests of the former trees.
+    if asked.iter().all(|question| !matches!(question, Question::Live(_)))
+        && let Some(former) = live_tree(&SitePath::root(), facts)
+        && let Err(unknown) = changes(site, former, facts)
+    {
+        asked.extend(unknown.into_iter().map(Question::Manifest));
+    }
+    asked
+}
+
+fn first_guess(site: &Site) -> BTreeSet<Question> {
+    let mut paths: Vec<&SitePath> = site.folders.keys().collect();
+    paths.sort_by_key(|path| {
+        if path.is_root() {
+            0
+        } else {
+            path.as_str().matches('/').count() + 1
+        }
+    });
+    paths.truncate(GUESSED_FOLDERS);
+    paths.into_iter().cloned().map(Question::Live).collect()
+}
+
+/// A wide folder's own manifest tells of all its children; asking for each would cost more.
+fn keep_guesses_few(asked: &mut BTreeSet<Question>, changed: &[ChangedFolder<'_>], facts: &Facts) {
+    let manifest_is_coming: HashSet<&SitePath> = changed
+        .iter()
+        .filter(|folder| {
+            folder
+                .former
+                .is_some_and(|digest| !facts.manifests.contains_key(&digest))
+        })
+        .filter(|folder| folder.folder.tree.folders().count() > GUESSED_FOLDERS)
+        .map(|folder| folder.path)
+        .collect();
+    asked.retain(|question| match question {
+        Question::Live(path) => !path.parent().is_some_and(|parent| manifest_is_coming.contains(&parent)),
+        _ => true,
+    });
+}
+
+fn same_file(tree: &Tree, name: &str, file: &File) -> bool {
+    matches!(tree.entries.get(name), Some(Entry::File(former)) if former == file)
+}
+
+fn object_names(file: &File) -> impl Iterator<Item = String> {
+    let digest = file.digest;
+    std::iter::once(layout::object(digest)).chain(
+        file.encodings
+            .iter()
+            .map(move |(coding, recipe)| layout::encoded_object(digest, coding, recipe)),
+    )
+}
+
+/// What a publish would change for visitors.
+fn changes(site: &Site, former: Option<Digest>, facts: &Facts) -> Result<Changes, BTreeSet<Digest>> {
+    let known = |digest| {
+        site.tree(digest).or_else(|| {
+            facts
+                .manifests
+                .get(&digest)
+                .map(|tree| tree.as_ref().unwrap_or(&NOTHING))
+        })
+    };
+    manifest::diff(former, Some(site.root), &known)
+}
+
+/// One folder level that must be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTree {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it holds.
+    pub tree: Tree,
+    /// A live tree that holds the entries in `unchanged`, to link them from by name.
+    pub former: Option<Digest>,
+    /// Names that the former tree has just so.
+    pub unchanged: BTreeSet<Box<str>>,
+}
+
+/// One file whose bytes, or an encoding of them, must be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Digest of its bytes, unencoded.
+    pub digest: Digest,
+    /// In bytes, unencoded.
+    pub size: u64,
+    /// A path of the export that has these bytes.
+    pub path: SitePath,
+    /// Whether the bytes themselves must be sent.
+    pub identity: bool,
+    /// Which encodings must be made and sent.
+    pub encodings: Encodings,
+}
+
+/// One public path that the pool lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolFile {
+    /// The public path.
+    pub path: SitePath,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Its encodings.
+    pub encodings: Encodings,
+}
+
+/// Everything that makes a site live, in the order in which it is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The release that is live now.
+    pub previous: Option<ReleaseId>,
+    /// The digest of the site.
+    pub root: Digest,
+    /// Whether the live release is this very site.
+    pub live_already: bool,
+    /// What changes for visitors.
+    pub changes: Changes,
+    /// Files to send.
+    pub wanted: Vec<Wanted>,
+    /// Objects that the host has, so need not be sent.
+    pub present: HashSet<String>,
+    /// Objects that exist and must be replaced rather than left.
+    pub worn: HashSet<String>,
+    /// Folder levels to build, children before parents.
+    pub trees: Vec<NewTree>,
+    /// Trees that exist and that the new ones rely on.
+    pub relied_trees: BTreeSet<Digest>,
+    /// Additions to the pool.
+    pub pool: Vec<PoolFile>,
+    /// Paths of the pool that exist and are relied on.
+    pub relied_pool: BTreeSet<String>,
+}
+
+impl Plan {
+    /// Makes the plan from a site and everything that the host said.
+    ///
+    /// # Errors
+    /// The questions that are still open.
+    pub fn new(site: &Site, facts: &Facts) -> Result<Self, BTreeSet<Question>> {
+        let open = questions(site, facts);
+        if !open.is_empty() {
+            return Err(open);
+        }
+        let changed = changed_folders(site, facts, &mut BTreeSet::new());
+        let former_root = live_tree(&SitePath::root(), facts).flatten();
+        let changes = changes(site, former_root, facts).unwrap_or_default();
+        let mut plan = Self {
+            previous: facts.current.clone(),
+            root: site.root,
+            live_already: former_root == Some(site.root),
+            changes,
+            wanted: Vec::new(),
+            present: HashSet::new(),
+            worn: facts.worn.clone(),
+            trees: Vec::new(),
+            relied_trees: BTreeSet::new(),
+            pool: Vec::new(),
+            relied_pool: BTreeSet::new(),
+        };
+        let mut wanted = BTreeMap::new();
+        let mut built = HashSet::new();
+        // Deeper folders sort after the folders they lie in, so in reverse children come before their parents.
+        let mut changed = changed;
+        changed.sort_by(|a, b| b.path.cmp(a.path));
+        for folder in &changed {
+            let former = former_tree(folder, facts).unwrap_or(&NOTHING);
+            plan.add_to_pool(folder, former, facts, &mut wanted);
+            if facts.trees.get(&folder.folder.digest) == Some(&true) {
+                plan.relied_trees.insert(folder.folder.digest);
+            } else if built.insert(folder.folder.digest) {
+                plan.build_tree(folder, former, facts, &mut wanted);
+            }
+        }
+        plan.relied_trees.retain(|digest| !built.contains(digest));
+        plan.wanted = wanted.into_values().collect();
+        Ok(plan)
+    }
+
+    fn build_tree(
+        &mut self,
+        changed: &ChangedFolder<'_>,
+        former: &Tree,
+        facts: &Facts,
+        wanted: &mut BTreeMap<Digest, Wanted>,
+    ) {
+        let tree = &changed.folder.tree;
+        let mut unchanged = BTreeSet::new();
+        for (name, entry) in &tree.entries {
+            if former.entries.get(name) == Some(entry) && changed.former.is_some() {
+                unchanged.insert(name.clone());
+            } else if let Entry::File(file) = entry {
+                self.want(file, changed.path.child(name), facts, wanted);
+            }
+        }
+        if !unchanged.is_empty() {
+            self.relied_trees.extend(changed.former);
+        }
+        self.trees.push(NewTree {
+            digest: changed.folder.digest,
+            tree: tree.clone(),
+            former: changed.former,
+            unchanged,
+        });
+    }
+
+    fn add_to_pool(
+        &mut self,
+        changed: &ChangedFolder<'_>,
+        former: &Tree,
+        facts: &Facts,
+        wanted: &mut BTreeMap<Digest, Wanted>,
+    ) {
+        for (name, file) in changed.folder.tree.files() {
+            let path = changed.path.child(name);
+            if !pooled(path.as_str()) || same_file(former, name, file) {
+                continue;
+            }
+            if facts.pool.get(path.as_str()) == Some(&true) {
+                self.relied_pool.insert(path.as_str().to_owned());
+            } else {
+                self.want(file, path.clone(), facts, wanted);
+                self.pool.push(PoolFile {
+                    path,
+                    digest: file.digest,
+                    encodings: file.encodings,
+                });
+            }
+        }
+    }
+
+    /// Notes what of a file must be sent. An object of another size than the file's is not the file's bytes.
+    fn want(&mut self, file: &File, path: SitePath, facts: &Facts, wanted: &mut BTreeMap<Digest, Wanted>) {
+        let mut there = |name: String, size: Option<u64>| {
+            let found = facts.objects.get(&name).copied().flatten();
+            if found.is_some_and(|found| size.is_some_and(|size| size != found)) {
+                self.worn.insert(name.clone());
+            }
+            let usable = found.is_some() && !self.worn.contains(&name);
+            if usable {
+                self.present.insert(name);
+            }
+            usable
+        };
+        let identity = !there(layout::object(file.digest), Some(file.size));
+        let mut encodings = Encodings::default();
+        for (coding, recipe) in file.encodings.iter() {
+            if !there(layout::encoded_object(file.digest, coding, recipe), None) {
+                encodings.set(coding, Some(recipe));
+            }
+        }
+        if !identity && encodings == Encodings::default() {
+            return;
+        }
+        let entry = wanted.entry(file.digest).or_insert(Wanted {
+            digest: file.digest,
+            size: file.size,
+            path,
+            identity,
+            encodings: Encodings::default(),
+        });
+        for (coding, recipe) in encodings.iter() {
+            entry.encodings.set(coding, Some(recipe));
+        }
+    }
+
+    /// Names of the objects that `wanted` stands for. An encoding that turns out not to pay is not made.
+    pub fn wanted_names(&self) -> impl Iterator<Item = String> {
+        self.wanted.iter().flat_map(|wanted| {
+            let identity = wanted.identity.then(|| layout::object(wanted.digest));
+            let encoded = wanted.encodings.iter();
+            identity.into_iter().chain(
+                encoded.map(|(coding, recipe): (Coding, Recipe)| layout::encoded_object(wanted.digest, coding, recipe)),
+            )
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! One run's way to its host: the connection, what has been counted on it, and what is known to be live.
+//!
+//! Touches the host only through [`Host`]. It connects when first needed and again when asked to; it never repeats an
+//! operation by itself, for after a lost connection nobody knows what was done.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::host::{Answer, Answers, Attr, Connect, Counted, Counts, Host, HostError, Op, Refusal};
+use crate::model::release::{Owner, ReleaseId, RunId};
+
+/// What is known of the live release.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Live {
+    /// Nothing was asked yet, or the host could not be asked.
+    #[default]
+    Unknown,
+    /// Nothing has ever been published here.
+    Nothing,
+    /// This release.
+    Release(ReleaseId),
+}
+
+/// A run's connection and memory.
+pub struct Session {
+    connector: Box<dyn Connect>,
+    owner: Owner,
+    counts: Counts,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    host: Option<Arc<dyn Host>>,
+    live: Live,
+    runs: Vec<RunId>,
+}
+
+impl Session {
+    /// A session that connects by `connector` when it first needs to.
+    #[must_use]
+    pub fn new(connector: Box<dyn Connect>, owner: Owner) -> Self {
+        Self {
+            connector,
+            owner,
+            counts: Counts::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who runs, and what.
+    #[must_use]
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// What the host is called in messages.
+    #[must_use]
+    pub fn host_name(&self) -> String {
+        self.connector.name()
+    }
+
+    /// What went through so far.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What is known to be live.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        self.state().live.clone()
+    }
+
+    /// Notes what is live; `None` for an empty store.
+    pub fn note_live(&self, release: Option<ReleaseId>) {
+        self.state().live = release.map_or(Live::Nothing, Live::Release);
+    }
+
+    /// Notes that what is live can't be known any more.
+    pub fn note_live_unknown(&self) {
+        self.state().live = Live::Unknown;
+    }
+
+    /// Notes a run whose workshop is on the host.
+    pub(crate) fn note_run(&self, run: &RunId) {
+        self.state().runs.push(run.clone());
+    }
+
+    /// Notes that a run's workshop is gone.
+    pub(crate) fn forget_run(&self, run: &RunId) {
+        self.state().runs.retain(|known| known != run);
+    }
+
+    /// Runs whose workshops may still be on the host.
+    pub(crate) fn runs(&self) -> Vec<RunId> {
+        self.state().runs.clone()
+    }
+
+    /// The connection, made now if there's none.
+    ///
+    /// # Errors
+    /// [`HostError`] where none comes about.
+    pub async fn host(&self) -> Result<Arc<dyn Host>, HostError> {
+        let there = self.state().host.clone();
+        match there {
+            Some(host) => Ok(host),
+            None => self.connect_again().await,
+        }
+    }
+
+    /// A new connection in place of the one there was.
+    ///
+    /// # Errors
+    /// [`HostError`] where none comes about.
+    pub async fn connect_again(&self) -> Result<Arc<dyn Host>, HostError> {
+        self.state().host = None;
+        let host: Arc<dyn Host> = Arc::new(Counted::new(self.connector.connect().await?, self.counts.clone()));
+        self.state().host = Some(Arc::clone(&host));
+        Ok(host)
+    }
+
+    /// Sends a flight over the connection there is.
+    ///
+    /// # Errors
+    /// [`HostError`] where the connection can't be made or is lost.
+    pub async fn flight(&self, ops: Vec<Op>) -> Result<Answers, HostError> {
+        if ops.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.host().await?.flight(ops).await
+    }
+}
+
+/// Reads one answer of a flight; an answer of another kind than the operation's counts as refused.
+pub trait Read {
+    /// The symlink's text, or none where there's no such symlink.
+    fn text(&self) -> Option<String>;
+    /// What is at the path, or none.
+    fn attr(&self) -> Option<Attr>;
+    /// Whether it was done.
+    fn done(&self) -> bool;
+    /// The refusal, if it was refused.
+    fn refusal(&self) -> Option<&Refusal>;
+}
+
+impl Read for Result<Answer, Refusal> {
+    fn text(&self) -> Option<String> {
+        match self {
+            Ok(Answer::Text(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn attr(&self) -> Option<Attr> {
+        match self {
+            Ok(Answer::Attr(attr)) => Some(*attr),
+            _ => None,
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.is_ok()
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        self.as_ref().err()
+    }
+}

@@ -1,0 +1,693 @@
+//! Entering a store: is it one, is it ours, which version, what is live.
+//!
+//! Reads, and makes an empty store where there's none. It must never take a folder that holds anything else for a
+//! store, and never delete.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::host::{Answer, Answers, Attr, Handle, HostError, Kind, MAX_READ, Op, Refusal, RefusalKind, Time};
+use crate::model::digest::Digest;
+use crate::model::layout;
+use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId};
+use crate::model::tree::Tree;
+use crate::plan::{Facts, Question};
+use crate::session::{Read, Session};
+use crate::workshop::Workshop;
+
+/// The store can't be used as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The connection.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The folder above the docroot is missing, so the docroot can't be made.
+    #[error("the docroot on {host} doesn't exist, and neither does the folder it would lie in")]
+    NoParent {
+        /// The host.
+        host: String,
+    },
+    /// There are other things in the docroot.
+    #[error("the docroot on {host} holds things that are not a release store: {}", list(names))]
+    NotAStore {
+        /// The host.
+        host: String,
+        /// Some of them.
+        names: Vec<String>,
+    },
+    /// The store was made by a later version of this tool.
+    #[error("the store on {host} is of a format this version does not know: {found:?}")]
+    NewerFormat {
+        /// The host.
+        host: String,
+        /// What its mark says.
+        found: String,
+    },
+    /// Something in the store belongs to another user than the one who publishes.
+    #[error("{path} on {host} belongs to user number {uid}, not to the one who publishes (number {ours})")]
+    ForeignOwner {
+        /// The host.
+        host: String,
+        /// Below the docroot.
+        path: String,
+        /// Whose it is.
+        uid: u32,
+        /// Who publishes.
+        ours: u32,
+    },
+    /// Others could plant links in a folder of the store.
+    #[error("{path} on {host} may be written by others (mode {mode:o})")]
+    WritableByOthers {
+        /// The host.
+        host: String,
+        /// Below the docroot.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A folder of the store is something else.
+    #[error("{path} on {host} should be a folder and isn't")]
+    NotAFolder {
+        /// The host.
+        host: String,
+        /// Below the docroot.
+        path: String,
+    },
+    /// The user may not write.
+    #[error("not allowed to write on {host}: {what}")]
+    NotWritable {
+        /// The host.
+        host: String,
+        /// The operation and what the host said.
+        what: String,
+    },
+    /// No room.
+    #[error("the disk on {host} is full: {bytes} bytes free{}", if *files == Some(0) { ", no room for another file" } else { "" })]
+    DiskFull {
+        /// The host.
+        host: String,
+        /// Bytes that are left.
+        bytes: u64,
+        /// Files that may still be made.
+        files: Option<u64>,
+    },
+    /// The host refused something for a reason that it doesn't tell.
+    #[error("{host} refused: {what}")]
+    Refused {
+        /// The host.
+        host: String,
+        /// The operation and what the host said.
+        what: String,
+    },
+    /// A document or link of the store does not read.
+    #[error("{path} on {host} is damaged: {detail}")]
+    Damaged {
+        /// The host.
+        host: String,
+        /// Below the docroot.
+        path: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+    let more = names.len().saturating_sub(shown.len());
+    let tail = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("{}{tail}", shown.join(", "))
+}
+
+/// What a store says of itself on entering.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entrance {
+    /// Whether there is a store at all.
+    pub exists: bool,
+    /// The live release.
+    pub current: Option<ReleaseId>,
+    /// Since when it is live, by the host's clock.
+    pub since: Option<Time>,
+    /// Why publishing is on hold, if it is.
+    pub hold: Option<Hold>,
+    /// The last run that changed anything.
+    pub generation: Option<Generation>,
+    /// The host's clock; 0 where nothing was made to read it from.
+    pub now: Time,
+    /// The number of the user who publishes, where a workshop was set up.
+    pub uid: Option<u32>,
+}
+
+/// The first flight: what the store is, with room for more operations behind it.
+struct FirstFlight {
+    ops: Vec<Op>,
+    own: usize,
+    workshop: usize,
+}
+
+const HEAD: usize = 6;
+
+fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight {
+    let mut ops = vec![
+        Op::Lstat(String::new()),
+        Op::ReadLink(layout::FORMAT.to_owned()),
+        Op::ReadLink(layout::CURRENT.to_owned()),
+        Op::Lstat(layout::CURRENT.to_owned()),
+        Op::ReadLink(layout::HOLD.to_owned()),
+        Op::ReadLink(layout::GENERATION.to_owned()),
+    ];
+    ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
+    let workshop_at = ops.len();
+    ops.extend(workshop.into_iter().flatten());
+    ops.extend(mark.map(Op::Lstat));
+    FirstFlight {
+        own: ops.len(),
+        workshop: workshop_at,
+        ops,
+    }
+}
+
+/// Enters the store with a workshop, making the store first where there's none; also asks `questions` and opens some
+/// temporary files, in the same flight.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn enter(
+    session: &Session,
+    workshop: &mut Workshop,
+    questions: &BTreeSet<Question>,
+    facts: &mut Facts,
+    temps: usize,
+) -> Result<Entrance, StoreError> {
+    for made in [false, true] {
+        session.note_run(workshop.run());
+        let set_up = workshop.set_up(session.owner());
+        let mark = layout::preparing(workshop.run());
+        let mut first = first_flight(Some(set_up), Some(mark));
+        let open = workshop.open_temps(temps);
+        let opened_at = first.own;
+        first.ops.extend(open);
+        let asked_at = first.ops.len();
+        let asking = Asking::new(questions);
+        first.ops.extend(asking.ops());
+        let answers = session.flight(first.ops).await?;
+        if !made && needs_making(session, &answers).await? {
+            make(session).await?;
+            *workshop = Workshop::new(crate::random::run_id());
+            continue;
+        }
+        let mut entrance = read_entrance(session, &answers)?;
+        check_made(session, &answers[first.workshop..first.own]).await?;
+        if let Some(own) = answers.get(first.own - 1).and_then(Read::attr) {
+            entrance.now = own.mtime;
+            entrance.uid = Some(own.uid);
+            check_folders(session, &answers, own.uid)?;
+        }
+        workshop.keep_opened(&answers[opened_at..asked_at]);
+        session.note_live(entrance.current.clone());
+        facts.current = entrance.current.clone();
+        asking.read(session, &answers[asked_at..], facts).await?;
+        return Ok(entrance);
+    }
+    Err(StoreError::Refused {
+        host: session.host_name(),
+        what: "the store could not be made".to_owned(),
+    })
+}
+
+/// Looks at a store without changing anything. A store that isn't there is an empty one.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn look(session: &Session) -> Result<Entrance, StoreError> {
+    let answers = session.flight(first_flight(None, None).ops).await?;
+    if answers.first().is_none_or(crate::workshop::is_gone) || needs_making(session, &answers).await? {
+        session.note_live(None);
+        return Ok(Entrance::default());
+    }
+    let entrance = read_entrance(session, &answers)?;
+    session.note_live(entrance.current.clone());
+    Ok(entrance)
+}
+
+/// Whether there is no store yet, in a docroot that is missing, empty, or holds the beginnings of one.
+async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, StoreError> {
+    let host = session.host_name();
+    let docroot = answers.first().and_then(Read::attr);
+    match docroot {
+        Some(attr) if attr.kind != Kind::Folder => {
+            // A symlink to a folder is somebody's choice; a file is a mistake.
+            let follow = session.flight(vec![Op::Stat(String::new())]).await?;
+            if follow
+                .first()
+                .and_then(Read::attr)
+                .is_none_or(|attr| attr.kind != Kind::Folder)
+            {
+                return Err(StoreError::NotAFolder {
+                    host,
+                    path: "the docroot".to_owned(),
+                });
+            }
+        }
+        Some(_) => {}
+        None => return Ok(true),
+    }
+    if answers.get(1).and_then(Read::text).is_some() {
+        return Ok(false);
+    }
+    let listed = session.flight(vec![Op::List(String::new())]).await?;
+    let names = match listed.into_iter().next() {
+        Some(Ok(Answer::Names(names))) => names,
+        Some(Err(refusal)) => return Err(explain(session, &refusal).await),
+        _ => Vec::new(),
+    };
+    let ours = |name: &str| layout::FOLDERS.contains(&name);
+    let foreign: Vec<String> = names
+        .into_iter()
+        .filter(|(name, attr)| !(ours(name) && attr.kind == Kind::Folder))
+        .map(|(name, _)| crate::model::path::printable(&name))
+        .collect();
+    if foreign.is_empty() {
+        Ok(true)
+    } else {
+        Err(StoreError::NotAStore { host, names: foreign })
+    }
+}
+
+/// Makes an empty store. Its mark comes last, so half a store is no store, and making it again completes it.
+async fn make(session: &Session) -> Result<(), StoreError> {
+    let mut ops = vec![Op::MakeFolder(String::new())];
+    ops.extend(
+        layout::FOLDERS
+            .iter()
+            .map(|folder| Op::MakeFolder((*folder).to_owned())),
+    );
+    ops.extend((0..=u8::MAX).map(|first| Op::MakeFolder(layout::object_folder(first))));
+    let folders = ops.len() - 1;
+    ops.extend((0..=u8::MAX).map(|first| Op::Lstat(layout::object_folder(first))));
+    let answers = session.flight(ops).await?;
+    let there = answers[folders + 1..].iter().filter(|answer| answer.done()).count();
+    if there != 256 {
+        let refusal = answers
+            .iter()
+            .find_map(|answer| answer.refusal().filter(|r| r.kind != RefusalKind::Failed));
+        return Err(match refusal {
+            Some(refusal) if refusal.kind == RefusalKind::NotFound => StoreError::NoParent {
+                host: session.host_name(),
+            },
+            Some(refusal) => explain(session, refusal).await,
+            None => match answers.iter().find_map(Read::refusal) {
+                Some(refusal) => explain(session, refusal).await,
+                None => StoreError::NoParent {
+                    host: session.host_name(),
+                },
+            },
+        });
+    }
+    let mark = Op::Symlink {
+        text: layout::format_text(),
+        at: layout::FORMAT.to_owned(),
+    };
+    session.flight(vec![mark]).await?;
+    Ok(())
+}
+
+fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance, StoreError> {
+    let host = session.host_name();
+    let text = |index: usize| answers.get(index).and_then(Read::text);
+    let damaged = |path: &str, detail: String| StoreError::Damaged {
+        host: host.clone(),
+        path: path.to_owned(),
+        detail,
+    };
+    let format = text(1).unwrap_or_default();
+    if format != layout::format_text() {
+        return Err(StoreError::NewerFormat {
+            host,
+            found: crate::model::path::printable(&format),
+        });
+    }
+    let current = match text(2) {
+        Some(text) => Some(read_current(&text).ok_or_else(|| {
+            damaged(
+                layout::CURRENT,
+                format!("it points to {:?}", crate::model::path::printable(&text)),
+            )
+        })?),
+        None => None,
+    };
+    let hold = match text(4) {
+        Some(text) => Some(serde_json::from_str(&text).map_err(|error| damaged(layout::HOLD, error.to_string()))?),
+        None => None,
+    };
+    // A generation that does not read is as good as none: the next run writes a new one.
+    let generation = text(5).and_then(|text| text.parse().ok());
+    let since = answers.get(3).and_then(Read::attr).map(|attr| attr.mtime);
+    Ok(Entrance {
+        exists: true,
+        current,
+        since,
+        hold,
+        generation,
+        now: 0,
+        uid: None,
+    })
+}
+
+/// The release that the text of `current` names.
+#[must_use]
+pub fn read_current(text: &str) -> Option<ReleaseId> {
+    text.trim_end_matches('/')
+        .strip_prefix(layout::RELEASES)?
+        .strip_prefix('/')?
+        .parse()
+        .ok()
+}
+
+async fn check_made(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), StoreError> {
+    match answers.iter().find_map(Read::refusal) {
+        Some(refusal) => Err(explain(session, refusal).await),
+        None => Ok(()),
+    }
+}
+
+fn check_folders(session: &Session, answers: &Answers, ours: u32) -> Result<(), StoreError> {
+    for (index, folder) in layout::FOLDERS.iter().enumerate() {
+        let Some(attr) = answers.get(HEAD + index).and_then(Read::attr) else {
+            continue;
+        };
+        if attr.kind != Kind::Folder {
+            return Err(StoreError::NotAFolder {
+                host: session.host_name(),
+                path: (*folder).to_owned(),
+            });
+        }
+        check_owner(session, folder, attr, ours)?;
+    }
+    Ok(())
+}
+
+/// Only the user who publishes may own or write what a release is made of.
+///
+/// # Errors
+/// [`StoreError::ForeignOwner`], [`StoreError::WritableByOthers`].
+pub fn check_owner(session: &Session, path: &str, attr: Attr, ours: u32) -> Result<(), StoreError> {
+    let (host, path) = (session.host_name(), path.to_owned());
+    if attr.uid != ours {
+        return Err(StoreError::ForeignOwner {
+            host,
+            path,
+            uid: attr.uid,
+            ours,
+        });
+    }
+    if attr.kind != Kind::Symlink && attr.mode & 0o022 != 0 {
+        return Err(StoreError::WritableByOthers {
+            host,
+            path,
+            mode: attr.mode,
+        });
+    }
+    Ok(())
+}
+
+/// Finds out what lies behind a refusal, since SFTP doesn't say.
+pub async fn explain(session: &Session, refusal: &Refusal) -> StoreError {
+    let host = session.host_name();
+    let what = crate::model::path::printable(&refusal.to_string());
+    if refusal.kind == RefusalKind::Denied {
+        return StoreError::NotWritable { host, what };
+    }
+    let space = match session.flight(vec![Op::Space(String::new())]).await {
+        Ok(answers) => answers.into_iter().next(),
+        Err(error) => return StoreError::Host(error),
+    };
+    match space {
+        Some(Ok(Answer::Space(space))) if space.bytes < 64 * 1024 || space.files == Some(0) => StoreError::DiskFull {
+            host,
+            bytes: space.bytes,
+            files: space.files,
+        },
+        _ => StoreError::Refused { host, what },
+    }
+}
+
+/// Questions on their way: which operation asks which.
+pub struct Asking {
+    plain: Vec<(Question, Op)>,
+    manifests: Vec<Digest>,
+}
+
+impl Asking {
+    /// Operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
+    #[must_use]
+    pub fn new(questions: &BTreeSet<Question>) -> Self {
+        let mut asking = Self {
+            plain: Vec::new(),
+            manifests: Vec::new(),
+        };
+        for question in questions {
+            let op = match question {
+                Question::Live(path) if path.is_root() => Op::Resolve(layout::CURRENT.to_owned()),
+                Question::Live(path) => Op::ReadLink(layout::current(path)),
+                Question::Tree(digest) => Op::Lstat(layout::tree(*digest)),
+                Question::Object(name) => Op::Lstat(name.clone()),
+                Question::Pool(path) => Op::Lstat(layout::pool(path)),
+                Question::Manifest(digest) => {
+                    asking.manifests.push(*digest);
+                    continue;
+                }
+            };
+            asking.plain.push((question.clone(), op));
+        }
+        asking
+    }
+
+    /// The operations of the first flight.
+    #[must_use]
+    pub fn ops(&self) -> Vec<Op> {
+        let opening = self.manifests.iter().map(|digest| Op::Open(layout::manifest(*digest)));
+        self.plain.iter().map(|(_, op)| op.clone()).chain(opening).collect()
+    }
+
+    /// Reads the answers to [`Self::ops`], and the manifests that it opened.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the connection is lost.
+    pub async fn read(
+        &self,
+        session: &Session,
+        answers: &[Result<Answer, Refusal>],
+        facts: &mut Facts,
+    ) -> Result<(), StoreError> {
+        for ((question, _), answer) in self.plain.iter().zip(answers) {
+            match question {
+                Question::Live(path) => {
+                    let tree = answer
+                        .text()
+                        .and_then(|text| text.rsplit('/').next().and_then(|name| name.parse().ok()));
+                    facts.live.insert(path.clone(), tree);
+                }
+                Question::Tree(digest) => {
+                    facts
+                        .trees
+                        .insert(*digest, answer.attr().is_some_and(|attr| attr.kind == Kind::Folder));
+                }
+                Question::Object(name) => {
+                    let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
+                    facts.objects.insert(name.clone(), attr.map(|attr| attr.size));
+                    if let Some(attr) = attr {
+                        facts.owners.push((name.clone(), attr.uid, attr.mode));
+                    }
+                }
+                Question::Pool(path) => {
+                    facts
+                        .pool
+                        .insert(path.clone(), answer.attr().is_some_and(|attr| attr.kind == Kind::File));
+                }
+                Question::Manifest(_) => {}
+            }
+        }
+        let opened: Vec<(Digest, Handle)> = self
+            .manifests
+            .iter()
+            .zip(&answers[self.plain.len()..])
+            .filter_map(|(digest, answer)| match answer {
+                Ok(Answer::Opened(handle)) => Some((*digest, *handle)),
+                _ => None,
+            })
+            .collect();
+        let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
+        let contents = read_opened(session, &handles).await?;
+        for ((digest, _), bytes) in opened.iter().zip(contents) {
+            let tree = bytes
+                .filter(|bytes| Digest::of(bytes) == *digest)
+                .and_then(|bytes| String::from_utf8(bytes).ok());
+            facts
+                .manifests
+                .insert(*digest, tree.and_then(|text| Tree::parse(&text).ok()));
+        }
+        for digest in &self.manifests {
+            facts.manifests.entry(*digest).or_insert(None);
+        }
+        Ok(())
+    }
+}
+
+/// Asks questions until none is left, with `next` naming those that follow from what is known.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn find_out(
+    session: &Session,
+    facts: &mut Facts,
+    next: impl Fn(&Facts) -> BTreeSet<Question>,
+) -> Result<(), StoreError> {
+    loop {
+        let questions = next(facts);
+        if questions.is_empty() {
+            return Ok(());
+        }
+        let asking = Asking::new(&questions);
+        let answers = session.flight(asking.ops()).await?;
+        asking.read(session, &answers, facts).await?;
+    }
+}
+
+/// The most bytes that a document or manifest may have: a folder of 400,000 files.
+const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
+
+/// Reads open files to their ends and closes them, all at once. `None` for one that can't be read or is too large.
+async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    let mut contents: Vec<Option<Vec<u8>>> = vec![Some(Vec::new()); handles.len()];
+    let mut open: Vec<usize> = (0..handles.len()).collect();
+    // The first flight reads one piece of each, which is all that most have.
+    let mut pieces: u64 = 1;
+    while !open.is_empty() {
+        let mut ops = Vec::new();
+        for &index in &open {
+            let from = contents[index].as_ref().map_or(0, Vec::len) as u64;
+            ops.extend((0..pieces).map(|piece| Op::Read {
+                handle: handles[index],
+                offset: from + piece * u64::from(MAX_READ),
+                length: MAX_READ,
+            }));
+        }
+        let answers = session.flight(ops).await?;
+        let mut unfinished = Vec::new();
+        for (&index, answers) in open.iter().zip(answers.chunks(usize::try_from(pieces).unwrap_or(1))) {
+            let mut ended = false;
+            for answer in answers {
+                match (answer, &mut contents[index]) {
+                    (Ok(Answer::Bytes(bytes)), Some(content)) if !ended => {
+                        content.extend_from_slice(bytes);
+                        ended = bytes.len() < MAX_READ as usize;
+                    }
+                    (Ok(_), _) => {}
+                    (Err(_), content) => {
+                        *content = None;
+                        ended = true;
+                    }
+                }
+            }
+            let too_large = contents[index]
+                .as_ref()
+                .is_some_and(|content| content.len() as u64 > MAX_DOCUMENT);
+            if too_large {
+                contents[index] = None;
+            }
+            if !ended && !too_large {
+                unfinished.push(index);
+            }
+        }
+        open = unfinished;
+        pieces = 16;
+    }
+    session.flight(handles.iter().copied().map(Op::Close).collect()).await?;
+    Ok(contents)
+}
+
+/// Reads whole small files. `None` for one that is missing, can't be read or is too large.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn read_files(session: &Session, paths: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    let answers = session.flight(paths.iter().cloned().map(Op::Open).collect()).await?;
+    let handles: Vec<Option<Handle>> = answers
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(Answer::Opened(handle)) => Some(handle),
+            _ => None,
+        })
+        .collect();
+    let opened: Vec<Handle> = handles.iter().flatten().copied().collect();
+    let mut contents = read_opened(session, &opened).await?.into_iter();
+    Ok(handles
+        .into_iter()
+        .map(|handle| handle.and_then(|_| contents.next().flatten()))
+        .collect())
+}
+
+/// Every release that the store lists, newest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
+    let answers = session.flight(vec![Op::List(layout::RELEASES.to_owned())]).await?;
+    let mut ids: Vec<ReleaseId> = match answers.into_iter().next() {
+        Some(Ok(Answer::Names(names))) => names
+            .into_iter()
+            .filter(|(_, attr)| attr.kind == Kind::Symlink)
+            .filter_map(|(name, _)| name.parse().ok())
+            .collect(),
+        _ => Vec::new(),
+    };
+    ids.sort_unstable();
+    ids.reverse();
+    Ok(ids)
+}
+
+/// The documents of some releases; `None` for one that is missing or damaged.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Option<ReleaseDocument>>, StoreError> {
+    let paths: Vec<String> = ids.iter().map(layout::release_document).collect();
+    let contents = read_files(session, &paths).await?;
+    Ok(contents
+        .into_iter()
+        .map(|bytes| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        .collect())
+}
+
+/// The root digests that some releases point to; `None` for one that doesn't read.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn roots(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Option<Digest>>, StoreError> {
+    let ops = ids.iter().map(|id| Op::ReadLink(layout::release(id))).collect();
+    let answers = session.flight(ops).await?;
+    let root = |text: String| text.strip_prefix("../trees/").and_then(|name| name.parse().ok());
+    Ok(answers.iter().map(|answer| answer.text().and_then(root)).collect())
+}
+
+/// Loads the manifests of trees, and of all below them, level by level, that `known` does not have yet.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn load_trees(session: &Session, facts: &mut Facts, roots: &[Digest]) -> Result<(), StoreError> {
+    let mut seen: HashSet<Digest> = roots.iter().copied().collect();
+    let mut level: Vec<Digest> = roots.to_vec();
+    while !level.is_empty() {
+        let unknown = level.iter().filter(|digest| !facts.manifests.contains_key(digest));
+        let asking = Asking::new(&unknown.copied().map(Question::Manifest).collect());
+        let answers = session.flight(asking.ops()).await?;
+        asking.read(session, &answers, facts).await?;
+        let loaded = level.iter().filter_map(|digest| facts.manifests.get(digest).and_then(Option::as_ref));
+        let below: Vec<Digest> = loaded.flat_map(|tree| tree.folders().map(|(_, digest)| digest)).collect();
+        level = below.into_iter().filter(|digest| seen.insert(*digest)).collect();
+    }
+    Ok(())
+}

@@ -1,0 +1,415 @@
+//! The workshop: a run's private folder on the host, which is also the lock.
+//!
+//! A run prepares in `work/<run>/<run>/`. It takes the lock by renaming `work/<run>` to `lock`, which succeeds for one
+//! run at a time; from then on its workshop is `lock/<run>/`. Whoever robs a stale holder renames that folder away, and
+//! every later rename of the robbed run fails, since the path it names is gone. A run's id is never used again.
+//!
+//! Builds operations and reads answers; sends them only where it waits for the lock. It must never change anything
+//! outside the workshop except by a rename out of it, and never judge a holder's age by this machine's clock.
+
+use std::time::{Duration, Instant};
+
+use crate::host::{Answer, Answers, Handle, HostError, Op, RefusalKind, Time};
+use crate::model::layout;
+use crate::model::release::{Owner, RunId};
+use crate::session::{Read, Session};
+
+/// A holder that has not shown itself for so long, by the host's clock, is taken for dead. In seconds.
+pub const LEASE: Time = 10;
+
+/// After a robbery, how long to wait before the first change: a system call of the robbed run may already be under way.
+const AFTER_ROBBERY: Duration = Duration::from_secs(2);
+
+/// How often a taken lock is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+
+/// A run's private folder.
+#[derive(Debug)]
+pub struct Workshop {
+    run: RunId,
+    holding: bool,
+    /// Temporary files that are open and unused.
+    free: Vec<(u32, Handle)>,
+    temps: u32,
+    beats: u32,
+    /// What was made in it and may still be there, by name within it; parents before children.
+    litter: Vec<Litter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Litter {
+    File(String),
+    Folder(String),
+}
+
+/// The lock is another's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Taken {
+    /// Its holder is alive.
+    #[error("{} holds the lock", describe(owner.as_ref()))]
+    Busy {
+        /// Who it is, where that can be read.
+        owner: Option<Owner>,
+    },
+    /// Something that no run put there lies in the lock's folder and blocks it for ever.
+    #[error("the lock is jammed: {name:?} in lock/ is not a run's")]
+    Jammed {
+        /// The stray name.
+        name: String,
+    },
+}
+
+fn describe(owner: Option<&Owner>) -> String {
+    match owner {
+        Some(owner) => {
+            format!(
+                "{} of {} (since {})",
+                owner.what,
+                owner.who,
+                crate::model::release::timestamp(owner.since)
+            )
+        }
+        None => "another run".to_owned(),
+    }
+}
+
+/// Folders of every workshop: temporary files, trees, additions to the pool, the trash.
+const FOLDERS: [&str; 4] = ["f", "t", "p", "trash"];
+
+impl Workshop {
+    /// A workshop for a new run.
+    #[must_use]
+    pub fn new(run: RunId) -> Self {
+        Self {
+            run,
+            holding: false,
+            free: Vec::new(),
+            temps: 0,
+            beats: 0,
+            litter: Vec::new(),
+        }
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// Where something in the workshop lies at the moment, below the docroot.
+    #[must_use]
+    pub fn path(&self, name: &str) -> String {
+        if self.holding {
+            self.path_holding(name)
+        } else {
+            self.path_preparing(name)
+        }
+    }
+
+    /// Where it lies while the run prepares.
+    #[must_use]
+    pub fn path_preparing(&self, name: &str) -> String {
+        format!("{}/{name}", layout::workshop_preparing(&self.run))
+    }
+
+    /// Where it lies once the run holds the lock.
+    #[must_use]
+    pub fn path_holding(&self, name: &str) -> String {
+        format!("{}/{name}", layout::workshop_holding(&self.run))
+    }
+
+    /// Makes the workshop. The record of its owner is a symlink's text: one request, never half written.
+    pub fn set_up(&mut self, owner: &Owner) -> Vec<Op> {
+        let mut ops = vec![
+            Op::MakeFolder(layout::preparing(&self.run)),
+            Op::MakeFolder(layout::workshop_preparing(&self.run)),
+            self.symlink(
+                "owner",
+                serde_json::to_string(owner).unwrap_or_else(|_| "{}".to_owned()),
+            ),
+        ];
+        ops.extend(FOLDERS.map(|name| self.folder(name)));
+        ops
+    }
+
+    /// Makes a folder in the workshop.
+    pub fn folder(&mut self, name: &str) -> Op {
+        self.litter.push(Litter::Folder(name.to_owned()));
+        Op::MakeFolder(self.path(name))
+    }
+
+    /// Makes a symlink in the workshop.
+    pub fn symlink(&mut self, name: &str, text: String) -> Op {
+        self.litter.push(Litter::File(name.to_owned()));
+        Op::Symlink {
+            text,
+            at: self.path(name),
+        }
+    }
+
+    /// Notes that a name was moved out, so need not be cleaned away.
+    pub fn moved_out(&mut self, name: &str) {
+        self.litter
+            .retain(|litter| !matches!(litter, Litter::File(known) | Litter::Folder(known) if known == name));
+    }
+
+    /// Opens temporary files; [`Self::keep_opened`] reads the answers.
+    pub fn open_temps(&mut self, count: usize) -> Vec<Op> {
+        (0..count)
+            .map(|_| {
+                let name = temp_name(self.temps);
+                self.temps += 1;
+                self.litter.push(Litter::File(name.clone()));
+                Op::Create(self.path(&name))
+            })
+            .collect()
+    }
+
+    /// Takes the answers to the last `answers.len()` operations of [`Self::open_temps`].
+    pub fn keep_opened(&mut self, answers: &[Result<Answer, crate::host::Refusal>]) {
+        let first = self.temps - u32::try_from(answers.len()).unwrap_or(self.temps);
+        for (number, answer) in (first..).zip(answers) {
+            if let Ok(Answer::Opened(handle)) = answer {
+                self.free.push((number, *handle));
+            }
+        }
+    }
+
+    /// How many temporary files are open and unused.
+    #[must_use]
+    pub fn free_temps(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Takes an open temporary file: its name in the workshop and its handle.
+    pub fn take_temp(&mut self) -> Option<(String, Handle)> {
+        self.free.pop().map(|(number, handle)| (temp_name(number), handle))
+    }
+
+    /// Closes the temporary files that nobody needed.
+    pub fn close_unused(&mut self) -> Vec<Op> {
+        self.free.drain(..).map(|(_, handle)| Op::Close(handle)).collect()
+    }
+
+    /// Takes the lock: succeeds for one run at a time.
+    #[must_use]
+    pub fn acquire(&self) -> Op {
+        Op::Rename {
+            from: layout::preparing(&self.run),
+            to: layout::LOCK.to_owned(),
+        }
+    }
+
+    /// Notes that the lock was taken, by the answer to [`Self::acquire`].
+    pub fn holds(&mut self) {
+        self.holding = true;
+    }
+
+    /// Whether the lock was taken.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.holding
+    }
+
+    /// Shows that the holder lives: a new name changes the time of its folder, by the host's clock.
+    pub fn beat(&mut self) -> Op {
+        let name = format!("beat{}", self.beats);
+        self.beats += 1;
+        self.folder(&name)
+    }
+
+    /// Lets go of the lock, or puts the workshop aside if it never held it.
+    #[must_use]
+    pub fn let_go(&self) -> Op {
+        if self.holding {
+            Op::Rename {
+                from: layout::workshop_holding(&self.run),
+                to: layout::workshop_stale(&self.run),
+            }
+        } else {
+            Op::Rename {
+                from: layout::preparing(&self.run),
+                to: layout::preparing_stale(&self.run),
+            }
+        }
+    }
+
+    /// Removes what is known to be left of the workshop once it was let go. What is not there is not missed.
+    #[must_use]
+    pub fn clean_up(&self) -> Vec<Op> {
+        let at = if self.holding {
+            layout::workshop_stale(&self.run)
+        } else {
+            format!("{}/{}", layout::preparing_stale(&self.run), self.run)
+        };
+        let mut ops: Vec<Op> = self
+            .litter
+            .iter()
+            .rev()
+            .map(|litter| match litter {
+                Litter::File(name) => Op::RemoveFile(format!("{at}/{name}")),
+                Litter::Folder(name) => Op::RemoveFolder(format!("{at}/{name}")),
+            })
+            .collect();
+        ops.push(Op::RemoveFolder(at));
+        if !self.holding {
+            ops.push(Op::RemoveFolder(layout::preparing_stale(&self.run)));
+        }
+        ops
+    }
+
+    /// Lets go and cleans up, as one flight.
+    pub fn leave(&mut self) -> Vec<Op> {
+        let mut ops = self.close_unused();
+        ops.push(self.let_go());
+        ops.extend(self.clean_up());
+        ops
+    }
+}
+
+fn temp_name(number: u32) -> String {
+    format!("f/{number}")
+}
+
+/// Puts the workshop of a run out of reach, whatever became of it: after this nothing that the run sent can take effect.
+///
+/// In this order: what is still preparing must not slip into the lock between the two.
+#[must_use]
+pub fn bury(run: &RunId) -> Vec<Op> {
+    vec![
+        Op::Rename {
+            from: layout::preparing(run),
+            to: layout::preparing_stale(run),
+        },
+        Op::Rename {
+            from: layout::workshop_holding(run),
+            to: layout::workshop_stale(run),
+        },
+    ]
+}
+
+/// Waits until the lock may be taken, robbing a holder that is dead by the host's clock.
+///
+/// A live holder is waited for until `patience` ends; without patience, only until it has shown that it lives. The
+/// workshop must be preparing.
+///
+/// # Errors
+/// [`Taken`] in the inner result; [`HostError`] where the connection is lost.
+pub async fn wait_for_lock(
+    session: &Session,
+    workshop: &mut Workshop,
+    patience: Option<Duration>,
+) -> Result<Result<(), Taken>, HostError> {
+    let began = Instant::now();
+    let mut seen: Option<(String, Time)> = None;
+    loop {
+        let beat = workshop.beat();
+        let ask = vec![
+            Op::List(layout::LOCK.to_owned()),
+            beat,
+            Op::Lstat(layout::workshop_preparing(workshop.run())),
+        ];
+        let answers = session.flight(ask).await?;
+        let names = match answers.first() {
+            Some(Ok(Answer::Names(names))) => names.clone(),
+            _ => Vec::new(),
+        };
+        let now = answers.get(2).and_then(Read::attr).map_or(0, |attr| attr.mtime);
+        let Some((name, attr)) = names.into_iter().next() else {
+            return Ok(Ok(()));
+        };
+        let Ok(holder) = name.parse::<RunId>() else {
+            return Ok(Err(Taken::Jammed { name }));
+        };
+        if now - attr.mtime > LEASE {
+            rob(session, &holder).await?;
+            return Ok(Ok(()));
+        }
+        let alive = seen
+            .as_ref()
+            .is_some_and(|(known, mtime)| *known == name && *mtime != attr.mtime);
+        let out_of_patience = match patience {
+            Some(patience) => began.elapsed() >= patience,
+            None => alive,
+        };
+        if out_of_patience {
+            return Ok(Err(Taken::Busy {
+                owner: read_owner(session, &holder).await?,
+            }));
+        }
+        if seen.as_ref().is_none_or(|(known, _)| *known != name) {
+            seen = Some((name, attr.mtime));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn rob(session: &Session, holder: &RunId) -> Result<(), HostError> {
+    let steal = Op::Rename {
+        from: layout::workshop_holding(holder),
+        to: layout::workshop_stale(holder),
+    };
+    let answers = session.flight(vec![steal]).await?;
+    if answers.first().is_some_and(Read::done) {
+        tokio::time::sleep(AFTER_ROBBERY).await;
+    }
+    Ok(())
+}
+
+/// Who holds the lock, if that can be read.
+///
+/// # Errors
+/// [`HostError`] where the connection is lost.
+pub async fn read_owner(session: &Session, holder: &RunId) -> Result<Option<Owner>, HostError> {
+    let path = format!("{}/owner", layout::workshop_holding(holder));
+    let answers = session.flight(vec![Op::ReadLink(path)]).await?;
+    Ok(answers
+        .first()
+        .and_then(Read::text)
+        .and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// Removes a folder of the host and all below it, never following a symlink, in flights of bounded size.
+///
+/// Only for folders that nobody else can reach any more: below `stale/` and in a run's own workshop.
+///
+/// # Errors
+/// [`HostError`] where the connection is lost. What can't be removed is left.
+pub async fn remove_below(session: &Session, path: &str) -> Result<u64, HostError> {
+    let mut removed = 0;
+    let mut folders = vec![path.to_owned()];
+    let mut todo = vec![path.to_owned()];
+    while !todo.is_empty() {
+        let now: Vec<String> = todo.drain(..todo.len().min(64)).collect();
+        let answers = session.flight(now.iter().cloned().map(Op::List).collect()).await?;
+        let mut files = Vec::new();
+        for (folder, answer) in now.iter().zip(answers) {
+            let Ok(Answer::Names(names)) = answer else { continue };
+            for (name, attr) in names {
+                let at = format!("{folder}/{name}");
+                if attr.kind == crate::host::Kind::Folder {
+                    folders.push(at.clone());
+                    todo.push(at);
+                } else {
+                    files.push(Op::RemoveFile(at));
+                }
+            }
+        }
+        removed += count_done(&session.flight(files).await?);
+    }
+    let last: Vec<Op> = folders.into_iter().rev().map(Op::RemoveFolder).collect();
+    removed += count_done(&session.flight(last).await?);
+    Ok(removed)
+}
+
+fn count_done(answers: &Answers) -> u64 {
+    answers.iter().filter(|answer| answer.done()).count() as u64
+}
+
+/// Whether a refusal says that the path, or a folder on the way to it, is not there.
+#[must_use]
+pub fn is_gone(answer: &Result<Answer, crate::host::Refusal>) -> bool {
+    answer
+        .refusal()
+        .is_some_and(|refusal| refusal.kind == RefusalKind::NotFound)
+}
