@@ -1,1 +1,4 @@
 //! Publishes a Next.js static export to a plain nginx host.
+
+pub mod model;
+pub mod nginx;

@@ -1,0 +1,285 @@
+//! The media type of a file, by its name. Pure.
+//!
+//! The vhost, the preview server and the manifest all take their types from here, so a file is
+//! announced alike wherever it is served. A type never carries parameters: the one that matters,
+//! `charset=utf-8`, is added by whoever sends the answer, to the types that [`is_text`] names.
+//!
+//! Bytes are never looked at: nginx doesn't either.
+
+/// What a file of no known type is.
+pub const UNKNOWN: &str = "application/octet-stream";
+
+/// Extension and type, sorted by extension.
+///
+/// Everything that a documentation site serves stands here rather than being left to a crate,
+/// whose next version may think otherwise: a changed type is a changed site.
+///
+/// Next.js's payloads end in `.txt`; as anything but text they turn each click into a full load.
+/// Pagefind's files are gzip data that its own script unpacks, so they must stay opaque bytes.
+const TABLE: &[(&str, &str)] = &[
+    ("7z", "application/x-7z-compressed"),
+    ("aac", "audio/aac"),
+    ("apng", "image/apng"),
+    ("atom", "application/atom+xml"),
+    ("avif", "image/avif"),
+    ("bin", UNKNOWN),
+    ("bmp", "image/bmp"),
+    ("br", UNKNOWN),
+    ("bz2", "application/x-bzip2"),
+    ("css", "text/css"),
+    ("csv", "text/csv"),
+    ("dmg", UNKNOWN),
+    ("eot", "application/vnd.ms-fontobject"),
+    ("epub", "application/epub+zip"),
+    ("exe", UNKNOWN),
+    ("flac", "audio/flac"),
+    ("geojson", "application/geo+json"),
+    ("gif", "image/gif"),
+    ("glb", "model/gltf-binary"),
+    ("gltf", "model/gltf+json"),
+    ("gz", "application/gzip"),
+    ("htm", "text/html"),
+    ("html", "text/html"),
+    ("ico", "image/x-icon"),
+    ("ics", "text/calendar"),
+    ("jpeg", "image/jpeg"),
+    ("jpg", "image/jpeg"),
+    ("js", "text/javascript"),
+    ("json", "application/json"),
+    ("jsonl", "application/jsonl"),
+    ("jsonld", "application/ld+json"),
+    ("jxl", "image/jxl"),
+    ("log", "text/plain"),
+    ("m4a", "audio/mp4"),
+    ("m4v", "video/mp4"),
+    ("map", "application/json"),
+    ("markdown", "text/markdown"),
+    ("md", "text/markdown"),
+    ("mdx", "text/markdown"),
+    ("mjs", "text/javascript"),
+    ("mov", "video/quicktime"),
+    ("mp3", "audio/mpeg"),
+    ("mp4", "video/mp4"),
+    ("oga", "audio/ogg"),
+    ("ogg", "audio/ogg"),
+    ("ogv", "video/ogg"),
+    ("opus", "audio/ogg"),
+    ("otf", "font/otf"),
+    ("pagefind", UNKNOWN),
+    ("pdf", "application/pdf"),
+    ("pf_filter", UNKNOWN),
+    ("pf_fragment", UNKNOWN),
+    ("pf_index", UNKNOWN),
+    ("pf_meta", UNKNOWN),
+    ("png", "image/png"),
+    ("rss", "application/rss+xml"),
+    ("svg", "image/svg+xml"),
+    ("tar", "application/x-tar"),
+    ("tgz", "application/gzip"),
+    ("toml", "application/toml"),
+    ("ttf", "font/ttf"),
+    ("txt", "text/plain"),
+    ("vtt", "text/vtt"),
+    ("wasm", "application/wasm"),
+    ("wav", "audio/wav"),
+    ("weba", "audio/webm"),
+    ("webm", "video/webm"),
+    ("webmanifest", "application/manifest+json"),
+    ("webp", "image/webp"),
+    ("woff", "font/woff"),
+    ("woff2", "font/woff2"),
+    ("xhtml", "application/xhtml+xml"),
+    ("xml", "application/xml"),
+    ("xsl", "application/xslt+xml"),
+    ("xz", "application/x-xz"),
+    ("yaml", "application/yaml"),
+    ("yml", "application/yaml"),
+    ("zip", "application/zip"),
+    ("zst", "application/zstd"),
+];
+
+/// Types, beside text, JSON and XML, whose bytes a text compressor makes smaller.
+///
+/// WOFF, WOFF 2 and the image and media formats in use are compressed already.
+const COMPRESSIBLE: &[&str] = &[
+    "application/jsonl",
+    "application/toml",
+    "application/vnd.ms-fontobject",
+    "application/wasm",
+    "application/yaml",
+    "font/otf",
+    "font/ttf",
+    "image/bmp",
+    "image/x-icon",
+    "model/gltf-binary",
+];
+
+/// File names without an extension that have a type all the same.
+///
+/// Next.js exports the images that a route draws (`opengraph-image.tsx`) without one, and a link
+/// preview shows no image of an unknown type. In a route group a mark follows the name, which
+/// [`MARK`] describes.
+pub const NAMED: &[(&str, &str)] = &[
+    ("apple-app-site-association", "application/json"),
+    ("apple-icon", "image/png"),
+    ("icon", "image/png"),
+    ("opengraph-image", "image/png"),
+    ("twitter-image", "image/png"),
+];
+
+/// What may follow a name of [`NAMED`], as a regular expression.
+pub const MARK: &str = "(?:-[0-9a-z]{6})?";
+
+/// The media type of a file by its name or path: `image/png` for `logo.PNG`.
+#[must_use]
+pub fn media_type(name: &str) -> &'static str {
+    match extension(name) {
+        Some(extension) => by_extension(&extension)
+            .or_else(|| mime_guess::from_ext(&extension).first_raw())
+            .unwrap_or(UNKNOWN),
+        None => by_name(name).unwrap_or(UNKNOWN),
+    }
+}
+
+/// The extension that decides, in lower case: what follows the last dot of the last segment.
+///
+/// As nginx has it, a leading dot starts a name and no extension.
+#[must_use]
+pub fn extension(name: &str) -> Option<String> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    match file.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => {
+            Some(extension.to_ascii_lowercase())
+        }
+        _ => None,
+    }
+}
+
+/// Whether files of this type are worth compressing.
+#[must_use]
+pub fn compressible(media_type: &str) -> bool {
+    is_text(media_type)
+        || media_type.ends_with("+json")
+        || media_type.ends_with("+xml")
+        || matches!(
+            media_type,
+            "application/json" | "application/xml" | "application/javascript"
+        )
+        || COMPRESSIBLE.binary_search(&media_type).is_ok()
+}
+
+/// Whether this type wants `charset=utf-8`.
+///
+/// JSON is UTF-8 by definition, and an XML file names its own encoding: both do without.
+#[must_use]
+pub fn is_text(media_type: &str) -> bool {
+    media_type.starts_with("text/")
+}
+
+fn by_name(name: &str) -> Option<&'static str> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let is_mark = |mark: &str| {
+        mark.len() == 6
+            && mark
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+    };
+    NAMED
+        .iter()
+        .find(|(known, _)| match file.strip_prefix(known) {
+            Some("") => true,
+            Some(rest) => rest.strip_prefix('-').is_some_and(is_mark),
+            None => false,
+        })
+        .map(|(_, media_type)| *media_type)
+}
+
+/// Every extension of the table with its type, sorted by extension.
+pub fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().copied()
+}
+
+/// The type that the table has for an extension in lower case.
+#[must_use]
+pub fn by_extension(extension: &str) -> Option<&'static str> {
+    let at = TABLE
+        .binary_search_by_key(&extension, |(known, _)| known)
+        .ok()?;
+    Some(TABLE[at].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_sorted_and_without_repeats() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(COMPRESSIBLE.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn type_follows_the_last_extension_of_the_name() {
+        for (name, wanted) in [
+            ("index.html", "text/html"),
+            ("docs/__next._tree.txt", "text/plain"),
+            ("logo.PNG", "image/png"),
+            ("page.js.map", "application/json"),
+            ("manifest.webmanifest", "application/manifest+json"),
+            ("pagefind/fragment/en_1.pf_fragment", UNKNOWN),
+            ("a.b/c", UNKNOWN),
+            (".html", UNKNOWN),
+            ("docs/.txt", UNKNOWN),
+            ("dot.", UNKNOWN),
+            ("LICENSE", UNKNOWN),
+            ("docs/opengraph-image", "image/png"),
+            ("icon-1ow20b", "image/png"),
+            ("icon-large", UNKNOWN),
+            ("größe.svg", "image/svg+xml"),
+            (
+                "talk.odp",
+                "application/vnd.oasis.opendocument.presentation",
+            ),
+            ("x.neverheardof", UNKNOWN),
+        ] {
+            assert_eq!(media_type(name), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn types_carry_no_parameters_and_fit_a_header() {
+        let token = |s: &str| {
+            !s.is_empty()
+                && s.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b))
+        };
+        for (extension, media_type) in table() {
+            let (kind, subtype) = media_type.split_once('/').unwrap();
+            assert!(
+                token(extension) && token(kind) && token(subtype),
+                "{extension}"
+            );
+            assert_eq!(extension, extension.to_ascii_lowercase());
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_already_is_left_alone() {
+        for name in [
+            "a.html", "a.txt", "a.js", "a.svg", "a.wasm", "a.ttf", "a.ico", "a.rss",
+        ] {
+            assert!(compressible(media_type(name)), "{name}");
+        }
+        for name in [
+            "a.woff2",
+            "a.woff",
+            "a.png",
+            "a.pf_index",
+            "a.zip",
+            "a.mp4",
+            "a.avif",
+        ] {
+            assert!(!compressible(media_type(name)), "{name}");
+        }
+    }
+}
