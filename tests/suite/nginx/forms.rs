@@ -4,7 +4,8 @@ use syntax_publish::nginx::{PageForm, Version, render};
 use tempfile::TempDir;
 
 use super::Docroot;
-use crate::support::nginx::{LISTEN, complaints};
+use crate::support::http::Request;
+use crate::support::nginx::{LISTEN, Nginx, complaints};
 
 #[test]
 fn nginx_accepts_every_form_without_a_complaint() {
@@ -35,20 +36,8 @@ fn nginx_accepts_every_form_without_a_complaint() {
                 text.matches("    http2 on;\n").count(),
                 if minor == 28 { 3 } else { 0 }
             );
-            // The nginx at hand is older than that directive, and the test has neither
-            // IPv6 for sure nor the certificate's place.
-            let text: String = text
-                .replace("    http2 on;\n", "")
-                .lines()
-                .filter(|line| !line.contains("listen [::]"))
-                .map(|line| match line.split_once("/etc/letsencrypt/live/") {
-                    Some((directive, path)) => {
-                        let file = path.rsplit('/').next().unwrap();
-                        format!("{directive}{}/{file}\n", keys.path().display())
-                    }
-                    None => format!("{line}\n"),
-                })
-                .collect();
+            // The nginx at hand is older than that directive.
+            let text = local(&text.replace("    http2 on;\n", ""), &keys);
             let text = format!("server_names_hash_bucket_size 128;\n{text}");
             assert_eq!(
                 complaints(&text),
@@ -57,6 +46,58 @@ fn nginx_accepts_every_form_without_a_complaint() {
             );
         }
     }
+}
+
+#[test]
+fn plain_http_leads_to_this_name_whatever_the_request_says() {
+    let keys = certificate();
+    let docroot = Docroot::new();
+    let mut vhost = docroot.vhost(PageForm::Flat);
+    vhost.tls = true;
+    vhost.listen = None;
+    let socket = format!("listen unix:{}/tls ssl", keys.path().display());
+    let text = local(&render(&vhost).unwrap(), &keys)
+        .replace("listen 80;", &format!("listen {LISTEN};"))
+        .replace("listen 443 ssl", &socket);
+    let nginx = Nginx::start(&text);
+    for (target, wanted) in [
+        ("/usage?a=b", "https://localhost/usage?a=b"),
+        ("/%0d%0aX:1", "https://localhost/%0d%0aX:1"),
+        ("//evil.com/", "https://localhost//evil.com/"),
+        ("/\\evil.com", "https://localhost/\\evil.com"),
+        ("http://evil.com/", "https://localhost/"),
+        ("http://evil.com", "https://localhost/"),
+        ("http://evil.com?.evil.com", "https://localhost?.evil.com"),
+    ] {
+        let answer = Request::get(target)
+            .header("Host", "evil.com")
+            .send(nginx.address());
+        assert_eq!(answer.status, 308, "GET {target}");
+        assert_eq!(answer.header("location"), Some(wanted), "GET {target}");
+        assert_eq!(answer.all("x-content-type-options"), ["nosniff"]);
+        assert!(answer.all("strict-transport-security").is_empty());
+    }
+    for bad in [".evil.com/", "@evil.com/", "evil.com:80"] {
+        assert_eq!(
+            Request::get(bad).send(nginx.address()).status,
+            400,
+            "GET {bad}"
+        );
+    }
+}
+
+/// The text without what the machine at hand may lack: IPv6 and the certificate's usual place.
+fn local(text: &str, keys: &TempDir) -> String {
+    text.lines()
+        .filter(|line| !line.contains("listen [::]"))
+        .map(|line| match line.split_once("/etc/letsencrypt/live/") {
+            Some((directive, path)) => {
+                let file = path.rsplit('/').next().unwrap();
+                format!("{directive}{}/{file}\n", keys.path().display())
+            }
+            None => format!("{line}\n"),
+        })
+        .collect()
 }
 
 fn certificate() -> TempDir {
