@@ -80,7 +80,9 @@ pub fn pooled(path: &str) -> bool {
 
 /// The folders of the pool, none of them inside another.
 pub fn pooled_folders() -> impl Iterator<Item = &'static str> {
-    let outermost = IMMUTABLE_FOLDERS.iter().filter(|folder| !lies_in(folder, LATE_FOLDERS));
+    let outermost = IMMUTABLE_FOLDERS
+        .iter()
+        .filter(|folder| !lies_in(folder, LATE_FOLDERS));
     LATE_FOLDERS.iter().chain(outermost).copied()
 }
 
@@ -111,7 +113,7 @@ mod tests {
             "index.html",
             "main.0123456789abcdef.js",
             "docs/_next/static/chunks/a.js",
-            "_next/static/chunks.html",
+            "_next/static.html",
             "_next/data/id/usage.json",
             "pagefind/pagefind.js",
             "_assets.txt",
@@ -125,9 +127,13 @@ mod tests {
 
     #[test]
     fn build_manifests_revalidate_and_are_pooled() {
-        let path = "_next/static/3fa0/_buildManifest.js";
-        assert_eq!(classify(path), CacheClass::Revalidate);
-        assert!(pooled(path));
+        for path in [
+            "_next/static/3fa0/_buildManifest.js",
+            "_next/static/chunks.js",
+        ] {
+            assert_eq!(classify(path), CacheClass::Revalidate);
+            assert!(pooled(path));
+        }
     }
 
     #[test]

@@ -6,8 +6,6 @@
 //!
 //! Bytes are never looked at: nginx doesn't either.
 
-use std::borrow::Cow;
-
 /// What a file of no known type is.
 pub const UNKNOWN: &str = "application/octet-stream";
 
@@ -104,8 +102,8 @@ const TABLE: &[(&str, &str)] = &[
 ///
 /// WOFF, WOFF 2 and the image and media formats in use are compressed already.
 const COMPRESSIBLE: &[&str] = &[
-    "application/toml",
     "application/jsonl",
+    "application/toml",
     "application/vnd.ms-fontobject",
     "application/wasm",
     "application/yaml",
@@ -116,18 +114,30 @@ const COMPRESSIBLE: &[&str] = &[
     "model/gltf-binary",
 ];
 
+/// File names without an extension that have a type all the same.
+///
+/// Next.js exports the images that a route draws (`opengraph-image.tsx`) without one, and a link
+/// preview shows no image of an unknown type. In a route group a mark follows the name, which
+/// [`MARK`] describes.
+pub const NAMED: &[(&str, &str)] = &[
+    ("apple-app-site-association", "application/json"),
+    ("apple-icon", "image/png"),
+    ("icon", "image/png"),
+    ("opengraph-image", "image/png"),
+    ("twitter-image", "image/png"),
+];
+
+/// What may follow a name of [`NAMED`], as a regular expression.
+pub const MARK: &str = "(?:-[0-9a-z]{6})?";
+
 /// The media type of a file by its name or path: `image/png` for `logo.PNG`.
 #[must_use]
-pub fn media_type(name: &str) -> Cow<'static, str> {
-    let Some(extension) = extension(name) else {
-        return Cow::Borrowed(UNKNOWN);
-    };
-    if let Some(known) = by_extension(&extension) {
-        return Cow::Borrowed(known);
-    }
-    match mime_guess::from_ext(&extension).first_raw() {
-        Some(guessed) => Cow::Borrowed(guessed),
-        None => Cow::Borrowed(UNKNOWN),
+pub fn media_type(name: &str) -> &'static str {
+    match extension(name) {
+        Some(extension) => by_extension(&extension)
+            .or_else(|| mime_guess::from_ext(&extension).first_raw())
+            .unwrap_or(UNKNOWN),
+        None => by_name(name).unwrap_or(UNKNOWN),
     }
 }
 
@@ -138,7 +148,9 @@ pub fn media_type(name: &str) -> Cow<'static, str> {
 pub fn extension(name: &str) -> Option<String> {
     let file = name.rsplit('/').next().unwrap_or(name);
     match file.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => Some(extension.to_ascii_lowercase()),
+        Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => {
+            Some(extension.to_ascii_lowercase())
+        }
         _ => None,
     }
 }
@@ -164,6 +176,24 @@ pub fn is_text(media_type: &str) -> bool {
     media_type.starts_with("text/")
 }
 
+fn by_name(name: &str) -> Option<&'static str> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let is_mark = |mark: &str| {
+        mark.len() == 6
+            && mark
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+    };
+    NAMED
+        .iter()
+        .find(|(known, _)| match file.strip_prefix(known) {
+            Some("") => true,
+            Some(rest) => rest.strip_prefix('-').is_some_and(is_mark),
+            None => false,
+        })
+        .map(|(_, media_type)| *media_type)
+}
+
 /// Every extension of the table with its type, sorted by extension.
 pub fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.iter().copied()
@@ -172,7 +202,9 @@ pub fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The type that the table has for an extension in lower case.
 #[must_use]
 pub fn by_extension(extension: &str) -> Option<&'static str> {
-    let at = TABLE.binary_search_by_key(&extension, |(known, _)| known).ok()?;
+    let at = TABLE
+        .binary_search_by_key(&extension, |(known, _)| known)
+        .ok()?;
     Some(TABLE[at].1)
 }
 
@@ -200,8 +232,14 @@ mod tests {
             ("docs/.txt", UNKNOWN),
             ("dot.", UNKNOWN),
             ("LICENSE", UNKNOWN),
+            ("docs/opengraph-image", "image/png"),
+            ("icon-1ow20b", "image/png"),
+            ("icon-large", UNKNOWN),
             ("größe.svg", "image/svg+xml"),
-            ("talk.odp", "application/vnd.oasis.opendocument.presentation"),
+            (
+                "talk.odp",
+                "application/vnd.oasis.opendocument.presentation",
+            ),
             ("x.neverheardof", UNKNOWN),
         ] {
             assert_eq!(media_type(name), wanted, "{name}");
@@ -210,21 +248,38 @@ mod tests {
 
     #[test]
     fn types_carry_no_parameters_and_fit_a_header() {
-        let token = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
+        let token = |s: &str| {
+            !s.is_empty()
+                && s.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b))
+        };
         for (extension, media_type) in table() {
             let (kind, subtype) = media_type.split_once('/').unwrap();
-            assert!(token(extension) && token(kind) && token(subtype), "{extension}");
+            assert!(
+                token(extension) && token(kind) && token(subtype),
+                "{extension}"
+            );
             assert_eq!(extension, extension.to_ascii_lowercase());
         }
     }
 
     #[test]
     fn what_is_compressed_already_is_left_alone() {
-        for name in ["a.html", "a.txt", "a.js", "a.svg", "a.wasm", "a.ttf", "a.ico", "a.rss"] {
-            assert!(compressible(&media_type(name)), "{name}");
+        for name in [
+            "a.html", "a.txt", "a.js", "a.svg", "a.wasm", "a.ttf", "a.ico", "a.rss",
+        ] {
+            assert!(compressible(media_type(name)), "{name}");
         }
-        for name in ["a.woff2", "a.woff", "a.png", "a.pf_index", "a.zip", "a.mp4", "a.avif"] {
-            assert!(!compressible(&media_type(name)), "{name}");
+        for name in [
+            "a.woff2",
+            "a.woff",
+            "a.png",
+            "a.pf_index",
+            "a.zip",
+            "a.mp4",
+            "a.avif",
+        ] {
+            assert!(!compressible(media_type(name)), "{name}");
         }
     }
 }

@@ -1,0 +1,447 @@
+//! Prints the nginx vhost that serves a release store as Next.js means its export to be served. Pure.
+//!
+//! The vhost stays as it is from release to release: nothing in it names a release, so a publish
+//! never needs a reload. What it must never do:
+//!
+//! - **redirect anywhere but to an existing page of this site.** A `Location` is made of the bytes
+//!   that the visitor sent, still percent-encoded and checked by one strict expression; `$uri` is
+//!   decoded, and in a header it would be an open redirect or a second header.
+//! - **call an answer immutable that isn't the file that was asked for**: an error or another
+//!   path's file under an immutable path would stay with a reader for a year.
+//! - **touch another vhost of the same nginx.** All it adds at http level are two maps, whose names
+//!   are derived from the server name.
+//!
+//! Every header is added once, at server level, and its value comes from a map where it depends on
+//! the answer: one `add_header` in a location would drop all others for that location.
+
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use crate::model::cache::{self, CacheClass};
+use crate::model::media;
+
+pub use values::{Version, VhostError};
+
+/// How the export names its pages, and so which address of a page is the one to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PageForm {
+    /// `usage.html`, whose address is `/usage`.
+    #[default]
+    Flat,
+    /// `usage/index.html`, whose address is `/usage/` (Next.js's `trailingSlash`).
+    Folder,
+}
+
+/// What a vhost is printed from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vhost {
+    /// The host name of the site.
+    pub server_name: String,
+    /// The docroot as nginx sees it: absolute, the folder that holds `current`.
+    pub docroot: String,
+    /// `ADDR:PORT` or `PORT`. Without it the vhost listens on the usual ports, IPv4 and IPv6; with
+    /// it there and nowhere else, so no redirect from port 80 is printed either.
+    pub listen: Option<String>,
+    /// Whether the vhost speaks TLS, with the certificate where Let's Encrypt's client puts it.
+    pub tls: bool,
+    /// Whether the nginx has the module that serves `.br` files.
+    pub brotli: bool,
+    /// The nginx to print for.
+    pub version: Version,
+    /// How the export names its pages.
+    pub form: PageForm,
+    /// Types of extensions that the export has and the table of [`media`] hasn't. Where the table
+    /// has one, it wins: the manifest takes its types from there too.
+    pub extra_types: BTreeMap<String, String>,
+}
+
+/// Prints the vhost.
+///
+/// # Errors
+///
+/// When a value can't stand in a configuration file without a risk of ending its directive.
+pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
+    let site = Site {
+        name: values::server_name(&vhost.server_name)?,
+        docroot: values::docroot(&vhost.docroot)?,
+        listen: vhost.listen.as_deref().map(values::listen).transpose()?,
+        types: types(&vhost.extra_types)?,
+        vhost,
+    };
+    let mut text = site.preamble();
+    text += &site.maps();
+    if vhost.tls && vhost.listen.is_none() {
+        text += &site.plain_server();
+    }
+    text += "\nserver {\n";
+    let sections = [
+        site.listeners(),
+        site.files(),
+        site.encodings(),
+        site.media_types(),
+        site.headers(),
+        site.pages(),
+    ];
+    text += &indented(&sections.join("\n"));
+    text += "}\n";
+    Ok(text)
+}
+
+/// The headers that every answer has, the redirect from HTTP too.
+const SECURITY_HEADERS: &str = "\
+add_header X-Content-Type-Options nosniff always;
+add_header Referrer-Policy strict-origin-when-cross-origin always;
+add_header Content-Security-Policy \"frame-ancestors 'self'\" always;
+add_header X-Frame-Options SAMEORIGIN always;
+";
+
+/// The checked values of one vhost.
+struct Site<'a> {
+    name: String,
+    docroot: &'a str,
+    listen: Option<&'a str>,
+    types: BTreeMap<String, BTreeSet<String>>,
+    vhost: &'a Vhost,
+}
+
+impl Site<'_> {
+    fn variable(&self, what: &str) -> String {
+        format!("${}_{what}", values::variable_prefix(&self.name))
+    }
+
+    fn preamble(&self) -> String {
+        let mut text = format!(
+            "# {name}: a static export of Next.js, published by syntax-publish.\n\
+             # For nginx {version} and later. Printed by `syntax-publish nginx`: print it anew rather than edit it.\n\
+             # It goes where http-level files go (sites-enabled/) and changes no other vhost.\n",
+            name = self.name,
+            version = self.vhost.version,
+        );
+        if self.vhost.brotli {
+            text += "#\n\
+                # brotli_static needs the module ngx_http_brotli_static_module (Debian:\n\
+                # libnginx-mod-http-brotli-static). Without it: `syntax-publish nginx --without-brotli`.\n";
+        }
+        text + "#\n\
+            # Behind Cloudflare the logs name its servers instead of the visitors, unless the server block has\n\
+            #     set_real_ip_from 173.245.48.0/20;    # and every other range of https://www.cloudflare.com/ips/\n\
+            #     real_ip_header CF-Connecting-IP;\n"
+    }
+
+    fn maps(&self) -> String {
+        let immutable = alternatives(cache::IMMUTABLE_FOLDERS.iter().copied());
+        format!(
+            r#"
+# What a reader may keep. Errors nothing, whatever their path; files that never change under one
+# name for good; everything else only if it asks each time. `volatile`: nginx may write the headers of
+# one request twice (a range that can't be satisfied), with another status.
+map $status:$uri {cache} {{
+    volatile;
+    default "{revalidate}";
+    "~^[45]" "no-store";
+    "~^(?:200|206|304):/{immutable}/" "{forever}";
+}}
+
+# The path as the visitor spelled it, without the slash at its end: the only source of redirects.
+# Empty, and then there is none, unless every segment has a name, and none starts with a slash or a
+# backslash in disguise.
+map $request_uri {path} {{
+    default "";
+    "~*^((?:/(?!%2f|%5c)(?:{character})++)+)/?(?:[?]|\z)" $1;
+}}
+"#,
+            cache = self.variable("cache"),
+            path = self.variable("path"),
+            revalidate = CacheClass::Revalidate.cache_control(),
+            forever = CacheClass::Immutable.cache_control(),
+            character = r"[0-9a-z._~!$&'()*+,;=:@|^\[\]-]|%[0-9a-f][0-9a-f]",
+        )
+    }
+
+    /// The redirect from HTTP, for the usual ports only.
+    fn plain_server(&self) -> String {
+        let lines = format!(
+            "listen 80;\n\
+             listen [::]:80;\n\
+             server_name {name};\n\
+             server_tokens off;\n\
+             {headers}\
+             # The name is fixed: the request's own would send visitors wherever a Host header says.\n\
+             return 308 https://{name}$request_uri;\n",
+            name = self.name,
+            headers = SECURITY_HEADERS,
+        );
+        format!("\nserver {{\n{}}}\n", indented(&lines))
+    }
+
+    fn listeners(&self) -> String {
+        let (tls, modern) = (self.vhost.tls, self.vhost.version.has_http2_directive());
+        let parameters = match (tls, modern) {
+            (false, _) => "",
+            (true, true) => " ssl",
+            (true, false) => " ssl http2",
+        };
+        let port = if tls { "443" } else { "80" };
+        let mut text = match self.listen {
+            Some(listen) => format!("listen {listen}{parameters};\n"),
+            None => format!("listen {port}{parameters};\nlisten [::]:{port}{parameters};\n"),
+        };
+        if tls && modern {
+            text += "http2 on;\n";
+        }
+        let _ = writeln!(text, "server_name {};", self.name);
+        if tls {
+            let _ = write!(
+                text,
+                "\n# Protocols and ciphers are left to the http level: vhosts on one port share them.\n\
+                 ssl_certificate /etc/letsencrypt/live/{name}/fullchain.pem;\n\
+                 ssl_certificate_key /etc/letsencrypt/live/{name}/privkey.pem;\n",
+                name = self.name,
+            );
+        }
+        text
+    }
+
+    fn files(&self) -> String {
+        format!(
+            "# `current` is a symlink, and a publish or a rollback is its replacement: nginx must follow\n\
+             # links, and must not remember where they led (open_file_cache), or it serves the old page.\n\
+             root {}/current;\n\
+             disable_symlinks off;\n\
+             open_file_cache off;\n\
+             autoindex off;\n\
+             etag on;\n",
+            self.docroot
+        )
+    }
+
+    fn encodings(&self) -> String {
+        let mut text = String::from(
+            "# Encodings are files beside the file, made once when publishing; nothing is compressed here.\n\
+             # gzip_vary adds `Vary: Accept-Encoding` to whatever has an encoding, in all its forms.\n",
+        );
+        if self.vhost.brotli {
+            text += "brotli_static on;\n";
+        }
+        text + "gzip_static on;\n\
+            gzip_vary on;\n\
+            gzip_proxied any;\n\
+            gzip off;\n"
+    }
+
+    fn media_types(&self) -> String {
+        let mut text = String::from("types {\n");
+        for (media_type, extensions) in &self.types {
+            let extensions: Vec<_> = extensions.iter().map(String::as_str).collect();
+            let _ = writeln!(text, "    {media_type} {};", extensions.join(" "));
+        }
+        let charset: Vec<_> = self
+            .types
+            .keys()
+            // nginx has this one in its list already and warns when it is given again.
+            .filter(|media_type| media::is_text(media_type) && *media_type != "text/html")
+            .map(String::as_str)
+            .collect();
+        let _ = write!(
+            text,
+            "}}\n\
+             types_hash_max_size 4096;\n\
+             types_hash_bucket_size 128;\n\
+             default_type {};\n\
+             charset utf-8;\n\
+             charset_types {};\n",
+            media::UNKNOWN,
+            charset.join(" "),
+        );
+        text
+    }
+
+    fn headers(&self) -> String {
+        let mut text = format!(
+            "# All headers stand here and none in a location, which would drop the others.\n\
+             server_tokens off;\n\
+             expires off;\n\
+             add_header Cache-Control {} always;\n\
+             {SECURITY_HEADERS}",
+            self.variable("cache"),
+        );
+        if self.vhost.tls {
+            text += "add_header Strict-Transport-Security \"max-age=31536000\" always;\n";
+        }
+        text
+    }
+
+    fn pages(&self) -> String {
+        let mut text = format!(
+            r#"absolute_redirect off;
+error_page 404 /404.html;
+
+# No dot files, except what /.well-known/ is for.
+location ~ "(?:^/[.](?!well-known/)|[^/]/[.])" {{
+    return 404;
+}}
+
+# An open tab of a former release still asks for its chunks. The live release's own file wins.
+location ~ "^/{pooled}/" {{
+    try_files $uri @pool;
+}}
+location @pool {{
+    root {docroot}/immutable;
+    try_files $uri =404;
+}}
+
+location = / {{
+    try_files /index.html =404;
+}}
+
+"#,
+            pooled = alternatives(cache::pooled_folders()),
+            docroot = self.docroot,
+        );
+        text += &match self.vhost.form {
+            PageForm::Flat => self.flat_pages(),
+            PageForm::Folder => self.folder_pages(),
+        };
+        text += &self.named_types();
+        text
+    }
+
+    /// `/usage` is `usage.html`. A folder's own index.html has its slash, unless a page has the name.
+    fn flat_pages(&self) -> String {
+        format!(
+            r#"# Pages are files, X.html for /X. /X/ goes there, or is the index.html that a folder brought along.
+# That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.
+location ~ "(?s)^(?<sp_page>/.+)/\z" {{
+    if ({path} = "") {{
+        return 404;
+    }}
+    if (-f $document_root$sp_page.html) {{
+        return 308 {path}$is_args$args;
+    }}
+    try_files ${{uri}}index.html =404;
+}}
+location / {{
+    {lookup}
+}}
+location @other {{
+    if (!-f $document_root$uri/index.html) {{
+        return 404;
+    }}
+    if ({path} = "") {{
+        return 404;
+    }}
+    return 308 {path}/$is_args$args;
+}}
+"#,
+            path = self.variable("path"),
+            lookup = self.lookup(),
+        )
+    }
+
+    /// `/usage/` is `usage/index.html`. A page beside its folder has no slash.
+    fn folder_pages(&self) -> String {
+        format!(
+            r#"# Pages are folders, X/index.html for /X/. /X goes there, or is an X.html that came along.
+# That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.
+location ~ "(?s)^(?<sp_page>/.+)/\z" {{
+    try_files ${{uri}}index.html @bare;
+}}
+location @bare {{
+    if (!-f $document_root$sp_page.html) {{
+        return 404;
+    }}
+    if ({path} = "") {{
+        return 404;
+    }}
+    return 308 {path}$is_args$args;
+}}
+location / {{
+    {lookup}
+}}
+location @other {{
+    if ({path} = "") {{
+        return 404;
+    }}
+    if (-f $document_root$uri/index.html) {{
+        return 308 {path}/$is_args$args;
+    }}
+    try_files $uri.html =404;
+}}
+"#,
+            path = self.variable("path"),
+            lookup = self.lookup(),
+        )
+    }
+
+    fn lookup(&self) -> &'static str {
+        match self.vhost.form {
+            PageForm::Flat => "try_files $uri $uri.html @other;",
+            PageForm::Folder => "try_files $uri @other;",
+        }
+    }
+
+    /// The files that have a type without an extension. A page of that name is found all the same:
+    /// its `.html` decides before the default does.
+    fn named_types(&self) -> String {
+        let mut by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, media_type) in media::NAMED {
+            by_type.entry(media_type).or_default().push(name);
+        }
+        let mut text = String::from("\n# Files without an extension.\n");
+        for (media_type, names) in by_type {
+            let _ = write!(
+                text,
+                "location ~ \"/(?:{names}){mark}\\z\" {{\n    \
+                     default_type {media_type};\n    \
+                     {lookup}\n\
+                 }}\n",
+                names = names.join("|"),
+                mark = media::MARK,
+                lookup = self.lookup(),
+            );
+        }
+        text
+    }
+}
+
+/// The table's types and the export's own, by type.
+fn types(
+    extra: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, VhostError> {
+    let mut by_extension: BTreeMap<String, String> = BTreeMap::new();
+    for (extension, media_type) in extra {
+        let (extension, media_type) = values::media_type(extension, media_type)?;
+        by_extension.insert(extension, media_type);
+    }
+    for (extension, media_type) in media::table() {
+        by_extension.insert(extension.to_owned(), media_type.to_owned());
+    }
+    let mut by_type: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (extension, media_type) in by_extension {
+        // What nothing is known of is the default, whichever extension it has.
+        if media_type != media::UNKNOWN {
+            by_type.entry(media_type).or_default().insert(extension);
+        }
+    }
+    Ok(by_type)
+}
+
+/// Folders as one group of a regular expression, without their closing slashes.
+fn alternatives(folders: impl Iterator<Item = &'static str>) -> String {
+    let names: Vec<_> = folders.map(|folder| folder.trim_end_matches('/')).collect();
+    format!("(?:{})", names.join("|"))
+}
+
+fn indented(lines: &str) -> String {
+    lines
+        .lines()
+        .map(|line| match line {
+            "" => String::from("\n"),
+            line => format!("    {line}\n"),
+        })
+        .collect()
+}

@@ -1,0 +1,319 @@
+//! The values that a vhost is printed with, checked so that none can end its directive. Pure.
+//!
+//! nginx has no quoting that holds for every value: inside quotes it still expands `$`, and some
+//! directives read their argument a second time. So a value is never escaped: it is made of
+//! characters that mean nothing to nginx, or it is refused.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a vhost can't be printed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum VhostError {
+    /// The server name is no host name.
+    #[error("`{name}` is no host name: letters, digits, `.` and `-` only")]
+    ServerName {
+        /// The name as given.
+        name: String,
+    },
+    /// The docroot is no absolute path, or nginx would read part of it as configuration.
+    #[error(
+        "the docroot `{}` can't be written into a vhost: it must be an absolute path without `..`, \
+         made of letters, digits and `/ . _ - + @ , = : ~`",
+        .path.escape_debug()
+    )]
+    Docroot {
+        /// The path as given.
+        path: String,
+    },
+    /// The address to listen on is neither a port nor an address with one.
+    #[error("`{}` is nothing to listen on: PORT or ADDRESS:PORT, as in 127.0.0.1:8080 or [::1]:8080", .listen.escape_debug())]
+    Listen {
+        /// The address as given.
+        listen: String,
+    },
+    /// A file extension or its media type can't be printed.
+    #[error("the media type `{}` of `.{}` can't be written into a vhost", .media_type.escape_debug(), .extension.escape_debug())]
+    MediaType {
+        /// The extension as given.
+        extension: String,
+        /// The type as given.
+        media_type: String,
+    },
+    /// This is no version of nginx.
+    #[error("`{}` is no nginx version: write it as 1.28 or 1.28.0", .version.escape_debug())]
+    Version {
+        /// The version as given.
+        version: String,
+    },
+}
+
+/// A version of nginx; `1.28` stands for `1.28.0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    major: u16,
+    minor: u16,
+    patch: u16,
+}
+
+impl Version {
+    /// The version with these three numbers.
+    #[must_use]
+    pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
+        Self {
+            major,
+            minor,
+            patch,
+        }
+    }
+
+    /// Whether `http2 on;` exists. Before, HTTP/2 is a parameter of `listen`.
+    #[must_use]
+    pub fn has_http2_directive(self) -> bool {
+        self >= Self::new(1, 25, 1)
+    }
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self::new(1, 28, 0)
+    }
+}
+
+impl FromStr for Version {
+    type Err = VhostError;
+
+    fn from_str(version: &str) -> Result<Self, Self::Err> {
+        let number = |part: &str| {
+            let digits = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            digits.then(|| part.parse().ok()).flatten()
+        };
+        let parts: Option<Vec<u16>> = version.split('.').map(number).collect();
+        match parts.as_deref() {
+            Some(&[major, minor]) => Ok(Self::new(major, minor, 0)),
+            Some(&[major, minor, patch]) => Ok(Self::new(major, minor, patch)),
+            _ => Err(VhostError::Version {
+                version: version.to_owned(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// A host name in lower case.
+pub(super) fn server_name(name: &str) -> Result<String, VhostError> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() <= 253 && name.split('.').all(label) {
+        Ok(name.to_ascii_lowercase())
+    } else {
+        Err(VhostError::ServerName {
+            name: name.escape_debug().to_string(),
+        })
+    }
+}
+
+/// What the names of a vhost's variables start with: its own, and short enough for nginx.
+///
+/// A dot becomes `_` and a hyphen `__`. In a valid name no two of them meet except hyphens, so no
+/// two names yield one result.
+pub(super) fn variable_prefix(server_name: &str) -> String {
+    // A variable's name beyond 46 bytes doesn't fit nginx's hash, whose size is set at http level.
+    const LONGEST: usize = 36;
+    let readable = server_name.replace('-', "__").replace('.', "_");
+    if readable.len() <= LONGEST {
+        return format!("sp_{readable}");
+    }
+    let hash = server_name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    format!("sp_{}_{hash:016x}", &readable[..LONGEST - 17])
+}
+
+/// An absolute path without a closing slash.
+pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
+    let harmless = |c: char| c.is_alphanumeric() || "/._-+@,=:~".contains(c);
+    if path.starts_with('/') && path.chars().all(harmless) && path.split('/').all(|s| s != "..") {
+        Ok(path.trim_end_matches('/'))
+    } else {
+        Err(VhostError::Docroot {
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// `PORT` or `ADDRESS:PORT`.
+pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
+    let port = |port: &str| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    let address = |address: &str| {
+        let bracketed = address
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        match bracketed {
+            Some(v6) => {
+                v6.contains(':')
+                    && v6
+                        .bytes()
+                        .all(|b| b.is_ascii_hexdigit() || b":.".contains(&b))
+            }
+            None => address == "*" || server_name(address).is_ok(),
+        }
+    };
+    let valid = match listen.rsplit_once(':') {
+        Some((host, number)) => address(host) && port(number),
+        None => port(listen),
+    };
+    if valid {
+        Ok(listen)
+    } else {
+        Err(VhostError::Listen {
+            listen: listen.to_owned(),
+        })
+    }
+}
+
+/// An extension and its type, in lower case.
+pub(super) fn media_type(
+    extension: &str,
+    media_type: &str,
+) -> Result<(String, String), VhostError> {
+    let token = |s: &str| {
+        let harmless = |b: u8| b.is_ascii_alphanumeric() || b"+-._".contains(&b);
+        !s.is_empty() && s.bytes().all(harmless)
+    };
+    let typed = media_type
+        .split_once('/')
+        .is_some_and(|(kind, subtype)| token(kind) && token(subtype));
+    if token(extension) && typed {
+        Ok((
+            extension.to_ascii_lowercase(),
+            media_type.to_ascii_lowercase(),
+        ))
+    } else {
+        Err(VhostError::MediaType {
+            extension: extension.to_owned(),
+            media_type: media_type.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BREAKS_OUT: &[&str] = &[
+        ";", "{", "}", "\n", "\r", "$uri", " ", "\t", "\"", "'", "\\", "#", "\0", "*",
+    ];
+
+    #[test]
+    fn value_that_could_end_its_directive_is_refused() {
+        for bad in BREAKS_OUT {
+            assert!(server_name(&format!("a{bad}b")).is_err(), "{bad:?}");
+            assert!(docroot(&format!("/srv/a{bad}b")).is_err(), "{bad:?}");
+            assert!(listen(&format!("127.0.0.1{bad}:80")).is_err(), "{bad:?}");
+            assert!(listen(&format!("80{bad}")).is_err(), "{bad:?}");
+            assert!(media_type(&format!("x{bad}"), "text/x").is_err(), "{bad:?}");
+            assert!(media_type("x", &format!("text/x{bad}")).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn server_name_is_a_host_name() {
+        assert_eq!(
+            server_name("Docs.Example.com").as_deref(),
+            Ok("docs.example.com")
+        );
+        assert!(server_name("localhost").is_ok());
+        let long = format!("{}.com", "a".repeat(64));
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "-a.com",
+            "a-.com",
+            "a_b.com",
+            "größe.de",
+            "*.a.com",
+            &long,
+        ] {
+            assert!(server_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn docroot_is_absolute_and_stays_below_itself() {
+        assert_eq!(docroot("/srv/größe/site/"), Ok("/srv/größe/site"));
+        assert_eq!(docroot("/"), Ok(""));
+        for bad in ["", "srv", "./srv", "/srv/../etc", "/srv/.."] {
+            assert!(docroot(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn listen_takes_a_port_or_an_address_with_one() {
+        for good in [
+            "80",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "[::]:80",
+            "*:80",
+            "localhost:80",
+        ] {
+            assert_eq!(listen(good), Ok(good));
+        }
+        for bad in [
+            "",
+            "0",
+            "65536",
+            "+80",
+            "127.0.0.1",
+            ":80",
+            "::1:80",
+            "[]:80",
+            "a:",
+            "unix:/x",
+        ] {
+            assert!(listen(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variable_prefixes_differ_and_fit() {
+        assert_eq!(variable_prefix("syntax.kraite.com"), "sp_syntax_kraite_com");
+        let names = ["a-b.c", "a.b.c", "a--b.c", "ab.c"].map(variable_prefix);
+        for (at, name) in names.iter().enumerate() {
+            assert!(!names[..at].contains(name), "{name}");
+        }
+        let long = |end: &str| variable_prefix(&format!("{}.{end}", "a".repeat(60)));
+        assert_ne!(long("com"), long("org"));
+        assert!(long("com").len() <= 39);
+    }
+
+    #[test]
+    fn version_has_two_or_three_numbers() {
+        assert_eq!("1.28".parse(), Ok(Version::default()));
+        assert_eq!("1.22.1".parse(), Ok(Version::new(1, 22, 1)));
+        for bad in [
+            "", "1", "1.", "1.28.0.1", "v1.28", "1.+2", "1.99999", "1.28;",
+        ] {
+            assert!(bad.parse::<Version>().is_err(), "{bad}");
+        }
+        assert!(Version::new(1, 25, 1).has_http2_directive());
+        assert!(!Version::new(1, 25, 0).has_http2_directive());
+    }
+}

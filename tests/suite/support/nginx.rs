@@ -1,0 +1,159 @@
+//! A real nginx for one test, in a folder of its own, gone when the test ends.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Where a vhost for [`Nginx::start`] says it listens; a free port takes its place.
+pub const LISTEN: &str = "127.0.0.1:1";
+
+const BROTLI: &str = "ngx_http_brotli_static_module.so";
+
+/// A running nginx.
+pub struct Nginx {
+    address: SocketAddr,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Nginx {
+    /// Starts an nginx with this vhost, which listens on [`LISTEN`], and waits until it accepts.
+    pub fn start(vhost: &str) -> Self {
+        assert!(vhost.contains(LISTEN), "the vhost listens on {LISTEN}");
+        for _ in 0..5 {
+            if let Some(nginx) = Self::try_start(vhost) {
+                return nginx;
+            }
+        }
+        panic!("nginx found no free port");
+    }
+
+    fn try_start(vhost: &str) -> Option<Self> {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("an address");
+        drop(free);
+        let folder = tempfile::tempdir().expect("a folder");
+        let vhost = vhost.replace(LISTEN, &address.to_string());
+        let child = command(folder.path(), &vhost)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx is installed");
+        let mut nginx = Self {
+            address,
+            child,
+            folder,
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(address).is_err() {
+            if nginx.child.try_wait().expect("a child").is_some() {
+                let log = nginx.log();
+                assert!(log.contains("Address already in use"), "nginx ended: {log}");
+                return None;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "nginx never accepted: {}",
+                nginx.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Some(nginx)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it complained about.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What `nginx -t` says of a vhost: every complaint, warnings too, or nothing when there is none.
+pub fn complaints(vhost: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = command(folder.path(), vhost)
+        .arg("-t")
+        .output()
+        .expect("nginx is installed");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let complaints: Vec<_> = text
+        .lines()
+        .filter(|line| !line.ends_with("syntax is ok") && !line.ends_with("test is successful"))
+        .collect();
+    assert_eq!(
+        output.status.success(),
+        text.contains("test is successful"),
+        "{text}"
+    );
+    complaints.join("\n")
+}
+
+/// An nginx with this vhost in a whole configuration that keeps to its folder.
+fn command(folder: &Path, vhost: &str) -> Command {
+    let modules = modules();
+    let load = match modules.iter().find(|path| path.exists()) {
+        Some(path) if vhost.contains("brotli_static") => format!("load_module {};", path.display()),
+        _ => String::new(),
+    };
+    let at = folder.display();
+    let configuration = format!(
+        "{load}
+daemon off;
+# One process: killing it leaves nothing behind, and it reads what the test may read.
+master_process off;
+pid {at}/pid;
+error_log {at}/error.log notice;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {at}/body;
+    proxy_temp_path {at}/proxy;
+    fastcgi_temp_path {at}/fastcgi;
+    uwsgi_temp_path {at}/uwsgi;
+    scgi_temp_path {at}/scgi;
+    # What a distribution's own file sets for every vhost.
+    gzip on;
+    types {{ text/html html; }}
+    add_header X-From-The-Http-Level leaked;
+    expires 1d;
+{vhost}
+}}
+"
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, configuration).expect("the configuration is written");
+    let mut command = Command::new(binary());
+    command.arg("-p").arg(folder).arg("-c").arg(file);
+    command.arg("-e").arg(folder.join("error.log"));
+    command
+}
+
+fn binary() -> &'static str {
+    // Debian keeps it where only root's path looks.
+    if Path::new("/usr/sbin/nginx").exists() {
+        "/usr/sbin/nginx"
+    } else {
+        "nginx"
+    }
+}
+
+fn modules() -> Vec<PathBuf> {
+    ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"]
+        .map(|folder| Path::new(folder).join(BROTLI))
+        .into()
+}
