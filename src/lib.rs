@@ -1,1 +1,3 @@
 //! Publishes a Next.js static export to a plain nginx host.
+
+pub mod config;
