@@ -1,0 +1,88 @@
+//! `[check]`: how serious each finding about the export is.
+//!
+//! Pure. Names the checks and their default levels; what a check looks for is its own business.
+
+use std::collections::BTreeMap;
+
+use super::section::{Expect, FromSection, Refusal, Section, expect, which};
+use super::values::globs;
+
+/// What a finding of a check does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing is published.
+    Error,
+    /// It is said, and nothing else.
+    Warn,
+    /// The check does not run.
+    Off,
+}
+
+/// Every check that has a level, by its key, with the level it has by default.
+pub const CHECKS: [(&str, Level); 10] = [
+    ("anchors", Level::Warn),
+    ("builds", Level::Error),
+    ("case", Level::Error),
+    ("encodings", Level::Error),
+    ("immutable", Level::Error),
+    ("links", Level::Error),
+    ("moved", Level::Warn),
+    ("secrets", Level::Error),
+    ("size", Level::Warn),
+    ("utf8", Level::Error),
+];
+
+const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
+
+/// `[check]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Check {
+    /// The levels that the site manifest sets; read them with [`Check::level`].
+    pub levels: BTreeMap<&'static str, Level>,
+    /// Patterns that no file of the export may hold.
+    pub forbid: Vec<String>,
+    /// Globs of files whose findings don't count.
+    pub allow: Vec<String>,
+}
+
+impl Check {
+    /// The level of the check called `name`: as set, by default, or to warn where nothing knows it.
+    #[must_use]
+    pub fn level(&self, name: &str) -> Level {
+        let default = || {
+            let known = CHECKS.iter().find(|(known, _)| *known == name);
+            known.map(|(_, level)| *level)
+        };
+        let set = self.levels.get(name).copied();
+        set.or_else(default).unwrap_or(Level::Warn)
+    }
+}
+
+impl FromSection for Check {
+    fn from_section(section: &Section<'_>) -> Self {
+        let patterns = expect("a list of patterns", r#"["internal.example.com"]"#);
+        let levels = CHECKS.iter().filter_map(|(name, _)| {
+            let level = section.read_text(name, LEVEL, level)?;
+            Some((*name, level))
+        });
+        Self {
+            levels: levels.collect(),
+            forbid: section
+                .read_list("forbid", patterns, |text| match text {
+                    "" => which("would match everywhere"),
+                    _ => Ok(text.to_owned()),
+                })
+                .unwrap_or_default(),
+            allow: globs(section, "allow").unwrap_or_default(),
+        }
+    }
+}
+
+fn level(text: &str) -> Result<Level, Refusal> {
+    match text {
+        "error" => Ok(Level::Error),
+        "warn" => Ok(Level::Warn),
+        "off" => Ok(Level::Off),
+        _ => which("is no level"),
+    }
+}

@@ -1,0 +1,71 @@
+//! Collects what reading a site manifest finds, with the line of each.
+//!
+//! Pure. Readers hold it by shared reference and only ever add to it; nothing reads it back before
+//! the end, so no finding can change how the rest of the file is read.
+
+use std::cell::RefCell;
+
+use super::NOT_YET;
+use super::problem::{Problem, Warning};
+
+/// Collects what the sections find; knows where an offset of the text lies.
+pub(super) struct Report<'t> {
+    text: &'t str,
+    problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Warning>>,
+}
+
+impl<'t> Report<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// Line and column of a byte offset, both from 1.
+    fn place(&self, offset: usize) -> (usize, usize) {
+        let mut end = offset.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let before = self.text.get(..end).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+
+    pub(super) fn problem(&self, offset: usize, key: String, message: String, hint: String) {
+        let (line, column) = self.place(offset);
+        self.problems.borrow_mut().push(Problem {
+            line,
+            column,
+            key,
+            message,
+            hint,
+        });
+    }
+
+    /// Warns once where `path` has a row in [`NOT_YET`].
+    pub(super) fn note_not_yet(&self, offset: usize, path: &str, shown: &str) {
+        if !NOT_YET.contains(&path) {
+            return;
+        }
+        self.warnings.borrow_mut().push(Warning {
+            line: self.place(offset).0,
+            key: path.to_owned(),
+            message: format!("{shown} is not supported by this version yet: ignored"),
+        });
+    }
+
+    /// Everything found, each list by line.
+    pub(super) fn into_findings(self) -> (Vec<Problem>, Vec<Warning>) {
+        let (mut problems, mut warnings) = (self.problems.into_inner(), self.warnings.into_inner());
+        problems.sort();
+        warnings.sort();
+        (problems, warnings)
+    }
+}

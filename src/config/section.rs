@@ -1,0 +1,450 @@
+//! Reads one table of a parsed TOML document key by key, and keeps account of what was asked for.
+//!
+//! Pure. Every accessor either gives the value or records a problem and gives none, so a reader
+//! goes on to the next key and the user sees all mistakes at once. A key nobody asked for is
+//! unknown: there is no second list of keys that could fall behind. Values are judged by the
+//! closures passed in; nothing here knows what a key means.
+
+use std::cell::RefCell;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::report::Report;
+
+/// How many characters of a value an error shows.
+const SHOWN: usize = 60;
+
+/// What a key takes, for the error that refuses something else.
+#[derive(Clone, Copy)]
+pub(super) struct Expect {
+    /// A noun phrase: "a whole number, 1 or more".
+    pub(super) allowed: &'static str,
+    /// A value as it would stand in the file.
+    pub(super) example: &'static str,
+}
+
+/// Shorthand for [`Expect`].
+pub(super) const fn expect(allowed: &'static str, example: &'static str) -> Expect {
+    Expect { allowed, example }
+}
+
+/// Why a value was not taken.
+pub(super) enum Refusal {
+    /// It is of another type.
+    Type,
+    /// Continues "is the string …, which …".
+    Which(String),
+    /// As `Which`, without the value: it may be a secret in the wrong place.
+    Hidden(&'static str),
+}
+
+/// Shorthand for [`Refusal::Which`].
+pub(super) fn which<T>(reason: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Which(reason.into()))
+}
+
+/// A table that can be read off the file, and has a value where the file has none.
+pub(super) trait FromSection: Default {
+    fn from_section(section: &Section<'_>) -> Self;
+}
+
+/// One table of the file.
+pub(super) struct Section<'a> {
+    path: String,
+    offset: usize,
+    table: &'a DeTable<'a>,
+    asked: RefCell<Vec<&'static str>>,
+    report: &'a Report<'a>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn top(table: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
+        Self::at(String::new(), 0, table, report)
+    }
+
+    fn at(path: String, offset: usize, table: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
+        Self {
+            path,
+            offset,
+            table,
+            asked: RefCell::default(),
+            report,
+        }
+    }
+
+    /// Reads `key`, if it is there.
+    pub(super) fn read<T>(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        convert: impl FnOnce(&DeValue<'_>) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        let value = self.ask(key)?;
+        match convert(value.get_ref()) {
+            Ok(read) => Some(read),
+            Err(refusal) => {
+                self.refuse(key, expect, &refusal, value, "is");
+                None
+            }
+        }
+    }
+
+    /// Reads the list at `key`, if it is there; every element that is refused is a problem of its own.
+    pub(super) fn read_list<T>(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        convert: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Option<Vec<T>> {
+        let value = self.ask(key)?;
+        let DeValue::Array(elements) = value.get_ref() else {
+            self.refuse(key, expect, &Refusal::Type, value, "is");
+            return None;
+        };
+        let mut read = Vec::with_capacity(elements.len());
+        for element in elements {
+            match text(element.get_ref()).and_then(&convert) {
+                Ok(one) => read.push(one),
+                Err(refusal) => self.refuse(key, expect, &refusal, element, "holds"),
+            }
+        }
+        Some(read)
+    }
+
+    /// Reads the string at `key`, if it is there.
+    pub(super) fn read_text<T>(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        convert: impl FnOnce(&str) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        self.read(key, expect, |value| text(value).and_then(convert))
+    }
+
+    /// Reads `true` or `false` at `key`, if it is there.
+    pub(super) fn read_bool(&self, key: &'static str, example: &'static str) -> Option<bool> {
+        self.read(key, expect("true or false", example), |value| {
+            value.as_bool().ok_or(Refusal::Type)
+        })
+    }
+
+    /// Reads the table at `key` to its end; its default where there is none.
+    pub(super) fn read_table<T: FromSection>(&self, key: &'static str) -> T {
+        let Some(section) = self.open(key) else {
+            return T::default();
+        };
+        let read = T::from_section(&section);
+        section.close();
+        read
+    }
+
+    /// Accepts a table whose keys are not fixed yet: it must be a table, no more.
+    pub(super) fn accept_table(&self, key: &'static str) {
+        self.open(key);
+    }
+
+    /// Accepts a list of tables whose keys are not fixed yet.
+    pub(super) fn accept_list_of_tables(&self, key: &'static str) {
+        let Some(value) = self.table_value(key, &format!("[[{key}]]")) else {
+            return;
+        };
+        let is_list = value
+            .get_ref()
+            .as_array()
+            .is_some_and(|list| list.iter().all(|element| element.get_ref().is_table()));
+        if !is_list {
+            self.not_a_table(
+                key,
+                value,
+                &format!("a list of tables: begin each with [[{key}]]"),
+            );
+        }
+    }
+
+    /// Every entry of this table as a table of its own, with the name's own offset.
+    pub(super) fn entries(&self) -> Vec<(String, Section<'a>)> {
+        let mut entries = Vec::new();
+        for (name, value) in self.table {
+            let name_text: &str = name.get_ref();
+            let path = self.dotted(name_text);
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    let section = Section::at(path, name.span().start, table, self.report);
+                    entries.push((name_text.to_owned(), section));
+                }
+                _ => self.report.problem(
+                    name.span().start,
+                    path.clone(),
+                    format!(
+                        "{} is {}",
+                        self.subject(name_text),
+                        described(value.get_ref())
+                    ),
+                    format!("it must be a table: begin it with [{path}]"),
+                ),
+            }
+        }
+        entries
+    }
+
+    /// The table at `key`, left for the caller to read and close.
+    pub(super) fn open(&self, key: &'static str) -> Option<Section<'a>> {
+        let value = self.table_value(key, &format!("[{}]", self.dotted(key)))?;
+        if let DeValue::Table(table) = value.get_ref() {
+            let offset = self.offset_of(key);
+            return Some(Section::at(self.dotted(key), offset, table, self.report));
+        }
+        self.not_a_table(
+            key,
+            value,
+            &format!("a table: begin it with [{}]", self.dotted(key)),
+        );
+        None
+    }
+
+    /// Records a problem of the value at `key`, or of the table itself where the key is missing.
+    pub(super) fn problem(&self, key: &str, message: String, hint: String) {
+        let offset = self
+            .table
+            .get(key)
+            .map_or(self.offset, |_| self.offset_of(key));
+        self.report.problem(offset, self.dotted(key), message, hint);
+    }
+
+    /// Records that `key` must be there and is not.
+    pub(super) fn missing(&self, key: &str, expect: Expect) {
+        self.report.problem(
+            self.offset,
+            self.dotted(key),
+            format!("{} has no {}", self.shown(), quoted(key)),
+            format!("add {}, such as {key} = {}", expect.allowed, expect.example),
+        );
+    }
+
+    /// Whether the file has `key` here, whatever its value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Refuses `keys`, which are known but belong to another kind of table.
+    pub(super) fn refuse_keys(&self, keys: &[&'static str], hint: &str) {
+        for key in keys {
+            if self.has(key) {
+                self.asked.borrow_mut().push(key);
+                self.problem(
+                    key,
+                    format!("{} does not belong in {}", quoted(key), self.shown()),
+                    hint.to_owned(),
+                );
+            }
+        }
+    }
+
+    /// Counts `keys` as known without looking at them.
+    pub(super) fn skip(&self, keys: &[&'static str]) {
+        self.asked.borrow_mut().extend_from_slice(keys);
+    }
+
+    /// The table's name as its header has it.
+    pub(super) fn shown(&self) -> String {
+        format!("[{}]", self.path)
+    }
+
+    /// `key` and where it stands.
+    fn subject(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            format!("{} at the top level", quoted(key))
+        } else {
+            format!("{} in {}", quoted(key), self.shown())
+        }
+    }
+
+    /// Ends the reading: every key that was not asked for is unknown.
+    pub(super) fn close(self) {
+        let asked = self.asked.borrow();
+        for (key, value) in self.table {
+            let name: &str = key.get_ref();
+            if asked.contains(&name) {
+                continue;
+            }
+            let tables = self.path.is_empty();
+            let message = if tables && is_table(value.get_ref()) {
+                format!("unknown table [{}]", bare(name))
+            } else {
+                format!("unknown key {}", self.subject(name))
+            };
+            self.report.problem(
+                key.span().start,
+                self.dotted(name),
+                message,
+                suggestion(name, &asked, tables),
+            );
+        }
+    }
+
+    fn ask(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.asked.borrow_mut().push(key);
+        let value = self.table.get(key)?;
+        let shown = self.subject(key);
+        self.report
+            .note_not_yet(self.offset_of(key), &self.dotted(key), &shown);
+        Some(value)
+    }
+
+    fn table_value(&self, key: &'static str, shown: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.asked.borrow_mut().push(key);
+        let value = self.table.get(key)?;
+        self.report
+            .note_not_yet(self.offset_of(key), &self.dotted(key), shown);
+        Some(value)
+    }
+
+    fn not_a_table(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        self.problem(
+            key,
+            format!("{} is {}", self.subject(key), described(value.get_ref())),
+            format!("it must be {wanted}"),
+        );
+    }
+
+    fn refuse(
+        &self,
+        key: &str,
+        expect: Expect,
+        refusal: &Refusal,
+        value: &Spanned<DeValue<'_>>,
+        verb: &str,
+    ) {
+        let subject = self.subject(key);
+        let found = described(value.get_ref());
+        let message = match refusal {
+            Refusal::Type => format!("{subject} {verb} {found}"),
+            Refusal::Which(reason) => format!("{subject} {verb} {found}, which {reason}"),
+            Refusal::Hidden(reason) => format!("{subject} {verb} a value that {reason}"),
+        };
+        self.report.problem(
+            value.span().start,
+            self.dotted(key),
+            message,
+            format!(
+                "it must be {}, such as {key} = {}",
+                expect.allowed, expect.example
+            ),
+        );
+    }
+
+    fn offset_of(&self, key: &str) -> usize {
+        self.table
+            .get_key_value(key)
+            .map_or(self.offset, |(name, _)| name.span().start)
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            bare(key)
+        } else {
+            format!("{}.{}", self.path, bare(key))
+        }
+    }
+}
+
+/// The string, or a refusal for its type.
+pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Refusal> {
+    value.as_str().ok_or(Refusal::Type)
+}
+
+/// The whole number, or a refusal for its type or for being outside `range`.
+pub(super) fn whole(
+    value: &DeValue<'_>,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<u64, Refusal> {
+    let integer = value.as_integer().ok_or(Refusal::Type)?;
+    match i128::from_str_radix(integer.as_str(), integer.radix()) {
+        Ok(number) if number < i128::from(*range.start()) => which("is too small"),
+        Ok(number) => match u64::try_from(number) {
+            Ok(number) if number <= *range.end() => Ok(number),
+            _ => which("is too large"),
+        },
+        Err(_) => which("is out of range"),
+    }
+}
+
+/// `text` between quotes, escaped and shortened.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}
+
+fn bare(key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !key.is_empty() && key.len() <= SHOWN && key.chars().all(is_bare) {
+        key.to_owned()
+    } else {
+        quoted(key)
+    }
+}
+
+fn described(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the string {}", quoted(text)),
+        DeValue::Integer(number) => {
+            let digits = number.to_string();
+            match digits.get(..SHOWN) {
+                Some(first) => format!("the number {first}…"),
+                None => format!("the number {digits}"),
+            }
+        }
+        DeValue::Float(_) => "a number with a fraction".to_owned(),
+        DeValue::Boolean(boolean) => boolean.to_string(),
+        DeValue::Datetime(_) => "a date or time".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+fn is_table(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(list) => {
+            !list.is_empty() && list.iter().all(|element| element.get_ref().is_table())
+        }
+        _ => false,
+    }
+}
+
+/// Names the nearest of `known`, or all of them where none is near.
+pub(super) fn suggestion(name: &str, known: &[&str], tables: bool) -> String {
+    let show = |known: &str| {
+        if tables {
+            format!("[{known}]")
+        } else {
+            quoted(known)
+        }
+    };
+    if let Some(near) = nearest(name, known) {
+        return format!("did you mean {}?", show(near));
+    }
+    let mut all: Vec<&str> = known.to_vec();
+    all.sort_unstable();
+    all.dedup();
+    let all: Vec<String> = all.into_iter().map(show).collect();
+    format!("known here: {}", all.join(", "))
+}
+
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    // Anything longer is no slip of a known key, and the distance is quadratic.
+    if name.len() > SHOWN {
+        return None;
+    }
+    let name = name.to_lowercase();
+    known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&name, known), *known))
+        .min()
+        .filter(|(distance, known)| *distance <= (name.len().max(known.len()) / 3).max(1))
+        .map(|(_, known)| known)
+}

@@ -1,0 +1,261 @@
+//! Targets: the named places a site is published to.
+//!
+//! Pure. Values of an sftp target reach the command line of `ssh`, which reads some of them as
+//! options, expands `%` and `${…}` in others and splits its own configuration at line ends. So what
+//! could mean anything but itself there is refused here, by one list of rules, and no later stage
+//! has to quote. A docroot is never resolved: it stays the text it is.
+
+use std::collections::BTreeMap;
+
+use super::host_key::HostKey;
+use super::section::{Expect, Refusal, Section, expect, quoted, text, which, whole};
+use super::url::is_ipv6_like;
+use super::values::{is_name, local_path};
+
+/// The name of the target that is there without a table.
+pub(super) const EMBEDDED: &str = "local";
+
+/// A named place to publish to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Where it is, and how it is reached.
+    pub kind: TargetKind,
+}
+
+/// Where a target is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A folder of this machine.
+    Local {
+        /// The folder that holds the store; relative to the site manifest.
+        docroot: String,
+    },
+    /// A host reached over SFTP.
+    Sftp(SftpTarget),
+}
+
+/// A host reached over SFTP. What is `None` is left to ssh and its configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SftpTarget {
+    /// A name, an address (IPv6 without brackets) or an alias of the ssh configuration.
+    pub host: String,
+    /// The user to log in as.
+    pub user: Option<String>,
+    /// The TCP port.
+    pub port: Option<u16>,
+    /// The file of the private key; `~/` at its front is not expanded yet.
+    pub identity: Option<String>,
+    /// The known-hosts file; `~/` at its front is not expanded yet.
+    pub known_hosts: Option<String>,
+    /// The key the host must show; where it is given, it alone decides.
+    pub host_key: Option<HostKey>,
+    /// The folder that holds the store, as SFTP sees it: absolute, without `.` and `..`.
+    pub docroot: String,
+}
+
+impl Target {
+    /// The folder that holds the store, as the target sees it.
+    #[must_use]
+    pub fn docroot(&self) -> &str {
+        match &self.kind {
+            TargetKind::Local { docroot } => docroot,
+            TargetKind::Sftp(sftp) => &sftp.docroot,
+        }
+    }
+
+    pub(super) fn embedded() -> Self {
+        Self {
+            kind: TargetKind::Local {
+                docroot: "target/docroot".to_owned(),
+            },
+        }
+    }
+}
+
+const KIND: Expect = expect(r#""local" or "sftp""#, r#""sftp""#);
+const LOCAL_DOCROOT: Expect = expect("the folder to publish into", r#""target/docroot""#);
+const SFTP_DOCROOT: Expect = expect(
+    "an absolute path as SFTP sees it, without `.`, `..` or a `/` at its end",
+    r#""/site""#,
+);
+const HOST: Expect = expect(
+    "a host name, an address or an alias of the ssh configuration",
+    r#""www.example.com""#,
+);
+const USER: Expect = expect(
+    "a user name of letters, digits, `.`, `_` and `-`",
+    r#""deploy""#,
+);
+const PORT: Expect = expect("a whole number from 1 to 65535", "22");
+const IDENTITY: Expect = expect("the file of a private key", r#""~/.ssh/id_ed25519""#);
+const KNOWN_HOSTS: Expect = expect("a known-hosts file", r#""~/.ssh/known_hosts""#);
+const HOST_KEY: Expect = expect(
+    "exactly one public key, its type and its base64",
+    r#""ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…""#,
+);
+const SFTP_ONLY: [&str; 6] = [
+    "host",
+    "user",
+    "port",
+    "identity",
+    "known-hosts",
+    "host-key",
+];
+
+/// Reads `[targets]`. A target with a mistake in it still has its name in the second value.
+pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, Vec<String>) {
+    let mut read = BTreeMap::from([(EMBEDDED.to_owned(), Target::embedded())]);
+    let mut names = vec![EMBEDDED.to_owned()];
+    for (name, section) in targets.map(Section::entries).unwrap_or_default() {
+        if !is_name(&name, b"_-") {
+            section.problem(
+                "",
+                format!("the target name {} can't be used", quoted(&name)),
+                "begin with a lower-case letter or a digit, and go on with those, `_` and `-`"
+                    .to_owned(),
+            );
+        }
+        if let Some(target) = read_one(&section) {
+            read.insert(name.clone(), target);
+        }
+        section.close();
+        names.push(name);
+    }
+    names.sort();
+    names.dedup();
+    (read, names)
+}
+
+fn read_one(section: &Section<'_>) -> Option<Target> {
+    if !section.has("kind") {
+        section.missing("kind", KIND);
+    }
+    let kind = section.read_text("kind", KIND, |kind| match kind {
+        "local" | "sftp" => Ok(kind == "sftp"),
+        _ => which("is no kind of target"),
+    });
+    match kind {
+        Some(false) => {
+            section.refuse_keys(&SFTP_ONLY, r#"it is for targets of kind = "sftp""#);
+            let docroot = required(section, "docroot", LOCAL_DOCROOT, local_path)?;
+            Some(Target {
+                kind: TargetKind::Local { docroot },
+            })
+        }
+        Some(true) => read_sftp(section).map(|sftp| Target {
+            kind: TargetKind::Sftp(sftp),
+        }),
+        None => {
+            // Which keys are right can't be told: none is called unknown that either kind has.
+            section.skip(&SFTP_ONLY);
+            section.skip(&["docroot"]);
+            None
+        }
+    }
+}
+
+fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
+    let host = required(section, "host", HOST, host);
+    let docroot = required(section, "docroot", SFTP_DOCROOT, sftp_docroot);
+    let user = section.read_text("user", USER, user);
+    let port = section.read("port", PORT, |value| {
+        u16::try_from(whole(value, 1..=65_535)?).map_err(|_| Refusal::Type)
+    });
+    let identity = section.read_text("identity", IDENTITY, ssh_path);
+    let known_hosts = section.read_text("known-hosts", KNOWN_HOSTS, ssh_path);
+    let host_key = section.read("host-key", HOST_KEY, |value| {
+        let key = text(value)?;
+        HostKey::parse(key).or_else(which)
+    });
+    Some(SftpTarget {
+        host: host?,
+        user,
+        port,
+        identity,
+        known_hosts,
+        host_key,
+        docroot: docroot?,
+    })
+}
+
+fn required(
+    section: &Section<'_>,
+    key: &'static str,
+    expect: Expect,
+    convert: impl FnOnce(&str) -> Result<String, Refusal>,
+) -> Option<String> {
+    if !section.has(key) {
+        section.missing(key, expect);
+    }
+    section.read_text(key, expect, convert)
+}
+
+/// What no string of an sftp target may hold.
+fn ssh_safe(text: &str) -> Result<&str, Refusal> {
+    if text.is_empty() {
+        which("is empty")
+    } else if text.chars().any(char::is_control) {
+        which("holds a line break or another control character")
+    } else if text.contains('%') {
+        which("holds a `%`, which ssh would expand")
+    } else if text.contains("${") {
+        which("holds a `${`, which ssh would expand")
+    } else {
+        Ok(text)
+    }
+}
+
+fn ssh_path(text: &str) -> Result<String, Refusal> {
+    ssh_safe(text).map(str::to_owned)
+}
+
+fn host(text: &str) -> Result<String, Refusal> {
+    let text = ssh_safe(text)?;
+    if text.starts_with('-') {
+        return which("begins with `-`, as an option of ssh does");
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    if !text.bytes().all(is_plain) {
+        return which("holds characters that no host name has");
+    }
+    let address = text
+        .strip_prefix('[')
+        .and_then(|inner| inner.strip_suffix(']'));
+    match address {
+        Some(address) if is_ipv6_like(address) => Ok(address.to_owned()),
+        None if !text.contains(['[', ']']) && (!text.contains(':') || is_ipv6_like(text)) => {
+            Ok(text.to_owned())
+        }
+        _ => which("has colons or brackets without being an IPv6 address (a port has its own key)"),
+    }
+}
+
+fn user(text: &str) -> Result<String, Refusal> {
+    let text = ssh_safe(text)?;
+    if text.starts_with('-') {
+        return which("begins with `-`, as an option of ssh does");
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !text.bytes().all(is_plain) {
+        return which("holds other characters");
+    }
+    Ok(text.to_owned())
+}
+
+fn sftp_docroot(text: &str) -> Result<String, Refusal> {
+    let text = ssh_safe(text)?;
+    let Some(relative) = text.strip_prefix('/') else {
+        return which("is not absolute");
+    };
+    if relative.is_empty() {
+        return which("is the root itself");
+    }
+    for segment in relative.split('/') {
+        match segment {
+            "" => return which("has an empty segment"),
+            "." | ".." => return which("has a `.` or `..` segment"),
+            _ => {}
+        }
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,146 @@
+//! Small values of the site manifest: durations, percentages, globs, names.
+//!
+//! Pure. Each parser takes one spelling and refuses every other: nothing is rounded, clamped or
+//! guessed.
+
+use std::fmt;
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::section::{Expect, Refusal, Section, expect, which};
+
+/// The longest duration taken: 100 years.
+const LONGEST: Duration = Duration::from_hours(36_500 * 24);
+
+pub(super) const GLOBS: Expect = expect(
+    "a list of globs over paths of the export",
+    r#"["drafts/**", "*.map"]"#,
+);
+
+/// A share of a whole, in whole percent from 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// What a publish may remove by default.
+    pub(super) const MAX_REMOVED: Self = Self(30);
+
+    /// None beyond 100.
+    #[must_use]
+    pub const fn new(percent: u8) -> Option<Self> {
+        if percent <= 100 {
+            Some(Self(percent))
+        } else {
+            None
+        }
+    }
+
+    /// The number before the percent sign.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// Whether `part` is more than this share of `whole`. No rounding.
+    #[must_use]
+    pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * 100 > u128::from(whole) * u128::from(self.0)
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+        let Some(number) = text.strip_suffix('%') else {
+            return which("has no percent sign");
+        };
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return which("is not a whole number of percent");
+        }
+        match number.parse().ok().and_then(Self::new) {
+            Some(percent) => Ok(percent),
+            None => which("is more than 100%"),
+        }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}%", self.0)
+    }
+}
+
+/// Reads a duration: a whole number and one of `d`, `h`, `m`, `s`; or `0`.
+///
+/// # Errors
+/// The reason, as the end of a sentence about the text: "has no unit".
+pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("is not one number with a unit");
+    }
+    let seconds_each = match &text[digits.len()..] {
+        "d" => 86_400,
+        "h" => 3_600,
+        "m" => 60,
+        "s" => 1,
+        "" if digits == "0" => 1,
+        "" => return Err("has no unit"),
+        _ => return Err("has an unknown unit"),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(seconds_each))
+        .map(Duration::from_secs)
+        .filter(|duration| *duration <= LONGEST)
+        .ok_or("is longer than 36500d")
+}
+
+/// Compiles globs of the site manifest, the one way all of them are meant: `*` and `?` stop at
+/// `/`, `**` does not, and a `/` at the front changes nothing. Match them against paths without one.
+///
+/// # Errors
+/// A glob that is not one. Those of a parsed [`SiteConfig`](super::SiteConfig) are.
+pub fn compile_globs<S: AsRef<str>>(globs: &[S]) -> Result<GlobSet, globset::Error> {
+    let mut set = GlobSetBuilder::new();
+    for glob in globs {
+        let glob = glob.as_ref();
+        let relative = glob.strip_prefix('/').unwrap_or(glob);
+        set.add(GlobBuilder::new(relative).literal_separator(true).build()?);
+    }
+    set.build()
+}
+
+/// One glob, checked by compiling it.
+pub(super) fn glob(text: &str) -> Result<String, Refusal> {
+    if text.trim_start_matches('/').is_empty() {
+        return which("matches nothing");
+    }
+    match compile_globs(&[text]) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => which(format!("is not a glob: {}", error.kind())),
+    }
+}
+
+pub(super) fn globs(section: &Section<'_>, key: &'static str) -> Option<Vec<String>> {
+    section.read_list(key, GLOBS, glob)
+}
+
+/// A string with something in it and no NUL: what a path of this machine may be.
+pub(super) fn local_path(text: &str) -> Result<String, Refusal> {
+    if text.is_empty() {
+        return which("is empty");
+    }
+    if text.contains('\0') {
+        return which("holds a NUL");
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether `name` is lower-case letters, digits and `others`, beginning with a letter or digit.
+pub(super) fn is_name(name: &str, others: &[u8]) -> bool {
+    let is_first = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.bytes().next().is_some_and(is_first)
+        && name
+            .bytes()
+            .all(|byte| is_first(byte) || others.contains(&byte))
+}
