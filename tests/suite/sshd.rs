@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::support::command::Running;
-use crate::support::sshd::{Jail, OTHER_USER, Sshd, give_to, is_root};
+use crate::support::sshd::{Jail, OTHER_USER, Sshd, give_to, root_for};
 
 /// OpenSSH's client with this server's key and nothing of the user's configuration.
 fn client(program: &str, sshd: &Sshd, identity: &Path) -> Command {
@@ -228,7 +228,7 @@ fn killed_server_takes_its_sessions_along_and_can_come_back() {
 
 #[test]
 fn another_users_file_is_out_of_reach() {
-    if !is_root() {
+    if !root_for("another user's file") {
         return;
     }
     let sshd = Sshd::start(Jail::Plain);

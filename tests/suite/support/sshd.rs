@@ -89,20 +89,9 @@ pub enum Sftp {
 }
 
 impl Jail {
-    /// Whether this machine can do it. Says so on stderr if not; on CI that is a failure, for a
-    /// test that is never run proves nothing.
+    /// Whether this machine can do it; says so if not, see [`root_for`].
     pub fn usable(self) -> bool {
-        let usable = self == Jail::Plain || is_root();
-        if !usable {
-            let skipped = "chroot needs root: this test is left out";
-            assert!(
-                std::env::var("CI").as_deref() != Ok("true"),
-                "{skipped}, and CI must not"
-            );
-            // Written past the test runner, which swallows what a passing test prints.
-            let _ = writeln!(std::io::stderr(), "skipped: {skipped}");
-        }
-        usable
+        self == Jail::Plain || root_for("a chroot")
     }
 
     /// Every kind that this machine can do.
@@ -417,6 +406,21 @@ impl Drop for Sshd {
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether the tests run as root, which `what` needs. Says so on stderr if not; on CI that is a
+/// failure, for a test that is never run proves nothing.
+pub fn root_for(what: &str) -> bool {
+    if !is_root() {
+        let skipped = format!("{what} needs root: a test is left out");
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "{skipped}, and CI must not"
+        );
+        // Written past the test runner, which swallows what a passing test prints.
+        let _ = writeln!(std::io::stderr(), "skipped: {skipped}");
+    }
+    is_root()
 }
 
 /// Gives a file or a folder (not what is in it) to a user of this machine; needs root.
