@@ -1,4 +1,19 @@
-//! The one integration test binary.
+//! The one integration test binary: every test that needs the built command, a server or a
+//! browser. One binary links once, and its modules share `support`.
+//!
+//! A module that needs a server is named in `server_modules` of `tests/run`, so that the quick run
+//! leaves it out; `layout` keeps that list and the lists of modules here complete.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
+mod command;
+mod delay;
+mod layout;
 mod nginx;
+mod sshd;
 mod support;

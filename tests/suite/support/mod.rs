@@ -1,4 +1,12 @@
-//! What the tests share: real servers and clients, and nothing that knows what is right.
+//! What the tests stand on: a real SSH server, a line with a delay, a project to run the binary in.
 
+#![allow(
+    dead_code,
+    reason = "a helper is written once and used by the modules that need it"
+)]
+
+pub mod command;
+pub mod delay;
 pub mod http;
 pub mod nginx;
+pub mod sshd;

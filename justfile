@@ -1,0 +1,36 @@
+# Short names for the project's own scripts: what CI calls, by hand. `just` lists them.
+
+default:
+    @just --list
+
+# Formatting, lints, unit tests and the suite without its servers
+quick:
+    tests/run quick
+
+# Everything, as CI runs it
+test:
+    tests/run
+
+# Measurements (benches/)
+bench *args:
+    cargo bench --locked {{ args }}
+
+# The suite again and again, until it fails or the rounds are done
+soak rounds="20" *args:
+    for round in $(seq {{ rounds }}); do echo "round $round"; cargo test --locked --test suite -- {{ args }} || exit 1; done
+
+# Format the sources
+fmt:
+    cargo fmt
+
+# Build the site that the tests publish
+fixtures:
+    cd fixtures/site && npm ci && npm run build
+
+# The documentation of the code, warnings refused
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
+
+# Licences, sources and advisories of the dependencies (wants cargo-deny)
+deny:
+    cargo deny --locked check
