@@ -30,9 +30,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use check::{CHECKS, Check, Level};
-pub use feature::{
-    Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Origin, Sign, Verify, Watch,
-};
+pub use feature::{Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Origin, Sign, Verify, Watch};
 pub use host_key::HostKey;
 pub use problem::{ConfigError, Problem, Warning};
 pub use target::{SftpTarget, Target, TargetKind};
@@ -209,8 +207,7 @@ impl FromSection for Publish {
             keep: section
                 .read("keep", keep, |value| {
                     let keep = usize::try_from(whole(value, 1..=1_000_000)?).ok();
-                    keep.and_then(NonZeroUsize::new)
-                        .ok_or(section::Refusal::Type)
+                    keep.and_then(NonZeroUsize::new).ok_or(section::Refusal::Type)
                 })
                 .unwrap_or(default.keep),
             skew: section
@@ -262,9 +259,7 @@ fn read(document: &DeTable<'_>, report: &Report<'_>) -> SiteConfig {
         csp: top.read_table("csp"),
         dictionary: top.read_table("dictionary"),
     };
-    for unfixed in [
-        "notify", "purge", "indexnow", "sitemap", "budget", "channels",
-    ] {
+    for unfixed in ["notify", "purge", "indexnow", "sitemap", "budget", "channels"] {
         top.accept_table(unfixed);
     }
     for unfixed in ["redirects", "headers"] {
@@ -285,17 +280,10 @@ fn refuse_default_target(top: &Section<'_>, target: &str, names: &[String]) {
     let all: Vec<String> = known.iter().map(|name| quoted(name)).collect();
     let all = format!("known here: {}", all.join(", "));
     let near = suggestion(target, &known, false);
-    let hint = if near == all {
-        all
-    } else {
-        format!("{near} {all}")
-    };
+    let hint = if near == all { all } else { format!("{near} {all}") };
     publish.problem(
         "target",
-        format!(
-            "\"target\" in [publish] is {}, which names no target",
-            quoted(target)
-        ),
+        format!("\"target\" in [publish] is {}, which names no target", quoted(target)),
         hint,
     );
 }

@@ -1,12 +1,21 @@
 //! Publishes a Next.js static export to a plain nginx host.
 
+pub mod check;
 pub mod config;
+pub mod encode;
+pub mod error;
+pub mod event;
 pub mod host;
 pub mod manifest;
 pub mod model;
 pub mod nginx;
 pub mod plan;
+pub mod publish;
 mod random;
+pub mod releases;
+pub mod rollback;
 pub mod session;
+pub mod source;
 pub mod store;
+pub mod sync;
 pub mod workshop;

@@ -409,9 +409,7 @@ location @other {{
 }
 
 /// The table's types and the export's own, by type.
-fn types(
-    extra: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, BTreeSet<String>>, VhostError> {
+fn types(extra: &BTreeMap<String, String>) -> Result<BTreeMap<String, BTreeSet<String>>, VhostError> {
     let mut by_extension: BTreeMap<String, String> = BTreeMap::new();
     for (extension, media_type) in extra {
         let (extension, media_type) = values::media_type(extension, media_type)?;

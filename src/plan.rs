@@ -126,7 +126,7 @@ fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a 
 pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
     let mut asked = BTreeSet::new();
     if facts.current.is_some() && facts.live.is_empty() {
-        return first_guess(site);
+        return opening_questions(site);
     }
     let changed = changed_folders(site, facts, &mut asked);
     keep_guesses_few(&mut asked, &changed, facts);
@@ -175,7 +175,9 @@ pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
     asked
 }
 
-fn first_guess(site: &Site) -> BTreeSet<Question> {
+/// What to ask before anything is known: the trees of the live site near its top.
+#[must_use]
+pub fn opening_questions(site: &Site) -> BTreeSet<Question> {
     let mut paths: Vec<&SitePath> = site.folders.keys().collect();
     paths.sort_by_key(|path| {
         if path.is_root() {

@@ -536,6 +536,16 @@ impl Asking {
     }
 }
 
+/// Asks some questions and adds the answers to the facts.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn ask(session: &Session, facts: &mut Facts, questions: &BTreeSet<Question>) -> Result<(), StoreError> {
+    let asking = Asking::new(questions);
+    let answers = session.flight(asking.ops()).await?;
+    asking.read(session, &answers, facts).await
+}
+
 /// Asks questions until none is left, with `next` naming those that follow from what is known.
 ///
 /// # Errors
@@ -550,9 +560,7 @@ pub async fn find_out(
         if questions.is_empty() {
             return Ok(());
         }
-        let asking = Asking::new(&questions);
-        let answers = session.flight(asking.ops()).await?;
-        asking.read(session, &answers, facts).await?;
+        ask(session, facts, &questions).await?;
     }
 }
 
@@ -682,11 +690,13 @@ pub async fn load_trees(session: &Session, facts: &mut Facts, roots: &[Digest]) 
     let mut level: Vec<Digest> = roots.to_vec();
     while !level.is_empty() {
         let unknown = level.iter().filter(|digest| !facts.manifests.contains_key(digest));
-        let asking = Asking::new(&unknown.copied().map(Question::Manifest).collect());
-        let answers = session.flight(asking.ops()).await?;
-        asking.read(session, &answers, facts).await?;
-        let loaded = level.iter().filter_map(|digest| facts.manifests.get(digest).and_then(Option::as_ref));
-        let below: Vec<Digest> = loaded.flat_map(|tree| tree.folders().map(|(_, digest)| digest)).collect();
+        ask(session, facts, &unknown.copied().map(Question::Manifest).collect()).await?;
+        let loaded = level
+            .iter()
+            .filter_map(|digest| facts.manifests.get(digest).and_then(Option::as_ref));
+        let below: Vec<Digest> = loaded
+            .flat_map(|tree| tree.folders().map(|(_, digest)| digest))
+            .collect();
         level = below.into_iter().filter(|digest| seen.insert(*digest)).collect();
     }
     Ok(())

@@ -65,10 +65,7 @@ fn base_path(text: &str) -> Result<String, Refusal> {
     let Some(relative) = text.strip_prefix('/') else {
         return which("does not begin with `/`");
     };
-    if relative
-        .split('/')
-        .any(|part| matches!(part, "" | "." | ".."))
-    {
+    if relative.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return which("has an empty, `.` or `..` segment");
     }
     if text
@@ -160,10 +157,8 @@ impl FromSection for Encode {
             })
         };
         Self {
-            brotli: level("brotli", 11, expect("a level from 1 to 11, or false", "11"))
-                .unwrap_or(default.brotli),
-            gzip: level("gzip", 9, expect("a level from 1 to 9, or false", "9"))
-                .unwrap_or(default.gzip),
+            brotli: level("brotli", 11, expect("a level from 1 to 11, or false", "11")).unwrap_or(default.brotli),
+            gzip: level("gzip", 9, expect("a level from 1 to 9, or false", "9")).unwrap_or(default.gzip),
         }
     }
 }
@@ -265,10 +260,7 @@ impl FromSection for Cloudflare {
 
 fn variable_name(text: &str) -> Result<String, Refusal> {
     let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    if text.is_empty()
-        || text.starts_with(|c: char| c.is_ascii_digit())
-        || !text.bytes().all(is_plain)
-    {
+    if text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit()) || !text.bytes().all(is_plain) {
         return Err(Refusal::Hidden(
             "is no variable name of upper-case letters, digits and `_`",
         ));
@@ -289,19 +281,12 @@ pub struct Watch {
 
 impl FromSection for Watch {
     fn from_section(section: &Section<'_>) -> Self {
-        let command = expect(
-            "a list of a program and its arguments",
-            r#"["npm", "run", "build"]"#,
-        );
+        let command = expect("a list of a program and its arguments", r#"["npm", "run", "build"]"#);
         let paths = expect("a list of paths", r#"["app", "content"]"#);
         let port = expect("a whole number from 1 to 65535", "4000");
         Self {
-            command: section
-                .read_list("command", command, argument)
-                .unwrap_or_default(),
-            paths: section
-                .read_list("paths", paths, local_path)
-                .unwrap_or_default(),
+            command: section.read_list("command", command, argument).unwrap_or_default(),
+            paths: section.read_list("paths", paths, local_path).unwrap_or_default(),
             port: section.read("port", port, |value| {
                 u16::try_from(whole(value, 1..=65_535)?).map_err(|_| Refusal::Type)
             }),

@@ -37,12 +37,10 @@ impl HostKey {
         let (Some(algorithm), Some(base64)) = (words.next(), words.next()) else {
             return Err("is not a type and a key");
         };
-        let Some((algorithm, fields)) = TYPES.into_iter().find(|(name, _)| *name == algorithm)
-        else {
+        let Some((algorithm, fields)) = TYPES.into_iter().find(|(name, _)| *name == algorithm) else {
             return Err("begins with an unknown key type");
         };
-        if words.any(|word| word.starts_with("AAAA") || TYPES.iter().any(|(name, _)| *name == word))
-        {
+        if words.any(|word| word.starts_with("AAAA") || TYPES.iter().any(|(name, _)| *name == word)) {
             return Err("holds a second key");
         }
         let Some(bytes) = decode(base64) else {

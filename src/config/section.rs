@@ -154,11 +154,7 @@ impl<'a> Section<'a> {
             .as_array()
             .is_some_and(|list| list.iter().all(|element| element.get_ref().is_table()));
         if !is_list {
-            self.not_a_table(
-                key,
-                value,
-                &format!("a list of tables: begin each with [[{key}]]"),
-            );
+            self.not_a_table(key, value, &format!("a list of tables: begin each with [[{key}]]"));
         }
     }
 
@@ -176,11 +172,7 @@ impl<'a> Section<'a> {
                 _ => self.report.problem(
                     name.span().start,
                     path.clone(),
-                    format!(
-                        "{} is {}",
-                        self.subject(name_text),
-                        described(value.get_ref())
-                    ),
+                    format!("{} is {}", self.subject(name_text), described(value.get_ref())),
                     format!("it must be a table: begin it with [{path}]"),
                 ),
             }
@@ -195,20 +187,13 @@ impl<'a> Section<'a> {
             let offset = self.offset_of(key);
             return Some(Section::at(self.dotted(key), offset, table, self.report));
         }
-        self.not_a_table(
-            key,
-            value,
-            &format!("a table: begin it with [{}]", self.dotted(key)),
-        );
+        self.not_a_table(key, value, &format!("a table: begin it with [{}]", self.dotted(key)));
         None
     }
 
     /// Records a problem of the value at `key`, or of the table itself where the key is missing.
     pub(super) fn problem(&self, key: &str, message: String, hint: String) {
-        let offset = self
-            .table
-            .get(key)
-            .map_or(self.offset, |_| self.offset_of(key));
+        let offset = self.table.get(key).map_or(self.offset, |_| self.offset_of(key));
         self.report.problem(offset, self.dotted(key), message, hint);
     }
 
@@ -287,16 +272,14 @@ impl<'a> Section<'a> {
         self.asked.borrow_mut().push(key);
         let value = self.table.get(key)?;
         let shown = self.subject(key);
-        self.report
-            .note_not_yet(self.offset_of(key), &self.dotted(key), &shown);
+        self.report.note_not_yet(self.offset_of(key), &self.dotted(key), &shown);
         Some(value)
     }
 
     fn table_value(&self, key: &'static str, shown: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.borrow_mut().push(key);
         let value = self.table.get(key)?;
-        self.report
-            .note_not_yet(self.offset_of(key), &self.dotted(key), shown);
+        self.report.note_not_yet(self.offset_of(key), &self.dotted(key), shown);
         Some(value)
     }
 
@@ -308,14 +291,7 @@ impl<'a> Section<'a> {
         );
     }
 
-    fn refuse(
-        &self,
-        key: &str,
-        expect: Expect,
-        refusal: &Refusal,
-        value: &Spanned<DeValue<'_>>,
-        verb: &str,
-    ) {
+    fn refuse(&self, key: &str, expect: Expect, refusal: &Refusal, value: &Spanned<DeValue<'_>>, verb: &str) {
         let subject = self.subject(key);
         let found = described(value.get_ref());
         let message = match refusal {
@@ -327,10 +303,7 @@ impl<'a> Section<'a> {
             value.span().start,
             self.dotted(key),
             message,
-            format!(
-                "it must be {}, such as {key} = {}",
-                expect.allowed, expect.example
-            ),
+            format!("it must be {}, such as {key} = {}", expect.allowed, expect.example),
         );
     }
 
@@ -355,10 +328,7 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Refusal> {
 }
 
 /// The whole number, or a refusal for its type or for being outside `range`.
-pub(super) fn whole(
-    value: &DeValue<'_>,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, Refusal> {
+pub(super) fn whole(value: &DeValue<'_>, range: std::ops::RangeInclusive<u64>) -> Result<u64, Refusal> {
     let integer = value.as_integer().ok_or(Refusal::Type)?;
     match i128::from_str_radix(integer.as_str(), integer.radix()) {
         Ok(number) if number < i128::from(*range.start()) => which("is too small"),
@@ -409,9 +379,7 @@ fn described(value: &DeValue<'_>) -> String {
 fn is_table(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::Table(_) => true,
-        DeValue::Array(list) => {
-            !list.is_empty() && list.iter().all(|element| element.get_ref().is_table())
-        }
+        DeValue::Array(list) => !list.is_empty() && list.iter().all(|element| element.get_ref().is_table()),
         _ => false,
     }
 }
@@ -419,11 +387,7 @@ fn is_table(value: &DeValue<'_>) -> bool {
 /// Names the nearest of `known`, or all of them where none is near.
 pub(super) fn suggestion(name: &str, known: &[&str], tables: bool) -> String {
     let show = |known: &str| {
-        if tables {
-            format!("[{known}]")
-        } else {
-            quoted(known)
-        }
+        if tables { format!("[{known}]") } else { quoted(known) }
     };
     if let Some(near) = nearest(name, known) {
         return format!("did you mean {}?", show(near));

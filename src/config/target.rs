@@ -82,10 +82,7 @@ const HOST: Expect = expect(
     "a host name, an address or an alias of the ssh configuration",
     r#""www.example.com""#,
 );
-const USER: Expect = expect(
-    "a user name of letters, digits, `.`, `_` and `-`",
-    r#""deploy""#,
-);
+const USER: Expect = expect("a user name of letters, digits, `.`, `_` and `-`", r#""deploy""#);
 const PORT: Expect = expect("a whole number from 1 to 65535", "22");
 const IDENTITY: Expect = expect("the file of a private key", r#""~/.ssh/id_ed25519""#);
 const KNOWN_HOSTS: Expect = expect("a known-hosts file", r#""~/.ssh/known_hosts""#);
@@ -93,14 +90,7 @@ const HOST_KEY: Expect = expect(
     "exactly one public key, its type and its base64",
     r#""ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…""#,
 );
-const SFTP_ONLY: [&str; 6] = [
-    "host",
-    "user",
-    "port",
-    "identity",
-    "known-hosts",
-    "host-key",
-];
+const SFTP_ONLY: [&str; 6] = ["host", "user", "port", "identity", "known-hosts", "host-key"];
 
 /// Reads `[targets]`. A target with a mistake in it still has its name in the second value.
 pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, Vec<String>) {
@@ -111,8 +101,7 @@ pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, 
             section.problem(
                 "",
                 format!("the target name {} can't be used", quoted(&name)),
-                "begin with a lower-case letter or a digit, and go on with those, `_` and `-`"
-                    .to_owned(),
+                "begin with a lower-case letter or a digit, and go on with those, `_` and `-`".to_owned(),
             );
         }
         if let Some(target) = read_one(&section) {
@@ -218,14 +207,10 @@ fn host(text: &str) -> Result<String, Refusal> {
     if !text.bytes().all(is_plain) {
         return which("holds characters that no host name has");
     }
-    let address = text
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'));
+    let address = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     match address {
         Some(address) if is_ipv6_like(address) => Ok(address.to_owned()),
-        None if !text.contains(['[', ']']) && (!text.contains(':') || is_ipv6_like(text)) => {
-            Ok(text.to_owned())
-        }
+        None if !text.contains(['[', ']']) && (!text.contains(':') || is_ipv6_like(text)) => Ok(text.to_owned()),
         _ => which("has colons or brackets without being an IPv6 address (a port has its own key)"),
     }
 }

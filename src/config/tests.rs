@@ -8,8 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ED25519: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
 
 fn config(text: &str) -> SiteConfig {
     match parse(text) {
@@ -377,10 +376,7 @@ fn a_url_may_have_a_port_a_path_or_an_address() {
         ("https://192.0.2.1", "192.0.2.1"),
         ("https://[2001:DB8::1]:8443", "[2001:db8::1]"),
     ] {
-        assert_eq!(
-            config(&format!("[site]\nurl = \"{url}\"")).server_name(),
-            host
-        );
+        assert_eq!(config(&format!("[site]\nurl = \"{url}\"")).server_name(), host);
     }
 }
 
@@ -607,11 +603,7 @@ fn key(name: &str, inner: &str, fields: usize) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bytes = Vec::new();
     for field in 0..fields {
-        let field = if field == 0 {
-            inner.as_bytes()
-        } else {
-            &[7; 32]
-        };
+        let field = if field == 0 { inner.as_bytes() } else { &[7; 32] };
         bytes.extend(u32::try_from(field.len()).unwrap().to_be_bytes());
         bytes.extend(field);
     }
@@ -696,10 +688,7 @@ fn a_problem_has_its_parts() {
 
 #[test]
 fn long_and_hostile_values_are_shown_short_and_escaped() {
-    let text = errors(&format!(
-        "[site]\nname = \"\\u001b[31m{}\"",
-        "x".repeat(500)
-    ));
+    let text = errors(&format!("[site]\nname = \"\\u001b[31m{}\"", "x".repeat(500)));
     assert!(text.contains("\\u{1b}[31m") && !text.contains('\u{1b}'));
     assert!(text.len() < 300, "{text}");
 }
@@ -751,11 +740,7 @@ fn percentages_are_compared_without_rounding() {
     assert!(!thirty.is_exceeded_by(3, 10));
     assert!(thirty.is_exceeded_by(31, 100));
     assert!(thirty.is_exceeded_by(1, 0));
-    assert!(
-        !Percent::new(100)
-            .unwrap()
-            .is_exceeded_by(u64::MAX, u64::MAX)
-    );
+    assert!(!Percent::new(100).unwrap().is_exceeded_by(u64::MAX, u64::MAX));
     assert_eq!(Percent::new(101), None);
 }
 
@@ -771,9 +756,7 @@ fn durations_have_one_number_and_one_unit() {
     ] {
         assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)));
     }
-    for text in [
-        "", "d", "1", "00", "1d12h", "1.5h", " 1h", "1h ", "+1h", "1D", "٣d",
-    ] {
+    for text in ["", "d", "1", "00", "1d12h", "1.5h", " 1h", "1h ", "+1h", "1D", "٣d"] {
         assert!(parse_duration(text).is_err(), "{text:?}");
     }
 }

@@ -13,10 +13,7 @@ use super::section::{Expect, Refusal, Section, expect, which};
 /// The longest duration taken: 100 years.
 const LONGEST: Duration = Duration::from_hours(36_500 * 24);
 
-pub(super) const GLOBS: Expect = expect(
-    "a list of globs over paths of the export",
-    r#"["drafts/**", "*.map"]"#,
-);
+pub(super) const GLOBS: Expect = expect("a list of globs over paths of the export", r#"["drafts/**", "*.map"]"#);
 
 /// A share of a whole, in whole percent from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,11 +26,7 @@ impl Percent {
     /// None beyond 100.
     #[must_use]
     pub const fn new(percent: u8) -> Option<Self> {
-        if percent <= 100 {
-            Some(Self(percent))
-        } else {
-            None
-        }
+        if percent <= 100 { Some(Self(percent)) } else { None }
     }
 
     /// The number before the percent sign.
@@ -139,8 +132,5 @@ pub(super) fn local_path(text: &str) -> Result<String, Refusal> {
 /// Whether `name` is lower-case letters, digits and `others`, beginning with a letter or digit.
 pub(super) fn is_name(name: &str, others: &[u8]) -> bool {
     let is_first = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    name.bytes().next().is_some_and(is_first)
-        && name
-            .bytes()
-            .all(|byte| is_first(byte) || others.contains(&byte))
+    name.bytes().next().is_some_and(is_first) && name.bytes().all(|byte| is_first(byte) || others.contains(&byte))
 }

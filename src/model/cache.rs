@@ -80,9 +80,7 @@ pub fn pooled(path: &str) -> bool {
 
 /// The folders of the pool, none of them inside another.
 pub fn pooled_folders() -> impl Iterator<Item = &'static str> {
-    let outermost = IMMUTABLE_FOLDERS
-        .iter()
-        .filter(|folder| !lies_in(folder, LATE_FOLDERS));
+    let outermost = IMMUTABLE_FOLDERS.iter().filter(|folder| !lies_in(folder, LATE_FOLDERS));
     LATE_FOLDERS.iter().chain(outermost).copied()
 }
 
@@ -127,10 +125,7 @@ mod tests {
 
     #[test]
     fn build_manifests_revalidate_and_are_pooled() {
-        for path in [
-            "_next/static/3fa0/_buildManifest.js",
-            "_next/static/chunks.js",
-        ] {
+        for path in ["_next/static/3fa0/_buildManifest.js", "_next/static/chunks.js"] {
             assert_eq!(classify(path), CacheClass::Revalidate);
             assert!(pooled(path));
         }

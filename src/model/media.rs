@@ -148,9 +148,7 @@ pub fn media_type(name: &str) -> &'static str {
 pub fn extension(name: &str) -> Option<String> {
     let file = name.rsplit('/').next().unwrap_or(name);
     match file.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => {
-            Some(extension.to_ascii_lowercase())
-        }
+        Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => Some(extension.to_ascii_lowercase()),
         _ => None,
     }
 }
@@ -178,12 +176,7 @@ pub fn is_text(media_type: &str) -> bool {
 
 fn by_name(name: &str) -> Option<&'static str> {
     let file = name.rsplit('/').next().unwrap_or(name);
-    let is_mark = |mark: &str| {
-        mark.len() == 6
-            && mark
-                .bytes()
-                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
-    };
+    let is_mark = |mark: &str| mark.len() == 6 && mark.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
     NAMED
         .iter()
         .find(|(known, _)| match file.strip_prefix(known) {
@@ -202,9 +195,7 @@ pub fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The type that the table has for an extension in lower case.
 #[must_use]
 pub fn by_extension(extension: &str) -> Option<&'static str> {
-    let at = TABLE
-        .binary_search_by_key(&extension, |(known, _)| known)
-        .ok()?;
+    let at = TABLE.binary_search_by_key(&extension, |(known, _)| known).ok()?;
     Some(TABLE[at].1)
 }
 
@@ -236,10 +227,7 @@ mod tests {
             ("icon-1ow20b", "image/png"),
             ("icon-large", UNKNOWN),
             ("größe.svg", "image/svg+xml"),
-            (
-                "talk.odp",
-                "application/vnd.oasis.opendocument.presentation",
-            ),
+            ("talk.odp", "application/vnd.oasis.opendocument.presentation"),
             ("x.neverheardof", UNKNOWN),
         ] {
             assert_eq!(media_type(name), wanted, "{name}");
@@ -248,37 +236,20 @@ mod tests {
 
     #[test]
     fn types_carry_no_parameters_and_fit_a_header() {
-        let token = |s: &str| {
-            !s.is_empty()
-                && s.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b))
-        };
+        let token = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
         for (extension, media_type) in table() {
             let (kind, subtype) = media_type.split_once('/').unwrap();
-            assert!(
-                token(extension) && token(kind) && token(subtype),
-                "{extension}"
-            );
+            assert!(token(extension) && token(kind) && token(subtype), "{extension}");
             assert_eq!(extension, extension.to_ascii_lowercase());
         }
     }
 
     #[test]
     fn what_is_compressed_already_is_left_alone() {
-        for name in [
-            "a.html", "a.txt", "a.js", "a.svg", "a.wasm", "a.ttf", "a.ico", "a.rss",
-        ] {
+        for name in ["a.html", "a.txt", "a.js", "a.svg", "a.wasm", "a.ttf", "a.ico", "a.rss"] {
             assert!(compressible(media_type(name)), "{name}");
         }
-        for name in [
-            "a.woff2",
-            "a.woff",
-            "a.png",
-            "a.pf_index",
-            "a.zip",
-            "a.mp4",
-            "a.avif",
-        ] {
+        for name in ["a.woff2", "a.woff", "a.png", "a.pf_index", "a.zip", "a.mp4", "a.avif"] {
             assert!(!compressible(media_type(name)), "{name}");
         }
     }

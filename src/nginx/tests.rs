@@ -24,9 +24,7 @@ fn count(vhost: &Vhost, part: &str) -> usize {
 
 #[test]
 fn value_that_could_end_its_directive_is_refused() {
-    for bad in [
-        "a;b", "a b", "a{", "a}", "a\nb", "a\"", "a'", "$uri", "a\\", "a#",
-    ] {
+    for bad in ["a;b", "a b", "a{", "a}", "a\nb", "a\"", "a'", "$uri", "a\\", "a#"] {
         for break_out in [
             Vhost {
                 server_name: bad.into(),
@@ -68,17 +66,9 @@ fn tls_listens_on_the_usual_ports_and_redirects_from_http() {
         "ssl_certificate_key /etc/letsencrypt/live/docs.example.com/privkey.pem;",
         "return 308 https://docs.example.com$request_uri;",
     ] {
-        assert_eq!(
-            text.iter().filter(|line| *line == wanted).count(),
-            1,
-            "{wanted}"
-        );
+        assert_eq!(text.iter().filter(|line| *line == wanted).count(), 1, "{wanted}");
     }
-    assert_eq!(
-        count(&vhost(), "Strict-Transport-Security"),
-        1,
-        "not over plain HTTP"
-    );
+    assert_eq!(count(&vhost(), "Strict-Transport-Security"), 1, "not over plain HTTP");
 }
 
 #[test]
@@ -108,18 +98,8 @@ fn given_address_is_the_only_one() {
 
 #[test]
 fn without_tls_nothing_speaks_of_it() {
-    let plain = Vhost {
-        tls: false,
-        ..vhost()
-    };
-    for word in [
-        "ssl",
-        "443",
-        "http2",
-        "letsencrypt",
-        "Strict-Transport",
-        "https://docs",
-    ] {
+    let plain = Vhost { tls: false, ..vhost() };
+    for word in ["ssl", "443", "http2", "letsencrypt", "Strict-Transport", "https://docs"] {
         assert_eq!(count(&plain, word), 0, "{word}");
     }
     assert_eq!(count(&plain, "listen 80;"), 1);
@@ -142,18 +122,11 @@ fn without_brotli_nothing_speaks_of_it() {
 #[test]
 fn every_immutable_and_pooled_folder_is_printed_as_it_stands() {
     // They go into regular expressions: none may hold a character that means something there.
-    for folder in cache::IMMUTABLE_FOLDERS
-        .iter()
-        .copied()
-        .chain(cache::pooled_folders())
-    {
+    for folder in cache::IMMUTABLE_FOLDERS.iter().copied().chain(cache::pooled_folders()) {
         assert!(folder.ends_with('/'), "{folder}");
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_/-".contains(&b);
         assert!(folder.bytes().all(plain), "{folder}");
-        assert!(
-            count(&vhost(), folder.trim_end_matches('/')) > 0,
-            "{folder}"
-        );
+        assert!(count(&vhost(), folder.trim_end_matches('/')) > 0, "{folder}");
     }
 }
 
@@ -164,10 +137,7 @@ fn no_location_adds_a_header_and_nothing_is_global() {
         assert_eq!(count(&vhost, "\n        add_header"), 0);
         assert_eq!(count(&vhost, "default_server"), 0);
         let text = render(&vhost).unwrap();
-        for line in text
-            .lines()
-            .filter(|line| !line.starts_with(['#', ' ', '}']))
-        {
+        for line in text.lines().filter(|line| !line.starts_with(['#', ' ', '}'])) {
             let global = line.is_empty() || line == "server {" || line.starts_with("map $");
             assert!(global && !line.starts_with("map $sp_"), "{line}");
         }
@@ -190,9 +160,6 @@ fn types_of_the_export_are_added_and_the_table_wins() {
     assert!(text.contains("        application/x-slides odp;\n"));
     assert!(text.contains("        text/plain log txt;\n"));
     assert!(!text.contains("text/x-other"));
-    let charset = text
-        .lines()
-        .find(|line| line.contains("charset_types"))
-        .unwrap();
+    let charset = text.lines().find(|line| line.contains("charset_types")).unwrap();
     assert!(charset.contains(" text/x-note") && !charset.contains("text/html"));
 }

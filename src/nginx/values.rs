@@ -60,11 +60,7 @@ impl Version {
     /// The version with these three numbers.
     #[must_use]
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
-        Self {
-            major,
-            minor,
-            patch,
-        }
+        Self { major, minor, patch }
     }
 
     /// Whether `http2 on;` exists. Before, HTTP/2 is a parameter of `listen`.
@@ -109,9 +105,7 @@ impl fmt::Display for Version {
 pub(super) fn server_name(name: &str) -> Result<String, VhostError> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -135,11 +129,9 @@ pub(super) fn variable_prefix(server_name: &str) -> String {
     if readable.len() <= LONGEST {
         return format!("sp_{readable}");
     }
-    let hash = server_name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let hash = server_name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("sp_{}_{hash:016x}", &readable[..LONGEST - 17])
 }
 
@@ -149,28 +141,17 @@ pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
     if path.starts_with('/') && path.chars().all(harmless) && path.split('/').all(|s| s != "..") {
         Ok(path.trim_end_matches('/'))
     } else {
-        Err(VhostError::Docroot {
-            path: path.to_owned(),
-        })
+        Err(VhostError::Docroot { path: path.to_owned() })
     }
 }
 
 /// `PORT` or `ADDRESS:PORT`.
 pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
-    let port = |port: &str| {
-        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    };
+    let port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     let address = |address: &str| {
-        let bracketed = address
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
+        let bracketed = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         match bracketed {
-            Some(v6) => {
-                v6.contains(':')
-                    && v6
-                        .bytes()
-                        .all(|b| b.is_ascii_hexdigit() || b":.".contains(&b))
-            }
+            Some(v6) => v6.contains(':') && v6.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b)),
             None => address == "*" || server_name(address).is_ok(),
         }
     };
@@ -188,10 +169,7 @@ pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
 }
 
 /// An extension and its type, in lower case.
-pub(super) fn media_type(
-    extension: &str,
-    media_type: &str,
-) -> Result<(String, String), VhostError> {
+pub(super) fn media_type(extension: &str, media_type: &str) -> Result<(String, String), VhostError> {
     let token = |s: &str| {
         let harmless = |b: u8| b.is_ascii_alphanumeric() || b"+-._".contains(&b);
         !s.is_empty() && s.bytes().all(harmless)
@@ -200,10 +178,7 @@ pub(super) fn media_type(
         .split_once('/')
         .is_some_and(|(kind, subtype)| token(kind) && token(subtype));
     if token(extension) && typed {
-        Ok((
-            extension.to_ascii_lowercase(),
-            media_type.to_ascii_lowercase(),
-        ))
+        Ok((extension.to_ascii_lowercase(), media_type.to_ascii_lowercase()))
     } else {
         Err(VhostError::MediaType {
             extension: extension.to_owned(),
@@ -234,10 +209,7 @@ mod tests {
 
     #[test]
     fn server_name_is_a_host_name() {
-        assert_eq!(
-            server_name("Docs.Example.com").as_deref(),
-            Ok("docs.example.com")
-        );
+        assert_eq!(server_name("Docs.Example.com").as_deref(), Ok("docs.example.com"));
         assert!(server_name("localhost").is_ok());
         let long = format!("{}.com", "a".repeat(64));
         for bad in [
@@ -266,14 +238,7 @@ mod tests {
 
     #[test]
     fn listen_takes_a_port_or_an_address_with_one() {
-        for good in [
-            "80",
-            "127.0.0.1:8080",
-            "[::1]:8080",
-            "[::]:80",
-            "*:80",
-            "localhost:80",
-        ] {
+        for good in ["80", "127.0.0.1:8080", "[::1]:8080", "[::]:80", "*:80", "localhost:80"] {
             assert_eq!(listen(good), Ok(good));
         }
         for bad in [
@@ -308,9 +273,7 @@ mod tests {
     fn version_has_two_or_three_numbers() {
         assert_eq!("1.28".parse(), Ok(Version::default()));
         assert_eq!("1.22.1".parse(), Ok(Version::new(1, 22, 1)));
-        for bad in [
-            "", "1", "1.", "1.28.0.1", "v1.28", "1.+2", "1.99999", "1.28;",
-        ] {
+        for bad in ["", "1", "1.", "1.28.0.1", "v1.28", "1.+2", "1.99999", "1.28;"] {
             assert!(bad.parse::<Version>().is_err(), "{bad}");
         }
         assert!(Version::new(1, 25, 1).has_http2_directive());

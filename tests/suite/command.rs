@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::command::{
-    Project, Running, SMALL_EXPORT_BUILD_ID, Signal, docroot_state, open_tempdir, redact,
-    small_export, visitor_state, write,
+    Project, Running, SMALL_EXPORT_BUILD_ID, Signal, docroot_state, open_tempdir, redact, small_export, visitor_state,
+    write,
 };
 
 fn shell(script: &str) -> Running {
@@ -102,10 +102,7 @@ fn docroot_state_shows_every_change() {
         shows(|dir| write(&dir.join("a/page.html"), "egap")),
         "other bytes of the same size"
     );
-    assert!(
-        shows(|dir| write(&dir.join("a/new.html"), "")),
-        "a new file"
-    );
+    assert!(shows(|dir| write(&dir.join("a/new.html"), "")), "a new file");
     assert!(
         shows(|dir| fs::remove_file(dir.join("a/page.html")).expect("removed")),
         "a file less"
@@ -153,12 +150,7 @@ fn small_export_carries_its_build_id_where_next_does() {
         assert!(text.contains(SMALL_EXPORT_BUILD_ID), "{file}");
     }
     let build = format!("_next/static/{SMALL_EXPORT_BUILD_ID}/_buildManifest.js");
-    for file in [
-        "_next/static/chunks/x.js",
-        "robots.txt",
-        "images/dot.png",
-        &build,
-    ] {
+    for file in ["_next/static/chunks/x.js", "robots.txt", "images/dot.png", &build] {
         assert!(folder.path().join(file).is_file(), "{file}");
     }
 }

@@ -81,11 +81,7 @@ fn bytes_under_way_do_not_wait_for_each_other() {
     stream.read_exact(&mut answers).expect("the answers");
     assert_eq!(answers, (0..pieces).collect::<Vec<u8>>());
     // One after the other they would take thirty round trips: no machine is that busy.
-    assert!(
-        start.elapsed() < rtt * u32::from(pieces) / 2,
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < rtt * u32::from(pieces) / 2, "{:?}", start.elapsed());
 }
 
 #[test]
@@ -102,9 +98,7 @@ fn bytes_arrive_unchanged_and_are_counted_each_way() {
         writer.shutdown(Shutdown::Write).expect("to end");
     });
     let mut received = Vec::new();
-    stream
-        .read_to_end(&mut received)
-        .expect("to read to the end");
+    stream.read_to_end(&mut received).expect("to read to the end");
     sending.join().expect("the writer");
     assert!(received == sent);
     assert_eq!(
@@ -123,11 +117,7 @@ fn rate_stretches_a_transfer() {
     stream.write_all(&vec![7; 200_000]).expect("to write");
     drop(stream);
     assert_eq!(received.recv().expect("what came").len(), 200_000);
-    assert!(
-        start.elapsed() >= Duration::from_millis(200),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -16,16 +16,8 @@ fn modules_on_disk(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder)
         .expect("the suite's folder")
         .map(|entry| entry.expect("an entry of the suite's folder").path())
-        .filter(|path| {
-            path.extension().is_some_and(|extension| extension == "rs")
-                || path.join("mod.rs").is_file()
-        })
-        .map(|path| {
-            path.file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned()
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs") || path.join("mod.rs").is_file())
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
         .filter(|name| name != "main" && name != "mod")
         .collect()
 }
@@ -35,11 +27,7 @@ fn modules_declared(file: &Path) -> Vec<String> {
     fs::read_to_string(file)
         .expect("the suite's source")
         .lines()
-        .filter_map(|line| {
-            line.trim_start_matches("pub ")
-                .strip_prefix("mod ")?
-                .strip_suffix(';')
-        })
+        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
         .map(str::to_owned)
         .collect()
 }
@@ -49,12 +37,7 @@ fn every_file_of_the_suite_is_a_module() {
     for (folder, list) in [("", "main.rs"), ("support", "mod.rs")] {
         let folder = suite().join(folder);
         let declared: BTreeSet<String> = modules_declared(&folder.join(list)).into_iter().collect();
-        assert_eq!(
-            modules_on_disk(&folder),
-            declared,
-            "{}",
-            folder.join(list).display()
-        );
+        assert_eq!(modules_on_disk(&folder), declared, "{}", folder.join(list).display());
     }
 }
 

@@ -255,9 +255,7 @@ fn no_spelling_of_a_target_leads_off_the_site() {
             ("usage/", "400"),
         ],
     );
-    let answer = Request::get("/usage/")
-        .header("Host", "evil.com")
-        .send(nginx.address());
+    let answer = Request::get("/usage/").header("Host", "evil.com").send(nginx.address());
     assert_eq!(outcome(&answer), "308 /usage");
 }
 

@@ -11,14 +11,7 @@ use crate::support::sshd::{Jail, OTHER_USER, Sshd, give_to, root_for};
 /// OpenSSH's client with this server's key and nothing of the user's configuration.
 fn client(program: &str, sshd: &Sshd, identity: &Path) -> Command {
     let mut command = Command::new(program);
-    command.args([
-        "-F",
-        "none",
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "IdentitiesOnly=yes",
-    ]);
+    command.args(["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]);
     command.args([
         "-o",
         "StrictHostKeyChecking=yes",
@@ -58,12 +51,7 @@ fn stderr(output: &Output) -> String {
 fn advertised(sshd: &Sshd) -> Vec<String> {
     stderr(&sftp(sshd, "pwd\n"))
         .lines()
-        .filter_map(|line| {
-            line.split_once("Server supports extension \"")?
-                .1
-                .split('"')
-                .next()
-        })
+        .filter_map(|line| line.split_once("Server supports extension \"")?.1.split('"').next())
         .map(str::to_owned)
         .collect()
 }
@@ -84,10 +72,7 @@ fn docroot_on_disk_is_what_sftp_sees() {
     for jail in Jail::all_usable() {
         let sshd = Sshd::start(jail);
         assert!(!sshd.docroot.exists());
-        let made = sftp(
-            &sshd,
-            &format!("mkdir {0}\nmkdir {0}/inside\n", sshd.remote_docroot),
-        );
+        let made = sftp(&sshd, &format!("mkdir {0}\nmkdir {0}/inside\n", sshd.remote_docroot));
         assert!(made.status.success(), "{jail:?}: {}", stderr(&made));
         assert!(sshd.docroot.join("inside").is_dir(), "{jail:?}");
         let owner = |path: &Path| fs::metadata(path).expect("metadata").uid();
@@ -117,15 +102,10 @@ fn host_has_no_shell() {
 
 #[test]
 fn denied_extension_is_not_advertised() {
-    let all = [
-        "posix-rename@openssh.com",
-        "hardlink@openssh.com",
-        "fsync@openssh.com",
-    ];
+    let all = ["posix-rename@openssh.com", "hardlink@openssh.com", "fsync@openssh.com"];
     let everything = advertised(&Sshd::start(Jail::Plain));
     assert!(
-        all.iter()
-            .all(|name| everything.iter().any(|has| has == name)),
+        all.iter().all(|name| everything.iter().any(|has| has == name)),
         "{everything:?}"
     );
     for denied in all {
@@ -139,16 +119,9 @@ fn denied_extension_is_not_advertised() {
 #[test]
 fn denied_request_of_the_protocol_itself_is_refused_on_use() {
     let sshd = Sshd::start_denying(Jail::Plain, &["symlink"]);
-    let refused = sftp(
-        &sshd,
-        &format!("symlink elsewhere {}\n", sshd.remote_docroot),
-    );
+    let refused = sftp(&sshd, &format!("symlink elsewhere {}\n", sshd.remote_docroot));
     assert!(!refused.status.success());
-    assert!(
-        stderr(&refused).contains("Permission denied"),
-        "{}",
-        stderr(&refused)
-    );
+    assert!(stderr(&refused).contains("Permission denied"), "{}", stderr(&refused));
 }
 
 #[test]
@@ -160,11 +133,7 @@ fn umask_applies_to_what_sessions_make() {
             .success()
     );
     assert_eq!(
-        fs::metadata(&sshd.docroot)
-            .expect("metadata")
-            .permissions()
-            .mode()
-            & 0o777,
+        fs::metadata(&sshd.docroot).expect("metadata").permissions().mode() & 0o777,
         0o700
     );
 }
@@ -235,9 +204,5 @@ fn another_users_file_is_out_of_reach() {
     let file = sshd.root.join("theirs");
     fs::write(&file, "theirs").expect("a file");
     give_to(&file, OTHER_USER);
-    assert!(
-        !sftp(&sshd, &format!("chmod 600 {}\n", file.display()))
-            .status
-            .success()
-    );
+    assert!(!sftp(&sshd, &format!("chmod 600 {}\n", file.display())).status.success());
 }

@@ -42,11 +42,7 @@ fn every_answer_has_each_header_once() {
         ] {
             assert_eq!(answer.all(name), [value], "{name} of {status}");
         }
-        for name in [
-            "strict-transport-security",
-            "expires",
-            "x-from-the-http-level",
-        ] {
+        for name in ["strict-transport-security", "expires", "x-from-the-http-level"] {
             assert!(answer.all(name).is_empty(), "{name} of {status}");
         }
     }
@@ -80,16 +76,8 @@ fn only_the_file_itself_is_immutable() {
     let chunk = "/_next/static/chunks/a.js";
     let etag = get(&nginx, chunk).header("etag").unwrap().to_owned();
     for (status, wanted, request) in [
-        (
-            304,
-            IMMUTABLE,
-            Request::get(chunk).header("If-None-Match", &etag),
-        ),
-        (
-            206,
-            IMMUTABLE,
-            Request::get(chunk).header("Range", "bytes=0-0"),
-        ),
+        (304, IMMUTABLE, Request::get(chunk).header("If-None-Match", &etag)),
+        (206, IMMUTABLE, Request::get(chunk).header("Range", "bytes=0-0")),
         (405, "no-store", Request::new("POST", chunk)),
     ] {
         let answer = request.send(nginx.address());
@@ -98,9 +86,7 @@ fn only_the_file_itself_is_immutable() {
     }
     // nginx runs its header filter twice here: with the file's status, then with the answer's.
     // Of the two values the stricter one counts.
-    let answer = Request::get(chunk)
-        .header("Range", "bytes=9999-")
-        .send(nginx.address());
+    let answer = Request::get(chunk).header("Range", "bytes=9999-").send(nginx.address());
     assert_eq!(answer.status, 416);
     assert!(answer.all("cache-control").contains(&"no-store"));
 }
@@ -132,10 +118,7 @@ fn pool_serves_what_the_live_release_lacks() {
         .header("Accept-Encoding", "br, gzip")
         .send(nginx.address());
     assert_eq!(unbrotli(&answer.body), b"old");
-    assert_eq!(
-        answer.header("content-type"),
-        Some("text/javascript; charset=utf-8")
-    );
+    assert_eq!(answer.header("content-type"), Some("text/javascript; charset=utf-8"));
     assert_eq!(answer.header("cache-control"), Some(IMMUTABLE));
     assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
     let answer = get(&nginx, "/_next/static/id/_buildManifest.js");
@@ -146,10 +129,7 @@ fn pool_serves_what_the_live_release_lacks() {
 fn encoding_is_the_best_that_the_visitor_takes() {
     let mut docroot = Docroot::new().with(PAGES);
     let root = docroot.tree("");
-    for (name, bytes) in [
-        ("usage.html.br", brotli(b"usage")),
-        ("usage.html.gz", gzip(b"usage")),
-    ] {
+    for (name, bytes) in [("usage.html.br", brotli(b"usage")), ("usage.html.gz", gzip(b"usage"))] {
         fs::write(root.join(name), bytes).unwrap();
     }
     let nginx = docroot.serve(PageForm::Flat);
@@ -169,32 +149,19 @@ fn encoding_is_the_best_that_the_visitor_takes() {
             .send(nginx.address());
         assert_eq!(answer.header("content-encoding"), wanted, "{accepted}");
         assert_eq!(answer.header("vary"), Some("Accept-Encoding"), "{accepted}");
-        assert_eq!(
-            answer.header("content-type"),
-            Some("text/html; charset=utf-8")
-        );
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
         let body = match wanted {
             Some("br") => unbrotli(&answer.body),
             Some(_) => ungzip(&answer.body),
             None => answer.body,
         };
-        assert_eq!(
-            body,
-            if wanted.is_some() {
-                &b"usage"[..]
-            } else {
-                b"usage.html"
-            }
-        );
+        assert_eq!(body, if wanted.is_some() { &b"usage"[..] } else { b"usage.html" });
     }
     let etag = get(&nginx, "/usage").header("etag").unwrap().to_owned();
     let answer = Request::get("/usage")
         .header("If-None-Match", &etag)
         .send(nginx.address());
-    assert_eq!(
-        (answer.status, answer.header("vary")),
-        (304, Some("Accept-Encoding"))
-    );
+    assert_eq!((answer.status, answer.header("vary")), (304, Some("Accept-Encoding")));
     assert_eq!(get(&nginx, "/both").header("vary"), None, "nothing to vary");
 }
 
@@ -230,11 +197,7 @@ fn type_follows_the_file_that_is_served() {
         ("/docs/map.js.map", "application/json"),
         ("/LICENSE", "application/octet-stream"),
     ] {
-        assert_eq!(
-            get(&nginx, target).header("content-type"),
-            Some(wanted),
-            "GET {target}"
-        );
+        assert_eq!(get(&nginx, target).header("content-type"), Some(wanted), "GET {target}");
     }
 }
 

@@ -32,18 +32,11 @@ fn nginx_accepts_every_form_without_a_complaint() {
             vhost.server_name = "a.b.example.com".into();
             text += &render(&vhost).unwrap();
             assert_eq!(text.contains("brotli"), brotli);
-            assert_eq!(
-                text.matches("    http2 on;\n").count(),
-                if minor == 28 { 3 } else { 0 }
-            );
+            assert_eq!(text.matches("    http2 on;\n").count(), if minor == 28 { 3 } else { 0 });
             // The nginx at hand is older than that directive.
             let text = local(&text.replace("    http2 on;\n", ""), &keys);
             let text = format!("server_names_hash_bucket_size 128;\n{text}");
-            assert_eq!(
-                complaints(&text),
-                "",
-                "{form:?} {tls} {brotli} {listen:?} {minor}"
-            );
+            assert_eq!(complaints(&text), "", "{form:?} {tls} {brotli} {listen:?} {minor}");
         }
     }
 }
@@ -69,20 +62,14 @@ fn plain_http_leads_to_this_name_whatever_the_request_says() {
         ("http://evil.com", "https://localhost/"),
         ("http://evil.com?.evil.com", "https://localhost?.evil.com"),
     ] {
-        let answer = Request::get(target)
-            .header("Host", "evil.com")
-            .send(nginx.address());
+        let answer = Request::get(target).header("Host", "evil.com").send(nginx.address());
         assert_eq!(answer.status, 308, "GET {target}");
         assert_eq!(answer.header("location"), Some(wanted), "GET {target}");
         assert_eq!(answer.all("x-content-type-options"), ["nosniff"]);
         assert!(answer.all("strict-transport-security").is_empty());
     }
     for bad in [".evil.com/", "@evil.com/", "evil.com:80"] {
-        assert_eq!(
-            Request::get(bad).send(nginx.address()).status,
-            400,
-            "GET {bad}"
-        );
+        assert_eq!(Request::get(bad).send(nginx.address()).status, 400, "GET {bad}");
     }
 }
 
@@ -117,10 +104,6 @@ fn certificate() -> TempDir {
         .current_dir(folder.path())
         .output()
         .unwrap();
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     folder
 }

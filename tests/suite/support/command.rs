@@ -36,8 +36,7 @@ pub fn open_tempdir_in(parent: &Path) -> TempDir {
         .prefix("syntax-publish-")
         .tempdir_in(parent)
         .expect("a temporary folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
-        .expect("chmod of a new folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod of a new folder");
     folder
 }
 
@@ -71,10 +70,7 @@ pub struct Running {
 impl Project {
     pub fn new() -> Project {
         let base = open_tempdir();
-        let root = base
-            .path()
-            .canonicalize()
-            .expect("the path of a new folder");
+        let root = base.path().canonicalize().expect("the path of a new folder");
         let (dir, home) = (root.join("project"), root.join("home"));
         fs::create_dir(&dir).expect("the project's folder");
         fs::create_dir(&home).expect("the project's home");
@@ -180,11 +176,7 @@ impl Running {
             .unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
         let stdout = Stream::read(child.stdout.take().expect("a piped stdout"));
         let stderr = Stream::read(child.stderr.take().expect("a piped stderr"));
-        Running {
-            child,
-            stdout,
-            stderr,
-        }
+        Running { child, stdout, stderr }
     }
 
     pub fn pid(&self) -> u32 {
@@ -196,8 +188,7 @@ impl Running {
         let pid = i32::try_from(self.child.id())
             .ok()
             .and_then(rustix::process::Pid::from_raw);
-        rustix::process::kill_process(pid.expect("a process id"), signal)
-            .expect("a process to signal");
+        rustix::process::kill_process(pid.expect("a process id"), signal).expect("a process to signal");
     }
 
     /// Waits until stderr holds `text`; fails if the run ends first.
@@ -212,10 +203,7 @@ impl Running {
 
     /// Whether the run has not ended yet.
     pub fn is_running(&mut self) -> bool {
-        self.child
-            .try_wait()
-            .expect("a child to wait for")
-            .is_none()
+        self.child.try_wait().expect("a child to wait for").is_none()
     }
 
     /// Waits for the end; kills the run and fails if it takes unreasonably long.
@@ -303,9 +291,7 @@ impl Stream {
     }
 
     fn wait_for(&self, text: &str) {
-        let waiting = |printed: &mut Printed| {
-            !printed.ended && !String::from_utf8_lossy(&printed.bytes).contains(text)
-        };
+        let waiting = |printed: &mut Printed| !printed.ended && !String::from_utf8_lossy(&printed.bytes).contains(text);
         let printed = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         let printed = self
             .shared
@@ -314,10 +300,7 @@ impl Stream {
             .unwrap_or_else(PoisonError::into_inner)
             .0;
         let printed = String::from_utf8_lossy(&printed.bytes);
-        assert!(
-            printed.contains(text),
-            "never printed: {text}\n--- printed\n{printed}"
-        );
+        assert!(printed.contains(text), "never printed: {text}\n--- printed\n{printed}");
     }
 
     fn finish(&mut self) -> String {
@@ -382,10 +365,7 @@ fn state(folder: &Path, follow: bool) -> BTreeMap<String, String> {
             let path = entry.path();
             let name = match path.strip_prefix(folder) {
                 Ok(inside) if inside.as_os_str().is_empty() => ".".to_owned(),
-                inside => inside
-                    .expect("a path inside the folder")
-                    .to_string_lossy()
-                    .into_owned(),
+                inside => inside.expect("a path inside the folder").to_string_lossy().into_owned(),
             };
             let metadata = entry.metadata().unwrap_or_else(|error| panic!("{error}"));
             let mode = metadata.mode() & 0o7777;
@@ -403,10 +383,7 @@ fn state(folder: &Path, follow: bool) -> BTreeMap<String, String> {
             } else if metadata.is_file() {
                 let bytes = fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}"));
                 let digest = blake3::hash(&bytes);
-                format!(
-                    "file {mode:04o} {} bytes mtime {mtime} {digest}",
-                    metadata.len()
-                )
+                format!("file {mode:04o} {} bytes mtime {mtime} {digest}", metadata.len())
             } else {
                 format!("other {mode:04o} mtime {mtime}")
             };
@@ -439,13 +416,22 @@ pub fn small_export(folder: &Path) {
     let files: [(String, Vec<u8>); 12] = [
         ("index.html".into(), page("Home", "/docs/a", "The first page.").into()),
         ("index.txt".into(), payload.clone().into()),
-        ("404.html".into(), page("Not found", "/", "This page does not exist.").into()),
+        (
+            "404.html".into(),
+            page("Not found", "/", "This page does not exist.").into(),
+        ),
         ("docs/a.html".into(), page("A", "/", "A page about a.").into()),
         ("docs/a.txt".into(), payload.into()),
         ("robots.txt".into(), "User-Agent: *\nAllow: /\n".into()),
         ("images/dot.png".into(), DOT_PNG.into()),
-        ("_next/static/chunks/x.js".into(), "(()=>{\"use strict\";console.debug(\"x\")})();\n".into()),
-        ("_next/static/chunks/site.css".into(), "main{max-width:60rem;margin:auto}\n".into()),
+        (
+            "_next/static/chunks/x.js".into(),
+            "(()=>{\"use strict\";console.debug(\"x\")})();\n".into(),
+        ),
+        (
+            "_next/static/chunks/site.css".into(),
+            "main{max-width:60rem;margin:auto}\n".into(),
+        ),
         (
             format!("_next/static/{id}/_buildManifest.js"),
             "self.__BUILD_MANIFEST={sortedPages:[\"/_app\"]},self.__BUILD_MANIFEST_CB&&self.__BUILD_MANIFEST_CB();"
@@ -466,5 +452,6 @@ pub fn small_export(folder: &Path) {
 }
 
 /// A black dot: the smallest greyscale PNG.
-const DOT_PNG: &[u8] = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00\x3a\x7e\x9b\x55\
+const DOT_PNG: &[u8] =
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00\x3a\x7e\x9b\x55\
 \x00\x00\x00\nIDATx\xdac\x60\x00\x00\x00\x02\x00\x01\xe5'\xde\xfc\x00\x00\x00\x00IEND\xaeB\x60\x82";

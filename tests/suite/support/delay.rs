@@ -103,12 +103,8 @@ enum Item {
 impl DelayProxy {
     /// Forwards a free port to `target_port`, `rtt` away.
     pub fn start(target_port: u16, rtt: Duration) -> DelayProxy {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port to listen on");
-        let port = listener
-            .local_addr()
-            .expect("the address of a listener")
-            .port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port to listen on");
+        let port = listener.local_addr().expect("the address of a listener").port();
         let line = Arc::new(Line {
             one_way: rtt / 2,
             rate: AtomicU64::new(0),
@@ -219,10 +215,7 @@ impl Line {
             now
         } else {
             let start = free_at.map_or(now, |free| free.max(now));
-            let nanos = u128::try_from(len)
-                .unwrap_or(u128::MAX)
-                .saturating_mul(1_000_000_000)
-                / u128::from(rate);
+            let nanos = u128::try_from(len).unwrap_or(u128::MAX).saturating_mul(1_000_000_000) / u128::from(rate);
             let sent = start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
             *free_at = Some(sent);
             sent
@@ -241,9 +234,7 @@ impl Line {
             }
             let left = due.saturating_duration_since(Instant::now());
             state = if state.silent {
-                self.changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner)
+                self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
             } else if left.is_zero() {
                 return true;
             } else {
@@ -305,15 +296,8 @@ impl Connection {
     /// would send an orderly end first.
     fn kill(&self) {
         self.dead.store(true, Ordering::SeqCst);
-        let server = self
-            .server
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        for socket in [Some(&self.client), server.as_deref()]
-            .into_iter()
-            .flatten()
-        {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for socket in [Some(&self.client), server.as_deref()].into_iter().flatten() {
             let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
             let _ = socket.shutdown(Shutdown::Read);
         }
@@ -370,10 +354,7 @@ fn connect(line: &Arc<Line>, connection: &Arc<Connection>, target_port: u16) {
         let _ = socket.set_nodelay(true);
         let _ = socket.set_write_timeout(Some(WRITE_PATIENCE));
     }
-    *connection
-        .server
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&server));
+    *connection.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&server));
     if connection.is_dead() {
         // The cut came while dialling and did not see this socket.
         connection.kill();
@@ -387,13 +368,7 @@ fn connect(line: &Arc<Line>, connection: &Arc<Connection>, target_port: u16) {
     {
         let (line, connection) = (Arc::clone(line), Arc::clone(connection));
         thread::spawn(move || {
-            write(
-                &line,
-                Way::Down,
-                &connection,
-                &connection.client,
-                &from_server,
-            );
+            write(&line, Way::Down, &connection, &connection.client, &from_server);
         });
     }
     write(line, Way::Up, connection, &server, &from_client);
@@ -414,11 +389,7 @@ fn read(line: &Line, way: Way, mut socket: &TcpStream, out: &Sender<(Instant, It
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => Item::Broken,
         };
-        let len = if let Item::Bytes(bytes) = &item {
-            bytes.len()
-        } else {
-            0
-        };
+        let len = if let Item::Bytes(bytes) = &item { bytes.len() } else { 0 };
         let is_last = len == 0;
         if out.send((line.due(way, len), item)).is_err() || is_last {
             return;
@@ -427,13 +398,7 @@ fn read(line: &Line, way: Way, mut socket: &TcpStream, out: &Sender<(Instant, It
 }
 
 /// Writes to one socket what crosses the line, each piece when it is due.
-fn write(
-    line: &Line,
-    way: Way,
-    connection: &Connection,
-    socket: &TcpStream,
-    pieces: &Receiver<(Instant, Item)>,
-) {
+fn write(line: &Line, way: Way, connection: &Connection, socket: &TcpStream, pieces: &Receiver<(Instant, Item)>) {
     for (due, item) in pieces {
         if !line.wait_until(due, connection) {
             return;

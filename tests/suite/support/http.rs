@@ -41,9 +41,7 @@ impl Request {
         let mut stream = TcpStream::connect(server).expect("the server accepts");
         let patience = Some(Duration::from_secs(20));
         stream.set_read_timeout(patience).expect("a timeout");
-        stream
-            .write_all(&self.bytes())
-            .expect("the request is sent");
+        stream.write_all(&self.bytes()).expect("the request is sent");
         Response::read(&mut BufReader::new(stream), &self.method)
     }
 

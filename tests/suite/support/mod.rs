@@ -1,9 +1,6 @@
 //! What the tests stand on: a real SSH server, a line with a delay, a project to run the binary in.
 
-#![allow(
-    dead_code,
-    reason = "a helper is written once and used by the modules that need it"
-)]
+#![allow(dead_code, reason = "a helper is written once and used by the modules that need it")]
 
 pub mod command;
 pub mod delay;

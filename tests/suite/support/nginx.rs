@@ -43,11 +43,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx is installed");
-        let mut nginx = Self {
-            address,
-            child,
-            folder,
-        };
+        let mut nginx = Self { address, child, folder };
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(address).is_err() {
             if nginx.child.try_wait().expect("a child").is_some() {
@@ -55,11 +51,7 @@ impl Nginx {
                 assert!(log.contains("Address already in use"), "nginx ended: {log}");
                 return None;
             }
-            assert!(
-                Instant::now() < deadline,
-                "nginx never accepted: {}",
-                nginx.log()
-            );
+            assert!(Instant::now() < deadline, "nginx never accepted: {}", nginx.log());
             std::thread::sleep(Duration::from_millis(5));
         }
         Some(nginx)
@@ -95,11 +87,7 @@ pub fn complaints(vhost: &str) -> String {
         .lines()
         .filter(|line| !line.ends_with("syntax is ok") && !line.ends_with("test is successful"))
         .collect();
-    assert_eq!(
-        output.status.success(),
-        text.contains("test is successful"),
-        "{text}"
-    );
+    assert_eq!(output.status.success(), text.contains("test is successful"), "{text}");
     complaints.join("\n")
 }
 

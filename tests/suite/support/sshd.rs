@@ -155,15 +155,9 @@ impl Sshd {
 
     /// A server that offers this.
     pub fn offering(jail: Jail, offer: Offer<'_>) -> Sshd {
-        assert!(
-            Path::new(SSHD).exists(),
-            "{SSHD} is missing: tests/run installs it"
-        );
+        assert!(Path::new(SSHD).exists(), "{SSHD} is missing: tests/run installs it");
         let base = open_tempdir_in(&parent_for(jail));
-        let base_path = base
-            .path()
-            .canonicalize()
-            .expect("the path of a new folder");
+        let base_path = base.path().canonicalize().expect("the path of a new folder");
         let user = if is_root() {
             USER.to_owned()
         } else {
@@ -177,8 +171,7 @@ impl Sshd {
         fs::create_dir_all(&root).expect("the folder of docroots");
         if let Some(jail_dir) = &jail_dir {
             // Whatever the umask: sshd refuses a jail that others may write to.
-            fs::set_permissions(jail_dir, fs::Permissions::from_mode(0o755))
-                .expect("chmod of the jail");
+            fs::set_permissions(jail_dir, fs::Permissions::from_mode(0o755)).expect("chmod of the jail");
         }
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("chmod of the folder");
         if is_root() {
@@ -190,10 +183,7 @@ impl Sshd {
             Some(jail_dir) => {
                 format!(
                     "/{}",
-                    docroot
-                        .strip_prefix(jail_dir)
-                        .expect("a docroot in the jail")
-                        .display()
+                    docroot.strip_prefix(jail_dir).expect("a docroot in the jail").display()
                 )
             }
         };
@@ -235,8 +225,7 @@ impl Sshd {
             .expect("authorized_keys");
         writeln!(file, "{public_key}").expect("authorized_keys to be written");
         // The server reads it as the user.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
-            .expect("chmod of authorized_keys");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod of authorized_keys");
     }
 
     /// Makes a new key pair, which the server does not know. Returns the private key's path and
@@ -286,8 +275,7 @@ impl Sshd {
     fn listen(&mut self, offer: &Offer<'_>) {
         for _ in 0..20 {
             self.port = free_port();
-            fs::write(self.path("sshd_config"), self.config(offer))
-                .expect("sshd_config to be written");
+            fs::write(self.path("sshd_config"), self.config(offer)).expect("sshd_config to be written");
             let known = format!("[127.0.0.1]:{} {}\n", self.port, self.host_key);
             fs::write(&self.known_hosts, known).expect("known_hosts to be written");
             if self.try_listen() {
@@ -336,9 +324,7 @@ impl Sshd {
     }
 
     fn config(&self, offer: &Offer<'_>) -> String {
-        let umask = offer
-            .umask
-            .map_or(String::new(), |umask| format!(" -u {umask}"));
+        let umask = offer.umask.map_or(String::new(), |umask| format!(" -u {umask}"));
         let names: Vec<&str> = offer
             .deny
             .iter()
@@ -450,12 +436,9 @@ pub fn keygen(path: &Path) -> String {
 /// Where a server's folder may lie. Each folder above a jail must belong to root, who alone may
 /// write to it: the usual temporary folder doesn't do.
 fn parent_for(jail: Jail) -> PathBuf {
-    let temp = std::env::temp_dir()
-        .canonicalize()
-        .expect("the temporary folder");
-    let is_roots = |folder: &Path| {
-        fs::metadata(folder).is_ok_and(|folder| folder.uid() == 0 && folder.mode() & 0o022 == 0)
-    };
+    let temp = std::env::temp_dir().canonicalize().expect("the temporary folder");
+    let is_roots =
+        |folder: &Path| fs::metadata(folder).is_ok_and(|folder| folder.uid() == 0 && folder.mode() & 0o022 == 0);
     if jail == Jail::Plain || temp.ancestors().all(is_roots) {
         return temp;
     }
@@ -471,10 +454,7 @@ fn parent_for(jail: Jail) -> PathBuf {
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener
-        .local_addr()
-        .expect("the address of a listener")
-        .port()
+    listener.local_addr().expect("the address of a listener").port()
 }
 
 fn output(program: &str, args: &[&str]) -> String {
@@ -501,10 +481,7 @@ fn kill_below(ancestor: u32) {
         if below.is_empty() {
             return;
         }
-        assert!(
-            Instant::now() < deadline,
-            "sessions that don't die: {below:?}"
-        );
+        assert!(Instant::now() < deadline, "sessions that don't die: {below:?}");
         for pid in below {
             send(pid, Signal::KILL);
         }
@@ -522,12 +499,7 @@ fn descendants(ancestor: u32) -> Vec<u32> {
     let mut family = vec![ancestor];
     let mut next = 0;
     while let Some(&parent) = family.get(next) {
-        family.extend(
-            processes
-                .iter()
-                .filter(|(_, of)| *of == parent)
-                .map(|(pid, _)| pid),
-        );
+        family.extend(processes.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| pid));
         next += 1;
     }
     family.split_off(1)

@@ -1,0 +1,190 @@
+//! Every way in which a command can fail, each with its exit code and what to do next.
+//!
+//! Pure. Says what happened and to what; what is live now is the session's knowledge, and how it is shown is the
+//! command line's.
+
+use crate::check::Problem;
+use crate::host::HostError;
+use crate::model::release::{Hold, ReleaseId, timestamp};
+use crate::source::SourceError;
+use crate::store::StoreError;
+use crate::workshop::Taken;
+
+/// A command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A check found something that must not go live.
+    #[error("the export fails {} of the checks", problems.len())]
+    Check {
+        /// What was found.
+        problems: Vec<Problem>,
+    },
+    /// A file of the export changed or can't be encoded.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// More pages would vanish than the site manifest allows.
+    #[error("this would remove {removed} of {live} live pages, more than {limit} %")]
+    RemovesTooMuch {
+        /// Pages that would be removed.
+        removed: u64,
+        /// Pages that are live.
+        live: u64,
+        /// The limit, in percent.
+        limit: u8,
+    },
+    /// The store, or the way to it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another run holds the lock.
+    #[error(transparent)]
+    Taken(#[from] Taken),
+    /// Another publish went live while this one was prepared.
+    #[error("another publish went live while this one was being prepared{}", by.as_ref().map(|id| format!(": {id}")).unwrap_or_default())]
+    Overtaken {
+        /// The release that is live now.
+        by: Option<ReleaseId>,
+    },
+    /// Publishing to this target was stopped.
+    #[error("publishing is on hold since {}, by {}: {}", timestamp(hold.since), hold.who, hold.reason)]
+    OnHold {
+        /// Why, by whom, since when.
+        hold: Hold,
+    },
+    /// The store changed again and again.
+    #[error("gave up after {attempts} attempts, for the store changed each time: {reason}")]
+    NoPeace {
+        /// How often it was tried.
+        attempts: u32,
+        /// What was found last.
+        reason: String,
+    },
+    /// The connection went at the swap and the host can't be asked what became of it.
+    #[error("the connection was lost at the swap, and the host can't be asked whether it was done: {lost}")]
+    Uncertain {
+        /// What is known of the loss.
+        lost: String,
+    },
+    /// No release of that name.
+    #[error("there's no release {wanted:?}")]
+    NoSuchRelease {
+        /// What was asked for.
+        wanted: String,
+        /// The releases there are, newest first.
+        there: Vec<ReleaseId>,
+    },
+    /// Several releases begin so.
+    #[error("{wanted:?} may be {}", candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
+    AmbiguousRelease {
+        /// What was asked for.
+        wanted: String,
+        /// What it may mean.
+        candidates: Vec<ReleaseId>,
+    },
+    /// Nothing was ever published.
+    #[error("nothing has been published to {host} yet")]
+    NothingPublished {
+        /// The host.
+        host: String,
+    },
+    /// There is no release to go back to.
+    #[error("there's no former release to go back to")]
+    NoFormerRelease,
+    /// A release is not whole.
+    #[error("{release} is not whole: {} problems", problems.len())]
+    NotWhole {
+        /// The release.
+        release: ReleaseId,
+        /// What is wrong, by path.
+        problems: Vec<(String, String)>,
+    },
+    /// A file of this machine can't be read or written.
+    #[error("can't {what}: {source}")]
+    Io {
+        /// What was attempted, with the path.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Ended by a signal.
+    #[error("ended by a signal")]
+    Signal {
+        /// Its number.
+        number: i32,
+    },
+}
+
+impl From<HostError> for Error {
+    fn from(error: HostError) -> Self {
+        Self::Store(StoreError::Host(error))
+    }
+}
+
+impl Error {
+    /// The process's exit code; `docs/reference.md` lists them.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Check { .. } | Self::RemovesTooMuch { .. } => 3,
+            Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
+            Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
+            Self::Uncertain { .. } => 8,
+            Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
+            Self::Source(_)
+            | Self::NoPeace { .. }
+            | Self::NoSuchRelease { .. }
+            | Self::AmbiguousRelease { .. }
+            | Self::NothingPublished { .. }
+            | Self::NoFormerRelease
+            | Self::NotWhole { .. }
+            | Self::Io { .. } => 1,
+        }
+    }
+
+    /// A short name of the kind, for scripts.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Check { .. } => "check",
+            Self::Source(_) => "export-changed",
+            Self::RemovesTooMuch { .. } => "removes-too-much",
+            Self::Store(error) => store_code(error),
+            Self::Taken(Taken::Busy { .. }) => "locked",
+            Self::Taken(Taken::Jammed { .. }) => "lock-jammed",
+            Self::Overtaken { .. } => "overtaken",
+            Self::OnHold { .. } => "on-hold",
+            Self::NoPeace { .. } => "no-peace",
+            Self::Uncertain { .. } => "uncertain",
+            Self::NoSuchRelease { .. } => "no-such-release",
+            Self::AmbiguousRelease { .. } => "ambiguous-release",
+            Self::NothingPublished { .. } => "nothing-published",
+            Self::NoFormerRelease => "no-former-release",
+            Self::NotWhole { .. } => "not-whole",
+            Self::Io { .. } => "io",
+            Self::Signal { .. } => "signal",
+        }
+    }
+}
+
+fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Host(error) => match error {
+            HostError::Unreachable { .. } => "unreachable",
+            HostError::KeyRefused { .. } => "key-refused",
+            HostError::HostKey { .. } => "host-key",
+            HostError::NoSftp { .. } => "no-sftp",
+            HostError::MissingExtension { .. } => "missing-extension",
+            HostError::Folder { .. } => "folder",
+            HostError::Lost { .. } => "connection-lost",
+        },
+        StoreError::NoParent { .. } => "no-parent",
+        StoreError::NotAStore { .. } => "not-a-store",
+        StoreError::NewerFormat { .. } => "newer-format",
+        StoreError::ForeignOwner { .. } => "foreign-owner",
+        StoreError::WritableByOthers { .. } => "writable-by-others",
+        StoreError::NotAFolder { .. } => "not-a-folder",
+        StoreError::NotWritable { .. } => "not-writable",
+        StoreError::DiskFull { .. } => "disk-full",
+        StoreError::Refused { .. } => "refused",
+        StoreError::Damaged { .. } => "damaged",
+    }
+}

@@ -1,0 +1,544 @@
+//! Publishing: the one place that knows the order of the stages that involve the host.
+//!
+//! The order of operations, and why it is safe whatever dies, is in DESIGN.md ("Protocol"). In short: prepare in the
+//! workshop, take the lock, ask again what was relied on, then one flight of renames that each resolve only through the
+//! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
+//! what `current` says afterwards.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::event::{Event, Note, Observer, Stage};
+use crate::host::{HostError, Op};
+use crate::manifest::{ChangeKind, Changes, Site, is_page};
+use crate::model::layout;
+use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::plan::{self, Facts, Plan};
+use crate::session::{Read, Session};
+use crate::source::Source;
+use crate::store::{self, Entrance, StoreError};
+use crate::sync::{self, Building, SyncError, Times, Work};
+use crate::workshop::{self, Workshop};
+
+/// Temporary files that are opened in the first flight, before it is known how many will be needed.
+const TEMPS_AHEAD: usize = 32;
+
+/// How often a publish is planned again because the store changed under it.
+const ATTEMPTS: u32 = 6;
+
+/// How often a lost connection is made again.
+const RECONNECTS: u32 = 2;
+
+/// What a publish may and shall do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The commit that the export was built from.
+    pub commit: Option<String>,
+    /// What is to be said of the release.
+    pub message: Option<String>,
+    /// How long to wait for the lock, and go on after another publish; none: not at all.
+    pub wait: Option<Duration>,
+    /// The largest share of live pages that may be removed, in percent; none: any.
+    pub max_removed: Option<u8>,
+    /// Publish again even if the live release is this very site.
+    pub force: bool,
+    /// Name and version of this tool.
+    pub tool: String,
+}
+
+/// What a publish did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The release that is live now.
+    pub release: ReleaseId,
+    /// The release that was live before.
+    pub previous: Option<ReleaseId>,
+    /// Whether a new release was made.
+    pub swapped: bool,
+    /// Public paths of the site.
+    pub files: u64,
+    /// What changed for visitors.
+    pub changes: Changes,
+    /// What was sent.
+    pub sent: sync::Sent,
+}
+
+/// Why one attempt did not end in a release.
+enum Stop {
+    /// For good.
+    Failed(Error),
+    /// The store changed: plan again.
+    Replan(String),
+    /// The connection is gone.
+    Lost(HostError),
+}
+
+impl From<SyncError> for Stop {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Store(StoreError::Host(error @ HostError::Lost { .. })) => Self::Lost(error),
+            SyncError::Store(error) => Self::Failed(error.into()),
+            SyncError::Source(error) => Self::Failed(error.into()),
+            SyncError::Replan(reason) => Self::Replan(reason),
+        }
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        SyncError::from(error).into()
+    }
+}
+
+impl From<HostError> for Stop {
+    fn from(error: HostError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// Everything that does not change from attempt to attempt.
+struct Publish<'a> {
+    session: &'a Session,
+    source: &'a Arc<dyn Source>,
+    site: &'a Site,
+    options: &'a Options,
+    observer: &'a dyn Observer,
+}
+
+/// What must be known after a connection was lost.
+#[derive(Default)]
+struct Trace {
+    /// The release that the attempt was making.
+    release: Option<ReleaseId>,
+    /// Whether its swap had been sent.
+    swap_sent: bool,
+}
+
+/// Publishes a site.
+///
+/// # Errors
+/// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still.
+pub async fn publish(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Published, Error> {
+    let publish = Publish {
+        session,
+        source,
+        site,
+        options,
+        observer,
+    };
+    let mut worn = HashSet::new();
+    let mut reconnects = 0;
+    let mut last_reason = String::new();
+    for _ in 0..ATTEMPTS {
+        let mut workshop = Workshop::new(crate::random::run_id());
+        let mut trace = Trace::default();
+        match publish.attempt(&mut workshop, &mut worn, &mut trace).await {
+            Ok(published) => return Ok(published),
+            Err(Stop::Failed(error)) => {
+                leave(session, &mut workshop).await;
+                return Err(error);
+            }
+            Err(Stop::Replan(reason)) => {
+                leave(session, &mut workshop).await;
+                observer.notice(Event::Noted(Note::Replanned { reason: reason.clone() }));
+                last_reason = reason;
+            }
+            Err(Stop::Lost(error)) => {
+                let went_live = publish.after_loss(workshop.run(), &trace, &error).await?;
+                if let Some(release) = went_live {
+                    return publish.live_after_all(release).await;
+                }
+                reconnects += 1;
+                if reconnects > RECONNECTS {
+                    return Err(error.into());
+                }
+                observer.notice(Event::Noted(Note::Reconnected));
+            }
+        }
+    }
+    Err(Error::NoPeace {
+        attempts: ATTEMPTS,
+        reason: last_reason,
+    })
+}
+
+/// Lets go of the lock and cleans up. What can't be cleaned now is left to prune.
+pub(crate) async fn leave(session: &Session, workshop: &mut Workshop) {
+    if session.flight(workshop.leave()).await.is_ok() {
+        session.forget_run(workshop.run());
+    }
+}
+
+impl Publish<'_> {
+    async fn attempt(
+        &self,
+        workshop: &mut Workshop,
+        worn: &mut HashSet<String>,
+        trace: &mut Trace,
+    ) -> Result<Published, Stop> {
+        self.observer.notice(Event::StageBegan {
+            stage: Stage::Plan,
+            items: None,
+            bytes: None,
+        });
+        let mut facts = Facts {
+            worn: worn.clone(),
+            ..Facts::default()
+        };
+        let opening = plan::opening_questions(self.site);
+        let entrance = store::enter(self.session, workshop, &opening, &mut facts, TEMPS_AHEAD).await?;
+        if let Some(hold) = &entrance.hold {
+            return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
+        }
+        store::find_out(self.session, &mut facts, |facts| plan::questions(self.site, facts)).await?;
+        self.check_owners(&facts, &entrance)?;
+        let plan = Plan::new(self.site, &facts)
+            .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
+        self.observer.notice(Event::StageEnded { stage: Stage::Plan });
+        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
+            let live = live.clone();
+            leave(self.session, workshop).await;
+            return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
+        }
+        self.refuse_mass_removal(&plan, &facts)?;
+
+        let mut times = Times::new(entrance.now, entrance.generation.as_ref());
+        let work = Work {
+            session: self.session,
+            source: self.source,
+            observer: self.observer,
+        };
+        let mut stock = sync::send_objects(&work, &plan, workshop, &mut times).await?;
+        sync::open_temps(self.session, workshop, plan.trees.len() + 1).await?;
+        let made_at = entrance.now.max(
+            entrance
+                .generation
+                .as_ref()
+                .map_or(0, |generation| generation.clock + 1),
+        );
+        let release = ReleaseId::new(made_at, workshop.run().tail());
+        trace.release = Some(release.clone());
+        let manifests: Vec<(String, String)> = plan
+            .trees
+            .iter()
+            .filter_map(|tree| {
+                let temp = sync::write_document(&mut stock, workshop, &mut times, tree.tree.render())?;
+                Some((temp, layout::manifest(tree.digest)))
+            })
+            .collect();
+        let document = self.document(&release, &plan, entrance.now);
+        let Some(document) = sync::write_document(&mut stock, workshop, &mut times, document) else {
+            return Err(Stop::Replan(
+                "no temporary file was left for the release document".to_owned(),
+            ));
+        };
+
+        self.observer.notice(Event::StageBegan {
+            stage: Stage::Swap,
+            items: None,
+            bytes: None,
+        });
+        let mut building = Building::new(&plan, &mut stock, workshop);
+        let mut ops = building.take_ops();
+        let generation = Generation {
+            clock: times.latest().max(made_at),
+            run: workshop.run().to_string(),
+        };
+        ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
+        ops.push(workshop.symlink("cur", layout::release(&release)));
+        ops.push(workshop.symlink("gen", generation.to_string()));
+        let staged = ops.len();
+        let under_lock = UnderLock::new(&plan, workshop, &document, &release);
+        ops.push(workshop.acquire());
+        ops.extend(under_lock.ops());
+        let answers = self.session.flight(ops).await?;
+        building.read(self.session, &answers[..building.len()], worn).await?;
+        if let Some(refusal) = answers[building.len()..staged].iter().find_map(Read::refusal) {
+            return Err(store::explain(self.session, refusal).await.into());
+        }
+        let mut answers = answers[staged..].to_vec();
+        while !answers.first().is_some_and(Read::done) {
+            self.observer.notice(Event::Noted(Note::LockAwaited));
+            workshop::wait_for_lock(self.session, workshop, self.options.wait)
+                .await?
+                .map_err(|taken| Stop::Failed(taken.into()))?;
+            let mut again = vec![workshop.acquire()];
+            again.extend(under_lock.ops());
+            answers = self.session.flight(again).await?;
+        }
+        workshop.holds();
+        workshop.moved_out("gen");
+        let checked = under_lock.read(&answers[1..], &plan, self.options.wait.is_some());
+        if let Err(stop) = checked {
+            // The document is of a release that will not be: take it back.
+            let back = Op::Rename {
+                from: layout::release_document(&release),
+                to: workshop.path("trash/document"),
+            };
+            self.session
+                .flight(vec![back, Op::RemoveFile(workshop.path("trash/document"))])
+                .await?;
+            return Err(stop);
+        }
+        workshop.moved_out(&document);
+        let pool = sync::pool_ops(&plan, workshop);
+        if !pool.is_empty() {
+            let answers = self.session.flight(pool.clone()).await?;
+            // Folders may exist, and encodings may not; every file itself must have come.
+            for (op, answer) in pool.iter().zip(&answers) {
+                if let (Op::Rename { to, .. }, Some(refusal)) = (op, answer.refusal())
+                    && plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str()))
+                {
+                    return Err(store::explain(self.session, refusal).await.into());
+                }
+            }
+        }
+
+        let mut ops = stock.put_objects(&plan, workshop);
+        ops.extend(manifests.iter().map(|(temp, to)| Op::Link {
+            from: workshop.path_holding(temp),
+            to: to.clone(),
+        }));
+        ops.extend(sync::commit_ops(&plan, &release, workshop));
+        let swap = ops.len() - 1;
+        ops.extend(workshop.leave());
+        trace.swap_sent = true;
+        let answers = self.session.flight(ops).await?;
+        match answers.get(swap).and_then(Read::refusal) {
+            None => {}
+            Some(refusal) => return Err(Stop::Replan(refusal.to_string())),
+        }
+        self.session.forget_run(workshop.run());
+        self.session.note_live(Some(release.clone()));
+        self.observer.notice(Event::Swapped {
+            release: release.clone(),
+        });
+        self.observer.notice(Event::StageEnded { stage: Stage::Swap });
+        Ok(self.published(release, plan.previous.clone(), true, &plan, stock.sent))
+    }
+
+    fn published(
+        &self,
+        release: ReleaseId,
+        previous: Option<ReleaseId>,
+        swapped: bool,
+        plan: &Plan,
+        sent: sync::Sent,
+    ) -> Published {
+        Published {
+            release,
+            previous,
+            swapped,
+            files: self.site.files,
+            changes: plan.changes.clone(),
+            sent,
+        }
+    }
+
+    fn check_owners(&self, facts: &Facts, entrance: &Entrance) -> Result<(), Stop> {
+        let Some(ours) = entrance.uid else { return Ok(()) };
+        for (path, uid, mode) in &facts.owners {
+            let attr = crate::host::Attr {
+                kind: crate::host::Kind::File,
+                size: 0,
+                mtime: 0,
+                mode: *mode,
+                uid: *uid,
+            };
+            store::check_owner(self.session, path, attr, ours)?;
+        }
+        Ok(())
+    }
+
+    fn refuse_mass_removal(&self, plan: &Plan, facts: &Facts) -> Result<(), Stop> {
+        let Some(limit) = self.options.max_removed else {
+            return Ok(());
+        };
+        let _ = facts;
+        let removed = plan
+            .changes
+            .list
+            .iter()
+            .filter(|c| c.change == ChangeKind::Removed && is_page(&c.path))
+            .count();
+        let added = plan
+            .changes
+            .list
+            .iter()
+            .filter(|c| c.change == ChangeKind::Added && is_page(&c.path))
+            .count();
+        let ours = self.site.all_files().filter(|(path, _)| is_page(path)).count();
+        let live = ours + removed - added.min(ours);
+        if crate::check::removal::removes_too_much(live as u64, removed as u64, limit) {
+            let error = Error::RemovesTooMuch {
+                removed: removed as u64,
+                live: live as u64,
+                limit,
+            };
+            return Err(Stop::Failed(error));
+        }
+        Ok(())
+    }
+
+    fn document(&self, release: &ReleaseId, plan: &Plan, now: i64) -> String {
+        let document = ReleaseDocument {
+            format: 1,
+            id: release.clone(),
+            root: plan.root,
+            created: timestamp(now).to_string(),
+            tool: self.options.tool.clone(),
+            who: self.session.owner().who.clone(),
+            commit: self.options.commit.clone(),
+            message: self.options.message.clone(),
+            previous: plan.previous.clone(),
+            files: self.site.files,
+            bytes: self.site.bytes,
+            channel: None,
+            more: serde_json::Map::new(),
+        };
+        serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+    }
+
+    /// After a lost connection: puts the old workshop out of reach, then looks what became of it. In this order, since
+    /// what was sent over the old connection could take effect at any moment before.
+    async fn after_loss(&self, run: &RunId, trace: &Trace, lost: &HostError) -> Result<Option<ReleaseId>, Error> {
+        let found = find_after_loss(self.session, run, trace.release.as_ref()).await;
+        match found {
+            Ok(went_live) => Ok(went_live),
+            Err(_) if trace.swap_sent => {
+                self.session.note_live_unknown();
+                Err(Error::Uncertain { lost: lost.to_string() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The swap had been done when the connection went.
+    async fn live_after_all(&self, release: ReleaseId) -> Result<Published, Error> {
+        let documents = store::documents(self.session, std::slice::from_ref(&release)).await?;
+        let previous = documents
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|document| document.previous);
+        self.observer.notice(Event::Swapped {
+            release: release.clone(),
+        });
+        Ok(Published {
+            release,
+            previous,
+            swapped: true,
+            files: self.site.files,
+            changes: Changes::default(),
+            sent: sync::Sent::default(),
+        })
+    }
+}
+
+/// Buries a run over a new connection and says whether its release went live.
+///
+/// # Errors
+/// [`StoreError`] where the host can't be asked.
+pub(crate) async fn find_after_loss(
+    session: &Session,
+    run: &RunId,
+    release: Option<&ReleaseId>,
+) -> Result<Option<ReleaseId>, StoreError> {
+    session.connect_again().await?;
+    let mut ops = workshop::bury(run);
+    ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
+    let answers = session.flight(ops).await?;
+    session.forget_run(run);
+    let current = answers
+        .last()
+        .and_then(Read::text)
+        .and_then(|text| store::read_current(&text));
+    session.note_live(current.clone());
+    let Some(release) = release else { return Ok(None) };
+    // Another run may have come after ours: then ours is among those before it.
+    let mut next = current;
+    for _ in 0..64 {
+        let Some(id) = next else { return Ok(None) };
+        if id == *release {
+            return Ok(Some(id));
+        }
+        let documents = store::documents(session, &[id]).await?;
+        next = documents
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|document| document.previous);
+    }
+    Ok(None)
+}
+
+/// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
+struct UnderLock {
+    ops: Vec<Op>,
+}
+
+const UNDER_LOCK_FIXED: usize = 4;
+
+impl UnderLock {
+    fn new(plan: &Plan, workshop: &Workshop, document: &str, release: &ReleaseId) -> Self {
+        let mut ops = vec![
+            Op::Rename {
+                from: workshop.path_holding("gen"),
+                to: layout::GENERATION.to_owned(),
+            },
+            Op::Rename {
+                from: workshop.path_holding(document),
+                to: layout::release_document(release),
+            },
+            Op::ReadLink(layout::CURRENT.to_owned()),
+            Op::ReadLink(layout::HOLD.to_owned()),
+        ];
+        ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
+        ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
+        Self { ops }
+    }
+
+    fn ops(&self) -> Vec<Op> {
+        self.ops.clone()
+    }
+
+    fn read(
+        &self,
+        answers: &[Result<crate::host::Answer, crate::host::Refusal>],
+        plan: &Plan,
+        patient: bool,
+    ) -> Result<(), Stop> {
+        let current = answers
+            .get(2)
+            .and_then(Read::text)
+            .and_then(|text| store::read_current(&text));
+        if current != plan.previous {
+            if patient {
+                return Err(Stop::Replan("another release went live".to_owned()));
+            }
+            return Err(Stop::Failed(Error::Overtaken { by: current }));
+        }
+        if let Some(text) = answers.get(3).and_then(Read::text) {
+            let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
+                reason: text,
+                who: String::new(),
+                since: 0,
+            });
+            return Err(Stop::Failed(Error::OnHold { hold }));
+        }
+        for answer in answers.iter().take(2).chain(answers.iter().skip(UNDER_LOCK_FIXED)) {
+            if let Some(refusal) = answer.refusal() {
+                return Err(Stop::Replan(refusal.to_string()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,283 @@
+//! Making another release live, and stopping or resuming publishing: small changes under the lock.
+//!
+//! A rollback moves one symlink, whatever the size of the site. Nothing here is ever removed.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::event::{Event, Note, Observer};
+use crate::host::{HostError, Op};
+use crate::model::layout;
+use crate::model::release::{Generation, Hold, ReleaseId, RunId};
+use crate::plan::Facts;
+use crate::publish::{find_after_loss, leave};
+use crate::releases;
+use crate::session::{Read, Session};
+use crate::store::{self, Entrance, StoreError};
+use crate::workshop::{self, Workshop};
+
+/// Which release to go back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// So many releases back, along what each replaced; releases that were pruned are skipped.
+    Steps(u32),
+    /// This one, by a unique beginning of its id.
+    Release(String),
+}
+
+/// What a rollback did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The release that is live now.
+    pub release: ReleaseId,
+    /// The release that was live before.
+    pub previous: ReleaseId,
+}
+
+/// Makes a former release live again.
+///
+/// # Errors
+/// [`Error`]; what was live before is live still, unless it is [`Error::Uncertain`].
+pub async fn rollback(
+    session: &Session,
+    destination: &Destination,
+    hold: Option<&str>,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<RolledBack, Error> {
+    let entrance = store::look(session).await?;
+    let Some(live) = entrance.current.clone() else {
+        return Err(Error::NothingPublished {
+            host: session.host_name(),
+        });
+    };
+    let release = match destination {
+        Destination::Release(wanted) => releases::resolve(session, wanted).await?,
+        Destination::Steps(steps) => releases::steps_back(session, &live, *steps).await?,
+    };
+    let change = Change::Swap {
+        to: release.clone(),
+        from: live.clone(),
+        hold: hold.map(str::to_owned),
+    };
+    change_under_lock(session, &change, wait, observer).await?;
+    session.note_live(Some(release.clone()));
+    observer.notice(Event::Swapped {
+        release: release.clone(),
+    });
+    Ok(RolledBack {
+        release,
+        previous: live,
+    })
+}
+
+/// Stops publishing to this target, for a reason that every publish then shows.
+///
+/// # Errors
+/// [`Error`].
+pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> Result<(), Error> {
+    change_under_lock(
+        session,
+        &Change::Hold {
+            reason: reason.to_owned(),
+        },
+        None,
+        observer,
+    )
+    .await
+}
+
+/// Lets publishing go on. Returns what it was held for, if it was.
+///
+/// # Errors
+/// [`Error`].
+pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option<Hold>, Error> {
+    let held = store::look(session).await?.hold;
+    if held.is_some() {
+        change_under_lock(session, &Change::Resume, None, observer).await?;
+    }
+    Ok(held)
+}
+
+/// A change of a few names under the lock.
+enum Change {
+    Swap {
+        to: ReleaseId,
+        from: ReleaseId,
+        hold: Option<String>,
+    },
+    Hold {
+        reason: String,
+    },
+    Resume,
+}
+
+async fn change_under_lock(
+    session: &Session,
+    change: &Change,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let mut workshop = Workshop::new(crate::random::run_id());
+    let run = workshop.run().clone();
+    match attempt(session, &mut workshop, change, wait, observer).await {
+        Ok(()) => {
+            session.forget_run(&run);
+            Ok(())
+        }
+        Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
+            recover(session, &run, change, lost).await
+        }
+        Err(error) => {
+            leave(session, &mut workshop).await;
+            Err(error)
+        }
+    }
+}
+
+/// Over a new connection: the old run is put out of reach, then `current` says what became of it.
+async fn recover(session: &Session, run: &RunId, change: &Change, lost: HostError) -> Result<(), Error> {
+    let release = match change {
+        Change::Swap { to, .. } => Some(to),
+        Change::Hold { .. } | Change::Resume => None,
+    };
+    match find_after_loss(session, run, release).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(lost.into()),
+        Err(_) if release.is_some() => {
+            session.note_live_unknown();
+            Err(Error::Uncertain { lost: lost.to_string() })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn attempt(
+    session: &Session,
+    workshop: &mut Workshop,
+    change: &Change,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let entrance = store::enter(
+        session,
+        workshop,
+        &std::collections::BTreeSet::new(),
+        &mut Facts::default(),
+        0,
+    )
+    .await?;
+    let mut ops = vec![workshop.symlink("gen", next_generation(&entrance, workshop.run()).to_string())];
+    if let Change::Swap { to, .. } = change {
+        ops.push(workshop.symlink("cur", layout::release(to)));
+    }
+    if let Some(reason) = change.reason() {
+        let held = Hold {
+            reason: reason.to_owned(),
+            who: session.owner().who.clone(),
+            since: entrance.now,
+        };
+        let text = serde_json::to_string(&held).unwrap_or_default();
+        ops.push(workshop.symlink("hold", text));
+    }
+    let staged = ops.len();
+    let mut held = vec![
+        Op::Rename {
+            from: workshop.path_holding("gen"),
+            to: layout::GENERATION.to_owned(),
+        },
+        Op::ReadLink(layout::CURRENT.to_owned()),
+    ];
+    if let Change::Swap { to, .. } = change {
+        held.push(Op::Stat(layout::release(to)));
+    }
+    ops.push(workshop.acquire());
+    ops.extend(held.iter().cloned());
+    let answers = session.flight(ops).await?;
+    if let Some(refusal) = answers[..staged].iter().find_map(Read::refusal) {
+        return Err(store::explain(session, refusal).await.into());
+    }
+    let mut answers = answers[staged..].to_vec();
+    while !answers.first().is_some_and(Read::done) {
+        observer.notice(Event::Noted(Note::LockAwaited));
+        workshop::wait_for_lock(session, workshop, wait).await??;
+        let mut again = vec![workshop.acquire()];
+        again.extend(held.iter().cloned());
+        answers = session.flight(again).await?;
+    }
+    workshop.holds();
+    workshop.moved_out("gen");
+    if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
+        return Err(store::explain(session, refusal).await.into());
+    }
+    let current = answers
+        .get(2)
+        .and_then(Read::text)
+        .and_then(|text| store::read_current(&text));
+    let ops = change.ops(workshop, &current, answers.get(3).is_some_and(Read::done))?;
+    let count = ops.len();
+    let mut flight = ops;
+    flight.extend(workshop.leave());
+    let answers = session.flight(flight).await?;
+    match answers[..count].iter().find_map(Read::refusal) {
+        Some(refusal) => Err(store::explain(session, refusal).await.into()),
+        None => Ok(()),
+    }
+}
+
+/// The store's mark that this run changed something; its clock never goes back.
+pub(crate) fn next_generation(entrance: &Entrance, run: &RunId) -> Generation {
+    let clock = entrance.generation.as_ref().map_or(0, |generation| generation.clock);
+    Generation {
+        clock,
+        run: run.to_string(),
+    }
+}
+
+impl Change {
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Swap { hold, .. } => hold.as_deref(),
+            Self::Hold { reason } => Some(reason),
+            Self::Resume => None,
+        }
+    }
+
+    /// The renames that make the change, once the lock is held.
+    fn ops(&self, workshop: &Workshop, current: &Option<ReleaseId>, there: bool) -> Result<Vec<Op>, Error> {
+        let mut ops = Vec::new();
+        if self.reason().is_some() {
+            ops.push(Op::Rename {
+                from: workshop.path_holding("hold"),
+                to: layout::HOLD.to_owned(),
+            });
+        }
+        match self {
+            Self::Hold { .. } => {}
+            Self::Resume => {
+                ops.push(Op::Rename {
+                    from: layout::HOLD.to_owned(),
+                    to: workshop.path_holding("trash/hold"),
+                });
+                ops.push(Op::RemoveFile(workshop.path_holding("trash/hold")));
+            }
+            Self::Swap { to, from, .. } => {
+                if current.as_ref() != Some(from) {
+                    return Err(Error::Overtaken { by: current.clone() });
+                }
+                if !there {
+                    return Err(Error::NoSuchRelease {
+                        wanted: to.to_string(),
+                        there: Vec::new(),
+                    });
+                }
+                let swap = layout::guarded_by_release(to, &workshop.path_holding("cur"));
+                ops.push(Op::Rename {
+                    from: swap,
+                    to: layout::CURRENT.to_owned(),
+                });
+            }
+        }
+        Ok(ops)
+    }
+}

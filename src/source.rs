@@ -1,0 +1,165 @@
+//! The files of a site, read again when they are sent.
+//!
+//! Reads the export and nothing else. What is read is compared with what the scan saw: a file that changed in between
+//! is an error here and never a page.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::model::digest::{Digest, Hasher};
+use crate::model::encoding::Coding;
+use crate::model::path::SitePath;
+
+/// A file of the export can't be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It can't be read.
+    #[error("can't read {path:?} of the export")]
+    Unreadable {
+        /// The file.
+        path: SitePath,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Its bytes are not those of the scan.
+    #[error("{path:?} of the export changed while it was being published")]
+    Changed {
+        /// The file.
+        path: SitePath,
+    },
+    /// An encoder failed, or made something that does not decode to the file.
+    #[error("can't encode {path:?} as {coding}: {detail}")]
+    Encoder {
+        /// The file.
+        path: SitePath,
+        /// The encoding.
+        coding: Coding,
+        /// What went wrong.
+        detail: String,
+    },
+    /// A worker thread ended early.
+    #[error("a worker thread ended early: {detail}")]
+    Worker {
+        /// What is known of it.
+        detail: String,
+    },
+}
+
+/// Where the bytes of a site come from.
+pub trait Source: Send + Sync {
+    /// The whole of a file.
+    ///
+    /// # Errors
+    /// [`SourceError::Changed`] where its bytes don't have this digest and size.
+    fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError>;
+
+    /// A file in pieces, for as long as `take` wants more.
+    ///
+    /// # Errors
+    /// As [`Self::read`], after the last piece.
+    fn read_pieces(
+        &self,
+        path: &SitePath,
+        digest: Digest,
+        size: u64,
+        piece: usize,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), SourceError>;
+
+    /// The encoding that the export brought beside a file.
+    ///
+    /// # Errors
+    /// [`SourceError::Unreadable`].
+    fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError>;
+}
+
+/// The files as they lie in the export's folder.
+#[derive(Debug, Clone)]
+pub struct Export {
+    folder: PathBuf,
+}
+
+impl Export {
+    /// The export in a folder.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    fn open(&self, path: &SitePath, name: &str) -> Result<File, SourceError> {
+        File::open(self.folder.join(name)).map_err(|source| SourceError::Unreadable {
+            path: path.clone(),
+            source,
+        })
+    }
+}
+
+impl Source for Export {
+    fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        let unreadable = |source| SourceError::Unreadable {
+            path: path.clone(),
+            source,
+        };
+        // One byte more than promised is enough to know that it grew.
+        self.open(path, path.as_str())?
+            .take(size + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 == size && Digest::of(&bytes) == digest {
+            Ok(bytes)
+        } else {
+            Err(SourceError::Changed { path: path.clone() })
+        }
+    }
+
+    fn read_pieces(
+        &self,
+        path: &SitePath,
+        digest: Digest,
+        size: u64,
+        piece: usize,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), SourceError> {
+        let mut file = self.open(path, path.as_str())?;
+        let mut hasher = Hasher::new();
+        loop {
+            let mut bytes = Vec::with_capacity(piece);
+            let read = (&mut file).take(piece as u64).read_to_end(&mut bytes);
+            read.map_err(|source| SourceError::Unreadable {
+                path: path.clone(),
+                source,
+            })?;
+            if bytes.is_empty() {
+                break;
+            }
+            hasher.update(&bytes);
+            if hasher.length() > size {
+                break;
+            }
+            if !take(bytes) {
+                return Ok(());
+            }
+        }
+        if hasher.length() == size && hasher.finish() == digest {
+            Ok(())
+        } else {
+            Err(SourceError::Changed { path: path.clone() })
+        }
+    }
+
+    fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
+        let mut bytes = Vec::new();
+        let unreadable = |source| SourceError::Unreadable {
+            path: path.clone(),
+            source,
+        };
+        self.open(path, &coding.beside(path.as_str()))?
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        Ok(bytes)
+    }
+}
