@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod model;
 pub mod nginx;
 pub mod plan;
+pub mod prune;
 pub mod publish;
 mod random;
 pub mod releases;
