@@ -443,3 +443,6 @@ impl Plan {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
