@@ -11,8 +11,10 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+mod architecture;
 mod command;
 mod delay;
+mod format;
 mod layout;
 mod nginx;
 mod sshd;
