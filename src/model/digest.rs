@@ -94,6 +94,12 @@ impl Hasher {
         self.length += bytes.len() as u64;
     }
 
+    /// Takes the next bytes, hashing them on all cores: pays from about 128 KiB a call.
+    pub fn update_wide(&mut self, bytes: &[u8]) {
+        self.inner.update_rayon(bytes);
+        self.length += bytes.len() as u64;
+    }
+
     /// How many bytes it has taken.
     #[must_use]
     pub fn length(&self) -> u64 {
@@ -135,6 +141,16 @@ mod tests {
         for text in ["", "abc", &upper, &"g".repeat(64), &"0".repeat(65)] {
             assert!(text.parse::<Digest>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn all_cores_hash_as_one() {
+        let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut hasher = Hasher::new();
+        hasher.update(&bytes[..7]);
+        hasher.update_wide(&bytes[7..]);
+        assert_eq!(hasher.finish(), Digest::of(&bytes));
+        assert_eq!(hasher.length(), bytes.len() as u64);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Pure. A value here is checked when it is made, so whoever holds one need not check again. Nothing in this
 //! folder reads a file, a clock or the network.
 
+pub mod asset;
 pub mod cache;
 pub mod digest;
 pub mod encoding;

@@ -1,0 +1,111 @@
+//! What happened, as facts in the past tense, and who listens.
+//!
+//! Pure. Stages tell an [`Observer`]; a terminal, a log or a test listens. An event carries values and no sentences:
+//! how a fact is worded, or whether it is shown at all, is the listener's business. Nothing here may decide the
+//! course of a publish.
+
+use std::path::PathBuf;
+
+use crate::model::path::SitePath;
+
+/// A stage of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Reading the export.
+    Scan,
+    /// Looking for faults in it.
+    Check,
+    /// Giving files names that follow their content.
+    Fingerprint,
+    /// Building the tree of digests.
+    Manifest,
+    /// Comparing with what the host has.
+    Plan,
+    /// Compressing.
+    Encode,
+    /// Sending.
+    Sync,
+    /// Making the release the live one.
+    Swap,
+    /// Asking the live site.
+    Verify,
+    /// Deleting what is no longer kept.
+    Prune,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A stage began; how much there is to do, where that is known already.
+    StageBegan {
+        /// Which.
+        stage: Stage,
+        /// Things to do.
+        items: Option<u64>,
+        /// Bytes to work through.
+        bytes: Option<u64>,
+    },
+    /// A running stage found out how much there is to do.
+    StageMeasured {
+        /// Which.
+        stage: Stage,
+        /// Things to do, those done already included.
+        items: u64,
+        /// Bytes to work through, those done already included.
+        bytes: u64,
+    },
+    /// A part of the work was done: what came on top of what was told before.
+    Progressed {
+        /// Which.
+        stage: Stage,
+        /// Things done since.
+        items: u64,
+        /// Bytes done since.
+        bytes: u64,
+    },
+    /// A stage ended, well or not; what went wrong is its error.
+    StageEnded {
+        /// Which.
+        stage: Stage,
+    },
+    /// Something that people should know about and that stops nothing.
+    Noted(Note),
+}
+
+/// A remark: nothing failed, but the result may not be what was meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A symlink of the export was followed, since it stays inside.
+    SymlinkFollowed {
+        /// The link.
+        path: SitePath,
+        /// Where it leads, relative to the export.
+        target: PathBuf,
+    },
+    /// Files whose name, or a folder of theirs, starts with a dot were left out.
+    DotFilesLeftOut {
+        /// How many.
+        count: u64,
+    },
+    /// The digests of this scan could not be kept; the next one reads every file again.
+    CacheNotWritten {
+        /// The file that was to hold them.
+        file: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Someone who is told. Called from several threads at once and in the middle of the work: must not block for long.
+pub trait Observer: Send + Sync {
+    /// Takes notice of an event.
+    fn notice(&self, event: Event);
+}
+
+/// Nobody listens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn notice(&self, _: Event) {}
+}
