@@ -3,7 +3,6 @@
 //! The web server sends such a file in the place of the other without looking at it, so each is decoded and compared
 //! by digest. What does not decode to the file beside it is a fault, never an asset.
 
-
 use super::fault::{FaultKind, Faults, ScanError};
 use super::read::{Broken, Opened};
 use super::{Named, Read, sift};
