@@ -94,7 +94,7 @@ fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Res
     observer.notice(Event::StageMeasured {
         stage: Stage::Scan,
         items: stamped.len() as u64,
-        bytes: stamped.iter().map(|(_, stamp)| stamp.size()).sum(),
+        bytes: stamped.iter().map(|(_, stamp)| stamp.size).sum(),
     });
     let cache = options
         .cache
@@ -157,18 +157,18 @@ fn digests(
     for (found, stamp) in stamped {
         match cache.and_then(|cache| cache.get(&found.path, &stamp)) {
             Some(digest) => files.push(Read { found, stamp, digest }),
-            None if stamp.size() < read::LARGE => small.push((found, stamp)),
+            None if stamp.size < read::LARGE => small.push((found, stamp)),
             None => large.push((found, stamp)),
         }
     }
     let remembered = files.len() as u64;
-    progressed(remembered, files.iter().map(|read| read.stamp.size()).sum());
+    progressed(remembered, files.iter().map(|read| read.stamp.size).sum());
 
     let small = sift(
         small,
         |(found, stamp)| {
             let digest = read::digest(&found.file, stamp)?;
-            progressed(1, stamp.size());
+            progressed(1, stamp.size);
             Ok(digest)
         },
         faults,

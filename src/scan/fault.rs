@@ -192,6 +192,12 @@ impl Faults {
         self.list.is_empty()
     }
 
+    /// The faults that were kept, to own.
+    #[must_use]
+    pub fn into_list(self) -> Vec<Fault> {
+        self.list
+    }
+
     pub(super) fn add(&mut self, path: &Path, kind: FaultKind) {
         let path = shown(path);
         let at = self.list.partition_point(|fault| fault.path <= path);

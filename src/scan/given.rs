@@ -36,7 +36,7 @@ pub(super) fn pair(files: Vec<Read>, faults: &mut Faults) -> Result<Vec<Asset>, 
         } else if !folded[of] {
             // Pairs come sorted by the encoding's path, and the file it encodes sorts before it.
             folded[encoding] = true;
-            let (digest, size) = (file.digest, file.stamp.size());
+            let (digest, size) = (file.digest, file.stamp.size);
             given[of].set(pair.coding, Given { digest, size });
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn pair(files: Vec<Read>, faults: &mut Faults) -> Result<Vec<Asset>, 
         .map(|((file, given), _)| Asset {
             path: file.found.path,
             digest: file.digest,
-            size: file.stamp.size(),
+            size: file.stamp.size,
             given,
         })
         .collect())
@@ -73,7 +73,7 @@ fn judge(pair: &Pair<'_>) -> Result<Option<String>, Broken> {
     let (_, encoding) = pair.encoding;
     let (_, original) = pair.of;
     let opened = Opened::open(&encoding.found.file, &encoding.stamp)?;
-    let size = original.stamp.size();
+    let size = original.stamp.size;
     let verdict = match decodes_to(pair.coding, &opened, size) {
         Ok((digest, _)) if digest == original.digest => None,
         Ok(_) => Some("it decodes to other bytes".to_owned()),

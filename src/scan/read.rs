@@ -50,10 +50,6 @@ impl Stamp {
         }
     }
 
-    pub(super) const fn size(&self) -> u64 {
-        self.size
-    }
-
     /// Whether any later write must show in the file's times: they lie so far before `time`, at which the file had
     /// not yet been read, that a clock of the file system has moved on since.
     pub(super) fn settled_before(&self, time: Time) -> bool {
