@@ -12,6 +12,7 @@
 )]
 
 mod command;
+mod contract;
 mod delay;
 mod layout;
 mod nginx;
