@@ -798,7 +798,7 @@ async fn a_server_without_sftp_is_told_from_one_that_cannot_be_reached() {
 async fn a_shell_that_greets_is_no_sftp() {
     let sshd = Sshd::start_with(
         Jail::Plain,
-        "Subsystem sftp /bin/echo Welcome, stranger\nForceCommand /bin/echo Welcome, stranger",
+        "ForceCommand /bin/echo Welcome, stranger",
     );
     let error = failure(address(&sshd)).await;
     assert!(matches!(&error, HostError::NoSftp { .. }), "{error}");
@@ -966,7 +966,7 @@ async fn a_users_ssh_configuration_can_neither_break_nor_widen_it() {
     ControlPersist yes
     LocalForward {control}.local 127.0.0.1:1
     RemoteForward 0 127.0.0.1:1
-    DynamicForward 0
+    DynamicForward 127.0.0.1:1
     ExitOnForwardFailure yes
     ForwardAgent yes
     ForwardX11 yes
