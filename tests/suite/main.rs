@@ -13,6 +13,7 @@
 
 mod architecture;
 mod command;
+mod contract;
 mod delay;
 mod format;
 mod layout;
