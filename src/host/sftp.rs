@@ -42,7 +42,7 @@ const MOST_NAMES: usize = 5_000_000;
 const LONGEST_MESSAGE: usize = 300;
 
 /// ssh gives up earlier; this is for a jump or a server that says nothing at all.
-const CONNECT: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_mins(1);
 
 /// Makes connections to one address.
 #[derive(Debug, Clone)]
@@ -258,7 +258,8 @@ impl Session {
         match op {
             Op::Lstat(path) => self.one(&Request::Lstat { path: &self.at(&path) }, |r| attr(r).map(Answer::Attr)),
             Op::Stat(path) => self.one(&Request::Stat { path: &self.at(&path) }, |r| attr(r).map(Answer::Attr)),
-            Op::ReadLink(path) => self.one(&Request::ReadLink { path: &self.at(&path) }, link_text),
+            Op::ReadLink(path) => self.one(&Request::ReadLink { path: &self.at(&path) }, only_name),
+            Op::Resolve(path) => self.resolve(&path),
             Op::List(path) => self.list(&path),
             Op::Space(path) => self.space(&path),
             Op::MakeFolder(path) => {
@@ -339,6 +340,17 @@ impl Session {
         })
     }
 
+    /// OpenSSH also resolves a path whose last name is missing: so it's asked whether something is there.
+    fn resolve(&self, path: &str) -> BoxFuture<'static, Outcome> {
+        let path = self.at(path);
+        let resolved = self.link.send(&Request::Resolve { path: &path });
+        let what = self.link.send(&Request::Stat { path: &path });
+        Box::pin(async move {
+            attr(reply(what).await?)?;
+            only_name(reply(resolved).await?)
+        })
+    }
+
     /// The system would open a folder too, and fail at the first read only.
     fn open_to_read(self: &Arc<Self>, path: &str) -> BoxFuture<'static, Outcome> {
         let path = self.at(path);
@@ -382,7 +394,7 @@ impl Session {
                     match reply(sent).await? {
                         Reply::Status { code: wire::END, .. } => return Ok(Answer::Bytes(bytes)),
                         Reply::Data(data) if !data.is_empty() && bytes.len() + data.len() <= wanted => {
-                            bytes.extend(data)
+                            bytes.extend(data);
                         }
                         Reply::Data(_) => return Err(Fault::Broken("the server reads other than asked".to_owned())),
                         other => return Err(fault(other)),
@@ -543,11 +555,11 @@ fn attr(reply: Reply) -> Result<Attr, Fault> {
     }
 }
 
-fn link_text(reply: Reply) -> Outcome {
+fn only_name(reply: Reply) -> Outcome {
     match reply {
         Reply::Names(mut names) if names.len() == 1 => {
             let text = names.pop().unwrap_or_default().0;
-            let text = String::from_utf8(text).map_err(|_| failed("the symlink's text is not UTF-8"))?;
+            let text = String::from_utf8(text).map_err(|_| failed("the path is not UTF-8"))?;
             Ok(Answer::Text(text))
         }
         other => Err(fault(other)),

@@ -57,6 +57,7 @@ cases![
     a_name_that_is_not_utf_8_is_refused_and_nothing_else,
     space_is_plausible,
     removing_tells_files_from_folders,
+    a_path_is_resolved_through_all_symlinks,
 ];
 
 async fn keep_the_contract(connect: impl AsyncFn(&str) -> (Box<dyn Host>, PathBuf)) {
@@ -225,7 +226,9 @@ fn lstat(path: &str) -> Op {
 
 /// Bytes that show where they come from.
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|n| (n ^ (n >> 8) ^ (n >> 16)) as u8).collect()
+    (0..length)
+        .map(|n| (n ^ (n >> 8) ^ (n >> 16)).to_le_bytes()[0])
+        .collect()
 }
 
 // The clauses.
@@ -502,7 +505,7 @@ async fn refusals_tell_missing_from_denied_from_others(host: Arc<dyn Host>, disk
     // To root nothing is denied.
     if fs::metadata(&disk).unwrap().uid() != 0 {
         fs::create_dir(disk.join("closed")).unwrap();
-        fs::set_permissions(disk.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(disk.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
         assert_eq!(refusal(&host, lstat("closed/x")).await, RefusalKind::Denied);
         assert_eq!(
             refusal(&host, Op::Create("closed/x".to_owned())).await,
@@ -676,6 +679,42 @@ async fn removing_tells_files_from_folders(host: Arc<dyn Host>, disk: PathBuf) {
     assert!(list(&host, "").await.is_empty());
 }
 
+async fn a_path_is_resolved_through_all_symlinks(host: Arc<dyn Host>, disk: PathBuf) {
+    all(
+        &host,
+        vec![
+            folder("trees"),
+            folder("trees/x"),
+            folder("releases"),
+            symlinked("../trees/x", "releases/id"),
+        ],
+    )
+    .await;
+    all(
+        &host,
+        vec![symlinked("releases/id", "current"), symlinked("nowhere", "dangling")],
+    )
+    .await;
+    let ops = vec![Op::Resolve(String::new()), Op::Resolve("current/.".to_owned())];
+    let answers = all(&host, ops).await;
+    let [Answer::Text(root), Answer::Text(tree)] = answers.as_slice() else {
+        panic!("{answers:?}");
+    };
+    // In a chroot the host sees only the end of it.
+    assert!(
+        disk.canonicalize().unwrap().ends_with(root.trim_start_matches('/')),
+        "{root}"
+    );
+    assert_eq!(*tree, format!("{root}/trees/x"));
+    for path in ["missing", "missing/x", "dangling", "trees/missing"] {
+        assert_eq!(
+            refusal(&host, Op::Resolve(path.to_owned())).await,
+            RefusalKind::NotFound,
+            "{path}"
+        );
+    }
+}
+
 // What only a connection can do.
 
 fn address(sshd: &Sshd) -> SftpAddress {
@@ -796,10 +835,7 @@ async fn a_server_without_sftp_is_told_from_one_that_cannot_be_reached() {
 
 #[tokio::test]
 async fn a_shell_that_greets_is_no_sftp() {
-    let sshd = Sshd::start_with(
-        Jail::Plain,
-        "ForceCommand /bin/echo Welcome, stranger",
-    );
+    let sshd = Sshd::start_with(Jail::Plain, "ForceCommand /bin/echo Welcome, stranger");
     let error = failure(address(&sshd)).await;
     assert!(matches!(&error, HostError::NoSftp { .. }), "{error}");
 }
@@ -866,7 +902,7 @@ async fn a_connection_killed_in_a_flight_ends_it_at_once() {
     tokio::task::block_in_place(|| sshd.kill_sessions());
     let killed = Instant::now();
     for flight in flights {
-        let error = flight.await.unwrap().err().expect("no answers");
+        let error = flight.await.unwrap().expect_err("no answers");
         assert!(
             matches!(&error, HostError::Lost { detail, .. } if !detail.is_empty()),
             "{error}"
@@ -911,7 +947,7 @@ async fn connect_and_wait() {
     };
     let [user, port, identity, host_key, docroot] =
         line.split('\n').collect::<Vec<_>>().try_into().expect("five lines");
-    let host = connect(SftpAddress {
+    let host: Arc<dyn Host> = connect(SftpAddress {
         host: "127.0.0.1".to_owned(),
         user: Some(user.to_owned()),
         port: Some(port.parse().unwrap()),
@@ -921,9 +957,10 @@ async fn connect_and_wait() {
         ..SftpAddress::default()
     })
     .await
-    .expect("a connection");
-    fly(&host.into(), vec![folder("connected")]).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    .expect("a connection")
+    .into();
+    fly(&host, vec![folder("connected")]).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
 }
 
 #[tokio::test]

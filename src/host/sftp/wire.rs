@@ -82,6 +82,9 @@ pub(super) enum Request<'a> {
     RemoveFolder {
         path: &'a str,
     },
+    Resolve {
+        path: &'a str,
+    },
     ReadLink {
         path: &'a str,
     },
@@ -132,6 +135,7 @@ impl Request<'_> {
             Self::RemoveFile { path } => plain(13).text(path),
             Self::MakeFolder { path, mode } => plain(14).text(path).number(ATTR_MODE).number(mode),
             Self::RemoveFolder { path } => plain(15).text(path),
+            Self::Resolve { path } => plain(16).text(path),
             Self::Stat { path } => plain(17).text(path),
             Self::ReadLink { path } => plain(19).text(path),
             // OpenSSH takes them the other way round than the draft says, and so do all who follow it.
