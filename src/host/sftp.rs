@@ -99,7 +99,7 @@ impl Sftp {
     /// # Errors
     /// As [`HostError`] has them.
     pub async fn open(address: &SftpAddress) -> Result<Self, HostError> {
-        let (ssh, stdin, stdout) = Ssh::start(address)?;
+        let (mut ssh, stdin, stdout) = Ssh::start(address)?;
         let (link, hello) = Link::open(stdin, stdout);
         let docroot = address.docroot.trim_end_matches('/');
         // Asked before the server has greeted: a round trip less. It answers in order, and what it doesn't know it refuses.
@@ -123,6 +123,7 @@ impl Sftp {
                 });
             }
         };
+        ssh.answered();
         let has = |name: &str| extensions.iter().any(|extension| extension == name);
         if let Some(missing) = [wire::RENAME, wire::LINK, wire::SYNC]
             .into_iter()

@@ -1020,6 +1020,7 @@ async fn a_users_ssh_configuration_can_neither_break_nor_widen_it() {
     HostKeyAlgorithms ssh-rsa
     NoHostAuthenticationForLocalhost yes
     VisualHostKey yes
+    RekeyLimit 64K
     User nobody
     Port 1
 ",
@@ -1037,7 +1038,7 @@ async fn a_users_ssh_configuration_can_neither_break_nor_widen_it() {
         ..address(&sshd)
     };
     let host: Arc<dyn Host> = connect(configured.clone()).await.expect("a connection").into();
-    file(&host, "file", "x").await;
+    content_written_in_any_order_is_whole(Arc::clone(&host), sshd.docroot.clone()).await;
     drop(host);
     until(async || ssh_processes(sshd.port).is_empty()).await;
     let (_, other) = sshd.new_key("other");
