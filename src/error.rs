@@ -6,6 +6,7 @@
 use crate::check::Problem;
 use crate::host::HostError;
 use crate::model::release::{Hold, ReleaseId, timestamp};
+use crate::scan::ScanError;
 use crate::source::SourceError;
 use crate::store::StoreError;
 use crate::workshop::Taken;
@@ -13,6 +14,9 @@ use crate::workshop::Taken;
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The export could not be read, or holds what can't be published.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
     /// A check found something that must not go live.
     #[error("the export fails {} of the checks", problems.len())]
     Check {
@@ -124,7 +128,8 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Check { .. } | Self::RemovesTooMuch { .. } => 3,
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => 1,
+            Self::Scan(_) | Self::Check { .. } | Self::RemovesTooMuch { .. } => 3,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
             Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
             Self::Uncertain { .. } => 8,
@@ -144,6 +149,8 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => "export-changed",
+            Self::Scan(_) => "export",
             Self::Check { .. } => "check",
             Self::Source(_) => "export-changed",
             Self::RemovesTooMuch { .. } => "removes-too-much",

@@ -15,6 +15,7 @@ pub mod publish;
 mod random;
 pub mod releases;
 pub mod rollback;
+pub mod scan;
 pub mod session;
 pub mod source;
 pub mod store;

@@ -618,7 +618,7 @@ async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option
         open = unfinished;
         pieces = 16;
     }
-    session.flight(handles.iter().copied().map(Op::Close).collect()).await?;
+    session.send_later(handles.iter().copied().map(Op::Close));
     Ok(contents)
 }
 
