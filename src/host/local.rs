@@ -35,29 +35,15 @@ struct Open {
 }
 
 impl Local {
-    /// A host on the folder `docroot`, which is made if its parent exists.
-    ///
-    /// # Errors
-    /// [`HostError::Folder`] where it neither exists nor can be made, or is no folder.
-    pub fn open(docroot: &Path) -> Result<Self, HostError> {
-        let cannot = |detail: String| HostError::Folder {
-            folder: docroot.display().to_string(),
-            detail,
-        };
-        match fs::DirBuilder::new().mode(0o755).create(docroot) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(cannot(error.to_string())),
-        }
-        if !fs::metadata(docroot).map_err(|e| cannot(e.to_string()))?.is_dir() {
-            return Err(cannot("it is not a folder".to_owned()));
-        }
-        Ok(Self {
+    /// A host on the folder `docroot`, which need not exist yet: connecting changes nothing.
+    #[must_use]
+    pub fn open(docroot: &Path) -> Self {
+        Self {
             state: Arc::new(State {
                 root: docroot.to_owned(),
                 open: Mutex::default(),
             }),
-        })
+        }
     }
 }
 
@@ -70,7 +56,7 @@ pub struct LocalConnector {
 
 impl Connect for LocalConnector {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async { Ok(Box::new(Local::open(&self.docroot)?) as Box<dyn Host>) })
+        Box::pin(async { Ok(Box::new(Local::open(&self.docroot)) as Box<dyn Host>) })
     }
 
     fn name(&self) -> String {
