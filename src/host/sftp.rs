@@ -22,7 +22,7 @@ use openssh_sftp_client::error::SftpErrorKind;
 use openssh_sftp_client::file::File;
 use openssh_sftp_client::metadata::{FileType, MetaData, MetaDataBuilder, Permissions};
 use openssh_sftp_client::{Error, Sftp as Client, SftpOptions, UnixTimeStamp};
-use tokio::io::AsyncSeek;
+use tokio::io::AsyncSeek as _;
 use tokio::time::timeout;
 
 use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
@@ -31,11 +31,15 @@ use super::{Answers, Connect, Host, HostError};
 use crate::model::path::printable;
 
 /// What may be on its way at once: enough to fill a line of some hundred milliseconds, little enough for memory.
-const MOST_OPS: usize = 2048;
+const MOST_OPS: usize = 4096;
 const MOST_BYTES: usize = 8 << 20;
 
-/// One request's share of a write: what OpenSSH takes, less the header. Servers that take less get less.
-const CHUNK: usize = 255 * 1024;
+/// One request's share of a write: what the client sends to a server that tells no limits. Were a share larger than what
+/// it sends, the rest would come late, behind requests that rely on it.
+const CHUNK: usize = 20 * 1024;
+
+/// How many requests read a folder at once.
+const READERS: usize = 8;
 
 /// A server that never ends a folder shall not fill the memory.
 const MOST_NAMES: usize = 5_000_000;
@@ -98,7 +102,7 @@ impl Sftp {
     /// # Errors
     /// As [`HostError`] has them.
     pub async fn open(address: &SftpAddress) -> Result<Self, HostError> {
-        let (ssh, stdin, stdout) = Ssh::start(address)?;
+        let (mut ssh, stdin, stdout) = Ssh::start(address)?;
         // The default holds each request back for half a millisecond.
         let options = SftpOptions::new().flush_interval(Duration::ZERO);
         // On a task of its own: what the client makes of a server that breaks off must not end this one.
@@ -126,6 +130,7 @@ impl Sftp {
                 });
             }
         };
+        ssh.answered();
         let needed = [
             ("posix-rename@openssh.com", client.support_posix_rename()),
             ("hardlink@openssh.com", client.support_hardlink()),
@@ -272,7 +277,14 @@ impl Session {
             Op::Lstat(path) => attr(&fs.symlink_metadata(self.at(&path)).await?),
             Op::Stat(path) => attr(&fs.metadata(self.at(&path)).await?),
             Op::ReadLink(path) => text(fs.read_link(self.at(&path)).await?),
-            Op::Resolve(path) => text(fs.canonicalize(self.at(&path)).await?),
+            Op::Resolve(path) => {
+                // The server would resolve a path whose last name is missing, too.
+                let mut there = self.client.fs();
+                let at = self.at(&path);
+                let (resolved, there) = join(fs.canonicalize(&at), there.metadata(&at)).await;
+                there?;
+                text(resolved?)
+            }
             Op::List(path) => self.list(&path).await,
             Op::Space(path) => self.space(&path).await,
             Op::MakeFolder(path) => self.make_folder(&path).await,
@@ -336,7 +348,9 @@ impl Session {
 
     async fn list(&self, path: &str) -> Outcome {
         let folder = self.client.fs().open_dir(self.at(path)).await?;
-        let mut entries = Box::pin(folder.read_dir());
+        // A server gives a hundred names an answer, so several are asked for at once.
+        let readers = (0..READERS).map(|_| Box::pin(folder.clone().read_dir()));
+        let mut entries = futures_util::stream::select_all(readers);
         let mut names = Vec::new();
         while let Some(entry) = entries.try_next().await? {
             let Some(name) = entry.filename().to_str() else {
