@@ -15,7 +15,7 @@ use crate::workshop::Taken;
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The export can't be read, or holds what can't be published.
+    /// The export could not be read, or holds what can't be published.
     #[error(transparent)]
     Scan(#[from] ScanError),
     /// A check found something that must not go live.
@@ -132,9 +132,8 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scan(ScanError::Unfit { .. } | ScanError::Empty { .. })
-            | Self::Check { .. }
-            | Self::RemovesTooMuch { .. } => 3,
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => 1,
+            Self::Scan(_) | Self::Check { .. } | Self::RemovesTooMuch { .. } => 3,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
             Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
             Self::Uncertain { .. } => 8,
@@ -156,14 +155,8 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Scan(error) => match error {
-                ScanError::Missing { .. } => "no-export",
-                ScanError::NotAFolder { .. } => "export-not-a-folder",
-                ScanError::Closed { .. } => "export-unreadable",
-                ScanError::Empty { .. } => "export-empty",
-                ScanError::Changed { .. } | ScanError::Vanished { .. } => "export-changed",
-                ScanError::Unfit { .. } => "export-unfit",
-            },
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => "export-changed",
+            Self::Scan(_) => "export",
             Self::Check { .. } => "check",
             Self::Source(_) => "export-changed",
             Self::RemovesTooMuch { .. } => "removes-too-much",

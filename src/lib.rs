@@ -12,6 +12,7 @@ pub mod model;
 pub mod nginx;
 pub mod pipeline;
 pub mod plan;
+pub mod prune;
 pub mod publish;
 mod random;
 pub mod releases;

@@ -170,6 +170,7 @@ async fn attempt(
     let mut ops = vec![workshop.symlink("gen", next_generation(&entrance, workshop.run()).to_string())];
     if let Change::Swap { to, .. } = change {
         ops.push(workshop.symlink("cur", layout::release(to)));
+        ops.push(workshop.symlink("left", entrance.now.to_string()));
     }
     if let Some(reason) = change.reason() {
         let held = Hold {

@@ -134,6 +134,8 @@ pub struct Entrance {
     pub hold: Option<Hold>,
     /// The last run that changed anything.
     pub generation: Option<Generation>,
+    /// When what nothing refers to was last deleted, by the host's clock.
+    pub swept: Option<Time>,
     /// The host's clock; 0 where nothing was made to read it from.
     pub now: Time,
     /// The number of the user who publishes, where a workshop was set up.
@@ -147,7 +149,7 @@ struct FirstFlight {
     workshop: usize,
 }
 
-const HEAD: usize = 6;
+const HEAD: usize = 7;
 
 fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight {
     let mut ops = vec![
@@ -157,6 +159,7 @@ fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight 
         Op::Lstat(layout::CURRENT.to_owned()),
         Op::ReadLink(layout::HOLD.to_owned()),
         Op::ReadLink(layout::GENERATION.to_owned()),
+        Op::Lstat(layout::SWEPT.to_owned()),
     ];
     ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
     let workshop_at = ops.len();
@@ -345,8 +348,10 @@ fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance, Store
     // A generation that does not read is as good as none: the next run writes a new one.
     let generation = text(5).and_then(|text| text.parse().ok());
     let since = answers.get(3).and_then(Read::attr).map(|attr| attr.mtime);
+    let swept = answers.get(6).and_then(Read::attr).map(|attr| attr.mtime);
     Ok(Entrance {
         exists: true,
+        swept,
         current,
         since,
         hold,
@@ -613,7 +618,7 @@ async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option
         open = unfinished;
         pieces = 16;
     }
-    session.flight(handles.iter().copied().map(Op::Close).collect()).await?;
+    session.send_later(handles.iter().copied().map(Op::Close));
     Ok(contents)
 }
 

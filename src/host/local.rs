@@ -14,7 +14,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::BoxFuture;
 
 use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
-use super::{Answers, Host, HostError};
+use super::{Answers, Connect, Host, HostError};
 
 /// A docroot in the local file system.
 #[derive(Debug, Clone)]
@@ -56,6 +56,23 @@ impl Local {
                 open: Mutex::default(),
             }),
         })
+    }
+}
+
+/// Opens one folder of this machine.
+#[derive(Debug, Clone)]
+pub struct LocalConnector {
+    /// The docroot.
+    pub docroot: PathBuf,
+}
+
+impl Connect for LocalConnector {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async { Ok(Box::new(Local::open(&self.docroot)?) as Box<dyn Host>) })
+    }
+
+    fn name(&self) -> String {
+        self.docroot.display().to_string()
     }
 }
 

@@ -18,6 +18,8 @@ pub const CURRENT: &str = "current";
 pub const GENERATION: &str = "generation";
 /// A symlink whose text says why publishing is on hold. Absent: it isn't.
 pub const HOLD: &str = "hold";
+/// A symlink whose time says when what nothing refers to was last deleted.
+pub const SWEPT: &str = "swept";
 /// The folder that holds the one workshop which may change the store.
 pub const LOCK: &str = "lock";
 /// Workshops that are being prepared.
@@ -39,7 +41,7 @@ pub const POOL: &str = "immutable";
 pub const FOLDERS: [&str; 8] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, WORK, STALE, LOCK];
 
 /// Everything that may stand in a docroot, beside [`FOLDERS`].
-pub const NAMES: [&str; 4] = [FORMAT, CURRENT, GENERATION, HOLD];
+pub const NAMES: [&str; 5] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT];
 
 /// The text of [`FORMAT`].
 #[must_use]
@@ -99,6 +101,12 @@ pub fn release_link(root: Digest) -> String {
 #[must_use]
 pub fn release_document(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}.json")
+}
+
+/// A symlink whose text says when a release was left by a rollback: its readers may still have it open.
+#[must_use]
+pub fn release_left(id: &ReleaseId) -> String {
+    format!("{RELEASES}/{id}.left")
 }
 
 /// A path of the live release.
