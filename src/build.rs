@@ -102,7 +102,8 @@ pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observ
         items: Some(site.files),
         bytes: Some(site.bytes),
     });
-    let written = write_all(site, source, &files, &growing, observer).and_then(|()| take_place(&growing, out, replaces));
+    let written =
+        write_all(site, source, &files, &growing, observer).and_then(|()| take_place(&growing, out, replaces));
     observer.notice(Event::StageEnded { stage: Stage::Encode });
     if written.is_err() {
         let _ = fs::remove_dir_all(&growing);
@@ -175,7 +176,9 @@ fn first_foreign(out: &Path, below: &SitePath, ours: &HashSet<String>) -> io::Re
 /// A name in the same folder, so that a rename stays on one file system.
 fn beside(out: &Path, what: &str) -> Result<PathBuf, BuildError> {
     let resolved = fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
-    let name = resolved.file_name().ok_or_else(|| BuildError::NoName { folder: out.to_owned() })?;
+    let name = resolved
+        .file_name()
+        .ok_or_else(|| BuildError::NoName { folder: out.to_owned() })?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{what}.{}", std::process::id()));
@@ -205,7 +208,10 @@ fn write_all(
     let documents = growing.join(DOCUMENTS);
     fs::create_dir_all(&documents).map_err(failed("make", &documents))?;
     for folder in site.folders.values() {
-        write(&documents.join(folder.digest.to_string()), folder.tree.render().as_bytes())?;
+        write(
+            &documents.join(folder.digest.to_string()),
+            folder.tree.render().as_bytes(),
+        )?;
     }
     write(&documents.join(ROOT), format!("{}\n", site.root).as_bytes())
 }
@@ -311,7 +317,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         assert_eq!(built(&out).unwrap().files, 2);
-        let all = [".syntax-publish", "404.html", "index.html", "index.html.br", "index.html.gz"];
+        let all = [
+            ".syntax-publish",
+            "404.html",
+            "index.html",
+            "index.html.br",
+            "index.html.gz",
+        ];
         assert_eq!(names(&out), all);
         assert_eq!(names(folder.path()), ["out"]);
     }

@@ -138,8 +138,7 @@ impl Error {
             Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
             Self::Uncertain { .. } => 8,
             Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
-            Self::Scan(_)
-            | Self::Source(_)
+            Self::Source(_)
             | Self::NoPeace { .. }
             | Self::NoSuchRelease { .. }
             | Self::AmbiguousRelease { .. }

@@ -76,12 +76,7 @@ pub fn inspect(
 ///
 /// # Errors
 /// [`Error::Scan`] where it can't be read.
-pub fn scan(
-    config: &SiteConfig,
-    export: &Path,
-    cache: Option<&Path>,
-    observer: &dyn Observer,
-) -> Result<Scan, Error> {
+pub fn scan(config: &SiteConfig, export: &Path, cache: Option<&Path>, observer: &dyn Observer) -> Result<Scan, Error> {
     let options = ScanOptions {
         exclude: &globs(&config.publish.exclude)?,
         cache,
@@ -194,7 +189,9 @@ mod tests {
             given: crate::model::asset::GivenEncodings::default(),
         };
         let digest = Digest::of(b"encoded");
-        asset.given.set(Coding::Brotli, crate::model::asset::Given { digest, size: 9 });
+        asset
+            .given
+            .set(Coding::Brotli, crate::model::asset::Given { digest, size: 9 });
         let encodings = encodings(&asset, &EncodeOptions::default());
         assert_eq!(encodings.br, Some(Recipe::given(digest)));
         assert_eq!(encodings.gz, Some(Recipe::made(9)));
@@ -202,7 +199,12 @@ mod tests {
 
     #[test]
     fn an_allowed_path_has_no_problems_and_an_error_elsewhere_stops() {
-        let folder = export(&[("index.html", "x"), ("404.html", "x"), ("a/B.txt", "x"), ("a/b.txt", "x")]);
+        let folder = export(&[
+            ("index.html", "x"),
+            ("404.html", "x"),
+            ("a/B.txt", "x"),
+            ("a/b.txt", "x"),
+        ]);
         let prepared = |text: &str| prepare(&config(text), folder.path(), None, &Silent);
         assert!(matches!(prepared(""), Err(Error::Check { .. })));
         assert!(prepared("[check]\nallow = [\"a/**\"]").is_ok());

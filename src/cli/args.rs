@@ -63,6 +63,17 @@ pub struct Global {
     pub verbose: bool,
 }
 
+impl Global {
+    /// No options.
+    pub const NONE: Self = Self {
+        site: None,
+        target: None,
+        json: false,
+        quiet: false,
+        verbose: false,
+    };
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Publish the site (the default)

@@ -34,7 +34,10 @@ use screen::Screen;
 /// # Errors
 /// The exit code, once it has been said.
 pub fn parse(words: Vec<OsString>) -> Result<Args, u8> {
-    let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    let json = words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json");
     let parsed = Args::try_parse_from(words);
     parsed
         .and_then(|args| match args.misplaced() {
@@ -64,9 +67,8 @@ pub async fn run(args: Args) -> u8 {
     match outcome {
         Ok(code) => code,
         Err(failure) => {
-            let target = run.target();
             run.look_once_more(&failure).await;
-            report::failure(&screen, &failure, target.as_ref())
+            report::failure(&screen, &failure, run.told().as_ref())
         }
     }
 }

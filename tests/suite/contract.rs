@@ -796,10 +796,7 @@ async fn a_server_without_sftp_is_told_from_one_that_cannot_be_reached() {
 
 #[tokio::test]
 async fn a_shell_that_greets_is_no_sftp() {
-    let sshd = Sshd::start_with(
-        Jail::Plain,
-        "ForceCommand /bin/echo Welcome, stranger",
-    );
+    let sshd = Sshd::start_with(Jail::Plain, "ForceCommand /bin/echo Welcome, stranger");
     let error = failure(address(&sshd)).await;
     assert!(matches!(&error, HostError::NoSftp { .. }), "{error}");
 }
