@@ -3,6 +3,7 @@
 //! Pure. Says what happened and to what; what is live now is the session's knowledge, and how it is shown is the
 //! command line's.
 
+use crate::build::BuildError;
 use crate::check::Problem;
 use crate::host::HostError;
 use crate::model::release::{Hold, ReleaseId, timestamp};
@@ -101,6 +102,9 @@ pub enum Error {
         /// What is wrong, by path.
         problems: Vec<(String, String)>,
     },
+    /// A build can't be written.
+    #[error(transparent)]
+    Build(BuildError),
     /// A file of this machine can't be read or written.
     #[error("can't {what}: {source}")]
     Io {
@@ -141,6 +145,7 @@ impl Error {
             | Self::NothingPublished { .. }
             | Self::NoFormerRelease
             | Self::NotWhole { .. }
+            | Self::Build(_)
             | Self::Io { .. } => 1,
         }
     }
@@ -166,6 +171,13 @@ impl Error {
             Self::NothingPublished { .. } => "nothing-published",
             Self::NoFormerRelease => "no-former-release",
             Self::NotWhole { .. } => "not-whole",
+            Self::Build(error) => match error {
+                BuildError::Foreign { .. } => "foreign-files",
+                BuildError::NotAFolder { .. } => "not-a-folder",
+                BuildError::NoName { .. } => "no-name",
+                BuildError::Io { .. } => "io",
+                BuildError::Source(_) => "export-changed",
+            },
             Self::Io { .. } => "io",
             Self::Signal { .. } => "signal",
         }

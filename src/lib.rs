@@ -1,5 +1,6 @@
 //! Publishes a Next.js static export to a plain nginx host.
 
+pub mod build;
 pub mod check;
 pub mod config;
 pub mod encode;
@@ -9,6 +10,7 @@ pub mod host;
 pub mod manifest;
 pub mod model;
 pub mod nginx;
+pub mod pipeline;
 pub mod plan;
 pub mod prune;
 pub mod publish;

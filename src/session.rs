@@ -101,6 +101,11 @@ impl Session {
         self.state().runs.clone()
     }
 
+    /// The connection, if one was made.
+    pub(crate) fn connected(&self) -> Option<Arc<dyn Host>> {
+        self.state().host.clone()
+    }
+
     /// The connection, made now if there's none.
     ///
     /// # Errors
