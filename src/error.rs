@@ -136,6 +136,7 @@ impl Error {
             | Self::NothingPublished { .. }
             | Self::NoFormerRelease
             | Self::NotWhole { .. }
+            | Self::Taken(Taken::Buried)
             | Self::Io { .. } => 1,
         }
     }
@@ -150,6 +151,7 @@ impl Error {
             Self::Store(error) => store_code(error),
             Self::Taken(Taken::Busy { .. }) => "locked",
             Self::Taken(Taken::Jammed { .. }) => "lock-jammed",
+            Self::Taken(Taken::Buried) => "workshop-buried",
             Self::Overtaken { .. } => "overtaken",
             Self::OnHold { .. } => "on-hold",
             Self::NoPeace { .. } => "no-peace",
