@@ -222,7 +222,6 @@ impl Publish<'_> {
             observer: self.observer,
         };
         let mut stock = sync::send_objects(&work, &plan, workshop, &mut times).await?;
-        sync::open_temps(self.session, workshop, plan.trees.len() + 1).await?;
         let made_at = entrance.now.max(
             entrance
                 .generation
@@ -231,14 +230,9 @@ impl Publish<'_> {
         );
         let release = ReleaseId::new(made_at, workshop.run().tail());
         trace.release = Some(release.clone());
-        let manifests: Vec<(String, String)> = plan
-            .trees
-            .iter()
-            .filter_map(|tree| {
-                let temp = sync::write_document(&mut stock, workshop, &mut times, tree.tree.render())?;
-                Some((temp, layout::manifest(tree.digest)))
-            })
-            .collect();
+        let texts = plan.trees.iter().map(|tree| tree.tree.render()).collect();
+        let manifests = sync::write_documents(&work, texts, &mut stock, workshop, &mut times).await?;
+        sync::open_temps(self.session, workshop, 1).await?;
         let document = self.document(&release, &plan, entrance.now);
         let Some(document) = sync::write_document(&mut stock, workshop, &mut times, document) else {
             return Err(Stop::Replan(
@@ -305,9 +299,9 @@ impl Publish<'_> {
         }
 
         let mut ops = stock.put_objects(&plan, workshop);
-        ops.extend(manifests.iter().map(|(temp, to)| Op::Link {
+        ops.extend(manifests.iter().zip(&plan.trees).map(|(temp, tree)| Op::Link {
             from: workshop.path_holding(temp),
-            to: to.clone(),
+            to: layout::manifest(tree.digest),
         }));
         ops.extend(sync::commit_ops(&plan, &release, workshop));
         let swap = ops.len() - 1;

@@ -157,16 +157,18 @@ impl Workshop {
             .retain(|litter| !matches!(litter, Litter::File(known) | Litter::Folder(known) if known == name));
     }
 
+    /// Names for temporary files, whoever opens them.
+    pub fn new_temps(&mut self, count: usize) -> Vec<String> {
+        let names: Vec<String> = (self.temps..).map(temp_name).take(count).collect();
+        self.temps += u32::try_from(count).unwrap_or(u32::MAX);
+        self.litter.extend(names.iter().cloned().map(Litter::File));
+        names
+    }
+
     /// Opens temporary files; [`Self::keep_opened`] reads the answers.
     pub fn open_temps(&mut self, count: usize) -> Vec<Op> {
-        (0..count)
-            .map(|_| {
-                let name = temp_name(self.temps);
-                self.temps += 1;
-                self.litter.push(Litter::File(name.clone()));
-                Op::Create(self.path(&name))
-            })
-            .collect()
+        let names = self.new_temps(count);
+        names.iter().map(|name| Op::Create(self.path(name))).collect()
     }
 
     /// Takes the answers to the last `answers.len()` operations of [`Self::open_temps`].
