@@ -49,8 +49,8 @@ pub struct Facts {
     pub manifests: HashMap<Digest, Option<Tree>>,
     /// Objects by name below the docroot, with their sizes.
     pub objects: HashMap<String, Option<u64>>,
-    /// Public paths of the pool.
-    pub pool: HashMap<String, bool>,
+    /// Files of the pool by public path, with their sizes.
+    pub pool: HashMap<String, Option<u64>>,
     /// Whose the objects are, by name: the user's number and the permission bits.
     pub owners: Vec<(String, u32, u32)>,
     /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
@@ -271,6 +271,8 @@ pub struct PoolFile {
     pub digest: Digest,
     /// Its encodings.
     pub encodings: Encodings,
+    /// Whether the pool has other bytes under this path, which these replace.
+    pub replaces: bool,
 }
 
 /// Everything that makes a site live, in the order in which it is to be done.
@@ -384,7 +386,11 @@ impl Plan {
             if !pooled(path.as_str()) || same_file(former, name, file) {
                 continue;
             }
-            if facts.pool.get(path.as_str()) == Some(&true) {
+            // The pool's copy is of the last release that had this path. Where that is the live one, which has something
+            // else there, so does the pool, whatever its size.
+            let pooled = facts.pool.get(path.as_str()).copied().flatten();
+            let was_other = matches!(former.entries.get(name), Some(Entry::File(_)));
+            if pooled == Some(file.size) && !was_other {
                 self.relied_pool.insert(path.as_str().to_owned());
             } else {
                 self.want(file, path.clone(), facts, wanted);
@@ -392,6 +398,7 @@ impl Plan {
                     path,
                     digest: file.digest,
                     encodings: file.encodings,
+                    replaces: pooled.is_some(),
                 });
             }
         }

@@ -520,9 +520,8 @@ impl Asking {
                     }
                 }
                 Question::Pool(path) => {
-                    facts
-                        .pool
-                        .insert(path.clone(), answer.attr().is_some_and(|attr| attr.kind == Kind::File));
+                    let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
+                    facts.pool.insert(path.clone(), attr.map(|attr| attr.size));
                 }
                 Question::Manifest(_) => {}
             }

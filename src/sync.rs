@@ -827,8 +827,16 @@ impl Building {
         }
     }
 
-    fn pool(&mut self, index: usize, file: &PoolFile, stock: &Stock, workshop: &Workshop) {
+    fn pool(&mut self, index: usize, file: &PoolFile, stock: &Stock, workshop: &mut Workshop) {
         let to = workshop.path_preparing(&pool_name(index));
+        if file.replaces {
+            // A rename onto another link of the same bytes leaves the one in the workshop where it is.
+            workshop.litter_file(&pool_name(index));
+            for coding in Coding::ALL {
+                workshop.litter_file(&coding.beside(&pool_name(index)));
+                workshop.litter_file(&coding.beside(&format!("trash/{index}")));
+            }
+        }
         self.file(file.digest, file.encodings, &to, stock, workshop);
     }
 
@@ -908,6 +916,15 @@ pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
             workshop.path_holding(&pool_name(index)),
             layout::pool(file.path.as_str()),
         );
+        if file.replaces {
+            // Encodings of the former bytes must not stay beside the new ones, which may have none.
+            for coding in Coding::ALL {
+                ops.push(Op::Rename {
+                    from: coding.beside(&to),
+                    to: workshop.path_holding(&coding.beside(&format!("trash/{index}"))),
+                });
+            }
+        }
         // Encodings first: a file that is there has all of its own.
         for (coding, _) in file.encodings.iter() {
             ops.push(Op::Rename {

@@ -151,6 +151,11 @@ impl Workshop {
         }
     }
 
+    /// Notes that there may be a file of this name in the workshop.
+    pub(crate) fn litter_file(&mut self, name: &str) {
+        self.litter.push(Litter::File(name.to_owned()));
+    }
+
     /// Notes that a name was moved out, so need not be cleaned away.
     pub fn moved_out(&mut self, name: &str) {
         self.litter
