@@ -302,6 +302,9 @@ pub struct Plan {
     pub relied_pool: BTreeSet<String>,
 }
 
+/// What is wanted, by digest; apart from the rest where the encodings are those that the export has beside one path.
+type WantedFiles = BTreeMap<(Digest, Option<SitePath>), Wanted>;
+
 impl Plan {
     /// Makes the plan from a site and everything that the host said.
     ///
@@ -347,13 +350,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn build_tree(
-        &mut self,
-        changed: &ChangedFolder<'_>,
-        former: &Tree,
-        facts: &Facts,
-        wanted: &mut BTreeMap<Digest, Wanted>,
-    ) {
+    fn build_tree(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
         let tree = &changed.folder.tree;
         let mut unchanged = BTreeSet::new();
         for (name, entry) in &tree.entries {
@@ -374,13 +371,7 @@ impl Plan {
         });
     }
 
-    fn add_to_pool(
-        &mut self,
-        changed: &ChangedFolder<'_>,
-        former: &Tree,
-        facts: &Facts,
-        wanted: &mut BTreeMap<Digest, Wanted>,
-    ) {
+    fn add_to_pool(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
         for (name, file) in changed.folder.tree.files() {
             let path = changed.path.child(name);
             if !pooled(path.as_str()) || same_file(former, name, file) {
@@ -405,7 +396,7 @@ impl Plan {
     }
 
     /// Notes what of a file must be sent. An object of another size than the file's is not the file's bytes.
-    fn want(&mut self, file: &File, path: SitePath, facts: &Facts, wanted: &mut BTreeMap<Digest, Wanted>) {
+    fn want(&mut self, file: &File, path: SitePath, facts: &Facts, wanted: &mut WantedFiles) {
         let mut there = |name: String, size: Option<u64>| {
             let found = facts.objects.get(&name).copied().flatten();
             if found.is_some_and(|found| size.is_some_and(|size| size != found)) {
@@ -427,13 +418,24 @@ impl Plan {
         if !identity && encodings == Encodings::default() {
             return;
         }
-        let entry = wanted.entry(file.digest).or_insert(Wanted {
+        // Encodings that the export brought lie beside this very path; what we make can be made of any copy.
+        let given = encodings
+            .iter()
+            .any(|(_, recipe)| matches!(recipe, Recipe::Given { .. }));
+        let at = given.then(|| path.clone());
+        let identity = identity
+            && !wanted
+                .range((file.digest, None)..)
+                .take_while(|((digest, _), _)| *digest == file.digest)
+                .any(|(_, wanted)| wanted.identity);
+        let entry = wanted.entry((file.digest, at)).or_insert(Wanted {
             digest: file.digest,
             size: file.size,
             path,
-            identity,
+            identity: false,
             encodings: Encodings::default(),
         });
+        entry.identity |= identity;
         for (coding, recipe) in encodings.iter() {
             entry.encodings.set(coding, Some(recipe));
         }
