@@ -7,6 +7,7 @@ pub mod encode;
 pub mod error;
 pub mod event;
 pub mod host;
+mod leaving;
 pub mod manifest;
 pub mod model;
 pub mod nginx;

@@ -4,7 +4,7 @@
 //! file is read again, hashed again and checked against the manifest before a name is given to it, so that an export
 //! which changes under our hands is noticed and never published half.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -15,6 +15,7 @@ use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
+use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseId};
 use crate::model::tree::Entry;
 use crate::plan::{NewTree, Plan, PoolFile, Wanted};
@@ -118,7 +119,17 @@ pub struct Sent {
     pub encoded: u64,
 }
 
+impl Sent {
+    /// Adds what else was sent.
+    pub fn add(&mut self, more: Self) {
+        self.objects += more.objects;
+        self.bytes += more.bytes;
+        self.encoded += more.encoded;
+    }
+}
+
 /// Where the new objects are, and what has to travel with the next flight.
+#[derive(Default)]
 pub struct Stock {
     /// Objects that lie in a temporary file of the workshop, by the object's name.
     temps: HashMap<String, String>,
@@ -150,51 +161,59 @@ pub async fn send_objects(
     workshop: &mut Workshop,
     times: &mut Times,
 ) -> Result<Stock, SyncError> {
-    let mut stock = Stock {
-        temps: HashMap::new(),
-        dropped: HashSet::new(),
-        riding: Vec::new(),
-        sent: Sent::default(),
-    };
+    let mut stock = Stock::default();
     let bytes: u64 = plan.wanted.iter().map(|wanted| wanted.size).sum();
     let files = plan.wanted_names().count();
-    let began = |stage, items: u64| {
-        work.observer.notice(Event::StageBegan {
-            stage,
-            items: Some(items),
-            bytes: Some(bytes),
-        })
-    };
-    began(Stage::Encode, plan.wanted.len() as u64);
-    // Worn objects stay in the workshop until the lock is held: they replace what is there.
-    let worn: Vec<Wanted> = plan
-        .wanted
-        .iter()
-        .filter(|wanted| is_worn(plan, wanted))
-        .cloned()
-        .collect();
-    let few = bytes <= RIDING_BYTES && files <= RIDING_FILES;
-    let (riding, batches): (Vec<Wanted>, Vec<Wanted>) = if few {
-        (plan.wanted.clone(), Vec::new())
+    work.observer.notice(Event::StageBegan {
+        stage: Stage::Encode,
+        items: Some(plan.wanted.len() as u64),
+        bytes: Some(bytes),
+    });
+    if bytes <= RIDING_BYTES && files <= RIDING_FILES {
+        ride(work, plan.wanted.clone(), workshop, times, &mut stock).await?;
     } else {
-        (worn, unworn(plan))
-    };
-    send_in_batches(work, batches, workshop, times, &mut stock).await?;
-    ride(work, riding, workshop, times, &mut stock).await?;
+        // Worn objects stay in the workshop until the lock is held: they replace what is there.
+        let (again, new): (Vec<Wanted>, Vec<Wanted>) =
+            plan.wanted.iter().cloned().partition(|wanted| is_worn(plan, wanted));
+        send_in_batches(work, new, Resting::Objects, workshop, times, &mut stock).await?;
+        send_in_batches(work, again, Resting::Workshop, workshop, times, &mut stock).await?;
+    }
     work.observer.notice(Event::StageEnded { stage: Stage::Encode });
     Ok(stock)
 }
 
-fn is_worn(plan: &Plan, wanted: &Wanted) -> bool {
-    plan.worn.iter().any(|name| name.contains(&wanted.digest.to_string()))
+/// Sends every object that is wanted into temporary files of the workshop and leaves them there, on the disk and closed.
+///
+/// # Errors
+/// [`SyncError`].
+pub(crate) async fn send_to_workshop(
+    work: &Work<'_>,
+    wanted: Vec<Wanted>,
+    workshop: &mut Workshop,
+    times: &mut Times,
+) -> Result<Stock, SyncError> {
+    let mut stock = Stock::default();
+    send_in_batches(work, wanted, Resting::Workshop, workshop, times, &mut stock).await?;
+    Ok(stock)
 }
 
-fn unworn(plan: &Plan) -> Vec<Wanted> {
-    plan.wanted
-        .iter()
-        .filter(|wanted| !is_worn(plan, wanted))
-        .cloned()
-        .collect()
+fn is_worn(plan: &Plan, wanted: &Wanted) -> bool {
+    let identity = layout::object(wanted.digest);
+    let mut encoded = wanted.encodings.iter();
+    plan.worn.contains(&identity)
+        || encoded.any(|(coding, recipe)| {
+            plan.worn
+                .contains(&layout::encoded_object(wanted.digest, coding, recipe))
+        })
+}
+
+/// Where files rest that are sent ahead of the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resting {
+    /// Under their names among the objects, so that a retry finds them.
+    Objects,
+    /// In temporary files of the workshop.
+    Workshop,
 }
 
 /// Makes everything now and lets the writes ride with the flight that builds the folders.
@@ -213,7 +232,7 @@ async fn ride(
     for wanted in large {
         let (temp, encodings) = send_piecewise(work, &wanted, workshop, times).await?;
         if let Some(temp) = temp {
-            stock.count(&layout::object(wanted.digest), wanted.size);
+            stock.count(wanted.size);
             stock.temps.insert(layout::object(wanted.digest), temp);
         }
         made.extend(stock.take(work.observer, encodings));
@@ -223,8 +242,9 @@ async fn ride(
         let Some((temp, handle)) = workshop.take_temp() else {
             break;
         };
-        stock.count(&one.name, one.bytes.len() as u64);
-        stock.riding.extend(write_ops(handle, one.bytes, times));
+        stock.count(one.bytes.len() as u64);
+        let mtime = times.next(one.bytes.len() as u64);
+        stock.riding.extend(write_ops(handle, one.bytes, mtime));
         stock.temps.insert(one.name, temp);
     }
     Ok(())
@@ -248,8 +268,7 @@ pub async fn open_temps(session: &Session, workshop: &mut Workshop, count: usize
     Ok(())
 }
 
-fn write_ops(handle: Handle, bytes: Vec<u8>, times: &mut Times) -> Vec<Op> {
-    let mtime = times.next(bytes.len() as u64);
+fn write_ops(handle: Handle, bytes: Vec<u8>, mtime: Time) -> Vec<Op> {
     let mut ops = Vec::with_capacity(2);
     if !bytes.is_empty() {
         ops.push(Op::Write {
@@ -265,8 +284,43 @@ fn write_ops(handle: Handle, bytes: Vec<u8>, times: &mut Times) -> Vec<Op> {
 /// A small document in a temporary file that is open already; its writes ride too.
 pub fn write_document(stock: &mut Stock, workshop: &mut Workshop, times: &mut Times, text: String) -> Option<String> {
     let (temp, handle) = workshop.take_temp()?;
-    stock.riding.extend(write_ops(handle, text.into_bytes(), times));
+    let mtime = times.next(text.len() as u64);
+    stock.riding.extend(write_ops(handle, text.into_bytes(), mtime));
     Some(temp)
+}
+
+/// Documents in temporary files, in the order given. A few ride with the next flight; many are written now, in batches,
+/// for a server keeps only so many files open.
+///
+/// # Errors
+/// [`SyncError`].
+pub(crate) async fn write_documents(
+    work: &Work<'_>,
+    texts: Vec<String>,
+    stock: &mut Stock,
+    workshop: &mut Workshop,
+    times: &mut Times,
+) -> Result<Vec<String>, SyncError> {
+    if texts.len() <= RIDING_FILES {
+        open_temps(work.session, workshop, texts.len()).await?;
+        let ride = |text| write_document(stock, workshop, times, text);
+        return Ok(texts.into_iter().filter_map(ride).collect());
+    }
+    let documents = texts.into_iter().map(|text| Made {
+        name: String::new(),
+        bytes: text.into_bytes(),
+    });
+    let documents: Vec<Made> = documents.collect();
+    let batches: Vec<BatchOps> = documents
+        .chunks(BATCH_FILES)
+        .map(|batch| BatchOps::new(batch.to_vec(), workshop, times))
+        .collect();
+    let written: Vec<Vec<(String, String)>> = stream::iter(batches)
+        .map(|batch| batch.send(work, Resting::Workshop))
+        .buffered(BATCHES_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(written.into_iter().flatten().map(|(_, temp)| temp).collect())
 }
 
 impl Stock {
@@ -282,9 +336,28 @@ impl Stock {
         made.made
     }
 
-    fn count(&mut self, _name: &str, bytes: u64) {
+    fn count(&mut self, bytes: u64) {
         self.sent.objects += 1;
         self.sent.bytes += bytes;
+    }
+
+    fn count_all(&mut self, made: Vec<Made>) -> Vec<Made> {
+        for one in &made {
+            self.count(one.bytes.len() as u64);
+        }
+        made
+    }
+
+    /// Notes where files rest that have been written: name of the object, temporary file.
+    fn rest(&mut self, written: Vec<(String, String)>, resting: Resting) {
+        if resting == Resting::Workshop {
+            self.temps.extend(written);
+        }
+    }
+
+    /// The temporary file that holds an object.
+    pub(crate) fn temp(&self, name: &str) -> Option<&str> {
+        self.temps.get(name).map(String::as_str)
     }
 
     /// Where to link an object from; `None` for an encoding that doesn't exist.
@@ -402,10 +475,11 @@ fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>
     }
 }
 
-/// Sends files outside the lock and gives them their names at once, so that a retry finds them.
+/// Sends files outside the lock, a bounded number of them open at a time.
 async fn send_in_batches(
     work: &Work<'_>,
     wanted: Vec<Wanted>,
+    resting: Resting,
     workshop: &mut Workshop,
     times: &mut Times,
     stock: &mut Stock,
@@ -423,47 +497,47 @@ async fn send_in_batches(
     let mut outcomes = encode_in_background(work.source, small);
     let mut sending = stream::FuturesUnordered::new();
     let mut batch: Vec<Made> = Vec::new();
-    loop {
-        let outcome = outcomes.recv().await;
-        let ended = outcome.is_none();
-        if let Some(outcome) = outcome {
-            batch.extend(stock.take(work.observer, outcome?));
-        }
-        let full =
-            batch.len() >= BATCH_FILES || batch.iter().map(|made| made.bytes.len()).sum::<usize>() >= BATCH_BYTES;
-        if full || ended && !batch.is_empty() {
-            let made = std::mem::take(&mut batch);
-            for one in &made {
-                stock.count(&one.name, one.bytes.len() as u64);
+    let mut ended = false;
+    // What is on its way goes on while the next file is being encoded.
+    while !ended || !sending.is_empty() {
+        tokio::select! {
+            outcome = outcomes.recv(), if !ended && sending.len() < BATCHES_AT_ONCE => {
+                ended = outcome.is_none();
+                if let Some(outcome) = outcome {
+                    batch.extend(stock.take(work.observer, outcome?));
+                }
+                let bytes: usize = batch.iter().map(|made| made.bytes.len()).sum();
+                if batch.len() >= BATCH_FILES || bytes >= BATCH_BYTES || ended && !batch.is_empty() {
+                    let ready = BatchOps::new(stock.count_all(std::mem::take(&mut batch)), workshop, times);
+                    sending.push(ready.send(work, resting));
+                }
             }
-            let ready = BatchOps::new(made, workshop, times);
-            sending.push(ready.send(work));
-        }
-        while sending.len() >= BATCHES_AT_ONCE || ended && !sending.is_empty() {
-            if let Some(result) = sending.next().await {
-                result?;
-            }
-        }
-        if ended {
-            break;
+            Some(written) = sending.next(), if !sending.is_empty() => stock.rest(written?, resting),
         }
     }
     drop(sending);
     for wanted in large {
         let (temp, encodings) = send_piecewise(work, &wanted, workshop, times).await?;
         let made = stock.take(work.observer, encodings);
-        for one in &made {
-            stock.count(&one.name, one.bytes.len() as u64);
-        }
-        BatchOps::new(made, workshop, times).send(work).await?;
+        let ready = BatchOps::new(stock.count_all(made), workshop, times);
+        stock.rest(ready.send(work, resting).await?, resting);
         if let Some(temp) = temp {
-            let name = layout::object(wanted.digest);
-            stock.count(&name, wanted.size);
-            put_in_place(work.session, vec![(name, workshop.path_preparing(&temp))]).await?;
+            stock.count(wanted.size);
+            let written = vec![(layout::object(wanted.digest), temp)];
+            if resting == Resting::Objects {
+                put_in_place(work.session, &in_workshop(workshop, &written)).await?;
+            }
+            stock.rest(written, resting);
         }
     }
     work.observer.notice(Event::StageEnded { stage: Stage::Sync });
     Ok(())
+}
+
+/// Names of objects, with the full paths of the temporary files that hold them.
+fn in_workshop(workshop: &Workshop, written: &[(String, String)]) -> Vec<(String, String)> {
+    let full = |(name, temp): &(String, String)| (name.clone(), workshop.path_preparing(temp));
+    written.iter().map(full).collect()
 }
 
 /// Encodes on all cores while what is ready is being sent. The channel's bound keeps memory flat.
@@ -483,63 +557,63 @@ fn encode_in_background(
     receiver
 }
 
-/// A batch of small files with the names they get.
+/// A batch of small files, each with its object's name and its temporary file.
 struct BatchOps {
-    create: Vec<Op>,
-    contents: Vec<(String, String, Vec<u8>, Time)>,
+    files: Vec<BatchFile>,
+}
+
+struct BatchFile {
+    made: Made,
+    temp: String,
+    /// Where the temporary file lies below the docroot.
+    path: String,
+    mtime: Time,
 }
 
 impl BatchOps {
     fn new(made: Vec<Made>, workshop: &mut Workshop, times: &mut Times) -> Self {
-        let create = workshop.open_temps(made.len());
-        let paths = create.iter().filter_map(|op| match op {
-            Op::Create(path) => Some(path.clone()),
-            _ => None,
+        let temps = workshop.new_temps(made.len());
+        let files = made.into_iter().zip(temps).map(|(made, temp)| BatchFile {
+            path: workshop.path_preparing(&temp),
+            mtime: times.next(made.bytes.len() as u64),
+            made,
+            temp,
         });
-        let contents = paths
-            .zip(made)
-            .map(|(path, one)| {
-                let time = times.next(one.bytes.len() as u64);
-                (path, one.name, one.bytes, time)
-            })
-            .collect();
-        Self { create, contents }
+        Self { files: files.collect() }
     }
 
-    /// Three flights: open; write and wait for the disk; give the names.
-    async fn send(self, work: &Work<'_>) -> Result<(), SyncError> {
+    /// Two flights: open; write and wait for the disk. A third gives names among the objects, where they go there.
+    async fn send(self, work: &Work<'_>, resting: Resting) -> Result<Vec<(String, String)>, SyncError> {
         let session = work.session;
-        if self.create.is_empty() {
-            return Ok(());
+        if self.files.is_empty() {
+            return Ok(Vec::new());
         }
-        let opened = session.flight(self.create).await?;
+        let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();
+        let opened = session.flight(create).await?;
         let mut ops = Vec::new();
-        let mut named = Vec::new();
+        let (mut written, mut named) = (Vec::new(), Vec::new());
         let mut bytes_sent = 0;
-        for (answer, (path, name, bytes, mtime)) in opened.into_iter().zip(self.contents) {
+        for (answer, file) in opened.into_iter().zip(self.files) {
             let handle = match answer {
                 Ok(Answer::Opened(handle)) => handle,
                 Err(refusal) => return Err(explain(session, &refusal).await.into()),
                 Ok(_) => continue,
             };
-            bytes_sent += bytes.len() as u64;
-            ops.push(Op::Write {
-                handle,
-                offset: 0,
-                bytes,
-            });
-            ops.push(Op::Finish { handle, mtime });
-            named.push((name, path));
+            bytes_sent += file.made.bytes.len() as u64;
+            ops.extend(write_ops(handle, file.made.bytes, file.mtime));
+            named.push((file.made.name.clone(), file.path));
+            written.push((file.made.name, file.temp));
         }
-        let count = named.len() as u64;
         check(session, &session.flight(ops).await?).await?;
-        put_in_place(session, named).await?;
+        if resting == Resting::Objects {
+            put_in_place(session, &named).await?;
+        }
         work.observer.notice(Event::Progressed {
             stage: Stage::Sync,
-            items: count,
+            items: written.len() as u64,
             bytes: bytes_sent,
         });
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -551,7 +625,7 @@ async fn check(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result
 }
 
 /// Gives finished files their names among the objects. That a name is taken is fine: the same bytes are there.
-async fn put_in_place(session: &Session, named: Vec<(String, String)>) -> Result<(), SyncError> {
+async fn put_in_place(session: &Session, named: &[(String, String)]) -> Result<(), SyncError> {
     let links = named.iter().map(|(name, path)| Op::Link {
         from: path.clone(),
         to: name.clone(),
@@ -753,8 +827,16 @@ impl Building {
         }
     }
 
-    fn pool(&mut self, index: usize, file: &PoolFile, stock: &Stock, workshop: &Workshop) {
+    fn pool(&mut self, index: usize, file: &PoolFile, stock: &Stock, workshop: &mut Workshop) {
         let to = workshop.path_preparing(&pool_name(index));
+        if file.replaces {
+            // A rename onto another link of the same bytes leaves the one in the workshop where it is.
+            workshop.litter_file(&pool_name(index));
+            for coding in Coding::ALL {
+                workshop.litter_file(&coding.beside(&pool_name(index)));
+                workshop.litter_file(&coding.beside(&format!("trash/{index}")));
+            }
+        }
         self.file(file.digest, file.encodings, &to, stock, workshop);
     }
 
@@ -828,27 +910,21 @@ impl Building {
 /// Additions to the pool, by rename under the lock: first the folders, then the files with their encodings.
 #[must_use]
 pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
-    let mut folders: Vec<String> = Vec::new();
-    for file in &plan.pool {
-        let mut above = file.path.parent();
-        while let Some(folder) = above.filter(|folder| !folder.is_root()) {
-            folders.push(folder.as_str().to_owned());
-            above = folder.parent();
-        }
-    }
-    folders.sort_unstable();
-    folders.dedup();
-    // The way through the workshop makes even this depend on the lock.
-    let through = workshop.path_holding("../..");
-    let mut ops: Vec<Op> = folders
-        .iter()
-        .map(|folder| Op::MakeFolder(format!("{through}/{}", layout::pool(folder))))
-        .collect();
+    let mut ops = pool_folders(plan.pool.iter().map(|file| &file.path), workshop);
     for (index, file) in plan.pool.iter().enumerate() {
         let (from, to) = (
             workshop.path_holding(&pool_name(index)),
             layout::pool(file.path.as_str()),
         );
+        if file.replaces {
+            // Encodings of the former bytes must not stay beside the new ones, which may have none.
+            for coding in Coding::ALL {
+                ops.push(Op::Rename {
+                    from: coding.beside(&to),
+                    to: workshop.path_holding(&coding.beside(&format!("trash/{index}"))),
+                });
+            }
+        }
         // Encodings first: a file that is there has all of its own.
         for (coding, _) in file.encodings.iter() {
             ops.push(Op::Rename {
@@ -859,6 +935,24 @@ pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
         ops.push(Op::Rename { from, to });
     }
     ops
+}
+
+/// Makes the folders of the pool in which some public paths lie. That they exist already is fine.
+pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, workshop: &Workshop) -> Vec<Op> {
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        let mut above = path.parent();
+        while let Some(folder) = above.filter(|folder| !folder.is_root()) {
+            above = folder.parent();
+            folders.insert(folder);
+        }
+    }
+    // The way through the workshop makes even this depend on the lock.
+    let through = workshop.path_holding("../..");
+    folders
+        .iter()
+        .map(|folder| Op::MakeFolder(format!("{through}/{}", layout::pool(folder.as_str()))))
+        .collect()
 }
 
 /// The renames that make a release live, each resolving only through the one before, so that they can go together.
