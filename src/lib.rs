@@ -22,5 +22,6 @@ pub mod scan;
 pub mod session;
 pub mod source;
 pub mod store;
+pub mod swap;
 pub mod sync;
 pub mod workshop;
