@@ -1,27 +1,30 @@
 //! A host reached over SFTP.
 //!
-//! The system's `ssh` carries the connection ([`ssh`](super::ssh)). SFTP itself is spoken here, not by a crate: a flight
-//! needs its requests queued by plain calls, in order, with closing a file among them while its writes are still on their
-//! way (the crates send a close only when all else is answered: a round trip more in every flight that ends a file), and a
-//! name that isn't UTF-8 or a host that lies must be a refusal, not the end of the connection or of the process.
+//! The system's `ssh` carries the connection ([`ssh`](super::ssh)), `openssh-sftp-client` speaks the protocol; this is
+//! that crate's one home. It must never do on the host what isn't in the flight, and never retry: whether an unanswered
+//! request was executed is not known.
 //!
-//! It must never do on the host what isn't in the flight, and never retry: whether an unanswered request was executed is
-//! not known.
-
-mod link;
-mod wire;
+//! The crate queues a request when its future is first polled, so operations are polled once, in their order, before
+//! any answer is waited for.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, join, try_join_all};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryStreamExt};
+use openssh_sftp_client::error::SftpErrorKind;
+use openssh_sftp_client::file::File;
+use openssh_sftp_client::metadata::{FileType, MetaData, MetaDataBuilder, Permissions};
+use openssh_sftp_client::{Error, Sftp as Client, SftpOptions, UnixTimeStamp};
+use tokio::io::AsyncSeek as _;
 use tokio::time::timeout;
 
-use self::link::{Link, Pending};
-use self::wire::{Attrs, Reply, Request};
 use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
 use super::ssh::{self, BadAddress, SftpAddress, Ssh};
 use super::{Answers, Connect, Host, HostError};
@@ -31,9 +34,12 @@ use crate::model::path::printable;
 const MOST_OPS: usize = 4096;
 const MOST_BYTES: usize = 8 << 20;
 
-/// Folders are read by several requests at once, for a server gives a hundred names at a time.
-const FIRST_READS: usize = 4;
-const MOST_READS: usize = 64;
+/// One request's share of a write: what the client sends to a server that tells no limits. Were a share larger than what
+/// it sends, the rest would come late, behind requests that rely on it.
+const CHUNK: usize = 20 * 1024;
+
+/// How many requests read a folder at once.
+const READERS: usize = 8;
 
 /// A server that never ends a folder shall not fill the memory.
 const MOST_NAMES: usize = 5_000_000;
@@ -42,7 +48,7 @@ const MOST_NAMES: usize = 5_000_000;
 const LONGEST_MESSAGE: usize = 300;
 
 /// ssh gives up earlier; this is for a jump or a server that says nothing at all.
-const CONNECT: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_mins(1);
 
 /// Makes connections to one address.
 #[derive(Debug, Clone)]
@@ -80,41 +86,42 @@ pub struct Sftp {
 struct Session {
     host: String,
     docroot: String,
-    link: Link,
+    client: Client,
     open: Mutex<Open>,
-    most_read: usize,
-    most_write: usize,
-    tells_space: bool,
 }
 
 #[derive(Default)]
 struct Open {
     last: u64,
-    files: HashMap<Handle, Arc<[u8]>>,
+    files: HashMap<Handle, File>,
 }
 
 impl Sftp {
-    /// Connects, and makes the docroot if its parent exists.
+    /// Connects, and makes sure that the server can do what a store needs.
     ///
     /// # Errors
     /// As [`HostError`] has them.
     pub async fn open(address: &SftpAddress) -> Result<Self, HostError> {
-        let (ssh, stdin, stdout) = Ssh::start(address)?;
-        let (link, hello) = Link::open(stdin, stdout);
-        let docroot = address.docroot.trim_end_matches('/');
-        // Asked before the server has greeted: a round trip less. It answers in order, and what it doesn't know it refuses.
-        let limits = link.send(&Request::Limits);
-        let is_there = link.send(&Request::Stat {
-            path: &format!("{docroot}/"),
-        });
-        let greeted = timeout(CONNECT, async {
-            Some((hello.await.ok()?, limits.await.ok()?, is_there.await.ok()?))
-        });
-        let (extensions, limits, is_there) = match greeted.await {
-            Ok(Some(greeted)) => greeted,
-            Ok(None) => {
-                let end = link.end().unwrap_or_default();
-                return Err(ssh::failure(address, &ssh.last_words().await, &end));
+        let (mut ssh, stdin, stdout) = Ssh::start(address)?;
+        // The default holds each request back for half a millisecond.
+        let options = SftpOptions::new().flush_interval(Duration::ZERO);
+        // On a task of its own: what the client makes of a server that breaks off must not end this one.
+        let greeting = tokio::spawn(async move { Client::new(stdin, stdout, options).await });
+        let client = match timeout(CONNECT, greeting).await {
+            Ok(Ok(Ok(client))) => client,
+            Ok(Ok(Err(error))) => {
+                return Err(ssh::failure(
+                    address,
+                    &ssh.last_words().await,
+                    &short(&error.to_string()),
+                ));
+            }
+            Ok(Err(_)) => {
+                return Err(ssh::failure(
+                    address,
+                    &ssh.last_words().await,
+                    "the server broke off the greeting",
+                ));
             }
             Err(_) => {
                 return Err(HostError::Unreachable {
@@ -123,68 +130,37 @@ impl Sftp {
                 });
             }
         };
-        let has = |name: &str| extensions.iter().any(|extension| extension == name);
-        if let Some(missing) = [wire::RENAME, wire::LINK, wire::SYNC]
-            .into_iter()
-            .find(|name| !has(name))
-        {
+        ssh.answered();
+        let needed = [
+            ("posix-rename@openssh.com", client.support_posix_rename()),
+            ("hardlink@openssh.com", client.support_hardlink()),
+            ("fsync@openssh.com", client.support_fsync()),
+        ];
+        if let Some((missing, _)) = needed.iter().find(|(_, there)| !there) {
             return Err(HostError::MissingExtension {
                 host: address.host.clone(),
-                extension: missing.to_owned(),
+                extension: (*missing).to_owned(),
             });
         }
-        let (most_read, most_write) = match limits {
-            Reply::Extended(payload) => wire::limits(&payload).unwrap_or((wire::CAUTIOUS, wire::CAUTIOUS)),
-            _ => (wire::CAUTIOUS, wire::CAUTIOUS),
-        };
+        let docroot = address.docroot.trim_end_matches('/').to_owned();
         let session = Session {
             host: address.host.clone(),
-            docroot: docroot.to_owned(),
-            link,
+            docroot,
+            client,
             open: Mutex::default(),
-            most_read,
-            most_write,
-            tells_space: has(wire::SPACE),
         };
-        let sftp = Self {
+        Ok(Self {
             session: Arc::new(session),
             ssh,
-        };
-        sftp.enter(is_there).await?;
-        Ok(sftp)
-    }
-
-    /// Makes sure that the docroot is a folder.
-    async fn enter(&self, is_there: Reply) -> Result<(), HostError> {
-        let cannot = |detail: String| HostError::Folder {
-            folder: format!("{}:{}", self.session.host, self.session.docroot),
-            detail,
-        };
-        match attr(is_there) {
-            Ok(Attr { kind: Kind::Folder, .. }) => Ok(()),
-            Ok(_) => Err(cannot("it is not a folder".to_owned())),
-            Err(Fault::Refused(RefusalKind::NotFound, _)) => {
-                let made = self.flight(vec![Op::MakeFolder(String::new())]).await?.pop();
-                match made {
-                    Some(Err(refusal)) => Err(cannot(refusal.message)),
-                    _ => Ok(()),
-                }
-            }
-            Err(Fault::Refused(_, message)) => Err(cannot(message)),
-            Err(Fault::Broken(detail)) => Err(self.lost(Some(detail)).await),
-        }
+        })
     }
 
     /// The end of the connection, with what ssh said of it.
-    async fn lost(&self, why: Option<String>) -> HostError {
-        if let Some(why) = &why {
-            self.session.link.close(why);
-        }
-        let end = why.or_else(|| self.session.link.end()).unwrap_or_default();
+    async fn lost(&self, why: &str) -> HostError {
         let said = self.ssh.last_words().await;
         let detail = match said.lines().last() {
-            Some(line) => format!("{end}; ssh said: {line}"),
-            None => end,
+            Some(line) => format!("{why}; ssh said: {line}"),
+            None => why.to_owned(),
         };
         HostError::Lost {
             host: self.session.host.clone(),
@@ -193,36 +169,50 @@ impl Sftp {
     }
 }
 
+impl fmt::Debug for Sftp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sftp({}:{})", self.session.host, self.session.docroot)
+    }
+}
+
+type Running = Pin<Box<dyn Future<Output = (usize, usize, String, Outcome)> + Send>>;
+
 impl Host for Sftp {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
         Box::pin(async move {
             let mut answers: Vec<Option<Result<Answer, Refusal>>> = ops.iter().map(|_| None).collect();
-            let mut under_way = FuturesUnordered::new();
+            let mut under_way: FuturesUnordered<Running> = FuturesUnordered::new();
             let mut bytes = 0;
             let mut ops = ops.into_iter().enumerate().peekable();
             loop {
-                // Starting an operation queues its requests: what has started in order is sent in order.
-                while let Some((number, op)) = ops.next_if(|(_, op)| {
-                    under_way.is_empty() || (under_way.len() < MOST_OPS && bytes + op.payload() <= MOST_BYTES)
-                }) {
+                let room = under_way.is_empty() || under_way.len() < MOST_OPS;
+                let fits = |bytes: usize, op: &Op| bytes == 0 || bytes + op.payload() <= MOST_BYTES;
+                let ended = if let Some((number, op)) = ops.next_if(|(_, op)| room && fits(bytes, op)) {
                     let payload = op.payload();
                     bytes += payload;
-                    let line = Line::of(&op);
-                    let answer = self.session.start(op);
-                    under_way.push(async move { (number, payload, line, answer.await) });
-                }
-                let Some((number, payload, line, answer)) = under_way.next().await else {
+                    let line = op.to_string();
+                    let session = Arc::clone(&self.session);
+                    let mut running: Running =
+                        Box::pin(async move { (number, payload, line, session.execute(op).await) });
+                    // This first poll is what sends it.
+                    match futures_util::poll!(running.as_mut()) {
+                        Poll::Ready(ended) => ended,
+                        Poll::Pending => {
+                            under_way.push(running);
+                            continue;
+                        }
+                    }
+                } else if let Some(ended) = under_way.next().await {
+                    ended
+                } else {
                     break;
                 };
+                let (number, payload, op, outcome) = ended;
                 bytes -= payload;
-                answers[number] = Some(match answer {
+                answers[number] = Some(match outcome {
                     Ok(answer) => Ok(answer),
-                    Err(Fault::Refused(kind, message)) => Err(Refusal {
-                        kind,
-                        op: line.0,
-                        message,
-                    }),
-                    Err(Fault::Broken(why)) => return Err(self.lost(Some(why).filter(|why| !why.is_empty())).await),
+                    Err(Fault::Refused(kind, message)) => Err(Refusal { kind, op, message }),
+                    Err(Fault::Broken(why)) => return Err(self.lost(&why).await),
                 });
             }
             Ok(answers.into_iter().flatten().collect())
@@ -234,390 +224,285 @@ impl Host for Sftp {
     }
 }
 
-/// An operation's record line, should it be refused.
-struct Line(String);
-
-impl Line {
-    fn of(op: &Op) -> Self {
-        Self(op.to_string())
-    }
-}
-
 /// Why an operation has no answer.
 enum Fault {
     Refused(RefusalKind, String),
-    /// The connection is gone, or is no use any more. Empty where the link knows why.
+    /// The connection is gone, or is no use any more.
     Broken(String),
 }
 
 type Outcome = Result<Answer, Fault>;
 
-impl Session {
-    /// Queues an operation's requests before it returns, all that can be known by then.
-    fn start(self: &Arc<Self>, op: Op) -> BoxFuture<'static, Outcome> {
-        match op {
-            Op::Lstat(path) => self.one(&Request::Lstat { path: &self.at(&path) }, |r| attr(r).map(Answer::Attr)),
-            Op::Stat(path) => self.one(&Request::Stat { path: &self.at(&path) }, |r| attr(r).map(Answer::Attr)),
-            Op::ReadLink(path) => self.one(&Request::ReadLink { path: &self.at(&path) }, link_text),
-            Op::List(path) => self.list(&path),
-            Op::Space(path) => self.space(&path),
-            Op::MakeFolder(path) => {
-                let path = self.at(&path);
-                let made = self.link.send(&Request::MakeFolder {
-                    path: &path,
-                    mode: 0o755,
-                });
-                // The mode given to the call is cut by the umask. `/.`, or a file in the folder's place would get it.
-                let set = self.link.send(&Request::SetMode {
-                    path: &format!("{path}/."),
-                    mode: 0o755,
-                });
-                all([made, set])
-            }
-            Op::Symlink { text, at } => self.one(
-                &Request::Symlink {
-                    text: &text,
-                    at: &self.at(&at),
-                },
-                done,
-            ),
-            Op::Link { from, to } => self.one(
-                &Request::Link {
-                    from: &self.at(&from),
-                    to: &self.at(&to),
-                },
-                done,
-            ),
-            Op::Rename { from, to } => self.one(
-                &Request::Rename {
-                    from: &self.at(&from),
-                    to: &self.at(&to),
-                },
-                done,
-            ),
-            Op::RemoveFile(path) => self.one(&Request::RemoveFile { path: &self.at(&path) }, done),
-            Op::RemoveFolder(path) => self.one(&Request::RemoveFolder { path: &self.at(&path) }, done),
-            Op::Create(path) => {
-                let opened = self.link.send(&Request::OpenNew {
-                    path: &self.at(&path),
-                    mode: 0o644,
-                });
-                let session = Arc::clone(self);
-                Box::pin(async move { Ok(Answer::Opened(session.keep(handle(opened).await?))) })
-            }
-            Op::Open(path) => self.open_to_read(&path),
-            Op::Read { handle, offset, length } => self.with(handle, |file| self.read(&file, offset, length)),
-            Op::Write { handle, offset, bytes } => self.with(handle, |file| self.write(&file, offset, &bytes)),
-            Op::Finish { handle, mtime } => self.finish(handle, mtime),
-            Op::Close(handle) => match self.take(handle) {
-                Some(file) => all([self.link.send(&Request::Close { handle: &file })]),
-                None => no_such_file(),
-            },
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::SftpError(kind, message) => Self::Refused(refusal_kind(kind), short(&message.to_string())),
+            other => Self::Broken(short(&other.to_string())),
         }
     }
+}
 
+/// Only what version 3 of the protocol tells apart.
+fn refusal_kind(kind: SftpErrorKind) -> RefusalKind {
+    match kind {
+        SftpErrorKind::NoSuchFile => RefusalKind::NotFound,
+        SftpErrorKind::PermDenied => RefusalKind::Denied,
+        _ => RefusalKind::Failed,
+    }
+}
+
+fn refused(message: &str) -> Fault {
+    Fault::Refused(RefusalKind::Failed, message.to_owned())
+}
+
+fn short(text: &str) -> String {
+    printable(text).chars().take(LONGEST_MESSAGE).collect()
+}
+
+impl Session {
     /// Not joined: an operation's path must never replace the docroot, and `..` is the host's to resolve.
     fn at(&self, path: &str) -> String {
-        format!("{}/{path}", self.docroot)
-    }
-
-    fn one(&self, request: &Request, read: fn(Reply) -> Outcome) -> BoxFuture<'static, Outcome> {
-        let sent = self.link.send(request);
-        Box::pin(async move { read(reply(sent).await?) })
-    }
-
-    fn space(&self, path: &str) -> BoxFuture<'static, Outcome> {
-        if !self.tells_space {
-            return refused(format!("the server lacks the extension {}", wire::SPACE));
-        }
-        self.one(&Request::Space { path: &self.at(path) }, |reply| match reply {
-            Reply::Extended(payload) => {
-                let (bytes, files) = wire::space(&payload).map_err(|e| Fault::Broken(e.to_string()))?;
-                Ok(Answer::Space(Space { bytes, files }))
-            }
-            other => Err(fault(other)),
-        })
-    }
-
-    /// The system would open a folder too, and fail at the first read only.
-    fn open_to_read(self: &Arc<Self>, path: &str) -> BoxFuture<'static, Outcome> {
-        let path = self.at(path);
-        let opened = self.link.send(&Request::OpenToRead { path: &path });
-        let what = self.link.send(&Request::Stat { path: &path });
-        let session = Arc::clone(self);
-        Box::pin(async move {
-            let file = handle(opened).await?;
-            if attr(reply(what).await?).is_ok_and(|attr| attr.kind == Kind::Folder) {
-                drop(session.link.send(&Request::Close { handle: &file }));
-                return Err(Fault::Refused(RefusalKind::Failed, "it is a folder".to_owned()));
-            }
-            Ok(Answer::Opened(session.keep(file)))
-        })
-    }
-
-    fn read(self: &Arc<Self>, file: &Arc<[u8]>, offset: u64, length: u32) -> BoxFuture<'static, Outcome> {
-        let piece = u32::try_from(self.most_read).unwrap_or(u32::MAX);
-        let starts = (0..length).step_by(self.most_read);
-        let pieces: Vec<_> = starts
-            .map(|start| {
-                let from = offset.saturating_add(start.into());
-                let length = piece.min(length - start);
-                (
-                    from,
-                    length,
-                    self.link.send(&Request::Read {
-                        handle: file,
-                        offset: from,
-                        length,
-                    }),
-                )
-            })
-            .collect();
-        let (session, file) = (Arc::clone(self), Arc::clone(file));
-        Box::pin(async move {
-            let mut bytes = Vec::new();
-            for (from, length, mut sent) in pieces {
-                let wanted = bytes.len() + length as usize;
-                loop {
-                    match reply(sent).await? {
-                        Reply::Status { code: wire::END, .. } => return Ok(Answer::Bytes(bytes)),
-                        Reply::Data(data) if !data.is_empty() && bytes.len() + data.len() <= wanted => {
-                            bytes.extend(data)
-                        }
-                        Reply::Data(_) => return Err(Fault::Broken("the server reads other than asked".to_owned())),
-                        other => return Err(fault(other)),
-                    }
-                    // A server may give less than it was asked for: the rest is asked for again.
-                    let missing = u32::try_from(wanted - bytes.len()).unwrap_or(0);
-                    if missing == 0 {
-                        break;
-                    }
-                    let offset = from + u64::from(length - missing);
-                    sent = session.link.send(&Request::Read {
-                        handle: &file,
-                        offset,
-                        length: missing,
-                    });
-                }
-            }
-            Ok(Answer::Bytes(bytes))
-        })
-    }
-
-    fn write(&self, file: &[u8], offset: u64, bytes: &[u8]) -> BoxFuture<'static, Outcome> {
-        let pieces = (0u64..).step_by(self.most_write).zip(bytes.chunks(self.most_write));
-        all(pieces.map(|(start, bytes)| {
-            let offset = offset.saturating_add(start);
-            self.link.send(&Request::Write {
-                handle: file,
-                offset,
-                bytes,
-            })
-        }))
-    }
-
-    fn finish(&self, handle: Handle, mtime: Time) -> BoxFuture<'static, Outcome> {
-        // SFTP's times have 32 bits, and end in 2106. Another time than was asked for would be a lie.
-        let Ok(time) = u32::try_from(mtime) else {
-            return refused(format!("SFTP has no words for the time {mtime}"));
-        };
-        let Some(file) = self.take(handle) else {
-            return no_such_file();
-        };
-        // After the writes, which would move the time; closed whatever the others answer.
-        all([
-            Request::SetModeAndTime {
-                handle: &file,
-                mode: 0o644,
-                time,
-            },
-            Request::Sync { handle: &file },
-            Request::Close { handle: &file },
-        ]
-        .map(|request| self.link.send(&request)))
-    }
-
-    fn list(self: &Arc<Self>, path: &str) -> BoxFuture<'static, Outcome> {
-        let opened = self.link.send(&Request::OpenFolder { path: &self.at(path) });
-        let session = Arc::clone(self);
-        Box::pin(async move {
-            let folder = handle(opened).await?;
-            let names = session.names(&folder).await;
-            // Nothing was written through it: how it closes says nothing.
-            drop(session.link.send(&Request::Close { handle: &folder }));
-            names.map(Answer::Names)
-        })
-    }
-
-    async fn names(&self, folder: &[u8]) -> Result<Vec<(String, Attr)>, Fault> {
-        let mut names = Vec::new();
-        let mut reads = FIRST_READS;
-        loop {
-            let sent: Vec<_> = (0..reads)
-                .map(|_| self.link.send(&Request::ReadFolder { handle: folder }))
-                .collect();
-            for sent in sent {
-                match reply(sent).await? {
-                    Reply::Status { code: wire::END, .. } => return Ok(names),
-                    // Without names it would never end.
-                    Reply::Names(more) if !more.is_empty() => {
-                        for (name, attrs) in more {
-                            if !matches!(name.as_slice(), b"." | b"..") {
-                                names.push((entry_name(name)?, known(attrs)?));
-                            }
-                        }
-                    }
-                    other => return Err(fault(other)),
-                }
-                if names.len() > MOST_NAMES {
-                    return Err(failed("the folder holds more names than a store has"));
-                }
-            }
-            reads = (reads * 2).min(MOST_READS);
+        if path.is_empty() {
+            self.docroot.clone()
+        } else {
+            format!("{}/{path}", self.docroot)
         }
     }
 
-    fn with(
-        &self,
-        handle: Handle,
-        work: impl FnOnce(Arc<[u8]>) -> BoxFuture<'static, Outcome>,
-    ) -> BoxFuture<'static, Outcome> {
-        let file = self.lock().files.get(&handle).cloned();
-        file.map_or_else(no_such_file, work)
+    /// Sends all requests of an operation that can be sent at once when it is first polled.
+    async fn execute(&self, op: Op) -> Outcome {
+        let mut fs = self.client.fs();
+        let done = |()| Answer::Done;
+        match op {
+            Op::Lstat(path) => attr(&fs.symlink_metadata(self.at(&path)).await?),
+            Op::Stat(path) => attr(&fs.metadata(self.at(&path)).await?),
+            Op::ReadLink(path) => text(fs.read_link(self.at(&path)).await?),
+            Op::Resolve(path) => {
+                // The server would resolve a path whose last name is missing, too.
+                let mut there = self.client.fs();
+                let at = self.at(&path);
+                let (resolved, there) = join(fs.canonicalize(&at), there.metadata(&at)).await;
+                there?;
+                text(resolved?)
+            }
+            Op::List(path) => self.list(&path).await,
+            Op::Space(path) => self.space(&path).await,
+            Op::MakeFolder(path) => self.make_folder(&path).await,
+            Op::Symlink { text, at } => Ok(fs.symlink(text, self.at(&at)).await.map(done)?),
+            Op::Link { from, to } => Ok(fs.hard_link(self.at(&from), self.at(&to)).await.map(done)?),
+            Op::Rename { from, to } => Ok(fs.rename(self.at(&from), self.at(&to)).await.map(done)?),
+            Op::RemoveFile(path) => Ok(fs.remove_file(self.at(&path)).await.map(done)?),
+            Op::RemoveFolder(path) => Ok(fs.remove_dir(self.at(&path)).await.map(done)?),
+            Op::Create(path) => {
+                let mut options = self.client.options();
+                let file = options.write(true).create_new(true).open(self.at(&path)).await?;
+                Ok(Answer::Opened(self.keep(file)))
+            }
+            Op::Open(path) => {
+                let file = self.client.options().read(true).open(self.at(&path)).await?;
+                Ok(Answer::Opened(self.keep(file)))
+            }
+            Op::Read { handle, offset, length } => read(self.file(handle)?, offset, length).await,
+            Op::Write { handle, offset, bytes } => write(&self.file(handle)?, offset, &bytes).await,
+            Op::Finish { handle, mtime } => finish(self.take(handle)?, mtime).await,
+            Op::Close(handle) => Ok(self.take(handle)?.close().await.map(done)?),
+        }
     }
 
-    fn keep(&self, file: Arc<[u8]>) -> Handle {
-        let mut open = self.lock();
+    fn keep(&self, file: File) -> Handle {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.last += 1;
         let handle = Handle(open.last);
         open.files.insert(handle, file);
         handle
     }
 
-    fn take(&self, handle: Handle) -> Option<Arc<[u8]>> {
-        self.lock().files.remove(&handle)
+    /// Another view of an open file, with an offset of its own.
+    fn file(&self, handle: Handle) -> Result<File, Fault> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.files
+            .get(&handle)
+            .cloned()
+            .ok_or_else(|| refused("no such open file"))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take(&self, handle: Handle) -> Result<File, Fault> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.files.remove(&handle).ok_or_else(|| refused("no such open file"))
     }
-}
 
-async fn reply(sent: Pending) -> Result<Reply, Fault> {
-    sent.await.map_err(|_| Fault::Broken(String::new()))
-}
-
-async fn handle(sent: Pending) -> Result<Arc<[u8]>, Fault> {
-    match reply(sent).await? {
-        Reply::Handle(handle) => Ok(handle.into()),
-        other => Err(fault(other)),
+    async fn make_folder(&self, path: &str) -> Outcome {
+        let at = self.at(path);
+        let mode = permissions(0o755);
+        let (mut fs, mut fs_mode) = (self.client.fs(), self.client.fs());
+        // The mode given to the call is cut by the umask, so it is set behind it, in the same flight. Where something
+        // stood there before, the first fails, and `/.` keeps the second from a file.
+        let through = format!("{at}/.");
+        let made = async { fs.create_dir(&at).await };
+        let set = async { fs_mode.set_permissions(&through, mode).await };
+        let (made, set) = join(made, set).await;
+        made?;
+        set?;
+        Ok(Answer::Done)
     }
-}
 
-/// Done when all are; the first failure counts, but is told only when nothing is under way any more.
-fn all(sent: impl IntoIterator<Item = Pending>) -> BoxFuture<'static, Outcome> {
-    let sent: Vec<Pending> = sent.into_iter().collect();
-    Box::pin(async move {
-        let mut outcome = Ok(Answer::Done);
-        for answer in join_all(sent.into_iter().map(reply)).await {
-            let answer = answer.and_then(done);
-            if outcome.is_ok() {
-                outcome = answer;
+    async fn list(&self, path: &str) -> Outcome {
+        let folder = self.client.fs().open_dir(self.at(path)).await?;
+        // A server gives a hundred names an answer, so several are asked for at once.
+        let readers = (0..READERS).map(|_| Box::pin(folder.clone().read_dir()));
+        let mut entries = futures_util::stream::select_all(readers);
+        let mut names = Vec::new();
+        while let Some(entry) = entries.try_next().await? {
+            let Some(name) = entry.filename().to_str() else {
+                return Err(refused("a name in the folder is not UTF-8"));
+            };
+            if name == "." || name == ".." {
+                continue;
             }
+            // A name is one segment, whatever the host says.
+            if name.is_empty() || name.contains(['/', '\0']) {
+                return Err(refused(&format!("the host lists an impossible name: {}", short(name))));
+            }
+            if names.len() >= MOST_NAMES {
+                return Err(refused("the folder does not end"));
+            }
+            names.push((name.to_owned(), attr_of(&entry.metadata())?));
         }
-        outcome
-    })
-}
-
-fn done(reply: Reply) -> Outcome {
-    match reply {
-        Reply::Status { code: wire::OK, .. } => Ok(Answer::Done),
-        other => Err(fault(other)),
+        Ok(Answer::Names(names))
     }
-}
 
-fn attr(reply: Reply) -> Result<Attr, Fault> {
-    match reply {
-        Reply::Attrs(attrs) => known(attrs),
-        other => Err(fault(other)),
-    }
-}
-
-fn link_text(reply: Reply) -> Outcome {
-    match reply {
-        Reply::Names(mut names) if names.len() == 1 => {
-            let text = names.pop().unwrap_or_default().0;
-            let text = String::from_utf8(text).map_err(|_| failed("the symlink's text is not UTF-8"))?;
-            Ok(Answer::Text(text))
+    async fn space(&self, path: &str) -> Outcome {
+        if !self.client.support_statvfs() {
+            return Err(refused("the server does not tell how much room there is"));
         }
-        other => Err(fault(other)),
+        let stat = self.client.fs().statvfs(self.at(path)).await?;
+        Ok(Answer::Space(Space {
+            bytes: stat.bavail.saturating_mul(stat.frsize),
+            files: (stat.files > 0).then_some(stat.favail),
+        }))
     }
 }
 
-/// A name that the host says is in a folder. It will be put into paths, so it must be one name.
-fn entry_name(name: Vec<u8>) -> Result<String, Fault> {
-    let evil = name.is_empty() || name.contains(&b'/') || name.contains(&0);
-    let shown = |name: &[u8]| {
-        printable(&String::from_utf8_lossy(name))
-            .chars()
-            .take(LONGEST_MESSAGE)
-            .collect::<String>()
-    };
-    if evil {
-        return Err(failed(&format!(
-            "the folder holds what can't be a name: {}",
-            shown(&name)
-        )));
-    }
-    String::from_utf8(name).map_err(|e| failed(&format!("a name in the folder is not UTF-8: {}", shown(e.as_bytes()))))
+fn text(path: std::path::PathBuf) -> Outcome {
+    let text = path.into_os_string().into_string();
+    text.map(Answer::Text)
+        .map_err(|_| refused("the symlink's text is not UTF-8"))
 }
 
-fn known(attrs: Attrs) -> Result<Attr, Fault> {
-    let silent = || failed("the server does not say what it is");
-    let mode = attrs.mode.ok_or_else(silent)?;
+fn attr(metadata: &MetaData) -> Outcome {
+    attr_of(metadata).map(Answer::Attr)
+}
+
+fn attr_of(metadata: &MetaData) -> Result<Attr, Fault> {
+    let kind = metadata
+        .file_type()
+        .ok_or_else(|| refused("the host does not say what it is"))?;
+    let kind = |is: fn(&FileType) -> bool| is(&kind);
+    let seconds = |time: UnixTimeStamp| Time::try_from(time.as_duration().as_secs()).unwrap_or(Time::MAX);
     Ok(Attr {
-        kind: match mode & 0o170_000 {
-            0o100_000 => Kind::File,
-            0o040_000 => Kind::Folder,
-            0o120_000 => Kind::Symlink,
-            _ => Kind::Other,
+        kind: if kind(FileType::is_file) {
+            Kind::File
+        } else if kind(FileType::is_dir) {
+            Kind::Folder
+        } else if kind(FileType::is_symlink) {
+            Kind::Symlink
+        } else {
+            Kind::Other
         },
-        size: attrs.size.ok_or_else(silent)?,
-        mtime: attrs.mtime.ok_or_else(silent)?.into(),
-        mode: mode & 0o7777,
-        uid: attrs.uid.ok_or_else(silent)?,
+        size: metadata.len().unwrap_or(0),
+        mtime: metadata.modified().map_or(0, seconds),
+        mode: metadata.permissions().map_or(0, mode_of),
+        uid: metadata.uid().unwrap_or(u32::MAX),
     })
 }
 
-/// A reply that isn't the answer: a refusal, or nonsense.
-fn fault(reply: Reply) -> Fault {
-    let Reply::Status { code, message } = reply else {
-        return Fault::Broken("the server answers another question than was asked".to_owned());
-    };
-    let kind = match code {
-        wire::OK | wire::END => {
-            return Fault::Broken("the server answers nothing where something was asked".to_owned());
+fn mode_of(permissions: Permissions) -> u32 {
+    let bits = [
+        (0o4000, permissions.suid()),
+        (0o2000, permissions.sgid()),
+        (0o1000, permissions.svtx()),
+        (0o400, permissions.read_by_owner()),
+        (0o200, permissions.write_by_owner()),
+        (0o100, permissions.execute_by_owner()),
+        (0o040, permissions.read_by_group()),
+        (0o020, permissions.write_by_group()),
+        (0o010, permissions.execute_by_group()),
+        (0o004, permissions.read_by_other()),
+        (0o002, permissions.write_by_other()),
+        (0o001, permissions.execute_by_other()),
+    ];
+    bits.iter().filter(|(_, set)| *set).map(|(bit, _)| bit).sum()
+}
+
+fn permissions(mode: u32) -> Permissions {
+    let mut permissions = Permissions::new();
+    permissions
+        .set_read_by_owner(mode & 0o400 != 0)
+        .set_write_by_owner(mode & 0o200 != 0)
+        .set_execute_by_owner(mode & 0o100 != 0)
+        .set_read_by_group(mode & 0o040 != 0)
+        .set_write_by_group(mode & 0o020 != 0)
+        .set_execute_by_group(mode & 0o010 != 0)
+        .set_read_by_other(mode & 0o004 != 0)
+        .set_write_by_other(mode & 0o002 != 0)
+        .set_execute_by_other(mode & 0o001 != 0);
+    permissions
+}
+
+fn seek(file: &mut File, offset: u64) -> Result<(), Fault> {
+    // Only notes the offset: every request carries its own.
+    Pin::new(file)
+        .start_seek(std::io::SeekFrom::Start(offset))
+        .map_err(|error| refused(&error.to_string()))
+}
+
+/// A server may give less than it was asked for, at any time.
+async fn read(mut file: File, offset: u64, length: u32) -> Outcome {
+    let mut bytes = Vec::new();
+    while bytes.len() < length as usize {
+        let filled = bytes.len();
+        seek(&mut file, offset + filled as u64)?;
+        let wanted = length - u32::try_from(filled).unwrap_or(length);
+        match file.read(wanted, bytes::BytesMut::new()).await? {
+            Some(piece) if !piece.is_empty() => bytes.extend_from_slice(&piece),
+            _ => break,
         }
-        wire::NO_SUCH_FILE => RefusalKind::NotFound,
-        wire::PERMISSION_DENIED => RefusalKind::Denied,
-        _ => RefusalKind::Failed,
-    };
-    let message = if message.is_empty() {
-        format!("status {code}")
-    } else {
-        message
-    };
-    Fault::Refused(kind, printable(&message).chars().take(LONGEST_MESSAGE).collect())
+    }
+    Ok(Answer::Bytes(bytes))
 }
 
-fn failed(message: &str) -> Fault {
-    Fault::Refused(RefusalKind::Failed, message.to_owned())
+/// All chunks are on their way at once.
+async fn write(file: &File, offset: u64, bytes: &[u8]) -> Outcome {
+    let chunks = bytes.chunks(CHUNK).enumerate().map(|(number, chunk)| {
+        let mut file = file.clone();
+        async move {
+            let mut chunk = chunk;
+            let mut at = offset + (number * CHUNK) as u64;
+            while !chunk.is_empty() {
+                seek(&mut file, at)?;
+                let written = file.write(chunk).await?;
+                at += written as u64;
+                chunk = &chunk[written..];
+            }
+            Ok::<(), Fault>(())
+        }
+    });
+    try_join_all(chunks).await?;
+    Ok(Answer::Done)
 }
 
-fn refused(message: String) -> BoxFuture<'static, Outcome> {
-    Box::pin(async move { Err(Fault::Refused(RefusalKind::Failed, message)) })
-}
-
-fn no_such_file() -> BoxFuture<'static, Outcome> {
-    refused("no such open file".to_owned())
+/// Mode and time are set and the disk is waited for with two requests sent at once. The close follows when the last
+/// view of the file goes; nobody waits for it, since after a successful sync there's nothing left that it could lose.
+async fn finish(file: File, mtime: Time) -> Outcome {
+    let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(mtime).unwrap_or(0));
+    let time = UnixTimeStamp::new(time).map_err(|_| refused("a time that SFTP can't say"))?;
+    let metadata = MetaDataBuilder::new()
+        .permissions(permissions(0o644))
+        .time(time, time)
+        .create();
+    let (mut to_set, mut to_sync) = (file.clone(), file);
+    let (set, synced) = join(to_set.set_metadata(metadata), to_sync.sync_all()).await;
+    set?;
+    synced?;
+    Ok(Answer::Done)
 }

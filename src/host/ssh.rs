@@ -219,6 +219,8 @@ fn algorithms(host_key: &str) -> &str {
 /// A running ssh. Dropping it ends the process: in order where that works at once, else by force.
 pub(super) struct Ssh {
     words: Words,
+    /// Goes as soon as the host has shown its key: should we be killed later, nothing is left behind.
+    pinned: Option<NamedTempFile>,
     /// Dropped, it tells the process's keeper that nobody needs it any more.
     _leave: oneshot::Sender<()>,
 }
@@ -260,15 +262,21 @@ impl Ssh {
             return Err(cannot("ssh has no pipes".to_owned()));
         };
         let (leave, left) = oneshot::channel();
-        tokio::spawn(keep(child, left, pinned));
+        tokio::spawn(keep(child, left));
         Ok((
             Self {
                 words: Words::hear(stderr),
+                pinned,
                 _leave: leave,
             },
             stdin,
             stdout,
         ))
+    }
+
+    /// The host has answered, so its key was the right one. Later exchanges of keys are held to that same key.
+    pub(super) fn answered(&mut self) {
+        self.pinned = None;
     }
 
     /// All that ssh said, once it has said it; what there is, where it doesn't end.
@@ -286,7 +294,7 @@ fn pin(address: &SftpAddress, key: &str) -> std::io::Result<NamedTempFile> {
 }
 
 /// Waits for the process, so that no zombie stays, and sees to it that it ends.
-async fn keep(mut child: Child, left: oneshot::Receiver<()>, pinned: Option<NamedTempFile>) {
+async fn keep(mut child: Child, left: oneshot::Receiver<()>) {
     tokio::select! {
         _ = child.wait() => {}
         _ = left => {
@@ -295,7 +303,6 @@ async fn keep(mut child: Child, left: oneshot::Receiver<()>, pinned: Option<Name
             }
         }
     }
-    drop(pinned);
 }
 
 /// What ssh prints on stderr: the last lines of it.
