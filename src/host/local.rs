@@ -35,15 +35,27 @@ struct Open {
 }
 
 impl Local {
-    /// A host on the folder `docroot`, which need not exist yet: connecting changes nothing.
-    #[must_use]
-    pub fn open(docroot: &Path) -> Self {
-        Self {
+    /// A host on the folder `docroot`. Where there is none, every operation finds nothing: a store is made by its first
+    /// publish, and who only asks leaves no trace.
+    ///
+    /// # Errors
+    /// [`HostError::Folder`] where something else is there, or the system does not let it be seen.
+    pub fn open(docroot: &Path) -> Result<Self, HostError> {
+        let cannot = |detail: String| HostError::Folder {
+            folder: docroot.display().to_string(),
+            detail,
+        };
+        match fs::metadata(docroot) {
+            Ok(metadata) if !metadata.is_dir() => return Err(cannot("it is not a folder".to_owned())),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error.to_string())),
+            Ok(_) | Err(_) => {}
+        }
+        Ok(Self {
             state: Arc::new(State {
                 root: docroot.to_owned(),
                 open: Mutex::default(),
             }),
-        }
+        })
     }
 }
 
@@ -56,7 +68,7 @@ pub struct LocalConnector {
 
 impl Connect for LocalConnector {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async { Ok(Box::new(Local::open(&self.docroot)) as Box<dyn Host>) })
+        Box::pin(async { Ok(Box::new(Local::open(&self.docroot)?) as Box<dyn Host>) })
     }
 
     fn name(&self) -> String {
