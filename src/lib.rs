@@ -3,6 +3,7 @@
 pub mod build;
 pub mod check;
 pub mod config;
+pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod event;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::{PIECE, SyncError};
+use crate::decode;
 use crate::encode;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
@@ -91,7 +92,7 @@ fn make_encodings(source: &dyn Source, wanted: &Wanted, bytes: &[u8]) -> Result<
 /// The encoded bytes that the export brought, decoded once more to be sure.
 fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>, SourceError> {
     let bytes = source.read_given(&wanted.path, coding)?;
-    match encode::decodes_to(coding, &bytes[..], wanted.size) {
+    match decode::decodes_to(coding, &bytes[..], wanted.size) {
         Ok((digest, size)) if digest == wanted.digest && size == wanted.size => Ok(bytes),
         _ => Err(SourceError::Changed {
             path: wanted.path.clone(),
