@@ -167,6 +167,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use std::io::Read;
+
     use crate::decode::{BUFFER, DecodeError, LARGE_WINDOW_MARK};
 
     /// Text with repetitions, the same in every run and on every machine.
