@@ -17,3 +17,4 @@ mod layout;
 mod nginx;
 mod sshd;
 mod support;
+mod verify;
