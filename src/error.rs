@@ -3,9 +3,11 @@
 //! Pure. Says what happened and to what; what is live now is the session's knowledge, and how it is shown is the
 //! command line's.
 
+use crate::build::BuildError;
 use crate::check::Problem;
 use crate::host::HostError;
 use crate::model::release::{Hold, ReleaseId, timestamp};
+use crate::scan::ScanError;
 use crate::source::SourceError;
 use crate::store::StoreError;
 use crate::workshop::Taken;
@@ -13,6 +15,9 @@ use crate::workshop::Taken;
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The export could not be read, or holds what can't be published.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
     /// A check found something that must not go live.
     #[error("the export fails {} of the checks", problems.len())]
     Check {
@@ -97,6 +102,9 @@ pub enum Error {
         /// What is wrong, by path.
         problems: Vec<(String, String)>,
     },
+    /// A build can't be written.
+    #[error(transparent)]
+    Build(BuildError),
     /// A file of this machine can't be read or written.
     #[error("can't {what}: {source}")]
     Io {
@@ -124,7 +132,8 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Check { .. } | Self::RemovesTooMuch { .. } => 3,
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => 1,
+            Self::Scan(_) | Self::Check { .. } | Self::RemovesTooMuch { .. } => 3,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
             Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
             Self::Uncertain { .. } => 8,
@@ -136,6 +145,7 @@ impl Error {
             | Self::NothingPublished { .. }
             | Self::NoFormerRelease
             | Self::NotWhole { .. }
+            | Self::Build(_)
             | Self::Taken(Taken::Buried)
             | Self::Io { .. } => 1,
         }
@@ -145,6 +155,8 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => "export-changed",
+            Self::Scan(_) => "export",
             Self::Check { .. } => "check",
             Self::Source(_) => "export-changed",
             Self::RemovesTooMuch { .. } => "removes-too-much",
@@ -161,6 +173,13 @@ impl Error {
             Self::NothingPublished { .. } => "nothing-published",
             Self::NoFormerRelease => "no-former-release",
             Self::NotWhole { .. } => "not-whole",
+            Self::Build(error) => match error {
+                BuildError::Foreign { .. } => "foreign-files",
+                BuildError::NotAFolder { .. } => "not-a-folder",
+                BuildError::NoName { .. } => "no-name",
+                BuildError::Io { .. } => "io",
+                BuildError::Source(_) => "export-changed",
+            },
             Self::Io { .. } => "io",
             Self::Signal { .. } => "signal",
         }

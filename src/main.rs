@@ -1,2 +1,20 @@
-//! The `syntax-publish` command: parse, run, exit.
-fn main() {}
+//! The `syntax-publish` command: parse, start, run, exit. What it does and says is in [`cli`].
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match cli::parse(std::env::args_os().collect()) {
+        Ok(args) => args,
+        Err(code) => return code.into(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::cannot_start(&args, error).into(),
+    };
+    let code = runtime.block_on(cli::run(args));
+    // A thread that still hashes or compresses for a run that ended is not waited for.
+    runtime.shutdown_background();
+    code.into()
+}

@@ -296,3 +296,6 @@ fn file_of(entry: Option<&Entry>) -> Option<&File> {
 pub fn is_page(path: &SitePath) -> bool {
     path.name().ends_with(".html")
 }
+
+#[cfg(test)]
+mod tests;

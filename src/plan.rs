@@ -19,7 +19,7 @@ use crate::model::tree::{Entry, File, Tree};
 const GUESSED_FOLDERS: usize = 192;
 
 /// A folder with more files than this waits for the former manifest instead of asking for each of its files.
-const FEW_FILES: usize = 64;
+const FEW_FILES: usize = 16;
 
 /// What can be asked of a host. Each takes one round trip, and any number go in one flight.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -452,3 +452,6 @@ impl Plan {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

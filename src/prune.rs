@@ -186,7 +186,7 @@ async fn take_lock(
     }
     workshop.holds();
     workshop.moved_out("gen");
-    answers.remove(0);
+    answers.drain(..1);
     Ok(answers)
 }
 

@@ -33,6 +33,7 @@ struct State {
     host: Option<Arc<dyn Host>>,
     live: Live,
     runs: Vec<RunId>,
+    later: Vec<Op>,
 }
 
 impl Session {
@@ -100,6 +101,11 @@ impl Session {
         self.state().runs.clone()
     }
 
+    /// The connection, if one was made.
+    pub(crate) fn connected(&self) -> Option<Arc<dyn Host>> {
+        self.state().host.clone()
+    }
+
     /// The connection, made now if there's none.
     ///
     /// # Errors
@@ -117,21 +123,34 @@ impl Session {
     /// # Errors
     /// [`HostError`] where none comes about.
     pub async fn connect_again(&self) -> Result<Arc<dyn Host>, HostError> {
-        self.state().host = None;
+        // Handles of the connection before mean nothing on the next.
+        let mut state = self.state();
+        (state.host, state.later) = (None, Vec::new());
+        drop(state);
         let host: Arc<dyn Host> = Arc::new(Counted::new(self.connector.connect().await?, self.counts.clone()));
         self.state().host = Some(Arc::clone(&host));
         Ok(host)
+    }
+
+    /// Operations whose answers nobody waits for, such as closing what was read: they go with the next flight.
+    pub(crate) fn send_later(&self, ops: impl IntoIterator<Item = Op>) {
+        self.state().later.extend(ops);
     }
 
     /// Sends a flight over the connection there is.
     ///
     /// # Errors
     /// [`HostError`] where the connection can't be made or is lost.
-    pub async fn flight(&self, ops: Vec<Op>) -> Result<Answers, HostError> {
+    pub async fn flight(&self, mut ops: Vec<Op>) -> Result<Answers, HostError> {
         if ops.is_empty() {
             return Ok(Vec::new());
         }
-        self.host().await?.flight(ops).await
+        let host = self.host().await?;
+        let asked = ops.len();
+        ops.extend(std::mem::take(&mut self.state().later));
+        let mut answers = host.flight(ops).await?;
+        answers.truncate(asked);
+        Ok(answers)
     }
 }
 

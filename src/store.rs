@@ -288,10 +288,10 @@ async fn make(session: &Session) -> Result<(), StoreError> {
             .map(|folder| Op::MakeFolder((*folder).to_owned())),
     );
     ops.extend((0..=u8::MAX).map(|first| Op::MakeFolder(layout::object_folder(first))));
-    let folders = ops.len() - 1;
+    let folders = ops.len();
     ops.extend((0..=u8::MAX).map(|first| Op::Lstat(layout::object_folder(first))));
     let answers = session.flight(ops).await?;
-    let there = answers[folders + 1..].iter().filter(|answer| answer.done()).count();
+    let there = answers[folders..].iter().filter(|answer| answer.done()).count();
     if there != 256 {
         let refusal = answers
             .iter()
@@ -636,7 +636,7 @@ async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option
         open = unfinished;
         pieces = 16;
     }
-    session.flight(handles.iter().copied().map(Op::Close).collect()).await?;
+    session.send_later(handles.iter().copied().map(Op::Close));
     Ok(contents)
 }
 

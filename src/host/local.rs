@@ -14,7 +14,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::BoxFuture;
 
 use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
-use super::{Answers, Host, HostError};
+use super::{Answers, Connect, Host, HostError};
 
 /// A docroot in the local file system.
 #[derive(Debug, Clone)]
@@ -35,22 +35,20 @@ struct Open {
 }
 
 impl Local {
-    /// A host on the folder `docroot`, which is made if its parent exists.
+    /// A host on the folder `docroot`. Where there is none, every operation finds nothing: a store is made by its first
+    /// publish, and who only asks leaves no trace.
     ///
     /// # Errors
-    /// [`HostError::Folder`] where it neither exists nor can be made, or is no folder.
+    /// [`HostError::Folder`] where something else is there, or the system does not let it be seen.
     pub fn open(docroot: &Path) -> Result<Self, HostError> {
         let cannot = |detail: String| HostError::Folder {
             folder: docroot.display().to_string(),
             detail,
         };
-        match fs::DirBuilder::new().mode(0o755).create(docroot) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(cannot(error.to_string())),
-        }
-        if !fs::metadata(docroot).map_err(|e| cannot(e.to_string()))?.is_dir() {
-            return Err(cannot("it is not a folder".to_owned()));
+        match fs::metadata(docroot) {
+            Ok(metadata) if !metadata.is_dir() => return Err(cannot("it is not a folder".to_owned())),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error.to_string())),
+            Ok(_) | Err(_) => {}
         }
         Ok(Self {
             state: Arc::new(State {
@@ -58,6 +56,23 @@ impl Local {
                 open: Mutex::default(),
             }),
         })
+    }
+}
+
+/// Opens one folder of this machine.
+#[derive(Debug, Clone)]
+pub struct LocalConnector {
+    /// The docroot.
+    pub docroot: PathBuf,
+}
+
+impl Connect for LocalConnector {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async { Ok(Box::new(Local::open(&self.docroot)?) as Box<dyn Host>) })
+    }
+
+    fn name(&self) -> String {
+        self.docroot.display().to_string()
     }
 }
 

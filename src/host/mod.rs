@@ -8,12 +8,16 @@
 mod counted;
 mod local;
 mod op;
+mod sftp;
+mod ssh;
 
 use futures_util::future::BoxFuture;
 
 pub use counted::{Counted, Counts};
-pub use local::Local;
+pub use local::{Local, LocalConnector};
 pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Space, Time};
+pub use sftp::{Sftp, SftpConnector};
+pub use ssh::{BadAddress, SftpAddress, command_line};
 
 /// Answers of a flight, one for each operation, in the order of the operations.
 pub type Answers = Vec<Result<Answer, Refusal>>;
@@ -91,7 +95,7 @@ pub enum HostError {
         /// Its name on the wire.
         extension: String,
     },
-    /// The local folder can't be used at all.
+    /// The docroot can't be used at all.
     #[error("can't use the folder {folder}: {detail}")]
     Folder {
         /// The folder.

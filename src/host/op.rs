@@ -104,6 +104,7 @@ impl Op {
     #[must_use]
     pub fn round_trips(&self) -> u32 {
         match self {
+            // Opened, read, read to the end; a folder of more than some hundred names is read in more.
             Self::List(_) => 3,
             _ => 1,
         }

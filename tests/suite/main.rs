@@ -11,8 +11,11 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+mod architecture;
 mod command;
+mod contract;
 mod delay;
+mod format;
 mod layout;
 mod nginx;
 mod sshd;

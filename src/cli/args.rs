@@ -1,0 +1,291 @@
+//! Commands and options, and the text of `--help`.
+//!
+//! What stands here is promised to users and scripts: names are added and never changed. A command that does not work
+//! yet is not here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use syntax_publish::config::parse_duration;
+use syntax_publish::nginx::Version;
+
+/// Publishes a Next.js static export to a plain nginx host: atomic releases, only what changed travels, and one symlink
+/// to go back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "syntax-publish",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    override_usage = "syntax-publish [COMMAND] [OPTIONS]",
+    before_help = "With no command it publishes: `syntax-publish` is `syntax-publish publish`.",
+    after_help = "\
+Examples:
+  syntax-publish                          publish the site to its default target
+  syntax-publish --dry-run                only show what that would change
+  syntax-publish --target pheme           publish it to another target
+  syntax-publish rollback                 go back to what was live before"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    #[command(flatten)]
+    pub publish: Publish,
+
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options that every command has.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options everywhere")]
+pub struct Global {
+    /// The site manifest [default: site-manifest.toml here or in a parent folder]
+    #[arg(long, global = true, value_name = "FILE", display_order = 100)]
+    pub site: Option<PathBuf>,
+
+    /// The target of the site manifest to work with [default: its `publish.target`]
+    #[arg(long, global = true, value_name = "NAME", display_order = 101)]
+    pub target: Option<String>,
+
+    /// Print one JSON value on stdout, and everything else on stderr
+    #[arg(long, global = true, display_order = 102)]
+    pub json: bool,
+
+    /// Print no progress, no notes and no summary
+    #[arg(long, short, global = true, display_order = 103)]
+    pub quiet: bool,
+
+    /// Tell of every stage on stderr
+    #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 104)]
+    pub verbose: bool,
+}
+
+impl Global {
+    /// No options.
+    pub const NONE: Self = Self {
+        site: None,
+        target: None,
+        json: false,
+        quiet: false,
+        verbose: false,
+    };
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Publish the site (the default)
+    #[command(after_help = "\
+Examples:
+  syntax-publish publish --target pheme --message \"New guide\"
+  syntax-publish publish --wait 10m       in CI: let a publish that is under way end first")]
+    Publish(Publish),
+
+    /// Show what a publish would add, change and remove
+    #[command(after_help = "\
+Example:
+  syntax-publish plan --target pheme")]
+    Plan,
+
+    /// Check the export, without a host
+    #[command(after_help = "\
+Example:
+  syntax-publish check --json             in CI: exit code 3 if there is an error")]
+    Check,
+
+    /// Write the finished site to a plain folder, for any web server
+    #[command(after_help = "\
+Example:
+  syntax-publish build --out dist")]
+    Build {
+        /// The folder: missing, empty, or an earlier build, which it replaces
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+
+    /// Make a former release live again
+    #[command(after_help = "\
+Examples:
+  syntax-publish rollback
+  syntax-publish rollback --to 20260914   the release whose id begins so
+  syntax-publish rollback --hold \"broken search\"")]
+    Rollback(Rollback),
+
+    /// Stop publishing to the target
+    #[command(after_help = "\
+Example:
+  syntax-publish hold \"moving to a new host\"")]
+    Hold {
+        /// Why: every publish shows it, until `resume`
+        reason: String,
+    },
+
+    /// Let publishing to the target go on
+    #[command(after_help = "\
+Example:
+  syntax-publish resume --target pheme")]
+    Resume,
+
+    /// List the releases on the target, newest first
+    #[command(after_help = "\
+Example:
+  syntax-publish releases")]
+    Releases,
+
+    /// Tell what is live, since when and from which commit
+    #[command(after_help = "\
+Example:
+  syntax-publish status --target pheme --json")]
+    Status,
+
+    /// List the files that differ between two releases
+    #[command(after_help = "\
+Examples:
+  syntax-publish diff                     what the live release changed
+  syntax-publish diff 20260914 20260921   what changed between these two")]
+    Diff {
+        /// The earlier release, or the beginning of its id [default: the one before B]
+        #[arg(value_name = "A")]
+        from: Option<String>,
+        /// The later release [default: the live one]
+        #[arg(value_name = "B")]
+        to: Option<String>,
+    },
+
+    /// Check that a release on the target is whole
+    #[command(after_help = "\
+Examples:
+  syntax-publish verify
+  syntax-publish verify 20260914 --deep")]
+    Verify {
+        /// The release, or the beginning of its id [default: the live one]
+        release: Option<String>,
+        /// Read every byte back, and decode every encoding
+        #[arg(long)]
+        deep: bool,
+    },
+
+    /// Delete releases beyond the retention, then what nothing refers to
+    #[command(after_help = "\
+Example:
+  syntax-publish prune --dry-run")]
+    Prune {
+        /// Only say what would be deleted
+        #[arg(long)]
+        dry_run: bool,
+    },
+
+    /// Print the nginx vhost for this site and target
+    #[command(after_help = "\
+Examples:
+  syntax-publish nginx --target pheme > syntax.conf
+  syntax-publish nginx --listen 127.0.0.1:8080 --without-tls --without-brotli")]
+    Nginx(Nginx),
+
+    /// Print the completions of a shell
+    #[command(after_help = "\
+Example:
+  syntax-publish completions bash > /etc/bash_completion.d/syntax-publish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual page
+    #[command(after_help = "\
+Example:
+  syntax-publish man > syntax-publish.1")]
+    Man,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Options of publish")]
+pub struct Publish {
+    /// Stop after the plan, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// The commit the export was built from [default: $GITHUB_SHA, $CI_COMMIT_SHA, or git's HEAD]
+    #[arg(long, value_name = "ID")]
+    pub commit: Option<String>,
+
+    /// A text to keep with the release
+    #[arg(long, value_name = "TEXT")]
+    pub message: Option<String>,
+
+    /// How long to wait for another publish to end, as in 90s or 10m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait: Option<Duration>,
+
+    /// Publish even if more pages vanish than `max-removed` allows
+    #[arg(long)]
+    pub allow_removals: bool,
+
+    /// Make a new release even if nothing changed
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Rollback {
+    /// The release to go back to, or the beginning of its id
+    #[arg(long, value_name = "RELEASE", conflicts_with = "steps")]
+    pub to: Option<String>,
+
+    /// How many releases to go back
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+
+    /// Also stop publishing, for this reason
+    #[arg(long, value_name = "REASON")]
+    pub hold: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Nginx {
+    /// Where to listen, as in 127.0.0.1:8080 [default: the usual ports]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+
+    /// Without TLS
+    #[arg(long)]
+    pub without_tls: bool,
+
+    /// For an nginx without the brotli module
+    #[arg(long)]
+    pub without_brotli: bool,
+
+    /// The version of nginx to print for
+    #[arg(long, value_name = "X", default_value_t = Version::default())]
+    pub nginx_version: Version,
+
+    /// The docroot as nginx sees it [default: the target's]
+    #[arg(long, value_name = "PATH")]
+    pub docroot: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|reason| format!("it {reason}: write it as 90s, 10m or 1h"))
+}
+
+impl Args {
+    /// What is wrong with an option of publish that stands before the name of a command.
+    pub fn misplaced(&self) -> Option<String> {
+        if self.command.is_none() || self.publish == Publish::default() {
+            return None;
+        }
+        let publish = &self.publish;
+        let given = [
+            ("--dry-run", publish.dry_run),
+            ("--commit", publish.commit.is_some()),
+            ("--message", publish.message.is_some()),
+            ("--wait", publish.wait.is_some()),
+            ("--allow-removals", publish.allow_removals),
+            ("--force", publish.force),
+        ];
+        let name = given.into_iter().find_map(|(name, given)| given.then_some(name))?;
+        Some(format!("put {name} after the name of the command it is for"))
+    }
+}

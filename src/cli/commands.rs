@@ -1,0 +1,187 @@
+//! One function a command: open what it needs, call the library, print what came of it.
+
+mod ask;
+mod change;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use syntax_publish::check::Problem;
+use syntax_publish::error::Error;
+use syntax_publish::model::release::ReleaseId;
+use syntax_publish::pipeline::{self, Prepared};
+use syntax_publish::session::{Live, Session};
+use syntax_publish::store;
+
+use super::args::{Command, Global};
+use super::failure::Failure;
+use super::progress::Progress;
+use super::screen::Screen;
+use super::site::{self, Workplace, again};
+use super::{connect, json, papers, report};
+
+/// A publish names so many warnings of the checks; `check` names all.
+const SHOWN_WARNINGS: usize = 10;
+
+/// How long to ask what is live, after a failure that happened on this side.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// One run of the command.
+pub struct Run {
+    global: Global,
+    screen: Screen,
+    progress: Arc<Progress>,
+    began: Instant,
+    workplace: OnceLock<Workplace>,
+    session: OnceLock<Arc<Session>>,
+}
+
+/// What a report of a failure can tell beside the failure.
+pub struct Told {
+    pub global: Global,
+    /// The target, as people know it.
+    pub target: String,
+    /// Whether the run had a session with it.
+    pub asked: bool,
+    pub live: Live,
+}
+
+impl Told {
+    /// The live release, if it is known.
+    pub fn release(&self) -> Option<&ReleaseId> {
+        match &self.live {
+            Live::Release(release) => Some(release),
+            Live::Nothing | Live::Unknown => None,
+        }
+    }
+}
+
+impl Run {
+    /// A run with these options.
+    pub fn new(global: Global, screen: Screen) -> Self {
+        Self {
+            progress: Arc::new(Progress::new(&screen)),
+            global,
+            screen,
+            began: Instant::now(),
+            workplace: OnceLock::new(),
+            session: OnceLock::new(),
+        }
+    }
+
+    /// Runs a command. Returns the exit code.
+    pub async fn command(&self, command: Command) -> Result<u8, Failure> {
+        match command {
+            Command::Publish(options) if options.dry_run => self.plan("publish").await,
+            Command::Publish(options) => self.publish(options).await,
+            Command::Plan => self.plan("plan").await,
+            Command::Check => self.check().await,
+            Command::Build { out } => self.build(out).await,
+            Command::Rollback(options) => self.rollback(options).await,
+            Command::Hold { reason } => self.hold(&reason).await,
+            Command::Resume => self.resume().await,
+            Command::Releases => self.releases().await,
+            Command::Status => self.status().await,
+            Command::Diff { from, to } => self.diff(from, to).await,
+            Command::Verify { release, deep } => self.verify(release, deep).await,
+            Command::Prune { dry_run } => self.prune(dry_run).await,
+            Command::Nginx(options) => self.nginx(options).await,
+            Command::Completions { shell } => {
+                let script = papers::completions(shell);
+                self.screen
+                    .result(&json::text("completions", &script), || script.clone())?;
+                Ok(0)
+            }
+            Command::Man => {
+                let page = papers::man()?;
+                self.screen.result(&json::text("man", &page), || page.clone())?;
+                Ok(0)
+            }
+        }
+    }
+
+    /// The session, once there is one.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.get().map(Arc::as_ref)
+    }
+
+    /// Takes the bars off the screen.
+    pub fn finish(&self) {
+        self.progress.finish();
+    }
+
+    /// What can be told of the target, once it is known.
+    pub fn told(&self) -> Option<Told> {
+        let workplace = self.workplace.get()?;
+        Some(Told {
+            global: self.global.clone(),
+            target: format!("{} ({})", workplace.target_name, workplace.place()),
+            asked: self.session.get().is_some(),
+            live: self.session().map_or(Live::Unknown, Session::live),
+        })
+    }
+
+    /// After a failure on this side the host may not have been asked yet what is live.
+    pub async fn look_once_more(&self, failure: &Failure) {
+        let ours = matches!(failure.exit_code(), 1 | 3);
+        if let Some(session) = self.session().filter(|session| ours && session.live() == Live::Unknown) {
+            // If it can't be asked, it is not told: the failure that counts is the first.
+            let _ = tokio::time::timeout(LAST_LOOK, store::look(session)).await;
+        }
+    }
+
+    /// The site manifest, read once.
+    fn workplace(&self) -> Result<&Workplace, Failure> {
+        if let Some(workplace) = self.workplace.get() {
+            return Ok(workplace);
+        }
+        let workplace = Workplace::open(&self.global, &self.screen)?;
+        Ok(self.workplace.get_or_init(|| workplace))
+    }
+
+    /// A session with the target, which connects when it is first used.
+    fn open(&self, what: &str) -> Result<(&Workplace, &Arc<Session>), Failure> {
+        let workplace = self.workplace()?;
+        let session = Arc::new(Session::new(connect::connector(workplace)?, site::owner(what)));
+        Ok((workplace, self.session.get_or_init(|| session)))
+    }
+
+    /// Does work that keeps a thread busy, beside the run.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Progress) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let progress = Arc::clone(&self.progress);
+        let done = tokio::task::spawn_blocking(move || work(&progress)).await;
+        let done = done.map_err(|error| {
+            let detail = error.to_string();
+            Failure::from(Error::from(syntax_publish::source::SourceError::Worker { detail }))
+        })?;
+        Ok(done?)
+    }
+
+    /// The site, from the export.
+    async fn prepare(&self, workplace: &Workplace) -> Result<Prepared, Failure> {
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        self.aside(move |progress| pipeline::prepare(&config, &export, cache.as_deref(), progress))
+            .await
+    }
+
+    /// The site, prepared while the connection is made.
+    async fn prepare_and_connect(&self, workplace: &Workplace, session: &Session) -> Result<Prepared, Failure> {
+        let connecting = async { session.host().await.map(drop).map_err(Failure::from) };
+        let (prepared, ()) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;
+        self.warn_of(&prepared.problems);
+        Ok(prepared)
+    }
+
+    fn warn_of(&self, problems: &[Problem]) {
+        for problem in problems.iter().take(SHOWN_WARNINGS) {
+            self.screen.warn(report::problem(problem).trim_end());
+        }
+        if let Some(more) = problems.len().checked_sub(SHOWN_WARNINGS).filter(|more| *more > 0) {
+            let check = again(&self.global, "check");
+            self.screen.warn(&format!("and {more} more: `{check}` lists them all"));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The commands that only ask, and those that stay on this machine.
+
+use std::path::PathBuf;
+
+use syntax_publish::check::Severity;
+use syntax_publish::error::Error;
+use syntax_publish::model::encoding::Recipe;
+use syntax_publish::model::path::printable;
+use syntax_publish::model::release::{ReleaseId, timestamp};
+use syntax_publish::pipeline;
+use syntax_publish::plan::{self, Facts, Plan};
+use syntax_publish::scan::ScanError;
+use syntax_publish::session::Session;
+use syntax_publish::{build, releases, store};
+
+use super::Run;
+use crate::cli::args::Nginx;
+use crate::cli::failure::Failure;
+use crate::cli::report::{bytes, count};
+use crate::cli::site::{self, shown};
+use crate::cli::{changes, json, papers, pending, report};
+
+impl Run {
+    pub(super) async fn plan(&self, what: &str) -> Result<u8, Failure> {
+        let (workplace, session) = self.open(what)?;
+        let prepared = self.prepare_and_connect(workplace, session).await?;
+        let entrance = store::look(session).await?;
+        if let Some(hold) = &entrance.hold {
+            let (since, who, reason) = (timestamp(hold.since), printable(&hold.who), printable(&hold.reason));
+            self.screen
+                .note(&format!("publishing is on hold since {since}, by {who}: {reason}"));
+        }
+        let mut facts = Facts {
+            current: entrance.current,
+            ..Facts::default()
+        };
+        store::find_out(session, &mut facts, |facts| plan::questions(&prepared.site, facts)).await?;
+        let plan = Plan::new(&prepared.site, &facts).map_err(|open| Error::NoPeace {
+            attempts: 1,
+            reason: format!("{} questions were left open", open.len()),
+        })?;
+        self.finish();
+        let made = |recipe: &Recipe| matches!(recipe, Recipe::Made { .. });
+        let wanted = plan.wanted.iter();
+        let value = json::Publish {
+            previous: plan.previous.clone(),
+            objects_sent: plan.wanted_names().count() as u64,
+            bytes_sent: wanted
+                .clone()
+                .filter(|wanted| wanted.identity)
+                .map(|wanted| wanted.size)
+                .sum(),
+            encoded: wanted
+                .flat_map(|wanted| wanted.encodings.iter())
+                .filter(|(_, recipe)| made(recipe))
+                .count() as u64,
+            round_trips: session.counts().round_trips(),
+            seconds: self.began.elapsed().as_secs_f64(),
+            changes: Some(plan.changes.list.clone()),
+            ..json::Publish::counting(&plan.changes, prepared.site.files)
+        };
+        self.screen
+            .result(&value, || changes::plan(&value, &plan.changes, workplace))?;
+        Ok(0)
+    }
+
+    pub(super) async fn check(&self) -> Result<u8, Failure> {
+        let workplace = self.workplace()?;
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        let problems = self
+            .aside(move |progress| pipeline::inspect(&config, &export, cache.as_deref(), progress))
+            .await?;
+        self.finish();
+        let ok = problems.iter().all(|problem| problem.severity != Severity::Error);
+        let value = json::Check {
+            ok,
+            problems: problems.iter().map(json::Finding::from).collect(),
+        };
+        self.screen.result(&value, || report::problems(&problems))?;
+        Ok(if ok { 0 } else { 3 })
+    }
+
+    pub(super) async fn build(&self, out: PathBuf) -> Result<u8, Failure> {
+        let workplace = self.workplace()?;
+        let prepared = self.prepare(workplace).await?;
+        self.warn_of(&prepared.problems);
+        let folder = shown(&out);
+        let built = self
+            .aside(move |progress| Ok(build::build(&prepared.site, &*prepared.source, &out, progress)?))
+            .await?;
+        self.finish();
+        let value = json::Build {
+            files: built.files,
+            bytes: built.bytes,
+            root: built.root.to_string(),
+        };
+        self.screen.summary(&value, || {
+            format!(
+                "built {folder}: {}, {}\n",
+                count(built.files, "file"),
+                bytes(built.bytes)
+            )
+        })?;
+        Ok(0)
+    }
+
+    pub(super) async fn releases(&self) -> Result<u8, Failure> {
+        let (_, session) = self.open("releases")?;
+        let listed = releases::list(session).await?;
+        let value: Vec<json::Release> = listed.iter().map(json::Release::from).collect();
+        self.screen.result(&value, || report::releases(&listed))?;
+        Ok(0)
+    }
+
+    pub(super) async fn status(&self) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("status")?;
+        let status = releases::status(session).await?;
+        let text = || report::status(&status, &changes::live(workplace));
+        self.screen.result(&json::Status::from(&status), text)?;
+        Ok(0)
+    }
+
+    pub(super) async fn diff(&self, from: Option<String>, to: Option<String>) -> Result<u8, Failure> {
+        let (_, session) = self.open("diff")?;
+        let live = live(session).await?;
+        let to = match to {
+            Some(to) => releases::resolve(session, &to).await?,
+            None => live,
+        };
+        let from = match from {
+            Some(from) => releases::resolve(session, &from).await?,
+            None => releases::steps_back(session, &to, 1).await?,
+        };
+        let changes = releases::diff(session, &from, &to).await?;
+        let value = json::Diff {
+            from: from.clone(),
+            to: to.clone(),
+            changes: changes.list.clone(),
+        };
+        let text = || format!("from {from} to {to}:\n{}", changes::listed(&changes));
+        self.screen.result(&value, text)?;
+        Ok(0)
+    }
+
+    pub(super) async fn verify(&self, release: Option<String>, deep: bool) -> Result<u8, Failure> {
+        let (_, session) = self.open("verify")?;
+        let verified = pending::verify(session, release.as_deref(), deep, &*self.progress).await?;
+        self.finish();
+        let ok = verified.problems.is_empty();
+        let broken = verified.problems.iter().map(|(path, problem)| json::Broken {
+            path: printable(path),
+            problem: printable(problem),
+        });
+        let value = json::Verify {
+            release: verified.release,
+            ok,
+            checked: verified.checked,
+            problems: broken.collect(),
+        };
+        self.screen.result(&value, || report::verified(&value))?;
+        Ok(u8::from(!ok))
+    }
+
+    pub(super) async fn nginx(&self, options: Nginx) -> Result<u8, Failure> {
+        let workplace = self.workplace()?;
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        let scanned = self
+            .aside(move |progress| pipeline::scan(&config, &export, cache.as_deref(), progress))
+            .await;
+        self.finish();
+        let paths: Vec<String> = match scanned {
+            Ok(scan) => scan.assets.iter().map(|asset| asset.path.to_string()).collect(),
+            Err(Failure::Library(Error::Scan(ScanError::Missing { .. }))) => {
+                self.screen.note(
+                    "there is no export yet: printed for pages that are files, as Next.js writes them by default",
+                );
+                Vec::new()
+            }
+            Err(failure) => return Err(failure),
+        };
+        let vhost = papers::vhost(workplace, options, &paths)?;
+        self.screen.result(&json::text("nginx", &vhost), || vhost.clone())?;
+        Ok(0)
+    }
+}
+
+/// The live release.
+async fn live(session: &Session) -> Result<ReleaseId, Failure> {
+    let live = store::look(session).await?.current;
+    live.ok_or_else(|| {
+        Failure::from(Error::NothingPublished {
+            host: session.host_name(),
+        })
+    })
+}

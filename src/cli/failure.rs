@@ -1,0 +1,125 @@
+//! Every way in which the command can end badly: the library's errors, and those that only a command line has.
+
+use std::path::PathBuf;
+
+use syntax_publish::config::ConfigError;
+use syntax_publish::error::Error;
+use syntax_publish::nginx::VhostError;
+
+/// The command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The library's.
+    #[error(transparent)]
+    Library(#[from] Error),
+    /// No site manifest, here or above.
+    #[error("there is no site-manifest.toml in {} or a folder above it", .folder.display())]
+    NoSiteManifest {
+        /// Where the search began.
+        folder: PathBuf,
+    },
+    /// The site manifest can't be read.
+    #[error("can't read {}: {source}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The site manifest has mistakes.
+    #[error("{source}")]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// All of them.
+        source: ConfigError,
+    },
+    /// The site manifest has no such target.
+    #[error("the site manifest has no target {name:?}")]
+    NoSuchTarget {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A path that begins with `~/`, and nobody knows whose home is meant.
+    #[error("{path} begins with `~/`, and HOME is not set")]
+    NoHome {
+        /// The path.
+        path: String,
+    },
+    /// An sftp target that can't be given to ssh.
+    #[error("{detail}")]
+    Address {
+        /// What is wrong.
+        detail: String,
+    },
+    /// The vhost can't be printed.
+    #[error(transparent)]
+    Vhost(#[from] VhostError),
+    /// The command's own output can't be written.
+    #[error("can't write the output: {source}")]
+    Output {
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A part that is in none of the merged branches yet.
+    #[error("{what} is not part of this build")]
+    NotMerged {
+        /// The part.
+        what: &'static str,
+    },
+}
+
+macro_rules! by_way_of_error {
+    ($($kind:ty),*) => {$(
+        impl From<$kind> for Failure {
+            fn from(error: $kind) -> Self {
+                Self::Library(error.into())
+            }
+        }
+    )*};
+}
+
+by_way_of_error!(
+    syntax_publish::store::StoreError,
+    syntax_publish::host::HostError,
+    syntax_publish::build::BuildError
+);
+
+impl Failure {
+    /// The exit code; `docs/reference.md` lists them.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Library(error) => error.exit_code(),
+            Self::NoSiteManifest { .. }
+            | Self::Unreadable { .. }
+            | Self::Config { .. }
+            | Self::NoSuchTarget { .. }
+            | Self::NoHome { .. }
+            | Self::Address { .. }
+            | Self::Vhost(_) => 2,
+            Self::Output { .. } | Self::NotMerged { .. } => 1,
+        }
+    }
+
+    /// A short name of the kind, for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Library(error) => error.code(),
+            Self::NoSiteManifest { .. } => "no-site-manifest",
+            Self::Unreadable { .. } | Self::Config { .. } => "site-manifest",
+            Self::NoSuchTarget { .. } => "no-such-target",
+            Self::NoHome { .. } => "no-home",
+            Self::Address { .. } => "address",
+            Self::Vhost(_) => "vhost",
+            Self::Output { .. } => "output",
+            Self::NotMerged { .. } => "not-merged",
+        }
+    }
+
+    /// Whether the reader of the output went away, which is no mistake of anybody's.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output { source } if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}

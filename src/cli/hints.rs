@@ -1,0 +1,176 @@
+//! What to do about each failure: one sentence for every kind there is.
+//!
+//! Every match is exhaustive on purpose: a new kind of failure does not compile until it has its advice. Advice about
+//! options of the command line stands here and nowhere else.
+
+use syntax_publish::build::BuildError;
+use syntax_publish::error::Error;
+use syntax_publish::host::HostError;
+use syntax_publish::model::path::printable;
+use syntax_publish::nginx::VhostError;
+use syntax_publish::source::SourceError;
+use syntax_publish::store::StoreError;
+use syntax_publish::workshop::Taken;
+
+use super::args::Global;
+use super::failure::Failure;
+use super::site::again;
+
+/// What to do next.
+pub fn hint(failure: &Failure, global: &Global) -> String {
+    match failure {
+        Failure::Library(error) => of_library(error, global),
+        Failure::NoSiteManifest { .. } => {
+            "go to the site's folder, name the file with --site FILE, or make an empty site-manifest.toml: every key has a default".to_owned()
+        }
+        Failure::Unreadable { .. } => "name a file that you may read with --site FILE".to_owned(),
+        Failure::Config { .. } => "correct the lines named above".to_owned(),
+        Failure::NoSuchTarget { known, .. } => format!(
+            "use --target with one of: {}; or add a table [targets.NAME] to the site manifest",
+            known.join(", ")
+        ),
+        Failure::NoHome { .. } => "write the path in full, or set HOME".to_owned(),
+        Failure::Address { .. } => "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned(),
+        Failure::Vhost(error) => of_vhost(error).to_owned(),
+        Failure::Output { .. } => "see whether there is room where the output goes".to_owned(),
+        Failure::NotMerged { .. } => "use a build that has it".to_owned(),
+    }
+}
+
+fn of_library(error: &Error, global: &Global) -> String {
+    match error {
+        Error::Scan(error) => error.hint().to_owned(),
+        Error::Check { .. } => {
+            "correct what is named above, or set the check's level to \"warn\" in [check] of the site manifest"
+                .to_owned()
+        }
+        Error::Source(error) => of_source(error).to_owned(),
+        Error::RemovesTooMuch { .. } => format!(
+            "see what would go with `{}`; if it is meant, publish with --allow-removals",
+            again(global, "plan")
+        ),
+        Error::Store(error) => of_store(error, global),
+        Error::Taken(Taken::Busy { .. }) => {
+            "try again when it has ended, or let publish wait for it: --wait 10m".to_owned()
+        }
+        Error::Taken(Taken::Jammed { name }) => {
+            format!("see what put {} there, and delete it by hand", printable(name))
+        }
+        Error::Taken(Taken::Buried) => {
+            "a prune took this run for dead, after ten minutes without a sign of it: publish again".to_owned()
+        }
+        Error::Overtaken { .. } => {
+            "see whether what went live is newer than yours; then publish again, or with --wait 10m".to_owned()
+        }
+        Error::OnHold { .. } => format!("when the reason is gone: `{}`", again(global, "resume")),
+        Error::NoPeace { .. } => "see who else publishes to this target, and try again when that has ended".to_owned(),
+        Error::Uncertain { .. } => format!(
+            "ask which it is when the host answers again: `{}`",
+            again(global, "status")
+        ),
+        Error::NoSuchRelease { there, .. } => match there.first() {
+            Some(newest) => format!("the newest is {newest}; `{}` lists them all", again(global, "releases")),
+            None => format!("see what there is with `{}`", again(global, "releases")),
+        },
+        Error::AmbiguousRelease { .. } => "give more of its id".to_owned(),
+        Error::NothingPublished { .. } => format!("publish first: `{}`", again(global, "publish")),
+        Error::NoFormerRelease => format!(
+            "choose one that is there with --to: `{}` lists them",
+            again(global, "releases")
+        ),
+        Error::NotWhole { .. } => format!("publish again to repair it: `{} --force`", again(global, "publish")),
+        Error::Build(error) => of_build(error).to_owned(),
+        Error::Io { .. } => "see whether the path is right, you may use it, and there is room".to_owned(),
+        Error::Signal { .. } => "run it again when you like: what was sent is not sent twice".to_owned(),
+    }
+}
+
+fn of_source(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::Unreadable { .. } => "let the build end before publishing, and see whether you may read the file",
+        SourceError::Changed { .. } => "let the build end before publishing, and try again",
+        SourceError::Encoder { .. } => {
+            "leave that encoding out (`brotli = false` or `gzip = false` in [encode]), and report it"
+        }
+        SourceError::Worker { .. } => "try again; if it comes back, report it",
+    }
+}
+
+fn of_store(error: &StoreError, global: &Global) -> String {
+    match error {
+        StoreError::Host(error) => of_host(error, global),
+        StoreError::NoParent { .. } => {
+            "make the folder that the docroot is to lie in, or correct `docroot` of the target".to_owned()
+        }
+        StoreError::NotAStore { .. } => {
+            "give the target a docroot of its own, empty or missing; nothing in this one was touched".to_owned()
+        }
+        StoreError::NewerFormat { .. } => "update syntax-publish to the version that published last".to_owned(),
+        StoreError::ForeignOwner { .. } => {
+            "publish as the user who owns the store, or give all of it to the one who publishes".to_owned()
+        }
+        StoreError::WritableByOthers { path, .. } => {
+            format!("take that right away on the host: chmod go-w {}", printable(path))
+        }
+        StoreError::NotAFolder { .. } => "see what stands there, and move it away".to_owned(),
+        StoreError::NotWritable { .. } => {
+            "give the user who publishes the docroot, and see that the disk is not mounted read-only".to_owned()
+        }
+        StoreError::DiskFull { .. } => format!(
+            "make room on the host; `{}` deletes old releases",
+            again(global, "prune")
+        ),
+        StoreError::Refused { .. } => "try again; if it comes back, the host's log tells why".to_owned(),
+        StoreError::Damaged { .. } => format!(
+            "`{}` tells how much is damaged; `{} --force` makes a whole release",
+            again(global, "verify"),
+            again(global, "publish")
+        ),
+    }
+}
+
+fn of_host(error: &HostError, global: &Global) -> String {
+    match error {
+        HostError::Unreachable { host, .. } => format!(
+            "try `sftp {}`, and see the name, the network and `port` of the target",
+            super::site::quoted(&printable(host))
+        ),
+        HostError::KeyRefused { .. } => {
+            "see `user` and `identity` of the target, and that the host has the public key in authorized_keys".to_owned()
+        }
+        HostError::HostKey { changed: true, .. } => {
+            "don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file".to_owned()
+        }
+        HostError::HostKey { changed: false, .. } => {
+            "take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target".to_owned()
+        }
+        HostError::NoSftp { .. } => "let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config".to_owned(),
+        HostError::MissingExtension { .. } => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer".to_owned(),
+        HostError::Folder { .. } => "correct `docroot` of the target, or see who may enter it".to_owned(),
+        HostError::Lost { .. } => format!(
+            "try again: what was sent is not sent twice; `{}` tells what is live",
+            again(global, "status")
+        ),
+    }
+}
+
+fn of_build(error: &BuildError) -> &'static str {
+    match error {
+        BuildError::Foreign { .. } => {
+            "give --out a folder that is missing or empty, or move that file away; nothing was deleted"
+        }
+        BuildError::NotAFolder { .. } | BuildError::NoName { .. } => "give --out a folder that is missing or empty",
+        BuildError::Io { .. } => "see whether you may write there, and that there is room",
+        BuildError::Source(error) => of_source(error),
+    }
+}
+
+fn of_vhost(error: &VhostError) -> &'static str {
+    match error {
+        VhostError::ServerName { .. } => "give the site a `url` in the site manifest, or a name that is a host's",
+        VhostError::Docroot { .. } => "name it as nginx sees it with --docroot PATH",
+        VhostError::Listen { .. } => "write --listen 127.0.0.1:8080, or leave it out",
+        VhostError::MediaType { .. } => "rename the file, or leave it out with `exclude`",
+        VhostError::Version { .. } => "write --nginx-version 1.28",
+    }
+}

@@ -1,0 +1,260 @@
+//! The shapes of `--json`, which scripts rely on: fields are added and never renamed.
+
+use serde::Serialize;
+use serde_json::Value;
+use syntax_publish::check::{Problem, Severity};
+use syntax_publish::manifest::{Change, ChangeKind, Changes};
+use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
+use syntax_publish::releases;
+
+/// Any failure.
+#[derive(Serialize)]
+pub struct Failed {
+    pub error: FailedBody,
+}
+
+#[derive(Serialize)]
+pub struct FailedBody {
+    pub code: String,
+    pub message: String,
+    pub hint: String,
+    /// The live release; null where nothing is live, or nothing is known.
+    pub live: Option<ReleaseId>,
+    /// What a check found, where that is the failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Finding>,
+}
+
+/// `publish`, and with `changes` also `plan` and `publish --dry-run`.
+#[derive(Serialize)]
+pub struct Publish {
+    pub release: Option<ReleaseId>,
+    pub previous: Option<ReleaseId>,
+    pub swapped: bool,
+    pub files: u64,
+    pub added: u64,
+    pub changed: u64,
+    pub removed: u64,
+    pub unchanged: u64,
+    pub objects_sent: u64,
+    pub bytes_sent: u64,
+    pub encoded: u64,
+    pub round_trips: u64,
+    pub seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<Change>>,
+}
+
+impl Publish {
+    /// The counts of some changes to a site of so many files; the rest is yet to be filled in.
+    pub fn counting(changes: &Changes, files: u64) -> Self {
+        let [added, changed, removed] =
+            [ChangeKind::Added, ChangeKind::Changed, ChangeKind::Removed].map(|kind| changes.count(kind));
+        Self {
+            release: None,
+            previous: None,
+            swapped: false,
+            files,
+            added,
+            changed,
+            removed,
+            unchanged: files.saturating_sub(added + changed),
+            objects_sent: 0,
+            bytes_sent: 0,
+            encoded: 0,
+            round_trips: 0,
+            seconds: 0.0,
+            changes: None,
+        }
+    }
+}
+
+/// `rollback`.
+#[derive(Serialize)]
+pub struct RolledBack {
+    pub release: ReleaseId,
+    pub previous: ReleaseId,
+}
+
+/// `hold` and `resume`: why publishing is on hold now.
+#[derive(Serialize)]
+pub struct Held {
+    pub held: Option<String>,
+}
+
+/// One of `releases`.
+#[derive(Serialize)]
+pub struct Release {
+    pub id: ReleaseId,
+    pub created: Option<String>,
+    pub current: bool,
+    pub files: Option<u64>,
+    pub bytes: Option<u64>,
+    pub root: Option<String>,
+    pub commit: Option<String>,
+    pub channel: Option<String>,
+}
+
+impl From<&releases::Listed> for Release {
+    fn from(listed: &releases::Listed) -> Self {
+        let document = listed.document.as_ref();
+        Self {
+            id: listed.id.clone(),
+            created: document.map(|document| document.created.clone()),
+            current: listed.current,
+            files: document.map(|document| document.files),
+            bytes: document.map(|document| document.bytes),
+            root: document.map(|document| document.root.to_string()),
+            commit: document.and_then(|document| document.commit.clone()),
+            channel: document.and_then(|document| document.channel.clone()),
+        }
+    }
+}
+
+/// `status`.
+#[derive(Serialize)]
+pub struct Status {
+    pub release: Option<ReleaseId>,
+    pub since: Option<String>,
+    pub commit: Option<String>,
+    pub message: Option<String>,
+    pub releases: u64,
+    pub bytes_stored: u64,
+    pub held: Option<HeldBy>,
+    pub lock: Option<Lock>,
+    pub pool: u64,
+}
+
+/// Why publishing is on hold, since when and by whom.
+#[derive(Serialize)]
+pub struct HeldBy {
+    pub reason: String,
+    pub who: String,
+    pub since: String,
+}
+
+impl From<&Hold> for HeldBy {
+    fn from(hold: &Hold) -> Self {
+        Self {
+            reason: hold.reason.clone(),
+            who: hold.who.clone(),
+            since: timestamp(hold.since).to_string(),
+        }
+    }
+}
+
+/// Who holds the lock.
+#[derive(Serialize)]
+pub struct Lock {
+    pub name: String,
+    pub who: Option<String>,
+    pub what: Option<String>,
+    pub since: Option<String>,
+}
+
+impl From<&releases::Status> for Status {
+    fn from(status: &releases::Status) -> Self {
+        let document = status.document.as_ref();
+        let lock = status.lock.as_ref().map(|lock| {
+            let owner = lock.owner.as_ref();
+            Lock {
+                name: lock.name.clone(),
+                who: owner.map(|owner| owner.who.clone()),
+                what: owner.map(|owner| owner.what.clone()),
+                since: owner.map(|owner| timestamp(owner.since).to_string()),
+            }
+        });
+        Self {
+            release: status.release.clone(),
+            since: status.since.map(|since| timestamp(since).to_string()),
+            commit: document.and_then(|document| document.commit.clone()),
+            message: document.and_then(|document| document.message.clone()),
+            releases: status.releases,
+            bytes_stored: status.bytes_stored,
+            held: status.hold.as_ref().map(HeldBy::from),
+            lock,
+            pool: status.pool,
+        }
+    }
+}
+
+/// `diff`.
+#[derive(Serialize)]
+pub struct Diff {
+    pub from: ReleaseId,
+    pub to: ReleaseId,
+    pub changes: Vec<Change>,
+}
+
+/// `verify`.
+#[derive(Serialize)]
+pub struct Verify {
+    pub release: ReleaseId,
+    pub ok: bool,
+    pub checked: u64,
+    pub problems: Vec<Broken>,
+}
+
+/// One problem of `verify`.
+#[derive(Serialize)]
+pub struct Broken {
+    pub path: String,
+    pub problem: String,
+}
+
+/// `prune`.
+#[derive(Serialize)]
+pub struct Prune {
+    pub releases: u64,
+    pub trees: u64,
+    pub objects: u64,
+    pub bytes: u64,
+}
+
+/// `check`.
+#[derive(Serialize)]
+pub struct Check {
+    pub ok: bool,
+    pub problems: Vec<Finding>,
+}
+
+/// One problem of `check`.
+#[derive(Serialize)]
+pub struct Finding {
+    pub path: String,
+    pub severity: &'static str,
+    pub check: &'static str,
+    pub message: String,
+}
+
+impl From<&Problem> for Finding {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            path: problem.path.to_string(),
+            severity: severity(problem.severity),
+            check: problem.check,
+            message: problem.message.clone(),
+        }
+    }
+}
+
+/// How serious it is, in one word.
+pub fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// `build`.
+#[derive(Serialize)]
+pub struct Build {
+    pub files: u64,
+    pub bytes: u64,
+    pub root: String,
+}
+
+/// A text that a command prints, under its name: `nginx`, `completions`, `man`.
+pub fn text(name: &str, text: &str) -> Value {
+    serde_json::json!({ name: text })
+}

@@ -1,0 +1,74 @@
+//! The command line: arguments in, text or JSON out.
+//!
+//! The one place that reads the environment and the terminal, and that prints. It decides what is said and how, and
+//! never what is done: every command is one call of the library, and whatever that call reports. Nothing that came from
+//! a file or a host is printed before it is made fit for a terminal.
+
+mod args;
+mod changes;
+mod commands;
+mod connect;
+mod failure;
+mod hints;
+mod json;
+mod papers;
+mod pending;
+mod progress;
+mod report;
+mod screen;
+mod site;
+mod stop;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, Parser as _};
+
+pub use args::Args;
+use args::Command;
+use commands::Run;
+use failure::Failure;
+use screen::Screen;
+
+/// Reads the arguments. Help, the version and wrong usage are answered here.
+///
+/// # Errors
+/// The exit code, once it has been said.
+pub fn parse(words: Vec<OsString>) -> Result<Args, u8> {
+    let json = words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json");
+    let parsed = Args::try_parse_from(words);
+    parsed
+        .and_then(|args| match args.misplaced() {
+            None => Ok(args),
+            Some(message) => Err(Args::command().error(clap::error::ErrorKind::ArgumentConflict, message)),
+        })
+        .map_err(|error| report::usage(&error, json))
+}
+
+/// Reports that not even the runtime could be started.
+pub fn cannot_start(args: &Args, source: std::io::Error) -> u8 {
+    let what = "start the threads it works with".to_owned();
+    let failure = Failure::from(syntax_publish::error::Error::Io { what, source });
+    report::failure(&Screen::new(&args.global), &failure, None)
+}
+
+/// Runs the command. Returns the exit code.
+pub async fn run(args: Args) -> u8 {
+    let screen = Screen::new(&args.global);
+    let run = Run::new(args.global, screen.clone());
+    let command = args.command.unwrap_or(Command::Publish(args.publish));
+    let outcome = tokio::select! {
+        outcome = run.command(command) => outcome,
+        number = stop::asked() => Err(stop::end(&run, number).await),
+    };
+    run.finish();
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            run.look_once_more(&failure).await;
+            report::failure(&screen, &failure, run.told().as_ref())
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! How results and failures are worded.
+//!
+//! Text in, text out, but for the two functions at the end that report how the command failed.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use syntax_publish::check::Problem;
+use syntax_publish::error::Error;
+use syntax_publish::model::path::printable;
+use syntax_publish::model::release::{ReleaseId, timestamp};
+use syntax_publish::releases::{Listed, Status};
+use syntax_publish::session::Live;
+
+use super::commands::Told;
+use super::failure::Failure;
+use super::json;
+use super::screen::{self, Screen};
+
+/// A number of things: "1 file", "2 files".
+pub fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// A size for people.
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let mut value = number as f64;
+    let mut unit = 0;
+    // What would be rounded up to 1024.0 belongs to the next unit.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{number} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+/// A duration for people.
+pub fn seconds(duration: Duration) -> String {
+    let whole = duration.as_secs();
+    match whole {
+        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// Columns as wide as their widest cell. The last is not filled up; those named in `right` are aligned to the right.
+pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let gap = if column == 0 { "" } else { "  " };
+            let width = widths[column];
+            let _ = if right.contains(&column) {
+                write!(line, "{gap}{cell:>width$}")
+            } else {
+                write!(line, "{gap}{cell:<width$}")
+            };
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// The problems of an export, and how many there are.
+pub fn problems(problems: &[Problem]) -> String {
+    let mut text = problem_lines(problems, "");
+    let errors = problems
+        .iter()
+        .filter(|problem| json::severity(problem.severity) == "error")
+        .count() as u64;
+    let warnings = problems.len() as u64 - errors;
+    let _ = match (errors, warnings) {
+        (0, 0) => writeln!(text, "the export is in order"),
+        _ => writeln!(text, "{}, {}", count(errors, "error"), count(warnings, "warning")),
+    };
+    text
+}
+
+/// One problem: where, what, and what to do.
+pub fn problem(problem: &Problem) -> String {
+    let path = if problem.path.is_root() {
+        "the export"
+    } else {
+        problem.path.as_str()
+    };
+    let (message, hint) = (printable(&problem.message), printable(&problem.hint));
+    format!("{path}: {message} ({}): {hint}", problem.check)
+}
+
+fn problem_lines(problems: &[Problem], indent: &str) -> String {
+    let line = |found: &Problem| format!("{indent}{}: {}\n", json::severity(found.severity), problem(found));
+    problems.iter().map(line).collect()
+}
+
+/// The releases of a target.
+pub fn releases(listed: &[Listed]) -> String {
+    if listed.is_empty() {
+        return "nothing has been published yet\n".to_owned();
+    }
+    let mut rows = vec![
+        ["", "release", "created", "files", "size", "commit", "message"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(listed.iter().map(|listed| {
+        let mark = if listed.current { "*" } else { "" };
+        let document = listed.document.as_ref();
+        let text = |text: Option<&String>| printable(text.map_or("", String::as_str));
+        vec![
+            mark.to_owned(),
+            listed.id.to_string(),
+            document.map_or_else(
+                || "its document is damaged".to_owned(),
+                |document| printable(&document.created),
+            ),
+            document.map_or_else(String::new, |document| document.files.to_string()),
+            document.map_or_else(String::new, |document| bytes(document.bytes)),
+            short(&text(document.and_then(|document| document.commit.as_ref()))),
+            text(document.and_then(|document| document.message.as_ref())),
+        ]
+    }));
+    format!("{}* is live\n", table(&rows, &[3, 4]))
+}
+
+fn short(commit: &str) -> String {
+    commit.chars().take(12).collect()
+}
+
+/// What is live on a target.
+pub fn status(status: &Status, place: &str) -> String {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    match &status.release {
+        Some(release) => rows.push(("live", release.to_string())),
+        None => rows.push(("live", "nothing yet".to_owned())),
+    }
+    rows.push(("where", place.to_owned()));
+    if let Some(since) = status.since.filter(|_| status.release.is_some()) {
+        rows.push(("since", timestamp(since).to_string()));
+    }
+    if let Some(document) = &status.document {
+        let files = format!("{}, {}", count(document.files, "file"), bytes(document.bytes));
+        rows.push(("site", files));
+        rows.extend(document.commit.iter().map(|commit| ("commit", printable(commit))));
+        rows.extend(document.message.iter().map(|message| ("message", printable(message))));
+        rows.push(("by", printable(&document.who)));
+    }
+    let stored = format!(
+        "{}, {} stored, {} in the pool",
+        count(status.releases, "release"),
+        bytes(status.bytes_stored),
+        count(status.pool, "file")
+    );
+    rows.push(("store", stored));
+    if let Some(hold) = &status.hold {
+        let since = timestamp(hold.since);
+        rows.push((
+            "on hold",
+            format!(
+                "{} (by {}, since {since})",
+                printable(&hold.reason),
+                printable(&hold.who)
+            ),
+        ));
+    }
+    if let Some(lock) = &status.lock {
+        let held = match &lock.owner {
+            Some(owner) => format!(
+                "{} of {}, since {}",
+                printable(&owner.what),
+                printable(&owner.who),
+                timestamp(owner.since)
+            ),
+            None => lock.name.clone(),
+        };
+        rows.push(("lock", held));
+    }
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect();
+    table(&rows, &[])
+}
+
+/// Whether a release is whole.
+pub fn verified(verified: &json::Verify) -> String {
+    let mut text = String::new();
+    for broken in &verified.problems {
+        let _ = writeln!(text, "{}: {}", broken.path, broken.problem);
+    }
+    let checked = count(verified.checked, "thing");
+    let _ = if verified.ok {
+        writeln!(text, "{} is whole: {checked} checked", verified.release)
+    } else {
+        let found = count(verified.problems.len() as u64, "problem");
+        writeln!(text, "{} is not whole: {found}, {checked} checked", verified.release)
+    };
+    text
+}
+
+/// What is live, after a failure.
+fn live(failure: &Failure, told: Option<&Told>) -> String {
+    let Some(told) = told else {
+        return "as it was: no target was asked".to_owned();
+    };
+    if matches!(failure, Failure::Library(Error::Uncertain { .. })) {
+        return "the release before or the new one, and whichever it is, whole".to_owned();
+    }
+    match (&told.live, failure) {
+        (Live::Release(release), _) => release.to_string(),
+        (Live::Nothing, _) => "nothing yet".to_owned(),
+        (Live::Unknown, Failure::Library(Error::Signal { .. })) if told.asked => "not known".to_owned(),
+        (Live::Unknown, _) => "as it was".to_owned(),
+    }
+}
+
+/// What went wrong, with its causes, each named once.
+fn message(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    printable_lines(&text)
+}
+
+fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// Reports a failure: on stderr, and with `--json` on stdout too. Returns the exit code.
+pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
+    if failure.is_closed_pipe() {
+        return failure.exit_code();
+    }
+    let hint = told_hint(failure, told);
+    let mut message = message(failure);
+    let found: &[Problem] = match failure {
+        Failure::Library(Error::Check { problems }) => problems,
+        _ => &[],
+    };
+    if screen.json {
+        let body = json::FailedBody {
+            code: failure.code().to_owned(),
+            message: message.clone(),
+            hint: hint.clone(),
+            live: told.and_then(Told::release).cloned(),
+            problems: found.iter().map(json::Finding::from).collect(),
+        };
+        // What can't be printed on stdout is said on stderr all the same.
+        let _ = screen.result(&json::Failed { error: body }, String::new);
+    }
+    if !found.is_empty() {
+        message = format!("{message}\n{}", problem_lines(found, "  ").trim_end());
+    }
+    if let Failure::Config { file, .. } = failure {
+        message = format!("{} can't be used:\n{message}", super::site::shown(file)).replace('\n', "\n  ");
+    }
+    screen::say("error", &message);
+    if let Some(told) = told {
+        screen::say("target", &told.target);
+    }
+    screen::say("live", &live(failure, told));
+    screen::say("hint", &hint);
+    failure.exit_code()
+}
+
+fn told_hint(failure: &Failure, told: Option<&Told>) -> String {
+    super::hints::hint(failure, told.map_or(&super::args::Global::NONE, |told| &told.global))
+}
+
+/// Reports help, the version, or wrong usage. Returns the exit code.
+pub fn usage(error: &clap::Error, json: bool) -> u8 {
+    if !error.use_stderr() {
+        // Nobody is left to tell that the help can't be printed.
+        let _ = error.print();
+        return 0;
+    }
+    if json {
+        let rendered = error.render().to_string();
+        let mut lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let body = json::FailedBody {
+            code: "usage".to_owned(),
+            message: first.strip_prefix("error: ").unwrap_or(first).to_owned(),
+            hint: "see `syntax-publish --help`".to_owned(),
+            live: None::<ReleaseId>,
+            problems: Vec::new(),
+        };
+        let screen = Screen {
+            json,
+            quiet: false,
+            verbose: false,
+        };
+        let _ = screen.result(&json::Failed { error: body }, String::new);
+    }
+    let _ = error.print();
+    2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_one_decimal_and_the_unit_that_fits() {
+        for (number, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (u64::MAX, "16777216.0 TiB"),
+        ] {
+            assert_eq!(bytes(number), text);
+        }
+    }
+
+    #[test]
+    fn durations_have_the_two_units_that_matter() {
+        for (millis, text) in [
+            (0, "0.0 s"),
+            (1_234, "1.2 s"),
+            (61_000, "1 min 1 s"),
+            (7_260_000, "2 h 1 min"),
+        ] {
+            assert_eq!(seconds(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn a_table_has_no_blanks_at_its_ends() {
+        let rows = [
+            vec!["a".to_owned(), "10".to_owned()],
+            vec!["bbb".to_owned(), "1".to_owned()],
+        ];
+        assert_eq!(table(&rows, &[1]), "a    10\nbbb   1\n");
+    }
+}

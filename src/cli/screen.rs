@@ -1,0 +1,101 @@
+//! The two streams of the command: results on stdout, everything else on stderr.
+
+use std::io::{self, Write as _};
+
+use super::args::Global;
+use super::failure::Failure;
+
+/// What may be said, and where.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    pub json: bool,
+    pub quiet: bool,
+    pub verbose: bool,
+}
+
+impl Screen {
+    /// As the options want it.
+    pub fn new(global: &Global) -> Self {
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+        }
+    }
+
+    /// Prints a result that was asked for: as JSON, or as text.
+    pub fn result(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json {
+            self.value(value)
+        } else {
+            self.text(&text())
+        }
+    }
+
+    /// Prints what a command says when it is done; nothing with `--quiet`.
+    pub fn summary(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json {
+            self.value(value)
+        } else if self.quiet {
+            Ok(())
+        } else {
+            self.text(&text())
+        }
+    }
+
+    fn value(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Output { source: error.into() })?;
+        self.text(&json)
+    }
+
+    fn text(&self, text: &str) -> Result<(), Failure> {
+        let mut out = anstream::stdout().lock();
+        let end = if text.is_empty() || text.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
+        write!(out, "{text}{end}")
+            .and_then(|()| out.flush())
+            .map_err(|source| Failure::Output { source })
+    }
+
+    /// A remark for people; nothing with `--quiet`.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            say("note", text);
+        }
+    }
+
+    /// A warning for people; nothing with `--quiet`.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            say("warning", text);
+        }
+    }
+}
+
+/// A line of a kind on stderr. Where stderr is gone there is nobody left to tell.
+pub fn say(kind: &str, text: &str) {
+    let color = match kind {
+        "error" => anstyle::AnsiColor::Red,
+        "warning" => anstyle::AnsiColor::Yellow,
+        _ => anstyle::AnsiColor::Cyan,
+    };
+    let style = color.on_default().effects(anstyle::Effects::BOLD);
+    // One write, so that lines of two threads don't mix.
+    let line = format!("{style}{kind}:{style:#} {text}\n");
+    let _ = anstream::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Whether stderr shows bars: a terminal that can move its cursor, and no log of a CI service.
+pub fn shows_bars() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    io::IsTerminal::is_terminal(&io::stderr()) && !dumb && !set("CI")
+}
+
+/// Whether colours are wanted on stderr.
+pub fn shows_colors() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}

@@ -1,0 +1,233 @@
+//! What the surroundings say: the site manifest, the user's home, the commit, who runs this and where.
+//!
+//! Reads the environment and the site manifest, and asks `git` for one line. What it finds goes to the library as
+//! values.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use syntax_publish::config::{self, SiteConfig, Target, TargetKind};
+use syntax_publish::model::path::printable;
+use syntax_publish::model::release::Owner;
+
+use super::args::Global;
+use super::failure::Failure;
+use super::screen::Screen;
+
+/// The name of a site manifest.
+const NAME: &str = "site-manifest.toml";
+
+/// A site manifest that was read.
+#[derive(Debug, Clone)]
+pub struct Workplace {
+    /// The folder of the site manifest, which its relative paths start from.
+    pub base: PathBuf,
+    pub config: SiteConfig,
+    /// The name of the target to work with.
+    pub target_name: String,
+    pub target: Target,
+}
+
+impl Workplace {
+    /// Finds and reads the site manifest that the options mean.
+    pub fn open(global: &Global, screen: &Screen) -> Result<Self, Failure> {
+        let file = match &global.site {
+            Some(file) => file.clone(),
+            None => find(&here()?)?,
+        };
+        let text = std::fs::read_to_string(&file).map_err(|source| Failure::Unreadable {
+            file: file.clone(),
+            source,
+        })?;
+        let parsed = config::parse(&text).map_err(|source| Failure::Config {
+            file: file.clone(),
+            source,
+        })?;
+        for warning in &parsed.warnings {
+            screen.warn(&format!("{}, {warning}", shown(&file)));
+        }
+        let config = parsed.config;
+        let target_name = global.target.clone().unwrap_or_else(|| config.publish.target.clone());
+        let Some(target) = config.targets.get(&target_name).cloned() else {
+            return Err(Failure::NoSuchTarget {
+                name: printable(&target_name),
+                known: config.targets.keys().cloned().collect(),
+            });
+        };
+        Ok(Self {
+            base: folder_of(&file)?,
+            config,
+            target_name,
+            target,
+        })
+    }
+
+    /// The folder of the export.
+    pub fn export(&self) -> Result<PathBuf, Failure> {
+        self.path(&self.config.site.export)
+    }
+
+    /// A path of the site manifest: from home, or from the site manifest's folder.
+    pub fn path(&self, text: &str) -> Result<PathBuf, Failure> {
+        match text.strip_prefix("~/") {
+            None => Ok(self.base.join(text)),
+            Some(rest) => match home() {
+                Some(home) => Ok(home.join(rest)),
+                None => Err(Failure::NoHome { path: text.to_owned() }),
+            },
+        }
+    }
+
+    /// Where the store is, as people would name it.
+    pub fn place(&self) -> String {
+        match &self.target.kind {
+            TargetKind::Local { docroot } => self.path(docroot).map_or_else(|_| docroot.clone(), |path| shown(&path)),
+            TargetKind::Sftp(sftp) => format!("{}:{}", sftp.host, sftp.docroot),
+        }
+    }
+
+    /// The commit that the export was built from, as far as anybody says.
+    pub fn commit(&self, given: Option<&String>) -> Option<String> {
+        let named = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        given
+            .cloned()
+            .or_else(|| named("GITHUB_SHA"))
+            .or_else(|| named("CI_COMMIT_SHA"))
+            .or_else(|| head(&self.base))
+    }
+}
+
+/// The nearest site manifest in a folder or above it.
+fn find(folder: &Path) -> Result<PathBuf, Failure> {
+    let nearest = folder
+        .ancestors()
+        .map(|folder| folder.join(NAME))
+        .find(|file| file.is_file());
+    nearest.ok_or_else(|| Failure::NoSiteManifest {
+        folder: folder.to_owned(),
+    })
+}
+
+fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
+    let absolute = std::path::absolute(file).map_err(|source| Failure::Unreadable {
+        file: file.to_owned(),
+        source,
+    })?;
+    Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_owned))
+}
+
+fn here() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|source| Failure::Unreadable {
+        file: PathBuf::from("."),
+        source,
+    })
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| home.is_absolute())
+}
+
+/// The folder that keeps the digests from run to run; none where there is no place for it.
+pub fn cache() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let caches = named
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(home()?.join(".cache")))?;
+    Some(caches.join("syntax-publish"))
+}
+
+/// The commit that is checked out in a folder. Silently none: a site needs no repository.
+fn head(folder: &Path) -> Option<String> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(["rev-parse", "--verify", "--quiet", "HEAD"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let commit = text.trim();
+    let right = output.status.success() && !commit.is_empty() && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    right.then(|| commit.to_owned())
+}
+
+/// Who runs, for whoever finds the lock taken or reads a release.
+pub fn owner(what: &str) -> Owner {
+    let system = rustix::system::uname();
+    let machine = system.nodename().to_string_lossy().into_owned();
+    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    let user = named("USER").or_else(|| named("LOGNAME"));
+    let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Owner {
+        who: printable(&format!("{user}@{machine}")),
+        what: what.to_owned(),
+        since: i64::try_from(since.as_secs()).unwrap_or(0),
+    }
+}
+
+/// A path for people: relative where it lies below this folder, and fit for a terminal.
+pub fn shown(path: &Path) -> String {
+    let near = here()
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    let near = near.filter(|near| !near.as_os_str().is_empty());
+    printable(&near.as_deref().unwrap_or(path).to_string_lossy())
+}
+
+/// A word that a shell takes as it is.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@+,=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A command of this tool with the options that choose the site and the target, as they were given.
+pub fn again(global: &Global, command: &str) -> String {
+    let mut line = format!("syntax-publish {command}");
+    let site = global
+        .site
+        .as_ref()
+        .map(|file| OsString::from(file).to_string_lossy().into_owned());
+    for (name, value) in [("--site", site), ("--target", global.target.clone())] {
+        if let Some(value) = value {
+            line = format!("{line} {name} {}", quoted(&printable(&value)));
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_a_shell_would_split_or_expand_are_quoted() {
+        for plain in ["a", "target/docroot", "x@y:1"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("$(x)"), "'$(x)'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn the_nearest_site_manifest_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("a/b");
+        std::fs::create_dir_all(&below).unwrap();
+        let file = folder.path().join(NAME);
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(find(&below).unwrap(), file);
+        let nearer = folder.path().join("a").join(NAME);
+        std::fs::write(&nearer, "").unwrap();
+        assert_eq!(find(&below).unwrap(), nearer);
+    }
+}

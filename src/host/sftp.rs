@@ -1,0 +1,508 @@
+//! A host reached over SFTP.
+//!
+//! The system's `ssh` carries the connection ([`ssh`](super::ssh)), `openssh-sftp-client` speaks the protocol; this is
+//! that crate's one home. It must never do on the host what isn't in the flight, and never retry: whether an unanswered
+//! request was executed is not known.
+//!
+//! The crate queues a request when its future is first polled, so operations are polled once, in their order, before
+//! any answer is waited for.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::future::{BoxFuture, join, try_join_all};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryStreamExt};
+use openssh_sftp_client::error::SftpErrorKind;
+use openssh_sftp_client::file::File;
+use openssh_sftp_client::metadata::{FileType, MetaData, MetaDataBuilder, Permissions};
+use openssh_sftp_client::{Error, Sftp as Client, SftpOptions, UnixTimeStamp};
+use tokio::io::AsyncSeek as _;
+use tokio::time::timeout;
+
+use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
+use super::ssh::{self, BadAddress, SftpAddress, Ssh};
+use super::{Answers, Connect, Host, HostError};
+use crate::model::path::printable;
+
+/// What may be on its way at once: enough to fill a line of some hundred milliseconds, little enough for memory.
+const MOST_OPS: usize = 4096;
+const MOST_BYTES: usize = 8 << 20;
+
+/// One request's share of a write: what the client sends to a server that tells no limits. Were a share larger than what
+/// it sends, the rest would come late, behind requests that rely on it.
+const CHUNK: usize = 20 * 1024;
+
+/// How many requests read a folder at once.
+const READERS: usize = 8;
+
+/// A server that never ends a folder shall not fill the memory.
+const MOST_NAMES: usize = 5_000_000;
+
+/// Longest message of a server that is passed on.
+const LONGEST_MESSAGE: usize = 300;
+
+/// ssh gives up earlier; this is for a jump or a server that says nothing at all.
+const CONNECT: Duration = Duration::from_mins(1);
+
+/// Makes connections to one address.
+#[derive(Debug, Clone)]
+pub struct SftpConnector {
+    address: SftpAddress,
+}
+
+impl SftpConnector {
+    /// A connector to an address that can be given to ssh.
+    ///
+    /// # Errors
+    /// [`BadAddress`] where it can't.
+    pub fn new(address: SftpAddress) -> Result<Self, BadAddress> {
+        ssh::command_line(&address, None)?;
+        Ok(Self { address })
+    }
+}
+
+impl Connect for SftpConnector {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async { Ok(Box::new(Sftp::open(&self.address).await?) as Box<dyn Host>) })
+    }
+
+    fn name(&self) -> String {
+        self.address.host.clone()
+    }
+}
+
+/// A docroot over SFTP.
+pub struct Sftp {
+    session: Arc<Session>,
+    ssh: Ssh,
+}
+
+struct Session {
+    host: String,
+    docroot: String,
+    client: Client,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    last: u64,
+    files: HashMap<Handle, File>,
+}
+
+impl Sftp {
+    /// Connects, and makes sure that the server can do what a store needs.
+    ///
+    /// # Errors
+    /// As [`HostError`] has them.
+    pub async fn open(address: &SftpAddress) -> Result<Self, HostError> {
+        let (mut ssh, stdin, stdout) = Ssh::start(address)?;
+        // The default holds each request back for half a millisecond.
+        let options = SftpOptions::new().flush_interval(Duration::ZERO);
+        // On a task of its own: what the client makes of a server that breaks off must not end this one.
+        let greeting = tokio::spawn(async move { Client::new(stdin, stdout, options).await });
+        let client = match timeout(CONNECT, greeting).await {
+            Ok(Ok(Ok(client))) => client,
+            Ok(Ok(Err(error))) => {
+                return Err(ssh::failure(
+                    address,
+                    &ssh.last_words().await,
+                    &short(&error.to_string()),
+                ));
+            }
+            Ok(Err(_)) => {
+                return Err(ssh::failure(
+                    address,
+                    &ssh.last_words().await,
+                    "the server broke off the greeting",
+                ));
+            }
+            Err(_) => {
+                return Err(HostError::Unreachable {
+                    host: address.host.clone(),
+                    detail: format!("no answer within {} seconds", CONNECT.as_secs()),
+                });
+            }
+        };
+        ssh.answered();
+        let needed = [
+            ("posix-rename@openssh.com", client.support_posix_rename()),
+            ("hardlink@openssh.com", client.support_hardlink()),
+            ("fsync@openssh.com", client.support_fsync()),
+        ];
+        if let Some((missing, _)) = needed.iter().find(|(_, there)| !there) {
+            return Err(HostError::MissingExtension {
+                host: address.host.clone(),
+                extension: (*missing).to_owned(),
+            });
+        }
+        let docroot = address.docroot.trim_end_matches('/').to_owned();
+        let session = Session {
+            host: address.host.clone(),
+            docroot,
+            client,
+            open: Mutex::default(),
+        };
+        Ok(Self {
+            session: Arc::new(session),
+            ssh,
+        })
+    }
+
+    /// The end of the connection, with what ssh said of it.
+    async fn lost(&self, why: &str) -> HostError {
+        let said = self.ssh.last_words().await;
+        let detail = match said.lines().last() {
+            Some(line) => format!("{why}; ssh said: {line}"),
+            None => why.to_owned(),
+        };
+        HostError::Lost {
+            host: self.session.host.clone(),
+            detail,
+        }
+    }
+}
+
+impl fmt::Debug for Sftp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sftp({}:{})", self.session.host, self.session.docroot)
+    }
+}
+
+type Running = Pin<Box<dyn Future<Output = (usize, usize, String, Outcome)> + Send>>;
+
+impl Host for Sftp {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        Box::pin(async move {
+            let mut answers: Vec<Option<Result<Answer, Refusal>>> = ops.iter().map(|_| None).collect();
+            let mut under_way: FuturesUnordered<Running> = FuturesUnordered::new();
+            let mut bytes = 0;
+            let mut ops = ops.into_iter().enumerate().peekable();
+            loop {
+                let room = under_way.is_empty() || under_way.len() < MOST_OPS;
+                let fits = |bytes: usize, op: &Op| bytes == 0 || bytes + op.payload() <= MOST_BYTES;
+                let ended = if let Some((number, op)) = ops.next_if(|(_, op)| room && fits(bytes, op)) {
+                    let payload = op.payload();
+                    bytes += payload;
+                    let line = op.to_string();
+                    let session = Arc::clone(&self.session);
+                    let mut running: Running =
+                        Box::pin(async move { (number, payload, line, session.execute(op).await) });
+                    // This first poll is what sends it.
+                    match futures_util::poll!(running.as_mut()) {
+                        Poll::Ready(ended) => ended,
+                        Poll::Pending => {
+                            under_way.push(running);
+                            continue;
+                        }
+                    }
+                } else if let Some(ended) = under_way.next().await {
+                    ended
+                } else {
+                    break;
+                };
+                let (number, payload, op, outcome) = ended;
+                bytes -= payload;
+                answers[number] = Some(match outcome {
+                    Ok(answer) => Ok(answer),
+                    Err(Fault::Refused(kind, message)) => Err(Refusal { kind, op, message }),
+                    Err(Fault::Broken(why)) => return Err(self.lost(&why).await),
+                });
+            }
+            Ok(answers.into_iter().flatten().collect())
+        })
+    }
+
+    fn name(&self) -> String {
+        self.session.host.clone()
+    }
+}
+
+/// Why an operation has no answer.
+enum Fault {
+    Refused(RefusalKind, String),
+    /// The connection is gone, or is no use any more.
+    Broken(String),
+}
+
+type Outcome = Result<Answer, Fault>;
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::SftpError(kind, message) => Self::Refused(refusal_kind(kind), short(&message.to_string())),
+            other => Self::Broken(short(&other.to_string())),
+        }
+    }
+}
+
+/// Only what version 3 of the protocol tells apart.
+fn refusal_kind(kind: SftpErrorKind) -> RefusalKind {
+    match kind {
+        SftpErrorKind::NoSuchFile => RefusalKind::NotFound,
+        SftpErrorKind::PermDenied => RefusalKind::Denied,
+        _ => RefusalKind::Failed,
+    }
+}
+
+fn refused(message: &str) -> Fault {
+    Fault::Refused(RefusalKind::Failed, message.to_owned())
+}
+
+fn short(text: &str) -> String {
+    printable(text).chars().take(LONGEST_MESSAGE).collect()
+}
+
+impl Session {
+    /// Not joined: an operation's path must never replace the docroot, and `..` is the host's to resolve.
+    fn at(&self, path: &str) -> String {
+        if path.is_empty() {
+            self.docroot.clone()
+        } else {
+            format!("{}/{path}", self.docroot)
+        }
+    }
+
+    /// Sends all requests of an operation that can be sent at once when it is first polled.
+    async fn execute(&self, op: Op) -> Outcome {
+        let mut fs = self.client.fs();
+        let done = |()| Answer::Done;
+        match op {
+            Op::Lstat(path) => attr(&fs.symlink_metadata(self.at(&path)).await?),
+            Op::Stat(path) => attr(&fs.metadata(self.at(&path)).await?),
+            Op::ReadLink(path) => text(fs.read_link(self.at(&path)).await?),
+            Op::Resolve(path) => {
+                // The server would resolve a path whose last name is missing, too.
+                let mut there = self.client.fs();
+                let at = self.at(&path);
+                let (resolved, there) = join(fs.canonicalize(&at), there.metadata(&at)).await;
+                there?;
+                text(resolved?)
+            }
+            Op::List(path) => self.list(&path).await,
+            Op::Space(path) => self.space(&path).await,
+            Op::MakeFolder(path) => self.make_folder(&path).await,
+            Op::Symlink { text, at } => Ok(fs.symlink(text, self.at(&at)).await.map(done)?),
+            Op::Link { from, to } => Ok(fs.hard_link(self.at(&from), self.at(&to)).await.map(done)?),
+            Op::Rename { from, to } => Ok(fs.rename(self.at(&from), self.at(&to)).await.map(done)?),
+            Op::RemoveFile(path) => Ok(fs.remove_file(self.at(&path)).await.map(done)?),
+            Op::RemoveFolder(path) => Ok(fs.remove_dir(self.at(&path)).await.map(done)?),
+            Op::Create(path) => {
+                let mut options = self.client.options();
+                let file = options.write(true).create_new(true).open(self.at(&path)).await?;
+                Ok(Answer::Opened(self.keep(file)))
+            }
+            Op::Open(path) => {
+                let file = self.client.options().read(true).open(self.at(&path)).await?;
+                Ok(Answer::Opened(self.keep(file)))
+            }
+            Op::Read { handle, offset, length } => read(self.file(handle)?, offset, length).await,
+            Op::Write { handle, offset, bytes } => write(&self.file(handle)?, offset, &bytes).await,
+            Op::Finish { handle, mtime } => finish(self.take(handle)?, mtime).await,
+            Op::Close(handle) => Ok(self.take(handle)?.close().await.map(done)?),
+        }
+    }
+
+    fn keep(&self, file: File) -> Handle {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.last += 1;
+        let handle = Handle(open.last);
+        open.files.insert(handle, file);
+        handle
+    }
+
+    /// Another view of an open file, with an offset of its own.
+    fn file(&self, handle: Handle) -> Result<File, Fault> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.files
+            .get(&handle)
+            .cloned()
+            .ok_or_else(|| refused("no such open file"))
+    }
+
+    fn take(&self, handle: Handle) -> Result<File, Fault> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.files.remove(&handle).ok_or_else(|| refused("no such open file"))
+    }
+
+    async fn make_folder(&self, path: &str) -> Outcome {
+        let at = self.at(path);
+        let mode = permissions(0o755);
+        let (mut fs, mut fs_mode) = (self.client.fs(), self.client.fs());
+        // The mode given to the call is cut by the umask, so it is set behind it, in the same flight. Where something
+        // stood there before, the first fails, and `/.` keeps the second from a file.
+        let through = format!("{at}/.");
+        let made = async { fs.create_dir(&at).await };
+        let set = async { fs_mode.set_permissions(&through, mode).await };
+        let (made, set) = join(made, set).await;
+        made?;
+        set?;
+        Ok(Answer::Done)
+    }
+
+    async fn list(&self, path: &str) -> Outcome {
+        let folder = self.client.fs().open_dir(self.at(path)).await?;
+        // A server gives a hundred names an answer, so several are asked for at once.
+        let readers = (0..READERS).map(|_| Box::pin(folder.clone().read_dir()));
+        let mut entries = futures_util::stream::select_all(readers);
+        let mut names = Vec::new();
+        while let Some(entry) = entries.try_next().await? {
+            let Some(name) = entry.filename().to_str() else {
+                return Err(refused("a name in the folder is not UTF-8"));
+            };
+            if name == "." || name == ".." {
+                continue;
+            }
+            // A name is one segment, whatever the host says.
+            if name.is_empty() || name.contains(['/', '\0']) {
+                return Err(refused(&format!("the host lists an impossible name: {}", short(name))));
+            }
+            if names.len() >= MOST_NAMES {
+                return Err(refused("the folder does not end"));
+            }
+            names.push((name.to_owned(), attr_of(&entry.metadata())?));
+        }
+        Ok(Answer::Names(names))
+    }
+
+    async fn space(&self, path: &str) -> Outcome {
+        if !self.client.support_statvfs() {
+            return Err(refused("the server does not tell how much room there is"));
+        }
+        let stat = self.client.fs().statvfs(self.at(path)).await?;
+        Ok(Answer::Space(Space {
+            bytes: stat.bavail.saturating_mul(stat.frsize),
+            files: (stat.files > 0).then_some(stat.favail),
+        }))
+    }
+}
+
+fn text(path: std::path::PathBuf) -> Outcome {
+    let text = path.into_os_string().into_string();
+    text.map(Answer::Text)
+        .map_err(|_| refused("the symlink's text is not UTF-8"))
+}
+
+fn attr(metadata: &MetaData) -> Outcome {
+    attr_of(metadata).map(Answer::Attr)
+}
+
+fn attr_of(metadata: &MetaData) -> Result<Attr, Fault> {
+    let kind = metadata
+        .file_type()
+        .ok_or_else(|| refused("the host does not say what it is"))?;
+    let kind = |is: fn(&FileType) -> bool| is(&kind);
+    let seconds = |time: UnixTimeStamp| Time::try_from(time.as_duration().as_secs()).unwrap_or(Time::MAX);
+    Ok(Attr {
+        kind: if kind(FileType::is_file) {
+            Kind::File
+        } else if kind(FileType::is_dir) {
+            Kind::Folder
+        } else if kind(FileType::is_symlink) {
+            Kind::Symlink
+        } else {
+            Kind::Other
+        },
+        size: metadata.len().unwrap_or(0),
+        mtime: metadata.modified().map_or(0, seconds),
+        mode: metadata.permissions().map_or(0, mode_of),
+        uid: metadata.uid().unwrap_or(u32::MAX),
+    })
+}
+
+fn mode_of(permissions: Permissions) -> u32 {
+    let bits = [
+        (0o4000, permissions.suid()),
+        (0o2000, permissions.sgid()),
+        (0o1000, permissions.svtx()),
+        (0o400, permissions.read_by_owner()),
+        (0o200, permissions.write_by_owner()),
+        (0o100, permissions.execute_by_owner()),
+        (0o040, permissions.read_by_group()),
+        (0o020, permissions.write_by_group()),
+        (0o010, permissions.execute_by_group()),
+        (0o004, permissions.read_by_other()),
+        (0o002, permissions.write_by_other()),
+        (0o001, permissions.execute_by_other()),
+    ];
+    bits.iter().filter(|(_, set)| *set).map(|(bit, _)| bit).sum()
+}
+
+fn permissions(mode: u32) -> Permissions {
+    let mut permissions = Permissions::new();
+    permissions
+        .set_read_by_owner(mode & 0o400 != 0)
+        .set_write_by_owner(mode & 0o200 != 0)
+        .set_execute_by_owner(mode & 0o100 != 0)
+        .set_read_by_group(mode & 0o040 != 0)
+        .set_write_by_group(mode & 0o020 != 0)
+        .set_execute_by_group(mode & 0o010 != 0)
+        .set_read_by_other(mode & 0o004 != 0)
+        .set_write_by_other(mode & 0o002 != 0)
+        .set_execute_by_other(mode & 0o001 != 0);
+    permissions
+}
+
+fn seek(file: &mut File, offset: u64) -> Result<(), Fault> {
+    // Only notes the offset: every request carries its own.
+    Pin::new(file)
+        .start_seek(std::io::SeekFrom::Start(offset))
+        .map_err(|error| refused(&error.to_string()))
+}
+
+/// A server may give less than it was asked for, at any time.
+async fn read(mut file: File, offset: u64, length: u32) -> Outcome {
+    let mut bytes = Vec::new();
+    while bytes.len() < length as usize {
+        let filled = bytes.len();
+        seek(&mut file, offset + filled as u64)?;
+        let wanted = length - u32::try_from(filled).unwrap_or(length);
+        match file.read(wanted, bytes::BytesMut::new()).await? {
+            Some(piece) if !piece.is_empty() => bytes.extend_from_slice(&piece),
+            _ => break,
+        }
+    }
+    Ok(Answer::Bytes(bytes))
+}
+
+/// All chunks are on their way at once.
+async fn write(file: &File, offset: u64, bytes: &[u8]) -> Outcome {
+    let chunks = bytes.chunks(CHUNK).enumerate().map(|(number, chunk)| {
+        let mut file = file.clone();
+        async move {
+            let mut chunk = chunk;
+            let mut at = offset + (number * CHUNK) as u64;
+            while !chunk.is_empty() {
+                seek(&mut file, at)?;
+                let written = file.write(chunk).await?;
+                at += written as u64;
+                chunk = &chunk[written..];
+            }
+            Ok::<(), Fault>(())
+        }
+    });
+    try_join_all(chunks).await?;
+    Ok(Answer::Done)
+}
+
+/// Mode and time are set and the disk is waited for with two requests sent at once. The close follows when the last
+/// view of the file goes; nobody waits for it, since after a successful sync there's nothing left that it could lose.
+async fn finish(file: File, mtime: Time) -> Outcome {
+    let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(mtime).unwrap_or(0));
+    let time = UnixTimeStamp::new(time).map_err(|_| refused("a time that SFTP can't say"))?;
+    let metadata = MetaDataBuilder::new()
+        .permissions(permissions(0o644))
+        .time(time, time)
+        .create();
+    let (mut to_set, mut to_sync) = (file.clone(), file);
+    let (set, synced) = join(to_set.set_metadata(metadata), to_sync.sync_all()).await;
+    set?;
+    synced?;
+    Ok(Answer::Done)
+}

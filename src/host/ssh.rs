@@ -1,0 +1,613 @@
+//! Starts the system's `ssh` as the way to a host, and understands what it says when it fails.
+//!
+//! `ssh` knows the user's configuration, agents, jumps and known hosts, so none of that is done here. What it is told on
+//! the command line wins over any configuration file, and leaves nothing to a shell: nothing here may run a command on
+//! the host or on this machine, forward anything, ask anybody, or accept a host key that isn't known already.
+//! OpenSSH 8.7 or newer is needed: earlier ones don't know two of the options.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::HostError;
+use crate::model::path::printable;
+
+/// How to reach a host, and which of its folders is the docroot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SftpAddress {
+    /// A name, an address, or an alias of the user's ssh configuration.
+    pub host: String,
+    /// Who to log in as, where ssh's configuration shall not decide.
+    pub user: Option<String>,
+    /// The port, likewise.
+    pub port: Option<u16>,
+    /// The private key; then no other key of an agent is offered.
+    pub identity: Option<PathBuf>,
+    /// The file of known hosts, in place of the user's.
+    pub known_hosts: Option<PathBuf>,
+    /// The only key that the host may show, as `TYPE BASE64`. No file of known hosts is read then.
+    pub host_key: Option<String>,
+    /// The docroot as SFTP sees it: absolute.
+    pub docroot: String,
+    /// The program; `ssh` on the PATH where there's none.
+    pub ssh: Option<PathBuf>,
+}
+
+/// What can't be said to ssh safely.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    /// The host's name.
+    #[error("the host {0:?} is no name, address or alias that can be given to ssh")]
+    Host(String),
+    /// The user's name.
+    #[error("the user {0:?} can't be given to ssh")]
+    User(String),
+    /// The port.
+    #[error("there is no port 0")]
+    Port,
+    /// A file's path.
+    #[error("the path {0:?} can't be given to ssh, which would expand or split it")]
+    Path(PathBuf),
+    /// The pinned key.
+    #[error("the host key must be `TYPE BASE64`, as in a line of a `.pub` file, and is {0:?}")]
+    HostKey(String),
+    /// The docroot.
+    #[error("the docroot {0:?} must be absolute, without `..` and control characters")]
+    Docroot(String),
+}
+
+/// Said on every command line. Where a user's configuration says otherwise, this wins.
+const OPTIONS: [&str; 22] = [
+    // Nobody is there to answer, and nobody may be.
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    "NoHostAuthenticationForLocalhost=no",
+    "UpdateHostKeys=no",
+    // A link that swallows everything would hang for ever.
+    "ConnectTimeout=20",
+    "ServerAliveInterval=10",
+    "ServerAliveCountMax=3",
+    "Compression=yes",
+    // What would break the subsystem or its pipes.
+    "RemoteCommand=none",
+    "RequestTTY=no",
+    "EscapeChar=none",
+    "ForkAfterAuthentication=no",
+    "StdinNull=no",
+    // What would reach further than SFTP.
+    "PermitLocalCommand=no",
+    "ClearAllForwardings=yes",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "Tunnel=no",
+    // A shared connection would outlive us, or be another one than was asked for.
+    "ControlMaster=no",
+    "ControlPath=none",
+    "ControlPersist=no",
+    // The lines that tell why it failed; those of a lost connection come at this level only.
+    "LogLevel=INFO",
+];
+
+/// The arguments for ssh, without the program. `pinned` is the file that holds the pinned key, where there is one.
+///
+/// # Errors
+/// [`BadAddress`] where a value would mean something else to ssh than was meant.
+pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<OsString>, BadAddress> {
+    check(address)?;
+    let mut line = vec![OsString::from("-s")];
+    let mut option = |name: &str, value: &OsStr| {
+        let mut text = OsString::from(name);
+        text.push("=");
+        text.push(value);
+        line.extend([OsString::from("-o"), text]);
+    };
+    for (name, value) in OPTIONS.iter().filter_map(|o| o.split_once('=')) {
+        option(name, value.as_ref());
+    }
+    if let (Some(key), Some(file)) = (&address.host_key, pinned) {
+        check_path(file)?;
+        option("HostKeyAlias", alias(address).as_ref());
+        option("HostKeyAlgorithms", algorithms(key).as_ref());
+        option("UserKnownHostsFile", &quoted(file));
+        option("GlobalKnownHostsFile", "/dev/null".as_ref());
+        // Two more ways in which a configuration could vouch for another key.
+        option("KnownHostsCommand", "none".as_ref());
+        option("VerifyHostKeyDNS", "no".as_ref());
+        option("CheckHostIP", "no".as_ref());
+    } else if let Some(file) = &address.known_hosts {
+        option("UserKnownHostsFile", &quoted(file));
+    }
+    if let Some(identity) = &address.identity {
+        option("IdentitiesOnly", "yes".as_ref());
+        line.extend([OsString::from("-i"), identity.into()]);
+    }
+    if let Some(user) = &address.user {
+        line.extend(["-l".into(), user.into()]);
+    }
+    if let Some(port) = address.port {
+        line.extend(["-p".into(), port.to_string().into()]);
+    }
+    line.extend(["--".into(), OsString::from(&address.host), "sftp".into()]);
+    Ok(line)
+}
+
+fn check(address: &SftpAddress) -> Result<(), BadAddress> {
+    let word = |text: &str, also: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+    };
+    if !word(&address.host, ".-_:+") {
+        return Err(BadAddress::Host(address.host.clone()));
+    }
+    if let Some(user) = address.user.as_ref().filter(|user| !word(user, ".-_@+")) {
+        return Err(BadAddress::User(user.clone()));
+    }
+    if address.port == Some(0) {
+        return Err(BadAddress::Port);
+    }
+    address
+        .identity
+        .iter()
+        .chain(&address.known_hosts)
+        .try_for_each(|path| check_path(path))?;
+    if let Some(key) = &address.host_key {
+        let well_formed = key
+            .split_once(' ')
+            .is_some_and(|(kind, base64)| word(kind, "-.@") && word(base64, "+/="));
+        if !well_formed {
+            return Err(BadAddress::HostKey(key.clone()));
+        }
+    }
+    let docroot = &address.docroot;
+    if !docroot.starts_with('/') || docroot.split('/').any(|s| s == "..") || docroot.chars().any(char::is_control) {
+        return Err(BadAddress::Docroot(docroot.clone()));
+    }
+    Ok(())
+}
+
+/// ssh expands `%`, `${…}` and `~`, splits at quotes, and knows a file called `none`.
+fn check_path(path: &Path) -> Result<(), BadAddress> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let evil = bytes.is_empty()
+        || bytes == b"none"
+        || bytes.starts_with(b"~")
+        || bytes.starts_with(b"-")
+        || bytes
+            .iter()
+            .any(|&b| b < b' ' || b == 127 || matches!(b, b'%' | b'"' | b'\\'))
+        || bytes.windows(2).any(|pair| pair == b"${");
+    if evil {
+        Err(BadAddress::Path(path.to_owned()))
+    } else {
+        Ok(())
+    }
+}
+
+/// A path with spaces would be several files.
+fn quoted(path: &Path) -> OsString {
+    let mut text = OsString::from("\"");
+    text.push(path);
+    text.push("\"");
+    text
+}
+
+/// The name under which the pinned key is looked up: the host's, so that ssh's messages name it.
+fn alias(address: &SftpAddress) -> String {
+    address.host.to_ascii_lowercase()
+}
+
+/// How a key of this type may sign. Without this ssh may settle on another key of the host, which isn't pinned.
+fn algorithms(host_key: &str) -> &str {
+    match host_key.split(' ').next().unwrap_or_default() {
+        "ssh-rsa" => "rsa-sha2-512,rsa-sha2-256",
+        other => other,
+    }
+}
+
+/// A running ssh. Dropping it ends the process: in order where that works at once, else by force.
+pub(super) struct Ssh {
+    words: Words,
+    /// Goes as soon as the host has shown its key: should we be killed later, nothing is left behind.
+    pinned: Option<NamedTempFile>,
+    /// Dropped, it tells the process's keeper that nobody needs it any more.
+    _leave: oneshot::Sender<()>,
+}
+
+/// How long ssh may take to end by itself once its stdin is closed.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Ssh {
+    /// Starts it. The pipes come separately: whoever drops the first of them ends the connection.
+    ///
+    /// # Errors
+    /// [`HostError::Unreachable`] where there's no such program, or no room for the file of the pinned key.
+    pub(super) fn start(address: &SftpAddress) -> Result<(Self, ChildStdin, ChildStdout), HostError> {
+        let cannot = |detail: String| HostError::Unreachable {
+            host: address.host.clone(),
+            detail,
+        };
+        let pinned = match &address.host_key {
+            Some(key) => {
+                Some(pin(address, key).map_err(|e| cannot(format!("can't keep the host key in a file: {e}")))?)
+            }
+            None => None,
+        };
+        let line =
+            command_line(address, pinned.as_ref().map(NamedTempFile::path)).map_err(|e| cannot(e.to_string()))?;
+        let program = address.ssh.as_deref().unwrap_or(Path::new("ssh"));
+        let mut child = Command::new(program)
+            .args(line)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // An interrupt from the keyboard is for us: we may still have a lock to give back over this connection.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| cannot(format!("can't start {}: {e}", program.display())))?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(cannot("ssh has no pipes".to_owned()));
+        };
+        let (leave, left) = oneshot::channel();
+        tokio::spawn(keep(child, left));
+        Ok((
+            Self {
+                words: Words::hear(stderr),
+                pinned,
+                _leave: leave,
+            },
+            stdin,
+            stdout,
+        ))
+    }
+
+    /// The host has answered, so its key was the right one. Later exchanges of keys are held to that same key.
+    pub(super) fn answered(&mut self) {
+        self.pinned = None;
+    }
+
+    /// All that ssh said, once it has said it; what there is, where it doesn't end.
+    pub(super) async fn last_words(&self) -> String {
+        self.words.last().await
+    }
+}
+
+/// The pinned key as a file of known hosts that only we can read and write.
+fn pin(address: &SftpAddress, key: &str) -> std::io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix("syntax-publish-host-key-").tempfile()?;
+    writeln!(file, "{} {key}", alias(address))?;
+    file.flush()?;
+    Ok(file)
+}
+
+/// Waits for the process, so that no zombie stays, and sees to it that it ends.
+async fn keep(mut child: Child, left: oneshot::Receiver<()>) {
+    tokio::select! {
+        _ = child.wait() => {}
+        _ = left => {
+            if timeout(GRACE, child.wait()).await.is_err() {
+                let _ = child.kill().await;
+            }
+        }
+    }
+}
+
+/// What ssh prints on stderr: the last lines of it.
+#[derive(Clone)]
+struct Words {
+    lines: Arc<Mutex<Lines>>,
+    ended: watch::Receiver<bool>,
+}
+
+#[derive(Default)]
+struct Lines {
+    whole: VecDeque<String>,
+    started: Vec<u8>,
+}
+
+const MOST_LINES: usize = 64;
+const LONGEST_LINE: usize = 512;
+
+impl Words {
+    fn hear(mut stderr: ChildStderr) -> Self {
+        let lines = Arc::<Mutex<Lines>>::default();
+        let (end, ended) = watch::channel(false);
+        let heard = Arc::clone(&lines);
+        tokio::spawn(async move {
+            let mut piece = [0; 4096];
+            while let Ok(n @ 1..) = stderr.read(&mut piece).await {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).add(&piece[..n]);
+            }
+            heard.lock().unwrap_or_else(PoisonError::into_inner).add(b"\n");
+            let _ = end.send(true);
+        });
+        Self { lines, ended }
+    }
+
+    async fn last(&self) -> String {
+        // A jump's ssh may hold the pipe open after ours is gone.
+        let mut ended = self.ended.clone();
+        let _ = timeout(GRACE, ended.wait_for(|ended| *ended)).await;
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).text()
+    }
+}
+
+impl Lines {
+    fn add(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' {
+                let line = printable(String::from_utf8_lossy(&self.started).trim());
+                self.started.clear();
+                if line.is_empty() {
+                    continue;
+                }
+                if self.whole.len() == MOST_LINES {
+                    self.whole.pop_front();
+                }
+                self.whole.push_back(line);
+            } else if self.started.len() < LONGEST_LINE {
+                self.started.push(byte);
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        self.whole.iter().fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "{line}");
+            text
+        })
+    }
+}
+
+/// Why no SFTP came about, from what ssh said. `otherwise` is what the protocol saw.
+pub(super) fn failure(address: &SftpAddress, said: &str, otherwise: &str) -> HostError {
+    let host = address.host.clone();
+    let line = |marks: &[&str]| said.lines().rfind(|line| marks.iter().any(|mark| line.contains(mark)));
+    if line(&["REMOTE HOST IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY"]).is_some() {
+        let shown = said.split_whitespace().find(|word| word.starts_with("SHA256:"));
+        let detail = shown.map_or_else(
+            || "ssh refuses it".to_owned(),
+            |shown| format!("it shows {}", shown.trim_end_matches('.')),
+        );
+        return HostError::HostKey {
+            host,
+            changed: true,
+            detail,
+        };
+    }
+    if let Some(line) = line(&["no matching host key type"]).filter(|_| address.host_key.is_some()) {
+        return HostError::HostKey {
+            host,
+            changed: true,
+            detail: line.to_owned(),
+        };
+    }
+    if let Some(line) = line(&["host key is known for"]).or_else(|| line(&["Host key verification failed"])) {
+        return HostError::HostKey {
+            host,
+            changed: false,
+            detail: line.to_owned(),
+        };
+    }
+    if let Some(refused) = line(&["Permission denied (", "Too many authentication failures"]) {
+        // The usual reason, which ssh gives as a warning only.
+        let missing = line(&["Identity file", "Load key"]);
+        let detail = missing.map_or_else(|| refused.to_owned(), |missing| format!("{refused} {missing}"));
+        return HostError::KeyRefused { host, detail };
+    }
+    if let Some(line) = line(&["subsystem request failed"]) {
+        return HostError::NoSftp {
+            host,
+            detail: line.to_owned(),
+        };
+    }
+    if let Some(line) = line(&NOT_REACHED) {
+        return HostError::Unreachable {
+            host,
+            detail: line.to_owned(),
+        };
+    }
+    let detail = said
+        .lines()
+        .last()
+        .map_or_else(|| otherwise.to_owned(), |line| format!("{otherwise}; ssh said: {line}"));
+    HostError::NoSftp { host, detail }
+}
+
+const NOT_REACHED: [&str; 14] = [
+    "Could not resolve hostname",
+    "Connection refused",
+    "onnection timed out",
+    "Operation timed out",
+    "Timeout, server",
+    "No route to host",
+    "Network is unreachable",
+    "onnection reset",
+    "Connection closed by",
+    "kex_exchange_identification",
+    "anner exchange",
+    "roken pipe",
+    "Unable to negotiate",
+    "onfiguration option",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address() -> SftpAddress {
+        SftpAddress {
+            host: "Pheme".to_owned(),
+            docroot: "/site".to_owned(),
+            ..SftpAddress::default()
+        }
+    }
+
+    fn line(address: &SftpAddress) -> String {
+        let line = command_line(address, Some(Path::new("/tmp/a pin"))).expect("an address");
+        line.iter()
+            .map(|arg| arg.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn every_line_asks_nobody_and_forwards_nothing() {
+        let line = line(&address());
+        for option in OPTIONS {
+            assert!(line.contains(&format!("-o {option} ")), "{option}");
+        }
+        assert!(line.starts_with("-s -o "), "{line}");
+        assert!(line.ends_with("-o LogLevel=INFO -- Pheme sftp"), "{line}");
+    }
+
+    #[test]
+    fn what_is_given_is_said_once_and_before_the_dashes() {
+        let line = line(&SftpAddress {
+            user: Some("deploy".to_owned()),
+            port: Some(2222),
+            identity: Some("/home/me/a key".into()),
+            known_hosts: Some("/home/me/known hosts".into()),
+            ..address()
+        });
+        assert!(
+            line.ends_with(
+                "-o UserKnownHostsFile=\"/home/me/known hosts\" -o IdentitiesOnly=yes \
+                 -i /home/me/a key -l deploy -p 2222 -- Pheme sftp"
+            ),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_pinned_key_alone_decides() {
+        let line = line(&SftpAddress {
+            known_hosts: Some("/home/me/.ssh/known_hosts".into()),
+            host_key: Some("ssh-rsa AAAAB3Nz+/=".to_owned()),
+            ..address()
+        });
+        assert!(
+            line.ends_with(
+                "-o HostKeyAlias=pheme -o HostKeyAlgorithms=rsa-sha2-512,rsa-sha2-256 \
+                 -o UserKnownHostsFile=\"/tmp/a pin\" -o GlobalKnownHostsFile=/dev/null \
+                 -o KnownHostsCommand=none -o VerifyHostKeyDNS=no -o CheckHostIP=no -- Pheme sftp"
+            ),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn what_ssh_would_expand_split_or_take_for_an_option_is_refused() {
+        let refused = |change: fn(&mut SftpAddress, &str), values: &[&str]| {
+            for value in values {
+                let mut address = address();
+                change(&mut address, value);
+                assert!(command_line(&address, None).is_err(), "{value:?}");
+            }
+        };
+        refused(
+            |a, v| v.clone_into(&mut a.host),
+            &[
+                "",
+                "-oProxyCommand=x",
+                "a b",
+                "a\nb",
+                "%h",
+                "${HOME}",
+                "u@h",
+                "ssh://h",
+                "a;b",
+                "`x`",
+            ],
+        );
+        refused(
+            |a, v| a.user = Some(v.to_owned()),
+            &["", "-l", "a b", "a\n", "$USER", "%u", "a;b"],
+        );
+        refused(
+            |a, v| a.identity = Some(v.into()),
+            &[
+                "",
+                "~/.ssh/id",
+                "/a/%d",
+                "/a/${HOME}",
+                "/a\nb",
+                "/a\"b",
+                "/a\\b",
+                "none",
+                "-x",
+            ],
+        );
+        refused(
+            |a, v| a.known_hosts = Some(v.into()),
+            &["", "~/x", "/a/%d", "/a\n*", "none"],
+        );
+        refused(
+            |a, v| a.host_key = Some(v.to_owned()),
+            &[
+                "",
+                "ssh-ed25519",
+                "ssh-ed25519 AAAA comment",
+                "ssh-ed25519 AA\n* ssh-rsa AA",
+                "-x AAAA",
+                "* AAAA",
+                "a,b AA",
+            ],
+        );
+        refused(|a, v| v.clone_into(&mut a.docroot), &["", "site", "/a/../b", "/a\nb"]);
+        let mut port = address();
+        port.port = Some(0);
+        assert_eq!(command_line(&port, None), Err(BadAddress::Port));
+    }
+
+    #[test]
+    fn failures_are_told_apart_by_what_ssh_says() {
+        let of = |said: &str| failure(&address(), said, "it ended");
+        assert!(matches!(
+            of("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nis\nSHA256:abc.\nHost key verification failed."),
+            HostError::HostKey { changed: true, detail, .. } if detail == "it shows SHA256:abc"
+        ));
+        assert!(matches!(
+            of("No ED25519 host key is known for x and you have requested strict checking.\nHost key verification failed."),
+            HostError::HostKey { changed: false, detail, .. } if detail.starts_with("No ED25519")
+        ));
+        assert!(matches!(
+            of("a@b: Permission denied (publickey)."),
+            HostError::KeyRefused { .. }
+        ));
+        assert!(matches!(
+            of("subsystem request failed on channel 0"),
+            HostError::NoSftp { .. }
+        ));
+        assert!(matches!(
+            of("ssh: connect to host x port 22: Connection refused"),
+            HostError::Unreachable { .. }
+        ));
+        assert!(matches!(of(""), HostError::NoSftp { detail, .. } if detail == "it ended"));
+    }
+
+    #[test]
+    fn what_ssh_says_is_bounded_and_printable() {
+        let mut lines = Lines::default();
+        for n in 0..1000 {
+            lines.add(format!("{n}\u{1b}[31m{}\r\n", "x".repeat(10_000)).as_bytes());
+        }
+        let text = lines.text();
+        assert!(text.len() <= MOST_LINES * (LONGEST_LINE + 16), "{}", text.len());
+        assert!(text.starts_with("936\\u{1b}[31m"));
+        assert!(!text.contains('\r'));
+    }
+}

@@ -1,0 +1,111 @@
+//! The manifest's promises: the same files are the same digest, and the difference between two is exact.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::digest::Digest;
+use crate::model::encoding::Recipe;
+
+fn input(path: &str, content: &str) -> Input {
+    Input {
+        path: SitePath::new(path).unwrap(),
+        digest: Digest::of(content.as_bytes()),
+        size: content.len() as u64,
+        encodings: Encodings {
+            br: Some(Recipe::made(11)),
+            gz: Some(Recipe::made(9)),
+        },
+    }
+}
+
+#[test]
+fn the_order_of_files_does_not_matter() {
+    let files = [
+        input("index.html", "a"),
+        input("docs/a.html", "b"),
+        input("docs/deep/b.html", "c"),
+    ];
+    let forwards = Site::new(files.clone());
+    let backwards = Site::new(files.into_iter().rev());
+    assert_eq!(forwards.root, backwards.root);
+    assert_eq!(forwards.folders.len(), 3);
+    assert_eq!((forwards.files, forwards.bytes), (3, 3));
+}
+
+#[test]
+fn folders_that_hold_only_folders_are_folders() {
+    let site = Site::new([input("a/b/c/d.txt", "x")]);
+    let paths: Vec<&str> = site.folders.keys().map(SitePath::as_str).collect();
+    assert_eq!(paths, ["", "a", "a/b", "a/b/c"]);
+}
+
+#[test]
+fn a_file_whose_encodings_name_is_taken_does_without_it() {
+    let site = Site::new([
+        input("a.html", "x"),
+        input("a.html.br/b.txt", "y"),
+        input("c.html", "z"),
+    ]);
+    let a = site.file(&SitePath::new("a.html").unwrap()).unwrap();
+    assert_eq!((a.encodings.br.is_some(), a.encodings.gz.is_some()), (false, true));
+    let c = site.file(&SitePath::new("c.html").unwrap()).unwrap();
+    assert!(c.encodings.br.is_some());
+}
+
+#[test]
+fn a_file_that_became_a_folder_is_removed_and_its_files_are_added() {
+    let from = Site::new([input("a", "x")]);
+    let to = Site::new([input("a/b", "x")]);
+    let known = |digest| from.tree(digest).or_else(|| to.tree(digest));
+    let changes = diff(Some(from.root), Some(to.root), &known).unwrap();
+    let listed: Vec<(&str, ChangeKind)> = changes.list.iter().map(|c| (c.path.as_str(), c.change)).collect();
+    assert_eq!(listed, [("a", ChangeKind::Removed), ("a/b", ChangeKind::Added)]);
+}
+
+#[test]
+fn what_is_not_known_is_asked_for() {
+    let from = Site::new([input("a/b", "x"), input("c/d", "y")]);
+    let to = Site::new([input("a/b", "z"), input("c/d", "y")]);
+    let unknown = diff(Some(from.root), Some(to.root), &|digest| to.tree(digest)).unwrap_err();
+    assert_eq!(unknown, BTreeSet::from([from.root]));
+}
+
+proptest! {
+    #[test]
+    fn a_manifest_reads_back_as_it_was_written(
+        files in prop::collection::btree_map("[a-zäß $()!'\\[\\]-]{1,12}", "[a-z]{0,8}", 0..12)
+    ) {
+        let site = Site::new(files.iter().map(|(name, content)| input(name, content)));
+        for folder in site.folders.values() {
+            let text = folder.tree.render();
+            prop_assert_eq!(Tree::parse(&text), Ok(folder.tree.clone()));
+            prop_assert_eq!(Digest::of(text.as_bytes()), folder.digest);
+        }
+    }
+
+    #[test]
+    fn garbage_is_never_a_manifest_and_never_a_panic(text in ".{0,300}") {
+        let with_header = format!("{}\n{text}", crate::model::tree::HEADER);
+        if let Ok(tree) = Tree::parse(&with_header) {
+            prop_assert_eq!(tree.render(), with_header);
+        }
+        prop_assert!(Tree::parse(&text).is_err() || text.starts_with(crate::model::tree::HEADER));
+    }
+}
+
+#[test]
+fn any_damage_to_a_manifest_is_noticed() {
+    let site = Site::new([input("index.html", "a"), input("docs/a.html", "b")]);
+    let text = site.folders[&SitePath::root()].tree.render();
+    for at in 0..text.len() {
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] ^= 1;
+        let Ok(damaged) = String::from_utf8(bytes) else {
+            continue;
+        };
+        // Either it does not parse, or it is another tree, whose digest the file's name does not have.
+        if let Ok(tree) = Tree::parse(&damaged) {
+            assert_ne!(tree.digest(), site.root, "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The local half of every command that needs the site: from the export's folder to the manifest, without a host.
+//!
+//! Reads the export, and the cache of digests if it is given one. It stands here once, so that `plan`, `check` and
+//! `build` see exactly the site that `publish` would send. It must never write to the export, and never know of a
+//! target: what is already on a host is no business of the site's.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use globset::GlobSet;
+
+use crate::check::{self, Levels, Problem, Severity};
+use crate::config::{self, SiteConfig};
+use crate::encode::{EncodeOptions, encodings_for};
+use crate::error::Error;
+use crate::event::{Event, Observer, Stage};
+use crate::manifest::{Input, Site};
+use crate::model::asset::Asset;
+use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::media::media_type;
+use crate::scan::{self, LeftOut, Scan, ScanOptions};
+use crate::source::{Export, Source};
+
+/// A site that is ready to be compared with a host, sent, or written to a folder.
+pub struct Prepared {
+    /// The manifest.
+    pub site: Site,
+    /// Where the bytes come from.
+    pub source: Arc<dyn Source>,
+    /// What the checks found: warnings only.
+    pub problems: Vec<Problem>,
+    /// What the export holds and the site does not.
+    pub left_out: LeftOut,
+}
+
+/// Prepares the site in the folder `export`: scan, check, fingerprint, manifest.
+///
+/// # Errors
+/// [`Error::Scan`], and [`Error::Check`] where a finding must not go live.
+pub fn prepare(
+    config: &SiteConfig,
+    export: &Path,
+    cache: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Prepared, Error> {
+    let scan = scan(config, export, cache, observer)?;
+    let problems = find_problems(config, &scan, observer)?;
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(Error::Check { problems });
+    }
+    let assets = fingerprint(scan.assets);
+    Ok(Prepared {
+        site: manifest(config, assets, observer),
+        source: Arc::new(Export::new(export)),
+        problems,
+        left_out: scan.left_out,
+    })
+}
+
+/// Every problem of the export, whatever it leads to.
+///
+/// # Errors
+/// [`Error::Scan`] where the export can't be read.
+pub fn inspect(
+    config: &SiteConfig,
+    export: &Path,
+    cache: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Vec<Problem>, Error> {
+    let scan = scan(config, export, cache, observer)?;
+    find_problems(config, &scan, observer)
+}
+
+/// The files of the export.
+///
+/// # Errors
+/// [`Error::Scan`] where it can't be read.
+pub fn scan(config: &SiteConfig, export: &Path, cache: Option<&Path>, observer: &dyn Observer) -> Result<Scan, Error> {
+    let options = ScanOptions {
+        exclude: &globs(&config.publish.exclude)?,
+        cache,
+        now: SystemTime::now(),
+    };
+    Ok(scan::scan(export, &options, observer)?)
+}
+
+fn find_problems(config: &SiteConfig, scan: &Scan, observer: &dyn Observer) -> Result<Vec<Problem>, Error> {
+    began(Stage::Check, observer);
+    let allowed = globs(&config.check.allow)?;
+    let mut problems = check::check(&scan.assets, &levels(&config.check));
+    problems.retain(|problem| !allowed.is_match(problem.path.as_str()));
+    ended(Stage::Check, observer);
+    Ok(problems)
+}
+
+/// The levels that the site manifest sets.
+fn levels(check: &config::Check) -> Levels {
+    let set = check.levels.iter();
+    set.fold(Levels::default(), |levels, (name, level)| {
+        let level = match level {
+            config::Level::Error => check::Level::Error,
+            config::Level::Warn => check::Level::Warn,
+            config::Level::Off => check::Level::Off,
+        };
+        levels.with(name, level)
+    })
+}
+
+/// The place of the fingerprints, which no version makes yet: every file keeps the name it has.
+fn fingerprint(assets: Vec<Asset>) -> Vec<Asset> {
+    assets
+}
+
+fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) -> Site {
+    began(Stage::Manifest, observer);
+    let options = EncodeOptions {
+        brotli: config.encode.brotli,
+        gzip: config.encode.gzip,
+    };
+    let site = Site::new(assets.into_iter().map(|asset| Input {
+        encodings: encodings(&asset, &options),
+        path: asset.path,
+        digest: asset.digest,
+        size: asset.size,
+    }));
+    ended(Stage::Manifest, observer);
+    site
+}
+
+/// What the export brought along is taken as it is; the others are made.
+fn encodings(asset: &Asset, options: &EncodeOptions) -> Encodings {
+    let mut encodings = encodings_for(media_type(asset.path.name()), asset.size, options);
+    for coding in Coding::ALL {
+        if let Some(given) = asset.given.get(coding) {
+            encodings.set(coding, Some(Recipe::given(given.digest)));
+        }
+    }
+    encodings
+}
+
+/// The globs of a parsed site manifest compile; one that was made otherwise may not.
+fn globs(globs: &[String]) -> Result<GlobSet, Error> {
+    config::compile_globs(globs).map_err(|error| Error::Io {
+        what: "use the globs of the site manifest".to_owned(),
+        source: std::io::Error::other(error),
+    })
+}
+
+fn began(stage: Stage, observer: &dyn Observer) {
+    observer.notice(Event::StageBegan {
+        stage,
+        items: None,
+        bytes: None,
+    });
+}
+
+fn ended(stage: Stage, observer: &dyn Observer) {
+    observer.notice(Event::StageEnded { stage });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Silent;
+    use crate::model::digest::Digest;
+    use crate::model::path::SitePath;
+
+    fn export(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn config(text: &str) -> SiteConfig {
+        config::parse(text).unwrap().config
+    }
+
+    #[test]
+    fn a_given_encoding_is_taken_and_the_other_is_made() {
+        let mut asset = Asset {
+            path: SitePath::new("a.js").unwrap(),
+            digest: Digest::of(b"x"),
+            size: 4096,
+            given: crate::model::asset::GivenEncodings::default(),
+        };
+        let digest = Digest::of(b"encoded");
+        asset
+            .given
+            .set(Coding::Brotli, crate::model::asset::Given { digest, size: 9 });
+        let encodings = encodings(&asset, &EncodeOptions::default());
+        assert_eq!(encodings.br, Some(Recipe::given(digest)));
+        assert_eq!(encodings.gz, Some(Recipe::made(9)));
+    }
+
+    #[test]
+    fn an_allowed_path_has_no_problems_and_an_error_elsewhere_stops() {
+        let folder = export(&[
+            ("index.html", "x"),
+            ("404.html", "x"),
+            ("a/B.txt", "x"),
+            ("a/b.txt", "x"),
+        ]);
+        let prepared = |text: &str| prepare(&config(text), folder.path(), None, &Silent);
+        assert!(matches!(prepared(""), Err(Error::Check { .. })));
+        assert!(prepared("[check]\nallow = [\"a/**\"]").is_ok());
+        assert!(prepared("[check]\ncase = \"warn\"").is_ok_and(|site| !site.problems.is_empty()));
+        assert!(prepared("[check]\ncase = \"off\"").is_ok_and(|site| site.problems.is_empty()));
+    }
+
+    #[test]
+    fn what_is_excluded_is_not_in_the_site() {
+        let folder = export(&[("index.html", "x"), ("404.html", "x"), ("draft.html", "x")]);
+        let config = config("[publish]\nexclude = [\"draft.html\"]");
+        let prepared = prepare(&config, folder.path(), None, &Silent).unwrap();
+        assert_eq!((prepared.site.files, prepared.left_out.excluded), (2, 1));
+    }
+}

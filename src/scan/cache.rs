@@ -1,0 +1,283 @@
+//! The cache of digests: files that have not changed since an earlier scan need not be read again.
+//!
+//! One file for each export, in a folder that the caller names; safe to delete at any time. What is damaged, of
+//! another version or from the future is not an error and is not used. A digest is kept, and trusted, only if the
+//! file's times lie well before the scan that read it: a file written to within one tick of the file system's clock
+//! looks the same before and after, which is what git calls racily clean.
+//!
+//! The format, little-endian: [`HEADER`], the time of the scan, the number of entries, the entries, and the digest of
+//! all that. An entry is the path's length and bytes, then size, both times, inode, device and digest.
+
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::Read;
+use super::read::{Stamp, Time, time_of};
+use crate::model::digest::Digest;
+use crate::model::path::SitePath;
+
+/// Another form of the file has another last digit.
+const HEADER: &[u8] = b"syntax-publish digests 1\n";
+
+/// No cache of ours gets this large: what does is not read into memory.
+const MOST_BYTES: u64 = 2 << 30;
+
+/// The fixed part of an entry: length of the path, size, two times, inode, device, digest.
+const ENTRY: usize = 4 + 8 + 2 * 16 + 8 + 8 + 32;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    stamp: Stamp,
+    digest: Digest,
+}
+
+type Entries = HashMap<Box<str>, Known>;
+
+/// What an earlier scan read.
+pub(super) struct DigestCache {
+    file: PathBuf,
+    now: Time,
+    written: Time,
+    entries: Entries,
+}
+
+impl DigestCache {
+    /// Loads the cache of an export, given its resolved place; an empty one where there is none of use.
+    pub(super) fn load(folder: &Path, export: &Path, now: SystemTime) -> Self {
+        let export = Digest::of(export.as_os_str().as_encoded_bytes());
+        let file = folder.join(format!("{}.digests", export.short(32)));
+        let now = time_of(now);
+        let loaded = read_bounded(&file).ok().and_then(|bytes| parse(&bytes));
+        let usable = loaded.filter(|(written, _)| *written <= now);
+        let (written, entries) = usable.unwrap_or_default();
+        Self {
+            file,
+            now,
+            written,
+            entries,
+        }
+    }
+
+    /// The file that holds it.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The digest of a file, if it is known to be unchanged.
+    pub(super) fn get(&self, path: &SitePath, stamp: &Stamp) -> Option<Digest> {
+        let known = self.entries.get(path.as_str())?;
+        (known.stamp == *stamp && stamp.settled_before(self.written)).then_some(known.digest)
+    }
+
+    /// Keeps the digests of these files and no others. Writes only if that makes a difference.
+    pub(super) fn keep(&self, files: &[Read]) -> io::Result<()> {
+        let settled = files.iter().filter(|file| file.stamp.settled_before(self.now));
+        let entries: Vec<_> = settled
+            .map(|file| {
+                let (stamp, digest) = (file.stamp, file.digest);
+                (file.found.path.as_str(), Known { stamp, digest })
+            })
+            .collect();
+        let same = entries.len() == self.entries.len()
+            && entries
+                .iter()
+                .all(|(path, known)| self.entries.get(*path) == Some(known));
+        if same {
+            return Ok(());
+        }
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        // Two scans may keep at once: each has its own file until it is whole, and the last one wins.
+        let partial = self.file.with_extension(format!("{}.tmp", std::process::id()));
+        let written = write_new(&partial, &render(self.now, &entries));
+        let renamed = written.and_then(|()| fs::rename(&partial, &self.file));
+        if renamed.is_err() {
+            // What matters is why it could not be kept; that the rest of it stays behind does not.
+            let _ = fs::remove_file(&partial);
+        }
+        renamed
+    }
+}
+
+fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags).unwrap_or_default())
+        .open(file)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.len() > MOST_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default());
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A process of this number may have died here before.
+    let _ = fs::remove_file(file);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(bytes)
+}
+
+fn render(written: Time, entries: &[(&str, Known)]) -> Vec<u8> {
+    let paths: usize = entries.iter().map(|(path, _)| path.len()).sum();
+    let mut bytes = Vec::with_capacity(HEADER.len() + 24 + entries.len() * ENTRY + paths + 32);
+    bytes.extend_from_slice(HEADER);
+    render_time(&mut bytes, written);
+    bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
+    for (path, Known { stamp, digest }) in entries {
+        // Paths of the site are far shorter than this holds: at most 37 names.
+        bytes.extend_from_slice(&u32::try_from(path.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(path.as_bytes());
+        bytes.extend_from_slice(&stamp.size.to_le_bytes());
+        render_time(&mut bytes, stamp.modified);
+        render_time(&mut bytes, stamp.changed);
+        bytes.extend_from_slice(&stamp.inode.to_le_bytes());
+        bytes.extend_from_slice(&stamp.device.to_le_bytes());
+        bytes.extend_from_slice(digest.as_bytes());
+    }
+    let seal = Digest::of(&bytes);
+    bytes.extend_from_slice(seal.as_bytes());
+    bytes
+}
+
+fn render_time(bytes: &mut Vec<u8>, (seconds, nanoseconds): Time) {
+    bytes.extend_from_slice(&seconds.to_le_bytes());
+    bytes.extend_from_slice(&nanoseconds.to_le_bytes());
+}
+
+fn parse(bytes: &[u8]) -> Option<(Time, Entries)> {
+    let (sealed, seal) = bytes.split_last_chunk::<32>()?;
+    let rest = sealed.strip_prefix(HEADER)?;
+    if Digest::of(sealed).as_bytes() != seal {
+        return None;
+    }
+    parse_body(rest)
+}
+
+/// What stands between header and seal.
+fn parse_body(bytes: &[u8]) -> Option<(Time, Entries)> {
+    let mut cursor = Cursor(bytes);
+    let written = cursor.time()?;
+    let count = usize::try_from(cursor.number()?).ok()?;
+    // A count is only a claim until the entries have been seen: room is made for what the bytes can hold.
+    let mut entries = Entries::with_capacity(count.min(bytes.len() / ENTRY));
+    for _ in 0..count {
+        let length = u32::from_le_bytes(cursor.array()?);
+        let path = cursor.slice(usize::try_from(length).ok()?)?;
+        let path = std::str::from_utf8(path).ok()?;
+        let stamp = Stamp {
+            size: cursor.number()?,
+            modified: cursor.time()?,
+            changed: cursor.time()?,
+            inode: cursor.number()?,
+            device: cursor.number()?,
+        };
+        let digest = Digest::from_bytes(cursor.array()?);
+        entries.insert(path.into(), Known { stamp, digest });
+    }
+    cursor.0.is_empty().then_some((written, entries))
+}
+
+/// Bytes still to be read.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(length)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, tail) = self.0.split_first_chunk()?;
+        self.0 = tail;
+        Some(*head)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn time(&mut self) -> Option<Time> {
+        Some((i64::from_le_bytes(self.array()?), i64::from_le_bytes(self.array()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn known(number: u64) -> Known {
+        Known {
+            stamp: Stamp {
+                size: number,
+                modified: (-1, 7),
+                changed: (number as i64, 999_999_999),
+                inode: u64::MAX,
+                device: 5,
+            },
+            digest: Digest::of(&number.to_le_bytes()),
+        }
+    }
+
+    #[test]
+    fn entries_read_back() {
+        let entries = [("", known(0)), ("docs/größe.html", known(1)), ("z", known(2))];
+        let (written, read) = parse(&render((12, 34), &entries)).unwrap();
+        assert_eq!(written, (12, 34));
+        assert_eq!(read.len(), 3);
+        for (path, known) in entries {
+            assert_eq!(read[path], known);
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_file_is_not_used() {
+        let whole = render((12, 34), &[("a", known(1)), ("b", known(2))]);
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            assert!(parse(&damaged).is_none(), "byte {at}");
+            assert!(parse(&whole[..at]).is_none(), "cut at {at}");
+        }
+        assert!(parse(&[&whole[..], b"x"].concat()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics_nor_takes_more_memory_than_it_is_worth(
+            bytes in proptest::collection::vec(any::<u8>(), 0..400),
+            count in any::<u64>(),
+        ) {
+            let _ = parse(&bytes);
+            let _ = parse_body(&bytes);
+            // A claim of many entries, then garbage; sealed, so that nothing but the bounds keeps it out.
+            let mut claim = HEADER.to_vec();
+            render_time(&mut claim, (1, 1));
+            claim.extend_from_slice(&count.to_le_bytes());
+            claim.extend_from_slice(&bytes);
+            let seal = Digest::of(&claim);
+            claim.extend_from_slice(seal.as_bytes());
+            let _ = parse(&claim);
+        }
+
+        #[test]
+        fn any_entries_read_back(paths in proptest::collection::btree_set(".{0,30}", 0..20)) {
+            let entries: Vec<_> = paths.iter().zip(0..).map(|(path, n)| (path.as_str(), known(n))).collect();
+            let (_, read) = parse(&render((0, 0), &entries)).unwrap();
+            prop_assert_eq!(read.len(), entries.len());
+            for (path, known) in entries {
+                prop_assert_eq!(read.get(path), Some(&known));
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What can be wrong with an export, and what to do about it.
+//!
+//! Faults of single files are collected, so that one run names them all. Text from the file system reaches a message
+//! only with its control characters spelled out.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::LeftOut;
+use super::read::Broken;
+use crate::model::path::{BadPath, SitePath, printable};
+
+/// How many faults are kept; the others are counted.
+const KEPT: usize = 100;
+
+/// Why there is no scan.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// There is nothing at the path of the export.
+    #[error("there is no folder {}", shown(.export))]
+    Missing {
+        /// The export.
+        export: PathBuf,
+    },
+    /// The path of the export names something else.
+    #[error("{} is not a folder", shown(.export))]
+    NotAFolder {
+        /// The export.
+        export: PathBuf,
+    },
+    /// The export can't be read at all.
+    #[error("the folder {} can't be read", shown(.export))]
+    Closed {
+        /// The export.
+        export: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The export holds no file, or none that is not left out.
+    #[error("the folder {} holds no files to publish ({} dot files and {} excluded files were left out)",
+        shown(.export), .left_out.dot_files, .left_out.excluded)]
+    Empty {
+        /// The export.
+        export: PathBuf,
+        /// What it holds beside.
+        left_out: LeftOut,
+    },
+    /// A file was written to during the scan.
+    #[error("{path} changed while it was read")]
+    Changed {
+        /// The file.
+        path: SitePath,
+    },
+    /// A file was deleted during the scan.
+    #[error("{path} was deleted while the export was read")]
+    Vanished {
+        /// The file or folder.
+        path: SitePath,
+    },
+    /// Files of the export can't be published as they are.
+    #[error("{faults}")]
+    Unfit {
+        /// Which, and why.
+        faults: Faults,
+    },
+}
+
+impl ScanError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "build the site first, or correct `export` in the site manifest",
+            Self::NotAFolder { .. } => "let `export` name the folder that the build wrote (mostly `out`)",
+            Self::Closed { .. } => "give the user who publishes the right to read and enter it",
+            Self::Empty { .. } => "see whether the build ended well, and what `exclude` leaves out",
+            Self::Changed { .. } | Self::Vanished { .. } => "let the build end before publishing, and try again",
+            Self::Unfit { .. } => "correct the files named above, or leave them out with `exclude`",
+        }
+    }
+}
+
+/// Something in the export that can't be published as it is.
+#[derive(Debug)]
+pub struct Fault {
+    /// Its path in the export, fit to be printed.
+    pub path: String,
+    /// What is wrong with it.
+    pub kind: FaultKind,
+}
+
+/// What is wrong with something in the export.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultKind {
+    /// A symlink that leads out of the export.
+    #[error("it is a symlink out of the export, to {target}")]
+    LeavesExport {
+        /// Where it leads, fit to be printed.
+        target: String,
+    },
+    /// A symlink to nothing.
+    #[error("it is a symlink to {target}, which is not there")]
+    Dangling {
+        /// Where it leads, fit to be printed.
+        target: String,
+    },
+    /// A symlink to itself or to a folder that holds it.
+    #[error("it is a symlink to itself or to a folder around it")]
+    Loop,
+    /// No file, folder or symlink.
+    #[error("it is {what}, not a file")]
+    Special {
+        /// What it is, with its article.
+        what: &'static str,
+    },
+    /// The system does not let it be read.
+    #[error("it can't be read: {source}")]
+    Unreadable {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name that is no UTF-8 text.
+    #[error("its name is not UTF-8")]
+    NotUtf8,
+    /// A name or path that can't be one of the site's.
+    #[error("{0}")]
+    Name(BadPath),
+    /// A `.br` or `.gz` beside a file whose encoding it is not.
+    #[error("the web server would send it as {of}, but {why}")]
+    WrongEncoding {
+        /// The file beside it.
+        of: SitePath,
+        /// What is wrong.
+        why: String,
+    },
+    /// The walk was broken off.
+    #[error("there are more than {limit} files; the walk ended here")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl FaultKind {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::LeavesExport { .. } => "copy what it leads to into the export",
+            Self::Dangling { .. } => "delete the link, or build what it leads to",
+            Self::Loop => "delete the link",
+            Self::Special { .. } => "delete it; only files can be published",
+            Self::Unreadable { .. } => "give the user who publishes the right to read it",
+            Self::NotUtf8 => "rename it; addresses on the web are UTF-8",
+            Self::Name(BadPath::TooDeep(_)) => "move it up",
+            Self::Name(_) => "rename it",
+            Self::WrongEncoding { .. } => "delete it or compress the file again; the publish makes its own encodings",
+            Self::TooMany { .. } => "see whether symlinks repeat one folder over and over",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.path, self.kind, self.kind.hint())
+    }
+}
+
+/// All faults of a scan: the first ones by path, and the number of the others.
+#[derive(Debug, Default)]
+pub struct Faults {
+    list: Vec<Fault>,
+    more: u64,
+}
+
+impl Faults {
+    /// The faults that were kept.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.list.iter()
+    }
+
+    /// How many others there are.
+    #[must_use]
+    pub const fn more(&self) -> u64 {
+        self.more
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The faults that were kept, to own.
+    #[must_use]
+    pub fn into_list(self) -> Vec<Fault> {
+        self.list
+    }
+
+    pub(super) fn add(&mut self, path: &Path, kind: FaultKind) {
+        let path = shown(path);
+        let at = self.list.partition_point(|fault| fault.path <= path);
+        self.list.insert(at, Fault { path, kind });
+        if self.list.len() > KEPT {
+            self.list.pop();
+            self.more += 1;
+        }
+    }
+
+    /// Adds what kept a file from being read, unless it ends the scan.
+    pub(super) fn take(&mut self, path: &SitePath, broken: Broken) -> Result<(), ScanError> {
+        let path = path.clone();
+        match broken {
+            Broken::Changed => return Err(ScanError::Changed { path }),
+            Broken::Vanished => return Err(ScanError::Vanished { path }),
+            Broken::Unreadable(source) => self.add(Path::new(path.as_str()), FaultKind::Unreadable { source }),
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the export can't be published as it is:")?;
+        for fault in &self.list {
+            write!(f, "\n  {fault}")?;
+        }
+        if self.more > 0 {
+            write!(f, "\n  and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+/// A path of the file system, fit to be printed.
+pub(super) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_sorted_and_those_beyond_the_limit_are_counted() {
+        let mut faults = Faults::default();
+        for number in (0..KEPT + 7).rev() {
+            faults.add(Path::new(&format!("f{number:04}")), FaultKind::NotUtf8);
+        }
+        let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(paths.len(), KEPT);
+        assert!(paths.is_sorted());
+        assert_eq!((paths[0], faults.more()), ("f0000", 7));
+        assert!(faults.to_string().ends_with("and 7 more"));
+    }
+
+    #[test]
+    fn a_fault_names_the_thing_in_printable_text_and_says_what_to_do() {
+        let mut faults = Faults::default();
+        faults.add(Path::new("a\u{1b}[2J"), FaultKind::Name(BadPath::Control));
+        let text = faults.to_string();
+        assert!(text.contains("a\\u{1b}[2J") && !text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("(rename it)"), "{text}");
+    }
+}

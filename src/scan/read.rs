@@ -1,0 +1,187 @@
+//! Reading one file of the export, all of it in one state or not at all.
+//!
+//! Reads in buffers of bounded size. Never maps a file into memory: one that is cut short meanwhile would end the
+//! process. Never follows a symlink and never waits for the other end of a pipe: what the walk saw as a file may be
+//! something else by now.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::model::digest::{Digest, Hasher};
+
+/// From this size on, one file is worth all cores.
+pub(super) const LARGE: u64 = 32 << 20;
+
+/// Buffers for files that share the cores with others, and for one that has them all.
+const BUFFER: usize = 128 << 10;
+const WIDE_BUFFER: usize = 8 << 20;
+
+/// The coarsest clock of a file system in use (FAT): a file that was written to after it was read may show the same
+/// times as long as this has not passed.
+const GRANULE: Duration = Duration::from_secs(2);
+
+/// A time of a file, or now: seconds and nanoseconds since 1970.
+pub(super) type Time = (i64, i64);
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub size: u64,
+    pub modified: Time,
+    pub changed: Time,
+    pub inode: u64,
+    pub device: u64,
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        Self {
+            size: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+            inode: meta.ino(),
+            device: meta.dev(),
+        }
+    }
+
+    /// Whether any later write must show in the file's times: they lie so far before `time`, at which the file had
+    /// not yet been read, that a clock of the file system has moved on since.
+    pub(super) fn settled_before(&self, time: Time) -> bool {
+        let granule = i64::try_from(GRANULE.as_secs()).unwrap_or(i64::MAX);
+        let newest = self.modified.max(self.changed);
+        (newest.0.saturating_add(granule), newest.1) < time
+    }
+}
+
+/// A moment as files show it; one before 1970 is taken for 1970, when nothing has settled yet.
+pub(super) fn time_of(moment: SystemTime) -> Time {
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (i64::try_from(since.as_secs()).unwrap_or(0), since.subsec_nanos().into())
+}
+
+/// Why a file could not be read whole.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// It is not what it was, or changed while it was read.
+    Changed,
+    /// It is gone.
+    Vanished,
+    /// The system refused, or the disk failed.
+    Unreadable(io::Error),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        // A symlink or a socket where a file was, a file where a folder was.
+        let swapped = [Errno::LOOP, Errno::NXIO].map(|errno| Some(errno.raw_os_error()));
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Vanished,
+            io::ErrorKind::NotADirectory => Self::Changed,
+            _ if swapped.contains(&error.raw_os_error()) => Self::Changed,
+            _ => Self::Unreadable(error),
+        }
+    }
+}
+
+/// The state of a file that the walk found.
+pub(super) fn stamp(path: &Path) -> Result<Stamp, Broken> {
+    let meta = fs::symlink_metadata(path)?;
+    if meta.is_file() {
+        Ok(Stamp::of(&meta))
+    } else {
+        Err(Broken::Changed)
+    }
+}
+
+/// A file that was opened in the state that its stamp tells of.
+pub(super) struct Opened {
+    file: File,
+    stamp: Stamp,
+}
+
+impl Opened {
+    /// Opens a file, if it still is what the stamp says.
+    pub(super) fn open(path: &Path, stamp: &Stamp) -> Result<Self, Broken> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let opened = Self { file, stamp: *stamp };
+        opened.unchanged()?;
+        Ok(opened)
+    }
+
+    /// Fails unless the file still is what it was when it was opened.
+    pub(super) fn unchanged(&self) -> Result<(), Broken> {
+        let meta = self.file.metadata()?;
+        if meta.is_file() && Stamp::of(&meta) == self.stamp {
+            Ok(())
+        } else {
+            Err(Broken::Changed)
+        }
+    }
+}
+
+impl Read for &Opened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.file).read(buffer)
+    }
+}
+
+/// The digest of a file.
+pub(super) fn digest(path: &Path, stamp: &Stamp) -> Result<Digest, Broken> {
+    // Room for one byte more than there should be: a file that fits is read, and found to end, in two calls.
+    let length = usize::try_from(stamp.size).unwrap_or(usize::MAX).saturating_add(1);
+    let mut buffer = vec![0; length.min(BUFFER)];
+    hash(path, stamp, &mut buffer, Hasher::update, &|_| {})
+}
+
+/// The digest of a large file, worked out on all cores. `progressed` hears of the bytes as they are done.
+pub(super) fn digest_wide(path: &Path, stamp: &Stamp, progressed: &dyn Fn(u64)) -> Result<Digest, Broken> {
+    let mut buffer = vec![0; WIDE_BUFFER];
+    hash(path, stamp, &mut buffer, Hasher::update_wide, progressed)
+}
+
+fn hash(
+    path: &Path,
+    stamp: &Stamp,
+    buffer: &mut [u8],
+    update: fn(&mut Hasher, &[u8]),
+    progressed: &dyn Fn(u64),
+) -> Result<Digest, Broken> {
+    let opened = Opened::open(path, stamp)?;
+    let mut hasher = Hasher::new();
+    loop {
+        let filled = fill(&opened, buffer)?;
+        update(&mut hasher, &buffer[..filled]);
+        progressed(filled as u64);
+        // A file that grows as fast as it is read has no end: stop where it has more than it should.
+        if filled < buffer.len() || hasher.length() > stamp.size {
+            break;
+        }
+    }
+    if hasher.length() != stamp.size {
+        return Err(Broken::Changed);
+    }
+    opened.unchanged()?;
+    Ok(hasher.finish())
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(mut file: &Opened, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

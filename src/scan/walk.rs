@@ -1,0 +1,223 @@
+//! Walking the export: which files it holds, which are left out, which symlinks may be followed.
+//!
+//! Reads folders and links, never the content of a file. A link is followed only where its target, with every link
+//! on the way resolved, lies in the export; nothing outside is ever listed.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use globset::GlobSet;
+use walkdir::{DirEntry, WalkDir};
+
+use super::LeftOut;
+use super::fault::{FaultKind, Faults, ScanError, shown};
+use crate::model::path::SitePath;
+
+/// More files than any site has: links to folders can multiply what a walk sees without ever making a loop.
+const MOST_FILES: usize = 4_000_000;
+
+/// The one name with a dot that is part of a site: RFC 8615.
+const WELL_KNOWN: &str = ".well-known";
+
+/// A file of the export.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where it stands in the site.
+    pub path: SitePath,
+    /// Where its bytes are: for a symlink, what it leads to.
+    pub file: PathBuf,
+}
+
+/// What the walk came upon.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    pub files: Vec<Found>,
+    pub left_out: LeftOut,
+    pub followed: Vec<(SitePath, PathBuf)>,
+    pub faults: Faults,
+}
+
+/// The export's own place, with every link resolved.
+pub(super) fn root(export: &Path) -> Result<PathBuf, ScanError> {
+    let refused = |source: io::Error| {
+        let export = export.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => ScanError::Missing { export },
+            io::ErrorKind::NotADirectory => ScanError::NotAFolder { export },
+            _ => ScanError::Closed { export, source },
+        }
+    };
+    let root = fs::canonicalize(export).map_err(refused)?;
+    fs::read_dir(&root).map_err(refused)?;
+    Ok(root)
+}
+
+/// Walks the export from its resolved root.
+pub(super) fn walk(root: &Path, exclude: &GlobSet) -> Result<Walked, ScanError> {
+    let mut walk = Walk {
+        root,
+        exclude,
+        walked: Walked::default(),
+    };
+    let mut entries = WalkDir::new(root).follow_links(true).min_depth(1).into_iter();
+    while let Some(entry) = entries.next() {
+        let is_folder = entry.as_ref().is_ok_and(|entry| entry.file_type().is_dir());
+        let enter = match entry {
+            Ok(entry) => walk.entry(&entry)?,
+            Err(error) => walk.failure(&error)?,
+        };
+        if is_folder && enter == Enter::No {
+            entries.skip_current_dir();
+        }
+        if walk.walked.files.len() > MOST_FILES {
+            let last = walk.walked.files.pop().map(|found| found.path).unwrap_or_default();
+            let limit = MOST_FILES;
+            walk.walked
+                .faults
+                .add(Path::new(last.as_str()), FaultKind::TooMany { limit });
+            break;
+        }
+    }
+    walk.walked.followed.sort();
+    Ok(walk.walked)
+}
+
+#[derive(PartialEq, Eq)]
+enum Enter {
+    Yes,
+    No,
+}
+
+/// Why something of the export is not part of the site.
+enum Left {
+    Dot,
+    Excluded,
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    exclude: &'a GlobSet,
+    walked: Walked,
+}
+
+impl Walk<'_> {
+    fn entry(&mut self, entry: &DirEntry) -> Result<Enter, ScanError> {
+        let relative = self.relative(entry.path());
+        let kind = entry.file_type();
+        if let Some(left) = self.leaves_out(&relative) {
+            let files = if kind.is_dir() && !entry.path_is_symlink() {
+                count_files(entry.path())
+            } else {
+                1
+            };
+            self.count(&left, files);
+            return Ok(Enter::No);
+        }
+        let path = match relative.to_str().map(SitePath::new) {
+            Some(Ok(path)) => path,
+            Some(Err(bad)) => return Ok(self.fault(&relative, FaultKind::Name(bad))),
+            None => return Ok(self.fault(&relative, FaultKind::NotUtf8)),
+        };
+        let mut file = entry.path().to_owned();
+        if entry.path_is_symlink() {
+            file = match fs::canonicalize(entry.path()) {
+                Ok(target) => target,
+                Err(_) => return Err(ScanError::Changed { path }),
+            };
+            let Ok(inside) = file.strip_prefix(self.root) else {
+                let target = link_target(entry.path());
+                return Ok(self.fault(&relative, FaultKind::LeavesExport { target }));
+            };
+            self.walked.followed.push((path.clone(), inside.to_owned()));
+        }
+        if kind.is_dir() {
+            return Ok(Enter::Yes);
+        }
+        let what = if kind.is_file() {
+            self.walked.files.push(Found { path, file });
+            return Ok(Enter::No);
+        } else if kind.is_fifo() {
+            "a named pipe"
+        } else if kind.is_socket() {
+            "a socket"
+        } else {
+            "a device"
+        };
+        Ok(self.fault(&relative, FaultKind::Special { what }))
+    }
+
+    /// Something could not be looked at.
+    fn failure(&mut self, error: &walkdir::Error) -> Result<Enter, ScanError> {
+        let relative = self.relative(error.path().unwrap_or(self.root));
+        if let Some(left) = self.leaves_out(&relative) {
+            self.count(&left, 1);
+            return Ok(Enter::No);
+        }
+        if error.loop_ancestor().is_some() {
+            return Ok(self.fault(&relative, FaultKind::Loop));
+        }
+        let file = self.root.join(&relative);
+        // What the link itself leads to, before anything is said of the target.
+        let is_link = fs::symlink_metadata(&file).is_ok_and(|meta| meta.file_type().is_symlink());
+        let source = match error.io_error() {
+            Some(error) => error
+                .raw_os_error()
+                .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error),
+            None => io::ErrorKind::Other.into(),
+        };
+        let kind = match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if is_link => FaultKind::Dangling {
+                target: link_target(&file),
+            },
+            _ if is_link && source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => FaultKind::Loop,
+            io::ErrorKind::NotFound => {
+                let path = relative.to_str().and_then(|text| SitePath::new(text).ok());
+                return Err(ScanError::Vanished {
+                    path: path.unwrap_or_default(),
+                });
+            }
+            _ => FaultKind::Unreadable { source },
+        };
+        Ok(self.fault(&relative, kind))
+    }
+
+    fn relative(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.root).unwrap_or(path).to_owned()
+    }
+
+    /// Whether the last name of a path keeps it out of the site. Folders above it have been let in.
+    fn leaves_out(&self, relative: &Path) -> Option<Left> {
+        let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+        if relative.file_name().is_some_and(hidden) && relative != Path::new(WELL_KNOWN) {
+            Some(Left::Dot)
+        } else if self.exclude.is_match(relative) {
+            Some(Left::Excluded)
+        } else {
+            None
+        }
+    }
+
+    fn count(&mut self, left: &Left, files: u64) {
+        match left {
+            Left::Dot => self.walked.left_out.dot_files += files,
+            Left::Excluded => self.walked.left_out.excluded += files,
+        }
+    }
+
+    fn fault(&mut self, relative: &Path, kind: FaultKind) -> Enter {
+        self.walked.faults.add(relative, kind);
+        Enter::No
+    }
+}
+
+/// How many files a folder holds that is left out; what can't be read in there does not matter.
+fn count_files(folder: &Path) -> u64 {
+    let entries = WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    entries.filter(|entry| !entry.file_type().is_dir()).count() as u64
+}
+
+fn link_target(link: &Path) -> String {
+    fs::read_link(link).map_or_else(|_| "an unknown place".to_owned(), |target| shown(&target))
+}
