@@ -4,7 +4,7 @@
 //! command line's.
 
 use crate::build::BuildError;
-use crate::check::Problem;
+use crate::check::{Problem, Severity};
 use crate::host::HostError;
 use crate::model::release::{Hold, ReleaseId, timestamp};
 use crate::scan::ScanError;
@@ -19,7 +19,7 @@ pub enum Error {
     #[error(transparent)]
     Scan(#[from] ScanError),
     /// A check found something that must not go live.
-    #[error("the export fails {} of the checks", problems.len())]
+    #[error("the checks found {} in the export", errors(problems))]
     Check {
         /// What was found.
         problems: Vec<Problem>,
@@ -114,11 +114,19 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Ended by a signal.
-    #[error("ended by a signal")]
+    #[error("ended by signal {number}")]
     Signal {
         /// Its number.
         number: i32,
     },
+}
+
+fn errors(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    match errors.count() {
+        1 => "an error".to_owned(),
+        count => format!("{count} errors"),
+    }
 }
 
 impl From<HostError> for Error {

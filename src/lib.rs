@@ -23,6 +23,7 @@ pub mod scan;
 pub mod session;
 pub mod source;
 pub mod store;
+pub mod swap;
 pub mod sync;
 pub mod verify;
 pub mod workshop;

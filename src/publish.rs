@@ -22,6 +22,7 @@ use crate::plan::{self, Facts, Plan};
 use crate::session::{Read, Session};
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
+use crate::swap;
 use crate::sync::{self, Building, SyncError, Times, Work};
 use crate::verify::{Depth, verify};
 use crate::workshop::{self, Taken, Workshop};
@@ -379,7 +380,7 @@ impl Publish<'_> {
             from: workshop.path_holding(temp),
             to: layout::manifest(tree.digest),
         }));
-        ops.extend(sync::commit_ops(&plan, &release, workshop));
+        ops.extend(swap::commit_ops(&plan, &release, workshop));
         let swap = ops.len() - 1;
         ops.extend(workshop.leave());
         trace.swap_sent = true;

@@ -14,6 +14,7 @@ use crate::plan::Facts;
 use crate::releases;
 use crate::session::{Read, Session};
 use crate::store::{self, Entrance, StoreError};
+use crate::swap::swap;
 use crate::workshop::{self, Workshop};
 
 /// Which release to go back to.
@@ -263,11 +264,7 @@ impl Change {
                         there: Vec::new(),
                     });
                 }
-                let swap = layout::guarded_by_release(to, &workshop.path_holding("cur"));
-                ops.push(Op::Rename {
-                    from: swap,
-                    to: layout::CURRENT.to_owned(),
-                });
+                ops.push(swap(to, workshop));
             }
         }
         Ok(ops)

@@ -4,21 +4,23 @@
 //! file is read again, hashed again and checked against the manifest before a name is given to it, so that an export
 //! which changes under our hands is noticed and never published half.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod build;
+mod make;
+mod times;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::encode;
+pub(crate) use self::build::pool_folders;
+pub use self::build::{Building, pool_name, pool_ops, tree_name};
+use self::make::{Made, Outcome, encode_in_background, make_all, pieces_in_background};
+pub use self::times::Times;
 use crate::event::{Event, Observer, Stage};
 use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};
-use crate::model::digest::Digest;
-use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
-use crate::model::path::SitePath;
-use crate::model::release::{Generation, ReleaseId};
-use crate::model::tree::Entry;
-use crate::plan::{NewTree, Plan, PoolFile, Wanted};
+use crate::plan::{Plan, Wanted};
 use crate::session::{Read, Session};
 use crate::source::{Source, SourceError};
 use crate::store::{StoreError, explain};
@@ -58,54 +60,6 @@ impl From<crate::host::HostError> for SyncError {
     fn from(error: crate::host::HostError) -> Self {
         Self::Store(StoreError::Host(error))
     }
-}
-
-/// Hands out modification times so that no two files of one size ever share one.
-///
-/// A web server's `ETag` is made of time, in seconds, and size. Were two files alike in both and one took the other's
-/// place, readers would be told that nothing changed. New times lie after all that the store has ever given.
-#[derive(Debug)]
-pub struct Times {
-    base: Time,
-    given: HashMap<u64, Time>,
-    latest: Time,
-}
-
-impl Times {
-    /// Times for a run at `now` (the host's clock) after `generation`.
-    #[must_use]
-    pub fn new(now: Time, generation: Option<&Generation>) -> Self {
-        let after = generation.map_or(0, |generation| generation.clock + 1);
-        // A minute back, so that files alike in size need not lie in the future.
-        let base = after.max(now - 60);
-        Self {
-            base,
-            given: HashMap::new(),
-            latest: base,
-        }
-    }
-
-    /// A time for a file of `size` bytes.
-    pub fn next(&mut self, size: u64) -> Time {
-        let given = self.given.entry(size).or_insert(0);
-        let time = self.base + *given;
-        *given += 1;
-        self.latest = self.latest.max(time);
-        time
-    }
-
-    /// The latest time given.
-    #[must_use]
-    pub fn latest(&self) -> Time {
-        self.latest
-    }
-}
-
-/// One object ready to be sent.
-#[derive(Debug, Clone)]
-struct Made {
-    name: String,
-    bytes: Vec<u8>,
 }
 
 /// What was sent.
@@ -394,87 +348,6 @@ impl Stock {
     }
 }
 
-/// What was made of one file.
-struct Outcome {
-    made: Vec<Made>,
-    dropped: Vec<String>,
-    encoded: u64,
-    read: u64,
-}
-
-/// Reads and encodes small files on all cores.
-async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Result<Vec<Outcome>, SyncError> {
-    use rayon::prelude::*;
-    let source = Arc::clone(source);
-    let made = tokio::task::spawn_blocking(move || {
-        wanted
-            .par_iter()
-            .map(|wanted| make(&*source, wanted))
-            .collect::<Result<Vec<_>, SourceError>>()
-    });
-    match made.await {
-        Ok(made) => Ok(made?),
-        Err(error) => Err(SourceError::Worker {
-            detail: error.to_string(),
-        }
-        .into()),
-    }
-}
-
-/// Reads one file, checks that it still is what the manifest says, and makes the encodings that are wanted.
-fn make(source: &dyn Source, wanted: &Wanted) -> Result<Outcome, SourceError> {
-    let bytes = source.read(&wanted.path, wanted.digest, wanted.size)?;
-    let mut outcome = make_encodings(source, wanted, &bytes)?;
-    if wanted.identity {
-        outcome.made.push(Made {
-            name: layout::object(wanted.digest),
-            bytes,
-        });
-    }
-    Ok(outcome)
-}
-
-fn make_encodings(source: &dyn Source, wanted: &Wanted, bytes: &[u8]) -> Result<Outcome, SourceError> {
-    let mut outcome = Outcome {
-        made: Vec::new(),
-        dropped: Vec::new(),
-        encoded: 0,
-        read: wanted.size,
-    };
-    for (coding, recipe) in wanted.encodings.iter() {
-        let name = layout::encoded_object(wanted.digest, coding, recipe);
-        let encoded = match recipe {
-            Recipe::Made { level, .. } => encode::encode(coding, level, bytes)
-                .map_err(|error| SourceError::Encoder {
-                    path: wanted.path.clone(),
-                    coding,
-                    detail: error.to_string(),
-                })?
-                .map(encode::Verified::into_bytes),
-            Recipe::Given { .. } => Some(given(source, wanted, coding)?),
-        };
-        match encoded {
-            Some(bytes) => {
-                outcome.encoded += 1;
-                outcome.made.push(Made { name, bytes });
-            }
-            None => outcome.dropped.push(name),
-        }
-    }
-    Ok(outcome)
-}
-
-/// The encoded bytes that the export brought, decoded once more to be sure.
-fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>, SourceError> {
-    let bytes = source.read_given(&wanted.path, coding)?;
-    match encode::decodes_to(coding, &bytes[..], wanted.size) {
-        Ok((digest, size)) if digest == wanted.digest && size == wanted.size => Ok(bytes),
-        _ => Err(SourceError::Changed {
-            path: wanted.path.clone(),
-        }),
-    }
-}
-
 /// Sends files outside the lock, a bounded number of them open at a time.
 async fn send_in_batches(
     work: &Work<'_>,
@@ -538,23 +411,6 @@ async fn send_in_batches(
 fn in_workshop(workshop: &Workshop, written: &[(String, String)]) -> Vec<(String, String)> {
     let full = |(name, temp): &(String, String)| (name.clone(), workshop.path_preparing(temp));
     written.iter().map(full).collect()
-}
-
-/// Encodes on all cores while what is ready is being sent. The channel's bound keeps memory flat.
-fn encode_in_background(
-    source: &Arc<dyn Source>,
-    wanted: Vec<Wanted>,
-) -> tokio::sync::mpsc::Receiver<Result<Outcome, SourceError>> {
-    use rayon::prelude::*;
-    let (sender, receiver) = tokio::sync::mpsc::channel(4 * rayon::current_num_threads());
-    let source = Arc::clone(source);
-    tokio::task::spawn_blocking(move || {
-        // A closed channel means that sending has failed: the rest need not be made.
-        let _ = wanted
-            .par_iter()
-            .try_for_each(|wanted| sender.blocking_send(make(&*source, wanted)));
-    });
-    receiver
 }
 
 /// A batch of small files, each with its object's name and its temporary file.
@@ -701,291 +557,4 @@ async fn send_piecewise(
         read: wanted.size,
     };
     Ok((temp, outcome.unwrap_or(nothing)))
-}
-
-/// Reads a file piece by piece on a thread of its own. The last message is an error if it is not what was promised.
-fn pieces_in_background(
-    source: &Arc<dyn Source>,
-    wanted: &Wanted,
-) -> tokio::sync::mpsc::Receiver<Result<(u64, Vec<u8>), SourceError>> {
-    let (sender, receiver) = tokio::sync::mpsc::channel(2);
-    let (source, path, digest, size) = (Arc::clone(source), wanted.path.clone(), wanted.digest, wanted.size);
-    tokio::task::spawn_blocking(move || {
-        let mut offset = 0;
-        let read = source.read_pieces(&path, digest, size, PIECE, &mut |piece| {
-            let at = offset;
-            offset += piece.len() as u64;
-            sender.blocking_send(Ok((at, piece))).is_ok()
-        });
-        if let Err(error) = read {
-            // Nobody listens any more only if sending has failed already.
-            let _ = sender.blocking_send(Err(error));
-        }
-    });
-    receiver
-}
-
-/// How a refused operation of the building flight is to be taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Weight {
-    /// It must succeed.
-    Must,
-    /// An encoding of an unchanged file, which may not exist.
-    MayBeMissing,
-    /// A link from an object: when refused though the object is there, it has as many links as can be.
-    FromObject(String),
-}
-
-/// The flight that builds the new folders in the workshop, and what its refusals mean.
-pub struct Building {
-    ops: Vec<Op>,
-    weights: Vec<Weight>,
-}
-
-/// Where a new tree stands in the workshop.
-#[must_use]
-pub fn tree_name(index: usize) -> String {
-    format!("t/{index}")
-}
-
-/// Where an addition to the pool stands in the workshop.
-#[must_use]
-pub fn pool_name(index: usize) -> String {
-    format!("p/{index}")
-}
-
-impl Building {
-    /// Everything that a plan needs built: trees, additions to the pool, and the writes that ride ahead.
-    #[must_use]
-    pub fn new(plan: &Plan, stock: &mut Stock, workshop: &mut Workshop) -> Self {
-        let mut building = Self {
-            ops: Vec::new(),
-            weights: Vec::new(),
-        };
-        for op in stock.take_riding() {
-            building.push(op, Weight::Must);
-        }
-        for (index, tree) in plan.trees.iter().enumerate() {
-            building.tree(index, tree, stock, workshop);
-        }
-        for (index, file) in plan.pool.iter().enumerate() {
-            building.pool(index, file, stock, workshop);
-        }
-        building
-    }
-
-    fn push(&mut self, op: Op, weight: Weight) {
-        self.ops.push(op);
-        self.weights.push(weight);
-    }
-
-    fn tree(&mut self, index: usize, tree: &NewTree, stock: &Stock, workshop: &mut Workshop) {
-        let at = workshop.path_preparing(&tree_name(index));
-        let make = workshop.folder(&tree_name(index));
-        self.push(make, Weight::Must);
-        for (name, entry) in &tree.tree.entries {
-            let to = format!("{at}/{name}");
-            let former = tree.former.filter(|_| tree.unchanged.contains(name));
-            match (entry, former) {
-                (Entry::Folder(_), Some(former)) => {
-                    self.push(
-                        Op::Link {
-                            from: format!("{}/{name}", layout::tree(former)),
-                            to,
-                        },
-                        Weight::Must,
-                    );
-                }
-                (Entry::Folder(digest), None) => {
-                    self.push(
-                        Op::Symlink {
-                            text: layout::tree_link(*digest),
-                            at: to,
-                        },
-                        Weight::Must,
-                    );
-                }
-                (Entry::File(file), Some(former)) => {
-                    let from = format!("{}/{name}", layout::tree(former));
-                    self.push(
-                        Op::Link {
-                            from: from.clone(),
-                            to: to.clone(),
-                        },
-                        Weight::Must,
-                    );
-                    for (coding, _) in file.encodings.iter() {
-                        let link = Op::Link {
-                            from: coding.beside(&from),
-                            to: coding.beside(&to),
-                        };
-                        self.push(link, Weight::MayBeMissing);
-                    }
-                }
-                (Entry::File(file), None) => self.file(file.digest, file.encodings, &to, stock, workshop),
-            }
-        }
-    }
-
-    fn pool(&mut self, index: usize, file: &PoolFile, stock: &Stock, workshop: &mut Workshop) {
-        let to = workshop.path_preparing(&pool_name(index));
-        if file.replaces {
-            // A rename onto another link of the same bytes leaves the one in the workshop where it is.
-            workshop.litter_file(&pool_name(index));
-            for coding in Coding::ALL {
-                workshop.litter_file(&coding.beside(&pool_name(index)));
-                workshop.litter_file(&coding.beside(&format!("trash/{index}")));
-            }
-        }
-        self.file(file.digest, file.encodings, &to, stock, workshop);
-    }
-
-    fn file(
-        &mut self,
-        digest: Digest,
-        encodings: crate::model::encoding::Encodings,
-        to: &str,
-        stock: &Stock,
-        workshop: &Workshop,
-    ) {
-        let identity = (layout::object(digest), to.to_owned());
-        let encoded = encodings
-            .iter()
-            .map(|(coding, recipe)| (layout::encoded_object(digest, coding, recipe), coding.beside(to)));
-        for (name, to) in std::iter::once(identity).chain(encoded) {
-            if let Some(from) = stock.place(workshop, &name) {
-                self.push(Op::Link { from, to }, Weight::FromObject(name));
-            }
-        }
-    }
-
-    /// The operations.
-    pub fn take_ops(&mut self) -> Vec<Op> {
-        std::mem::take(&mut self.ops)
-    }
-
-    /// How many they are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.weights.len()
-    }
-
-    /// Whether nothing is to be built.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.weights.is_empty()
-    }
-
-    /// Reads the answers. Objects that can't be linked any more are noted in `worn`.
-    ///
-    /// # Errors
-    /// [`SyncError::Replan`] where the plan must be made again, [`SyncError::Store`] for anything else.
-    pub async fn read(
-        &self,
-        session: &Session,
-        answers: &[Result<Answer, Refusal>],
-        worn: &mut HashSet<String>,
-    ) -> Result<(), SyncError> {
-        let mut replan = None;
-        for (weight, answer) in self.weights.iter().zip(answers) {
-            let Some(refusal) = answer.refusal() else { continue };
-            match (weight, refusal.kind) {
-                (Weight::MayBeMissing, RefusalKind::NotFound) => {}
-                (Weight::FromObject(name), RefusalKind::Failed) => {
-                    // Too many links, or the disk is full: only the former is mended by another copy.
-                    if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
-                        return Err(full.into());
-                    }
-                    worn.insert(name.clone());
-                    replan = Some(refusal.to_string());
-                }
-                (_, RefusalKind::NotFound) => replan = Some(refusal.to_string()),
-                _ => return Err(explain(session, refusal).await.into()),
-            }
-        }
-        replan.map_or(Ok(()), |what| Err(SyncError::Replan(what)))
-    }
-}
-
-/// Additions to the pool, by rename under the lock: first the folders, then the files with their encodings.
-#[must_use]
-pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
-    let mut ops = pool_folders(plan.pool.iter().map(|file| &file.path), workshop);
-    for (index, file) in plan.pool.iter().enumerate() {
-        let (from, to) = (
-            workshop.path_holding(&pool_name(index)),
-            layout::pool(file.path.as_str()),
-        );
-        if file.replaces {
-            // Encodings of the former bytes must not stay beside the new ones, which may have none.
-            for coding in Coding::ALL {
-                ops.push(Op::Rename {
-                    from: coding.beside(&to),
-                    to: workshop.path_holding(&coding.beside(&format!("trash/{index}"))),
-                });
-            }
-        }
-        // Encodings first: a file that is there has all of its own.
-        for (coding, _) in file.encodings.iter() {
-            ops.push(Op::Rename {
-                from: coding.beside(&from),
-                to: coding.beside(&to),
-            });
-        }
-        ops.push(Op::Rename { from, to });
-    }
-    ops
-}
-
-/// Makes the folders of the pool in which some public paths lie. That they exist already is fine.
-pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, workshop: &Workshop) -> Vec<Op> {
-    let mut folders = BTreeSet::new();
-    for path in paths {
-        let mut above = path.parent();
-        while let Some(folder) = above.filter(|folder| !folder.is_root()) {
-            above = folder.parent();
-            folders.insert(folder);
-        }
-    }
-    // The way through the workshop makes even this depend on the lock.
-    let through = workshop.path_holding("../..");
-    folders
-        .iter()
-        .map(|folder| Op::MakeFolder(format!("{through}/{}", layout::pool(folder.as_str()))))
-        .collect()
-}
-
-/// The renames that make a release live, each resolving only through the one before, so that they can go together.
-#[must_use]
-pub fn commit_ops(plan: &Plan, release: &ReleaseId, workshop: &mut Workshop) -> Vec<Op> {
-    let mut ops = Vec::new();
-    let mut before: Option<Digest> = None;
-    let guard = |before: Option<Digest>, path: String| match before {
-        Some(tree) => layout::guarded_by_tree(tree, &path),
-        None => path,
-    };
-    for (index, tree) in plan.trees.iter().enumerate() {
-        let from = guard(before, workshop.path_holding(&tree_name(index)));
-        ops.push(Op::Rename {
-            from,
-            to: layout::tree(tree.digest),
-        });
-        workshop.moved_out(&tree_name(index));
-        before = Some(tree.digest);
-        // A long flight shows that the holder lives.
-        if index % 1000 == 999 {
-            ops.push(workshop.beat());
-        }
-    }
-    let root = Some(plan.root);
-    ops.push(Op::Rename {
-        from: guard(root, workshop.path_holding("rel")),
-        to: layout::release(release),
-    });
-    let swap = layout::guarded_by_release(release, &workshop.path_holding("cur"));
-    ops.push(Op::Rename {
-        from: swap,
-        to: layout::CURRENT.to_owned(),
-    });
-    ops
 }

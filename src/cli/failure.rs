@@ -27,7 +27,7 @@ pub enum Failure {
         source: std::io::Error,
     },
     /// The site manifest has mistakes.
-    #[error("{source}")]
+    #[error("{} can't be used:\n  {}", .file.display(), .source.to_string().replace('\n', "\n  "))]
     Config {
         /// The file.
         file: PathBuf,

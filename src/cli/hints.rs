@@ -75,7 +75,7 @@ fn of_library(error: &Error, global: &Global) -> String {
         Error::AmbiguousRelease { .. } => "give more of its id".to_owned(),
         Error::NothingPublished { .. } => format!("publish first: `{}`", again(global, "publish")),
         Error::NoFormerRelease => format!(
-            "choose one that is there with --to: `{}` lists them",
+            "name a release that is there: `{}` lists them",
             again(global, "releases")
         ),
         Error::NotWhole { .. } => format!("publish again to repair it: `{} --force`", again(global, "publish")),
