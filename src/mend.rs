@@ -26,7 +26,7 @@ use crate::session::{Read, Session};
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
 use crate::sync::{self, Sent, SyncError, Times, Work};
-use crate::verify::{Fault, Verified, verify};
+use crate::verify::{Verified, verify};
 use crate::workshop::{self, Workshop};
 
 /// So many renames go in one flight, behind a sign of life.
@@ -284,12 +284,6 @@ fn from_sync(error: SyncError) -> Error {
         SyncError::Source(error) => error.into(),
         SyncError::Replan(reason) => Error::NoPeace { attempts: 1, reason },
     }
-}
-
-/// What is wrong with a release, as errors and reports tell it: the path and one line.
-#[must_use]
-pub fn problems(faults: &[Fault]) -> Vec<(String, String)> {
-    faults.iter().map(|fault| (fault.path(), fault.problem())).collect()
 }
 
 impl Put {

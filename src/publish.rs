@@ -15,7 +15,7 @@ use crate::host::{HostError, Op};
 use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
-use crate::mend;
+use crate::mend::{self, mend};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::plan::{self, Facts, Plan};
@@ -171,14 +171,14 @@ async fn make_whole(
         wait: options.wait,
         tool: options.tool.clone(),
     };
-    let mended = mend::mend(session, site, source, &verified, &how, observer).await?;
+    let mended = mend(session, site, source, &verified, &how, observer).await?;
     published.sent.add(mended.sent);
     if mended.left.faults.is_empty() {
         return Ok(published);
     }
     Err(Error::NotWhole {
         release: published.release,
-        problems: mend::problems(&mended.left.faults),
+        problems: mended.left.problems(),
     })
 }
 

@@ -52,6 +52,15 @@ pub struct Verified {
     pub faults: Vec<Fault>,
 }
 
+impl Verified {
+    /// What is wrong as reports tell it: the path, and one line.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let faults = self.faults.iter();
+        faults.map(|fault| (fault.path(), fault.problem())).collect()
+    }
+}
+
 /// So many operations go in one flight, and so many flights at once.
 const AT_ONCE: usize = 2000;
 const FLIGHTS_AT_ONCE: usize = 4;

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use syntax_publish::encode::{self, EncodeOptions, encodings_for};
 use syntax_publish::error::Error;
 use syntax_publish::event::Silent;
-use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op};
+use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, SftpAddress, SftpConnector};
 use syntax_publish::manifest::{Input, Site};
 use syntax_publish::mend::{self, Mended, mend};
 use syntax_publish::model::digest::Digest;
@@ -78,21 +78,31 @@ impl Host for WatchedHost {
 }
 
 /// An export and the store that it is published to.
-struct Place {
+pub struct Place {
     base: TempDir,
+    /// A docroot that is reached in another way than as a folder.
+    served: Option<Served>,
+}
+
+struct Served {
+    docroot: PathBuf,
+    address: SftpAddress,
 }
 
 const TOOL: &str = "syntax-publish test";
 
 impl Place {
     fn empty() -> Self {
-        let place = Self { base: open_tempdir() };
+        let place = Self {
+            base: open_tempdir(),
+            served: None,
+        };
         fs::create_dir(place.export()).unwrap();
         place
     }
 
     /// A small site with every kind of file that is treated in its own way.
-    fn with_site() -> Self {
+    pub fn with_site() -> Self {
         let place = Self::empty();
         small_export(&place.export());
         for page in ["deep/er/page.html", "twin/a/same.html", "twin/b/same.html"] {
@@ -114,17 +124,30 @@ impl Place {
         self.base.path().join("export")
     }
 
-    fn docroot(&self) -> PathBuf {
-        self.base.path().join("docroot")
+    pub fn docroot(&self) -> PathBuf {
+        match &self.served {
+            Some(served) => served.docroot.clone(),
+            None => self.base.path().join("docroot"),
+        }
     }
 
-    fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
+    /// The same export, with a docroot that an SSH server has.
+    pub fn over_sftp(mut self, docroot: &Path, address: SftpAddress) -> Self {
+        let docroot = docroot.to_owned();
+        self.served = Some(Served { docroot, address });
+        self
+    }
+
+    pub fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
         write(&self.export().join(path), bytes);
     }
 
     /// The same store and export again, hard links and times included.
     fn copy(&self) -> Self {
-        let copy = Self { base: open_tempdir() };
+        let copy = Self {
+            base: open_tempdir(),
+            served: None,
+        };
         for folder in [self.export(), self.docroot()] {
             let copied = Command::new("cp").arg("-a").arg(folder).arg(copy.base.path()).status();
             assert!(copied.unwrap().success());
@@ -142,7 +165,10 @@ impl Place {
     }
 
     fn session(&self) -> Session {
-        session(self.watched())
+        match &self.served {
+            Some(served) => session(SftpConnector::new(served.address.clone()).unwrap()),
+            None => session(self.watched()),
+        }
     }
 
     fn source(&self) -> Arc<dyn Source> {
@@ -194,15 +220,15 @@ impl Place {
         publish(&self.session(), &self.source(), &self.site(), &options, &Silent).await
     }
 
-    async fn publish(&self) -> Published {
+    pub async fn publish(&self) -> Published {
         self.try_publish(false).await.unwrap()
     }
 
-    async fn verify(&self, release: &ReleaseId, depth: Depth) -> Verified {
+    pub async fn verify(&self, release: &ReleaseId, depth: Depth) -> Verified {
         verify(&self.session(), release, depth, &Silent).await.unwrap()
     }
 
-    async fn mend(&self, verified: &Verified) -> Mended {
+    pub async fn mend(&self, verified: &Verified) -> Mended {
         let options = mend::Options {
             wait: None,
             tool: TOOL.to_owned(),
@@ -212,7 +238,7 @@ impl Place {
         mended.await.unwrap()
     }
 
-    async fn assert_whole(&self, release: &ReleaseId) {
+    pub async fn assert_whole(&self, release: &ReleaseId) {
         let verified = self.verify(release, Depth::Deep).await;
         assert_eq!(lines(&verified.faults), Vec::<String>::new());
         assert_eq!(verified.checked, self.files_of(release));
@@ -237,7 +263,7 @@ impl Place {
         fs::canonicalize(self.docroot().join("current").join(folder)).unwrap()
     }
 
-    fn live(&self, path: &str) -> PathBuf {
+    pub fn live(&self, path: &str) -> PathBuf {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         self.tree(folder).join(name)
     }
@@ -248,7 +274,7 @@ impl Place {
             .join(self.tree(folder).file_name().unwrap())
     }
 
-    fn object(&self, path: &str) -> PathBuf {
+    pub fn object(&self, path: &str) -> PathBuf {
         let digest = Digest::of(&fs::read(self.export().join(path)).unwrap()).to_string();
         self.docroot().join("objects").join(&digest[..2]).join(digest)
     }
@@ -271,13 +297,13 @@ impl Place {
     }
 }
 
-fn session(watched: Watched) -> Session {
+fn session(connect: impl Connect + 'static) -> Session {
     let owner = Owner {
         who: "somebody@somewhere".to_owned(),
         what: "test".to_owned(),
         since: 0,
     };
-    Session::new(Box::new(watched), owner)
+    Session::new(Box::new(connect), owner)
 }
 
 fn page_text(title: &str) -> String {
@@ -292,7 +318,7 @@ fn noise(length: usize) -> Vec<u8> {
     blocks.take(length).collect()
 }
 
-fn lines(faults: &[Fault]) -> Vec<String> {
+pub fn lines(faults: &[Fault]) -> Vec<String> {
     faults
         .iter()
         .map(|fault| format!("{}: {}", fault.path(), fault.problem()))
