@@ -15,6 +15,7 @@ use crate::host::{HostError, Op};
 use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
+use crate::mend::{self, mend};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::plan::{self, Facts, Plan};
@@ -23,6 +24,7 @@ use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
 use crate::swap;
 use crate::sync::{self, Building, SyncError, Times, Work};
+use crate::verify::{Depth, verify};
 use crate::workshop::{self, Taken, Workshop};
 
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
@@ -45,7 +47,7 @@ pub struct Options {
     pub wait: Option<Duration>,
     /// The largest share of live pages that may be removed, in percent; none: any.
     pub max_removed: Option<u8>,
-    /// Publish again even if the live release is this very site.
+    /// Trust nothing on the host that was not read back: what is live in the end is read byte for byte, and mended.
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
@@ -129,11 +131,59 @@ struct Trace {
     swap_sent: bool,
 }
 
-/// Publishes a site.
+/// Publishes a site. Where the live release is this very site already, nothing is made of it.
+///
+/// With [`Options::force`], what is live in the end is read back whole, and what is not as it should be is sent again
+/// and put right. A publish that only skipped what it believes to be there would help nobody whose host is damaged; one
+/// that sent everything again would cost more than reading does, and prove less.
 ///
 /// # Errors
-/// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still.
+/// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still; with [`Error::NotWhole`], the
+/// release is live and some of its faults could not be mended.
 pub async fn publish(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Published, Error> {
+    let published = publish_changes(session, source, site, options, observer).await?;
+    if options.force {
+        return make_whole(session, source, site, options, observer, published).await;
+    }
+    Ok(published)
+}
+
+/// Reads a release back and mends it.
+async fn make_whole(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    observer: &dyn Observer,
+    mut published: Published,
+) -> Result<Published, Error> {
+    let verified = verify(session, &published.release, Depth::Deep, observer).await?;
+    if verified.faults.is_empty() {
+        return Ok(published);
+    }
+    let how = mend::Options {
+        wait: options.wait,
+        tool: options.tool.clone(),
+    };
+    let mended = mend(session, site, source, &verified, &how, observer).await?;
+    published.sent.add(mended.sent);
+    if mended.left.faults.is_empty() {
+        return Ok(published);
+    }
+    Err(Error::NotWhole {
+        release: published.release,
+        problems: mended.left.problems(),
+    })
+}
+
+/// Publishes what differs from the live release.
+async fn publish_changes(
     session: &Session,
     source: &Arc<dyn Source>,
     site: &Site,
@@ -235,7 +285,7 @@ impl Publish<'_> {
         let plan = Plan::new(self.site, &facts)
             .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
         self.observer.notice(Event::StageEnded { stage: Stage::Plan });
-        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
+        if let (true, Some(live)) = (plan.live_already, &plan.previous) {
             let live = live.clone();
             leave(self.session, workshop).await;
             return Ok(self.published(live, None, false, &plan, sync::Sent::default()));

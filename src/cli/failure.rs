@@ -63,12 +63,6 @@ pub enum Failure {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A part that is in none of the merged branches yet.
-    #[error("{what} is not part of this build")]
-    NotMerged {
-        /// The part.
-        what: &'static str,
-    },
 }
 
 macro_rules! by_way_of_error {
@@ -99,7 +93,7 @@ impl Failure {
             | Self::NoHome { .. }
             | Self::Address { .. }
             | Self::Vhost(_) => 2,
-            Self::Output { .. } | Self::NotMerged { .. } => 1,
+            Self::Output { .. } => 1,
         }
     }
 
@@ -114,7 +108,6 @@ impl Failure {
             Self::Address { .. } => "address",
             Self::Vhost(_) => "vhost",
             Self::Output { .. } => "output",
-            Self::NotMerged { .. } => "not-merged",
         }
     }
 

@@ -33,7 +33,6 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         Failure::Address { .. } => "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned(),
         Failure::Vhost(error) => of_vhost(error).to_owned(),
         Failure::Output { .. } => "see whether there is room where the output goes".to_owned(),
-        Failure::NotMerged { .. } => "use a build that has it".to_owned(),
     }
 }
 

@@ -18,5 +18,7 @@ mod delay;
 mod format;
 mod layout;
 mod nginx;
+mod served_verify;
 mod sshd;
 mod support;
+mod verify;
