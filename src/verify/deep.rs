@@ -8,7 +8,7 @@ use std::io;
 use futures_util::{StreamExt, stream};
 
 use super::fault::{Content, Fault, Flaw, Place};
-use crate::encode;
+use crate::decode;
 use crate::event::{Event, Observer, Stage};
 use crate::host::{Answer, Handle, HostError, MAX_READ, Op};
 use crate::model::digest::{Digest, Hasher};
@@ -202,9 +202,9 @@ fn judge(content: &Content, size: u64, reader: impl io::Read) -> Option<Flaw> {
         hasher: Hasher::new(),
     };
     let decoded = match content.encoded {
-        Some((coding, _)) => match encode::decodes_to(coding, &mut reader, content.size) {
+        Some((coding, _)) => match decode::decodes_to(coding, &mut reader, content.size) {
             Ok(decoded) => decoded,
-            Err(encode::DecodeError::Read { .. }) => return Some(Flaw::Unreadable),
+            Err(decode::DecodeError::Read { .. }) => return Some(Flaw::Unreadable),
             Err(_) => return Some(Flaw::Bytes),
         },
         None => (content.digest, content.size),
