@@ -12,10 +12,12 @@
 )]
 
 mod architecture;
+mod cli;
 mod command;
 mod contract;
 mod delay;
 mod format;
+mod help;
 mod layout;
 mod nginx;
 mod sshd;
