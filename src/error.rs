@@ -154,6 +154,7 @@ impl Error {
             | Self::NoFormerRelease
             | Self::NotWhole { .. }
             | Self::Build(_)
+            | Self::Taken(Taken::Buried)
             | Self::Io { .. } => 1,
         }
     }
@@ -170,6 +171,7 @@ impl Error {
             Self::Store(error) => store_code(error),
             Self::Taken(Taken::Busy { .. }) => "locked",
             Self::Taken(Taken::Jammed { .. }) => "lock-jammed",
+            Self::Taken(Taken::Buried) => "workshop-buried",
             Self::Overtaken { .. } => "overtaken",
             Self::OnHold { .. } => "on-hold",
             Self::NoPeace { .. } => "no-peace",

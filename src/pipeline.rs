@@ -202,6 +202,7 @@ mod tests {
         let folder = export(&[
             ("index.html", "x"),
             ("404.html", "x"),
+            ("_next/static/chunks/a.js", "x"),
             ("a/B.txt", "x"),
             ("a/b.txt", "x"),
         ]);

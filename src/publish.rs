@@ -12,6 +12,8 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
 use crate::host::{HostError, Op};
+use crate::leaving::find_after_loss;
+pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
@@ -19,8 +21,9 @@ use crate::plan::{self, Facts, Plan};
 use crate::session::{Read, Session};
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
+use crate::swap;
 use crate::sync::{self, Building, SyncError, Times, Work};
-use crate::workshop::{self, Workshop};
+use crate::workshop::{self, Taken, Workshop};
 
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
@@ -89,6 +92,16 @@ impl From<SyncError> for Stop {
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         SyncError::from(error).into()
+    }
+}
+
+impl From<Taken> for Stop {
+    fn from(taken: Taken) -> Self {
+        match taken {
+            // Nothing is lost but the time: what was sent is on the host.
+            Taken::Buried => Self::Replan(taken.to_string()),
+            Taken::Busy { .. } | Taken::Jammed { .. } => Self::Failed(taken.into()),
+        }
     }
 }
 
@@ -196,13 +209,6 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Lets go of the lock and cleans up. What can't be cleaned now is left to prune.
-pub(crate) async fn leave(session: &Session, workshop: &mut Workshop) {
-    if session.flight(workshop.leave()).await.is_ok() {
-        session.forget_run(workshop.run());
-    }
-}
-
 impl Publish<'_> {
     async fn attempt(
         &self,
@@ -243,7 +249,6 @@ impl Publish<'_> {
             observer: self.observer,
         };
         let mut stock = sync::send_objects(&work, &plan, workshop, &mut times).await?;
-        sync::open_temps(self.session, workshop, plan.trees.len() + 1).await?;
         let made_at = entrance.now.max(
             entrance
                 .generation
@@ -252,14 +257,9 @@ impl Publish<'_> {
         );
         let release = ReleaseId::new(made_at, workshop.run().tail());
         trace.release = Some(release.clone());
-        let manifests: Vec<(String, String)> = plan
-            .trees
-            .iter()
-            .filter_map(|tree| {
-                let temp = sync::write_document(&mut stock, workshop, &mut times, tree.tree.render())?;
-                Some((temp, layout::manifest(tree.digest)))
-            })
-            .collect();
+        let texts = plan.trees.iter().map(|tree| tree.tree.render()).collect();
+        let manifests = sync::write_documents(&work, texts, &mut stock, workshop, &mut times).await?;
+        sync::open_temps(self.session, workshop, 1).await?;
         let document = self.document(&release, &plan, entrance.now);
         let Some(document) = sync::write_document(&mut stock, workshop, &mut times, document) else {
             return Err(Stop::Replan(
@@ -284,25 +284,22 @@ impl Publish<'_> {
         let staged = ops.len();
         let under_lock = UnderLock::new(&plan, workshop, &document, &release);
         ops.push(workshop.acquire());
-        ops.extend(under_lock.ops());
+        ops.extend(under_lock.ops.iter().cloned());
         let answers = self.session.flight(ops).await?;
         building.read(self.session, &answers[..building.len()], worn).await?;
         if let Some(refusal) = answers[building.len()..staged].iter().find_map(Read::refusal) {
             return Err(store::explain(self.session, refusal).await.into());
         }
-        let mut answers = answers[staged..].to_vec();
-        while !answers.first().is_some_and(Read::done) {
-            self.observer.notice(Event::Noted(Note::LockAwaited));
-            workshop::wait_for_lock(self.session, workshop, self.options.wait)
-                .await?
-                .map_err(|taken| Stop::Failed(taken.into()))?;
-            let mut again = vec![workshop.acquire()];
-            again.extend(under_lock.ops());
-            answers = self.session.flight(again).await?;
-        }
-        workshop.holds();
-        workshop.moved_out("gen");
-        let checked = under_lock.read(&answers[1..], &plan, self.options.wait.is_some());
+        let answers = workshop::take_lock(
+            self.session,
+            workshop,
+            answers[staged..].to_vec(),
+            &under_lock.ops,
+            self.options.wait,
+            self.observer,
+        )
+        .await??;
+        let checked = under_lock.read(&answers, &plan, self.options.wait.is_some());
         if let Err(stop) = checked {
             // The document is of a release that will not be: take it back.
             let back = Op::Rename {
@@ -329,11 +326,11 @@ impl Publish<'_> {
         }
 
         let mut ops = stock.put_objects(&plan, workshop);
-        ops.extend(manifests.iter().map(|(temp, to)| Op::Link {
+        ops.extend(manifests.iter().zip(&plan.trees).map(|(temp, tree)| Op::Link {
             from: workshop.path_holding(temp),
-            to: to.clone(),
+            to: layout::manifest(tree.digest),
         }));
-        ops.extend(sync::commit_ops(&plan, &release, workshop));
+        ops.extend(swap::commit_ops(&plan, &release, workshop));
         let swap = ops.len() - 1;
         ops.extend(workshop.leave());
         trace.swap_sent = true;
@@ -469,43 +466,6 @@ impl Publish<'_> {
     }
 }
 
-/// Buries a run over a new connection and says whether its release went live.
-///
-/// # Errors
-/// [`StoreError`] where the host can't be asked.
-pub(crate) async fn find_after_loss(
-    session: &Session,
-    run: &RunId,
-    release: Option<&ReleaseId>,
-) -> Result<Option<ReleaseId>, StoreError> {
-    session.connect_again().await?;
-    let mut ops = workshop::bury(run);
-    ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
-    let answers = session.flight(ops).await?;
-    session.forget_run(run);
-    let current = answers
-        .last()
-        .and_then(Read::text)
-        .and_then(|text| store::read_current(&text));
-    session.note_live(current.clone());
-    let Some(release) = release else { return Ok(None) };
-    // Another run may have come after ours: then ours is among those before it.
-    let mut next = current;
-    for _ in 0..64 {
-        let Some(id) = next else { return Ok(None) };
-        if id == *release {
-            return Ok(Some(id));
-        }
-        let documents = store::documents(session, &[id]).await?;
-        next = documents
-            .into_iter()
-            .flatten()
-            .next()
-            .and_then(|document| document.previous);
-    }
-    Ok(None)
-}
-
 /// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
 struct UnderLock {
     ops: Vec<Op>,
@@ -530,10 +490,6 @@ impl UnderLock {
         ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
         ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
         Self { ops }
-    }
-
-    fn ops(&self) -> Vec<Op> {
-        self.ops.clone()
     }
 
     fn read(

@@ -56,6 +56,9 @@ fn of_library(error: &Error, global: &Global) -> String {
         Error::Taken(Taken::Jammed { name }) => {
             format!("see what put {} there, and delete it by hand", printable(name))
         }
+        Error::Taken(Taken::Buried) => {
+            "a prune took this run for dead, after ten minutes without a sign of it: publish again".to_owned()
+        }
         Error::Overtaken { .. } => {
             "see whether what went live is newer than yours; then publish again, or with --wait 10m".to_owned()
         }
