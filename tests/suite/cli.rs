@@ -341,10 +341,9 @@ fn mistakes_in_the_site_manifest_are_told_with_their_lines() {
     --- stdout
 
     --- stderr
-    error: [project]/site-manifest.toml can't be used:
+    error: site-manifest.toml can't be used:
       unknown key "nam" in [site], line 2: did you mean "name"?
-      "keep" in [publish] is the number 0, which is too small, line 5: it must be a whole number from 1 to 1000000, such as keep = 10: unknown key "nam" in [site], line 2: did you mean "name"?
-    "keep" in [publish] is the number 0, which is too small, line 5: it must be a whole number from 1 to 1000000, such as keep = 10
+      "keep" in [publish] is the number 0, which is too small, line 5: it must be a whole number from 1 to 1000000, such as keep = 10
     live: as it was: no target was touched
     hint: correct the lines named above
     "#);
