@@ -13,6 +13,7 @@
 
 mod architecture;
 mod cli;
+mod cli_sftp;
 mod command;
 mod contract;
 mod delay;
