@@ -210,7 +210,7 @@ pub async fn enter(
         }
         workshop.keep_opened(&answers[opened_at..asked_at]);
         session.note_live(entrance.current.clone());
-        facts.current = entrance.current.clone();
+        facts.current.clone_from(&entrance.current);
         asking.read(session, &answers[asked_at..], facts).await?;
         return Ok(entrance);
     }
