@@ -47,7 +47,8 @@ pub struct Options {
     pub wait: Option<Duration>,
     /// The largest share of live pages that may be removed, in percent; none: any.
     pub max_removed: Option<u8>,
-    /// Trust nothing on the host that was not read back: what is live in the end is read byte for byte, and mended.
+    /// Make a release even of the site that is live already, and trust nothing on the host that was not read back: what
+    /// is live in the end is read byte for byte, and mended.
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
@@ -144,7 +145,7 @@ struct Trace {
 
 /// Publishes a site. Where the live release is this very site already, nothing is made of it.
 ///
-/// With [`Options::force`], what is live in the end is read back whole, and what is not as it should be is sent again
+/// With [`Options::force`], a release is made all the same, and what is live in the end is read back whole, and what is not as it should be is sent again
 /// and put right. A publish that only skipped what it believes to be there would help nobody whose host is damaged; one
 /// that sent everything again would cost more than reading does, and prove less.
 ///
@@ -278,7 +279,7 @@ impl Publish<'_> {
         trace: &mut Trace,
     ) -> Result<Published, Stop> {
         let (entrance, plan) = self.find_out(workshop, worn).await?;
-        if let (true, Some(live)) = (plan.live_already, &plan.previous) {
+        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
             let live = live.clone();
             leave(self.session, workshop).await;
             return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
