@@ -21,6 +21,7 @@ mod format;
 mod help;
 mod layout;
 mod nginx;
+mod publish;
 mod served_verify;
 mod sshd;
 mod support;
