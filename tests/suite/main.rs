@@ -12,6 +12,7 @@
 )]
 
 mod architecture;
+mod bad_input;
 mod cli;
 mod cli_sftp;
 mod command;
