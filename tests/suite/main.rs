@@ -22,6 +22,7 @@ mod format;
 mod help;
 mod layout;
 mod nginx;
+mod publish;
 mod served_verify;
 mod sshd;
 mod support;
