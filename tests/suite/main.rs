@@ -18,6 +18,7 @@ mod cli_sftp;
 mod command;
 mod contract;
 mod delay;
+mod docs;
 mod format;
 mod help;
 mod layout;
