@@ -264,6 +264,11 @@ impl Change {
                         there: Vec::new(),
                     });
                 }
+                // Its readers may have it open still, for as long as the skew window lasts from now.
+                ops.push(Op::Rename {
+                    from: workshop.path_holding("left"),
+                    to: layout::release_left(from),
+                });
                 ops.push(swap(to, workshop));
             }
         }
