@@ -18,6 +18,7 @@ mod delay;
 mod format;
 mod layout;
 mod nginx;
+mod operations;
 mod publish;
 mod served_verify;
 mod sshd;

@@ -11,6 +11,7 @@ use crate::support::sshd::Jail;
 
 /// The content type of each extension that the exports have.
 const TYPES: &[(&str, &str)] = &[
+    ("bin", "application/octet-stream"),
     ("css", "text/css; charset=utf-8"),
     ("csv", "text/csv; charset=utf-8"),
     ("html", "text/html; charset=utf-8"),
@@ -26,7 +27,7 @@ const TYPES: &[(&str, &str)] = &[
 ];
 
 /// Whose files are too compressed to compress.
-const DENSE: [&str; 3] = ["pdf", "png", "woff2"];
+const DENSE: [&str; 4] = ["bin", "pdf", "png", "woff2"];
 
 const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 
