@@ -140,13 +140,21 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => 1,
-            Self::Scan(_) | Self::Check { .. } | Self::RemovesTooMuch { .. } => 3,
+            Self::Scan(
+                ScanError::Missing { .. }
+                | ScanError::NotAFolder { .. }
+                | ScanError::Closed { .. }
+                | ScanError::Empty { .. }
+                | ScanError::Unfit { .. },
+            )
+            | Self::Check { .. }
+            | Self::RemovesTooMuch { .. } => 3,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
             Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
             Self::Uncertain { .. } => 8,
             Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
-            Self::Source(_)
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
+            | Self::Source(_)
             | Self::NoPeace { .. }
             | Self::NoSuchRelease { .. }
             | Self::AmbiguousRelease { .. }
@@ -163,10 +171,9 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => "export-changed",
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) | Self::Source(_) => "export-changed",
             Self::Scan(_) => "export",
             Self::Check { .. } => "check",
-            Self::Source(_) => "export-changed",
             Self::RemovesTooMuch { .. } => "removes-too-much",
             Self::Store(error) => store_code(error),
             Self::Taken(Taken::Busy { .. }) => "locked",

@@ -96,13 +96,12 @@ fn live_tree(path: &SitePath, facts: &Facts) -> Option<Option<Digest>> {
     }
     let above = live_tree(&path.parent()?, facts)?;
     let Some(above) = above else { return Some(None) };
-    match facts.manifests.get(&above)? {
-        Some(tree) => Some(match tree.entries.get(path.name()) {
-            Some(Entry::Folder(digest)) => Some(*digest),
-            _ => None,
-        }),
-        None => None, // its manifest is damaged: the folder itself must be asked for
-    }
+    // Where its manifest is damaged, the folder itself must be asked for.
+    let tree = facts.manifests.get(&above)?.as_ref()?;
+    Some(match tree.entries.get(path.name()) {
+        Some(Entry::Folder(digest)) => Some(*digest),
+        _ => None,
+    })
 }
 
 /// What stands for a manifest that is missing, and for the folder that the live release doesn't have.

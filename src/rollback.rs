@@ -196,6 +196,7 @@ async fn attempt(
     ops.push(workshop.acquire());
     ops.extend(held.iter().cloned());
     let answers = session.flight(ops).await?;
+    workshop.took_lock(answers.get(staged));
     if let Some(refusal) = answers[..staged].iter().find_map(Read::refusal) {
         return Err(store::explain(session, refusal).await.into());
     }
@@ -207,7 +208,7 @@ async fn attempt(
         .get(1)
         .and_then(Read::text)
         .and_then(|text| store::read_current(&text));
-    let ops = change.ops(workshop, &current, answers.get(2).is_some_and(Read::done))?;
+    let ops = change.ops(workshop, current.as_ref(), answers.get(2).is_some_and(Read::done))?;
     let count = ops.len();
     let mut flight = ops;
     flight.extend(workshop.leave());
@@ -237,7 +238,7 @@ impl Change {
     }
 
     /// The renames that make the change, once the lock is held.
-    fn ops(&self, workshop: &Workshop, current: &Option<ReleaseId>, there: bool) -> Result<Vec<Op>, Error> {
+    fn ops(&self, workshop: &Workshop, current: Option<&ReleaseId>, there: bool) -> Result<Vec<Op>, Error> {
         let mut ops = Vec::new();
         if self.reason().is_some() {
             ops.push(Op::Rename {
@@ -255,8 +256,8 @@ impl Change {
                 ops.push(Op::RemoveFile(workshop.path_holding("trash/hold")));
             }
             Self::Swap { to, from, .. } => {
-                if current.as_ref() != Some(from) {
-                    return Err(Error::Overtaken { by: current.clone() });
+                if current != Some(from) {
+                    return Err(Error::Overtaken { by: current.cloned() });
                 }
                 if !there {
                     return Err(Error::NoSuchRelease {

@@ -211,9 +211,10 @@ impl Workshop {
         }
     }
 
-    /// Notes that the lock was taken, by the answer to [`Self::acquire`].
-    pub fn holds(&mut self) {
-        self.holding = true;
+    /// Notes whether the lock was taken, by the answer to [`Self::acquire`]. To be told before anything else in the flight
+    /// is looked at: a lock that was taken must be let go of, whatever else went wrong.
+    pub fn took_lock(&mut self, answer: Option<&Result<Answer, crate::host::Refusal>>) {
+        self.holding |= answer.is_some_and(Read::done);
     }
 
     /// Whether the lock was taken.
@@ -384,7 +385,7 @@ pub async fn take_lock(
         again.extend_from_slice(held);
         answers = session.flight(again).await?;
     }
-    workshop.holds();
+    workshop.took_lock(answers.first());
     workshop.moved_out("gen");
     Ok(Ok(answers.split_off(1)))
 }

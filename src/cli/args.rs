@@ -225,7 +225,7 @@ pub struct Publish {
     #[arg(long)]
     pub allow_removals: bool,
 
-    /// Make a new release even if nothing changed
+    /// Make a new release even if nothing changed; mend what is damaged
     #[arg(long)]
     pub force: bool,
 }

@@ -27,12 +27,12 @@ pub enum Failure {
         source: std::io::Error,
     },
     /// The site manifest has mistakes.
-    #[error("{} can't be used:\n  {}", .file.display(), .source.to_string().replace('\n', "\n  "))]
+    #[error("{} can't be used:\n  {}", super::site::shown(.file), .mistakes.to_string().replace('\n', "\n  "))]
     Config {
         /// The file.
         file: PathBuf,
-        /// All of them.
-        source: ConfigError,
+        /// All of them. Not a cause: the text names them.
+        mistakes: ConfigError,
     },
     /// The site manifest has no such target.
     #[error("the site manifest has no target {name:?}")]

@@ -12,10 +12,13 @@
 )]
 
 mod architecture;
+mod cli;
+mod cli_sftp;
 mod command;
 mod contract;
 mod delay;
 mod format;
+mod help;
 mod layout;
 mod nginx;
 mod operations;

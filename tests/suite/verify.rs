@@ -963,15 +963,15 @@ async fn same_bytes_with_and_without_a_given_encoding_are_both_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forced_publish_of_the_live_site_mends_it_without_a_new_release() {
+async fn forced_publish_of_the_live_site_makes_a_release_and_mends_it() {
     let place = Place::with_site();
     let first = place.publish().await;
     let before = place.served();
     let page = place.live("docs/a.html");
     replace(&page, flip(&page));
     let forced = place.try_publish(true).await.unwrap();
-    assert!(!forced.swapped);
-    assert_eq!(forced.release, first.release);
+    assert!(forced.swapped);
+    assert_ne!(forced.release, first.release);
     assert_eq!(forced.sent.objects, 1);
     let after = place.served();
     assert_ne!(
@@ -991,7 +991,7 @@ async fn forced_publish_of_a_whole_site_sends_nothing() {
     place.publish().await;
     let before = place.served();
     let forced = place.try_publish(true).await.unwrap();
-    assert_eq!((forced.swapped, forced.sent.objects), (false, 0));
+    assert_eq!((forced.swapped, forced.sent.objects), (true, 0));
     assert_eq!(place.served(), before);
 }
 
