@@ -1,6 +1,7 @@
 //! What visitors get: a real nginx with the vhost that the command prints, over what it published.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 
@@ -62,7 +63,7 @@ pub fn address(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             address.push(char::from(byte));
         } else {
-            address.push_str(&format!("%{byte:02X}"));
+            let _ = write!(address, "%{byte:02X}");
         }
     }
     address
@@ -77,7 +78,7 @@ fn get(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
     request.send(server)
 }
 
-/// The ETag of every file, unencoded.
+/// The `ETag` of every file, unencoded.
 fn etags(nginx: &Nginx, export: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
     export
         .keys()
