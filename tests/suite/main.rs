@@ -23,6 +23,7 @@ mod format;
 mod help;
 mod layout;
 mod nginx;
+mod operations;
 mod publish;
 mod served_verify;
 mod sshd;

@@ -1,6 +1,8 @@
 //! The whole of a publish, on real hosts: the command, OpenSSH, nginx, and what is on the disk afterwards.
 
 mod commands;
+mod interrupts;
+mod odd;
 mod pruned;
 mod served;
 mod store;
@@ -157,14 +159,20 @@ impl World {
         fs::write(path, edited).unwrap();
     }
 
+    /// The folder that is live now: a swap while it is being read doesn't show.
+    fn current(&self) -> PathBuf {
+        let current = self.docroot().join("current");
+        current.canonicalize().expect("a live release")
+    }
+
     /// Everything that visitors see, with times.
     fn live(&self) -> BTreeMap<String, String> {
-        visitor_state(&self.docroot().join("current"))
+        visitor_state(&self.current())
     }
 
     /// The bytes of every public file, encodings left out.
     fn live_files(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut files = files_below(&self.docroot().join("current"));
+        let mut files = files_below(&self.current());
         let encoded: Vec<String> = files
             .keys()
             .filter(|path| {

@@ -1,9 +1,11 @@
 //! What prune takes, and what it must leave.
 
+use std::fs;
+
 use serde_json::json;
 
 use super::commands::everywhere;
-use super::{FAST, PAGE, World, files_below, store};
+use super::{FAST, Kind, PAGE, World, files_below, store};
 
 /// Three releases of which the second alone has a chunk.
 fn three_releases(world: &World) -> Vec<String> {
@@ -14,7 +16,7 @@ fn three_releases(world: &World) -> Vec<String> {
     );
     world.edit(PAGE, "Two");
     releases.push(world.publish());
-    std::fs::remove_file(chunk).unwrap();
+    fs::remove_file(chunk).unwrap();
     world.edit(PAGE, "Six");
     releases.push(world.publish());
     releases
@@ -99,4 +101,28 @@ fn publish_prunes_by_itself_what_is_beyond_the_retention() {
         store::assert_swept(world.docroot());
         world.assert_live(&files_below(&world.export()));
     });
+}
+
+#[test]
+fn readers_of_a_release_that_was_rolled_back_find_its_chunks() {
+    let world = World::new(Kind::Local);
+    let releases = three_releases(&world);
+    // All of them were made long ago.
+    for release in &releases {
+        let document = world.docroot().join(format!("releases/{release}.json"));
+        let mut text: serde_json::Value = serde_json::from_slice(&fs::read(&document).unwrap()).unwrap();
+        text["created"] = json!("2020-02-02T02:02:02Z");
+        fs::write(&document, serde_json::to_vec(&text).unwrap()).unwrap();
+    }
+    let chunk = world.docroot().join("immutable/_next/static/chunks/only-in-two.js");
+    world.ask(&["rollback", "--to", &releases[1]]);
+    world.ask(&["rollback", "--to", &releases[0]]);
+    world.set("keep = 1\nskew = \"1h\"", FAST);
+    assert_eq!(world.ask(&["prune"])["releases"], json!(1));
+    assert!(!world.releases().contains(&releases[1]));
+    assert!(chunk.is_file(), "it was live until a moment ago");
+    world.set("keep = 1\nskew = \"0\"", FAST);
+    world.ask(&["prune"]);
+    assert!(!chunk.exists());
+    store::assert_swept(world.docroot());
 }

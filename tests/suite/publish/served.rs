@@ -1,6 +1,7 @@
 //! What visitors get: a real nginx with the vhost that the command prints, over what it published.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 
@@ -11,6 +12,7 @@ use crate::support::sshd::Jail;
 
 /// The content type of each extension that the exports have.
 const TYPES: &[(&str, &str)] = &[
+    ("bin", "application/octet-stream"),
     ("css", "text/css; charset=utf-8"),
     ("csv", "text/csv; charset=utf-8"),
     ("html", "text/html; charset=utf-8"),
@@ -26,7 +28,7 @@ const TYPES: &[(&str, &str)] = &[
 ];
 
 /// Whose files are too compressed to compress.
-const DENSE: [&str; 3] = ["pdf", "png", "woff2"];
+const DENSE: [&str; 4] = ["bin", "pdf", "png", "woff2"];
 
 const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 
@@ -61,7 +63,7 @@ pub fn address(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             address.push(char::from(byte));
         } else {
-            address.push_str(&format!("%{byte:02X}"));
+            let _ = write!(address, "%{byte:02X}");
         }
     }
     address
@@ -76,7 +78,7 @@ fn get(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
     request.send(server)
 }
 
-/// The ETag of every file, unencoded.
+/// The `ETag` of every file, unencoded.
 fn etags(nginx: &Nginx, export: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
     export
         .keys()

@@ -46,8 +46,9 @@ pub fn assert_whole(docroot: &Path) -> Reached {
     let mut live = Reached::default();
     walk(docroot, &releases[name], "", &mut live);
     for path in &live.pooled {
-        let (pool, site) = (docroot.join("immutable").join(path), docroot.join("current").join(path));
-        assert_eq!(inode(&pool), inode(&site), "{path} of the pool");
+        // Not always the same inode: what a dead run left in the pool is relied on.
+        let bytes = |folder: &str| fs::read(docroot.join(folder).join(path)).ok();
+        assert!(bytes("immutable") == bytes("current"), "{path} of the pool");
     }
     reached
 }
