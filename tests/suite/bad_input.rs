@@ -1,17 +1,21 @@
 //! Bad input gets a clear error, and nothing is lost: for each fault the message, whole, its exit code, and the live
 //! site as it was, byte for byte.
 
+mod changing;
+mod damage;
 mod export;
 mod manifest;
+mod refused;
 mod served;
 mod store;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use regex_lite::Regex;
 
-use crate::support::command::{Project, Ran, redact, small_export, visitor_state};
+use crate::support::command::{Project, Ran, docroot_state, redact, small_export, visitor_state};
 use crate::support::sshd::{Jail, Sshd};
 
 /// A project with a good release live on one target.
@@ -108,6 +112,14 @@ impl World {
         let shown = self.shown(&ran);
         self.fails_as_json(code, args);
         assert_eq!(self.visible(), before, "the live site changed");
+        shown
+    }
+
+    /// As [`Self::fails`], where not even a name of the store may change.
+    fn refuses(&self, code: i32, args: &[&str]) -> String {
+        let before = docroot_state(&self.docroot);
+        let shown = self.fails(code, args);
+        assert_eq!(docroot_state(&self.docroot), before, "the store changed");
         shown
     }
 

@@ -212,8 +212,22 @@ fn a_full_disk_says_so_and_a_retry_goes_on() {
     drop(unmount);
 }
 
+/// Mounts a folder over itself, to be read and not written; none where the machine does not let it.
+pub(super) fn bind_read_only(at: &str) -> Option<Unmount> {
+    let mount = |args: &[&str]| {
+        let status = std::process::Command::new("mount").args(args).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !mount(&["--bind", at, at]) {
+        println!("skipped: this machine does not let a file system be mounted");
+        return None;
+    }
+    let mounted = Unmount(at.to_owned());
+    mount(&["-o", "remount,ro,bind", at]).then_some(mounted)
+}
+
 /// Takes a file system away again, whatever the test came to.
-struct Unmount(String);
+pub(super) struct Unmount(String);
 
 impl Drop for Unmount {
     fn drop(&mut self) {

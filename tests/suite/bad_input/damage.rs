@@ -1,0 +1,140 @@
+//! A store that somebody or something damaged: found, named, and mended, and no publish makes it worse.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use super::World;
+
+fn replace_link(world: &World, name: &str, text: &str) {
+    let path = world.docroot.join(name);
+    let _ = fs::remove_file(&path);
+    symlink(text, path).unwrap();
+}
+
+/// The digest of the tree that holds the documentation pages.
+fn docs_tree(world: &World) -> String {
+    let tree = fs::read_link(world.docroot.join("current/docs")).unwrap();
+    tree.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+fn page(world: &World) -> PathBuf {
+    world.docroot.join("current/docs/a.html")
+}
+
+fn whole(world: &World) {
+    world.project.run(&["verify", "--deep"]).expect_code(0);
+    assert_eq!(
+        fs::read(world.out("docs/a.html")).unwrap(),
+        fs::read(page(world)).unwrap()
+    );
+}
+
+#[test]
+fn a_current_that_points_to_no_release_is_named_and_mended() {
+    let world = World::local();
+    replace_link(&world, "current", "releases/20200101-000000-abcdef");
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    world.edit("edited");
+    world.project.run(&["publish"]).expect_code(0);
+    whole(&world);
+}
+
+#[test]
+fn a_current_that_points_out_of_the_store_says_how_to_set_it_right() {
+    let world = World::local();
+    let live = fs::read_link(world.docroot.join("current")).unwrap();
+    replace_link(&world, "current", "/etc/ssl");
+    world.edit("edited");
+    insta::assert_snapshot!(world.refuses(5, &["publish", "--force"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["verify"]), @"");
+    world.refuses(5, &["rollback"]);
+    world.refuses(5, &["status"]);
+    replace_link(&world, "current", live.to_str().unwrap());
+    world.project.run(&["publish"]).expect_code(0);
+    whole(&world);
+}
+
+#[test]
+fn a_hold_that_does_not_read_holds_and_can_be_resumed() {
+    let world = World::local();
+    replace_link(&world, "hold", "because");
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(4, &["publish"]), @"");
+    world.project.run(&["status"]).expect_code(0);
+    world.project.run(&["plan"]).expect_code(0);
+    world.project.run(&["resume"]).expect_code(0);
+    world.project.run(&["publish"]).expect_code(0);
+    whole(&world);
+}
+
+#[test]
+fn a_store_that_lost_its_mark_is_not_taken_for_anything_else() {
+    let world = World::local();
+    let mark = fs::read_link(world.docroot.join("format")).unwrap();
+    fs::remove_file(world.docroot.join("format")).unwrap();
+    world.edit("edited");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    replace_link(&world, "format", mark.to_str().unwrap());
+    world.project.run(&["publish"]).expect_code(0);
+    whole(&world);
+}
+
+#[test]
+fn a_manifest_with_flipped_bytes_is_named_and_the_next_publish_is_whole() {
+    let world = World::local();
+    let manifest = world.docroot.join("manifests").join(docs_tree(&world));
+    let mut bytes = fs::read(&manifest).unwrap();
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    fs::write(&manifest, bytes).unwrap();
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    world.edit("edited");
+    world.project.run(&["publish"]).expect_code(0);
+    whole(&world);
+}
+
+#[test]
+fn an_object_that_was_cut_short_is_named_and_sent_again_by_force() {
+    let world = World::local();
+    fs::write(page(&world), "cut").unwrap();
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    world.project.run(&["publish", "--force"]).expect_code(0);
+    whole(&world);
+}
+
+#[test]
+fn an_object_that_was_cut_short_is_not_trusted_by_an_ordinary_publish() {
+    let world = World::local();
+    fs::write(page(&world), "cut").unwrap();
+    // The same bytes under another name: the object is there, and has the wrong size.
+    fs::copy(world.out("docs/a.html"), world.out("docs/b.html")).unwrap();
+    world.project.run(&["publish"]).expect_code(0);
+    let published = fs::read(world.docroot.join("current/docs/b.html")).unwrap();
+    assert_eq!(published, fs::read(world.out("docs/b.html")).unwrap());
+}
+
+#[test]
+fn a_missing_folder_of_the_release_is_named_and_made_again() {
+    for args in [&["publish"] as &[&str], &["publish", "--force"]] {
+        let world = World::local();
+        fs::remove_dir_all(world.docroot.join("trees").join(docs_tree(&world))).unwrap();
+        let shown = world.shown(&world.project.run(&["verify"]).expect_code(1));
+        if args.len() == 1 {
+            insta::assert_snapshot!(shown, @"");
+            world.edit("edited");
+        }
+        world.project.run(args).expect_code(0);
+        whole(&world);
+    }
+}
+
+#[test]
+fn a_missing_object_is_named_and_sent_again_by_force() {
+    let world = World::local();
+    let digest = blake3::hash(&fs::read(page(&world)).unwrap()).to_hex();
+    fs::remove_file(world.docroot.join(format!("objects/{}/{digest}", &digest[..2]))).unwrap();
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    world.project.run(&["publish", "--force"]).expect_code(0);
+    whole(&world);
+}

@@ -1,0 +1,159 @@
+//! Stores over SFTP that are not what they should be: refused, and left as they are.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use super::{World, find};
+use crate::support::command::{docroot_state, write};
+use crate::support::sshd::{Jail, OTHER_USER, USER, give_to, is_root, root_for};
+
+/// Gives what a test made to the user whom the server serves.
+fn hand_over(path: &std::path::Path) {
+    if is_root() {
+        give_to(path, USER);
+    }
+}
+
+#[test]
+fn foreign_files_in_a_docroot_are_named_and_left_alone() {
+    let world = World::empty_served(Jail::Plain);
+    write(&world.docroot.join("index.php"), "<?php");
+    write(&world.docroot.join("objects"), "a file of somebody's");
+    hand_over(&world.docroot);
+    let before = docroot_state(&world.docroot);
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    world.refuses(5, &["prune"]);
+    assert_eq!(docroot_state(&world.docroot), before);
+}
+
+#[test]
+fn a_docroot_that_is_a_file_is_named() {
+    let world = World::empty_served(Jail::Plain);
+    write(&world.docroot, "no folder");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_docroot_that_is_the_top_of_a_chroot_is_refused() {
+    if !Jail::Chroot.usable() {
+        return;
+    }
+    let world = World::empty_served(Jail::Chroot);
+    world.write_served(&[("docroot", "/".to_owned())]);
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_folder_that_others_may_write_to_is_named_with_the_command_that_mends_it() {
+    let world = World::served(Jail::Plain);
+    fs::set_permissions(world.docroot.join("trees"), fs::Permissions::from_mode(0o777)).unwrap();
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+}
+
+#[test]
+fn an_object_of_another_user_is_named() {
+    if !root_for("files of another user") {
+        return;
+    }
+    let world = World::served(Jail::Plain);
+    let digest = blake3::hash(b"edited").to_hex();
+    let folder = world.docroot.join("objects").join(&digest[..2]);
+    write(&folder.join(digest.as_str()), "edited");
+    give_to(&folder.join(digest.as_str()), OTHER_USER);
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_folder_of_objects_that_belongs_to_another_user_is_named() {
+    if !root_for("files of another user") {
+        return;
+    }
+    let world = World::served(Jail::Plain);
+    let digest = blake3::hash(b"edited").to_hex();
+    give_to(&world.docroot.join("objects").join(&digest[..2]), OTHER_USER);
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_store_of_a_later_format_is_left_alone() {
+    let world = World::served(Jail::Plain);
+    fs::remove_file(world.docroot.join("format")).unwrap();
+    symlink("syntax-publish-store-2", world.docroot.join("format")).unwrap();
+    world.edit("edited");
+    for args in [
+        &["publish"] as &[&str],
+        &["publish", "--force"],
+        &["prune"],
+        &["rollback"],
+        &["hold", "why"],
+    ] {
+        world.refuses(5, args);
+    }
+    insta::assert_snapshot!(world.refuses(5, &["status"]), @"");
+}
+
+#[test]
+fn a_stray_name_in_the_lock_is_named_over_sftp() {
+    let world = World::served(Jail::Plain);
+    fs::create_dir_all(world.docroot.join("lock/lost+found")).unwrap();
+    hand_over(&world.docroot.join("lock"));
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_known_host_with_another_key_is_not_trusted() {
+    let world = World::served(Jail::Plain);
+    let (_, other) = world.sshd().new_key("other-host");
+    let known = format!("[127.0.0.1]:{} {other}\n", world.sshd().port);
+    let known = world.project.write("known_hosts", known);
+    world.write_served(&[
+        ("host-key", String::new()),
+        ("known-hosts", known.display().to_string()),
+    ]);
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_private_key_that_is_not_there_is_named() {
+    let world = World::served(Jail::Plain);
+    world.write_served(&[("identity", "/nowhere/id_ed25519".to_owned())]);
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_user_whom_the_host_does_not_know_is_refused() {
+    let world = World::served(Jail::Plain);
+    world.write_served(&[("user", "nobody-at-all".to_owned())]);
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_damaged_object_is_found_and_mended_over_sftp() {
+    let world = World::served(Jail::Plain);
+    let tree = fs::canonicalize(world.docroot.join("current/docs")).unwrap();
+    let page = find(&tree, |name| name == "a.html");
+    fs::write(&page, "cut").unwrap();
+    world.fails(1, &["verify"]);
+    world.project.run(&["publish", "--force"]).expect_code(0);
+    world.project.run(&["verify", "--deep"]).expect_code(0);
+}
+
+#[test]
+fn a_docroot_that_is_mounted_read_only_is_said_to_be_so() {
+    if !root_for("a mount") {
+        return;
+    }
+    let world = World::served(Jail::Plain);
+    let at = world.docroot.display().to_string();
+    let Some(mount) = super::served::bind_read_only(&at) else {
+        return;
+    };
+    world.edit("edited");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    drop(mount);
+    world.project.run(&["publish"]).expect_code(0);
+}
