@@ -98,10 +98,11 @@ impl World {
                 keys.push((key, value.clone()));
             }
         }
-        let lines: String = keys.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
+        let lines: Vec<String> = keys.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
+        let lines = lines.join("\n");
         let port = sshd.port;
         self.project.write_manifest(&format!(
-            "[publish]\ntarget = \"box\"\n{QUICK}[targets.box]\nport = {port}\n{lines}"
+            "[publish]\ntarget = \"box\"\n{QUICK}[targets.box]\nport = {port}\n{lines}\n"
         ));
     }
 
@@ -165,7 +166,11 @@ impl World {
     }
 
     fn shown(&self, ran: &Ran) -> String {
-        let text = self.project.redact(&ran.to_string());
+        // The names of SFTP's extensions look like users of a machine.
+        let text = self
+            .project
+            .redact(&ran.to_string())
+            .replace("@openssh.com", "(openssh)");
         let mut text = match &self.sshd {
             Some(sshd) => text
                 .replace(&sshd.root.display().to_string(), "[host]")
@@ -179,6 +184,7 @@ impl World {
             (r"\(number [0-9]+\)", "(number [uid])"),
             (r"SHA256:[A-Za-z0-9+/]+", "[fingerprint]"),
             (r"port [0-9]+", "port [port]"),
+            (r"\[127\.0\.0\.1\]:[0-9]+", "[127.0.0.1]:[port]"),
             (r"20[0-9-]+T[0-9:]+Z", "[time]"),
         ] {
             text = Regex::new(pattern)

@@ -25,6 +25,7 @@ mod layout;
 mod nginx;
 mod operations;
 mod publish;
+mod sequences;
 mod served_verify;
 mod sshd;
 mod support;

@@ -302,7 +302,15 @@ fn a_damaged_object_is_found_named_and_mended() {
     let good = fs::read(&page).unwrap();
     fs::write(&page, vec![b'x'; good.len()]).unwrap();
     world.project.run(&["verify"]).expect_code(0);
-    insta::assert_snapshot!(world.fails(1, &["verify", "--deep"]), @"");
+    insta::assert_snapshot!(world.fails(1, &["verify", "--deep"]), @r"
+    exit 1
+    --- stdout
+    docs/a.html: the file has other bytes than were published
+    objects/37/[digest]: the object has other bytes than were published
+    [release] is not whole: 2 problems, 12 things checked
+
+    --- stderr
+    ");
     world.project.run(&["publish", "--force"]).expect_code(0);
     assert_eq!(fs::read(world.docroot.join("current/docs/a.html")).unwrap(), good);
     world.project.run(&["verify", "--deep"]).expect_code(0);
@@ -313,7 +321,14 @@ fn a_damaged_manifest_is_found_named_and_mended() {
     let world = World::local();
     let manifest = find(&world.docroot.join("manifests"), |_| true);
     fs::write(&manifest, "syntax-publish tree 1\nfile").unwrap();
-    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @r"
+    exit 1
+    --- stdout
+    manifests/[digest]: the manifest of /_next/static/pX3vLm9Qe_TzKc7uR1aYb has other bytes than were published
+    [release] is not whole: 1 problem, 9 things checked
+
+    --- stderr
+    ");
     world.edit("edited");
     world.project.run(&["publish", "--force"]).expect_code(0);
     world.project.run(&["verify", "--deep"]).expect_code(0);
