@@ -50,7 +50,7 @@ pub enum Error {
         by: Option<ReleaseId>,
     },
     /// Publishing to this target was stopped.
-    #[error("publishing is on hold since {}, by {}: {}", timestamp(hold.since), hold.who, hold.reason)]
+    #[error("publishing is on hold{}: {}", since(hold), hold.reason)]
     OnHold {
         /// Why, by whom, since when.
         hold: Hold,
@@ -119,6 +119,14 @@ pub enum Error {
         /// Its number.
         number: i32,
     },
+}
+
+/// Since when and by whom, where that is known.
+fn since(hold: &Hold) -> String {
+    if hold.since == 0 {
+        return String::new();
+    }
+    format!(" since {}, by {}", timestamp(hold.since), hold.who)
 }
 
 fn errors(problems: &[Problem]) -> String {

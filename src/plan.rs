@@ -120,6 +120,18 @@ fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a 
     }
 }
 
+/// The live manifest of a changed folder whose files can be linked: empty where the folder itself is missing.
+fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a Tree> {
+    let gone = changed
+        .former
+        .is_some_and(|digest| facts.trees.get(&digest) == Some(&false));
+    if gone {
+        Some(&NOTHING)
+    } else {
+        former_tree(changed, facts)
+    }
+}
+
 /// Everything worth asking now that hasn't been asked. Empty when the plan can be made.
 #[must_use]
 pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
@@ -133,14 +145,16 @@ pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
         let former = former_tree(folder, facts);
         if let (None, Some(digest)) = (former, folder.former) {
             asked.insert(Question::Manifest(digest));
+            asked.insert(Question::Tree(digest));
         }
         if !facts.trees.contains_key(&folder.folder.digest) {
             asked.insert(Question::Tree(folder.folder.digest));
         }
         if facts.trees.get(&folder.folder.digest) != Some(&true) {
             let few = folder.folder.tree.files().count() <= FEW_FILES;
+            let linkable = linkable_tree(folder, facts);
             for (name, file) in folder.folder.tree.files() {
-                let differs = former.map(|tree| !same_file(tree, name, file));
+                let differs = linkable.map(|tree| !same_file(tree, name, file));
                 if differs.unwrap_or(few) {
                     asked.extend(
                         object_names(file)
@@ -341,7 +355,8 @@ impl Plan {
             if facts.trees.get(&folder.folder.digest) == Some(&true) {
                 plan.relied_trees.insert(folder.folder.digest);
             } else if built.insert(folder.folder.digest) {
-                plan.build_tree(folder, former, facts, &mut wanted);
+                let linkable = linkable_tree(folder, facts).unwrap_or(&NOTHING);
+                plan.build_tree(folder, linkable, facts, &mut wanted);
             }
         }
         plan.relied_trees.retain(|digest| !built.contains(digest));

@@ -278,6 +278,12 @@ async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, Stor
         .collect();
     if foreign.is_empty() {
         Ok(true)
+    } else if foreign.iter().all(|name| layout::NAMES.contains(&name.as_str())) {
+        Err(StoreError::Damaged {
+            host,
+            path: layout::FORMAT.to_owned(),
+            detail: "it is missing, and what else is there looks like a release store".to_owned(),
+        })
     } else {
         Err(StoreError::NotAStore { host, names: foreign })
     }
@@ -345,10 +351,7 @@ fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance, Store
         })?),
         None => None,
     };
-    let hold = match text(4) {
-        Some(text) => Some(serde_json::from_str(&text).map_err(|error| damaged(layout::HOLD, error.to_string()))?),
-        None => None,
-    };
+    let hold = text(4).map(|text| Hold::read(&text));
     // A generation that does not read is as good as none: the next run writes a new one.
     let generation = text(5).and_then(|text| text.parse().ok());
     let since = answers.get(3).and_then(Read::attr).map(|attr| attr.mtime);
@@ -434,6 +437,10 @@ pub async fn explain(session: &Session, refusal: &Refusal) -> StoreError {
         Err(error) => return StoreError::Host(error),
     };
     match space {
+        Some(Ok(Answer::Space(space))) if space.read_only => StoreError::NotWritable {
+            host,
+            what: "its disk is mounted read-only".to_owned(),
+        },
         Some(Ok(Answer::Space(space))) if space.bytes < 64 * 1024 || space.files == Some(0) => StoreError::DiskFull {
             host,
             bytes: space.bytes,

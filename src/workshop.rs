@@ -53,7 +53,7 @@ pub enum Taken {
         owner: Option<Owner>,
     },
     /// Something that no run put there lies in the lock's folder and blocks it for ever.
-    #[error("the lock is jammed: {name:?} in lock/ is not a run's")]
+    #[error("the lock is jammed: its folder lock/ holds {name:?}, which no publish put there")]
     Jammed {
         /// The stray name.
         name: String,

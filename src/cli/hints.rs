@@ -6,6 +6,7 @@
 use syntax_publish::build::BuildError;
 use syntax_publish::error::Error;
 use syntax_publish::host::HostError;
+use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::nginx::VhostError;
 use syntax_publish::source::SourceError;
@@ -62,7 +63,10 @@ fn of_library(error: &Error, global: &Global) -> String {
             "see whether what went live is newer than yours; then publish again, or with --wait 10m".to_owned()
         }
         Error::OnHold { .. } => format!("when the reason is gone: `{}`", again(global, "resume")),
-        Error::NoPeace { .. } => "see who else publishes to this target, and try again when that has ended".to_owned(),
+        Error::NoPeace { .. } => format!(
+            "see who else publishes to this target, and try again when that has ended; if nobody does, `{}` tells whether the store is damaged",
+            again(global, "verify")
+        ),
         Error::Uncertain { .. } => format!(
             "ask which it is when the host answers again: `{}`",
             again(global, "status")
@@ -109,7 +113,10 @@ fn of_store(error: &StoreError, global: &Global) -> String {
             "publish as the user who owns the store, or give all of it to the one who publishes".to_owned()
         }
         StoreError::WritableByOthers { path, .. } => {
-            format!("take that right away on the host: chmod go-w {}", printable(path))
+            format!(
+                "take that right away on the host, in the docroot: chmod go-w {}",
+                printable(path)
+            )
         }
         StoreError::NotAFolder { .. } => "see what stands there, and move it away".to_owned(),
         StoreError::NotWritable { .. } => {
@@ -120,6 +127,14 @@ fn of_store(error: &StoreError, global: &Global) -> String {
             again(global, "prune")
         ),
         StoreError::Refused { .. } => "try again; if it comes back, the host's log tells why".to_owned(),
+        StoreError::Damaged { path, .. } if path == layout::CURRENT => format!(
+            "see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn {}/RELEASE {path}",
+            layout::RELEASES
+        ),
+        StoreError::Damaged { path, .. } if path == layout::FORMAT => format!(
+            "if this is the target's own store, mark it again, on the host, in the docroot: ln -s {} {path}; nothing was touched",
+            layout::format_text()
+        ),
         StoreError::Damaged { .. } => format!(
             "`{}` tells how much is damaged; `{} --force` makes a whole release",
             again(global, "verify"),

@@ -101,7 +101,7 @@ impl State {
         self.attempt(op).map_err(|error| Refusal {
             kind: refusal_kind(&error),
             op: line,
-            message: error.to_string(),
+            message: plain(&error),
         })
     }
 
@@ -211,11 +211,21 @@ fn list(path: &Path) -> io::Result<Vec<(String, Attr)>> {
     Ok(names)
 }
 
+/// What the system said, without its number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
 fn space(path: &Path) -> io::Result<Space> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(Space {
         bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         files: (stat.f_files > 0).then_some(stat.f_favail),
+        read_only: stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
     })
 }
 

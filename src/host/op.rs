@@ -192,6 +192,8 @@ pub struct Space {
     pub bytes: u64,
     /// Files that may still be made; none where the file system does not count them.
     pub files: Option<u64>,
+    /// Whether nothing may be written, however much room there is.
+    pub read_only: bool,
 }
 
 /// An operation that the host refused. SFTP says no more than this of the reason.

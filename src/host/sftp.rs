@@ -379,9 +379,13 @@ impl Session {
         Ok(Answer::Space(Space {
             bytes: stat.bavail.saturating_mul(stat.frsize),
             files: (stat.files > 0).then_some(stat.favail),
+            read_only: stat.flag & READ_ONLY != 0,
         }))
     }
 }
+
+/// The bit of `statvfs@openssh.com` that tells of a file system which is mounted read-only.
+const READ_ONLY: u64 = 1;
 
 fn text(path: std::path::PathBuf) -> Outcome {
     let text = path.into_os_string().into_string();

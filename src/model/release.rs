@@ -136,6 +136,18 @@ pub struct Hold {
     pub since: i64,
 }
 
+impl Hold {
+    /// Reads the text of the symlink. One that was made by hand holds as well: all of its text is the reason.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(|_| Self {
+            reason: text.to_owned(),
+            who: "somebody".to_owned(),
+            since: 0,
+        })
+    }
+}
+
 /// The last run that changed the store, and the store's clock: the text of the symlink `generation`.
 ///
 /// The clock is the latest second that was given to any file. Later files get later seconds, so that a web server

@@ -650,11 +650,17 @@ async fn a_name_that_is_not_utf_8_is_never_let_through(host: Arc<dyn Host>, disk
 }
 
 async fn space_is_plausible(host: Arc<dyn Host>, disk: PathBuf) {
-    let Answer::Space(Space { bytes, files }) = one(&host, Op::Space(String::new())).await else {
+    let Answer::Space(Space {
+        bytes,
+        files,
+        read_only,
+    }) = one(&host, Op::Space(String::new())).await
+    else {
         panic!("no space");
     };
     let stat = rustix::fs::statvfs(&disk).unwrap();
     let there_is = stat.f_bavail * stat.f_frsize;
+    assert!(!read_only);
     // Others write meanwhile.
     assert!(bytes.abs_diff(there_is) < 2 << 30, "{bytes} {there_is}");
     assert!(files.is_none_or(|files| files <= stat.f_files));

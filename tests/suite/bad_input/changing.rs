@@ -10,7 +10,7 @@ use super::World;
 use crate::support::command::{Ran, Running, Signal, visitor_state};
 
 /// Large enough that a run is met while it reads one; takes no room on the disk.
-const LARGE: u64 = 2 << 30;
+const LARGE: u64 = 192 << 20;
 
 fn sparse(path: &Path, size: u64) {
     File::create(path).and_then(|file| file.set_len(size)).unwrap();
@@ -40,7 +40,7 @@ fn stop_while_reading(run: &mut Running, path: &Path) {
 /// Publishes, with a change made while the first large file is read.
 fn publish_while(world: &World, change: impl FnOnce()) -> Ran {
     let before = visitor_state(&world.docroot.join("current"));
-    let mut run = world.project.spawn(&["publish"]);
+    let mut run = world.project.spawn(&["publish", "--quiet"]);
     stop_while_reading(&mut run, &world.out("a.bin"));
     change();
     run.signal(Signal::CONT);

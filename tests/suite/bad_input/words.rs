@@ -20,6 +20,14 @@ fn a_missing_reason_and_a_count_that_goes_nowhere_are_refused() {
 }
 
 #[test]
+fn a_docroot_that_is_the_root_itself_is_refused() {
+    let world = World::local();
+    let target = "[publish]\ntarget = \"box\"\n[targets.box]\nkind = \"sftp\"\nhost = \"box\"\ndocroot = \"/\"\n";
+    world.project.write_manifest(target);
+    insta::assert_snapshot!(world.refuses(2, &["publish"]), @"");
+}
+
+#[test]
 fn steps_beyond_the_first_release_are_refused() {
     let world = World::local();
     insta::assert_snapshot!(world.fails(1, &["rollback", "--steps", "3"]), @"");
