@@ -237,7 +237,7 @@ pub struct Rollback {
     pub to: Option<String>,
 
     /// How many releases to go back
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = steps)]
     pub steps: u32,
 
     /// Also stop publishing, for this reason
@@ -266,6 +266,11 @@ pub struct Nginx {
     /// The docroot as nginx sees it [default: the target's]
     #[arg(long, value_name = "PATH")]
     pub docroot: Option<String>,
+}
+
+fn steps(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "write a whole number from 1 on".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -57,7 +57,16 @@ fn a_file_that_grows_in_the_middle_of_the_reading_ends_the_publish() {
         let file = File::options().append(true).open(world.out("a.bin")).unwrap();
         file.set_len(LARGE + 1).unwrap();
     });
-    insta::assert_snapshot!(world.shown(&ran), @"");
+    insta::assert_snapshot!(world.shown(&ran), @r"
+    exit 1
+    --- stdout
+
+    --- stderr
+    error: a.bin changed while it was read
+    target: local (target/docroot)
+    live: [release]
+    hint: let the build end before publishing, and try again
+    ");
 }
 
 #[test]
@@ -68,7 +77,16 @@ fn a_file_that_is_cut_short_in_the_middle_of_the_reading_ends_the_publish() {
         let file = File::options().write(true).open(world.out("a.bin")).unwrap();
         file.set_len(10).unwrap();
     });
-    insta::assert_snapshot!(world.shown(&ran), @"");
+    insta::assert_snapshot!(world.shown(&ran), @r"
+    exit 1
+    --- stdout
+
+    --- stderr
+    error: a.bin changed while it was read
+    target: local (target/docroot)
+    live: [release]
+    hint: let the build end before publishing, and try again
+    ");
 }
 
 #[test]
@@ -77,5 +95,14 @@ fn a_file_that_vanishes_before_it_is_read_ends_the_publish() {
     sparse(&world.out("a.bin"), LARGE);
     sparse(&world.out("b.bin"), 64 << 20);
     let ran = publish_while(&world, || fs::remove_file(world.out("b.bin")).unwrap());
-    insta::assert_snapshot!(world.shown(&ran), @"");
+    insta::assert_snapshot!(world.shown(&ran), @r"
+    exit 1
+    --- stdout
+
+    --- stderr
+    error: b.bin was deleted while the export was read
+    target: local (target/docroot)
+    live: [release]
+    hint: let the build end before publishing, and try again
+    ");
 }

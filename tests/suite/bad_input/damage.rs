@@ -34,7 +34,15 @@ fn whole(world: &World) {
 fn a_current_that_points_to_no_release_is_named_and_mended() {
     let world = World::local();
     replace_link(&world, "current", "releases/20200101-000000-abcdef");
-    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @r"
+    exit 1
+    --- stdout
+    releases/[release]: the release's symlink is missing
+    releases/[release].json: the release's document is missing
+    [release] is not whole: 2 problems, 0 things checked
+
+    --- stderr
+    ");
     world.edit("edited");
     world.project.run(&["publish"]).expect_code(0);
     whole(&world);
@@ -46,8 +54,26 @@ fn a_current_that_points_out_of_the_store_says_how_to_set_it_right() {
     let live = fs::read_link(world.docroot.join("current")).unwrap();
     replace_link(&world, "current", "/etc/ssl");
     world.edit("edited");
-    insta::assert_snapshot!(world.refuses(5, &["publish", "--force"]), @"");
-    insta::assert_snapshot!(world.refuses(5, &["verify"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["publish", "--force"]), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: current on [project]/target/docroot is damaged: it points to "/etc/ssl"
+    target: local (target/docroot)
+    live: as it was
+    hint: see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn releases/RELEASE current
+    "#);
+    insta::assert_snapshot!(world.refuses(5, &["verify"]), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: current on [project]/target/docroot is damaged: it points to "/etc/ssl"
+    target: local (target/docroot)
+    live: as it was
+    hint: see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn releases/RELEASE current
+    "#);
     world.refuses(5, &["rollback"]);
     world.refuses(5, &["status"]);
     replace_link(&world, "current", live.to_str().unwrap());
@@ -60,7 +86,16 @@ fn a_hold_that_does_not_read_holds_and_can_be_resumed() {
     let world = World::local();
     replace_link(&world, "hold", "because");
     world.edit("edited");
-    insta::assert_snapshot!(world.fails(4, &["publish"]), @"");
+    insta::assert_snapshot!(world.fails(4, &["publish"]), @r"
+    exit 4
+    --- stdout
+
+    --- stderr
+    error: publishing is on hold: because
+    target: local (target/docroot)
+    live: [release]
+    hint: when the reason is gone: `syntax-publish resume`
+    ");
     world.project.run(&["status"]).expect_code(0);
     world.project.run(&["plan"]).expect_code(0);
     world.project.run(&["resume"]).expect_code(0);
@@ -74,7 +109,16 @@ fn a_store_that_lost_its_mark_is_not_taken_for_anything_else() {
     let mark = fs::read_link(world.docroot.join("format")).unwrap();
     fs::remove_file(world.docroot.join("format")).unwrap();
     world.edit("edited");
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: format on [project]/target/docroot is damaged: it is missing, and what else is there looks like a release store
+    target: local (target/docroot)
+    live: as it was
+    hint: if this is the target's own store, mark it again, on the host, in the docroot: ln -s syntax-publish-store-1 format; nothing was touched
+    ");
     replace_link(&world, "format", mark.to_str().unwrap());
     world.project.run(&["publish"]).expect_code(0);
     whole(&world);
@@ -88,7 +132,14 @@ fn a_manifest_with_flipped_bytes_is_named_and_the_next_publish_is_whole() {
     let last = bytes.len() - 2;
     bytes[last] ^= 1;
     fs::write(&manifest, bytes).unwrap();
-    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @r"
+    exit 1
+    --- stdout
+    manifests/[digest]: the manifest of /docs has other bytes than were published
+    [release] is not whole: 1 problem, 10 things checked
+
+    --- stderr
+    ");
     world.edit("edited");
     world.project.run(&["publish"]).expect_code(0);
     whole(&world);
@@ -98,7 +149,15 @@ fn a_manifest_with_flipped_bytes_is_named_and_the_next_publish_is_whole() {
 fn an_object_that_was_cut_short_is_named_and_sent_again_by_force() {
     let world = World::local();
     fs::write(page(&world), "cut").unwrap();
-    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @r"
+    exit 1
+    --- stdout
+    docs/a.html: the file has 3 bytes instead of 570
+    objects/37/[digest]: the object has 3 bytes instead of 570
+    [release] is not whole: 2 problems, 12 things checked
+
+    --- stderr
+    ");
     world.project.run(&["publish", "--force"]).expect_code(0);
     whole(&world);
 }
@@ -121,7 +180,14 @@ fn a_missing_folder_of_the_release_is_named_and_made_again() {
         fs::remove_dir_all(world.docroot.join("trees").join(docs_tree(&world))).unwrap();
         let shown = world.shown(&world.project.run(&["verify"]).expect_code(1));
         if args.len() == 1 {
-            insta::assert_snapshot!(shown, @"");
+            insta::assert_snapshot!(shown, @r"
+            exit 1
+            --- stdout
+            trees/[digest]: the folder level of /docs is missing
+            [release] is not whole: 1 problem, 12 things checked
+
+            --- stderr
+            ");
             world.edit("edited");
         }
         world.project.run(args).expect_code(0);
@@ -134,7 +200,14 @@ fn a_missing_object_is_named_and_sent_again_by_force() {
     let world = World::local();
     let digest = blake3::hash(&fs::read(page(&world)).unwrap()).to_hex();
     fs::remove_file(world.docroot.join(format!("objects/{}/{digest}", &digest[..2]))).unwrap();
-    insta::assert_snapshot!(world.fails(1, &["verify"]), @"");
+    insta::assert_snapshot!(world.fails(1, &["verify"]), @r"
+    exit 1
+    --- stdout
+    objects/37/[digest]: the object is missing
+    [release] is not whole: 1 problem, 12 things checked
+
+    --- stderr
+    ");
     world.project.run(&["publish", "--force"]).expect_code(0);
     whole(&world);
 }

@@ -107,7 +107,16 @@ fn a_server_that_lacks_an_extension_names_it() {
         assert!(shown.contains(&format!("{extension}(openssh)")), "{shown}");
     }
     let world = World::on(Sshd::start_denying(Jail::Plain, &["hardlink"]));
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the SFTP server of 127.0.0.1 lacks the extension hardlink(openssh)
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: the host needs OpenSSH's own SFTP server, of version 6.5 or newer
+    ");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn a_store_that_others_may_write_is_not_trusted() {
     error: trees on [project]/target/docroot may be written by others (mode 777)
     target: local (target/docroot)
     live: as it was
-    hint: take that right away on the host: chmod go-w trees
+    hint: take that right away on the host, in the docroot: chmod go-w trees
     ");
 }
 
@@ -115,7 +115,7 @@ fn a_current_that_points_elsewhere_is_named() {
     error: current on [project]/target/docroot is damaged: it points to "/etc"
     target: local (target/docroot)
     live: as it was
-    hint: `syntax-publish verify` tells how much is damaged; `syntax-publish publish --force` makes a whole release
+    hint: see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn releases/RELEASE current
     "#);
 }
 
@@ -130,7 +130,7 @@ fn a_stray_name_in_the_lock_is_named() {
 
     --- stderr
     note: another run holds the lock; waiting for it
-    error: the lock is jammed: "My Backup" in lock/ is not a run's
+    error: the lock is jammed: its folder lock/ holds "My Backup", which no publish put there
     target: local (target/docroot)
     live: [release]
     hint: see what put My Backup there, and delete it by hand
