@@ -912,9 +912,8 @@ fn a_host_may_outlive_its_runtime() {
     drop(host);
 }
 
-/// Connects and waits to be killed, when run by the test below.
+/// Connects and waits to be killed, when run by the test below; alone it has nothing to do.
 #[tokio::test]
-#[ignore = "a helper: run by another test"]
 async fn connect_and_wait() {
     let Ok(line) = std::env::var("SYNTAX_PUBLISH_TEST_ADDRESS") else {
         return;
@@ -946,7 +945,7 @@ async fn ssh_ends_with_the_process_that_is_killed() {
         .map(String::as_str)
         .join("\n");
     let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "contract::connect_and_wait"])
+        .args(["--exact", "contract::connect_and_wait"])
         .env("SYNTAX_PUBLISH_TEST_ADDRESS", line)
         .stdout(Stdio::null())
         .spawn()

@@ -307,7 +307,7 @@ fn a_damaged_object_is_found_named_and_mended() {
     --- stdout
     docs/a.html: the file has other bytes than were published
     objects/37/[digest]: the object has other bytes than were published
-    [release] is not whole: 2 problems, 12 things checked
+    [release] is not whole: 2 problems, 12 files checked
 
     --- stderr
     ");
@@ -325,7 +325,7 @@ fn a_damaged_manifest_is_found_named_and_mended() {
     exit 1
     --- stdout
     manifests/[digest]: the manifest of /_next/static/pX3vLm9Qe_TzKc7uR1aYb has other bytes than were published
-    [release] is not whole: 1 problem, 9 things checked
+    [release] is not whole: 1 problem, 9 files checked
 
     --- stderr
     ");
