@@ -157,6 +157,7 @@ impl Round<'_> {
 
         let generation = Generation {
             clock: times.latest(),
+            made: entrance.generation.as_ref().map_or(0, |generation| generation.made),
             run: workshop.run().to_string(),
         };
         let mut ops = stock.take_riding();

@@ -255,9 +255,15 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
         .filter(|digest| !living.trees.contains(digest) && !remembered.trees.contains(digest))
         .map(layout::manifest)
         .collect();
-    let folders = (0..=u8::MAX).map(layout::object_folder).collect();
+    // Not through a link, and nothing that is no object: whatever else lies here is somebody's.
+    let folders = list_folders(session, vec![layout::OBJECTS.to_owned()]).await?;
+    let folders = folders
+        .into_iter()
+        .filter(|(_, attr)| attr.kind == Kind::Folder)
+        .map(|(path, _)| path)
+        .collect();
     for (path, attr) in list_folders(session, folders).await? {
-        if attr.kind == Kind::File && !living.objects.contains(&path) {
+        if attr.kind == Kind::File && layout::is_object(&path) && !living.objects.contains(&path) {
             dead.bytes += attr.size;
             dead.objects.push(path);
         }

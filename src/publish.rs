@@ -333,22 +333,20 @@ impl Publish<'_> {
             observer: self.observer,
         };
         let mut stock = sync::send_objects(&work, plan, workshop, &mut times).await?;
-        let last = entrance
-            .generation
-            .as_ref()
-            .map_or(0, |generation| generation.clock + 1);
-        let made_at = entrance.now.max(last);
+        let after = entrance.generation.as_ref().map_or(0, |generation| generation.made + 1);
+        let made_at = entrance.now.max(after);
         let release = ReleaseId::new(made_at, workshop.run().tail());
         let texts = plan.trees.iter().map(|tree| tree.tree.render()).collect();
         let manifests = sync::write_documents(&work, texts, &mut stock, workshop, &mut times).await?;
         sync::open_temps(self.session, workshop, 1).await?;
-        let text = self.document(&release, plan, made_at);
+        let text = self.document(&release, plan, entrance.now);
         let Some(document) = sync::write_document(&mut stock, workshop, &mut times, text) else {
             let reason = "no temporary file was left for the release document";
             return Err(Stop::Replan(reason.to_owned()));
         };
         let generation = Generation {
-            clock: times.latest().max(made_at),
+            clock: times.latest(),
+            made: made_at,
             run: workshop.run().to_string(),
         };
         Ok(Parcel {

@@ -221,9 +221,10 @@ async fn attempt(
 
 /// The store's mark that this run changed something; its clock never goes back.
 pub(crate) fn next_generation(entrance: &Entrance, run: &RunId) -> Generation {
-    let clock = entrance.generation.as_ref().map_or(0, |generation| generation.clock);
+    let last = entrance.generation.as_ref();
     Generation {
-        clock,
+        clock: last.map_or(0, |generation| generation.clock),
+        made: last.map_or(0, |generation| generation.made),
         run: run.to_string(),
     }
 }

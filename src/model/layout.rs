@@ -67,6 +67,27 @@ pub fn encoded_object(digest: Digest, coding: Coding, recipe: Recipe) -> String 
     format!("{}.{}{recipe}", object(digest), coding.extension())
 }
 
+/// Whether a path is one that [`object`] or [`encoded_object`] gives.
+#[must_use]
+pub fn is_object(path: &str) -> bool {
+    let Some((folder, name)) = path.rsplit_once('/') else {
+        return false;
+    };
+    let (digest, encoding) = name.split_once('.').unwrap_or((name, ""));
+    let recipe = Coding::ALL
+        .into_iter()
+        .find_map(|coding| encoding.strip_prefix(coding.extension()));
+    let known = match (encoding.is_empty(), recipe) {
+        (true, _) => !name.contains('.'),
+        (false, Some(recipe)) => recipe.parse::<Recipe>().is_ok(),
+        (false, None) => false,
+    };
+    known
+        && digest
+            .parse::<Digest>()
+            .is_ok_and(|digest| folder == object_folder(digest.as_bytes()[0]))
+}
+
 /// A folder level.
 #[must_use]
 pub fn tree(digest: Digest) -> String {
@@ -167,4 +188,26 @@ pub fn guarded_by_tree(digest: Digest, path: &str) -> String {
 #[must_use]
 pub fn guarded_by_release(id: &ReleaseId, path: &str) -> String {
     format!("{RELEASES}/{id}/../../{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_told_from_whatever_else_lies_beside_them() {
+        let digest = Digest::of(b"x");
+        assert!(is_object(&object(digest)));
+        for recipe in [Recipe::made(11), Recipe::given(digest)] {
+            for coding in Coding::ALL {
+                assert!(is_object(&encoded_object(digest, coding, recipe)));
+            }
+        }
+        let other = object(digest).replace(&object_folder(digest.as_bytes()[0]), "objects/zz");
+        let dotted = format!("{}.", object(digest));
+        let kept = format!("{}.txt", object(digest));
+        for path in ["objects/00/notes.txt", "thesis.odt", &other, &dotted, &kept] {
+            assert!(!is_object(path), "{path}");
+        }
+    }
 }

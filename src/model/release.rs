@@ -156,13 +156,15 @@ impl Hold {
 pub struct Generation {
     /// Seconds since 1970.
     pub clock: i64,
+    /// The second that the newest release is named after, so that the next one sorts behind it.
+    pub made: i64,
     /// The run's id.
     pub run: String,
 }
 
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.clock, self.run)
+        write!(f, "{}.{}-{}", self.clock, self.made, self.run)
     }
 }
 
@@ -171,10 +173,12 @@ impl FromStr for Generation {
 
     fn from_str(text: &str) -> Result<Self, NotAnId> {
         let not = || NotAnId(text.chars().take(64).collect());
-        let (clock, run) = text.split_once('-').ok_or_else(not)?;
+        let (times, run) = text.split_once('-').ok_or_else(not)?;
+        let (clock, made) = times.split_once('.').ok_or_else(not)?;
         check_id(run)?;
         Ok(Self {
             clock: clock.parse().map_err(|_| not())?,
+            made: made.parse().map_err(|_| not())?,
             run: run.to_owned(),
         })
     }
@@ -251,6 +255,7 @@ mod tests {
     fn a_generation_reads_back() {
         let generation = Generation {
             clock: 17,
+            made: 12,
             run: "00ff".to_owned(),
         };
         assert_eq!(generation.to_string().parse(), Ok(generation));

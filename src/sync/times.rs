@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use crate::host::Time;
 use crate::model::release::Generation;
 
+/// In seconds: room for so many files of one size in one publish.
+const AN_HOUR: Time = 60 * 60;
+
 /// Hands out modification times so that no two files of one size ever share one.
 ///
 /// A web server's `ETag` is made of time, in seconds, and size. Were two files alike in both and one took the other's
@@ -23,8 +26,8 @@ impl Times {
     #[must_use]
     pub fn new(now: Time, generation: Option<&Generation>) -> Self {
         let after = generation.map_or(0, |generation| generation.clock + 1);
-        // A minute back, so that files alike in size need not lie in the future.
-        let base = after.max(now - 60);
+        // Some way back, so that files alike in size need not lie in the future, which no web server should claim.
+        let base = after.max(now - AN_HOUR);
         Self {
             base,
             given: HashMap::new(),

@@ -390,8 +390,10 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       readlink current/about
       readlink current/docs
     flight 2
+      lstat trees/{/}
       lstat trees/{/'}
       lstat trees/{docs/'}
+      lstat trees/{docs/}
       lstat objects/…/{404.html}
       lstat objects/…/{404.html}.br4v1
       lstat objects/…/{404.html}.gz4v1
@@ -446,7 +448,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       link trees/{/}/index.html.gz work/RUN/RUN/t/1/index.html.gz
       symlink work/RUN/RUN/rel -> ../trees/{/'}
       symlink work/RUN/RUN/cur -> releases/RELEASE1
-      symlink work/RUN/RUN/gen -> CLOCK-RUN
+      symlink work/RUN/RUN/gen -> CLOCK.CLOCK-RUN
       rename work/RUN lock
       rename lock/RUN/gen generation
       rename lock/RUN/f/26 releases/RELEASE1.json

@@ -39,7 +39,7 @@ fn a_current_that_points_to_no_release_is_named_and_mended() {
     --- stdout
     releases/[release]: the release's symlink is missing
     releases/[release].json: the release's document is missing
-    [release] is not whole: 2 problems, 0 things checked
+    [release] is not whole: 2 problems, 0 files checked
 
     --- stderr
     ");
@@ -136,7 +136,7 @@ fn a_manifest_with_flipped_bytes_is_named_and_the_next_publish_is_whole() {
     exit 1
     --- stdout
     manifests/[digest]: the manifest of /docs has other bytes than were published
-    [release] is not whole: 1 problem, 10 things checked
+    [release] is not whole: 1 problem, 10 files checked
 
     --- stderr
     ");
@@ -154,7 +154,7 @@ fn an_object_that_was_cut_short_is_named_and_sent_again_by_force() {
     --- stdout
     docs/a.html: the file has 3 bytes instead of 570
     objects/37/[digest]: the object has 3 bytes instead of 570
-    [release] is not whole: 2 problems, 12 things checked
+    [release] is not whole: 2 problems, 12 files checked
 
     --- stderr
     ");
@@ -184,7 +184,7 @@ fn a_missing_folder_of_the_release_is_named_and_made_again() {
             exit 1
             --- stdout
             trees/[digest]: the folder level of /docs is missing
-            [release] is not whole: 1 problem, 12 things checked
+            [release] is not whole: 1 problem, 12 files checked
 
             --- stderr
             ");
@@ -204,7 +204,7 @@ fn a_missing_object_is_named_and_sent_again_by_force() {
     exit 1
     --- stdout
     objects/37/[digest]: the object is missing
-    [release] is not whole: 1 problem, 12 things checked
+    [release] is not whole: 1 problem, 12 files checked
 
     --- stderr
     ");

@@ -1,6 +1,7 @@
 //! Faults of the way to a host, and of the host.
 
 use std::fs;
+use std::io::Write as _;
 
 use super::World;
 use crate::support::sshd::{Jail, OTHER_USER, Sshd, give_to, root_for};
@@ -190,7 +191,10 @@ fn a_full_disk_says_so_and_a_retry_goes_on() {
     };
     let at = world.docroot.display().to_string();
     if !mount(&["-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", &at]) {
-        println!("skipped: this machine does not let a file system be mounted");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: this machine does not let a file system be mounted"
+        );
         return;
     }
     let unmount = Unmount(at.clone());
@@ -228,7 +232,10 @@ pub(super) fn bind_read_only(at: &str) -> Option<Unmount> {
         status.is_ok_and(|status| status.success())
     };
     if !mount(&["--bind", at, at]) {
-        println!("skipped: this machine does not let a file system be mounted");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: this machine does not let a file system be mounted"
+        );
         return None;
     }
     let mounted = Unmount(at.to_owned());
