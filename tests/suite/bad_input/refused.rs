@@ -21,7 +21,16 @@ fn foreign_files_in_a_docroot_are_named_and_left_alone() {
     write(&world.docroot.join("objects"), "a file of somebody's");
     hand_over(&world.docroot);
     let before = docroot_state(&world.docroot);
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the docroot on 127.0.0.1 holds things that are not a release store: index.php, objects
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: give the target a docroot of its own, empty or missing; nothing in this one was touched
+    ");
     world.refuses(5, &["prune"]);
     assert_eq!(docroot_state(&world.docroot), before);
 }
@@ -30,7 +39,16 @@ fn foreign_files_in_a_docroot_are_named_and_left_alone() {
 fn a_docroot_that_is_a_file_is_named() {
     let world = World::empty_served(Jail::Plain);
     write(&world.docroot, "no folder");
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the docroot on 127.0.0.1 should be a folder and isn't
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: see what stands there, and move it away
+    ");
 }
 
 #[test]
@@ -38,7 +56,16 @@ fn a_folder_that_others_may_write_to_is_named_with_the_command_that_mends_it() {
     let world = World::served(Jail::Plain);
     fs::set_permissions(world.docroot.join("trees"), fs::Permissions::from_mode(0o777)).unwrap();
     world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: trees on 127.0.0.1 may be written by others (mode 777)
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: take that right away on the host, in the docroot: chmod go-w trees
+    ");
 }
 
 #[test]
@@ -52,7 +79,37 @@ fn an_object_of_another_user_is_named() {
     write(&folder.join(digest.as_str()), "edited");
     give_to(&folder.join(digest.as_str()), OTHER_USER);
     world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: objects/69/[digest] on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
+    target: box (127.0.0.1:[host]/site)
+    live: [release]
+    hint: publish as the user who owns the store, or give all of it to the one who publishes
+    ");
+}
+
+#[test]
+fn a_folder_of_objects_that_belongs_to_another_user_is_named() {
+    if !root_for("files of another user") {
+        return;
+    }
+    let world = World::served(Jail::Plain);
+    let digest = blake3::hash(b"edited").to_hex();
+    give_to(&world.docroot.join("objects").join(&digest[..2]), OTHER_USER);
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: objects/69 on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
+    target: box (127.0.0.1:[host]/site)
+    live: [release]
+    hint: publish as the user who owns the store, or give all of it to the one who publishes
+    ");
 }
 
 #[test]
@@ -70,7 +127,16 @@ fn a_store_of_a_later_format_is_left_alone() {
     ] {
         world.refuses(5, args);
     }
-    insta::assert_snapshot!(world.refuses(5, &["status"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["status"]), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the store on 127.0.0.1 is of a format this version does not know: "syntax-publish-store-2"
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: update syntax-publish to the version that published last
+    "#);
 }
 
 #[test]
@@ -79,7 +145,17 @@ fn a_stray_name_in_the_lock_is_named_over_sftp() {
     fs::create_dir_all(world.docroot.join("lock/lost+found")).unwrap();
     hand_over(&world.docroot.join("lock"));
     world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    note: another run holds the lock; waiting for it
+    error: the lock is jammed: its folder lock/ holds "lost+found", which no publish put there
+    target: box (127.0.0.1:[host]/site)
+    live: [release]
+    hint: see what put lost+found there, and delete it by hand
+    "#);
 }
 
 #[test]
@@ -92,21 +168,48 @@ fn a_known_host_with_another_key_is_not_trusted() {
         ("host-key", String::new()),
         ("known-hosts", known.display().to_string()),
     ]);
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the key of 127.0.0.1 is not the one that is known: it shows [fingerprint]
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file
+    ");
 }
 
 #[test]
 fn a_private_key_that_is_not_there_is_named() {
     let world = World::served(Jail::Plain);
     world.write_served(&[("identity", "/nowhere/id_ed25519".to_owned())]);
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey). Warning: Identity file /nowhere/id_ed25519 not accessible: No such file or directory.
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys
+    ");
 }
 
 #[test]
 fn a_user_whom_the_host_does_not_know_is_refused() {
     let world = World::served(Jail::Plain);
     world.write_served(&[("user", "nobody-at-all".to_owned())]);
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys
+    ");
 }
 
 #[test]
@@ -131,7 +234,16 @@ fn a_docroot_that_is_mounted_read_only_is_said_to_be_so() {
         return;
     };
     world.edit("edited");
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: not allowed to write on 127.0.0.1: its disk is mounted read-only
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: give the user who publishes the docroot, and see that the disk is not mounted read-only
+    ");
     drop(mount);
     world.project.run(&["publish"]).expect_code(0);
 }
