@@ -271,11 +271,12 @@ async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, Stor
         _ => Vec::new(),
     };
     let ours = |name: &str| layout::FOLDERS.contains(&name);
-    let foreign: Vec<String> = names
+    let mut foreign: Vec<String> = names
         .into_iter()
         .filter(|(name, attr)| !(ours(name) && attr.kind == Kind::Folder))
         .map(|(name, _)| crate::model::path::printable(&name))
         .collect();
+    foreign.sort_unstable();
     if foreign.is_empty() {
         Ok(true)
     } else if foreign.iter().all(|name| layout::NAMES.contains(&name.as_str())) {

@@ -28,6 +28,8 @@ pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
 pub struct Asking {
     plain: Vec<(Question, Op)>,
     manifests: Vec<Digest>,
+    /// Folders of the objects that are asked for: in one of another user an object can't be given its name.
+    folders: BTreeSet<String>,
 }
 
 impl Asking {
@@ -37,13 +39,19 @@ impl Asking {
         let mut asking = Self {
             plain: Vec::new(),
             manifests: Vec::new(),
+            folders: BTreeSet::new(),
         };
         for question in questions {
             let op = match question {
                 Question::Live(path) if path.is_root() => Op::Resolve(layout::CURRENT.to_owned()),
                 Question::Live(path) => Op::ReadLink(layout::current(path)),
                 Question::Tree(digest) => Op::Lstat(layout::tree(*digest)),
-                Question::Object(name) => Op::Lstat(name.clone()),
+                Question::Object(name) => {
+                    asking
+                        .folders
+                        .extend(name.rsplit_once('/').map(|(folder, _)| folder.to_owned()));
+                    Op::Lstat(name.clone())
+                }
                 Question::Pool(path) => Op::Lstat(layout::pool(path)),
                 Question::Manifest(digest) => {
                     asking.manifests.push(*digest);
@@ -60,7 +68,9 @@ impl Asking {
     pub fn ops(&self) -> Vec<Op> {
         let opening = self.manifests.iter().take(OPEN_AT_ONCE);
         let opening = opening.map(|digest| Op::Open(layout::manifest(*digest)));
-        self.plain.iter().map(|(_, op)| op.clone()).chain(opening).collect()
+        let folders = self.folders.iter().cloned().map(Op::Lstat);
+        let plain = self.plain.iter().map(|(_, op)| op.clone());
+        plain.chain(folders).chain(opening).collect()
     }
 
     /// Reads the answers to [`Self::ops`], and the manifests that it opened.
@@ -100,10 +110,16 @@ impl Asking {
                 Question::Manifest(_) => {}
             }
         }
+        let (folders, manifests) = answers[self.plain.len()..].split_at(self.folders.len());
+        for (folder, answer) in self.folders.iter().zip(folders) {
+            if let Some(attr) = answer.attr() {
+                facts.owners.push((folder.clone(), attr.uid, attr.mode));
+            }
+        }
         let opened: Vec<(Digest, Handle)> = self
             .manifests
             .iter()
-            .zip(&answers[self.plain.len()..])
+            .zip(manifests)
             .filter_map(|(digest, answer)| match answer {
                 Ok(Answer::Opened(handle)) => Some((*digest, *handle)),
                 _ => None,

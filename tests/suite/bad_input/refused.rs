@@ -26,7 +26,7 @@ fn foreign_files_in_a_docroot_are_named_and_left_alone() {
     --- stdout
 
     --- stderr
-    error: the docroot on 127.0.0.1 holds things that are not a release store: objects, index.php
+    error: the docroot on 127.0.0.1 holds things that are not a release store: index.php, objects
     target: box (127.0.0.1:[host]/site)
     live: as it was
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched
@@ -85,6 +85,27 @@ fn an_object_of_another_user_is_named() {
 
     --- stderr
     error: objects/69/[digest] on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
+    target: box (127.0.0.1:[host]/site)
+    live: [release]
+    hint: publish as the user who owns the store, or give all of it to the one who publishes
+    ");
+}
+
+#[test]
+fn a_folder_of_objects_that_belongs_to_another_user_is_named() {
+    if !root_for("files of another user") {
+        return;
+    }
+    let world = World::served(Jail::Plain);
+    let digest = blake3::hash(b"edited").to_hex();
+    give_to(&world.docroot.join("objects").join(&digest[..2]), OTHER_USER);
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: objects/69 on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
     target: box (127.0.0.1:[host]/site)
     live: [release]
     hint: publish as the user who owns the store, or give all of it to the one who publishes
