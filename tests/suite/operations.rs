@@ -409,6 +409,11 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       lstat objects/…/{index.html}
       lstat objects/…/{index.html}.br4v1
       lstat objects/…/{index.html}.gz4v1
+      lstat objects/0a
+      lstat objects/1a
+      lstat objects/a1
+      lstat objects/cb
+      lstat objects/fa
       open manifests/{/}
       open manifests/{docs/}
     flight 3
