@@ -99,9 +99,10 @@ impl Ours {
         } else {
             format!("[encode]\nbrotli = {}\ngzip = {}\n", levels.brotli, levels.gzip)
         };
+        // Nothing is pruned: the peer keeps everything, too.
         self.project.write_manifest(&format!(
             "[site]\nname = \"bench\"\nurl = \"https://bench.example\"\nexport = \"export\"\n\
-             [verify]\norigin = false\npublic = false\n{encode}{}{}",
+             [publish]\nkeep = 1000\n[verify]\norigin = false\npublic = false\n{encode}{}{}",
             target("near", self.sshd.port),
             target("far", self.far.port),
         ));
