@@ -4,7 +4,7 @@
 //! command line's.
 
 use crate::build::BuildError;
-use crate::check::Problem;
+use crate::check::{Problem, Severity};
 use crate::host::HostError;
 use crate::model::release::{Hold, ReleaseId, timestamp};
 use crate::scan::ScanError;
@@ -19,7 +19,7 @@ pub enum Error {
     #[error(transparent)]
     Scan(#[from] ScanError),
     /// A check found something that must not go live.
-    #[error("the export fails {} of the checks", problems.len())]
+    #[error("the checks found {} in the export", errors(problems))]
     Check {
         /// What was found.
         problems: Vec<Problem>,
@@ -114,11 +114,19 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Ended by a signal.
-    #[error("ended by a signal")]
+    #[error("ended by signal {number}")]
     Signal {
         /// Its number.
         number: i32,
     },
+}
+
+fn errors(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    match errors.count() {
+        1 => "an error".to_owned(),
+        count => format!("{count} errors"),
+    }
 }
 
 impl From<HostError> for Error {
@@ -132,13 +140,21 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => 1,
-            Self::Scan(_) | Self::Check { .. } | Self::RemovesTooMuch { .. } => 3,
+            Self::Scan(
+                ScanError::Missing { .. }
+                | ScanError::NotAFolder { .. }
+                | ScanError::Closed { .. }
+                | ScanError::Empty { .. }
+                | ScanError::Unfit { .. },
+            )
+            | Self::Check { .. }
+            | Self::RemovesTooMuch { .. } => 3,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
             Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
             Self::Uncertain { .. } => 8,
             Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
-            Self::Source(_)
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
+            | Self::Source(_)
             | Self::NoPeace { .. }
             | Self::NoSuchRelease { .. }
             | Self::AmbiguousRelease { .. }
@@ -146,6 +162,7 @@ impl Error {
             | Self::NoFormerRelease
             | Self::NotWhole { .. }
             | Self::Build(_)
+            | Self::Taken(Taken::Buried)
             | Self::Io { .. } => 1,
         }
     }
@@ -154,14 +171,14 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) => "export-changed",
+            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) | Self::Source(_) => "export-changed",
             Self::Scan(_) => "export",
             Self::Check { .. } => "check",
-            Self::Source(_) => "export-changed",
             Self::RemovesTooMuch { .. } => "removes-too-much",
             Self::Store(error) => store_code(error),
             Self::Taken(Taken::Busy { .. }) => "locked",
             Self::Taken(Taken::Jammed { .. }) => "lock-jammed",
+            Self::Taken(Taken::Buried) => "workshop-buried",
             Self::Overtaken { .. } => "overtaken",
             Self::OnHold { .. } => "on-hold",
             Self::NoPeace { .. } => "no-peace",

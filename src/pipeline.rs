@@ -119,7 +119,7 @@ fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) ->
         gzip: config.encode.gzip,
     };
     let site = Site::new(assets.into_iter().map(|asset| Input {
-        encodings: encodings(&asset, &options),
+        encodings: encodings(&asset, options),
         path: asset.path,
         digest: asset.digest,
         size: asset.size,
@@ -129,8 +129,8 @@ fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) ->
 }
 
 /// What the export brought along is taken as it is; the others are made.
-fn encodings(asset: &Asset, options: &EncodeOptions) -> Encodings {
-    let mut encodings = encodings_for(media_type(asset.path.name()), asset.size, options);
+fn encodings(asset: &Asset, options: EncodeOptions) -> Encodings {
+    let mut encodings = encodings_for(media_type(asset.path.name()), asset.size, &options);
     for coding in Coding::ALL {
         if let Some(given) = asset.given.get(coding) {
             encodings.set(coding, Some(Recipe::given(given.digest)));
@@ -192,7 +192,7 @@ mod tests {
         asset
             .given
             .set(Coding::Brotli, crate::model::asset::Given { digest, size: 9 });
-        let encodings = encodings(&asset, &EncodeOptions::default());
+        let encodings = encodings(&asset, EncodeOptions::default());
         assert_eq!(encodings.br, Some(Recipe::given(digest)));
         assert_eq!(encodings.gz, Some(Recipe::made(9)));
     }
@@ -202,6 +202,7 @@ mod tests {
         let folder = export(&[
             ("index.html", "x"),
             ("404.html", "x"),
+            ("_next/static/chunks/a.js", "x"),
             ("a/B.txt", "x"),
             ("a/b.txt", "x"),
         ]);

@@ -49,8 +49,8 @@ pub struct Facts {
     pub manifests: HashMap<Digest, Option<Tree>>,
     /// Objects by name below the docroot, with their sizes.
     pub objects: HashMap<String, Option<u64>>,
-    /// Public paths of the pool.
-    pub pool: HashMap<String, bool>,
+    /// Files of the pool by public path, with their sizes.
+    pub pool: HashMap<String, Option<u64>>,
     /// Whose the objects are, by name: the user's number and the permission bits.
     pub owners: Vec<(String, u32, u32)>,
     /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
@@ -96,13 +96,12 @@ fn live_tree(path: &SitePath, facts: &Facts) -> Option<Option<Digest>> {
     }
     let above = live_tree(&path.parent()?, facts)?;
     let Some(above) = above else { return Some(None) };
-    match facts.manifests.get(&above)? {
-        Some(tree) => Some(match tree.entries.get(path.name()) {
-            Some(Entry::Folder(digest)) => Some(*digest),
-            _ => None,
-        }),
-        None => None, // its manifest is damaged: the folder itself must be asked for
-    }
+    // Where its manifest is damaged, the folder itself must be asked for.
+    let tree = facts.manifests.get(&above)?.as_ref()?;
+    Some(match tree.entries.get(path.name()) {
+        Some(Entry::Folder(digest)) => Some(*digest),
+        _ => None,
+    })
 }
 
 /// What stands for a manifest that is missing, and for the folder that the live release doesn't have.
@@ -271,6 +270,8 @@ pub struct PoolFile {
     pub digest: Digest,
     /// Its encodings.
     pub encodings: Encodings,
+    /// Whether the pool has other bytes under this path, which these replace.
+    pub replaces: bool,
 }
 
 /// Everything that makes a site live, in the order in which it is to be done.
@@ -299,6 +300,9 @@ pub struct Plan {
     /// Paths of the pool that exist and are relied on.
     pub relied_pool: BTreeSet<String>,
 }
+
+/// What is wanted, by digest; apart from the rest where the encodings are those that the export has beside one path.
+type WantedFiles = BTreeMap<(Digest, Option<SitePath>), Wanted>;
 
 impl Plan {
     /// Makes the plan from a site and everything that the host said.
@@ -345,13 +349,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn build_tree(
-        &mut self,
-        changed: &ChangedFolder<'_>,
-        former: &Tree,
-        facts: &Facts,
-        wanted: &mut BTreeMap<Digest, Wanted>,
-    ) {
+    fn build_tree(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
         let tree = &changed.folder.tree;
         let mut unchanged = BTreeSet::new();
         for (name, entry) in &tree.entries {
@@ -372,19 +370,17 @@ impl Plan {
         });
     }
 
-    fn add_to_pool(
-        &mut self,
-        changed: &ChangedFolder<'_>,
-        former: &Tree,
-        facts: &Facts,
-        wanted: &mut BTreeMap<Digest, Wanted>,
-    ) {
+    fn add_to_pool(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
         for (name, file) in changed.folder.tree.files() {
             let path = changed.path.child(name);
             if !pooled(path.as_str()) || same_file(former, name, file) {
                 continue;
             }
-            if facts.pool.get(path.as_str()) == Some(&true) {
+            // The pool's copy is of the last release that had this path. Where that is the live one, which has something
+            // else there, so does the pool, whatever its size.
+            let pooled = facts.pool.get(path.as_str()).copied().flatten();
+            let was_other = matches!(former.entries.get(name), Some(Entry::File(_)));
+            if pooled == Some(file.size) && !was_other {
                 self.relied_pool.insert(path.as_str().to_owned());
             } else {
                 self.want(file, path.clone(), facts, wanted);
@@ -392,13 +388,14 @@ impl Plan {
                     path,
                     digest: file.digest,
                     encodings: file.encodings,
+                    replaces: pooled.is_some(),
                 });
             }
         }
     }
 
     /// Notes what of a file must be sent. An object of another size than the file's is not the file's bytes.
-    fn want(&mut self, file: &File, path: SitePath, facts: &Facts, wanted: &mut BTreeMap<Digest, Wanted>) {
+    fn want(&mut self, file: &File, path: SitePath, facts: &Facts, wanted: &mut WantedFiles) {
         let mut there = |name: String, size: Option<u64>| {
             let found = facts.objects.get(&name).copied().flatten();
             if found.is_some_and(|found| size.is_some_and(|size| size != found)) {
@@ -420,13 +417,24 @@ impl Plan {
         if !identity && encodings == Encodings::default() {
             return;
         }
-        let entry = wanted.entry(file.digest).or_insert(Wanted {
+        // Encodings that the export brought lie beside this very path; what we make can be made of any copy.
+        let given = encodings
+            .iter()
+            .any(|(_, recipe)| matches!(recipe, Recipe::Given { .. }));
+        let at = given.then(|| path.clone());
+        let identity = identity
+            && !wanted
+                .range((file.digest, None)..)
+                .take_while(|((digest, _), _)| *digest == file.digest)
+                .any(|(_, wanted)| wanted.identity);
+        let entry = wanted.entry((file.digest, at)).or_insert(Wanted {
             digest: file.digest,
             size: file.size,
             path,
-            identity,
+            identity: false,
             encodings: Encodings::default(),
         });
+        entry.identity |= identity;
         for (coding, recipe) in encodings.iter() {
             entry.encodings.set(coding, Some(recipe));
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::event::{Event, Note, Observer, Stage};
+use crate::event::{Event, Observer, Stage};
 use crate::host::{Answer, Kind, Op, Time};
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
@@ -175,19 +175,10 @@ async fn take_lock(
     ops.push(workshop.acquire());
     ops.extend(held.iter().cloned());
     let mut answers = session.flight(ops).await?;
+    workshop.took_lock(answers.get(staged));
     refuse(session, &answers[..staged]).await?;
-    answers.drain(..staged);
-    while !answers.first().is_some_and(Read::done) {
-        observer.notice(Event::Noted(Note::LockAwaited));
-        workshop::wait_for_lock(session, workshop, None).await??;
-        let mut again = vec![workshop.acquire()];
-        again.extend(held.iter().cloned());
-        answers = session.flight(again).await?;
-    }
-    workshop.holds();
-    workshop.moved_out("gen");
-    answers.drain(..1);
-    Ok(answers)
+    let first = answers.split_off(staged);
+    Ok(workshop::take_lock(session, workshop, first, held, None, observer).await??)
 }
 
 /// Everything that is to go, by path below the docroot.

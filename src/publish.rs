@@ -12,15 +12,20 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
 use crate::host::{HostError, Op};
+use crate::leaving::find_after_loss;
+pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
+use crate::mend::{self, mend};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::plan::{self, Facts, Plan};
 use crate::session::{Read, Session};
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
+use crate::swap;
 use crate::sync::{self, Building, SyncError, Times, Work};
-use crate::workshop::{self, Workshop};
+use crate::verify::{Depth, verify};
+use crate::workshop::{self, Taken, Workshop};
 
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
@@ -42,7 +47,8 @@ pub struct Options {
     pub wait: Option<Duration>,
     /// The largest share of live pages that may be removed, in percent; none: any.
     pub max_removed: Option<u8>,
-    /// Publish again even if the live release is this very site.
+    /// Make a release even of the site that is live already, and trust nothing on the host that was not read back: what
+    /// is live in the end is read byte for byte, and mended.
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
@@ -92,6 +98,16 @@ impl From<StoreError> for Stop {
     }
 }
 
+impl From<Taken> for Stop {
+    fn from(taken: Taken) -> Self {
+        match taken {
+            // Nothing is lost but the time: what was sent is on the host.
+            Taken::Buried => Self::Replan(taken.to_string()),
+            Taken::Busy { .. } | Taken::Jammed { .. } => Self::Failed(taken.into()),
+        }
+    }
+}
+
 impl From<HostError> for Stop {
     fn from(error: HostError) -> Self {
         StoreError::from(error).into()
@@ -107,6 +123,17 @@ struct Publish<'a> {
     observer: &'a dyn Observer,
 }
 
+/// Everything that was made for a release, ready to be put together.
+struct Parcel {
+    release: ReleaseId,
+    generation: Generation,
+    stock: sync::Stock,
+    /// Temporary files of the manifests, in the order of the plan's trees.
+    manifests: Vec<String>,
+    /// The temporary file of the release document.
+    document: String,
+}
+
 /// What must be known after a connection was lost.
 #[derive(Default)]
 struct Trace {
@@ -116,11 +143,59 @@ struct Trace {
     swap_sent: bool,
 }
 
-/// Publishes a site.
+/// Publishes a site. Where the live release is this very site already, nothing is made of it.
+///
+/// With [`Options::force`], a release is made all the same, and what is live in the end is read back whole, and what is not as it should be is sent again
+/// and put right. A publish that only skipped what it believes to be there would help nobody whose host is damaged; one
+/// that sent everything again would cost more than reading does, and prove less.
 ///
 /// # Errors
-/// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still.
+/// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still; with [`Error::NotWhole`], the
+/// release is live and some of its faults could not be mended.
 pub async fn publish(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Published, Error> {
+    let published = publish_changes(session, source, site, options, observer).await?;
+    if options.force {
+        return make_whole(session, source, site, options, observer, published).await;
+    }
+    Ok(published)
+}
+
+/// Reads a release back and mends it.
+async fn make_whole(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    observer: &dyn Observer,
+    mut published: Published,
+) -> Result<Published, Error> {
+    let verified = verify(session, &published.release, Depth::Deep, observer).await?;
+    if verified.faults.is_empty() {
+        return Ok(published);
+    }
+    let how = mend::Options {
+        wait: options.wait,
+        tool: options.tool.clone(),
+    };
+    let mended = mend(session, site, source, &verified, &how, observer).await?;
+    published.sent.add(mended.sent);
+    if mended.left.faults.is_empty() {
+        return Ok(published);
+    }
+    Err(Error::NotWhole {
+        release: published.release,
+        problems: mended.left.problems(),
+    })
+}
+
+/// Publishes what differs from the live release.
+async fn publish_changes(
     session: &Session,
     source: &Arc<dyn Source>,
     site: &Site,
@@ -196,13 +271,6 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Lets go of the lock and cleans up. What can't be cleaned now is left to prune.
-pub(crate) async fn leave(session: &Session, workshop: &mut Workshop) {
-    if session.flight(workshop.leave()).await.is_ok() {
-        session.forget_run(workshop.run());
-    }
-}
-
 impl Publish<'_> {
     async fn attempt(
         &self,
@@ -210,6 +278,30 @@ impl Publish<'_> {
         worn: &mut HashSet<String>,
         trace: &mut Trace,
     ) -> Result<Published, Stop> {
+        let (entrance, plan) = self.find_out(workshop, worn).await?;
+        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
+            let live = live.clone();
+            leave(self.session, workshop).await;
+            return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
+        }
+        self.refuse_mass_removal(&plan)?;
+        let mut parcel = self.send(&entrance, &plan, workshop).await?;
+        trace.release = Some(parcel.release.clone());
+        self.observer.notice(Event::StageBegan {
+            stage: Stage::Swap,
+            items: None,
+            bytes: None,
+        });
+        self.build_and_lock(&plan, &mut parcel, workshop, worn).await?;
+        self.add_to_pool(&plan, workshop).await?;
+        trace.swap_sent = true;
+        self.make_live(&plan, &parcel, workshop).await?;
+        self.observer.notice(Event::StageEnded { stage: Stage::Swap });
+        Ok(self.published(parcel.release, plan.previous.clone(), true, &plan, parcel.stock.sent))
+    }
+
+    /// Enters the store, asks everything, and plans.
+    async fn find_out(&self, workshop: &mut Workshop, worn: &HashSet<String>) -> Result<(Entrance, Plan), Stop> {
         self.observer.notice(Event::StageBegan {
             stage: Stage::Plan,
             items: None,
@@ -229,126 +321,148 @@ impl Publish<'_> {
         let plan = Plan::new(self.site, &facts)
             .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
         self.observer.notice(Event::StageEnded { stage: Stage::Plan });
-        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
-            let live = live.clone();
-            leave(self.session, workshop).await;
-            return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
-        }
-        self.refuse_mass_removal(&plan, &facts)?;
+        Ok((entrance, plan))
+    }
 
+    /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
+    async fn send(&self, entrance: &Entrance, plan: &Plan, workshop: &mut Workshop) -> Result<Parcel, Stop> {
         let mut times = Times::new(entrance.now, entrance.generation.as_ref());
         let work = Work {
             session: self.session,
             source: self.source,
             observer: self.observer,
         };
-        let mut stock = sync::send_objects(&work, &plan, workshop, &mut times).await?;
-        sync::open_temps(self.session, workshop, plan.trees.len() + 1).await?;
-        let made_at = entrance.now.max(
-            entrance
-                .generation
-                .as_ref()
-                .map_or(0, |generation| generation.clock + 1),
-        );
+        let mut stock = sync::send_objects(&work, plan, workshop, &mut times).await?;
+        let last = entrance
+            .generation
+            .as_ref()
+            .map_or(0, |generation| generation.clock + 1);
+        let made_at = entrance.now.max(last);
         let release = ReleaseId::new(made_at, workshop.run().tail());
-        trace.release = Some(release.clone());
-        let manifests: Vec<(String, String)> = plan
-            .trees
-            .iter()
-            .filter_map(|tree| {
-                let temp = sync::write_document(&mut stock, workshop, &mut times, tree.tree.render())?;
-                Some((temp, layout::manifest(tree.digest)))
-            })
-            .collect();
-        let document = self.document(&release, &plan, entrance.now);
-        let Some(document) = sync::write_document(&mut stock, workshop, &mut times, document) else {
-            return Err(Stop::Replan(
-                "no temporary file was left for the release document".to_owned(),
-            ));
+        let texts = plan.trees.iter().map(|tree| tree.tree.render()).collect();
+        let manifests = sync::write_documents(&work, texts, &mut stock, workshop, &mut times).await?;
+        sync::open_temps(self.session, workshop, 1).await?;
+        let text = self.document(&release, plan, made_at);
+        let Some(document) = sync::write_document(&mut stock, workshop, &mut times, text) else {
+            let reason = "no temporary file was left for the release document";
+            return Err(Stop::Replan(reason.to_owned()));
         };
-
-        self.observer.notice(Event::StageBegan {
-            stage: Stage::Swap,
-            items: None,
-            bytes: None,
-        });
-        let mut building = Building::new(&plan, &mut stock, workshop);
-        let mut ops = building.take_ops();
         let generation = Generation {
             clock: times.latest().max(made_at),
             run: workshop.run().to_string(),
         };
+        Ok(Parcel {
+            release,
+            generation,
+            stock,
+            manifests,
+            document,
+        })
+    }
+
+    /// Builds the release in the workshop, takes the lock, and asks again for what the plan relies on: one flight.
+    async fn build_and_lock(
+        &self,
+        plan: &Plan,
+        parcel: &mut Parcel,
+        workshop: &mut Workshop,
+        worn: &mut HashSet<String>,
+    ) -> Result<(), Stop> {
+        let mut building = Building::new(plan, &mut parcel.stock, workshop);
+        let mut ops = building.take_ops();
         ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
-        ops.push(workshop.symlink("cur", layout::release(&release)));
-        ops.push(workshop.symlink("gen", generation.to_string()));
+        ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
+        ops.push(workshop.symlink("gen", parcel.generation.to_string()));
         let staged = ops.len();
-        let under_lock = UnderLock::new(&plan, workshop, &document, &release);
+        let under_lock = UnderLock::new(plan, workshop, &parcel.document, &parcel.release);
         ops.push(workshop.acquire());
-        ops.extend(under_lock.ops());
+        ops.extend(under_lock.ops.iter().cloned());
         let answers = self.session.flight(ops).await?;
+        workshop.took_lock(answers.get(staged));
+        let built = self.check_built(&building, &answers[..staged], worn).await;
+        if let Err(stop) = built {
+            return self.take_back_document(parcel, workshop, stop).await;
+        }
+        let answers = workshop::take_lock(
+            self.session,
+            workshop,
+            answers[staged..].to_vec(),
+            &under_lock.ops,
+            self.options.wait,
+            self.observer,
+        )
+        .await??;
+        match UnderLock::read(&answers, plan, self.options.wait.is_some()) {
+            Ok(()) => {
+                workshop.moved_out(&parcel.document);
+                Ok(())
+            }
+            Err(stop) => self.take_back_document(parcel, workshop, stop).await,
+        }
+    }
+
+    async fn check_built(
+        &self,
+        building: &Building,
+        answers: &[Result<crate::host::Answer, crate::host::Refusal>],
+        worn: &mut HashSet<String>,
+    ) -> Result<(), Stop> {
         building.read(self.session, &answers[..building.len()], worn).await?;
-        if let Some(refusal) = answers[building.len()..staged].iter().find_map(Read::refusal) {
-            return Err(store::explain(self.session, refusal).await.into());
+        match answers[building.len()..].iter().find_map(Read::refusal) {
+            Some(refusal) => Err(store::explain(self.session, refusal).await.into()),
+            None => Ok(()),
         }
-        let mut answers = answers[staged..].to_vec();
-        while !answers.first().is_some_and(Read::done) {
-            self.observer.notice(Event::Noted(Note::LockAwaited));
-            workshop::wait_for_lock(self.session, workshop, self.options.wait)
-                .await?
-                .map_err(|taken| Stop::Failed(taken.into()))?;
-            let mut again = vec![workshop.acquire()];
-            again.extend(under_lock.ops());
-            answers = self.session.flight(again).await?;
-        }
-        workshop.holds();
-        workshop.moved_out("gen");
-        let checked = under_lock.read(&answers[1..], &plan, self.options.wait.is_some());
-        if let Err(stop) = checked {
-            // The document is of a release that will not be: take it back.
+    }
+
+    /// The document is of a release that will not be: if it went out already, it comes back.
+    async fn take_back_document(&self, parcel: &Parcel, workshop: &Workshop, stop: Stop) -> Result<(), Stop> {
+        if workshop.is_holding() {
+            let away = workshop.path("trash/document");
             let back = Op::Rename {
-                from: layout::release_document(&release),
-                to: workshop.path("trash/document"),
+                from: layout::release_document(&parcel.release),
+                to: away.clone(),
             };
-            self.session
-                .flight(vec![back, Op::RemoveFile(workshop.path("trash/document"))])
-                .await?;
-            return Err(stop);
+            self.session.flight(vec![back, Op::RemoveFile(away)]).await?;
         }
-        workshop.moved_out(&document);
-        let pool = sync::pool_ops(&plan, workshop);
-        if !pool.is_empty() {
-            let answers = self.session.flight(pool.clone()).await?;
-            // Folders may exist, and encodings may not; every file itself must have come.
-            for (op, answer) in pool.iter().zip(&answers) {
-                if let (Op::Rename { to, .. }, Some(refusal)) = (op, answer.refusal())
-                    && plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str()))
-                {
-                    return Err(store::explain(self.session, refusal).await.into());
-                }
+        Err(stop)
+    }
+
+    /// Adds to the pool, before anything that needs it is live. A swap can't be guarded by files, so this is awaited.
+    async fn add_to_pool(&self, plan: &Plan, workshop: &Workshop) -> Result<(), Stop> {
+        let pool = sync::pool_ops(plan, workshop);
+        let answers = self.session.flight(pool.clone()).await?;
+        // Folders may exist, and encodings may not; every file itself must have come.
+        for (op, answer) in pool.iter().zip(&answers) {
+            if let (Op::Rename { to, .. }, Some(refusal)) = (op, answer.refusal())
+                && plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str()))
+            {
+                return Err(store::explain(self.session, refusal).await.into());
             }
         }
+        Ok(())
+    }
 
-        let mut ops = stock.put_objects(&plan, workshop);
-        ops.extend(manifests.iter().map(|(temp, to)| Op::Link {
+    /// The flight that makes it live, lets go of the lock and cleans up.
+    async fn make_live(&self, plan: &Plan, parcel: &Parcel, workshop: &mut Workshop) -> Result<(), Stop> {
+        let mut ops = parcel.stock.put_objects(plan, workshop);
+        let manifests = parcel.manifests.iter().zip(&plan.trees);
+        ops.extend(manifests.map(|(temp, tree)| Op::Link {
             from: workshop.path_holding(temp),
-            to: to.clone(),
+            to: layout::manifest(tree.digest),
         }));
-        ops.extend(sync::commit_ops(&plan, &release, workshop));
+        ops.extend(swap::commit_ops(plan, &parcel.release, workshop));
         let swap = ops.len() - 1;
         ops.extend(workshop.leave());
-        trace.swap_sent = true;
         let answers = self.session.flight(ops).await?;
-        match answers.get(swap).and_then(Read::refusal) {
-            None => {}
-            Some(refusal) => return Err(Stop::Replan(refusal.to_string())),
+        if let Some(refusal) = answers.get(swap).and_then(Read::refusal) {
+            return Err(Stop::Replan(refusal.to_string()));
         }
         self.session.forget_run(workshop.run());
-        self.session.note_live(Some(release.clone()));
+        self.session.note_live(Some(parcel.release.clone()));
         self.observer.notice(Event::Swapped {
-            release: release.clone(),
+            release: parcel.release.clone(),
         });
-        self.observer.notice(Event::StageEnded { stage: Stage::Swap });
-        Ok(self.published(release, plan.previous.clone(), true, &plan, stock.sent))
+        Ok(())
     }
 
     fn published(
@@ -384,23 +498,18 @@ impl Publish<'_> {
         Ok(())
     }
 
-    fn refuse_mass_removal(&self, plan: &Plan, facts: &Facts) -> Result<(), Stop> {
+    fn refuse_mass_removal(&self, plan: &Plan) -> Result<(), Stop> {
         let Some(limit) = self.options.max_removed else {
             return Ok(());
         };
-        let _ = facts;
-        let removed = plan
-            .changes
-            .list
-            .iter()
-            .filter(|c| c.change == ChangeKind::Removed && is_page(&c.path))
-            .count();
-        let added = plan
-            .changes
-            .list
-            .iter()
-            .filter(|c| c.change == ChangeKind::Added && is_page(&c.path))
-            .count();
+        let pages = |kind| {
+            plan.changes
+                .list
+                .iter()
+                .filter(|c| c.change == kind && is_page(&c.path))
+                .count()
+        };
+        let (removed, added) = (pages(ChangeKind::Removed), pages(ChangeKind::Added));
         let ours = self.site.all_files().filter(|(path, _)| is_page(path)).count();
         let live = ours + removed - added.min(ours);
         if crate::check::removal::removes_too_much(live as u64, removed as u64, limit) {
@@ -469,43 +578,6 @@ impl Publish<'_> {
     }
 }
 
-/// Buries a run over a new connection and says whether its release went live.
-///
-/// # Errors
-/// [`StoreError`] where the host can't be asked.
-pub(crate) async fn find_after_loss(
-    session: &Session,
-    run: &RunId,
-    release: Option<&ReleaseId>,
-) -> Result<Option<ReleaseId>, StoreError> {
-    session.connect_again().await?;
-    let mut ops = workshop::bury(run);
-    ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
-    let answers = session.flight(ops).await?;
-    session.forget_run(run);
-    let current = answers
-        .last()
-        .and_then(Read::text)
-        .and_then(|text| store::read_current(&text));
-    session.note_live(current.clone());
-    let Some(release) = release else { return Ok(None) };
-    // Another run may have come after ours: then ours is among those before it.
-    let mut next = current;
-    for _ in 0..64 {
-        let Some(id) = next else { return Ok(None) };
-        if id == *release {
-            return Ok(Some(id));
-        }
-        let documents = store::documents(session, &[id]).await?;
-        next = documents
-            .into_iter()
-            .flatten()
-            .next()
-            .and_then(|document| document.previous);
-    }
-    Ok(None)
-}
-
 /// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
 struct UnderLock {
     ops: Vec<Op>,
@@ -532,12 +604,8 @@ impl UnderLock {
         Self { ops }
     }
 
-    fn ops(&self) -> Vec<Op> {
-        self.ops.clone()
-    }
-
+    /// What was found under the lock, against what the plan was made from.
     fn read(
-        &self,
         answers: &[Result<crate::host::Answer, crate::host::Refusal>],
         plan: &Plan,
         patient: bool,

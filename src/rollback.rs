@@ -5,15 +5,16 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::event::{Event, Note, Observer};
+use crate::event::{Event, Observer};
 use crate::host::{HostError, Op};
+use crate::leaving::{find_after_loss, leave};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::plan::Facts;
-use crate::publish::{find_after_loss, leave};
 use crate::releases;
 use crate::session::{Read, Session};
 use crate::store::{self, Entrance, StoreError};
+use crate::swap::swap;
 use crate::workshop::{self, Workshop};
 
 /// Which release to go back to.
@@ -195,27 +196,19 @@ async fn attempt(
     ops.push(workshop.acquire());
     ops.extend(held.iter().cloned());
     let answers = session.flight(ops).await?;
+    workshop.took_lock(answers.get(staged));
     if let Some(refusal) = answers[..staged].iter().find_map(Read::refusal) {
         return Err(store::explain(session, refusal).await.into());
     }
-    let mut answers = answers[staged..].to_vec();
-    while !answers.first().is_some_and(Read::done) {
-        observer.notice(Event::Noted(Note::LockAwaited));
-        workshop::wait_for_lock(session, workshop, wait).await??;
-        let mut again = vec![workshop.acquire()];
-        again.extend(held.iter().cloned());
-        answers = session.flight(again).await?;
-    }
-    workshop.holds();
-    workshop.moved_out("gen");
-    if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
+    let answers = workshop::take_lock(session, workshop, answers[staged..].to_vec(), &held, wait, observer).await??;
+    if let Some(refusal) = answers.first().and_then(Read::refusal) {
         return Err(store::explain(session, refusal).await.into());
     }
     let current = answers
-        .get(2)
+        .get(1)
         .and_then(Read::text)
         .and_then(|text| store::read_current(&text));
-    let ops = change.ops(workshop, &current, answers.get(3).is_some_and(Read::done))?;
+    let ops = change.ops(workshop, current.as_ref(), answers.get(2).is_some_and(Read::done))?;
     let count = ops.len();
     let mut flight = ops;
     flight.extend(workshop.leave());
@@ -245,7 +238,7 @@ impl Change {
     }
 
     /// The renames that make the change, once the lock is held.
-    fn ops(&self, workshop: &Workshop, current: &Option<ReleaseId>, there: bool) -> Result<Vec<Op>, Error> {
+    fn ops(&self, workshop: &Workshop, current: Option<&ReleaseId>, there: bool) -> Result<Vec<Op>, Error> {
         let mut ops = Vec::new();
         if self.reason().is_some() {
             ops.push(Op::Rename {
@@ -263,8 +256,8 @@ impl Change {
                 ops.push(Op::RemoveFile(workshop.path_holding("trash/hold")));
             }
             Self::Swap { to, from, .. } => {
-                if current.as_ref() != Some(from) {
-                    return Err(Error::Overtaken { by: current.clone() });
+                if current != Some(from) {
+                    return Err(Error::Overtaken { by: current.cloned() });
                 }
                 if !there {
                     return Err(Error::NoSuchRelease {
@@ -272,11 +265,7 @@ impl Change {
                         there: Vec::new(),
                     });
                 }
-                let swap = layout::guarded_by_release(to, &workshop.path_holding("cur"));
-                ops.push(Op::Rename {
-                    from: swap,
-                    to: layout::CURRENT.to_owned(),
-                });
+                ops.push(swap(to, workshop));
             }
         }
         Ok(ops)

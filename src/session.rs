@@ -124,12 +124,15 @@ impl Session {
     /// [`HostError`] where none comes about.
     pub async fn connect_again(&self) -> Result<Arc<dyn Host>, HostError> {
         // Handles of the connection before mean nothing on the next.
-        let mut state = self.state();
-        (state.host, state.later) = (None, Vec::new());
-        drop(state);
+        self.forget_host();
         let host: Arc<dyn Host> = Arc::new(Counted::new(self.connector.connect().await?, self.counts.clone()));
         self.state().host = Some(Arc::clone(&host));
         Ok(host)
+    }
+
+    fn forget_host(&self) {
+        let mut state = self.state();
+        (state.host, state.later) = (None, Vec::new());
     }
 
     /// Operations whose answers nobody waits for, such as closing what was read: they go with the next flight.

@@ -210,7 +210,7 @@ pub async fn enter(
         }
         workshop.keep_opened(&answers[opened_at..asked_at]);
         session.note_live(entrance.current.clone());
-        facts.current = entrance.current.clone();
+        facts.current.clone_from(&entrance.current);
         asking.read(session, &answers[asked_at..], facts).await?;
         return Ok(entrance);
     }
@@ -439,6 +439,17 @@ pub async fn explain(session: &Session, refusal: &Refusal) -> StoreError {
     }
 }
 
+/// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
+pub(crate) const OPEN_AT_ONCE: usize = 256;
+
+/// The tree whose manifest has these bytes, if they are what the digest names and in canonical form.
+pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
+    if Digest::of(&bytes) != digest {
+        return None;
+    }
+    Tree::parse(&String::from_utf8(bytes).ok()?).ok()
+}
+
 /// Questions on their way: which operation asks which.
 pub struct Asking {
     plain: Vec<(Question, Op)>,
@@ -473,7 +484,8 @@ impl Asking {
     /// The operations of the first flight.
     #[must_use]
     pub fn ops(&self) -> Vec<Op> {
-        let opening = self.manifests.iter().map(|digest| Op::Open(layout::manifest(*digest)));
+        let opening = self.manifests.iter().take(OPEN_AT_ONCE);
+        let opening = opening.map(|digest| Op::Open(layout::manifest(*digest)));
         self.plain.iter().map(|(_, op)| op.clone()).chain(opening).collect()
     }
 
@@ -508,9 +520,8 @@ impl Asking {
                     }
                 }
                 Question::Pool(path) => {
-                    facts
-                        .pool
-                        .insert(path.clone(), answer.attr().is_some_and(|attr| attr.kind == Kind::File));
+                    let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
+                    facts.pool.insert(path.clone(), attr.map(|attr| attr.size));
                 }
                 Question::Manifest(_) => {}
             }
@@ -526,13 +537,20 @@ impl Asking {
             .collect();
         let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
         let contents = read_opened(session, &handles).await?;
-        for ((digest, _), bytes) in opened.iter().zip(contents) {
-            let tree = bytes
-                .filter(|bytes| Digest::of(bytes) == *digest)
-                .and_then(|bytes| String::from_utf8(bytes).ok());
+        let mut found: Vec<(Digest, Option<Vec<u8>>)> = opened.into_iter().map(|(d, _)| d).zip(contents).collect();
+        for more in self
+            .manifests
+            .get(OPEN_AT_ONCE..)
+            .unwrap_or_default()
+            .chunks(OPEN_AT_ONCE)
+        {
+            let paths: Vec<String> = more.iter().copied().map(layout::manifest).collect();
+            found.extend(more.iter().copied().zip(read_files(session, &paths).await?));
+        }
+        for (digest, bytes) in found {
             facts
                 .manifests
-                .insert(*digest, tree.and_then(|text| Tree::parse(&text).ok()));
+                .insert(digest, bytes.and_then(|bytes| read_manifest(digest, bytes)));
         }
         for digest in &self.manifests {
             facts.manifests.entry(*digest).or_insert(None);
@@ -622,7 +640,7 @@ async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option
     Ok(contents)
 }
 
-/// Reads whole small files. `None` for one that is missing, can't be read or is too large.
+/// Reads whole small files, so many that all may be open at once. `None` for one that is missing, can't be read or is too large.
 ///
 /// # Errors
 /// [`StoreError`] where the connection is lost.
@@ -668,7 +686,10 @@ pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
 /// [`StoreError`] where the connection is lost.
 pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Option<ReleaseDocument>>, StoreError> {
     let paths: Vec<String> = ids.iter().map(layout::release_document).collect();
-    let contents = read_files(session, &paths).await?;
+    let mut contents = Vec::new();
+    for some in paths.chunks(OPEN_AT_ONCE) {
+        contents.extend(read_files(session, some).await?);
+    }
     Ok(contents
         .into_iter()
         .map(|bytes| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))

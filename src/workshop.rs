@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::event::{Event, Note, Observer};
 use crate::host::{Answer, Answers, Handle, HostError, Op, RefusalKind, Time};
 use crate::model::layout;
 use crate::model::release::{Owner, RunId};
@@ -57,6 +58,9 @@ pub enum Taken {
         /// The stray name.
         name: String,
     },
+    /// Another run took the workshop for a dead one's and put it away.
+    #[error("the workshop of this run was taken away while it was being prepared")]
+    Buried,
 }
 
 fn describe(owner: Option<&Owner>) -> String {
@@ -147,22 +151,29 @@ impl Workshop {
         }
     }
 
+    /// Notes that there may be a file of this name in the workshop.
+    pub(crate) fn litter_file(&mut self, name: &str) {
+        self.litter.push(Litter::File(name.to_owned()));
+    }
+
     /// Notes that a name was moved out, so need not be cleaned away.
     pub fn moved_out(&mut self, name: &str) {
         self.litter
             .retain(|litter| !matches!(litter, Litter::File(known) | Litter::Folder(known) if known == name));
     }
 
+    /// Names for temporary files, whoever opens them.
+    pub fn new_temps(&mut self, count: usize) -> Vec<String> {
+        let names: Vec<String> = (self.temps..).map(temp_name).take(count).collect();
+        self.temps += u32::try_from(count).unwrap_or(u32::MAX);
+        self.litter.extend(names.iter().cloned().map(Litter::File));
+        names
+    }
+
     /// Opens temporary files; [`Self::keep_opened`] reads the answers.
     pub fn open_temps(&mut self, count: usize) -> Vec<Op> {
-        (0..count)
-            .map(|_| {
-                let name = temp_name(self.temps);
-                self.temps += 1;
-                self.litter.push(Litter::File(name.clone()));
-                Op::Create(self.path(&name))
-            })
-            .collect()
+        let names = self.new_temps(count);
+        names.iter().map(|name| Op::Create(self.path(name))).collect()
     }
 
     /// Takes the answers to the last `answers.len()` operations of [`Self::open_temps`].
@@ -200,9 +211,10 @@ impl Workshop {
         }
     }
 
-    /// Notes that the lock was taken, by the answer to [`Self::acquire`].
-    pub fn holds(&mut self) {
-        self.holding = true;
+    /// Notes whether the lock was taken, by the answer to [`Self::acquire`]. To be told before anything else in the flight
+    /// is looked at: a lock that was taken must be let go of, whatever else went wrong.
+    pub fn took_lock(&mut self, answer: Option<&Result<Answer, crate::host::Refusal>>) {
+        self.holding |= answer.is_some_and(Read::done);
     }
 
     /// Whether the lock was taken.
@@ -342,6 +354,40 @@ pub async fn wait_for_lock(
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Takes the lock, with `held` right behind it in the same flight: what a holder does and asks first.
+///
+/// `first` are the answers to [`Workshop::acquire`] and `held` of a flight that was sent already, which is all it takes
+/// when nobody else is at work. Returns the answers to `held`, whose first must be the rename of the workshop's `gen`.
+///
+/// # Errors
+/// [`Taken`] in the inner result; [`HostError`] where the connection is lost.
+pub async fn take_lock(
+    session: &Session,
+    workshop: &mut Workshop,
+    first: Answers,
+    held: &[Op],
+    patience: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<Result<Answers, Taken>, HostError> {
+    let mut answers = first;
+    while !answers.first().is_some_and(Read::done) {
+        // Onto a full lock the rename fails; not found is the workshop itself, and waiting would not bring it back.
+        if answers.first().is_some_and(is_gone) {
+            return Ok(Err(Taken::Buried));
+        }
+        observer.notice(Event::Noted(Note::LockAwaited));
+        if let Err(taken) = wait_for_lock(session, workshop, patience).await? {
+            return Ok(Err(taken));
+        }
+        let mut again = vec![workshop.acquire()];
+        again.extend_from_slice(held);
+        answers = session.flight(again).await?;
+    }
+    workshop.took_lock(answers.first());
+    workshop.moved_out("gen");
+    Ok(Ok(answers.split_off(1)))
 }
 
 async fn rob(session: &Session, holder: &RunId) -> Result<(), HostError> {

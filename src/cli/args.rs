@@ -11,7 +11,7 @@ use syntax_publish::config::parse_duration;
 use syntax_publish::nginx::Version;
 
 /// Publishes a Next.js static export to a plain nginx host: atomic releases, only what changed travels, and one symlink
-/// to go back.
+/// to go back. With no command it publishes.
 #[derive(Debug, Parser)]
 #[command(
     name = "syntax-publish",
@@ -19,7 +19,6 @@ use syntax_publish::nginx::Version;
     disable_help_subcommand = true,
     max_term_width = 100,
     override_usage = "syntax-publish [COMMAND] [OPTIONS]",
-    before_help = "With no command it publishes: `syntax-publish` is `syntax-publish publish`.",
     after_help = "\
 Examples:
   syntax-publish                          publish the site to its default target
@@ -200,6 +199,9 @@ Example:
     Man,
 }
 
+/// The default is looked up where the site manifest is known.
+const COMMIT: &str = "The commit the export was built from [default: $GITHUB_SHA, $CI_COMMIT_SHA, or git's HEAD]";
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Options of publish")]
 pub struct Publish {
@@ -207,8 +209,8 @@ pub struct Publish {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// The commit the export was built from [default: $GITHUB_SHA, $CI_COMMIT_SHA, or git's HEAD]
-    #[arg(long, value_name = "ID")]
+    /// The commit the export was built from
+    #[arg(long, value_name = "ID", help = COMMIT)]
     pub commit: Option<String>,
 
     /// A text to keep with the release
@@ -223,7 +225,7 @@ pub struct Publish {
     #[arg(long)]
     pub allow_removals: bool,
 
-    /// Make a new release even if nothing changed
+    /// Make a new release even if nothing changed; mend what is damaged
     #[arg(long)]
     pub force: bool,
 }
@@ -258,8 +260,8 @@ pub struct Nginx {
     pub without_brotli: bool,
 
     /// The version of nginx to print for
-    #[arg(long, value_name = "X", default_value_t = Version::default())]
-    pub nginx_version: Version,
+    #[arg(long = "nginx-version", value_name = "X", default_value_t = Version::default())]
+    pub version: Version,
 
     /// The docroot as nginx sees it [default: the target's]
     #[arg(long, value_name = "PATH")]

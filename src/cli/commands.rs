@@ -177,11 +177,12 @@ impl Run {
 
     fn warn_of(&self, problems: &[Problem]) {
         for problem in problems.iter().take(SHOWN_WARNINGS) {
-            self.screen.warn(report::problem(problem).trim_end());
+            self.progress.say("warning", &report::problem(problem));
         }
         if let Some(more) = problems.len().checked_sub(SHOWN_WARNINGS).filter(|more| *more > 0) {
             let check = again(&self.global, "check");
-            self.screen.warn(&format!("and {more} more: `{check}` lists them all"));
+            self.progress
+                .say("warning", &format!("and {more} more: `{check}` lists them all"));
         }
     }
 }

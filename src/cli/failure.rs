@@ -27,12 +27,12 @@ pub enum Failure {
         source: std::io::Error,
     },
     /// The site manifest has mistakes.
-    #[error("{source}")]
+    #[error("{} can't be used:\n  {}", super::site::shown(.file), .mistakes.to_string().replace('\n', "\n  "))]
     Config {
         /// The file.
         file: PathBuf,
-        /// All of them.
-        source: ConfigError,
+        /// All of them. Not a cause: the text names them.
+        mistakes: ConfigError,
     },
     /// The site manifest has no such target.
     #[error("the site manifest has no target {name:?}")]
@@ -62,12 +62,6 @@ pub enum Failure {
     Output {
         /// What the system said.
         source: std::io::Error,
-    },
-    /// A part that is in none of the merged branches yet.
-    #[error("{what} is not part of this build")]
-    NotMerged {
-        /// The part.
-        what: &'static str,
     },
 }
 
@@ -99,7 +93,7 @@ impl Failure {
             | Self::NoHome { .. }
             | Self::Address { .. }
             | Self::Vhost(_) => 2,
-            Self::Output { .. } | Self::NotMerged { .. } => 1,
+            Self::Output { .. } => 1,
         }
     }
 
@@ -114,7 +108,6 @@ impl Failure {
             Self::Address { .. } => "address",
             Self::Vhost(_) => "vhost",
             Self::Output { .. } => "output",
-            Self::NotMerged { .. } => "not-merged",
         }
     }
 

@@ -33,7 +33,6 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         Failure::Address { .. } => "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned(),
         Failure::Vhost(error) => of_vhost(error).to_owned(),
         Failure::Output { .. } => "see whether there is room where the output goes".to_owned(),
-        Failure::NotMerged { .. } => "use a build that has it".to_owned(),
     }
 }
 
@@ -56,6 +55,9 @@ fn of_library(error: &Error, global: &Global) -> String {
         Error::Taken(Taken::Jammed { name }) => {
             format!("see what put {} there, and delete it by hand", printable(name))
         }
+        Error::Taken(Taken::Buried) => {
+            "a prune took this run for dead, after ten minutes without a sign of it: publish again".to_owned()
+        }
         Error::Overtaken { .. } => {
             "see whether what went live is newer than yours; then publish again, or with --wait 10m".to_owned()
         }
@@ -72,7 +74,7 @@ fn of_library(error: &Error, global: &Global) -> String {
         Error::AmbiguousRelease { .. } => "give more of its id".to_owned(),
         Error::NothingPublished { .. } => format!("publish first: `{}`", again(global, "publish")),
         Error::NoFormerRelease => format!(
-            "choose one that is there with --to: `{}` lists them",
+            "name a release that is there: `{}` lists them",
             again(global, "releases")
         ),
         Error::NotWhole { .. } => format!("publish again to repair it: `{} --force`", again(global, "publish")),

@@ -48,17 +48,16 @@ pub struct Publish {
 impl Publish {
     /// The counts of some changes to a site of so many files; the rest is yet to be filled in.
     pub fn counting(changes: &Changes, files: u64) -> Self {
-        let [added, changed, removed] =
-            [ChangeKind::Added, ChangeKind::Changed, ChangeKind::Removed].map(|kind| changes.count(kind));
+        let (added, altered) = (changes.count(ChangeKind::Added), changes.count(ChangeKind::Changed));
         Self {
             release: None,
             previous: None,
             swapped: false,
             files,
             added,
-            changed,
-            removed,
-            unchanged: files.saturating_sub(added + changed),
+            changed: altered,
+            removed: changes.count(ChangeKind::Removed),
+            unchanged: files.saturating_sub(added + altered),
             objects_sent: 0,
             bytes_sent: 0,
             encoded: 0,

@@ -12,7 +12,6 @@ mod failure;
 mod hints;
 mod json;
 mod papers;
-mod pending;
 mod progress;
 mod report;
 mod screen;

@@ -21,7 +21,7 @@ pub fn vhost(workplace: &Workplace, options: Nginx, paths: &[String]) -> Result<
         listen: options.listen,
         tls: !options.without_tls,
         brotli: !options.without_brotli,
-        version: options.nginx_version,
+        version: options.version,
         form: page_form(paths),
         extra_types: std::collections::BTreeMap::new(),
     })?)
@@ -31,10 +31,13 @@ pub fn vhost(workplace: &Workplace, options: Nginx, paths: &[String]) -> Result<
 ///
 /// The error pages of Next.js are files whichever form it is, so they don't count.
 fn page_form(paths: &[String]) -> PageForm {
-    let folders = paths.iter().filter(|path| path.ends_with("/index.html")).count();
+    let is_index = |path: &&String| path.ends_with("/index.html");
     let errors = ["index.html", "404.html", "500.html", "_not-found.html"];
-    let is_file =
-        |path: &&String| path.ends_with(".html") && !path.ends_with("/index.html") && !errors.contains(&path.as_str());
+    let is_file = |path: &&String| {
+        let name = path.rsplit('/').next().and_then(|name| name.rsplit_once('.'));
+        name.is_some_and(|(_, extension)| extension == "html") && !is_index(path) && !errors.contains(&path.as_str())
+    };
+    let folders = paths.iter().filter(is_index).count();
     if folders > paths.iter().filter(is_file).count() {
         PageForm::Folder
     } else {

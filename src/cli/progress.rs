@@ -77,7 +77,8 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn say(&self, kind: &str, text: &str) {
+    /// Says something beside the bars.
+    pub fn say(&self, kind: &str, text: &str) {
         match &self.manner {
             Manner::Silent => {}
             Manner::Lines => screen::say(kind, text),
@@ -106,9 +107,9 @@ impl Progress {
     }
 
     fn went_on(&self, stage: Stage, items: u64, bytes: u64) {
-        let mut state = self.state();
-        let spoke = *state.spoke.get_or_insert_with(Instant::now);
-        let Some(running) = state.stages.get_mut(&stage) else {
+        let mut known = self.state();
+        let spoke = *known.spoke.get_or_insert_with(Instant::now);
+        let Some(running) = known.stages.get_mut(&stage) else {
             return;
         };
         running.items += items;
@@ -118,8 +119,8 @@ impl Progress {
             bar.set_message(running.files());
         } else if spoke.elapsed() >= EVERY {
             let line = running.line(stage);
-            state.spoke = Some(Instant::now());
-            drop(state);
+            known.spoke = Some(Instant::now());
+            drop(known);
             self.say("progress", &line);
         }
     }

@@ -46,7 +46,8 @@ pub fn bytes(number: u64) -> String {
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
     match whole {
-        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        10..60 => format!("{whole} s"),
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
     }
@@ -217,8 +218,8 @@ pub fn verified(verified: &json::Verify) -> String {
 
 /// What is live, after a failure.
 fn live(failure: &Failure, told: Option<&Told>) -> String {
-    let Some(told) = told else {
-        return "as it was: no target was asked".to_owned();
+    let Some(told) = told.filter(|told| told.asked) else {
+        return "as it was: no target was touched".to_owned();
     };
     if matches!(failure, Failure::Library(Error::Uncertain { .. })) {
         return "the release before or the new one, and whichever it is, whole".to_owned();
@@ -226,7 +227,7 @@ fn live(failure: &Failure, told: Option<&Told>) -> String {
     match (&told.live, failure) {
         (Live::Release(release), _) => release.to_string(),
         (Live::Nothing, _) => "nothing yet".to_owned(),
-        (Live::Unknown, Failure::Library(Error::Signal { .. })) if told.asked => "not known".to_owned(),
+        (Live::Unknown, Failure::Library(Error::Signal { .. })) => "not known".to_owned(),
         (Live::Unknown, _) => "as it was".to_owned(),
     }
 }
@@ -274,11 +275,8 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
     if !found.is_empty() {
         message = format!("{message}\n{}", problem_lines(found, "  ").trim_end());
     }
-    if let Failure::Config { file, .. } = failure {
-        message = format!("{} can't be used:\n{message}", super::site::shown(file)).replace('\n', "\n  ");
-    }
     screen::say("error", &message);
-    if let Some(told) = told {
+    if let Some(told) = told.filter(|told| told.asked) {
         screen::say("target", &told.target);
     }
     screen::say("live", &live(failure, told));
@@ -341,6 +339,7 @@ mod tests {
         for (millis, text) in [
             (0, "0.0 s"),
             (1_234, "1.2 s"),
+            (59_900, "59 s"),
             (61_000, "1 min 1 s"),
             (7_260_000, "2 h 1 min"),
         ] {

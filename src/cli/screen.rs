@@ -26,29 +26,29 @@ impl Screen {
     /// Prints a result that was asked for: as JSON, or as text.
     pub fn result(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
-            self.value(value)
+            Self::value(value)
         } else {
-            self.text(&text())
+            Self::text(&text())
         }
     }
 
     /// Prints what a command says when it is done; nothing with `--quiet`.
     pub fn summary(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
-            self.value(value)
+            Self::value(value)
         } else if self.quiet {
             Ok(())
         } else {
-            self.text(&text())
+            Self::text(&text())
         }
     }
 
-    fn value(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
+    fn value(value: &impl serde::Serialize) -> Result<(), Failure> {
         let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Output { source: error.into() })?;
-        self.text(&json)
+        Self::text(&json)
     }
 
-    fn text(&self, text: &str) -> Result<(), Failure> {
+    fn text(text: &str) -> Result<(), Failure> {
         let mut out = anstream::stdout().lock();
         let end = if text.is_empty() || text.ends_with('\n') {
             ""

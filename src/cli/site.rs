@@ -41,9 +41,9 @@ impl Workplace {
             file: file.clone(),
             source,
         })?;
-        let parsed = config::parse(&text).map_err(|source| Failure::Config {
+        let parsed = config::parse(&text).map_err(|mistakes| Failure::Config {
             file: file.clone(),
-            source,
+            mistakes,
         })?;
         for warning in &parsed.warnings {
             screen.warn(&format!("{}, {warning}", shown(&file)));

@@ -19,15 +19,21 @@ pub enum Level {
 }
 
 /// Every check that has a level, by its key, with the level it has by default.
-pub const CHECKS: [(&str, Level); 10] = [
+pub const CHECKS: [(&str, Level); 16] = [
     ("anchors", Level::Warn),
     ("builds", Level::Error),
     ("case", Level::Error),
+    ("clash", Level::Error),
+    ("depth", Level::Error),
     ("encodings", Level::Error),
     ("immutable", Level::Error),
+    ("index", Level::Error),
     ("links", Level::Error),
     ("moved", Level::Warn),
+    ("next", Level::Warn),
+    ("not-found", Level::Error),
     ("secrets", Level::Error),
+    ("shadowed", Level::Warn),
     ("size", Level::Warn),
     ("utf8", Level::Error),
 ];

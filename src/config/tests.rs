@@ -714,6 +714,7 @@ from = \"/b\"
 anything = [\"goes\"]
 "), @r#"
         line 1: [watch] is not supported by this version yet: ignored
+        line 6: "links" in [check] is not supported by this version yet: ignored
         line 7: "moved" in [check] is not supported by this version yet: ignored
         line 9: [[redirects]] is not supported by this version yet: ignored
         line 15: [notify] is not supported by this version yet: ignored
@@ -725,7 +726,8 @@ fn every_row_of_not_yet_is_a_known_key_that_warns_and_nothing_more() {
     for row in NOT_YET {
         let text = match *row {
             "redirects" | "headers" => format!("[[{row}]]\nx = 1"),
-            "check.moved" => format!("{row} = \"warn\""),
+            "check.forbid" => format!("{row} = [\"internal\"]"),
+            check if check.starts_with("check.") => format!("{row} = \"warn\""),
             _ => format!("[{row}]"),
         };
         let parsed = parse(&text).unwrap();
@@ -801,5 +803,19 @@ proptest! {
     #[test]
     fn no_host_key_panics(text in r"(ssh-(ed25519|rsa) )?[A-Za-z0-9+/=]{0,80}( [a-zA-Z ]{0,9})?") {
         let _ = HostKey::parse(&text);
+    }
+}
+
+#[test]
+fn every_check_that_there_is_can_be_set_and_has_its_own_default() {
+    for (name, default) in crate::check::names() {
+        let known = CHECKS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level);
+        let same = match default {
+            crate::check::Level::Error => Level::Error,
+            crate::check::Level::Warn => Level::Warn,
+            crate::check::Level::Off => Level::Off,
+        };
+        assert_eq!(known, Some(same), "{name}");
+        assert!(!NOT_YET.contains(&format!("check.{name}").as_str()), "{name}");
     }
 }

@@ -13,7 +13,7 @@ struct Memory {
     current: Option<(ReleaseId, Site)>,
     trees: BTreeMap<Digest, Tree>,
     objects: BTreeMap<String, u64>,
-    pool: HashSet<String>,
+    pool: BTreeMap<String, u64>,
 }
 
 impl Memory {
@@ -34,7 +34,7 @@ impl Memory {
                 facts.objects.insert(name.clone(), self.objects.get(name).copied());
             }
             Question::Pool(path) => {
-                facts.pool.insert(path.clone(), self.pool.contains(path));
+                facts.pool.insert(path.clone(), self.pool.get(path).copied());
             }
         }
     }
@@ -101,7 +101,7 @@ impl Memory {
                 has(&self.objects, &layout::object(file.digest))
                     || self.objects.contains_key(&layout::object(file.digest))
             );
-            self.pool.insert(file.path.as_str().to_owned());
+            self.pool.insert(file.path.as_str().to_owned(), 1);
         }
         for digest in &plan.relied_trees {
             assert!(self.trees.contains_key(digest));
@@ -117,7 +117,7 @@ impl Memory {
         for (path, file) in site.all_files() {
             assert!(self.objects.contains_key(&layout::object(file.digest)));
             if pooled(path.as_str()) {
-                assert!(self.pool.contains(path.as_str()), "{path:?} is not in the pool");
+                assert!(self.pool.contains_key(path.as_str()), "{path:?} is not in the pool");
             }
         }
     }

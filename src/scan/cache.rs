@@ -221,7 +221,7 @@ mod tests {
             stamp: Stamp {
                 size: number,
                 modified: (-1, 7),
-                changed: (number as i64, 999_999_999),
+                changed: (number.cast_signed(), 999_999_999),
                 inode: u64::MAX,
                 device: 5,
             },

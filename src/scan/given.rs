@@ -6,7 +6,7 @@
 use super::fault::{FaultKind, Faults, ScanError};
 use super::read::{Broken, Opened};
 use super::{Named, Read, sift};
-use crate::encode::{DecodeError, decodes_to};
+use crate::decode::{DecodeError, decodes_to};
 use crate::model::asset::{Asset, Given, GivenEncodings};
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;

@@ -128,7 +128,7 @@ fn every_file_is_found_with_its_digest_and_size_in_order_of_paths() {
 fn large_files_have_the_digest_of_their_bytes() {
     let site = Site::new(&[("small", b"x")]);
     let length = usize::try_from(read::LARGE).unwrap() + 12_345;
-    let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..length).map(|n| u8::try_from(n % 251).unwrap()).collect();
     site.write("large", &bytes);
     assert_eq!(site.scan().unwrap().assets[0].digest, Digest::of(&bytes));
     for length in [128 << 10, (128 << 10) + 1, (128 << 10) - 1] {

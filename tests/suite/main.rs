@@ -12,11 +12,16 @@
 )]
 
 mod architecture;
+mod cli;
+mod cli_sftp;
 mod command;
 mod contract;
 mod delay;
 mod format;
+mod help;
 mod layout;
 mod nginx;
+mod served_verify;
 mod sshd;
 mod support;
+mod verify;

@@ -11,6 +11,7 @@ use syntax_publish::pipeline;
 use syntax_publish::plan::{self, Facts, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
+use syntax_publish::verify::{self, Depth};
 use syntax_publish::{build, releases, store};
 
 use super::Run;
@@ -18,7 +19,7 @@ use crate::cli::args::Nginx;
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{self, shown};
-use crate::cli::{changes, json, papers, pending, report};
+use crate::cli::{changes, json, papers, report};
 
 impl Run {
     pub(super) async fn plan(&self, what: &str) -> Result<u8, Failure> {
@@ -144,10 +145,16 @@ impl Run {
 
     pub(super) async fn verify(&self, release: Option<String>, deep: bool) -> Result<u8, Failure> {
         let (_, session) = self.open("verify")?;
-        let verified = pending::verify(session, release.as_deref(), deep, &*self.progress).await?;
+        let release = match release {
+            Some(release) => releases::resolve(session, &release).await?,
+            None => live(session).await?,
+        };
+        let depth = if deep { Depth::Deep } else { Depth::Shallow };
+        let verified = verify::verify(session, &release, depth, &*self.progress).await?;
         self.finish();
-        let ok = verified.problems.is_empty();
-        let broken = verified.problems.iter().map(|(path, problem)| json::Broken {
+        let problems = verified.problems();
+        let ok = problems.is_empty();
+        let broken = problems.iter().map(|(path, problem)| json::Broken {
             path: printable(path),
             problem: printable(problem),
         });

@@ -61,7 +61,7 @@ impl Run {
         if let Err(error) = pruned.await {
             let later = again(&self.global, "prune");
             let text = format!("the release is live, but old ones could not be pruned: {error}; try `{later}` later");
-            self.screen.warn(&text);
+            self.progress.say("warning", &text);
         }
     }
 
@@ -71,8 +71,8 @@ impl Run {
             Some(release) => Destination::Release(release),
             None => Destination::Steps(options.steps),
         };
-        let hold = options.hold.as_deref();
-        let done = rollback::rollback(session, &destination, hold, None, &*self.progress).await?;
+        let reason = options.hold.as_deref();
+        let done = rollback::rollback(session, &destination, reason, None, &*self.progress).await?;
         self.finish();
         let value = json::RolledBack {
             release: done.release.clone(),
@@ -117,8 +117,8 @@ impl Run {
         self.screen.summary(&json::Held { held: None }, || {
             let target = &workplace.target_name;
             match held {
-                Some(hold) => {
-                    let reason = syntax_publish::model::path::printable(&hold.reason);
+                Some(former) => {
+                    let reason = syntax_publish::model::path::printable(&former.reason);
                     format!("publishing to {target} goes on; it was on hold for: {reason}\n")
                 }
                 None => format!("publishing to {target} was not on hold\n"),

@@ -1,0 +1,55 @@
+//! Leaving a store: letting go of the lock, and finding out what became of a run whose connection was lost.
+//!
+//! Nothing here changes what is live. After a loss the old workshop is put out of reach before anything is looked at,
+//! since what was sent over the old connection could still take effect.
+
+use crate::host::Op;
+use crate::model::layout;
+use crate::model::release::{ReleaseId, RunId};
+use crate::session::{Read, Session};
+use crate::store::{self, StoreError};
+use crate::workshop::{self, Workshop};
+
+/// Lets go of the lock and cleans up. What can't be cleaned now is left to prune.
+pub(crate) async fn leave(session: &Session, workshop: &mut Workshop) {
+    if session.flight(workshop.leave()).await.is_ok() {
+        session.forget_run(workshop.run());
+    }
+}
+
+/// Buries a run over a new connection and says whether its release went live.
+///
+/// # Errors
+/// [`StoreError`] where the host can't be asked.
+pub(crate) async fn find_after_loss(
+    session: &Session,
+    run: &RunId,
+    release: Option<&ReleaseId>,
+) -> Result<Option<ReleaseId>, StoreError> {
+    session.connect_again().await?;
+    let mut ops = workshop::bury(run);
+    ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
+    let answers = session.flight(ops).await?;
+    session.forget_run(run);
+    let current = answers
+        .last()
+        .and_then(Read::text)
+        .and_then(|text| store::read_current(&text));
+    session.note_live(current.clone());
+    let Some(release) = release else { return Ok(None) };
+    // Another run may have come after ours: then ours is among those before it.
+    let mut next = current;
+    for _ in 0..64 {
+        let Some(id) = next else { return Ok(None) };
+        if id == *release {
+            return Ok(Some(id));
+        }
+        let documents = store::documents(session, &[id]).await?;
+        next = documents
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|document| document.previous);
+    }
+    Ok(None)
+}

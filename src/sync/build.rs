@@ -1,0 +1,247 @@
+//! Building new folders, and additions to the pool, in the workshop.
+//!
+//! Says which operations build them and what a refusal of each means. Nothing that visitors can reach changes here.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::{Stock, SyncError};
+use crate::host::{Answer, Op, Refusal, RefusalKind};
+use crate::model::digest::Digest;
+use crate::model::encoding::Coding;
+use crate::model::layout;
+use crate::model::path::SitePath;
+use crate::model::tree::Entry;
+use crate::plan::{NewTree, Plan, PoolFile};
+use crate::session::{Read, Session};
+use crate::store::{StoreError, explain};
+use crate::workshop::Workshop;
+
+/// How a refused operation of the building flight is to be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Weight {
+    /// It must succeed.
+    Must,
+    /// An encoding of an unchanged file, which may not exist.
+    MayBeMissing,
+    /// A link from an object: when refused though the object is there, it has as many links as can be.
+    FromObject(String),
+}
+
+/// The flight that builds the new folders in the workshop, and what its refusals mean.
+pub struct Building {
+    ops: Vec<Op>,
+    weights: Vec<Weight>,
+}
+
+/// Where a new tree stands in the workshop.
+#[must_use]
+pub fn tree_name(index: usize) -> String {
+    format!("t/{index}")
+}
+
+/// Where an addition to the pool stands in the workshop.
+#[must_use]
+pub fn pool_name(index: usize) -> String {
+    format!("p/{index}")
+}
+
+impl Building {
+    /// Everything that a plan needs built: trees, additions to the pool, and the writes that ride ahead.
+    #[must_use]
+    pub fn new(plan: &Plan, stock: &mut Stock, workshop: &mut Workshop) -> Self {
+        let mut building = Self {
+            ops: Vec::new(),
+            weights: Vec::new(),
+        };
+        for op in stock.take_riding() {
+            building.push(op, Weight::Must);
+        }
+        for (index, tree) in plan.trees.iter().enumerate() {
+            building.tree(index, tree, stock, workshop);
+        }
+        for (index, file) in plan.pool.iter().enumerate() {
+            building.pool(index, file, stock, workshop);
+        }
+        building
+    }
+
+    fn push(&mut self, op: Op, weight: Weight) {
+        self.ops.push(op);
+        self.weights.push(weight);
+    }
+
+    fn tree(&mut self, index: usize, tree: &NewTree, stock: &Stock, workshop: &mut Workshop) {
+        let at = workshop.path_preparing(&tree_name(index));
+        let make = workshop.folder(&tree_name(index));
+        self.push(make, Weight::Must);
+        for (name, entry) in &tree.tree.entries {
+            let to = format!("{at}/{name}");
+            let former = tree.former.filter(|_| tree.unchanged.contains(name));
+            match (entry, former) {
+                (Entry::Folder(_), Some(former)) => {
+                    self.push(
+                        Op::Link {
+                            from: format!("{}/{name}", layout::tree(former)),
+                            to,
+                        },
+                        Weight::Must,
+                    );
+                }
+                (Entry::Folder(digest), None) => {
+                    self.push(
+                        Op::Symlink {
+                            text: layout::tree_link(*digest),
+                            at: to,
+                        },
+                        Weight::Must,
+                    );
+                }
+                (Entry::File(file), Some(former)) => {
+                    let from = format!("{}/{name}", layout::tree(former));
+                    self.push(
+                        Op::Link {
+                            from: from.clone(),
+                            to: to.clone(),
+                        },
+                        Weight::Must,
+                    );
+                    for (coding, _) in file.encodings.iter() {
+                        let link = Op::Link {
+                            from: coding.beside(&from),
+                            to: coding.beside(&to),
+                        };
+                        self.push(link, Weight::MayBeMissing);
+                    }
+                }
+                (Entry::File(file), None) => self.file(file.digest, file.encodings, &to, stock, workshop),
+            }
+        }
+    }
+
+    fn pool(&mut self, index: usize, file: &PoolFile, stock: &Stock, workshop: &mut Workshop) {
+        let to = workshop.path_preparing(&pool_name(index));
+        if file.replaces {
+            // A rename onto another link of the same bytes leaves the one in the workshop where it is.
+            workshop.litter_file(&pool_name(index));
+            for coding in Coding::ALL {
+                workshop.litter_file(&coding.beside(&pool_name(index)));
+                workshop.litter_file(&coding.beside(&format!("trash/{index}")));
+            }
+        }
+        self.file(file.digest, file.encodings, &to, stock, workshop);
+    }
+
+    fn file(
+        &mut self,
+        digest: Digest,
+        encodings: crate::model::encoding::Encodings,
+        to: &str,
+        stock: &Stock,
+        workshop: &Workshop,
+    ) {
+        let identity = (layout::object(digest), to.to_owned());
+        let encoded = encodings
+            .iter()
+            .map(|(coding, recipe)| (layout::encoded_object(digest, coding, recipe), coding.beside(to)));
+        for (name, to) in std::iter::once(identity).chain(encoded) {
+            if let Some(from) = stock.place(workshop, &name) {
+                self.push(Op::Link { from, to }, Weight::FromObject(name));
+            }
+        }
+    }
+
+    /// The operations.
+    pub fn take_ops(&mut self) -> Vec<Op> {
+        std::mem::take(&mut self.ops)
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Whether nothing is to be built.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_empty()
+    }
+
+    /// Reads the answers. Objects that can't be linked any more are noted in `worn`.
+    ///
+    /// # Errors
+    /// [`SyncError::Replan`] where the plan must be made again, [`SyncError::Store`] for anything else.
+    pub async fn read(
+        &self,
+        session: &Session,
+        answers: &[Result<Answer, Refusal>],
+        worn: &mut HashSet<String>,
+    ) -> Result<(), SyncError> {
+        let mut replan = None;
+        for (weight, answer) in self.weights.iter().zip(answers) {
+            let Some(refusal) = answer.refusal() else { continue };
+            match (weight, refusal.kind) {
+                (Weight::MayBeMissing, RefusalKind::NotFound) => {}
+                (Weight::FromObject(name), RefusalKind::Failed) => {
+                    // Too many links, or the disk is full: only the former is mended by another copy.
+                    if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
+                        return Err(full.into());
+                    }
+                    worn.insert(name.clone());
+                    replan = Some(refusal.to_string());
+                }
+                (_, RefusalKind::NotFound) => replan = Some(refusal.to_string()),
+                _ => return Err(explain(session, refusal).await.into()),
+            }
+        }
+        replan.map_or(Ok(()), |what| Err(SyncError::Replan(what)))
+    }
+}
+
+/// Additions to the pool, by rename under the lock: first the folders, then the files with their encodings.
+#[must_use]
+pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
+    let mut ops = pool_folders(plan.pool.iter().map(|file| &file.path), workshop);
+    for (index, file) in plan.pool.iter().enumerate() {
+        let (from, to) = (
+            workshop.path_holding(&pool_name(index)),
+            layout::pool(file.path.as_str()),
+        );
+        if file.replaces {
+            // Encodings of the former bytes must not stay beside the new ones, which may have none.
+            for coding in Coding::ALL {
+                ops.push(Op::Rename {
+                    from: coding.beside(&to),
+                    to: workshop.path_holding(&coding.beside(&format!("trash/{index}"))),
+                });
+            }
+        }
+        // Encodings first: a file that is there has all of its own.
+        for (coding, _) in file.encodings.iter() {
+            ops.push(Op::Rename {
+                from: coding.beside(&from),
+                to: coding.beside(&to),
+            });
+        }
+        ops.push(Op::Rename { from, to });
+    }
+    ops
+}
+
+/// Makes the folders of the pool in which some public paths lie. That they exist already is fine.
+pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, workshop: &Workshop) -> Vec<Op> {
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        let mut above = path.parent();
+        while let Some(folder) = above.filter(|folder| !folder.is_root()) {
+            above = folder.parent();
+            folders.insert(folder);
+        }
+    }
+    // The way through the workshop makes even this depend on the lock.
+    let through = workshop.path_holding("../..");
+    folders
+        .iter()
+        .map(|folder| Op::MakeFolder(format!("{through}/{}", layout::pool(folder.as_str()))))
+        .collect()
+}

@@ -1,0 +1,298 @@
+//! What can be wrong with a release on the host, as values that mending can act on.
+//!
+//! Pure. A fault names the place where something should be and what is there instead; how it came about is not known.
+
+use crate::host::Kind;
+use crate::model::digest::Digest;
+use crate::model::encoding::{Coding, Recipe};
+use crate::model::layout;
+use crate::model::path::{SitePath, printable};
+use crate::model::release::ReleaseId;
+use crate::model::tree::File;
+
+/// The bytes that should be somewhere: a file's own, or an encoding of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Content {
+    /// Digest of the file's own bytes.
+    pub digest: Digest,
+    /// Their length.
+    pub size: u64,
+    /// The encoding; none for the bytes themselves.
+    pub encoded: Option<(Coding, Recipe)>,
+}
+
+impl Content {
+    /// A file's own bytes, then its encodings.
+    pub fn of_file(file: &File) -> impl Iterator<Item = Self> + use<> {
+        let (digest, size) = (file.digest, file.size);
+        std::iter::once(None)
+            .chain(file.encodings.iter().map(Some))
+            .map(move |encoded| Self { digest, size, encoded })
+    }
+
+    /// The object that holds these bytes.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match self.encoded {
+            Some((coding, recipe)) => layout::encoded_object(self.digest, coding, recipe),
+            None => layout::object(self.digest),
+        }
+    }
+
+    /// The name under which these bytes stand where the file itself is called `name`.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> String {
+        match self.encoded {
+            Some((coding, _)) => coding.beside(name),
+            None => name.to_owned(),
+        }
+    }
+}
+
+/// Where a copy of some content should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// In a folder level.
+    Tree {
+        /// The folder level.
+        tree: Digest,
+        /// The file's public path; one of them, where several folders are alike.
+        path: SitePath,
+    },
+    /// Among the objects, from which later releases link.
+    Object,
+    /// In the pool.
+    Pool {
+        /// The public path.
+        path: SitePath,
+    },
+}
+
+impl Place {
+    /// The path below the docroot.
+    #[must_use]
+    pub fn store_path(&self, content: &Content) -> String {
+        match self {
+            Self::Tree { tree, path } => content.beside(&format!("{}/{}", layout::tree(*tree), path.name())),
+            Self::Object => content.object(),
+            Self::Pool { path } => content.beside(&layout::pool(path.as_str())),
+        }
+    }
+}
+
+/// What is wrong at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nothing is there.
+    Missing,
+    /// Something else is there than should be.
+    Kind(Kind),
+    /// The web server may not read it: the permission bits.
+    Mode(u32),
+    /// It belongs to another user than the store: that user's number.
+    Owner(u32),
+    /// It has another length.
+    Size {
+        /// The length that it has.
+        found: u64,
+        /// The length that it should have.
+        wanted: u64,
+    },
+    /// The length is right and the bytes are others; an encoding that decodes to something else, or to nothing.
+    Bytes,
+    /// The host could not read it.
+    Unreadable,
+}
+
+impl Flaw {
+    /// Whether a folder stands there, onto which no file can be renamed.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        *self == Self::Kind(Kind::Folder)
+    }
+
+    fn text(&self, encoded: bool) -> String {
+        match self {
+            Self::Missing => "is missing".to_owned(),
+            Self::Kind(kind) => format!("is {}", kind_text(*kind)),
+            Self::Mode(mode) => format!("can't be read by the web server (mode {mode:04o})"),
+            Self::Owner(uid) => format!("belongs to user number {uid}, not to the store's"),
+            Self::Size { found, wanted } => format!("has {found} bytes instead of {wanted}"),
+            Self::Bytes if encoded => "does not decode to its file".to_owned(),
+            Self::Bytes => "has other bytes than were published".to_owned(),
+            Self::Unreadable => "can't be read".to_owned(),
+        }
+    }
+}
+
+fn kind_text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "a file",
+        Kind::Folder => "a folder",
+        Kind::Symlink => "a symlink",
+        Kind::Other => "neither a file nor a folder",
+    }
+}
+
+/// What is wrong with a symlink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkFlaw {
+    /// Nothing is there.
+    Missing,
+    /// Something that is no symlink.
+    Kind(Kind),
+    /// It leads elsewhere: its text.
+    Elsewhere(String),
+}
+
+impl LinkFlaw {
+    /// Whether a folder stands there, onto which no symlink can be renamed.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        *self == Self::Kind(Kind::Folder)
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Missing => "is missing".to_owned(),
+            Self::Kind(kind) => format!("is {} instead of a symlink", kind_text(*kind)),
+            Self::Elsewhere(text) => format!("leads to {:?}", printable(text)),
+        }
+    }
+}
+
+/// What is wrong with a release's document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentFlaw {
+    /// There's none.
+    Missing,
+    /// It does not read, or is another release's.
+    Damaged,
+    /// It names another root than the release has.
+    OtherRoot(Digest),
+}
+
+/// One thing that is not as it was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The release's document.
+    Document {
+        /// The release.
+        release: ReleaseId,
+        /// What is wrong.
+        flaw: DocumentFlaw,
+    },
+    /// The release's own symlink, to the tree of its top folder.
+    Release {
+        /// The release.
+        release: ReleaseId,
+        /// What is wrong.
+        flaw: LinkFlaw,
+    },
+    /// A folder of the store, or of the pool, that the web server must pass through.
+    StoreFolder {
+        /// Below the docroot.
+        path: String,
+        /// What is wrong.
+        flaw: Flaw,
+    },
+    /// A folder level.
+    Tree {
+        /// Which.
+        digest: Digest,
+        /// A public path of it.
+        path: SitePath,
+        /// What is wrong.
+        flaw: Flaw,
+    },
+    /// The manifest of a folder level: without it the next publish sends the folder anew.
+    Manifest {
+        /// The folder level.
+        digest: Digest,
+        /// A public path of it.
+        path: SitePath,
+        /// Whether there is none, rather than a damaged one.
+        flaw: Flaw,
+    },
+    /// The symlink from one folder level to the next.
+    Link {
+        /// The folder level that should hold it.
+        tree: Digest,
+        /// The public path of the folder it stands for.
+        path: SitePath,
+        /// The folder level that it should lead to.
+        to: Digest,
+        /// What is wrong.
+        flaw: LinkFlaw,
+    },
+    /// A file, or an encoding of one.
+    File {
+        /// Where.
+        place: Place,
+        /// What should be there.
+        content: Content,
+        /// What is wrong.
+        flaw: Flaw,
+    },
+    /// A name that was never published.
+    Extra {
+        /// The folder level that holds it.
+        tree: Digest,
+        /// A public path of that folder.
+        folder: SitePath,
+        /// The name.
+        name: String,
+    },
+}
+
+impl Fault {
+    /// The public path that visitors would ask for, or where there's none, the path below the docroot.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::Document { release, .. } => layout::release_document(release),
+            Self::Release { release, .. } => layout::release(release),
+            Self::StoreFolder { path, .. } => path.clone(),
+            Self::Tree { digest, .. } => layout::tree(*digest),
+            Self::Manifest { digest, .. } => layout::manifest(*digest),
+            Self::Link { path, .. } => path.to_string(),
+            Self::File {
+                place: Place::Tree { path, .. },
+                content,
+                ..
+            } => content.beside(path.as_str()),
+            Self::File { place, content, .. } => place.store_path(content),
+            Self::Extra { folder, name, .. } if folder.is_root() => printable(name),
+            Self::Extra { folder, name, .. } => format!("{folder}/{}", printable(name)),
+        }
+    }
+
+    /// What is wrong, in one line.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Document { flaw, .. } => match flaw {
+                DocumentFlaw::Missing => "the release's document is missing".to_owned(),
+                DocumentFlaw::Damaged => "the release's document is damaged".to_owned(),
+                DocumentFlaw::OtherRoot(root) => {
+                    format!("the release's document names another site ({})", root.short(12))
+                }
+            },
+            Self::Release { flaw, .. } => format!("the release's symlink {}", flaw.text()),
+            Self::StoreFolder { flaw, .. } => format!("the folder {}", flaw.text(false)),
+            Self::Tree { path, flaw, .. } => format!("the folder level of {path:?} {}", flaw.text(false)),
+            Self::Manifest { path, flaw, .. } => format!("the manifest of {path:?} {}", flaw.text(false)),
+            Self::Link { flaw, .. } => format!("the symlink to the folder {}", flaw.text()),
+            Self::File { place, content, flaw } => {
+                let what = match (content.encoded, place) {
+                    (Some((coding, _)), _) => format!("the {coding} encoding"),
+                    (None, Place::Tree { .. }) => "the file".to_owned(),
+                    (None, Place::Object) => "the object".to_owned(),
+                    (None, Place::Pool { .. }) => "the pool's copy".to_owned(),
+                };
+                format!("{what} {}", flaw.text(content.encoded.is_some()))
+            }
+            Self::Extra { .. } => "was never published and is served".to_owned(),
+        }
+    }
+}

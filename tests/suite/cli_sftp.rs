@@ -1,0 +1,90 @@
+//! The command line over SFTP: the same commands, and what only a host can refuse.
+
+use crate::support::command::{Project, Signal, small_export};
+use crate::support::sshd::{Jail, Sshd};
+
+/// A project with a small export and this server as its target.
+fn project(sshd: &Sshd, host_key: &str) -> Project {
+    let project = Project::new();
+    small_export(&project.dir.join("out"));
+    project.write_manifest(&format!(
+        "[publish]\ntarget = \"web\"\n[targets.web]\nkind = \"sftp\"\nhost = \"127.0.0.1\"\nuser = \"{}\"\nport = {}\n\
+         identity = \"{}\"\nhost-key = \"{host_key}\"\ndocroot = \"{}\"\n",
+        sshd.user,
+        sshd.port,
+        sshd.identity.display(),
+        sshd.remote_docroot,
+    ));
+    project
+}
+
+#[test]
+fn site_is_planned_published_and_rolled_back() {
+    let sshd = Sshd::start(Jail::Plain);
+    let project = project(&sshd, &sshd.host_key);
+    let plan = project.run(&["plan", "--json"]).expect_code(0).json();
+    assert_eq!((&plan["added"], sshd.docroot.exists()), (&12.into(), false));
+    let first = project.run(&["--json"]).expect_code(0).json();
+    let second = project.run(&["--force", "--json"]).expect_code(0).json();
+    assert_eq!(second["previous"], first["release"]);
+    assert!(sshd.docroot.join("current/docs/a.html").is_file());
+    let rolled_back = project.run(&["rollback", "--json"]).expect_code(0).json();
+    assert_eq!(rolled_back["release"], first["release"]);
+    let status = project.run(&["status"]).expect_code(0);
+    assert!(
+        status
+            .stdout
+            .contains(&format!("127.0.0.1:{}/current", sshd.remote_docroot)),
+        "{status}"
+    );
+}
+
+#[test]
+fn host_that_shows_another_key_is_refused_with_advice() {
+    let sshd = Sshd::start(Jail::Plain);
+    let (_, other) = sshd.new_key("other");
+    let key = other.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let project = project(&sshd, &key);
+    let ran = project.run(&["publish", "--json"]).expect_code(5);
+    assert_eq!(ran.json()["error"]["code"], "host-key", "{ran}");
+    assert!(ran.stderr.contains("\nlive: as it was\nhint: "), "{ran}");
+}
+
+#[test]
+fn host_that_does_not_listen_is_unreachable() {
+    let mut sshd = Sshd::start(Jail::Plain);
+    let project = project(&sshd, &sshd.host_key);
+    sshd.kill();
+    let ran = project.run(&["status", "--json"]).expect_code(5);
+    assert_eq!(ran.json()["error"]["code"], "unreachable", "{ran}");
+}
+
+#[test]
+fn interrupted_publish_tells_what_is_live_and_leaves_no_lock() {
+    let sshd = Sshd::start(Jail::Plain);
+    let project = project(&sshd, &sshd.host_key);
+    let live = project.run(&["--json"]).expect_code(0).json();
+    for number in 0..4 {
+        let text: String = (0..3_000_000_u64)
+            .map(|n| char::from(b'a' + u8::try_from(n.wrapping_mul(n + number) % 25).expect("a letter")))
+            .collect();
+        project.write(format!("out/big{number}.html"), text);
+    }
+    let mut running = project.spawn(&["publish", "--verbose"]);
+    running.wait_for_stderr("stage: comparing");
+    let asked = std::time::Instant::now();
+    running.signal(Signal::TERM);
+    let ran = running.wait().expect_code(143);
+    assert!(asked.elapsed().as_secs_f64() < 1.5, "{:?}", asked.elapsed());
+    let told = format!("live: {}\n", live["release"].as_str().expect("a release"));
+    assert!(ran.stderr.contains(&told), "{ran}");
+    for folder in ["lock", "work"] {
+        let folder = sshd.docroot.join(folder);
+        assert_eq!(
+            std::fs::read_dir(&folder).expect("a folder").count(),
+            0,
+            "{}",
+            folder.display()
+        );
+    }
+}

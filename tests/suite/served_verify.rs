@@ -1,0 +1,78 @@
+//! A release behind a real SSH server: looked at and mended over SFTP alone.
+
+use std::fs;
+
+use syntax_publish::host::SftpAddress;
+use syntax_publish::verify::Depth;
+
+use crate::support::sshd::{Jail, Sshd};
+use crate::verify::{Place, lines};
+
+fn address(sshd: &Sshd) -> SftpAddress {
+    SftpAddress {
+        host: "127.0.0.1".to_owned(),
+        user: Some(sshd.user.clone()),
+        port: Some(sshd.port),
+        identity: Some(sshd.identity.clone()),
+        host_key: Some(sshd.host_key.clone()),
+        docroot: sshd.remote_docroot.clone(),
+        ..SftpAddress::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_release_is_mended_over_sftp() {
+    for jail in Jail::all_usable() {
+        let sshd = Sshd::start(jail);
+        let place = Place::with_site().over_sftp(&sshd.docroot, address(&sshd));
+        place.write("large.bin", "0123456789abcdef".repeat(300_000));
+        let release = place.publish().await.release;
+        place.assert_whole(&release).await;
+
+        let (page, large) = (place.live("docs/a.html"), place.live("large.bin"));
+        for path in [&page, &large] {
+            let mut bytes = fs::read(path).unwrap();
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+            fs::write(path, bytes).unwrap();
+        }
+        fs::remove_file(place.live("docs/a.html.br")).unwrap();
+        fs::remove_dir_all(place.live("deep/er/page.html").parent().unwrap()).unwrap();
+
+        let verified = place.verify(&release, Depth::Deep).await;
+        let found = lines(&verified.faults).join("\n");
+        for named in [
+            "docs/a.html: the file has other bytes",
+            "docs/a.html.br: the br encoding is missing",
+            "large.bin: the file has other bytes",
+            "the folder level of /deep/er is missing",
+        ] {
+            assert!(found.contains(named), "{jail:?}: {named:?} is not in\n{found}");
+        }
+        let mended = place.mend(&verified).await;
+        assert_eq!(lines(&mended.left.faults), Vec::<String>::new(), "{jail:?}");
+        place.assert_whole(&release).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn file_of_another_user_is_named_and_replaced() {
+    // Only root can give a file to somebody else.
+    if !Jail::Chroot.usable() {
+        return;
+    }
+    let sshd = Sshd::start(Jail::Chroot);
+    let place = Place::with_site().over_sftp(&sshd.docroot, address(&sshd));
+    let release = place.publish().await.release;
+    let page = place.live("docs/a.html");
+    let bytes = fs::read(&page).unwrap();
+    fs::remove_file(&page).unwrap();
+    fs::write(&page, bytes).unwrap();
+    let verified = place.verify(&release, Depth::Shallow).await;
+    assert_eq!(
+        lines(&verified.faults),
+        ["docs/a.html: the file belongs to user number 0, not to the store's"]
+    );
+    let mended = place.mend(&verified).await;
+    assert_eq!(lines(&mended.left.faults), Vec::<String>::new());
+}
