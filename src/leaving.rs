@@ -17,7 +17,7 @@ pub(crate) async fn leave(session: &Session, workshop: &mut Workshop) {
     }
 }
 
-/// Buries a run over a new connection and says whether its release went live.
+/// Buries a run over a new connection and says whether its release went live in place of the one `before`.
 ///
 /// # Errors
 /// [`StoreError`] where the host can't be asked.
@@ -25,6 +25,7 @@ pub(crate) async fn find_after_loss(
     session: &Session,
     run: &RunId,
     release: Option<&ReleaseId>,
+    before: Option<&ReleaseId>,
 ) -> Result<Option<ReleaseId>, StoreError> {
     session.connect_again().await?;
     let mut ops = workshop::bury(run);
@@ -43,6 +44,10 @@ pub(crate) async fn find_after_loss(
         let Some(id) = next else { return Ok(None) };
         if id == *release {
             return Ok(Some(id));
+        }
+        // A release that was to be left leads to the one a rollback was to bring back: it is no trace of its success.
+        if Some(&id) == before {
+            return Ok(None);
         }
         let documents = store::documents(session, &[id]).await?;
         next = documents

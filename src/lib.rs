@@ -1,4 +1,22 @@
-//! Publishes a Next.js static export to a plain nginx host.
+//! Publishes a Next.js static export to a plain nginx host: atomic releases, only what changed travels, rollback by one
+//! symlink, and nothing on the host but SFTP.
+//!
+//! ```text
+//!  export ──scan──check──(fingerprint)──manifest──┐
+//!                                                 plan──encode──sync──swap──verify──prune
+//!  host   ──enter──questions and answers──────────┘
+//! ```
+//!
+//! [`pipeline`] is the local half, [`publish`] the half that involves a host; each reads from top to bottom as the picture
+//! does. [`model`] has the values everything speaks in, [`host`] the only way to a host. DESIGN.md has the protocol, the
+//! crash table and the reasons.
+//!
+//! Architecture invariants, kept by a test that reads these sources:
+//!
+//! - `model`, `manifest`, `plan`, `check`, `config`, `nginx`, `event` and `error` are pure: no file, clock, network or host.
+//! - A stage never imports a later one; `verify` knows nothing of what `publish` planned.
+//! - Nothing here prints, exits or reads the environment: that is the command line's.
+//! - `current` moves in [`swap`] alone.
 
 pub mod build;
 pub mod check;

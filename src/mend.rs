@@ -126,7 +126,7 @@ impl Round<'_> {
             }
             Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
                 // Each rename was a whole repair; which of them were done, the next look will tell.
-                find_after_loss(session, workshop.run(), None).await?;
+                find_after_loss(session, workshop.run(), None, None).await?;
                 Err(lost.into())
             }
             Err(error) => {

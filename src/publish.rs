@@ -545,7 +545,7 @@ impl Publish<'_> {
     /// After a lost connection: puts the old workshop out of reach, then looks what became of it. In this order, since
     /// what was sent over the old connection could take effect at any moment before.
     async fn after_loss(&self, run: &RunId, trace: &Trace, lost: &HostError) -> Result<Option<ReleaseId>, Error> {
-        let found = find_after_loss(self.session, run, trace.release.as_ref()).await;
+        let found = find_after_loss(self.session, run, trace.release.as_ref(), None).await;
         match found {
             Ok(went_live) => Ok(went_live),
             Err(_) if trace.swap_sent => {

@@ -138,11 +138,11 @@ async fn change_under_lock(
 
 /// Over a new connection: the old run is put out of reach, then `current` says what became of it.
 async fn recover(session: &Session, run: &RunId, change: &Change, lost: HostError) -> Result<(), Error> {
-    let release = match change {
-        Change::Swap { to, .. } => Some(to),
-        Change::Hold { .. } | Change::Resume => None,
+    let (release, before) = match change {
+        Change::Swap { to, from, .. } => (Some(to), Some(from)),
+        Change::Hold { .. } | Change::Resume => (None, None),
     };
-    match find_after_loss(session, run, release).await {
+    match find_after_loss(session, run, release, before).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(lost.into()),
         Err(_) if release.is_some() => {
@@ -265,6 +265,11 @@ impl Change {
                         there: Vec::new(),
                     });
                 }
+                // Its readers may have it open still, for as long as the skew window lasts from now.
+                ops.push(Op::Rename {
+                    from: workshop.path_holding("left"),
+                    to: layout::release_left(from),
+                });
                 ops.push(swap(to, workshop));
             }
         }

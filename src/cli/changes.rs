@@ -124,14 +124,13 @@ pub fn live(workplace: &Workplace) -> String {
     }
 }
 
-/// How to see a local target in a browser: with what every machine has.
+/// How to see a local target in a browser: with a server that finds pages by their names without `.html`, and follows
+/// the symlinks between folders.
 fn look(workplace: &Workplace) -> Option<String> {
     let TargetKind::Local { docroot } = &workplace.target.kind else {
         return None;
     };
     let current = workplace.path(docroot).ok()?.join("current");
     let folder = quoted(&shown(&current));
-    Some(format!(
-        "python3 -m http.server 8000 -d {folder}, then http://localhost:8000/"
-    ))
+    Some(format!("npx serve --symlinks {folder}, then http://localhost:3000"))
 }

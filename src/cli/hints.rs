@@ -143,7 +143,7 @@ fn of_host(error: &HostError, global: &Global) -> String {
         HostError::HostKey { changed: false, .. } => {
             "take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target".to_owned()
         }
-        HostError::NoSftp { .. } => "let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config".to_owned(),
+        HostError::NoSftp { .. } => "let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config; and every folder of a chroot, from / on, must be root's and writable by root alone".to_owned(),
         HostError::MissingExtension { .. } => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer".to_owned(),
         HostError::Folder { .. } => "correct `docroot` of the target, or see who may enter it".to_owned(),
         HostError::Lost { .. } => format!(

@@ -206,7 +206,7 @@ pub fn verified(verified: &json::Verify) -> String {
     for broken in &verified.problems {
         let _ = writeln!(text, "{}: {}", broken.path, broken.problem);
     }
-    let checked = count(verified.checked, "thing");
+    let checked = count(verified.checked, "file");
     let _ = if verified.ok {
         writeln!(text, "{} is whole: {checked} checked", verified.release)
     } else {

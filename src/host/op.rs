@@ -121,6 +121,7 @@ impl fmt::Display for Op {
             Self::Resolve(path) => write!(f, "resolve {path}"),
             Self::List(path) => write!(f, "list {path}"),
             Self::Space(path) => write!(f, "space {path}"),
+            Self::MakeFolder(path) if path.is_empty() => f.write_str("mkdir of the docroot"),
             Self::MakeFolder(path) => write!(f, "mkdir {path}"),
             Self::Symlink { text, at } => write!(f, "symlink {at} -> {text}"),
             Self::Link { from, to } => write!(f, "link {from} {to}"),

@@ -236,7 +236,7 @@ type Outcome = Result<Answer, Fault>;
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
-            Error::SftpError(kind, message) => Self::Refused(refusal_kind(kind), short(&message.to_string())),
+            Error::SftpError(kind, message) => Self::Refused(refusal_kind(kind), short(message.get().0)),
             other => Self::Broken(short(&other.to_string())),
         }
     }

@@ -414,6 +414,13 @@ pub(super) fn failure(address: &SftpAddress, said: &str, otherwise: &str) -> Hos
             detail: line.to_owned(),
         };
     }
+    // The key was taken, and then the session ended: mostly a chroot that sshd does not accept.
+    if let Some(line) = line(&["client_loop:", "roken pipe"]) {
+        return HostError::NoSftp {
+            host,
+            detail: line.to_owned(),
+        };
+    }
     if let Some(line) = line(&NOT_REACHED) {
         return HostError::Unreachable {
             host,
@@ -427,7 +434,7 @@ pub(super) fn failure(address: &SftpAddress, said: &str, otherwise: &str) -> Hos
     HostError::NoSftp { host, detail }
 }
 
-const NOT_REACHED: [&str; 14] = [
+const NOT_REACHED: [&str; 13] = [
     "Could not resolve hostname",
     "Connection refused",
     "onnection timed out",
@@ -439,7 +446,6 @@ const NOT_REACHED: [&str; 14] = [
     "Connection closed by",
     "kex_exchange_identification",
     "anner exchange",
-    "roken pipe",
     "Unable to negotiate",
     "onfiguration option",
 ];

@@ -56,7 +56,7 @@ fn first_publish_says_where_it_is_how_to_look_at_it_and_what_is_next() {
     published [release] to local: 12 files
     sent 17 objects, 4.0 KiB, in [time]
     live: target/docroot/current
-    look at it: python3 -m http.server 8000 -d target/docroot/current, then http://localhost:[port]/
+    look at it: npx serve --symlinks target/docroot/current, then http://localhost:[port]
     next: `syntax-publish nginx` prints the vhost that serves it
 
     --- stderr
@@ -99,7 +99,7 @@ fn publish_of_a_change_says_what_changed_and_how_to_undo_it() {
     published [release] to local: 1 added, 1 changed, 0 removed, 11 unchanged
     sent 2 objects, 39 B, in [time]
     live: target/docroot/current
-    look at it: python3 -m http.server 8000 -d target/docroot/current, then http://localhost:[port]/
+    look at it: npx serve --symlinks target/docroot/current, then http://localhost:[port]
     undo: syntax-publish rollback
 
     --- stderr

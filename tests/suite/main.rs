@@ -12,15 +12,20 @@
 )]
 
 mod architecture;
+mod bad_input;
 mod cli;
 mod cli_sftp;
 mod command;
 mod contract;
 mod delay;
+mod docs;
 mod format;
 mod help;
 mod layout;
 mod nginx;
+mod operations;
+mod publish;
+mod sequences;
 mod served_verify;
 mod sshd;
 mod support;

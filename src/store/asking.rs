@@ -1,0 +1,183 @@
+//! Questions of the plan on their way to the host, and their answers on the way back.
+//!
+//! As many go in one flight as can; nothing here decides what to ask.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::StoreError;
+use super::reading::{read_files, read_opened};
+use crate::host::{Answer, Handle, Kind, Op, Refusal};
+use crate::model::digest::Digest;
+use crate::model::layout;
+use crate::model::tree::Tree;
+use crate::plan::{Facts, Question};
+use crate::session::{Read, Session};
+
+/// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
+pub(crate) const OPEN_AT_ONCE: usize = 256;
+
+/// The tree whose manifest has these bytes, if they are what the digest names and in canonical form.
+pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
+    if Digest::of(&bytes) != digest {
+        return None;
+    }
+    Tree::parse(&String::from_utf8(bytes).ok()?).ok()
+}
+
+/// Questions on their way: which operation asks which.
+pub struct Asking {
+    plain: Vec<(Question, Op)>,
+    manifests: Vec<Digest>,
+}
+
+impl Asking {
+    /// Operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
+    #[must_use]
+    pub fn new(questions: &BTreeSet<Question>) -> Self {
+        let mut asking = Self {
+            plain: Vec::new(),
+            manifests: Vec::new(),
+        };
+        for question in questions {
+            let op = match question {
+                Question::Live(path) if path.is_root() => Op::Resolve(layout::CURRENT.to_owned()),
+                Question::Live(path) => Op::ReadLink(layout::current(path)),
+                Question::Tree(digest) => Op::Lstat(layout::tree(*digest)),
+                Question::Object(name) => Op::Lstat(name.clone()),
+                Question::Pool(path) => Op::Lstat(layout::pool(path)),
+                Question::Manifest(digest) => {
+                    asking.manifests.push(*digest);
+                    continue;
+                }
+            };
+            asking.plain.push((question.clone(), op));
+        }
+        asking
+    }
+
+    /// The operations of the first flight.
+    #[must_use]
+    pub fn ops(&self) -> Vec<Op> {
+        let opening = self.manifests.iter().take(OPEN_AT_ONCE);
+        let opening = opening.map(|digest| Op::Open(layout::manifest(*digest)));
+        self.plain.iter().map(|(_, op)| op.clone()).chain(opening).collect()
+    }
+
+    /// Reads the answers to [`Self::ops`], and the manifests that it opened.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the connection is lost.
+    pub async fn read(
+        &self,
+        session: &Session,
+        answers: &[Result<Answer, Refusal>],
+        facts: &mut Facts,
+    ) -> Result<(), StoreError> {
+        for ((question, _), answer) in self.plain.iter().zip(answers) {
+            match question {
+                Question::Live(path) => {
+                    let tree = answer
+                        .text()
+                        .and_then(|text| text.rsplit('/').next().and_then(|name| name.parse().ok()));
+                    facts.live.insert(path.clone(), tree);
+                }
+                Question::Tree(digest) => {
+                    facts
+                        .trees
+                        .insert(*digest, answer.attr().is_some_and(|attr| attr.kind == Kind::Folder));
+                }
+                Question::Object(name) => {
+                    let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
+                    facts.objects.insert(name.clone(), attr.map(|attr| attr.size));
+                    if let Some(attr) = attr {
+                        facts.owners.push((name.clone(), attr.uid, attr.mode));
+                    }
+                }
+                Question::Pool(path) => {
+                    let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
+                    facts.pool.insert(path.clone(), attr.map(|attr| attr.size));
+                }
+                Question::Manifest(_) => {}
+            }
+        }
+        let opened: Vec<(Digest, Handle)> = self
+            .manifests
+            .iter()
+            .zip(&answers[self.plain.len()..])
+            .filter_map(|(digest, answer)| match answer {
+                Ok(Answer::Opened(handle)) => Some((*digest, *handle)),
+                _ => None,
+            })
+            .collect();
+        let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
+        let contents = read_opened(session, &handles).await?;
+        let mut found: Vec<(Digest, Option<Vec<u8>>)> = opened.into_iter().map(|(d, _)| d).zip(contents).collect();
+        for more in self
+            .manifests
+            .get(OPEN_AT_ONCE..)
+            .unwrap_or_default()
+            .chunks(OPEN_AT_ONCE)
+        {
+            let paths: Vec<String> = more.iter().copied().map(layout::manifest).collect();
+            found.extend(more.iter().copied().zip(read_files(session, &paths).await?));
+        }
+        for (digest, bytes) in found {
+            facts
+                .manifests
+                .insert(digest, bytes.and_then(|bytes| read_manifest(digest, bytes)));
+        }
+        for digest in &self.manifests {
+            facts.manifests.entry(*digest).or_insert(None);
+        }
+        Ok(())
+    }
+}
+
+/// Asks some questions and adds the answers to the facts.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn ask(session: &Session, facts: &mut Facts, questions: &BTreeSet<Question>) -> Result<(), StoreError> {
+    let asking = Asking::new(questions);
+    let answers = session.flight(asking.ops()).await?;
+    asking.read(session, &answers, facts).await
+}
+
+/// Asks questions until none is left, with `next` naming those that follow from what is known.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn find_out(
+    session: &Session,
+    facts: &mut Facts,
+    next: impl Fn(&Facts) -> BTreeSet<Question>,
+) -> Result<(), StoreError> {
+    loop {
+        let questions = next(facts);
+        if questions.is_empty() {
+            return Ok(());
+        }
+        ask(session, facts, &questions).await?;
+    }
+}
+
+/// Loads the manifests of trees, and of all below them, level by level, that `known` does not have yet.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn load_trees(session: &Session, facts: &mut Facts, roots: &[Digest]) -> Result<(), StoreError> {
+    let mut seen: HashSet<Digest> = roots.iter().copied().collect();
+    let mut level: Vec<Digest> = roots.to_vec();
+    while !level.is_empty() {
+        let unknown = level.iter().filter(|digest| !facts.manifests.contains_key(digest));
+        ask(session, facts, &unknown.copied().map(Question::Manifest).collect()).await?;
+        let loaded = level
+            .iter()
+            .filter_map(|digest| facts.manifests.get(digest).and_then(Option::as_ref));
+        let below: Vec<Digest> = loaded
+            .flat_map(|tree| tree.folders().map(|(_, digest)| digest))
+            .collect();
+        level = below.into_iter().filter(|digest| seen.insert(*digest)).collect();
+    }
+    Ok(())
+}

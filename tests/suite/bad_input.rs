@@ -1,0 +1,188 @@
+//! Bad input gets a clear error, and nothing is lost: for each fault the message, whole, its exit code, and the live
+//! site as it was, byte for byte.
+
+mod export;
+mod manifest;
+mod served;
+mod store;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex_lite::Regex;
+
+use crate::support::command::{Project, Ran, redact, small_export, visitor_state};
+use crate::support::sshd::{Jail, Sshd};
+
+/// A project with a good release live on one target.
+struct World {
+    project: Project,
+    /// Where the docroot lies on disk.
+    docroot: PathBuf,
+    sshd: Option<Sshd>,
+}
+
+/// Encoding is not what is tested here.
+const QUICK: &str = "[encode]\nbrotli = 1\ngzip = 1\n";
+
+impl World {
+    /// Nothing published yet, to a local target.
+    fn empty() -> Self {
+        let project = Project::new();
+        small_export(&project.dir.join("out"));
+        fs::create_dir(project.dir.join("target")).expect("a new folder");
+        project.write_manifest(&format!("[site]\nname = \"demo\"\n{QUICK}"));
+        let docroot = project.dir.join("target/docroot");
+        Self {
+            project,
+            docroot,
+            sshd: None,
+        }
+    }
+
+    /// A release live on a local target.
+    fn local() -> Self {
+        let world = Self::empty();
+        world.project.run(&["publish"]).expect_code(0);
+        world
+    }
+
+    /// Nothing published yet, to a real SSH server.
+    fn empty_served(jail: Jail) -> Self {
+        Self::on(Sshd::start(jail))
+    }
+
+    fn on(sshd: Sshd) -> Self {
+        let project = Project::new();
+        small_export(&project.dir.join("out"));
+        let docroot = sshd.docroot.clone();
+        let world = Self {
+            project,
+            docroot,
+            sshd: Some(sshd),
+        };
+        world.write_served(&[]);
+        world
+    }
+
+    /// A release live on a real SSH server.
+    fn served(jail: Jail) -> Self {
+        let world = Self::empty_served(jail);
+        world.project.run(&["publish"]).expect_code(0);
+        world
+    }
+
+    fn sshd(&self) -> &Sshd {
+        self.sshd.as_ref().expect("a served world")
+    }
+
+    /// Writes the site manifest of the served target, with some keys replaced.
+    fn write_served(&self, other: &[(&str, String)]) {
+        let sshd = self.sshd();
+        let mut keys = vec![
+            ("kind", "sftp".to_owned()),
+            ("host", "127.0.0.1".to_owned()),
+            ("user", sshd.user.clone()),
+            ("identity", sshd.identity.display().to_string()),
+            ("host-key", sshd.host_key.clone()),
+            ("docroot", sshd.remote_docroot.clone()),
+        ];
+        for (key, value) in other {
+            keys.retain(|(known, _)| known != key);
+            if !value.is_empty() {
+                keys.push((key, value.clone()));
+            }
+        }
+        let lines: Vec<String> = keys.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
+        let lines = lines.join("\n");
+        let port = sshd.port;
+        self.project.write_manifest(&format!(
+            "[publish]\ntarget = \"box\"\n{QUICK}[targets.box]\nport = {port}\n{lines}\n"
+        ));
+    }
+
+    /// Runs a command that must fail with this code and leave what visitors get as it was. Returns what it printed.
+    fn fails(&self, code: i32, args: &[&str]) -> String {
+        let before = self.visible();
+        let ran = self.project.run(args).expect_code(code);
+        assert_eq!(self.visible(), before, "the live site changed");
+        let shown = self.shown(&ran);
+        self.fails_as_json(code, args);
+        assert_eq!(self.visible(), before, "the live site changed");
+        shown
+    }
+
+    /// The same as JSON: one value, with what scripts need.
+    fn fails_as_json(&self, code: i32, args: &[&str]) {
+        let json: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let value = self.project.run(&json).expect_code(code).json();
+        if args[0] == "verify" && value["error"].is_null() {
+            assert_eq!(value["ok"], false, "{value}");
+            return;
+        }
+        let error = value["error"].clone();
+        for key in ["code", "message", "hint"] {
+            assert!(
+                error[key].as_str().is_some_and(|text| !text.is_empty()),
+                "{key}: {error}"
+            );
+        }
+        assert!(error.get("live").is_some(), "{error}");
+    }
+
+    fn visible(&self) -> std::collections::BTreeMap<String, String> {
+        let current = self.docroot.join("current");
+        if current.exists() {
+            visitor_state(&current)
+        } else {
+            std::collections::BTreeMap::default()
+        }
+    }
+
+    fn shown(&self, ran: &Ran) -> String {
+        // The names of SFTP's extensions look like users of a machine.
+        let text = self
+            .project
+            .redact(&ran.to_string())
+            .replace("@openssh.com", "(openssh)");
+        let mut text = match &self.sshd {
+            Some(sshd) => text
+                .replace(&sshd.root.display().to_string(), "[host]")
+                .replace(&sshd.remote_docroot, "[docroot]"),
+            None => text,
+        };
+        for (pattern, name) in [
+            (r"[0-9a-z-]+@[0-9A-Za-z.-]+", "[who]"),
+            (r"[0-9a-f]{64}", "[digest]"),
+            (r"user number [0-9]+", "user number [uid]"),
+            (r"\(number [0-9]+\)", "(number [uid])"),
+            (r"SHA256:[A-Za-z0-9+/]+", "[fingerprint]"),
+            (r"port [0-9]+", "port [port]"),
+            (r"\[127\.0\.0\.1\]:[0-9]+", "[127.0.0.1]:[port]"),
+            (r"20[0-9-]+T[0-9:]+Z", "[time]"),
+        ] {
+            text = Regex::new(pattern)
+                .expect("a pattern")
+                .replace_all(&text, name)
+                .into_owned();
+        }
+        redact(&text)
+    }
+
+    fn edit(&self, text: &str) {
+        fs::write(self.project.dir.join("out/docs/a.html"), text).expect("a page");
+    }
+
+    fn out(&self, path: &str) -> PathBuf {
+        self.project.dir.join("out").join(path)
+    }
+}
+
+/// The one file of a folder whose name passes.
+fn find(folder: &Path, passes: impl Fn(&str) -> bool) -> PathBuf {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    found.retain(|path| passes(path.file_name().and_then(|name| name.to_str()).unwrap_or_default()));
+    found.sort();
+    found.into_iter().next().expect("such a file")
+}

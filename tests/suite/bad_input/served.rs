@@ -1,0 +1,222 @@
+//! Faults of the way to a host, and of the host.
+
+use std::fs;
+
+use super::World;
+use crate::support::sshd::{Jail, OTHER_USER, Sshd, give_to, root_for};
+
+#[test]
+fn a_host_that_cannot_be_reached_is_named() {
+    let mut world = World::served(Jail::Plain);
+    world.edit("edited");
+    world.write_served(&[("host", "no-such-host.invalid".to_owned())]);
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: can't reach no-such-host.invalid: ssh: Could not resolve hostname no-such-host.invalid: Name or service not known
+    target: box (no-such-host.invalid:[host]/site)
+    live: as it was
+    hint: try `sftp no-such-host.invalid`, and see the name, the network and `port` of the target
+    ");
+    world.write_served(&[]);
+    if let Some(sshd) = &mut world.sshd {
+        sshd.kill();
+    }
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: can't reach 127.0.0.1: ssh: connect to host 127.0.0.1 port [port]: Connection refused
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: try `sftp 127.0.0.1`, and see the name, the network and `port` of the target
+    ");
+}
+
+#[test]
+fn a_key_that_is_refused_is_named() {
+    let world = World::served(Jail::Plain);
+    let (other, _) = world.sshd().new_key("other");
+    world.write_served(&[("identity", other.display().to_string())]);
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys
+    ");
+}
+
+#[test]
+fn a_host_key_that_is_not_known_or_not_the_pinned_one_is_not_trusted() {
+    let world = World::served(Jail::Plain);
+    let none = world.project.write("known_hosts", "");
+    world.write_served(&[("host-key", String::new()), ("known-hosts", none.display().to_string())]);
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the key of 127.0.0.1 is not known: No ED25519 host key is known for [127.0.0.1]:[port] and you have requested strict checking.
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target
+    ");
+    let (_, other) = world.sshd().new_key("pinned");
+    let key: Vec<&str> = other.split_whitespace().take(2).collect();
+    world.write_served(&[("host-key", key.join(" "))]);
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the key of 127.0.0.1 is not the one that is known: it shows [fingerprint]
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file
+    ");
+}
+
+#[test]
+fn a_server_without_sftp_is_said_to_be_one() {
+    let world = World::on(Sshd::start_without_sftp(Jail::Plain));
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: 127.0.0.1 does not serve SFTP: subsystem request failed on channel 0
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config; and every folder of a chroot, from / on, must be root's and writable by root alone
+    ");
+}
+
+#[test]
+fn a_server_that_lacks_an_extension_names_it() {
+    for extension in ["posix-rename", "hardlink", "fsync"] {
+        let world = World::on(Sshd::start_denying(Jail::Plain, &[extension]));
+        let shown = world.fails(5, &["publish"]);
+        assert!(shown.contains(&format!("{extension}(openssh)")), "{shown}");
+    }
+    let world = World::on(Sshd::start_denying(Jail::Plain, &["hardlink"]));
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+}
+
+#[test]
+fn a_docroot_that_may_not_be_written_is_said_to_be_so() {
+    if !root_for("a docroot of another user") {
+        return;
+    }
+    let world = World::empty_served(Jail::Chroot);
+    fs::create_dir(&world.docroot).unwrap();
+    give_to(&world.docroot, "root");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: not allowed to write on 127.0.0.1: mkdir objects: Permission denied
+    target: box (127.0.0.1:[docroot])
+    live: as it was
+    hint: give the user who publishes the docroot, and see that the disk is not mounted read-only
+    ");
+}
+
+#[test]
+fn files_of_another_user_are_named() {
+    if !root_for("files of another user") {
+        return;
+    }
+    let world = World::served(Jail::Chroot);
+    give_to(&world.docroot.join("objects"), OTHER_USER);
+    world.edit("edited");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: objects on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
+    target: box (127.0.0.1:[docroot])
+    live: as it was
+    hint: publish as the user who owns the store, or give all of it to the one who publishes
+    ");
+}
+
+#[test]
+fn a_docroot_whose_parent_is_missing_is_named() {
+    let world = World::empty_served(Jail::Chroot);
+    world.write_served(&[("docroot", "/nowhere/site".to_owned())]);
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the docroot on 127.0.0.1 doesn't exist, and neither does the folder it would lie in
+    target: box (127.0.0.1:/nowhere/site)
+    live: as it was
+    hint: make the folder that the docroot is to lie in, or correct `docroot` of the target
+    ");
+}
+
+#[test]
+fn a_full_disk_says_so_and_a_retry_goes_on() {
+    if !root_for("a small file system") {
+        return;
+    }
+    let world = World::empty_served(Jail::Plain);
+    fs::create_dir(&world.docroot).unwrap();
+    let mount = |args: &[&str]| {
+        std::process::Command::new("mount")
+            .args(args)
+            .status()
+            .is_ok_and(|s| s.success())
+    };
+    let at = world.docroot.display().to_string();
+    if !mount(&["-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", &at]) {
+        println!("skipped: this machine does not let a file system be mounted");
+        return;
+    }
+    let unmount = Unmount(at.clone());
+    give_to(&world.docroot, &world.sshd().user);
+    world.project.run(&["publish"]).expect_code(0);
+    // Bytes that don't compress, more than there is room for.
+    let mut state = 1_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56).to_le_bytes()[0]
+    })
+    .take(8 << 20)
+    .collect();
+    fs::write(world.out("noise.bin"), noise).unwrap();
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the disk on 127.0.0.1 is full: 0 bytes free
+    target: box (127.0.0.1:[host]/site)
+    live: [release]
+    hint: make room on the host; `syntax-publish prune` deletes old releases
+    ");
+    assert!(mount(&["-o", "remount,size=64m", &at]));
+    world.project.run(&["publish"]).expect_code(0);
+    world.project.run(&["verify", "--deep"]).expect_code(0);
+    drop(unmount);
+}
+
+/// Takes a file system away again, whatever the test came to.
+struct Unmount(String);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").args(["-l", &self.0]).status();
+    }
+}

@@ -1,0 +1,531 @@
+//! Exactly what a publish asks of a host, flight by flight.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use regex_lite::Regex;
+use syntax_publish::config;
+use syntax_publish::event::Silent;
+use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op};
+use syntax_publish::manifest::Site;
+use syntax_publish::model::release::Owner;
+use syntax_publish::pipeline::{self, Prepared};
+use syntax_publish::publish::{Options, Published, publish};
+use syntax_publish::session::Session;
+use tempfile::TempDir;
+
+use crate::support::command::write;
+
+/// Flights, in their order.
+type Record = Arc<Mutex<Vec<Vec<Op>>>>;
+
+/// A folder as a host, which writes down what is asked of it.
+#[derive(Clone)]
+struct Recorder {
+    docroot: PathBuf,
+    record: Record,
+}
+
+struct Recorded {
+    local: Local,
+    record: Record,
+}
+
+impl Connect for Recorder {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async {
+            Ok(Box::new(Recorded {
+                local: Local::open(&self.docroot)?,
+                record: Arc::clone(&self.record),
+            }) as Box<dyn Host>)
+        })
+    }
+
+    fn name(&self) -> String {
+        "the host".to_owned()
+    }
+}
+
+impl Host for Recorded {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        self.record.lock().unwrap().push(ops.clone());
+        self.local.flight(ops)
+    }
+
+    fn name(&self) -> String {
+        "the host".to_owned()
+    }
+}
+
+/// An export and a store, and the sites that were published so far.
+struct Bench {
+    folder: TempDir,
+    sites: Vec<Site>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench {
+            folder: tempfile::tempdir().unwrap(),
+            sites: Vec::new(),
+        }
+    }
+
+    fn export(&self) -> PathBuf {
+        self.folder.path().join("export")
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        write(&self.export().join(path), text);
+    }
+
+    fn prepare(&self) -> Prepared {
+        let config = config::parse("[encode]\nbrotli = 4\ngzip = 4\n").unwrap().config;
+        pipeline::prepare(&config, &self.export(), None, &Silent).unwrap()
+    }
+
+    /// Publishes what the export holds, and returns the flights that it took.
+    fn publish(&mut self) -> (Published, Vec<Vec<Op>>) {
+        let prepared = self.prepare();
+        let recorder = Recorder {
+            docroot: self.folder.path().join("docroot"),
+            record: Record::default(),
+        };
+        let record = Arc::clone(&recorder.record);
+        let owner = Owner {
+            who: "test@here".to_owned(),
+            what: "publish".to_owned(),
+            since: 0,
+        };
+        let session = Session::new(Box::new(recorder), owner);
+        let options = Options {
+            commit: None,
+            message: None,
+            wait: None,
+            max_removed: None,
+            force: false,
+            tool: "test".to_owned(),
+        };
+        let publishing = publish(&session, &prepared.source, &prepared.site, &options, &Silent);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let published = runtime.block_on(publishing).unwrap();
+        self.sites.push(prepared.site);
+        let flights = std::mem::take(&mut *record.lock().unwrap());
+        (published, flights)
+    }
+
+    /// Flights as text, with names for what differs from run to run.
+    fn told(&self, flights: &[Vec<Op>]) -> String {
+        let names = self.names();
+        let mut text = String::new();
+        let mut releases = Vec::new();
+        for (number, flight) in flights.iter().enumerate() {
+            let _ = writeln!(text, "flight {}", number + 1);
+            let lines = flight.iter().map(|op| told(op, &names, &mut releases)).collect();
+            for line in shortened(lines) {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+        text
+    }
+
+    /// A name for every digest that a site has: its path, with a `'` for each site after the first.
+    fn names(&self) -> BTreeMap<String, String> {
+        let mut names = BTreeMap::new();
+        for (number, site) in self.sites.iter().enumerate() {
+            let marks = "'".repeat(number);
+            for (path, folder) in &site.folders {
+                let name = format!("{{{path}/{marks}}}");
+                names.entry(folder.digest.to_string()).or_insert(name);
+            }
+            for (path, file) in site.all_files() {
+                let name = format!("{{{path}{marks}}}");
+                names.entry(file.digest.to_string()).or_insert(name);
+            }
+        }
+        names
+    }
+}
+
+/// One operation, with names for what differs from run to run.
+fn told(op: &Op, names: &BTreeMap<String, String>, releases: &mut Vec<String>) -> String {
+    let mut line = match op {
+        // Lengths of encodings are the encoder's business.
+        Op::Write { .. } => "write".to_owned(),
+        op => op.to_string(),
+    };
+    if line.ends_with(' ') {
+        line += "(the docroot)";
+    }
+    for (digest, name) in names {
+        line = line.replace(digest, name);
+    }
+    let release = Regex::new("[0-9]{8}-[0-9]{6}-[0-9a-z]{6}").unwrap();
+    while let Some(found) = release.find(&line) {
+        let id = found.as_str().to_owned();
+        if !releases.contains(&id) {
+            releases.push(id.clone());
+        }
+        let at = releases.iter().position(|known| *known == id).unwrap();
+        line = line.replace(&id, &format!("RELEASE{}", at + 1));
+    }
+    for (pattern, name) in [
+        ("\\b[0-9a-f]{16}\\b", "RUN"),
+        ("\\b[0-9]{10}\\b", "CLOCK"),
+        ("objects/[0-9a-f]{2}/", "objects/…/"),
+    ] {
+        line = Regex::new(pattern).unwrap().replace_all(&line, name).into_owned();
+    }
+    line
+}
+
+/// Lines that go on counting are told by the first and the last.
+fn shortened(lines: Vec<String>) -> Vec<String> {
+    let counting = |line: &str| -> Option<(String, u32)> {
+        let at = line.rfind(|c: char| !c.is_ascii_digit())? + 1;
+        Some((line[..at].to_owned(), line[at..].parse().ok()?))
+    };
+    let mut short: Vec<String> = Vec::new();
+    let mut last: Option<(String, u32)> = None;
+    for line in lines {
+        let next = counting(&line);
+        let goes_on = match (&last, &next) {
+            (Some((stem, number)), Some((next, at))) => stem == next && number.abs_diff(*at) == 1,
+            _ => false,
+        };
+        let repeats = short
+            .last()
+            .is_some_and(|known| known.split(" × ").next() == Some(&line));
+        if let (true, Some(known), Some((_, number))) = (goes_on, short.last_mut(), &next) {
+            let first = known.split(" … ").next().unwrap_or_default().to_owned();
+            *known = format!("{first} … {number}");
+        } else if let (true, Some(known)) = (repeats, short.last_mut()) {
+            let times = known.split(" × ").nth(1).map_or(1, |times| times.parse().unwrap_or(1));
+            *known = format!("{line} × {}", times + 1);
+        } else {
+            short.push(line);
+        }
+        last = next;
+    }
+    short
+}
+
+/// Payload of some flights.
+fn payload(flights: &[Vec<Op>]) -> usize {
+    flights.iter().flatten().map(Op::payload).sum()
+}
+
+fn page(title: &str) -> String {
+    format!("<!DOCTYPE html><title>{title}</title>\n") + &format!("<p>All about {title}.</p>\n").repeat(40)
+}
+
+/// A few pages, two folders deep, and a chunk.
+fn small_site() -> Bench {
+    let bench = Bench::new();
+    for path in ["index", "404", "docs", "docs/a", "docs/b", "about/us"] {
+        bench.write(&format!("{path}.html"), page(path));
+    }
+    bench.write("_next/static/chunks/x.js", "void 0;");
+    bench
+}
+
+/// Where a path leads when `trees/<digest>/../../` and the like are walked.
+fn resolved(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// Fails unless every change of what others see is one rename, out of the lock once it is held.
+#[track_caller]
+fn assert_fenced(flights: &[Vec<Op>]) {
+    let mut run = None;
+    let mut holding = false;
+    let mut left = false;
+    for op in flights.iter().flatten() {
+        let line = op.to_string();
+        match op {
+            Op::MakeFolder(at) | Op::Symlink { at, .. } | Op::Create(at) => {
+                run = run.or_else(|| at.strip_prefix("work/").map(str::to_owned));
+                let run = run.as_deref().expect("the workshop comes first");
+                let workshops = [format!("work/{run}"), format!("lock/{run}/")];
+                assert!(workshops.iter().any(|workshop| at.starts_with(workshop)), "{line}");
+            }
+            Op::Link { to, .. } => {
+                let into = ["work/", "lock/", "objects/", "manifests/"];
+                assert!(into.iter().any(|folder| to.starts_with(folder)), "{line}");
+            }
+            Op::Rename { from, to } => {
+                let run = run.as_deref().expect("the workshop comes first");
+                let from = resolved(from);
+                assert!(!left, "after letting go: {line}");
+                if holding {
+                    assert!(
+                        from == format!("lock/{run}") || from.starts_with(&format!("lock/{run}/")),
+                        "{line}"
+                    );
+                    left = *to == format!("stale/{run}");
+                } else {
+                    assert_eq!(from, format!("work/{run}"), "{line}");
+                    holding = to == "lock";
+                    assert!(holding || *to == format!("stale/{run}.w"), "{line}");
+                }
+            }
+            Op::RemoveFile(at) | Op::RemoveFolder(at) => {
+                assert!(at.starts_with("stale/"), "{line}");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn unchanged_publish_asks_and_leaves() {
+    let mut bench = small_site();
+    bench.publish();
+    let (published, flights) = bench.publish();
+    assert!(!published.swapped);
+    assert!(flights.len() <= 2, "{} flights", flights.len());
+    assert_eq!(payload(&flights), 0);
+    assert_fenced(&flights);
+    insta::assert_snapshot!(bench.told(&flights), @r#"
+    flight 1
+      lstat (the docroot)
+      readlink format
+      readlink current
+      lstat current
+      readlink hold
+      readlink generation
+      lstat swept
+      lstat objects
+      lstat trees
+      lstat manifests
+      lstat releases
+      lstat immutable
+      lstat work
+      lstat stale
+      lstat lock
+      mkdir work/RUN
+      mkdir work/RUN/RUN
+      symlink work/RUN/RUN/owner -> {"who":"test@here","what":"publish","since":0}
+      mkdir work/RUN/RUN/f
+      mkdir work/RUN/RUN/t
+      mkdir work/RUN/RUN/p
+      mkdir work/RUN/RUN/trash
+      lstat work/RUN
+      create work/RUN/RUN/f/0 … 31
+      resolve current
+      readlink current/_next
+      readlink current/_next/static
+      readlink current/_next/static/chunks
+      readlink current/about
+      readlink current/docs
+    flight 2
+      close × 32
+      rename work/RUN stale/RUN.w
+      remove stale/RUN.w/RUN/f/31 … 0
+      rmdir stale/RUN.w/RUN/trash
+      rmdir stale/RUN.w/RUN/p
+      rmdir stale/RUN.w/RUN/t
+      rmdir stale/RUN.w/RUN/f
+      remove stale/RUN.w/RUN/owner
+      rmdir stale/RUN.w/RUN
+      rmdir stale/RUN.w
+    "#);
+}
+
+#[test]
+#[allow(clippy::too_many_lines, reason = "most of them are the record")]
+fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
+    let mut bench = small_site();
+    bench.publish();
+    bench.write("docs/a.html", page("something else"));
+    let (published, flights) = bench.publish();
+    assert!(published.swapped);
+    assert!(flights.len() <= 6, "{} flights", flights.len());
+    assert_fenced(&flights);
+    insta::assert_snapshot!(bench.told(&flights), @r#"
+    flight 1
+      lstat (the docroot)
+      readlink format
+      readlink current
+      lstat current
+      readlink hold
+      readlink generation
+      lstat swept
+      lstat objects
+      lstat trees
+      lstat manifests
+      lstat releases
+      lstat immutable
+      lstat work
+      lstat stale
+      lstat lock
+      mkdir work/RUN
+      mkdir work/RUN/RUN
+      symlink work/RUN/RUN/owner -> {"who":"test@here","what":"publish","since":0}
+      mkdir work/RUN/RUN/f
+      mkdir work/RUN/RUN/t
+      mkdir work/RUN/RUN/p
+      mkdir work/RUN/RUN/trash
+      lstat work/RUN
+      create work/RUN/RUN/f/0 … 31
+      resolve current
+      readlink current/_next
+      readlink current/_next/static
+      readlink current/_next/static/chunks
+      readlink current/about
+      readlink current/docs
+    flight 2
+      lstat trees/{/'}
+      lstat trees/{docs/'}
+      lstat objects/…/{404.html}
+      lstat objects/…/{404.html}.br4v1
+      lstat objects/…/{404.html}.gz4v1
+      lstat objects/…/{docs.html}
+      lstat objects/…/{docs.html}.br4v1
+      lstat objects/…/{docs.html}.gz4v1
+      lstat objects/…/{docs/a.html'}
+      lstat objects/…/{docs/a.html'}.br4v1
+      lstat objects/…/{docs/a.html'}.gz4v1
+      lstat objects/…/{docs/b.html}
+      lstat objects/…/{docs/b.html}.br4v1
+      lstat objects/…/{docs/b.html}.gz4v1
+      lstat objects/…/{index.html}
+      lstat objects/…/{index.html}.br4v1
+      lstat objects/…/{index.html}.gz4v1
+      open manifests/{/}
+      open manifests/{docs/}
+    flight 3
+      read 131072 × 2
+    flight 4
+      write
+      finish
+      write
+      finish
+      write
+      finish
+      write
+      finish
+      write
+      finish
+      write
+      finish
+      mkdir work/RUN/RUN/t/0
+      link work/RUN/RUN/f/29 work/RUN/RUN/t/0/a.html
+      link work/RUN/RUN/f/31 work/RUN/RUN/t/0/a.html.br
+      link work/RUN/RUN/f/30 work/RUN/RUN/t/0/a.html.gz
+      link trees/{docs/}/b.html work/RUN/RUN/t/0/b.html
+      link trees/{docs/}/b.html.br work/RUN/RUN/t/0/b.html.br
+      link trees/{docs/}/b.html.gz work/RUN/RUN/t/0/b.html.gz
+      mkdir work/RUN/RUN/t/1
+      link trees/{/}/404.html work/RUN/RUN/t/1/404.html
+      link trees/{/}/404.html.br work/RUN/RUN/t/1/404.html.br
+      link trees/{/}/404.html.gz work/RUN/RUN/t/1/404.html.gz
+      link trees/{/}/_next work/RUN/RUN/t/1/_next
+      link trees/{/}/about work/RUN/RUN/t/1/about
+      symlink work/RUN/RUN/t/1/docs -> ../{docs/'}
+      link trees/{/}/docs.html work/RUN/RUN/t/1/docs.html
+      link trees/{/}/docs.html.br work/RUN/RUN/t/1/docs.html.br
+      link trees/{/}/docs.html.gz work/RUN/RUN/t/1/docs.html.gz
+      link trees/{/}/index.html work/RUN/RUN/t/1/index.html
+      link trees/{/}/index.html.br work/RUN/RUN/t/1/index.html.br
+      link trees/{/}/index.html.gz work/RUN/RUN/t/1/index.html.gz
+      symlink work/RUN/RUN/rel -> ../trees/{/'}
+      symlink work/RUN/RUN/cur -> releases/RELEASE1
+      symlink work/RUN/RUN/gen -> CLOCK-RUN
+      rename work/RUN lock
+      rename lock/RUN/gen generation
+      rename lock/RUN/f/26 releases/RELEASE1.json
+      readlink current
+      readlink hold
+      lstat trees/{/}
+      lstat trees/{docs/}
+      close × 2
+    flight 5
+      link lock/RUN/f/29 objects/…/{docs/a.html'}
+      link lock/RUN/f/31 objects/…/{docs/a.html'}.br4v1
+      link lock/RUN/f/30 objects/…/{docs/a.html'}.gz4v1
+      link lock/RUN/f/28 manifests/{docs/'}
+      link lock/RUN/f/27 manifests/{/'}
+      rename lock/RUN/t/0 trees/{docs/'}
+      rename trees/{docs/'}/../../lock/RUN/t/1 trees/{/'}
+      rename trees/{/'}/../../lock/RUN/rel releases/RELEASE1
+      rename releases/RELEASE1/../../lock/RUN/cur current
+      close × 26
+      rename lock/RUN stale/RUN
+      remove stale/RUN/cur
+      remove stale/RUN/rel
+      remove stale/RUN/f/31 … 27
+      remove stale/RUN/f/25 … 0
+      rmdir stale/RUN/trash
+      rmdir stale/RUN/p
+      rmdir stale/RUN/t
+      rmdir stale/RUN/f
+      remove stale/RUN/owner
+      rmdir stale/RUN
+    "#);
+}
+
+#[test]
+fn first_publish_and_one_with_new_chunks_are_fenced_too() {
+    let mut bench = small_site();
+    let (_, flights) = bench.publish();
+    // The flights that make the store come first: before it is marked as one, nobody else is there.
+    let format = |flight: &Vec<Op>| {
+        flight
+            .iter()
+            .any(|op| op.to_string().ends_with("syntax-publish-store-1"))
+    };
+    let made = flights.iter().position(format).expect("a store is made");
+    assert_fenced(&flights[made + 1..]);
+    bench.write("_next/static/chunks/y.js", "void 1;");
+    let (_, flights) = bench.publish();
+    assert_fenced(&flights);
+}
+
+/// What an edit of one page costs on a site with so many others, made by `path`.
+fn edit_among(others: usize, path: impl Fn(usize) -> String) -> (usize, usize, usize) {
+    let mut bench = small_site();
+    for number in 0..others {
+        bench.write(&path(number), format!("<p>{number}</p>"));
+    }
+    bench.publish();
+    bench.write("docs/a.html", page("something else"));
+    let (published, flights) = bench.publish();
+    assert!(published.swapped);
+    (flights.len(), flights.iter().map(Vec::len).sum(), payload(&flights))
+}
+
+#[test]
+fn cost_of_an_edit_does_not_depend_on_the_pages_elsewhere() {
+    let elsewhere = |number: usize| format!("other/{}/{number}.html", number % 7);
+    let (few_flights, few_ops, few) = edit_among(50, elsewhere);
+    let (many_flights, many_ops, many) = edit_among(500, elsewhere);
+    assert_eq!(few_flights, many_flights);
+    assert_eq!(few_ops, many_ops);
+    // The release document names the files and bytes of the site.
+    assert!(many.abs_diff(few) < 8, "{few} bytes, {many} bytes");
+}
+
+#[test]
+fn edit_in_a_wide_folder_costs_a_few_bytes_for_each_of_its_entries() {
+    let beside = |number: usize| format!("docs/page-{number:03}.html");
+    let (few_flights, _, few) = edit_among(50, beside);
+    let (many_flights, _, many) = edit_among(500, beside);
+    assert_eq!(few_flights, many_flights);
+    assert!((many - few) / 450 < 150, "{few} bytes, {many} bytes");
+}

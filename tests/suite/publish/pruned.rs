@@ -1,0 +1,128 @@
+//! What prune takes, and what it must leave.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::commands::everywhere;
+use super::{FAST, Kind, PAGE, World, files_below, store};
+
+/// Three releases of which the second alone has a chunk.
+fn three_releases(world: &World) -> Vec<String> {
+    let mut releases = vec![world.publish()];
+    let chunk = world.project.write(
+        "export/_next/static/chunks/only-in-two.js",
+        "console.log(\"two\");\n".repeat(60),
+    );
+    world.edit(PAGE, "Two");
+    releases.push(world.publish());
+    fs::remove_file(chunk).unwrap();
+    world.edit(PAGE, "Six");
+    releases.push(world.publish());
+    releases
+}
+
+#[test]
+fn what_is_kept_is_whole_and_nothing_else_is_left() {
+    everywhere(|world| {
+        let releases = three_releases(&world);
+        let live = world.live();
+        for keep in [2, 1] {
+            world.set(&format!("keep = {keep}\nskew = \"0\"\n"), FAST);
+            let before = files_below(&world.docroot().join("objects"));
+            let dry = world.ask(&["prune", "--dry-run"]);
+            assert_eq!(files_below(&world.docroot().join("objects")), before);
+            assert_eq!(world.releases().len(), keep + 1);
+
+            let pruned = world.ask(&["prune"]);
+            assert_eq!(pruned["releases"], json!(1));
+            assert_eq!(pruned, dry, "what the dry run told");
+            let after = files_below(&world.docroot().join("objects"));
+            let gone: usize =
+                before.values().map(Vec::len).sum::<usize>() - after.values().map(Vec::len).sum::<usize>();
+            assert_eq!(pruned["objects"], json!(before.len() - after.len()));
+            assert_eq!(pruned["bytes"], json!(gone));
+            let newest: Vec<&String> = releases.iter().rev().take(keep).collect();
+            assert_eq!(world.releases().iter().collect::<Vec<_>>(), newest);
+            store::assert_swept(world.docroot());
+            for release in newest {
+                assert_eq!(world.ask(&["verify", release, "--deep"])["ok"], json!(true));
+            }
+            assert_eq!(world.live(), live);
+        }
+        assert_eq!(
+            world.ask(&["prune"]),
+            json!({"releases": 0, "trees": 0, "objects": 0, "bytes": 0})
+        );
+        world.edit(PAGE, "Ten");
+        world.publish();
+        world.assert_live(&files_below(&world.export()));
+    });
+}
+
+#[test]
+fn open_tabs_find_their_chunks_until_the_skew_window_ends() {
+    everywhere(|world| {
+        three_releases(&world);
+        let chunk = world.docroot().join("immutable/_next/static/chunks/only-in-two.js");
+        world.set("keep = 1\nskew = \"1h\"\n", FAST);
+        assert_eq!(world.ask(&["prune"])["releases"], json!(2));
+        assert!(chunk.is_file(), "a chunk that an open tab may ask for");
+        world.assert_whole();
+        store::assert_idle(world.docroot());
+        world.set("keep = 1\nskew = \"0\"\n", FAST);
+        world.ask(&["prune"]);
+        assert!(!chunk.exists(), "nobody may ask for it any more");
+        store::assert_swept(world.docroot());
+    });
+}
+
+#[test]
+fn release_that_was_rolled_back_to_is_kept() {
+    everywhere(|world| {
+        let releases = three_releases(&world);
+        world.ask(&["rollback", "--to", &releases[0]]);
+        let live = world.live();
+        world.set("keep = 1\nskew = \"0\"\n", FAST);
+        world.ask(&["prune"]);
+        assert!(world.releases().contains(&releases[0]));
+        assert_eq!(world.live(), live);
+        store::assert_swept(world.docroot());
+        world.assert_whole();
+    });
+}
+
+#[test]
+fn publish_prunes_by_itself_what_is_beyond_the_retention() {
+    everywhere(|world| {
+        world.set("keep = 2\nskew = \"0\"\n", FAST);
+        let releases = three_releases(&world);
+        assert_eq!(world.releases(), [releases[2].clone(), releases[1].clone()]);
+        store::assert_swept(world.docroot());
+        world.assert_live(&files_below(&world.export()));
+    });
+}
+
+#[test]
+fn readers_of_a_release_that_was_rolled_back_find_its_chunks() {
+    let world = World::new(Kind::Local);
+    let releases = three_releases(&world);
+    // All of them were made long ago.
+    for release in &releases {
+        let document = world.docroot().join(format!("releases/{release}.json"));
+        let mut text: serde_json::Value = serde_json::from_slice(&fs::read(&document).unwrap()).unwrap();
+        text["created"] = json!("2020-02-02T02:02:02Z");
+        fs::write(&document, serde_json::to_vec(&text).unwrap()).unwrap();
+    }
+    let chunk = world.docroot().join("immutable/_next/static/chunks/only-in-two.js");
+    world.ask(&["rollback", "--to", &releases[1]]);
+    world.ask(&["rollback", "--to", &releases[0]]);
+    world.set("keep = 1\nskew = \"1h\"", FAST);
+    assert_eq!(world.ask(&["prune"])["releases"], json!(1));
+    assert!(!world.releases().contains(&releases[1]));
+    assert!(chunk.is_file(), "it was live until a moment ago");
+    world.set("keep = 1\nskew = \"0\"", FAST);
+    world.ask(&["prune"]);
+    assert!(!chunk.exists());
+    store::assert_swept(world.docroot());
+}

@@ -1,0 +1,264 @@
+//! A model of the store in memory against the real one, over random sequences of commands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use syntax_publish::error::Error;
+use syntax_publish::event::Silent;
+use syntax_publish::host::LocalConnector;
+use syntax_publish::manifest::{Input, Site};
+use syntax_publish::model::digest::Digest;
+use syntax_publish::model::encoding::{Encodings, Recipe};
+use syntax_publish::model::path::SitePath;
+use syntax_publish::model::release::{Owner, ReleaseId};
+use syntax_publish::rollback::Destination;
+use syntax_publish::session::Session;
+use syntax_publish::source::{Export, Source};
+use syntax_publish::verify::{Depth, verify};
+use syntax_publish::{prune, publish, releases, rollback};
+
+use crate::support::command::write;
+
+/// What a user may do next.
+#[derive(Debug, Clone)]
+enum Command {
+    Publish(Content),
+    Rollback(u32),
+    Prune(usize),
+    Hold,
+    Resume,
+}
+
+/// A site of a few pages and chunks: path to what stands in it.
+type Content = BTreeMap<&'static str, u8>;
+
+fn content() -> impl Strategy<Value = Content> {
+    let path = prop::sample::select(vec![
+        "docs/a.html",
+        "docs/b.html",
+        "docs/deep/c.html",
+        "docs/deep/d.txt",
+        "other/docs/a.html",
+        "_next/static/chunks/x.js",
+        "_next/static/chunks/y.js",
+    ]);
+    prop::collection::btree_map(path, 0..3u8, 0..6).prop_map(|mut content| {
+        content.insert("index.html", 0);
+        // What is immutable by name never changes under one name.
+        for (path, bytes) in &mut content {
+            if path.starts_with("_next/") {
+                *bytes = 0;
+            }
+        }
+        content
+    })
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        6 => content().prop_map(Command::Publish),
+        3 => (1..3u32).prop_map(Command::Rollback),
+        2 => (1..4usize).prop_map(Command::Prune),
+        1 => Just(Command::Hold),
+        1 => Just(Command::Resume),
+    ]
+}
+
+fn text(path: &str, bytes: u8) -> String {
+    format!("{path} {bytes} ").repeat(64)
+}
+
+/// What the store should hold.
+#[derive(Default)]
+struct Model {
+    /// Every release ever made, with what it replaced.
+    made: BTreeMap<ReleaseId, (Content, Option<ReleaseId>)>,
+    there: BTreeSet<ReleaseId>,
+    current: Option<ReleaseId>,
+    held: bool,
+}
+
+impl Model {
+    fn live(&self) -> Option<&Content> {
+        self.current.as_ref().map(|id| &self.made[id].0)
+    }
+
+    fn back(&self, steps: u32) -> Option<ReleaseId> {
+        let mut at = self.current.clone()?;
+        for _ in 0..steps {
+            at = self.made[&at].1.clone()?;
+            while !self.there.contains(&at) {
+                at = self.made[&at].1.clone()?;
+            }
+        }
+        Some(at)
+    }
+}
+
+struct Real {
+    folder: tempfile::TempDir,
+}
+
+impl Real {
+    fn session(&self, what: &str) -> Session {
+        let docroot = self.folder.path().join("docroot");
+        let owner = Owner {
+            who: "test@here".to_owned(),
+            what: what.to_owned(),
+            since: 0,
+        };
+        Session::new(Box::new(LocalConnector { docroot }), owner)
+    }
+
+    async fn publish(&self, content: &Content) -> Result<publish::Published, Error> {
+        let out = self.folder.path().join("out");
+        let _ = fs::remove_dir_all(&out);
+        for (path, bytes) in content {
+            write(&out.join(path), text(path, *bytes));
+        }
+        let site = Site::new(content.iter().map(|(path, bytes)| {
+            let text = text(path, *bytes);
+            Input {
+                path: SitePath::new(path).unwrap(),
+                digest: Digest::of(text.as_bytes()),
+                size: text.len() as u64,
+                encodings: Encodings {
+                    br: Some(Recipe::made(1)),
+                    gz: None,
+                },
+            }
+        }));
+        let source: Arc<dyn Source> = Arc::new(Export::new(&out));
+        let options = publish::Options {
+            commit: None,
+            message: None,
+            wait: None,
+            max_removed: None,
+            force: false,
+            tool: "test".to_owned(),
+        };
+        publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
+    }
+
+    fn served(&self) -> Option<BTreeMap<String, String>> {
+        let current = self.folder.path().join("docroot/current");
+        current.exists().then(|| read_all(&current, ""))
+    }
+}
+
+fn read_all(folder: &Path, prefix: &str) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        // Through the symlinks, as the web server goes.
+        if fs::metadata(entry.path()).unwrap().is_dir() {
+            files.extend(read_all(&entry.path(), &format!("{name}/")));
+        } else if !name.ends_with(".br") {
+            files.insert(name, fs::read_to_string(entry.path()).unwrap());
+        }
+    }
+    files
+}
+
+async fn step(model: &mut Model, real: &Real, command: &Command) {
+    match command {
+        Command::Publish(content) => match real.publish(content).await {
+            Err(Error::OnHold { .. }) => assert!(model.held),
+            Err(error) => panic!("{error}"),
+            Ok(published) => {
+                assert!(!model.held);
+                assert_eq!(published.swapped, model.live() != Some(content));
+                if published.swapped {
+                    let made = (content.clone(), model.current.clone());
+                    assert!(model.made.insert(published.release.clone(), made).is_none());
+                    assert_eq!(
+                        model.made.keys().next_back(),
+                        Some(&published.release),
+                        "ids sort by time"
+                    );
+                    model.there.insert(published.release.clone());
+                    model.current = Some(published.release);
+                }
+            }
+        },
+        Command::Rollback(steps) => {
+            let session = real.session("rollback");
+            let done = rollback::rollback(&session, &Destination::Steps(*steps), None, None, &Silent).await;
+            match (done, model.back(*steps)) {
+                (Ok(done), Some(to)) => {
+                    assert_eq!(done.release, to);
+                    model.current = Some(to);
+                }
+                (Err(Error::NoFormerRelease | Error::NothingPublished { .. }), None) => {}
+                (done, expected) => panic!("{done:?}, but {expected:?} was expected"),
+            }
+        }
+        Command::Prune(keep) => {
+            let options = prune::Options {
+                keep: *keep,
+                skew: Duration::ZERO,
+                dry_run: false,
+            };
+            prune::prune(&real.session("prune"), &options, &Silent).await.unwrap();
+            let newest: BTreeSet<ReleaseId> = model.there.iter().rev().take(*keep).cloned().collect();
+            model
+                .there
+                .retain(|id| newest.contains(id) || Some(id) == model.current.as_ref());
+        }
+        Command::Hold => {
+            rollback::hold(&real.session("hold"), "for a reason", &Silent)
+                .await
+                .unwrap();
+            model.held = true;
+        }
+        Command::Resume => {
+            let held = rollback::resume(&real.session("resume"), &Silent).await.unwrap();
+            assert_eq!(held.is_some(), model.held);
+            model.held = false;
+        }
+    }
+}
+
+/// What visitors get, what is listed, and that every release is whole.
+async fn compare(model: &Model, real: &Real) {
+    let expected = model.live().map(|content| {
+        content
+            .iter()
+            .map(|(path, bytes)| ((*path).to_owned(), text(path, *bytes)))
+            .collect::<BTreeMap<_, _>>()
+    });
+    assert_eq!(real.served(), expected);
+    let session = real.session("look");
+    let listed: BTreeSet<ReleaseId> = releases::list(&session)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|r| r.id)
+        .collect();
+    assert_eq!(listed, model.there);
+    for id in &model.there {
+        let verified = verify(&session, id, Depth::Deep, &Silent).await.unwrap();
+        assert!(verified.faults.is_empty(), "{id}: {:?}", verified.faults);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_commands_does_what_the_model_does(commands in prop::collection::vec(command(), 1..10)) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let (mut model, real) = (Model::default(), Real { folder: tempfile::tempdir().unwrap() });
+            for command in &commands {
+                step(&mut model, &real, command).await;
+                compare(&model, &real).await;
+            }
+        });
+    }
+}
