@@ -11,9 +11,9 @@ quick:
 test:
     tests/run
 
-# Measurements (benches/)
+# Measurements (docs/benchmarks.md): all, or some of edit, cold, scan and memory; `quick` for a small site
 bench *args:
-    cargo bench --locked {{ args }}
+    cargo bench --locked --bench publish -- {{ args }}
 
 # The suite again and again, until it fails or the rounds are done
 soak rounds="20" *args:

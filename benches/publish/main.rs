@@ -1,0 +1,62 @@
+//! Measures the built `syntax-publish` against what people use instead, side by side in one run, and prints one table.
+//!
+//! `cargo bench --bench publish -- [quick] [edit] [cold] [scan] [memory]`: all four without a name. Nothing here fails
+//! for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a measurement prints its table, and one that can't be made stops"
+)]
+
+mod measure;
+mod ours;
+mod peer;
+mod scenarios;
+mod site;
+#[path = "../../tests/suite/support/mod.rs"]
+mod support;
+
+use std::process::Command;
+
+use measure::Table;
+use scenarios::{Bench, Extent};
+
+const SCENARIOS: [&str; 4] = ["edit", "cold", "scan", "memory"];
+
+/// Programs without which nothing can be measured.
+const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
+
+fn main() {
+    // What `cargo bench` itself adds begins with a dash.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let (quick, named): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "quick");
+    if let Some(unknown) = named.iter().find(|word| !SCENARIOS.contains(&word.as_str())) {
+        panic!("there is no scenario {unknown:?}: there are {}", SCENARIOS.join(", "));
+    }
+    for program in NEEDED {
+        let there = Command::new(program).arg("--version").output().is_ok();
+        assert!(there, "{program} is missing: it is what is compared with");
+    }
+    let extent = if quick.is_empty() { Extent::Full } else { Extent::Quick };
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|word| word == name);
+
+    let mut bench = Bench::new(extent);
+    let mut table = Table::default();
+    // The order in which they share what they prepare.
+    if wanted("edit") {
+        bench.edit(&mut table);
+    }
+    if wanted("scan") {
+        bench.scan(&mut table);
+    }
+    if wanted("cold") {
+        bench.cold(&mut table);
+    }
+    if wanted("memory") {
+        bench.memory(&mut table);
+    }
+    println!("{table}");
+}

@@ -1,0 +1,154 @@
+//! The tool under measurement: a synthetic site, its manifest, and a host that speaks SFTP alone, in a chroot where the
+//! machine allows that, near (loopback) and far (behind the delay).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::measure::{self, Ran, Watch};
+use crate::site::{self, Size};
+use crate::support::command::Project;
+use crate::support::delay::DelayProxy;
+use crate::support::sshd::{Jail, Sshd};
+
+/// The round trip time of the far way.
+pub const RTT: Duration = Duration::from_millis(50);
+
+/// Levels of the encoders.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    pub brotli: u8,
+    pub gzip: u8,
+}
+
+impl Levels {
+    /// What the tool takes by itself.
+    pub const BEST: Levels = Levels { brotli: 11, gzip: 9 };
+    /// For sites that would take minutes.
+    pub const QUICK: Levels = Levels { brotli: 5, gzip: 6 };
+
+    pub fn name(self) -> String {
+        format!("brotli {}, gzip {}", self.brotli, self.gzip)
+    }
+}
+
+/// Which way to the host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Near,
+    Far,
+}
+
+/// A project with a site, and its host.
+pub struct Ours {
+    pub export: PathBuf,
+    pub far: DelayProxy,
+    project: Project,
+    sshd: Sshd,
+    homes: usize,
+}
+
+/// One publish.
+pub struct Publish {
+    pub ran: Ran,
+    pub round_trips: f64,
+    /// Bytes on the wire, both nought on the near way.
+    pub sent: f64,
+    pub received: f64,
+}
+
+impl Ours {
+    /// Writes a site and starts its host; publishes nothing.
+    pub fn new(size: Size, levels: Levels) -> Ours {
+        let jail = if Jail::Chroot.usable() {
+            Jail::Chroot
+        } else {
+            Jail::Plain
+        };
+        let sshd = Sshd::start(jail);
+        let far = DelayProxy::start(sshd.port, RTT);
+        let project = Project::new();
+        let export = project.dir.join("export");
+        site::write(&export, size);
+        let mut ours = Ours {
+            export,
+            far,
+            project,
+            sshd,
+            homes: 0,
+        };
+        ours.write_manifest(levels, "");
+        ours
+    }
+
+    /// From now on publishes go to another docroot, which is empty.
+    pub fn write_manifest(&mut self, levels: Levels, docroot_suffix: &str) {
+        let target = |name: &str, port: u16| {
+            format!(
+                "[targets.{name}]\nkind = \"sftp\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"{}\"\n\
+                 identity = \"{}\"\nhost-key = \"{}\"\ndocroot = \"{}{docroot_suffix}\"\n",
+                self.sshd.user,
+                self.sshd.identity.display(),
+                self.sshd.host_key,
+                self.sshd.remote_docroot,
+            )
+        };
+        let encode = if levels == Levels::BEST {
+            String::new()
+        } else {
+            format!("[encode]\nbrotli = {}\ngzip = {}\n", levels.brotli, levels.gzip)
+        };
+        // Nothing is pruned: the peer keeps everything, too.
+        self.project.write_manifest(&format!(
+            "[site]\nname = \"bench\"\nurl = \"https://bench.example\"\nexport = \"export\"\n\
+             [publish]\nkeep = 1000\n[verify]\norigin = false\npublic = false\n{encode}{}{}",
+            target("near", self.sshd.port),
+            target("far", self.far.port),
+        ));
+    }
+
+    /// Removes what was published to such a docroot.
+    pub fn remove_docroot(&self, docroot_suffix: &str) {
+        let name = self.sshd.docroot.file_name().expect("a docroot has a name").to_owned();
+        let mut sibling = name;
+        sibling.push(docroot_suffix);
+        fs::remove_dir_all(self.sshd.root.join(sibling)).expect("a docroot to remove");
+    }
+
+    /// A home without caches: that of a machine that has never done this before.
+    pub fn new_home(&mut self) -> PathBuf {
+        self.homes += 1;
+        let home = self.project.home.join(self.homes.to_string());
+        fs::create_dir(&home).expect("a new home");
+        home
+    }
+
+    pub fn publish(&self, way: Way, home: &Path, watch: Watch) -> Publish {
+        let target = match way {
+            Way::Near => "near",
+            Way::Far => "far",
+        };
+        let mut command: Command = self.project.command();
+        command
+            .args(["publish", "--json", "--quiet", "--target", target])
+            .env("HOME", home)
+            .env("XDG_CACHE_HOME", home.join(".cache"));
+        let before = (self.far.bytes_up(), self.far.bytes_down());
+        let ran = measure::run(command, watch);
+        let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one value of JSON");
+        assert_eq!(said["swapped"], true, "it was published: {said}");
+        Publish {
+            round_trips: said["round_trips"].as_f64().expect("a count of round trips"),
+            sent: lossy(self.far.bytes_up() - before.0),
+            received: lossy(self.far.bytes_down() - before.1),
+            ran,
+        }
+    }
+}
+
+/// Counts of this size are exact as a `f64`.
+#[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
+pub fn lossy(count: u64) -> f64 {
+    count as f64
+}

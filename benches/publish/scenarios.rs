@@ -1,0 +1,340 @@
+//! What is measured, one function a scenario.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use globset::GlobSet;
+use syntax_publish::event::Silent;
+use syntax_publish::scan::{ScanOptions, scan};
+
+use crate::measure::{self, Row, Spread, Table, Watch, command, timed};
+use crate::ours::{Levels, Ours, Publish, Way, lossy};
+use crate::peer::{self, Moved, Peer, cores};
+use crate::site::{self, Size};
+
+/// How much to measure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// A thousand pages, few rounds.
+    Quick,
+    /// Ten thousand pages too, and enough rounds for a median.
+    Full,
+}
+
+/// The large file of the memory scenario.
+const LARGE_MEBIBYTES: u64 = 2048;
+
+/// What the scenarios share, made when first needed.
+pub struct Bench {
+    extent: Extent,
+    sites: BTreeMap<usize, Prepared>,
+}
+
+/// A site that has been published once, over the near way.
+struct Prepared {
+    ours: Ours,
+    levels: Levels,
+    first: Publish,
+}
+
+impl Prepared {
+    fn new(pages: usize) -> Prepared {
+        // A thousand pages at the tool's own levels; more than that would take minutes.
+        let levels = if pages > 1000 { Levels::QUICK } else { Levels::BEST };
+        say(&format!("{pages} pages: writing them, first publish"));
+        let mut ours = Ours::new(Size { pages }, levels);
+        let home = ours.new_home();
+        let first = ours.publish(Way::Near, &home, Watch::Memory);
+        Prepared { ours, levels, first }
+    }
+}
+
+impl Bench {
+    pub fn new(extent: Extent) -> Bench {
+        Bench {
+            extent,
+            sites: BTreeMap::new(),
+        }
+    }
+
+    fn prepared(&mut self, pages: usize) -> &mut Prepared {
+        self.sites.entry(pages).or_insert_with(|| Prepared::new(pages))
+    }
+
+    /// The largest site that this run knows.
+    fn largest(&self) -> usize {
+        match self.extent {
+            Extent::Quick => 1000,
+            Extent::Full => 10_000,
+        }
+    }
+
+    /// One page edited, over the far way.
+    pub fn edit(&mut self, table: &mut Table) {
+        let (rounds, sizes) = match self.extent {
+            Extent::Quick => (3, vec![1000]),
+            Extent::Full => (5, vec![1000, 10_000]),
+        };
+        for pages in sizes {
+            let rounds = if pages > 1000 { 3 } else { rounds };
+            edit(self.prepared(pages), pages, rounds, table);
+        }
+    }
+
+    /// A whole site onto an empty host next door, and what the encoders alone take.
+    pub fn cold(&mut self, table: &mut Table) {
+        let rounds = match self.extent {
+            Extent::Quick => 1,
+            Extent::Full => 3,
+        };
+        let site = self.prepared(1000);
+        let mut all = Row::new("syntax-publish, from export to live");
+        let mut alone: Vec<Row> = Vec::new();
+        for round in 0..rounds {
+            say(&format!("cold publish of 1000 pages, {} of {rounds}", round + 1));
+            let suffix = format!("-cold-{round}");
+            site.ours.write_manifest(site.levels, &suffix);
+            let home = site.ours.new_home();
+            let publish = site.ours.publish(Way::Near, &home, Watch::Memory);
+            site.ours.remove_docroot(&suffix);
+            let ours = publish.ran.seconds;
+            let scratch = tempfile::tempdir().expect("a temporary folder");
+            all.add(&publish);
+            for (index, (program, mut args)) in peer::encoders(site.levels).into_iter().enumerate() {
+                args.push("-k".to_owned());
+                let seconds = peer::encode(&copy_of(&site.ours.export, scratch.path()), program, &args);
+                if round == 0 {
+                    alone.push(Row::new(format!("{program} alone, {} cores", cores())));
+                }
+                alone[index].time.push(seconds);
+                alone[index].against.push(seconds / ours);
+            }
+        }
+        site.ours.write_manifest(site.levels, "");
+        // Nothing crossed the far way.
+        (all.sent, all.received) = (Spread::default(), Spread::default());
+        table.group(&format!(
+            "cold publish of 1,000 pages on loopback; {}",
+            site.levels.name()
+        ));
+        table.push(&all);
+        for row in &alone {
+            table.push(row);
+        }
+    }
+
+    /// Finding and hashing every file of an export.
+    pub fn scan(&mut self, table: &mut Table) {
+        let pages = self.largest();
+        let export = self.prepared(pages).ours.export.clone();
+        let has_b3sum = command("b3sum", ["--version"]).output().is_ok();
+        let caches = tempfile::tempdir().expect("a temporary folder");
+        let scan_with = |cache: &Path| {
+            let exclude = GlobSet::empty();
+            let options = ScanOptions {
+                exclude: &exclude,
+                cache: Some(cache),
+                now: SystemTime::now(),
+            };
+            timed(|| scan(&export, &options, &Silent).expect("an export that can be scanned"))
+        };
+        let mut cold = Row::new("scan, no digest cache");
+        let mut warm = Row::new("scan, digest cache warm");
+        let mut b3sum = Row::new(format!("b3sum, {} cores", cores()));
+        for round in 0..5 {
+            say(&format!("scan of {pages} pages, {} of 5", round + 1));
+            let cache = caches.path().join(round.to_string());
+            let (first, scanned) = scan_with(&cache);
+            assert_eq!(scanned.remembered, 0, "the cache was cold");
+            let (again, scanned) = scan_with(&cache);
+            assert_eq!(scanned.remembered, scanned.assets.len() as u64, "the cache was warm");
+            cold.time.push(first);
+            warm.time.push(again);
+            warm.against.push(again / first);
+            if has_b3sum {
+                let line = format!(
+                    "find . -type f -print0 | xargs -0 -n 256 -P {} b3sum --num-threads 1 > /dev/null",
+                    cores()
+                );
+                let mut shell = command("sh", ["-c", &line]);
+                shell.current_dir(&export);
+                let seconds = measure::run(shell, Watch::Time).seconds;
+                b3sum.time.push(seconds);
+                b3sum.against.push(seconds / first);
+            }
+        }
+        table.group(&format!("scan of {} pages, all in the page cache", thousands(pages)));
+        table.push(&cold);
+        table.push(&warm);
+        if has_b3sum {
+            table.push(&b3sum);
+        } else {
+            say("b3sum is missing: scan stands alone");
+        }
+    }
+
+    /// How much memory the largest publishes take.
+    pub fn memory(&mut self, table: &mut Table) {
+        let pages = self.largest();
+        let site = self.prepared(pages);
+        table.group("peak memory of syntax-publish, its ssh not counted; on loopback");
+        let mut first = Row::new(format!(
+            "cold publish of {} pages; {}",
+            thousands(pages),
+            site.levels.name()
+        ));
+        first.add(&site.first);
+        site::edit(&site.ours.export, 77, 1_000_000);
+        let home = site.ours.new_home();
+        let mut edited = Row::new(format!("one page edited of {}", thousands(pages)));
+        edited.add(&site.ours.publish(Way::Near, &home, Watch::Memory));
+        let mut rows = vec![first, edited];
+        if self.extent == Extent::Full {
+            rows.extend(large_file());
+        }
+        for mut row in rows {
+            (row.sent, row.received) = (Spread::default(), Spread::default());
+            table.push(&row);
+        }
+    }
+}
+
+/// The same files under other names, for encoders to put their work beside.
+fn copy_of(export: &Path, folder: &Path) -> PathBuf {
+    let copy = folder.join("copy");
+    if !copy.exists() {
+        measure::run(
+            command("cp", ["-al".as_ref(), export.as_os_str(), copy.as_os_str()]),
+            Watch::Time,
+        );
+    }
+    copy
+}
+
+/// A site with one file of two gigabytes.
+fn large_file() -> Option<Row> {
+    say("a file of 2 GiB");
+    let mut ours = Ours::new(Size { pages: 20 }, Levels::BEST);
+    // The file, what is published of it, and room to breathe.
+    let needed = (3 * LARGE_MEBIBYTES) << 20;
+    let disk = rustix::fs::statvfs(&ours.export).expect("a file system");
+    if disk.f_bavail * disk.f_frsize < needed {
+        say("too little room on the disk: left out");
+        return None;
+    }
+    site::write_noise(&ours.export.join("film.mp4"), LARGE_MEBIBYTES);
+    let home = ours.new_home();
+    let mut row = Row::new("cold publish of 20 pages and a film of 2 GiB");
+    row.add(&ours.publish(Way::Near, &home, Watch::Memory));
+    Some(row)
+}
+
+/// The edit scenario for one size: ours without caches and with, in turns, and the peers beside each.
+fn edit(site: &mut Prepared, pages: usize, rounds: usize, table: &mut Table) {
+    say(&format!("{pages} pages: encoding them for rsync"));
+    let mut peer = Peer::new(Size { pages }, site.levels);
+    let warm_home = site.ours.new_home();
+    let mut revision = 0;
+    let mut next = |site: &Prepared, peer: &Peer| {
+        revision += 1;
+        let page = (revision * 37 + 11) % pages;
+        site::edit(&site.ours.export, page, revision);
+        peer.edit(page, revision);
+    };
+    // Fills the cache that a machine keeps between two publishes.
+    next(site, &peer);
+    site.ours.publish(Way::Far, &warm_home, Watch::Time);
+    peer.release();
+    peer.in_place();
+
+    let mut fresh = Beside::new("syntax-publish, fresh machine, encoding one page");
+    let mut warm = Beside::new("syntax-publish, digests remembered");
+    let mut connect = Row::new("connecting alone (ssh … true)");
+    for round in 0..rounds {
+        say(&format!("{pages} pages, one edited: {} of {rounds}", round + 1));
+        next(site, &peer);
+        let home = site.ours.new_home();
+        fresh.add(&site.ours.publish(Way::Far, &home, Watch::Time), &mut peer);
+        next(site, &peer);
+        warm.add(&site.ours.publish(Way::Far, &warm_home, Watch::Time), &mut peer);
+        connect.moved(&peer.connect());
+    }
+    connect.against = connect.time.over(&warm.ours.time);
+    let name = site.levels.name();
+    table.group(&format!(
+        "one page edited of {}, RTT 50 ms; synchronising alone",
+        thousands(pages)
+    ));
+    warm.push(0.0, table);
+    table.push(&connect);
+    table.group(&format!("the same, from export to live; {name}"));
+    fresh.push(peer.encoding, table);
+}
+
+/// Publishes of ours, and the peers right after each.
+struct Beside {
+    ours: Row,
+    release: Row,
+    in_place: Row,
+}
+
+impl Beside {
+    fn new(what: &str) -> Beside {
+        Beside {
+            ours: Row::new(what),
+            release: Row::new("rsync --link-dest, then mv -T over ssh"),
+            in_place: Row::new("rsync in place (not atomic)"),
+        }
+    }
+
+    fn add(&mut self, publish: &Publish, peer: &mut Peer) {
+        self.ours.add(publish);
+        self.release.moved(&peer.release());
+        self.in_place.moved(&peer.in_place());
+    }
+
+    /// Puts the lines into the table; the peers took `before` seconds more before they could begin.
+    fn push(mut self, before: f64, table: &mut Table) {
+        table.push(&self.ours);
+        for row in [&mut self.release, &mut self.in_place] {
+            if before > 0.0 {
+                row.what = format!("{}; {} of it to encode the site", row.what, measure::seconds(before));
+            }
+            row.time = row.time.plus(before);
+            row.against = row.time.over(&self.ours.time);
+            table.push(row);
+        }
+    }
+}
+
+impl Row {
+    fn add(&mut self, publish: &Publish) {
+        self.time.push(publish.ran.seconds);
+        self.round_trips.push(publish.round_trips);
+        self.sent.push(publish.sent);
+        self.received.push(publish.received);
+        if let Some(peak) = publish.ran.peak {
+            self.memory.push(lossy(peak));
+        }
+    }
+
+    fn moved(&mut self, moved: &Moved) {
+        self.time.push(moved.seconds);
+        self.sent.push(moved.sent);
+        self.received.push(moved.received);
+    }
+}
+
+fn thousands(count: usize) -> String {
+    if count < 1000 {
+        count.to_string()
+    } else {
+        format!("{},{:03}", count / 1000, count % 1000)
+    }
+}
+
+/// Progress, for whoever waits; the table alone goes to stdout.
+fn say(what: &str) {
+    eprintln!("{what} …");
+}

@@ -1,0 +1,355 @@
+//! A synthetic site in the form of an export of Next.js 16: any number of pages, in sections, the same on every machine.
+//!
+//! What matters to a publish is like the real thing: the names (`X.html`, `X.txt`, `X/__next.….txt` side by side, so
+//! wide folders), which files of a page are byte for byte the same, the sizes, and how well they compress (prose of a
+//! small vocabulary, between markup that all pages share). A page is a function of its number and its revision, so that
+//! an edit changes one sentence in the four files that hold it, and nothing else.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Pages of one section, which is one folder.
+pub const PAGES_A_SECTION: usize = 100;
+
+/// Immutable files below `_next/static/chunks`.
+const CHUNKS: usize = 60;
+
+const BUILD_ID: &str = "qZ7rT0vLm3Xc9KpYw2HdN";
+
+const WORDS: usize = 1800;
+
+/// How large a site is.
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub pages: usize,
+}
+
+/// Writes the whole site into a folder that does not exist yet.
+pub fn write(folder: &Path, size: Size) {
+    let words = words();
+    put(
+        folder,
+        "404.html",
+        &frame("Not found", "", "<p>There is no such page.</p>", ""),
+    );
+    let home = Page::home(&words, size);
+    for (path, text) in home.files() {
+        put(folder, &path, &text);
+    }
+    for number in 0..size.pages {
+        for (path, text) in Page::new(&words, number, 0).files() {
+            put(folder, &path, &text);
+        }
+    }
+    for number in 0..CHUNKS {
+        let (path, text) = chunk(number);
+        put(folder, &path, &text);
+    }
+    for name in ["_buildManifest.js", "_ssgManifest.js"] {
+        let text = format!("self.{name}=1;\n");
+        put(folder, &format!("_next/static/{BUILD_ID}/{name}"), &text);
+    }
+    put(folder, "robots.txt", "User-Agent: *\nAllow: /\n");
+}
+
+/// Writes one page anew, with another sentence in it. Returns the files it is made of, relative to the folder.
+pub fn edit(folder: &Path, number: usize, revision: usize) -> Vec<String> {
+    let files = Page::new(&words(), number, revision).files();
+    for (path, text) in &files {
+        put(folder, path, text);
+    }
+    files.into_iter().map(|(path, _)| path).collect()
+}
+
+/// Writes a file of `mebibytes` that no encoder makes smaller.
+pub fn write_noise(path: &Path, mebibytes: u64) {
+    let mut random = Random(mebibytes);
+    let mut block: Vec<u8> = (0..1 << 17).flat_map(|_| random.next().to_le_bytes()).collect();
+    let mut file = fs::File::create(path).expect("a large file to be created");
+    for number in 0..mebibytes {
+        // The same noise in another order, so that no two blocks are alike and making it costs next to nothing.
+        block.rotate_left(1 + usize::try_from(number % 4093).expect("a small number"));
+        block[..8].copy_from_slice(&number.to_le_bytes());
+        file.write_all(&block).expect("a large file to be written");
+    }
+}
+
+fn put(folder: &Path, path: &str, text: &str) {
+    let path: PathBuf = folder.join(path);
+    let parent = path.parent().expect("a file in a folder");
+    fs::create_dir_all(parent).unwrap_or_else(|error| panic!("{}: {error}", parent.display()));
+    fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// What one page says.
+struct Page {
+    /// The public path, without its first slash.
+    path: String,
+    title: String,
+    paragraphs: Vec<String>,
+    /// Links to its neighbours: path and title.
+    links: Vec<(String, String)>,
+}
+
+impl Page {
+    fn new(words: &[String], number: usize, revision: usize) -> Page {
+        let mut random = Random::for_page(number);
+        let title = title(words, number);
+        let mut paragraphs: Vec<String> = (0..6 + random.below(4)).map(|_| prose(words, &mut random, 3)).collect();
+        if revision > 0 {
+            let mut random = Random::for_page(number + 1_000_003 * revision);
+            paragraphs[2] = prose(words, &mut random, 3);
+        }
+        let section = number / PAGES_A_SECTION;
+        let links = (0..12).map(|step| {
+            let neighbour = section * PAGES_A_SECTION + (number + step * 7) % PAGES_A_SECTION;
+            (path_of(neighbour), self::title(words, neighbour))
+        });
+        Page {
+            path: path_of(number),
+            title,
+            paragraphs,
+            links: links.collect(),
+        }
+    }
+
+    fn home(words: &[String], size: Size) -> Page {
+        let sections = (0..size.pages).step_by(PAGES_A_SECTION);
+        Page {
+            path: "index".to_owned(),
+            title: "Documentation".to_owned(),
+            paragraphs: vec![prose(words, &mut Random(7), 6)],
+            links: sections.map(|first| (path_of(first), title(words, first))).collect(),
+        }
+    }
+
+    /// Every file of the page: path and text.
+    fn files(&self) -> Vec<(String, String)> {
+        let payload = self.payload();
+        let segment = self.segment();
+        let (folder, route) = if self.path == "index" {
+            (String::new(), String::new())
+        } else {
+            (format!("{}/", self.path), format!("{}.", self.path.replace('/', ".")))
+        };
+        vec![
+            (format!("{}.html", self.path), self.html(&payload)),
+            (format!("{}.txt", self.path), payload.clone()),
+            (format!("{folder}__next._full.txt"), payload),
+            (format!("{folder}__next.{route}__PAGE__.txt"), segment),
+        ]
+    }
+
+    fn html(&self, payload: &str) -> String {
+        let mut nav = String::new();
+        for (path, title) in &self.links {
+            let _ = write!(nav, "<li><a href=\"/{path}\">{title}</a></li>");
+        }
+        let mut body = format!("<h1 id=\"top\">{}</h1>", self.title);
+        for (number, text) in self.paragraphs.iter().enumerate() {
+            if number % 3 == 1 {
+                let _ = write!(body, "<h2 id=\"part-{number}\">{}</h2>", first_words(text));
+            }
+            let _ = write!(body, "<p>{text}</p>");
+        }
+        let escaped = payload.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let scripts = format!(
+            "<script>(self.__next_f=self.__next_f||[]).push([0])</script>\
+             <script>self.__next_f.push([1,\"{escaped}\"])</script>"
+        );
+        frame(&self.title, &nav, &body, &scripts)
+    }
+
+    /// The flight payload: what the page says once more, as rows.
+    fn payload(&self) -> String {
+        let mut links = String::new();
+        for (path, title) in &self.links {
+            let _ = write!(
+                links,
+                r#"["$","li",null,{{"children":["$","$L4",null,{{"href":"/{path}","children":"{title}"}}]}}],"#
+            );
+        }
+        format!(
+            "{MODULES}0:{{\"P\":null,\"c\":[\"\",\"{}\"],\"f\":[[\"$\",\"nav\",null,{{\"children\":[{links}null]}}],\
+             [\"$\",\"main\",null,{{\"children\":[{}null]}}]],\"S\":true,\"b\":\"{BUILD_ID}\"}}\n{METADATA}",
+            self.path.replace('/', "\",\""),
+            self.rows(),
+        )
+    }
+
+    /// The payload of the page's own segment.
+    fn segment(&self) -> String {
+        format!(
+            "{MODULES}0:{{\"rsc\":[\"$\",\"$1\",\"c\",{{\"children\":[{}null]}}],\"b\":\"{BUILD_ID}\"}}\n{METADATA}",
+            self.rows()
+        )
+    }
+
+    fn rows(&self) -> String {
+        let mut rows = format!(r#"["$","h1",null,{{"id":"top","children":"{}"}}],"#, self.title);
+        for text in &self.paragraphs {
+            let _ = write!(rows, r#"["$","p",null,{{"children":"{text}"}}],"#);
+        }
+        rows
+    }
+}
+
+fn path_of(number: usize) -> String {
+    format!("docs/section-{:03}/page-{number:05}", number / PAGES_A_SECTION)
+}
+
+fn title(words: &[String], number: usize) -> String {
+    let mut random = Random::for_page(number + 500_000_009);
+    let text = format!("{} {}", word(words, &mut random), word(words, &mut random));
+    format!("{text} {number}")
+}
+
+fn first_words(text: &str) -> String {
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// The document around a page, which all pages share.
+fn frame(title: &str, nav: &str, body: &str, scripts: &str) -> String {
+    let mut head = String::new();
+    for number in 0..8 {
+        let path = chunk_path(number);
+        let _ = write!(head, "<script src=\"/{path}\" async=\"\"></script>");
+    }
+    format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charSet=\"utf-8\"/>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>{head}\
+         <meta name=\"theme-color\" content=\"#0f172a\"/><title>{title} | Documentation</title>\
+         <meta name=\"description\" content=\"What there is to know about {title}.\"/>\
+         <meta property=\"og:title\" content=\"{title} | Documentation\"/>\
+         <meta property=\"og:description\" content=\"What there is to know about {title}.\"/>\
+         <meta property=\"og:image:type\" content=\"image/png\"/><meta property=\"og:image:width\" content=\"1200\"/>\
+         <meta property=\"og:image:height\" content=\"630\"/><meta name=\"next-size-adjust\" content=\"\"/></head>\
+         <body><div hidden=\"\"><!--$--><!--/$--></div><header class=\"top\"><a class=\"brand\" href=\"/\">Documentation\
+         </a></header><div class=\"frame\"><nav aria-label=\"Section\"><ul>{nav}</ul></nav><main class=\"prose\">{body}\
+         </main></div><footer class=\"bottom\">Made to be measured.</footer>{scripts}</body></html>"
+    )
+}
+
+const MODULES: &str = r#"1:"$Sreact.fragment"
+2:"/_next/static/chunks/c00.js"
+3:"/_next/static/chunks/c01.js"
+4:I[22016,["$2","$3"],""]
+5:I[5500,["$2","$3"],"Image"]
+7:I[39756,["$2","$3"],"default"]
+8:I[37457,["$2","$3"],"default"]
+b:I[97367,["$2","$3"],"OutletBoundary"]
+c:"$Sreact.suspense"
+12:I[97367,["$2","$3"],"$11"]
+14:I[68027,["$2","$3"],"default",1]
+:HL["/_next/static/chunks/c02.css","style"]
+"#;
+
+const METADATA: &str = r##"15:[["$","meta","0",{"charSet":"utf-8"}],["$","meta","1",{"name":"viewport","content":"width=device-width, initial-scale=1"}],["$","meta","2",{"name":"theme-color","content":"#0f172a"}],["$","meta","5",{"property":"og:image:type","content":"image/png"}],["$","meta","6",{"property":"og:image:width","content":"1200"}],["$","meta","7",{"property":"og:image:height","content":"630"}]]
+16:null
+"##;
+
+fn chunk_path(number: usize) -> String {
+    let mut random = Random::for_page(number + 900_000_011);
+    let name: String = (0..13)
+        .map(|_| char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[random.below(36)]))
+        .collect();
+    format!("_next/static/chunks/{name}.js")
+}
+
+/// Something like minified code: most chunks are small, a few are large.
+fn chunk(number: usize) -> (String, String) {
+    let mut random = Random::for_page(number + 800_000_011);
+    let length = match number % 20 {
+        0 => 160_000,
+        1..=3 => 40_000,
+        _ => 1_500 + random.below(9_000),
+    };
+    let mut text = String::from("(globalThis.TURBOPACK||(globalThis.TURBOPACK=[])).push([");
+    while text.len() < length {
+        let letter = char::from(b'a' + u8::try_from(random.below(26)).expect("a letter"));
+        let (member, digits) = (WORDS + random.below(300), random.below(100_000));
+        let _ = match random.below(4) {
+            0 => write!(text, "{digits},(e,t,r)=>{{\"use strict\";let {letter}=e.r({digits});"),
+            1 => write!(text, "function {letter}(e){{return e&&e.m{member}?e:{{default:e}}}}"),
+            2 => write!(
+                text,
+                "Object.defineProperty(r,\"m{member}\",{{enumerable:!0,get:{letter}}}),"
+            ),
+            _ => write!(
+                text,
+                "if({letter}.m{member}!==t.m{}){{return null}}}},",
+                random.below(900)
+            ),
+        };
+    }
+    text.push_str("]);\n");
+    (chunk_path(number), text)
+}
+
+/// A vocabulary of made-up words, short ones first.
+fn words() -> Vec<String> {
+    const HEADS: [&str; 16] = [
+        "b", "c", "d", "f", "g", "l", "m", "n", "p", "r", "s", "t", "st", "tr", "pr", "th",
+    ];
+    const TAILS: [&str; 12] = ["a", "e", "i", "o", "u", "er", "on", "al", "en", "ing", "es", "ed"];
+    let mut random = Random(1);
+    let word = |index: usize| {
+        let syllables = 1 + usize::from(index > 60) + usize::from(index > 500) + random.below(2);
+        let mut word = String::new();
+        for _ in 0..syllables {
+            word.push_str(HEADS[random.below(HEADS.len())]);
+            word.push_str(TAILS[random.below(TAILS.len())]);
+        }
+        word
+    };
+    (0..WORDS).map(word).collect()
+}
+
+/// Some words are far more frequent than others, as in any language.
+fn word<'a>(words: &'a [String], random: &mut Random) -> &'a str {
+    let most = 1 + random.below(words.len());
+    let most = 1 + random.below(most);
+    &words[random.below(most)]
+}
+
+fn prose(words: &[String], random: &mut Random, sentences: usize) -> String {
+    let mut text = String::new();
+    for _ in 0..sentences {
+        for place in 0..8 + random.below(9) {
+            let word = word(words, random);
+            if place == 0 {
+                text.push_str(&word[..1].to_uppercase());
+                text.push_str(&word[1..]);
+            } else {
+                text.push(' ');
+                text.push_str(word);
+            }
+        }
+        text.push_str(". ");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// The generator called `SplitMix64`: the same numbers everywhere, and nothing to depend on.
+struct Random(u64);
+
+impl Random {
+    fn for_page(number: usize) -> Random {
+        Random(number as u64 * 0x9e37_79b9 + 0x51ed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).expect("less than a usize")
+    }
+}
