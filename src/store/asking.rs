@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::StoreError;
 use super::reading::{read_files, read_opened};
-use crate::host::{Answer, Handle, Kind, Op, Refusal};
+use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Refusal};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::tree::Tree;
@@ -83,6 +83,17 @@ impl Asking {
         answers: &[Result<Answer, Refusal>],
         facts: &mut Facts,
     ) -> Result<(), StoreError> {
+        let opened = self.note(answers, facts);
+        let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
+        let contents = read_opened(session, &handles).await?;
+        for ((digest, _), bytes) in opened.into_iter().zip(contents) {
+            note_manifest(facts, digest, bytes);
+        }
+        self.read_the_rest(session, facts).await
+    }
+
+    /// Takes the answers to [`Self::ops`]; the manifests that were opened are still to be read.
+    fn note(&self, answers: &[Result<Answer, Refusal>], facts: &mut Facts) -> Vec<(Digest, Handle)> {
         for ((question, _), answer) in self.plain.iter().zip(answers) {
             match question {
                 Question::Live(path) => {
@@ -116,37 +127,32 @@ impl Asking {
                 facts.owners.push((folder.clone(), attr.uid, attr.mode));
             }
         }
-        let opened: Vec<(Digest, Handle)> = self
-            .manifests
-            .iter()
-            .zip(manifests)
-            .filter_map(|(digest, answer)| match answer {
-                Ok(Answer::Opened(handle)) => Some((*digest, *handle)),
-                _ => None,
-            })
-            .collect();
-        let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
-        let contents = read_opened(session, &handles).await?;
-        let mut found: Vec<(Digest, Option<Vec<u8>>)> = opened.into_iter().map(|(d, _)| d).zip(contents).collect();
-        for more in self
-            .manifests
-            .get(OPEN_AT_ONCE..)
-            .unwrap_or_default()
-            .chunks(OPEN_AT_ONCE)
-        {
+        let mut opened = Vec::new();
+        for (digest, answer) in self.manifests.iter().zip(manifests) {
+            match answer {
+                Ok(Answer::Opened(handle)) => opened.push((*digest, *handle)),
+                _ => note_manifest(facts, *digest, None),
+            }
+        }
+        opened
+    }
+
+    /// Reads the manifests that were too many to be opened at once.
+    async fn read_the_rest(&self, session: &Session, facts: &mut Facts) -> Result<(), StoreError> {
+        let rest = self.manifests.get(OPEN_AT_ONCE..).unwrap_or_default();
+        for more in rest.chunks(OPEN_AT_ONCE) {
             let paths: Vec<String> = more.iter().copied().map(layout::manifest).collect();
-            found.extend(more.iter().copied().zip(read_files(session, &paths).await?));
-        }
-        for (digest, bytes) in found {
-            facts
-                .manifests
-                .insert(digest, bytes.and_then(|bytes| read_manifest(digest, bytes)));
-        }
-        for digest in &self.manifests {
-            facts.manifests.entry(*digest).or_insert(None);
+            for (digest, bytes) in more.iter().zip(read_files(session, &paths).await?) {
+                note_manifest(facts, *digest, bytes);
+            }
         }
         Ok(())
     }
+}
+
+fn note_manifest(facts: &mut Facts, digest: Digest, bytes: Option<Vec<u8>>) {
+    let tree = bytes.and_then(|bytes| read_manifest(digest, bytes));
+    facts.manifests.insert(digest, tree);
 }
 
 /// Asks some questions and adds the answers to the facts.
@@ -168,12 +174,40 @@ pub async fn find_out(
     facts: &mut Facts,
     next: impl Fn(&Facts) -> BTreeSet<Question>,
 ) -> Result<(), StoreError> {
+    // Manifests that are open: they are read in the same flight that asks what can be asked without them.
+    let mut opened: Vec<(Digest, Handle)> = Vec::new();
     loop {
-        let questions = next(facts);
-        if questions.is_empty() {
+        let mut questions = next(facts);
+        questions.retain(|question| {
+            !opened
+                .iter()
+                .any(|(digest, _)| *question == Question::Manifest(*digest))
+        });
+        if questions.is_empty() && opened.is_empty() {
             return Ok(());
         }
-        ask(session, facts, &questions).await?;
+        let asking = Asking::new(&questions);
+        let mut ops = asking.ops();
+        let asked = ops.len();
+        ops.extend(opened.iter().map(|(_, handle)| Op::Read {
+            handle: *handle,
+            offset: 0,
+            length: MAX_READ,
+        }));
+        let answers = session.flight(ops).await?;
+        let reading = std::mem::replace(&mut opened, asking.note(&answers[..asked], facts));
+        for ((digest, handle), answer) in reading.into_iter().zip(&answers[asked..]) {
+            let bytes = match answer {
+                Ok(Answer::Bytes(bytes)) if bytes.len() < MAX_READ as usize => {
+                    session.send_later([Op::Close(handle)]);
+                    Some(bytes.clone())
+                }
+                // A wide folder's is longer than one answer.
+                _ => read_opened(session, &[handle]).await?.pop().flatten(),
+            };
+            note_manifest(facts, digest, bytes);
+        }
+        asking.read_the_rest(session, facts).await?;
     }
 }
 

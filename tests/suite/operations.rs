@@ -417,6 +417,8 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       open manifests/{/}
       open manifests/{docs/}
     flight 3
+      lstat trees/{/}
+      lstat trees/{docs/}
       read 131072 × 2
     flight 4
       write
