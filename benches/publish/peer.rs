@@ -176,7 +176,9 @@ pub fn encoders(levels: Levels) -> [(&'static str, Vec<String>); 2] {
         "-w".to_owned(),
         "22".to_owned(),
     ];
-    [("brotli", brotli.to_vec()), ("gzip", vec![format!("-{}", levels.gzip)])]
+    // gzip leaves a file with two names alone unless it is forced.
+    let gzip = ["-f".to_owned(), format!("-{}", levels.gzip)];
+    [("brotli", brotli.to_vec()), ("gzip", gzip.to_vec())]
 }
 
 /// Runs an encoder over all files of a site that are worth it, on all cores. Returns the seconds.

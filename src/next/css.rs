@@ -1,0 +1,286 @@
+//! The URLs of a style sheet, or of the declarations of a `style` attribute. Pure.
+
+use std::ops::Range;
+
+use cssparser::{ParseError, Parser, Token};
+
+use super::{Edits, Position, Reference, Unclear, Visit};
+
+/// What strings mean where the parser is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strings {
+    /// Text.
+    Text,
+    /// URLs of `url("…")`, `src("…")` and `image-set("…" 1x)`.
+    Urls,
+}
+
+/// What the at-rule that is being read does with a URL.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Import,
+    /// Names something and fetches nothing.
+    Namespace,
+    Other,
+}
+
+/// Visits every URL of a style sheet; the edits are of `text`, and references stand at `at` and beyond.
+///
+/// # Errors
+/// [`Unclear::TooDeep`]. What is broken otherwise is read as browsers read it, which is never an error in CSS.
+pub fn rewrite(text: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
+    // Most attributes and many sheets have none, and looking is far cheaper than parsing.
+    if !may_hold_urls(text) {
+        return Ok(Edits::default());
+    }
+    let mut walk = Walk {
+        text,
+        at,
+        visit,
+        edits: Edits::default(),
+    };
+    let mut parser = Parser::new(text);
+    parser.set_nested_block_limit(LIMIT);
+    match walk.block(&mut parser, Strings::Text) {
+        Ok(()) => Ok(walk.edits),
+        Err(_) => Err(Unclear::TooDeep { limit: LIMIT.into() }),
+    }
+}
+
+/// Blocks within blocks: the parser calls itself for each. Style sheets that people or bundlers write have under ten.
+const LIMIT: u8 = 64;
+
+/// A URL has a function's parenthesis, an import its string; both may be spelled with escapes.
+fn may_hold_urls(text: &str) -> bool {
+    text.contains('(') || text.contains('@')
+}
+
+struct Walk<'t, 'v> {
+    text: &'t str,
+    at: usize,
+    visit: &'v mut dyn Visit,
+    edits: Edits,
+}
+
+impl<'t> Walk<'t, '_> {
+    fn block(&mut self, parser: &mut Parser<'t>, strings: Strings) -> Result<(), ParseError<()>> {
+        let mut rule = Rule::Other;
+        loop {
+            let start = parser.position().byte_index();
+            let Ok(token) = parser.next_including_whitespace_and_comments() else {
+                return Ok(());
+            };
+            match token {
+                Token::UnquotedUrl(url) => {
+                    let url = url.to_string();
+                    let range = start..parser.position().byte_index();
+                    self.url(&url, range, rule, |url| format!("url({})", quoted_if_needed(url)));
+                }
+                Token::QuotedString(url) if strings == Strings::Urls || rule == Rule::Import => {
+                    let url = url.to_string();
+                    let range = start..parser.position().byte_index();
+                    let quote = if self.text[start..].starts_with('\'') {
+                        '\''
+                    } else {
+                        '"'
+                    };
+                    self.url(&url, range, rule, |url| quoted(url, quote));
+                }
+                Token::AtKeyword(name) => {
+                    rule = if name.eq_ignore_ascii_case("import") {
+                        Rule::Import
+                    } else if name.eq_ignore_ascii_case("namespace") {
+                        Rule::Namespace
+                    } else {
+                        Rule::Other
+                    };
+                }
+                Token::Semicolon => rule = Rule::Other,
+                Token::Function(name) => {
+                    let inner = if ["url", "src", "image-set", "-webkit-image-set"]
+                        .iter()
+                        .any(|known| name.eq_ignore_ascii_case(known))
+                    {
+                        Strings::Urls
+                    } else if strings == Strings::Urls && !name.eq_ignore_ascii_case("type") {
+                        strings
+                    } else {
+                        Strings::Text
+                    };
+                    self.nested(parser, inner, rule)?;
+                }
+                Token::CurlyBracketBlock => {
+                    rule = Rule::Other;
+                    self.nested(parser, Strings::Text, rule)?;
+                }
+                Token::ParenthesisBlock | Token::SquareBracketBlock => self.nested(parser, Strings::Text, rule)?,
+                _ => {}
+            }
+        }
+    }
+
+    fn nested(&mut self, parser: &mut Parser<'t>, strings: Strings, rule: Rule) -> Result<(), ParseError<()>> {
+        parser.parse_nested_block(|inner| match (strings, rule) {
+            // The string of `@import url("…")` is the import's, that of `@namespace url("…")` nobody's.
+            (Strings::Urls, Rule::Import | Rule::Namespace) => self.only_string(inner, rule),
+            _ => self.block(inner, strings),
+        })
+    }
+
+    fn only_string(&mut self, parser: &mut Parser<'t>, rule: Rule) -> Result<(), ParseError<()>> {
+        loop {
+            let start = parser.position().byte_index();
+            match parser.next_including_whitespace_and_comments() {
+                Err(_) => return Ok(()),
+                Ok(Token::QuotedString(url)) => {
+                    let url = url.to_string();
+                    let range = start..parser.position().byte_index();
+                    let quote = if self.text[start..].starts_with('\'') {
+                        '\''
+                    } else {
+                        '"'
+                    };
+                    self.url(&url, range, rule, |url| quoted(url, quote));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn url(&mut self, url: &str, range: Range<usize>, rule: Rule, write: impl Fn(&str) -> String) {
+        let position = match rule {
+            Rule::Import => Position::CssImport,
+            Rule::Namespace => return,
+            Rule::Other => Position::CssUrl,
+        };
+        let reference = Reference {
+            url,
+            position,
+            at: self.at + range.start,
+        };
+        if let Some(new) = self.visit.url(reference) {
+            self.edits.replace(range, write(&new));
+        }
+    }
+}
+
+fn quoted(url: &str, quote: char) -> String {
+    let mut out = String::with_capacity(url.len() + 2);
+    out.push(quote);
+    for c in url.chars() {
+        match c {
+            '"' | '\'' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_ascii_control() => out.push_str(&format!("\\{:x} ", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+fn quoted_if_needed(url: &str) -> String {
+    let is_plain = |c: char| !c.is_ascii_control() && !matches!(c, ' ' | '"' | '\'' | '(' | ')' | '\\');
+    if url.chars().all(is_plain) {
+        url.to_owned()
+    } else {
+        quoted(url, '"')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts a mark before every URL.
+    #[derive(Default)]
+    struct Mark(Vec<(String, Position)>);
+
+    impl Visit for Mark {
+        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+            self.0.push((reference.url.to_owned(), reference.position));
+            Some(format!("!{}", reference.url))
+        }
+    }
+
+    fn marked(css: &str) -> String {
+        rewrite(css, 0, &mut Mark::default()).unwrap().apply(css)
+    }
+
+    #[test]
+    fn urls_are_found_in_every_form_and_the_rest_stays() {
+        assert_eq!(
+            marked("a{background:url(/a.png) no-repeat,URL( '/b.png' )}"),
+            "a{background:url(!/a.png) no-repeat,URL( '!/b.png' )}"
+        );
+        assert_eq!(marked("a{b:url( /a.png )}"), "a{b:url(!/a.png)}");
+        assert_eq!(
+            marked("@font-face{src:url(\"a.woff2\") format(\"woff2\")}"),
+            "@font-face{src:url(\"!a.woff2\") format(\"woff2\")}"
+        );
+        assert_eq!(
+            marked("a{b:image-set(\"a.png\" 1x type(\"image/png\"),url(b.png) 2x)}"),
+            "a{b:image-set(\"!a.png\" 1x type(\"image/png\"),url(!b.png) 2x)}"
+        );
+        assert_eq!(
+            marked("a{b:u\\72l(a.png)}"),
+            "a{b:u\\72l(a.png)}",
+            "an escaped name is a function of its own"
+        );
+        assert_eq!(marked("background:url(ä.png)"), "background:url(!ä.png)");
+        assert_eq!(marked("a{--x:url(a.png)}"), "a{--x:url(!a.png)}");
+        assert_eq!(
+            marked("@media (min-width:1px){a{b:url(a)}}"),
+            "@media (min-width:1px){a{b:url(!a)}}"
+        );
+    }
+
+    #[test]
+    fn imports_are_told_apart_and_namespaces_fetch_nothing() {
+        let css = "@import \"a.css\";@import url(b.css) layer(x);@import url('c.css');@namespace url(d);a{b:'e.css'}";
+        let mut mark = Mark::default();
+        let new = rewrite(css, 0, &mut mark).unwrap().apply(css);
+        assert_eq!(
+            new,
+            "@import \"!a.css\";@import url(!b.css) layer(x);@import url('!c.css');@namespace url(d);a{b:'e.css'}"
+        );
+        assert!(mark.0.iter().all(|(_, position)| *position == Position::CssImport));
+    }
+
+    #[test]
+    fn text_is_not_a_url() {
+        for css in [
+            "/* url(/a.png) */a{}",
+            "a::before{content:'url(/a.png)'}",
+            "a::before{content:\"/a.png\"}",
+            "a[href='/a.png']{}",
+            "a{b:format('/a.png')}",
+        ] {
+            assert_eq!(marked(css), css);
+        }
+    }
+
+    #[test]
+    fn escapes_are_read_and_written() {
+        let mut mark = Mark::default();
+        let css = r#"a{b:url(a\)b.png);c:url("a\"b.png")}"#;
+        let new = rewrite(css, 0, &mut mark).unwrap().apply(css);
+        assert_eq!(mark.0[0].0, "a)b.png");
+        assert_eq!(mark.0[1].0, "a\"b.png");
+        let mut again = Mark::default();
+        rewrite(&new, 0, &mut again).unwrap();
+        assert_eq!(again.0[0].0, "!a)b.png");
+        assert_eq!(again.0[1].0, "!a\"b.png");
+    }
+
+    #[test]
+    fn nesting_has_a_limit_and_no_effect_on_the_stack() {
+        let deep = format!("a{{b:{}url(x)", "(".repeat(100_000));
+        assert_eq!(
+            rewrite(&deep, 0, &mut Mark::default()),
+            Err(Unclear::TooDeep { limit: 64 })
+        );
+    }
+}

@@ -1,0 +1,387 @@
+//! The payload of the App Router ("flight"): its rows, and what in them is a URL. Pure.
+//!
+//! A payload is a stream of rows: `<hex id>:<json>\n`, with a tag before the JSON of some (`I[…]` imports, `HL[…]`
+//! hints), and `<hex id>:T<hex length>,<bytes>` for long texts, whose length counts bytes of UTF-8 and has no newline
+//! behind it. A wrong length stops the page from coming to life, so whoever changes a text changes its length here.
+//!
+//! What is a URL is decided as in HTML, by the element and the attribute it would become: a string elsewhere is text.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use super::json::{self, Event, Object};
+use super::{Edits, Position, Reference, Unclear, Visit, css, html};
+
+/// How one row is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// JSON without a tag.
+    Json,
+    /// A long text, preceded by its length.
+    Text,
+    /// A hint to fetch something ahead; its letter.
+    Hint(char),
+    /// Any other that ends with its line.
+    Line(char),
+}
+
+/// A row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// Its id, a hex number; empty for hints.
+    pub id: &'a str,
+    /// How it is written.
+    pub tag: Tag,
+    /// From the tag's first byte to the end of what it says, without the newline.
+    pub whole: Range<usize>,
+    /// What it says: the JSON, or the text.
+    pub body: Range<usize>,
+}
+
+/// The rows of a payload, in order.
+///
+/// # Errors
+/// [`Unclear::Row`], [`Unclear::Binary`].
+pub fn rows(stream: &str) -> Result<Vec<Row<'_>>, Unclear> {
+    let bytes = stream.as_bytes();
+    let mut rows = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let broken = Unclear::Row { at };
+        let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let colon = at + digits;
+        if bytes.get(colon) != Some(&b':') {
+            return Err(broken);
+        }
+        let id = &stream[at..colon];
+        let start = colon + 1;
+        let (tag, body, next) = match bytes.get(start) {
+            Some(b'T') => {
+                let body = text_body(stream, start).ok_or(broken)?;
+                (Tag::Text, body.clone(), body.end)
+            }
+            // Typed arrays and byte streams, of bytes and not of text.
+            Some(b'A' | b'O' | b'o' | b'U' | b'S' | b's' | b'L' | b'l' | b'G' | b'g' | b'M' | b'm' | b'V' | b'b') => {
+                return Err(Unclear::Binary);
+            }
+            Some(first) => {
+                let length = bytes[start..]
+                    .iter()
+                    .position(|byte| *byte == b'\n')
+                    .ok_or(broken.clone())?;
+                let end = start + length;
+                let (tag, skip) = match *first {
+                    b'H' => match stream[start + 1..end].chars().next() {
+                        Some(code) => (Tag::Hint(code), 1 + code.len_utf8()),
+                        None => return Err(broken),
+                    },
+                    letter @ (b'A'..=b'Z' | b'#' | b'r' | b'x') => (Tag::Line(char::from(letter)), 1),
+                    _ => (Tag::Json, 0),
+                };
+                (tag, start + skip..end, end + 1)
+            }
+            None => return Err(broken),
+        };
+        rows.push(Row {
+            id,
+            tag,
+            whole: start..body.end,
+            body,
+        });
+        at = next;
+    }
+    Ok(rows)
+}
+
+/// The text after `T<hex length>,`; the row starts at `start`.
+fn text_body(stream: &str, start: usize) -> Option<Range<usize>> {
+    let digits = stream.get(start + 1..)?;
+    // A length has few digits: looking further would read the whole rest for each row.
+    let comma = digits.bytes().take(17).position(|byte| byte == b',')?;
+    let length = usize::from_str_radix(&digits[..comma], 16).ok()?;
+    let from = start + 1 + comma + 1;
+    let to = from.checked_add(length)?;
+    stream.get(from..to).map(|_| from..to)
+}
+
+/// Visits every URL and the build id of a payload; references stand at `at`.
+///
+/// # Errors
+/// [`Unclear`]: the payload must stay as it is.
+pub fn rewrite(stream: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
+    let rows = rows(stream)?;
+    refuse_offsets(stream, &rows)?;
+    let uses = uses_of_texts(stream, &rows)?;
+    let mut edits = Edits::default();
+    for row in &rows {
+        let body = &stream[row.body.clone()];
+        match row.tag {
+            Tag::Text => {
+                let Some(use_) = uses.get(row.id) else { continue };
+                let inner = match use_ {
+                    Use::Markup => html::walk(body, at, visit).edits,
+                    Use::Style => css::rewrite(body, at, visit)?,
+                    Use::Mixed => {
+                        visit.unclear(&Unclear::SharedText);
+                        continue;
+                    }
+                };
+                if !inner.is_empty() {
+                    let text = inner.apply(body);
+                    edits.replace(row.whole.clone(), format!("T{:x},{text}", text.len()));
+                }
+            }
+            Tag::Hint(code) => {
+                let mut inner = Edits::default();
+                hint(body, code, at, visit, &mut inner)?;
+                edits.take_at(row.body.start, inner);
+            }
+            // Of imports nothing is rewritten: they name scripts, which keep their names.
+            Tag::Line(_) => {}
+            Tag::Json => {
+                let mut inner = Edits::default();
+                let is_root = row.id == "0";
+                json::read(body, &mut |event| match event {
+                    Event::Object(object) => {
+                        if is_root && object.depth == 0 {
+                            build_id(&object, "b", visit, &mut inner, json::quoted);
+                        }
+                        urls_of(&object, at, visit, &mut inner, json::quoted);
+                    }
+                    Event::Item { .. } | Event::Whole(_) => {}
+                })?;
+                edits.take_at(row.body.start, inner);
+            }
+        }
+    }
+    Ok(edits)
+}
+
+/// How to write a string where it stands.
+pub(super) type Quote = fn(&str) -> String;
+
+/// Asks for the build id under a key of an object.
+pub(super) fn build_id(object: &Object<'_, '_>, key: &str, visit: &mut dyn Visit, edits: &mut Edits, quote: Quote) {
+    if let Some(id) = object.get(key)
+        && let Some(new) = visit.build_id(&id.value)
+    {
+        edits.replace(id.range.clone(), quote(&new));
+    }
+}
+
+/// A payload whose parts are found by offsets can't change its length.
+fn refuse_offsets(stream: &str, rows: &[Row<'_>]) -> Result<(), Unclear> {
+    let Some(root) = rows.iter().find(|row| row.id == "0" && row.tag == Tag::Json) else {
+        return Ok(());
+    };
+    let Ok(root) = serde_json::from_str::<RootOffsets>(&stream[root.body.clone()]) else {
+        return Ok(());
+    };
+    for (key, value) in [("a", root.a), ("l", root.l)] {
+        if let Some(value) = value
+            && !is_zero(&value, stream, rows)
+        {
+            return Err(Unclear::Offsets { key });
+        }
+    }
+    Ok(())
+}
+
+#[derive(serde::Deserialize)]
+struct RootOffsets {
+    a: Option<serde_json::Value>,
+    l: Option<serde_json::Value>,
+}
+
+/// Zero, nothing, or a promise (`$@<id>`) of either.
+fn is_zero(value: &serde_json::Value, stream: &str, rows: &[Row<'_>]) -> bool {
+    match value {
+        serde_json::Value::Null => true,
+        serde_json::Value::Number(number) => number.as_u64() == Some(0),
+        serde_json::Value::String(text) if text == "$undefined" => true,
+        serde_json::Value::String(text) => {
+            let Some(id) = text.strip_prefix("$@") else {
+                return false;
+            };
+            let row = rows.iter().find(|row| row.id == id && row.tag == Tag::Json);
+            row.is_some_and(|row| matches!(stream[row.body.clone()].trim(), "0" | "null" | "\"$undefined\""))
+        }
+        _ => false,
+    }
+}
+
+/// What a text row is used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Markup,
+    Style,
+    /// As markup and as something else.
+    Mixed,
+}
+
+/// Which text rows are markup or style sheets. A text that nothing refers to in such a way is text.
+fn uses_of_texts<'a>(stream: &'a str, rows: &[Row<'a>]) -> Result<HashMap<&'a str, Use>, Unclear> {
+    let texts: HashSet<&str> = rows
+        .iter()
+        .filter(|row| row.tag == Tag::Text)
+        .map(|row| row.id)
+        .collect();
+    let mut uses: HashMap<&str, Use> = HashMap::new();
+    if texts.is_empty() {
+        return Ok(uses);
+    }
+    let mut plain: HashSet<&str> = HashSet::new();
+    let known = |value: &str| value.strip_prefix('$').and_then(|id| texts.get(id).copied());
+    for row in rows.iter().filter(|row| row.tag == Tag::Json) {
+        json::read(&stream[row.body.clone()], &mut |event| match event {
+            Event::Object(object) => {
+                for (key, text) in object.strings {
+                    let Some(id) = known(&text.value) else { continue };
+                    match use_of(&object, key) {
+                        Some(new) => {
+                            let use_ = uses.entry(id).or_insert(new);
+                            if *use_ != new {
+                                *use_ = Use::Mixed;
+                            }
+                        }
+                        None => {
+                            plain.insert(id);
+                        }
+                    }
+                }
+            }
+            Event::Item { text, .. } | Event::Whole(text) => plain.extend(known(&text.value)),
+        })?;
+    }
+    for id in plain {
+        uses.entry(id).and_modify(|use_| *use_ = Use::Mixed);
+    }
+    Ok(uses)
+}
+
+/// Whether a member of an object is markup or a style sheet.
+fn use_of(object: &Object<'_, '_>, key: &str) -> Option<Use> {
+    match (key, object.owner) {
+        ("__html", Some("script")) => None,
+        ("__html", Some("style")) | ("children", Some("style")) => Some(Use::Style),
+        ("__html", _) => Some(Use::Markup),
+        _ => None,
+    }
+}
+
+fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Edits) -> Result<(), Unclear> {
+    // The second item of a preload says as what it is fetched, and comes after the URL.
+    let mut items: [Option<(String, Range<usize>)>; 2] = [None, None];
+    let mut options = Edits::default();
+    json::read(body, &mut |event| match event {
+        Event::Item { index, depth: 1, text } => {
+            if let Some(place) = items.get_mut(index) {
+                *place = Some((text.value.to_string(), text.range.clone()));
+            }
+        }
+        Event::Object(object) => {
+            if let Some(set) = object.get("imageSrcSet") {
+                let inner = html::srcset_edits(&set.value, Position::Image, at, visit);
+                if !inner.is_empty() {
+                    options.replace(set.range.clone(), json::quoted(&inner.apply(&set.value)));
+                }
+            }
+        }
+        Event::Whole(text) => items[0] = Some((text.value.to_string(), text.range.clone())),
+        Event::Item { .. } => {}
+    })?;
+    let [Some((url, range)), second] = items else {
+        return Ok(());
+    };
+    let second = second.map(|(value, _)| value);
+    let position = match (code, second.as_deref()) {
+        ('S', _) | ('L', Some("style")) => Position::Style,
+        ('L', Some("image")) => Position::Image,
+        ('L', Some("script")) | ('X' | 'M' | 'm', _) => Position::Script,
+        ('L', _) => Position::Preload,
+        _ => return Ok(()),
+    };
+    edits.take_at(0, options);
+    if let Some(new) = visit.url(Reference {
+        url: &url,
+        position,
+        at,
+    }) {
+        edits.replace(range, json::quoted(&new));
+    }
+    Ok(())
+}
+
+/// React's names of attributes, and HTML's.
+const ATTRIBUTES: &[(&str, &str)] = &[
+    ("srcSet", "srcset"),
+    ("imageSrcSet", "imagesrcset"),
+    ("formAction", "formaction"),
+    ("xlinkHref", "xlink:href"),
+];
+
+/// Props of client components that are passed on to elements under their own names.
+const COMPONENT_URLS: &[&str] = &["src", "srcSet", "poster", "href"];
+
+/// Visits the URLs among the members of an object.
+pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit, edits: &mut Edits, quote: Quote) {
+    let get = |name: &str| object.get(name).map(|text| text.value.as_ref());
+    for (key, text) in object.strings {
+        let value = text.value.as_ref();
+        let inner = if value.starts_with('$') {
+            // A reference to another row, or a value that JSON doesn't have.
+            continue;
+        } else if object.under == Some("style") && object.element.is_none() {
+            css::rewrite(value, at, visit)
+        } else if let Some(use_) = use_of(object, key) {
+            match use_ {
+                Use::Style => css::rewrite(value, at, visit),
+                _ => Ok(html::walk(value, at, visit).edits),
+            }
+        } else {
+            match position_in(object, key, &get) {
+                Some(position) if key == "srcSet" || key == "imageSrcSet" => {
+                    Ok(html::srcset_edits(value, position, at, visit))
+                }
+                Some(position) => {
+                    if let Some(new) = visit.url(Reference {
+                        url: value,
+                        position,
+                        at,
+                    }) {
+                        edits.replace(text.range.clone(), quote(&new));
+                    }
+                    continue;
+                }
+                None => continue,
+            }
+        };
+        match inner {
+            Ok(inner) if !inner.is_empty() => edits.replace(text.range.clone(), quote(&inner.apply(value))),
+            Ok(_) => {}
+            Err(unclear) => visit.unclear(&unclear),
+        }
+    }
+}
+
+/// What the member of an object is for; `None` for text.
+fn position_in<'o>(object: &'o Object<'_, '_>, key: &str, get: &dyn Fn(&str) -> Option<&'o str>) -> Option<Position> {
+    match object.element {
+        Some(tag) if !tag.starts_with('$') => {
+            let renamed = ATTRIBUTES.iter().find(|(react, _)| *react == key);
+            html::position_of(tag, renamed.map_or(key, |(_, html)| html), get)
+        }
+        // A component of the client, or data of the site's own: only names that leave no doubt.
+        _ if COMPONENT_URLS.contains(&key) => Some(match key {
+            "href" => Position::Link,
+            _ => Position::Image,
+        }),
+        _ => {
+            let value = get(key).unwrap_or_default();
+            let looks_like_a_path =
+                value.starts_with('/') && value.len() < 1024 && !value.contains(char::is_whitespace);
+            let is_text = matches!(key, "children" | "title" | "alt" | "id" | "className" | "value");
+            (looks_like_a_path && !is_text).then_some(Position::Unknown)
+        }
+    }
+}

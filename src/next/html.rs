@@ -1,0 +1,323 @@
+//! The URLs, anchors and inline scripts of a page. Pure.
+//!
+//! A WHATWG tokenizer with the places of its tokens, not a tree: a tree would have to be written again, and would not be
+//! the same bytes. Only the value of an attribute, or the text of a `<style>`, is ever replaced.
+
+use std::convert::Infallible;
+use std::ops::Range;
+
+use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
+
+use super::{Edits, Position, Reference, Unclear, Visit, css, srcset};
+
+/// A script that stands in the page itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InlineScript {
+    /// Where its text stands.
+    pub range: Range<usize>,
+    /// Its `id`.
+    pub id: Option<String>,
+}
+
+/// What a page is, beyond its URLs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// What is to be changed.
+    pub edits: Edits,
+    /// Its inline scripts, in order.
+    pub scripts: Vec<InlineScript>,
+    /// The `href` of its `<base>`: what relative URLs start from.
+    pub base: Option<String>,
+}
+
+/// Visits all of a page, or of a piece of markup.
+pub fn walk(text: &str, at: usize, visit: &mut dyn Visit) -> Walked {
+    let mut walk = Walk {
+        text,
+        at,
+        visit,
+        tag: String::new(),
+        attributes: Vec::new(),
+        raw: None,
+        walked: Walked::default(),
+    };
+    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut walk);
+    emitter.naively_switch_states(true);
+    for token in Tokenizer::new_with_emitter(text, emitter) {
+        match token {
+            Ok(never) => match never {},
+        }
+    }
+    walk.walked
+}
+
+/// An attribute: its name, its value without escapes, and where the value stands.
+struct Attribute {
+    name: String,
+    value: String,
+    range: Range<usize>,
+}
+
+/// What the text up to the next end tag is.
+enum Raw {
+    Script { id: Option<String> },
+    Style,
+}
+
+struct Walk<'t, 'v> {
+    text: &'t str,
+    at: usize,
+    visit: &'v mut dyn Visit,
+    tag: String,
+    attributes: Vec<Attribute>,
+    raw: Option<Raw>,
+    walked: Walked,
+}
+
+impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
+    fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
+        match event {
+            CallbackEvent::OpenStartTag { name } => {
+                self.tag = String::from_utf8_lossy(name).into_owned();
+                self.attributes.clear();
+                self.raw = None;
+            }
+            CallbackEvent::AttributeName { name } => self.attributes.push(Attribute {
+                name: String::from_utf8_lossy(name).into_owned(),
+                value: String::new(),
+                range: span.end..span.end,
+            }),
+            CallbackEvent::AttributeValue { value } => {
+                if let Some(attribute) = self.attributes.last_mut() {
+                    attribute.value = String::from_utf8_lossy(value).into_owned();
+                    attribute.range = span.start..span.end;
+                }
+            }
+            CallbackEvent::CloseStartTag { .. } => self.start_tag(),
+            CallbackEvent::EndTag { .. } => self.raw = None,
+            CallbackEvent::String { .. } => self.raw_text(span.start..span.end),
+            _ => {}
+        }
+        None
+    }
+}
+
+impl Walk<'_, '_> {
+    fn start_tag(&mut self) {
+        let tag = std::mem::take(&mut self.tag);
+        let attributes = std::mem::take(&mut self.attributes);
+        let get = |name: &str| {
+            let found = attributes.iter().find(|attribute| attribute.name == name);
+            found.map(|attribute| attribute.value.as_str())
+        };
+        for attribute in &attributes {
+            let name = attribute.name.as_str();
+            if name == "id" || (name == "name" && tag == "a") {
+                self.visit.anchor(&attribute.value);
+            } else if name == "style" {
+                self.style_attribute(attribute);
+            } else if let Some(position) = position_of(&tag, name, &get) {
+                if matches!(name, "srcset" | "imagesrcset") {
+                    self.srcset(attribute, position);
+                } else {
+                    self.url(attribute, position);
+                }
+            } else if tag == "base" && name == "href" && self.walked.base.is_none() {
+                self.walked.base = Some(attribute.value.clone());
+            }
+        }
+        self.raw = match tag.as_str() {
+            "script" => Some(Raw::Script {
+                id: get("id").map(str::to_owned),
+            }),
+            "style" => Some(Raw::Style),
+            _ => None,
+        };
+    }
+
+    /// The text of a script or style; that of other elements says nothing here.
+    fn raw_text(&mut self, range: Range<usize>) {
+        match &self.raw {
+            Some(Raw::Script { id }) => self.walked.scripts.push(InlineScript { range, id: id.clone() }),
+            Some(Raw::Style) => {
+                let Some(text) = self.text.get(range.clone()) else {
+                    return;
+                };
+                match css::rewrite(text, self.at + range.start, self.visit) {
+                    Ok(edits) => self.walked.edits.take_at(range.start, edits),
+                    Err(unclear) => self.visit.unclear(&unclear),
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn url(&mut self, attribute: &Attribute, position: Position) {
+        // Browsers take white space around a URL away.
+        let url = attribute.value.trim_matches(|c: char| c.is_ascii_whitespace());
+        let reference = Reference {
+            url,
+            position,
+            at: self.at + attribute.range.start,
+        };
+        if let Some(new) = self.visit.url(reference) {
+            self.replace(attribute, &new);
+        }
+    }
+
+    fn srcset(&mut self, attribute: &Attribute, position: Position) {
+        let edits = srcset_edits(&attribute.value, position, self.at + attribute.range.start, self.visit);
+        self.replace_parts(attribute, &edits);
+    }
+
+    fn style_attribute(&mut self, attribute: &Attribute) {
+        match css::rewrite(&attribute.value, self.at + attribute.range.start, self.visit) {
+            Ok(edits) => self.replace_parts(attribute, &edits),
+            Err(unclear) => self.visit.unclear(&unclear),
+        }
+    }
+
+    /// Replaces parts of a value; the other parts keep their escapes.
+    fn replace_parts(&mut self, attribute: &Attribute, edits: &Edits) {
+        if edits.is_empty() {
+            return;
+        }
+        let raw = self.text.get(attribute.range.clone()).unwrap_or_default();
+        if raw != attribute.value && escaped(&attribute.value) != raw {
+            self.visit.unclear(&Unclear::Attribute {
+                at: self.at + attribute.range.start,
+            });
+            return;
+        }
+        self.replace(attribute, &edits.apply(&attribute.value));
+    }
+
+    fn replace(&mut self, attribute: &Attribute, value: &str) {
+        let before = attribute.range.start.checked_sub(1);
+        let quote = before.and_then(|at| self.text.as_bytes().get(at)).copied();
+        let plain = |c: char| !c.is_ascii_whitespace() && !matches!(c, '"' | '\'' | '=' | '<' | '>' | '`' | '&');
+        let text = match quote {
+            Some(b'"' | b'\'') => {
+                let raw = self.text.get(attribute.range.clone()).unwrap_or_default();
+                // What had no escapes gets none but those it needs.
+                if raw.contains('&') || value.contains(['&', '"', '\'']) {
+                    escaped(value)
+                } else {
+                    value.to_owned()
+                }
+            }
+            _ if !value.is_empty() && value.chars().all(plain) => value.to_owned(),
+            _ => format!("\"{}\"", escaped(value)),
+        };
+        self.walked.edits.replace(attribute.range.clone(), text);
+    }
+}
+
+/// The edits of a `srcset`'s value.
+pub(super) fn srcset_edits(value: &str, position: Position, at: usize, visit: &mut dyn Visit) -> Edits {
+    let mut edits = Edits::default();
+    for range in srcset::urls(value) {
+        let url = &value[range.clone()];
+        if let Some(new) = visit.url(Reference { url, position, at }) {
+            edits.replace(range, new);
+        }
+    }
+    edits
+}
+
+/// What a browser does with the URL in an attribute; `None` where there is none.
+///
+/// `get` gives the other attributes of the tag. The payload's elements are asked by the same rules, with React's names
+/// for the attributes put into HTML's.
+pub(super) fn position_of<'a>(tag: &str, name: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Option<Position> {
+    Some(match (tag, name) {
+        ("a" | "area", "href") | ("form", "action") | ("button" | "input", "formaction") => Position::Link,
+        ("img" | "input" | "image" | "feimage", "src")
+        | ("img" | "source", "srcset")
+        | ("video", "poster")
+        | ("link", "imagesrcset")
+        | ("image" | "use" | "feimage", "href" | "xlink:href")
+        | ("body" | "table" | "td" | "th", "background") => Position::Image,
+        ("video" | "audio" | "source" | "track", "src") => Position::Media,
+        ("iframe" | "frame" | "embed", "src") | ("object", "data") => Position::Frame,
+        ("script", "src") => Position::Script,
+        ("link", "href") => of_link(get("rel").unwrap_or_default(), get("as").unwrap_or_default())?,
+        ("meta", "content") => of_meta(get("property").or_else(|| get("name")).or_else(|| get("itemprop"))?)?,
+        _ => return None,
+    })
+}
+
+fn of_link(rel: &str, fetched_as: &str) -> Option<Position> {
+    let is = |wanted: &str| {
+        rel.split_ascii_whitespace()
+            .any(|word| word.eq_ignore_ascii_case(wanted))
+    };
+    Some(if is("stylesheet") {
+        Position::Style
+    } else if is("icon") || is("apple-touch-icon") || is("apple-touch-icon-precomposed") || is("mask-icon") {
+        Position::Icon
+    } else if is("modulepreload") {
+        Position::Script
+    } else if is("preload") || is("prefetch") {
+        match fetched_as {
+            "image" => Position::Image,
+            "script" => Position::Script,
+            "style" => Position::Style,
+            "document" => Position::Link,
+            _ => Position::Preload,
+        }
+    } else if is("manifest") {
+        Position::WebManifest
+    } else if is("dns-prefetch") || is("preconnect") {
+        return None;
+    } else {
+        Position::Link
+    })
+}
+
+fn of_meta(name: &str) -> Option<Position> {
+    let name = name.to_ascii_lowercase();
+    let is_url = matches!(
+        name.as_str(),
+        "og:image"
+            | "og:image:url"
+            | "og:image:secure_url"
+            | "og:video"
+            | "og:video:url"
+            | "og:video:secure_url"
+            | "og:audio"
+            | "og:audio:url"
+            | "og:audio:secure_url"
+            | "twitter:image"
+            | "twitter:image:src"
+            | "twitter:player:stream"
+            | "msapplication-tileimage"
+            | "msapplication-square70x70logo"
+            | "msapplication-square150x150logo"
+            | "msapplication-wide310x150logo"
+            | "msapplication-square310x310logo"
+            | "image"
+            | "thumbnailurl"
+    );
+    match name.as_str() {
+        "og:url" | "twitter:url" => Some(Position::Link),
+        _ => is_url.then_some(Position::Card),
+    }
+}
+
+/// A value as React writes it into an attribute.
+fn escaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 16);
+    for c in value.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#x27;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,332 @@
+//! The strings of a JSON text, where they stand, and what stands around them. Pure.
+//!
+//! A reader of its own, since what is wanted is places and not values: a string is replaced where it stands, and all
+//! other bytes are kept. It goes forward once and keeps its own stack, so neither long nor deep input can hurt it.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::Unclear;
+
+/// A string of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<'a> {
+    /// Its value.
+    pub value: Cow<'a, str>,
+    /// Where it stands, quotes included.
+    pub range: Range<usize>,
+}
+
+/// What a value stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Frame<'a> {
+    Object {
+        /// The key that is being read or was read last.
+        key: Cow<'a, str>,
+        strings: Vec<(Cow<'a, str>, Text<'a>)>,
+        /// The type of the React element whose props this is.
+        element: Option<Cow<'a, str>>,
+        /// The type of the element around it, this one included.
+        owner: Option<Cow<'a, str>>,
+        under: Option<Cow<'a, str>>,
+    },
+    Array {
+        index: usize,
+        /// The first two items, if they are strings: `["$", type, …]` is an element.
+        head: [Option<Cow<'a, str>>; 2],
+        owner: Option<Cow<'a, str>>,
+        under: Option<Cow<'a, str>>,
+    },
+}
+
+/// An object that ended.
+pub struct Object<'s, 'a> {
+    /// Its members that are strings.
+    pub strings: &'s [(Cow<'a, str>, Text<'a>)],
+    /// The type of the React element whose props this is: a tag's name, or `$L…` for a component of the client.
+    pub element: Option<&'s str>,
+    /// The type of the nearest element around it, this one included.
+    pub owner: Option<&'s str>,
+    /// The key of the member that it is, or that the array around it is.
+    pub under: Option<&'s str>,
+    /// How many objects and arrays are around it.
+    pub depth: usize,
+}
+
+impl Object<'_, '_> {
+    /// The string under a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Text<'_>> {
+        self.strings.iter().find(|(name, _)| name == key).map(|(_, text)| text)
+    }
+}
+
+/// What the reader passed.
+pub enum Event<'s, 'a> {
+    /// An object ended.
+    Object(Object<'s, 'a>),
+    /// A string in an array.
+    Item {
+        /// Its place in the array.
+        index: usize,
+        /// How many objects and arrays are around it.
+        depth: usize,
+        /// The string.
+        text: &'s Text<'a>,
+    },
+    /// The whole text is one string.
+    Whole(&'s Text<'a>),
+}
+
+/// Reads one JSON value, which must be the whole text but for white space.
+///
+/// # Errors
+/// [`Unclear::Json`].
+pub fn read<'a>(text: &'a str, visit: &mut dyn FnMut(Event<'_, 'a>)) -> Result<(), Unclear> {
+    Reader {
+        text,
+        at: 0,
+        stack: Vec::new(),
+    }
+    .run(visit)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    stack: Vec<Frame<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn run(mut self, visit: &mut dyn FnMut(Event<'_, 'a>)) -> Result<(), Unclear> {
+        loop {
+            // A value begins here.
+            self.skip_space();
+            match self.peek() {
+                Some(b'{') => {
+                    self.open_object();
+                    self.skip_space();
+                    if self.peek() != Some(b'}') {
+                        self.key()?;
+                        continue;
+                    }
+                }
+                Some(b'[') => {
+                    self.open_array();
+                    self.skip_space();
+                    if self.peek() != Some(b']') {
+                        continue;
+                    }
+                }
+                Some(b'"') => {
+                    let text = self.string()?;
+                    self.take_string(text, visit);
+                }
+                Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => self.literal()?,
+                _ => return self.broken(),
+            }
+            // A value ended here, or an empty object or array is about to.
+            loop {
+                self.skip_space();
+                match (self.peek(), self.stack.last_mut()) {
+                    (None, None) => return Ok(()),
+                    (Some(b','), Some(Frame::Array { index, .. })) => {
+                        *index += 1;
+                        self.at += 1;
+                        break;
+                    }
+                    (Some(b','), Some(Frame::Object { .. })) => {
+                        self.at += 1;
+                        self.skip_space();
+                        self.key()?;
+                        break;
+                    }
+                    (Some(b']'), Some(Frame::Array { .. })) => {
+                        self.at += 1;
+                        self.stack.pop();
+                    }
+                    (Some(b'}'), Some(Frame::Object { .. })) => {
+                        self.at += 1;
+                        self.close_object(visit);
+                    }
+                    _ => return self.broken(),
+                }
+            }
+        }
+    }
+
+    fn broken<T>(&self) -> Result<T, Unclear> {
+        Err(Unclear::Json { at: self.at })
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// The key under which a value that starts now stands, and the element around it.
+    fn context(&self) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+        match self.stack.last() {
+            None => (None, None),
+            Some(Frame::Object { key, owner, .. }) => (Some(key.clone()), owner.clone()),
+            Some(Frame::Array { under, owner, .. }) => (under.clone(), owner.clone()),
+        }
+    }
+
+    fn open_object(&mut self) {
+        let (under, outer) = self.context();
+        let element = match self.stack.last() {
+            Some(Frame::Array {
+                index: 3,
+                head: [Some(mark), Some(name)],
+                ..
+            }) if mark == "$" => Some(name.clone()),
+            _ => None,
+        };
+        self.at += 1;
+        self.stack.push(Frame::Object {
+            key: Cow::Borrowed(""),
+            strings: Vec::new(),
+            owner: element.clone().or(outer),
+            element,
+            under,
+        });
+    }
+
+    fn open_array(&mut self) {
+        let (under, owner) = self.context();
+        self.at += 1;
+        self.stack.push(Frame::Array {
+            index: 0,
+            head: [None, None],
+            owner,
+            under,
+        });
+    }
+
+    fn close_object(&mut self, visit: &mut dyn FnMut(Event<'_, 'a>)) {
+        if let Some(Frame::Object {
+            strings,
+            element,
+            owner,
+            under,
+            ..
+        }) = self.stack.pop()
+        {
+            visit(Event::Object(Object {
+                strings: &strings,
+                element: element.as_deref(),
+                owner: owner.as_deref(),
+                under: under.as_deref(),
+                depth: self.stack.len(),
+            }));
+        }
+    }
+
+    fn take_string(&mut self, text: Text<'a>, visit: &mut dyn FnMut(Event<'_, 'a>)) {
+        let depth = self.stack.len();
+        match self.stack.last_mut() {
+            None => visit(Event::Whole(&text)),
+            Some(Frame::Object { key, strings, .. }) => strings.push((std::mem::take(key), text)),
+            Some(Frame::Array { index, head, .. }) => {
+                visit(Event::Item {
+                    index: *index,
+                    depth,
+                    text: &text,
+                });
+                if let Some(place) = head.get_mut(*index) {
+                    *place = Some(text.value);
+                }
+            }
+        }
+    }
+
+    fn key(&mut self) -> Result<(), Unclear> {
+        if self.peek() != Some(b'"') {
+            return self.broken();
+        }
+        let name = self.string()?.value;
+        self.skip_space();
+        if self.peek() != Some(b':') {
+            return self.broken();
+        }
+        self.at += 1;
+        if let Some(Frame::Object { key, .. }) = self.stack.last_mut() {
+            *key = name;
+        }
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<Text<'a>, Unclear> {
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let mut at = start + 1;
+        let mut escaped = false;
+        loop {
+            match bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    at += 2;
+                }
+                Some(byte) if *byte >= 0x20 => at += 1,
+                _ => return self.broken(),
+            }
+        }
+        let range = start..at + 1;
+        let value = if escaped {
+            match self.text.get(range.clone()).map(serde_json::from_str::<String>) {
+                Some(Ok(value)) => Cow::Owned(value),
+                _ => return self.broken(),
+            }
+        } else {
+            Cow::Borrowed(&self.text[start + 1..at])
+        };
+        self.at = range.end;
+        Ok(Text { value, range })
+    }
+
+    fn literal(&mut self) -> Result<(), Unclear> {
+        let rest = &self.text[self.at..];
+        let length = rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.')))
+            .unwrap_or(rest.len());
+        let literal = &rest[..length];
+        if !matches!(literal, "true" | "false" | "null") && serde_json::from_str::<serde_json::Number>(literal).is_err()
+        {
+            return self.broken();
+        }
+        self.at += length;
+        Ok(())
+    }
+}
+
+/// A string as `JSON.stringify` writes it, quotes included.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A string as Next.js writes it into a script: as JSON, without what could end the script.
+pub fn quoted_in_script(text: &str) -> String {
+    let json = quoted(text);
+    if !json.contains(['&', '<', '>', '\u{2028}', '\u{2029}']) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        match c {
+            '&' => out.push_str("\\u0026"),
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            c => out.push(c),
+        }
+    }
+    out
+}

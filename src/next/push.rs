@@ -1,0 +1,225 @@
+//! The payload as it stands in a page: cut into pieces, each in a script of its own. Pure.
+//!
+//! A cut may fall anywhere, even within a row, so the pieces are joined before anything is read, and an edit is brought
+//! back to the pieces it touches. A page with a script of this kind that is not understood stays as it is.
+
+use std::ops::Range;
+
+use super::html::InlineScript;
+use super::{Edits, Unclear, json};
+
+/// A piece of the payload, and the string literal in the page that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    literal: Range<usize>,
+    text: String,
+}
+
+/// The payload of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushes {
+    pieces: Vec<Piece>,
+    /// All pieces together.
+    pub stream: String,
+}
+
+/// Finds the payload among the scripts of a page; `None`: it has none.
+///
+/// # Errors
+/// [`Unclear`] where a script carries a payload in an unknown form.
+pub fn find(page: &str, scripts: &[InlineScript]) -> Result<Option<Pushes>, Unclear> {
+    let mut pieces = Vec::new();
+    let mut found = false;
+    for script in scripts {
+        let Some(text) = page.get(script.range.clone()) else {
+            continue;
+        };
+        if !starts_as_push(text) {
+            continue;
+        }
+        found = true;
+        read_script(text, script.range.start, &mut pieces)?;
+    }
+    if !found {
+        return Ok(None);
+    }
+    let stream = pieces.iter().map(|piece| piece.text.as_str()).collect();
+    Ok(Some(Pushes { pieces, stream }))
+}
+
+const FIRST: &str = "(self.__next_f=self.__next_f||[])";
+const LATER: &str = "self.__next_f";
+
+fn starts_as_push(text: &str) -> bool {
+    text.starts_with(FIRST) || text.starts_with(LATER)
+}
+
+/// One script: `….push([kind, data])`, or several of them.
+fn read_script(text: &str, start: usize, pieces: &mut Vec<Piece>) -> Result<(), Unclear> {
+    let unknown = Unclear::Push { at: start };
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        let call = rest.strip_prefix(FIRST).or_else(|| rest.strip_prefix(LATER));
+        let data = call
+            .and_then(|call| call.strip_prefix(".push("))
+            .ok_or(unknown.clone())?;
+        let from = text.len() - data.len();
+        // The argument is JSON; where it ends, the parser says.
+        let mut values = serde_json::Deserializer::from_str(data).into_iter::<serde::de::IgnoredAny>();
+        let Some(Ok(_)) = values.next() else {
+            return Err(unknown);
+        };
+        let end = from + values.byte_offset();
+        take_argument(&text[from..end], start + from, pieces)?;
+        at = match text.get(end..) {
+            Some(rest) if rest.starts_with(");") => end + 2,
+            Some(rest) if rest.starts_with(')') => end + 1,
+            _ => return Err(unknown),
+        };
+    }
+    Ok(())
+}
+
+/// `[0]` begins, `[1,"…"]` is a piece, `[2,…]` the state of a form, `[3,"…"]` bytes.
+fn take_argument(argument: &str, at: usize, pieces: &mut Vec<Piece>) -> Result<(), Unclear> {
+    let Some(literal) = argument.strip_prefix("[1,") else {
+        return match argument.as_bytes().get(1) {
+            Some(b'0' | b'2') => Ok(()),
+            Some(b'3') => Err(Unclear::Binary),
+            _ => Err(Unclear::Push { at }),
+        };
+    };
+    let literal = literal.strip_suffix(']').ok_or(Unclear::Push { at })?;
+    let text: String = serde_json::from_str(literal).map_err(|_| Unclear::Push { at })?;
+    if json::quoted_in_script(&text) != literal {
+        return Err(Unclear::NotExact { at });
+    }
+    let from = at + "[1,".len();
+    pieces.push(Piece {
+        literal: from..from + literal.len(),
+        text,
+    });
+    Ok(())
+}
+
+impl Pushes {
+    /// The edits of the page that make these edits of the payload.
+    #[must_use]
+    pub fn edits(&self, of_stream: &Edits) -> Edits {
+        let mut edits = Edits::default();
+        let mut changes = of_stream.iter().peekable();
+        let mut start = 0;
+        for piece in &self.pieces {
+            let end = start + piece.text.len();
+            let mut inner = Edits::default();
+            while let Some((range, text)) = changes.peek() {
+                if range.start >= end {
+                    break;
+                }
+                // What reaches into the next pieces is written into the first and taken out of the others.
+                let from = range.start.max(start) - start;
+                let to = range.end.min(end) - start;
+                let text = if range.start >= start {
+                    (*text).to_owned()
+                } else {
+                    String::new()
+                };
+                inner.replace(from..to, text);
+                if range.end > end {
+                    break;
+                }
+                changes.next();
+            }
+            if !inner.is_empty() {
+                edits.replace(piece.literal.clone(), json::quoted_in_script(&inner.apply(&piece.text)));
+            }
+            start = end;
+        }
+        edits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(pieces: &[&str]) -> (String, Vec<InlineScript>) {
+        let mut page = "<html>".to_owned();
+        let mut scripts = Vec::new();
+        for text in pieces {
+            page.push_str("<script>");
+            scripts.push(InlineScript {
+                range: page.len()..page.len() + text.len(),
+                id: None,
+            });
+            page.push_str(text);
+            page.push_str("</script>");
+        }
+        (page, scripts)
+    }
+
+    #[test]
+    fn pieces_are_joined_and_edits_come_back_to_them() {
+        let (text, scripts) = page(&[
+            "(self.__next_f=self.__next_f||[]).push([0])",
+            r#"self.__next_f.push([1,"0:\"/a\u003c"])"#,
+            "console.log(1)",
+            r#"self.__next_f.push([1,"b.png\"\nä"])"#,
+            "self.__next_f.push([2,null])",
+        ]);
+        let pushes = find(&text, &scripts).unwrap().unwrap();
+        assert_eq!(pushes.stream, "0:\"/a<b.png\"\nä");
+        let mut edits = Edits::default();
+        edits.replace(2..12, "\"&new\"".to_owned());
+        edits.replace(13..15, "ö".to_owned());
+        let new = pushes.edits(&edits).apply(&text);
+        assert!(new.contains(r#"push([1,"0:\"\u0026new\""])"#), "{new}");
+        assert!(new.contains(r#"push([1,"\nö"])"#), "{new}");
+        let again = find(&new, &html_scripts(&new)).unwrap().unwrap();
+        assert_eq!(again.stream, edits.apply(&pushes.stream));
+        assert_eq!(pushes.edits(&Edits::default()), Edits::default());
+    }
+
+    fn html_scripts(text: &str) -> Vec<InlineScript> {
+        struct Nothing;
+        impl crate::next::Visit for Nothing {
+            fn url(&mut self, _: crate::next::Reference<'_>) -> Option<String> {
+                None
+            }
+        }
+        crate::next::html::walk(text, 0, &mut Nothing).scripts
+    }
+
+    #[test]
+    fn several_pushes_in_one_script_are_read() {
+        let (text, scripts) = page(&[r#"(self.__next_f=self.__next_f||[]).push([0]);self.__next_f.push([1,"a"])"#]);
+        assert_eq!(find(&text, &scripts).unwrap().unwrap().stream, "a");
+    }
+
+    #[test]
+    fn a_form_that_is_not_understood_is_unclear() {
+        let unclear = |script: &str| {
+            let (text, scripts) = page(&[script]);
+            find(&text, &scripts).unwrap_err()
+        };
+        assert_eq!(unclear("self.__next_f.push([3,\"AAAA\"])"), Unclear::Binary);
+        assert!(matches!(unclear("self.__next_f.push([1,a])"), Unclear::Push { .. }));
+        assert!(matches!(unclear("self.__next_f.push([7])"), Unclear::Push { .. }));
+        assert!(matches!(
+            unclear("self.__next_f.push([1,\"a\"])+1"),
+            Unclear::Push { .. }
+        ));
+        assert!(matches!(unclear("self.__next_f=1"), Unclear::Push { .. }));
+        assert!(matches!(
+            unclear(r#"self.__next_f.push([1,"\/"])"#),
+            Unclear::NotExact { .. }
+        ));
+    }
+
+    #[test]
+    fn other_scripts_are_no_payload() {
+        let (text, scripts) = page(&["console.log('self.__next_f.push([1,1])')"]);
+        assert_eq!(find(&text, &scripts), Ok(None));
+    }
+}

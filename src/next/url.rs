@@ -1,0 +1,249 @@
+//! From a URL in a page to the file of the site that it names, and back. Pure.
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use url::Url;
+
+/// What a URL names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A path of this site.
+    Site(SiteUrl),
+    /// A path of this host that is not below the base path.
+    Outside,
+    /// Another host, by its name.
+    Host(String),
+    /// Nothing that is fetched from a host: `data:`, `mailto:`, `javascript:`, an empty text.
+    Nothing,
+    /// No URL.
+    Malformed,
+}
+
+/// A URL of the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteUrl {
+    /// The path below the base path, decoded, without the slash at its front; its end as it was.
+    pub path: String,
+    /// What stands behind `?`.
+    pub query: Option<String>,
+    /// What stands behind `#`, decoded.
+    pub fragment: Option<String>,
+}
+
+/// What URLs of a site are resolved against.
+#[derive(Debug, Clone)]
+pub struct Resolver {
+    /// The site's own address, or one that no page can name.
+    origin: Option<Url>,
+    base_path: String,
+}
+
+/// Stands in for the address of a site that has none: `.invalid` is nobody's.
+const NO_ORIGIN: &str = "https://site.invalid/";
+
+impl Resolver {
+    /// For a site at an address (only its scheme, host and port count) and below a base path: empty, or with a slash at
+    /// its front.
+    #[must_use]
+    pub fn new(origin: Option<&str>, base_path: &str) -> Self {
+        let own = origin.and_then(|origin| Url::parse(origin).ok());
+        let mut origin = own.or_else(|| Url::parse(NO_ORIGIN).ok());
+        if let Some(origin) = &mut origin {
+            origin.set_path("/");
+            origin.set_query(None);
+            origin.set_fragment(None);
+        }
+        Self {
+            origin,
+            base_path: base_path.trim_end_matches('/').to_owned(),
+        }
+    }
+
+    /// The base path: empty, or with a slash at its front alone.
+    #[must_use]
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// The address of a file of the site, as a page's own address is: `usage.html` is `/usage`.
+    #[must_use]
+    pub fn page_address(&self, path: &str) -> String {
+        let address = match path.strip_suffix(".html") {
+            Some("index") => "",
+            Some(page) => page
+                .strip_suffix("index")
+                .filter(|folder| folder.ends_with('/'))
+                .unwrap_or(page),
+            None => path,
+        };
+        format!("{}/{}", self.base_path, encoded(address))
+    }
+
+    /// What a URL names in a document of this address, which [`Self::page_address`] gave.
+    #[must_use]
+    pub fn resolve(&self, document: &str, url: &str) -> Target {
+        if url.is_empty() {
+            return Target::Nothing;
+        }
+        // Most URLs are plain paths, and parsing each again in every page is what takes long.
+        if let Some(path) = plain_path(url) {
+            return self.own(path, None, None);
+        }
+        let Some(origin) = &self.origin else {
+            return Target::Malformed;
+        };
+        let Ok(url) = origin.join(document).and_then(|document| document.join(url)) else {
+            return Target::Malformed;
+        };
+        if !matches!(url.scheme(), "http" | "https") {
+            return Target::Nothing;
+        }
+        // A page may name itself with either scheme.
+        if (url.host_str(), url.port()) != (origin.host_str(), origin.port()) {
+            return url
+                .host_str()
+                .map_or(Target::Malformed, |host| Target::Host(host.to_owned()));
+        }
+        self.own(url.path(), url.query(), url.fragment())
+    }
+
+    fn own(&self, path: &str, query: Option<&str>, fragment: Option<&str>) -> Target {
+        let Some(below) = path.strip_prefix(self.base_path.as_str()) else {
+            return Target::Outside;
+        };
+        let below = match below.strip_prefix('/') {
+            Some(below) => below,
+            None if below.is_empty() => "",
+            None => return Target::Outside,
+        };
+        let decode = |text: &str| {
+            percent_decode_str(text)
+                .decode_utf8()
+                .ok()
+                .map(std::borrow::Cow::into_owned)
+        };
+        let Some(path) = decode(below) else {
+            return Target::Malformed;
+        };
+        Target::Site(SiteUrl {
+            path,
+            query: query.map(str::to_owned),
+            // Browsers look for the text as it is where it decodes to nothing.
+            fragment: fragment.map(|text| decode(text).unwrap_or_else(|| text.to_owned())),
+        })
+    }
+
+    /// The URL of a file of the site, spelled so that it can stand in any attribute, style sheet or `srcset`.
+    #[must_use]
+    pub fn url_of(&self, path: &str) -> String {
+        format!("{}/{}", self.base_path, encoded(path))
+    }
+}
+
+/// A URL that is only a path, with nothing in it that a parser would change.
+fn plain_path(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix('/')?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~%@+,".contains(&byte);
+    let is_plain = !rest.starts_with('/') && rest.bytes().all(is_plain) && !url.contains("/.") && !url.contains("/%2");
+    is_plain.then_some(url)
+}
+
+/// Everything but what is plain in a path, in a style sheet and in a `srcset` alike.
+const ENCODED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'\'')
+    .add(b'(')
+    .add(b')')
+    .add(b',')
+    .add(b';')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A path with everything encoded that needs to be somewhere.
+#[must_use]
+pub fn encoded(path: &str) -> String {
+    utf8_percent_encode(path, ENCODED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(path: &str, query: Option<&str>, fragment: Option<&str>) -> Target {
+        Target::Site(SiteUrl {
+            path: path.to_owned(),
+            query: query.map(str::to_owned),
+            fragment: fragment.map(str::to_owned),
+        })
+    }
+
+    #[test]
+    fn urls_are_resolved_as_browsers_do() {
+        let resolver = Resolver::new(Some("https://docs.example.com/x"), "");
+        let at = |url: &str| resolver.resolve("/guides/orders", url);
+        assert_eq!(at("/images/a.png"), site("images/a.png", None, None));
+        assert_eq!(at("b.png"), site("guides/b.png", None, None));
+        assert_eq!(at("./b.png?x=1#y"), site("guides/b.png", Some("x=1"), Some("y")));
+        assert_eq!(at("../../c/"), site("c/", None, None));
+        assert_eq!(at("#top"), site("guides/orders", None, Some("top")));
+        assert_eq!(at("/gr%C3%B6%C3%9Fe"), site("größe", None, None));
+        assert_eq!(at("/größe#ä"), site("größe", None, Some("ä")));
+        assert_eq!(at("https://docs.example.com/a"), site("a", None, None));
+        assert_eq!(at("//docs.example.com/a"), site("a", None, None));
+        assert_eq!(at("/"), site("", None, None));
+        assert_eq!(at("/a/../b"), site("b", None, None));
+        assert_eq!(at("\\a"), site("a", None, None));
+        assert_eq!(at("https://example.com/a"), Target::Host("example.com".to_owned()));
+        assert_eq!(at("//example.com/a"), Target::Host("example.com".to_owned()));
+        for nothing in [
+            "",
+            "mailto:a@b.c",
+            "data:image/png;base64,AAAA",
+            "javascript:void(0)",
+            "blob:x",
+        ] {
+            assert_eq!(at(nothing), Target::Nothing, "{nothing}");
+        }
+        assert_eq!(at("https://["), Target::Malformed);
+        assert_eq!(at("/%ff"), Target::Malformed);
+    }
+
+    #[test]
+    fn base_path_is_taken_off_and_put_on() {
+        let resolver = Resolver::new(None, "/handbook");
+        let at = |url: &str| resolver.resolve(&resolver.page_address("usage/index.html"), url);
+        assert_eq!(at("/handbook/images/a.png"), site("images/a.png", None, None));
+        assert_eq!(at("/handbook"), site("", None, None));
+        assert_eq!(at("a.png"), site("usage/a.png", None, None));
+        assert_eq!(at("/handbooks/a"), Target::Outside);
+        assert_eq!(at("/images/a.png"), Target::Outside);
+        assert_eq!(resolver.url_of("images/ä b.png"), "/handbook/images/%C3%A4%20b.png");
+    }
+
+    #[test]
+    fn pages_have_the_addresses_that_the_server_gives_them() {
+        let resolver = Resolver::new(None, "");
+        for (path, address) in [
+            ("index.html", "/"),
+            ("usage.html", "/usage"),
+            ("usage/index.html", "/usage/"),
+            ("myindex.html", "/myindex"),
+            ("a/größe.html", "/a/gr%C3%B6%C3%9Fe"),
+            ("a/b.css", "/a/b.css"),
+        ] {
+            assert_eq!(resolver.page_address(path), address);
+        }
+    }
+}

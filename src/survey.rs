@@ -1,0 +1,298 @@
+//! The survey: every text of the export read once, and noted what checks and fingerprints need to know of it.
+//!
+//! Reads the export through a [`Source`] and nothing else; it changes nothing. It notes facts and judges none: which of
+//! them is a fault is for the checks to say. What it keeps of a page is little, so that the largest site fits into
+//! memory: a URL that is right leaves no trace but what it is used for.
+
+mod css;
+mod found;
+mod page;
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+
+pub use self::found::Paths;
+use crate::event::{Event, Observer, Stage};
+use crate::model::asset::Asset;
+use crate::next::url::Resolver;
+use crate::next::{Position, Unclear, base_path, build_id, data, page as next_page};
+use crate::source::{Source, SourceError};
+
+/// No page is larger; a file that is, is taken as it is.
+const MAX_TEXT: u64 = 64 * 1024 * 1024;
+
+/// What a file is to the survey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A page.
+    Page,
+    /// A payload of the page with this place among the assets.
+    Payload(usize),
+    /// A data file of the page with this place among the assets.
+    Data(usize),
+    /// A style sheet.
+    Style,
+    /// A drawing, which may refer to others.
+    Drawing,
+    /// Anything else.
+    Other,
+}
+
+/// What is wrong with a URL.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UrlFault {
+    /// The site has nothing there.
+    Missing,
+    /// The site has it, spelled otherwise.
+    Spelled {
+        /// As it is.
+        right: String,
+    },
+    /// It is not below the base path.
+    OutsideBasePath,
+    /// It leads to the reader's own machine.
+    Local {
+        /// The host it names.
+        host: String,
+    },
+    /// It is no URL.
+    Malformed,
+}
+
+/// A URL that is not right.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FaultyUrl {
+    /// The line it stands in, from 1.
+    pub line: u32,
+    /// As it stands there.
+    pub url: String,
+    /// What it is for.
+    pub position: Position,
+    /// What is wrong.
+    pub fault: UrlFault,
+}
+
+/// A link to a place in a page of the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fragment {
+    /// The line it stands in, from 1.
+    pub line: u32,
+    /// The page's place among the assets.
+    pub page: usize,
+    /// What stands behind `#`, decoded.
+    pub name: String,
+}
+
+/// Text that a rule does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hit {
+    /// The line it stands in, from 1.
+    pub line: u32,
+    /// The rule's name.
+    pub rule: String,
+    /// What was found, with all that is secret taken out.
+    pub shown: String,
+}
+
+/// What is known of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Where it stops being UTF-8: the line, from 1.
+    pub not_utf8: Option<u32>,
+    /// Why it can't be rewritten; it stays as it is.
+    pub unclear: Option<Unclear>,
+    /// Parts of it that stay as they are.
+    pub odd: Vec<Unclear>,
+    /// The build ids that Next.js's client reads in it.
+    pub ids: BTreeSet<String>,
+    /// URLs that are not right, in order.
+    pub faulty: Vec<FaultyUrl>,
+    /// Links into pages.
+    pub fragments: Vec<Fragment>,
+    /// The places that links into this page can lead to, sorted.
+    pub anchors: Vec<String>,
+    /// Files whose URL may be replaced in this file, by their places among the assets, sorted.
+    pub used: Vec<usize>,
+    /// Whether it names something relative to its own place.
+    pub relative: bool,
+    /// Strings that name a file of the site where it can't be told what they are for.
+    pub unclassified: u32,
+    /// What rules do not allow.
+    pub hits: Vec<Hit>,
+}
+
+/// What is known of an export.
+pub struct Survey {
+    /// The base path: empty, or with a slash at its front.
+    pub base_path: String,
+    /// The kind of each asset.
+    pub kinds: Vec<Kind>,
+    /// What is known of each asset.
+    pub facts: Vec<Facts>,
+}
+
+/// Finds what is forbidden in a text.
+pub trait Search: Sync {
+    /// All that is found in a file's bytes.
+    fn hits(&self, path: &str, bytes: &[u8]) -> Vec<Hit>;
+}
+
+/// What is to be looked for.
+pub struct Options<'a> {
+    /// The address of the site.
+    pub origin: Option<&'a str>,
+    /// The base path; none: read off the export.
+    pub base_path: Option<&'a str>,
+    /// What is searched for in texts; none: nothing.
+    pub search: Option<&'a dyn Search>,
+}
+
+/// Surveys an export.
+///
+/// # Errors
+/// [`SourceError`] where a file can't be read, or changed since the scan.
+pub fn survey(
+    assets: &[Asset],
+    source: &dyn Source,
+    options: &Options<'_>,
+    observer: &dyn Observer,
+) -> Result<Survey, SourceError> {
+    let paths = Paths::new(assets);
+    let base_path = match options.base_path {
+        Some(base_path) => base_path.to_owned(),
+        None => find_base_path(assets, &paths, source)?,
+    };
+    let resolver = Resolver::new(options.origin, &base_path);
+    let kinds: Vec<Kind> = assets
+        .iter()
+        .map(|asset| kind_of(asset.path.as_str(), &paths))
+        .collect();
+    let context = Context {
+        paths: &paths,
+        resolver: &resolver,
+    };
+    let facts: Result<Vec<Facts>, SourceError> = assets
+        .par_iter()
+        .zip(&kinds)
+        .map(|(asset, kind)| {
+            let facts = look(asset, *kind, source, &context, options.search);
+            observer.notice(Event::Progressed {
+                stage: Stage::Check,
+                items: 1,
+                bytes: asset.size,
+            });
+            facts
+        })
+        .collect();
+    Ok(Survey {
+        base_path,
+        kinds,
+        facts: facts?,
+    })
+}
+
+/// What every file is looked at with.
+pub(crate) struct Context<'a> {
+    pub paths: &'a Paths<'a>,
+    pub resolver: &'a Resolver,
+}
+
+/// The base path of an export, by its own pages; none in one that says nothing of it.
+fn find_base_path(assets: &[Asset], paths: &Paths<'_>, source: &dyn Source) -> Result<String, SourceError> {
+    let named = ["index.html", "404.html"]
+        .into_iter()
+        .filter_map(|path| paths.file(path));
+    let others = (0..assets.len()).filter(|index| assets[*index].path.as_str().ends_with(".html"));
+    for index in named.chain(others.take(8)) {
+        let asset = &assets[index];
+        if asset.size > MAX_TEXT {
+            continue;
+        }
+        let bytes = source.read(&asset.path, asset.digest, asset.size)?;
+        if let Some(base_path) = std::str::from_utf8(&bytes).ok().and_then(base_path::of_page) {
+            return Ok(base_path);
+        }
+    }
+    Ok(String::new())
+}
+
+/// What a file is, by its name and its neighbours.
+fn kind_of(path: &str, paths: &Paths<'_>) -> Kind {
+    let Some((stem, extension)) = path.rsplit_once('.') else {
+        return Kind::Other;
+    };
+    match extension {
+        "html" | "htm" => Kind::Page,
+        "css" => Kind::Style,
+        "svg" => Kind::Drawing,
+        "txt" => payload_of(stem, paths).map_or(Kind::Other, Kind::Payload),
+        "json" => data_of(stem, paths).map_or(Kind::Other, Kind::Data),
+        _ => Kind::Other,
+    }
+}
+
+/// The page of a payload file, by its path without `.txt`: `X`, or `X/__next.…`.
+fn payload_of(stem: &str, paths: &Paths<'_>) -> Option<usize> {
+    let (folder, name) = stem.rsplit_once('/').unwrap_or(("", stem));
+    if name.starts_with("__next.") {
+        return paths.page(folder);
+    }
+    paths.file(&format!("{stem}.html"))
+}
+
+/// The page of a data file: `_next/data/<id>/X`.
+fn data_of(stem: &str, paths: &Paths<'_>) -> Option<usize> {
+    let (id, page) = stem.strip_prefix("_next/data/")?.split_once('/')?;
+    let _ = id;
+    paths.page(if page == "index" { "" } else { page })
+}
+
+fn look(
+    asset: &Asset,
+    kind: Kind,
+    source: &dyn Source,
+    context: &Context<'_>,
+    search: Option<&dyn Search>,
+) -> Result<Facts, SourceError> {
+    let is_text = crate::model::media::is_text(crate::model::media::media_type(asset.path.name()));
+    let searched = search.filter(|_| is_text);
+    if asset.size > MAX_TEXT || (kind == Kind::Other && searched.is_none()) {
+        return Ok(Facts::default());
+    }
+    let bytes = source.read(&asset.path, asset.digest, asset.size)?;
+    let mut facts = match (kind, std::str::from_utf8(&bytes)) {
+        (Kind::Other, _) => Facts::default(),
+        (_, Err(error)) => Facts {
+            not_utf8: Some(line_at(&bytes, error.valid_up_to())),
+            ..Facts::default()
+        },
+        (Kind::Page, Ok(text)) => page::look(asset.path.as_str(), text, context),
+        (Kind::Payload(_), Ok(text)) => page::look_at_ids(text, &mut next_page::rewrite_payload),
+        (Kind::Data(_), Ok(text)) => page::look_at_ids(text, &mut data::rewrite_file),
+        (Kind::Style, Ok(text)) => css::look(asset.path.as_str(), text, context),
+        (Kind::Drawing, Ok(text)) => css::look_at_drawing(asset.path.as_str(), text, context),
+    };
+    if let Some(search) = searched {
+        facts.hits = search.hits(asset.path.as_str(), &bytes);
+    }
+    Ok(facts)
+}
+
+/// The line of a byte, from 1.
+#[must_use]
+pub fn line_at(bytes: &[u8], at: usize) -> u32 {
+    let before = &bytes[..at.min(bytes.len())];
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    u32::try_from(lines + 1).unwrap_or(u32::MAX)
+}
+
+impl Survey {
+    /// The build ids of the export: those of payloads and pages, and those of folders.
+    #[must_use]
+    pub fn build_ids(&self, assets: &[Asset]) -> BTreeSet<String> {
+        let in_paths = build_id::in_paths(assets.iter().map(|asset| asset.path.as_str()));
+        let in_files = self.facts.iter().flat_map(|facts| facts.ids.iter().cloned());
+        in_files.chain(in_paths.into_iter().map(str::to_owned)).collect()
+    }
+}

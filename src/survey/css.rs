@@ -1,0 +1,87 @@
+//! What the survey notes of a style sheet, and of a drawing. Pure.
+
+use super::page::judge;
+use super::{Context, Facts, FaultyUrl, line_at};
+use crate::next::url::Target;
+use crate::next::{Position, Reference, Unclear, Visit, css, html};
+
+/// A style sheet.
+pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
+    let address = context.resolver.page_address(path);
+    let mut sheet = Sheet::new(&address, text, context);
+    if let Err(unclear) = css::rewrite(text, 0, &mut sheet) {
+        sheet.facts.unclear = Some(unclear);
+    }
+    sheet.done()
+}
+
+/// A drawing: markup that names others by `href`, or in styles.
+pub(super) fn look_at_drawing(path: &str, text: &str, context: &Context<'_>) -> Facts {
+    let address = context.resolver.page_address(path);
+    let mut sheet = Sheet::new(&address, text, context);
+    html::walk(text, 0, &mut sheet);
+    sheet.done()
+}
+
+struct Sheet<'a> {
+    address: &'a str,
+    text: &'a str,
+    context: &'a Context<'a>,
+    facts: Facts,
+}
+
+impl<'a> Sheet<'a> {
+    fn new(address: &'a str, text: &'a str, context: &'a Context<'a>) -> Self {
+        Self {
+            address,
+            text,
+            context,
+            facts: Facts::default(),
+        }
+    }
+
+    fn done(mut self) -> Facts {
+        self.facts.used.sort_unstable();
+        self.facts.used.dedup();
+        self.facts
+    }
+}
+
+/// Whether a URL depends on where it stands.
+pub(crate) fn is_relative(url: &str) -> bool {
+    let has_scheme = || {
+        let scheme = url.split(['/', '?', '#']).next().unwrap_or_default();
+        scheme.contains(':')
+    };
+    !url.is_empty() && !url.starts_with(['/', '#', '\\']) && !has_scheme()
+}
+
+impl Visit for Sheet<'_> {
+    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+        // A fragment alone means the document itself: a filter or a gradient of a drawing.
+        if reference.url.starts_with('#') {
+            return None;
+        }
+        self.facts.relative |= is_relative(reference.url);
+        let target: Target = self.context.resolver.resolve(self.address, reference.url);
+        match judge(&target, self.context) {
+            Ok(Some((index, url))) => {
+                if url.query.is_none() && reference.position != Position::Link {
+                    self.facts.used.push(index);
+                }
+            }
+            Ok(None) => {}
+            Err(fault) => self.facts.faulty.push(FaultyUrl {
+                line: line_at(self.text.as_bytes(), reference.at),
+                url: reference.url.to_owned(),
+                position: reference.position,
+                fault,
+            }),
+        }
+        None
+    }
+
+    fn unclear(&mut self, what: &Unclear) {
+        self.facts.odd.push(what.clone());
+    }
+}

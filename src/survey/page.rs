@@ -1,0 +1,239 @@
+//! What the survey notes of a page and of its payload files. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::found::Found;
+use super::{Context, Facts, FaultyUrl, Fragment, Position, UrlFault, line_at};
+use crate::next::page::{self, Router};
+use crate::next::url::Target;
+use crate::next::{Edits, Reference, Unclear, Visit};
+
+/// A page.
+pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
+    let address = context.resolver.page_address(path);
+    let mut markup = Markup::new(&address, text, context);
+    let mut payload = Payload::new(&address, context);
+    let read = page::rewrite(text, &mut markup, &mut payload);
+    let mut facts = std::mem::take(&mut markup.facts);
+    facts.anchors.sort_unstable();
+    facts.anchors.dedup();
+    facts.unclassified = payload.unclassified;
+    facts.odd.append(&mut payload.odd);
+    facts.ids = payload.ids;
+    match read {
+        Ok(page) => facts.used = agreed(page.router, &markup.fetched, &payload.fetched),
+        Err(unclear) => facts.unclear = Some(unclear),
+    }
+    facts
+}
+
+/// The files whose URL may be replaced in a page.
+///
+/// What the client draws again must be the same in the payload as in the markup, or the browser takes the old URL back
+/// and fetches both: a URL that only one of them has comes out of code, and code is not rewritten. A page without a
+/// client has only its markup.
+fn agreed(router: Router, markup: &BTreeMap<usize, bool>, payload: &BTreeSet<usize>) -> Vec<usize> {
+    let fits = |(index, is_style): (&usize, &bool)| match router {
+        Router::App => payload.contains(index),
+        // Its style sheets are in no data, and no code of a page names them.
+        Router::Pages => *is_style || payload.contains(index),
+        Router::None => true,
+    };
+    markup
+        .iter()
+        .filter(|entry| fits(*entry))
+        .map(|(index, _)| *index)
+        .collect()
+}
+
+/// Reads a payload or data file, of which only the build id is noted: its URLs are those of its page.
+pub(super) fn look_at_ids(
+    text: &str,
+    rewrite: &mut dyn FnMut(&str, &mut dyn Visit) -> Result<Edits, Unclear>,
+) -> Facts {
+    #[derive(Default)]
+    struct Ids(Facts);
+    impl Visit for Ids {
+        fn url(&mut self, _: Reference<'_>) -> Option<String> {
+            None
+        }
+        fn build_id(&mut self, id: &str) -> Option<String> {
+            self.0.ids.insert(id.to_owned());
+            None
+        }
+        fn unclear(&mut self, what: &Unclear) {
+            self.0.odd.push(what.clone());
+        }
+    }
+    let mut ids = Ids::default();
+    if let Err(unclear) = rewrite(text, &mut ids) {
+        ids.0.unclear = Some(unclear);
+    }
+    ids.0
+}
+
+struct Markup<'a> {
+    address: &'a str,
+    text: &'a str,
+    context: &'a Context<'a>,
+    facts: Facts,
+    /// Files that the browser fetches by itself, and whether only as style sheets.
+    fetched: BTreeMap<usize, bool>,
+    /// The last place whose line was asked for: places come in order, and counting goes on from there.
+    counted: (usize, u32),
+}
+
+impl<'a> Markup<'a> {
+    fn new(address: &'a str, text: &'a str, context: &'a Context<'a>) -> Self {
+        Self {
+            address,
+            text,
+            context,
+            facts: Facts::default(),
+            fetched: BTreeMap::new(),
+            counted: (0, 1),
+        }
+    }
+
+    fn line(&mut self, at: usize) -> u32 {
+        let (from, line) = self.counted;
+        if at < from {
+            return line_at(self.text.as_bytes(), at);
+        }
+        let between = self.text.as_bytes().get(from..at).unwrap_or_default();
+        self.counted = (at, line + line_at(between, between.len()) - 1);
+        self.counted.1
+    }
+
+    fn fault(&mut self, reference: &Reference<'_>, fault: UrlFault) {
+        let line = self.line(reference.at);
+        self.facts.faulty.push(FaultyUrl {
+            line,
+            url: reference.url.to_owned(),
+            position: reference.position,
+            fault,
+        });
+    }
+}
+
+impl Visit for Markup<'_> {
+    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+        let target = self.context.resolver.resolve(self.address, reference.url);
+        let (index, url) = match judge(&target, self.context) {
+            Ok(Some(found)) => found,
+            Ok(None) => return None,
+            Err(fault) => {
+                self.fault(&reference, fault);
+                return None;
+            }
+        };
+        if reference.position == Position::Link {
+            let is_page = self.context.paths.path(index).ends_with(".html");
+            if let Some(name) = url.fragment.as_deref().filter(|name| is_page && names_a_place(name)) {
+                let line = self.line(reference.at);
+                self.facts.fragments.push(Fragment {
+                    line,
+                    page: index,
+                    name: name.to_owned(),
+                });
+            }
+        } else if reference.position.is_fetched() && url.query.is_none() {
+            let is_style = reference.position == Position::Style;
+            *self.fetched.entry(index).or_insert(true) &= is_style;
+        }
+        None
+    }
+
+    fn anchor(&mut self, name: &str) {
+        self.facts.anchors.push(name.to_owned());
+    }
+
+    fn unclear(&mut self, what: &Unclear) {
+        self.facts.odd.push(what.clone());
+    }
+}
+
+/// `#` and `#top` lead to the top of any page, `#:~:text=` to a text.
+fn names_a_place(fragment: &str) -> bool {
+    !fragment.is_empty() && !fragment.eq_ignore_ascii_case("top") && !fragment.starts_with(":~:")
+}
+
+/// Hosts that are the reader's own machine.
+fn is_local(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host == "0.0.0.0"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// The file that a URL leads to, and its parts; none for a URL that is none of the site's.
+pub(super) fn judge<'t>(
+    target: &'t Target,
+    context: &Context<'_>,
+) -> Result<Option<(usize, &'t crate::next::url::SiteUrl)>, UrlFault> {
+    match target {
+        Target::Site(site) => match context.paths.look_up(&site.path) {
+            Found::File(index) => Ok(Some((index, site))),
+            Found::Otherwise(index) => Err(UrlFault::Spelled {
+                right: context.resolver.page_address(context.paths.path(index)),
+            }),
+            Found::Nothing => Err(UrlFault::Missing),
+        },
+        Target::Outside => Err(UrlFault::OutsideBasePath),
+        Target::Host(host) if is_local(host) => Err(UrlFault::Local { host: host.clone() }),
+        Target::Malformed => Err(UrlFault::Malformed),
+        Target::Host(_) | Target::Nothing => Ok(None),
+    }
+}
+
+struct Payload<'a> {
+    address: &'a str,
+    context: &'a Context<'a>,
+    fetched: BTreeSet<usize>,
+    ids: BTreeSet<String>,
+    odd: Vec<Unclear>,
+    unclassified: u32,
+}
+
+impl<'a> Payload<'a> {
+    fn new(address: &'a str, context: &'a Context<'a>) -> Self {
+        Self {
+            address,
+            context,
+            fetched: BTreeSet::new(),
+            ids: BTreeSet::new(),
+            odd: Vec::new(),
+            unclassified: 0,
+        }
+    }
+}
+
+impl Visit for Payload<'_> {
+    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+        if !reference.position.is_fetched() && reference.position != Position::Unknown {
+            return None;
+        }
+        let Target::Site(url) = self.context.resolver.resolve(self.address, reference.url) else {
+            return None;
+        };
+        let index = self.context.paths.file(&url.path)?;
+        if reference.position == Position::Unknown {
+            self.unclassified += 1;
+        } else if url.query.is_none() {
+            self.fetched.insert(index);
+        }
+        None
+    }
+
+    fn build_id(&mut self, id: &str) -> Option<String> {
+        self.ids.insert(id.to_owned());
+        None
+    }
+
+    fn unclear(&mut self, what: &Unclear) {
+        self.odd.push(what.clone());
+    }
+}
