@@ -100,6 +100,13 @@ pub enum Note {
         /// What the system said.
         reason: String,
     },
+    /// The build id could not be replaced everywhere, so it stays everywhere.
+    BuildIdKept {
+        /// The first file that stands in the way.
+        path: SitePath,
+        /// Why.
+        reason: String,
+    },
     /// The lock is another's; it is being watched.
     LockAwaited,
     /// The store had changed while the publish was prepared, so it is planned again.

@@ -25,6 +25,7 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod event;
+pub mod fingerprint;
 pub mod host;
 mod leaving;
 pub mod manifest;

@@ -11,16 +11,18 @@ use std::time::SystemTime;
 use globset::GlobSet;
 
 use crate::check::{self, Levels, Problem, Severity};
-use crate::config::{self, SiteConfig};
+use crate::config::{self, SiteConfig, WebUrl};
 use crate::encode::{EncodeOptions, encodings_for};
 use crate::error::Error;
 use crate::event::{Event, Observer, Stage};
+use crate::fingerprint;
 use crate::manifest::{Input, Site};
 use crate::model::asset::Asset;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::media::media_type;
 use crate::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::source::{Export, Source};
+use crate::survey::{self, Survey};
 
 /// A site that is ready to be compared with a host, sent, or written to a folder.
 pub struct Prepared {
@@ -45,14 +47,16 @@ pub fn prepare(
     observer: &dyn Observer,
 ) -> Result<Prepared, Error> {
     let scan = scan(config, export, cache, observer)?;
+    let source: Arc<dyn Source> = Arc::new(Export::new(export));
+    let survey = survey(config, &scan.assets, &*source, observer)?;
     let problems = find_problems(config, &scan, observer)?;
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
-    let assets = fingerprint(scan.assets);
+    let site = fingerprint(config, scan.assets, &survey, source, observer)?;
     Ok(Prepared {
-        site: manifest(config, assets, observer),
-        source: Arc::new(Export::new(export)),
+        site: manifest(config, site.assets, observer),
+        source: site.source,
         problems,
         left_out: scan.left_out,
     })
@@ -107,9 +111,43 @@ fn levels(check: &config::Check) -> Levels {
     })
 }
 
-/// The place of the fingerprints, which no version makes yet: every file keeps the name it has.
-fn fingerprint(assets: Vec<Asset>) -> Vec<Asset> {
-    assets
+/// What the export's texts say of themselves.
+fn survey(
+    config: &SiteConfig,
+    assets: &[Asset],
+    source: &dyn Source,
+    observer: &dyn Observer,
+) -> Result<Survey, Error> {
+    began(Stage::Check, observer);
+    let options = survey::Options {
+        origin: config.site.url.as_ref().map(WebUrl::as_str),
+        base_path: config.next.base_path.as_deref(),
+        search: None,
+    };
+    let surveyed = survey::survey(assets, source, &options, observer);
+    ended(Stage::Check, observer);
+    Ok(surveyed?)
+}
+
+fn fingerprint(
+    config: &SiteConfig,
+    assets: Vec<Asset>,
+    survey: &Survey,
+    source: Arc<dyn Source>,
+    observer: &dyn Observer,
+) -> Result<fingerprint::Site, Error> {
+    began(Stage::Fingerprint, observer);
+    let include = config.fingerprint.include.as_deref().map(globs).transpose()?;
+    let options = fingerprint::Options {
+        stable_build_id: config.next.stable_build_id,
+        include: include.as_ref(),
+        exclude: &globs(&config.fingerprint.exclude)?,
+        prefix: &config.fingerprint.prefix,
+        origin: config.site.url.as_ref().map(WebUrl::as_str),
+    };
+    let site = fingerprint::fingerprint(assets, survey, source, &options, observer);
+    ended(Stage::Fingerprint, observer);
+    Ok(site?)
 }
 
 fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) -> Site {

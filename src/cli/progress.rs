@@ -259,6 +259,9 @@ fn sentence(note: &Note) -> String {
                 printable(reason)
             )
         }
+        Note::BuildIdKept { path, reason } => {
+            format!("the build id stays as Next.js made it, in every file: {path} can't be changed: {reason}")
+        }
         Note::LockAwaited => "another run holds the lock; waiting for it".to_owned(),
         Note::Replanned { reason } => {
             format!(

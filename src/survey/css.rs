@@ -2,7 +2,7 @@
 
 use super::page::judge;
 use super::{Context, Facts, FaultyUrl, line_at};
-use crate::next::url::Target;
+use crate::next::url::{Target, is_relative};
 use crate::next::{Position, Reference, Unclear, Visit, css, html};
 
 /// A style sheet.
@@ -45,15 +45,6 @@ impl<'a> Sheet<'a> {
         self.facts.used.dedup();
         self.facts
     }
-}
-
-/// Whether a URL depends on where it stands.
-pub(crate) fn is_relative(url: &str) -> bool {
-    let has_scheme = || {
-        let scheme = url.split(['/', '?', '#']).next().unwrap_or_default();
-        scheme.contains(':')
-    };
-    !url.is_empty() && !url.starts_with(['/', '#', '\\']) && !has_scheme()
 }
 
 impl Visit for Sheet<'_> {

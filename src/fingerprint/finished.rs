@@ -1,0 +1,96 @@
+//! The bytes of the finished site: those of the export, rewritten when they are asked for.
+//!
+//! Reads the export through its [`Source`]. Nothing is kept: a site of any size takes no more memory than its longest
+//! page, and what is sent was made from bytes whose digest was just compared with the scan's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::rewrite::{Change, Rewriter};
+use crate::model::digest::Digest;
+use crate::model::encoding::Coding;
+use crate::model::path::SitePath;
+use crate::source::{Source, SourceError};
+
+/// Where the bytes of a file of the site come from, where that isn't the file of its own path, or not as it is.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The file of the export.
+    pub path: SitePath,
+    /// The digest of its bytes there.
+    pub digest: Digest,
+    /// Their length there.
+    pub size: u64,
+    /// What is done with them; none: nothing.
+    pub change: Option<Change>,
+}
+
+/// The finished site.
+pub struct Finished {
+    export: Arc<dyn Source>,
+    rewriter: Arc<Rewriter>,
+    origins: BTreeMap<SitePath, Origin>,
+}
+
+impl Finished {
+    /// The site whose files are the export's, but for those that have an origin.
+    pub fn new(export: Arc<dyn Source>, rewriter: Arc<Rewriter>, origins: BTreeMap<SitePath, Origin>) -> Self {
+        Self {
+            export,
+            rewriter,
+            origins,
+        }
+    }
+
+    /// Puts the path of the site into an error about the file of the export that it comes from.
+    fn rewritten(&self, path: &SitePath, origin: &Origin, change: &Change) -> Result<Vec<u8>, SourceError> {
+        let bytes = self.export.read(&origin.path, origin.digest, origin.size)?;
+        let changed = || SourceError::Changed { path: path.clone() };
+        let text = String::from_utf8(bytes).map_err(|_| changed())?;
+        Ok(self.rewriter.rewrite(&text, change).unwrap_or(text).into_bytes())
+    }
+}
+
+impl Source for Finished {
+    fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
+        let Some(origin) = self.origins.get(path) else {
+            return self.export.read(path, digest, size);
+        };
+        let Some(change) = &origin.change else {
+            return self.export.read(&origin.path, digest, size);
+        };
+        let bytes = self.rewritten(path, origin, change)?;
+        if Digest::of(&bytes) == digest && bytes.len() as u64 == size {
+            Ok(bytes)
+        } else {
+            Err(SourceError::Changed { path: path.clone() })
+        }
+    }
+
+    fn read_pieces(
+        &self,
+        path: &SitePath,
+        digest: Digest,
+        size: u64,
+        piece: usize,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), SourceError> {
+        match self.origins.get(path) {
+            None => self.export.read_pieces(path, digest, size, piece, take),
+            Some(Origin { path, change: None, .. }) => self.export.read_pieces(path, digest, size, piece, take),
+            Some(_) => {
+                for part in self.read(path, digest, size)?.chunks(piece.max(1)) {
+                    if !take(part.to_vec()) {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
+        let path = self.origins.get(path).map_or(path, |origin| &origin.path);
+        self.export.read_given(path, coding)
+    }
+}
