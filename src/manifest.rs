@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::cache::classify;
+use crate::model::cache::Classes;
 use crate::model::digest::Digest;
 use crate::model::encoding::Encodings;
 use crate::model::media::media_type;
@@ -52,7 +52,7 @@ pub struct Folder {
 impl Site {
     /// Builds the manifest of a site. The order of the files does not matter; paths must differ.
     #[must_use]
-    pub fn new(files: impl IntoIterator<Item = Input>) -> Self {
+    pub fn new(files: impl IntoIterator<Item = Input>, classes: &Classes) -> Self {
         let mut trees: BTreeMap<SitePath, Tree> = BTreeMap::new();
         trees.insert(SitePath::root(), Tree::default());
         let (mut count, mut bytes) = (0, 0);
@@ -62,7 +62,7 @@ impl Site {
             let file = File {
                 digest: input.digest,
                 size: input.size,
-                cache: classify(input.path.as_str()),
+                cache: classes.classify(input.path.as_str()),
                 encodings: input.encodings,
                 media_type: media_type(input.path.name()).into(),
             };

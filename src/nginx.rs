@@ -3,9 +3,9 @@
 //! The vhost stays as it is from release to release: nothing in it names a release, so a publish
 //! never needs a reload. What it must never do:
 //!
-//! - **redirect anywhere but to an existing page of this site.** A `Location` is made of the bytes
-//!   that the visitor sent, still percent-encoded and checked by one strict expression; `$uri` is
-//!   decoded, and in a header it would be an open redirect or a second header.
+//! - **redirect anywhere but to a page of this site.** A `Location` is the base path, or is made of
+//!   the bytes that the visitor sent, still percent-encoded and checked by one strict expression;
+//!   `$uri` is decoded, and in a header it would be an open redirect or a second header.
 //! - **call an answer immutable that isn't the file that was asked for**: an error or another
 //!   path's file under an immutable path would stay with a reader for a year.
 //! - **touch another vhost of the same nginx.** All it adds at http level are two maps, whose names
@@ -14,6 +14,7 @@
 //! Every header is added once, at server level, and its value comes from a map where it depends on
 //! the answer: one `add_header` in a location would drop all others for that location.
 
+mod pages;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -21,7 +22,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::model::cache::{self, CacheClass};
+use crate::model::cache::{CacheClass, Classes};
 use crate::model::media;
 
 pub use values::{Version, VhostError};
@@ -54,6 +55,14 @@ pub struct Vhost {
     pub version: Version,
     /// How the export names its pages.
     pub form: PageForm,
+    /// The path that all addresses of the site begin with, Next.js's `basePath`: `/handbook`, or
+    /// nothing. Files have their paths of the export all the same.
+    pub base_path: String,
+    /// Which folders hold files that never change under one name.
+    pub classes: Classes,
+    /// The id that the build was told, Next.js's `deploymentId`. Every answer then names it: without
+    /// that, each click is a full load.
+    pub deployment_id: Option<String>,
     /// Types of extensions that the export has and the table of [`media`] hasn't. Where the table
     /// has one, it wins: the manifest takes its types from there too.
     pub extra_types: BTreeMap<String, String>,
@@ -69,6 +78,10 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
         name: values::server_name(&vhost.server_name)?,
         docroot: values::docroot(&vhost.docroot)?,
         listen: vhost.listen.as_deref().map(values::listen).transpose()?,
+        base: values::base_path(&vhost.base_path)?,
+        immutable: alternatives(vhost.classes.immutable_folders())?,
+        pooled: alternatives(vhost.classes.pooled_folders())?,
+        deployment_id: vhost.deployment_id.as_deref().map(values::deployment_id).transpose()?,
         types: types(&vhost.extra_types)?,
         vhost,
     };
@@ -104,6 +117,12 @@ struct Site<'a> {
     name: String,
     docroot: &'a str,
     listen: Option<&'a str>,
+    base: &'a str,
+    /// The folders of immutable files, as one group of a regular expression.
+    immutable: String,
+    /// The folders of the pool, likewise.
+    pooled: String,
+    deployment_id: Option<&'a str>,
     types: BTreeMap<String, BTreeSet<String>>,
     vhost: &'a Vhost,
 }
@@ -133,7 +152,6 @@ impl Site<'_> {
     }
 
     fn maps(&self) -> String {
-        let immutable = alternatives(cache::IMMUTABLE_FOLDERS.iter().copied());
         format!(
             r#"
 # What a reader may keep. Errors nothing, whatever their path; files that never change under one
@@ -155,6 +173,7 @@ map $request_uri {path} {{
 }}
 "#,
             cache = self.variable("cache"),
+            immutable = self.immutable,
             path = self.variable("path"),
             revalidate = CacheClass::Revalidate.cache_control(),
             forever = CacheClass::Immutable.cache_control(),
@@ -170,8 +189,16 @@ map $request_uri {path} {{
              server_name {name};\n\
              server_tokens off;\n\
              {headers}\
+             \n\
              # The name is fixed: the request's own would send visitors wherever a Host header says.\n\
-             return 308 https://{name}$request_uri;\n",
+             location / {{\n    \
+                 return 308 https://{name}$request_uri;\n\
+             }}\n\
+             # Where certificates are renewed by a file that is asked for here (HTTP-01, \"webroot\"). Its folder\n\
+             # must not be the docroot: what lies there is the store's, and a stray file would damage a release.\n\
+             # location ^~ /.well-known/acme-challenge/ {{\n\
+             #     root /var/www/acme;\n\
+             # }}\n",
             name = self.name,
             headers = SECURITY_HEADERS,
         );
@@ -191,7 +218,9 @@ map $request_uri {path} {{
             None => format!("listen {port}{parameters};\nlisten [::]:{port}{parameters};\n"),
         };
         if tls && modern {
-            text += "http2 on;\n";
+            text += "# Before 1.25.1 nginx refuses `http2 on` and wants `http2` at the end of each `listen` above:\n\
+                     # `syntax-publish nginx --nginx-version 1.22` prints it so.\n\
+                     http2 on;\n";
         }
         let _ = writeln!(text, "server_name {};", self.name);
         if tls {
@@ -269,140 +298,11 @@ map $request_uri {path} {{
              {SECURITY_HEADERS}",
             self.variable("cache"),
         );
+        if let Some(id) = self.deployment_id {
+            let _ = writeln!(text, "add_header x-nextjs-deployment-id \"{id}\" always;");
+        }
         if self.vhost.tls {
             text += "add_header Strict-Transport-Security \"max-age=31536000\" always;\n";
-        }
-        text
-    }
-
-    fn pages(&self) -> String {
-        let mut text = format!(
-            r#"absolute_redirect off;
-error_page 404 /404.html;
-
-# No dot files, except what /.well-known/ is for.
-location ~ "(?:^/[.](?!well-known/)|[^/]/[.])" {{
-    return 404;
-}}
-
-# An open tab of a former release still asks for its chunks. The live release's own file wins.
-location ~ "^/{pooled}/" {{
-    try_files $uri @pool;
-}}
-location @pool {{
-    root {docroot}/immutable;
-    try_files $uri =404;
-}}
-
-location = / {{
-    try_files /index.html =404;
-}}
-
-"#,
-            pooled = alternatives(cache::pooled_folders()),
-            docroot = self.docroot,
-        );
-        text += &match self.vhost.form {
-            PageForm::Flat => self.flat_pages(),
-            PageForm::Folder => self.folder_pages(),
-        };
-        text += &self.named_types();
-        text
-    }
-
-    /// `/usage` is `usage.html`. A folder's own index.html has its slash, unless a page has the name.
-    fn flat_pages(&self) -> String {
-        format!(
-            r#"# Pages are files, X.html for /X. /X/ goes there, or is the index.html that a folder brought along.
-# That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.
-location ~ "(?s)^(?<sp_page>/.+)/\z" {{
-    if ({path} = "") {{
-        return 404;
-    }}
-    if (-f $document_root$sp_page.html) {{
-        return 308 {path}$is_args$args;
-    }}
-    try_files ${{uri}}index.html =404;
-}}
-location / {{
-    {lookup}
-}}
-location @other {{
-    if (!-f $document_root$uri/index.html) {{
-        return 404;
-    }}
-    if ({path} = "") {{
-        return 404;
-    }}
-    return 308 {path}/$is_args$args;
-}}
-"#,
-            path = self.variable("path"),
-            lookup = self.lookup(),
-        )
-    }
-
-    /// `/usage/` is `usage/index.html`. A page beside its folder has no slash.
-    fn folder_pages(&self) -> String {
-        format!(
-            r#"# Pages are folders, X/index.html for /X/. /X goes there, or is an X.html that came along.
-# That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.
-location ~ "(?s)^(?<sp_page>/.+)/\z" {{
-    try_files ${{uri}}index.html @bare;
-}}
-location @bare {{
-    if (!-f $document_root$sp_page.html) {{
-        return 404;
-    }}
-    if ({path} = "") {{
-        return 404;
-    }}
-    return 308 {path}$is_args$args;
-}}
-location / {{
-    {lookup}
-}}
-location @other {{
-    if ({path} = "") {{
-        return 404;
-    }}
-    if (-f $document_root$uri/index.html) {{
-        return 308 {path}/$is_args$args;
-    }}
-    try_files $uri.html =404;
-}}
-"#,
-            path = self.variable("path"),
-            lookup = self.lookup(),
-        )
-    }
-
-    fn lookup(&self) -> &'static str {
-        match self.vhost.form {
-            PageForm::Flat => "try_files $uri $uri.html @other;",
-            PageForm::Folder => "try_files $uri @other;",
-        }
-    }
-
-    /// The files that have a type without an extension. A page of that name is found all the same:
-    /// its `.html` decides before the default does.
-    fn named_types(&self) -> String {
-        let mut by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (name, media_type) in media::NAMED {
-            by_type.entry(media_type).or_default().push(name);
-        }
-        let mut text = String::from("\n# Files without an extension.\n");
-        for (media_type, names) in by_type {
-            let _ = write!(
-                text,
-                "location ~ \"/(?:{names}){mark}\\z\" {{\n    \
-                     default_type {media_type};\n    \
-                     {lookup}\n\
-                 }}\n",
-                names = names.join("|"),
-                mark = media::MARK,
-                lookup = self.lookup(),
-            );
         }
         text
     }
@@ -429,9 +329,9 @@ fn types(extra: &BTreeMap<String, String>) -> Result<BTreeMap<String, BTreeSet<S
 }
 
 /// Folders as one group of a regular expression, without their closing slashes.
-fn alternatives(folders: impl Iterator<Item = &'static str>) -> String {
-    let names: Vec<_> = folders.map(|folder| folder.trim_end_matches('/')).collect();
-    format!("(?:{})", names.join("|"))
+fn alternatives<'a>(folders: impl Iterator<Item = &'a str>) -> Result<String, VhostError> {
+    let names: Vec<_> = folders.map(values::folder).collect::<Result<_, _>>()?;
+    Ok(format!("(?:{})", names.join("|")))
 }
 
 fn indented(lines: &str) -> String {

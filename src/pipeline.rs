@@ -18,6 +18,7 @@ use crate::event::{Event, Observer, Stage};
 use crate::fingerprint;
 use crate::manifest::{Input, Site};
 use crate::model::asset::Asset;
+use crate::model::cache::Classes;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::media::media_type;
 use crate::scan::{self, LeftOut, Scan, ScanOptions};
@@ -156,12 +157,13 @@ fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) ->
         brotli: config.encode.brotli,
         gzip: config.encode.gzip,
     };
-    let site = Site::new(assets.into_iter().map(|asset| Input {
+    let files = assets.into_iter().map(|asset| Input {
         encodings: encodings(&asset, options),
         path: asset.path,
         digest: asset.digest,
         size: asset.size,
-    }));
+    });
+    let site = Site::new(files, &Classes::new(&config.fingerprint.prefix));
     ended(Stage::Manifest, observer);
     site
 }

@@ -167,7 +167,7 @@ pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
         for (name, file) in folder.folder.tree.files() {
             let path = folder.path.child(name);
             let new = former.is_some_and(|tree| !same_file(tree, name, file));
-            if new && pooled(path.as_str()) && !facts.pool.contains_key(path.as_str()) {
+            if new && pooled(path.as_str(), file.cache) && !facts.pool.contains_key(path.as_str()) {
                 asked.insert(Question::Pool(path.as_str().to_owned()));
                 // A tree that exists may have been another path's: the pool's copy is linked from the objects.
                 asked.extend(
@@ -388,7 +388,7 @@ impl Plan {
     fn add_to_pool(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
         for (name, file) in changed.folder.tree.files() {
             let path = changed.path.child(name);
-            if !pooled(path.as_str()) || same_file(former, name, file) {
+            if !pooled(path.as_str(), file.cache) || same_file(former, name, file) {
                 continue;
             }
             // The pool's copy is of the last release that had this path. Where that is the live one, which has something

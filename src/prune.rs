@@ -348,7 +348,7 @@ fn reach(facts: &Facts, roots: &[Digest]) -> Reached {
         todo.extend(tree.folders().map(|(name, child)| (path.child(name), child)));
         for (name, file) in tree.files() {
             let public = path.child(name);
-            let in_pool = pooled(public.as_str()).then(|| layout::pool(public.as_str()));
+            let in_pool = pooled(public.as_str(), file.cache).then(|| layout::pool(public.as_str()));
             reached.objects.insert(layout::object(file.digest));
             reached.pool.extend(in_pool.clone());
             for (coding, recipe) in file.encodings.iter() {

@@ -280,7 +280,7 @@ impl<'a> Walk<'a> {
                 for (name, file) in known.tree.iter().flat_map(Tree::files) {
                     count += 1;
                     let path = spot.path.child(name);
-                    if pooled(path.as_str()) {
+                    if pooled(path.as_str(), file.cache) {
                         self.pool.insert(path, file.clone());
                     }
                 }

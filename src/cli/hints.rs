@@ -183,6 +183,9 @@ fn of_vhost(error: &VhostError) -> &'static str {
     match error {
         VhostError::ServerName { .. } => "give the site a `url` in the site manifest, or a name that is a host's",
         VhostError::Docroot { .. } => "name it as nginx sees it with --docroot PATH",
+        VhostError::BasePath { .. } => "set `base-path` in [next] to what `basePath` is in next.config",
+        VhostError::Folder { .. } => "set `prefix` in [fingerprint] to the name of one folder, such as \"_assets\"",
+        VhostError::DeploymentId { .. } => "build with a `deploymentId` of letters, digits, `-` and `_`",
         VhostError::Listen { .. } => "write --listen 127.0.0.1:8080, or leave it out",
         VhostError::MediaType { .. } => "rename the file, or leave it out with `exclude`",
         VhostError::Version { .. } => "write --nginx-version 1.28",

@@ -1,7 +1,8 @@
 //! Texts that a command prints about itself or for others: the vhost, completions, the manual page.
 
 use clap::CommandFactory as _;
-use syntax_publish::config::TargetKind;
+use syntax_publish::config::{SiteConfig, TargetKind};
+use syntax_publish::model::cache::Classes;
 use syntax_publish::nginx::{PageForm, Vhost, render};
 
 use super::args::{Args, Nginx};
@@ -23,8 +24,16 @@ pub fn vhost(workplace: &Workplace, options: Nginx, paths: &[String]) -> Result<
         brotli: !options.without_brotli,
         version: options.version,
         form: page_form(paths),
+        base_path: base_path(&workplace.config),
+        classes: Classes::new(&workplace.config.fingerprint.prefix),
+        deployment_id: None,
         extra_types: std::collections::BTreeMap::new(),
     })?)
+}
+
+/// The path that the site lies under.
+fn base_path(config: &SiteConfig) -> String {
+    config.next.base_path.clone().unwrap_or_default()
 }
 
 /// How an export names its pages: by what most of them do.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::cache::CacheClass;
 use crate::model::digest::Digest;
 use crate::model::encoding::Recipe;
 
@@ -18,6 +19,10 @@ fn input(path: &str, content: &str) -> Input {
     }
 }
 
+fn site(files: impl IntoIterator<Item = Input>) -> Site {
+    Site::new(files, &Classes::new("_assets"))
+}
+
 #[test]
 fn the_order_of_files_does_not_matter() {
     let files = [
@@ -25,23 +30,35 @@ fn the_order_of_files_does_not_matter() {
         input("docs/a.html", "b"),
         input("docs/deep/b.html", "c"),
     ];
-    let forwards = Site::new(files.clone());
-    let backwards = Site::new(files.into_iter().rev());
+    let forwards = site(files.clone());
+    let backwards = site(files.into_iter().rev());
     assert_eq!(forwards.root, backwards.root);
     assert_eq!(forwards.folders.len(), 3);
     assert_eq!((forwards.files, forwards.bytes), (3, 3));
 }
 
 #[test]
+fn the_manifest_has_each_files_class_as_the_site_says() {
+    let files = [input("files/a.png", "x"), input("_assets/a.png", "x")];
+    let class_in = |classes: Classes, path: &str| {
+        let site = Site::new(files.clone(), &classes);
+        site.file(&SitePath::new(path).unwrap()).unwrap().cache
+    };
+    assert_eq!(class_in(Classes::new("files"), "files/a.png"), CacheClass::Immutable);
+    assert_eq!(class_in(Classes::new("files"), "_assets/a.png"), CacheClass::Revalidate);
+    assert_eq!(class_in(Classes::new("_assets"), "files/a.png"), CacheClass::Revalidate);
+}
+
+#[test]
 fn folders_that_hold_only_folders_are_folders() {
-    let site = Site::new([input("a/b/c/d.txt", "x")]);
+    let site = site([input("a/b/c/d.txt", "x")]);
     let paths: Vec<&str> = site.folders.keys().map(SitePath::as_str).collect();
     assert_eq!(paths, ["", "a", "a/b", "a/b/c"]);
 }
 
 #[test]
 fn a_file_whose_encodings_name_is_taken_does_without_it() {
-    let site = Site::new([
+    let site = site([
         input("a.html", "x"),
         input("a.html.br/b.txt", "y"),
         input("c.html", "z"),
@@ -54,8 +71,8 @@ fn a_file_whose_encodings_name_is_taken_does_without_it() {
 
 #[test]
 fn a_file_that_became_a_folder_is_removed_and_its_files_are_added() {
-    let from = Site::new([input("a", "x")]);
-    let to = Site::new([input("a/b", "x")]);
+    let from = site([input("a", "x")]);
+    let to = site([input("a/b", "x")]);
     let known = |digest| from.tree(digest).or_else(|| to.tree(digest));
     let changes = diff(Some(from.root), Some(to.root), &known).unwrap();
     let listed: Vec<(&str, ChangeKind)> = changes.list.iter().map(|c| (c.path.as_str(), c.change)).collect();
@@ -64,8 +81,8 @@ fn a_file_that_became_a_folder_is_removed_and_its_files_are_added() {
 
 #[test]
 fn what_is_not_known_is_asked_for() {
-    let from = Site::new([input("a/b", "x"), input("c/d", "y")]);
-    let to = Site::new([input("a/b", "z"), input("c/d", "y")]);
+    let from = site([input("a/b", "x"), input("c/d", "y")]);
+    let to = site([input("a/b", "z"), input("c/d", "y")]);
     let unknown = diff(Some(from.root), Some(to.root), &|digest| to.tree(digest)).unwrap_err();
     assert_eq!(unknown, BTreeSet::from([from.root]));
 }
@@ -75,7 +92,7 @@ proptest! {
     fn a_manifest_reads_back_as_it_was_written(
         files in prop::collection::btree_map("[a-zäß $()!'\\[\\]-]{1,12}", "[a-z]{0,8}", 0..12)
     ) {
-        let site = Site::new(files.iter().map(|(name, content)| input(name, content)));
+        let site = site(files.iter().map(|(name, content)| input(name, content)));
         for folder in site.folders.values() {
             let text = folder.tree.render();
             prop_assert_eq!(Tree::parse(&text), Ok(folder.tree.clone()));
@@ -95,7 +112,7 @@ proptest! {
 
 #[test]
 fn any_damage_to_a_manifest_is_noticed() {
-    let site = Site::new([input("index.html", "a"), input("docs/a.html", "b")]);
+    let site = site([input("index.html", "a"), input("docs/a.html", "b")]);
     let text = site.folders[&SitePath::root()].tree.render();
     for at in 0..text.len() {
         let mut bytes = text.clone().into_bytes();

@@ -1,8 +1,9 @@
 //! The cache class of a file: whether a reader may keep it for good or must ask again. Pure.
 //!
-//! The folder lists below are the only rules there are. The manifest, the pool and the printed
-//! vhost all read them, so what the store calls immutable is exactly what nginx announces as
-//! immutable.
+//! The folders that [`Classes`] knows are the only rules there are. The manifest and the printed
+//! vhost both read them, so what the store calls immutable is exactly what nginx announces as
+//! immutable. The manifest writes each file's class down: whoever looks at a host reads it there
+//! and needs no site manifest.
 //!
 //! A class never depends on the shape of a file's name: bundlers change how their hashes look,
 //! but not where they put the files. And when in doubt the answer is [`CacheClass::Revalidate`],
@@ -12,10 +13,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Folders whose files never change under one name.
+/// Folders of Next.js and Pagefind whose files never change under one name.
 ///
-/// Relative to the root of the export, each with its closing slash.
-pub const IMMUTABLE_FOLDERS: &[&str] = &[
+/// Relative to the root of the export, each with its closing slash. The folder of the
+/// fingerprinted copies comes beside them: its name is the site manifest's.
+const IMMUTABLE_FOLDERS: &[&str] = &[
     "_next/static/chunks/",
     "_next/static/css/",
     "_next/static/media/",
@@ -23,14 +25,58 @@ pub const IMMUTABLE_FOLDERS: &[&str] = &[
     "pagefind/index/",
     "_pagefind/fragment/",
     "_pagefind/index/",
-    "_assets/",
 ];
 
 /// Folders that an open tab still reads from after a publish although their files may change.
 ///
 /// Beside the immutable folders, `_next/static/` holds a folder named after the build, with the
 /// manifests that the Pages Router loads late.
-pub const LATE_FOLDERS: &[&str] = &["_next/static/"];
+const LATE_FOLDERS: &[&str] = &["_next/static/"];
+
+/// The folders that decide the cache classes of one site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Classes {
+    /// The folder of the fingerprinted copies, with its closing slash.
+    copies: String,
+}
+
+impl Classes {
+    /// The classes of a site whose fingerprinted copies lie in the folder `prefix` at its root.
+    #[must_use]
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            copies: format!("{prefix}/"),
+        }
+    }
+
+    /// The cache class of a file by its path in the export, with or without the leading slash.
+    #[must_use]
+    pub fn classify(&self, path: &str) -> CacheClass {
+        if lies_in(path, self.immutable_folders()) {
+            CacheClass::Immutable
+        } else {
+            CacheClass::Revalidate
+        }
+    }
+
+    /// The folders whose files never change under one name, each with its closing slash.
+    pub fn immutable_folders(&self) -> impl Iterator<Item = &str> {
+        IMMUTABLE_FOLDERS.iter().copied().chain([self.copies.as_str()])
+    }
+
+    /// The folders of the pool, none of them inside another.
+    pub fn pooled_folders(&self) -> impl Iterator<Item = &str> {
+        let all = || LATE_FOLDERS.iter().copied().chain(self.immutable_folders());
+        all().filter(move |folder| !all().any(|other| other != *folder && folder.starts_with(other)))
+    }
+}
+
+/// Whether a file of this path and class stays reachable through the pool after it left the live
+/// release.
+#[must_use]
+pub fn pooled(path: &str, class: CacheClass) -> bool {
+    class == CacheClass::Immutable || lies_in(path, LATE_FOLDERS.iter().copied())
+}
 
 /// How long a reader may use a file without asking again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,39 +108,22 @@ impl fmt::Display for CacheClass {
     }
 }
 
-/// The cache class of a file by its path in the export, with or without the leading slash.
-#[must_use]
-pub fn classify(path: &str) -> CacheClass {
-    if lies_in(path, IMMUTABLE_FOLDERS) {
-        CacheClass::Immutable
-    } else {
-        CacheClass::Revalidate
-    }
-}
-
-/// Whether a file stays reachable through the pool after it left the live release.
-#[must_use]
-pub fn pooled(path: &str) -> bool {
-    lies_in(path, LATE_FOLDERS) || lies_in(path, IMMUTABLE_FOLDERS)
-}
-
-/// The folders of the pool, none of them inside another.
-pub fn pooled_folders() -> impl Iterator<Item = &'static str> {
-    let outermost = IMMUTABLE_FOLDERS.iter().filter(|folder| !lies_in(folder, LATE_FOLDERS));
-    LATE_FOLDERS.iter().chain(outermost).copied()
-}
-
-fn lies_in(path: &str, folders: &[&str]) -> bool {
+fn lies_in<'a>(path: &str, mut folders: impl Iterator<Item = &'a str>) -> bool {
     let path = path.strip_prefix('/').unwrap_or(path);
-    folders.iter().any(|folder| path.starts_with(folder))
+    folders.any(|folder| path.starts_with(folder))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn is_pooled(classes: &Classes, path: &str) -> bool {
+        pooled(path, classes.classify(path))
+    }
+
     #[test]
     fn files_are_immutable_by_folder_alone() {
+        let classes = Classes::new("_assets");
         for path in [
             "_next/static/chunks/0t0z5u_ughhp5.js",
             "/_next/static/chunks/app/page.js",
@@ -104,8 +133,8 @@ mod tests {
             "_pagefind/index/en_1.pf_index",
             "_assets/images/logo.0123456789abcdef.png",
         ] {
-            assert_eq!(classify(path), CacheClass::Immutable, "{path}");
-            assert!(pooled(path), "{path}");
+            assert_eq!(classes.classify(path), CacheClass::Immutable, "{path}");
+            assert!(is_pooled(&classes, path), "{path}");
         }
         for path in [
             "index.html",
@@ -118,25 +147,46 @@ mod tests {
             "//_assets/a.png",
             "",
         ] {
-            assert_eq!(classify(path), CacheClass::Revalidate, "{path}");
-            assert!(!pooled(path), "{path}");
+            assert_eq!(classes.classify(path), CacheClass::Revalidate, "{path}");
+            assert!(!is_pooled(&classes, path), "{path}");
         }
     }
 
     #[test]
+    fn copies_lie_where_the_site_says_and_nowhere_else() {
+        let classes = Classes::new("files.v2");
+        let class = |path| classes.classify(path);
+        assert_eq!(class("files.v2/logo.0123456789abcdef.png"), CacheClass::Immutable);
+        assert_eq!(class("_assets/logo.0123456789abcdef.png"), CacheClass::Revalidate);
+        assert_eq!(class("files-v2/logo.png"), CacheClass::Revalidate);
+        assert_eq!(class("_next/static/chunks/a.js"), CacheClass::Immutable);
+    }
+
+    #[test]
+    fn what_a_manifest_calls_immutable_is_pooled_wherever_it_lies() {
+        assert!(pooled("elsewhere/a.png", CacheClass::Immutable));
+        assert!(!pooled("elsewhere/a.png", CacheClass::Revalidate));
+        assert!(!pooled("_assets/a.png", CacheClass::Revalidate));
+    }
+
+    #[test]
     fn build_manifests_revalidate_and_are_pooled() {
+        let classes = Classes::new("_assets");
         for path in ["_next/static/3fa0/_buildManifest.js", "_next/static/chunks.js"] {
-            assert_eq!(classify(path), CacheClass::Revalidate);
-            assert!(pooled(path));
+            assert_eq!(classes.classify(path), CacheClass::Revalidate);
+            assert!(is_pooled(&classes, path));
         }
     }
 
     #[test]
     fn pooled_folders_cover_every_immutable_folder_once() {
-        let folders: Vec<_> = pooled_folders().collect();
-        for immutable in IMMUTABLE_FOLDERS {
-            let covering = folders.iter().filter(|f| immutable.starts_with(**f));
-            assert_eq!(covering.count(), 1, "{immutable}");
+        for prefix in ["_assets", "pagefind", "_next"] {
+            let classes = Classes::new(prefix);
+            let folders: Vec<_> = classes.pooled_folders().collect();
+            for immutable in classes.immutable_folders().chain(LATE_FOLDERS.iter().copied()) {
+                let covering = folders.iter().filter(|f| immutable.starts_with(**f));
+                assert_eq!(covering.count(), 1, "{immutable} of {prefix}");
+            }
         }
     }
 

@@ -9,6 +9,9 @@ fn vhost() -> Vhost {
         brotli: true,
         version: Version::default(),
         form: PageForm::Flat,
+        base_path: String::new(),
+        classes: Classes::new("_assets"),
+        deployment_id: None,
         extra_types: BTreeMap::new(),
     }
 }
@@ -36,6 +39,18 @@ fn value_that_could_end_its_directive_is_refused() {
             },
             Vhost {
                 listen: Some(bad.into()),
+                ..vhost()
+            },
+            Vhost {
+                base_path: format!("/{bad}"),
+                ..vhost()
+            },
+            Vhost {
+                classes: Classes::new(bad),
+                ..vhost()
+            },
+            Vhost {
+                deployment_id: Some(bad.into()),
                 ..vhost()
             },
             Vhost {
@@ -120,14 +135,57 @@ fn without_brotli_nothing_speaks_of_it() {
 }
 
 #[test]
-fn every_immutable_and_pooled_folder_is_printed_as_it_stands() {
-    // They go into regular expressions: none may hold a character that means something there.
-    for folder in cache::IMMUTABLE_FOLDERS.iter().copied().chain(cache::pooled_folders()) {
-        assert!(folder.ends_with('/'), "{folder}");
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_/-".contains(&b);
-        assert!(folder.bytes().all(plain), "{folder}");
-        assert!(count(&vhost(), folder.trim_end_matches('/')) > 0, "{folder}");
+fn every_immutable_and_pooled_folder_is_printed() {
+    for prefix in ["_assets", "files.v2"] {
+        let classes = Classes::new(prefix);
+        let vhost = Vhost {
+            classes: classes.clone(),
+            ..vhost()
+        };
+        let text = render(&vhost).unwrap();
+        let group = |opening: &str| {
+            let line = text.lines().find(|line| line.contains(opening)).unwrap();
+            let (_, rest) = line.split_once(opening).unwrap();
+            let (group, _) = rest.split_once(')').unwrap();
+            group.split('|').map(str::to_owned).collect::<Vec<_>>()
+        };
+        let written = |folder: &str| folder.trim_end_matches('/').replace('.', "[.]");
+        let immutable: Vec<_> = classes.immutable_folders().map(written).collect();
+        assert_eq!(group("304):/(?:"), immutable);
+        let pooled: Vec<_> = classes.pooled_folders().map(written).collect();
+        assert_eq!(group("location ~ \"^/(?:"), pooled);
+        assert!(immutable.contains(&written(prefix)) && pooled.contains(&written(prefix)));
     }
+}
+
+#[test]
+fn without_a_base_path_nothing_is_rewritten() {
+    for form in [PageForm::Flat, PageForm::Folder] {
+        let vhost = Vhost { form, ..vhost() };
+        assert_eq!(count(&vhost, "rewrite"), 0);
+        assert_eq!(count(&vhost, "error_page 404 /404.html;"), 1);
+    }
+}
+
+#[test]
+fn deployment_id_is_sent_once_and_only_where_there_is_one() {
+    let named = Vhost {
+        deployment_id: Some("dpl_1".into()),
+        ..vhost()
+    };
+    assert_eq!(
+        count(&named, "add_header x-nextjs-deployment-id \"dpl_1\" always;\n"),
+        1
+    );
+    assert_eq!(count(&named, "deployment-id"), 1);
+    assert_eq!(count(&vhost(), "deployment-id"), 0);
+}
+
+#[test]
+fn what_an_older_nginx_wants_is_said_where_it_would_fail() {
+    let text = lines(&vhost());
+    let at = text.iter().position(|line| line == "http2 on;").unwrap();
+    assert!(text[at - 1].starts_with("# ") && text[at - 1].contains("--nginx-version"));
 }
 
 #[test]

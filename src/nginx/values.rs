@@ -26,6 +26,34 @@ pub enum VhostError {
         /// The path as given.
         path: String,
     },
+    /// The base path is none, or nginx would read part of it as something else.
+    #[error(
+        "the base path `{}` can't be written into a vhost: it must begin with `/`, end without one, \
+         have no empty, `.` or `..` segment, and be made of ASCII letters, digits and `/ . _ - ~`",
+        .path.escape_debug()
+    )]
+    BasePath {
+        /// The path as given.
+        path: String,
+    },
+    /// A folder whose files are immutable has a name that can't be printed.
+    #[error(
+        "the folder `{}` can't be written into a vhost: letters, digits, `.`, `_` and `-` only",
+        .folder.escape_debug()
+    )]
+    Folder {
+        /// The folder as given.
+        folder: String,
+    },
+    /// The deployment id can't be the value of a header.
+    #[error(
+        "the deployment id `{}` can't be written into a vhost: letters, digits and `- _ . ~ + = : / @` only",
+        .id.escape_debug()
+    )]
+    DeploymentId {
+        /// The id as given.
+        id: String,
+    },
     /// The address to listen on is neither a port nor an address with one.
     #[error("`{}` is nothing to listen on: PORT or ADDRESS:PORT, as in 127.0.0.1:8080 or [::1]:8080", .listen.escape_debug())]
     Listen {
@@ -145,6 +173,48 @@ pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
     }
 }
 
+/// Nothing, or a path of one or more segments without a closing slash.
+///
+/// It stands in regular expressions and in a `Location`, so it is made of what means itself in both.
+pub(super) fn base_path(path: &str) -> Result<&str, VhostError> {
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
+    let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(harmless);
+    match path.strip_prefix('/') {
+        Some(segments) if segments.split('/').all(segment) => Ok(path),
+        None if path.is_empty() => Ok(path),
+        _ => Err(VhostError::BasePath { path: path.to_owned() }),
+    }
+}
+
+/// A folder of the site, with or without its closing slash, as a regular expression.
+pub(super) fn folder(folder: &str) -> Result<String, VhostError> {
+    let name = folder.strip_suffix('/').unwrap_or(folder);
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let segment = |segment: &str| !segment.is_empty() && segment.bytes().all(harmless);
+    if name.split('/').all(segment) {
+        Ok(pattern(name))
+    } else {
+        Err(VhostError::Folder {
+            folder: folder.to_owned(),
+        })
+    }
+}
+
+/// A regular expression that matches a checked path alone: of what such a path holds, only the dot means more.
+pub(super) fn pattern(path: &str) -> String {
+    path.replace('.', "[.]")
+}
+
+/// The id of a deployment.
+pub(super) fn deployment_id(id: &str) -> Result<&str, VhostError> {
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+=:/@".contains(&b);
+    if !id.is_empty() && id.bytes().all(harmless) {
+        Ok(id)
+    } else {
+        Err(VhostError::DeploymentId { id: id.to_owned() })
+    }
+}
+
 /// `PORT` or `ADDRESS:PORT`.
 pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
     let port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
@@ -200,6 +270,9 @@ mod tests {
         for bad in BREAKS_OUT {
             assert!(server_name(&format!("a{bad}b")).is_err(), "{bad:?}");
             assert!(docroot(&format!("/srv/a{bad}b")).is_err(), "{bad:?}");
+            assert!(base_path(&format!("/a{bad}b")).is_err(), "{bad:?}");
+            assert!(folder(&format!("a{bad}b")).is_err(), "{bad:?}");
+            assert!(deployment_id(&format!("a{bad}b")).is_err(), "{bad:?}");
             assert!(listen(&format!("127.0.0.1{bad}:80")).is_err(), "{bad:?}");
             assert!(listen(&format!("80{bad}")).is_err(), "{bad:?}");
             assert!(media_type(&format!("x{bad}"), "text/x").is_err(), "{bad:?}");
@@ -233,6 +306,47 @@ mod tests {
         assert_eq!(docroot("/"), Ok(""));
         for bad in ["", "srv", "./srv", "/srv/../etc", "/srv/.."] {
             assert!(docroot(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn base_path_is_nothing_or_plain_segments() {
+        for good in ["", "/handbook", "/docs/v1.2", "/~a_b-c"] {
+            assert_eq!(base_path(good), Ok(good));
+        }
+        for bad in [
+            "/",
+            "handbook",
+            "/handbook/",
+            "//handbook",
+            "/a//b",
+            "/a/./b",
+            "/..",
+            "/größe",
+            "/a%20b",
+            "/a?b",
+        ] {
+            assert!(base_path(bad).is_err(), "{bad}");
+        }
+        assert_eq!(pattern("/docs/v1.2"), "/docs/v1[.]2");
+    }
+
+    #[test]
+    fn folder_is_a_pattern_of_itself() {
+        assert_eq!(folder("_next/static/").as_deref(), Ok("_next/static"));
+        assert_eq!(folder("files.v2").as_deref(), Ok("files[.]v2"));
+        for bad in ["", "/", "/a", "a//b", "größe", "a|b", "a(b"] {
+            assert!(folder(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn deployment_id_is_a_word() {
+        for good in ["dpl_7Gh3", "2026-11-23T18:45+01", "v1.2"] {
+            assert_eq!(deployment_id(good), Ok(good));
+        }
+        for bad in ["", "größe", "a,b"] {
+            assert!(deployment_id(bad).is_err(), "{bad}");
         }
     }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::manifest::{ChangeKind, Input};
+use crate::model::cache::Classes;
 
 /// What a store would know after some sites were published to it.
 #[derive(Default)]
@@ -116,7 +117,7 @@ impl Memory {
         }
         for (path, file) in site.all_files() {
             assert!(self.objects.contains_key(&layout::object(file.digest)));
-            if pooled(path.as_str()) {
+            if pooled(path.as_str(), file.cache) {
                 assert!(self.pool.contains_key(path.as_str()), "{path:?} is not in the pool");
             }
         }
@@ -124,7 +125,7 @@ impl Memory {
 }
 
 fn site(files: &BTreeMap<String, u8>) -> Site {
-    Site::new(files.iter().map(|(path, content)| Input {
+    let files = files.iter().map(|(path, content)| Input {
         path: SitePath::new(path).unwrap(),
         digest: Digest::of(&[*content]),
         size: 1,
@@ -132,7 +133,8 @@ fn site(files: &BTreeMap<String, u8>) -> Site {
             br: (content % 2 == 0).then(|| Recipe::made(11)),
             gz: None,
         },
-    }))
+    });
+    Site::new(files, &Classes::new("copies"))
 }
 
 /// Sites of few names and few contents, so that folders repeat, move and come back.
@@ -143,6 +145,7 @@ fn files() -> impl Strategy<Value = BTreeMap<String, u8>> {
         "b/",
         "a/b/",
         "a/b/c/",
+        "copies/",
         "_next/static/chunks/",
         "_next/static/id/",
     ]);
@@ -217,7 +220,7 @@ fn large(sections: u32, pages: u32, edited: Option<(u32, u32)>) -> Site {
             }
         }
     }
-    Site::new(files)
+    Site::new(files, &Classes::new("copies"))
 }
 
 fn cost_of_an_edit(sections: u32, pages: u32) -> (usize, usize) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use syntax_publish::manifest::{Input, Site};
+use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Encodings, Recipe};
 use syntax_publish::model::path::SitePath;
@@ -31,14 +32,15 @@ fn example() -> Site {
         size: path.len() as u64,
         encodings,
     };
-    Site::new([
+    let files = [
         file("index.html", made),
         file("404.html", made),
         file("favicon.ico", Encodings::default()),
         file("docs/größe.html", made),
         file("docs/größe/__next.docs.$d$market (1).txt", given),
         file("_next/static/chunks/0t0z5u_ughhp5.js", made),
-    ])
+    ];
+    Site::new(files, &Classes::new("_assets"))
 }
 
 #[test]

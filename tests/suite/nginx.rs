@@ -1,13 +1,17 @@
 //! The printed vhost, served by a real nginx over a docroot laid out as the store lays it out.
 
 mod answers;
+mod base;
+mod copies;
 mod forms;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use syntax_publish::model::cache::Classes;
 use syntax_publish::nginx::{PageForm, Version, Vhost, render};
 use tempfile::TempDir;
 
@@ -80,12 +84,85 @@ impl Docroot {
             brotli: true,
             version: Version::new(1, 22, 0),
             form,
+            base_path: String::new(),
+            classes: Classes::new("_assets"),
+            deployment_id: None,
             extra_types: BTreeMap::from([("odp".into(), "application/x-slides".into())]),
         }
     }
 
-    fn serve(&self, form: PageForm) -> Nginx {
-        Nginx::start(&render(&self.vhost(form)).unwrap())
+    fn serve_below(&self, base: &'static str, form: PageForm) -> Served {
+        let vhost = Vhost {
+            base_path: base.into(),
+            ..self.vhost(form)
+        };
+        let nginx = Nginx::start(&render(&vhost).unwrap());
+        Served { nginx, base, form }
+    }
+
+    /// The site on a host of its own and below paths: whatever holds of one holds of the others.
+    fn serve_everywhere(&self, form: PageForm) -> impl Iterator<Item = Served> {
+        BASES.into_iter().map(move |base| self.serve_below(base, form))
+    }
+}
+
+/// No base path; one; and one that a folder of the site and a regular expression might be taken for.
+const BASES: [&str; 3] = ["", "/handbook", "/docs/v1.2"];
+
+/// A site as visitors reach it.
+struct Served {
+    nginx: Nginx,
+    base: &'static str,
+    form: PageForm,
+}
+
+impl Served {
+    /// What a visitor asks for where a site without a base path has this target.
+    fn target(&self, target: &str) -> String {
+        let (origin, path) = match target.strip_prefix("http://") {
+            Some(rest) => target.split_at("http://".len() + rest.find('/').unwrap()),
+            None => ("", target),
+        };
+        if !path.starts_with('/') {
+            return target.to_owned();
+        }
+        let bare_front = self.form == PageForm::Flat && !self.base.is_empty();
+        let path = match path.strip_prefix('/') {
+            Some(rest) if bare_front && (rest.is_empty() || rest.starts_with('?')) => rest,
+            _ => path,
+        };
+        format!("{origin}{}{path}", self.base)
+    }
+
+    fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(method, self.target(target))
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.nginx.address()
+    }
+
+    fn get(&self, target: &str) -> Response {
+        self.request("GET", target).send(self.address())
+    }
+
+    /// Asks for each target below the base path. Redirects must lead there, too.
+    fn assert_outcomes(&self, table: &[(&str, &str)]) {
+        for (target, wanted) in table {
+            let wanted = match wanted.strip_prefix("308 ") {
+                Some(to) => format!("308 {}", self.target(to)),
+                None => (*wanted).to_owned(),
+            };
+            assert_eq!(outcome(&self.get(target)), wanted, "GET {target} below {:?}", self.base);
+        }
+    }
+
+    /// Asks for each target as it stands.
+    fn assert_outcomes_of_the_host(&self, table: &[(&str, &str)]) {
+        for (target, wanted) in table {
+            let answer = Request::get(target).send(self.address());
+            assert_eq!(outcome(&answer), *wanted, "GET {target} of {:?}", self.base);
+        }
     }
 }
 
@@ -99,6 +176,8 @@ const PAGES: &[&str] = &[
     "docs/größe.html",
     "größe.html",
     "a?b.html",
+    "100%.html",
+    "a+b=c&d.html",
     "evil.com.html",
     "\\evil.com.html",
     "\r\nX:1.html",
@@ -115,10 +194,6 @@ const PAGES: &[&str] = &[
     ".well-known/.secret",
 ];
 
-fn get(nginx: &Nginx, target: &str) -> Response {
-    Request::get(target).send(nginx.address())
-}
-
 /// What an answer is, in a word: the file it carries, where it leads, or its status.
 fn outcome(response: &Response) -> String {
     match response.status {
@@ -133,19 +208,11 @@ fn outcome(response: &Response) -> String {
     }
 }
 
-fn assert_outcomes(nginx: &Nginx, table: &[(&str, &str)]) {
-    for (target, wanted) in table {
-        assert_eq!(outcome(&get(nginx, target)), *wanted, "GET {target}");
-    }
-}
-
 #[test]
 fn flat_pages_have_one_address_each() {
     let docroot = Docroot::new().with(PAGES);
-    let nginx = docroot.serve(PageForm::Flat);
-    assert_outcomes(
-        &nginx,
-        &[
+    for site in docroot.serve_everywhere(PageForm::Flat) {
+        site.assert_outcomes(&[
             ("/", "index.html"),
             ("/?a=b", "index.html"),
             ("/index.html", "index.html"),
@@ -170,12 +237,16 @@ fn flat_pages_have_one_address_each() {
             ("/docs/gr%c3%b6%c3%9fe/", "308 /docs/gr%c3%b6%c3%9fe"),
             ("/docs/%24%28x%29%5By%5D%21.txt", "docs/$(x)[y]!.txt"),
             ("/docs/$(x)[y]!.txt", "docs/$(x)[y]!.txt"),
+            ("/100%25", "100%.html"),
+            ("/100%25/", "308 /100%25"),
+            ("/a+b=c&d", "a+b=c&d.html"),
+            ("/a%2Bb%3dc%26d/?e", "308 /a%2Bb%3dc%26d?e"),
             ("/nothing", "404"),
             ("/nothing/", "404"),
             ("/usage.html/", "404"),
             ("/usage/nothing/", "404"),
-        ],
-    );
+        ]);
+    }
 }
 
 #[test]
@@ -191,10 +262,8 @@ fn folder_pages_have_one_address_each() {
         "evil.com/index.html",
         "\r\nX:1/index.html",
     ]);
-    let nginx = docroot.serve(PageForm::Folder);
-    assert_outcomes(
-        &nginx,
-        &[
+    for site in docroot.serve_everywhere(PageForm::Folder) {
+        site.assert_outcomes(&[
             ("/", "index.html"),
             ("/usage/", "usage/index.html"),
             ("/usage", "308 /usage/"),
@@ -212,17 +281,15 @@ fn folder_pages_have_one_address_each() {
             ("/%0d%0aX:1", "308 /%0d%0aX:1/"),
             ("/nothing", "404"),
             ("/nothing/", "404"),
-        ],
-    );
+        ]);
+    }
 }
 
 #[test]
 fn no_spelling_of_a_target_leads_off_the_site() {
     let docroot = Docroot::new().with(PAGES);
-    let nginx = docroot.serve(PageForm::Flat);
-    assert_outcomes(
-        &nginx,
-        &[
+    for site in docroot.serve_everywhere(PageForm::Flat) {
+        site.assert_outcomes(&[
             ("/evil.com/", "308 /evil.com"),
             ("//evil.com/", "404"),
             ("///evil.com/", "404"),
@@ -246,17 +313,21 @@ fn no_spelling_of_a_target_leads_off_the_site() {
             ("/docs/../usage/", "308 /docs/../usage"),
             ("/usage/%0a", "404"),
             ("/usage%00/", "400"),
-            ("/..%2f", "400"),
-            ("/..%2f..%2fetc/passwd", "400"),
+            ("/../../../..%2fetc/passwd", "400"),
             ("/größe/", "404"),
             ("http://evil.com/usage/", "308 /usage"),
             ("http://evil.com//evil.com/", "404"),
-            ("http://evil.com?/usage/", "index.html"),
             ("usage/", "400"),
-        ],
-    );
-    let answer = Request::get("/usage/").header("Host", "evil.com").send(nginx.address());
-    assert_eq!(outcome(&answer), "308 /usage");
+        ]);
+        let request = site.request("GET", "/usage/").header("Host", "evil.com");
+        assert_eq!(
+            outcome(&request.send(site.address())),
+            format!("308 {}", site.target("/usage"))
+        );
+    }
+    docroot
+        .serve_below("", PageForm::Flat)
+        .assert_outcomes(&[("/..%2f", "400"), ("/..%2f..%2fetc/passwd", "400")]);
 }
 
 #[test]
@@ -266,47 +337,48 @@ fn nothing_beside_the_release_is_reachable() {
         .pooled("_next/static/chunks/old.js", b"old")
         .pooled("elsewhere/old.js", b"old");
     fs::write(docroot.path().join("trees/stray.html"), "stray").unwrap();
-    let nginx = docroot.serve(PageForm::Flat);
-    for target in [
-        "/.hidden",
-        "/.html",
-        "/%2ehidden",
-        "/docs/.hidden.txt",
-        "/usage/.html",
-        "/.well-known/",
-        "/.well-known",
-        "/.well-known/.secret",
-        "/.git/config",
-        "/current/index.html",
-        "/releases/r1/index.html",
-        "/trees/0/index.html",
-        "/trees/stray",
-        "/immutable/_next/static/chunks/old.js",
-        "/elsewhere/old.js",
-        "/_next/",
-        "/_next/static/",
-        "/_next/static/chunks/",
-        "/_next/static/chunks",
-    ] {
-        assert_eq!(outcome(&get(&nginx, target)), "404", "GET {target}");
+    for site in docroot.serve_everywhere(PageForm::Flat) {
+        for target in [
+            "/.hidden",
+            "/.html",
+            "/%2ehidden",
+            "/docs/.hidden.txt",
+            "/usage/.html",
+            "/.well-known/",
+            "/.well-known",
+            "/.well-known/.secret",
+            "/.git/config",
+            "/current/index.html",
+            "/releases/r1/index.html",
+            "/trees/0/index.html",
+            "/trees/stray",
+            "/immutable/_next/static/chunks/old.js",
+            "/elsewhere/old.js",
+            "/_next/",
+            "/_next/static/",
+            "/_next/static/chunks/",
+            "/_next/static/chunks",
+        ] {
+            assert_eq!(outcome(&site.get(target)), "404", "GET {target} below {:?}", site.base);
+        }
+        assert_eq!(
+            outcome(&site.get("/.well-known/security.txt")),
+            ".well-known/security.txt"
+        );
     }
-    assert_eq!(
-        outcome(&get(&nginx, "/.well-known/security.txt")),
-        ".well-known/security.txt"
-    );
 }
 
 #[test]
 fn swap_is_seen_by_the_next_request() {
     let docroot = Docroot::new().with(PAGES);
-    let nginx = docroot.serve(PageForm::Flat);
-    assert_eq!(outcome(&get(&nginx, "/usage")), "usage.html");
+    let site = docroot.serve_below("/handbook", PageForm::Flat);
+    assert_eq!(outcome(&site.get("/usage")), "usage.html");
     let next = docroot.path().join("trees/next");
     fs::create_dir(&next).unwrap();
     fs::write(next.join("usage.html"), "the next one").unwrap();
     symlink("../trees/next", docroot.path().join("releases/r2")).unwrap();
     symlink("releases/r2", docroot.path().join("swap")).unwrap();
     fs::rename(docroot.path().join("swap"), docroot.path().join("current")).unwrap();
-    assert_eq!(outcome(&get(&nginx, "/usage")), "the next one");
-    assert_eq!(nginx.log().matches("[error]").count(), 0, "{}", nginx.log());
+    assert_eq!(outcome(&site.get("/usage")), "the next one");
+    assert_eq!(site.nginx.log().matches("[error]").count(), 0, "{}", site.nginx.log());
 }

@@ -11,6 +11,7 @@ use syntax_publish::error::Error;
 use syntax_publish::event::Silent;
 use syntax_publish::host::LocalConnector;
 use syntax_publish::manifest::{Input, Site};
+use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Encodings, Recipe};
 use syntax_publish::model::path::SitePath;
@@ -120,7 +121,7 @@ impl Real {
         for (path, bytes) in content {
             write(&out.join(path), text(path, *bytes));
         }
-        let site = Site::new(content.iter().map(|(path, bytes)| {
+        let files = content.iter().map(|(path, bytes)| {
             let text = text(path, *bytes);
             Input {
                 path: SitePath::new(path).unwrap(),
@@ -131,7 +132,8 @@ impl Real {
                     gz: None,
                 },
             }
-        }));
+        });
+        let site = Site::new(files, &Classes::new("_assets"));
         let source: Arc<dyn Source> = Arc::new(Export::new(&out));
         let options = publish::Options {
             commit: None,

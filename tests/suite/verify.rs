@@ -14,6 +14,7 @@ use syntax_publish::event::Silent;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, SftpAddress, SftpConnector};
 use syntax_publish::manifest::{Input, Site};
 use syntax_publish::mend::{self, Mended, mend};
+use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Coding, Recipe};
 use syntax_publish::model::media::media_type;
@@ -205,7 +206,7 @@ impl Place {
                     encodings,
                 }
             });
-        Site::new(inputs)
+        Site::new(inputs, &Classes::new("_assets"))
     }
 
     async fn try_publish(&self, force: bool) -> Result<Published, Error> {

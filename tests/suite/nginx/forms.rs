@@ -1,9 +1,10 @@
 //! Every form of the vhost, as `nginx -t` reads it.
 
+use syntax_publish::model::cache::Classes;
 use syntax_publish::nginx::{PageForm, Version, render};
 use tempfile::TempDir;
 
-use super::Docroot;
+use super::{BASES, Docroot};
 use crate::support::http::Request;
 use crate::support::nginx::{LISTEN, Nginx, complaints};
 
@@ -11,7 +12,8 @@ use crate::support::nginx::{LISTEN, Nginx, complaints};
 fn nginx_accepts_every_form_without_a_complaint() {
     let keys = certificate();
     let docroot = Docroot::new();
-    for form in [PageForm::Flat, PageForm::Folder] {
+    let forms = [PageForm::Flat, PageForm::Folder];
+    for (form, base) in forms.into_iter().flat_map(|form| BASES.map(|base| (form, base))) {
         for (tls, brotli, listen, minor) in [
             (false, true, Some(LISTEN), 22),
             (false, false, None, 22),
@@ -24,6 +26,9 @@ fn nginx_accepts_every_form_without_a_complaint() {
             vhost.brotli = brotli;
             vhost.listen = listen.map(str::to_owned);
             vhost.version = Version::new(1, minor, 0);
+            vhost.base_path = base.into();
+            vhost.classes = Classes::new("files.v2");
+            vhost.deployment_id = Some("dpl_1".into());
             // As long as a label may be, and another vhost whose variables must not meet its own.
             vhost.server_name = format!("{}.example.com", "d".repeat(63));
             let mut text = render(&vhost).unwrap();
@@ -36,7 +41,11 @@ fn nginx_accepts_every_form_without_a_complaint() {
             // The nginx at hand is older than that directive.
             let text = local(&text.replace("    http2 on;\n", ""), &keys);
             let text = format!("server_names_hash_bucket_size 128;\n{text}");
-            assert_eq!(complaints(&text), "", "{form:?} {tls} {brotli} {listen:?} {minor}");
+            assert_eq!(
+                complaints(&text),
+                "",
+                "{form:?} {base:?} {tls} {brotli} {listen:?} {minor}"
+            );
         }
     }
 }
@@ -44,15 +53,7 @@ fn nginx_accepts_every_form_without_a_complaint() {
 #[test]
 fn plain_http_leads_to_this_name_whatever_the_request_says() {
     let keys = certificate();
-    let docroot = Docroot::new();
-    let mut vhost = docroot.vhost(PageForm::Flat);
-    vhost.tls = true;
-    vhost.listen = None;
-    let socket = format!("listen unix:{}/tls ssl", keys.path().display());
-    let text = local(&render(&vhost).unwrap(), &keys)
-        .replace("listen 80;", &format!("listen {LISTEN};"))
-        .replace("listen 443 ssl", &socket);
-    let nginx = Nginx::start(&text);
+    let nginx = Nginx::start(&plain_and_tls(&keys));
     for (target, wanted) in [
         ("/usage?a=b", "https://localhost/usage?a=b"),
         ("/%0d%0aX:1", "https://localhost/%0d%0aX:1"),
@@ -71,6 +72,40 @@ fn plain_http_leads_to_this_name_whatever_the_request_says() {
     for bad in [".evil.com/", "@evil.com/", "evil.com:80"] {
         assert_eq!(Request::get(bad).send(nginx.address()).status, 400, "GET {bad}");
     }
+}
+
+#[test]
+fn certificate_authority_gets_its_file_where_the_hint_is_taken() {
+    let keys = certificate();
+    let webroot = tempfile::tempdir().unwrap();
+    let challenge = webroot.path().join(".well-known/acme-challenge/token");
+    std::fs::create_dir_all(challenge.parent().unwrap()).unwrap();
+    std::fs::write(&challenge, "answer").unwrap();
+    let text = plain_and_tls(&keys);
+    let (before, rest) = text.split_once("    # location ^~").unwrap();
+    let (hint, after) = rest.split_once("    # }\n").unwrap();
+    let hint = hint.replace("    #     ", "        ");
+    let hint = hint.replace("/var/www/acme", webroot.path().to_str().unwrap());
+    let nginx = Nginx::start(&format!("{before}    location ^~{hint}    }}\n{after}"));
+    let get = |target: &str| Request::get(target).send(nginx.address());
+    assert_eq!(get("/.well-known/acme-challenge/token").body, b"answer");
+    assert_eq!(get("/.well-known/acme-challenge/other").status, 404);
+    for target in ["/usage", "/.well-known/security.txt"] {
+        let to = format!("https://localhost{target}");
+        assert_eq!(get(target).header("location"), Some(&*to));
+    }
+}
+
+/// A vhost with TLS of which a test reaches the plain half.
+fn plain_and_tls(keys: &TempDir) -> String {
+    let docroot = Docroot::new();
+    let mut vhost = docroot.vhost(PageForm::Flat);
+    vhost.tls = true;
+    vhost.listen = None;
+    let socket = format!("listen unix:{}/tls ssl", keys.path().display());
+    local(&render(&vhost).unwrap(), keys)
+        .replace("listen 80;", &format!("listen {LISTEN};"))
+        .replace("listen 443 ssl", &socket)
 }
 
 /// The text without what the machine at hand may lack: IPv6 and the certificate's usual place.
