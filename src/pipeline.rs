@@ -21,6 +21,7 @@ use crate::model::asset::Asset;
 use crate::model::cache::Classes;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::media::media_type;
+use crate::next::client::Client;
 use crate::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::source::{Export, Source};
 use crate::survey::{self, Survey};
@@ -88,6 +89,32 @@ pub fn scan(config: &SiteConfig, export: &Path, cache: Option<&Path>, observer: 
         now: SystemTime::now(),
     };
     Ok(scan::scan(export, &options, observer)?)
+}
+
+/// What the vhost of a site must know of its export.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Served {
+    /// The paths of the files.
+    pub paths: Vec<String>,
+    /// The base path and the deployment.
+    pub client: Client,
+}
+
+/// Reads off the export what a vhost must know of it.
+///
+/// # Errors
+/// [`Error::Scan`] where it can't be read.
+pub fn served(
+    config: &SiteConfig,
+    export: &Path,
+    cache: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Served, Error> {
+    let scan = scan(config, export, cache, observer)?;
+    Ok(Served {
+        client: survey::find_client(&scan.assets, &Export::new(export))?,
+        paths: scan.assets.iter().map(|asset| asset.path.to_string()).collect(),
+    })
 }
 
 fn find_problems(config: &SiteConfig, scan: &Scan, observer: &dyn Observer) -> Result<Vec<Problem>, Error> {

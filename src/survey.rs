@@ -15,8 +15,9 @@ use rayon::prelude::*;
 pub use self::found::Paths;
 use crate::event::{Event, Observer, Stage};
 use crate::model::asset::Asset;
+use crate::next::client::{self, Client};
 use crate::next::url::Resolver;
-use crate::next::{Position, Unclear, base_path, build_id, data, page as next_page};
+use crate::next::{Position, Unclear, build_id, data, page as next_page};
 use crate::source::{Source, SourceError};
 
 /// No page is larger; a file that is, is taken as it is.
@@ -161,7 +162,7 @@ pub fn survey(
     let paths = Paths::new(assets);
     let base_path = match options.base_path {
         Some(base_path) => base_path.to_owned(),
-        None => find_base_path(assets, &paths, source)?,
+        None => find_client(assets, source)?.base_path,
     };
     let resolver = Resolver::new(options.origin, &base_path);
     let kinds: Vec<Kind> = assets
@@ -198,23 +199,22 @@ pub(crate) struct Context<'a> {
     pub resolver: &'a Resolver,
 }
 
-/// The base path of an export, by its own pages; none in one that says nothing of it.
-fn find_base_path(assets: &[Asset], paths: &Paths<'_>, source: &dyn Source) -> Result<String, SourceError> {
-    let named = ["index.html", "404.html"]
-        .into_iter()
-        .filter_map(|path| paths.file(path));
-    let others = (0..assets.len()).filter(|index| assets[*index].path.as_str().ends_with(".html"));
-    for index in named.chain(others.take(8)) {
-        let asset = &assets[index];
-        if asset.size > MAX_TEXT {
-            continue;
-        }
+/// Where the client's files lie, by an export's own pages; at the top, in one that says nothing of it.
+///
+/// # Errors
+/// [`SourceError`] where a page can't be read, or changed since the scan.
+pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, SourceError> {
+    let page = |asset: &&Asset| asset.path.as_str().ends_with(".html") && asset.size <= MAX_TEXT;
+    let is_first = |asset: &&Asset| matches!(asset.path.as_str(), "index.html" | "404.html");
+    let pages = || assets.iter().filter(page);
+    // Any page will do, but one that someone put beside those of Next.js says nothing.
+    for asset in pages().filter(is_first).chain(pages().take(8)) {
         let bytes = source.read(&asset.path, asset.digest, asset.size)?;
-        if let Some(base_path) = std::str::from_utf8(&bytes).ok().and_then(base_path::of_page) {
-            return Ok(base_path);
+        if let Some(client) = std::str::from_utf8(&bytes).ok().and_then(client::of_page) {
+            return Ok(client);
         }
     }
-    Ok(String::new())
+    Ok(Client::default())
 }
 
 /// What a file is, by its name and its neighbours.

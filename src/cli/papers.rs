@@ -1,16 +1,17 @@
 //! Texts that a command prints about itself or for others: the vhost, completions, the manual page.
 
 use clap::CommandFactory as _;
-use syntax_publish::config::{SiteConfig, TargetKind};
+use syntax_publish::config::TargetKind;
 use syntax_publish::model::cache::Classes;
 use syntax_publish::nginx::{PageForm, Vhost, render};
+use syntax_publish::pipeline::Served;
 
 use super::args::{Args, Nginx};
 use super::failure::Failure;
 use super::site::Workplace;
 
-/// The vhost for a site and target, given the paths of the export's files where it is there.
-pub fn vhost(workplace: &Workplace, options: Nginx, paths: &[String]) -> Result<String, Failure> {
+/// The vhost for a site and target, given what its export says.
+pub fn vhost(workplace: &Workplace, options: Nginx, served: Served) -> Result<String, Failure> {
     let docroot = match (options.docroot, &workplace.target.kind) {
         (Some(docroot), _) => docroot,
         (None, TargetKind::Local { docroot }) => workplace.path(docroot)?.to_string_lossy().into_owned(),
@@ -23,17 +24,17 @@ pub fn vhost(workplace: &Workplace, options: Nginx, paths: &[String]) -> Result<
         tls: !options.without_tls,
         brotli: !options.without_brotli,
         version: options.version,
-        form: page_form(paths),
-        base_path: base_path(&workplace.config),
+        form: page_form(&served.paths),
+        base_path: workplace
+            .config
+            .next
+            .base_path
+            .clone()
+            .unwrap_or(served.client.base_path),
         classes: Classes::new(&workplace.config.fingerprint.prefix),
-        deployment_id: None,
+        deployment_id: served.client.deployment_id,
         extra_types: std::collections::BTreeMap::new(),
     })?)
-}
-
-/// The path that the site lies under.
-fn base_path(config: &SiteConfig) -> String {
-    config.next.base_path.clone().unwrap_or_default()
 }
 
 /// How an export names its pages: by what most of them do.

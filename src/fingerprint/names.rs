@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::Options;
 use super::rewrite::{Change, Language, Rewriter};
 use crate::model::asset::Asset;
-use crate::model::cache::{CacheClass, classify};
+use crate::model::cache::{CacheClass, Classes};
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
 use crate::source::{Source, SourceError};
@@ -90,6 +90,7 @@ pub fn name(
         rewriter,
         copies: Vec::new(),
         state: HashMap::new(),
+        classes: Classes::new(options.prefix),
     };
     let pages = survey
         .kinds
@@ -119,6 +120,7 @@ struct Naming<'a, 'o> {
     rewriter: &'a mut Rewriter,
     copies: Vec<Copy>,
     state: HashMap<usize, State>,
+    classes: Classes,
 }
 
 impl Naming<'_, '_> {
@@ -172,7 +174,7 @@ impl Naming<'_, '_> {
         if !is_chosen || !is_readable || stays {
             return Ok(None);
         }
-        let is_immutable = classify(path) == CacheClass::Immutable;
+        let is_immutable = self.classes.classify(path) == CacheClass::Immutable;
         if kind == Kind::Style {
             return self.copy_of_style(index, asset, is_immutable);
         }

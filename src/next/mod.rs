@@ -8,8 +8,8 @@
 //! It must never search for a string and replace it: a page that shows a path, or happens to name the build id, keeps
 //! it. And it must never guess: what can't be read exactly is an [`Unclear`], and its file stays as it is.
 
-pub mod base_path;
 pub mod build_id;
+pub mod client;
 pub mod css;
 pub mod data;
 pub mod edit;

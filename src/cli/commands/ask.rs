@@ -7,7 +7,7 @@ use syntax_publish::error::Error;
 use syntax_publish::model::encoding::Recipe;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{ReleaseId, timestamp};
-use syntax_publish::pipeline;
+use syntax_publish::pipeline::{self, Served};
 use syntax_publish::plan::{self, Facts, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
@@ -171,21 +171,21 @@ impl Run {
     pub(super) async fn nginx(&self, options: Nginx) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        let scanned = self
-            .aside(move |progress| pipeline::scan(&config, &export, cache.as_deref(), progress))
+        let read = self
+            .aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress))
             .await;
         self.finish();
-        let paths: Vec<String> = match scanned {
-            Ok(scan) => scan.assets.iter().map(|asset| asset.path.to_string()).collect(),
+        let served = match read {
+            Ok(served) => served,
             Err(Failure::Library(Error::Scan(ScanError::Missing { .. }))) => {
                 self.screen.note(
                     "there is no export yet: printed for pages that are files, as Next.js writes them by default",
                 );
-                Vec::new()
+                Served::default()
             }
             Err(failure) => return Err(failure),
         };
-        let vhost = papers::vhost(workplace, options, &paths)?;
+        let vhost = papers::vhost(workplace, options, served)?;
         self.screen.result(&json::text("nginx", &vhost), || vhost.clone())?;
         Ok(0)
     }
