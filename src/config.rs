@@ -62,7 +62,6 @@ pub const NOT_YET: &[&str] = &[
     "check.builds",
     "check.encodings",
     "check.forbid",
-    "check.immutable",
     "check.links",
     "check.moved",
     "check.secrets",

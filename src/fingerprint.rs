@@ -8,6 +8,8 @@
 mod finished;
 mod names;
 mod rewrite;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

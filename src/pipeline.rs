@@ -130,13 +130,25 @@ fn find_problems(config: &SiteConfig, scan: &Scan, observer: &dyn Observer) -> R
 fn levels(check: &config::Check) -> Levels {
     let set = check.levels.iter();
     set.fold(Levels::default(), |levels, (name, level)| {
-        let level = match level {
-            config::Level::Error => check::Level::Error,
-            config::Level::Warn => check::Level::Warn,
-            config::Level::Off => check::Level::Off,
-        };
-        levels.with(name, level)
+        levels.with(name, of_config(*level))
     })
+}
+
+const fn of_config(level: config::Level) -> check::Level {
+    match level {
+        config::Level::Error => check::Level::Error,
+        config::Level::Warn => check::Level::Warn,
+        config::Level::Off => check::Level::Off,
+    }
+}
+
+/// The level of the check that a publish makes itself, and the paths whose findings don't count.
+///
+/// # Errors
+/// [`Error::Io`] where a glob does not compile, which those of a parsed site manifest do.
+pub fn immutable(config: &SiteConfig) -> Result<(check::Level, GlobSet), Error> {
+    let level = config.check.level(check::immutable::NAME);
+    Ok((of_config(level), globs(&config.check.allow)?))
 }
 
 /// What the export's texts say of themselves.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::manifest::{self, Changes, Folder, Site};
-use crate::model::cache::pooled;
+use crate::model::cache::{CacheClass, pooled};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::layout;
@@ -34,6 +34,17 @@ pub enum Question {
     Object(String),
     /// Does the pool hold this public path?
     Pool(String),
+    /// Which bytes does the pool hold under this public path? (The whole file is read.)
+    PoolBytes(String),
+}
+
+/// What tells one file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// In bytes.
+    pub size: u64,
+    /// When its content changed, by the host's clock.
+    pub mtime: i64,
 }
 
 /// What a host said. An absent answer is an unasked question.
@@ -47,10 +58,12 @@ pub struct Facts {
     pub trees: HashMap<Digest, bool>,
     /// Manifests that could be read; `None` where one is missing or damaged.
     pub manifests: HashMap<Digest, Option<Tree>>,
-    /// Objects by name below the docroot, with their sizes.
-    pub objects: HashMap<String, Option<u64>>,
-    /// Files of the pool by public path, with their sizes.
-    pub pool: HashMap<String, Option<u64>>,
+    /// Objects by name below the docroot.
+    pub objects: HashMap<String, Option<Stamp>>,
+    /// Files of the pool by public path.
+    pub pool: HashMap<String, Option<Stamp>>,
+    /// What was read of files of the pool, by public path; `None` where one can't be read.
+    pub pool_bytes: HashMap<String, Option<Digest>>,
     /// Whose the objects are, by name: the user's number and the permission bits.
     pub owners: Vec<(String, u32, u32)>,
     /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
@@ -167,7 +180,14 @@ pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
         for (name, file) in folder.folder.tree.files() {
             let path = folder.path.child(name);
             let new = former.is_some_and(|tree| !same_file(tree, name, file));
-            if new && pooled(path.as_str(), file.cache) && !facts.pool.contains_key(path.as_str()) {
+            if !new || !pooled(path.as_str(), file.cache) {
+                continue;
+            }
+            if facts.pool.contains_key(path.as_str()) {
+                if is_doubtful(path.as_str(), file, facts) && !facts.pool_bytes.contains_key(path.as_str()) {
+                    asked.insert(Question::PoolBytes(path.as_str().to_owned()));
+                }
+            } else {
                 asked.insert(Question::Pool(path.as_str().to_owned()));
                 // A tree that exists may have been another path's: the pool's copy is linked from the objects.
                 asked.extend(
@@ -223,6 +243,22 @@ fn keep_guesses_few(asked: &mut BTreeSet<Question>, changed: &[ChangedFolder<'_>
 
 fn same_file(tree: &Tree, name: &str, file: &File) -> bool {
     matches!(tree.entries.get(name), Some(Entry::File(former)) if former == file)
+}
+
+/// Whether the pool has a file of an immutable path that may or may not be this one: as long, and not known to be the
+/// object itself. The pool's files are hard links of objects, so they have their times; and no two releases give the
+/// same.
+fn is_doubtful(path: &str, file: &File, facts: &Facts) -> bool {
+    let Some(pooled) = facts.pool.get(path).copied().flatten() else {
+        return false;
+    };
+    let object = facts.objects.get(&layout::object(file.digest)).copied().flatten();
+    file.cache == CacheClass::Immutable && pooled.size == file.size && object != Some(pooled)
+}
+
+/// Whether the live release has the same bytes there, with other encodings beside them.
+fn has_other_encodings(former: &Tree, name: &str, file: &File) -> bool {
+    matches!(former.entries.get(name), Some(Entry::File(former)) if former.encodings != file.encodings)
 }
 
 fn object_names(file: &File) -> impl Iterator<Item = String> {
@@ -313,6 +349,8 @@ pub struct Plan {
     pub pool: Vec<PoolFile>,
     /// Paths of the pool that exist and are relied on.
     pub relied_pool: BTreeSet<String>,
+    /// Immutable paths under which readers have been given other bytes, which they may keep for a year.
+    pub conflicts: Vec<SitePath>,
 }
 
 /// What is wanted, by digest; apart from the rest where the encodings are those that the export has beside one path.
@@ -343,6 +381,7 @@ impl Plan {
             relied_trees: BTreeSet::new(),
             pool: Vec::new(),
             relied_pool: BTreeSet::new(),
+            conflicts: Vec::new(),
         };
         let mut wanted = BTreeMap::new();
         let mut built = HashSet::new();
@@ -394,8 +433,16 @@ impl Plan {
             // The pool's copy is of the last release that had this path. Where that is the live one, which has something
             // else there, so does the pool, whatever its size.
             let pooled = facts.pool.get(path.as_str()).copied().flatten();
-            let was_other = matches!(former.entries.get(name), Some(Entry::File(_)));
-            if pooled == Some(file.size) && !was_other {
+            let was_other =
+                matches!(former.entries.get(name), Some(Entry::File(former)) if former.digest != file.digest);
+            let is_this = match facts.pool_bytes.get(path.as_str()) {
+                Some(read) => *read == Some(file.digest),
+                None => pooled.is_some_and(|pooled| pooled.size == file.size),
+            };
+            if file.cache == CacheClass::Immutable && (was_other || (pooled.is_some() && !is_this)) {
+                self.conflicts.push(path.clone());
+            }
+            if is_this && !was_other && !has_other_encodings(former, name, file) {
                 self.relied_pool.insert(path.as_str().to_owned());
             } else {
                 self.want(file, path.clone(), facts, wanted);
@@ -412,7 +459,7 @@ impl Plan {
     /// Notes what of a file must be sent. An object of another size than the file's is not the file's bytes.
     fn want(&mut self, file: &File, path: SitePath, facts: &Facts, wanted: &mut WantedFiles) {
         let mut there = |name: String, size: Option<u64>| {
-            let found = facts.objects.get(&name).copied().flatten();
+            let found = facts.objects.get(&name).copied().flatten().map(|stamp| stamp.size);
             if found.is_some_and(|found| size.is_some_and(|size| size != found)) {
                 self.worn.insert(name.clone());
             }

@@ -9,6 +9,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use globset::GlobSet;
+
+use crate::check::{self, Level, Severity};
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
 use crate::host::{HostError, Op};
@@ -47,6 +50,10 @@ pub struct Options {
     pub wait: Option<Duration>,
     /// The largest share of live pages that may be removed, in percent; none: any.
     pub max_removed: Option<u8>,
+    /// What to do where an immutable path is to get other bytes than readers have of it.
+    pub immutable: Level,
+    /// Paths whose findings don't count.
+    pub allowed: GlobSet,
     /// Make a release even of the site that is live already, and trust nothing on the host that was not read back: what
     /// is live in the end is read byte for byte, and mended.
     pub force: bool,
@@ -285,6 +292,7 @@ impl Publish<'_> {
             return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
         }
         self.refuse_mass_removal(&plan)?;
+        self.judge_conflicts(&plan)?;
         let mut parcel = self.send(&entrance, &plan, workshop).await?;
         trace.release = Some(parcel.release.clone());
         self.observer.notice(Event::StageBegan {
@@ -510,13 +518,30 @@ impl Publish<'_> {
         let (removed, added) = (pages(ChangeKind::Removed), pages(ChangeKind::Added));
         let ours = self.site.all_files().filter(|(path, _)| is_page(path)).count();
         let live = ours + removed - added.min(ours);
-        if crate::check::removal::removes_too_much(live as u64, removed as u64, limit) {
+        if check::removal::removes_too_much(live as u64, removed as u64, limit) {
             let error = Error::RemovesTooMuch {
                 removed: removed as u64,
                 live: live as u64,
                 limit,
             };
             return Err(Stop::Failed(error));
+        }
+        Ok(())
+    }
+
+    /// Readers keep an immutable file for a year: other bytes under its name would reach some of them, and not others.
+    fn judge_conflicts(&self, plan: &Plan) -> Result<(), Stop> {
+        let conflicts = plan
+            .conflicts
+            .iter()
+            .filter(|path| !self.options.allowed.is_match(path.as_str()));
+        let problems = check::immutable::problems(conflicts, self.options.immutable);
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
+            return Err(Stop::Failed(Error::Check { problems }));
+        }
+        for problem in problems {
+            self.observer
+                .notice(Event::Noted(Note::ImmutableReplaced { path: problem.path }));
         }
         Ok(())
     }

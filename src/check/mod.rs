@@ -7,6 +7,7 @@
 mod case;
 mod clash;
 mod depth;
+pub mod immutable;
 mod index;
 mod next;
 mod not_found;

@@ -262,6 +262,9 @@ fn sentence(note: &Note) -> String {
         Note::BuildIdKept { path, reason } => {
             format!("the build id stays as Next.js made it, in every file: {path} can't be changed: {reason}")
         }
+        Note::ImmutableReplaced { path } => {
+            format!("{path} has other bytes now, and readers who have the old ones keep them for up to a year")
+        }
         Note::LockAwaited => "another run holds the lock; waiting for it".to_owned(),
         Note::Replanned { reason } => {
             format!(

@@ -385,3 +385,211 @@ fn position_in<'o>(object: &'o Object<'_, '_>, key: &str, get: &dyn Fn(&str) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts a mark before every URL, and another build id.
+    #[derive(Default)]
+    struct Mark {
+        seen: Vec<(String, Position)>,
+        unclear: Vec<Unclear>,
+    }
+
+    impl Visit for Mark {
+        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+            self.seen.push((reference.url.to_owned(), reference.position));
+            (reference.position != Position::Unknown).then(|| format!("!{}", reference.url))
+        }
+        fn build_id(&mut self, id: &str) -> Option<String> {
+            Some(format!("new-{id}"))
+        }
+        fn unclear(&mut self, what: &Unclear) {
+            self.unclear.push(what.clone());
+        }
+    }
+
+    fn marked(stream: &str) -> String {
+        rewrite(stream, 0, &mut Mark::default()).unwrap().apply(stream)
+    }
+
+    #[test]
+    fn rows_are_cut_where_react_cuts_them() {
+        let stream =
+            "1:\"$Sreact.fragment\"\n2:I[1,[\"a\"],\"\"]\n:HL[\"/a.css\",\"style\"]\ne:Tb,a\nä\n0:{}\n3:X\n0:[]\n";
+        let stream = stream.replace("e:Tb,a\nä\n0:{}\n", "e:Ta,a\nä\n0:{}\n");
+        let rows = rows(&stream).unwrap();
+        let told: Vec<_> = rows
+            .iter()
+            .map(|row| (row.id, row.tag, &stream[row.body.clone()]))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("1", Tag::Json, "\"$Sreact.fragment\""),
+                ("2", Tag::Line('I'), "[1,[\"a\"],\"\"]"),
+                ("", Tag::Hint('L'), "[\"/a.css\",\"style\"]"),
+                ("e", Tag::Text, "a\nä\n0:{}\n"),
+                ("3", Tag::Line('X'), ""),
+                ("0", Tag::Json, "[]"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_rows_is_unclear() {
+        for stream in [
+            "x",
+            "1",
+            "1:",
+            "1:[]",
+            "1:T5,abc",
+            "1:Tzz,a",
+            "1:T1,ä",
+            "1:H\n",
+            "g:1\n",
+            "\n",
+            "1:T,a",
+            "1:Tffffffffffffffffff,a",
+        ] {
+            assert!(matches!(rows(stream), Err(Unclear::Row { .. })), "{stream:?}");
+        }
+        assert_eq!(rows("1:A3,abc"), Err(Unclear::Binary));
+        assert_eq!(rows(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn build_id_is_changed_in_its_own_place_alone() {
+        let stream = "1:{\"b\":\"id\"}\n0:{\"P\":null,\"b\":\"id\",\"c\":{\"b\":\"id\"},\"d\":\"id\"}\n";
+        assert_eq!(
+            marked(stream),
+            "1:{\"b\":\"id\"}\n0:{\"P\":null,\"b\":\"new-id\",\"c\":{\"b\":\"id\"},\"d\":\"id\"}\n"
+        );
+    }
+
+    #[test]
+    fn urls_of_elements_are_changed_and_text_is_not() {
+        for (json, wanted) in [
+            (
+                r#"["$","img",null,{"src":"/a","alt":"/a"}]"#,
+                r#"["$","img",null,{"src":"!/a","alt":"/a"}]"#,
+            ),
+            (
+                r#"["$","img",null,{"srcSet":"/a 1x, /b 2x"}]"#,
+                r#"["$","img",null,{"srcSet":"!/a 1x, !/b 2x"}]"#,
+            ),
+            (
+                r#"["$","code",null,{"children":"/a"}]"#,
+                r#"["$","code",null,{"children":"/a"}]"#,
+            ),
+            (
+                r#"["$","p",null,{"children":["/a",["$","b",null,{}]]}]"#,
+                r#"["$","p",null,{"children":["/a",["$","b",null,{}]]}]"#,
+            ),
+            (
+                r#"["$","p",null,{"style":{"backgroundImage":"url(/a)"}}]"#,
+                r#"["$","p",null,{"style":{"backgroundImage":"url(!/a)"}}]"#,
+            ),
+            (
+                r#"["$","$L4",null,{"src":"/a","href":"/b"}]"#,
+                r#"["$","$L4",null,{"src":"!/a","href":"!/b"}]"#,
+            ),
+            (
+                r#"["$","meta",null,{"property":"og:image","content":"/a"}]"#,
+                r#"["$","meta",null,{"property":"og:image","content":"!/a"}]"#,
+            ),
+            (
+                r#"["$","meta",null,{"content":"/a","name":"description"}]"#,
+                r#"["$","meta",null,{"content":"/a","name":"description"}]"#,
+            ),
+            (
+                r#"["$","link",null,{"href":"/a","rel":"stylesheet"}]"#,
+                r#"["$","link",null,{"href":"!/a","rel":"stylesheet"}]"#,
+            ),
+            (
+                r#"["$","style",null,{"children":"a{b:url(/a)}"}]"#,
+                r#"["$","style",null,{"children":"a{b:url(!/a)}"}]"#,
+            ),
+            (
+                r#"["$","p",null,{"dangerouslySetInnerHTML":{"__html":"<img src='/a'>/a"}}]"#,
+                r#"["$","p",null,{"dangerouslySetInnerHTML":{"__html":"<img src='!/a'>/a"}}]"#,
+            ),
+            (
+                r#"["$","script",null,{"dangerouslySetInnerHTML":{"__html":"<img src='/a'>"}}]"#,
+                r#"["$","script",null,{"dangerouslySetInnerHTML":{"__html":"<img src='/a'>"}}]"#,
+            ),
+            (
+                r#"["$","use",null,{"xlinkHref":"/a#b"}]"#,
+                r#"["$","use",null,{"xlinkHref":"!/a#b"}]"#,
+            ),
+            (r#"["$","img",null,{"src":"$1f"}]"#, r#"["$","img",null,{"src":"$1f"}]"#),
+        ] {
+            assert_eq!(marked(&format!("5:{json}\n")), format!("5:{wanted}\n"));
+        }
+    }
+
+    #[test]
+    fn hints_are_changed_by_what_they_fetch() {
+        assert_eq!(
+            marked(
+                ":HL[\"/a.css\",\"style\"]\n:HL[\"/a.png\",\"image\",{\"imageSrcSet\":\"/b 1x\"}]\n:HC[\"/c\",\"\"]\n:HS[\"/d.css\",\"next\"]\n"
+            ),
+            ":HL[\"!/a.css\",\"style\"]\n:HL[\"!/a.png\",\"image\",{\"imageSrcSet\":\"!/b 1x\"}]\n:HC[\"/c\",\"\"]\n:HS[\"!/d.css\",\"next\"]\n"
+        );
+    }
+
+    #[test]
+    fn long_text_is_changed_with_its_length_where_it_is_markup() {
+        let html = "<img src='/ä'>/ä";
+        let stream = format!(
+            "a:T{:x},{html}b:T{:x},{html}c:T4,a(b)d:[\"$\",\"p\",null,{{\"dangerouslySetInnerHTML\":{{\"__html\":\"$a\"}}}}]\ne:[\"$b\"]\n",
+            html.len(),
+            html.len()
+        );
+        let new = marked(&stream);
+        assert!(
+            new.starts_with(&format!(
+                "a:T{:x},<img src='!/ä'>/äb:T{:x},{html}c:T4",
+                html.len() + 1,
+                html.len()
+            )),
+            "{new}"
+        );
+        assert_eq!(rows(&new).unwrap().len(), rows(&stream).unwrap().len());
+    }
+
+    #[test]
+    fn text_that_is_markup_here_and_text_there_is_left_alone() {
+        let stream = "a:Te,<img src='/a'>d:[{\"__html\":\"$a\"},\"$a\"]\n".replace("Te", "Tf");
+        let mut mark = Mark::default();
+        assert_eq!(rewrite(&stream, 0, &mut mark).unwrap().apply(&stream), stream);
+        assert_eq!(mark.unclear, [Unclear::SharedText]);
+    }
+
+    #[test]
+    fn payload_that_is_read_by_offsets_is_refused() {
+        let refused = |root: &str| rewrite(&format!("1:0\n2:128\n0:{root}\n"), 0, &mut Mark::default()).is_err();
+        for fine in [
+            "{\"l\":0}",
+            "{\"a\":null}",
+            "{\"l\":\"$undefined\"}",
+            "{\"l\":\"$@1\"}",
+            "{}",
+            "[]",
+        ] {
+            assert!(!refused(fine), "{fine}");
+        }
+        for offset in ["{\"l\":5}", "{\"a\":\"$@2\"}", "{\"a\":\"$@9\"}", "{\"l\":\"x\"}"] {
+            assert!(refused(offset), "{offset}");
+        }
+    }
+
+    #[test]
+    fn string_of_unknown_use_is_told_and_kept() {
+        let stream = "5:[\"$\",\"$L4\",null,{\"cover\":\"/a.png\",\"title\":\"/b.png\",\"label\":\"no path\"}]\n";
+        let mut mark = Mark::default();
+        assert_eq!(rewrite(stream, 0, &mut mark).unwrap().apply(stream), stream);
+        assert_eq!(mark.seen, [("/a.png".to_owned(), Position::Unknown)]);
+    }
+}

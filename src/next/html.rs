@@ -321,3 +321,166 @@ fn escaped(value: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts a mark before every URL that it is asked for.
+    #[derive(Default)]
+    struct Mark {
+        seen: Vec<(String, Position)>,
+        anchors: Vec<String>,
+        unclear: Vec<Unclear>,
+    }
+
+    impl Visit for Mark {
+        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+            self.seen.push((reference.url.to_owned(), reference.position));
+            Some(format!("!{}", reference.url))
+        }
+        fn anchor(&mut self, name: &str) {
+            self.anchors.push(name.to_owned());
+        }
+        fn unclear(&mut self, what: &Unclear) {
+            self.unclear.push(what.clone());
+        }
+    }
+
+    fn marked(html: &str) -> String {
+        walk(html, 0, &mut Mark::default()).edits.apply(html)
+    }
+
+    #[test]
+    fn urls_are_changed_where_they_stand_and_nothing_else_is() {
+        for (html, wanted) in [
+            (
+                "<img src=\"/a.png\" alt='/a.png'>",
+                "<img src=\"!/a.png\" alt='/a.png'>",
+            ),
+            ("<IMG\n SRC = '/a.png' >", "<IMG\n SRC = '!/a.png' >"),
+            ("<img src=/a.png>", "<img src=!/a.png>"),
+            ("<img src=\"/a.png?x=1&amp;y=2\">", "<img src=\"!/a.png?x=1&amp;y=2\">"),
+            (
+                "<img srcset=\"/a.png 1x, /b.png 2x\">",
+                "<img srcset=\"!/a.png 1x, !/b.png 2x\">",
+            ),
+            (
+                "<video poster=/p.jpg src=/v.mp4></video>",
+                "<video poster=!/p.jpg src=!/v.mp4></video>",
+            ),
+            (
+                "<link href=/a.css rel=stylesheet>",
+                "<link href=!/a.css rel=stylesheet>",
+            ),
+            ("<use xlink:href='/s.svg#x'/>", "<use xlink:href='!/s.svg#x'/>"),
+            (
+                "<meta content='/a.png' property='og:image'>",
+                "<meta content='!/a.png' property='og:image'>",
+            ),
+            (
+                "<p style=\"background:url(/a.png)\">",
+                "<p style=\"background:url(!/a.png)\">",
+            ),
+            (
+                "<p style=\"a:url(&quot;/a&quot;);b:'x'\">",
+                "<p style=\"a:url(&quot;/a&quot;);b:'x'\">",
+            ),
+            (
+                "<p style=\"a:url(&quot;/a&quot;)\">",
+                "<p style=\"a:url(&quot;!/a&quot;)\">",
+            ),
+            ("<style>a{b:url(/a.png)}</style>", "<style>a{b:url(!/a.png)}</style>"),
+            (
+                "<a href='/x'><img src='/y'></a>ä<img src='/z'>",
+                "<a href='!/x'><img src='!/y'></a>ä<img src='!/z'>",
+            ),
+        ] {
+            assert_eq!(marked(html), wanted);
+        }
+    }
+
+    #[test]
+    fn text_is_never_a_url() {
+        for html in [
+            "<code>&lt;img src=\"/a.png\"&gt;</code>",
+            "<!-- <img src=\"/a.png\"> -->",
+            "<script>var a = '<img src=\"/a.png\">';</script>",
+            "<textarea><img src=\"/a.png\"></textarea>",
+            "<title><img src=\"/a.png\"></title>",
+            "<meta name=description content=/a.png>",
+            "<img alt=\"/a.png\" data-src=\"/a.png\">",
+            "<input value=/a.png>",
+            "<p>url(/a.png)</p>",
+            "<link rel=preconnect href=https://a.example>",
+        ] {
+            assert_eq!(marked(html), html);
+        }
+    }
+
+    #[test]
+    fn positions_are_told_apart() {
+        let position = |html: &str| {
+            let mut mark = Mark::default();
+            walk(html, 0, &mut mark);
+            mark.seen.first().map(|(_, position)| *position)
+        };
+        for (html, wanted) in [
+            ("<a href=x>", Position::Link),
+            ("<link rel=canonical href=x>", Position::Link),
+            ("<link rel='shortcut icon' href=x>", Position::Icon),
+            ("<link rel=preload as=image href=x>", Position::Image),
+            ("<link rel=preload as=font href=x>", Position::Preload),
+            ("<link rel=preload as=style href=x>", Position::Style),
+            ("<link rel=modulepreload href=x>", Position::Script),
+            ("<link rel=manifest href=x>", Position::WebManifest),
+            ("<script src=x>", Position::Script),
+            ("<iframe src=x>", Position::Frame),
+            ("<source src=x>", Position::Media),
+            ("<source srcset=x>", Position::Image),
+            ("<meta name=twitter:image content=x>", Position::Card),
+            ("<meta property=og:url content=x>", Position::Link),
+            ("<p style='b:url(x)'>", Position::CssUrl),
+        ] {
+            assert_eq!(position(html), Some(wanted), "{html}");
+        }
+    }
+
+    #[test]
+    fn anchors_scripts_and_base_are_found() {
+        let html =
+            "<base href=/b/><p id='a&amp;b'><a name=c></a><script id=d>e</script><script src=f></script><b name=g>";
+        let mut mark = Mark::default();
+        let walked = walk(html, 0, &mut mark);
+        assert_eq!(mark.anchors, ["a&b", "c", "d"]);
+        assert_eq!(walked.base.as_deref(), Some("/b/"));
+        let scripts: Vec<_> = walked
+            .scripts
+            .iter()
+            .map(|script| (&html[script.range.clone()], script.id.as_deref()))
+            .collect();
+        assert_eq!(scripts, [("e", Some("d"))]);
+    }
+
+    #[test]
+    fn attribute_whose_escapes_are_unusual_is_left_alone() {
+        let html = "<p style=\"a:url(/a);b:&#39;&auml;\">";
+        let mut mark = Mark::default();
+        let walked = walk(html, 7, &mut mark);
+        assert_eq!(walked.edits.apply(html), html);
+        assert_eq!(mark.unclear, [Unclear::Attribute { at: 7 + 10 }]);
+    }
+
+    #[test]
+    fn value_that_needs_quotes_gets_them() {
+        struct Odd;
+        impl Visit for Odd {
+            fn url(&mut self, _: Reference<'_>) -> Option<String> {
+                Some("/a b&\"'".to_owned())
+            }
+        }
+        let new = |html: &str| walk(html, 0, &mut Odd).edits.apply(html);
+        assert_eq!(new("<img src=x>"), "<img src=\"/a b&amp;&quot;&#x27;\">");
+        assert_eq!(new("<img src='x'>"), "<img src='/a b&amp;&quot;&#x27;'>");
+    }
+}

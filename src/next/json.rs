@@ -330,3 +330,123 @@ pub fn quoted_in_script(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every string in the order in which it is told, with what is known of its place.
+    fn told(text: &str) -> Result<Vec<String>, Unclear> {
+        let mut told = Vec::new();
+        read(text, &mut |event| match event {
+            Event::Object(object) => {
+                for (key, text) in object.strings {
+                    let place = [object.element, object.owner, object.under].map(|part| part.unwrap_or("-"));
+                    told.push(format!("{} {}={} @{}", place.join("/"), key, text.value, object.depth));
+                }
+            }
+            Event::Item { index, depth, text } => told.push(format!("[{index}]={} @{depth}", text.value)),
+            Event::Whole(text) => told.push(text.value.to_string()),
+        })?;
+        Ok(told)
+    }
+
+    #[test]
+    fn strings_are_told_with_the_element_they_belong_to() {
+        let json = r#"["$","img","k",{"src":"/a","style":{"color":"red"},"x":[{"y":"z"}]}]"#;
+        assert_eq!(
+            told(json).unwrap(),
+            [
+                "[0]=$ @1",
+                "[1]=img @1",
+                "[2]=k @1",
+                "-/img/style color=red @2",
+                "-/img/x y=z @3",
+                "img/img/- src=/a @1",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_the_fourth_item_of_an_element_is_its_props() {
+        let json = r#"[["$","a",null,null,{"b":"1"}],["a","b","c",{"d":"2"}],["$",{"e":"3"},null,{"f":"4"}]]"#;
+        assert_eq!(
+            told(json)
+                .unwrap()
+                .into_iter()
+                .filter(|text| text.contains('=') && !text.starts_with('['))
+                .collect::<Vec<_>>(),
+            ["-/-/- b=1 @2", "-/-/- d=2 @2", "-/-/- e=3 @2", "-/-/- f=4 @2"]
+        );
+    }
+
+    #[test]
+    fn ranges_hold_the_literal_and_values_have_no_escapes() {
+        let json = r#" {"a\u0062" : "x\"\u00e4\n" } "#;
+        let mut seen = Vec::new();
+        read(json, &mut |event| {
+            if let Event::Object(object) = event {
+                let text = object.get("ab").unwrap();
+                seen.push((text.value.to_string(), json[text.range.clone()].to_owned()));
+            }
+        })
+        .unwrap();
+        assert_eq!(seen, [("x\"ä\n".to_owned(), r#""x\"\u00e4\n""#.to_owned())]);
+    }
+
+    #[test]
+    fn whole_values_are_read() {
+        for json in ["null", "-1.5e+3", "[]", "{}", " [ ] ", "{\"a\":{}}", "[[],{}]"] {
+            assert_eq!(told(json), Ok(vec![]), "{json}");
+        }
+        assert_eq!(told("\"a\"").unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn what_is_no_json_is_unclear() {
+        for json in [
+            "",
+            "[",
+            "{",
+            "[1,]",
+            "[,1]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{a:1}",
+            "[1 2]",
+            "\"a",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "]",
+            "1]",
+            "[1}",
+            "nul",
+            "01x",
+            "\"a\nb\"",
+            "[1]x",
+            "{\"a\":1,}",
+            "\"\\ä\"",
+        ] {
+            assert!(matches!(told(json), Err(Unclear::Json { .. })), "{json}");
+        }
+    }
+
+    #[test]
+    fn deep_and_long_texts_take_neither_stack_nor_time() {
+        let deep = "[".repeat(500_000);
+        assert!(told(&deep).is_err());
+        let closed = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
+        assert_eq!(told(&closed), Ok(vec![]));
+        let objects = format!("{}1{}", "{\"a\":".repeat(200_000), "}".repeat(200_000));
+        assert_eq!(told(&objects), Ok(vec![]));
+    }
+
+    #[test]
+    fn strings_are_written_as_next_writes_them() {
+        assert_eq!(quoted("a\"\\\n\u{1}ä</"), r#""a\"\\\n\u0001ä</""#);
+        assert_eq!(
+            quoted_in_script("<&>\u{2028}\u{2029}ä"),
+            r#""\u003c\u0026\u003e\u2028\u2029ä""#
+        );
+    }
+}

@@ -17,6 +17,11 @@ struct Memory {
     pool: BTreeMap<String, u64>,
 }
 
+/// All files of the memory are equally old.
+fn stamp(size: u64) -> Stamp {
+    Stamp { size, mtime: 0 }
+}
+
 impl Memory {
     fn answer(&self, question: &Question, facts: &mut Facts) {
         match question {
@@ -32,10 +37,15 @@ impl Memory {
                 facts.manifests.insert(*digest, self.trees.get(digest).cloned());
             }
             Question::Object(name) => {
-                facts.objects.insert(name.clone(), self.objects.get(name).copied());
+                facts
+                    .objects
+                    .insert(name.clone(), self.objects.get(name).copied().map(stamp));
             }
             Question::Pool(path) => {
-                facts.pool.insert(path.clone(), self.pool.get(path).copied());
+                facts.pool.insert(path.clone(), self.pool.get(path).copied().map(stamp));
+            }
+            Question::PoolBytes(path) => {
+                facts.pool_bytes.insert(path.clone(), None);
             }
         }
     }

@@ -6,11 +6,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::StoreError;
 use super::reading::{read_files, read_opened};
-use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Refusal};
+use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::tree::Tree;
-use crate::plan::{Facts, Question};
+use crate::plan::{Facts, Question, Stamp};
 use crate::session::{Read, Session};
 
 /// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
@@ -28,6 +28,8 @@ pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
 pub struct Asking {
     plain: Vec<(Question, Op)>,
     manifests: Vec<Digest>,
+    /// Public paths of files of the pool to be read. Rare, so they take flights of their own.
+    pool_bytes: Vec<String>,
     /// Folders of the objects that are asked for: in one of another user an object can't be given its name.
     folders: BTreeSet<String>,
 }
@@ -39,6 +41,7 @@ impl Asking {
         let mut asking = Self {
             plain: Vec::new(),
             manifests: Vec::new(),
+            pool_bytes: Vec::new(),
             folders: BTreeSet::new(),
         };
         for question in questions {
@@ -55,6 +58,10 @@ impl Asking {
                 Question::Pool(path) => Op::Lstat(layout::pool(path)),
                 Question::Manifest(digest) => {
                     asking.manifests.push(*digest);
+                    continue;
+                }
+                Question::PoolBytes(path) => {
+                    asking.pool_bytes.push(path.clone());
                     continue;
                 }
             };
@@ -109,16 +116,16 @@ impl Asking {
                 }
                 Question::Object(name) => {
                     let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
-                    facts.objects.insert(name.clone(), attr.map(|attr| attr.size));
+                    facts.objects.insert(name.clone(), attr.map(stamp));
                     if let Some(attr) = attr {
                         facts.owners.push((name.clone(), attr.uid, attr.mode));
                     }
                 }
                 Question::Pool(path) => {
                     let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
-                    facts.pool.insert(path.clone(), attr.map(|attr| attr.size));
+                    facts.pool.insert(path.clone(), attr.map(stamp));
                 }
-                Question::Manifest(_) => {}
+                Question::Manifest(_) | Question::PoolBytes(_) => {}
             }
         }
         let (folders, manifests) = answers[self.plain.len()..].split_at(self.folders.len());
@@ -137,8 +144,14 @@ impl Asking {
         opened
     }
 
-    /// Reads the manifests that were too many to be opened at once.
+    /// Reads files of the pool, and the manifests that were too many to be opened at once.
     async fn read_the_rest(&self, session: &Session, facts: &mut Facts) -> Result<(), StoreError> {
+        for path in &self.pool_bytes {
+            let contents = read_files(session, &[layout::pool(path)]).await?.pop().flatten();
+            facts
+                .pool_bytes
+                .insert(path.clone(), contents.map(|bytes| Digest::of(&bytes)));
+        }
         let rest = self.manifests.get(OPEN_AT_ONCE..).unwrap_or_default();
         for more in rest.chunks(OPEN_AT_ONCE) {
             let paths: Vec<String> = more.iter().copied().map(layout::manifest).collect();
@@ -147,6 +160,13 @@ impl Asking {
             }
         }
         Ok(())
+    }
+}
+
+fn stamp(attr: Attr) -> Stamp {
+    Stamp {
+        size: attr.size,
+        mtime: attr.mtime,
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
+use globset::GlobSet;
 use regex_lite::Regex;
+use syntax_publish::check::Level;
 use syntax_publish::config;
 use syntax_publish::event::Silent;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op};
@@ -106,6 +108,8 @@ impl Bench {
             message: None,
             wait: None,
             max_removed: None,
+            immutable: Level::Error,
+            allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
         };

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use globset::GlobSet;
 use proptest::prelude::*;
+use syntax_publish::check::Level;
 use syntax_publish::error::Error;
 use syntax_publish::event::Silent;
 use syntax_publish::host::LocalConnector;
@@ -140,6 +142,8 @@ impl Real {
             message: None,
             wait: None,
             max_removed: None,
+            immutable: Level::Warn,
+            allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
         };

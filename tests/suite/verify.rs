@@ -8,6 +8,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
+use globset::GlobSet;
+use syntax_publish::check::Level;
 use syntax_publish::encode::{self, EncodeOptions, encodings_for};
 use syntax_publish::error::Error;
 use syntax_publish::event::Silent;
@@ -215,6 +217,8 @@ impl Place {
             message: None,
             wait: None,
             max_removed: None,
+            immutable: Level::Warn,
+            allowed: GlobSet::empty(),
             force,
             tool: TOOL.to_owned(),
         };
@@ -922,6 +926,8 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         message: None,
         wait: None,
         max_removed: None,
+        immutable: Level::Warn,
+        allowed: GlobSet::empty(),
         force: false,
         tool: TOOL.to_owned(),
     };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use syntax_publish::check::Severity;
+use syntax_publish::check::{self, Severity};
 use syntax_publish::error::Error;
 use syntax_publish::model::encoding::Recipe;
 use syntax_publish::model::path::printable;
@@ -41,6 +41,11 @@ impl Run {
             reason: format!("{} questions were left open", open.len()),
         })?;
         self.finish();
+        let (level, allowed) = pipeline::immutable(&workplace.config)?;
+        let conflicts = plan.conflicts.iter().filter(|path| !allowed.is_match(path.as_str()));
+        for problem in check::immutable::problems(conflicts, level) {
+            self.screen.note(&format!("{}: {}", problem.path, problem.message));
+        }
         let made = |recipe: &Recipe| matches!(recipe, Recipe::Made { .. });
         let wanted = plan.wanted.iter();
         let value = json::Publish {

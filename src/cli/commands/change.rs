@@ -1,5 +1,6 @@
 //! The commands that change what a target holds or shows.
 
+use syntax_publish::pipeline;
 use syntax_publish::publish::{self, publish};
 use syntax_publish::rollback::{self, Destination};
 use syntax_publish::session::Session;
@@ -18,7 +19,10 @@ impl Run {
         let prepared = self.prepare_and_connect(workplace, session).await?;
         connect::make_room(workplace)?;
         let max_removed = workplace.config.publish.max_removed.get();
+        let (immutable, allowed) = pipeline::immutable(&workplace.config)?;
         let options = publish::Options {
+            immutable,
+            allowed,
             commit: workplace.commit(options.commit.as_ref()),
             message: options.message,
             wait: options.wait,
