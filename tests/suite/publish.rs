@@ -1,6 +1,7 @@
 //! The whole of a publish, on real hosts: the command, OpenSSH, nginx, and what is on the disk afterwards.
 
 mod commands;
+mod finished;
 mod interrupts;
 mod odd;
 mod pruned;
@@ -20,8 +21,12 @@ use crate::support::sshd::{Jail, Sshd};
 /// What the tests edit: a page three folders down.
 const PAGE: &str = "docs/guides/orders/stop.html";
 
-/// Levels that cost little time. One test has the defaults.
-const FAST: &str = "[encode]\nbrotli = 4\ngzip = 4\n";
+/// Levels that cost little time, and files as they are in the export: most tests are about the store, and compare with
+/// it. What the tool makes of an export is the business of `finished`.
+const FAST: &str = "[encode]\nbrotli = 4\ngzip = 4\n[next]\nstable-build-id = false\n[fingerprint]\ninclude = []\n";
+
+/// Levels that cost little time, and all else as it is by default.
+const FINISHED: &str = "[encode]\nbrotli = 4\ngzip = 4\n";
 
 /// A target of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

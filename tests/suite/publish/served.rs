@@ -69,7 +69,7 @@ pub fn address(path: &str) -> String {
     address
 }
 
-fn get(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
+pub fn get(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
     let request = headers
         .iter()
         .fold(Request::get(address(path)), |request, (name, value)| {

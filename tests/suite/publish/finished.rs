@@ -1,0 +1,305 @@
+//! What the tool makes of an export, published and served: a stable build id, copies named after their bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use regex_lite::Regex;
+use serde_json::json;
+
+use super::served::{get, serve};
+use super::{FINISHED, Kind, PAGE, World, copy, files_below, text};
+
+/// A page and the payloads that say the same.
+const FILES_OF_A_PAGE: usize = 4;
+
+fn world() -> World {
+    let world = World::new(Kind::Local);
+    world.set("", FINISHED);
+    world
+}
+
+/// The build id of an export of Next.js.
+fn build_id(export: &Path) -> String {
+    let ids: Vec<String> = fs::read_dir(export.join("_next/static"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().join("_buildManifest.js").exists())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    ids[0].clone()
+}
+
+/// Does to an export what building the same source again does: another build id, wherever it stands.
+fn rebuild(export: &Path, id: &str) -> usize {
+    let old = build_id(export);
+    assert_eq!(old.len(), id.len(), "as long as Next.js makes them");
+    fs::rename(
+        export.join("_next/static").join(&old),
+        export.join("_next/static").join(id),
+    )
+    .unwrap();
+    let mut touched = 0;
+    for (path, bytes) in files_below(export) {
+        let new = replaced(&bytes, old.as_bytes(), id.as_bytes());
+        if new != bytes {
+            fs::write(export.join(path), new).unwrap();
+            touched += 1;
+        }
+    }
+    touched
+}
+
+fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(old.len()).position(|window| window == old) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(new);
+        rest = &rest[at + old.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// Changes a word of a page in all the files that say it, keeping its length.
+fn edit_everywhere(export: &Path, old: &str, new: &str) -> usize {
+    assert_eq!(old.len(), new.len());
+    let mut touched = 0;
+    for (path, bytes) in files_below(export) {
+        let edited = replaced(&bytes, old.as_bytes(), new.as_bytes());
+        if edited != bytes {
+            fs::write(export.join(path), edited).unwrap();
+            touched += 1;
+        }
+    }
+    touched
+}
+
+#[test]
+fn build_of_the_same_source_publishes_nothing() {
+    let world = world();
+    let first = world.publish();
+    let touched = rebuild(&world.export(), "0123456789-_abcdefABC");
+    assert!(touched > 100, "{touched} files name the id");
+    let again = world.ask(&["publish"]);
+    assert_eq!(
+        (again["swapped"].clone(), again["release"].clone()),
+        (json!(false), json!(first))
+    );
+    assert_eq!(again["changed"], json!(0));
+}
+
+#[test]
+fn build_with_one_edited_page_changes_that_page_alone() {
+    let world = world();
+    world.publish();
+    rebuild(&world.export(), "0123456789-_abcdefABC");
+    let touched = edit_everywhere(&world.export(), "Where to begin", "Where to start");
+    assert_eq!(touched, FILES_OF_A_PAGE);
+    let published = world.ask(&["publish"]);
+    assert_eq!(published["changed"], json!(FILES_OF_A_PAGE));
+    assert_eq!(
+        (published["added"].clone(), published["removed"].clone()),
+        (json!(0), json!(0))
+    );
+}
+
+/// Two builds of one source, made for this run, if there are any.
+#[test]
+fn two_real_builds_are_one_site() {
+    let built = ["SYNTAX_PUBLISH_BUILT_EXPORT", "SYNTAX_PUBLISH_BUILT_AGAIN"].map(std::env::var_os);
+    let [Some(one), Some(two)] = built else {
+        let skipped = "SYNTAX_PUBLISH_BUILT_AGAIN is not set, tests/run sets it: a test is left out";
+        std::io::Write::write_all(&mut std::io::stderr(), format!("{skipped}\n").as_bytes()).unwrap();
+        return;
+    };
+    let [one, two] = [Path::new(&one), Path::new(&two)];
+    assert_ne!(build_id(one), build_id(two), "two builds have two ids");
+    let root = |export: &Path| {
+        let world = World::empty(Kind::Local);
+        world.set("", FINISHED);
+        copy(export, &world.export());
+        let out = world.project.dir.join("finished");
+        text(&world.ask(&["build", "--out", out.to_str().unwrap()])["root"])
+    };
+    assert_eq!(root(one), root(two));
+}
+
+#[test]
+fn pictures_are_kept_for_good_under_a_name_of_their_bytes_and_reachable_under_their_own() {
+    let world = world();
+    world.publish();
+    let nginx = serve(&world);
+    let page = String::from_utf8(get(nginx.address(), "index.html", &[]).body).unwrap();
+    let names = Regex::new("/_assets/[^\"' ,)]+").unwrap();
+    let mut seen = BTreeMap::new();
+    for copy in names.find_iter(&page) {
+        let answer = get(nginx.address(), copy.as_str().trim_start_matches('/'), &[]);
+        assert_eq!(answer.status, 200, "{}", copy.as_str());
+        assert_eq!(
+            answer.header("cache-control"),
+            Some("public, max-age=31536000, immutable")
+        );
+        let own = copy.as_str().trim_start_matches("/_assets/");
+        let own = Regex::new("[.][0-9a-f]{16}[.]").unwrap().replace(own, ".").into_owned();
+        let first = get(nginx.address(), &own, &[]);
+        assert_eq!(first.status, 200, "{own}");
+        if !own.ends_with(".css") {
+            assert!(first.body == answer.body, "{own}");
+            assert_eq!(first.header("cache-control"), Some("no-cache"));
+        }
+        seen.insert(own, answer.body);
+    }
+    assert!(
+        seen.keys().any(|path| path.ends_with(".png")) && seen.keys().any(|path| path.ends_with(".css")),
+        "{:?}",
+        seen.keys()
+    );
+}
+
+/// A reader whose tab was opened before a picture changed still gets the old one.
+#[test]
+fn copy_of_a_replaced_picture_stays_reachable() {
+    let world = world();
+    world.publish();
+    let nginx = serve(&world);
+    let old = |world: &World| {
+        let copies = files_below(&world.current());
+        let copies: Vec<String> = copies
+            .into_keys()
+            .filter(|path| path.starts_with("_assets/images/logo."))
+            .collect();
+        copies.into_iter().find(|path| path.ends_with(".png")).unwrap()
+    };
+    let first = old(&world);
+    let picture = world.export().join("images/logo.png");
+    let mut bytes = fs::read(&picture).unwrap();
+    bytes.push(0);
+    fs::write(&picture, &bytes).unwrap();
+    world.publish();
+    let second = old(&world);
+    assert_ne!(first, second);
+    for path in [&first, &second] {
+        assert_eq!(get(nginx.address(), path, &[]).status, 200, "{path}");
+    }
+    assert!(get(nginx.address(), &second, &[]).body == bytes);
+    world.ask(&["rollback"]);
+    assert!(
+        get(nginx.address(), &second, &[]).body == bytes,
+        "for a tab of the newer release"
+    );
+}
+
+#[test]
+fn text_of_every_page_is_that_of_the_export() {
+    let world = world();
+    world.publish();
+    let scripts = Regex::new("(?s)<script.*?</script>|<style.*?</style>").unwrap();
+    let tags = Regex::new("(?s)<[^>]*>").unwrap();
+    let live = files_below(&world.current());
+    let mut pages = 0;
+    for (path, bytes) in files_below(&world.export()) {
+        if !path.ends_with(".html") {
+            continue;
+        }
+        let words = |bytes: &[u8]| {
+            tags.replace_all(&scripts.replace_all(std::str::from_utf8(bytes).unwrap(), ""), "|")
+                .into_owned()
+        };
+        assert_eq!(words(&live[&path]), words(&bytes), "{path}");
+        pages += 1;
+    }
+    assert!(pages > 12);
+    // A code sample that shows a path shows that path.
+    let sample = String::from_utf8(live["docs/guides/embedding.html"].clone()).unwrap();
+    assert!(sample.contains("/images/logo.png") && sample.contains("/_assets/images/logo."));
+}
+
+#[test]
+fn immutable_path_with_other_bytes_stops_a_publish() {
+    let world = world();
+    let chunk = world.export().join("_next/static/chunks/planted.js");
+    fs::write(&chunk, "one").unwrap();
+    let first = world.publish();
+    let before = world.live();
+    // Live now, with as many bytes; and then only in the pool.
+    fs::write(&chunk, "two").unwrap();
+    let failed = world.run(&["publish"]).expect_code(3).json();
+    assert!(
+        failed["error"]["message"].as_str().unwrap().contains("planted.js"),
+        "{failed:#}"
+    );
+    assert_eq!(world.live(), before);
+    let planned = world.run(&["plan"]).expect_code(0);
+    assert!(planned.stderr.contains("planted.js"), "{}", planned.stderr);
+
+    fs::remove_file(&chunk).unwrap();
+    world.publish();
+    fs::write(&chunk, "two").unwrap();
+    world.run(&["publish"]).expect_code(3);
+    fs::write(&chunk, "one").unwrap();
+    assert_eq!(
+        world.ask(&["publish"])["swapped"],
+        json!(true),
+        "the bytes that readers have are fine"
+    );
+    assert_ne!(world.ask(&["status"])["release"], json!(first));
+
+    fs::write(&chunk, "two").unwrap();
+    world.set("", &format!("{FINISHED}[check]\nimmutable = \"warn\"\n"));
+    let warned = world.run(&["publish"]).expect_code(0);
+    assert!(warned.stderr.contains("planted.js"), "{}", warned.stderr);
+    let nginx = serve(&world);
+    assert_eq!(get(nginx.address(), "_next/static/chunks/planted.js", &[]).body, b"two");
+}
+
+/// nginx makes its ETag of time and size. A page that keeps its length and is replaced within the second would be
+/// confirmed to readers of the old one; a file that is merely put in place is.
+#[test]
+fn changed_page_is_never_confirmed_as_the_old_one() {
+    let world = world();
+    world.publish();
+    let nginx = serve(&world);
+    let naive = world.current().join("naive.txt");
+    let time = fs::File::open(world.current().join(PAGE))
+        .unwrap()
+        .metadata()
+        .unwrap()
+        .modified()
+        .unwrap();
+    let put = |text: &str| {
+        fs::write(&naive, text).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&naive)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    };
+    put("old");
+    let etag = get(nginx.address(), "naive.txt", &[])
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    put("new");
+    let confirmed = get(nginx.address(), "naive.txt", &[("If-None-Match", &etag)]);
+    assert_eq!(confirmed.status, 304, "the hazard is there");
+    fs::remove_file(&naive).unwrap();
+
+    let etag = get(nginx.address(), PAGE, &[]).header("etag").unwrap().to_owned();
+    let mut etags = vec![etag];
+    for word in ["Now", "Not", "New"] {
+        world.edit(PAGE, word);
+        world.publish();
+        for etag in &etags {
+            let answer = get(nginx.address(), PAGE, &[("If-None-Match", etag)]);
+            assert_eq!(answer.status, 200);
+            assert!(String::from_utf8(answer.body).unwrap().contains(word));
+        }
+        let new = get(nginx.address(), PAGE, &[]).header("etag").unwrap().to_owned();
+        assert!(!etags.contains(&new));
+        etags.push(new);
+    }
+}
