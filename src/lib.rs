@@ -2,9 +2,9 @@
 //! symlink, and nothing on the host but SFTP.
 //!
 //! ```text
-//!  export ──scan──check──(fingerprint)──manifest──┐
-//!                                                 plan──encode──sync──swap──verify──prune
-//!  host   ──enter──questions and answers──────────┘
+//!  export ──scan──survey──check──fingerprint──manifest──┐
+//!                                                       plan──encode──sync──swap──verify──prune
+//!  host   ──enter──questions and answers────────────────┘
 //! ```
 //!
 //! [`pipeline`] is the local half, [`publish`] the half that involves a host; each reads from top to bottom as the picture
@@ -13,7 +13,7 @@
 //!
 //! Architecture invariants, kept by a test that reads these sources:
 //!
-//! - `model`, `manifest`, `plan`, `check`, `config`, `nginx`, `event` and `error` are pure: no file, clock, network or host.
+//! - `model`, `next`, `manifest`, `plan`, `check`, `config`, `nginx`, `event` and `error` are pure: no file, clock, network or host.
 //! - A stage never imports a later one; `verify` knows nothing of what `publish` planned.
 //! - Nothing here prints, exits or reads the environment: that is the command line's.
 //! - `current` moves in [`swap`] alone.
