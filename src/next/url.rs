@@ -147,6 +147,16 @@ fn plain_path(url: &str) -> Option<&str> {
     is_plain.then_some(url)
 }
 
+/// Whether a URL depends on where it stands.
+#[must_use]
+pub fn is_relative(url: &str) -> bool {
+    let has_scheme = || {
+        let scheme = url.split(['/', '?', '#']).next().unwrap_or_default();
+        scheme.contains(':')
+    };
+    !url.is_empty() && !url.starts_with(['/', '#', '\\']) && !has_scheme()
+}
+
 /// Everything but what is plain in a path, in a style sheet and in a `srcset` alike.
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')

@@ -2,7 +2,7 @@
 
 use super::page::judge;
 use super::{Context, Facts, FaultyUrl, line_at};
-use crate::next::url::Target;
+use crate::next::url::is_relative;
 use crate::next::{Position, Reference, Unclear, Visit, css, html};
 
 /// A style sheet.
@@ -47,15 +47,6 @@ impl<'a> Sheet<'a> {
     }
 }
 
-/// Whether a URL depends on where it stands.
-pub(crate) fn is_relative(url: &str) -> bool {
-    let has_scheme = || {
-        let scheme = url.split(['/', '?', '#']).next().unwrap_or_default();
-        scheme.contains(':')
-    };
-    !url.is_empty() && !url.starts_with(['/', '#', '\\']) && !has_scheme()
-}
-
 impl Visit for Sheet<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         // A fragment alone means the document itself: a filter or a gradient of a drawing.
@@ -63,8 +54,7 @@ impl Visit for Sheet<'_> {
             return None;
         }
         self.facts.relative |= is_relative(reference.url);
-        let target: Target = self.context.resolver.resolve(self.address, reference.url);
-        match judge(&target, self.context) {
+        match judge(self.address, reference.url, self.context) {
             Ok(Some((index, url))) => {
                 if url.query.is_none() && reference.position != Position::Link {
                     self.facts.used.push(index);
