@@ -58,15 +58,8 @@ pub const NOT_YET: &[&str] = &[
     "headers",
     "budget",
     "channels",
-    "check.anchors",
-    "check.builds",
     "check.encodings",
-    "check.forbid",
-    "check.links",
     "check.moved",
-    "check.secrets",
-    "check.size",
-    "check.utf8",
 ];
 
 /// A site manifest that parsed.

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use globset::GlobSet;
 
-use crate::check::{self, Levels, Problem, Severity};
+use crate::check::{self, Forbidden, Levels, Material, Problem, Searches, Severity};
 use crate::config::{self, SiteConfig, WebUrl};
 use crate::encode::{EncodeOptions, encodings_for};
 use crate::error::Error;
@@ -21,6 +21,7 @@ use crate::model::asset::Asset;
 use crate::model::cache::Classes;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::media::media_type;
+use crate::model::path::SitePath;
 use crate::next::client::Client;
 use crate::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::source::{Export, Source};
@@ -50,8 +51,7 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     let scan = scan(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
-    let survey = survey(config, &scan.assets, &*source, observer)?;
-    let problems = find_problems(config, &scan, observer)?;
+    let (survey, problems) = find_problems(config, &scan.assets, &*source, observer)?;
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
@@ -64,7 +64,17 @@ pub fn prepare(
     })
 }
 
-/// Every problem of the export, whatever it leads to.
+/// What is known of an export that need not be fit to be published.
+pub struct Inspected {
+    /// Every problem, whatever it leads to.
+    pub problems: Vec<Problem>,
+    /// Files that stay as they are, since they can't be read exactly, and why.
+    pub unread: Vec<(SitePath, String)>,
+    /// Strings in payloads that name a file of the site where it can't be told what they are for.
+    pub unclassified: u64,
+}
+
+/// Looks at the export, whatever it leads to.
 ///
 /// # Errors
 /// [`Error::Scan`] where the export can't be read.
@@ -73,9 +83,18 @@ pub fn inspect(
     export: &Path,
     cache: Option<&Path>,
     observer: &dyn Observer,
-) -> Result<Vec<Problem>, Error> {
+) -> Result<Inspected, Error> {
     let scan = scan(config, export, cache, observer)?;
-    find_problems(config, &scan, observer)
+    let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), observer)?;
+    let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
+        let reasons = facts.unclear.iter().chain(&facts.odd);
+        reasons.map(|reason| (asset.path.clone(), reason.to_string()))
+    });
+    Ok(Inspected {
+        problems,
+        unread: unread.collect(),
+        unclassified: survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum(),
+    })
 }
 
 /// The files of the export.
@@ -117,13 +136,39 @@ pub fn served(
     })
 }
 
-fn find_problems(config: &SiteConfig, scan: &Scan, observer: &dyn Observer) -> Result<Vec<Problem>, Error> {
-    began(Stage::Check, observer);
+/// What the texts of the export say of themselves, and all that the checks find.
+fn find_problems(
+    config: &SiteConfig,
+    assets: &[Asset],
+    source: &dyn Source,
+    observer: &dyn Observer,
+) -> Result<(Survey, Vec<Problem>), Error> {
+    let levels = levels(&config.check);
+    // The patterns of a parsed site manifest are right; of one that was made otherwise they may not be.
+    let forbidden = Forbidden::new(&config.check.forbid).map_err(unusable)?;
     let allowed = globs(&config.check.allow)?;
-    let mut problems = check::check(&scan.assets, &levels(&config.check));
-    problems.retain(|problem| !allowed.is_match(problem.path.as_str()));
+    observer.notice(Event::StageBegan {
+        stage: Stage::Check,
+        items: Some(assets.len() as u64),
+        bytes: Some(assets.iter().map(|asset| asset.size).sum()),
+    });
+    let options = survey::Options {
+        origin: config.site.url.as_ref().map(WebUrl::as_str),
+        base_path: config.next.base_path.as_deref(),
+        search: Some(&Searches::new(&levels, &forbidden)),
+    };
+    let surveyed = survey::survey(assets, source, &options, observer);
+    let checked = surveyed.map(|survey| {
+        let material = Material {
+            assets,
+            survey: &survey,
+            allowed: &allowed,
+        };
+        let problems = check::check(material, &levels);
+        (survey, problems)
+    });
     ended(Stage::Check, observer);
-    Ok(problems)
+    Ok(checked?)
 }
 
 /// The levels that the site manifest sets.
@@ -149,24 +194,6 @@ const fn of_config(level: config::Level) -> check::Level {
 pub fn immutable(config: &SiteConfig) -> Result<(check::Level, GlobSet), Error> {
     let level = config.check.level(check::immutable::NAME);
     Ok((of_config(level), globs(&config.check.allow)?))
-}
-
-/// What the export's texts say of themselves.
-fn survey(
-    config: &SiteConfig,
-    assets: &[Asset],
-    source: &dyn Source,
-    observer: &dyn Observer,
-) -> Result<Survey, Error> {
-    began(Stage::Check, observer);
-    let options = survey::Options {
-        origin: config.site.url.as_ref().map(WebUrl::as_str),
-        base_path: config.next.base_path.as_deref(),
-        search: None,
-    };
-    let surveyed = survey::survey(assets, source, &options, observer);
-    ended(Stage::Check, observer);
-    Ok(surveyed?)
 }
 
 fn fingerprint(
@@ -220,10 +247,14 @@ fn encodings(asset: &Asset, options: EncodeOptions) -> Encodings {
 
 /// The globs of a parsed site manifest compile; one that was made otherwise may not.
 fn globs(globs: &[String]) -> Result<GlobSet, Error> {
-    config::compile_globs(globs).map_err(|error| Error::Io {
-        what: "use the globs of the site manifest".to_owned(),
+    config::compile_globs(globs).map_err(unusable)
+}
+
+fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Io {
+        what: "use the patterns of the site manifest".to_owned(),
         source: std::io::Error::other(error),
-    })
+    }
 }
 
 fn began(stage: Stage, observer: &dyn Observer) {
@@ -243,7 +274,6 @@ mod tests {
     use super::*;
     use crate::event::Silent;
     use crate::model::digest::Digest;
-    use crate::model::path::SitePath;
 
     fn export(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

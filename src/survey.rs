@@ -7,17 +7,20 @@
 mod css;
 mod found;
 mod page;
+mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
 pub use self::found::Paths;
 use crate::event::{Event, Observer, Stage};
 use crate::model::asset::Asset;
+use crate::model::digest::Digest;
 use crate::next::client::{self, Client};
+use crate::next::page::{self as next_page, Router};
 use crate::next::url::Resolver;
-use crate::next::{Position, Unclear, build_id, data, page as next_page};
+use crate::next::{Position, Unclear, build_id, data};
 use crate::source::{Source, SourceError};
 
 /// No page is larger; a file that is, is taken as it is.
@@ -50,8 +53,12 @@ pub enum UrlFault {
         /// As it is.
         right: String,
     },
-    /// It is not below the base path.
-    OutsideBasePath,
+    /// It leaves out the base path of a file that the site has. What else lies outside of the base path is another
+    /// site's.
+    OutsideBasePath {
+        /// As it is.
+        right: String,
+    },
     /// It leads to the reader's own machine.
     Local {
         /// The host it names.
@@ -88,8 +95,10 @@ pub struct Fragment {
 /// Text that a rule does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hit {
-    /// The line it stands in, from 1.
-    pub line: u32,
+    /// The check that the rule belongs to.
+    pub check: &'static str,
+    /// The line it stands in, from 1; none where it is the file as a whole.
+    pub line: Option<u32>,
     /// The rule's name.
     pub rule: String,
     /// What was found, with all that is secret taken out.
@@ -99,6 +108,8 @@ pub struct Hit {
 /// What is known of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
+    /// Which router made the page; none for what is no page.
+    pub router: Option<Router>,
     /// Where it stops being UTF-8: the line, from 1.
     pub not_utf8: Option<u32>,
     /// Why it can't be rewritten; it stays as it is.
@@ -135,6 +146,9 @@ pub struct Survey {
 
 /// Finds what is forbidden in a text.
 pub trait Search: Sync {
+    /// Whether a file is searched although its name does not say that it is a text.
+    fn wants(&self, path: &str) -> bool;
+
     /// All that is found in a file's bytes.
     fn hits(&self, path: &str, bytes: &[u8]) -> Vec<Hit>;
 }
@@ -172,12 +186,20 @@ pub fn survey(
     let context = Context {
         paths: &paths,
         resolver: &resolver,
+        beside: &Resolver::new(options.origin, ""),
+        source,
+        search: options.search,
     };
-    let facts: Result<Vec<Facts>, SourceError> = assets
+    let twins = twins(assets, &kinds);
+    let mut facts = assets
         .par_iter()
         .zip(&kinds)
-        .map(|(asset, kind)| {
-            let facts = look(asset, *kind, source, &context, options.search);
+        .enumerate()
+        .map(|(index, (asset, kind))| {
+            let facts = match twins.get(&index) {
+                Some(_) => Ok(Facts::default()),
+                None => look(asset, *kind, &context),
+            };
             observer.notice(Event::Progressed {
                 stage: Stage::Check,
                 items: 1,
@@ -185,18 +207,41 @@ pub fn survey(
             });
             facts
         })
-        .collect();
+        .collect::<Result<Vec<Facts>, SourceError>>()?;
+    for (index, twin) in twins {
+        facts[index] = facts[twin].clone();
+    }
     Ok(Survey {
         base_path,
         kinds,
-        facts: facts?,
+        facts,
     })
+}
+
+/// Payload files with the bytes of another, by their places, and those of the others. What is noted of a payload does
+/// not depend on where it lies, and each page's is there twice.
+fn twins(assets: &[Asset], kinds: &[Kind]) -> HashMap<usize, usize> {
+    let mut seen: HashMap<Digest, usize> = HashMap::new();
+    let mut twins = HashMap::new();
+    for (index, asset) in assets.iter().enumerate() {
+        if matches!(kinds[index], Kind::Payload(_)) {
+            let first = *seen.entry(asset.digest).or_insert(index);
+            if first != index {
+                twins.insert(index, first);
+            }
+        }
+    }
+    twins
 }
 
 /// What every file is looked at with.
 pub(crate) struct Context<'a> {
     pub paths: &'a Paths<'a>,
     pub resolver: &'a Resolver,
+    /// Resolves as if there were no base path: what a URL that lies outside of it may have meant.
+    pub beside: &'a Resolver,
+    source: &'a dyn Source,
+    search: Option<&'a dyn Search>,
 }
 
 /// Where the client's files lie, by an export's own pages; at the top, in one that says nothing of it.
@@ -248,33 +293,29 @@ fn data_of(stem: &str, paths: &Paths<'_>) -> Option<usize> {
     paths.page(if page == "index" { "" } else { page })
 }
 
-fn look(
-    asset: &Asset,
-    kind: Kind,
-    source: &dyn Source,
-    context: &Context<'_>,
-    search: Option<&dyn Search>,
-) -> Result<Facts, SourceError> {
-    let is_text = crate::model::media::is_text(crate::model::media::media_type(asset.path.name()));
-    let searched = search.filter(|_| is_text);
+fn look(asset: &Asset, kind: Kind, context: &Context<'_>) -> Result<Facts, SourceError> {
+    let path = asset.path.as_str();
+    let searched = context
+        .search
+        .filter(|search| text::is_likely(asset.path.name()) || search.wants(path));
     if asset.size > MAX_TEXT || (kind == Kind::Other && searched.is_none()) {
         return Ok(Facts::default());
     }
-    let bytes = source.read(&asset.path, asset.digest, asset.size)?;
+    let bytes = context.source.read(&asset.path, asset.digest, asset.size)?;
     let mut facts = match (kind, std::str::from_utf8(&bytes)) {
         (Kind::Other, _) => Facts::default(),
         (_, Err(error)) => Facts {
             not_utf8: Some(line_at(&bytes, error.valid_up_to())),
             ..Facts::default()
         },
-        (Kind::Page, Ok(text)) => page::look(asset.path.as_str(), text, context),
+        (Kind::Page, Ok(text)) => page::look(path, text, context),
         (Kind::Payload(_), Ok(text)) => page::look_at_ids(text, &mut next_page::rewrite_payload),
         (Kind::Data(_), Ok(text)) => page::look_at_ids(text, &mut data::rewrite_file),
-        (Kind::Style, Ok(text)) => css::look(asset.path.as_str(), text, context),
-        (Kind::Drawing, Ok(text)) => css::look_at_drawing(asset.path.as_str(), text, context),
+        (Kind::Style, Ok(text)) => css::look(path, text, context),
+        (Kind::Drawing, Ok(text)) => css::look_at_drawing(path, text, context),
     };
     if let Some(search) = searched {
-        facts.hits = search.hits(asset.path.as_str(), &bytes);
+        facts.hits = search.hits(path, &bytes);
     }
     Ok(facts)
 }
@@ -283,8 +324,8 @@ fn look(
 #[must_use]
 pub fn line_at(bytes: &[u8], at: usize) -> u32 {
     let before = &bytes[..at.min(bytes.len())];
-    let lines = before.iter().filter(|byte| **byte == b'\n').count();
-    u32::try_from(lines + 1).unwrap_or(u32::MAX)
+    let lines = before.split(|byte| *byte == b'\n').count();
+    u32::try_from(lines).unwrap_or(u32::MAX)
 }
 
 impl Survey {

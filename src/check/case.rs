@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Finding;
-use crate::model::asset::Asset;
+use super::{Finding, Material};
 use crate::model::path::SitePath;
 
-pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
     // Folder and folded name -> the names as they are, each once: files come sorted, so a folder's repeats are
     // found in the list, which has one entry nearly always.
     let mut names: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
@@ -38,11 +38,11 @@ fn findings(same: &[&str]) -> Vec<Finding> {
         .split_first()
         .map_or(("", same), |(first, others)| (*first, others));
     let finding = |path: &&str| {
-        Some(Finding {
-            path: SitePath::new(path).ok()?,
-            message: format!("differs from {first} only in case"),
-            hint: "rename one of the two: file systems that ignore case keep only one of them".to_owned(),
-        })
+        Some(Finding::new(
+            SitePath::new(path).ok()?,
+            format!("differs from {first} only in case"),
+            "rename one of the two: file systems that ignore case keep only one of them",
+        ))
     };
     others.iter().filter_map(finding).collect()
 }

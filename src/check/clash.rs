@@ -3,12 +3,12 @@
 //! The encodings of `a.html` are `a.html.br` and `a.html.gz`, beside it. A folder of that name leaves no room for
 //! them. A file of that name would be served as the encoding; the scan takes it for one, so none should be left.
 
-use super::{Finding, first_below, holds};
-use crate::model::asset::Asset;
+use super::{Finding, Material, first_below, holds};
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 
-pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
     let clashes = assets.iter().flat_map(|asset| {
         Coding::ALL.into_iter().filter_map(move |coding| {
             let taken = coding.beside(asset.path.as_str());
@@ -19,11 +19,11 @@ pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
             } else {
                 return None;
             };
-            Some(Finding {
-                path: SitePath::new(&taken).ok()?,
-                message: format!("this {what} stands where the {coding} encoding of {} goes", asset.path),
-                hint: format!("rename the {what}, or leave it out with `exclude`"),
-            })
+            Some(Finding::new(
+                SitePath::new(&taken).ok()?,
+                format!("this {what} stands where the {coding} encoding of {} goes", asset.path),
+                format!("rename the {what}, or leave it out with `exclude`"),
+            ))
         })
     });
     clashes.collect()

@@ -2,17 +2,19 @@
 //!
 //! The scan refuses such paths already; this holds for files that a later stage added.
 
-use super::Finding;
-use crate::model::asset::Asset;
+use super::{Finding, Material};
 use crate::model::path::MAX_DEPTH;
 
-pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
     let deep = assets.iter().filter_map(|asset| {
         let depth = asset.path.as_str().matches('/').count();
-        (depth > MAX_DEPTH).then(|| Finding {
-            path: asset.path.clone(),
-            message: format!("lies {depth} folders deep; the web server finds files up to {MAX_DEPTH} deep"),
-            hint: "move it up; each folder is a symlink in the store, and systems follow at most 40".to_owned(),
+        (depth > MAX_DEPTH).then(|| {
+            Finding::new(
+                asset.path.clone(),
+                format!("lies {depth} folders deep; the web server finds files up to {MAX_DEPTH} deep"),
+                "move it up; each folder is a symlink in the store, and systems follow at most 40",
+            )
         })
     });
     deep.collect()

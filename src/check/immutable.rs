@@ -18,6 +18,7 @@ pub fn problems<'p>(paths: impl Iterator<Item = &'p SitePath>, level: Level) -> 
     };
     let problem = |path: &SitePath| Problem {
         path: path.clone(),
+        line: None,
         severity,
         check: NAME,
         message:

@@ -1,21 +1,20 @@
 //! `index`: the site has a first page. Pure.
 
-use super::{Finding, holds};
-use crate::model::asset::Asset;
+use super::{Finding, Material, holds};
 use crate::model::path::SitePath;
 
 const PAGE: &str = "index.html";
 
-pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
     if holds(assets, PAGE) {
         return Vec::new();
     }
-    vec![Finding {
-        path: SitePath::root().child(PAGE),
-        message: "there is no index.html at the top: whoever asks for the site itself gets an error".to_owned(),
-        hint: "see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well"
-            .to_owned(),
-    }]
+    vec![Finding::new(
+        SitePath::root().child(PAGE),
+        "there is no index.html at the top: whoever asks for the site itself gets an error",
+        "see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well",
+    )]
 }
 
 #[cfg(test)]

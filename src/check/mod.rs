@@ -1,23 +1,43 @@
 //! Checks of an export that need no host, one file each.
 //!
-//! Pure: they look at paths and sizes that the scan found. A check only ever reports; what a finding leads to is the
-//! caller's decision, by its severity. Where a check is in doubt it keeps quiet: a false alarm teaches people to turn
+//! Pure: they look at the paths and sizes that the scan found, and at the facts that the survey noted of each text. Of
+//! the survey they know its values alone: a check never reads a file. It only ever reports; what a finding leads to is
+//! the caller's decision, by its severity. Where a check is in doubt it keeps quiet: a false alarm teaches people to turn
 //! checks off.
 
+mod anchors;
+mod builds;
 mod case;
 mod clash;
 mod depth;
+mod forbid;
 pub mod immutable;
 mod index;
+mod links;
+mod local;
 mod next;
 mod not_found;
+mod payloads;
 pub mod removal;
+mod repeats;
+mod search;
+mod secrets;
 mod shadowed;
+mod size;
+mod source_maps;
+#[cfg(test)]
+mod tests;
+mod utf8;
 
 use std::collections::BTreeMap;
 
+use globset::GlobSet;
+
+pub use self::forbid::{ForbidError, Forbidden};
+pub use self::search::Searches;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
+use crate::survey::{Facts, Hit, Kind, Survey};
 
 /// What a finding does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +53,8 @@ pub enum Severity {
 pub struct Problem {
     /// The file or folder; the top folder where it is about the whole.
     pub path: SitePath,
+    /// The line it stands in, from 1, where it is about one.
+    pub line: Option<u32>,
     /// How serious it is.
     pub severity: Severity,
     /// The check's name in the site manifest.
@@ -71,22 +93,123 @@ impl Levels {
     fn of(&self, check: &Check) -> Level {
         self.set.get(check.name).copied().unwrap_or(check.default)
     }
+
+    /// Whether the check of this name runs.
+    fn runs(&self, name: &str) -> bool {
+        let check = CHECKS.iter().find(|check| check.name == name);
+        check.is_some_and(|check| self.of(check) != Level::Off)
+    }
+}
+
+/// What checks look at.
+#[derive(Clone, Copy)]
+pub struct Material<'a> {
+    /// The files, sorted by path and without repeats, as the scan gives them.
+    pub assets: &'a [Asset],
+    /// What is known of their texts.
+    pub survey: &'a Survey,
+    /// Files whose findings don't count.
+    pub allowed: &'a GlobSet,
+}
+
+/// One file, and what is known of it.
+#[derive(Clone, Copy)]
+struct File<'a> {
+    asset: &'a Asset,
+    kind: Kind,
+    facts: &'a Facts,
+}
+
+impl<'a> Material<'a> {
+    /// The files whose findings count. What a check puts together of many files it takes from these, so that one file
+    /// that is allowed does not silence others.
+    fn files(self) -> impl Iterator<Item = File<'a>> {
+        let all = self.assets.iter().zip(&self.survey.kinds).zip(&self.survey.facts);
+        let files = all.map(|((asset, kind), facts)| File {
+            asset,
+            kind: *kind,
+            facts,
+        });
+        files.filter(move |file| !self.allowed.is_match(file.asset.path.as_str()))
+    }
+
+    /// What the search for a check found in a file. What a payload repeats of its page is not told again.
+    fn hits(self, file: File<'a>, check: &'static str) -> impl Iterator<Item = &'a Hit> {
+        let page = match file.kind {
+            Kind::Payload(page) | Kind::Data(page) => self.survey.facts.get(page),
+            _ => None,
+        };
+        let is_told = move |hit: &Hit| {
+            let mut of_page = page.iter().flat_map(|page| &page.hits);
+            of_page.any(|told| (told.check, &told.rule, &told.shown) == (hit.check, &hit.rule, &hit.shown))
+        };
+        let hits = file.facts.hits.iter().filter(move |hit| hit.check == check);
+        hits.filter(move |hit| !is_told(hit))
+    }
+}
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// As much as the level of its check says.
+    Full,
+    /// It stops nothing: it may well be meant so.
+    Light,
 }
 
 /// What a check found, before its level is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
     path: SitePath,
+    line: Option<u32>,
+    weight: Weight,
     message: String,
     hint: String,
+}
+
+impl Finding {
+    /// About a file or folder as a whole.
+    fn new(path: SitePath, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            path,
+            line: None,
+            weight: Weight::Full,
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// About one line.
+    fn at(mut self, line: impl Into<Option<u32>>) -> Self {
+        self.line = line.into();
+        self
+    }
+
+    /// A warning at most.
+    fn light(mut self) -> Self {
+        self.weight = Weight::Light;
+        self
+    }
 }
 
 struct Check {
     name: &'static str,
     default: Level,
-    find: fn(&[Asset]) -> Vec<Finding>,
+    find: fn(Material<'_>) -> Vec<Finding>,
 }
 
+/// Sorted by name.
 const CHECKS: &[Check] = &[
+    Check {
+        name: "anchors",
+        default: Level::Warn,
+        find: anchors::find,
+    },
+    Check {
+        name: "builds",
+        default: Level::Error,
+        find: builds::find,
+    },
     Check {
         name: "case",
         default: Level::Error,
@@ -103,9 +226,24 @@ const CHECKS: &[Check] = &[
         find: depth::find,
     },
     Check {
+        name: "forbid",
+        default: Level::Error,
+        find: forbid::find,
+    },
+    Check {
         name: "index",
         default: Level::Error,
         find: index::find,
+    },
+    Check {
+        name: "links",
+        default: Level::Error,
+        find: links::find,
+    },
+    Check {
+        name: "local",
+        default: Level::Warn,
+        find: local::find,
     },
     Check {
         name: "next",
@@ -118,22 +256,42 @@ const CHECKS: &[Check] = &[
         find: not_found::find,
     },
     Check {
+        name: "secrets",
+        default: Level::Error,
+        find: secrets::find,
+    },
+    Check {
         name: "shadowed",
         default: Level::Warn,
         find: shadowed::find,
     },
+    Check {
+        name: "size",
+        default: Level::Warn,
+        find: size::find,
+    },
+    Check {
+        name: "source-maps",
+        default: Level::Warn,
+        find: source_maps::find,
+    },
+    Check {
+        name: "utf8",
+        default: Level::Error,
+        find: utf8::find,
+    },
 ];
 
-/// The names of all checks, with their default levels, sorted.
+/// The names of all checks that have a level in the site manifest, with their default levels, sorted. That of `forbid`
+/// can't be set: whoever gives no pattern has switched it off.
 pub fn names() -> impl Iterator<Item = (&'static str, Level)> {
-    CHECKS.iter().map(|check| (check.name, check.default))
+    let settable = CHECKS.iter().filter(|check| check.name != forbid::NAME);
+    settable.map(|check| (check.name, check.default))
 }
 
-/// Runs every check that is not off. The problems are sorted by path, then severity, then check.
-///
-/// `assets` must be sorted by path and without repeats, as the scan gives them.
+/// Runs every check that is not off. The problems are sorted by path, then line.
 #[must_use]
-pub fn check(assets: &[Asset], levels: &Levels) -> Vec<Problem> {
+pub fn check(material: Material<'_>, levels: &Levels) -> Vec<Problem> {
     let mut problems = Vec::new();
     for check in CHECKS {
         let severity = match levels.of(check) {
@@ -141,16 +299,30 @@ pub fn check(assets: &[Asset], levels: &Levels) -> Vec<Problem> {
             Level::Warn => Severity::Warning,
             Level::Off => continue,
         };
-        problems.extend((check.find)(assets).into_iter().map(|finding| Problem {
+        problems.extend((check.find)(material).into_iter().map(|finding| Problem {
             path: finding.path,
-            severity,
+            line: finding.line,
+            severity: match finding.weight {
+                Weight::Full => severity,
+                Weight::Light => Severity::Warning,
+            },
             check: check.name,
             message: finding.message,
             hint: finding.hint,
         }));
     }
+    problems.retain(|problem| !material.allowed.is_match(problem.path.as_str()));
     problems.sort();
     problems
+}
+
+/// A text of the site as a message shows it: short enough to be read.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 120;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Whether there is a file of this path.
@@ -164,86 +336,4 @@ fn first_below<'a>(assets: &'a [Asset], folder: &str) -> Option<&'a Asset> {
     assets
         .get(start)
         .filter(|asset| asset.path.as_str().starts_with(folder))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::asset::GivenEncodings;
-    use crate::model::digest::Digest;
-
-    /// Files of these paths, as a scan would give them.
-    pub(super) fn assets(paths: &[&str]) -> Vec<Asset> {
-        let asset = |path: &&str| Asset {
-            path: path
-                .split('/')
-                .fold(SitePath::root(), |folder, name| folder.child(name)),
-            digest: Digest::of(path.as_bytes()),
-            size: 1,
-            given: GivenEncodings::default(),
-        };
-        let mut assets: Vec<_> = paths.iter().map(asset).collect();
-        assets.sort_by(|a, b| a.path.cmp(&b.path));
-        assets
-    }
-
-    /// The paths that a check complains about.
-    pub(super) fn found(find: fn(&[Asset]) -> Vec<Finding>, paths: &[&str]) -> Vec<String> {
-        let findings = find(&assets(paths));
-        for finding in &findings {
-            assert!(!finding.message.is_empty() && !finding.hint.is_empty());
-        }
-        findings.iter().map(|finding| finding.path.to_string()).collect()
-    }
-
-    const EXPORT: &[&str] = &[
-        "404.html",
-        "_next/static/chunks/0t0z5u_ughhp5.js",
-        "docs.html",
-        "docs.txt",
-        "docs/__next._tree.txt",
-        "docs/a.html",
-        "index.html",
-        "index.txt",
-    ];
-
-    #[test]
-    fn an_export_as_next_writes_it_has_no_problems() {
-        assert_eq!(check(&assets(EXPORT), &Levels::default()), []);
-    }
-
-    #[test]
-    fn levels_decide_whether_a_finding_stops_a_publish() {
-        let export = assets(&["404.html", "_next/static/a.js"]);
-        let severities = |levels: &Levels| -> Vec<_> { check(&export, levels).iter().map(|p| p.severity).collect() };
-        assert_eq!(severities(&Levels::default()), [Severity::Error]);
-        let warn = Levels::default().with("index", Level::Warn);
-        assert_eq!(severities(&warn), [Severity::Warning]);
-        let off = Levels::default()
-            .with("index", Level::Off)
-            .with("unheard-of", Level::Error);
-        assert_eq!(severities(&off), []);
-    }
-
-    #[test]
-    fn problems_are_sorted_by_path() {
-        let problems = check(&assets(&["Z/a", "b/a", "B/a", "z/a"]), &Levels::default());
-        let paths: Vec<_> = problems.iter().map(|p| p.path.to_string()).collect();
-        assert!(paths.is_sorted(), "{paths:?}");
-        assert!(paths.len() >= 4, "{paths:?}");
-    }
-
-    #[test]
-    fn names_are_sorted_and_single() {
-        let names: Vec<_> = names().map(|(name, _)| name).collect();
-        assert!(names.windows(2).all(|pair| pair[0] < pair[1]));
-    }
-
-    #[test]
-    fn files_and_folders_are_found_by_path() {
-        let assets = assets(&["a.html", "a/b", "ab"]);
-        assert!(holds(&assets, "a/b") && !holds(&assets, "a"));
-        assert!(first_below(&assets, "a/").is_some());
-        assert!(first_below(&assets, "ab/").is_none());
-    }
 }

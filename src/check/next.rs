@@ -2,13 +2,14 @@
 //!
 //! Only a warning: a plain folder of HTML can be published just as well.
 
-use super::{Finding, first_below, holds};
+use super::{Finding, Material, first_below, holds};
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 
 const STATIC: &str = "_next/static/";
 
-pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
     if first_below(assets, STATIC).is_some() {
         return Vec::new();
     }
@@ -29,11 +30,7 @@ pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
                 .to_owned(),
         )
     };
-    vec![Finding {
-        path: SitePath::root(),
-        message,
-        hint,
-    }]
+    vec![Finding::new(SitePath::root(), message, hint)]
 }
 
 /// A folder that holds a `_next/static/` of its own.
@@ -48,10 +45,10 @@ fn folder_of_an_export(assets: &[Asset]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::tests::{assets, found};
+    use crate::check::tests::{Export, found};
 
     fn message(paths: &[&str]) -> String {
-        find(&assets(paths)).remove(0).message
+        find(Export::of_paths(paths).material()).remove(0).message
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `not-found`: there is a page for what is not there, which the vhost names in `error_page`. Pure.
 
-use super::{Finding, holds};
-use crate::model::asset::Asset;
+use super::{Finding, Material, holds};
 use crate::model::path::SitePath;
 
 const PAGE: &str = "404.html";
 
-pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
     if holds(assets, PAGE) {
         return Vec::new();
     }
@@ -15,11 +15,11 @@ pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
     } else {
         "add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it"
     };
-    vec![Finding {
-        path: SitePath::root().child(PAGE),
-        message: "there is no 404.html: a wrong address shows the web server's own error page".to_owned(),
-        hint: hint.to_owned(),
-    }]
+    vec![Finding::new(
+        SitePath::root().child(PAGE),
+        "there is no 404.html: a wrong address shows the web server's own error page",
+        hint,
+    )]
 }
 
 #[cfg(test)]

@@ -4,20 +4,22 @@
 //! which happens where `public/docs/index.html` meets a page of the same name. `404.html` and `404/index.html` are
 //! the one pair that Next writes itself.
 
-use super::{Finding, holds};
-use crate::model::asset::Asset;
+use super::{Finding, Material, holds};
 
-pub(super) fn find(assets: &[Asset]) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
     let shadowed = assets.iter().filter_map(|asset| {
         let folder = asset.path.as_str().strip_suffix("/index.html")?;
         if folder == "404" {
             return None;
         }
         let page = format!("{folder}.html");
-        holds(assets, &page).then(|| Finding {
-            path: asset.path.clone(),
-            message: format!("/{folder} shows {page}, so nobody sees this page"),
-            hint: format!("keep one of the two; a file of `public/` may have the address of a page: look for {folder}"),
+        holds(assets, &page).then(|| {
+            Finding::new(
+                asset.path.clone(),
+                format!("/{folder} shows {page}, so nobody sees this page"),
+                format!("keep one of the two; a file of `public/` may have the address of a page: look for {folder}"),
+            )
         })
     });
     shadowed.collect()

@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::screen::Screen;
 use super::site::{self, Workplace, again};
-use super::{connect, json, papers, report};
+use super::{connect, json, papers, problems};
 
 /// A publish names so many warnings of the checks; `check` names all.
 const SHOWN_WARNINGS: usize = 10;
@@ -177,7 +177,7 @@ impl Run {
 
     fn warn_of(&self, problems: &[Problem]) {
         for problem in problems.iter().take(SHOWN_WARNINGS) {
-            self.progress.say("warning", &report::problem(problem));
+            self.progress.say("warning", &problems::line(problem));
         }
         if let Some(more) = problems.len().checked_sub(SHOWN_WARNINGS).filter(|more| *more > 0) {
             let check = again(&self.global, "check");

@@ -215,24 +215,40 @@ pub struct Prune {
 pub struct Check {
     pub ok: bool,
     pub problems: Vec<Finding>,
+    /// Files that stay as they are, since they can't be read exactly.
+    pub unread: Vec<Unread>,
+    /// Strings that may be URLs of the site, where it can't be told.
+    pub unclassified: u64,
+}
+
+/// A file of the export that stays as it is.
+#[derive(Serialize)]
+pub struct Unread {
+    pub path: String,
+    pub reason: String,
 }
 
 /// One problem of `check`.
 #[derive(Serialize)]
 pub struct Finding {
     pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     pub severity: &'static str,
     pub check: &'static str,
     pub message: String,
+    pub hint: String,
 }
 
 impl From<&Problem> for Finding {
     fn from(problem: &Problem) -> Self {
         Self {
             path: problem.path.to_string(),
+            line: problem.line,
             severity: severity(problem.severity),
             check: problem.check,
             message: problem.message.clone(),
+            hint: problem.hint.clone(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod failure;
 mod hints;
 mod json;
 mod papers;
+mod problems;
 mod progress;
 mod report;
 mod screen;

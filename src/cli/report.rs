@@ -15,8 +15,8 @@ use syntax_publish::session::Live;
 
 use super::commands::Told;
 use super::failure::Failure;
-use super::json;
 use super::screen::{self, Screen};
+use super::{json, problems};
 
 /// A number of things: "1 file", "2 files".
 pub fn count(number: u64, thing: &str) -> String {
@@ -78,37 +78,6 @@ pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
-}
-
-/// The problems of an export, and how many there are.
-pub fn problems(problems: &[Problem]) -> String {
-    let mut text = problem_lines(problems, "");
-    let errors = problems
-        .iter()
-        .filter(|problem| json::severity(problem.severity) == "error")
-        .count() as u64;
-    let warnings = problems.len() as u64 - errors;
-    let _ = match (errors, warnings) {
-        (0, 0) => writeln!(text, "the export is in order"),
-        _ => writeln!(text, "{}, {}", count(errors, "error"), count(warnings, "warning")),
-    };
-    text
-}
-
-/// One problem: where, what, and what to do.
-pub fn problem(problem: &Problem) -> String {
-    let path = if problem.path.is_root() {
-        "the export"
-    } else {
-        problem.path.as_str()
-    };
-    let (message, hint) = (printable(&problem.message), printable(&problem.hint));
-    format!("{path}: {message} ({}): {hint}", problem.check)
-}
-
-fn problem_lines(problems: &[Problem], indent: &str) -> String {
-    let line = |found: &Problem| format!("{indent}{}: {}\n", json::severity(found.severity), problem(found));
-    problems.iter().map(line).collect()
 }
 
 /// The releases of a target.
@@ -273,7 +242,8 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
         let _ = screen.result(&json::Failed { error: body }, String::new);
     }
     if !found.is_empty() {
-        message = format!("{message}\n{}", problem_lines(found, "  ").trim_end());
+        let extent = problems::Extent::of(screen);
+        message = format!("{message}\n{}", problems::listed(found, extent, "  ").trim_end());
     }
     screen::say("error", &message);
     if let Some(told) = told.filter(|told| told.asked) {

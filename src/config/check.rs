@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::section::{Expect, FromSection, Refusal, Section, expect, which};
 use super::values::globs;
+use crate::check::Forbidden;
 
 /// What a finding of a check does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum Level {
 }
 
 /// Every check that has a level, by its key, with the level it has by default.
-pub const CHECKS: [(&str, Level); 16] = [
+pub const CHECKS: [(&str, Level); 18] = [
     ("anchors", Level::Warn),
     ("builds", Level::Error),
     ("case", Level::Error),
@@ -29,12 +30,14 @@ pub const CHECKS: [(&str, Level); 16] = [
     ("immutable", Level::Error),
     ("index", Level::Error),
     ("links", Level::Error),
+    ("local", Level::Warn),
     ("moved", Level::Warn),
     ("next", Level::Warn),
     ("not-found", Level::Error),
     ("secrets", Level::Error),
     ("shadowed", Level::Warn),
     ("size", Level::Warn),
+    ("source-maps", Level::Warn),
     ("utf8", Level::Error),
 ];
 
@@ -66,7 +69,10 @@ impl Check {
 
 impl FromSection for Check {
     fn from_section(section: &Section<'_>) -> Self {
-        let patterns = expect("a list of patterns", r#"["internal.example.com"]"#);
+        let patterns = expect(
+            "a list of patterns: texts, networks, and regular expressions between slashes",
+            r#"["internal.example.com", "10.0.0.0/8"]"#,
+        );
         let levels = CHECKS.iter().filter_map(|(name, _)| {
             let level = section.read_text(name, LEVEL, level)?;
             Some((*name, level))
@@ -74,9 +80,9 @@ impl FromSection for Check {
         Self {
             levels: levels.collect(),
             forbid: section
-                .read_list("forbid", patterns, |text| match text {
-                    "" => which("would match everywhere"),
-                    _ => Ok(text.to_owned()),
+                .read_list("forbid", patterns, |text| match Forbidden::new(&[text]) {
+                    Err(error) => which(error.to_string()),
+                    Ok(_) => Ok(text.to_owned()),
                 })
                 .unwrap_or_default(),
             allow: globs(section, "allow").unwrap_or_default(),

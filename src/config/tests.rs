@@ -277,6 +277,7 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         "[encode]\ngzip = 0",
         "[check]\nlinks = \"fatal\"",
         "[check]\nforbid = [\"\"]",
+        "[check]\nforbid = [\"/(/\", \"10.0.0.0/33\"]",
         "[verify]\ntimeout = \"0\"",
         "[verify]\norigin = true",
         "[fingerprint]\nprefix = \"a/b\"",
@@ -308,7 +309,9 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         "gzip" in [encode] is the number 10, which is too large, line 2: it must be a level from 1 to 9, or false, such as gzip = 9
         "gzip" in [encode] is the number 0, which is too small, line 2: it must be a level from 1 to 9, or false, such as gzip = 9
         "links" in [check] is the string "fatal", which is no level, line 2: it must be "error", "warn" or "off", such as links = "warn"
-        "forbid" in [check] holds the string "", which would match everywhere, line 2: it must be a list of patterns, such as forbid = ["internal.example.com"]
+        "forbid" in [check] holds the string "", which would match everywhere, line 2: it must be a list of patterns: texts, networks, and regular expressions between slashes, such as forbid = ["internal.example.com", "10.0.0.0/8"]
+        "forbid" in [check] holds the string "/(/", which is no regular expression: unclosed group, line 2: it must be a list of patterns: texts, networks, and regular expressions between slashes, such as forbid = ["internal.example.com", "10.0.0.0/8"]
+        "forbid" in [check] holds the string "10.0.0.0/33", which is no network: its prefix has 0 to 32 bits, line 2: it must be a list of patterns: texts, networks, and regular expressions between slashes, such as forbid = ["internal.example.com", "10.0.0.0/8"]
         "timeout" in [verify] is the string "0", which is no time at all, line 2: it must be a duration longer than nothing, such as timeout = "30s"
         "origin" in [verify] is true, line 2: it must be an http or https URL, or false, such as origin = "http://192.0.2.7"
         "prefix" in [fingerprint] is the string "a/b", which holds other characters, line 2: it must be the name of one folder, of letters, digits, `.`, `_` and `-`, such as prefix = "_assets"
@@ -701,7 +704,7 @@ port = 4000
 paths = [\"app\"]
 
 [check]
-links = \"warn\"
+immutable = \"warn\"
 moved = \"error\"
 
 [[redirects]]
@@ -714,7 +717,7 @@ from = \"/b\"
 anything = [\"goes\"]
 "), @r#"
         line 1: [watch] is not supported by this version yet: ignored
-        line 6: "links" in [check] is not supported by this version yet: ignored
+        line 6: "immutable" in [check] is not supported by this version yet: ignored
         line 7: "moved" in [check] is not supported by this version yet: ignored
         line 9: [[redirects]] is not supported by this version yet: ignored
         line 15: [notify] is not supported by this version yet: ignored
@@ -726,7 +729,6 @@ fn every_row_of_not_yet_is_a_known_key_that_warns_and_nothing_more() {
     for row in NOT_YET {
         let text = match *row {
             "redirects" | "headers" => format!("[[{row}]]\nx = 1"),
-            "check.forbid" => format!("{row} = [\"internal\"]"),
             check if check.starts_with("check.") => format!("{row} = \"warn\""),
             _ => format!("[{row}]"),
         };

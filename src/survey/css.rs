@@ -2,7 +2,7 @@
 
 use super::page::judge;
 use super::{Context, Facts, FaultyUrl, line_at};
-use crate::next::url::{Target, is_relative};
+use crate::next::url::is_relative;
 use crate::next::{Position, Reference, Unclear, Visit, css, html};
 
 /// A style sheet.
@@ -54,8 +54,7 @@ impl Visit for Sheet<'_> {
             return None;
         }
         self.facts.relative |= is_relative(reference.url);
-        let target: Target = self.context.resolver.resolve(self.address, reference.url);
-        match judge(&target, self.context) {
+        match judge(self.address, reference.url, self.context) {
             Ok(Some((index, url))) => {
                 if url.query.is_none() && reference.position != Position::Link {
                     self.facts.used.push(index);

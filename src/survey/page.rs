@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::found::Found;
 use super::{Context, Facts, FaultyUrl, Fragment, Position, UrlFault, line_at};
 use crate::next::page::{self, Router};
-use crate::next::url::Target;
-use crate::next::{Edits, Reference, Unclear, Visit};
+use crate::next::url::{SiteUrl, Target, is_relative};
+use crate::next::{Edits, Reference, Unclear, Visit, html};
 
 /// A page.
 pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
-    let address = context.resolver.page_address(path);
+    let address = base_of(text, context.resolver.page_address(path));
     let mut markup = Markup::new(&address, text, context);
     let mut payload = Payload::new(&address, context);
     let read = page::rewrite(text, &mut markup, &mut payload);
@@ -21,10 +21,38 @@ pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
     facts.odd.append(&mut payload.odd);
     facts.ids = payload.ids;
     match read {
-        Ok(page) => facts.used = agreed(page.router, &markup.fetched, &payload.fetched),
+        Ok(page) => {
+            facts.router = Some(page.router);
+            facts.used = agreed(page.router, &markup.fetched, &payload.fetched);
+        }
         Err(unclear) => facts.unclear = Some(unclear),
     }
     facts
+}
+
+/// What the relative URLs of a page start from: its address, unless a `<base>` says otherwise.
+fn base_of(text: &str, address: String) -> String {
+    // Hardly any page has one, and looking for it is far cheaper than reading the page twice.
+    let head = text.find("<body").map_or(text, |body| &text[..body]);
+    let may_have_one = head.contains("<base") || head.contains("<BASE");
+    let base = may_have_one.then(|| html::walk(head, 0, &mut Deaf).base).flatten();
+    match base {
+        None => address,
+        Some(base) if is_relative(&base) => {
+            let folder = address.rfind('/').map_or("", |slash| &address[..=slash]);
+            format!("{folder}{base}")
+        }
+        Some(base) => base,
+    }
+}
+
+/// Takes no notice of anything.
+struct Deaf;
+
+impl Visit for Deaf {
+    fn url(&mut self, _: Reference<'_>) -> Option<String> {
+        None
+    }
 }
 
 /// The files whose URL may be replaced in a page.
@@ -118,8 +146,7 @@ impl<'a> Markup<'a> {
 
 impl Visit for Markup<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-        let target = self.context.resolver.resolve(self.address, reference.url);
-        let (index, url) = match judge(&target, self.context) {
+        let (index, url) = match judge(self.address, reference.url, self.context) {
             Ok(Some(found)) => found,
             Ok(None) => return None,
             Err(fault) => {
@@ -129,7 +156,7 @@ impl Visit for Markup<'_> {
         };
         if reference.position == Position::Link {
             let is_page = self.context.paths.path(index).ends_with(".html");
-            if let Some(name) = url.fragment.as_deref().filter(|name| is_page && names_a_place(name)) {
+            if let Some(name) = url.fragment.as_deref().map(place).filter(|name| is_page && is_id(name)) {
                 let line = self.line(reference.at);
                 self.facts.fragments.push(Fragment {
                     line,
@@ -153,9 +180,14 @@ impl Visit for Markup<'_> {
     }
 }
 
-/// `#` and `#top` lead to the top of any page, `#:~:text=` to a text.
-fn names_a_place(fragment: &str) -> bool {
-    !fragment.is_empty() && !fragment.eq_ignore_ascii_case("top") && !fragment.starts_with(":~:")
+/// A fragment without its directive: `part:~:text=x` is the place `part`.
+fn place(fragment: &str) -> &str {
+    fragment.split(":~:").next().unwrap_or_default()
+}
+
+/// `#` and `#top` lead to the top of any page; `#/…` and `#!…` are read by scripts.
+fn is_id(place: &str) -> bool {
+    !place.is_empty() && !place.eq_ignore_ascii_case("top") && !place.starts_with(['/', '!'])
 }
 
 /// Hosts that are the reader's own machine.
@@ -170,11 +202,8 @@ fn is_local(host: &str) -> bool {
 }
 
 /// The file that a URL leads to, and its parts; none for a URL that is none of the site's.
-pub(super) fn judge<'t>(
-    target: &'t Target,
-    context: &Context<'_>,
-) -> Result<Option<(usize, &'t crate::next::url::SiteUrl)>, UrlFault> {
-    match target {
+pub(super) fn judge(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
+    match context.resolver.resolve(address, url) {
         Target::Site(site) => match context.paths.look_up(&site.path) {
             Found::File(index) => Ok(Some((index, site))),
             Found::Otherwise(index) => Err(UrlFault::Spelled {
@@ -182,8 +211,17 @@ pub(super) fn judge<'t>(
             }),
             Found::Nothing => Err(UrlFault::Missing),
         },
-        Target::Outside => Err(UrlFault::OutsideBasePath),
-        Target::Host(host) if is_local(host) => Err(UrlFault::Local { host: host.clone() }),
+        Target::Outside => match context.beside.resolve(address, url) {
+            Target::Site(meant) => match context.paths.look_up(&meant.path) {
+                // The host's own first page is no part of the site, whose first page lies at the base path.
+                Found::File(index) if !meant.path.is_empty() => Err(UrlFault::OutsideBasePath {
+                    right: context.resolver.page_address(context.paths.path(index)),
+                }),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        },
+        Target::Host(host) if is_local(&host) => Err(UrlFault::Local { host }),
         Target::Malformed => Err(UrlFault::Malformed),
         Target::Host(_) | Target::Nothing => Ok(None),
     }

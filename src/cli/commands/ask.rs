@@ -19,7 +19,7 @@ use crate::cli::args::Nginx;
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{self, shown};
-use crate::cli::{changes, json, papers, report};
+use crate::cli::{changes, json, papers, problems, report};
 
 impl Run {
     pub(super) async fn plan(&self, what: &str) -> Result<u8, Failure> {
@@ -73,16 +73,23 @@ impl Run {
     pub(super) async fn check(&self) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        let problems = self
+        let found = self
             .aside(move |progress| pipeline::inspect(&config, &export, cache.as_deref(), progress))
             .await?;
         self.finish();
-        let ok = problems.iter().all(|problem| problem.severity != Severity::Error);
+        let ok = found.problems.iter().all(|problem| problem.severity != Severity::Error);
+        let unread = found.unread.iter().map(|(path, reason)| json::Unread {
+            path: path.to_string(),
+            reason: reason.clone(),
+        });
         let value = json::Check {
             ok,
-            problems: problems.iter().map(json::Finding::from).collect(),
+            problems: found.problems.iter().map(json::Finding::from).collect(),
+            unread: unread.collect(),
+            unclassified: found.unclassified,
         };
-        self.screen.result(&value, || report::problems(&problems))?;
+        let extent = problems::Extent::of(&self.screen);
+        self.screen.result(&value, || problems::inspected(&found, extent))?;
         Ok(if ok { 0 } else { 3 })
     }
 

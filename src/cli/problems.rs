@@ -1,0 +1,210 @@
+//! How the problems of an export are shown: by file, each cure once.
+//!
+//! Text in, text out. Files with errors come first, and long lists are cut short, so that what stops a publish is always
+//! on the screen.
+
+use std::fmt::Write as _;
+
+use syntax_publish::check::{Problem, Severity};
+use syntax_publish::model::path::{SitePath, printable};
+use syntax_publish::pipeline::Inspected;
+
+use super::json::severity;
+use super::report::{count, table};
+use super::screen::Screen;
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// The first of each kind, and how many others there are.
+    Short,
+    /// Everything.
+    Whole,
+}
+
+impl Extent {
+    /// As the options want it.
+    pub fn of(screen: &Screen) -> Self {
+        if screen.verbose { Self::Whole } else { Self::Short }
+    }
+
+    /// How many of so many things are shown.
+    fn shown(self, number: usize, limit: usize) -> usize {
+        match self {
+            Self::Short => number.min(limit),
+            Self::Whole => number,
+        }
+    }
+}
+
+/// So many files are shown.
+const FILES: usize = 20;
+
+/// So many problems of one kind are shown for a file.
+const ALIKE: usize = 5;
+
+/// All that was found in an export.
+pub fn inspected(found: &Inspected, extent: Extent) -> String {
+    let mut text = listed(&found.problems, extent, "");
+    let number = |wanted: Severity| {
+        let of_it = found.problems.iter().filter(|problem| problem.severity == wanted);
+        of_it.count() as u64
+    };
+    let _ = match (number(Severity::Error), number(Severity::Warning)) {
+        (0, 0) => writeln!(text, "the export is in order"),
+        (errors, warnings) => writeln!(text, "{}, {}", count(errors, "error"), count(warnings, "warning")),
+    };
+    if extent == Extent::Whole {
+        let _ = writeln!(
+            text,
+            "{} in payloads may be URLs of the site, which can't be told: they stay as they are",
+            count(found.unclassified, "string")
+        );
+        for (path, reason) in &found.unread {
+            let _ = writeln!(text, "stays as it is, or a part of it: {path}: {}", printable(reason));
+        }
+    }
+    text
+}
+
+/// Problems by file.
+pub fn listed(problems: &[Problem], extent: Extent, indent: &str) -> String {
+    let mut files: Vec<(&SitePath, Vec<&Problem>)> = Vec::new();
+    for problem in problems {
+        match files.last_mut() {
+            Some((path, of_file)) if **path == problem.path => of_file.push(problem),
+            _ => files.push((&problem.path, vec![problem])),
+        }
+    }
+    let has_error = |of_file: &[&Problem]| of_file.iter().any(|problem| problem.severity == Severity::Error);
+    files.sort_by_key(|(_, of_file)| !has_error(of_file));
+    let shown = extent.shown(files.len(), FILES);
+    let mut text = String::new();
+    for (path, of_file) in &files[..shown] {
+        let _ = writeln!(text, "{indent}{}", name(path));
+        of_one_file(of_file, extent, indent, &mut text);
+    }
+    if let Some(more) = files.len().checked_sub(shown).filter(|more| *more > 0) {
+        let _ = writeln!(text, "{indent}and {} (all with -v)", count(more as u64, "other file"));
+    }
+    text
+}
+
+/// The problems of one file: those with the same cure together, and the cure below.
+fn of_one_file(problems: &[&Problem], extent: Extent, indent: &str, text: &mut String) {
+    let mut cures: Vec<(&str, &str, Vec<&Problem>)> = Vec::new();
+    for problem in problems {
+        let known = cures
+            .iter_mut()
+            .find(|(check, hint, _)| (*check, *hint) == (problem.check, problem.hint.as_str()));
+        match known {
+            Some((_, _, alike)) => alike.push(problem),
+            None => cures.push((problem.check, &problem.hint, vec![problem])),
+        }
+    }
+    let shown = |alike: &[&Problem]| extent.shown(alike.len(), ALIKE);
+    let rows: Vec<Vec<String>> = cures
+        .iter()
+        .flat_map(|(_, _, alike)| &alike[..shown(alike)])
+        .map(|problem| {
+            vec![
+                problem.line.map_or_else(String::new, |line| line.to_string()),
+                severity(problem.severity).to_owned(),
+                problem.check.to_owned(),
+                printable(&problem.message),
+            ]
+        })
+        .collect();
+    // A column of lines only where there is one.
+    let has_lines = problems.iter().any(|problem| problem.line.is_some());
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| row.into_iter().skip(usize::from(!has_lines)).collect())
+        .collect();
+    let right: &[usize] = if has_lines { &[0] } else { &[] };
+    let rows = table(&rows, right);
+    let mut rows = rows.lines();
+    for (_, hint, alike) in &cures {
+        let shown = shown(alike);
+        for row in rows.by_ref().take(shown) {
+            let _ = writeln!(text, "{indent}  {row}");
+        }
+        if let Some(more) = alike.len().checked_sub(shown).filter(|more| *more > 0) {
+            let _ = writeln!(text, "{indent}  and {more} more like these (all with -v)");
+        }
+        let _ = writeln!(text, "{indent}    cure: {}", printable(hint));
+    }
+}
+
+/// One problem in one line: where, what, and what to do.
+pub fn line(problem: &Problem) -> String {
+    let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
+    let (path, message, hint) = (
+        name(&problem.path),
+        printable(&problem.message),
+        printable(&problem.hint),
+    );
+    format!("{path}{line}: {message} ({}): {hint}", problem.check)
+}
+
+fn name(path: &SitePath) -> &str {
+    if path.is_root() { "the export" } else { path.as_str() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(path: &str, line: Option<u32>, severity: Severity, message: &str, hint: &str) -> Problem {
+        Problem {
+            path: SitePath::new(path).unwrap(),
+            line,
+            severity,
+            check: "links",
+            message: message.to_owned(),
+            hint: hint.to_owned(),
+        }
+    }
+
+    #[test]
+    fn problems_stand_below_their_file_with_each_cure_once() {
+        let problems = [
+            problem("a.html", Some(3), Severity::Warning, "one", "do this"),
+            problem("b.html", Some(9), Severity::Error, "two", "do this"),
+            problem("b.html", Some(10), Severity::Error, "three", "do that"),
+            problem("b.html", Some(120), Severity::Warning, "four", "do this"),
+            problem("c.html", None, Severity::Error, "five", "do this"),
+        ];
+        let text = listed(&problems, Extent::Short, "");
+        let expected = "\
+b.html
+    9  error    links  two
+  120  warning  links  four
+    cure: do this
+   10  error    links  three
+    cure: do that
+c.html
+  error  links  five
+    cure: do this
+a.html
+  3  warning  links  one
+    cure: do this
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn long_lists_are_cut_short_unless_all_is_asked_for() {
+        let mut problems: Vec<Problem> = (0..30)
+            .map(|file| problem(&format!("{file:02}.html"), Some(1), Severity::Warning, "x", "y"))
+            .collect();
+        problems.extend((1..9).map(|line| problem("z.html", Some(line), Severity::Error, "x", "y")));
+        let short = listed(&problems, Extent::Short, "  ");
+        assert!(short.starts_with("  z.html\n"), "errors come first: {short}");
+        assert!(short.contains("    and 3 more like these (all with -v)\n"), "{short}");
+        assert!(short.ends_with("  and 11 other files (all with -v)\n"), "{short}");
+        let whole = listed(&problems, Extent::Whole, "");
+        assert_eq!(whole.matches(".html\n").count(), 31);
+        assert_eq!(whole.matches("error").count(), 8);
+    }
+}

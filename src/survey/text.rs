@@ -1,0 +1,87 @@
+//! Which files are likely to be texts, by their names. Pure.
+
+use crate::model::media::{UNKNOWN, by_extension, extension, media_type};
+
+/// Types of `application/` whose bytes are no text.
+const BINARY: &[&str] = &[
+    "epub+zip",
+    "gzip",
+    "java-archive",
+    "msword",
+    "octet-stream",
+    "ogg",
+    "pdf",
+    "vnd.ms-fontobject",
+    "wasm",
+    "x-7z-compressed",
+    "x-bzip2",
+    "x-pkcs12",
+    "x-tar",
+    "x-xz",
+    "zip",
+    "zstd",
+];
+
+/// Whether a file of this name is likely to be a text. What has an unknown name may be one.
+pub(super) fn is_likely(name: &str) -> bool {
+    let media = media_type(name);
+    if media == UNKNOWN {
+        return extension(name).is_none_or(|extension| by_extension(&extension).is_none());
+    }
+    match media.split_once('/') {
+        Some(("text" | "message", _)) => true,
+        Some(("application", subtype)) => {
+            let is_office = subtype.starts_with("vnd.") && !subtype.ends_with("+json") && !subtype.ends_with("+xml");
+            !is_office && BINARY.binary_search(&subtype).is_err()
+        }
+        Some((_, subtype)) => subtype.ends_with("+xml") || subtype.ends_with("+json"),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_told_from_other_files_by_their_names() {
+        for name in [
+            "a.html",
+            "a.js",
+            "a.json",
+            "a.txt",
+            "a.svg",
+            "a.webmanifest",
+            "a.xml",
+            "a.js.map",
+            "a.sh",
+            "a.yml",
+            "a.toml",
+            "LICENSE",
+            "id_rsa",
+            "a.neverheardof",
+            "a.pem",
+            "a.rss",
+            "a.gltf",
+        ] {
+            assert!(is_likely(name), "{name}");
+        }
+        for name in [
+            "a.png",
+            "a.woff2",
+            "a.pdf",
+            "a.zip",
+            "a.mp4",
+            "a.wasm",
+            "a.pf_index",
+            "a.docx",
+            "a.gz",
+            "favicon.ico",
+            "a.p12",
+            "opengraph-image",
+        ] {
+            assert!(!is_likely(name), "{name}");
+        }
+        assert!(BINARY.is_sorted());
+    }
+}
