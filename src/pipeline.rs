@@ -163,6 +163,7 @@ fn find_problems(
             assets,
             survey: &survey,
             allowed: &allowed,
+            copies: &config.fingerprint.prefix,
         };
         let problems = check::check(material, &levels);
         (survey, problems)

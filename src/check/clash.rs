@@ -1,7 +1,9 @@
-//! `clash`: nothing stands where an encoding of a file goes. Pure.
+//! `clash`: nothing stands where the tool puts something of its own: an encoding of a file, or a copy. Pure.
 //!
 //! The encodings of `a.html` are `a.html.br` and `a.html.gz`, beside it. A folder of that name leaves no room for
 //! them. A file of that name would be served as the encoding; the scan takes it for one, so none should be left.
+//!
+//! All files below the folder of the copies are cached for good, so one there must be named after its bytes as a copy is.
 
 use super::{Finding, Material, first_below, holds};
 use crate::model::encoding::Coding;
@@ -26,7 +28,29 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
             ))
         })
     });
-    clashes.collect()
+    clashes.chain(among_copies(material)).collect()
+}
+
+fn among_copies(material: Material<'_>) -> impl Iterator<Item = Finding> {
+    let folder = material.copies;
+    let below = move |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let strangers = material
+        .assets
+        .iter()
+        .filter(move |asset| below(asset.path.as_str()) && !is_copy(asset.path.name()));
+    strangers.map(move |asset| {
+        Finding::new(
+            asset.path.clone(),
+            format!("browsers would keep this file for a year: {folder}/ is where copies named after their bytes go"),
+            "rename the folder, or give the copies another with `prefix` in [fingerprint]".to_owned(),
+        )
+    })
+}
+
+/// Whether a name is that of a copy: `name.<16 hex digits>.ext`.
+fn is_copy(name: &str) -> bool {
+    let hex = |part: &str| part.len() == 16 && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    name.rsplit('.').nth(1).is_some_and(hex)
 }
 
 #[cfg(test)]
@@ -43,6 +67,17 @@ mod tests {
     #[test]
     fn a_file_where_an_encoding_goes_is_found() {
         assert_eq!(found(find, &["a.html", "a.html.gz"]), ["a.html.gz"]);
+    }
+
+    #[test]
+    fn a_file_among_the_copies_must_be_named_as_one() {
+        let copies = [
+            "_assets/a.0123456789abcdef.png",
+            "_assets/b/logo.png",
+            "_assets.html",
+            "x/_assets/a.png",
+        ];
+        assert_eq!(found(find, &copies), ["_assets/b/logo.png"]);
     }
 
     #[test]

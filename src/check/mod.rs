@@ -110,6 +110,8 @@ pub struct Material<'a> {
     pub survey: &'a Survey,
     /// Files whose findings don't count.
     pub allowed: &'a GlobSet,
+    /// The folder of the copies.
+    pub copies: &'a str,
 }
 
 /// One file, and what is known of it.

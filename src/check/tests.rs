@@ -95,6 +95,7 @@ impl Export {
             assets: &self.assets,
             survey: &self.survey,
             allowed: &self.allowed,
+            copies: "_assets",
         }
     }
 

@@ -123,6 +123,10 @@ fn folder_name(text: &str) -> Result<String, Refusal> {
     if !text.bytes().all(is_plain) {
         return which("holds other characters");
     }
+    // All below the folder is cached for good, and these have files that are not.
+    if matches!(text, "_next" | "pagefind" | "_pagefind") {
+        return which("is a folder of Next.js's or of the search's own");
+    }
     Ok(text.to_owned())
 }
 
