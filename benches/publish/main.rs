@@ -1,6 +1,6 @@
 //! Measures the built `syntax-publish` against what people use instead, side by side in one run, and prints tables.
 //!
-//! `cargo bench --bench publish -- [quick] [edit] [cold] [scan] [memory]`: all four without a name. Nothing here fails
+//! `cargo bench --bench publish -- [quick] [check] [edit] [cold] [scan] [memory]`: all of them without a name. Nothing here fails
 //! for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
 
 #![allow(
@@ -24,7 +24,7 @@ use std::process::Command;
 use measure::Table;
 use scenarios::{Bench, Extent};
 
-const SCENARIOS: [&str; 4] = ["edit", "scan", "cold", "memory"];
+const SCENARIOS: [&str; 5] = ["check", "edit", "scan", "cold", "memory"];
 
 /// Programs without which nothing can be measured.
 const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
@@ -48,6 +48,7 @@ fn main() {
     for scenario in SCENARIOS.iter().filter(wanted) {
         let mut table = Table::default();
         match *scenario {
+            "check" => bench.check(&mut table),
             "edit" => bench.edit(&mut table),
             "scan" => bench.scan(&mut table),
             "cold" => bench.cold(&mut table),

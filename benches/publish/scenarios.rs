@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use globset::GlobSet;
+use syntax_publish::check::{self, Forbidden, Levels, Material, Searches};
 use syntax_publish::event::Silent;
 use syntax_publish::scan::{ScanOptions, scan};
+use syntax_publish::source::Export;
+use syntax_publish::survey;
 
 use crate::measure::{self, Row, Spread, Table, Watch, command, timed};
 use crate::ours::{Levels, Ours, Publish, Way, lossy};
@@ -171,6 +174,56 @@ impl Bench {
             table.push(&b3sum);
         } else {
             say("b3sum is missing: scan stands alone");
+        }
+    }
+
+    /// Everything that is known of an export before a host is asked: its digests, its texts, and what is wrong with it.
+    pub fn check(&mut self, table: &mut Table) {
+        let pages = self.largest();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let export = folder.path().join("export");
+        say(&format!("{pages} pages: writing them"));
+        site::write(&export, Size { pages });
+        let source = Export::new(&export);
+        let forbidden = Forbidden::new(&["10.0.0.0/8", "internal.example.com"]).expect("patterns");
+        let levels = Levels::default();
+        let options = survey::Options {
+            origin: Some("https://bench.example"),
+            base_path: None,
+            search: Some(&Searches::new(&levels, &forbidden)),
+        };
+        let nothing = GlobSet::empty();
+        let mut scanned = Row::new("scan, no digest cache");
+        let mut surveyed = Row::new("survey: every text read once");
+        let mut checked = Row::new("all checks");
+        let mut all = Row::new("together");
+        for round in 0..5 {
+            say(&format!("check of {pages} pages, {} of 5", round + 1));
+            let exclude = GlobSet::empty();
+            let of_scan = ScanOptions {
+                exclude: &exclude,
+                cache: None,
+                now: SystemTime::now(),
+            };
+            let (first, found) = timed(|| scan(&export, &of_scan, &Silent).expect("an export that can be scanned"));
+            let (second, survey) = timed(|| {
+                survey::survey(&found.assets, &source, &options, &Silent).expect("an export that can be read")
+            });
+            let material = Material {
+                assets: &found.assets,
+                survey: &survey,
+                allowed: &nothing,
+            };
+            let (third, problems) = timed(|| check::check(material, &levels));
+            assert_eq!(problems, [], "the synthetic site is in order");
+            scanned.time.push(first);
+            surveyed.time.push(second);
+            checked.time.push(third);
+            all.time.push(first + second + third);
+        }
+        table.group(&format!("check of {} pages, {} cores", thousands(pages), cores()));
+        for row in [&scanned, &surveyed, &checked, &all] {
+            table.push(row);
         }
     }
 

@@ -1,9 +1,11 @@
 //! `anchors`: a link to a place in a page leads to that place. Pure.
 //!
-//! Otherwise the reader lands at the top and wonders. Only a warning: scripts can make places that no file shows.
+//! Otherwise the reader lands at the top and wonders. Only a warning: scripts can make places that no file shows. An error
+//! page often has the layout of others with less in it, so that a link of its own to skip the menu leads nowhere; nobody
+//! misses anything there.
 
 use super::repeats::Repeats;
-use super::{Finding, Material, shortened};
+use super::{Finding, Material, is_reached_by_links, shortened};
 use crate::next::url::Resolver;
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
@@ -13,6 +15,15 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
             let Some(target) = material.survey.facts.get(fragment.page) else {
                 continue;
             };
+            let is_own = |page: usize| {
+                material
+                    .assets
+                    .get(page)
+                    .is_some_and(|page| page.path == file.asset.path)
+            };
+            if is_own(fragment.page) && !is_reached_by_links(file.asset.path.as_str()) {
+                continue;
+            }
             // A page that was not read has none that are known.
             let is_known = target.router.is_some() || !target.anchors.is_empty();
             if is_known && target.anchors.binary_search(&fragment.name).is_err() {
@@ -64,6 +75,15 @@ mod tests {
                     <a href='https://example.com/#x'><a href='/gone#x'><a name='b'></a>";
         let export = Export::new(&[("index.html", page), ("a.html", "<p id='größe'>"), ("x.pdf", "")]);
         assert_eq!(export.finds(find), [""; 0]);
+    }
+
+    #[test]
+    fn a_link_of_an_error_page_to_itself_is_left_in_peace() {
+        let export = Export::new(&[("404.html", "<a href='#main'><a href='/#x'>"), ("index.html", "<p>")]);
+        assert_eq!(
+            export.finds(find),
+            ["404.html:1: the link to /#x leads to the top: the page has no such place"]
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! text of the export, URLs and prose alike. A text is found in the spellings that HTML and JSON have for the characters
 //! that they escape.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use regex::bytes::{Regex, RegexBuilder};

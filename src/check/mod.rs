@@ -327,6 +327,13 @@ fn shortened(text: &str) -> String {
     }
 }
 
+/// Whether links lead to a page: not to the error pages, nor to Next.js's own.
+fn is_reached_by_links(page: &str) -> bool {
+    let page = page.strip_suffix(".html").unwrap_or(page);
+    let page = page.strip_suffix("/index").unwrap_or(page);
+    !matches!(page, "404" | "500") && !page.starts_with('_')
+}
+
 /// Whether there is a file of this path.
 fn holds(assets: &[Asset], path: &str) -> bool {
     assets.binary_search_by(|asset| asset.path.as_str().cmp(path)).is_ok()

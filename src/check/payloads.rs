@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Material};
+use super::{Finding, Material, is_reached_by_links};
 use crate::model::path::SitePath;
 use crate::next::page::Router;
 use crate::survey::Kind;
@@ -37,7 +37,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         .enumerate()
         .filter(|(_, facts)| facts.router == Some(Router::App))
         .filter_map(|(index, _)| Some((index, &material.assets.get(index)?.path)))
-        .filter(|(_, path)| is_navigated_to(path.as_str()))
+        .filter(|(_, path)| is_reached_by_links(path.as_str()))
         .collect();
     let mut findings = Vec::new();
     for form in [Form::Click, Form::Ahead] {
@@ -59,13 +59,6 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         }));
     }
     findings
-}
-
-/// Pages that links don't lead to have no payload of their own: the error pages, and Next.js's own.
-fn is_navigated_to(path: &str) -> bool {
-    let page = path.strip_suffix(".html").unwrap_or(path);
-    let page = page.strip_suffix("/index").unwrap_or(page);
-    !matches!(page, "404" | "500") && !page.starts_with('_')
 }
 
 fn payload_of(page: &str, form: Form) -> String {

@@ -279,7 +279,7 @@ fn json_of_each_command_has_its_shape() {
         sorted(&json(&["prune", "--dry-run"])),
         ["bytes", "objects", "releases", "trees"]
     );
-    assert_eq!(sorted(&json(&["check"])), ["ok", "problems"]);
+    assert_eq!(sorted(&json(&["check"])), ["ok", "problems", "unclassified", "unread"]);
     assert_eq!(sorted(&json(&["build", "--out", "dist"])), ["bytes", "files", "root"]);
     assert_eq!(sorted(&json(&["hold", "why"])), ["held"]);
     assert_eq!(sorted(&json(&["resume"])), ["held"]);
@@ -391,8 +391,12 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
 
     --- stderr
     error: the checks found 2 errors in the export
-      error: 404.html: there is no 404.html: a wrong address shows the web server's own error page (not-found): add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
-      error: robots.txt: differs from Robots.txt only in case (case): rename one of the two: file systems that ignore case keep only one of them
+      404.html
+        error  not-found  there is no 404.html: a wrong address shows the web server's own error page
+          cure: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+      robots.txt
+        error  case  differs from Robots.txt only in case
+          cure: rename one of the two: file systems that ignore case keep only one of them
     target: local (target/docroot)
     live: [release]
     hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest
@@ -406,8 +410,12 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
     insta::assert_snapshot!(run(&project, &["check"]), @r"
     exit 3
     --- stdout
-    error: 404.html: there is no 404.html: a wrong address shows the web server's own error page (not-found): add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
-    error: robots.txt: differs from Robots.txt only in case (case): rename one of the two: file systems that ignore case keep only one of them
+    404.html
+      error  not-found  there is no 404.html: a wrong address shows the web server's own error page
+        cure: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+    robots.txt
+      error  case  differs from Robots.txt only in case
+        cure: rename one of the two: file systems that ignore case keep only one of them
     2 errors, 0 warnings
 
     --- stderr

@@ -13,6 +13,7 @@
 
 mod architecture;
 mod bad_input;
+mod check;
 mod cli;
 mod cli_sftp;
 mod command;

@@ -59,9 +59,16 @@ fn an_export_without_its_first_page_or_its_error_page_is_not_published() {
     --- stdout
 
     --- stderr
-    error: the checks found 2 errors in the export
-      error: 404.html: there is no 404.html: a wrong address shows the web server's own error page (not-found): add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
-      error: index.html: there is no index.html at the top: whoever asks for the site itself gets an error (index): see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well
+    error: the checks found 3 errors in the export
+      404.html
+        error  not-found  there is no 404.html: a wrong address shows the web server's own error page
+          cure: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+      docs/a.html
+        1  error  links  the link / is not there: the site has nothing at this address
+          cure: correct the address, or add the page
+      index.html
+        error  index  there is no index.html at the top: whoever asks for the site itself gets an error
+          cure: see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well
     target: local (target/docroot)
     live: [release]
     hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest
@@ -78,7 +85,9 @@ fn names_that_differ_only_in_case_are_not_published() {
 
     --- stderr
     error: the checks found an error in the export
-      error: docs/a.html: differs from docs/A.html only in case (case): rename one of the two: file systems that ignore case keep only one of them
+      docs/a.html
+        error  case  differs from docs/A.html only in case
+          cure: rename one of the two: file systems that ignore case keep only one of them
     target: local (target/docroot)
     live: [release]
     hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest

@@ -1,0 +1,436 @@
+//! The checks end to end: no fixture raises a false alarm, and a fault that is planted into one is found, with its file
+//! and line, by `check` and by `publish`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::command::{Project, write};
+
+/// Real exports, those of them that are there.
+const FIXTURES: [&str; 4] = ["export", "pages/export", "nextra/export", "based/export"];
+
+/// Nothing that a fixture shows may match these.
+const MANIFEST: &str = "[site]\nurl = \"https://docs.example.com\"\n[check]\n\
+                        forbid = [\"10.77.0.0/16\", \"db.internal.example.com\", \"/srv-[0-9]{3}/\"]\n\
+                        [encode]\nbrotli = 1\ngzip = 1\n";
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry.expect("an entry of a fixture");
+        let target = to.join(entry.path().strip_prefix(from).expect("an entry below it"));
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(target).expect("a new folder");
+        } else {
+            fs::copy(entry.path(), target).expect("a copied file");
+        }
+    }
+}
+
+/// A project with a copy of a fixture.
+fn project(name: &str) -> Project {
+    let project = Project::new();
+    copy(&fixture(name), &project.dir.join("out"));
+    project.write_manifest(MANIFEST);
+    project
+}
+
+#[test]
+fn no_fixture_raises_an_alarm() {
+    let there: Vec<&str> = FIXTURES
+        .into_iter()
+        .filter(|name| fixture(name).join("index.html").is_file())
+        .collect();
+    assert!(there.contains(&"export"));
+    for name in there {
+        let checked = project(name).run(&["check", "--json"]).expect_code(0).json();
+        assert_eq!(checked["problems"], Value::Array(Vec::new()), "{name}");
+        assert_eq!(checked["ok"], true, "{name}");
+        assert_eq!(checked["unread"], Value::Array(Vec::new()), "{name}");
+    }
+}
+
+/// What is planted, and what must be found.
+struct Fault {
+    what: &'static str,
+    /// Plants it into an export; returns where it stands.
+    plant: fn(&Path) -> Place,
+    check: &'static str,
+    /// Whether it stops a publish.
+    severity: &'static str,
+}
+
+/// The file and the line where a fault stands.
+struct Place(String, Option<u32>);
+
+/// Puts markup on a line of its own at the end of a page.
+fn into_page(out: &Path, path: &str, markup: &[u8]) -> Place {
+    let mut page = fs::read(out.join(path)).expect("a page");
+    let end = page
+        .windows(7)
+        .rposition(|window| window == b"</body>")
+        .expect("the end of a page");
+    page.splice(end..end, [b"\n", markup].concat());
+    fs::write(out.join(path), &page).expect("a page");
+    let lines = page[..=end].iter().filter(|byte| **byte == b'\n').count();
+    Place(path.to_owned(), Some(u32::try_from(lines + 1).expect("a line")))
+}
+
+/// Puts text on a line of its own at the end of a file.
+fn into_file(out: &Path, path: &str, text: &str) -> Place {
+    let mut file = fs::read_to_string(out.join(path)).expect("a text");
+    file.push('\n');
+    file.push_str(text);
+    fs::write(out.join(path), &file).expect("a text");
+    let lines = file[..file.len() - text.len()].matches('\n').count();
+    Place(path.to_owned(), Some(u32::try_from(lines + 1).expect("a line")))
+}
+
+fn new_file(out: &Path, path: &str, text: &str) -> Place {
+    write(&out.join(path), text);
+    Place(path.to_owned(), None)
+}
+
+/// The first file of the client's code with this ending.
+fn chunk(out: &Path, ending: &str) -> String {
+    let mut files: Vec<String> = walkdir::WalkDir::new(out.join("_next/static"))
+        .into_iter()
+        .map(|entry| entry.expect("an entry").into_path())
+        .map(|path| {
+            path.strip_prefix(out)
+                .expect("below it")
+                .to_str()
+                .expect("a name")
+                .to_owned()
+        })
+        .filter(|path| path.ends_with(ending))
+        .collect();
+    files.sort();
+    files.into_iter().next().expect("such a chunk")
+}
+
+/// Nobody's token, put together so that no scanner takes this file for a leak.
+fn token() -> String {
+    format!("ghp_{}", "mQ7vRk2ZtW9bXc4LhNs8YpGd3JfVeUa6TxKo")
+}
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        what: "a link to a page that is not there",
+        plant: |out| into_page(out, "docs.html", b"<p>x</p>\n<a href=\"/docs/gone\">x</a>").below(1),
+        check: "links",
+        severity: "error",
+    },
+    Fault {
+        what: "a picture in another case",
+        plant: |out| into_page(out, "docs.html", b"<img src=\"/images/LOGO.png\" alt=\"\">"),
+        check: "links",
+        severity: "error",
+    },
+    Fault {
+        what: "a candidate of a picture that is not there",
+        plant: |out| {
+            into_page(
+                out,
+                "fees.html",
+                b"<img srcset=\"/images/logo.png 1x, /images/gone.png 2x\" alt=\"\">",
+            )
+        },
+        check: "links",
+        severity: "error",
+    },
+    Fault {
+        what: "an absolute link to the site that leads nowhere",
+        plant: |out| {
+            into_page(
+                out,
+                "docs.html",
+                b"<link rel=\"canonical\" href=\"https://docs.example.com/gone\">",
+            )
+        },
+        check: "links",
+        severity: "error",
+    },
+    Fault {
+        what: "a link with encoded characters that no file name has",
+        plant: |out| into_page(out, "docs.html", b"<a href=\"/docs/gr%F6%DFe\">x</a>"),
+        check: "links",
+        severity: "error",
+    },
+    Fault {
+        what: "a font that is not there",
+        plant: |out| into_file(out, &chunk(out, ".css"), "@font-face{src:url(/fonts/gone.woff2)}"),
+        check: "links",
+        severity: "error",
+    },
+    Fault {
+        what: "a page without its payload",
+        plant: |out| {
+            fs::remove_file(out.join("docs.txt")).expect("a payload");
+            Place("docs.html".to_owned(), None)
+        },
+        check: "links",
+        severity: "error",
+    },
+    Fault {
+        what: "a link to a place that a page does not have",
+        plant: |out| into_page(out, "docs.html", b"<a href=\"/fees#gone\">x</a>"),
+        check: "anchors",
+        severity: "warning",
+    },
+    Fault {
+        what: "a picture on the reader's own machine",
+        plant: |out| {
+            into_page(
+                out,
+                "docs.html",
+                b"<img src=\"http://localhost:3000/images/logo.png\" alt=\"\">",
+            )
+        },
+        check: "local",
+        severity: "warning",
+    },
+    Fault {
+        what: "the folder of another build",
+        plant: |out| new_file(out, "_next/static/another-build/_buildManifest.js", "x"),
+        check: "builds",
+        severity: "error",
+    },
+    Fault {
+        what: "a payload of another build",
+        plant: |out| new_file(out, "fees.txt", "0:{\"b\":\"another-build\"}\n"),
+        check: "builds",
+        severity: "error",
+    },
+    Fault {
+        what: "a page that is not UTF-8",
+        plant: |out| into_page(out, "docs.html", b"<p>Gr\xf6\xdfe</p>"),
+        check: "utf8",
+        severity: "error",
+    },
+    Fault {
+        what: "two names that differ in case",
+        plant: |out| {
+            new_file(out, "images/LOGO.png", "x");
+            Place("images/logo.png".to_owned(), None)
+        },
+        check: "case",
+        severity: "error",
+    },
+    Fault {
+        what: "a folder where an encoding goes",
+        plant: |out| {
+            new_file(out, "docs.html.br/x.txt", "x");
+            Place("docs.html.br".to_owned(), None)
+        },
+        check: "clash",
+        severity: "error",
+    },
+    Fault {
+        what: "a page that another one hides",
+        plant: |out| new_file(out, "docs/index.html", "<p>x</p>"),
+        check: "shadowed",
+        severity: "warning",
+    },
+    Fault {
+        what: "a token in the text of a page",
+        plant: |out| into_page(out, "docs.html", format!("<code>{}</code>", token()).as_bytes()),
+        check: "secrets",
+        severity: "error",
+    },
+    Fault {
+        what: "a token in the client's code",
+        plant: |out| into_file(out, &chunk(out, ".js"), &format!("const x={:?}", token())),
+        check: "secrets",
+        severity: "error",
+    },
+    Fault {
+        what: "a file of environment variables",
+        plant: |out| new_file(out, "production.env", "DATABASE_URL=x"),
+        check: "secrets",
+        severity: "error",
+    },
+    Fault {
+        what: "a private key",
+        plant: |out| new_file(out, "keys/server.key", "x"),
+        check: "secrets",
+        severity: "error",
+    },
+    Fault {
+        what: "a source map",
+        plant: |out| new_file(out, "_next/static/chunks/a.js.map", "{\"sourcesContent\":[\"x\"]}"),
+        check: "source-maps",
+        severity: "warning",
+    },
+    Fault {
+        what: "a private address in a URL",
+        plant: |out| into_page(out, "docs.html", b"<a href=\"http://10.77.3.4:8080/\">x</a>"),
+        check: "forbid",
+        severity: "error",
+    },
+    Fault {
+        what: "the name of an internal host in a text",
+        plant: |out| into_page(out, "docs.html", b"<p>ask DB.internal.example.com</p>"),
+        check: "forbid",
+        severity: "error",
+    },
+    Fault {
+        what: "what a regular expression forbids, in the client's code",
+        plant: |out| into_file(out, &chunk(out, ".js"), "// srv-117"),
+        check: "forbid",
+        severity: "error",
+    },
+    Fault {
+        what: "a page of six megabytes",
+        plant: |out| {
+            into_page(out, "docs.html", &vec![b' '; 6 << 20]);
+            Place("docs.html".to_owned(), None)
+        },
+        check: "size",
+        severity: "warning",
+    },
+];
+
+impl Place {
+    /// So many lines further down.
+    fn below(self, lines: u32) -> Place {
+        Place(self.0, self.1.map(|line| line + lines))
+    }
+}
+
+#[test]
+fn a_planted_fault_is_found_with_its_file_and_line_and_stops_a_publish_if_it_is_an_error() {
+    for fault in FAULTS {
+        let project = project("export");
+        let Place(path, line) = (fault.plant)(&project.dir.join("out"));
+        let code = if fault.severity == "error" { 3 } else { 0 };
+        let checked = project.run(&["check", "--json"]).expect_code(code).json();
+        let problems = checked["problems"].as_array().expect("a list");
+        assert_eq!(problems.len(), 1, "{}: {problems:#?}", fault.what);
+        let problem = &problems[0];
+        let found = [&problem["check"], &problem["severity"], &problem["path"]];
+        assert_eq!(found, [fault.check, fault.severity, &path], "{}", fault.what);
+        assert_eq!(
+            problem["line"].as_u64(),
+            line.map(u64::from),
+            "{}: {problem}",
+            fault.what
+        );
+        for text in ["message", "hint"] {
+            assert!(problem[text].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+        }
+        if code == 3 {
+            let refused = project.run(&["publish", "--json"]).expect_code(3).json();
+            assert_eq!(refused["error"]["code"], "check", "{}", fault.what);
+            assert_eq!(refused["error"]["problems"][0]["check"], fault.check, "{}", fault.what);
+            assert!(!project.dir.join("target/docroot/current").exists(), "{}", fault.what);
+        }
+    }
+}
+
+#[test]
+fn every_check_of_texts_has_a_fault_that_is_planted() {
+    let planted: Vec<&str> = FAULTS.iter().map(|fault| fault.check).collect();
+    // Those that look at names and sizes alone, and those of an export without its first pages, have tests of their own.
+    let elsewhere = ["depth", "index", "next", "not-found"];
+    for (check, _) in syntax_publish::check::names() {
+        assert!(planted.contains(&check) || elsewhere.contains(&check), "{check}");
+    }
+}
+
+#[test]
+fn an_encoding_of_other_bytes_is_found_and_stops_a_publish() {
+    let project = project("export");
+    new_file(&project.dir.join("out"), "docs.html.gz", "x");
+    let checked = project.run(&["check", "--json"]).expect_code(3).json();
+    assert_eq!(checked["error"]["code"], "export");
+    assert!(
+        checked["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("docs.html.gz")
+    );
+    project.run(&["publish"]).expect_code(3);
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let project = project("export");
+    into_page(
+        &project.dir.join("out"),
+        "docs.html",
+        format!("<code>{}</code>", token()).as_bytes(),
+    );
+    for args in [
+        &["check"][..],
+        &["check", "-v"],
+        &["check", "--json"],
+        &["publish"],
+        &["publish", "--json"],
+    ] {
+        let ran = project.run(args).expect_code(3);
+        let shown = ran.to_string();
+        assert!(shown.contains("ghp_…") && shown.contains("40 characters"), "{shown}");
+        assert!(!shown.contains(&token()[4..8]), "{shown}");
+    }
+}
+
+#[test]
+fn problems_are_listed_by_file_with_their_cures() {
+    let project = project("export");
+    let out = project.dir.join("out");
+    for path in ["docs.html", "fees.html"] {
+        let page = fs::read_to_string(out.join(path)).expect("a page");
+        // One line, so that the list does not follow the fixture.
+        let page = page.replace('\n', " ");
+        write(&out.join(path), page);
+    }
+    into_page(&out, "docs.html", b"<a href=\"/gone\">x</a><a href=\"/Fees\">x</a>");
+    into_page(&out, "fees.html", b"<a href=\"/docs#gone\">x</a>");
+    let ran = project.run(&["check"]).expect_code(3);
+    insta::assert_snapshot!(project.redact(&ran.stdout), @r"
+    docs.html
+      2  error  links  the link /Fees is not there in this spelling: the site has /fees
+        cure: write /fees: web servers tell upper from lower case
+      2  error  links  the link /gone is not there: the site has nothing at this address
+        cure: correct the address, or add the page
+    fees.html
+      2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
+        cure: correct the part behind `#`, or give the heading in docs.html that id
+    2 errors, 1 warning
+    ");
+    let ran = project.run(&["publish"]).expect_code(3);
+    insta::assert_snapshot!(project.redact(&ran.stderr), @r#"
+    error: the checks found 2 errors in the export
+      docs.html
+        2  error  links  the link /Fees is not there in this spelling: the site has /fees
+          cure: write /fees: web servers tell upper from lower case
+        2  error  links  the link /gone is not there: the site has nothing at this address
+          cure: correct the address, or add the page
+      fees.html
+        2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
+          cure: correct the part behind `#`, or give the heading in docs.html that id
+    target: local (target/docroot)
+    live: nothing yet
+    hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest
+    "#);
+}
+
+#[test]
+fn findings_in_allowed_files_and_of_checks_that_are_off_do_not_count() {
+    let project = project("export");
+    let out = project.dir.join("out");
+    into_page(&out, "docs.html", format!("<code>{}</code>", token()).as_bytes());
+    into_page(&out, "fees.html", b"<a href=\"/gone\">x</a>");
+    project.write_manifest("[check]\nallow = [\"docs.*\"]\nlinks = \"warn\"\n");
+    let checked = project.run(&["check", "--json"]).expect_code(0).json();
+    assert_eq!(checked["problems"].as_array().expect("a list").len(), 1, "{checked}");
+    project.write_manifest("[check]\nsecrets = \"off\"\nlinks = \"off\"\n");
+    let checked = project.run(&["check", "--json"]).expect_code(0).json();
+    assert_eq!(checked["problems"], Value::Array(Vec::new()));
+}
