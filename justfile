@@ -15,6 +15,10 @@ test:
 bench *args:
     cargo bench --locked --bench publish -- {{ args }}
 
+# What a rebuild of each site of fixtures/ changes and sends, with the stable build id and without
+rebuilds *args:
+    cargo bench --locked --bench rebuilds -- {{ args }}
+
 # The suite again and again, until it fails or the rounds are done
 soak rounds="20" *args:
     for round in $(seq {{ rounds }}); do echo "round $round"; cargo test --locked --test suite -- {{ args }} || exit 1; done
