@@ -27,9 +27,9 @@ soak rounds="20" *args:
 fmt:
     cargo fmt
 
-# Build the site that the tests publish
+# Build the sites that the tests publish
 fixtures:
-    cd fixtures/site && npm ci && npm run build
+    for site in site pages; do (cd fixtures/$site && npm ci && npm run build) || exit 1; done
 
 # The documentation of the code, warnings refused
 doc:
