@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use globset::GlobSet;
-use syntax_publish::check::{self, Forbidden, Levels, Material, Searches};
+use syntax_publish::check::{self, Forbidden, Material, Searches};
 use syntax_publish::event::Silent;
 use syntax_publish::scan::{ScanOptions, scan};
 use syntax_publish::source::Export;
@@ -186,7 +186,7 @@ impl Bench {
         site::write(&export, Size { pages });
         let source = Export::new(&export);
         let forbidden = Forbidden::new(&["10.0.0.0/8", "internal.example.com"]).expect("patterns");
-        let levels = Levels::default();
+        let levels = check::Levels::default();
         let options = survey::Options {
             origin: Some("https://bench.example"),
             base_path: None,
@@ -213,6 +213,7 @@ impl Bench {
                 assets: &found.assets,
                 survey: &survey,
                 allowed: &nothing,
+                copies: "_assets",
             };
             let (third, problems) = timed(|| check::check(material, &levels));
             assert_eq!(problems, [], "the synthetic site is in order");

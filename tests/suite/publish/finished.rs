@@ -109,22 +109,24 @@ fn build_with_one_edited_page_changes_that_page_alone() {
 /// Two builds of one source, made for this run, if there are any.
 #[test]
 fn two_real_builds_are_one_site() {
-    let built = ["SYNTAX_PUBLISH_BUILT_EXPORT", "SYNTAX_PUBLISH_BUILT_AGAIN"].map(std::env::var_os);
-    let [Some(one), Some(two)] = built else {
-        let skipped = "SYNTAX_PUBLISH_BUILT_AGAIN is not set, tests/run sets it: a test is left out";
-        std::io::Write::write_all(&mut std::io::stderr(), format!("{skipped}\n").as_bytes()).unwrap();
-        return;
-    };
-    let [one, two] = [Path::new(&one), Path::new(&two)];
-    assert_ne!(build_id(one), build_id(two), "two builds have two ids");
-    let root = |export: &Path| {
-        let world = World::empty(Kind::Local);
-        world.set("", FINISHED);
-        copy(export, &world.export());
-        let out = world.project.dir.join("finished");
-        text(&world.ask(&["build", "--out", out.to_str().unwrap()])["root"])
-    };
-    assert_eq!(root(one), root(two));
+    for name in ["SYNTAX_PUBLISH_BUILT_EXPORT", "SYNTAX_PUBLISH_BUILT_PAGES"] {
+        let before = format!("{name}_BEFORE");
+        let (Some(one), Some(two)) = (std::env::var_os(name), std::env::var_os(&before)) else {
+            let skipped = format!("{before} is not set, tests/run sets it: a test is left out\n");
+            std::io::Write::write_all(&mut std::io::stderr(), skipped.as_bytes()).unwrap();
+            continue;
+        };
+        let [one, two] = [Path::new(&one), Path::new(&two)];
+        assert_ne!(build_id(one), build_id(two), "two builds have two ids");
+        let root = |export: &Path| {
+            let world = World::empty(Kind::Local);
+            world.set("", FINISHED);
+            copy(export, &world.export());
+            let out = world.project.dir.join("finished");
+            text(&world.ask(&["build", "--out", out.to_str().unwrap()])["root"])
+        };
+        assert_eq!(root(one), root(two), "{name}");
+    }
 }
 
 #[test]
