@@ -41,11 +41,11 @@ fn main() {
         assert!(there, "{program} is missing: it is what is compared with");
     }
     let extent = if quick.is_empty() { Extent::Full } else { Extent::Quick };
-    let wanted = |name: &&str| named.is_empty() || named.iter().any(|word| word == name);
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|word| word == name);
 
     let mut bench = Bench::new(extent);
     // In the order in which they share what they prepare; each is printed as it ends, for the whole takes long.
-    for scenario in SCENARIOS.iter().filter(wanted) {
+    for scenario in SCENARIOS.iter().filter(|name| wanted(name)) {
         let mut table = Table::default();
         match *scenario {
             "check" => bench.check(&mut table),

@@ -717,7 +717,6 @@ from = \"/b\"
 anything = [\"goes\"]
 "), @r#"
         line 1: [watch] is not supported by this version yet: ignored
-        line 6: "immutable" in [check] is not supported by this version yet: ignored
         line 7: "moved" in [check] is not supported by this version yet: ignored
         line 9: [[redirects]] is not supported by this version yet: ignored
         line 15: [notify] is not supported by this version yet: ignored
