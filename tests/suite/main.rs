@@ -13,6 +13,7 @@
 
 mod architecture;
 mod bad_input;
+mod browser;
 mod check;
 mod cli;
 mod cli_sftp;

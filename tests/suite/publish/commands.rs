@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{Kind, PAGE, World, files_below, store, text};
+use super::{FAST, Kind, PAGE, World, files_below, store, text};
 
 /// Runs a test on a target of every kind, side by side.
 pub fn everywhere(test: impl Fn(World) + Sync) {
@@ -158,6 +158,8 @@ fn edited_page_is_all_that_is_sent() {
 #[test]
 fn added_and_removed_files_are_counted_by_their_paths() {
     everywhere(|world| {
+        // A page links what is removed here.
+        world.set("", &format!("{FAST}[check]\nlinks = \"off\"\n"));
         world.publish();
         let export = world.export();
         fs::remove_file(export.join("papers/fee-schedule.pdf")).unwrap();

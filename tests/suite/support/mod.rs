@@ -1,7 +1,8 @@
-//! What the tests stand on: a real SSH server, a line with a delay, a project to run the binary in.
+//! What the tests stand on: a real SSH server, a line with a delay, a browser, a project to run the binary in.
 
 #![allow(dead_code, reason = "a helper is written once and used by the modules that need it")]
 
+pub mod browser;
 pub mod command;
 pub mod delay;
 pub mod http;

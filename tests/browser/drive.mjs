@@ -1,0 +1,44 @@
+// What the tests do in a real browser: one browser, orders as lines of JSON on stdin, and for each
+// order one line of JSON on stdout. It judges nothing but what is wrong anywhere (a console message,
+// a failed request, a picture that does not decode); the caller compares and decides.
+//
+//   node drive.mjs '{"chromium": "/usr/bin/chromium", "artifacts": "/tmp/x", "jobs": 4}'
+//
+// An order is {"do": NAME, ...}; an answer {"ok": VALUE} or {"error": TEXT}. Closing stdin ends it.
+
+import { createInterface } from 'node:readline';
+import { Browsers } from './browsers.mjs';
+import { survey } from './survey.mjs';
+import { close, find, open, press, wander } from './tabs.mjs';
+import { visit } from './visitor.mjs';
+
+const settings = JSON.parse(process.argv[2]);
+const browsers = new Browsers(settings);
+const orders = {
+  // Every page of a site, looked at in every way.
+  survey: (order) => survey(browsers, settings, order),
+  // Tabs that stay open until they are closed.
+  open: (order) => open(browsers, settings, order),
+  wander,
+  press,
+  find,
+  close,
+  // A visit by someone whose cache stays.
+  visit: (order) => visit(browsers, settings, order),
+};
+
+async function answer(line) {
+  const order = JSON.parse(line);
+  const begun = performance.now();
+  const ok = await orders[order.do](order);
+  return { ok, seconds: (performance.now() - begun) / 1000 };
+}
+
+try {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const said = await answer(line).catch((error) => ({ error: `${error.stack ?? error}` }));
+    process.stdout.write(`${JSON.stringify(said)}\n`);
+  }
+} finally {
+  await browsers.close();
+}

@@ -1,0 +1,186 @@
+//! A reader who comes back after a publish, with what the browser has kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::site::{Features, Page, Site, files, pages};
+use super::variants::Copy;
+use super::{Fixture, STABLE_BUILD_ID, assert_none};
+use crate::support::browser::{Browser, Request, Source, Visit, artifacts};
+
+/// Pages that are visited beside the edited one.
+const OTHERS: usize = 5;
+
+/// A build to come back to, and how it is published.
+struct Case {
+    name: &'static str,
+    features: Features,
+    build: Build,
+    /// Whether only the edited page's files may be downloaded, or all that the builds differ in.
+    only_the_edit: bool,
+}
+
+/// How the second export came to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Build {
+    /// One page edited, the build id kept.
+    Edited,
+    /// One page edited, with another build id.
+    Rebuilt,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "edited",
+        features: Features::Default,
+        build: Build::Edited,
+        only_the_edit: true,
+    },
+    Case {
+        name: "rebuilt",
+        features: Features::Default,
+        build: Build::Rebuilt,
+        only_the_edit: STABLE_BUILD_ID,
+    },
+    Case {
+        name: "rebuilt, features off",
+        features: Features::Off,
+        build: Build::Rebuilt,
+        only_the_edit: false,
+    },
+];
+
+/// What two visits with a publish between them cost.
+pub struct Returned {
+    pub before: Visit,
+    pub after: Visit,
+    /// The files that the second visit downloaded whole, and the bytes that came.
+    pub downloaded: BTreeMap<String, f64>,
+}
+
+/// Lets one reader visit pages of `a`, publishes `b`, and lets the reader come back.
+pub fn come_back(
+    browser: &mut Browser,
+    fixture: &Fixture,
+    features: Features,
+    (a, b): (&Path, &Path),
+    paths: &[String],
+) -> Returned {
+    let profile = tempfile::tempdir().unwrap();
+    let mut site = Site::new("returning", features);
+    site.publish(a);
+    let before = browser.visit(profile.path(), &site.base(), paths);
+    site.publish(b);
+    let after = browser.visit(profile.path(), &site.base(), paths);
+    let mut downloaded = BTreeMap::new();
+    for request in requests(&after).filter(|request| request.is_full()) {
+        let file = site.file_of(fixture, &request.path);
+        *downloaded
+            .entry(file.unwrap_or_else(|| request.path.clone()))
+            .or_default() += request.bytes;
+    }
+    Returned {
+        before,
+        after,
+        downloaded,
+    }
+}
+
+pub fn assert_only_changes_are_downloaded(browser: &mut Browser, fixture: &Fixture) {
+    let export = fixture.folder();
+    let mut edited = Copy::of(&export);
+    let edit = edited.edit();
+    let mut rebuilt = Copy::of(&edited.path);
+    rebuilt.rebuild(1);
+    let pages = pages(fixture, &export);
+    let (edited_page, others): (Vec<Page>, Vec<Page>) = pages.into_iter().partition(|page| page.file == edit.page);
+    let [edited_page] = &edited_page[..] else {
+        panic!("{} is a page", edit.page)
+    };
+    let others = others.iter().take(OTHERS).map(|page| page.path.clone());
+    let paths: Vec<String> = others.chain([edited_page.path.clone()]).collect();
+
+    let mut problems = Vec::new();
+    let mut figures = String::new();
+    for case in CASES {
+        let build = match case.build {
+            Build::Edited => &edited.path,
+            Build::Rebuilt => &rebuilt.path,
+        };
+        let allowed = if case.only_the_edit {
+            edit.files.clone()
+        } else {
+            changed(&export, build)
+        };
+        let returned = come_back(browser, fixture, case.features, (&export, build), &paths);
+        report(&mut figures, case, &returned);
+        let mut add = |what: String| problems.push(format!("{}: {what}", case.name));
+        for page in returned.before.pages.iter().chain(&returned.after.pages) {
+            page.problems
+                .iter()
+                .for_each(|problem| add(format!("{}: {problem}", page.path)));
+        }
+        for file in returned.downloaded.keys().filter(|file| !allowed.contains(*file)) {
+            add(format!("{file} was downloaded again"));
+        }
+        if !returned.downloaded.contains_key(&edit.page) {
+            add(format!("{} was not downloaded", edit.page));
+        }
+        if !returned
+            .after
+            .pages
+            .iter()
+            .any(|page| page.seen.text.contains(&edit.to))
+        {
+            add(format!("{:?} is not to be read", edit.to));
+        }
+        if !requests(&returned.after).any(|request| request.from == Source::Validated) {
+            add("nothing was confirmed from the cache".to_owned());
+        }
+    }
+    fs::write(
+        artifacts(&format!("{}-returning", fixture.name())).join("figures.txt"),
+        figures,
+    )
+    .unwrap();
+    assert_none(fixture, &problems);
+}
+
+/// The files of `b` that `a` has not, or with other bytes.
+fn changed(a: &Path, b: &Path) -> BTreeSet<String> {
+    let a = files(a);
+    let b = files(b).into_iter();
+    b.filter(|(path, bytes)| a.get(path) != Some(bytes))
+        .map(|(path, _)| path)
+        .collect()
+}
+
+fn requests(visit: &Visit) -> impl Iterator<Item = &Request> {
+    visit.pages.iter().flat_map(|page| &page.requests)
+}
+
+fn report(figures: &mut String, case: &Case, returned: &Returned) {
+    let _ = writeln!(figures, "{}", case.name);
+    for (name, visit) in [("first visit", &returned.before), ("coming back", &returned.after)] {
+        let bytes: f64 = requests(visit).map(|request| request.bytes).sum();
+        let full: f64 = requests(visit)
+            .filter(|request| request.is_full())
+            .map(|request| request.bytes)
+            .sum();
+        let from = |source| requests(visit).filter(|request| request.from == source).count();
+        let _ = writeln!(
+            figures,
+            "  {name}: {bytes:.0} bytes, {full:.0} of them whole files; {} requests: {} by the server, {} confirmed, {} from disk, {} from memory",
+            requests(visit).count(),
+            from(Source::Network),
+            from(Source::Validated),
+            from(Source::Disk),
+            from(Source::Memory),
+        );
+    }
+    for (file, bytes) in &returned.downloaded {
+        let _ = writeln!(figures, "    {bytes:.0} {file}");
+    }
+}

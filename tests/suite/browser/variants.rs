@@ -1,0 +1,183 @@
+//! Other builds of an export, made of a copy: one page's text edited, another build id, other names of
+//! the code.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::site::files;
+use crate::support::command::write;
+
+/// Whose files name build ids, code and what pages say.
+const TEXTS: [&str; 5] = ["css", "html", "js", "json", "txt"];
+
+/// The end of a chunk's name that is its hash under every bundler, at least.
+const TOKEN: usize = 12;
+
+/// A copy of an export that can be changed.
+pub struct Copy {
+    pub path: PathBuf,
+    files: BTreeMap<String, Vec<u8>>,
+    _folder: TempDir,
+}
+
+/// One page's text, changed wherever the page's files have it.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// The page's HTML file.
+    pub page: String,
+    pub from: String,
+    pub to: String,
+    /// The files that changed.
+    pub files: BTreeSet<String>,
+}
+
+impl Copy {
+    pub fn of(export: &Path) -> Copy {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = Copy {
+            path: folder.path().join("export"),
+            files: files(export),
+            _folder: folder,
+        };
+        copy.write();
+        copy
+    }
+
+    fn write(&self) {
+        for (path, bytes) in &self.files {
+            write(&self.path.join(path), bytes);
+        }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = (&String, &[u8])> {
+        self.files
+            .iter()
+            .filter(|(path, _)| is_text(path))
+            .map(|(path, bytes)| (path, bytes.as_slice()))
+    }
+
+    /// Changes a word of a paragraph that no other page and no code has. Its length stays, so that
+    /// every length in a payload does, too.
+    pub fn edit(&mut self) -> Edit {
+        let edit = self.find_edit().expect("a paragraph that one page alone has");
+        self.replace_all(&BTreeMap::from([(edit.from.clone(), edit.to.clone())]));
+        edit
+    }
+
+    fn find_edit(&self) -> Option<Edit> {
+        let pages = self.files.iter().filter(|(path, _)| path.ends_with(".html"));
+        // The deepest page: its folder and its files are nobody else's.
+        let mut pages: Vec<_> = pages.collect();
+        pages.sort_by_key(|(path, _)| (std::cmp::Reverse(path.matches('/').count()), *path));
+        for (page, html) in pages {
+            let html = String::from_utf8_lossy(html);
+            for part in html.split("<p>").skip(1) {
+                let from = part.split('<').next().unwrap_or_default();
+                let plain = |c: char| c.is_ascii_alphanumeric() || " ,.:;".contains(c);
+                let Some(to) = reworded(from).filter(|_| from.len() >= 20 && from.chars().all(plain)) else {
+                    continue;
+                };
+                let files: BTreeSet<String> = self
+                    .texts()
+                    .filter(|(_, bytes)| holds(bytes, from))
+                    .map(|(path, _)| path.clone())
+                    .collect();
+                let is_code = |path: &String| path.ends_with(".js") || path.ends_with(".css");
+                let pages = files.iter().filter(|path| path.ends_with(".html")).count();
+                if pages == 1 && files.len() > 1 && !files.iter().any(is_code) {
+                    return Some(Edit {
+                        page: page.clone(),
+                        from: from.to_owned(),
+                        to,
+                        files,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives the export another build id, as a rebuild does. `turn` makes which.
+    pub fn rebuild(&mut self, turn: usize) {
+        let id = self
+            .files
+            .keys()
+            .find_map(|path| path.strip_prefix("_next/static/")?.strip_suffix("/_buildManifest.js"))
+            .expect("the build's own folder")
+            .to_owned();
+        let other = other_name(&id, turn, id.len().min(21));
+        self.replace_all(&BTreeMap::from([(id, other)]));
+    }
+
+    /// Gives every chunk of code and styles another name, as another compiler would. All of them,
+    /// since a chunk that names others has other bytes then. `turn` makes which.
+    pub fn rename_chunks(&mut self, turn: usize) {
+        let names = self.files.keys().filter_map(|path| {
+            let name = path
+                .strip_prefix("_next/static/chunks/")
+                .or_else(|| path.strip_prefix("_next/static/css/"))?;
+            let stem = name.strip_suffix(".js").or_else(|| name.strip_suffix(".css"))?;
+            let at = stem.len().checked_sub(TOKEN)?;
+            let token = stem.get(at..).filter(|token| !token.contains('/'))?;
+            Some((token.to_owned(), other_name(token, turn, TOKEN)))
+        });
+        let names: BTreeMap<String, String> = names.collect();
+        assert!(!names.is_empty(), "the export has chunks");
+        self.replace_all(&names);
+    }
+
+    /// Replaces texts in every file and every name.
+    fn replace_all(&mut self, names: &BTreeMap<String, String>) {
+        let replaced = |text: &str| {
+            names
+                .iter()
+                .filter(|(from, _)| text.contains(from.as_str()))
+                .fold(None, |text_now: Option<String>, (from, to)| {
+                    Some(text_now.as_deref().unwrap_or(text).replace(from, to))
+                })
+        };
+        self.files = std::mem::take(&mut self.files)
+            .into_iter()
+            .map(|(path, bytes)| {
+                let bytes = match std::str::from_utf8(&bytes)
+                    .ok()
+                    .filter(|_| is_text(&path))
+                    .and_then(replaced)
+                {
+                    Some(changed) => changed.into_bytes(),
+                    None => bytes,
+                };
+                (replaced(&path).unwrap_or(path), bytes)
+            })
+            .collect();
+        fs::remove_dir_all(&self.path).unwrap();
+        self.write();
+    }
+}
+
+fn is_text(path: &str) -> bool {
+    TEXTS.iter().any(|ending| path.rsplit('.').next() == Some(ending))
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// The text with one word spelled backwards.
+fn reworded(text: &str) -> Option<String> {
+    text.split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|word| word.len() >= 4)
+        .find_map(|word| {
+            let backwards: String = word.chars().rev().collect();
+            (backwards != word).then(|| text.replacen(word, &backwards, 1))
+        })
+}
+
+/// Another name of the same kind.
+fn other_name(name: &str, turn: usize, length: usize) -> String {
+    let digest = blake3::hash(format!("{name} {turn}").as_bytes()).to_hex();
+    digest[..length].to_owned()
+}

@@ -1,0 +1,327 @@
+//! A real browser: Chromium, driven by `tests/browser/drive.mjs`, and what it reports.
+//!
+//! The driver says what is wrong by itself (`problems`: a console message, a failed request, a picture
+//! that does not decode); what was to be expected is for the test to say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long one order may take. The driver has patience of its own with each page.
+const PATIENCE: Duration = Duration::from_mins(15);
+
+/// One browser at a time: it uses every core, and its times are read.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A driver and its browser. Both end when it is dropped.
+pub struct Browser {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: Receiver<String>,
+    _home: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// What a survey of a site found.
+#[derive(Debug, Deserialize)]
+pub struct Survey {
+    pub pages: Vec<Page>,
+    pub missing: Missing,
+    pub search: Option<Found>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// One page of a survey.
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    /// The file of the export.
+    pub file: String,
+    pub problems: Vec<String>,
+    /// A picture of it, where there is a problem.
+    pub picture: Option<PathBuf>,
+    pub status: Option<u16>,
+    /// What a reader sees; nothing if the page could not be looked at.
+    pub seen: Option<Seen>,
+    /// What the first load asked for.
+    pub requests: Vec<Request>,
+    pub links: Vec<Link>,
+    pub presses: Vec<Press>,
+    /// How long each part took.
+    pub seconds: BTreeMap<String, f64>,
+}
+
+/// What a reader sees of a page.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Seen {
+    pub path: String,
+    pub title: String,
+    pub heading: Option<String>,
+    pub text: String,
+    /// The text of each `<pre>` and `<code>`.
+    pub code: Vec<String>,
+    pub images: Vec<Image>,
+    /// The fonts that were asked for.
+    pub fonts: Vec<Font>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Image {
+    pub path: String,
+    pub width: u32,
+    pub height: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Font {
+    pub font: String,
+    pub status: String,
+}
+
+/// One request of a page.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Request {
+    /// Path and query.
+    pub path: String,
+    pub method: String,
+    /// As the browser calls it: `Document`, `Script`, `Fetch`, …
+    pub kind: String,
+    pub status: u16,
+    /// Bytes over the wire, headers included.
+    pub bytes: f64,
+    pub from: Source,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The server sent it.
+    Network,
+    /// The server confirmed what the cache holds.
+    Validated,
+    Disk,
+    Memory,
+}
+
+/// A link that was followed, and the way back.
+#[derive(Debug, Deserialize)]
+pub struct Link {
+    pub to: String,
+    /// Whether the page kept its document all the way.
+    pub soft: bool,
+}
+
+/// A button that was pressed.
+#[derive(Debug, Deserialize)]
+pub struct Press {
+    pub button: String,
+    /// The code and the styles that it asked for.
+    pub asked: Vec<String>,
+}
+
+/// The address that no page has.
+#[derive(Debug, Deserialize)]
+pub struct Missing {
+    pub problems: Vec<String>,
+    pub picture: Option<PathBuf>,
+    pub status: Option<u16>,
+    pub seen: Option<Seen>,
+}
+
+/// A search, and its first result.
+#[derive(Debug, Deserialize)]
+pub struct Found {
+    #[serde(default)]
+    pub problems: Vec<String>,
+    pub picture: Option<PathBuf>,
+    #[serde(default)]
+    pub texts: Vec<String>,
+    pub first: Option<Arrived>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+pub struct Arrived {
+    pub path: String,
+    pub title: String,
+    pub heading: Option<String>,
+}
+
+/// What a tab did, and how it is after it.
+#[derive(Debug, Deserialize)]
+pub struct Tab {
+    pub status: Option<u16>,
+    pub went: Vec<Went>,
+    pub presses: Vec<Press>,
+    pub found: Option<Found>,
+    pub seen: Option<Seen>,
+    pub requests: Vec<Request>,
+    pub problems: Vec<String>,
+    pub picture: Option<PathBuf>,
+}
+
+/// A link that a tab followed.
+#[derive(Debug, Deserialize)]
+pub struct Went {
+    pub to: String,
+    /// Whether the tab had asked for nothing of it when it was opened.
+    #[serde(rename = "isNew")]
+    pub is_new: bool,
+    /// Whether the tab kept its document.
+    pub soft: bool,
+    pub seen: Seen,
+}
+
+/// What a returning visitor saw and loaded, page by page.
+#[derive(Debug, Deserialize)]
+pub struct Visit {
+    pub pages: Vec<Visited>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Visited {
+    pub path: String,
+    pub seen: Seen,
+    pub requests: Vec<Request>,
+    pub problems: Vec<String>,
+}
+
+impl Browser {
+    /// Waits for its turn, and starts the driver. `name` is the test's, for what it leaves behind.
+    pub fn start(name: &str) -> Browser {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+        assert!(
+            scripts.join("node_modules/playwright-core").is_dir(),
+            "the browser's driver is not installed: run tests/run, or npm ci in tests/browser"
+        );
+        let home = tempfile::tempdir().expect("a folder");
+        let settings = json!({
+            "chromium": chromium(),
+            "artifacts": artifacts(name),
+            "jobs": thread::available_parallelism().map_or(2, usize::from) + 1,
+        });
+        let mut child = Command::new("node")
+            .arg(scripts.join("drive.mjs"))
+            .arg(settings.to_string())
+            .env("HOME", home.path())
+            .env("XDG_CACHE_HOME", home.path().join(".cache"))
+            .env("XDG_CONFIG_HOME", home.path().join(".config"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node is installed");
+        let stdout = child.stdout.take().expect("a piped stdout");
+        let (sender, answers) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                let Ok(line) = line else { return };
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Browser {
+            orders: child.stdin.take(),
+            child,
+            answers,
+            _home: home,
+            _turn: turn,
+        }
+    }
+
+    /// Looks at every page of a site; `order` as `survey.mjs` says.
+    pub fn survey(&mut self, order: Value) -> Survey {
+        self.ask("survey", order)
+    }
+
+    /// Opens a tab that stays.
+    pub fn open(&mut self, tab: &str, url: &str) -> Tab {
+        self.ask("open", json!({ "tab": tab, "url": url }))
+    }
+
+    /// Follows links of a tab to pages of `paths`; `turn` chooses among them.
+    pub fn wander(&mut self, tab: &str, paths: &[String], clicks: usize, turn: usize) -> Tab {
+        let order = json!({ "tab": tab, "paths": paths, "clicks": clicks, "turn": turn });
+        self.ask("wander", order)
+    }
+
+    /// Presses every button of a tab.
+    pub fn press(&mut self, tab: &str) -> Tab {
+        self.ask("press", json!({ "tab": tab }))
+    }
+
+    /// Searches in a tab, and takes the first result.
+    pub fn find(&mut self, tab: &str, word: &str) -> Tab {
+        self.ask("find", json!({ "tab": tab, "word": word }))
+    }
+
+    /// Closes a tab.
+    pub fn close(&mut self, tab: &str) {
+        let () = self.ask("close", json!({ "tab": tab }));
+    }
+
+    /// Loads pages in a browser whose cache is in `profile`, and ends that browser.
+    pub fn visit(&mut self, profile: &Path, base: &str, paths: &[String]) -> Visit {
+        let order = json!({ "profile": profile, "base": base, "paths": paths });
+        self.ask("visit", order)
+    }
+
+    fn ask<T: DeserializeOwned>(&mut self, what: &str, mut order: Value) -> T {
+        order["do"] = what.into();
+        let orders = self.orders.as_mut().expect("an open stdin");
+        writeln!(orders, "{order}").expect("the driver listens");
+        let answer = self.answers.recv_timeout(PATIENCE);
+        let answer = answer.unwrap_or_else(|error| panic!("the driver never answered to {what}: {error}"));
+        let mut answer: Value = serde_json::from_str(&answer).expect("a line of JSON");
+        assert!(answer["error"].is_null(), "{what}: {}", answer["error"]);
+        serde_json::from_value(answer["ok"].take()).unwrap_or_else(|error| panic!("{what}: {error}"))
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The end of its orders ends the driver, which ends the browser.
+        drop(self.orders.take());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Request {
+    /// Whether the server sent it whole.
+    pub fn is_full(&self) -> bool {
+        self.from == Source::Network && self.method == "GET" && self.status == 200
+    }
+}
+
+/// The folder for what a test leaves behind: pictures of what went wrong, and figures.
+pub fn artifacts(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser").join(name);
+    fs::create_dir_all(&folder).expect("the folder for pictures");
+    folder
+}
+
+fn chromium() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
+        .find(|file| file.is_file())
+        .expect("Chromium is installed")
+}
