@@ -56,7 +56,7 @@ pub struct Site {
 /// # Errors
 /// [`SourceError`] where a file can't be read, or changed since the scan.
 pub fn fingerprint(
-    assets: Vec<Asset>,
+    assets: &[Asset],
     survey: &Survey,
     export: Arc<dyn Source>,
     options: &Options<'_>,
@@ -64,12 +64,12 @@ pub fn fingerprint(
 ) -> Result<Site, SourceError> {
     let resolver = Resolver::new(options.origin, &survey.base_path);
     let rename = if options.stable_build_id {
-        renaming(&assets, survey, &*export, observer)?
+        renaming(assets, survey, &*export, observer)?
     } else {
         None
     };
     let mut rewriter = Rewriter::new(resolver, rename);
-    let copies = names::name(&assets, survey, &*export, options, &mut rewriter)?;
+    let copies = names::name(assets, survey, &*export, options, &mut rewriter)?;
     observer.notice(Event::StageMeasured {
         stage: Stage::Fingerprint,
         items: assets.len() as u64,
@@ -80,7 +80,7 @@ pub fn fingerprint(
     let changed: Result<Vec<Option<Digested>>, SourceError> = (0..assets.len())
         .into_par_iter()
         .map(|index| {
-            let digested = digest_rewritten(&assets, index, survey, &*export, &rewriter);
+            let digested = digest_rewritten(assets, index, survey, &*export, &rewriter);
             observer.notice(Event::Progressed {
                 stage: Stage::Fingerprint,
                 items: 1,
@@ -172,7 +172,8 @@ fn renaming(
     for (asset, facts) in assets.iter().zip(&survey.facts) {
         let Some(unclear) = &facts.unclear else { continue };
         let bytes = export.read(&asset.path, asset.digest, asset.size)?;
-        if contains(&bytes, old.as_bytes()) {
+        let named = [old.clone(), build_id::in_comment(&old)];
+        if named.iter().any(|id| contains(&bytes, id.as_bytes())) {
             observer.notice(Event::Noted(Note::BuildIdKept {
                 path: asset.path.clone(),
                 reason: unclear.to_string(),

@@ -55,7 +55,7 @@ pub fn prepare(
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
-    let site = fingerprint(config, scan.assets, &survey, source, observer)?;
+    let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
     Ok(Prepared {
         site: manifest(config, site.assets, observer),
         source: site.source,
@@ -199,7 +199,7 @@ pub fn immutable(config: &SiteConfig) -> Result<(check::Level, GlobSet), Error> 
 
 fn fingerprint(
     config: &SiteConfig,
-    assets: Vec<Asset>,
+    assets: &[Asset],
     survey: &Survey,
     source: Arc<dyn Source>,
     observer: &dyn Observer,

@@ -123,6 +123,11 @@ impl Visit for Replace<'_> {
         let (old, new) = self.rewriter.rename.as_ref()?;
         (id == old).then(|| new.clone())
     }
+
+    fn build_comment(&mut self, text: &str) -> Option<String> {
+        let (old, new) = self.rewriter.rename.as_ref()?;
+        (text == build_id::in_comment(old)).then(|| build_id::in_comment(new))
+    }
 }
 
 /// What stands behind the path of a URL.

@@ -77,7 +77,7 @@ fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> B
         prefix: how.prefix,
         origin: looked.origin,
     };
-    let site = fingerprint(scan.assets, &survey, export, &options, observer).unwrap();
+    let site = fingerprint(&scan.assets, &survey, export, &options, observer).unwrap();
     assert!(site.assets.is_sorted_by(|a, b| a.path < b.path));
     let read = |asset: &Asset| {
         let bytes = site.source.read(&asset.path, asset.digest, asset.size).unwrap();
@@ -150,6 +150,22 @@ fn builds_that_differ_in_their_id_alone_are_one_site() {
     let two = finished("another_id", IMAGE, IMAGE_ELEMENT, &[], &How::default());
     assert_eq!(one, two);
     assert!(!one.values().any(|text| text.contains("aBc-1")) && !one.keys().any(|path| path.contains("aBc-1")));
+}
+
+#[test]
+fn id_in_the_comment_of_a_page_is_replaced_as_next_spells_it() {
+    let site = |id: &str| {
+        let comment = id.replace('-', "_");
+        let page =
+            page(id, IMAGE, IMAGE_ELEMENT).replace("<!DOCTYPE html>", &format!("<!DOCTYPE html><!--{comment}-->"));
+        let payload = payload(id, IMAGE_ELEMENT);
+        let files = site_with(&page, &payload, id, &[]);
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+        finish(&files, &How::default())
+    };
+    let one = site("aB-c-1");
+    assert!(!one["index.html"].contains("aB_c"), "{}", one["index.html"]);
+    assert_eq!(one, site("-other_id"));
 }
 
 #[test]

@@ -43,6 +43,12 @@ pub fn renamed(path: &str, from: &str, to: &str) -> Option<String> {
     })
 }
 
+/// An id as it stands in the comment of a page: two hyphens would end it.
+#[must_use]
+pub fn in_comment(id: &str) -> String {
+    id.replace('-', "_")
+}
+
 /// The id that follows from the client's code: names and bytes below `_next/static`, with the old id taken out of them.
 /// Pictures and fonts don't count, since whatever uses them names them.
 #[must_use]

@@ -1,5 +1,6 @@
 //! The URLs of a style sheet, or of the declarations of a `style` attribute. Pure.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use cssparser::{ParseError, Parser, Token};
@@ -173,7 +174,9 @@ fn quoted(url: &str, quote: char) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_ascii_control() => out.push_str(&format!("\\{:x} ", c as u32)),
+            c if c.is_ascii_control() => {
+                let _ = write!(out, "\\{:x} ", u32::from(c));
+            }
             c => out.push(c),
         }
     }

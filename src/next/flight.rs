@@ -263,7 +263,7 @@ fn uses_of_texts<'a>(stream: &'a str, rows: &[Row<'a>]) -> Result<HashMap<&'a st
 fn use_of(object: &Object<'_, '_>, key: &str) -> Option<Use> {
     match (key, object.owner) {
         ("__html", Some("script")) => None,
-        ("__html", Some("style")) | ("children", Some("style")) => Some(Use::Style),
+        ("__html" | "children", Some("style")) => Some(Use::Style),
         ("__html", _) => Some(Use::Markup),
         _ => None,
     }

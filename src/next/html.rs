@@ -40,15 +40,13 @@ pub fn walk(text: &str, at: usize, visit: &mut dyn Visit) -> Walked {
         tag: String::new(),
         attributes: Vec::new(),
         raw: None,
+        at_start: true,
         walked: Walked::default(),
     };
     let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut walk);
     emitter.naively_switch_states(true);
-    for token in Tokenizer::new_with_emitter(text, emitter) {
-        match token {
-            Ok(never) => match never {},
-        }
-    }
+    // The events do it all, and the tokens, of which there are none, are there to be asked for.
+    Tokenizer::new_with_emitter(text, emitter).for_each(drop);
     walk.walked
 }
 
@@ -72,6 +70,8 @@ struct Walk<'t, 'v> {
     tag: String,
     attributes: Vec<Attribute>,
     raw: Option<Raw>,
+    /// No tag came yet.
+    at_start: bool,
     walked: Walked,
 }
 
@@ -82,6 +82,7 @@ impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
                 self.tag = String::from_utf8_lossy(name).into_owned();
                 self.attributes.clear();
                 self.raw = None;
+                self.at_start = false;
             }
             CallbackEvent::AttributeName { name } => self.attributes.push(Attribute {
                 name: String::from_utf8_lossy(name).into_owned(),
@@ -96,6 +97,7 @@ impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
             }
             CallbackEvent::CloseStartTag { .. } => self.start_tag(),
             CallbackEvent::EndTag { .. } => self.raw = None,
+            CallbackEvent::Comment { value } if self.at_start => self.first_comment(value, span.start..span.end),
             CallbackEvent::String { .. } => self.raw_text(span.start..span.end),
             _ => {}
         }
@@ -134,6 +136,17 @@ impl Walk<'_, '_> {
             "style" => Some(Raw::Style),
             _ => None,
         };
+    }
+
+    /// Next.js 15 puts the build id into a comment before the first tag.
+    fn first_comment(&mut self, value: &[u8], range: Range<usize>) {
+        let inner = range.start + "<!--".len()..range.end.saturating_sub("-->".len());
+        let Some(text) = self.text.get(inner.clone()).filter(|text| text.as_bytes() == value) else {
+            return;
+        };
+        if let Some(new) = self.visit.build_comment(text) {
+            self.walked.edits.replace(inner, new);
+        }
     }
 
     /// The text of a script or style; that of other elements says nothing here.
@@ -469,6 +482,25 @@ mod tests {
         let walked = walk(html, 7, &mut mark);
         assert_eq!(walked.edits.apply(html), html);
         assert_eq!(mark.unclear, [Unclear::Attribute { at: 7 + 10 }]);
+    }
+
+    #[test]
+    fn comment_before_the_first_tag_may_be_the_build_id() {
+        struct Id;
+        impl Visit for Id {
+            fn url(&mut self, _: Reference<'_>) -> Option<String> {
+                None
+            }
+            fn build_comment(&mut self, text: &str) -> Option<String> {
+                (text == "a_b").then(|| "new".to_owned())
+            }
+        }
+        let new = |html: &str| walk(html, 0, &mut Id).edits.apply(html);
+        assert_eq!(
+            new("<!DOCTYPE html><!--a_b--><p><!--a_b-->"),
+            "<!DOCTYPE html><!--new--><p><!--a_b-->"
+        );
+        assert_eq!(new("<!DOCTYPE html><!--other--><p>"), "<!DOCTYPE html><!--other--><p>");
     }
 
     #[test]

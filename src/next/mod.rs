@@ -85,6 +85,13 @@ pub trait Visit {
         None
     }
 
+    /// A comment before the first tag of a page, which may be the build id as [`build_id::in_comment`] spells it; `Some`:
+    /// this text instead.
+    fn build_comment(&mut self, text: &str) -> Option<String> {
+        let _ = text;
+        None
+    }
+
     /// A place that a link can lead to: an `id`, or the `name` of an `<a>`.
     fn anchor(&mut self, name: &str) {
         let _ = name;

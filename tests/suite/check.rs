@@ -77,7 +77,7 @@ fn into_page(out: &Path, path: &str, markup: &[u8]) -> Place {
         .expect("the end of a page");
     page.splice(end..end, [b"\n", markup].concat());
     fs::write(out.join(path), &page).expect("a page");
-    let lines = page[..=end].iter().filter(|byte| **byte == b'\n').count();
+    let lines = page[..=end].split(|byte| *byte == b'\n').count() - 1;
     Place(path.to_owned(), Some(u32::try_from(lines + 1).expect("a line")))
 }
 

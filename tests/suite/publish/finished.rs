@@ -258,7 +258,7 @@ fn immutable_path_with_other_bytes_stops_a_publish() {
     assert_eq!(get(nginx.address(), "_next/static/chunks/planted.js", &[]).body, b"two");
 }
 
-/// nginx makes its ETag of time and size. A page that keeps its length and is replaced within the second would be
+/// nginx makes its `ETag` of time and size. A page that keeps its length and is replaced within the second would be
 /// confirmed to readers of the old one; a file that is merely put in place is.
 #[test]
 fn changed_page_is_never_confirmed_as_the_old_one() {
