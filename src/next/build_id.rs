@@ -43,11 +43,17 @@ pub fn renamed(path: &str, from: &str, to: &str) -> Option<String> {
     })
 }
 
-/// An id as it stands in the comment of a page: two hyphens would end it.
+/// An id as it stands in the comment of a page: without hyphens, two of which would end it, and cut short.
 #[must_use]
 pub fn in_comment(id: &str) -> String {
-    id.replace('-', "_")
+    id.chars()
+        .take(IN_COMMENT)
+        .map(|c| if c == '-' { '_' } else { c })
+        .collect()
 }
+
+/// So much of an id stands in a comment.
+const IN_COMMENT: usize = 24;
 
 /// The id that follows from the client's code: names and bytes below `_next/static`, with the old id taken out of them.
 /// Pictures and fonts don't count, since whatever uses them names them.
@@ -107,6 +113,12 @@ mod tests {
         ] {
             assert_eq!(renamed(other, "abc", "new"), None, "{other}");
         }
+    }
+
+    #[test]
+    fn comment_has_the_start_of_an_id_without_hyphens() {
+        assert_eq!(in_comment("a-b"), "a_b");
+        assert_eq!(in_comment("release-2026-11-23-and-more"), "release_2026_11_23_and_m");
     }
 
     #[test]
