@@ -170,7 +170,7 @@ fn quoted(url: &str, quote: char) -> String {
     out.push(quote);
     for c in url.chars() {
         match c {
-            '"' | '\'' | '\\' => {
+            c if c == quote || c == '\\' => {
                 out.push('\\');
                 out.push(c);
             }

@@ -127,8 +127,10 @@ pub fn rewrite(stream: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, 
                     }
                 };
                 if !inner.is_empty() {
-                    let text = inner.apply(body);
-                    edits.replace(row.whole.clone(), format!("T{:x},{text}", text.len()));
+                    // Piece by piece, so that a page which cuts its payload within the text cuts it there again.
+                    let length = inner.apply(body).len();
+                    edits.replace(row.whole.start..row.body.start, format!("T{length:x},"));
+                    edits.take_at(row.body.start, inner);
                 }
             }
             Tag::Hint(code) => {

@@ -23,6 +23,7 @@ mod delay;
 mod docs;
 mod format;
 mod help;
+mod languages;
 mod layout;
 mod nginx;
 mod operations;
