@@ -19,9 +19,9 @@ bench *args:
 rebuilds *args:
     cargo bench --locked --bench rebuilds -- {{ args }}
 
-# The suite again and again, until it fails or the rounds are done
+# The suite with its long tests, again and again, until it fails or the rounds are done
 soak rounds="20" *args:
-    for round in $(seq {{ rounds }}); do echo "round $round"; cargo test --locked --test suite -- {{ args }} || exit 1; done
+    for round in $(seq {{ rounds }}); do echo "round $round"; cargo test --locked --test suite -- --include-ignored {{ args }} || exit 1; done
 
 # Format the sources
 fmt:
