@@ -2,7 +2,7 @@
 //!
 //! A stable build id takes the place of the random one, and what pages show gets a second name that follows its bytes,
 //! so that it can be cached for good. Every file keeps its first name. Reads the export through a [`Source`] and keeps
-//! none of what it reads: the bytes of a rewritten file are made again when they are sent ([`Finished`]), and are the
+//! none of what it reads: the bytes of a rewritten file are made again when they are sent (`finished.rs`), and are the
 //! same, or the file changed. It must never touch text, nor script, nor a file that can't be read exactly.
 
 mod finished;
