@@ -165,7 +165,7 @@ fn every_file_is_served_as_what_it_is() {
 #[test]
 fn every_file_is_served_from_a_local_target_with_the_default_levels() {
     let world = World::new(Kind::Local);
-    world.set("", "");
+    world.set("", "[next]\nstable-build-id = false\n[fingerprint]\ninclude = []\n");
     world.publish();
     assert_served(&world, &serve(&world), &files_below(&world.export()));
 }
