@@ -6,6 +6,8 @@
 //
 // An order is {"do": NAME, ...}; an answer {"ok": VALUE} or {"error": TEXT}. Closing stdin ends it.
 
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Browsers } from './browsers.mjs';
 import { survey } from './survey.mjs';
@@ -27,11 +29,18 @@ const orders = {
   visit: (order) => visit(browsers, settings, order),
 };
 
+// What was asked and how long it took, for who wonders where a test is.
+const file = join(settings.artifacts, 'orders.log');
+writeFileSync(file, '');
+const log = (text) => appendFileSync(file, `${text}\n`);
+
 async function answer(line) {
   const order = JSON.parse(line);
   const begun = performance.now();
+  log(`${order.do} ${order.tab ?? ''}`);
   const ok = await orders[order.do](order);
-  return { ok, seconds: (performance.now() - begun) / 1000 };
+  log(`  ${((performance.now() - begun) / 1000).toFixed(1)} s ${(ok?.problems ?? []).join('\n  ')}`);
+  return { ok };
 }
 
 try {

@@ -129,10 +129,18 @@ export class Watched {
       if (request && !whole) this.problems.push(`failed: ${request.path}: ${blockedReason ?? errorText}`);
       this.#done(requestId);
     });
+    // Nobody hears of the requests of a document that is gone.
+    this.#cdp.on('Page.frameNavigated', ({ frame: { parentId, loaderId } }) => {
+      if (parentId) return;
+      for (const id of this.#flying) {
+        if (this.#known.get(id).loader !== loaderId) this.#done(id);
+      }
+    });
+    await this.#cdp.send('Page.enable');
     await this.#cdp.send('Network.enable');
   }
 
-  #asked({ requestId, request, type, redirectResponse }) {
+  #asked({ requestId, loaderId, request, type, redirectResponse }) {
     if (!/^https?:/.test(request.url)) return;
     if (redirectResponse) {
       this.#note(requestId, {
@@ -145,6 +153,7 @@ export class Watched {
     this.#begun += 1;
     const asked = {
       id: requestId,
+      loader: loaderId,
       path: short(request.url),
       method: request.method,
       kind: type,

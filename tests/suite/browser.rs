@@ -2,7 +2,7 @@
 //! prints, over what the command published.
 //!
 //! Every page of every fixture is compared with the same page of the untouched export. A fixture is
-//! one row of [`FIXTURES`]; what its pages are is read off the export. Figures and pictures of what
+//! one row of `fixtures!`; what its pages are is read off the export. Figures and pictures of what
 //! went wrong are left in `target/tmp/browser`.
 
 mod returning;
@@ -39,17 +39,8 @@ pub enum Form {
     /// `/docs/page`.
     Files,
     /// `/docs/page/`: `trailingSlash` of the configuration.
-    #[expect(dead_code, reason = "no fixture of the table has it yet")]
     Folders,
 }
-
-const FIXTURES: &[Fixture] = &[Fixture {
-    export: "fixtures/export",
-    base: "",
-    form: Form::Files,
-    search: None,
-    lazy: Some("playground.html"),
-}];
 
 impl Fixture {
     fn folder(&self) -> PathBuf {
@@ -62,29 +53,61 @@ impl Fixture {
     }
 }
 
-#[test]
-fn every_page_is_as_good_as_the_untouched_one() {
-    for fixture in FIXTURES {
-        let mut browser = Browser::start(&fixture.name());
-        survey::assert_as_good(&mut browser, fixture);
-    }
+/// A test of each kind for each row.
+macro_rules! fixtures {
+    ($($name:ident: $fixture:expr,)*) => {$(
+        mod $name {
+            use super::*;
+
+            const FIXTURE: &Fixture = &$fixture;
+
+            #[test]
+            fn every_page_is_as_good_as_the_untouched_one() {
+                survey::assert_as_good(&mut Browser::start(&FIXTURE.name()), FIXTURE);
+            }
+
+            #[test]
+            fn reader_who_comes_back_downloads_only_what_changed() {
+                returning::assert_only_changes_are_downloaded(&mut Browser::start(&FIXTURE.name()), FIXTURE);
+            }
+
+            #[test]
+            fn open_tabs_go_on_after_publishes_and_a_rollback() {
+                tabs::assert_tabs_go_on(&mut Browser::start(&FIXTURE.name()), FIXTURE);
+            }
+        }
+    )*};
 }
 
-#[test]
-fn reader_who_comes_back_downloads_only_what_changed() {
-    for fixture in FIXTURES {
-        let mut browser = Browser::start(&format!("{}-returning", fixture.name()));
-        returning::assert_only_changes_are_downloaded(&mut browser, fixture);
-    }
-}
-
-#[test]
-#[ignore = "a dozen publishes and as many tabs take minutes: `just soak` runs it"]
-fn open_tabs_go_on_after_publishes_and_a_rollback() {
-    for fixture in FIXTURES {
-        let mut browser = Browser::start(&format!("{}-tabs", fixture.name()));
-        tabs::assert_tabs_go_on(&mut browser, fixture);
-    }
+fixtures! {
+    app: Fixture {
+        export: "fixtures/export",
+        base: "",
+        form: Form::Files,
+        search: None,
+        lazy: Some("playground.html"),
+    },
+    pages: Fixture {
+        export: "fixtures/pages/export",
+        base: "",
+        form: Form::Files,
+        search: None,
+        lazy: Some("tools.html"),
+    },
+    based: Fixture {
+        export: "fixtures/based/export",
+        base: "/handbook",
+        form: Form::Folders,
+        search: None,
+        lazy: Some("tools/index.html"),
+    },
+    nextra: Fixture {
+        export: "fixtures/nextra/export",
+        base: "",
+        form: Form::Files,
+        search: Some("stream"),
+        lazy: None,
+    },
 }
 
 /// Fails with every problem that was found.
