@@ -93,9 +93,9 @@ pub enum Note {
         /// How many.
         count: u64,
     },
-    /// The digests of this scan could not be kept; the next one reads every file again.
+    /// What this run learned of the files could not be kept; the next one reads every file again.
     CacheNotWritten {
-        /// The file that was to hold them.
+        /// The file that was to hold it.
         file: PathBuf,
         /// What the system said.
         reason: String,

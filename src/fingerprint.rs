@@ -27,7 +27,7 @@ use crate::model::path::SitePath;
 use crate::next::build_id;
 use crate::next::url::Resolver;
 use crate::source::{Source, SourceError};
-use crate::survey::{Kind, Survey};
+use crate::survey::{Kind, Rewritten, Survey};
 
 /// What is to be done.
 pub struct Options<'a> {
@@ -49,6 +49,8 @@ pub struct Site {
     pub assets: Vec<Asset>,
     /// Where their bytes come from.
     pub source: Arc<dyn Source>,
+    /// What became of each file of the export, for the cache of facts.
+    pub rewritten: Vec<Option<Rewritten>>,
 }
 
 /// Gives the files of an export their names and bytes in the site. `assets` are sorted by path.
@@ -77,10 +79,10 @@ pub fn fingerprint(
     });
     let rewriter = Arc::new(rewriter);
 
-    let changed: Result<Vec<Option<Digested>>, SourceError> = (0..assets.len())
+    let changed: Result<Vec<Option<Outcome>>, SourceError> = (0..assets.len())
         .into_par_iter()
         .map(|index| {
-            let digested = digest_rewritten(assets, index, survey, &*export, &rewriter);
+            let digested = outcome(assets, index, survey, &*export, &rewriter);
             observer.notice(Event::Progressed {
                 stage: Stage::Fingerprint,
                 items: 1,
@@ -93,13 +95,18 @@ pub fn fingerprint(
 
     let mut origins: BTreeMap<SitePath, Origin> = BTreeMap::new();
     let mut finished = Vec::with_capacity(assets.len() + copies.len());
+    let rewritten = changed
+        .iter()
+        .map(|outcome| Some(outcome.as_ref()?.rewritten))
+        .collect();
     for (asset, changed) in assets.iter().zip(changed) {
         let path = rewriter
             .renamed(asset.path.as_str())
             .and_then(|path| SitePath::new(&path).ok());
         let path = path.unwrap_or_else(|| asset.path.clone());
-        let (change, digest, size) = match changed {
-            Some(digested) => (Some(digested.change), digested.digest, digested.size),
+        let new = changed.and_then(|outcome| Some((outcome.change, outcome.rewritten.result?)));
+        let (change, digest, size) = match new {
+            Some((change, (digest, size))) => (Some(change), Digest::from_bytes(digest), size),
             None => (None, asset.digest, asset.size),
         };
         finished.push(entry(&mut origins, asset, path, change, digest, size));
@@ -120,6 +127,7 @@ pub fn fingerprint(
     Ok(Site {
         assets: finished,
         source: Arc::new(Finished::new(export, rewriter, origins)),
+        rewritten,
     })
 }
 
@@ -188,21 +196,20 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// A file whose bytes in the site are others than in the export.
-struct Digested {
+/// What becomes of a file that can be rewritten.
+struct Outcome {
     change: Change,
-    digest: Digest,
-    size: u64,
+    rewritten: Rewritten,
 }
 
-/// What becomes of a file; `None`: it stays as it is.
-fn digest_rewritten(
+/// What becomes of a file; `None`: it stays as it is, whatever it holds.
+fn outcome(
     assets: &[Asset],
     index: usize,
     survey: &Survey,
     export: &dyn Source,
     rewriter: &Rewriter,
-) -> Result<Option<Digested>, SourceError> {
+) -> Result<Option<Outcome>, SourceError> {
     let (Some(asset), Some(kind), Some(facts)) = (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
     else {
         return Ok(None);
@@ -226,13 +233,30 @@ fn digest_rewritten(
         address,
         allowed,
     };
+    let key = rewriter.key(&change);
+    let known = survey
+        .learned
+        .as_ref()
+        .and_then(|learned| learned.rewritten(index, &key));
+    if let Some(rewritten) = known {
+        return Ok(Some(Outcome { change, rewritten }));
+    }
     let bytes = export.read(&asset.path, asset.digest, asset.size)?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return Ok(None);
     };
-    Ok(rewriter.rewrite(text, &change).map(|new| Digested {
-        change,
-        digest: Digest::of(new.as_bytes()),
-        size: new.len() as u64,
-    }))
+    let new = rewriter.rewrite(text, &change);
+    let result = new
+        .as_ref()
+        .map(|new| (*Digest::of(new.as_bytes()).as_bytes(), new.len() as u64));
+    let text = new.as_deref().unwrap_or(text);
+    let has_id = rewriter
+        .rename()
+        .is_some_and(|(old, _)| text.contains(old.as_str()) || text.contains(&build_id::in_comment(old)));
+    let rewritten = Rewritten {
+        key: *key.as_bytes(),
+        has_id,
+        result,
+    };
+    Ok(Some(Outcome { change, rewritten }))
 }

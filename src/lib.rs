@@ -41,6 +41,7 @@ mod random;
 pub mod releases;
 pub mod rollback;
 pub mod scan;
+mod sealed;
 pub mod session;
 pub mod source;
 pub mod store;

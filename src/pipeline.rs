@@ -1,6 +1,6 @@
 //! The local half of every command that needs the site: from the export's folder to the manifest, without a host.
 //!
-//! Reads the export, and the cache of digests if it is given one. It stands here once, so that `plan`, `check` and
+//! Reads the export, and the caches of digests and of facts if it is given a folder for them. It stands here once, so that `plan`, `check` and
 //! `build` see exactly the site that `publish` would send. It must never write to the export, and never know of a
 //! target: what is already on a host is no business of the site's.
 
@@ -14,7 +14,7 @@ use crate::check::{self, Forbidden, Levels, Material, Problem, Searches, Severit
 use crate::config::{self, SiteConfig, WebUrl};
 use crate::encode::{EncodeOptions, encodings_for};
 use crate::error::Error;
-use crate::event::{Event, Observer, Stage};
+use crate::event::{Event, Note, Observer, Stage};
 use crate::fingerprint;
 use crate::manifest::{Input, Site};
 use crate::model::asset::Asset;
@@ -51,11 +51,13 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     let scan = scan(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
-    let (survey, problems) = find_problems(config, &scan.assets, &*source, observer)?;
+    let cache = cache.map(|folder| survey::Cache::load(folder, export));
+    let (survey, problems) = find_problems(config, &scan.assets, &*source, cache.as_ref(), observer)?;
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
     let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
+    keep(cache.as_ref(), &scan.assets, &survey, &site.rewritten, observer);
     Ok(Prepared {
         site: manifest(config, site.assets, observer),
         source: site.source,
@@ -85,7 +87,9 @@ pub fn inspect(
     observer: &dyn Observer,
 ) -> Result<Inspected, Error> {
     let scan = scan(config, export, cache, observer)?;
-    let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), observer)?;
+    let cache = cache.map(|folder| survey::Cache::load(folder, export));
+    let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), cache.as_ref(), observer)?;
+    keep(cache.as_ref(), &scan.assets, &survey, &[], observer);
     let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
         let reasons = facts.unclear.iter().chain(&facts.odd);
         reasons.map(|reason| (asset.path.clone(), reason.to_string()))
@@ -141,6 +145,7 @@ fn find_problems(
     config: &SiteConfig,
     assets: &[Asset],
     source: &dyn Source,
+    cache: Option<&survey::Cache>,
     observer: &dyn Observer,
 ) -> Result<(Survey, Vec<Problem>), Error> {
     let levels = levels(&config.check);
@@ -156,6 +161,7 @@ fn find_problems(
         origin: config.site.url.as_ref().map(WebUrl::as_str),
         base_path: config.next.base_path.as_deref(),
         search: Some(&Searches::new(&levels, &forbidden)),
+        cache,
     };
     let surveyed = survey::survey(assets, source, &options, observer);
     let checked = surveyed.map(|survey| {
@@ -170,6 +176,24 @@ fn find_problems(
     });
     ended(Stage::Check, observer);
     Ok(checked?)
+}
+
+/// Keeps what was learned of the files for the next time.
+fn keep(
+    cache: Option<&survey::Cache>,
+    assets: &[Asset],
+    survey: &Survey,
+    rewritten: &[Option<survey::Rewritten>],
+    observer: &dyn Observer,
+) {
+    if let Some(cache) = cache
+        && let Err(error) = cache.keep(assets, survey, rewritten)
+    {
+        observer.notice(Event::Noted(Note::CacheNotWritten {
+            file: cache.file().to_owned(),
+            reason: error.to_string(),
+        }));
+    }
 }
 
 /// The levels that the site manifest sets.

@@ -2,21 +2,28 @@
 //!
 //! Reads the export through a [`Source`] and nothing else; it changes nothing. It notes facts and judges none: which of
 //! them is a fault is for the checks to say. What it keeps of a page is little, so that the largest site fits into
-//! memory: a URL that is right leaves no trace but what it is used for.
+//! memory: a URL that is right leaves no trace but what it is used for. What it noted of a file that did not change it
+//! recalls from the cache of facts, if the caller gives it one.
 
+mod cache;
 mod css;
 mod found;
 mod page;
 mod text;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
+pub use self::cache::{AllLearned, Cache, Rewritten};
+use self::cache::{Learned, Recall};
+use self::found::Asked;
 pub use self::found::Paths;
 use crate::event::{Event, Observer, Stage};
 use crate::model::asset::Asset;
-use crate::model::digest::Digest;
+use crate::model::digest::{Digest, Hasher};
 use crate::next::client::{self, Client};
 use crate::next::page::{self as next_page, Router};
 use crate::next::url::Resolver;
@@ -44,7 +51,7 @@ pub enum Kind {
 }
 
 /// What is wrong with a URL.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UrlFault {
     /// The site has nothing there.
     Missing,
@@ -69,7 +76,7 @@ pub enum UrlFault {
 }
 
 /// A URL that is not right.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FaultyUrl {
     /// The line it stands in, from 1.
     pub line: u32,
@@ -82,7 +89,7 @@ pub struct FaultyUrl {
 }
 
 /// A link to a place in a page of the site.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fragment {
     /// The line it stands in, from 1.
     pub line: u32,
@@ -93,10 +100,10 @@ pub struct Fragment {
 }
 
 /// Text that a rule does not allow.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Hit {
     /// The check that the rule belongs to.
-    pub check: &'static str,
+    pub check: Cow<'static, str>,
     /// The line it stands in, from 1; none where it is the file as a whole.
     pub line: Option<u32>,
     /// The rule's name.
@@ -106,7 +113,7 @@ pub struct Hit {
 }
 
 /// What is known of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// Which router made the page; none for what is no page.
     pub router: Option<Router>,
@@ -142,6 +149,10 @@ pub struct Survey {
     pub kinds: Vec<Kind>,
     /// What is known of each asset.
     pub facts: Vec<Facts>,
+    /// What the cache of facts is to keep; none where there is no cache.
+    pub learned: Option<AllLearned>,
+    /// How many files were not looked at, since the cache knew their facts.
+    pub remembered: u64,
 }
 
 /// Finds what is forbidden in a text.
@@ -151,6 +162,9 @@ pub trait Search: Sync {
 
     /// All that is found in a file's bytes.
     fn hits(&self, path: &str, bytes: &[u8]) -> Vec<Hit>;
+
+    /// Names what is searched for: another search has another name.
+    fn name(&self) -> String;
 }
 
 /// What is to be looked for.
@@ -161,6 +175,8 @@ pub struct Options<'a> {
     pub base_path: Option<&'a str>,
     /// What is searched for in texts; none: nothing.
     pub search: Option<&'a dyn Search>,
+    /// What earlier surveys noted; none: every text is read.
+    pub cache: Option<&'a Cache>,
 }
 
 /// Surveys an export.
@@ -183,39 +199,67 @@ pub fn survey(
         .iter()
         .map(|asset| kind_of(asset.path.as_str(), &paths))
         .collect();
-    let context = Context {
+    let recall = options
+        .cache
+        .map(|cache| cache.recall(settings(options, &base_path), assets, &paths));
+    let reading = Reading {
         paths: &paths,
         resolver: &resolver,
         beside: &Resolver::new(options.origin, ""),
         source,
         search: options.search,
+        recall: recall.as_ref(),
     };
     let twins = twins(assets, &kinds);
-    let mut facts = assets
+    let looked = assets
         .par_iter()
         .zip(&kinds)
         .enumerate()
         .map(|(index, (asset, kind))| {
-            let facts = match twins.get(&index) {
-                Some(_) => Ok(Facts::default()),
-                None => look(asset, *kind, &context),
+            let looked = match twins.get(&index) {
+                Some(_) => Ok(Looked::default()),
+                None => reading.look(asset, *kind),
             };
             observer.notice(Event::Progressed {
                 stage: Stage::Check,
                 items: 1,
                 bytes: asset.size,
             });
-            facts
+            looked
         })
-        .collect::<Result<Vec<Facts>, SourceError>>()?;
+        .collect::<Result<Vec<Looked>, SourceError>>()?;
+    let remembered = looked.iter().map(|looked| u64::from(looked.remembered)).sum();
+    let (mut facts, mut learned): (Vec<_>, Vec<_>) =
+        looked.into_iter().map(|looked| (looked.facts, looked.learned)).unzip();
     for (index, twin) in twins {
         facts[index] = facts[twin].clone();
+        learned[index] = reading.of_twin(&assets[index], kinds[index], learned[twin].clone());
     }
     Ok(Survey {
         base_path,
         kinds,
         facts,
+        learned: recall.map(|recall| recall.finish(learned, &paths)),
+        remembered,
     })
+}
+
+/// Digest of all that decides what is noted, besides the files themselves.
+fn settings(options: &Options<'_>, base_path: &str) -> Digest {
+    let mut hasher = Hasher::new();
+    let search = options.search.map(Search::name);
+    let parts = [
+        env!("CARGO_PKG_VERSION"),
+        &cache::VERSION.to_string(),
+        options.origin.unwrap_or_default(),
+        base_path,
+        search.as_deref().unwrap_or_default(),
+    ];
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finish()
 }
 
 /// Payload files with the bytes of another, by their places, and those of the others. What is noted of a payload does
@@ -234,14 +278,12 @@ fn twins(assets: &[Asset], kinds: &[Kind]) -> HashMap<usize, usize> {
     twins
 }
 
-/// What every file is looked at with.
+/// What one file is looked at with.
 pub(crate) struct Context<'a> {
-    pub paths: &'a Paths<'a>,
-    pub resolver: &'a Resolver,
+    paths: Asked<'a>,
+    resolver: &'a Resolver,
     /// Resolves as if there were no base path: what a URL that lies outside of it may have meant.
-    pub beside: &'a Resolver,
-    source: &'a dyn Source,
-    search: Option<&'a dyn Search>,
+    beside: &'a Resolver,
 }
 
 /// Where the client's files lie, by an export's own pages; at the top, in one that says nothing of it.
@@ -293,19 +335,85 @@ fn data_of(stem: &str, paths: &Paths<'_>) -> Option<usize> {
     paths.page(if page == "index" { "" } else { page })
 }
 
-fn look(asset: &Asset, kind: Kind, context: &Context<'_>) -> Result<Facts, SourceError> {
-    let path = asset.path.as_str();
-    let searched = context
-        .search
-        .filter(|search| text::is_likely(asset.path.name()) || search.wants(path));
-    if asset.size > MAX_TEXT || (kind == Kind::Other && searched.is_none()) {
-        return Ok(Facts::default());
+/// What is known after a look at a file.
+#[derive(Default)]
+struct Looked {
+    facts: Facts,
+    learned: Option<Learned>,
+    remembered: bool,
+}
+
+impl From<(Facts, Learned)> for Looked {
+    fn from((facts, learned): (Facts, Learned)) -> Self {
+        Self {
+            facts,
+            learned: Some(learned),
+            remembered: true,
+        }
     }
-    let bytes = context.source.read(&asset.path, asset.digest, asset.size)?;
-    let mut facts = match (kind, std::str::from_utf8(&bytes)) {
+}
+
+/// What all files are looked at with.
+struct Reading<'a> {
+    paths: &'a Paths<'a>,
+    resolver: &'a Resolver,
+    beside: &'a Resolver,
+    source: &'a dyn Source,
+    search: Option<&'a dyn Search>,
+    recall: Option<&'a Recall<'a>>,
+}
+
+impl Reading<'_> {
+    fn look(&self, asset: &Asset, kind: Kind) -> Result<Looked, SourceError> {
+        let path = asset.path.as_str();
+        let searched = self
+            .search
+            .filter(|search| text::is_likely(asset.path.name()) || search.wants(path));
+        if asset.size > MAX_TEXT || (kind == Kind::Other && searched.is_none()) {
+            return Ok(Looked::default());
+        }
+        if let Some(known) = self.recall.and_then(|recall| recall.exact(asset, kind)) {
+            return Ok(known.into());
+        }
+        let bytes = self.source.read(&asset.path, asset.digest, asset.size)?;
+        let neutral = self.recall.map(|recall| (recall, recall.neutral_digest(&bytes)));
+        if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(asset, kind, neutral)) {
+            return Ok(known.into());
+        }
+        let context = Context {
+            paths: Asked::new(self.paths, self.recall.is_some()),
+            resolver: self.resolver,
+            beside: self.beside,
+        };
+        let mut facts = facts(path, kind, &bytes, &context);
+        if let Some(search) = searched {
+            facts.hits = search.hits(path, &bytes);
+        }
+        let learned = neutral.map(|(recall, neutral)| recall.learn(neutral, &facts, context.paths.questions()));
+        Ok(Looked {
+            facts,
+            learned,
+            remembered: false,
+        })
+    }
+
+    /// What is to be kept of a file with the bytes of another. What became of it may be something else, since it may
+    /// be of another page.
+    fn of_twin(&self, asset: &Asset, kind: Kind, twin: Option<Learned>) -> Option<Learned> {
+        let known = self.recall.and_then(|recall| {
+            let neutral = twin.as_ref()?.neutral();
+            recall.neutral(asset, kind, neutral)
+        });
+        let rewritten = known.and_then(|(_, learned)| learned.rewritten());
+        twin.map(|learned| learned.with(rewritten))
+    }
+}
+
+fn facts(path: &str, kind: Kind, bytes: &[u8], context: &Context<'_>) -> Facts {
+    match (kind, std::str::from_utf8(bytes)) {
         (Kind::Other, _) => Facts::default(),
         (_, Err(error)) => Facts {
-            not_utf8: Some(line_at(&bytes, error.valid_up_to())),
+            not_utf8: Some(line_at(bytes, error.valid_up_to())),
             ..Facts::default()
         },
         (Kind::Page, Ok(text)) => page::look(path, text, context),
@@ -313,11 +421,7 @@ fn look(asset: &Asset, kind: Kind, context: &Context<'_>) -> Result<Facts, Sourc
         (Kind::Data(_), Ok(text)) => page::look_at_ids(text, &mut data::rewrite_file),
         (Kind::Style, Ok(text)) => css::look(path, text, context),
         (Kind::Drawing, Ok(text)) => css::look_at_drawing(path, text, context),
-    };
-    if let Some(search) = searched {
-        facts.hits = search.hits(path, &bytes);
     }
-    Ok(facts)
 }
 
 /// The line of a byte, from 1.

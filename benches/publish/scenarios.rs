@@ -191,10 +191,14 @@ impl Bench {
             origin: Some("https://bench.example"),
             base_path: None,
             search: Some(&Searches::new(&levels, &forbidden)),
+            cache: None,
         };
         let nothing = GlobSet::empty();
         let mut scanned = Row::new("scan, no digest cache");
         let mut surveyed = Row::new("survey: every text read once");
+        let mut kept = Row::new("survey, keeping the facts");
+        let mut unchanged = Row::new("survey of the same files, facts remembered");
+        let mut recalled = Row::new("survey after a rebuild, facts remembered");
         let mut checked = Row::new("all checks");
         let mut all = Row::new("together");
         for round in 0..5 {
@@ -222,8 +226,25 @@ impl Bench {
             checked.time.push(third);
             all.time.push(first + second + third);
         }
+        for round in 0..5 {
+            say(&format!("facts of {pages} pages, {} of 5", round + 1));
+            let cache = folder.path().join(format!("facts-{round}"));
+            let copy = folder.path().join(format!("copy-{round}"));
+            site::write(&copy, Size { pages });
+            kept.time.push(survey_again(&cache, &copy, &options).0);
+            unchanged.time.push(survey_again(&cache, &copy, &options).0);
+            site::rebuild(&copy, "another-build-id-21-x");
+            let (time, remembered, files) = survey_again(&cache, &copy, &options);
+            // All but the client's own files, which are not looked at.
+            assert!(
+                remembered + 200 > files as u64,
+                "{remembered} of {files} were remembered"
+            );
+            recalled.time.push(time);
+            std::fs::remove_dir_all(copy).expect("a folder to be removed");
+        }
         table.group(&format!("check of {} pages, {} cores", thousands(pages), cores()));
-        for row in [&scanned, &surveyed, &checked, &all] {
+        for row in [&scanned, &surveyed, &checked, &all, &kept, &unchanged, &recalled] {
             table.push(row);
         }
     }
@@ -254,6 +275,29 @@ impl Bench {
     }
 }
 
+/// Loads the cache of facts, surveys, and keeps what was learned; how many files were recalled.
+fn survey_again(cache: &Path, export: &Path, options: &survey::Options<'_>) -> (f64, u64, usize) {
+    let exclude = GlobSet::empty();
+    let of_scan = ScanOptions {
+        exclude: &exclude,
+        cache: None,
+        now: SystemTime::now(),
+    };
+    let found = scan(export, &of_scan, &Silent).expect("an export that can be scanned");
+    let source = Export::new(export);
+    let (time, remembered) = timed(|| {
+        let cache = survey::Cache::load(cache, export);
+        let options = survey::Options {
+            cache: Some(&cache),
+            ..*options
+        };
+        let survey = survey::survey(&found.assets, &source, &options, &Silent).expect("an export that can be read");
+        cache.keep(&found.assets, &survey, &[]).expect("room for the cache");
+        survey.remembered
+    });
+    (time, remembered, found.assets.len())
+}
+
 /// The same files under other names, for encoders to put their work beside.
 fn copy_of(export: &Path, folder: &Path) -> PathBuf {
     let copy = folder.join("copy");
@@ -269,7 +313,12 @@ fn copy_of(export: &Path, folder: &Path) -> PathBuf {
 /// A site with one file of two gigabytes.
 fn large_file() -> Option<Row> {
     say("a file of 2 GiB");
-    let mut ours = Ours::new(Size { pages: 20 }, Levels::BEST);
+    let mut ours = Ours::new(
+        Size {
+            pages: site::PAGES_A_SECTION,
+        },
+        Levels::BEST,
+    );
     // The file, what is published of it, and room to breathe.
     let needed = (3 * LARGE_MEBIBYTES) << 20;
     let disk = rustix::fs::statvfs(&ours.export).expect("a file system");
@@ -279,7 +328,7 @@ fn large_file() -> Option<Row> {
     }
     site::write_noise(&ours.export.join("film.mp4"), LARGE_MEBIBYTES);
     let home = ours.new_home();
-    let mut row = Row::new("cold publish of 20 pages and a film of 2 GiB");
+    let mut row = Row::new("cold publish of 100 pages and a film of 2 GiB");
     row.add(&ours.publish(Way::Near, &home, Watch::Memory));
     Some(row)
 }

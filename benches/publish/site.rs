@@ -63,6 +63,26 @@ pub fn edit(folder: &Path, number: usize, revision: usize) -> Vec<String> {
     files.into_iter().map(|(path, _)| path).collect()
 }
 
+/// What building the same source again does: another build id wherever it stands. It must be a fresh site.
+pub fn rebuild(folder: &Path, id: &str) {
+    let next = folder.join("_next/static");
+    fs::rename(next.join(BUILD_ID), next.join(id)).expect("the folder of the build");
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the site") {
+            let path = entry.expect("an entry of the site").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("a text");
+            if text.contains(BUILD_ID) {
+                fs::write(&path, text.replace(BUILD_ID, id)).expect("a file to be written");
+            }
+        }
+    }
+}
+
 /// Writes a file of `mebibytes` that no encoder makes smaller.
 pub fn write_noise(path: &Path, mebibytes: u64) {
     let mut random = Random(mebibytes);

@@ -63,6 +63,11 @@ impl Forbidden {
         })
     }
 
+    /// The patterns as they were given.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(|(pattern, _)| pattern.as_str())
+    }
+
     pub(super) fn search(&self, bytes: &[u8], hits: &mut Vec<Hit>) {
         for (rule, pattern) in &self.patterns {
             let found: Vec<(usize, &[u8])> = match pattern {
@@ -79,7 +84,7 @@ impl Forbidden {
                 if told.len() < TOLD && !told.contains(&text) {
                     told.push(text);
                     hits.push(Hit {
-                        check: NAME,
+                        check: NAME.into(),
                         line: Some(line_at(bytes, at)),
                         rule: rule.clone(),
                         shown: shortened(&String::from_utf8_lossy(text)),

@@ -145,7 +145,7 @@ impl<'a> Material<'a> {
         };
         let is_told = move |hit: &Hit| {
             let mut of_page = page.iter().flat_map(|page| &page.hits);
-            of_page.any(|told| (told.check, &told.rule, &told.shown) == (hit.check, &hit.rule, &hit.shown))
+            of_page.any(|told| (&told.check, &told.rule, &told.shown) == (&hit.check, &hit.rule, &hit.shown))
         };
         let hits = file.facts.hits.iter().filter(move |hit| hit.check == check);
         hits.filter(move |hit| !is_told(hit))

@@ -33,4 +33,9 @@ impl Search for Searches<'_> {
         self.forbidden.search(bytes, &mut hits);
         hits
     }
+
+    fn name(&self) -> String {
+        let patterns: Vec<&str> = self.forbidden.patterns().collect();
+        format!("{} {patterns:?}", self.secrets)
+    }
 }

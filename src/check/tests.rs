@@ -69,6 +69,7 @@ impl Export {
             origin: Some("https://docs.example.com"),
             base_path: None,
             search: Some(search),
+            cache: None,
         };
         let survey = survey::survey(&assets, &Files(files), &options, &Silent).unwrap();
         Self {

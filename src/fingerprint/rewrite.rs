@@ -1,8 +1,9 @@
 //! The visitor that changes: what stands in a file of the site, where the export has something else. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::model::digest::{Digest, Hasher};
 use crate::next::url::{Resolver, SiteUrl, Target, encoded, is_relative};
 use crate::next::{Reference, Visit, build_id, css, data, page};
 
@@ -36,8 +37,8 @@ pub struct Rewriter {
     rename: Option<(String, String)>,
     /// The files that have a copy: path, place among the assets, URL of the copy.
     copies: HashMap<String, (usize, String)>,
-    /// Those files, by their places.
-    copied: HashSet<usize>,
+    /// The paths of those files, by their places.
+    copied: HashMap<usize, String>,
 }
 
 impl Rewriter {
@@ -47,7 +48,7 @@ impl Rewriter {
             resolver,
             rename,
             copies: HashMap::new(),
-            copied: HashSet::new(),
+            copied: HashMap::new(),
         }
     }
 
@@ -63,7 +64,7 @@ impl Rewriter {
 
     /// Notes the copy of a file.
     pub fn add_copy(&mut self, index: usize, path: &str, copy: &str) {
-        self.copied.insert(index);
+        self.copied.insert(index, path.to_owned());
         self.copies.insert(path.to_owned(), (index, self.resolver.url_of(copy)));
     }
 
@@ -71,8 +72,32 @@ impl Rewriter {
     pub fn allowed(&self, used: &[usize]) -> Arc<[usize]> {
         used.iter()
             .copied()
-            .filter(|index| self.copied.contains(index))
+            .filter(|index| self.copied.contains_key(index))
             .collect()
+    }
+
+    /// Digest of all that decides how a file is rewritten, besides its bytes, the site's address and its base path. The
+    /// old build id is left out: what is made of a file from which it is gone does not depend on it.
+    pub fn key(&self, change: &Change) -> Digest {
+        let new_id = self.rename.as_ref().map(|(_, new)| new.as_str());
+        let mut hasher = Hasher::new();
+        let mut add = |part: &str| {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        };
+        add(match change.language {
+            Language::Page => "page",
+            Language::Payload => "payload",
+            Language::Data => "data",
+            Language::Style => "style",
+        });
+        add(&change.address);
+        add(new_id.unwrap_or_default());
+        for path in change.allowed.iter().filter_map(|index| self.copied.get(index)) {
+            add(path);
+            add(self.copies.get(path).map_or("", |(_, copy)| copy));
+        }
+        hasher.finish()
     }
 
     /// The path of a file with the new build id; `None` where it has none.

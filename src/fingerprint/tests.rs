@@ -68,6 +68,7 @@ fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> B
         origin: Some("https://docs.example.com"),
         base_path: None,
         search: None,
+        cache: None,
     };
     let survey = survey::survey(&scan.assets, &*export, &looked, &Silent).unwrap();
     let options = Options {

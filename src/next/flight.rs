@@ -183,7 +183,7 @@ fn refuse_offsets(stream: &str, rows: &[Row<'_>]) -> Result<(), Unclear> {
         if let Some(value) = value
             && !is_zero(&value, stream, rows)
         {
-            return Err(Unclear::Offsets { key });
+            return Err(Unclear::Offsets { key: key.to_owned() });
         }
     }
     Ok(())

@@ -22,9 +22,10 @@ pub mod srcset;
 pub mod url;
 
 pub use edit::Edits;
+use serde::{Deserialize, Serialize};
 
 /// Where a URL stands, by what a browser does with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Position {
     /// A reader follows it: `<a href>`, `<form action>`, a canonical link.
     Link,
@@ -104,7 +105,7 @@ pub trait Visit {
 }
 
 /// Why something can't be read exactly.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Unclear {
     /// JSON that is none.
     #[error("its JSON ends or breaks at byte {at}")]
@@ -125,7 +126,7 @@ pub enum Unclear {
     #[error("its payload is read by byte offsets (`{key}`)")]
     Offsets {
         /// The key that holds one.
-        key: &'static str,
+        key: String,
     },
     /// A payload file that starts with a mark of Next.js's own.
     #[error("its payload starts with `{mark}`")]

@@ -1,9 +1,11 @@
 //! A whole page, or a whole payload file: markup and payload together. Pure.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Edits, Unclear, Visit, data, flight, html, push};
 
 /// Which router made a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Router {
     /// The page carries a payload.
     App,

@@ -5,13 +5,11 @@
 //! file's times lie well before the scan that read it: a file written to within one tick of the file system's clock
 //! looks the same before and after, which is what git calls racily clean.
 //!
-//! The format, little-endian: [`HEADER`], the time of the scan, the number of entries, the entries, and the digest of
-//! all that. An entry is the path's length and bytes, then size, both times, inode, device and digest.
+//! The body of the sealed file, little-endian: the time of the scan, the number of entries, and the entries. An entry is
+//! the path's length and bytes, then size, both times, inode, device and digest.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -19,12 +17,10 @@ use super::Read;
 use super::read::{Stamp, Time, time_of};
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
+use crate::sealed::{self, Unsealed};
 
 /// Another form of the file has another last digit.
 const HEADER: &[u8] = b"syntax-publish digests 1\n";
-
-/// No cache of ours gets this large: what does is not read into memory.
-const MOST_BYTES: u64 = 2 << 30;
 
 /// The fixed part of an entry: length of the path, size, two times, inode, device, digest.
 const ENTRY: usize = 4 + 8 + 2 * 16 + 8 + 8 + 32;
@@ -51,7 +47,7 @@ impl DigestCache {
         let export = Digest::of(export.as_os_str().as_encoded_bytes());
         let file = folder.join(format!("{}.digests", export.short(32)));
         let now = time_of(now);
-        let loaded = read_bounded(&file).ok().and_then(|bytes| parse(&bytes));
+        let loaded = sealed::read(&file).ok().and_then(|bytes| parse(&bytes));
         let usable = loaded.filter(|(written, _)| *written <= now);
         let (written, entries) = usable.unwrap_or_default();
         Self {
@@ -89,62 +85,28 @@ impl DigestCache {
         if same {
             return Ok(());
         }
-        let folder = self.file.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        // Two scans may keep at once: each has its own file until it is whole, and the last one wins.
-        let partial = self.file.with_extension(format!("{}.tmp", std::process::id()));
-        let written = write_new(&partial, &render(self.now, &entries));
-        let renamed = written.and_then(|()| fs::rename(&partial, &self.file));
-        if renamed.is_err() {
-            // What matters is why it could not be kept; that the rest of it stays behind does not.
-            let _ = fs::remove_file(&partial);
-        }
-        renamed
+        sealed::write(&self.file, &render(self.now, &entries))
     }
-}
-
-fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(i32::try_from(flags).unwrap_or_default())
-        .open(file)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() || meta.len() > MOST_BYTES {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default());
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A process of this number may have died here before.
-    let _ = fs::remove_file(file);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    file.write_all(bytes)
 }
 
 fn render(written: Time, entries: &[(&str, Known)]) -> Vec<u8> {
     let paths: usize = entries.iter().map(|(path, _)| path.len()).sum();
-    let mut bytes = Vec::with_capacity(HEADER.len() + 24 + entries.len() * ENTRY + paths + 32);
-    bytes.extend_from_slice(HEADER);
-    render_time(&mut bytes, written);
+    let mut unsealed = Unsealed::new(HEADER, 24 + entries.len() * ENTRY + paths);
+    let bytes = unsealed.body();
+    render_time(bytes, written);
     bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
     for (path, Known { stamp, digest }) in entries {
         // Paths of the site are far shorter than this holds: at most 37 names.
         bytes.extend_from_slice(&u32::try_from(path.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(path.as_bytes());
         bytes.extend_from_slice(&stamp.size.to_le_bytes());
-        render_time(&mut bytes, stamp.modified);
-        render_time(&mut bytes, stamp.changed);
+        render_time(bytes, stamp.modified);
+        render_time(bytes, stamp.changed);
         bytes.extend_from_slice(&stamp.inode.to_le_bytes());
         bytes.extend_from_slice(&stamp.device.to_le_bytes());
         bytes.extend_from_slice(digest.as_bytes());
     }
-    let seal = Digest::of(&bytes);
-    bytes.extend_from_slice(seal.as_bytes());
-    bytes
+    unsealed.seal()
 }
 
 fn render_time(bytes: &mut Vec<u8>, (seconds, nanoseconds): Time) {
@@ -153,12 +115,7 @@ fn render_time(bytes: &mut Vec<u8>, (seconds, nanoseconds): Time) {
 }
 
 fn parse(bytes: &[u8]) -> Option<(Time, Entries)> {
-    let (sealed, seal) = bytes.split_last_chunk::<32>()?;
-    let rest = sealed.strip_prefix(HEADER)?;
-    if Digest::of(sealed).as_bytes() != seal {
-        return None;
-    }
-    parse_body(rest)
+    parse_body(sealed::open(bytes, HEADER)?)
 }
 
 /// What stands between header and seal.
@@ -240,18 +197,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_damaged_or_foreign_file_is_not_used() {
-        let whole = render((12, 34), &[("a", known(1)), ("b", known(2))]);
-        for at in 0..whole.len() {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 0x10;
-            assert!(parse(&damaged).is_none(), "byte {at}");
-            assert!(parse(&whole[..at]).is_none(), "cut at {at}");
-        }
-        assert!(parse(&[&whole[..], b"x"].concat()).is_none());
-    }
-
     proptest! {
         #[test]
         fn garbage_never_panics_nor_takes_more_memory_than_it_is_worth(
@@ -261,13 +206,11 @@ mod tests {
             let _ = parse(&bytes);
             let _ = parse_body(&bytes);
             // A claim of many entries, then garbage; sealed, so that nothing but the bounds keeps it out.
-            let mut claim = HEADER.to_vec();
-            render_time(&mut claim, (1, 1));
-            claim.extend_from_slice(&count.to_le_bytes());
-            claim.extend_from_slice(&bytes);
-            let seal = Digest::of(&claim);
-            claim.extend_from_slice(seal.as_bytes());
-            let _ = parse(&claim);
+            let mut claim = Unsealed::new(HEADER, 0);
+            render_time(claim.body(), (1, 1));
+            claim.body().extend_from_slice(&count.to_le_bytes());
+            claim.body().extend_from_slice(&bytes);
+            let _ = parse(&claim.seal());
         }
 
         #[test]

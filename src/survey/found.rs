@@ -1,6 +1,9 @@
 //! Which file of the export a path of the site leads to. Pure.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::asset::Asset;
 
@@ -70,6 +73,97 @@ impl<'a> Paths<'a> {
     #[must_use]
     pub fn path(&self, index: usize) -> &'a str {
         self.assets.get(index).map_or("", |asset| asset.path.as_str())
+    }
+}
+
+/// Something that was asked of the paths. The path is one of the site, not of a URL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) enum Question {
+    /// Whether there is exactly this file.
+    File(String),
+    /// What a visitor of it gets.
+    Visit(String),
+}
+
+impl Question {
+    /// The path that was asked for.
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Self::File(path) | Self::Visit(path) => path,
+        }
+    }
+
+    /// The same question for another path.
+    pub(super) fn of(&self, path: String) -> Self {
+        match self {
+            Self::File(_) => Self::File(path),
+            Self::Visit(_) => Self::Visit(path),
+        }
+    }
+}
+
+impl Paths<'_> {
+    /// The answer to a question.
+    pub(super) fn answer(&self, question: &Question) -> Found {
+        match question {
+            Question::File(path) => self.file(path).map_or(Found::Nothing, Found::File),
+            Question::Visit(path) => self.look_up(path),
+        }
+    }
+}
+
+/// Paths that keep in mind what one look asked of them.
+pub(super) struct Asked<'a> {
+    paths: &'a Paths<'a>,
+    /// None: nobody wants to know.
+    kept: Option<RefCell<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    files: HashSet<String>,
+    visits: HashSet<String>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(paths: &'a Paths<'a>, keep: bool) -> Self {
+        let kept = keep.then(RefCell::default);
+        Self { paths, kept }
+    }
+
+    /// As [`Paths::file`].
+    pub(super) fn file(&self, path: &str) -> Option<usize> {
+        self.keep(path, |kept| &mut kept.files);
+        self.paths.file(path)
+    }
+
+    /// As [`Paths::look_up`].
+    pub(super) fn look_up(&self, path: &str) -> Found {
+        self.keep(path, |kept| &mut kept.visits);
+        self.paths.look_up(path)
+    }
+
+    /// The path of a file that was an answer.
+    pub(super) fn path(&self, index: usize) -> &'a str {
+        self.paths.path(index)
+    }
+
+    fn keep(&self, path: &str, which: fn(&mut Kept) -> &mut HashSet<String>) {
+        if let Some(kept) = &self.kept {
+            let mut kept = kept.borrow_mut();
+            let set = which(&mut kept);
+            // Most are asked for again and again.
+            if !set.contains(path) {
+                set.insert(path.to_owned());
+            }
+        }
+    }
+
+    /// What was asked.
+    pub(super) fn questions(self) -> Vec<Question> {
+        let Kept { files, visits } = self.kept.map(RefCell::into_inner).unwrap_or_default();
+        let files = files.into_iter().map(Question::File);
+        files.chain(visits.into_iter().map(Question::Visit)).collect()
     }
 }
 

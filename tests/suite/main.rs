@@ -28,6 +28,7 @@ mod layout;
 mod nginx;
 mod operations;
 mod publish;
+mod remembered;
 mod sequences;
 mod served_verify;
 mod sshd;

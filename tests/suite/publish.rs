@@ -13,9 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use walkdir::WalkDir;
 
 use crate::support::command::{Project, Ran, Running, open_tempdir, visitor_state};
+use crate::support::export::{copy, files_below};
 use crate::support::sshd::{Jail, Sshd};
 
 /// What the tests edit: a page three folders down.
@@ -225,33 +225,6 @@ impl World {
 /// The export that is kept in the repository.
 fn committed_export() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/export")
-}
-
-/// Copies a folder, as it is.
-fn copy(from: &Path, to: &Path) {
-    for entry in WalkDir::new(from) {
-        let entry = entry.unwrap();
-        let at = to.join(entry.path().strip_prefix(from).unwrap());
-        if entry.file_type().is_dir() {
-            fs::create_dir_all(at).unwrap();
-        } else {
-            fs::copy(entry.path(), at).unwrap();
-        }
-    }
-}
-
-/// Every file below a folder, links followed, by its path.
-fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    WalkDir::new(folder)
-        .follow_links(true)
-        .into_iter()
-        .map(|entry| entry.unwrap_or_else(|error| panic!("{error}")))
-        .filter(|entry| entry.file_type().is_file())
-        .map(|entry| {
-            let path = entry.path().strip_prefix(folder).unwrap().to_str().unwrap();
-            (path.to_owned(), fs::read(entry.path()).unwrap())
-        })
-        .collect()
 }
 
 /// Paths that only one of them has, or that differ.

@@ -67,7 +67,7 @@ pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
     let named = names::of(path).filter(|id| !names::is_harmless(id, bytes));
     if let Some(id) = named {
         hits.push(Hit {
-            check: NAME,
+            check: NAME.into(),
             line: None,
             rule: id.to_owned(),
             shown: String::new(),
@@ -92,7 +92,7 @@ pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
             if !told.contains(&(rule.id, secret)) {
                 told.push((rule.id, secret));
                 hits.push(Hit {
-                    check: NAME,
+                    check: NAME.into(),
                     line: Some(line_at(bytes, start)),
                     rule: rule.id.to_owned(),
                     shown: masked(secret),

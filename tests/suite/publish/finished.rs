@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::served::{get, serve};
 use super::{FINISHED, Kind, PAGE, World, copy, files_below, text};
+use crate::support::export::{build_id, rebuild, replaced};
 
 /// A page and the payloads that say the same.
 const FILES_OF_A_PAGE: usize = 4;
@@ -17,50 +18,6 @@ fn world() -> World {
     let world = World::new(Kind::Local);
     world.set("", FINISHED);
     world
-}
-
-/// The build id of an export of Next.js.
-fn build_id(export: &Path) -> String {
-    let ids: Vec<String> = fs::read_dir(export.join("_next/static"))
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| entry.path().join("_buildManifest.js").exists())
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
-    assert_eq!(ids.len(), 1, "{ids:?}");
-    ids[0].clone()
-}
-
-/// Does to an export what building the same source again does: another build id, wherever it stands.
-fn rebuild(export: &Path, id: &str) -> usize {
-    let old = build_id(export);
-    assert_eq!(old.len(), id.len(), "as long as Next.js makes them");
-    fs::rename(
-        export.join("_next/static").join(&old),
-        export.join("_next/static").join(id),
-    )
-    .unwrap();
-    let mut touched = 0;
-    for (path, bytes) in files_below(export) {
-        let new = replaced(&bytes, old.as_bytes(), id.as_bytes());
-        if new != bytes {
-            fs::write(export.join(path), new).unwrap();
-            touched += 1;
-        }
-    }
-    touched
-}
-
-fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some(at) = rest.windows(old.len()).position(|window| window == old) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(new);
-        rest = &rest[at + old.len()..];
-    }
-    out.extend_from_slice(rest);
-    out
 }
 
 /// Changes a word of a page in all the files that say it, keeping its length.

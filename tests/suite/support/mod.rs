@@ -5,6 +5,7 @@
 pub mod browser;
 pub mod command;
 pub mod delay;
+pub mod export;
 pub mod http;
 pub mod nginx;
 pub mod sshd;

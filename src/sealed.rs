@@ -1,0 +1,135 @@
+//! A file of the cache: written whole or not at all, and never believed when damaged.
+//!
+//! It is a header line that names its form, a body, and the digest of both. What is cut off, altered, of another form
+//! or too large is as good as absent, so whoever keeps a cache has no errors to tell of when it is read. It knows nothing
+//! of what the body means.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::model::digest::Digest;
+
+/// No cache of ours gets this large: what does is not read into memory.
+const MOST_BYTES: u64 = 2 << 30;
+
+/// A body to be sealed: the header stands in front of it already.
+pub struct Unsealed(Vec<u8>);
+
+impl Unsealed {
+    /// An empty body, with room for this many bytes.
+    #[must_use]
+    pub fn new(header: &[u8], room: usize) -> Self {
+        let mut bytes = Vec::with_capacity(header.len() + room + 32);
+        bytes.extend_from_slice(header);
+        Self(bytes)
+    }
+
+    /// The bytes so far, to be added to.
+    pub fn body(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    /// All bytes of the file.
+    #[must_use]
+    pub fn seal(mut self) -> Vec<u8> {
+        let seal = Digest::of(&self.0);
+        self.0.extend_from_slice(seal.as_bytes());
+        self.0
+    }
+}
+
+/// The body of a file's bytes; none if they are not whole, or of another form.
+#[must_use]
+pub fn open<'a>(bytes: &'a [u8], header: &[u8]) -> Option<&'a [u8]> {
+    let (sealed, seal) = bytes.split_last_chunk::<32>()?;
+    let body = sealed.strip_prefix(header)?;
+    (Digest::of(sealed).as_bytes() == seal).then_some(body)
+}
+
+/// The bytes of a file.
+///
+/// # Errors
+/// What the system says; `InvalidData` for what is no file, or far too large.
+pub fn read(file: &Path) -> io::Result<Vec<u8>> {
+    // A pipe that someone put there must not make us wait.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags).unwrap_or_default())
+        .open(file)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.len() > MOST_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default());
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Puts a file in the place of the one that was there. Makes the folder it lies in.
+///
+/// # Errors
+/// What the system says; the former file is still there then.
+pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // Two runs may write at once: each has its own file until it is whole, and the last one wins.
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let partial = file.with_file_name(format!("{name}.{}.tmp", std::process::id()));
+    let renamed = write_new(&partial, bytes).and_then(|()| fs::rename(&partial, file));
+    if renamed.is_err() {
+        // What matters is why it could not be kept; that the rest of it stays behind does not.
+        let _ = fs::remove_file(&partial);
+    }
+    renamed
+}
+
+fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A process of this number may have died here before.
+    let _ = fs::remove_file(file);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_damaged_or_foreign_is_not_opened() {
+        let mut whole = Unsealed::new(b"form 1\n", 4);
+        whole.body().extend_from_slice(b"body");
+        let whole = whole.seal();
+        assert_eq!(open(&whole, b"form 1\n"), Some(&b"body"[..]));
+        assert_eq!(open(&whole, b"form 2\n"), None);
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            assert!(open(&damaged, b"form 1\n").is_none(), "byte {at}");
+            assert!(open(&whole[..at], b"form 1\n").is_none(), "cut at {at}");
+        }
+        assert!(open(&[&whole[..], b"x"].concat(), b"form 1\n").is_none());
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_the_former_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/cache.facts");
+        write(&file, b"one").unwrap();
+        write(&file, b"two").unwrap();
+        assert_eq!(read(&file).unwrap(), b"two");
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read(folder.path()).is_err());
+        let pipe = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(read(&pipe).is_err());
+    }
+}
