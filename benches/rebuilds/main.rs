@@ -7,6 +7,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::unwrap_used,
     clippy::print_stderr,
     clippy::print_stdout,
     reason = "a measurement prints its table, and one that can't be made stops"
