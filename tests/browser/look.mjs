@@ -27,12 +27,17 @@ async function see() {
   const fonts = [...document.fonts]
     .filter(({ family, status }) => brought.has(named(family)) && status !== 'unloaded')
     .map(({ family, weight, style, status }) => ({ font: `${named(family)} ${weight} ${style}`, status }));
+  // What the Pages Router tells those who can't see that the page is another one. It is no part of the page.
+  const announcer = document.getElementById('__next-route-announcer__');
+  if (announcer) announcer.style.display = 'none';
+  const text = document.body.innerText;
+  if (announcer) announcer.style.display = '';
   return {
     path: location.pathname,
     hash: location.hash,
     title: document.title,
     heading: document.querySelector('h1')?.textContent ?? null,
-    text: document.body.innerText,
+    text,
     code: [...document.querySelectorAll('pre, code')].map((element) => element.textContent),
     images,
     fonts: fonts.sort((a, b) => (a.font < b.font ? -1 : 1)),

@@ -141,7 +141,8 @@ export class Watched {
   }
 
   #asked({ requestId, loaderId, request, type, redirectResponse }) {
-    if (!/^https?:/.test(request.url)) return;
+    // That of a worker's script is begun here and ended where nobody listens.
+    if (!/^https?:/.test(request.url) || !loaderId) return;
     if (redirectResponse) {
       this.#note(requestId, {
         status: redirectResponse.status,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use syntax_publish::next::build_id::in_comment;
 use tempfile::TempDir;
 
 use super::site::files;
@@ -109,7 +110,8 @@ impl Copy {
             .expect("the build's own folder")
             .to_owned();
         let other = other_name(&id, turn, id.len().min(21));
-        self.replace_all(&BTreeMap::from([(id, other)]));
+        let commented = (in_comment(&id), in_comment(&other));
+        self.replace_all(&BTreeMap::from([(id, other), commented]));
     }
 
     /// Gives every chunk of code and styles another name, as another compiler would. All of them,
