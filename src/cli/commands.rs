@@ -162,6 +162,7 @@ impl Run {
 
     /// The site, from the export.
     async fn prepare(&self, workplace: &Workplace) -> Result<Prepared, Failure> {
+        workplace.keep_apart(None)?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         self.aside(move |progress| pipeline::prepare(&config, &export, cache.as_deref(), progress))
             .await

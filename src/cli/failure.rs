@@ -48,6 +48,14 @@ pub enum Failure {
         /// The path.
         path: String,
     },
+    /// One folder lies in another, where what is written to the one would be read, or removed, as part of the other.
+    #[error("{} {} lies within {} {}", .inner.0, super::site::shown(&.inner.1), .outer.0, super::site::shown(&.outer.1))]
+    Nested {
+        /// What the inner folder is, and where.
+        inner: (&'static str, PathBuf),
+        /// What the outer folder is, and where.
+        outer: (&'static str, PathBuf),
+    },
     /// An sftp target that can't be given to ssh.
     #[error("{detail}")]
     Address {
@@ -91,6 +99,7 @@ impl Failure {
             | Self::Config { .. }
             | Self::NoSuchTarget { .. }
             | Self::NoHome { .. }
+            | Self::Nested { .. }
             | Self::Address { .. }
             | Self::Vhost(_) => 2,
             Self::Output { .. } => 1,
@@ -105,6 +114,7 @@ impl Failure {
             Self::Unreadable { .. } | Self::Config { .. } => "site-manifest",
             Self::NoSuchTarget { .. } => "no-such-target",
             Self::NoHome { .. } => "no-home",
+            Self::Nested { .. } => "nested",
             Self::Address { .. } => "address",
             Self::Vhost(_) => "vhost",
             Self::Output { .. } => "output",

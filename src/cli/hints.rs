@@ -31,6 +31,7 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
             known.join(", ")
         ),
         Failure::NoHome { .. } => "write the path in full, or set HOME".to_owned(),
+        Failure::Nested { .. } => "give each a folder of its own: nothing was written".to_owned(),
         Failure::Address { .. } => "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned(),
         Failure::Vhost(error) => of_vhost(error).to_owned(),
         Failure::Output { .. } => "see whether there is room where the output goes".to_owned(),

@@ -80,6 +80,27 @@ impl Workplace {
         }
     }
 
+    /// Makes sure that the export and the local docroot, if there is one, and whatever else is to be written, lie apart
+    /// from each other.
+    pub fn keep_apart(&self, written: Option<&Path>) -> Result<(), Failure> {
+        let mut folders = vec![("the export", self.export()?)];
+        if let TargetKind::Local { docroot } = &self.target.kind {
+            folders.push(("the docroot", self.path(docroot)?));
+        }
+        folders.extend(written.map(|folder| ("the folder to be written", folder.to_owned())));
+        for inner in &folders {
+            for outer in folders.iter().filter(|outer| outer.0 != inner.0) {
+                if resolved(&inner.1).starts_with(resolved(&outer.1)) {
+                    return Err(Failure::Nested {
+                        inner: inner.clone(),
+                        outer: outer.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Where the store is, as people would name it.
     pub fn place(&self) -> String {
         match &self.target.kind {
@@ -116,6 +137,16 @@ fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
         source,
     })?;
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_owned))
+}
+
+/// Where a path leads: symlinks followed as far as there is something yet.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = absolute.ancestors().find_map(|folder| {
+        let real = folder.canonicalize().ok()?;
+        Some(real.join(absolute.strip_prefix(folder).ok()?))
+    });
+    there.unwrap_or(absolute)
 }
 
 fn here() -> Result<PathBuf, Failure> {

@@ -5,7 +5,9 @@ const MOST = 6;
 
 // Runs in the page.
 function says(button) {
-  return [button.id, button.title, button.getAttribute('aria-label'), button.textContent.trim()]
+  // An id that React gave depends on who drew the button, the build or the browser.
+  const id = /_r_|_R_/.test(button.id) ? '' : button.id;
+  return [id, button.title, button.getAttribute('aria-label'), button.textContent.trim()]
     .filter(Boolean)
     .join(' ');
 }

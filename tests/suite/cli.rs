@@ -598,3 +598,51 @@ fn reader_that_goes_away_is_no_error_on_the_screen() {
     let output = child.wait_with_output().expect("an end");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn folders_within_each_other_are_refused_and_nothing_is_written() {
+    for (manifest, args, message) in [
+        (
+            "",
+            &["build", "--out", "out/built"][..],
+            "the folder to be written out/built lies within the export out",
+        ),
+        (
+            "",
+            &["build", "--out", "target/docroot/built"],
+            "the folder to be written target/docroot/built lies within the docroot",
+        ),
+        (
+            "docroot = \"out/docroot\"",
+            &["publish"],
+            "the docroot out/docroot lies within the export out",
+        ),
+        (
+            "docroot = \"out/docroot\"",
+            &["plan"],
+            "the docroot out/docroot lies within the export out",
+        ),
+        (
+            "docroot = \"link/docroot\"",
+            &["publish"],
+            "the docroot link/docroot lies within the export out",
+        ),
+        (
+            "docroot = \".\"",
+            &["publish"],
+            "the export out lies within the docroot",
+        ),
+    ] {
+        let project = project();
+        std::os::unix::fs::symlink("out", project.dir.join("link")).unwrap();
+        if !manifest.is_empty() {
+            project.write_manifest(&format!(
+                "[site]\nname = \"demo\"\n[targets.local]\nkind = \"local\"\n{manifest}\n"
+            ));
+        }
+        let before = docroot_state(&project.dir);
+        let ran = project.run(args).expect_code(2);
+        assert!(ran.to_string().contains(message), "{args:?} {manifest}:\n{ran}");
+        assert_eq!(docroot_state(&project.dir), before, "{args:?} {manifest}");
+    }
+}

@@ -95,6 +95,7 @@ impl Run {
 
     pub(super) async fn build(&self, out: PathBuf) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
+        workplace.keep_apart(Some(&out))?;
         let prepared = self.prepare(workplace).await?;
         self.warn_of(&prepared.problems);
         let folder = shown(&out);

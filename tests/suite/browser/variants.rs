@@ -75,8 +75,9 @@ impl Copy {
         pages.sort_by_key(|(path, _)| (std::cmp::Reverse(path.matches('/').count()), *path));
         for (page, html) in pages {
             let html = String::from_utf8_lossy(html);
-            for part in html.split("<p>").skip(1) {
-                let from = part.split('<').next().unwrap_or_default();
+            for part in html.split("<p").skip(1).filter(|part| part.starts_with(['>', ' '])) {
+                let text = part.split_once('>').map_or("", |(_, text)| text);
+                let from = text.split('<').next().unwrap_or_default();
                 let plain = |c: char| c.is_ascii_alphanumeric() || " ,.:;".contains(c);
                 let Some(to) = reworded(from).filter(|_| from.len() >= 20 && from.chars().all(plain)) else {
                     continue;
