@@ -1,52 +1,57 @@
 //! Changes to a text, made all at once: every byte outside of them stays. Pure.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Replacements of parts of one text, none overlapping another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
-    list: Vec<(Range<usize>, String)>,
+    /// By where the part starts: where it ends, and what stands there instead. A map, for what is nested is told from
+    /// the inside out, and a list would be moved for each.
+    by_start: BTreeMap<usize, (usize, String)>,
 }
 
 impl Edits {
-    /// Replaces a part. One that overlaps a part that was replaced already is not taken.
+    /// Replaces a part. One that overlaps a part that was replaced already is not taken, nor a second one at its start.
     pub fn replace(&mut self, range: Range<usize>, text: String) {
-        // Parsers go forward, so the right place is nearly always the end.
-        let place = self.list.partition_point(|(other, _)| other.start < range.start);
-        let free_before = place == 0 || self.list[place - 1].0.end <= range.start;
-        let free_after = self.list.get(place).is_none_or(|(next, _)| range.end <= next.start);
+        let before = self.by_start.range(..=range.start).next_back();
+        let free_before = before.is_none_or(|(start, (end, _))| *end <= range.start && *start < range.start);
+        let after = self.by_start.range(range.start..).next();
+        let free_after = after.is_none_or(|(start, _)| range.end <= *start);
         if free_before && free_after && range.start <= range.end {
-            self.list.insert(place, (range, text));
+            self.by_start.insert(range.start, (range.end, text));
         }
     }
 
     /// Takes over the edits of a part of the text that starts at `offset`.
     pub fn take_at(&mut self, offset: usize, other: Self) {
-        for (range, text) in other.list {
-            self.replace(range.start + offset..range.end + offset, text);
+        for (start, (end, text)) in other.by_start {
+            self.replace(start + offset..end + offset, text);
         }
     }
 
     /// Whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.by_start.is_empty()
     }
 
     /// The edits in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Range<usize>, &str)> {
-        self.list.iter().map(|(range, text)| (range, text.as_str()))
+    pub fn iter(&self) -> impl Iterator<Item = (Range<usize>, &str)> {
+        self.by_start
+            .iter()
+            .map(|(start, (end, text))| (*start..*end, text.as_str()))
     }
 
     /// The text with all of them made.
     #[must_use]
     pub fn apply(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len() + self.list.len() * 32);
+        let mut out = String::with_capacity(text.len() + self.by_start.len() * 32);
         let mut from = 0;
-        for (range, new) in &self.list {
-            out.push_str(text.get(from..range.start).unwrap_or_default());
+        for (start, (end, new)) in &self.by_start {
+            out.push_str(text.get(from..*start).unwrap_or_default());
             out.push_str(new);
-            from = range.end;
+            from = *end;
         }
         out.push_str(text.get(from..).unwrap_or_default());
         out
@@ -74,6 +79,7 @@ mod tests {
         edits.replace(3..5, "y".to_owned());
         edits.replace(1..3, "z".to_owned());
         edits.replace(4..4, "!".to_owned());
+        edits.replace(4..4, "?".to_owned());
         assert_eq!(edits.apply("012345"), "01x!45");
     }
 }
