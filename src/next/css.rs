@@ -174,7 +174,8 @@ fn quoted(url: &str, quote: char) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_ascii_control() => {
+            // The end of a `<style>` is looked for without knowing of strings.
+            c if c.is_ascii_control() || c == '<' => {
                 let _ = write!(out, "\\{:x} ", u32::from(c));
             }
             c => out.push(c),
@@ -185,7 +186,7 @@ fn quoted(url: &str, quote: char) -> String {
 }
 
 fn quoted_if_needed(url: &str) -> String {
-    let is_plain = |c: char| !c.is_ascii_control() && !matches!(c, ' ' | '"' | '\'' | '(' | ')' | '\\');
+    let is_plain = |c: char| !c.is_ascii_control() && !matches!(c, ' ' | '"' | '\'' | '(' | ')' | '\\' | '<');
     if url.chars().all(is_plain) {
         url.to_owned()
     } else {

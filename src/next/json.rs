@@ -195,7 +195,11 @@ impl<'a> Reader<'a> {
             key: Cow::Borrowed(""),
             first: self.strings.len(),
             is_props,
-            owner: if is_props { self.stack.len().checked_sub(1) } else { outer },
+            owner: if is_props {
+                self.stack.len().checked_sub(1)
+            } else {
+                outer
+            },
             under,
         });
     }
@@ -281,13 +285,18 @@ impl<'a> Reader<'a> {
         let mut at = start + 1;
         let mut escaped = false;
         loop {
-            match bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            let Some(plain) = plain else {
+                return self.broken();
+            };
+            at += plain;
+            match bytes[at] {
+                b'"' => break,
+                b'\\' => {
                     escaped = true;
                     at += 2;
                 }
-                Some(byte) if *byte >= 0x20 => at += 1,
                 _ => return self.broken(),
             }
         }
@@ -307,7 +316,8 @@ impl<'a> Reader<'a> {
     fn literal(&mut self) -> Result<(), Unclear> {
         let rest = &self.text[self.at..];
         let length = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.')))
+            .bytes()
+            .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')))
             .unwrap_or(rest.len());
         let literal = &rest[..length];
         if !matches!(literal, "true" | "false" | "null") && serde_json::from_str::<serde_json::Number>(literal).is_err()
@@ -342,6 +352,74 @@ pub fn quoted_in_script(text: &str) -> String {
         }
     }
     out
+}
+
+/// Why a string in a script can't be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InScript {
+    /// [`quoted_in_script`] would write it otherwise.
+    NotExact,
+    /// It is no string.
+    NoString,
+}
+
+/// Puts the string that a text starts with, written as [`quoted_in_script`] writes it, behind `out`, and gives the length
+/// of the literal.
+///
+/// One look at each byte: pages consist of these strings, and reading one, writing it again and comparing takes many.
+pub fn read_in_script(text: &str, out: &mut String) -> Result<usize, InScript> {
+    let bytes = text.as_bytes();
+    if bytes.first() != Some(&b'"') {
+        return Err(InScript::NoString);
+    }
+    let mut at = 1;
+    loop {
+        let rest = &bytes[at..];
+        let plain = rest
+            .iter()
+            .position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\' | b'&' | b'<' | b'>'));
+        let end = at + plain.ok_or(InScript::NoString)?;
+        let run = &text[at..end];
+        if run.contains(['\u{2028}', '\u{2029}']) {
+            return Err(InScript::NotExact);
+        }
+        out.push_str(run);
+        match bytes[end] {
+            b'"' => return Ok(end + 1),
+            b'\\' => {
+                let (c, length) = escape(&bytes[end..]).ok_or(InScript::NotExact)?;
+                out.push(c);
+                at = end + length;
+            }
+            b'&' | b'<' | b'>' => return Err(InScript::NotExact),
+            _ => return Err(InScript::NoString),
+        }
+    }
+}
+
+/// The character of an escape that [`quoted_in_script`] writes, and the escape's length.
+fn escape(bytes: &[u8]) -> Option<(char, usize)> {
+    let c = match bytes.get(1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'n' => '\n',
+        b't' => '\t',
+        b'r' => '\r',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'u' => {
+            let digits = bytes.get(2..6)?;
+            let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            let digits = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(plain))?;
+            let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?;
+            let has_no_shorter =
+                c.is_ascii_control() && c != '\u{7f}' && !matches!(c, '\n' | '\t' | '\r' | '\u{8}' | '\u{c}');
+            let is_kept_out = matches!(c, '&' | '<' | '>' | '\u{2028}' | '\u{2029}');
+            return (has_no_shorter || is_kept_out).then_some((c, 6));
+        }
+        _ => return None,
+    };
+    Some((c, 2))
 }
 
 #[cfg(test)]
@@ -464,5 +542,41 @@ mod tests {
             quoted_in_script("<&>\u{2028}\u{2029}ä"),
             r#""\u003c\u0026\u003e\u2028\u2029ä""#
         );
+    }
+
+    #[test]
+    fn string_of_a_script_is_read_only_where_it_would_be_written_the_same() {
+        for text in ["", "a\"\\\n\t\r\u{8}\u{c}\u{1}\u{7f}ä<&>\u{2028}\u{2029}😀", "\\u003c"] {
+            let literal = quoted_in_script(text);
+            let followed = format!("{literal}])\"");
+            let mut out = "before".to_owned();
+            assert_eq!(read_in_script(&followed, &mut out), Ok(literal.len()));
+            assert_eq!(out, format!("before{text}"));
+        }
+        for literal in [
+            r#""\/""#,
+            r#""\u0061""#,
+            r#""\u000a""#,
+            r#""\u003C""#,
+            r#""\u007f""#,
+            r#""\ud83d\ude00""#,
+            r#""\ud800""#,
+            r#""\u+03c""#,
+            "\"<\"",
+            "\"\u{2028}\"",
+        ] {
+            assert_eq!(
+                read_in_script(literal, &mut String::new()),
+                Err(InScript::NotExact),
+                "{literal}"
+            );
+        }
+        for literal in ["", "a", "\"a", "\"a\nb\""] {
+            assert_eq!(
+                read_in_script(literal, &mut String::new()),
+                Err(InScript::NoString),
+                "{literal}"
+            );
+        }
     }
 }
