@@ -1,57 +1,90 @@
 //! Changes to a text, made all at once: every byte outside of them stays. Pure.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Replacements of parts of one text, none overlapping another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// By where the part starts: where it ends, and what stands there instead. A map, for what is nested is told from
-    /// the inside out, and a list would be moved for each.
-    by_start: BTreeMap<usize, (usize, String)>,
+    /// In order.
+    list: Vec<(Range<usize>, String)>,
 }
 
 impl Edits {
     /// Replaces a part. One that overlaps a part that was replaced already is not taken, nor a second one at its start.
+    ///
+    /// Parsers go forward, so its place is the end; elsewhere it moves all that come after it. For many that come in
+    /// another order there is [`Self::of`].
     pub fn replace(&mut self, range: Range<usize>, text: String) {
-        let before = self.by_start.range(..=range.start).next_back();
-        let free_before = before.is_none_or(|(start, (end, _))| *end <= range.start && *start < range.start);
-        let after = self.by_start.range(range.start..).next();
-        let free_after = after.is_none_or(|(start, _)| range.end <= *start);
+        let place = self.list.partition_point(|(other, _)| other.start < range.start);
+        let free_before = place == 0 || self.list[place - 1].0.end <= range.start;
+        let free_after = self
+            .list
+            .get(place)
+            .is_none_or(|(next, _)| range.end <= next.start && range.start < next.start);
         if free_before && free_after && range.start <= range.end {
-            self.by_start.insert(range.start, (range.end, text));
+            self.list.insert(place, (range, text));
         }
+    }
+
+    /// Those of a list in any order, such as nested things are told in. Of two that overlap, the one that starts first
+    /// is taken; of two that start together, the one that comes first.
+    #[must_use]
+    pub fn of(mut list: Vec<(Range<usize>, String)>) -> Self {
+        list.sort_by_key(|(range, _)| range.start);
+        let mut last: Option<Range<usize>> = None;
+        list.retain(|(range, _)| {
+            let is_free = last
+                .as_ref()
+                .is_none_or(|last| last.end <= range.start && last.start < range.start);
+            let is_taken = is_free && range.start <= range.end;
+            if is_taken {
+                last = Some(range.clone());
+            }
+            is_taken
+        });
+        Self { list }
     }
 
     /// Takes over the edits of a part of the text that starts at `offset`.
     pub fn take_at(&mut self, offset: usize, other: Self) {
-        for (start, (end, text)) in other.by_start {
-            self.replace(start + offset..end + offset, text);
+        let in_order = match (self.list.last(), other.list.first()) {
+            (Some((last, _)), Some((first, _))) => {
+                last.end <= first.start + offset && last.start < first.start + offset
+            }
+            _ => true,
+        };
+        self.list.extend(other.moved_by(offset));
+        if !in_order {
+            *self = Self::of(std::mem::take(&mut self.list));
         }
+    }
+
+    /// The edits, as those of a text that has `offset` bytes before this one.
+    pub fn moved_by(self, offset: usize) -> impl Iterator<Item = (Range<usize>, String)> {
+        let moved = move |(range, text): (Range<usize>, String)| (range.start + offset..range.end + offset, text);
+        self.list.into_iter().map(moved)
     }
 
     /// Whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_start.is_empty()
+        self.list.is_empty()
     }
 
     /// The edits in order.
     pub fn iter(&self) -> impl Iterator<Item = (Range<usize>, &str)> {
-        self.by_start
-            .iter()
-            .map(|(start, (end, text))| (*start..*end, text.as_str()))
+        self.list.iter().map(|(range, text)| (range.clone(), text.as_str()))
     }
 
     /// The text with all of them made.
     #[must_use]
     pub fn apply(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len() + self.by_start.len() * 32);
+        let mut out = String::with_capacity(text.len() + self.list.len() * 32);
         let mut from = 0;
-        for (start, (end, new)) in &self.by_start {
-            out.push_str(text.get(from..*start).unwrap_or_default());
+        for (range, new) in &self.list {
+            out.push_str(text.get(from..range.start).unwrap_or_default());
             out.push_str(new);
-            from = *end;
+            from = range.end;
         }
         out.push_str(text.get(from..).unwrap_or_default());
         out
@@ -81,5 +114,22 @@ mod tests {
         edits.replace(4..4, "!".to_owned());
         edits.replace(4..4, "?".to_owned());
         assert_eq!(edits.apply("012345"), "01x!45");
+    }
+
+    #[test]
+    fn edits_in_any_order_become_those_in_order() {
+        let edit = |range: Range<usize>, text: &str| (range, text.to_owned());
+        let edits = Edits::of(vec![
+            edit(4..5, "e"),
+            edit(0..2, "a"),
+            edit(1..3, "b"),
+            edit(4..4, "f"),
+            edit(2..3, "c"),
+        ]);
+        assert_eq!(edits.apply("012345"), "ac3e5");
+        let mut outer = Edits::default();
+        outer.replace(8..9, "z".to_owned());
+        outer.take_at(1, edits);
+        assert_eq!(outer.apply(" 012345 8 "), " ac3e5 z ");
     }
 }

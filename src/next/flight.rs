@@ -111,12 +111,12 @@ fn text_body(stream: &str, start: usize) -> Option<Range<usize>> {
 pub fn rewrite(stream: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
     let rows = rows(stream)?;
     refuse_offsets(stream, &rows)?;
-    let mut edits = Edits::default();
+    let mut edits = Vec::new();
     let mut uses = Uses::of(&rows);
     // What a text is used as is said by the rows that refer to it, so texts come last.
     for row in &rows {
         let body = &stream[row.body.clone()];
-        let mut inner = Edits::default();
+        let mut inner = Vec::new();
         match row.tag {
             Tag::Hint(code) => hint(body, code, at, visit, &mut inner)?,
             Tag::Json => {
@@ -134,7 +134,7 @@ pub fn rewrite(stream: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, 
             // Of imports nothing is rewritten: they name scripts, which keep their names.
             Tag::Line(_) | Tag::Text => {}
         }
-        edits.take_at(row.body.start, inner);
+        edits.extend(Edits::of(inner).moved_by(row.body.start));
     }
     for row in rows.iter().filter(|row| row.tag == Tag::Text) {
         let body = &stream[row.body.clone()];
@@ -150,22 +150,25 @@ pub fn rewrite(stream: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, 
         if !inner.is_empty() {
             // Piece by piece, so that a page which cuts its payload within the text cuts it there again.
             let length = inner.apply(body).len();
-            edits.replace(row.whole.start..row.body.start, format!("T{length:x},"));
-            edits.take_at(row.body.start, inner);
+            edits.push((row.whole.start..row.body.start, format!("T{length:x},")));
+            edits.extend(inner.moved_by(row.body.start));
         }
     }
-    Ok(edits)
+    Ok(Edits::of(edits))
 }
+
+/// Edits in the order in which they are found, which is from the inside out.
+pub(super) type Found = Vec<(Range<usize>, String)>;
 
 /// How to write a string where it stands.
 pub(super) type Quote = fn(&str) -> String;
 
 /// Asks for the build id under a key of an object.
-pub(super) fn build_id(object: &Object<'_, '_>, key: &str, visit: &mut dyn Visit, edits: &mut Edits, quote: Quote) {
+pub(super) fn build_id(object: &Object<'_, '_>, key: &str, visit: &mut dyn Visit, edits: &mut Found, quote: Quote) {
     if let Some(id) = object.get(key)
         && let Some(new) = visit.build_id(&id.value)
     {
-        edits.replace(id.range.clone(), quote(&new));
+        edits.push((id.range.clone(), quote(&new)));
     }
 }
 
@@ -276,10 +279,10 @@ fn use_of(object: &Object<'_, '_>, key: &str) -> Option<Use> {
     }
 }
 
-fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Edits) -> Result<(), Unclear> {
+fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Found) -> Result<(), Unclear> {
     // The second item of a preload says as what it is fetched, and comes after the URL.
     let mut items: [Option<(String, Range<usize>)>; 2] = [None, None];
-    let mut options = Edits::default();
+    let mut options = Vec::new();
     json::read(body, &mut |event| match event {
         Event::Item { index, depth: 1, text } => {
             if let Some(place) = items.get_mut(index) {
@@ -290,14 +293,14 @@ fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Ed
             if let Some(set) = object.get("imageSrcSet") {
                 let inner = html::srcset_edits(&set.value, Position::Image, at, visit);
                 if !inner.is_empty() {
-                    options.replace(set.range.clone(), json::quoted(&inner.apply(&set.value)));
+                    options.push((set.range.clone(), json::quoted(&inner.apply(&set.value))));
                 }
             }
         }
         Event::Whole(text) => items[0] = Some((text.value.to_string(), text.range.clone())),
         Event::Item { .. } => {}
     })?;
-    edits.take_at(0, options);
+    edits.append(&mut options);
     let [Some((url, range)), second] = items else {
         return Ok(());
     };
@@ -314,7 +317,7 @@ fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Ed
         position,
         at,
     }) {
-        edits.replace(range, json::quoted(&new));
+        edits.push((range, json::quoted(&new)));
     }
     Ok(())
 }
@@ -331,7 +334,7 @@ const ATTRIBUTES: &[(&str, &str)] = &[
 const COMPONENT_URLS: &[&str] = &["src", "srcSet", "poster", "href"];
 
 /// Visits the URLs among the members of an object.
-pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit, edits: &mut Edits, quote: Quote) {
+pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit, edits: &mut Found, quote: Quote) {
     let get = |name: &str| object.get(name).map(|text| text.value.as_ref());
     let said = object.element.and_then(|tag| html::said_by(tag, &get));
     for (key, text) in object.strings {
@@ -357,7 +360,7 @@ pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit,
                         position,
                         at,
                     }) {
-                        edits.replace(text.range.clone(), quote(&new));
+                        edits.push((text.range.clone(), quote(&new)));
                     }
                     continue;
                 }
@@ -365,7 +368,7 @@ pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit,
             }
         };
         match inner {
-            Ok(inner) if !inner.is_empty() => edits.replace(text.range.clone(), quote(&inner.apply(value))),
+            Ok(inner) if !inner.is_empty() => edits.push((text.range.clone(), quote(&inner.apply(value)))),
             Ok(_) => {}
             Err(unclear) => visit.unclear(&unclear),
         }

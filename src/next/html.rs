@@ -265,7 +265,7 @@ impl<'t> Walk<'t, '_> {
             Some(b'"' | b'\'') => {
                 let raw = self.text.get(attribute.range.clone()).unwrap_or_default();
                 // What had no escapes gets none but those it needs.
-                if raw.contains('&') || value.contains(['&', '"', '\'']) {
+                if raw.contains('&') || value.contains(['&', '"', '\'', '\r']) {
                     escaped(value)
                 } else {
                     value.to_owned()
@@ -389,6 +389,8 @@ fn escaped(value: &str) -> String {
             '\'' => out.push_str("&#x27;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
+            // As itself it would be read as a newline.
+            '\r' => out.push_str("&#xD;"),
             c => out.push(c),
         }
     }

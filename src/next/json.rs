@@ -35,8 +35,10 @@ enum Frame<'a> {
     },
     Array {
         index: usize,
-        /// The first two items, if they are strings: `["$", type, …]` is an element.
-        head: [Option<Cow<'a, str>>; 2],
+        /// Whether its first item is `"$"`: `["$", type, …]` is an element.
+        is_element: bool,
+        /// The second item, if it is a string.
+        name: Option<Cow<'a, str>>,
         owner: Option<usize>,
         under: Option<usize>,
     },
@@ -188,7 +190,12 @@ impl<'a> Reader<'a> {
         let (under, outer) = self.context();
         let is_props = matches!(
             self.stack.last(),
-            Some(Frame::Array { index: 3, head: [Some(mark), Some(_)], .. }) if mark == "$"
+            Some(Frame::Array {
+                index: 3,
+                is_element: true,
+                name: Some(_),
+                ..
+            })
         );
         self.at += 1;
         self.stack.push(Frame::Object {
@@ -209,7 +216,8 @@ impl<'a> Reader<'a> {
         self.at += 1;
         self.stack.push(Frame::Array {
             index: 0,
-            head: [None, None],
+            is_element: false,
+            name: None,
             owner,
             under,
         });
@@ -227,7 +235,7 @@ impl<'a> Reader<'a> {
             return;
         };
         let type_of = |element: usize| match self.stack.get(element) {
-            Some(Frame::Array { head: [_, name], .. }) => name.as_deref(),
+            Some(Frame::Array { name, .. }) => name.as_deref(),
             _ => None,
         };
         let key_of = |object: usize| match self.stack.get(object) {
@@ -250,14 +258,21 @@ impl<'a> Reader<'a> {
         match self.stack.last_mut() {
             None => visit(Event::Whole(&text)),
             Some(Frame::Object { key, .. }) => self.strings.push((std::mem::take(key), text)),
-            Some(Frame::Array { index, head, .. }) => {
+            Some(Frame::Array {
+                index,
+                is_element,
+                name,
+                ..
+            }) => {
                 visit(Event::Item {
                     index: *index,
                     depth,
                     text: &text,
                 });
-                if let Some(place) = head.get_mut(*index) {
-                    *place = Some(text.value);
+                match *index {
+                    0 => *is_element = text.value == "$",
+                    1 => *name = Some(text.value),
+                    _ => {}
                 }
             }
         }
