@@ -141,6 +141,37 @@ const WORDS: &[&str] = &[
     "javascript:",
 ];
 
+/// Whole values of JSON, which fit behind any `[`.
+const VALUES: &[&str] = &[
+    "null",
+    "-1.5e3",
+    "\"/a.png\"",
+    "\"$a\"",
+    "[\"$\",\"img\",null,{\"src\":\"/a\",\"srcSet\":\"/a 1x,/b 2x\"}]",
+    "[\"$\",\"link\",null,{\"rel\":\"icon\",\"href\":\"/a\"}]",
+    "[\"$\",\"style\",null,{\"children\":\"a{b:url(/a)}\"}]",
+    "[\"$\",\"$L1\",null,{}]",
+    "[]",
+    "{}",
+    "\"\\u003cimg src='/a'\\u003e\\n\"",
+];
+
+/// Whole members, which fit behind any `{`.
+const MEMBERS: &[&str] = &[
+    "\"src\":\"/a.png\"",
+    "\"href\":\"https://a.example/\"",
+    "\"__html\":\"<img src='/a'><p style=\\\"a:url(b)\\\">\"",
+    "\"__html\":\"$a\"",
+    "\"children\":\"$b\"",
+    "\"srcSet\":\"/a 1x, /b 2x\"",
+    "\"style\":{\"background\":\"url('/a')\"}",
+    "\"cover\":\"/a\"",
+    "\"b\":\"id\"",
+    "\"buildId\":\"id\"",
+    "\"l\":0",
+    "\"\\u0073rc\":\"\\/a\"",
+];
+
 /// Makes texts; of one seed always the same.
 pub struct Mutator {
     state: u64,
@@ -183,12 +214,30 @@ impl Mutator {
         from..from + length
     }
 
+    /// Puts in what keeps the text a text of its language: a value, a member, or a row with its right length.
+    fn put_in(&mut self, text: &mut Vec<char>, texts: &[String]) {
+        let from = self.below(text.len() + 1);
+        let behind = |c: &char| matches!(c, '[' | '{' | '\n');
+        let at = text[from..].iter().position(behind).map_or(0, |at| from + at + 1);
+        let new = match at.checked_sub(1).map(|before| text[before]) {
+            Some('[') => format!("{},", VALUES[self.below(VALUES.len())]),
+            Some('{') => format!("{},", MEMBERS[self.below(MEMBERS.len())]),
+            _ => {
+                let other: Vec<char> = self.one_of(texts).chars().collect();
+                let body: String = other[self.part(&other)].iter().collect();
+                let id = 10 + self.below(3);
+                format!("{id:x}:T{:x},<img src='/a'>{body}", body.len() + "<img src='/a'>".len())
+            }
+        };
+        text.splice(at..at, new.chars());
+    }
+
     /// The next text, out of those that are there.
     pub fn next(&mut self, texts: &[String]) -> String {
         let mut text: Vec<char> = self.one_of(texts).chars().collect();
         for _ in 0..=self.below(6) {
             let part = self.part(&text);
-            match self.below(6) {
+            match self.below(8) {
                 0 => drop(text.drain(part)),
                 1 => {
                     let copy = text[part.clone()].to_vec();
@@ -204,9 +253,10 @@ impl Mutator {
                     let taken = self.part(&other);
                     text.splice(part, other[taken].iter().copied());
                 }
+                4 | 5 => self.put_in(&mut text, texts),
                 more => {
                     let word = WORDS[self.below(WORDS.len())];
-                    let end = if more == 4 { part.start } else { part.end };
+                    let end = if more == 6 { part.start } else { part.end };
                     text.splice(part.start..end, word.chars());
                 }
             }
