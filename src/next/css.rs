@@ -75,7 +75,7 @@ impl<'t> Walk<'t, '_> {
                 Token::UnquotedUrl(url) => {
                     let url = url.to_string();
                     let range = start..parser.position().byte_index();
-                    self.url(&url, range, rule, |url| format!("url({})", quoted_if_needed(url)));
+                    self.url(&url, range, rule, |url| format!("url({})", unquoted(url)));
                 }
                 Token::QuotedString(url) if strings == Strings::Urls || rule == Rule::Import => {
                     let url = url.to_string();
@@ -174,7 +174,8 @@ fn quoted(url: &str, quote: char) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_ascii_control() => {
+            // The end of a `<style>` is looked for without knowing of strings.
+            c if c.is_ascii_control() || c == '<' => {
                 let _ = write!(out, "\\{:x} ", u32::from(c));
             }
             c => out.push(c),
@@ -184,13 +185,18 @@ fn quoted(url: &str, quote: char) -> String {
     out
 }
 
-fn quoted_if_needed(url: &str) -> String {
-    let is_plain = |c: char| !c.is_ascii_control() && !matches!(c, ' ' | '"' | '\'' | '(' | ')' | '\\');
-    if url.chars().all(is_plain) {
-        url.to_owned()
-    } else {
-        quoted(url, '"')
+/// A URL as it stands between the parentheses, without quotes: with them it would be a block, which may be one too deep.
+fn unquoted(url: &str) -> String {
+    let is_plain = |c: char| !c.is_ascii_control() && !matches!(c, ' ' | '"' | '\'' | '(' | ')' | '\\' | '<');
+    let mut out = String::with_capacity(url.len());
+    for c in url.chars() {
+        if is_plain(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "\\{:x} ", u32::from(c));
+        }
     }
+    out
 }
 
 #[cfg(test)]

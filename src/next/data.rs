@@ -24,7 +24,7 @@ pub fn rewrite_file(text: &str, visit: &mut dyn Visit) -> Result<Edits, Unclear>
 }
 
 fn rewrite(text: &str, at: usize, visit: &mut dyn Visit, quote: Quote) -> Result<Edits, Unclear> {
-    let mut edits = Edits::default();
+    let mut edits = Vec::new();
     json::read(text, &mut |event| {
         if let Event::Object(object) = event {
             if object.depth == 0 {
@@ -33,5 +33,5 @@ fn rewrite(text: &str, at: usize, visit: &mut dyn Visit, quote: Quote) -> Result
             urls_of(&object, at, visit, &mut edits, quote);
         }
     })?;
-    Ok(edits)
+    Ok(Edits::of(edits))
 }

@@ -5,26 +5,64 @@ use std::ops::Range;
 /// Replacements of parts of one text, none overlapping another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
+    /// In order.
     list: Vec<(Range<usize>, String)>,
 }
 
 impl Edits {
-    /// Replaces a part. One that overlaps a part that was replaced already is not taken.
+    /// Replaces a part. One that overlaps a part that was replaced already is not taken, nor a second one at its start.
+    ///
+    /// Parsers go forward, so its place is the end; elsewhere it moves all that come after it. For many that come in
+    /// another order there is [`Self::of`].
     pub fn replace(&mut self, range: Range<usize>, text: String) {
-        // Parsers go forward, so the right place is nearly always the end.
         let place = self.list.partition_point(|(other, _)| other.start < range.start);
         let free_before = place == 0 || self.list[place - 1].0.end <= range.start;
-        let free_after = self.list.get(place).is_none_or(|(next, _)| range.end <= next.start);
+        let free_after = self
+            .list
+            .get(place)
+            .is_none_or(|(next, _)| range.end <= next.start && range.start < next.start);
         if free_before && free_after && range.start <= range.end {
             self.list.insert(place, (range, text));
         }
     }
 
+    /// Those of a list in any order, such as nested things are told in. Of two that overlap, the one that starts first
+    /// is taken; of two that start together, the one that comes first.
+    #[must_use]
+    pub fn of(mut list: Vec<(Range<usize>, String)>) -> Self {
+        list.sort_by_key(|(range, _)| range.start);
+        let mut last: Option<Range<usize>> = None;
+        list.retain(|(range, _)| {
+            let is_free = last
+                .as_ref()
+                .is_none_or(|last| last.end <= range.start && last.start < range.start);
+            let is_taken = is_free && range.start <= range.end;
+            if is_taken {
+                last = Some(range.clone());
+            }
+            is_taken
+        });
+        Self { list }
+    }
+
     /// Takes over the edits of a part of the text that starts at `offset`.
     pub fn take_at(&mut self, offset: usize, other: Self) {
-        for (range, text) in other.list {
-            self.replace(range.start + offset..range.end + offset, text);
+        let in_order = match (self.list.last(), other.list.first()) {
+            (Some((last, _)), Some((first, _))) => {
+                last.end <= first.start + offset && last.start < first.start + offset
+            }
+            _ => true,
+        };
+        self.list.extend(other.moved_by(offset));
+        if !in_order {
+            *self = Self::of(std::mem::take(&mut self.list));
         }
+    }
+
+    /// The edits, as those of a text that has `offset` bytes before this one.
+    pub fn moved_by(self, offset: usize) -> impl Iterator<Item = (Range<usize>, String)> {
+        let moved = move |(range, text): (Range<usize>, String)| (range.start + offset..range.end + offset, text);
+        self.list.into_iter().map(moved)
     }
 
     /// Whether nothing changes.
@@ -34,8 +72,8 @@ impl Edits {
     }
 
     /// The edits in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Range<usize>, &str)> {
-        self.list.iter().map(|(range, text)| (range, text.as_str()))
+    pub fn iter(&self) -> impl Iterator<Item = (Range<usize>, &str)> {
+        self.list.iter().map(|(range, text)| (range.clone(), text.as_str()))
     }
 
     /// The text with all of them made.
@@ -74,6 +112,24 @@ mod tests {
         edits.replace(3..5, "y".to_owned());
         edits.replace(1..3, "z".to_owned());
         edits.replace(4..4, "!".to_owned());
+        edits.replace(4..4, "?".to_owned());
         assert_eq!(edits.apply("012345"), "01x!45");
+    }
+
+    #[test]
+    fn edits_in_any_order_become_those_in_order() {
+        let edit = |range: Range<usize>, text: &str| (range, text.to_owned());
+        let edits = Edits::of(vec![
+            edit(4..5, "e"),
+            edit(0..2, "a"),
+            edit(1..3, "b"),
+            edit(4..4, "f"),
+            edit(2..3, "c"),
+        ]);
+        assert_eq!(edits.apply("012345"), "ac3e5");
+        let mut outer = Edits::default();
+        outer.replace(8..9, "z".to_owned());
+        outer.take_at(1, edits);
+        assert_eq!(outer.apply(" 012345 8 "), " ac3e5 z ");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! What is a URL is decided as in HTML, by the element and the attribute it would become: a string elsewhere is text.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::json::{self, Event, Object};
@@ -111,79 +111,87 @@ fn text_body(stream: &str, start: usize) -> Option<Range<usize>> {
 pub fn rewrite(stream: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
     let rows = rows(stream)?;
     refuse_offsets(stream, &rows)?;
-    let uses = uses_of_texts(stream, &rows)?;
-    let mut edits = Edits::default();
+    let mut edits = Vec::new();
+    let mut uses = Uses::of(&rows);
+    // What a text is used as is said by the rows that refer to it, so texts come last.
     for row in &rows {
         let body = &stream[row.body.clone()];
+        let mut inner = Vec::new();
         match row.tag {
-            Tag::Text => {
-                let Some(use_) = uses.get(row.id) else { continue };
-                let inner = match use_ {
-                    Use::Markup => html::walk(body, at, visit).edits,
-                    Use::Style => css::rewrite(body, at, visit)?,
-                    Use::Mixed => {
-                        visit.unclear(&Unclear::SharedText);
-                        continue;
-                    }
-                };
-                if !inner.is_empty() {
-                    // Piece by piece, so that a page which cuts its payload within the text cuts it there again.
-                    let length = inner.apply(body).len();
-                    edits.replace(row.whole.start..row.body.start, format!("T{length:x},"));
-                    edits.take_at(row.body.start, inner);
-                }
-            }
-            Tag::Hint(code) => {
-                let mut inner = Edits::default();
-                hint(body, code, at, visit, &mut inner)?;
-                edits.take_at(row.body.start, inner);
-            }
-            // Of imports nothing is rewritten: they name scripts, which keep their names.
-            Tag::Line(_) => {}
+            Tag::Hint(code) => hint(body, code, at, visit, &mut inner)?,
             Tag::Json => {
-                let mut inner = Edits::default();
                 let is_root = row.id == "0";
-                json::read(body, &mut |event| match event {
-                    Event::Object(object) => {
+                json::read(body, &mut |event| {
+                    uses.note(&event);
+                    if let Event::Object(object) = event {
                         if is_root && object.depth == 0 {
                             build_id(&object, "b", visit, &mut inner, json::quoted);
                         }
                         urls_of(&object, at, visit, &mut inner, json::quoted);
                     }
-                    Event::Item { .. } | Event::Whole(_) => {}
                 })?;
-                edits.take_at(row.body.start, inner);
             }
+            // Of imports nothing is rewritten: they name scripts, which keep their names.
+            Tag::Line(_) | Tag::Text => {}
+        }
+        edits.extend(Edits::of(inner).moved_by(row.body.start));
+    }
+    for row in rows.iter().filter(|row| row.tag == Tag::Text) {
+        let body = &stream[row.body.clone()];
+        let inner = match uses.of_text(row.id) {
+            Some(Use::Markup) => html::walk(body, at, visit).edits,
+            Some(Use::Style) => css::rewrite(body, at, visit)?,
+            Some(Use::Mixed) => {
+                visit.unclear(&Unclear::SharedText);
+                continue;
+            }
+            Some(Use::Text) | None => continue,
+        };
+        if !inner.is_empty() {
+            // Piece by piece, so that a page which cuts its payload within the text cuts it there again.
+            let length = inner.apply(body).len();
+            edits.push((row.whole.start..row.body.start, format!("T{length:x},")));
+            edits.extend(inner.moved_by(row.body.start));
         }
     }
-    Ok(edits)
+    Ok(Edits::of(edits))
 }
+
+/// Edits in the order in which they are found, which is from the inside out.
+pub(super) type Found = Vec<(Range<usize>, String)>;
 
 /// How to write a string where it stands.
 pub(super) type Quote = fn(&str) -> String;
 
 /// Asks for the build id under a key of an object.
-pub(super) fn build_id(object: &Object<'_, '_>, key: &str, visit: &mut dyn Visit, edits: &mut Edits, quote: Quote) {
+pub(super) fn build_id(object: &Object<'_, '_>, key: &str, visit: &mut dyn Visit, edits: &mut Found, quote: Quote) {
     if let Some(id) = object.get(key)
         && let Some(new) = visit.build_id(&id.value)
     {
-        edits.replace(id.range.clone(), quote(&new));
+        edits.push((id.range.clone(), quote(&new)));
     }
 }
 
 /// A payload whose parts are found by offsets can't change its length.
 fn refuse_offsets(stream: &str, rows: &[Row<'_>]) -> Result<(), Unclear> {
-    let Some(root) = rows.iter().find(|row| row.id == "0" && row.tag == Tag::Json) else {
-        return Ok(());
-    };
-    let Ok(root) = serde_json::from_str::<RootOffsets>(&stream[root.body.clone()]) else {
-        return Ok(());
-    };
-    for (key, value) in [("a", root.a), ("l", root.l)] {
-        if let Some(value) = value
-            && !is_zero(&value, stream, rows)
-        {
-            return Err(Unclear::Offsets { key: key.to_owned() });
+    for root in rows.iter().filter(|row| row.id == "0" && row.tag == Tag::Json) {
+        let root = stream[root.body.clone()].trim_start();
+        if !root.starts_with('{') {
+            continue;
+        }
+        let offsets = match serde_json::from_str::<RootOffsets>(root) {
+            Ok(offsets) => offsets,
+            // A key that is there twice: what can't be told to hold none may hold one.
+            Err(error) if error.is_data() => return Err(Unclear::Offsets { key: "a".to_owned() }),
+            // No JSON, which is told by who reads the row.
+            Err(_) => continue,
+        };
+        for (key, value) in [("a", offsets.a), ("l", offsets.l)] {
+            if let Some(value) = value
+                && !is_zero(&value, stream, rows)
+            {
+                return Err(Unclear::Offsets { key: key.to_owned() });
+            }
         }
     }
     Ok(())
@@ -217,48 +225,48 @@ fn is_zero(value: &serde_json::Value, stream: &str, rows: &[Row<'_>]) -> bool {
 enum Use {
     Markup,
     Style,
+    Text,
     /// As markup and as something else.
     Mixed,
 }
 
-/// Which text rows are markup or style sheets. A text that nothing refers to in such a way is text.
-fn uses_of_texts<'a>(stream: &'a str, rows: &[Row<'a>]) -> Result<HashMap<&'a str, Use>, Unclear> {
-    let texts: HashSet<&str> = rows
-        .iter()
-        .filter(|row| row.tag == Tag::Text)
-        .map(|row| row.id)
-        .collect();
-    let mut uses: HashMap<&str, Use> = HashMap::new();
-    if texts.is_empty() {
-        return Ok(uses);
+/// What the text rows are used as, by their ids. A text that nothing refers to is text.
+struct Uses<'a>(HashMap<&'a str, Option<Use>>);
+
+impl<'a> Uses<'a> {
+    fn of(rows: &[Row<'a>]) -> Self {
+        let texts = rows.iter().filter(|row| row.tag == Tag::Text);
+        Self(texts.map(|row| (row.id, None)).collect())
     }
-    let mut plain: HashSet<&str> = HashSet::new();
-    let known = |value: &str| value.strip_prefix('$').and_then(|id| texts.get(id).copied());
-    for row in rows.iter().filter(|row| row.tag == Tag::Json) {
-        json::read(&stream[row.body.clone()], &mut |event| match event {
+
+    fn of_text(&self, id: &str) -> Option<Use> {
+        self.0.get(id).copied().flatten()
+    }
+
+    fn note(&mut self, event: &Event<'_, '_>) {
+        if self.0.is_empty() {
+            return;
+        }
+        match event {
             Event::Object(object) => {
                 for (key, text) in object.strings {
-                    let Some(id) = known(&text.value) else { continue };
-                    match use_of(&object, key) {
-                        Some(new) => {
-                            let use_ = uses.entry(id).or_insert(new);
-                            if *use_ != new {
-                                *use_ = Use::Mixed;
-                            }
-                        }
-                        None => {
-                            plain.insert(id);
-                        }
-                    }
+                    self.refer(&text.value, || use_of(object, key).unwrap_or(Use::Text));
                 }
             }
-            Event::Item { text, .. } | Event::Whole(text) => plain.extend(known(&text.value)),
-        })?;
+            Event::Item { text, .. } | Event::Whole(text) => self.refer(&text.value, || Use::Text),
+        }
     }
-    for id in plain {
-        uses.entry(id).and_modify(|use_| *use_ = Use::Mixed);
+
+    fn refer(&mut self, value: &str, new: impl FnOnce() -> Use) {
+        let Some(known) = value.strip_prefix('$').and_then(|id| self.0.get_mut(id)) else {
+            return;
+        };
+        let new = new();
+        *known = match *known {
+            Some(old) if old != new => Some(Use::Mixed),
+            _ => Some(new),
+        };
     }
-    Ok(uses)
 }
 
 /// Whether a member of an object is markup or a style sheet.
@@ -271,10 +279,10 @@ fn use_of(object: &Object<'_, '_>, key: &str) -> Option<Use> {
     }
 }
 
-fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Edits) -> Result<(), Unclear> {
+fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Found) -> Result<(), Unclear> {
     // The second item of a preload says as what it is fetched, and comes after the URL.
     let mut items: [Option<(String, Range<usize>)>; 2] = [None, None];
-    let mut options = Edits::default();
+    let mut options = Vec::new();
     json::read(body, &mut |event| match event {
         Event::Item { index, depth: 1, text } => {
             if let Some(place) = items.get_mut(index) {
@@ -285,13 +293,14 @@ fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Ed
             if let Some(set) = object.get("imageSrcSet") {
                 let inner = html::srcset_edits(&set.value, Position::Image, at, visit);
                 if !inner.is_empty() {
-                    options.replace(set.range.clone(), json::quoted(&inner.apply(&set.value)));
+                    options.push((set.range.clone(), json::quoted(&inner.apply(&set.value))));
                 }
             }
         }
         Event::Whole(text) => items[0] = Some((text.value.to_string(), text.range.clone())),
         Event::Item { .. } => {}
     })?;
+    edits.append(&mut options);
     let [Some((url, range)), second] = items else {
         return Ok(());
     };
@@ -303,13 +312,12 @@ fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Ed
         ('L', _) => Position::Preload,
         _ => return Ok(()),
     };
-    edits.take_at(0, options);
     if let Some(new) = visit.url(Reference {
         url: &url,
         position,
         at,
     }) {
-        edits.replace(range, json::quoted(&new));
+        edits.push((range, json::quoted(&new)));
     }
     Ok(())
 }
@@ -326,8 +334,9 @@ const ATTRIBUTES: &[(&str, &str)] = &[
 const COMPONENT_URLS: &[&str] = &["src", "srcSet", "poster", "href"];
 
 /// Visits the URLs among the members of an object.
-pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit, edits: &mut Edits, quote: Quote) {
+pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit, edits: &mut Found, quote: Quote) {
     let get = |name: &str| object.get(name).map(|text| text.value.as_ref());
+    let said = object.element.and_then(|tag| html::said_by(tag, &get));
     for (key, text) in object.strings {
         let value = text.value.as_ref();
         let inner = if value.starts_with('$') {
@@ -338,10 +347,10 @@ pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit,
         } else if let Some(use_) = use_of(object, key) {
             match use_ {
                 Use::Style => css::rewrite(value, at, visit),
-                _ => Ok(html::walk(value, at, visit).edits),
+                Use::Markup | Use::Text | Use::Mixed => Ok(html::walk(value, at, visit).edits),
             }
         } else {
-            match position_in(object, key, &get) {
+            match position_in(object, key, value, said) {
                 Some(position) if key == "srcSet" || key == "imageSrcSet" => {
                     Ok(html::srcset_edits(value, position, at, visit))
                 }
@@ -351,7 +360,7 @@ pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit,
                         position,
                         at,
                     }) {
-                        edits.replace(text.range.clone(), quote(&new));
+                        edits.push((text.range.clone(), quote(&new)));
                     }
                     continue;
                 }
@@ -359,7 +368,7 @@ pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit,
             }
         };
         match inner {
-            Ok(inner) if !inner.is_empty() => edits.replace(text.range.clone(), quote(&inner.apply(value))),
+            Ok(inner) if !inner.is_empty() => edits.push((text.range.clone(), quote(&inner.apply(value)))),
             Ok(_) => {}
             Err(unclear) => visit.unclear(&unclear),
         }
@@ -367,11 +376,11 @@ pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit,
 }
 
 /// What the member of an object is for; `None` for text.
-fn position_in<'o>(object: &'o Object<'_, '_>, key: &str, get: &dyn Fn(&str) -> Option<&'o str>) -> Option<Position> {
+fn position_in(object: &Object<'_, '_>, key: &str, value: &str, said: Option<Position>) -> Option<Position> {
     match object.element {
         Some(tag) if !tag.starts_with('$') => {
             let renamed = ATTRIBUTES.iter().find(|(react, _)| *react == key);
-            html::position_of(tag, renamed.map_or(key, |(_, html)| html), get)
+            html::position_of(tag, renamed.map_or(key, |(_, html)| html), said)
         }
         // A component of the client, or data of the site's own: only names that leave no doubt.
         _ if COMPONENT_URLS.contains(&key) => Some(match key {
@@ -379,7 +388,6 @@ fn position_in<'o>(object: &'o Object<'_, '_>, key: &str, get: &dyn Fn(&str) -> 
             _ => Position::Image,
         }),
         _ => {
-            let value = get(key).unwrap_or_default();
             let looks_like_a_path =
                 value.starts_with('/') && value.len() < 1024 && !value.contains(char::is_whitespace);
             let is_text = matches!(key, "children" | "title" | "alt" | "id" | "className" | "value");
@@ -582,7 +590,13 @@ mod tests {
         ] {
             assert!(!refused(fine), "{fine}");
         }
-        for offset in ["{\"l\":5}", "{\"a\":\"$@2\"}", "{\"a\":\"$@9\"}", "{\"l\":\"x\"}"] {
+        for offset in [
+            "{\"l\":0,\"l\":5}",
+            "{\"l\":5}",
+            "{\"a\":\"$@2\"}",
+            "{\"a\":\"$@9\"}",
+            "{\"l\":\"x\"}",
+        ] {
             assert!(refused(offset), "{offset}");
         }
     }

@@ -3,6 +3,7 @@
 //! A WHATWG tokenizer with the places of its tokens, not a tree: a tree would have to be written again, and would not be
 //! the same bytes. Only the value of an attribute, or the text of a `<style>`, is ever replaced.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::ops::Range;
 
@@ -39,6 +40,7 @@ pub fn walk(text: &str, at: usize, visit: &mut dyn Visit) -> Walked {
         visit,
         tag: String::new(),
         attributes: Vec::new(),
+        expects_value: false,
         raw: None,
         at_start: true,
         walked: Walked::default(),
@@ -50,10 +52,32 @@ pub fn walk(text: &str, at: usize, visit: &mut dyn Visit) -> Walked {
     walk.walked
 }
 
-/// An attribute: its name, its value without escapes, and where the value stands.
-struct Attribute {
-    name: String,
-    value: String,
+/// The attributes that say anything here. A page has many more, and of those not even the value is kept.
+const ATTRIBUTES: &[&str] = &[
+    "action",
+    "as",
+    "background",
+    "content",
+    "data",
+    "formaction",
+    "href",
+    "id",
+    "imagesrcset",
+    "itemprop",
+    "name",
+    "poster",
+    "property",
+    "rel",
+    "src",
+    "srcset",
+    "style",
+    "xlink:href",
+];
+
+/// One of [`ATTRIBUTES`], its value without escapes, and where the value stands.
+struct Attribute<'t> {
+    name: &'static str,
+    value: Cow<'t, str>,
     range: Range<usize>,
 }
 
@@ -68,7 +92,10 @@ struct Walk<'t, 'v> {
     at: usize,
     visit: &'v mut dyn Visit,
     tag: String,
-    attributes: Vec<Attribute>,
+    /// Those of the tag that is being read, each once: there are never more than there are names.
+    attributes: Vec<Attribute<'t>>,
+    /// Whether the value that comes next is that of the last of them.
+    expects_value: bool,
     raw: Option<Raw>,
     /// No tag came yet.
     at_start: bool,
@@ -79,22 +106,14 @@ impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
     fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
         match event {
             CallbackEvent::OpenStartTag { name } => {
-                self.tag = String::from_utf8_lossy(name).into_owned();
+                self.tag.clear();
+                self.tag.push_str(&String::from_utf8_lossy(name));
                 self.attributes.clear();
                 self.raw = None;
                 self.at_start = false;
             }
-            CallbackEvent::AttributeName { name } => self.attributes.push(Attribute {
-                name: String::from_utf8_lossy(name).into_owned(),
-                value: String::new(),
-                range: span.end..span.end,
-            }),
-            CallbackEvent::AttributeValue { value } => {
-                if let Some(attribute) = self.attributes.last_mut() {
-                    attribute.value = String::from_utf8_lossy(value).into_owned();
-                    attribute.range = span.start..span.end;
-                }
-            }
+            CallbackEvent::AttributeName { name } => self.attribute(name, span.end),
+            CallbackEvent::AttributeValue { value } => self.value(value, span.start..span.end),
             CallbackEvent::CloseStartTag { .. } => self.start_tag(),
             CallbackEvent::EndTag { .. } => self.raw = None,
             CallbackEvent::Comment { value } if self.at_start => self.first_comment(value, span.start..span.end),
@@ -105,28 +124,53 @@ impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
     }
 }
 
-impl Walk<'_, '_> {
+impl<'t> Walk<'t, '_> {
+    fn attribute(&mut self, name: &[u8], end: usize) {
+        let known = ATTRIBUTES.iter().find(|known| known.as_bytes() == name);
+        // Browsers take the first of a name, and so must whoever tells what is a URL.
+        let new = known.filter(|known| self.attributes.iter().all(|other| other.name != **known));
+        self.expects_value = new.is_some();
+        if let Some(name) = new {
+            self.attributes.push(Attribute {
+                name,
+                value: Cow::Borrowed(""),
+                range: end..end,
+            });
+        }
+    }
+
+    fn value(&mut self, value: &[u8], range: Range<usize>) {
+        if let Some(attribute) = self.attributes.last_mut().filter(|_| self.expects_value) {
+            attribute.value = match self.text.get(range.clone()) {
+                Some(raw) if raw.as_bytes() == value => Cow::Borrowed(raw),
+                _ => Cow::Owned(String::from_utf8_lossy(value).into_owned()),
+            };
+            attribute.range = range;
+        }
+    }
+
     fn start_tag(&mut self) {
         let tag = std::mem::take(&mut self.tag);
         let attributes = std::mem::take(&mut self.attributes);
         let get = |name: &str| {
             let found = attributes.iter().find(|attribute| attribute.name == name);
-            found.map(|attribute| attribute.value.as_str())
+            found.map(|attribute| attribute.value.as_ref())
         };
+        let said = said_by(&tag, &get);
         for attribute in &attributes {
-            let name = attribute.name.as_str();
+            let name = attribute.name;
             if name == "id" || (name == "name" && tag == "a") {
                 self.visit.anchor(&attribute.value);
             } else if name == "style" {
                 self.style_attribute(attribute);
-            } else if let Some(position) = position_of(&tag, name, &get) {
+            } else if let Some(position) = position_of(&tag, name, said) {
                 if matches!(name, "srcset" | "imagesrcset") {
                     self.srcset(attribute, position);
                 } else {
                     self.url(attribute, position);
                 }
             } else if tag == "base" && name == "href" && self.walked.base.is_none() {
-                self.walked.base = Some(attribute.value.clone());
+                self.walked.base = Some(attribute.value.clone().into_owned());
             }
         }
         self.raw = match tag.as_str() {
@@ -136,6 +180,9 @@ impl Walk<'_, '_> {
             "style" => Some(Raw::Style),
             _ => None,
         };
+        // Their room serves the next tag.
+        self.tag = tag;
+        self.attributes = attributes;
     }
 
     /// Next.js 15 puts the build id into a comment before the first tag.
@@ -166,9 +213,13 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn url(&mut self, attribute: &Attribute, position: Position) {
+    fn url(&mut self, attribute: &Attribute<'_>, position: Position) {
         // Browsers take white space around a URL away.
         let url = attribute.value.trim_matches(|c: char| c.is_ascii_whitespace());
+        if url.is_empty() {
+            // It names nothing, and often there is no place where a value could be put.
+            return;
+        }
         let reference = Reference {
             url,
             position,
@@ -179,12 +230,12 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn srcset(&mut self, attribute: &Attribute, position: Position) {
+    fn srcset(&mut self, attribute: &Attribute<'_>, position: Position) {
         let edits = srcset_edits(&attribute.value, position, self.at + attribute.range.start, self.visit);
         self.replace_parts(attribute, &edits);
     }
 
-    fn style_attribute(&mut self, attribute: &Attribute) {
+    fn style_attribute(&mut self, attribute: &Attribute<'_>) {
         match css::rewrite(&attribute.value, self.at + attribute.range.start, self.visit) {
             Ok(edits) => self.replace_parts(attribute, &edits),
             Err(unclear) => self.visit.unclear(&unclear),
@@ -192,7 +243,7 @@ impl Walk<'_, '_> {
     }
 
     /// Replaces parts of a value; the other parts keep their escapes.
-    fn replace_parts(&mut self, attribute: &Attribute, edits: &Edits) {
+    fn replace_parts(&mut self, attribute: &Attribute<'_>, edits: &Edits) {
         if edits.is_empty() {
             return;
         }
@@ -206,7 +257,7 @@ impl Walk<'_, '_> {
         self.replace(attribute, &edits.apply(&attribute.value));
     }
 
-    fn replace(&mut self, attribute: &Attribute, value: &str) {
+    fn replace(&mut self, attribute: &Attribute<'_>, value: &str) {
         let before = attribute.range.start.checked_sub(1);
         let quote = before.and_then(|at| self.text.as_bytes().get(at)).copied();
         let plain = |c: char| !c.is_ascii_whitespace() && !matches!(c, '"' | '\'' | '=' | '<' | '>' | '`' | '&');
@@ -214,7 +265,7 @@ impl Walk<'_, '_> {
             Some(b'"' | b'\'') => {
                 let raw = self.text.get(attribute.range.clone()).unwrap_or_default();
                 // What had no escapes gets none but those it needs.
-                if raw.contains('&') || value.contains(['&', '"', '\'']) {
+                if raw.contains('&') || value.contains(['&', '"', '\'', '\r']) {
                     escaped(value)
                 } else {
                     value.to_owned()
@@ -239,11 +290,10 @@ pub(super) fn srcset_edits(value: &str, position: Position, at: usize, visit: &m
     edits
 }
 
-/// What a browser does with the URL in an attribute; `None` where there is none.
+/// What a browser does with the URL in an attribute; `None` where there is none. `said` comes from [`said_by`].
 ///
-/// `get` gives the other attributes of the tag. The payload's elements are asked by the same rules, with React's names
-/// for the attributes put into HTML's.
-pub(super) fn position_of<'a>(tag: &str, name: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Option<Position> {
+/// The payload's elements are asked by the same rules, with React's names for the attributes put into HTML's.
+pub(super) fn position_of(tag: &str, name: &str, said: Option<Position>) -> Option<Position> {
     Some(match (tag, name) {
         ("a" | "area", "href") | ("form", "action") | ("button" | "input", "formaction") => Position::Link,
         ("img" | "input" | "image" | "feimage", "src")
@@ -255,10 +305,20 @@ pub(super) fn position_of<'a>(tag: &str, name: &str, get: &dyn Fn(&str) -> Optio
         ("video" | "audio" | "source" | "track", "src") => Position::Media,
         ("iframe" | "frame" | "embed", "src") | ("object", "data") => Position::Frame,
         ("script", "src") => Position::Script,
-        ("link", "href") => of_link(get("rel").unwrap_or_default(), get("as").unwrap_or_default())?,
-        ("meta", "content") => of_meta(get("property").or_else(|| get("name")).or_else(|| get("itemprop"))?)?,
+        ("link", "href") | ("meta", "content") => return said,
         _ => return None,
     })
+}
+
+/// What the URL of a `<link>` or `<meta>` is for, by its other attributes, which `get` gives; `None` for other tags.
+///
+/// Asked once for a tag and not for each of its attributes, of which there may be as many as anybody likes.
+pub(super) fn said_by<'a>(tag: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Option<Position> {
+    match tag {
+        "link" => of_link(get("rel").unwrap_or_default(), get("as").unwrap_or_default()),
+        "meta" => of_meta(get("property").or_else(|| get("name")).or_else(|| get("itemprop"))?),
+        _ => None,
+    }
 }
 
 fn of_link(rel: &str, fetched_as: &str) -> Option<Position> {
@@ -329,6 +389,8 @@ fn escaped(value: &str) -> String {
             '\'' => out.push_str("&#x27;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
+            // As itself it would be read as a newline.
+            '\r' => out.push_str("&#xD;"),
             c => out.push(c),
         }
     }
@@ -410,6 +472,41 @@ mod tests {
             ),
         ] {
             assert_eq!(marked(html), wanted);
+        }
+    }
+
+    #[test]
+    fn of_attributes_of_one_name_the_first_counts_and_empty_ones_name_nothing() {
+        assert_eq!(
+            marked("<img src=a src=b><link rel=preconnect rel=icon href=c>"),
+            "<img src=!a src=b><link rel=preconnect rel=icon href=c>"
+        );
+        for html in [
+            "<img src=\"\">",
+            "<img src>",
+            "<img src=' '>",
+            "<img srcset=''>",
+            "<p style=''>",
+        ] {
+            assert_eq!(marked(html), html);
+        }
+    }
+
+    #[test]
+    fn every_attribute_that_may_hold_a_url_is_looked_at() {
+        for (tag, name) in [
+            ("form", "action"),
+            ("button", "formaction"),
+            ("video", "poster"),
+            ("link rel=preload as=image", "imagesrcset"),
+            ("image", "href"),
+            ("image", "xlink:href"),
+            ("td", "background"),
+            ("object", "data"),
+            ("meta itemprop=image", "content"),
+        ] {
+            let html = format!("<{tag} {name}=/a>");
+            assert_eq!(marked(&html), format!("<{tag} {name}=!/a>"));
         }
     }
 

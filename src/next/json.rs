@@ -17,25 +17,30 @@ pub struct Text<'a> {
     pub range: Range<usize>,
 }
 
-/// What a value stands in.
+/// What a value stands in. What is known of the frames around is kept as their places in the stack: a copy for each
+/// frame would cost the length of a name for each level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Frame<'a> {
     Object {
         /// The key that is being read or was read last.
         key: Cow<'a, str>,
-        strings: Vec<(Cow<'a, str>, Text<'a>)>,
-        /// The type of the React element whose props this is.
-        element: Option<Cow<'a, str>>,
-        /// The type of the element around it, this one included.
-        owner: Option<Cow<'a, str>>,
-        under: Option<Cow<'a, str>>,
+        /// Where its members begin among those of all objects that are open.
+        first: usize,
+        /// Whether these are the props of a React element, which is the array around it.
+        is_props: bool,
+        /// The array that is the element around it, this one included.
+        owner: Option<usize>,
+        /// The object under whose key it stands.
+        under: Option<usize>,
     },
     Array {
         index: usize,
-        /// The first two items, if they are strings: `["$", type, …]` is an element.
-        head: [Option<Cow<'a, str>>; 2],
-        owner: Option<Cow<'a, str>>,
-        under: Option<Cow<'a, str>>,
+        /// Whether its first item is `"$"`: `["$", type, …]` is an element.
+        is_element: bool,
+        /// The second item, if it is a string.
+        name: Option<Cow<'a, str>>,
+        owner: Option<usize>,
+        under: Option<usize>,
     },
 }
 
@@ -87,6 +92,7 @@ pub fn read<'a>(text: &'a str, visit: &mut dyn FnMut(Event<'_, 'a>)) -> Result<(
         text,
         at: 0,
         stack: Vec::new(),
+        strings: Vec::new(),
     }
     .run(visit)
 }
@@ -95,6 +101,8 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     stack: Vec<Frame<'a>>,
+    /// The members of all open objects that are strings, those of the innermost last.
+    strings: Vec<(Cow<'a, str>, Text<'a>)>,
 }
 
 impl<'a> Reader<'a> {
@@ -169,31 +177,36 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The key under which a value that starts now stands, and the element around it.
-    fn context(&self) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+    /// The object under whose key a value that starts now stands, and the element around it.
+    fn context(&self) -> (Option<usize>, Option<usize>) {
         match self.stack.last() {
             None => (None, None),
-            Some(Frame::Object { key, owner, .. }) => (Some(key.clone()), owner.clone()),
-            Some(Frame::Array { under, owner, .. }) => (under.clone(), owner.clone()),
+            Some(Frame::Object { owner, .. }) => (Some(self.stack.len() - 1), *owner),
+            Some(Frame::Array { under, owner, .. }) => (*under, *owner),
         }
     }
 
     fn open_object(&mut self) {
         let (under, outer) = self.context();
-        let element = match self.stack.last() {
+        let is_props = matches!(
+            self.stack.last(),
             Some(Frame::Array {
                 index: 3,
-                head: [Some(mark), Some(name)],
+                is_element: true,
+                name: Some(_),
                 ..
-            }) if mark == "$" => Some(name.clone()),
-            _ => None,
-        };
+            })
+        );
         self.at += 1;
         self.stack.push(Frame::Object {
             key: Cow::Borrowed(""),
-            strings: Vec::new(),
-            owner: element.clone().or(outer),
-            element,
+            first: self.strings.len(),
+            is_props,
+            owner: if is_props {
+                self.stack.len().checked_sub(1)
+            } else {
+                outer
+            },
             under,
         });
     }
@@ -203,44 +216,63 @@ impl<'a> Reader<'a> {
         self.at += 1;
         self.stack.push(Frame::Array {
             index: 0,
-            head: [None, None],
+            is_element: false,
+            name: None,
             owner,
             under,
         });
     }
 
     fn close_object(&mut self, visit: &mut dyn FnMut(Event<'_, 'a>)) {
-        if let Some(Frame::Object {
-            strings,
-            element,
+        let Some(Frame::Object {
+            first,
+            is_props,
             owner,
             under,
             ..
         }) = self.stack.pop()
-        {
-            visit(Event::Object(Object {
-                strings: &strings,
-                element: element.as_deref(),
-                owner: owner.as_deref(),
-                under: under.as_deref(),
-                depth: self.stack.len(),
-            }));
-        }
+        else {
+            return;
+        };
+        let type_of = |element: usize| match self.stack.get(element) {
+            Some(Frame::Array { name, .. }) => name.as_deref(),
+            _ => None,
+        };
+        let key_of = |object: usize| match self.stack.get(object) {
+            Some(Frame::Object { key, .. }) => Some(key.as_ref()),
+            _ => None,
+        };
+        let owner = owner.and_then(type_of);
+        visit(Event::Object(Object {
+            strings: &self.strings[first..],
+            element: owner.filter(|_| is_props),
+            owner,
+            under: under.and_then(key_of),
+            depth: self.stack.len(),
+        }));
+        self.strings.truncate(first);
     }
 
     fn take_string(&mut self, text: Text<'a>, visit: &mut dyn FnMut(Event<'_, 'a>)) {
         let depth = self.stack.len();
         match self.stack.last_mut() {
             None => visit(Event::Whole(&text)),
-            Some(Frame::Object { key, strings, .. }) => strings.push((std::mem::take(key), text)),
-            Some(Frame::Array { index, head, .. }) => {
+            Some(Frame::Object { key, .. }) => self.strings.push((std::mem::take(key), text)),
+            Some(Frame::Array {
+                index,
+                is_element,
+                name,
+                ..
+            }) => {
                 visit(Event::Item {
                     index: *index,
                     depth,
                     text: &text,
                 });
-                if let Some(place) = head.get_mut(*index) {
-                    *place = Some(text.value);
+                match *index {
+                    0 => *is_element = text.value == "$",
+                    1 => *name = Some(text.value),
+                    _ => {}
                 }
             }
         }
@@ -268,13 +300,18 @@ impl<'a> Reader<'a> {
         let mut at = start + 1;
         let mut escaped = false;
         loop {
-            match bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            let Some(plain) = plain else {
+                return self.broken();
+            };
+            at += plain;
+            match bytes[at] {
+                b'"' => break,
+                b'\\' => {
                     escaped = true;
                     at += 2;
                 }
-                Some(byte) if *byte >= 0x20 => at += 1,
                 _ => return self.broken(),
             }
         }
@@ -294,7 +331,8 @@ impl<'a> Reader<'a> {
     fn literal(&mut self) -> Result<(), Unclear> {
         let rest = &self.text[self.at..];
         let length = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.')))
+            .bytes()
+            .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')))
             .unwrap_or(rest.len());
         let literal = &rest[..length];
         if !matches!(literal, "true" | "false" | "null") && serde_json::from_str::<serde_json::Number>(literal).is_err()
@@ -329,6 +367,74 @@ pub fn quoted_in_script(text: &str) -> String {
         }
     }
     out
+}
+
+/// Why a string in a script can't be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InScript {
+    /// [`quoted_in_script`] would write it otherwise.
+    NotExact,
+    /// It is no string.
+    NoString,
+}
+
+/// Puts the string that a text starts with, written as [`quoted_in_script`] writes it, behind `out`, and gives the length
+/// of the literal.
+///
+/// One look at each byte: pages consist of these strings, and reading one, writing it again and comparing takes many.
+pub fn read_in_script(text: &str, out: &mut String) -> Result<usize, InScript> {
+    let bytes = text.as_bytes();
+    if bytes.first() != Some(&b'"') {
+        return Err(InScript::NoString);
+    }
+    let mut at = 1;
+    loop {
+        let rest = &bytes[at..];
+        let plain = rest
+            .iter()
+            .position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\' | b'&' | b'<' | b'>'));
+        let end = at + plain.ok_or(InScript::NoString)?;
+        let run = &text[at..end];
+        if run.contains(['\u{2028}', '\u{2029}']) {
+            return Err(InScript::NotExact);
+        }
+        out.push_str(run);
+        match bytes[end] {
+            b'"' => return Ok(end + 1),
+            b'\\' => {
+                let (c, length) = escape(&bytes[end..]).ok_or(InScript::NotExact)?;
+                out.push(c);
+                at = end + length;
+            }
+            b'&' | b'<' | b'>' => return Err(InScript::NotExact),
+            _ => return Err(InScript::NoString),
+        }
+    }
+}
+
+/// The character of an escape that [`quoted_in_script`] writes, and the escape's length.
+fn escape(bytes: &[u8]) -> Option<(char, usize)> {
+    let c = match bytes.get(1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'n' => '\n',
+        b't' => '\t',
+        b'r' => '\r',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'u' => {
+            let digits = bytes.get(2..6)?;
+            let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            let digits = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(plain))?;
+            let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?;
+            let has_no_shorter =
+                c.is_ascii_control() && c != '\u{7f}' && !matches!(c, '\n' | '\t' | '\r' | '\u{8}' | '\u{c}');
+            let is_kept_out = matches!(c, '&' | '<' | '>' | '\u{2028}' | '\u{2029}');
+            return (has_no_shorter || is_kept_out).then_some((c, 6));
+        }
+        _ => return None,
+    };
+    Some((c, 2))
 }
 
 #[cfg(test)]
@@ -433,6 +539,9 @@ mod tests {
 
     #[test]
     fn deep_and_long_texts_take_neither_stack_nor_time() {
+        // A name that has to be copied to be read, with many levels below it.
+        let named = format!("{{\"\\n{}\":{}", "a".repeat(500_000), "[".repeat(500_000));
+        assert!(told(&named).is_err());
         let deep = "[".repeat(500_000);
         assert!(told(&deep).is_err());
         let closed = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
@@ -448,5 +557,41 @@ mod tests {
             quoted_in_script("<&>\u{2028}\u{2029}ä"),
             r#""\u003c\u0026\u003e\u2028\u2029ä""#
         );
+    }
+
+    #[test]
+    fn string_of_a_script_is_read_only_where_it_would_be_written_the_same() {
+        for text in ["", "a\"\\\n\t\r\u{8}\u{c}\u{1}\u{7f}ä<&>\u{2028}\u{2029}😀", "\\u003c"] {
+            let literal = quoted_in_script(text);
+            let followed = format!("{literal}])\"");
+            let mut out = "before".to_owned();
+            assert_eq!(read_in_script(&followed, &mut out), Ok(literal.len()));
+            assert_eq!(out, format!("before{text}"));
+        }
+        for literal in [
+            r#""\/""#,
+            r#""\u0061""#,
+            r#""\u000a""#,
+            r#""\u003C""#,
+            r#""\u007f""#,
+            r#""\ud83d\ude00""#,
+            r#""\ud800""#,
+            r#""\u+03c""#,
+            "\"<\"",
+            "\"\u{2028}\"",
+        ] {
+            assert_eq!(
+                read_in_script(literal, &mut String::new()),
+                Err(InScript::NotExact),
+                "{literal}"
+            );
+        }
+        for literal in ["", "a", "\"a", "\"a\nb\""] {
+            assert_eq!(
+                read_in_script(literal, &mut String::new()),
+                Err(InScript::NoString),
+                "{literal}"
+            );
+        }
     }
 }

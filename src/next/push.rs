@@ -6,13 +6,15 @@
 use std::ops::Range;
 
 use super::html::InlineScript;
+use super::json::InScript;
 use super::{Edits, Unclear, json};
 
 /// A piece of the payload, and the string literal in the page that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Piece {
     literal: Range<usize>,
-    text: String,
+    /// What it says, in the payload.
+    text: Range<usize>,
 }
 
 /// The payload of a page.
@@ -28,7 +30,10 @@ pub struct Pushes {
 /// # Errors
 /// [`Unclear`] where a script carries a payload in an unknown form.
 pub fn find(page: &str, scripts: &[InlineScript]) -> Result<Option<Pushes>, Unclear> {
-    let mut pieces = Vec::new();
+    let mut pushes = Pushes {
+        pieces: Vec::new(),
+        stream: String::new(),
+    };
     let mut found = false;
     for script in scripts {
         let Some(text) = page.get(script.range.clone()) else {
@@ -38,13 +43,9 @@ pub fn find(page: &str, scripts: &[InlineScript]) -> Result<Option<Pushes>, Uncl
             continue;
         }
         found = true;
-        read_script(text, script.range.start, &mut pieces)?;
+        read_script(text, script.range.start, &mut pushes)?;
     }
-    if !found {
-        return Ok(None);
-    }
-    let stream = pieces.iter().map(|piece| piece.text.as_str()).collect();
-    Ok(Some(Pushes { pieces, stream }))
+    Ok(found.then_some(pushes))
 }
 
 const FIRST: &str = "(self.__next_f=self.__next_f||[])";
@@ -55,7 +56,7 @@ fn starts_as_push(text: &str) -> bool {
 }
 
 /// One script: `….push([kind, data])`, or several of them.
-fn read_script(text: &str, start: usize, pieces: &mut Vec<Piece>) -> Result<(), Unclear> {
+fn read_script(text: &str, start: usize, pushes: &mut Pushes) -> Result<(), Unclear> {
     let unknown = Unclear::Push { at: start };
     let mut at = 0;
     while at < text.len() {
@@ -65,13 +66,8 @@ fn read_script(text: &str, start: usize, pieces: &mut Vec<Piece>) -> Result<(), 
             .and_then(|call| call.strip_prefix(".push("))
             .ok_or(unknown.clone())?;
         let from = text.len() - data.len();
-        // The argument is JSON; where it ends, the parser says.
-        let mut values = serde_json::Deserializer::from_str(data).into_iter::<serde::de::IgnoredAny>();
-        let Some(Ok(_)) = values.next() else {
-            return Err(unknown);
-        };
-        let end = from + values.byte_offset();
-        take_argument(&text[from..end], start + from, pieces)?;
+        let length = take_argument(data, start + from, pushes)?;
+        let end = from + length;
         at = match text.get(end..) {
             Some(rest) if rest.starts_with(");") => end + 2,
             Some(rest) if rest.starts_with(')') => end + 1,
@@ -81,26 +77,32 @@ fn read_script(text: &str, start: usize, pieces: &mut Vec<Piece>) -> Result<(), 
     Ok(())
 }
 
-/// `[0]` begins, `[1,"…"]` is a piece, `[2,…]` the state of a form, `[3,"…"]` bytes.
-fn take_argument(argument: &str, at: usize, pieces: &mut Vec<Piece>) -> Result<(), Unclear> {
-    let Some(literal) = argument.strip_prefix("[1,") else {
-        return match argument.as_bytes().get(1) {
-            Some(b'0' | b'2') => Ok(()),
-            Some(b'3') => Err(Unclear::Binary),
-            _ => Err(Unclear::Push { at }),
-        };
-    };
-    let literal = literal.strip_suffix(']').ok_or(Unclear::Push { at })?;
-    let text: String = serde_json::from_str(literal).map_err(|_| Unclear::Push { at })?;
-    if json::quoted_in_script(&text) != literal {
-        return Err(Unclear::NotExact { at });
+/// `[0]` begins, `[1,"…"]` is a piece, `[2,…]` the state of a form, `[3,"…"]` bytes. Gives the argument's length.
+fn take_argument(data: &str, at: usize, pushes: &mut Pushes) -> Result<usize, Unclear> {
+    let unknown = Unclear::Push { at };
+    if let Some(literal) = data.strip_prefix("[1,") {
+        let start = pushes.stream.len();
+        let length = json::read_in_script(literal, &mut pushes.stream).map_err(|fault| match fault {
+            InScript::NotExact => Unclear::NotExact { at },
+            InScript::NoString => unknown.clone(),
+        })?;
+        if !literal[length..].starts_with(']') {
+            return Err(unknown);
+        }
+        let from = at + "[1,".len();
+        pushes.pieces.push(Piece {
+            literal: from..from + length,
+            text: start..pushes.stream.len(),
+        });
+        return Ok("[1,".len() + length + 1);
     }
-    let from = at + "[1,".len();
-    pieces.push(Piece {
-        literal: from..from + literal.len(),
-        text,
-    });
-    Ok(())
+    // It is JSON; where it ends, the parser says.
+    let mut values = serde_json::Deserializer::from_str(data).into_iter::<serde::de::IgnoredAny>();
+    match (values.next(), data.as_bytes().get(1)) {
+        (Some(Ok(_)), Some(b'0' | b'2')) if data.starts_with('[') => Ok(values.byte_offset()),
+        (Some(Ok(_)), Some(b'3')) => Err(Unclear::Binary),
+        _ => Err(unknown),
+    }
 }
 
 impl Pushes {
@@ -109,12 +111,13 @@ impl Pushes {
     pub fn edits(&self, of_stream: &Edits) -> Edits {
         let mut edits = Edits::default();
         let mut changes = of_stream.iter().peekable();
-        let mut start = 0;
-        for piece in &self.pieces {
-            let end = start + piece.text.len();
+        let last = self.pieces.len().saturating_sub(1);
+        for (index, piece) in self.pieces.iter().enumerate() {
+            let Range { start, end } = piece.text;
             let mut inner = Edits::default();
             while let Some((range, text)) = changes.peek() {
-                if range.start >= end {
+                // What is put in where two pieces meet stands in the second.
+                if range.start >= end && index < last {
                     break;
                 }
                 // What reaches into the next pieces is written into the first and taken out of the others.
@@ -132,9 +135,9 @@ impl Pushes {
                 changes.next();
             }
             if !inner.is_empty() {
-                edits.replace(piece.literal.clone(), json::quoted_in_script(&inner.apply(&piece.text)));
+                let text = inner.apply(&self.stream[piece.text.clone()]);
+                edits.replace(piece.literal.clone(), json::quoted_in_script(&text));
             }
-            start = end;
         }
         edits
     }

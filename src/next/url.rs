@@ -151,10 +151,16 @@ fn plain_path(url: &str) -> Option<&str> {
 #[must_use]
 pub fn is_relative(url: &str) -> bool {
     let has_scheme = || {
-        let scheme = url.split(['/', '?', '#']).next().unwrap_or_default();
-        scheme.contains(':')
+        let (scheme, rest) = url.split_once(':')?;
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let is_web = ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+        // `https:a` without slashes is relative to a page of that scheme.
+        (is_scheme && (!is_web || rest.starts_with(['/', '\\']))).then_some(())
     };
-    !url.is_empty() && !url.starts_with(['/', '#', '\\']) && !has_scheme()
+    !url.is_empty() && !url.starts_with(['/', '#', '\\']) && has_scheme().is_none()
 }
 
 /// Everything but what is plain in a path, in a style sheet and in a `srcset` alike.
@@ -228,6 +234,27 @@ mod tests {
         }
         assert_eq!(at("https://["), Target::Malformed);
         assert_eq!(at("/%ff"), Target::Malformed);
+    }
+
+    #[test]
+    fn what_depends_on_its_place_is_relative() {
+        for url in ["a", "./a", "../a", "?a", ":", "1:a", "a b:c", "https:a", "ä:b"] {
+            assert!(is_relative(url), "{url}");
+        }
+        for url in [
+            "",
+            "/a",
+            "//host/a",
+            "#a",
+            "\\a",
+            "https://host/a",
+            "HTTP:/a",
+            "data:,x",
+            "mailto:a@b.c",
+            "a+b:c",
+        ] {
+            assert!(!is_relative(url), "{url}");
+        }
     }
 
     #[test]

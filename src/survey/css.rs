@@ -1,7 +1,7 @@
 //! What the survey notes of a style sheet, and of a drawing. Pure.
 
 use super::page::judge;
-use super::{Context, Facts, FaultyUrl, line_at};
+use super::{Context, Facts, FaultyUrl, Lines};
 use crate::next::url::is_relative;
 use crate::next::{Position, Reference, Unclear, Visit, css, html};
 
@@ -25,7 +25,7 @@ pub(super) fn look_at_drawing(path: &str, text: &str, context: &Context<'_>) -> 
 
 struct Sheet<'a> {
     address: &'a str,
-    text: &'a str,
+    lines: Lines<'a>,
     context: &'a Context<'a>,
     facts: Facts,
 }
@@ -34,7 +34,7 @@ impl<'a> Sheet<'a> {
     fn new(address: &'a str, text: &'a str, context: &'a Context<'a>) -> Self {
         Self {
             address,
-            text,
+            lines: Lines::new(text),
             context,
             facts: Facts::default(),
         }
@@ -62,7 +62,7 @@ impl Visit for Sheet<'_> {
             }
             Ok(None) => {}
             Err(fault) => self.facts.faulty.push(FaultyUrl {
-                line: line_at(self.text.as_bytes(), reference.at),
+                line: self.lines.at(reference.at),
                 url: reference.url.to_owned(),
                 position: reference.position,
                 fault,

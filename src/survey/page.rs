@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::found::Found;
-use super::{Context, Facts, FaultyUrl, Fragment, Position, UrlFault, line_at};
+use super::{Context, Facts, FaultyUrl, Fragment, Lines, Position, UrlFault};
 use crate::next::page::{self, Router};
 use crate::next::url::{SiteUrl, Target, is_relative};
 use crate::next::{Edits, Reference, Unclear, Visit, html};
@@ -102,39 +102,26 @@ pub(super) fn look_at_ids(
 
 struct Markup<'a> {
     address: &'a str,
-    text: &'a str,
+    lines: Lines<'a>,
     context: &'a Context<'a>,
     facts: Facts,
     /// Files that the browser fetches by itself, and whether only as style sheets.
     fetched: BTreeMap<usize, bool>,
-    /// The last place whose line was asked for: places come in order, and counting goes on from there.
-    counted: (usize, u32),
 }
 
 impl<'a> Markup<'a> {
     fn new(address: &'a str, text: &'a str, context: &'a Context<'a>) -> Self {
         Self {
             address,
-            text,
+            lines: Lines::new(text),
             context,
             facts: Facts::default(),
             fetched: BTreeMap::new(),
-            counted: (0, 1),
         }
-    }
-
-    fn line(&mut self, at: usize) -> u32 {
-        let (from, line) = self.counted;
-        if at < from {
-            return line_at(self.text.as_bytes(), at);
-        }
-        let between = self.text.as_bytes().get(from..at).unwrap_or_default();
-        self.counted = (at, line + line_at(between, between.len()) - 1);
-        self.counted.1
     }
 
     fn fault(&mut self, reference: &Reference<'_>, fault: UrlFault) {
-        let line = self.line(reference.at);
+        let line = self.lines.at(reference.at);
         self.facts.faulty.push(FaultyUrl {
             line,
             url: reference.url.to_owned(),
@@ -157,7 +144,7 @@ impl Visit for Markup<'_> {
         if reference.position == Position::Link {
             let is_page = self.context.paths.path(index).ends_with(".html");
             if let Some(name) = url.fragment.as_deref().map(place).filter(|name| is_page && is_id(name)) {
-                let line = self.line(reference.at);
+                let line = self.lines.at(reference.at);
                 self.facts.fragments.push(Fragment {
                     line,
                     page: index,

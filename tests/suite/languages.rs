@@ -81,7 +81,7 @@ fn everything_in_the_fixtures_comes_out_as_it_went_in() {
             continue;
         };
         let edits = edits.unwrap_or_else(|unclear| panic!("{path}: {unclear}"));
-        let differs = edits.iter().find(|(range, new)| text[(*range).clone()] != **new);
+        let differs = edits.iter().find(|(range, new)| text[range.clone()] != **new);
         assert_eq!(differs.map(|(range, new)| (&text[range.clone()], new)), None, "{path}");
         assert_eq!(again.unclear, [], "{path}");
         urls += again.urls;

@@ -22,6 +22,7 @@ mod contract;
 mod delay;
 mod docs;
 mod format;
+mod fuzz;
 mod help;
 mod languages;
 mod layout;

@@ -1,0 +1,118 @@
+//! The parsers that are measured, each with what is made to hurt it.
+
+use std::hint::black_box;
+
+use syntax_publish::next::url::{Resolver, is_relative};
+use syntax_publish::next::{Reference, Visit, css, data, flight, html, page, push, srcset};
+
+use super::shapes::{self, Shape};
+
+/// Notes nothing and changes nothing, as the survey of a page that is right.
+pub struct Quiet;
+
+impl Visit for Quiet {
+    fn url(&mut self, _: Reference<'_>) -> Option<String> {
+        None
+    }
+}
+
+/// Gives everything another name: what costs most.
+pub struct Renaming;
+
+impl Visit for Renaming {
+    fn url(&mut self, _: Reference<'_>) -> Option<String> {
+        Some("/_assets/images/a.0123456789abcdef.png".to_owned())
+    }
+    fn build_id(&mut self, _: &str) -> Option<String> {
+        Some("0123456789abcdef0123".to_owned())
+    }
+    fn build_comment(&mut self, _: &str) -> Option<String> {
+        Some("0123456789abcdef0123".to_owned())
+    }
+}
+
+/// A parser.
+pub struct Parser {
+    /// Its name: the module it is.
+    pub name: &'static str,
+    /// What is given to it.
+    pub shapes: &'static [Shape],
+    /// Reads and rewrites a text.
+    pub run: fn(&str),
+}
+
+/// All of them.
+pub const PARSERS: &[Parser] = &[
+    Parser {
+        name: "flight",
+        shapes: shapes::FLIGHT,
+        run: |text| {
+            if let Ok(edits) = flight::rewrite(text, 0, &mut Renaming) {
+                black_box(edits.apply(text));
+            }
+        },
+    },
+    Parser {
+        name: "push",
+        shapes: shapes::PUSH,
+        run: |text| {
+            let scripts = html::walk(text, 0, &mut Quiet).scripts;
+            if let Ok(Some(pushes)) = push::find(text, &scripts)
+                && let Ok(edits) = flight::rewrite(&pushes.stream, 0, &mut Renaming)
+            {
+                black_box(pushes.edits(&edits).apply(text));
+            }
+        },
+    },
+    Parser {
+        name: "json, data",
+        shapes: shapes::JSON,
+        run: |text| {
+            if let Ok(edits) = data::rewrite_file(text, &mut Renaming) {
+                black_box(edits.apply(text));
+            }
+        },
+    },
+    Parser {
+        name: "css",
+        shapes: shapes::CSS,
+        run: |text| {
+            if let Ok(edits) = css::rewrite(text, 0, &mut Renaming) {
+                black_box(edits.apply(text));
+            }
+        },
+    },
+    Parser {
+        name: "html",
+        shapes: shapes::HTML,
+        run: |text| {
+            black_box(html::walk(text, 0, &mut Renaming).edits.apply(text));
+        },
+    },
+    Parser {
+        name: "srcset",
+        shapes: shapes::SRCSET,
+        run: |text| {
+            black_box(srcset::urls(text));
+        },
+    },
+    Parser {
+        name: "url",
+        shapes: shapes::URL,
+        run: |text| {
+            let resolver = Resolver::new(Some("https://docs.example.com"), "/docs");
+            for url in text.lines() {
+                black_box((resolver.resolve("/docs/usage", url), is_relative(url)));
+            }
+        },
+    },
+    Parser {
+        name: "page",
+        shapes: shapes::PAGE,
+        run: |text| {
+            if let Ok(page) = page::rewrite(text, &mut Renaming, &mut Renaming) {
+                black_box(page.edits.apply(text));
+            }
+        },
+    },
+];

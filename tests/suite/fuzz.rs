@@ -1,0 +1,143 @@
+//! Fuzzing: each parser of `next` on texts that nobody would write, and what must hold for all of them.
+//!
+//! The targets are functions of a text, and a plain loop drives them: texts of the corpus and of the fixtures, changed at
+//! random. A change that makes a parser do something new is kept and changed further. The short run is the same every
+//! time; the long one (`just fuzz`) is not, and says how to keep what it found.
+
+mod mutate;
+mod targets;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mutate::Mutator;
+use targets::{TARGETS, Target};
+
+/// Texts kept for a target: what was cut from the fixtures, hostile shapes, and every text that ever broke it.
+fn corpus(target: &Target) -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/corpus")
+        .join(target.name);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        (path, text)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// What is wrong with a text, if anything is: a property that does not hold, or a panic.
+fn fault(target: &Target, text: &str) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(|| (target.run)(text))) {
+        Ok(Ok(_)) => None,
+        Ok(Err(fault)) => Some(fault),
+        Err(_) => Some("it panics".to_owned()),
+    }
+}
+
+/// A shorter text with a fault: parts are left out as long as one is left.
+fn shortened(target: &Target, text: &str) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    let mut part = chars.len() / 2;
+    while part > 0 {
+        let mut at = 0;
+        while at < chars.len() {
+            let end = (at + part).min(chars.len());
+            let rest: Vec<char> = [&chars[..at], &chars[end..]].concat();
+            if fault(target, &rest.iter().collect::<String>()).is_some() {
+                chars = rest;
+            } else {
+                at = end;
+            }
+        }
+        part /= 2;
+    }
+    chars.into_iter().collect()
+}
+
+/// Fails with the shortest text that can be found, kept in a file.
+fn fail(target: &Target, text: &str) -> ! {
+    let short = shortened(target, text);
+    let what = fault(target, &short).unwrap_or_default();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{}-{}", target.name, short.len()));
+    std::fs::write(&file, &short).unwrap();
+    panic!(
+        "{}: {what}\n{short:?}\nThe text is in {}; once mended, keep it in tests/corpus/{}.",
+        target.name,
+        file.display(),
+        target.name
+    );
+}
+
+/// Drives a target until `more` says no.
+fn search(target: &Target, seed: u64, mut more: impl FnMut(usize) -> bool) -> usize {
+    let mut mutator = Mutator::new(seed);
+    let mut kept: Vec<String> = corpus(target).into_iter().map(|(_, text)| text).collect();
+    let mut known = std::collections::HashSet::new();
+    let mut runs = 0;
+    while more(runs) {
+        let text = mutator.next(&kept);
+        match catch_unwind(AssertUnwindSafe(|| (target.run)(&text))) {
+            Ok(Ok(what)) => {
+                if known.insert(what) && kept.len() < 5000 {
+                    kept.push(text);
+                }
+            }
+            _ => fail(target, &text),
+        }
+        runs += 1;
+    }
+    runs
+}
+
+#[test]
+fn texts_of_the_corpus_hold() {
+    for target in TARGETS {
+        let texts = corpus(target);
+        assert!(texts.len() > 2, "{}: the corpus is gone", target.name);
+        for (path, text) in texts {
+            assert_eq!(fault(target, &text), None, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn texts_made_at_random_hold() {
+    for (seed, target) in (1..).zip(TARGETS) {
+        search(target, seed, |runs| runs < 400);
+    }
+}
+
+/// Which target, and for how long, is what the environment says.
+#[test]
+#[ignore = "runs as long as it is told to: just fuzz"]
+fn texts_made_at_random_hold_for_long() {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let wanted = variable("FUZZ_TARGET").filter(|name| name != "all");
+    let seconds = variable("FUZZ_SECONDS").map_or(10, |seconds| seconds.parse().expect("FUZZ_SECONDS: a number"));
+    let seed = variable("FUZZ_SEED").map_or_else(
+        || {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            now.map_or(1, |since| since.as_secs())
+        },
+        |seed| seed.parse().expect("FUZZ_SEED: a number"),
+    );
+    let targets: Vec<&Target> = TARGETS
+        .iter()
+        .filter(|target| wanted.as_ref().is_none_or(|name| name == target.name))
+        .collect();
+    let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    assert!(!targets.is_empty(), "FUZZ_TARGET: one of {}, or all", names.join(", "));
+    for target in targets {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let runs = search(target, seed, |_| Instant::now() < end);
+        println!("{}: {runs} texts, seed {seed}", target.name);
+    }
+}
