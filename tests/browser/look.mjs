@@ -98,7 +98,9 @@ export function bare(path) {
 // Clicks the link, as a reader does, and waits until its page is there and at rest.
 export async function follow(watched, link) {
   const links = await watched.page.$$('a[href]');
-  await links[link.index].click();
+  const element = links[link.index];
+  // In a low window something may lie over it; a reader takes the keyboard then.
+  await element.click({ timeout: 3000 }).catch(() => element.press('Enter'));
   await arrive(watched, link.path, link.hash);
 }
 
