@@ -133,6 +133,8 @@ pub struct Facts {
     pub anchors: Vec<String>,
     /// Files whose URL may be replaced in this file, by their places among the assets, sorted.
     pub used: Vec<usize>,
+    /// Files that a browser fetches for this page by URLs that may not be replaced, by their places, sorted.
+    pub kept: Vec<usize>,
     /// Whether it names something relative to its own place.
     pub relative: bool,
     /// Strings that name a file of the site where it can't be told what they are for.

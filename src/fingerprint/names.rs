@@ -1,6 +1,6 @@
 //! Which files get a second name, and what it is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Options;
 use super::rewrite::{Change, Language, Rewriter};
@@ -9,7 +9,7 @@ use crate::model::cache::{CacheClass, Classes};
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
 use crate::source::{Source, SourceError};
-use crate::survey::{Kind, Survey};
+use crate::survey::{Facts, Kind, Survey};
 
 /// Extensions of what pages show: pictures, fonts, sound, film, and the sheets that name them.
 ///
@@ -91,6 +91,7 @@ pub fn name(
         copies: Vec::new(),
         state: HashMap::new(),
         classes: Classes::new(options.prefix),
+        torn: torn(survey),
     };
     let pages = survey
         .kinds
@@ -102,6 +103,22 @@ pub fn name(
         naming.visit(index)?;
     }
     Ok(naming.copies)
+}
+
+/// Files that a style sheet names, and that a page names where its URL must stay. The sheet is the same for all pages, so
+/// a reader would fetch such a file under both names: it gets no second one.
+fn torn(survey: &Survey) -> HashSet<usize> {
+    let of = |kind: Kind, files: fn(&Facts) -> &[usize]| -> HashSet<usize> {
+        let such = survey
+            .kinds
+            .iter()
+            .zip(&survey.facts)
+            .filter(move |(other, _)| **other == kind);
+        such.flat_map(|(_, facts)| files(facts).iter().copied()).collect()
+    };
+    let in_sheets = of(Kind::Style, |facts| &facts.used);
+    let kept = of(Kind::Page, |facts| &facts.kept);
+    in_sheets.intersection(&kept).copied().collect()
 }
 
 /// How far the naming of a file is.
@@ -121,6 +138,7 @@ struct Naming<'a, 'o> {
     copies: Vec<Copy>,
     state: HashMap<usize, State>,
     classes: Classes,
+    torn: HashSet<usize>,
 }
 
 impl Naming<'_, '_> {
@@ -167,7 +185,10 @@ impl Naming<'_, '_> {
             .options
             .include
             .map_or_else(|| is_picked(path), |globs| globs.is_match(path));
-        let is_chosen = is_chosen && !self.options.exclude.is_match(path) && may_be_named(path, kind);
+        let is_chosen = is_chosen
+            && !self.torn.contains(&index)
+            && !self.options.exclude.is_match(path)
+            && may_be_named(path, kind);
         let is_readable = facts.unclear.is_none() && facts.not_utf8.is_none();
         // A drawing that names others by where it stands must stand there.
         let stays = kind == Kind::Drawing && facts.relative;

@@ -240,6 +240,31 @@ fn id_stays_where_that_is_wanted_or_where_there_are_two() {
 }
 
 #[test]
+fn what_a_sheet_shares_with_a_page_that_keeps_its_url_has_one_name() {
+    // The picture stands in the markup alone: code drew it, and would draw it again under its old name.
+    let markup = "<link rel=\"stylesheet\" href=\"/s.css\"/><img src=\"/images/a.png\"/>";
+    let elements = r#"["$","link",null,{"rel":"stylesheet","href":"/s.css"}]"#;
+    let more = [
+        (
+            "s.css",
+            "p{background:url(images/a.png)}q{background:url(images/b.png)}",
+        ),
+        ("images/b.png", "another"),
+    ];
+    let site = finished("aBc", markup, elements, &more, &How::default());
+    assert!(
+        !site.keys().any(|path| path.starts_with("_assets/images/a.")),
+        "{:?}",
+        site.keys()
+    );
+    let (sheet, picture) = (copy_of(&site, "_assets/s."), copy_of(&site, "_assets/images/b."));
+    assert_eq!(
+        site[&sheet],
+        format!("p{{background:url(/images/a.png)}}q{{background:url(/{picture})}}")
+    );
+}
+
+#[test]
 fn picture_gets_a_copy_that_page_and_payload_name() {
     let site = finished("aBc", IMAGE, IMAGE_ELEMENT, &[], &How::default());
     let copy = copy_of(&site, "_assets/");

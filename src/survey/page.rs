@@ -27,6 +27,11 @@ pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
         }
         Err(unclear) => facts.unclear = Some(unclear),
     }
+    let kept = markup
+        .fetched
+        .keys()
+        .filter(|index| facts.used.binary_search(index).is_err());
+    facts.kept = kept.copied().collect();
     facts
 }
 

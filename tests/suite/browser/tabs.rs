@@ -137,7 +137,11 @@ fn note(problems: &mut Vec<String>, name: &str, tab: &Tab) {
         .picture
         .as_ref()
         .map_or(String::new(), |file| format!(" (see {})", file.display()));
-    problems.extend(tab.problems.iter().map(|problem| format!("{name}: {problem}{picture}")));
+    // The Pages Router asks for a page's data by the id of its own build, takes the 404 of another one as word that the
+    // code is another, too, and loads the page. The browser notes the 404.
+    let is_word = |problem: &&String| problem.contains("404") && problem.contains("/_next/data/");
+    let problems_of_tab = tab.problems.iter().filter(|problem| !is_word(problem));
+    problems.extend(problems_of_tab.map(|problem| format!("{name}: {problem}{picture}")));
     if !matches!(tab.status, None | Some(200)) {
         problems.push(format!("{name}: status {:?}", tab.status));
     }
