@@ -23,6 +23,14 @@ rebuilds *args:
 soak rounds="20" *args:
     for round in $(seq {{ rounds }}); do echo "round $round"; cargo test --locked --test suite -- --include-ignored {{ args }} || exit 1; done
 
+# What parses the languages of an export, measured alone: hostile texts, and those of fixtures/
+bench-parsers *args:
+    cargo bench --locked --bench parsers -- {{ args }}
+
+# Texts made at random for one parser, or all of them, for so many seconds each (CONTRIBUTING.md)
+fuzz target="all" seconds="60":
+    FUZZ_TARGET={{ target }} FUZZ_SECONDS={{ seconds }} cargo test --locked --test suite -- --ignored --nocapture fuzz::
+
 # Format the sources
 fmt:
     cargo fmt

@@ -124,7 +124,7 @@ impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
     }
 }
 
-impl<'t> Walk<'t, '_> {
+impl Walk<'_, '_> {
     fn attribute(&mut self, name: &[u8], end: usize) {
         let known = ATTRIBUTES.iter().find(|known| known.as_bytes() == name);
         // Browsers take the first of a name, and so must whoever tells what is a URL.

@@ -21,14 +21,14 @@ pub const TARGETS: &[Target] = &[
         name: "css",
         run: |text| {
             let read: Read<'_> = &|text, notes| css::rewrite(text, 0, notes);
-            rewriting_holds(text, read, &ODD)
+            rewriting_holds(text, read, ODD)
         },
     },
     Target {
         name: "data",
         run: |text| {
             let in_page = |text: &str, notes: &mut Notes| data::rewrite_in_page(text, 0, notes);
-            rewriting_holds(text, &in_page, if has_sets(text) { &PLAIN } else { &ODD })
+            rewriting_holds(text, &in_page, if has_sets(text) { PLAIN } else { ODD })
         },
     },
     Target {
@@ -39,7 +39,7 @@ pub const TARGETS: &[Target] = &[
         name: "html",
         run: |text| {
             let walk = |text: &str, notes: &mut Notes| Ok(html::walk(text, 0, notes).edits);
-            let traits = rewriting_holds(text, &walk, if has_sets(text) { &PLAIN } else { &ODD })?;
+            let traits = rewriting_holds(text, &walk, if has_sets(text) { PLAIN } else { ODD })?;
             scripts_stay(text)?;
             Ok(traits)
         },
@@ -57,7 +57,7 @@ pub const TARGETS: &[Target] = &[
                 notes.take(payload);
                 page.map(|page| page.edits)
             };
-            rewriting_holds(text, read, &PLAIN)
+            rewriting_holds(text, read, PLAIN)
         },
     },
     Target {
@@ -139,7 +139,7 @@ impl Visit for Notes {
             Answer::Nothing => None,
             Answer::Same => Some(reference.url.to_owned()),
             Answer::All(new) => Some(new.to_owned()),
-            Answer::Half(new) => (self.urls.len() % 2 == 0).then(|| new.to_owned()),
+            Answer::Half(new) => self.urls.len().is_multiple_of(2).then(|| new.to_owned()),
         };
         self.urls.push((reference.url.to_owned(), reference.position));
         self.asked.push(answer.is_some());
@@ -161,9 +161,9 @@ impl Visit for Notes {
 type Read<'r> = &'r dyn Fn(&str, &mut Notes) -> Result<Edits, Unclear>;
 
 /// A URL as [`Resolver::url_of`] spells it, that can stand anywhere.
-static PLAIN: &str = "/_assets/images/gr%C3%B6%C3%9Fe%20%281%29.0123456789abcdef.png";
+const PLAIN: &str = "/_assets/images/gr%C3%B6%C3%9Fe%20%281%29.0123456789abcdef.png";
 /// A URL of everything that means something in one of the languages. It can't stand in a `srcset`.
-static ODD: &str = "/a b,&amp;\"'<!--</style></script>-->)(]}\\61 %{;\u{2028}ü\n\tx";
+const ODD: &str = "/a b,&amp;\"'<!--</style></script>-->)(]}\\61 %{;\u{2028}ü\n\tx";
 
 fn has_sets(text: &str) -> bool {
     let text = text.to_lowercase();
@@ -175,7 +175,7 @@ fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
 }
 
 /// Whatever the visitor says: only what it names changes, and what it names reads as it said.
-fn rewriting_holds(text: &str, read: Read<'_>, new: &'static &'static str) -> Result<u64, String> {
+fn rewriting_holds(text: &str, read: Read<'_>, new: &'static str) -> Result<u64, String> {
     let mut plain = Notes::new(Answer::Nothing);
     let edits = match read(text, &mut plain) {
         Ok(edits) => edits,
@@ -272,7 +272,7 @@ fn scripts_stay(text: &str) -> Result<(), String> {
 /// Besides: the rows stay the rows that they were, with the length that each text has.
 fn flight(text: &str) -> Result<u64, String> {
     let read: Read<'_> = &|text, notes| page::rewrite_payload(text, notes);
-    let traits = rewriting_holds(text, read, if has_sets(text) { &PLAIN } else { &ODD })?;
+    let traits = rewriting_holds(text, read, if has_sets(text) { PLAIN } else { ODD })?;
     let Ok(rows) = flight::rows(text) else {
         return Ok(traits);
     };
@@ -338,7 +338,7 @@ fn pushes(text: &str) -> Result<u64, String> {
                 let safe = kept_out.iter().fold(literal, |literal, c| {
                     literal.replace(*c, &format!("\\u{:04x}", u32::from(*c)))
                 });
-                page.push_str(&format!("<script>self.__next_f.push([1,{safe}])</script>"));
+                page.extend(["<script>self.__next_f.push([1,", &safe, "])</script>"]);
                 piece.clear();
             }
         }
