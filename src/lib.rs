@@ -13,7 +13,7 @@
 //!
 //! Architecture invariants, kept by a test that reads these sources:
 //!
-//! - `model`, `next`, `manifest`, `plan`, `check`, `config`, `nginx`, `event` and `error` are pure: no file, clock, network or host.
+//! - `model`, `next`, `manifest`, `plan`, `check`, `config`, `serving`, `nginx`, `event` and `error` are pure: no file, clock, network or host.
 //! - A stage never imports a later one; `verify` knows nothing of what `publish` planned.
 //! - Nothing here prints, exits or reads the environment: that is the command line's.
 //! - `current` moves in [`swap`] alone.
@@ -35,12 +35,14 @@ pub mod next;
 pub mod nginx;
 pub mod pipeline;
 pub mod plan;
+pub mod preview;
 pub mod prune;
 pub mod publish;
 mod random;
 pub mod releases;
 pub mod rollback;
 pub mod scan;
+pub mod serving;
 pub mod session;
 pub mod source;
 pub mod store;

@@ -4,6 +4,7 @@
 //! `build` see exactly the site that `publish` would send. It must never write to the export, and never know of a
 //! target: what is already on a host is no business of the site's.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,6 +25,7 @@ use crate::model::media::media_type;
 use crate::model::path::SitePath;
 use crate::next::client::Client;
 use crate::scan::{self, LeftOut, Scan, ScanOptions};
+use crate::serving::{PageForm, Rules};
 use crate::source::{Export, Source};
 use crate::survey::{self, Survey};
 
@@ -37,6 +39,8 @@ pub struct Prepared {
     pub problems: Vec<Problem>,
     /// What the export holds and the site does not.
     pub left_out: LeftOut,
+    /// What requests to it get.
+    pub rules: Rules,
 }
 
 /// Prepares the site in the folder `export`: scan, check, fingerprint, manifest.
@@ -55,8 +59,11 @@ pub fn prepare(
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
+    let client = survey::find_client(&scan.assets, &*source)?;
+    let rules = rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str()));
     let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
     Ok(Prepared {
+        rules,
         site: manifest(config, site.assets, observer),
         source: site.source,
         problems,
@@ -110,16 +117,7 @@ pub fn scan(config: &SiteConfig, export: &Path, cache: Option<&Path>, observer: 
     Ok(scan::scan(export, &options, observer)?)
 }
 
-/// What the vhost of a site must know of its export.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Served {
-    /// The paths of the files.
-    pub paths: Vec<String>,
-    /// The base path and the deployment.
-    pub client: Client,
-}
-
-/// Reads off the export what a vhost must know of it.
+/// What requests to the site get, as far as its export says.
 ///
 /// # Errors
 /// [`Error::Scan`] where it can't be read.
@@ -128,12 +126,22 @@ pub fn served(
     export: &Path,
     cache: Option<&Path>,
     observer: &dyn Observer,
-) -> Result<Served, Error> {
+) -> Result<Rules, Error> {
     let scan = scan(config, export, cache, observer)?;
-    Ok(Served {
-        client: survey::find_client(&scan.assets, &Export::new(export))?,
-        paths: scan.assets.iter().map(|asset| asset.path.to_string()).collect(),
-    })
+    let client = survey::find_client(&scan.assets, &Export::new(export))?;
+    Ok(rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str())))
+}
+
+/// What requests to a site get whose export has these paths, and says this of its client.
+#[must_use]
+pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item = &'a str> + Clone) -> Rules {
+    Rules {
+        form: PageForm::of(paths),
+        base_path: config.next.base_path.clone().unwrap_or(client.base_path),
+        classes: Classes::new(&config.fingerprint.prefix),
+        deployment_id: client.deployment_id,
+        extra_types: BTreeMap::new(),
+    }
 }
 
 /// What the texts of the export say of themselves, and all that the checks find.

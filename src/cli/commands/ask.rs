@@ -7,7 +7,8 @@ use syntax_publish::error::Error;
 use syntax_publish::model::encoding::Recipe;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{ReleaseId, timestamp};
-use syntax_publish::pipeline::{self, Served};
+use syntax_publish::next::client::Client;
+use syntax_publish::pipeline;
 use syntax_publish::plan::{self, Facts, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
@@ -187,17 +188,17 @@ impl Run {
             .aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress))
             .await;
         self.finish();
-        let served = match read {
-            Ok(served) => served,
+        let rules = match read {
+            Ok(rules) => rules,
             Err(Failure::Library(Error::Scan(ScanError::Missing { .. }))) => {
                 self.screen.note(
                     "there is no export yet: printed for pages that are files, as Next.js writes them by default",
                 );
-                Served::default()
+                pipeline::rules(&workplace.config, Client::default(), std::iter::empty())
             }
             Err(failure) => return Err(failure),
         };
-        let vhost = papers::vhost(workplace, options, served)?;
+        let vhost = papers::vhost(workplace, options, rules)?;
         self.screen.result(&json::text("nginx", &vhost), || vhost.clone())?;
         Ok(0)
     }
