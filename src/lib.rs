@@ -50,4 +50,5 @@ pub mod survey;
 pub mod swap;
 pub mod sync;
 pub mod verify;
+pub mod watch;
 pub mod workshop;

@@ -53,12 +53,60 @@ pub fn prepare(
     cache: Option<&Path>,
     observer: &dyn Observer,
 ) -> Result<Prepared, Error> {
+    let examined = examine(config, export, cache, observer)?;
+    if examined.problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(Error::Check {
+            problems: examined.problems,
+        });
+    }
+    finish(config, examined, observer)
+}
+
+/// Prepares the site whatever the checks find, to look at and not to publish.
+///
+/// # Errors
+/// [`Error::Scan`] where the export can't be read.
+pub fn preview(
+    config: &SiteConfig,
+    export: &Path,
+    cache: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Prepared, Error> {
+    finish(config, examine(config, export, cache, observer)?, observer)
+}
+
+/// An export that was read, and what was found in it.
+struct Examined {
+    scan: Scan,
+    source: Arc<dyn Source>,
+    survey: Survey,
+    problems: Vec<Problem>,
+}
+
+fn examine(
+    config: &SiteConfig,
+    export: &Path,
+    cache: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Examined, Error> {
     let scan = scan(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, observer)?;
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        return Err(Error::Check { problems });
-    }
+    Ok(Examined {
+        scan,
+        source,
+        survey,
+        problems,
+    })
+}
+
+fn finish(config: &SiteConfig, examined: Examined, observer: &dyn Observer) -> Result<Prepared, Error> {
+    let Examined {
+        scan,
+        source,
+        survey,
+        problems,
+    } = examined;
     let client = survey::find_client(&scan.assets, &*source)?;
     let rules = rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str()));
     let site = fingerprint(config, &scan.assets, &survey, source, observer)?;

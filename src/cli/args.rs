@@ -104,6 +104,13 @@ Example:
         out: PathBuf,
     },
 
+    /// Serve the finished site on this machine, as the host would serve it
+    #[command(after_help = "\
+Examples:
+  syntax-publish watch --open
+  syntax-publish watch --port 8080")]
+    Watch(Watch),
+
     /// Make a former release live again
     #[command(after_help = "\
 Examples:
@@ -228,6 +235,21 @@ pub struct Publish {
     /// Make a new release even if nothing changed; mend what is damaged
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Watch {
+    /// The port to listen on [default: `port` in [watch], or the first free one from 4400 on]
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+
+    /// The address to listen on: whoever reaches it can read the site
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub host: String,
+
+    /// Open the site in the browser
+    #[arg(long)]
+    pub open: bool,
 }
 
 #[derive(Debug, clap::Args)]

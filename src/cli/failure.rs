@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use syntax_publish::config::ConfigError;
 use syntax_publish::error::Error;
 use syntax_publish::nginx::VhostError;
+use syntax_publish::preview::port::PortError;
 
 /// The command failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,9 @@ pub enum Failure {
     /// The vhost can't be printed.
     #[error(transparent)]
     Vhost(#[from] VhostError),
+    /// There is no port for the preview.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// The command's own output can't be written.
     #[error("can't write the output: {source}")]
     Output {
@@ -93,7 +97,7 @@ impl Failure {
             | Self::NoHome { .. }
             | Self::Address { .. }
             | Self::Vhost(_) => 2,
-            Self::Output { .. } => 1,
+            Self::Port(_) | Self::Output { .. } => 1,
         }
     }
 
@@ -107,6 +111,8 @@ impl Failure {
             Self::NoHome { .. } => "no-home",
             Self::Address { .. } => "address",
             Self::Vhost(_) => "vhost",
+            Self::Port(PortError::Taken { .. }) => "port-taken",
+            Self::Port(PortError::Refused { .. }) => "listen",
             Self::Output { .. } => "output",
         }
     }

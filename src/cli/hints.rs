@@ -9,6 +9,7 @@ use syntax_publish::host::HostError;
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::nginx::VhostError;
+use syntax_publish::preview::port::PortError;
 use syntax_publish::source::SourceError;
 use syntax_publish::store::StoreError;
 use syntax_publish::workshop::Taken;
@@ -33,6 +34,7 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         Failure::NoHome { .. } => "write the path in full, or set HOME".to_owned(),
         Failure::Address { .. } => "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned(),
         Failure::Vhost(error) => of_vhost(error).to_owned(),
+        Failure::Port(error) => of_port(error),
         Failure::Output { .. } => "see whether there is room where the output goes".to_owned(),
     }
 }
@@ -176,6 +178,14 @@ fn of_build(error: &BuildError) -> &'static str {
         BuildError::NotAFolder { .. } | BuildError::NoName { .. } => "give --out a folder that is missing or empty",
         BuildError::Io { .. } => "see whether you may write there, and that there is room",
         BuildError::Source(error) => of_source(error),
+    }
+}
+
+fn of_port(error: &PortError) -> String {
+    match error {
+        PortError::Taken { free: Some(free), .. } => format!("use --port {free}, which is free, or end that process"),
+        PortError::Taken { free: None, .. } => "end that process, or use --port with another".to_owned(),
+        PortError::Refused { .. } => "leave --host out, or give it an address of this machine".to_owned(),
     }
 }
 
