@@ -43,6 +43,13 @@ struct Served {
     length: u64,
 }
 
+impl Served {
+    /// Whether it is sent in an encoding, which has no parts. Who asks for the file that an encoding is gets a file.
+    fn is_coded(&self) -> bool {
+        self.encoded.is_some() && self.found.encoding.is_none()
+    }
+}
+
 impl Preview {
     /// Answers a request.
     pub(super) async fn respond(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
@@ -137,7 +144,7 @@ impl Preview {
             }
             Parts::Whole => {
                 let mut answer = self.whole(site, &served, StatusCode::OK, path).await?;
-                if served.encoded.is_none() {
+                if !served.is_coded() {
                     answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
                 }
                 validate(&mut answer, &served);
@@ -229,9 +236,7 @@ impl Preview {
         let mut answer = blank(Some(&site.rules), status, Some(path), body);
         set(&mut answer, CONTENT_TYPE, &served.content_type);
         set(&mut answer, CONTENT_LENGTH, &served.length.to_string());
-        if let Some((coding, _)) = &served.encoded
-            && served.found.encoding.is_none()
-        {
+        if let Some((coding, _)) = served.encoded.as_ref().filter(|_| served.is_coded()) {
             set(&mut answer, CONTENT_ENCODING, &coding.to_string());
         }
         Ok(answer)
@@ -296,9 +301,7 @@ fn length_of(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn parts(headers: &HeaderMap, served: &Served) -> Parts {
-    // An encoding has no parts; the file that it is has.
-    let is_coded = served.encoded.is_some() && served.found.encoding.is_none();
-    let Some(range) = headers.get(RANGE).filter(|_| !is_coded) else {
+    let Some(range) = headers.get(RANGE).filter(|_| !served.is_coded()) else {
         return Parts::Whole;
     };
     let counts = headers.get(IF_RANGE).is_none_or(|value| {

@@ -27,6 +27,7 @@ mod languages;
 mod layout;
 mod nginx;
 mod operations;
+mod preview;
 mod publish;
 mod sequences;
 mod served_verify;
