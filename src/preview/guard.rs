@@ -4,7 +4,7 @@
 //! read the site as if it were its own. The browser tells by the name that it asks for, so only names that nobody else can
 //! have are answered.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use hyper::HeaderMap;
 use hyper::header::{HOST, HeaderName, ORIGIN};
