@@ -4,19 +4,30 @@
 //! the one that it met. What an address gets is decided in [`crate::serving`], which the vhost is printed from: this module
 //! speaks HTTP, reads the files and makes encodings, fast rather than small, when somebody asks for one.
 //!
+//! Pages that a browser opens get one script element more, by which they learn of changes ([`Hub`]), unless that is switched
+//! off. Every other request gets the bytes of the site.
+//!
 //! It must never answer who asks for another host's name, wait for a client without end, or write anything. Addresses below
 //! [`OWN`] are its own and no part of the site.
 
+mod affected;
 mod answer;
+mod api;
+mod blind;
 mod body;
 mod bytes;
+mod desk;
 mod encodings;
 mod guard;
+mod hub;
 mod own;
 mod patience;
 pub mod port;
+mod sizes;
 mod snapshot;
+mod snippet;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,10 +38,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub use self::desk::Desk;
 use self::encodings::Encodings;
 pub use self::guard::Names;
+use self::hub::Hub;
+pub use self::hub::{News, Trouble};
 use self::patience::Patient;
 pub use self::snapshot::Snapshot;
+use crate::model::digest::Digest;
+use crate::model::encoding::{Coding, Recipe};
 
 /// What addresses of the preview's own begin with.
 pub const OWN: &str = "/__syntax/";
@@ -57,31 +73,65 @@ const MAX_WORK: usize = 8;
 /// Large files that are on their way at once.
 const MAX_STREAMS: usize = 64;
 
+/// Whether pages learn of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// Pages that a browser opens get the script that sees to it.
+    Yes,
+    /// Every answer is as the vhost would give it.
+    No,
+}
+
 /// What a preview serves, shared by all its connections.
 pub struct Preview {
     site: watch::Sender<Option<Arc<Snapshot>>>,
     names: Names,
+    live: Live,
+    desk: Option<Arc<dyn Desk>>,
+    /// One question to a target at a time.
+    at_desk: tokio::sync::Mutex<()>,
+    hub: Arc<Hub>,
+    /// Encoded sizes that somebody asked for.
+    lengths: tokio::sync::Mutex<HashMap<(Digest, Coding, Recipe), Option<u64>>>,
     encodings: Encodings,
     work: Arc<Semaphore>,
     streams: Arc<Semaphore>,
 }
 
 impl Preview {
-    /// A preview that has no site yet, for who asks by one of these names.
+    /// A preview that has no site yet, for who asks by one of these names. Without a desk nothing can be asked of a target.
     #[must_use]
-    pub fn new(names: Names) -> Self {
+    pub fn new(names: Names, live: Live, desk: Option<Arc<dyn Desk>>) -> Self {
         Self {
             site: watch::Sender::new(None),
             names,
+            live,
+            desk,
+            at_desk: tokio::sync::Mutex::default(),
+            hub: Arc::new(Hub::new()),
+            lengths: tokio::sync::Mutex::default(),
             encodings: Encodings::new(KEPT_ENCODINGS),
             work: Arc::new(Semaphore::new(MAX_WORK)),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         }
     }
 
-    /// Puts a site in the place of the one before. Requests that are under way end with what they began with.
+    /// Puts a site in the place of the one before. Requests that are under way end with what they began with; open pages
+    /// that the change concerns are brought up to date.
     pub fn show(&self, snapshot: Arc<Snapshot>) {
-        self.site.send_replace(Some(snapshot));
+        let before = self.site.send_replace(Some(Arc::clone(&snapshot)));
+        self.hub.shown(before.as_deref(), &snapshot);
+    }
+
+    /// Tells open pages what happened.
+    pub fn tell(&self, news: News) {
+        self.hub.tell(news);
+    }
+
+    /// How many open pages wait for changes.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.hub.clients()
     }
 
     /// The site that is served now.

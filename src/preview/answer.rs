@@ -22,18 +22,25 @@ use super::body::{self, Body};
 use super::bytes::Section;
 use super::guard::{BadHost, check_host};
 use super::snapshot::{Found, Snapshot};
-use super::{OWN, Preview};
+use super::{Live, OWN, Preview, blind, snippet};
+use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::media;
+use crate::next::page::owners;
 use crate::serving::conditions::{Conditions, Time, Validators, Verdict, judge};
 use crate::serving::ranges::{self, Parts};
 use crate::serving::types::content_type;
 use crate::serving::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts};
 use crate::source::SourceError;
 
+/// A longer page is sent as it is: it is not held in memory for the sake of a script.
+const LONGEST_PAGE: u64 = 4 << 20;
+
 /// What is served of a file.
 struct Served {
     found: Found,
+    /// Its bytes, where they are not those of the file: a page with the script of the preview.
+    page: Option<Bytes>,
     /// The content coding of the answer, and its bytes.
     encoded: Option<(Coding, Bytes)>,
     /// Whether others get other bytes.
@@ -53,7 +60,7 @@ impl Served {
 impl Preview {
     /// Answers a request.
     pub(super) async fn respond(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let (head, _) = request.into_parts();
+        let (head, body) = request.into_parts();
         let site = self.site();
         let is_old = head.version < Version::HTTP_11;
         let authority = head.uri.authority().map(hyper::http::uri::Authority::as_str);
@@ -65,9 +72,9 @@ impl Preview {
             Ok(()) if matches!(head.method, Method::TRACE | Method::CONNECT) => {
                 refusal(rules, StatusCode::METHOD_NOT_ALLOWED)
             }
-            Ok(()) if is_own(head.uri.path()) => self.own(&head),
+            Ok(()) if is_own(head.uri.path()) => self.own(&head, body).await,
             Ok(()) => match &site {
-                None => super::own::waiting(),
+                None => self.waiting(&head.headers),
                 Some(site) => self.of_site(&head, site).await,
             },
         };
@@ -183,7 +190,14 @@ impl Preview {
         let is_old = head.version < Version::HTTP_11;
         let digest = found.file.digest.short(32);
         let media_type = site.rules.type_of(path, default_type);
+        let page = self.page(head, site, &found, media_type).await?;
+        let (mut found, mut digest) = (found, digest);
+        if let Some(page) = &page {
+            found.file.size = page.len() as u64;
+            digest = Digest::of(page).short(32);
+        }
         let mut served = Served {
+            page,
             content_type: content_type(media_type),
             etag: format!("\"{digest}\""),
             length: found.file.size,
@@ -208,7 +222,11 @@ impl Preview {
                 served.varies = true;
                 continue;
             }
-            if let Some(bytes) = self.encoding(site, &served.found, coding, recipe).await? {
+            let encoding = match &served.page {
+                Some(page) => self.encoding_of(page, &served.found.path, coding).await?,
+                None => self.encoding(site, &served.found, coding, recipe).await?,
+            };
+            if let Some(bytes) = encoding {
                 served.varies = true;
                 served.etag = format!("\"{digest}-{coding}\"");
                 served.length = bytes.len() as u64;
@@ -219,6 +237,40 @@ impl Preview {
         Ok(Some(served))
     }
 
+    /// The page with the script of the preview, where a browser opens one; none where the file is to be sent as it is.
+    async fn page(
+        &self,
+        head: &Head,
+        site: &Arc<Snapshot>,
+        found: &Found,
+        media_type: &str,
+    ) -> Result<Option<Bytes>, SourceError> {
+        let is_page = media_type == "text/html" && found.encoding.is_none() && found.file.size <= LONGEST_PAGE;
+        if self.live == Live::No || !is_page || !snippet::is_opened(&head.headers) {
+            if self.live == Live::Yes && self.clients() > 0 && !owners(found.path.as_str()).is_empty() {
+                self.look_aside(site, found);
+            }
+            return Ok(None);
+        }
+        let (site, found) = (Arc::clone(site), found.clone());
+        let is_new = !self.hub.has_seen(found.file.digest);
+        let (digest, root) = (found.file.digest, site.site.root);
+        let read = move || {
+            let bytes = site.source.read(&found.path, found.file.digest, found.file.size)?;
+            let path = found.path.as_str();
+            let Ok(text) = String::from_utf8(bytes) else {
+                return Ok((None, None));
+            };
+            let blind = is_new.then(|| blind::see(path, &text));
+            Ok((snippet::inject(&text, path, root), blind))
+        };
+        let (page, blind) = self.aside(read).await?;
+        if let Some(blind) = blind {
+            self.hub.saw(digest, blind);
+        }
+        Ok(page.map(Bytes::from))
+    }
+
     async fn whole(
         &self,
         site: &Arc<Snapshot>,
@@ -226,9 +278,9 @@ impl Preview {
         status: StatusCode,
         path: &str,
     ) -> Result<Response<Body>, SourceError> {
-        let body = match &served.encoded {
-            Some((_, bytes)) => body::of(bytes.clone()),
-            None => {
+        let body = match (&served.encoded, &served.page) {
+            (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(bytes.clone()),
+            (None, None) => {
                 let all = vec![Section::Part(0..served.length)];
                 self.sections(site, &served.found, all).await?
             }
@@ -266,10 +318,10 @@ impl Preview {
                 Section::Part(part) => part.end - part.start,
             })
             .sum();
-        let body = match &served.encoded {
+        let body = match (&served.encoded, &served.page) {
             // Of the file that an encoding is.
-            Some((_, bytes)) => body::of(super::bytes::joined(bytes, &sections)),
-            None => self.sections(site, &served.found, sections).await?,
+            (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(super::bytes::joined(bytes, &sections)),
+            (None, None) => self.sections(site, &served.found, sections).await?,
         };
         let mut answer = blank(Some(&site.rules), StatusCode::PARTIAL_CONTENT, Some(path), body);
         if let [part] = parts {

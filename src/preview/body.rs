@@ -5,8 +5,8 @@ use std::io;
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
-use hyper::body::Frame;
+use http_body_util::{BodyExt as _, Empty, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 
 /// The body of an answer. It fails where its file changed while it was sent.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -24,4 +24,9 @@ pub fn empty() -> Body {
 /// A body that is still being made.
 pub fn streamed(frames: impl Stream<Item = io::Result<Frame<Bytes>>> + Send + 'static) -> Body {
     StreamBody::new(frames).boxed_unsync()
+}
+
+/// The whole body of a request; none where it is longer than that, or breaks off.
+pub async fn read(body: Incoming, limit: usize) -> Option<Bytes> {
+    Limited::new(body, limit).collect().await.ok().map(http_body_util::Collected::to_bytes)
 }

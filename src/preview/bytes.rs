@@ -16,6 +16,7 @@ use super::snapshot::{Found, Snapshot};
 use crate::encode::{Verified, encode};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
+use crate::model::path::SitePath;
 use crate::source::SourceError;
 
 /// A longer file is sent while it is read, and never held as a whole.
@@ -48,6 +49,25 @@ impl Preview {
         let make = async || {
             let (site, found) = (Arc::clone(site), found.clone());
             self.aside(move || make(&site, &found, coding, recipe)).await
+        };
+        self.encodings.get(key, make).await
+    }
+
+    /// An encoding of bytes that stand in no file of the site.
+    pub(super) async fn encoding_of(
+        &self,
+        bytes: &Bytes,
+        path: &SitePath,
+        coding: Coding,
+    ) -> Result<Option<Bytes>, SourceError> {
+        let key = Key {
+            digest: Digest::of(bytes),
+            coding,
+            recipe: Recipe::made(level(coding)),
+        };
+        let make = async || {
+            let (bytes, path) = (bytes.clone(), path.clone());
+            self.aside(move || encoded(&path, coding, &bytes)).await
         };
         self.encodings.get(key, make).await
     }
@@ -92,7 +112,7 @@ impl Preview {
     }
 
     /// Does what keeps a thread busy on a thread of its own, few at once.
-    async fn aside<T: Send + 'static>(
+    pub(super) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
@@ -160,7 +180,11 @@ fn make(site: &Snapshot, found: &Found, coding: Coding, recipe: Recipe) -> Resul
         return Err(SourceError::Changed { path: path.clone() });
     }
     let bytes = site.source.read(path, found.file.digest, found.file.size)?;
-    let made = encode(coding, level(coding), &bytes).map_err(|error| SourceError::Encoder {
+    encoded(path, coding, &bytes)
+}
+
+fn encoded(path: &SitePath, coding: Coding, bytes: &[u8]) -> Result<Option<Bytes>, SourceError> {
+    let made = encode(coding, level(coding), bytes).map_err(|error| SourceError::Encoder {
         path: path.clone(),
         coding,
         detail: error.to_string(),

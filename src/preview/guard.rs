@@ -106,6 +106,15 @@ pub fn is_foreign(headers: &HeaderMap) -> bool {
     }
 }
 
+/// Whether a page of this very server asks, by what only a browser can say for it.
+pub fn is_of_this_server(headers: &HeaderMap) -> bool {
+    if is_foreign(headers) {
+        return false;
+    }
+    let is_same = headers.get(FETCH_SITE).is_some_and(|site| site == "same-origin");
+    is_same || headers.contains_key(ORIGIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +169,17 @@ mod tests {
         );
         assert_eq!(check(&[(HOST, "evil.com")], None, true), Err(BadHost::Foreign));
         assert_eq!(check(&[(HOST, "localhost")], Some("evil.com"), false), Err(BadHost::Foreign));
+    }
+
+    #[test]
+    fn only_a_page_of_this_server_asks_what_costs() {
+        let is = |list: &[(HeaderName, &'static str)]| is_of_this_server(&headers(list));
+        assert!(is(&[(FETCH_SITE, "same-origin")]));
+        assert!(is(&[(HOST, "localhost:1"), (ORIGIN, "http://localhost:1")]));
+        assert!(!is(&[(HOST, "localhost:1")]));
+        assert!(!is(&[(FETCH_SITE, "none")]));
+        assert!(!is(&[(FETCH_SITE, "same-site")]));
+        assert!(!is(&[(HOST, "localhost:1"), (ORIGIN, "http://evil.com")]));
     }
 
     #[test]
