@@ -138,7 +138,9 @@ pub fn fingerprint_again(
         })
         .collect();
     let named = assets.iter().zip(looked);
-    known.files = named.filter_map(|(asset, looked)| Some((asset.path.clone(), looked?))).collect();
+    known.files = named
+        .filter_map(|(asset, looked)| Some((asset.path.clone(), looked?)))
+        .collect();
     known.tables = rewriter.tables();
 
     let mut origins: BTreeMap<SitePath, Origin> = BTreeMap::new();

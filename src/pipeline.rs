@@ -54,7 +54,11 @@ pub fn prepare(
     observer: &dyn Observer,
 ) -> Result<Prepared, Error> {
     let examined = examine(config, export, cache, observer)?;
-    if examined.problems.iter().any(|problem| problem.severity == Severity::Error) {
+    if examined
+        .problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+    {
         return Err(Error::Check {
             problems: examined.problems,
         });
@@ -208,7 +212,11 @@ pub fn served(
 ) -> Result<Rules, Error> {
     let scan = scan(config, export, cache, observer)?;
     let client = survey::find_client(&scan.assets, &Export::new(export))?;
-    Ok(rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str())))
+    Ok(rules(
+        config,
+        client,
+        scan.assets.iter().map(|asset| asset.path.as_str()),
+    ))
 }
 
 /// What requests to a site get whose export has these paths, and says this of its client.
@@ -468,7 +476,10 @@ mod tests {
                 &Silent,
             )
             .unwrap();
-            assert_eq!((prepared.site.root, &prepared.problems), (anew.site.root, &anew.problems));
+            assert_eq!(
+                (prepared.site.root, &prepared.problems),
+                (anew.site.root, &anew.problems)
+            );
             let mut read = source.read.lock().unwrap().clone();
             // Where the client's files lie is asked of the first pages each time.
             read.retain(|path| !matches!(&**path, "index.html" | "404.html"));
@@ -484,7 +495,10 @@ mod tests {
         assert_eq!(prepared(), ["a.html"], "one that names what changed is written anew");
         std::fs::write(folder.path().join("none.html"), "x").unwrap();
         let all = prepared();
-        assert!(all.contains(&"a.html".to_owned()) && all.contains(&"b.html".to_owned()), "{all:?}");
+        assert!(
+            all.contains(&"a.html".to_owned()) && all.contains(&"b.html".to_owned()),
+            "{all:?}"
+        );
         assert_eq!(unchanged, Vec::<String>::new());
     }
 

@@ -187,7 +187,11 @@ impl Known {
     /// What is known of each file that has not changed. Nothing is if there are other files: what is noted of one depends
     /// on which there are, and names them by their places.
     fn of(self, assets: &[Asset], base_path: &str) -> Vec<Option<Facts>> {
-        let same_names = self.files.iter().map(|(path, _)| path).eq(assets.iter().map(|asset| &asset.path));
+        let same_names = self
+            .files
+            .iter()
+            .map(|(path, _)| path)
+            .eq(assets.iter().map(|asset| &asset.path));
         if !same_names || self.base_path != base_path {
             return Vec::new();
         }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep_until;
 
-pub use self::changes::{Manner, WatchError};
 use self::changes::{Changed, Changes};
+pub use self::changes::{Manner, WatchError};
 use self::command::{Build, News};
 use self::kept::Kept;
 use crate::config::SiteConfig;
@@ -61,7 +61,16 @@ pub struct Options {
 }
 
 /// Where the sources of a site lie. A build writes to the folder around them, which must not start the next one.
-pub const USUAL: [&str; 8] = ["app", "components", "content", "lib", "pages", "public", "src", "styles"];
+pub const USUAL: [&str; 8] = [
+    "app",
+    "components",
+    "content",
+    "lib",
+    "pages",
+    "public",
+    "src",
+    "styles",
+];
 
 /// Something that happened while watching.
 pub enum Happening {
@@ -155,7 +164,11 @@ fn sources(options: &Options) -> Vec<PathBuf> {
     }
     let usual = USUAL.iter().map(|name| options.folder.join(name));
     let there: Vec<PathBuf> = usual.filter(|path| path.is_dir()).collect();
-    if there.is_empty() { vec![options.folder.clone()] } else { there }
+    if there.is_empty() {
+        vec![options.folder.clone()]
+    } else {
+        there
+    }
 }
 
 /// What does not start the build, although it lies below what does.
@@ -169,8 +182,7 @@ fn ignores(options: &Options) -> impl Fn(&Path) -> bool + Send + 'static {
                 name.starts_with('.') || name == "node_modules"
             })
         });
-        // Folders change whenever something in them does, and are named then, too.
-        hidden || path.starts_with(&export) || path.is_dir()
+        hidden || path.starts_with(&export)
     }
 }
 
@@ -376,5 +388,7 @@ fn is_missing(error: &Error) -> bool {
 
 /// Seconds since 1970.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

@@ -19,16 +19,26 @@ impl Preview {
     /// Answers a request for one of the preview's own addresses.
     pub(super) fn own(&self, head: &Head) -> Response<Body> {
         if is_foreign(&head.headers) {
-            return says(StatusCode::FORBIDDEN, TEXT, "pages of other sites may not read this\n".into());
+            return says(
+                StatusCode::FORBIDDEN,
+                TEXT,
+                "pages of other sites may not read this\n".into(),
+            );
         }
         if !matches!(head.method, Method::GET | Method::HEAD) {
             let mut answer = says(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".into());
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            answer
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
         match head.uri.path().strip_prefix(OWN) {
             Some("status") => says(StatusCode::OK, "application/json", self.status()),
-            _ => says(StatusCode::NOT_FOUND, TEXT, format!("nothing here; there is {OWN}status\n")),
+            _ => says(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                format!("nothing here; there is {OWN}status\n"),
+            ),
         }
     }
 

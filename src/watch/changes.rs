@@ -3,14 +3,18 @@
 //! The home of the `notify` crate. What an event says is not relied on: folders are replaced as a whole, editors save by
 //! renaming, and queues run over. Whoever is told looks for himself.
 
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use notify::event::ModifyKind;
-use notify::{Config, ErrorKind, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 /// How often is looked where the system does not tell.
@@ -49,7 +53,8 @@ pub type Changed = mpsc::Receiver<()>;
 
 /// Watches folders that come and go.
 pub struct Changes {
-    watcher: Box<dyn Watcher + Send>,
+    /// None: they are looked at instead.
+    watcher: Option<RecommendedWatcher>,
     /// What is to be watched, with all below it.
     roots: Vec<PathBuf>,
     watched: Vec<PathBuf>,
@@ -65,6 +70,17 @@ impl Changes {
         manner: Manner,
     ) -> Result<(Self, Changed), WatchError> {
         let (sender, changed) = mpsc::channel(1);
+        if manner == Manner::Polled {
+            let watched = roots.clone();
+            thread::spawn(move || look_again_and_again(&watched, &ignored, &sender));
+            let changes = Self {
+                watcher: None,
+                roots,
+                watched: Vec::new(),
+                is_lost: Arc::default(),
+            };
+            return Ok((changes, changed));
+        }
         let of_interest = roots.clone();
         let is_lost = Arc::new(AtomicBool::new(false));
         let lost = Arc::clone(&is_lost);
@@ -72,15 +88,29 @@ impl Changes {
             let counts = match event {
                 // Reading is no change; and a full queue may hide one.
                 Ok(event) => {
-                    let moves = !matches!(event.kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_)));
-                    if moves && event.paths.iter().any(|path| of_interest.iter().any(|root| root.starts_with(path))) {
+                    let moves = !matches!(
+                        event.kind,
+                        EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_))
+                    );
+                    if moves
+                        && event
+                            .paths
+                            .iter()
+                            .any(|path| of_interest.iter().any(|root| root.starts_with(path)))
+                    {
                         lost.store(true, Ordering::SeqCst);
                     }
+                    // A folder changes whenever something in it does, which is told, too.
+                    let is_echo =
+                        matches!(event.kind, EventKind::Modify(ref what) if !matches!(what, ModifyKind::Name(_)));
                     event.need_rescan()
                         || !matches!(event.kind, EventKind::Access(_))
                             && event.paths.iter().any(|path| {
-                                of_interest.iter().any(|root| path.starts_with(root) || root.starts_with(path))
+                                of_interest
+                                    .iter()
+                                    .any(|root| path.starts_with(root) || root.starts_with(path))
                                     && !ignored(path)
+                                    && !(is_echo && path.is_dir())
                             })
                 }
                 Err(_) => true,
@@ -90,14 +120,10 @@ impl Changes {
                 let _ = sender.try_send(());
             }
         };
-        let config = Config::default().with_poll_interval(POLL);
-        let watcher: Result<Box<dyn Watcher + Send>, notify::Error> = match manner {
-            Manner::Told => RecommendedWatcher::new(tell, config).map(|watcher| Box::new(watcher) as _),
-            Manner::Polled => PollWatcher::new(tell, config).map(|watcher| Box::new(watcher) as _),
-        };
         let first = roots.first().cloned().unwrap_or_default();
+        let watcher = notify::recommended_watcher(tell).map_err(|error| failed(&first, &error))?;
         let mut changes = Self {
-            watcher: watcher.map_err(|error| failed(&first, &error))?,
+            watcher: Some(watcher),
             roots,
             watched: Vec::new(),
             is_lost,
@@ -108,10 +134,13 @@ impl Changes {
 
     /// Watches what has come, or has come back, since: a folder that is made anew is another one.
     pub fn follow(&mut self) -> Result<(), WatchError> {
+        let Some(watcher) = &mut self.watcher else {
+            return Ok(());
+        };
         // A folder that was made anew is another one, whatever its number.
         if self.is_lost.swap(false, Ordering::SeqCst) {
             for path in std::mem::take(&mut self.watched) {
-                let _ = self.watcher.unwatch(&path);
+                let _ = watcher.unwatch(&path);
             }
         }
         let mut wanted: Vec<(PathBuf, RecursiveMode)> = Vec::new();
@@ -127,7 +156,7 @@ impl Changes {
             if self.watched.contains(&path) {
                 continue;
             }
-            match self.watcher.watch(&path, mode) {
+            match watcher.watch(&path, mode) {
                 // It is gone again already: seen from above.
                 Err(error) if is_gone(&error) => {}
                 Err(error) => return Err(failed(&path, &error)),
@@ -135,6 +164,44 @@ impl Changes {
             }
         }
         Ok(())
+    }
+}
+
+/// Looks until nobody wants to know any more. Where that takes long it is done less often.
+fn look_again_and_again(roots: &[PathBuf], ignored: &impl Fn(&Path) -> bool, sender: &mpsc::Sender<()>) {
+    let mut before = None;
+    while !sender.is_closed() {
+        let began = Instant::now();
+        let mut seen = DefaultHasher::new();
+        for root in roots {
+            look(root, ignored, &mut seen);
+        }
+        let seen = Some(seen.finish());
+        // The first look may be later than what was read first.
+        if before != seen {
+            before = seen;
+            let _ = sender.try_send(());
+        }
+        thread::sleep(POLL.max(began.elapsed() * 5));
+    }
+}
+
+/// Notes the state of what stands at a path, and of all below it, in an order of its own.
+fn look(root: &Path, ignored: &impl Fn(&Path) -> bool, seen: &mut DefaultHasher) {
+    let mut todo = vec![root.to_owned()];
+    while let Some(path) = todo.pop() {
+        if path != root && ignored(&path) {
+            continue;
+        }
+        let Ok(meta) = fs::metadata(&path) else { continue };
+        if meta.is_dir() && (path == root || !path.is_symlink()) {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+            below.sort_unstable();
+            todo.extend(below);
+        } else {
+            (&path, meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()).hash(seen);
+        }
     }
 }
 

@@ -75,7 +75,11 @@ fn watched(workplace: &Workplace, options: Watch) -> Result<watch::Options, Fail
         export: absolute(workplace.export()?),
         cache: site::cache(),
         manner: if options.poll { Manner::Polled } else { Manner::Told },
-        command: if options.command.is_empty() { of_site.command.clone() } else { options.command },
+        command: if options.command.is_empty() {
+            of_site.command.clone()
+        } else {
+            options.command
+        },
         paths: paths?.into_iter().map(absolute).collect(),
     })
 }
@@ -150,7 +154,13 @@ impl Listener for Teller {
                         problems: Some(findings()),
                         ..json::Watched::default()
                     },
-                    || format!("ready: {url}  ({} in {})", count(site.site.files, "file"), seconds(took)),
+                    || {
+                        format!(
+                            "ready: {url}  ({} in {})",
+                            count(site.site.files, "file"),
+                            seconds(took)
+                        )
+                    },
                 );
                 self.name(&site);
                 if self.opens && self.opened.set(()).is_ok() {
@@ -169,10 +179,18 @@ impl Listener for Teller {
                 self.print(&value, || format!("built in {}", seconds(took)));
             }
             Happening::BuildEnded { status, took } => {
-                self.failed("build", format!("the build ended with {status} after {}", seconds(took)), BUILD_HINT);
+                self.failed(
+                    "build",
+                    format!("the build ended with {status} after {}", seconds(took)),
+                    BUILD_HINT,
+                );
             }
             Happening::BuildFailed { error } => {
-                self.failed("build", format!("can't run the build: {error}"), "see `command` in [watch]");
+                self.failed(
+                    "build",
+                    format!("can't run the build: {error}"),
+                    "see `command` in [watch]",
+                );
             }
         }
     }
@@ -230,11 +248,13 @@ impl Teller {
 
     fn name(&self, site: &Snapshot) {
         for problem in site.problems.iter().take(SHOWN_FINDINGS) {
-            self.progress.say(json::severity(problem.severity), &problems::line(problem));
+            self.progress
+                .say(json::severity(problem.severity), &problems::line(problem));
         }
         if let Some(more) = site.problems.len().checked_sub(SHOWN_FINDINGS).filter(|more| *more > 0) {
             let check = site::again(&self.global, "check");
-            self.progress.say("note", &format!("and {more} more: `{check}` lists them all"));
+            self.progress
+                .say("note", &format!("and {more} more: `{check}` lists them all"));
         }
     }
 

@@ -62,14 +62,20 @@ fn an_edit_is_shown_and_nothing_else_becomes_another() {
 
     // As editors save: beside it, and renamed over it.
     let saved = fs::read_to_string(out.join("docs/a.html")).unwrap();
-    fs::write(out.join("docs/.a.html.swp"), saved.replace("Edited in place.", "Renamed over.")).unwrap();
+    fs::write(
+        out.join("docs/.a.html.swp"),
+        saved.replace("Edited in place.", "Renamed over."),
+    )
+    .unwrap();
     fs::rename(out.join("docs/.a.html.swp"), out.join("docs/a.html")).unwrap();
     wait_until("the renamed one", || text(server, "/docs/a").contains("Renamed over."));
 
     write(&out.join("new/page.html"), "<h1>New</h1>");
     wait_until("a page in a new folder", || get(server, "/new/page").status == 200);
     edit(&out, "new/page.html", "New", "Newer");
-    wait_until("an edit in a new folder", || text(server, "/new/page").contains("Newer"));
+    wait_until("an edit in a new folder", || {
+        text(server, "/new/page").contains("Newer")
+    });
     fs::remove_dir_all(out.join("new")).unwrap();
     wait_until("its end", || get(server, "/new/page").status == 404);
 }
@@ -113,7 +119,12 @@ fn an_export_that_is_removed_stays_up_until_a_whole_one_is_there() {
 fn a_folder_that_is_watched_by_looking_is_shown_too() {
     let project = project();
     let (_watch, server) = preview(&project, &["--poll"]);
-    edit(&project.dir.join("out"), "docs/a.html", "A page about a.", "Seen by looking.");
+    edit(
+        &project.dir.join("out"),
+        "docs/a.html",
+        "A page about a.",
+        "Seen by looking.",
+    );
     wait_until("the edit", || text(server, "/docs/a").contains("Seen by looking."));
 }
 
@@ -213,7 +224,9 @@ fn nothing_that_the_build_started_is_left_behind() {
         let text = fs::read_to_string(project.dir.join(name)).unwrap_or_default();
         text.trim().parse::<u32>().ok()
     };
-    wait_until("both processes", || number("child").is_some() && number("own").is_some());
+    wait_until("both processes", || {
+        number("child").is_some() && number("own").is_some()
+    });
     let processes = [number("child").unwrap(), number("own").unwrap()];
     watch.signal(Signal::INT);
     assert_eq!(watch.wait().code, 130);
