@@ -11,7 +11,7 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use globset::GlobSet;
@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use self::finished::{Finished, Origin};
 pub use self::names::{NEVER, is_picked};
-use self::rewrite::{Change, Rewriter};
+use self::rewrite::{Change, Rewriter, Tables};
 use crate::event::{Event, Note, Observer, Stage};
 use crate::model::asset::{Asset, GivenEncodings};
 use crate::model::digest::Digest;
@@ -51,6 +51,23 @@ pub struct Site {
     pub source: Arc<dyn Source>,
 }
 
+/// What became of files the last time, with the same options.
+#[derive(Default)]
+pub struct Known {
+    /// What all files were rewritten with.
+    tables: Tables,
+    files: HashMap<SitePath, Looked>,
+}
+
+/// What was made of one file.
+struct Looked {
+    /// The digest that it had in the export.
+    digest: Digest,
+    change: Change,
+    /// Digest and length of its new bytes; none where it stayed as it is.
+    new: Option<(Digest, u64)>,
+}
+
 /// Gives the files of an export their names and bytes in the site. `assets` are sorted by path.
 ///
 /// # Errors
@@ -60,6 +77,21 @@ pub fn fingerprint(
     survey: &Survey,
     export: Arc<dyn Source>,
     options: &Options<'_>,
+    observer: &dyn Observer,
+) -> Result<Site, SourceError> {
+    fingerprint_again(assets, survey, export, options, &mut Known::default(), observer)
+}
+
+/// As [`fingerprint`], and rewrites only what is not known, which it then is.
+///
+/// # Errors
+/// As [`fingerprint`].
+pub fn fingerprint_again(
+    assets: &[Asset],
+    survey: &Survey,
+    export: Arc<dyn Source>,
+    options: &Options<'_>,
+    known: &mut Known,
     observer: &dyn Observer,
 ) -> Result<Site, SourceError> {
     let resolver = Resolver::new(options.origin, &survey.base_path);
@@ -76,11 +108,14 @@ pub fn fingerprint(
         bytes: assets.iter().map(|asset| asset.size).sum(),
     });
     let rewriter = Arc::new(rewriter);
+    if known.tables != rewriter.tables() {
+        known.files.clear();
+    }
 
-    let changed: Result<Vec<Option<Digested>>, SourceError> = (0..assets.len())
+    let looked: Result<Vec<Option<Looked>>, SourceError> = (0..assets.len())
         .into_par_iter()
         .map(|index| {
-            let digested = digest_rewritten(assets, index, survey, &*export, &rewriter);
+            let digested = digest_rewritten(assets, index, survey, &*export, &rewriter, &known.files);
             observer.notice(Event::Progressed {
                 stage: Stage::Fingerprint,
                 items: 1,
@@ -89,7 +124,24 @@ pub fn fingerprint(
             digested
         })
         .collect();
-    let changed = changed?;
+    let looked = looked?;
+    let changed: Vec<Option<Digested>> = looked
+        .iter()
+        .map(|looked| {
+            let looked = looked.as_ref()?;
+            let (digest, size) = looked.new?;
+            Some(Digested {
+                change: looked.change.clone(),
+                digest,
+                size,
+            })
+        })
+        .collect();
+    let named = assets.iter().zip(looked);
+    known.files = named
+        .filter_map(|(asset, looked)| Some((asset.path.clone(), looked?)))
+        .collect();
+    known.tables = rewriter.tables();
 
     let mut origins: BTreeMap<SitePath, Origin> = BTreeMap::new();
     let mut finished = Vec::with_capacity(assets.len() + copies.len());
@@ -202,7 +254,8 @@ fn digest_rewritten(
     survey: &Survey,
     export: &dyn Source,
     rewriter: &Rewriter,
-) -> Result<Option<Digested>, SourceError> {
+    known: &HashMap<SitePath, Looked>,
+) -> Result<Option<Looked>, SourceError> {
     let (Some(asset), Some(kind), Some(facts)) = (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
     else {
         return Ok(None);
@@ -226,13 +279,22 @@ fn digest_rewritten(
         address,
         allowed,
     };
+    let looked = |change, new| Looked {
+        digest: asset.digest,
+        change,
+        new,
+    };
+    if let Some(known) = known.get(&asset.path)
+        && known.digest == asset.digest
+        && known.change == change
+    {
+        return Ok(Some(looked(change, known.new)));
+    }
     let bytes = export.read(&asset.path, asset.digest, asset.size)?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return Ok(None);
     };
-    Ok(rewriter.rewrite(text, &change).map(|new| Digested {
-        change,
-        digest: Digest::of(new.as_bytes()),
-        size: new.len() as u64,
-    }))
+    let new = rewriter.rewrite(text, &change);
+    let new = new.map(|new| (Digest::of(new.as_bytes()), new.len() as u64));
+    Ok(Some(looked(change, new)))
 }

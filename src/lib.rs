@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`pipeline`] is the local half, [`publish`] the half that involves a host; each reads from top to bottom as the picture
-//! does. [`model`] has the values everything speaks in, [`host`] the only way to a host. DESIGN.md has the protocol, the
+//! does. [`watch`] shows the site in a [`preview`], which answers by the rules of [`serving`]. [`model`] has the values everything speaks in, [`host`] the only way to a host. DESIGN.md has the protocol, the
 //! crash table and the reasons.
 //!
 //! Architecture invariants, kept by a test that reads these sources:

@@ -144,6 +144,9 @@ impl Site<'_> {
     }
 
     fn maps(&self) -> String {
+        // The hyphen comes last, where it means itself.
+        let harmless = HARMLESS.replace('[', r"\[").replace(']', r"\]");
+        let carrying = headers::CARRYING.map(|status| status.to_string());
         format!(
             r#"
 # What a reader may keep. Errors nothing, whatever their path; files that never change under one
@@ -161,7 +164,7 @@ map $status:$uri {cache} {{
 # backslash in disguise.
 map $request_uri {path} {{
     default "";
-    "~*^((?:/(?!{disguises})(?:{character})++)+)/?(?:[?]|\z)" $1;
+    "~*^((?:/(?!{disguises})(?:[0-9a-z{harmless}]|%[0-9a-f][0-9a-f])++)+)/?(?:[?]|\z)" $1;
 }}
 "#,
             cache = self.variable("cache"),
@@ -170,13 +173,8 @@ map $request_uri {path} {{
             revalidate = CacheClass::Revalidate.cache_control(),
             forever = CacheClass::Immutable.cache_control(),
             no_store = headers::NO_STORE,
-            carrying = headers::CARRYING.map(|status| status.to_string()).join("|"),
+            carrying = carrying.join("|"),
             disguises = DISGUISES.join("|"),
-            // The hyphen comes last, where it means itself.
-            character = format!(
-                "[0-9a-z{}]|%[0-9a-f][0-9a-f]",
-                HARMLESS.replace('[', r"\[").replace(']', r"\]")
-            ),
         )
     }
 

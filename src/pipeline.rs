@@ -54,15 +54,28 @@ pub fn prepare(
     observer: &dyn Observer,
 ) -> Result<Prepared, Error> {
     let examined = examine(config, export, cache, observer)?;
-    if examined.problems.iter().any(|problem| problem.severity == Severity::Error) {
+    if examined
+        .problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+    {
         return Err(Error::Check {
             problems: examined.problems,
         });
     }
-    finish(config, examined, observer)
+    finish(config, examined, &mut fingerprint::Known::default(), observer).map(|(prepared, _)| prepared)
+}
+
+/// What is known of an export from the last time that it was prepared, so that only what changed is looked at again.
+#[derive(Default)]
+pub struct Memory {
+    survey: survey::Known,
+    fingerprint: fingerprint::Known,
 }
 
 /// Prepares the site whatever the checks find, to look at and not to publish.
+///
+/// `source` reads the export; `memory` is of the same site manifest and export. Also returns the files of the export.
 ///
 /// # Errors
 /// [`Error::Scan`] where the export can't be read.
@@ -70,9 +83,23 @@ pub fn preview(
     config: &SiteConfig,
     export: &Path,
     cache: Option<&Path>,
+    source: Arc<dyn Source>,
+    memory: &mut Memory,
     observer: &dyn Observer,
-) -> Result<Prepared, Error> {
-    finish(config, examine(config, export, cache, observer)?, observer)
+) -> Result<(Prepared, Vec<Asset>), Error> {
+    let scan = scan(config, export, cache, observer)?;
+    let known = std::mem::take(&mut memory.survey);
+    let (survey, problems) = find_problems(config, &scan.assets, &*source, known, observer)?;
+    let examined = Examined {
+        scan,
+        source,
+        survey,
+        problems,
+    };
+    let assets = examined.scan.assets.clone();
+    let (prepared, survey) = finish(config, examined, &mut memory.fingerprint, observer)?;
+    memory.survey = survey::Known::new(&assets, survey);
+    Ok((prepared, assets))
 }
 
 /// An export that was read, and what was found in it.
@@ -91,7 +118,8 @@ fn examine(
 ) -> Result<Examined, Error> {
     let scan = scan(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
-    let (survey, problems) = find_problems(config, &scan.assets, &*source, observer)?;
+    let known = survey::Known::default();
+    let (survey, problems) = find_problems(config, &scan.assets, &*source, known, observer)?;
     Ok(Examined {
         scan,
         source,
@@ -100,7 +128,12 @@ fn examine(
     })
 }
 
-fn finish(config: &SiteConfig, examined: Examined, observer: &dyn Observer) -> Result<Prepared, Error> {
+fn finish(
+    config: &SiteConfig,
+    examined: Examined,
+    known: &mut fingerprint::Known,
+    observer: &dyn Observer,
+) -> Result<(Prepared, Survey), Error> {
     let Examined {
         scan,
         source,
@@ -109,14 +142,15 @@ fn finish(config: &SiteConfig, examined: Examined, observer: &dyn Observer) -> R
     } = examined;
     let client = survey::find_client(&scan.assets, &*source)?;
     let rules = rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str()));
-    let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
-    Ok(Prepared {
+    let site = fingerprint(config, &scan.assets, &survey, source, known, observer)?;
+    let prepared = Prepared {
         rules,
         site: manifest(config, site.assets, observer),
         source: site.source,
         problems,
         left_out: scan.left_out,
-    })
+    };
+    Ok((prepared, survey))
 }
 
 /// What is known of an export that need not be fit to be published.
@@ -140,7 +174,8 @@ pub fn inspect(
     observer: &dyn Observer,
 ) -> Result<Inspected, Error> {
     let scan = scan(config, export, cache, observer)?;
-    let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), observer)?;
+    let known = survey::Known::default();
+    let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), known, observer)?;
     let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
         let reasons = facts.unclear.iter().chain(&facts.odd);
         reasons.map(|reason| (asset.path.clone(), reason.to_string()))
@@ -177,7 +212,11 @@ pub fn served(
 ) -> Result<Rules, Error> {
     let scan = scan(config, export, cache, observer)?;
     let client = survey::find_client(&scan.assets, &Export::new(export))?;
-    Ok(rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str())))
+    Ok(rules(
+        config,
+        client,
+        scan.assets.iter().map(|asset| asset.path.as_str()),
+    ))
 }
 
 /// What requests to a site get whose export has these paths, and says this of its client.
@@ -197,6 +236,7 @@ fn find_problems(
     config: &SiteConfig,
     assets: &[Asset],
     source: &dyn Source,
+    known: survey::Known,
     observer: &dyn Observer,
 ) -> Result<(Survey, Vec<Problem>), Error> {
     let levels = levels(&config.check);
@@ -213,7 +253,7 @@ fn find_problems(
         base_path: config.next.base_path.as_deref(),
         search: Some(&Searches::new(&levels, &forbidden)),
     };
-    let surveyed = survey::survey(assets, source, &options, observer);
+    let surveyed = survey::survey_again(assets, source, &options, known, observer);
     let checked = surveyed.map(|survey| {
         let material = Material {
             assets,
@@ -258,6 +298,7 @@ fn fingerprint(
     assets: &[Asset],
     survey: &Survey,
     source: Arc<dyn Source>,
+    known: &mut fingerprint::Known,
     observer: &dyn Observer,
 ) -> Result<fingerprint::Site, Error> {
     began(Stage::Fingerprint, observer);
@@ -269,7 +310,7 @@ fn fingerprint(
         prefix: &config.fingerprint.prefix,
         origin: config.site.url.as_ref().map(WebUrl::as_str),
     };
-    let site = fingerprint::fingerprint(assets, survey, source, &options, observer);
+    let site = fingerprint::fingerprint_again(assets, survey, source, &options, known, observer);
     ended(Stage::Fingerprint, observer);
     Ok(site?)
 }
@@ -377,6 +418,88 @@ mod tests {
         assert!(prepared("[check]\nallow = [\"a/**\"]").is_ok());
         assert!(prepared("[check]\ncase = \"warn\"").is_ok_and(|site| !site.problems.is_empty()));
         assert!(prepared("[check]\ncase = \"off\"").is_ok_and(|site| site.problems.is_empty()));
+    }
+
+    /// An export that counts how often its files are read.
+    struct Counted {
+        export: Export,
+        read: std::sync::Mutex<Vec<String>>,
+    }
+
+    impl Source for Counted {
+        fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, crate::source::SourceError> {
+            self.read.lock().unwrap().push(path.to_string());
+            self.export.read(path, digest, size)
+        }
+
+        fn read_pieces(
+            &self,
+            path: &SitePath,
+            digest: Digest,
+            size: u64,
+            piece: usize,
+            take: &mut dyn FnMut(Vec<u8>) -> bool,
+        ) -> Result<(), crate::source::SourceError> {
+            self.export.read_pieces(path, digest, size, piece, take)
+        }
+
+        fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, crate::source::SourceError> {
+            self.export.read_given(path, coding)
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_not_read_again_and_the_site_is_the_same() {
+        let folder = export(&[
+            ("index.html", "<img src=\"/logo.png\"><a href=\"/a\">a</a>"),
+            ("404.html", "x"),
+            ("a.html", "<img src=\"/logo.png\">"),
+            ("b.html", "<a href=\"/none\">b</a>"),
+            ("logo.png", "not one"),
+        ]);
+        let config = config("");
+        let source = Arc::new(Counted {
+            export: Export::new(folder.path()),
+            read: std::sync::Mutex::default(),
+        });
+        let mut memory = Memory::default();
+        let mut prepared = || {
+            source.read.lock().unwrap().clear();
+            let reader: Arc<dyn Source> = Arc::<Counted>::clone(&source);
+            let (prepared, _) = preview(&config, folder.path(), None, reader, &mut memory, &Silent).unwrap();
+            let (anew, _) = preview(
+                &config,
+                folder.path(),
+                None,
+                Arc::new(Export::new(folder.path())),
+                &mut Memory::default(),
+                &Silent,
+            )
+            .unwrap();
+            assert_eq!(
+                (prepared.site.root, &prepared.problems),
+                (anew.site.root, &anew.problems)
+            );
+            let mut read = source.read.lock().unwrap().clone();
+            // Where the client's files lie is asked of the first pages each time.
+            read.retain(|path| !matches!(&**path, "index.html" | "404.html"));
+            read.sort();
+            read.dedup();
+            read
+        };
+        assert_eq!(prepared(), ["a.html", "b.html"]);
+        let unchanged = prepared();
+        std::fs::write(folder.path().join("b.html"), "<a href=\"/a\">b</a>").unwrap();
+        assert_eq!(prepared(), ["b.html"], "one that changed");
+        std::fs::write(folder.path().join("logo.png"), "another").unwrap();
+        assert_eq!(prepared(), ["a.html"], "one that names what changed is written anew");
+        std::fs::write(folder.path().join("none.html"), "x").unwrap();
+        let all = prepared();
+        assert!(
+            all.contains(&"a.html".to_owned()) && all.contains(&"b.html".to_owned()),
+            "{all:?}"
+        );
+        assert_eq!(unchanged, Vec::<String>::new());
     }
 
     #[test]

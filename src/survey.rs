@@ -17,6 +17,7 @@ pub use self::found::Paths;
 use crate::event::{Event, Observer, Stage};
 use crate::model::asset::Asset;
 use crate::model::digest::Digest;
+use crate::model::path::SitePath;
 use crate::next::client::{self, Client};
 use crate::next::page::{self as next_page, Router};
 use crate::next::url::Resolver;
@@ -163,6 +164,44 @@ pub struct Options<'a> {
     pub search: Option<&'a dyn Search>,
 }
 
+/// What is known of an export from an earlier survey with the same options.
+#[derive(Default)]
+pub struct Known {
+    files: Vec<(SitePath, Digest)>,
+    base_path: String,
+    facts: Vec<Facts>,
+}
+
+impl Known {
+    /// What a survey of these files found.
+    #[must_use]
+    pub fn new(assets: &[Asset], survey: Survey) -> Self {
+        let files = assets.iter().map(|asset| (asset.path.clone(), asset.digest));
+        Self {
+            files: files.collect(),
+            base_path: survey.base_path,
+            facts: survey.facts,
+        }
+    }
+
+    /// What is known of each file that has not changed. Nothing is if there are other files: what is noted of one depends
+    /// on which there are, and names them by their places.
+    fn of(self, assets: &[Asset], base_path: &str) -> Vec<Option<Facts>> {
+        let same_names = self
+            .files
+            .iter()
+            .map(|(path, _)| path)
+            .eq(assets.iter().map(|asset| &asset.path));
+        if !same_names || self.base_path != base_path {
+            return Vec::new();
+        }
+        let known = self.files.into_iter().zip(self.facts).zip(assets);
+        known
+            .map(|(((_, digest), facts), asset)| (digest == asset.digest).then_some(facts))
+            .collect()
+    }
+}
+
 /// Surveys an export.
 ///
 /// # Errors
@@ -171,6 +210,20 @@ pub fn survey(
     assets: &[Asset],
     source: &dyn Source,
     options: &Options<'_>,
+    observer: &dyn Observer,
+) -> Result<Survey, SourceError> {
+    survey_again(assets, source, options, Known::default(), observer)
+}
+
+/// Surveys an export of which something is known, and reads only what changed since.
+///
+/// # Errors
+/// As [`survey`].
+pub fn survey_again(
+    assets: &[Asset],
+    source: &dyn Source,
+    options: &Options<'_>,
+    known: Known,
     observer: &dyn Observer,
 ) -> Result<Survey, SourceError> {
     let paths = Paths::new(assets);
@@ -191,14 +244,18 @@ pub fn survey(
         search: options.search,
     };
     let twins = twins(assets, &kinds);
+    let mut known = known.of(assets, &base_path);
+    known.resize_with(assets.len(), || None);
     let mut facts = assets
         .par_iter()
         .zip(&kinds)
+        .zip(known)
         .enumerate()
-        .map(|(index, (asset, kind))| {
-            let facts = match twins.get(&index) {
-                Some(_) => Ok(Facts::default()),
-                None => look(asset, *kind, &context),
+        .map(|(index, ((asset, kind), known))| {
+            let facts = match (twins.get(&index), known) {
+                (Some(_), _) => Ok(Facts::default()),
+                (None, Some(known)) => Ok(known),
+                (None, None) => look(asset, *kind, &context),
             };
             observer.notice(Event::Progressed {
                 stage: Stage::Check,

@@ -104,11 +104,11 @@ Example:
         out: PathBuf,
     },
 
-    /// Serve the finished site on this machine, as the host would serve it
+    /// Serve the finished site on this machine, as the host would, and anew when it changes
     #[command(after_help = "\
 Examples:
   syntax-publish watch --open
-  syntax-publish watch --port 8080")]
+  syntax-publish watch -- npm run build   build it, and again when its sources change")]
     Watch(Watch),
 
     /// Make a former release live again
@@ -250,6 +250,14 @@ pub struct Watch {
     /// Open the site in the browser
     #[arg(long)]
     pub open: bool,
+
+    /// Look for changes every half second instead of being told, for folders of a network
+    #[arg(long)]
+    pub poll: bool,
+
+    /// The site's own build, run when its sources change [default: `command` in [watch]]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ use syntax_publish::config::ConfigError;
 use syntax_publish::error::Error;
 use syntax_publish::nginx::VhostError;
 use syntax_publish::preview::port::PortError;
+use syntax_publish::watch::WatchError;
 
 /// The command failed.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,9 @@ pub enum Failure {
     /// There is no port for the preview.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// Changes can't be noticed.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// The command's own output can't be written.
     #[error("can't write the output: {source}")]
     Output {
@@ -97,7 +101,7 @@ impl Failure {
             | Self::NoHome { .. }
             | Self::Address { .. }
             | Self::Vhost(_) => 2,
-            Self::Port(_) | Self::Output { .. } => 1,
+            Self::Port(_) | Self::Watch(_) | Self::Output { .. } => 1,
         }
     }
 
@@ -113,6 +117,8 @@ impl Failure {
             Self::Vhost(_) => "vhost",
             Self::Port(PortError::Taken { .. }) => "port-taken",
             Self::Port(PortError::Refused { .. }) => "listen",
+            Self::Watch(WatchError::Limit { .. }) => "watch-limit",
+            Self::Watch(WatchError::Failed { .. }) => "watch",
             Self::Output { .. } => "output",
         }
     }

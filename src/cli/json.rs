@@ -286,6 +286,8 @@ pub struct Watched {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problems: Option<Vec<Finding>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
 }
 

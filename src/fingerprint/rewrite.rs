@@ -30,6 +30,9 @@ pub struct Change {
     pub allowed: Arc<[usize]>,
 }
 
+/// The old build id and the new one, and the copies: path, place among the assets, URL of the copy.
+pub type Tables = (Option<(String, String)>, HashMap<String, (usize, String)>);
+
 /// What all files are rewritten with.
 pub struct Rewriter {
     resolver: Resolver,
@@ -54,6 +57,11 @@ impl Rewriter {
     /// The old build id and the new one.
     pub fn rename(&self) -> Option<&(String, String)> {
         self.rename.as_ref()
+    }
+
+    /// What a rewriting depends on beside its file.
+    pub fn tables(&self) -> Tables {
+        (self.rename.clone(), self.copies.clone())
     }
 
     /// The address of a file of the export, for its relative URLs.

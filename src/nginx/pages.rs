@@ -125,10 +125,13 @@ impl Site<'_> {
                 _ => String::new(),
             };
             // Of the steps behind files none is a file again but at the end, so there is never a third.
-            let (second, _) = self.block(match rest {
-                [Step::Pool, ..] => &[Step::File(Name::Itself)],
-                rest => rest,
-            }, "=404");
+            let (second, _) = self.block(
+                match rest {
+                    [Step::Pool, ..] => &[Step::File(Name::Itself)],
+                    rest => rest,
+                },
+                "=404",
+            );
             text += &location(next(rule), &format!("{root}{second}"));
         }
         if rule.place == Place::Any {
@@ -208,7 +211,11 @@ fn named_types(lookup: &str) -> String {
     }
     let mut text = String::from("\n# Files without an extension.\n");
     for (media_type, names) in by_type {
-        let pattern = format!("~ \"/(?:{names}){mark}\\z\"", names = names.join("|"), mark = media::MARK);
+        let pattern = format!(
+            "~ \"/(?:{names}){mark}\\z\"",
+            names = names.join("|"),
+            mark = media::MARK
+        );
         text += &location(&pattern, &format!("default_type {media_type};\n{lookup}"));
     }
     text

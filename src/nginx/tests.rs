@@ -256,7 +256,10 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
         let lines = lines(&vhost);
         let starting = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
 
-        let mut added: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("add_header ")).collect();
+        let mut added: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("add_header "))
+            .collect();
         added.retain(|line| !line.starts_with("Cache-Control $sp_"));
         let said: Vec<String> = vhost
             .rules
@@ -269,7 +272,10 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
         let places = crate::serving::pages::rules(form);
         let behind = |rule: &crate::serving::pages::Rule| {
             let files = |step: &crate::serving::pages::Step| matches!(step, crate::serving::pages::Step::File(_));
-            rule.steps.iter().skip_while(|step| !files(step)).any(|step| !files(step))
+            rule.steps
+                .iter()
+                .skip_while(|step| !files(step))
+                .any(|step| !files(step))
         };
         let types: BTreeSet<_> = media::NAMED.iter().map(|(_, media_type)| media_type).collect();
         let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + types.len();

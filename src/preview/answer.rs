@@ -89,7 +89,9 @@ impl Preview {
         };
         if length_of(&head.headers).is_some_and(|length| length > MAX_BODY) {
             let mut answer = refusal(Some(rules), StatusCode::PAYLOAD_TOO_LARGE);
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            answer
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
             return answer;
         }
         let outcome = rules.resolve(&address, &|path| site.find(path).is_some());
@@ -152,7 +154,9 @@ impl Preview {
             Parts::Whole => {
                 let mut answer = self.whole(site, &served, StatusCode::OK, path).await?;
                 if !served.is_coded() {
-                    answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                    answer
+                        .headers_mut()
+                        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
                 }
                 validate(&mut answer, &served);
                 Ok(answer)
@@ -278,12 +282,20 @@ impl Preview {
         status: StatusCode,
         path: &str,
     ) -> Result<Response<Body>, SourceError> {
+<<<<<<< HEAD
         let body = match (&served.encoded, &served.page) {
             (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(bytes.clone()),
             (None, None) => {
                 let all = vec![Section::Part(0..served.length)];
                 self.sections(site, &served.found, all).await?
             }
+=======
+        let body = if let Some((_, bytes)) = &served.encoded {
+            body::of(bytes.clone())
+        } else {
+            let all = vec![Section::Part(0..served.length)];
+            self.sections(site, &served.found, all).await?
+>>>>>>> watch
         };
         let mut answer = blank(Some(&site.rules), status, Some(path), body);
         set(&mut answer, CONTENT_TYPE, &served.content_type);
@@ -428,7 +440,9 @@ fn validate(answer: &mut Response<Body>, served: &Served) {
 
 fn vary(answer: &mut Response<Body>, varies: bool) {
     if varies {
-        answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        answer
+            .headers_mut()
+            .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     }
 }
 

@@ -53,7 +53,11 @@ impl Encodings {
     }
 
     /// The encoding, made now if it is not kept. Who asks while another's is being made waits for that one.
-    pub async fn get<E>(&self, key: Key, make: impl AsyncFnOnce() -> Result<Option<Bytes>, E>) -> Result<Option<Bytes>, E> {
+    pub async fn get<E>(
+        &self,
+        key: Key,
+        make: impl AsyncFnOnce() -> Result<Option<Bytes>, E>,
+    ) -> Result<Option<Bytes>, E> {
         let made = Arc::clone(self.kept().made.entry(key).or_default());
         let mut is_new = false;
         let encoding = made
@@ -76,7 +80,9 @@ impl Encodings {
         while kept.bytes > self.limit {
             let Some(oldest) = kept.order.pop_front() else { break };
             let gone = kept.made.remove(&oldest);
-            let length = gone.and_then(|made| made.get().cloned().flatten()).map_or(0, |bytes| bytes.len());
+            let length = gone
+                .and_then(|made| made.get().cloned().flatten())
+                .map_or(0, |bytes| bytes.len());
             kept.bytes = kept.bytes.saturating_sub(length);
         }
     }

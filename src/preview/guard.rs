@@ -60,7 +60,9 @@ fn bare(host: &str) -> &str {
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) => {
+        Some((name, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
             name
         }
         _ => host,
@@ -130,7 +132,14 @@ mod tests {
     #[test]
     fn only_names_that_nobody_else_can_have_are_answered() {
         let local = Names::local();
-        for name in ["localhost", "LOCALHOST:1", "127.0.0.1:4400", "[::1]", "[::1]:80", "localhost:"] {
+        for name in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:4400",
+            "[::1]",
+            "[::1]:80",
+            "localhost:",
+        ] {
             assert!(local.has(name), "{name}");
         }
         for name in [
@@ -168,7 +177,10 @@ mod tests {
             Err(BadHost::Malformed)
         );
         assert_eq!(check(&[(HOST, "evil.com")], None, true), Err(BadHost::Foreign));
-        assert_eq!(check(&[(HOST, "localhost")], Some("evil.com"), false), Err(BadHost::Foreign));
+        assert_eq!(
+            check(&[(HOST, "localhost")], Some("evil.com"), false),
+            Err(BadHost::Foreign)
+        );
     }
 
     #[test]
@@ -188,8 +200,14 @@ mod tests {
         assert!(!is_foreign(&headers(&[(FETCH_SITE, "none")])));
         assert!(is_foreign(&headers(&[(FETCH_SITE, "cross-site")])));
         assert!(is_foreign(&headers(&[(FETCH_SITE, "same-site")])));
-        assert!(is_foreign(&headers(&[(HOST, "localhost:1"), (ORIGIN, "http://localhost:2")])));
-        assert!(!is_foreign(&headers(&[(HOST, "localhost:1"), (ORIGIN, "http://localhost:1")])));
+        assert!(is_foreign(&headers(&[
+            (HOST, "localhost:1"),
+            (ORIGIN, "http://localhost:2")
+        ])));
+        assert!(!is_foreign(&headers(&[
+            (HOST, "localhost:1"),
+            (ORIGIN, "http://localhost:1")
+        ])));
         assert!(is_foreign(&headers(&[(HOST, "localhost:1"), (ORIGIN, "null")])));
     }
 }

@@ -85,7 +85,10 @@ mod tests {
 
     #[test]
     fn a_reader_who_takes_nothing_is_given_up() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let (ours, theirs) = tokio::io::duplex(8);
             let mut patient = Patient::new(ours, Duration::from_millis(10));

@@ -116,7 +116,10 @@ fn refused(host: &str, source: io::Error) -> PortError {
 }
 
 async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return TcpListener::bind((address, port)).await;
     }
@@ -158,7 +161,10 @@ fn holder(port: u16) -> Option<Holder> {
 /// The sockets of a table of the kernel that listen on a port.
 fn listening(table: &str, port: u16) -> Vec<String> {
     const LISTEN: &str = "0A";
-    let lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let lines = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
     let wanted = format!(":{port:04X}");
     lines
         .filter(|fields| fields.len() > 9 && fields[1].ends_with(&wanted) && fields[3] == LISTEN)

@@ -59,6 +59,12 @@ impl Snapshot {
         }
     }
 
+    /// Whether the other site is this one, and all that is said of it too.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.site.root == other.site.root && self.rules == other.rules && self.problems == other.problems
+    }
+
     /// What stands at a path of the docroot.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<Found> {

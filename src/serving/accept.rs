@@ -17,7 +17,9 @@ pub fn accepts(coding: Coding, accepted: &[u8], is_old: bool) -> bool {
 /// Where `name` begins next, in any case.
 fn find(text: &[u8], name: &[u8], from: usize) -> Option<usize> {
     let rest = text.get(from..)?;
-    let at = rest.windows(name.len()).position(|part| part.eq_ignore_ascii_case(name))?;
+    let at = rest
+        .windows(name.len())
+        .position(|part| part.eq_ignore_ascii_case(name))?;
     Some(from + at)
 }
 
@@ -85,7 +87,10 @@ fn after_spaces(text: &[u8]) -> Option<&[u8]> {
 
 /// Whether a weight is one, from 0.001 to 1.000, of at most three digits.
 fn is_weighty(weight: &[u8]) -> bool {
-    let weight = weight.split(|byte| matches!(byte, b',' | b' ')).next().unwrap_or_default();
+    let weight = weight
+        .split(|byte| matches!(byte, b',' | b' '))
+        .next()
+        .unwrap_or_default();
     let (whole, digits) = match weight {
         [whole @ (b'0' | b'1')] => return *whole == b'1',
         [whole @ (b'0' | b'1'), b'.', digits @ ..] => (*whole, digits),

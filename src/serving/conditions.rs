@@ -55,8 +55,12 @@ pub fn judge(conditions: Conditions<'_>, file: Validators<'_>) -> Verdict {
         return Verdict::Send;
     }
     // Exactly: an older file that came back is another one. Where both are given, both must hold.
-    let is_modified = conditions.modified_since.is_some_and(|since| since != Some(file.modified));
-    let is_other = conditions.none_matches.is_some_and(|list| !is_listed(list, file.etag, true));
+    let is_modified = conditions
+        .modified_since
+        .is_some_and(|since| since != Some(file.modified));
+    let is_other = conditions
+        .none_matches
+        .is_some_and(|list| !is_listed(list, file.etag, true));
     if is_modified || is_other {
         Verdict::Send
     } else {
@@ -64,14 +68,18 @@ pub fn judge(conditions: Conditions<'_>, file: Validators<'_>) -> Verdict {
     }
 }
 
-/// Whether a list of ETags has this one; `*` has each. `weak`: whether `W/` in front of one is overlooked.
+/// Whether a list of `ETag`s has this one; `*` has each. `weak`: whether `W/` in front of one is overlooked.
 fn is_listed(list: &[u8], etag: &str, weak: bool) -> bool {
     if list == b"*" {
         return true;
     }
     list.split(|byte| *byte == b',').any(|listed| {
         let listed = listed.trim_ascii();
-        let listed = if weak { listed.strip_prefix(b"W/").unwrap_or(listed) } else { listed };
+        let listed = if weak {
+            listed.strip_prefix(b"W/").unwrap_or(listed)
+        } else {
+            listed
+        };
         listed == etag.as_bytes()
     })
 }

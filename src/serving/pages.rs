@@ -207,7 +207,8 @@ fn has(place: Place, path: &[u8], rules: &Rules) -> bool {
 fn is_dotted(path: &[u8]) -> bool {
     let below = path.strip_prefix(b"/").unwrap_or(path);
     let rest = below.strip_prefix(WELL_KNOWN.as_bytes()).unwrap_or(below);
-    rest.split(|byte| *byte == b'/').any(|segment| segment.starts_with(b"."))
+    rest.split(|byte| *byte == b'/')
+        .any(|segment| segment.starts_with(b"."))
 }
 
 /// The path of a file in the site; none where no file can have it.

@@ -81,7 +81,10 @@ fn spec_of(spec: &[u8], length: u64) -> Option<Range<u64>> {
 
 fn spaceless(text: &[u8]) -> &[u8] {
     let begin = text.iter().position(|byte| *byte != b' ').unwrap_or(text.len());
-    let end = text.iter().rposition(|byte| *byte != b' ').map_or(begin, |last| last + 1);
+    let end = text
+        .iter()
+        .rposition(|byte| *byte != b' ')
+        .map_or(begin, |last| last + 1);
     &text[begin..end]
 }
 

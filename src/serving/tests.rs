@@ -146,7 +146,11 @@ fn only_an_answer_that_carries_the_file_is_immutable() {
         assert_eq!(rules.cache_control(status, Some("a.png")), "no-cache", "{status}");
     }
     for status in [404, 405, 412, 416, 503] {
-        assert_eq!(rules.cache_control(status, Some("_assets/a.png")), "no-store", "{status}");
+        assert_eq!(
+            rules.cache_control(status, Some("_assets/a.png")),
+            "no-store",
+            "{status}"
+        );
     }
     assert_eq!(rules.cache_control(308, Some("_assets/a.png")), "no-cache");
 }
@@ -208,15 +212,16 @@ fn an_encoding_is_sent_to_who_takes_it() {
 #[test]
 fn parts_are_what_was_asked_for_or_the_whole_or_none() {
     let whole = || Parts::Whole;
+    let part = |part: std::ops::Range<u64>| Parts::Some([part].into());
     for (value, wanted) in [
-        ("bytes=0-9", Parts::Some(vec![0..10])),
-        ("BYTES=0-", Parts::Some(vec![0..100])),
-        ("bytes=-5", Parts::Some(vec![95..100])),
-        ("bytes=-500", Parts::Some(vec![0..100])),
-        ("bytes=90-500", Parts::Some(vec![90..100])),
+        ("bytes=0-9", part(0..10)),
+        ("BYTES=0-", part(0..100)),
+        ("bytes=-5", part(95..100)),
+        ("bytes=-500", part(0..100)),
+        ("bytes=90-500", part(90..100)),
         ("bytes= 1 - 2 , 5-6", Parts::Some(vec![1..3, 5..7])),
-        ("bytes=5-3,0-1", Parts::Some(vec![0..2])),
-        ("bytes=-0,0-1", Parts::Some(vec![0..2])),
+        ("bytes=5-3,0-1", part(0..2)),
+        ("bytes=-0,0-1", part(0..2)),
         ("bytes=0-59,50-99", whole()),
         ("bytes=", whole()),
         ("lines=1-2", whole()),

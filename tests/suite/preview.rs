@@ -1,5 +1,6 @@
 //! The preview beside a real nginx with the printed vhost: both are asked the same, and must answer the same.
 
+mod changes;
 mod faults;
 mod same;
 

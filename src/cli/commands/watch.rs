@@ -1,12 +1,14 @@
 //! The command that stays: a preview of the site.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use syntax_publish::event::{Event, Observer};
+use syntax_publish::model::path::printable;
 use syntax_publish::preview::{self, Names, Preview, Snapshot, port};
 use syntax_publish::serving::PageForm;
-use syntax_publish::watch::{self, Happening, Listener};
+use syntax_publish::watch::{self, Happening, Listener, Manner};
 
 use super::Run;
 use crate::cli::args::{Global, Watch};
@@ -14,7 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
 use crate::cli::report::{count, seconds};
 use crate::cli::screen::Screen;
-use crate::cli::site::{self, shown};
+use crate::cli::site::{self, Workplace, shown};
 use crate::cli::{hints, json, problems};
 
 /// A preview names so many findings of the checks; `check` names all.
@@ -54,16 +56,41 @@ impl Run {
             opens: options.open,
             opened: OnceLock::new(),
         });
-        let watched = watch::Options {
-            config: workplace.config.clone(),
-            export: workplace.export()?,
-            cache: site::cache(),
-        };
-        tokio::join!(
-            preview::serve(listening.listener, Arc::clone(&preview)),
-            watch::watch(watched, preview, teller),
-        );
-        Ok(0)
+        let serving = preview::serve(listening.listener, Arc::clone(&preview));
+        let watched = watched(workplace, options)?;
+        tokio::select! {
+            () = serving => Ok(0),
+            ended = watch::watch(watched, preview, teller) => Ok(ended.map(|()| 0)?),
+        }
+    }
+}
+
+/// What is to be watched, by the site manifest and the options.
+fn watched(workplace: &Workplace, options: Watch) -> Result<watch::Options, Failure> {
+    let of_site = &workplace.config.watch;
+    let paths: Result<Vec<_>, Failure> = of_site.paths.iter().map(|path| workplace.path(path)).collect();
+    Ok(watch::Options {
+        config: workplace.config.clone(),
+        folder: workplace.base.clone(),
+        export: absolute(workplace.export()?),
+        cache: site::cache(),
+        manner: if options.poll { Manner::Polled } else { Manner::Told },
+        command: if options.command.is_empty() {
+            of_site.command.clone()
+        } else {
+            options.command
+        },
+        paths: paths?.into_iter().map(absolute).collect(),
+    })
+}
+
+/// A path as events name it: absolute, and with the links of the folders above it followed.
+fn absolute(path: PathBuf) -> PathBuf {
+    let named = path.file_name().map(ToOwned::to_owned);
+    let above = path.parent().and_then(|above| above.canonicalize().ok());
+    match (above, named) {
+        (Some(above), Some(name)) => above.join(name),
+        _ => std::path::absolute(&path).unwrap_or(path),
     }
 }
 
@@ -127,32 +154,56 @@ impl Listener for Teller {
                         problems: Some(findings()),
                         ..json::Watched::default()
                     },
-                    || format!("ready: {url}  ({} in {})", count(site.site.files, "file"), seconds(took)),
+                    || {
+                        format!(
+                            "ready: {url}  ({} in {})",
+                            count(site.site.files, "file"),
+                            seconds(took)
+                        )
+                    },
                 );
                 self.name(&site);
                 if self.opens && self.opened.set(()).is_ok() {
                     self.open(&url);
                 }
             }
-            Happening::Failed { error } => {
-                let failure = Failure::from(error);
-                let hint = hints::hint(&failure, &self.global);
-                self.print(
-                    &json::Watched {
-                        event: "failed",
-                        error: Some(json::FailedBody {
-                            code: failure.code().to_owned(),
-                            message: failure.to_string(),
-                            hint: hint.clone(),
-                            live: None,
-                            problems: Vec::new(),
-                        }),
-                        ..json::Watched::default()
-                    },
-                    || format!("not shown: {failure}\n  {hint}"),
+            Happening::Failed { error } => self.failed_with(&Failure::from(error)),
+            Happening::Blind { error } => self.failed_with(&Failure::from(error)),
+            Happening::BuildBegan => self.print(&of("building"), || "building".to_owned()),
+            Happening::BuildPrinted { line } => self.printed(&line),
+            Happening::BuildEnded { status, took } if status.success() => {
+                let value = json::Watched {
+                    seconds: Some(took.as_secs_f64()),
+                    ..of("built")
+                };
+                self.print(&value, || format!("built in {}", seconds(took)));
+            }
+            Happening::BuildEnded { status, took } => {
+                self.failed(
+                    "build",
+                    format!("the build ended with {status} after {}", seconds(took)),
+                    BUILD_HINT,
+                );
+            }
+            Happening::BuildFailed { error } => {
+                self.failed(
+                    "build",
+                    format!("can't run the build: {error}"),
+                    "see `command` in [watch]",
                 );
             }
         }
+    }
+}
+
+/// What to do about a build that failed.
+const BUILD_HINT: &str = "correct what it names; the site before stays up";
+
+/// An event without any field yet.
+fn of(event: &'static str) -> json::Watched {
+    json::Watched {
+        event,
+        ..json::Watched::default()
     }
 }
 
@@ -162,13 +213,48 @@ impl Teller {
         let _ = self.screen.event(value, text);
     }
 
+    fn failed_with(&self, failure: &Failure) {
+        self.failed(failure.code(), failure.to_string(), &hints::hint(failure, &self.global));
+    }
+
+    fn failed(&self, code: &str, message: String, hint: &str) {
+        let text = format!("failed: {message}\n  {hint}");
+        let value = json::Watched {
+            error: Some(json::FailedBody {
+                code: code.to_owned(),
+                message,
+                hint: hint.to_owned(),
+                live: None,
+                problems: Vec::new(),
+            }),
+            ..of("failed")
+        };
+        self.print(&value, || text);
+    }
+
+    /// A line of the build: its own colours would break off in the middle of ours.
+    fn printed(&self, line: &str) {
+        let line = printable(&anstream::adapter::strip_str(line).to_string());
+        if self.screen.json {
+            let value = json::Watched {
+                line: Some(line),
+                ..of("output")
+            };
+            self.print(&value, String::new);
+        } else {
+            self.progress.say("build", &line);
+        }
+    }
+
     fn name(&self, site: &Snapshot) {
         for problem in site.problems.iter().take(SHOWN_FINDINGS) {
-            self.progress.say(json::severity(problem.severity), &problems::line(problem));
+            self.progress
+                .say(json::severity(problem.severity), &problems::line(problem));
         }
         if let Some(more) = site.problems.len().checked_sub(SHOWN_FINDINGS).filter(|more| *more > 0) {
             let check = site::again(&self.global, "check");
-            self.progress.say("note", &format!("and {more} more: `{check}` lists them all"));
+            self.progress
+                .say("note", &format!("and {more} more: `{check}` lists them all"));
         }
     }
 

@@ -60,7 +60,9 @@ impl Answer {
         }
         // A boundary may be any; it is a number of nginx's.
         if let Some(values) = headers.get_mut("content-type")
-            && let Some(boundary) = values[0].strip_prefix("multipart/byteranges; boundary=").map(str::to_owned)
+            && let Some(boundary) = values[0]
+                .strip_prefix("multipart/byteranges; boundary=")
+                .map(str::to_owned)
         {
             values[0] = format!("multipart/byteranges; boundary of {}", boundary.len());
             let text = String::from_utf8_lossy(&body).replace(&boundary, "[boundary]");
@@ -85,7 +87,10 @@ fn question(method: &'static str, target: impl Into<String>, headers: &[(&'stati
     Question {
         method,
         target: target.into(),
-        headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect(),
     }
 }
 
@@ -103,7 +108,9 @@ impl Question {
         });
         for (name, value) in &self.headers {
             let said = |name: &str| known.as_ref().and_then(|known| known.header(name)).unwrap_or("none");
-            let value = value.replace("{etag}", said("etag")).replace("{modified}", said("last-modified"));
+            let value = value
+                .replace("{etag}", said("etag"))
+                .replace("{modified}", said("last-modified"));
             request = request.header(name, &value);
         }
         Answer::of(request.send(server))
@@ -118,7 +125,11 @@ fn assert_same(world: &World, questions: impl IntoIterator<Item = Question>) -> 
         count += 1;
         let (nginx, preview) = (question.ask(world.nginx()), question.ask(world.preview));
         if nginx != preview {
-            let Question { method, target, headers } = &question;
+            let Question {
+                method,
+                target,
+                headers,
+            } = &question;
             let told = |answer: &Answer| format!("{} {:?} {} bytes", answer.status, answer.headers, answer.body.len());
             differ.push(format!(
                 "{method} {target:?} with {headers:?}\n    nginx:   {}\n    preview: {}",
@@ -128,7 +139,12 @@ fn assert_same(world: &World, questions: impl IntoIterator<Item = Question>) -> 
         }
     }
     let shown: Vec<_> = differ.iter().take(20).map(String::as_str).collect();
-    assert!(differ.is_empty(), "{} of {count} differ:\n{}", differ.len(), shown.join("\n"));
+    assert!(
+        differ.is_empty(),
+        "{} of {count} differ:\n{}",
+        differ.len(),
+        shown.join("\n")
+    );
     count
 }
 
@@ -151,13 +167,20 @@ fn every_file(world: &World, base: &str) -> Vec<Question> {
     for path in world.paths() {
         let target = format!("{base}/{}", encoded(&path));
         questions.push(question("GET", &target, &[]));
-        questions.push(question("HEAD", &target, &[("Accept-Encoding", "gzip, deflate, br, zstd")]));
+        questions.push(question(
+            "HEAD",
+            &target,
+            &[("Accept-Encoding", "gzip, deflate, br, zstd")],
+        ));
         questions.push(question("GET", &target, &[("Accept-Encoding", "br")]));
         questions.push(question("GET", &target, &[("Accept-Encoding", "gzip")]));
         questions.push(question("GET", &target, &[("If-None-Match", "{etag}")]));
         questions.push(question("GET", &target, &[("Range", "bytes=0-99")]));
         if let Some(page) = target.strip_suffix(".html") {
-            let bare = page.strip_suffix("/index").filter(|bare| !bare.is_empty()).unwrap_or(page);
+            let bare = page
+                .strip_suffix("/index")
+                .filter(|bare| !bare.is_empty())
+                .unwrap_or(page);
             questions.push(question("GET", bare, &[]));
             questions.push(question("GET", format!("{bare}/"), &[]));
             questions.push(question("GET", format!("{bare}?a=b&c=%2f"), &[]));
@@ -167,96 +190,231 @@ fn every_file(world: &World, base: &str) -> Vec<Question> {
     questions
 }
 
+/// What a visitor may say of encodings.
+const ACCEPTED: &[&str] = &[
+    "br",
+    "gzip",
+    "gzip, deflate, br, zstd",
+    "gzip,br",
+    "GZIP",
+    "BR",
+    "br;q=0",
+    "br;q=0, gzip",
+    "br;q=0., gzip",
+    "br;q=0.0, gzip;q=0.0",
+    "br;q=0.000, gzip;q=0.000",
+    "br;q=0.0000, gzip;q=0.0000",
+    "br;q=0.001",
+    "gzip;q=0.001",
+    "gzip;q=1.000",
+    "gzip;q=1.001",
+    "gzip;q=1.0000",
+    "gzip;q=2",
+    "gzip;q=1",
+    "gzip;q=",
+    "gzip;q",
+    "gzip;",
+    "gzip ; q=0",
+    "gzip; Q=0.5",
+    "gzip;x=1",
+    "gzip;q=0.5;x=1",
+    "gzipx",
+    "x-gzip",
+    "x gzip",
+    "xgzip, gzip",
+    "br ; q = 0",
+    "br;Q=0",
+    "br;q=1",
+    "br;x=0",
+    "brotli",
+    "xbr",
+    "x,br",
+    "identity",
+    "identity;q=0",
+    "*;q=0",
+    "*",
+    "deflate",
+    "gzip,identity;q=0",
+    "",
+    " ",
+    ",",
+    ";",
+];
+
+/// What may be asked for of a file.
+const RANGES: &[&str] = &[
+    "bytes=0-0",
+    "bytes=0-",
+    "bytes=5-9",
+    "bytes=-1",
+    "bytes=-0",
+    "bytes=-999999999",
+    "bytes=999999999-",
+    "bytes=0-999999999",
+    "bytes=9-5",
+    "bytes=0-0,2-2",
+    "bytes=0-0, 2-3 ,-1",
+    "bytes=2-2,0-0",
+    "bytes=0-9,5-14",
+    "bytes=0-,0-",
+    "bytes=9-5,0-0",
+    "bytes=0-0,",
+    "bytes=,0-0",
+    "bytes=",
+    "bytes=x",
+    "bytes=1",
+    "bytes= 0 - 1 ",
+    "bytes=- 1",
+    "bytes=--1",
+    "bytes=0--1",
+    "bytes=99999999999999999999-",
+    "bytes=0-99999999999999999999",
+    "BYTES=0-0",
+    "lines=0-0",
+    "bytes 0-0",
+    "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14",
+];
+
+/// Times, and what is none.
+const TIMES: &[&str] = &[
+    "{modified}",
+    "Thu, 01 Jan 1970 00:00:00 GMT",
+    "Thu, 31 Dec 2099 23:59:59 GMT",
+    "Thursday, 01-Jan-70 00:00:00 GMT",
+    "Thu Jan  1 00:00:00 1970",
+    "yesterday",
+    "",
+];
+
+/// Paths that some server reads otherwise than another.
+const HOSTILE: &[&str] = &[
+    "",
+    "/",
+    "//",
+    "/.",
+    "/..",
+    "/./",
+    "/../",
+    "/../..",
+    "/..%2f",
+    "/%2e%2e/",
+    "/%2e%2e%2f%2e%2e%2fetc/passwd",
+    "/x/..",
+    "/x/../",
+    "/x/../docs",
+    "/x/..%2fdocs",
+    "/x/../docs/",
+    "/docs/../../..",
+    "//docs",
+    "//docs/",
+    "/docs//",
+    "/docs/./",
+    "/docs/.",
+    "/docs/..",
+    "/./docs/",
+    "/.//evil.com/",
+    "//evil.com",
+    "//evil.com/",
+    "///evil.com/",
+    "/%2fevil.com/",
+    "/%2Fevil.com/",
+    "/%5cevil.com/",
+    "/\\evil.com/",
+    "/%64ocs",
+    "/%64ocs/",
+    "/docs%2f",
+    "/docs%2F?x",
+    "/docs%20",
+    "/docs%0a",
+    "/docs%0d%0aX:1/",
+    "/docs%00",
+    "/docs%00/",
+    "/docs%",
+    "/docs%4",
+    "/docs%zz",
+    "/%zz",
+    "/docs%23",
+    "/docs%3f",
+    "/docs%3fx/",
+    "/docs?",
+    "/docs/?",
+    "/docs/??",
+    "/docs/?//evil.com",
+    "/docs/?%0d%0aX:1",
+    "/docs+",
+    "/docs;x",
+    "/docs=x/",
+    "/DOCS",
+    "/docs.HTML",
+    "/docs.html/",
+    "/docs.html/x",
+    "/docs.html.br",
+    "/docs.html.gz",
+    "/docs.html.br.br",
+    "/docs.br",
+    "/index",
+    "/index/",
+    "/index.html",
+    "/index.html?x",
+    "/404",
+    "/404/",
+    "/404.html",
+    "/.hidden",
+    "/%2ehidden",
+    "/.git/config",
+    "/docs/.hidden.txt",
+    "/docs/%2ehidden.txt",
+    "/.well-known",
+    "/.well-known/",
+    "/.well-known/none",
+    "/.well-known/.secret",
+    "/.well-known/../docs",
+    "/_next",
+    "/_next/",
+    "/_next/static",
+    "/_next/static/",
+    "/_next/static/chunks",
+    "/_next/static/chunks/",
+    "/_next/static/chunks/none.js",
+    "/_next/static/chunks/../../../docs",
+    "/_next/static/chunks/..%2f..%2f..%2fdocs",
+    "/%5fnext/static/chunks/none.js",
+    "/_assets",
+    "/_assets/",
+    "/_assets/none.png",
+    "/_assets/icon",
+    "/current/index.html",
+    "/releases",
+    "/immutable/",
+    "/trees/",
+    "/none",
+    "/none/",
+    "/none.html",
+    "/none?x",
+    "/a{b}\"c|d^e",
+    "/[x]/",
+    "/$(x)[y]!.txt",
+    "/~x/",
+    "/größe",
+    "/gr%C3%B6%C3%9Fe/",
+    "/%ff",
+    "/%ff/",
+    "/%c3%28",
+];
+
 /// Requests of every kind for one target.
 fn every_kind(target: &str) -> Vec<Question> {
     let mut questions = Vec::new();
-    for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "FOO", "get", "F.O", "PROPFIND"] {
+    for method in [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "FOO", "get", "F.O", "PROPFIND",
+    ] {
         questions.push(question(method, target, &[]));
         questions.push(question(method, target, &[("Accept-Encoding", "br")]));
     }
-    for accepted in [
-        "br",
-        "gzip",
-        "gzip, deflate, br, zstd",
-        "gzip,br",
-        "GZIP",
-        "BR",
-        "br;q=0",
-        "br;q=0, gzip",
-        "br;q=0., gzip",
-        "br;q=0.0, gzip;q=0.0",
-        "br;q=0.000, gzip;q=0.000",
-        "br;q=0.0000, gzip;q=0.0000",
-        "br;q=0.001",
-        "gzip;q=0.001",
-        "gzip;q=1.000",
-        "gzip;q=1.001",
-        "gzip;q=1.0000",
-        "gzip;q=2",
-        "gzip;q=1",
-        "gzip;q=",
-        "gzip;q",
-        "gzip;",
-        "gzip ; q=0",
-        "gzip; Q=0.5",
-        "gzip;x=1",
-        "gzip;q=0.5;x=1",
-        "gzipx",
-        "x-gzip",
-        "x gzip",
-        "xgzip, gzip",
-        "br ; q = 0",
-        "br;Q=0",
-        "br;q=1",
-        "br;x=0",
-        "brotli",
-        "xbr",
-        "x,br",
-        "identity",
-        "identity;q=0",
-        "*;q=0",
-        "*",
-        "deflate",
-        "gzip,identity;q=0",
-        "",
-        " ",
-        ",",
-        ";",
-    ] {
+    for accepted in ACCEPTED {
         questions.push(question("GET", target, &[("Accept-Encoding", accepted)]));
     }
-    for range in [
-        "bytes=0-0",
-        "bytes=0-",
-        "bytes=5-9",
-        "bytes=-1",
-        "bytes=-0",
-        "bytes=-999999999",
-        "bytes=999999999-",
-        "bytes=0-999999999",
-        "bytes=9-5",
-        "bytes=0-0,2-2",
-        "bytes=0-0, 2-3 ,-1",
-        "bytes=2-2,0-0",
-        "bytes=0-9,5-14",
-        "bytes=0-,0-",
-        "bytes=9-5,0-0",
-        "bytes=0-0,",
-        "bytes=,0-0",
-        "bytes=",
-        "bytes=x",
-        "bytes=1",
-        "bytes= 0 - 1 ",
-        "bytes=- 1",
-        "bytes=--1",
-        "bytes=0--1",
-        "bytes=99999999999999999999-",
-        "bytes=0-99999999999999999999",
-        "BYTES=0-0",
-        "lines=0-0",
-        "bytes 0-0",
-        "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14",
-    ] {
+    for range in RANGES {
         questions.push(question("GET", target, &[("Range", range)]));
         questions.push(question("HEAD", target, &[("Range", range)]));
         questions.push(question("GET", target, &[("Range", range), ("Accept-Encoding", "br")]));
@@ -271,7 +429,11 @@ fn every_kind(target: &str) -> Vec<Question> {
         "",
         "\"",
     ] {
-        questions.push(question("GET", target, &[("Range", "bytes=0-1"), ("If-Range", if_range)]));
+        questions.push(question(
+            "GET",
+            target,
+            &[("Range", "bytes=0-1"), ("If-Range", if_range)],
+        ));
     }
     for coding in ["", "br", "gzip"] {
         for list in [
@@ -294,15 +456,7 @@ fn every_kind(target: &str) -> Vec<Question> {
             }
         }
     }
-    for time in [
-        "{modified}",
-        "Thu, 01 Jan 1970 00:00:00 GMT",
-        "Thu, 31 Dec 2099 23:59:59 GMT",
-        "Thursday, 01-Jan-70 00:00:00 GMT",
-        "Thu Jan  1 00:00:00 1970",
-        "yesterday",
-        "",
-    ] {
+    for time in TIMES {
         for name in ["If-Modified-Since", "If-Unmodified-Since"] {
             questions.push(question("GET", target, &[(name, time)]));
             questions.push(question("HEAD", target, &[(name, time), ("If-None-Match", "{etag}")]));
@@ -316,129 +470,17 @@ fn every_kind(target: &str) -> Vec<Question> {
 
 /// Addresses that lead somewhere else, nowhere, or out of the site, if somebody lets them.
 fn hostile(base: &str) -> Vec<Question> {
-    let below = [
-        "",
-        "/",
-        "//",
-        "/.",
-        "/..",
-        "/./",
-        "/../",
-        "/../..",
-        "/..%2f",
-        "/%2e%2e/",
-        "/%2e%2e%2f%2e%2e%2fetc/passwd",
-        "/x/..",
-        "/x/../",
-        "/x/../docs",
-        "/x/..%2fdocs",
-        "/x/../docs/",
-        "/docs/../../..",
-        "//docs",
-        "//docs/",
-        "/docs//",
-        "/docs/./",
-        "/docs/.",
-        "/docs/..",
-        "/./docs/",
-        "/.//evil.com/",
-        "//evil.com",
-        "//evil.com/",
-        "///evil.com/",
-        "/%2fevil.com/",
-        "/%2Fevil.com/",
-        "/%5cevil.com/",
-        "/\\evil.com/",
-        "/%64ocs",
-        "/%64ocs/",
-        "/docs%2f",
-        "/docs%2F?x",
-        "/docs%20",
-        "/docs%0a",
-        "/docs%0d%0aX:1/",
-        "/docs%00",
-        "/docs%00/",
-        "/docs%",
-        "/docs%4",
-        "/docs%zz",
-        "/%zz",
-        "/docs%23",
-        "/docs%3f",
-        "/docs%3fx/",
-        "/docs?",
-        "/docs/?",
-        "/docs/??",
-        "/docs/?//evil.com",
-        "/docs/?%0d%0aX:1",
-        "/docs+",
-        "/docs;x",
-        "/docs=x/",
-        "/DOCS",
-        "/docs.HTML",
-        "/docs.html/",
-        "/docs.html/x",
-        "/docs.html.br",
-        "/docs.html.gz",
-        "/docs.html.br.br",
-        "/docs.br",
-        "/index",
-        "/index/",
-        "/index.html",
-        "/index.html?x",
-        "/404",
-        "/404/",
-        "/404.html",
-        "/.hidden",
-        "/%2ehidden",
-        "/.git/config",
-        "/docs/.hidden.txt",
-        "/docs/%2ehidden.txt",
-        "/.well-known",
-        "/.well-known/",
-        "/.well-known/none",
-        "/.well-known/.secret",
-        "/.well-known/../docs",
-        "/_next",
-        "/_next/",
-        "/_next/static",
-        "/_next/static/",
-        "/_next/static/chunks",
-        "/_next/static/chunks/",
-        "/_next/static/chunks/none.js",
-        "/_next/static/chunks/../../../docs",
-        "/_next/static/chunks/..%2f..%2f..%2fdocs",
-        "/%5fnext/static/chunks/none.js",
-        "/_assets",
-        "/_assets/",
-        "/_assets/none.png",
-        "/_assets/icon",
-        "/current/index.html",
-        "/releases",
-        "/immutable/",
-        "/trees/",
-        "/none",
-        "/none/",
-        "/none.html",
-        "/none?x",
-        "/a{b}\"c|d^e",
-        "/[x]/",
-        "/$(x)[y]!.txt",
-        "/~x/",
-        "/größe",
-        "/gr%C3%B6%C3%9Fe/",
-        "/%ff",
-        "/%ff/",
-        "/%c3%28",
-    ];
-    let mut questions: Vec<Question> = below
+    let mut questions: Vec<Question> = HOSTILE
         .iter()
         .map(|path| question("GET", format!("{base}{path}"), &[]))
         .filter(|question| !question.target.is_empty())
         .collect();
-    questions.extend(["/".repeat(300), format!("/{}", "x".repeat(300)), "/x/..".repeat(50)].map(|path| {
-        let target = format!("{base}{path}");
-        question("GET", target, &[])
-    }));
+    questions.extend(
+        ["/".repeat(300), format!("/{}", "x".repeat(300)), "/x/..".repeat(50)].map(|path| {
+            let target = format!("{base}{path}");
+            question("GET", target, &[])
+        }),
+    );
     questions.push(question("HEAD", format!("{base}/none"), &[("Accept-Encoding", "br")]));
     questions.push(question("POST", format!("{base}/none"), &[]));
     questions.push(question("POST", format!("{base}/_next/static/chunks/none.js"), &[]));
@@ -447,13 +489,21 @@ fn hostile(base: &str) -> Vec<Question> {
     questions.push(question("GET", "http://localhost/docs/", &[]));
     questions.push(question("GET", "http://localhost", &[]));
     // Several of one header: of which some count, and some are refused.
-    questions.push(question("GET", format!("{base}/docs"), &[("Host", "localhost"), ("Host", "localhost")]));
+    questions.push(question(
+        "GET",
+        format!("{base}/docs"),
+        &[("Host", "localhost"), ("Host", "localhost")],
+    ));
     questions.push(question(
         "GET",
         format!("{base}/docs"),
         &[("Accept-Encoding", "identity"), ("Accept-Encoding", "br")],
     ));
-    questions.push(question("GET", format!("{base}/docs"), &[("Range", "bytes=0-1"), ("Range", "bytes=2-3")]));
+    questions.push(question(
+        "GET",
+        format!("{base}/docs"),
+        &[("Range", "bytes=0-1"), ("Range", "bytes=2-3")],
+    ));
     questions
 }
 
@@ -592,7 +642,13 @@ fn pages_in_files_below_a_path_are_answered_as_nginx_answers_them() {
 fn pages_in_folders_are_answered_as_nginx_answers_them_and_so_is_a_site_without_an_error_page() {
     let folder = tempfile::tempdir().unwrap();
     let page = "<!doctype html><title>x</title>".repeat(30);
-    for path in ["index.html", "docs/index.html", "deep/er/index.html", "größe/index.html", "loose.html"] {
+    for path in [
+        "index.html",
+        "docs/index.html",
+        "deep/er/index.html",
+        "größe/index.html",
+        "loose.html",
+    ] {
         crate::support::command::write(&folder.path().join(path), &page);
     }
     let world = world(folder.path(), "[next]\nbase-path = \"\"\n");
@@ -600,7 +656,12 @@ fn pages_in_folders_are_answered_as_nginx_answers_them_and_so_is_a_site_without_
     for question in hostile("") {
         let (nginx, preview) = (question.ask(world.nginx()), question.ask(world.preview));
         assert_eq!(preview.status, nginx.status, "{}", question.target);
-        assert_eq!(preview.headers.get("location"), nginx.headers.get("location"), "{}", question.target);
+        assert_eq!(
+            preview.headers.get("location"),
+            nginx.headers.get("location"),
+            "{}",
+            question.target
+        );
         assert_eq!(preview.headers.get("cache-control"), nginx.headers.get("cache-control"));
     }
 }
