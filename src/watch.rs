@@ -25,7 +25,7 @@ use crate::event::Observer;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 use crate::pipeline::{self, Memory};
-use crate::preview::{Preview, Snapshot};
+use crate::preview::{News, Preview, Snapshot};
 use crate::scan::ScanError;
 use crate::serving::NOT_FOUND_PAGE;
 use crate::source::SourceError;
@@ -303,6 +303,8 @@ impl Watching {
                     self.preview.show(Arc::clone(&site));
                     let took = began.elapsed();
                     self.listener.happened(Happening::Shown { site, took });
+                } else {
+                    self.preview.tell(News::AsShown);
                 }
                 let (kept, export) = (Arc::clone(&self.kept), self.options.export.clone());
                 let turn = kept.turn();

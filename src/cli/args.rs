@@ -251,6 +251,10 @@ pub struct Watch {
     #[arg(long)]
     pub open: bool,
 
+    /// Leave pages exactly as they are published: they then learn of no change
+    #[arg(long)]
+    pub no_reload: bool,
+
     /// Look for changes every half second instead of being told, for folders of a network
     #[arg(long)]
     pub poll: bool,

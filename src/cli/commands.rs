@@ -2,6 +2,7 @@
 
 mod ask;
 mod change;
+mod desk;
 mod watch;
 
 use std::sync::{Arc, OnceLock};

@@ -41,7 +41,8 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
     }
 }
 
-fn of_library(error: &Error, global: &Global) -> String {
+/// What to do next after an error of the library.
+pub fn of_library(error: &Error, global: &Global) -> String {
     match error {
         Error::Scan(error) => error.hint().to_owned(),
         Error::Check { .. } => {

@@ -33,6 +33,10 @@ const TIMES: usize = 100;
 /// Versions of files that are kept seen without their style sheets.
 const SEEN: usize = 4096;
 
+/// What can go wrong, or take time: the site's own build, and making a site of its export.
+const BUILD: &str = "build";
+const SITE: &str = "site";
+
 /// Something that went wrong, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
@@ -61,6 +65,8 @@ pub enum News {
         /// How long.
         took: Duration,
     },
+    /// The export is as it is shown, whatever was wrong with it before.
+    AsShown,
     /// The export could not be made into a site; the one before is shown still.
     Failed(Trouble),
 }
@@ -160,7 +166,7 @@ impl Hub {
         let (errors, warnings) = (errors().count(), warnings().count());
         self.change(|state| {
             state.site = Some(after.site.root.to_string());
-            state.trouble = state.trouble.take().filter(|wrong| wrong.what == "build" && state.building);
+            state.trouble = state.trouble.take().filter(|wrong| wrong.what == BUILD);
             (state.errors, state.warnings, state.findings) = (errors, warnings, findings);
         });
     }
@@ -180,22 +186,25 @@ impl Hub {
                 }
             }
             News::BuildEnded { took, trouble } => {
-                self.timed("build", took, trouble.is_none());
+                self.timed(BUILD, took, trouble.is_none());
                 let output: Vec<String> = self.past().output.iter().cloned().collect();
                 self.change(|state| {
                     state.building = false;
                     match trouble {
                         Some(trouble) => {
-                            let what = "build";
+                            let what = BUILD;
                             state.trouble = Some(Wrong { what, trouble, output });
                         }
-                        None => state.trouble = state.trouble.take().filter(|wrong| wrong.what != "build"),
+                        None => state.trouble = state.trouble.take().filter(|wrong| wrong.what != BUILD),
                     }
                 });
             }
-            News::Prepared { took } => self.timed("site", took, true),
+            News::AsShown => self.change(|state| {
+                state.trouble = state.trouble.take().filter(|wrong| wrong.what == BUILD);
+            }),
+            News::Prepared { took } => self.timed(SITE, took, true),
             News::Failed(trouble) => self.change(|state| {
-                let (what, output) = ("site", Vec::new());
+                let (what, output) = (SITE, Vec::new());
                 state.trouble = Some(Wrong { what, trouble, output });
             }),
         }

@@ -1,16 +1,20 @@
 //! The command that stays: a preview of the site.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use syntax_publish::event::{Event, Observer};
 use syntax_publish::model::path::printable;
-use syntax_publish::preview::{self, Names, Preview, Snapshot, port};
+use syntax_publish::preview::{self, Desk, Live, Names, News, Preview, Snapshot, Trouble, port};
 use syntax_publish::serving::PageForm;
 use syntax_publish::watch::{self, Happening, Listener, Manner};
 
 use super::Run;
+use super::desk::OfTarget;
 use crate::cli::args::{Global, Watch};
 use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
@@ -47,11 +51,14 @@ impl Run {
             },
             || format!("{url}  (Ctrl-C ends it)"),
         )?;
-        let preview = Arc::new(Preview::new(Names::with(&options.host)));
+        let live = if options.no_reload { Live::No } else { Live::Yes };
+        let desk: Arc<dyn Desk> = Arc::new(OfTarget::new(&self.global));
+        let preview = Arc::new(Preview::new(Names::with(&options.host), live, Some(desk)));
         let teller = Arc::new(Teller {
             global: self.global.clone(),
             screen: self.screen.clone(),
             progress: Arc::clone(&self.progress),
+            preview: Arc::clone(&preview),
             origin,
             opens: options.open,
             opened: OnceLock::new(),
@@ -115,6 +122,7 @@ struct Teller {
     global: Global,
     screen: Screen,
     progress: Arc<Progress>,
+    preview: Arc<Preview>,
     origin: String,
     opens: bool,
     opened: OnceLock<()>,
@@ -129,6 +137,9 @@ impl Observer for Teller {
 impl Listener for Teller {
     fn happened(&self, happening: Happening) {
         self.progress.finish();
+        if let Some(news) = self.news(&happening) {
+            self.preview.tell(news);
+        }
         match happening {
             Happening::Waiting { export } => {
                 let export = shown(&export);
@@ -178,26 +189,29 @@ impl Listener for Teller {
                 };
                 self.print(&value, || format!("built in {}", seconds(took)));
             }
-            Happening::BuildEnded { status, took } => {
-                self.failed(
-                    "build",
-                    format!("the build ended with {status} after {}", seconds(took)),
-                    BUILD_HINT,
-                );
-            }
-            Happening::BuildFailed { error } => {
-                self.failed(
-                    "build",
-                    format!("can't run the build: {error}"),
-                    "see `command` in [watch]",
-                );
-            }
+            Happening::BuildEnded { status, took } => self.failed("build", broken(&status, took), BUILD_HINT),
+            Happening::BuildFailed { error } => self.failed("build", unstarted(&error), UNSTARTED_HINT),
         }
     }
 }
 
 /// What to do about a build that failed.
 const BUILD_HINT: &str = "correct what it names; the site before stays up";
+
+const UNSTARTED_HINT: &str = "see `command` in [watch]";
+
+fn broken(status: &ExitStatus, took: Duration) -> String {
+    format!("the build ended with {status} after {}", seconds(took))
+}
+
+fn unstarted(error: &io::Error) -> String {
+    format!("can't run the build: {error}")
+}
+
+/// A line of the build: its own colours would break off in the middle of ours.
+fn plain(line: &str) -> String {
+    printable(&anstream::adapter::strip_str(line).to_string())
+}
 
 /// An event without any field yet.
 fn of(event: &'static str) -> json::Watched {
@@ -208,6 +222,30 @@ fn of(event: &'static str) -> json::Watched {
 }
 
 impl Teller {
+    /// What open pages are told of it.
+    fn news(&self, happening: &Happening) -> Option<News> {
+        let trouble = |message: String, hint: &str| Trouble {
+            message,
+            hint: hint.to_owned(),
+        };
+        Some(match happening {
+            Happening::Waiting { .. } => return None,
+            Happening::Shown { took, .. } => News::Prepared { took: *took },
+            Happening::Failed { error } => News::Failed(trouble(error.to_string(), &hints::of_library(error, &self.global))),
+            Happening::Blind { error } => News::Failed(trouble(error.to_string(), &hints::of_watch(error))),
+            Happening::BuildBegan => News::BuildBegan,
+            Happening::BuildPrinted { line } => News::BuildPrinted(plain(line)),
+            Happening::BuildEnded { status, took } => News::BuildEnded {
+                took: *took,
+                trouble: (!status.success()).then(|| trouble(broken(status, *took), BUILD_HINT)),
+            },
+            Happening::BuildFailed { error } => News::BuildEnded {
+                took: Duration::ZERO,
+                trouble: Some(trouble(unstarted(error), UNSTARTED_HINT)),
+            },
+        })
+    }
+
     fn print(&self, value: &json::Watched, text: impl FnOnce() -> String) {
         // Whoever read the lines is gone, and the browser may be there still.
         let _ = self.screen.event(value, text);
@@ -232,9 +270,8 @@ impl Teller {
         self.print(&value, || text);
     }
 
-    /// A line of the build: its own colours would break off in the middle of ours.
     fn printed(&self, line: &str) {
-        let line = printable(&anstream::adapter::strip_str(line).to_string());
+        let line = plain(line);
         if self.screen.json {
             let value = json::Watched {
                 line: Some(line),
