@@ -1,7 +1,10 @@
 //! The preview beside a real nginx with the printed vhost: both are asked the same, and must answer the same.
 
 mod changes;
+mod dashboard;
 mod faults;
+mod live;
+mod own;
 mod same;
 
 use std::fs;

@@ -74,7 +74,7 @@ fn pages_of_other_sites_may_not_read_what_is_the_previews_own() {
         assert_eq!(own().header(name, value).send(server).status, 403, "{name}: {value}");
     }
     assert_eq!(own().header("Sec-Fetch-Site", "same-origin").send(server).status, 200);
-    assert_eq!(get(server, "/__syntax/").status, 404);
+    assert_eq!(get(server, "/__syntax/none").status, 404);
     assert_eq!(Request::new("POST", "/__syntax/status").send(server).status, 405);
 }
 
