@@ -8,12 +8,12 @@
 //! ```
 //!
 //! [`pipeline`] is the local half, [`publish`] the half that involves a host; each reads from top to bottom as the picture
-//! does. [`model`] has the values everything speaks in, [`host`] the only way to a host. DESIGN.md has the protocol, the
+//! does. [`watch`] shows the site in a [`preview`], which answers by the rules of [`serving`]. [`model`] has the values everything speaks in, [`host`] the only way to a host. DESIGN.md has the protocol, the
 //! crash table and the reasons.
 //!
 //! Architecture invariants, kept by a test that reads these sources:
 //!
-//! - `model`, `next`, `manifest`, `plan`, `check`, `config`, `nginx`, `event` and `error` are pure: no file, clock, network or host.
+//! - `model`, `next`, `manifest`, `plan`, `check`, `config`, `serving`, `nginx`, `event` and `error` are pure: no file, clock, network or host.
 //! - A stage never imports a later one; `verify` knows nothing of what `publish` planned.
 //! - Nothing here prints, exits or reads the environment: that is the command line's.
 //! - `current` moves in [`swap`] alone.
@@ -35,6 +35,7 @@ pub mod next;
 pub mod nginx;
 pub mod pipeline;
 pub mod plan;
+pub mod preview;
 pub mod prune;
 pub mod publish;
 mod random;
@@ -42,6 +43,7 @@ pub mod releases;
 pub mod rollback;
 pub mod scan;
 mod sealed;
+pub mod serving;
 pub mod session;
 pub mod source;
 pub mod store;
@@ -49,4 +51,5 @@ pub mod survey;
 pub mod swap;
 pub mod sync;
 pub mod verify;
+pub mod watch;
 pub mod workshop;

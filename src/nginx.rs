@@ -1,5 +1,8 @@
 //! Prints the nginx vhost that serves a release store as Next.js means its export to be served. Pure.
 //!
+//! What a request gets is decided in [`crate::serving`], whose lists and tables are printed here; the preview answers by
+//! the same. Only how nginx is told so is this module's.
+//!
 //! The vhost stays as it is from release to release: nothing in it names a release, so a publish
 //! never needs a reload. What it must never do:
 //!
@@ -22,20 +25,15 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::model::cache::{CacheClass, Classes};
+use crate::model::cache::CacheClass;
+use crate::model::encoding::Coding;
 use crate::model::media;
+use crate::serving::address::{DISGUISES, HARMLESS};
+use crate::serving::types::CHARSET;
+use crate::serving::{CODINGS, Rules, headers};
 
+pub use crate::serving::PageForm;
 pub use values::{Version, VhostError};
-
-/// How the export names its pages, and so which address of a page is the one to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PageForm {
-    /// `usage.html`, whose address is `/usage`.
-    #[default]
-    Flat,
-    /// `usage/index.html`, whose address is `/usage/` (Next.js's `trailingSlash`).
-    Folder,
-}
 
 /// What a vhost is printed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,19 +51,8 @@ pub struct Vhost {
     pub brotli: bool,
     /// The nginx to print for.
     pub version: Version,
-    /// How the export names its pages.
-    pub form: PageForm,
-    /// The path that all addresses of the site begin with, Next.js's `basePath`: `/handbook`, or
-    /// nothing. Files have their paths of the export all the same.
-    pub base_path: String,
-    /// Which folders hold files that never change under one name.
-    pub classes: Classes,
-    /// The id that the build was told, Next.js's `deploymentId`. Every answer then names it: without
-    /// that, each click is a full load.
-    pub deployment_id: Option<String>,
-    /// Types of extensions that the export has and the table of [`media`] hasn't. Where the table
-    /// has one, it wins: the manifest takes its types from there too.
-    pub extra_types: BTreeMap<String, String>,
+    /// What requests get.
+    pub rules: Rules,
 }
 
 /// Prints the vhost.
@@ -78,13 +65,15 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
         name: values::server_name(&vhost.server_name)?,
         docroot: values::docroot(&vhost.docroot)?,
         listen: vhost.listen.as_deref().map(values::listen).transpose()?,
-        base: values::base_path(&vhost.base_path)?,
-        immutable: alternatives(vhost.classes.immutable_folders())?,
-        pooled: alternatives(vhost.classes.pooled_folders())?,
-        deployment_id: vhost.deployment_id.as_deref().map(values::deployment_id).transpose()?,
-        types: types(&vhost.extra_types)?,
+        base: values::base_path(&vhost.rules.base_path)?,
+        immutable: alternatives(vhost.rules.classes.immutable_folders())?,
+        pooled: alternatives(vhost.rules.classes.pooled_folders())?,
+        types: types(&vhost.rules)?,
         vhost,
     };
+    if let Some(id) = &vhost.rules.deployment_id {
+        values::deployment_id(id)?;
+    }
     let mut text = site.preamble();
     text += &site.maps();
     if vhost.tls && vhost.listen.is_none() {
@@ -104,13 +93,17 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     Ok(text)
 }
 
-/// The headers that every answer has, the redirect from HTTP too.
-const SECURITY_HEADERS: &str = "\
-add_header X-Content-Type-Options nosniff always;
-add_header Referrer-Policy strict-origin-when-cross-origin always;
-add_header Content-Security-Policy \"frame-ancestors 'self'\" always;
-add_header X-Frame-Options SAMEORIGIN always;
-";
+/// The headers of every answer, as directives.
+fn added(headers: impl Iterator<Item = (&'static str, impl AsRef<str>)>) -> String {
+    let mut text = String::new();
+    for (name, value) in headers {
+        let value = value.as_ref();
+        let is_word = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+        let quote = if is_word { "" } else { "\"" };
+        let _ = writeln!(text, "add_header {name} {quote}{value}{quote} always;");
+    }
+    text
+}
 
 /// The checked values of one vhost.
 struct Site<'a> {
@@ -122,7 +115,6 @@ struct Site<'a> {
     immutable: String,
     /// The folders of the pool, likewise.
     pooled: String,
-    deployment_id: Option<&'a str>,
     types: BTreeMap<String, BTreeSet<String>>,
     vhost: &'a Vhost,
 }
@@ -152,6 +144,9 @@ impl Site<'_> {
     }
 
     fn maps(&self) -> String {
+        // The hyphen comes last, where it means itself.
+        let harmless = HARMLESS.replace('[', r"\[").replace(']', r"\]");
+        let carrying = headers::CARRYING.map(|status| status.to_string());
         format!(
             r#"
 # What a reader may keep. Errors nothing, whatever their path; files that never change under one
@@ -160,8 +155,8 @@ impl Site<'_> {
 map $status:$uri {cache} {{
     volatile;
     default "{revalidate}";
-    "~^[45]" "no-store";
-    "~^(?:200|206|304):/{immutable}/" "{forever}";
+    "~^[45]" "{no_store}";
+    "~^(?:{carrying}):/{immutable}/" "{forever}";
 }}
 
 # The path as the visitor spelled it, without the slash at its end: the only source of redirects.
@@ -169,7 +164,7 @@ map $status:$uri {cache} {{
 # backslash in disguise.
 map $request_uri {path} {{
     default "";
-    "~*^((?:/(?!%2f|%5c)(?:{character})++)+)/?(?:[?]|\z)" $1;
+    "~*^((?:/(?!{disguises})(?:[0-9a-z{harmless}]|%[0-9a-f][0-9a-f])++)+)/?(?:[?]|\z)" $1;
 }}
 "#,
             cache = self.variable("cache"),
@@ -177,7 +172,9 @@ map $request_uri {path} {{
             path = self.variable("path"),
             revalidate = CacheClass::Revalidate.cache_control(),
             forever = CacheClass::Immutable.cache_control(),
-            character = r"[0-9a-z._~!$&'()*+,;=:@|^\[\]-]|%[0-9a-f][0-9a-f]",
+            no_store = headers::NO_STORE,
+            carrying = carrying.join("|"),
+            disguises = DISGUISES.join("|"),
         )
     }
 
@@ -200,7 +197,7 @@ map $request_uri {path} {{
              #     root /var/www/acme;\n\
              # }}\n",
             name = self.name,
-            headers = SECURITY_HEADERS,
+            headers = added(headers::SECURITY.into_iter()),
         );
         format!("\nserver {{\n{}}}\n", indented(&lines))
     }
@@ -253,11 +250,14 @@ map $request_uri {path} {{
             "# Encodings are files beside the file, made once when publishing; nothing is compressed here.\n\
              # gzip_vary adds `Vary: Accept-Encoding` to whatever has an encoding, in all its forms.\n",
         );
-        if self.vhost.brotli {
-            text += "brotli_static on;\n";
+        for coding in CODINGS {
+            text += match coding {
+                Coding::Brotli if !self.vhost.brotli => "",
+                Coding::Brotli => "brotli_static on;\n",
+                Coding::Gzip => "gzip_static on;\n",
+            };
         }
-        text + "gzip_static on;\n\
-            gzip_vary on;\n\
+        text + "gzip_vary on;\n\
             gzip_proxied any;\n\
             gzip off;\n"
     }
@@ -281,7 +281,7 @@ map $request_uri {path} {{
              types_hash_max_size 4096;\n\
              types_hash_bucket_size 128;\n\
              default_type {};\n\
-             charset utf-8;\n\
+             charset {CHARSET};\n\
              charset_types {};\n",
             media::UNKNOWN,
             charset.join(" "),
@@ -294,36 +294,22 @@ map $request_uri {path} {{
             "# All headers stand here and none in a location, which would drop the others.\n\
              server_tokens off;\n\
              expires off;\n\
-             add_header Cache-Control {} always;\n\
-             {SECURITY_HEADERS}",
-            self.variable("cache"),
+             add_header Cache-Control {cache} always;\n",
+            cache = self.variable("cache"),
         );
-        if let Some(id) = self.deployment_id {
-            let _ = writeln!(text, "add_header x-nextjs-deployment-id \"{id}\" always;");
-        }
-        if self.vhost.tls {
-            text += "add_header Strict-Transport-Security \"max-age=31536000\" always;\n";
-        }
+        text += &added(self.vhost.rules.headers(self.vhost.tls));
         text
     }
 }
 
 /// The table's types and the export's own, by type.
-fn types(extra: &BTreeMap<String, String>) -> Result<BTreeMap<String, BTreeSet<String>>, VhostError> {
-    let mut by_extension: BTreeMap<String, String> = BTreeMap::new();
-    for (extension, media_type) in extra {
-        let (extension, media_type) = values::media_type(extension, media_type)?;
-        by_extension.insert(extension, media_type);
-    }
-    for (extension, media_type) in media::table() {
-        by_extension.insert(extension.to_owned(), media_type.to_owned());
+fn types(rules: &Rules) -> Result<BTreeMap<String, BTreeSet<String>>, VhostError> {
+    for (extension, media_type) in &rules.extra_types {
+        values::media_type(extension, media_type)?;
     }
     let mut by_type: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (extension, media_type) in by_extension {
-        // What nothing is known of is the default, whichever extension it has.
-        if media_type != media::UNKNOWN {
-            by_type.entry(media_type).or_default().insert(extension);
-        }
+    for (extension, media_type) in rules.types() {
+        by_type.entry(media_type).or_default().insert(extension);
     }
     Ok(by_type)
 }

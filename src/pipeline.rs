@@ -4,6 +4,7 @@
 //! `build` see exactly the site that `publish` would send. It must never write to the export, and never know of a
 //! target: what is already on a host is no business of the site's.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,6 +25,7 @@ use crate::model::media::media_type;
 use crate::model::path::SitePath;
 use crate::next::client::Client;
 use crate::scan::{self, LeftOut, Scan, ScanOptions};
+use crate::serving::{PageForm, Rules};
 use crate::source::{Export, Source};
 use crate::survey::{self, Survey};
 
@@ -37,6 +39,8 @@ pub struct Prepared {
     pub problems: Vec<Problem>,
     /// What the export holds and the site does not.
     pub left_out: LeftOut,
+    /// What requests to it get.
+    pub rules: Rules,
 }
 
 /// Prepares the site in the folder `export`: scan, check, fingerprint, manifest.
@@ -51,19 +55,73 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     let scan = scan(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
-    let cache = cache.map(|folder| survey::Cache::load(folder, export));
+    let mut cache = cache.map(|folder| survey::Cache::load(folder, export));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, cache.as_ref(), observer)?;
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
+    let (prepared, is_new) = finish(config, scan, source, survey, problems, cache.as_mut(), observer)?;
+    if is_new {
+        write(cache.as_ref(), observer);
+    }
+    Ok(prepared)
+}
+
+/// What is known of an export from the last time that it was prepared, so that only what changed is looked at again.
+#[derive(Default)]
+pub struct Memory(Option<survey::Cache>);
+
+/// Prepares the site whatever the checks find, to look at and not to publish.
+///
+/// `source` reads the export; `memory` is of the same site manifest and export. Also returns the files of the export.
+///
+/// # Errors
+/// [`Error::Scan`] where the export can't be read.
+pub fn preview(
+    config: &SiteConfig,
+    export: &Path,
+    cache: Option<&Path>,
+    source: Arc<dyn Source>,
+    memory: &mut Memory,
+    observer: &dyn Observer,
+) -> Result<(Prepared, Vec<Asset>), Error> {
+    let scan = scan(config, export, cache, observer)?;
+    let is_first = memory.0.is_none();
+    let facts = memory
+        .0
+        .get_or_insert_with(|| cache.map_or_else(survey::Cache::default, |folder| survey::Cache::load(folder, export)));
+    let (survey, problems) = find_problems(config, &scan.assets, &*source, Some(facts), observer)?;
+    let assets = scan.assets.clone();
+    let (prepared, is_new) = finish(config, scan, source, survey, problems, Some(facts), observer)?;
+    // For the next start. What is edited afterwards is soon looked at, and need not be written each time.
+    if is_first && is_new {
+        write(Some(facts), observer);
+    }
+    Ok((prepared, assets))
+}
+
+/// The site of an export that was surveyed, and whether the cache learned anything new.
+fn finish(
+    config: &SiteConfig,
+    scan: Scan,
+    source: Arc<dyn Source>,
+    survey: Survey,
+    problems: Vec<Problem>,
+    cache: Option<&mut survey::Cache>,
+    observer: &dyn Observer,
+) -> Result<(Prepared, bool), Error> {
+    let client = survey::find_client(&scan.assets, &*source)?;
+    let rules = rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str()));
     let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
-    keep(cache.as_ref(), &scan.assets, &survey, &site.rewritten, observer);
-    Ok(Prepared {
+    let is_new = cache.is_some_and(|cache| cache.learn(&scan.assets, &survey, &site.rewritten));
+    let prepared = Prepared {
+        rules,
         site: manifest(config, site.assets, observer),
         source: site.source,
         problems,
         left_out: scan.left_out,
-    })
+    };
+    Ok((prepared, is_new))
 }
 
 /// What is known of an export that need not be fit to be published.
@@ -87,9 +145,14 @@ pub fn inspect(
     observer: &dyn Observer,
 ) -> Result<Inspected, Error> {
     let scan = scan(config, export, cache, observer)?;
-    let cache = cache.map(|folder| survey::Cache::load(folder, export));
+    let mut cache = cache.map(|folder| survey::Cache::load(folder, export));
     let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), cache.as_ref(), observer)?;
-    keep(cache.as_ref(), &scan.assets, &survey, &[], observer);
+    let is_new = cache
+        .as_mut()
+        .is_some_and(|cache| cache.learn(&scan.assets, &survey, &[]));
+    if is_new {
+        write(cache.as_ref(), observer);
+    }
     let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
         let reasons = facts.unclear.iter().chain(&facts.odd);
         reasons.map(|reason| (asset.path.clone(), reason.to_string()))
@@ -114,16 +177,7 @@ pub fn scan(config: &SiteConfig, export: &Path, cache: Option<&Path>, observer: 
     Ok(scan::scan(export, &options, observer)?)
 }
 
-/// What the vhost of a site must know of its export.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Served {
-    /// The paths of the files.
-    pub paths: Vec<String>,
-    /// The base path and the deployment.
-    pub client: Client,
-}
-
-/// Reads off the export what a vhost must know of it.
+/// What requests to the site get, as far as its export says.
 ///
 /// # Errors
 /// [`Error::Scan`] where it can't be read.
@@ -132,12 +186,26 @@ pub fn served(
     export: &Path,
     cache: Option<&Path>,
     observer: &dyn Observer,
-) -> Result<Served, Error> {
+) -> Result<Rules, Error> {
     let scan = scan(config, export, cache, observer)?;
-    Ok(Served {
-        client: survey::find_client(&scan.assets, &Export::new(export))?,
-        paths: scan.assets.iter().map(|asset| asset.path.to_string()).collect(),
-    })
+    let client = survey::find_client(&scan.assets, &Export::new(export))?;
+    Ok(rules(
+        config,
+        client,
+        scan.assets.iter().map(|asset| asset.path.as_str()),
+    ))
+}
+
+/// What requests to a site get whose export has these paths, and says this of its client.
+#[must_use]
+pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item = &'a str> + Clone) -> Rules {
+    Rules {
+        form: PageForm::of(paths),
+        base_path: config.next.base_path.clone().unwrap_or(client.base_path),
+        classes: Classes::new(&config.fingerprint.prefix),
+        deployment_id: client.deployment_id,
+        extra_types: BTreeMap::new(),
+    }
 }
 
 /// What the texts of the export say of themselves, and all that the checks find.
@@ -179,18 +247,13 @@ fn find_problems(
 }
 
 /// Keeps what was learned of the files for the next time.
-fn keep(
-    cache: Option<&survey::Cache>,
-    assets: &[Asset],
-    survey: &Survey,
-    rewritten: &[Option<survey::Rewritten>],
-    observer: &dyn Observer,
-) {
+fn write(cache: Option<&survey::Cache>, observer: &dyn Observer) {
     if let Some(cache) = cache
-        && let Err(error) = cache.keep(assets, survey, rewritten)
+        && let Some(file) = cache.file()
+        && let Err(error) = cache.write()
     {
         observer.notice(Event::Noted(Note::CacheNotWritten {
-            file: cache.file().to_owned(),
+            file: file.to_owned(),
             reason: error.to_string(),
         }));
     }
@@ -345,6 +408,92 @@ mod tests {
         assert!(prepared("[check]\nallow = [\"a/**\"]").is_ok());
         assert!(prepared("[check]\ncase = \"warn\"").is_ok_and(|site| !site.problems.is_empty()));
         assert!(prepared("[check]\ncase = \"off\"").is_ok_and(|site| site.problems.is_empty()));
+    }
+
+    /// An export that counts how often its files are read.
+    struct Counted {
+        export: Export,
+        read: std::sync::Mutex<Vec<String>>,
+    }
+
+    impl Source for Counted {
+        fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, crate::source::SourceError> {
+            self.read.lock().unwrap().push(path.to_string());
+            self.export.read(path, digest, size)
+        }
+
+        fn read_pieces(
+            &self,
+            path: &SitePath,
+            digest: Digest,
+            size: u64,
+            piece: usize,
+            take: &mut dyn FnMut(Vec<u8>) -> bool,
+        ) -> Result<(), crate::source::SourceError> {
+            self.export.read_pieces(path, digest, size, piece, take)
+        }
+
+        fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, crate::source::SourceError> {
+            self.export.read_given(path, coding)
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_not_read_again_and_the_site_is_the_same() {
+        let folder = export(&[
+            ("index.html", "<img src=\"/logo.png\"><a href=\"/a\">a</a>"),
+            ("404.html", "x"),
+            ("a.html", "<img src=\"/logo.png\">"),
+            ("b.html", "<a href=\"/none\">b</a>"),
+            ("logo.png", "not one"),
+        ]);
+        let config = config("");
+        let source = Arc::new(Counted {
+            export: Export::new(folder.path()),
+            read: std::sync::Mutex::default(),
+        });
+        let mut memory = Memory::default();
+        let mut prepared = || {
+            source.read.lock().unwrap().clear();
+            let reader: Arc<dyn Source> = Arc::<Counted>::clone(&source);
+            let (prepared, _) = preview(&config, folder.path(), None, reader, &mut memory, &Silent).unwrap();
+            let (anew, _) = preview(
+                &config,
+                folder.path(),
+                None,
+                Arc::new(Export::new(folder.path())),
+                &mut Memory::default(),
+                &Silent,
+            )
+            .unwrap();
+            assert_eq!(
+                (prepared.site.root, &prepared.problems),
+                (anew.site.root, &anew.problems)
+            );
+            let mut read = source.read.lock().unwrap().clone();
+            // Where the client's files lie is asked of the first pages each time.
+            read.retain(|path| !matches!(&**path, "index.html" | "404.html"));
+            read.sort();
+            read.dedup();
+            read
+        };
+        assert_eq!(prepared(), ["a.html", "b.html"]);
+        let unchanged = prepared();
+        std::fs::write(folder.path().join("b.html"), "<a href=\"/a\">b</a>").unwrap();
+        assert_eq!(prepared(), ["b.html"], "one that changed");
+        std::fs::write(folder.path().join("logo.png"), "another").unwrap();
+        assert_eq!(prepared(), ["a.html"], "one that names what changed is written anew");
+        std::fs::write(folder.path().join("b.html"), "<a href=\"/none\">b</a>").unwrap();
+        assert_eq!(prepared(), ["b.html"], "back again");
+        std::fs::write(folder.path().join("none.html"), "x").unwrap();
+        assert_eq!(
+            prepared(),
+            ["b.html", "none.html"],
+            "one whose link leads somewhere now"
+        );
+        std::fs::write(folder.path().join("other.html"), "x").unwrap();
+        assert_eq!(prepared(), ["other.html"], "what nobody asked for is nobody's business");
+        assert_eq!(unchanged, Vec::<String>::new());
     }
 
     #[test]

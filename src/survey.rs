@@ -308,33 +308,15 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
 
 /// What a file is, by its name and its neighbours.
 fn kind_of(path: &str, paths: &Paths<'_>) -> Kind {
-    let Some((stem, extension)) = path.rsplit_once('.') else {
-        return Kind::Other;
-    };
-    match extension {
-        "html" | "htm" => Kind::Page,
-        "css" => Kind::Style,
-        "svg" => Kind::Drawing,
-        "txt" => payload_of(stem, paths).map_or(Kind::Other, Kind::Payload),
-        "json" => data_of(stem, paths).map_or(Kind::Other, Kind::Data),
+    let owner = || next_page::owners(path).iter().find_map(|page| paths.file(page));
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html" | "htm") => Kind::Page,
+        Some("css") => Kind::Style,
+        Some("svg") => Kind::Drawing,
+        Some("txt") => owner().map_or(Kind::Other, Kind::Payload),
+        Some("json") => owner().map_or(Kind::Other, Kind::Data),
         _ => Kind::Other,
     }
-}
-
-/// The page of a payload file, by its path without `.txt`: `X`, or `X/__next.…`.
-fn payload_of(stem: &str, paths: &Paths<'_>) -> Option<usize> {
-    let (folder, name) = stem.rsplit_once('/').unwrap_or(("", stem));
-    if name.starts_with("__next.") {
-        return paths.page(folder);
-    }
-    paths.file(&format!("{stem}.html"))
-}
-
-/// The page of a data file: `_next/data/<id>/X`.
-fn data_of(stem: &str, paths: &Paths<'_>) -> Option<usize> {
-    let (id, page) = stem.strip_prefix("_next/data/")?.split_once('/')?;
-    let _ = id;
-    paths.page(if page == "index" { "" } else { page })
 }
 
 /// What is known after a look at a file.

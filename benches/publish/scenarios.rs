@@ -286,13 +286,15 @@ fn survey_again(cache: &Path, export: &Path, options: &survey::Options<'_>) -> (
     let found = scan(export, &of_scan, &Silent).expect("an export that can be scanned");
     let source = Export::new(export);
     let (time, remembered) = timed(|| {
-        let cache = survey::Cache::load(cache, export);
+        let mut cache = survey::Cache::load(cache, export);
         let options = survey::Options {
             cache: Some(&cache),
             ..*options
         };
         let survey = survey::survey(&found.assets, &source, &options, &Silent).expect("an export that can be read");
-        cache.keep(&found.assets, &survey, &[]).expect("room for the cache");
+        if cache.learn(&found.assets, &survey, &[]) {
+            cache.write().expect("room for the cache");
+        }
         survey.remembered
     });
     (time, remembered, found.assets.len())

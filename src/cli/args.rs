@@ -104,6 +104,13 @@ Example:
         out: PathBuf,
     },
 
+    /// Serve the finished site on this machine, as the host would, and anew when it changes
+    #[command(after_help = "\
+Examples:
+  syntax-publish watch --open
+  syntax-publish watch -- npm run build   build it, and again when its sources change")]
+    Watch(Watch),
+
     /// Make a former release live again
     #[command(after_help = "\
 Examples:
@@ -228,6 +235,33 @@ pub struct Publish {
     /// Make a new release even if nothing changed; mend what is damaged
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Watch {
+    /// The port to listen on [default: `port` in [watch], or the first free one from 4400 on]
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+
+    /// The address to listen on: whoever reaches it can read the site
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub host: String,
+
+    /// Open the site in the browser
+    #[arg(long)]
+    pub open: bool,
+
+    /// Leave pages exactly as they are published: they then learn of no change
+    #[arg(long)]
+    pub no_reload: bool,
+
+    /// Look for changes every half second instead of being told, for folders of a network
+    #[arg(long)]
+    pub poll: bool,
+
+    /// The site's own build, run when its sources change [default: `command` in [watch]]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

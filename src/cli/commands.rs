@@ -2,6 +2,8 @@
 
 mod ask;
 mod change;
+mod desk;
+mod watch;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -77,6 +79,7 @@ impl Run {
             Command::Plan => self.plan("plan").await,
             Command::Check => self.check().await,
             Command::Build { out } => self.build(out).await,
+            Command::Watch(options) => self.watch(options).await,
             Command::Rollback(options) => self.rollback(options).await,
             Command::Hold { reason } => self.hold(&reason).await,
             Command::Resume => self.resume().await,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use syntax_publish::config::ConfigError;
 use syntax_publish::error::Error;
 use syntax_publish::nginx::VhostError;
+use syntax_publish::preview::port::PortError;
+use syntax_publish::watch::WatchError;
 
 /// The command failed.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,12 @@ pub enum Failure {
     /// The vhost can't be printed.
     #[error(transparent)]
     Vhost(#[from] VhostError),
+    /// There is no port for the preview.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Changes can't be noticed.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// The command's own output can't be written.
     #[error("can't write the output: {source}")]
     Output {
@@ -102,7 +110,7 @@ impl Failure {
             | Self::Nested { .. }
             | Self::Address { .. }
             | Self::Vhost(_) => 2,
-            Self::Output { .. } => 1,
+            Self::Port(_) | Self::Watch(_) | Self::Output { .. } => 1,
         }
     }
 
@@ -117,6 +125,10 @@ impl Failure {
             Self::Nested { .. } => "nested",
             Self::Address { .. } => "address",
             Self::Vhost(_) => "vhost",
+            Self::Port(PortError::Taken { .. }) => "port-taken",
+            Self::Port(PortError::Refused { .. }) => "listen",
+            Self::Watch(WatchError::Limit { .. }) => "watch-limit",
+            Self::Watch(WatchError::Failed { .. }) => "watch",
             Self::Output { .. } => "output",
         }
     }

@@ -9,8 +9,10 @@ use syntax_publish::host::HostError;
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::nginx::VhostError;
+use syntax_publish::preview::port::PortError;
 use syntax_publish::source::SourceError;
 use syntax_publish::store::StoreError;
+use syntax_publish::watch::WatchError;
 use syntax_publish::workshop::Taken;
 
 use super::args::Global;
@@ -34,11 +36,14 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         Failure::Nested { .. } => "give each a folder of its own: nothing was written".to_owned(),
         Failure::Address { .. } => "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned(),
         Failure::Vhost(error) => of_vhost(error).to_owned(),
+        Failure::Port(error) => of_port(error),
+        Failure::Watch(error) => of_watch(error),
         Failure::Output { .. } => "see whether there is room where the output goes".to_owned(),
     }
 }
 
-fn of_library(error: &Error, global: &Global) -> String {
+/// What to do next after an error of the library.
+pub fn of_library(error: &Error, global: &Global) -> String {
     match error {
         Error::Scan(error) => error.hint().to_owned(),
         Error::Check { .. } => {
@@ -177,6 +182,22 @@ fn of_build(error: &BuildError) -> &'static str {
         BuildError::NotAFolder { .. } | BuildError::NoName { .. } => "give --out a folder that is missing or empty",
         BuildError::Io { .. } => "see whether you may write there, and that there is room",
         BuildError::Source(error) => of_source(error),
+    }
+}
+
+/// What to do where changes can't be noticed.
+pub fn of_watch(error: &WatchError) -> String {
+    match error {
+        WatchError::Limit { what } => format!("raise it, `sudo sysctl {what}=524288`, or look for changes with --poll"),
+        WatchError::Failed { .. } => "see whether you may read the folder, or look for changes with --poll".to_owned(),
+    }
+}
+
+fn of_port(error: &PortError) -> String {
+    match error {
+        PortError::Taken { free: Some(free), .. } => format!("use --port {free}, which is free, or end that process"),
+        PortError::Taken { free: None, .. } => "end that process, or use --port with another".to_owned(),
+        PortError::Refused { .. } => "leave --host out, or give it an address of this machine".to_owned(),
     }
 }
 

@@ -269,6 +269,28 @@ pub struct Build {
     pub root: String,
 }
 
+/// One line of `watch`.
+#[derive(Default, Serialize)]
+pub struct Watched {
+    pub event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problems: Option<Vec<Finding>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<FailedBody>,
+}
+
 /// A text that a command prints, under its name: `nginx`, `completions`, `man`.
 pub fn text(name: &str, text: &str) -> Value {
     serde_json::json!({ name: text })

@@ -59,9 +59,13 @@ pub async fn run(args: Args) -> u8 {
     let screen = Screen::new(&args.global);
     let run = Run::new(args.global, screen.clone());
     let command = args.command.unwrap_or(Command::Publish(args.publish));
+    // A preview has no other end than this one.
+    let is_endless = matches!(command, Command::Watch(_));
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,
-        number = stop::asked() => Err(stop::end(&run, number).await),
+        number = stop::asked() => {
+            if is_endless { Ok(stop::code(number)) } else { Err(stop::end(&run, number).await) }
+        }
     };
     run.finish();
     match outcome {

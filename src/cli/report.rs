@@ -202,7 +202,7 @@ fn live(failure: &Failure, told: Option<&Told>) -> String {
 }
 
 /// What went wrong, with its causes, each named once.
-fn message(failure: &Failure) -> String {
+pub fn message(failure: &Failure) -> String {
     let mut text = failure.to_string();
     let mut cause = failure.source();
     while let Some(error) = cause {

@@ -43,6 +43,16 @@ impl Screen {
         }
     }
 
+    /// Prints one of many: a line of JSON, or a line of text.
+    pub fn event(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json {
+            let json = serde_json::to_string(value).map_err(|error| Failure::Output { source: error.into() })?;
+            Self::text(&json)
+        } else {
+            Self::text(&text())
+        }
+    }
+
     fn value(value: &impl serde::Serialize) -> Result<(), Failure> {
         let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Output { source: error.into() })?;
         Self::text(&json)

@@ -26,6 +26,11 @@ pub async fn asked() -> i32 {
     }
 }
 
+/// The exit code of a run that a signal ended as it was meant to.
+pub fn code(number: i32) -> u8 {
+    Failure::from(Error::Signal { number }).exit_code()
+}
+
 /// Puts out of reach what the run began on the host, and looks what is live. The run's future must be gone.
 pub async fn end(run: &Run, number: i32) -> Failure {
     if let Some(session) = run.session() {

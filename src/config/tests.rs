@@ -699,9 +699,9 @@ fn long_and_hostile_values_are_shown_short_and_escaped() {
 #[test]
 fn a_feature_that_is_not_there_yet_gives_one_warning_a_table() {
     assert_snapshot!(warnings("\
-[watch]
-port = 4000
-paths = [\"app\"]
+[sign]
+key = \"a\"
+require = true
 
 [check]
 immutable = \"warn\"
@@ -716,7 +716,7 @@ from = \"/b\"
 [notify]
 anything = [\"goes\"]
 "), @r#"
-        line 1: [watch] is not supported by this version yet: ignored
+        line 1: [sign] is not supported by this version yet: ignored
         line 7: "moved" in [check] is not supported by this version yet: ignored
         line 9: [[redirects]] is not supported by this version yet: ignored
         line 15: [notify] is not supported by this version yet: ignored

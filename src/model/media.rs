@@ -174,7 +174,9 @@ pub fn is_text(media_type: &str) -> bool {
     media_type.starts_with("text/")
 }
 
-fn by_name(name: &str) -> Option<&'static str> {
+/// The type of a file without an extension, by its name or path; see [`NAMED`].
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static str> {
     let file = name.rsplit('/').next().unwrap_or(name);
     let is_mark = |mark: &str| mark.len() == 6 && mark.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
     NAMED

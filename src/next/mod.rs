@@ -12,6 +12,7 @@ pub mod build_id;
 pub mod client;
 pub mod css;
 pub mod data;
+pub mod document;
 pub mod edit;
 pub mod flight;
 pub mod html;

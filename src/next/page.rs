@@ -62,3 +62,57 @@ pub fn rewrite_payload(text: &str, visit: &mut dyn Visit) -> Result<Edits, Uncle
     }
     flight::rewrite(text, 0, visit)
 }
+/// The pages that a payload or data file may belong to, by its path, the likelier first; none where it can be neither.
+///
+/// The payload of `X.html` is `X.txt`, and in pieces `X/__next.….txt`; the data of the Pages Router are
+/// `_next/data/<id>/X.json`.
+#[must_use]
+pub fn owners(path: &str) -> Vec<String> {
+    let Some((stem, extension)) = path.rsplit_once('.') else {
+        return Vec::new();
+    };
+    match extension {
+        "txt" => {
+            let (folder, name) = stem.rsplit_once('/').unwrap_or(("", stem));
+            if name.starts_with("__next.") {
+                pages_at(folder)
+            } else {
+                vec![format!("{stem}.html")]
+            }
+        }
+        "json" => {
+            let page = stem.strip_prefix("_next/data/").and_then(|rest| rest.split_once('/'));
+            page.map(|(_, page)| pages_at(if page == "index" { "" } else { page }))
+                .unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn pages_at(path: &str) -> Vec<String> {
+    if path.is_empty() {
+        vec!["index.html".to_owned()]
+    } else {
+        vec![format!("{path}.html"), format!("{path}/index.html")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_and_data_files_belong_to_pages_by_their_names() {
+        assert_eq!(owners("docs/a.txt"), ["docs/a.html"]);
+        assert_eq!(owners("docs/a/__next.docs.txt"), ["docs/a.html", "docs/a/index.html"]);
+        assert_eq!(owners("__next._full.txt"), ["index.html"]);
+        assert_eq!(
+            owners("_next/data/id/docs/a.json"),
+            ["docs/a.html", "docs/a/index.html"]
+        );
+        assert_eq!(owners("_next/data/id/index.json"), ["index.html"]);
+        for other in ["docs/a.html", "a", "data.json", "_next/data/x.json", "a.png"] {
+            assert_eq!(owners(other), Vec::<String>::new(), "{other}");
+        }
+    }
+}

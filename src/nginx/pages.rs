@@ -1,50 +1,33 @@
 //! From an address to a file: the locations of the vhost. Pure.
 //!
-//! All locations speak of the export's own paths. Where the site has a base path, it is taken off
-//! before a location is chosen, in one place, so that nothing below knows of it.
+//! What they do is said in [`crate::serving::pages`] and [`crate::serving::base`], rule by rule; here each rule becomes
+//! directives. All locations speak of the export's own paths. Where the site has a base path, it is taken off before a
+//! location is chosen, in one place, so that nothing below knows of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{PageForm, Site, values};
+use super::{Site, values};
 use crate::model::media;
+use crate::serving::base::{self, BaseRule};
+use crate::serving::pages::{self, Name, Place, Rule, Step, WELL_KNOWN};
+use crate::serving::{NOT_FOUND_PAGE, PageForm};
 
 impl Site<'_> {
     /// The locations, and what happens before one is chosen.
     pub(super) fn pages(&self) -> String {
         let mut text = format!(
-            r#"absolute_redirect off;
-error_page 404 {base}/404.html;
-{without_base}
-# No dot files, except what /.well-known/ is for.
-location ~ "(?:^/[.](?!well-known/)|[^/]/[.])" {{
-    return 404;
-}}
-
-# An open tab of a former release still asks for its chunks. The live release's own file wins.
-location ~ "^/{pooled}/" {{
-    try_files $uri @pool;
-}}
-location @pool {{
-    root {docroot}/immutable;
-    try_files $uri =404;
-}}
-
-location = / {{
-    try_files /index.html =404;
-}}
-
-"#,
+            "absolute_redirect off;\n\
+             error_page 404 {base}/{NOT_FOUND_PAGE};\n\
+             {without_base}",
             base = self.base,
             without_base = self.without_base(),
-            pooled = self.pooled,
-            docroot = self.docroot,
         );
-        text += &match self.vhost.form {
-            PageForm::Flat => self.flat_pages(),
-            PageForm::Folder => self.folder_pages(),
-        };
-        text += &self.named_types();
+        for rule in pages::rules(self.vhost.rules.form) {
+            text.push('\n');
+            text += self.remark(rule.place);
+            text += &self.rule(rule);
+        }
         text
     }
 
@@ -59,132 +42,181 @@ location = / {{
             return String::new();
         }
         let base = self.base;
-        let pattern = values::pattern(base);
-        let front = match self.vhost.form {
-            // The router asks for the payload of a page by its address and `.txt`, and the front page is no exception.
-            PageForm::Flat => format!(
-                "if ($uri = {base}/) {{\n    \
-                     return 308 {base}$is_args$args;\n\
-                 }}\n\
-                 rewrite \"^{pattern}\\z\" / break;\n\
-                 rewrite \"^{pattern}[.]txt\\z\" /index.txt break;\n\
-                 rewrite \"(?s)^{pattern}(/.+)\\z\" $1 break;\n"
-            ),
-            PageForm::Folder => format!(
-                "if ($uri = {base}) {{\n    \
-                     return 308 {base}/$is_args$args;\n\
-                 }}\n\
-                 rewrite \"(?s)^{pattern}(/.*)\\z\" $1 break;\n"
-            ),
-        };
-        // Crawlers, certificate authorities and browsers know these by name and ask the host, whatever
-        // path its site has. The site has the host to itself, so nobody else could answer them; where
-        // the export has no such file, the answer is 404 as everywhere outside.
-        format!(
+        let mut text = format!(
             "\n\
              # All addresses begin with {base}. It is taken off here, once, before a location is chosen: what\n\
-             # follows speaks of paths as the export has them.\n\
-             {front}\
-             # What the world asks a host for and not a site. Nothing else is served outside {base}.\n\
-             rewrite \"(?s)^(/(?:[.]well-known/.+|robots[.]txt|favicon[.]ico))\\z\" $1 break;\n\
-             return 404;\n"
-        )
+             # follows speaks of paths as the export has them.\n"
+        );
+        for rule in base::rules(self.vhost.rules.form) {
+            text += &self.base_rule(*rule);
+        }
+        text + "return 404;\n"
     }
 
-    /// `/usage` is `usage.html`. A folder's own index.html has its slash, unless a page has the name.
-    fn flat_pages(&self) -> String {
-        format!(
-            r#"# Pages are files, X.html for /X. /X/ goes there, or is the index.html that a folder brought along.
-# That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.
-location ~ "(?s)^(?<sp_page>/.+)/\z" {{
-    if ({path} = "") {{
-        return 404;
-    }}
-    if (-f $document_root$sp_page.html) {{
-        return 308 {path}$is_args$args;
-    }}
-    try_files ${{uri}}index.html =404;
-}}
-location / {{
-    {lookup}
-}}
-location @other {{
-    if (!-f $document_root$uri/index.html) {{
-        return 404;
-    }}
-    if ({path} = "") {{
-        return 404;
-    }}
-    return 308 {path}/$is_args$args;
-}}
-"#,
-            path = self.variable("path"),
-            lookup = self.lookup(),
-        )
-    }
-
-    /// `/usage/` is `usage/index.html`. A page beside its folder has no slash.
-    fn folder_pages(&self) -> String {
-        format!(
-            r#"# Pages are folders, X/index.html for /X/. /X goes there, or is an X.html that came along.
-# That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.
-location ~ "(?s)^(?<sp_page>/.+)/\z" {{
-    try_files ${{uri}}index.html @bare;
-}}
-location @bare {{
-    if (!-f $document_root$sp_page.html) {{
-        return 404;
-    }}
-    if ({path} = "") {{
-        return 404;
-    }}
-    return 308 {path}$is_args$args;
-}}
-location / {{
-    {lookup}
-}}
-location @other {{
-    if ({path} = "") {{
-        return 404;
-    }}
-    if (-f $document_root$uri/index.html) {{
-        return 308 {path}/$is_args$args;
-    }}
-    try_files $uri.html =404;
-}}
-"#,
-            path = self.variable("path"),
-            lookup = self.lookup(),
-        )
-    }
-
-    fn lookup(&self) -> &'static str {
-        match self.vhost.form {
-            PageForm::Flat => "try_files $uri $uri.html @other;",
-            PageForm::Folder => "try_files $uri @other;",
+    fn base_rule(&self, rule: BaseRule) -> String {
+        let base = self.base;
+        let pattern = values::pattern(base);
+        let leads = |from: &str, to: &str| {
+            format!(
+                "if ($uri = {base}{from}) {{\n    \
+                     return 308 {base}{to}$is_args$args;\n\
+                 }}\n"
+            )
+        };
+        match rule {
+            BaseRule::SlashLeadsToBare => leads("/", ""),
+            BaseRule::BareLeadsToSlash => leads("", "/"),
+            BaseRule::Front => format!("rewrite \"^{pattern}\\z\" / break;\n"),
+            BaseRule::FrontPayload => {
+                format!("rewrite \"^{pattern}[.]txt\\z\" {} break;\n", base::FRONT_PAYLOAD)
+            }
+            BaseRule::Below => format!("rewrite \"(?s)^{pattern}(/.*)\\z\" $1 break;\n"),
+            BaseRule::OfTheHost => {
+                let names = base::OF_THE_HOST.map(|name| {
+                    let below = if name.ends_with('/') { ".+" } else { "" };
+                    format!("{}{below}", values::pattern(name))
+                });
+                format!(
+                    "# What the world asks a host for and not a site. Nothing else is served outside {base}.\n\
+                     rewrite \"(?s)^(/(?:{}))\\z\" $1 break;\n",
+                    names.join("|")
+                )
+            }
         }
     }
 
-    /// The files that have a type without an extension. A page of that name is found all the same:
-    /// its `.html` decides before the default does.
-    fn named_types(&self) -> String {
-        let mut by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (name, media_type) in media::NAMED {
-            by_type.entry(media_type).or_default().push(name);
+    /// What is worth knowing of the rule for a place, as comments.
+    fn remark(&self, place: Place) -> &'static str {
+        match (place, self.vhost.rules.form) {
+            (Place::Dot, _) => "# No dot files, except what /.well-known/ is for.\n",
+            (Place::Pooled, _) => {
+                "# An open tab of a former release still asks for its chunks. The live release's own file wins.\n"
+            }
+            (Place::Slash, PageForm::Flat) => {
+                "# Pages are files, X.html for /X. /X/ goes there, or is the index.html that a folder brought along.\n\
+                 # That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.\n"
+            }
+            (Place::Slash, PageForm::Folder) => {
+                "# Pages are folders, X/index.html for /X/. /X goes there, or is an X.html that came along.\n\
+                 # That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.\n"
+            }
+            (Place::Front | Place::Any, _) => "",
         }
-        let mut text = String::from("\n# Files without an extension.\n");
-        for (media_type, names) in by_type {
-            let _ = write!(
-                text,
-                "location ~ \"/(?:{names}){mark}\\z\" {{\n    \
-                     default_type {media_type};\n    \
-                     {lookup}\n\
-                 }}\n",
-                names = names.join("|"),
-                mark = media::MARK,
-                lookup = self.lookup(),
+    }
+
+    /// A rule as a location, and one more for what comes after its files: directives that return are run before any file
+    /// is tried, so what is to be decided later stands in a location that `try_files` leads to.
+    fn rule(&self, rule: Rule) -> String {
+        let (first, rest) = self.block(rule.steps, next(rule));
+        let pattern = match rule.place {
+            Place::Front => "= /".to_owned(),
+            Place::Dot => {
+                let well_known = WELL_KNOWN.trim_start_matches('.');
+                format!("~ \"(?:^/[.](?!{well_known})|[^/]/[.])\"")
+            }
+            Place::Pooled => format!("~ \"^/{}/\"", self.pooled),
+            Place::Slash => "~ \"(?s)^(?<sp_page>/.+)/\\z\"".to_owned(),
+            Place::Any => "/".to_owned(),
+        };
+        let mut text = location(&pattern, &first);
+        if !rest.is_empty() {
+            let root = match rest {
+                [Step::Pool, ..] => format!("root {}/immutable;\n", self.docroot),
+                _ => String::new(),
+            };
+            // Of the steps behind files none is a file again but at the end, so there is never a third.
+            let (second, _) = self.block(
+                match rest {
+                    [Step::Pool, ..] => &[Step::File(Name::Itself)],
+                    rest => rest,
+                },
+                "=404",
             );
+            text += &location(next(rule), &format!("{root}{second}"));
+        }
+        if rule.place == Place::Any {
+            text += &named_types(&first);
         }
         text
     }
+
+    /// The directives for the steps up to the first that must wait for the files before it, and the steps from there on;
+    /// `next` is where those will stand.
+    fn block<'s>(&self, steps: &'s [Step], next: &str) -> (String, &'s [Step]) {
+        let path = self.variable("path");
+        let mut text = String::new();
+        let mut files = Vec::new();
+        let mut rest = steps;
+        while let [step, tail @ ..] = rest {
+            match step {
+                Step::File(name) => files.push(variable(*name)),
+                _ if !files.is_empty() => break,
+                Step::Pool => break,
+                Step::Spelled => {
+                    let _ = write!(text, "if ({path} = \"\") {{\n    return 404;\n}}\n");
+                }
+                Step::Lead { there, to } => {
+                    let _ = write!(
+                        text,
+                        "if (-f $document_root{there}) {{\n    \
+                             return 308 {path}{to}$is_args$args;\n\
+                         }}\n",
+                        there = variable(*there),
+                        to = to.text(),
+                    );
+                }
+            }
+            rest = tail;
+        }
+        let last = if rest.is_empty() { "=404" } else { next };
+        if files.is_empty() {
+            text += "return 404;\n";
+        } else {
+            let _ = writeln!(text, "try_files {} {last};", files.join(" "));
+        }
+        (text, rest)
+    }
+}
+
+/// The name of the location for the steps of a rule behind its files.
+fn next(rule: Rule) -> &'static str {
+    match rule.place {
+        Place::Pooled => "@pool",
+        Place::Slash => "@bare",
+        Place::Front | Place::Dot | Place::Any => "@other",
+    }
+}
+
+/// A file as `try_files` and `-f` name it. `$sp_page` is set by the pattern of [`Place::Slash`].
+fn variable(name: Name) -> &'static str {
+    match name {
+        Name::Itself => "$uri",
+        Name::Page => "$uri.html",
+        Name::Index => "${uri}index.html",
+        Name::IndexBelow => "$uri/index.html",
+        Name::BarePage => "$sp_page.html",
+    }
+}
+
+fn location(pattern: &str, directives: &str) -> String {
+    format!("location {pattern} {{\n{}}}\n", super::indented(directives))
+}
+
+/// The files that have a type without an extension. A page of that name is found all the same:
+/// its `.html` decides before the default does.
+fn named_types(lookup: &str) -> String {
+    let mut by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, media_type) in media::NAMED {
+        by_type.entry(media_type).or_default().push(name);
+    }
+    let mut text = String::from("\n# Files without an extension.\n");
+    for (media_type, names) in by_type {
+        let pattern = format!(
+            "~ \"/(?:{names}){mark}\\z\"",
+            names = names.join("|"),
+            mark = media::MARK
+        );
+        text += &location(&pattern, &format!("default_type {media_type};\n{lookup}"));
+    }
+    text
 }

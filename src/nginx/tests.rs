@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::cache::Classes;
 
 fn vhost() -> Vhost {
     Vhost {
@@ -8,12 +9,22 @@ fn vhost() -> Vhost {
         tls: true,
         brotli: true,
         version: Version::default(),
+        rules: rules(),
+    }
+}
+
+fn rules() -> Rules {
+    Rules {
         form: PageForm::Flat,
         base_path: String::new(),
         classes: Classes::new("_assets"),
         deployment_id: None,
         extra_types: BTreeMap::new(),
     }
+}
+
+fn with(rules: Rules) -> Vhost {
+    Vhost { rules, ..vhost() }
 }
 
 fn lines(vhost: &Vhost) -> Vec<String> {
@@ -41,26 +52,26 @@ fn value_that_could_end_its_directive_is_refused() {
                 listen: Some(bad.into()),
                 ..vhost()
             },
-            Vhost {
+            with(Rules {
                 base_path: format!("/{bad}"),
-                ..vhost()
-            },
-            Vhost {
+                ..rules()
+            }),
+            with(Rules {
                 classes: Classes::new(bad),
-                ..vhost()
-            },
-            Vhost {
+                ..rules()
+            }),
+            with(Rules {
                 deployment_id: Some(bad.into()),
-                ..vhost()
-            },
-            Vhost {
+                ..rules()
+            }),
+            with(Rules {
                 extra_types: [(bad.into(), "a/b".into())].into(),
-                ..vhost()
-            },
-            Vhost {
+                ..rules()
+            }),
+            with(Rules {
                 extra_types: [("x".into(), format!("a/{bad}"))].into(),
-                ..vhost()
-            },
+                ..rules()
+            }),
         ] {
             let error = render(&break_out).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error:?}");
@@ -138,10 +149,10 @@ fn without_brotli_nothing_speaks_of_it() {
 fn every_immutable_and_pooled_folder_is_printed() {
     for prefix in ["_assets", "files.v2"] {
         let classes = Classes::new(prefix);
-        let vhost = Vhost {
+        let vhost = with(Rules {
             classes: classes.clone(),
-            ..vhost()
-        };
+            ..rules()
+        });
         let text = render(&vhost).unwrap();
         let group = |opening: &str| {
             let line = text.lines().find(|line| line.contains(opening)).unwrap();
@@ -161,7 +172,7 @@ fn every_immutable_and_pooled_folder_is_printed() {
 #[test]
 fn without_a_base_path_nothing_is_rewritten() {
     for form in [PageForm::Flat, PageForm::Folder] {
-        let vhost = Vhost { form, ..vhost() };
+        let vhost = with(Rules { form, ..rules() });
         assert_eq!(count(&vhost, "rewrite"), 0);
         assert_eq!(count(&vhost, "error_page 404 /404.html;"), 1);
     }
@@ -169,10 +180,10 @@ fn without_a_base_path_nothing_is_rewritten() {
 
 #[test]
 fn deployment_id_is_sent_once_and_only_where_there_is_one() {
-    let named = Vhost {
+    let named = with(Rules {
         deployment_id: Some("dpl_1".into()),
-        ..vhost()
-    };
+        ..rules()
+    });
     assert_eq!(
         count(&named, "add_header x-nextjs-deployment-id \"dpl_1\" always;\n"),
         1
@@ -191,7 +202,7 @@ fn what_an_older_nginx_wants_is_said_where_it_would_fail() {
 #[test]
 fn no_location_adds_a_header_and_nothing_is_global() {
     for form in [PageForm::Flat, PageForm::Folder] {
-        let vhost = Vhost { form, ..vhost() };
+        let vhost = with(Rules { form, ..rules() });
         assert_eq!(count(&vhost, "\n        add_header"), 0);
         assert_eq!(count(&vhost, "default_server"), 0);
         let text = render(&vhost).unwrap();
@@ -205,19 +216,91 @@ fn no_location_adds_a_header_and_nothing_is_global() {
 
 #[test]
 fn types_of_the_export_are_added_and_the_table_wins() {
-    let extra = Vhost {
+    let extra = with(Rules {
         extra_types: [
             ("ODP".into(), "application/x-slides".into()),
             ("txt".into(), "text/x-other".into()),
             ("note".into(), "text/x-note".into()),
         ]
         .into(),
-        ..vhost()
-    };
+        ..rules()
+    });
     let text = render(&extra).unwrap();
     assert!(text.contains("        application/x-slides odp;\n"));
     assert!(text.contains("        text/plain log txt;\n"));
     assert!(!text.contains("text/x-other"));
     let charset = text.lines().find(|line| line.contains("charset_types")).unwrap();
     assert!(charset.contains(" text/x-note") && !charset.contains("text/html"));
+}
+
+/// What the vhost does is what the rules say, no more and no less: the preview goes by the rules alone.
+#[test]
+fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
+    for (form, base_path) in [
+        (PageForm::Flat, ""),
+        (PageForm::Flat, "/handbook"),
+        (PageForm::Folder, ""),
+        (PageForm::Folder, "/handbook"),
+    ] {
+        let vhost = Vhost {
+            tls: false,
+            listen: Some("8080".into()),
+            rules: Rules {
+                form,
+                base_path: base_path.into(),
+                deployment_id: Some("dpl_1".into()),
+                ..rules()
+            },
+            ..vhost()
+        };
+        let lines = lines(&vhost);
+        let starting = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+
+        let mut added: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("add_header "))
+            .collect();
+        added.retain(|line| !line.starts_with("Cache-Control $sp_"));
+        let said: Vec<String> = vhost
+            .rules
+            .headers(false)
+            .map(|(name, value)| format!("{name} {value} always;"))
+            .collect();
+        assert_eq!(added.join("\n").replace('"', ""), said.join("\n"), "headers");
+
+        // One location a place, one for what comes behind files, one a type without an extension.
+        let places = crate::serving::pages::rules(form);
+        let behind = |rule: &crate::serving::pages::Rule| {
+            let files = |step: &crate::serving::pages::Step| matches!(step, crate::serving::pages::Step::File(_));
+            rule.steps
+                .iter()
+                .skip_while(|step| !files(step))
+                .any(|step| !files(step))
+        };
+        let types: BTreeSet<_> = media::NAMED.iter().map(|(_, media_type)| media_type).collect();
+        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + types.len();
+        assert_eq!(starting("location "), wanted, "locations");
+
+        let takes = crate::serving::base::rules(form);
+        let leads = usize::from(!base_path.is_empty());
+        let rewrites = if base_path.is_empty() { 0 } else { takes.len() - 1 };
+        assert_eq!(starting("rewrite "), rewrites, "rewrites");
+        let spelled = places.iter().flat_map(|rule| rule.steps);
+        let leading = spelled.filter(|step| matches!(step, crate::serving::pages::Step::Lead { .. }));
+        assert_eq!(starting("return 308 "), leading.count() + leads, "redirects");
+        assert_eq!(starting("error_page "), 1);
+
+        let encodings = lines.iter().filter(|line| line.ends_with("_static on;")).count();
+        assert_eq!(encodings, CODINGS.len(), "encodings");
+
+        let types = vhost.rules.types();
+        let printed: usize = lines
+            .iter()
+            .skip_while(|line| *line != "types {")
+            .skip(1)
+            .take_while(|line| *line != "}")
+            .map(|line| line.split_whitespace().count() - 1)
+            .sum();
+        assert_eq!(printed, types.len(), "types");
+    }
 }

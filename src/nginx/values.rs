@@ -238,8 +238,8 @@ pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
     }
 }
 
-/// An extension and its type, in lower case.
-pub(super) fn media_type(extension: &str, media_type: &str) -> Result<(String, String), VhostError> {
+/// An extension and its type.
+pub(super) fn media_type(extension: &str, media_type: &str) -> Result<(), VhostError> {
     let token = |s: &str| {
         let harmless = |b: u8| b.is_ascii_alphanumeric() || b"+-._".contains(&b);
         !s.is_empty() && s.bytes().all(harmless)
@@ -248,7 +248,7 @@ pub(super) fn media_type(extension: &str, media_type: &str) -> Result<(String, S
         .split_once('/')
         .is_some_and(|(kind, subtype)| token(kind) && token(subtype));
     if token(extension) && typed {
-        Ok((extension.to_ascii_lowercase(), media_type.to_ascii_lowercase()))
+        Ok(())
     } else {
         Err(VhostError::MediaType {
             extension: extension.to_owned(),

@@ -86,8 +86,10 @@ enum Answer {
 }
 
 /// What earlier surveys of an export noted.
+#[derive(Default)]
 pub struct Cache {
-    file: PathBuf,
+    /// None: it is kept in memory alone.
+    file: Option<PathBuf>,
     book: Book,
 }
 
@@ -102,15 +104,15 @@ impl Cache {
             .ok()
             .and_then(|bytes| postcard::from_bytes(sealed::open(&bytes, HEADER)?).ok());
         Self {
-            file,
+            file: Some(file),
             book: book.unwrap_or_default(),
         }
     }
 
-    /// The file that holds it.
+    /// The file that holds it, if there is one.
     #[must_use]
-    pub fn file(&self) -> &Path {
-        &self.file
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// What can be recalled for these files under these settings.
@@ -149,21 +151,25 @@ impl Cache {
         }
     }
 
-    /// Keeps what is known of these files and of no others. Writes only if that makes a difference.
+    /// Takes what is known of these files, and of no others, in place of what it held. Whether that is anything new.
+    pub fn learn(&mut self, assets: &[Asset], survey: &Survey, rewritten: &[Option<Rewritten>]) -> bool {
+        let Some(learned) = &survey.learned else { return false };
+        let book = learned.book(assets, survey, rewritten);
+        let is_new = book.settings != self.book.settings || book.id != self.book.id || book.notes != self.book.notes;
+        self.book = book;
+        is_new
+    }
+
+    /// Writes what it holds to its file, if it has one.
     ///
     /// # Errors
     /// What the system says.
-    pub fn keep(&self, assets: &[Asset], survey: &Survey, rewritten: &[Option<Rewritten>]) -> io::Result<()> {
-        let Some(learned) = &survey.learned else { return Ok(()) };
-        let book = learned.book(assets, survey, rewritten);
-        let is_new = book.settings != self.book.settings || book.id != self.book.id || book.notes != self.book.notes;
-        if !is_new {
-            return Ok(());
-        }
-        let body = postcard::to_allocvec(&book).map_err(io::Error::other)?;
+    pub fn write(&self) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let body = postcard::to_allocvec(&self.book).map_err(io::Error::other)?;
         let mut unsealed = Unsealed::new(HEADER, body.len());
         unsealed.body().extend_from_slice(&body);
-        sealed::write(&self.file, &unsealed.seal())
+        sealed::write(file, &unsealed.seal())
     }
 }
 

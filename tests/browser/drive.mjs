@@ -10,6 +10,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Browsers } from './browsers.mjs';
+import * as live from './live.mjs';
 import { survey } from './survey.mjs';
 import { close, find, open, press, wander } from './tabs.mjs';
 import { visit } from './visitor.mjs';
@@ -25,6 +26,16 @@ const orders = {
   press,
   find,
   close,
+  // Tabs that nobody touches while the preview changes.
+  watch: (order) => live.watch(browsers, order),
+  evaluate: live.evaluate,
+  until: live.until,
+  key: live.key,
+  click: live.click,
+  told: live.told,
+  axe: live.axe,
+  picture: live.picture,
+  leave: live.leave,
   // A visit by someone whose cache stays.
   visit: (order) => visit(browsers, settings, order),
 };

@@ -29,7 +29,7 @@ fn help(command: &[&str]) -> String {
 #[test]
 fn what_does_not_work_yet_is_not_listed() {
     let text = help(&[]);
-    for word in ["watch", "doctor", "init", "--live", "channel", "promote"] {
+    for word in ["doctor", "init", "--live", "channel", "promote"] {
         assert!(!text.contains(word), "{word}");
     }
 }
@@ -53,6 +53,7 @@ fn help_lists_every_command_with_examples() {
       plan         Show what a publish would add, change and remove
       check        Check the export, without a host
       build        Write the finished site to a plain folder, for any web server
+      watch        Serve the finished site on this machine, as the host would serve it
       rollback     Make a former release live again
       hold         Stop publishing to the target
       resume       Let publishing to the target go on
@@ -162,6 +163,12 @@ fn help_of_build() {
 
     Example:
       syntax-publish build --out dist
+    "#);
+}
+
+#[test]
+fn help_of_watch() {
+    insta::assert_snapshot!(help(&["watch"]), @r#"
     "#);
 }
 

@@ -28,6 +28,7 @@ mod languages;
 mod layout;
 mod nginx;
 mod operations;
+mod preview;
 mod publish;
 mod remembered;
 mod sequences;

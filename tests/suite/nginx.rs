@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use syntax_publish::model::cache::Classes;
 use syntax_publish::nginx::{PageForm, Version, Vhost, render};
+use syntax_publish::serving::Rules;
 use tempfile::TempDir;
 
 use crate::support::http::{Request, Response};
@@ -83,19 +84,19 @@ impl Docroot {
             tls: false,
             brotli: true,
             version: Version::new(1, 22, 0),
-            form,
-            base_path: String::new(),
-            classes: Classes::new("_assets"),
-            deployment_id: None,
-            extra_types: BTreeMap::from([("odp".into(), "application/x-slides".into())]),
+            rules: Rules {
+                form,
+                base_path: String::new(),
+                classes: Classes::new("_assets"),
+                deployment_id: None,
+                extra_types: BTreeMap::from([("odp".into(), "application/x-slides".into())]),
+            },
         }
     }
 
     fn serve_below(&self, base: &'static str, form: PageForm) -> Served {
-        let vhost = Vhost {
-            base_path: base.into(),
-            ..self.vhost(form)
-        };
+        let mut vhost = self.vhost(form);
+        vhost.rules.base_path = base.into();
         let nginx = Nginx::start(&render(&vhost).unwrap());
         Served { nginx, base, form }
     }

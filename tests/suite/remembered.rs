@@ -147,7 +147,7 @@ fn look(export: &Path, cache: Option<&Path>, forbid: &[&str]) -> Looked {
         now: std::time::SystemTime::now(),
     };
     let scan = scan(export, &scanned, &Silent).unwrap();
-    let cache = cache.map(|folder| Cache::load(folder, export));
+    let mut cache = cache.map(|folder| Cache::load(folder, export));
     let forbidden = Forbidden::new(forbid).unwrap();
     let options = survey::Options {
         origin: Some("https://docs.example.com"),
@@ -156,8 +156,10 @@ fn look(export: &Path, cache: Option<&Path>, forbid: &[&str]) -> Looked {
         cache: cache.as_ref(),
     };
     let survey = survey::survey(&scan.assets, &Export::new(export), &options, &Silent).unwrap();
-    if let Some(cache) = cache {
-        cache.keep(&scan.assets, &survey, &[]).unwrap();
+    if let Some(cache) = &mut cache
+        && cache.learn(&scan.assets, &survey, &[])
+    {
+        cache.write().unwrap();
     }
     Looked {
         facts: survey.facts,

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use syntax_publish::check::{self, Severity};
 use syntax_publish::error::Error;
+use syntax_publish::manifest::Changes;
 use syntax_publish::model::encoding::Recipe;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{ReleaseId, timestamp};
-use syntax_publish::pipeline::{self, Served};
+use syntax_publish::next::client::Client;
+use syntax_publish::pipeline;
 use syntax_publish::plan::{self, Facts, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
@@ -21,15 +23,36 @@ use crate::cli::report::{bytes, count};
 use crate::cli::site::{self, shown};
 use crate::cli::{changes, json, papers, problems, report};
 
+/// What a publish would change.
+pub(super) struct Planned {
+    pub(super) value: json::Publish,
+    pub(super) changes: Changes,
+    /// What there is to say beside it.
+    pub(super) notes: Vec<String>,
+}
+
 impl Run {
     pub(super) async fn plan(&self, what: &str) -> Result<u8, Failure> {
+        let Planned { value, changes, notes } = self.planned(what).await?;
+        self.finish();
+        for note in notes {
+            self.screen.note(&note);
+        }
+        let workplace = self.workplace()?;
+        self.screen
+            .result(&value, || changes::plan(&value, &changes, workplace))?;
+        Ok(0)
+    }
+
+    /// What a publish would change, asked of the target now.
+    pub(super) async fn planned(&self, what: &str) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
         let prepared = self.prepare_and_connect(workplace, session).await?;
         let entrance = store::look(session).await?;
+        let mut notes = Vec::new();
         if let Some(hold) = &entrance.hold {
             let (since, who, reason) = (timestamp(hold.since), printable(&hold.who), printable(&hold.reason));
-            self.screen
-                .note(&format!("publishing is on hold since {since}, by {who}: {reason}"));
+            notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
         let mut facts = Facts {
             current: entrance.current,
@@ -40,11 +63,10 @@ impl Run {
             attempts: 1,
             reason: format!("{} questions were left open", open.len()),
         })?;
-        self.finish();
         let (level, allowed) = pipeline::immutable(&workplace.config)?;
         let conflicts = plan.conflicts.iter().filter(|path| !allowed.is_match(path.as_str()));
         for problem in check::immutable::problems(conflicts, level) {
-            self.screen.note(&format!("{}: {}", problem.path, problem.message));
+            notes.push(format!("{}: {}", problem.path, problem.message));
         }
         let made = |recipe: &Recipe| matches!(recipe, Recipe::Made { .. });
         let wanted = plan.wanted.iter();
@@ -65,9 +87,11 @@ impl Run {
             changes: Some(plan.changes.list.clone()),
             ..json::Publish::counting(&plan.changes, prepared.site.files)
         };
-        self.screen
-            .result(&value, || changes::plan(&value, &plan.changes, workplace))?;
-        Ok(0)
+        Ok(Planned {
+            value,
+            changes: plan.changes,
+            notes,
+        })
     }
 
     pub(super) async fn check(&self) -> Result<u8, Failure> {
@@ -119,11 +143,16 @@ impl Run {
     }
 
     pub(super) async fn releases(&self) -> Result<u8, Failure> {
-        let (_, session) = self.open("releases")?;
-        let listed = releases::list(session).await?;
+        let listed = self.listed().await?;
         let value: Vec<json::Release> = listed.iter().map(json::Release::from).collect();
         self.screen.result(&value, || report::releases(&listed))?;
         Ok(0)
+    }
+
+    /// The releases of the target, newest first.
+    pub(super) async fn listed(&self) -> Result<Vec<releases::Listed>, Failure> {
+        let (_, session) = self.open("releases")?;
+        Ok(releases::list(session).await?)
     }
 
     pub(super) async fn status(&self) -> Result<u8, Failure> {
@@ -188,17 +217,17 @@ impl Run {
             .aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress))
             .await;
         self.finish();
-        let served = match read {
-            Ok(served) => served,
+        let rules = match read {
+            Ok(rules) => rules,
             Err(Failure::Library(Error::Scan(ScanError::Missing { .. }))) => {
                 self.screen.note(
                     "there is no export yet: printed for pages that are files, as Next.js writes them by default",
                 );
-                Served::default()
+                pipeline::rules(&workplace.config, Client::default(), std::iter::empty())
             }
             Err(failure) => return Err(failure),
         };
-        let vhost = papers::vhost(workplace, options, served)?;
+        let vhost = papers::vhost(workplace, options, rules)?;
         self.screen.result(&json::text("nginx", &vhost), || vhost.clone())?;
         Ok(0)
     }

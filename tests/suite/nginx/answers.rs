@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
-use syntax_publish::nginx::{PageForm, Vhost, render};
+use syntax_publish::nginx::{PageForm, render};
 
 use super::{Docroot, PAGES, Served};
 use crate::support::nginx::Nginx;
@@ -23,11 +23,9 @@ fn every_answer_has_each_header_once() {
 #[test]
 fn every_answer_names_the_deployment_where_there_is_one() {
     let docroot = Docroot::new().with(PAGES).pooled("_assets/old.png", b"old");
-    let vhost = Vhost {
-        deployment_id: Some("dpl_1".into()),
-        base_path: "/handbook".into(),
-        ..docroot.vhost(PageForm::Flat)
-    };
+    let mut vhost = docroot.vhost(PageForm::Flat);
+    vhost.rules.deployment_id = Some("dpl_1".into());
+    vhost.rules.base_path = "/handbook".into();
     let site = Served {
         nginx: Nginx::start(&render(&vhost).unwrap()),
         base: "/handbook",

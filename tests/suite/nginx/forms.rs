@@ -26,9 +26,9 @@ fn nginx_accepts_every_form_without_a_complaint() {
             vhost.brotli = brotli;
             vhost.listen = listen.map(str::to_owned);
             vhost.version = Version::new(1, minor, 0);
-            vhost.base_path = base.into();
-            vhost.classes = Classes::new("files.v2");
-            vhost.deployment_id = Some("dpl_1".into());
+            vhost.rules.base_path = base.into();
+            vhost.rules.classes = Classes::new("files.v2");
+            vhost.rules.deployment_id = Some("dpl_1".into());
             // As long as a label may be, and another vhost whose variables must not meet its own.
             vhost.server_name = format!("{}.example.com", "d".repeat(63));
             let mut text = render(&vhost).unwrap();

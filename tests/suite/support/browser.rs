@@ -197,6 +197,21 @@ pub struct Visited {
     pub problems: Vec<String>,
 }
 
+/// What became of a tab of the preview.
+#[derive(Debug, Deserialize)]
+pub struct Told {
+    pub problems: Vec<String>,
+    pub origins: Vec<String>,
+}
+
+/// What axe-core says.
+#[derive(Debug, Deserialize)]
+pub struct Axe {
+    pub violations: Vec<String>,
+    /// Rules that were kept.
+    pub passes: usize,
+}
+
 impl Browser {
     /// Waits for its turn, and starts the driver. `name` is the test's, for what it leaves behind.
     pub fn start(name: &str) -> Browser {
@@ -276,6 +291,46 @@ impl Browser {
     pub fn visit(&mut self, profile: &Path, base: &str, paths: &[String]) -> Visit {
         let order = json!({ "profile": profile, "base": base, "paths": paths });
         self.ask("visit", order)
+    }
+
+    /// Opens a tab of the preview, which nobody touches unless a test says so.
+    pub fn watch(&mut self, tab: &str, url: &str) {
+        self.ask("watch", json!({ "tab": tab, "url": url }))
+    }
+
+    /// Runs an expression in a tab of the preview.
+    pub fn evaluate(&mut self, tab: &str, script: &str) -> Value {
+        self.ask("evaluate", json!({ "tab": tab, "script": script }))
+    }
+
+    /// Waits until an expression is true in a tab of the preview.
+    pub fn until(&mut self, tab: &str, script: &str) {
+        self.ask("until", json!({ "tab": tab, "script": script }))
+    }
+
+    /// Presses a key in a tab of the preview.
+    pub fn key(&mut self, tab: &str, key: &str) {
+        self.ask("key", json!({ "tab": tab, "key": key }))
+    }
+
+    /// Clicks what a selector names in a tab of the preview.
+    pub fn click(&mut self, tab: &str, selector: &str) {
+        self.ask("click", json!({ "tab": tab, "selector": selector }))
+    }
+
+    /// What went wrong in a tab of the preview, and the origins that it asked.
+    pub fn told(&mut self, tab: &str) -> Told {
+        self.ask("told", json!({ "tab": tab }))
+    }
+
+    /// What axe-core finds in a tab of the preview, or in a part of it.
+    pub fn axe(&mut self, tab: &str, scheme: &str, within: Value) -> Axe {
+        self.ask("axe", json!({ "tab": tab, "scheme": scheme, "within": within }))
+    }
+
+    /// Takes a picture of a tab of the preview.
+    pub fn picture(&mut self, tab: &str, scheme: &str, file: &Path) {
+        self.ask("picture", json!({ "tab": tab, "scheme": scheme, "file": file }))
     }
 
     fn ask<T: DeserializeOwned>(&mut self, what: &str, mut order: Value) -> T {

@@ -201,6 +201,16 @@ impl Running {
         self.stdout.wait_for(text);
     }
 
+    /// What it printed on stdout so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.so_far()
+    }
+
+    /// What it printed on stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.so_far()
+    }
+
     /// Whether the run has not ended yet.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child to wait for").is_none()

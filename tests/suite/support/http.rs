@@ -13,6 +13,7 @@ pub struct Request {
     method: String,
     target: Vec<u8>,
     headers: Vec<(String, String)>,
+    body: String,
 }
 
 impl Request {
@@ -27,7 +28,15 @@ impl Request {
             method: method.to_owned(),
             target: target.as_ref().to_vec(),
             headers: Vec::new(),
+            body: String::new(),
         }
+    }
+
+    /// Gives it a body, and says how long that is.
+    pub fn body(mut self, body: String) -> Self {
+        self.headers.push(("Content-Length".to_owned(), body.len().to_string()));
+        self.body = body;
+        self
     }
 
     /// Adds a header. A `Host` given here replaces the usual one.
@@ -58,6 +67,7 @@ impl Request {
             bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
         bytes.extend_from_slice(b"Connection: close\r\n\r\n");
+        bytes.extend_from_slice(self.body.as_bytes());
         bytes
     }
 }

@@ -1,0 +1,71 @@
+//! What the dashboard of the preview asks of the target: the commands `plan` and `releases`, without their output.
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use syntax_publish::preview::{Desk, Trouble};
+
+use super::Run;
+use crate::cli::args::Global;
+use crate::cli::failure::Failure;
+use crate::cli::screen::Screen;
+use crate::cli::site::again;
+use crate::cli::{hints, json, report};
+
+/// Answers for the target of the options.
+pub struct OfTarget {
+    global: Global,
+}
+
+impl OfTarget {
+    pub fn new(global: &Global) -> Self {
+        Self { global: global.clone() }
+    }
+
+    /// A run of its own, which says nothing: who asked is in the browser.
+    fn run(&self) -> Run {
+        let screen = Screen {
+            json: false,
+            quiet: true,
+            verbose: false,
+        };
+        Run::new(self.global.clone(), screen)
+    }
+
+    fn trouble(&self, failure: &Failure) -> Trouble {
+        Trouble {
+            message: report::message(failure),
+            hint: hints::hint(failure, &self.global),
+        }
+    }
+}
+
+impl Desk for OfTarget {
+    fn plan(&self) -> BoxFuture<'_, Result<Value, Trouble>> {
+        Box::pin(async {
+            let run = self.run();
+            let planned = run.planned("plan").await.map_err(|failure| self.trouble(&failure))?;
+            let target = run
+                .workplace()
+                .map(|workplace| workplace.target_name.clone())
+                .unwrap_or_default();
+            Ok(serde_json::json!({ "target": target, "notes": planned.notes, "plan": planned.value }))
+        })
+    }
+
+    fn releases(&self) -> BoxFuture<'_, Result<Value, Trouble>> {
+        Box::pin(async {
+            let run = self.run();
+            let listed = run.listed().await.map_err(|failure| self.trouble(&failure))?;
+            let target = run
+                .workplace()
+                .map(|workplace| workplace.target_name.clone())
+                .unwrap_or_default();
+            let releases = listed.iter().map(|listed| {
+                let mut value = serde_json::to_value(json::Release::from(listed)).unwrap_or_default();
+                value["rollback"] = again(&self.global, &format!("rollback --to {}", listed.id)).into();
+                value
+            });
+            Ok(serde_json::json!({ "target": target, "releases": releases.collect::<Vec<_>>() }))
+        })
+    }
+}

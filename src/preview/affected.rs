@@ -1,0 +1,429 @@
+//! Which pages that are open in browsers a change concerns, and how. Pure.
+//!
+//! A browser tells what it loaded: the file of the page, where the reader is now, and every file that the page asked for.
+//! So nothing has to be guessed of what scripts fetch, and a picture that was never shown concerns nobody. A page counts
+//! from the site that its document came from, however many there have been since.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use super::blind::{self, Blind};
+use crate::manifest::{self, Site};
+use crate::model::digest::Digest;
+use crate::model::path::SitePath;
+use crate::next::page::owners;
+use crate::serving::{Address, NOT_FOUND_PAGE, Outcome, Rules};
+
+/// What a path was, and what it is now: none where there is no such file.
+pub type Change = (Option<Digest>, Option<Digest>);
+
+/// The changes between two sites, by path.
+pub type Changes = BTreeMap<String, Change>;
+
+/// How many changed paths are remembered.
+const REMEMBERED: usize = 200_000;
+
+/// What changed from site to site, as far back as it is remembered.
+#[derive(Debug, Default)]
+pub struct History {
+    steps: VecDeque<(Digest, Changes)>,
+    last: Option<Digest>,
+}
+
+impl History {
+    /// Notes that a site took the place of another.
+    pub fn step(&mut self, before: Option<&Site>, after: &Site) {
+        self.last = Some(after.root);
+        let Some(before) = before.filter(|before| before.root != after.root) else {
+            return;
+        };
+        self.steps.push_back((before.root, changes(before, after)));
+        let mut kept: usize = self.steps.iter().map(|(_, changes)| changes.len()).sum();
+        while kept > REMEMBERED && self.steps.len() > 1 {
+            kept -= self.steps.pop_front().map_or(0, |(_, changes)| changes.len());
+        }
+    }
+
+    /// What changed since a site was shown last; none where that is not remembered.
+    #[must_use]
+    pub fn since(&self, root: Digest) -> Option<Changes> {
+        if self.last == Some(root) {
+            return Some(Changes::new());
+        }
+        let from = self.steps.iter().rposition(|(before, _)| *before == root)?;
+        let mut whole = Changes::new();
+        for (_, changes) in self.steps.range(from..) {
+            for (path, (old, new)) in changes {
+                whole.entry(path.clone()).or_insert((*old, *new)).1 = *new;
+            }
+        }
+        whole.retain(|_, (old, new)| old != new);
+        Some(whole)
+    }
+}
+
+/// What differs between two sites, descending only where they do.
+fn changes(before: &Site, after: &Site) -> Changes {
+    let known = |digest| before.tree(digest).or_else(|| after.tree(digest));
+    // Every tree of both is known, so there is nothing to ask for.
+    let listed = manifest::diff(Some(before.root), Some(after.root), &known).unwrap_or_default();
+    let digest = |site: &Site, path: &SitePath| site.file(path).map(|file| file.digest);
+    let changed = listed.list.into_iter().map(|change| {
+        let both = (digest(before, &change.path), digest(after, &change.path));
+        (change.path.to_string(), both)
+    });
+    changed.collect()
+}
+
+/// A page that is open in a browser.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Open {
+    /// The site that its document came from.
+    pub site: String,
+    /// The file of the document.
+    pub file: String,
+    /// The address at which it was loaded, and the one at which the reader is now: path and query.
+    pub loaded: String,
+    /// See `loaded`.
+    pub address: String,
+    /// The paths that it asked for, as addresses.
+    pub used: Vec<String>,
+}
+
+/// What is to be done with an open page.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "do", rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing that it shows changed.
+    Nothing,
+    /// Style sheets are to be swapped.
+    Restyle {
+        /// The URL that the page has, and the one to put in its place.
+        styles: Vec<(String, String)>,
+    },
+    /// It is to be loaded anew.
+    Reload,
+}
+
+/// What a judgement goes by.
+pub struct Evidence<'a> {
+    /// What requests get now.
+    pub rules: &'a Rules,
+    /// Whether the site has a file now.
+    pub is_file: &'a dyn Fn(&str) -> bool,
+    /// What changed since the document's site.
+    pub changes: &'a Changes,
+    /// What is known of versions of files, by their digest.
+    pub blinds: &'a HashMap<Digest, Option<Blind>>,
+}
+
+/// Where a page of the site stands.
+enum Place {
+    File(String),
+    Elsewhere,
+}
+
+/// The files of which both versions have to be seen without their style sheets before a page can be judged.
+pub fn questions(open: &Open, evidence: &Evidence<'_>) -> Vec<(String, Digest)> {
+    let own = own_files(open, evidence).unwrap_or_default();
+    let news = own.into_iter().filter_map(|path| {
+        let (_, new) = evidence.changes.get(&path)?;
+        Some((path, (*new)?))
+    });
+    news.collect()
+}
+
+/// Judges what the changes are to an open page.
+#[must_use]
+pub fn judge(open: &Open, evidence: &Evidence<'_>) -> Verdict {
+    let Some(own) = own_files(open, evidence) else {
+        return Verdict::Reload;
+    };
+    let mut styles: Vec<(String, String)> = Vec::new();
+    for path in &own {
+        let Some((old, new)) = evidence.changes.get(path) else {
+            continue;
+        };
+        let seen = |digest: &Option<Digest>| evidence.blinds.get(&(*digest)?)?.as_ref();
+        let pairs = seen(old)
+            .zip(seen(new))
+            .and_then(|(old, new)| blind::restyled(old, new));
+        let Some(pairs) = pairs else {
+            return Verdict::Reload;
+        };
+        styles.extend(
+            pairs
+                .into_iter()
+                .filter(|pair| !styles.contains(pair))
+                .collect::<Vec<_>>(),
+        );
+    }
+    for (address, path) in used(open, evidence) {
+        // A page's own files were judged, and what was fetched for other pages is not on screen.
+        let is_of_a_page = path.ends_with(".html") || owner(&path, evidence).is_some();
+        let Some((Some(_), Some(new))) = evidence.changes.get(&path).filter(|_| !is_of_a_page) else {
+            continue;
+        };
+        if !path.ends_with(".css") {
+            return Verdict::Reload;
+        }
+        styles.push((address.clone(), format!("{address}?v={}", new.short(12))));
+    }
+    if styles.is_empty() {
+        Verdict::Nothing
+    } else {
+        Verdict::Restyle { styles }
+    }
+}
+
+/// The files of the page that is on screen: that of its document, or after a click that loaded no document, the payloads
+/// that came for it. None where the address leads somewhere else now.
+fn own_files(open: &Open, evidence: &Evidence<'_>) -> Option<BTreeSet<String>> {
+    let place = place(&open.address, evidence);
+    if open.address == open.loaded {
+        return match place {
+            Place::File(path) if path == open.file => Some(BTreeSet::from([path])),
+            _ => None,
+        };
+    }
+    let Place::File(page) = place else {
+        return Some(BTreeSet::new());
+    };
+    let payloads: BTreeSet<String> = used(open, evidence)
+        .map(|(_, path)| path)
+        .filter(|path| owner(path, evidence).as_deref() == Some(&page))
+        .collect();
+    Some(if payloads.is_empty() {
+        BTreeSet::from([page])
+    } else {
+        payloads
+    })
+}
+
+/// What a page asked for, as addresses without their query, and as files, whether they are there now or were then.
+fn used<'a>(open: &'a Open, evidence: &'a Evidence<'_>) -> impl Iterator<Item = (String, String)> + 'a {
+    let was_or_is = |path: &str| (evidence.is_file)(path) || evidence.changes.contains_key(path);
+    open.used.iter().filter_map(move |address| {
+        let bare = address.split(['?', '#']).next().unwrap_or_default();
+        match evidence
+            .rules
+            .resolve(&Address::parse(bare.as_bytes()).ok()?, &was_or_is)
+        {
+            Outcome::File { path, .. } => Some((bare.to_owned(), path)),
+            Outcome::Moved(_) | Outcome::NotFound => None,
+        }
+    })
+}
+
+/// The page that a payload or data file belongs to.
+fn owner(path: &str, evidence: &Evidence<'_>) -> Option<String> {
+    owners(path).into_iter().find(|page| (evidence.is_file)(page))
+}
+
+fn place(address: &str, evidence: &Evidence<'_>) -> Place {
+    let Ok(address) = Address::parse(address.as_bytes()) else {
+        return Place::Elsewhere;
+    };
+    match evidence.rules.resolve(&address, evidence.is_file) {
+        Outcome::File { path, .. } => Place::File(path),
+        Outcome::NotFound => Place::File(NOT_FOUND_PAGE.to_owned()),
+        Outcome::Moved(_) => Place::Elsewhere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Input;
+    use crate::model::cache::Classes;
+    use crate::model::encoding::Encodings;
+    use crate::next::client::Client;
+
+    /// A site of some paths and texts, and what is known of its texts.
+    struct World {
+        files: BTreeMap<String, String>,
+        site: Site,
+    }
+
+    fn world(files: &[(&str, &str)]) -> World {
+        let inputs = files.iter().map(|(path, text)| Input {
+            path: SitePath::new(path).unwrap(),
+            digest: Digest::of(text.as_bytes()),
+            size: text.len() as u64,
+            encodings: Encodings::default(),
+        });
+        World {
+            site: Site::new(inputs, &Classes::new("_assets")),
+            files: files
+                .iter()
+                .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+                .collect(),
+        }
+    }
+
+    fn judged(before: &World, after: &World, open: &Open) -> Verdict {
+        let mut history = History::default();
+        history.step(None, &before.site);
+        history.step(Some(&before.site), &after.site);
+        let all = || before.files.iter().chain(&after.files);
+        let blinds = all()
+            .map(|(path, text)| (Digest::of(text.as_bytes()), blind::see(path, text)))
+            .collect();
+        let config = crate::config::parse("").unwrap().config;
+        let rules = crate::pipeline::rules(&config, Client::default(), after.files.keys().map(String::as_str));
+        judge(
+            open,
+            &Evidence {
+                rules: &rules,
+                is_file: &|path| after.files.contains_key(path),
+                changes: &history.since(open.site.parse().unwrap()).unwrap(),
+                blinds: &blinds,
+            },
+        )
+    }
+
+    fn open(world: &World, file: &str, address: &str, used: &[&str]) -> Open {
+        Open {
+            site: world.site.root.to_string(),
+            file: file.to_owned(),
+            loaded: address.to_owned(),
+            address: address.to_owned(),
+            used: used.iter().map(|path| (*path).to_owned()).collect(),
+        }
+    }
+
+    const BEFORE: &[(&str, &str)] = &[
+        ("404.html", "<p>none"),
+        ("a.html", "<link rel=stylesheet href=/_assets/s.1.css><p>a"),
+        ("a.txt", "0:\"a\"\n"),
+        ("b.html", "<p>b"),
+        ("b.txt", "0:\"b\"\n"),
+        ("_assets/s.1.css", "p{}"),
+        ("plain.css", "p{}"),
+        ("app.js", "1"),
+        ("logo.png", "1"),
+        ("index.html", "<p>front"),
+    ];
+
+    fn with(changed: &[(&str, Option<&str>)]) -> World {
+        let mut files: BTreeMap<&str, &str> = BEFORE.iter().copied().collect();
+        for (path, text) in changed {
+            match text {
+                Some(text) => drop(files.insert(path, text)),
+                None => drop(files.remove(path)),
+            }
+        }
+        world(&files.into_iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_page_reloads_when_it_or_what_it_shows_changed_and_not_when_another_did() {
+        let before = world(BEFORE);
+        let a = open(
+            &before,
+            "a.html",
+            "/a",
+            &["/_assets/s.1.css", "/app.js?x=1", "/logo.png", "/b.txt?_rsc=1"],
+        );
+        for (changed, wanted) in [
+            (("a.html", Some("<p>other")), Verdict::Reload),
+            (("a.html", None), Verdict::Reload),
+            (("app.js", Some("2")), Verdict::Reload),
+            (("logo.png", Some("2")), Verdict::Reload),
+            (("b.html", Some("<p>other")), Verdict::Nothing),
+            (("b.txt", Some("0:\"other\"\n")), Verdict::Nothing),
+            (("plain.css", Some("q{}")), Verdict::Nothing),
+            (("logo.png", None), Verdict::Nothing),
+            (("new.html", Some("new")), Verdict::Nothing),
+            (("index.html", Some("<p>other")), Verdict::Nothing),
+        ] {
+            assert_eq!(judged(&before, &with(&[changed]), &a), wanted, "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn a_style_sheet_is_swapped_under_its_own_name_and_under_another() {
+        let before = world(BEFORE);
+        let a = open(&before, "a.html", "/a", &["/_assets/s.1.css", "/plain.css"]);
+        let renamed = with(&[
+            ("a.html", Some("<link rel=stylesheet href=/_assets/s.2.css><p>a")),
+            ("_assets/s.1.css", None),
+            ("_assets/s.2.css", Some("q{}")),
+        ]);
+        let swap = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(
+            judged(&before, &renamed, &a),
+            Verdict::Restyle {
+                styles: vec![swap("/_assets/s.1.css", "/_assets/s.2.css")]
+            }
+        );
+        let same = format!("/plain.css?v={}", Digest::of(b"q{}").short(12));
+        assert_eq!(
+            judged(&before, &with(&[("plain.css", Some("q{}"))]), &a),
+            Verdict::Restyle {
+                styles: vec![swap("/plain.css", &same)]
+            }
+        );
+        let and_more = with(&[
+            ("a.html", Some("<link rel=stylesheet href=/_assets/s.2.css><p>more")),
+            ("_assets/s.2.css", Some("q{}")),
+        ]);
+        assert_eq!(judged(&before, &and_more, &a), Verdict::Reload);
+    }
+
+    #[test]
+    fn after_a_click_the_payload_that_came_counts_and_the_document_does_not() {
+        let before = world(BEFORE);
+        let mut soft = open(&before, "a.html", "/a", &["/b.txt?_rsc=1"]);
+        soft.address = "/b".to_owned();
+        assert_eq!(
+            judged(&before, &with(&[("b.txt", Some("0:\"other\"\n"))]), &soft),
+            Verdict::Reload
+        );
+        assert_eq!(
+            judged(&before, &with(&[("a.html", Some("<p>other"))]), &soft),
+            Verdict::Nothing
+        );
+        soft.used.clear();
+        assert_eq!(
+            judged(&before, &with(&[("b.html", Some("<p>other"))]), &soft),
+            Verdict::Reload
+        );
+    }
+
+    #[test]
+    fn an_address_that_leads_elsewhere_now_is_loaded_anew() {
+        let before = world(BEFORE);
+        let missing = open(&before, "404.html", "/new", &[]);
+        assert_eq!(
+            judged(&before, &with(&[("b.html", Some("x"))]), &missing),
+            Verdict::Nothing
+        );
+        assert_eq!(
+            judged(&before, &with(&[("new.html", Some("x"))]), &missing),
+            Verdict::Reload
+        );
+        assert_eq!(
+            judged(&before, &with(&[("404.html", Some("x"))]), &missing),
+            Verdict::Reload
+        );
+    }
+
+    #[test]
+    fn changes_add_up_and_what_came_back_did_not_change() {
+        let (one, two) = (world(BEFORE), with(&[("a.html", Some("2")), ("b.html", Some("2"))]));
+        let three = with(&[("b.html", Some("3")), ("c.html", Some("3"))]);
+        let mut history = History::default();
+        history.step(None, &one.site);
+        history.step(Some(&one.site), &two.site);
+        history.step(Some(&two.site), &three.site);
+        let since = |world: &World| {
+            history
+                .since(world.site.root)
+                .map(|changes| changes.into_keys().collect::<Vec<_>>())
+        };
+        assert_eq!(since(&one).unwrap(), ["b.html", "c.html"]);
+        assert_eq!(since(&two).unwrap(), ["a.html", "b.html", "c.html"]);
+        assert_eq!(since(&three).unwrap(), Vec::<String>::new());
+        assert_eq!(since(&with(&[("a.html", Some("never shown"))])), None);
+    }
+}

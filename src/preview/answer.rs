@@ -1,0 +1,454 @@
+//! From a request to its answer.
+//!
+//! What an address gets is [`crate::serving`]'s to say. Here is the order in which nginx asks: is the request one at all,
+//! where does its address lead, may this method be used, which encoding, is it the same as the reader has, which part.
+
+use std::convert::Infallible;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER, VARY,
+};
+use hyper::http::request::Parts as Head;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
+
+use super::body::{self, Body};
+use super::bytes::Section;
+use super::guard::{BadHost, check_host};
+use super::snapshot::{Found, Snapshot};
+use super::{Live, OWN, Preview, blind, snippet};
+use crate::model::digest::Digest;
+use crate::model::encoding::Coding;
+use crate::model::media;
+use crate::next::page::owners;
+use crate::serving::conditions::{Conditions, Time, Validators, Verdict, judge};
+use crate::serving::ranges::{self, Parts};
+use crate::serving::types::content_type;
+use crate::serving::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts};
+use crate::source::SourceError;
+
+/// A longer page is sent as it is: it is not held in memory for the sake of a script.
+const LONGEST_PAGE: u64 = 4 << 20;
+
+/// What is served of a file.
+struct Served {
+    found: Found,
+    /// Its bytes, where they are not those of the file: a page with the script of the preview.
+    page: Option<Bytes>,
+    /// The content coding of the answer, and its bytes.
+    encoded: Option<(Coding, Bytes)>,
+    /// Whether others get other bytes.
+    varies: bool,
+    content_type: String,
+    etag: String,
+    length: u64,
+}
+
+impl Served {
+    /// Whether it is sent in an encoding, which has no parts. Who asks for the file that an encoding is gets a file.
+    fn is_coded(&self) -> bool {
+        self.encoded.is_some() && self.found.encoding.is_none()
+    }
+}
+
+impl Preview {
+    /// Answers a request.
+    pub(super) async fn respond(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let (head, body) = request.into_parts();
+        let site = self.site();
+        let is_old = head.version < Version::HTTP_11;
+        let authority = head.uri.authority().map(hyper::http::uri::Authority::as_str);
+        let rules = site.as_ref().map(|site| &site.rules);
+        let answer = match check_host(&self.names, &head.headers, authority, is_old) {
+            Err(BadHost::Malformed) => refusal(rules, StatusCode::BAD_REQUEST),
+            Err(BadHost::Foreign) => super::own::misdirected(),
+            Ok(()) if !is_method(&head.method) => refusal(rules, StatusCode::BAD_REQUEST),
+            Ok(()) if matches!(head.method, Method::TRACE | Method::CONNECT) => {
+                refusal(rules, StatusCode::METHOD_NOT_ALLOWED)
+            }
+            Ok(()) if is_own(head.uri.path()) => self.own(&head, body).await,
+            Ok(()) => match &site {
+                None => self.waiting(&head.headers),
+                Some(site) => self.of_site(&head, site).await,
+            },
+        };
+        Ok(for_method(&head.method, answer))
+    }
+
+    async fn of_site(&self, head: &Head, site: &Arc<Snapshot>) -> Response<Body> {
+        let rules = &site.rules;
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+        let Ok(address) = Address::parse(target.as_bytes()) else {
+            return refusal(Some(rules), StatusCode::BAD_REQUEST);
+        };
+        if length_of(&head.headers).is_some_and(|length| length > MAX_BODY) {
+            let mut answer = refusal(Some(rules), StatusCode::PAYLOAD_TOO_LARGE);
+            answer
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            return answer;
+        }
+        let outcome = rules.resolve(&address, &|path| site.find(path).is_some());
+        let answer = match outcome {
+            Outcome::NotFound => self.not_found(head, site).await,
+            Outcome::Moved(to) => Ok(moved(rules, &to)),
+            Outcome::File { path, default_type } => match site.find(&path) {
+                Some(found) => self.file(head, site, found, &path, default_type).await,
+                None => self.not_found(head, site).await,
+            },
+        };
+        // The file changed since the site was made: the next snapshot is not far.
+        answer.unwrap_or_else(|_: SourceError| {
+            let mut answer = refusal(Some(rules), StatusCode::SERVICE_UNAVAILABLE);
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            answer
+        })
+    }
+
+    async fn file(
+        &self,
+        head: &Head,
+        site: &Arc<Snapshot>,
+        found: Found,
+        path: &str,
+        default_type: &str,
+    ) -> Result<Response<Body>, SourceError> {
+        let rules = &site.rules;
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return Ok(refusal(Some(rules), StatusCode::METHOD_NOT_ALLOWED));
+        }
+        let Some(served) = self.served(head, site, found, path, default_type).await? else {
+            return self.not_found(head, site).await;
+        };
+        let since = served.found.since;
+        let file = Validators {
+            etag: &served.etag,
+            modified: since,
+        };
+        match judge(conditions(&head.headers), file) {
+            Verdict::Failed => {
+                let mut answer = refusal(Some(rules), StatusCode::PRECONDITION_FAILED);
+                vary(&mut answer, served.varies);
+                return Ok(answer);
+            }
+            Verdict::NotModified => {
+                let mut answer = blank(Some(rules), StatusCode::NOT_MODIFIED, Some(path), body::empty());
+                validate(&mut answer, &served);
+                return Ok(answer);
+            }
+            Verdict::Send => {}
+        }
+        match parts(&head.headers, &served) {
+            Parts::None => {
+                let mut answer = refusal(Some(rules), StatusCode::RANGE_NOT_SATISFIABLE);
+                vary(&mut answer, served.varies);
+                set(&mut answer, CONTENT_RANGE, &format!("bytes */{}", served.length));
+                Ok(answer)
+            }
+            Parts::Whole => {
+                let mut answer = self.whole(site, &served, StatusCode::OK, path).await?;
+                if !served.is_coded() {
+                    answer
+                        .headers_mut()
+                        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                }
+                validate(&mut answer, &served);
+                Ok(answer)
+            }
+            Parts::Some(parts) => self.partial(site, &served, &parts, path).await,
+        }
+    }
+
+    /// The page for what there is not. Conditions and ranges don't count, nor does the method.
+    async fn not_found(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
+        let status = StatusCode::NOT_FOUND;
+        let served = match site.find(NOT_FOUND_PAGE) {
+            Some(found) => self.served(head, site, found, NOT_FOUND_PAGE, media::UNKNOWN).await?,
+            None => None,
+        };
+        let Some(served) = served else {
+            return Ok(refusal(Some(&site.rules), status));
+        };
+        let mut answer = self.whole(site, &served, status, NOT_FOUND_PAGE).await?;
+        validate(&mut answer, &served);
+        answer.headers_mut().remove(LAST_MODIFIED);
+        Ok(answer)
+    }
+
+    /// What of a file this visitor gets; none where the path is that of an encoding which there is not.
+    async fn served(
+        &self,
+        head: &Head,
+        site: &Arc<Snapshot>,
+        found: Found,
+        path: &str,
+        default_type: &str,
+    ) -> Result<Option<Served>, SourceError> {
+        let accepted = head.headers.get(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
+        let is_old = head.version < Version::HTTP_11;
+        let digest = found.file.digest.short(32);
+        let media_type = site.rules.type_of(path, default_type);
+        let page = self.page(head, site, &found, media_type).await?;
+        let (mut found, mut digest) = (found, digest);
+        if let Some(page) = &page {
+            found.file.size = page.len() as u64;
+            digest = Digest::of(page).short(32);
+        }
+        let mut served = Served {
+            page,
+            content_type: content_type(media_type),
+            etag: format!("\"{digest}\""),
+            length: found.file.size,
+            encoded: None,
+            varies: false,
+            found,
+        };
+        if let Some((coding, recipe)) = served.found.encoding {
+            let Some(bytes) = self.encoding(site, &served.found, coding, recipe).await? else {
+                return Ok(None);
+            };
+            served.etag = format!("\"{digest}-{coding}\"");
+            served.length = bytes.len() as u64;
+            served.encoded = Some((coding, bytes));
+            return Ok(Some(served));
+        }
+        for coding in CODINGS {
+            let Some(recipe) = served.found.file.encodings.get(coding) else {
+                continue;
+            };
+            if !accepted.is_some_and(|accepted| accepts(coding, accepted, is_old)) {
+                served.varies = true;
+                continue;
+            }
+            let encoding = match &served.page {
+                Some(page) => self.encoding_of(page, &served.found.path, coding).await?,
+                None => self.encoding(site, &served.found, coding, recipe).await?,
+            };
+            if let Some(bytes) = encoding {
+                served.varies = true;
+                served.etag = format!("\"{digest}-{coding}\"");
+                served.length = bytes.len() as u64;
+                served.encoded = Some((coding, bytes));
+                break;
+            }
+        }
+        Ok(Some(served))
+    }
+
+    /// The page with the script of the preview, where a browser opens one; none where the file is to be sent as it is.
+    async fn page(
+        &self,
+        head: &Head,
+        site: &Arc<Snapshot>,
+        found: &Found,
+        media_type: &str,
+    ) -> Result<Option<Bytes>, SourceError> {
+        let is_page = media_type == "text/html" && found.encoding.is_none() && found.file.size <= LONGEST_PAGE;
+        if self.live == Live::No || !is_page || !snippet::is_opened(&head.headers) {
+            if self.live == Live::Yes && self.clients() > 0 && !owners(found.path.as_str()).is_empty() {
+                self.look_aside(site, found);
+            }
+            return Ok(None);
+        }
+        let (site, found) = (Arc::clone(site), found.clone());
+        let is_new = !self.hub.has_seen(found.file.digest);
+        let (digest, root) = (found.file.digest, site.site.root);
+        let read = move || {
+            let bytes = site.source.read(&found.path, found.file.digest, found.file.size)?;
+            let path = found.path.as_str();
+            let Ok(text) = String::from_utf8(bytes) else {
+                return Ok((None, None));
+            };
+            let blind = is_new.then(|| blind::see(path, &text));
+            Ok((snippet::inject(&text, path, root), blind))
+        };
+        let (page, blind) = self.aside(read).await?;
+        if let Some(blind) = blind {
+            self.hub.saw(digest, blind);
+        }
+        Ok(page.map(Bytes::from))
+    }
+
+    async fn whole(
+        &self,
+        site: &Arc<Snapshot>,
+        served: &Served,
+        status: StatusCode,
+        path: &str,
+    ) -> Result<Response<Body>, SourceError> {
+        let body = match (&served.encoded, &served.page) {
+            (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(bytes.clone()),
+            (None, None) => {
+                let all = vec![Section::Part(0..served.length)];
+                self.sections(site, &served.found, all).await?
+            }
+        };
+        let mut answer = blank(Some(&site.rules), status, Some(path), body);
+        set(&mut answer, CONTENT_TYPE, &served.content_type);
+        set(&mut answer, CONTENT_LENGTH, &served.length.to_string());
+        if let Some((coding, _)) = served.encoded.as_ref().filter(|_| served.is_coded()) {
+            set(&mut answer, CONTENT_ENCODING, &coding.to_string());
+        }
+        Ok(answer)
+    }
+
+    async fn partial(
+        &self,
+        site: &Arc<Snapshot>,
+        served: &Served,
+        parts: &[Range<u64>],
+        path: &str,
+    ) -> Result<Response<Body>, SourceError> {
+        let mut sections = Vec::new();
+        if let [part] = parts {
+            sections.push(Section::Part(part.clone()));
+        } else {
+            for part in parts {
+                let header = ranges::part_header(&served.content_type, part, served.length);
+                sections.extend([Section::Text(header), Section::Part(part.clone())]);
+            }
+            sections.push(Section::Text(ranges::closing()));
+        }
+        let length: u64 = sections
+            .iter()
+            .map(|section| match section {
+                Section::Text(text) => text.len() as u64,
+                Section::Part(part) => part.end - part.start,
+            })
+            .sum();
+        let body = match (&served.encoded, &served.page) {
+            // Of the file that an encoding is.
+            (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(super::bytes::joined(bytes, &sections)),
+            (None, None) => self.sections(site, &served.found, sections).await?,
+        };
+        let mut answer = blank(Some(&site.rules), StatusCode::PARTIAL_CONTENT, Some(path), body);
+        if let [part] = parts {
+            set(&mut answer, CONTENT_TYPE, &served.content_type);
+            set(&mut answer, CONTENT_RANGE, &ranges::content_range(part, served.length));
+        } else {
+            let several = format!("multipart/byteranges; boundary={}", ranges::BOUNDARY);
+            set(&mut answer, CONTENT_TYPE, &several);
+        }
+        set(&mut answer, CONTENT_LENGTH, &length.to_string());
+        validate(&mut answer, served);
+        Ok(answer)
+    }
+}
+
+/// Whether an address is the preview's own.
+fn is_own(path: &str) -> bool {
+    path.starts_with(OWN) || path == OWN.trim_end_matches('/')
+}
+
+/// The methods that nginx reads at all.
+fn is_method(method: &Method) -> bool {
+    let known = |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-');
+    method.as_str().bytes().all(known)
+}
+
+fn length_of(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn parts(headers: &HeaderMap, served: &Served) -> Parts {
+    let Some(range) = headers.get(RANGE).filter(|_| !served.is_coded()) else {
+        return Parts::Whole;
+    };
+    let counts = headers.get(IF_RANGE).is_none_or(|value| {
+        let value = value.as_bytes();
+        ranges::counts(value, &served.etag, served.found.since, seconds(value))
+    });
+    if counts {
+        ranges::parse(range.as_bytes(), served.length)
+    } else {
+        Parts::Whole
+    }
+}
+
+fn conditions(headers: &HeaderMap) -> Conditions<'_> {
+    let list = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+    let time = |name: HeaderName| -> Time { headers.get(name).map(|value| seconds(value.as_bytes())) };
+    Conditions {
+        matches: list(IF_MATCH),
+        none_matches: list(IF_NONE_MATCH),
+        modified_since: time(IF_MODIFIED_SINCE),
+        unmodified_since: time(IF_UNMODIFIED_SINCE),
+    }
+}
+
+/// A time of HTTP in seconds since 1970.
+fn seconds(value: &[u8]) -> Option<u64> {
+    let time = httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()?;
+    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+/// An answer with the headers that all have. `path` is that of the file which it carries.
+fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    if let Some(rules) = rules {
+        set(&mut answer, CACHE_CONTROL, rules.cache_control(status.as_u16(), path));
+        for (name, value) in rules.headers(false) {
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+                set(&mut answer, name, value);
+            }
+        }
+    }
+    answer
+}
+
+/// An answer that has no file: a line that says what it is.
+fn refusal(rules: Option<&Rules>, status: StatusCode) -> Response<Body> {
+    let title = format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or_default());
+    let page = format!("<!doctype html>\n<title>{title}</title>\n<h1>{title}</h1>\n<p>syntax-publish watch\n");
+    let length = page.len();
+    let mut answer = blank(rules, status, None, body::of(page));
+    set(&mut answer, CONTENT_TYPE, &content_type("text/html"));
+    set(&mut answer, CONTENT_LENGTH, &length.to_string());
+    answer
+}
+
+fn moved(rules: &Rules, to: &[u8]) -> Response<Body> {
+    let mut answer = refusal(Some(rules), StatusCode::PERMANENT_REDIRECT);
+    if let Ok(to) = HeaderValue::from_bytes(to) {
+        answer.headers_mut().insert(LOCATION, to);
+    }
+    answer
+}
+
+/// What a reader needs to ask again whether it is still the same.
+fn validate(answer: &mut Response<Body>, served: &Served) {
+    set(answer, ETAG, &served.etag);
+    let modified: SystemTime = UNIX_EPOCH + Duration::from_secs(served.found.since);
+    set(answer, LAST_MODIFIED, &httpdate::fmt_http_date(modified));
+    vary(answer, served.varies);
+}
+
+fn vary(answer: &mut Response<Body>, varies: bool) {
+    if varies {
+        answer
+            .headers_mut()
+            .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+}
+
+/// Sets a header to a value that is one: what can't be is left out.
+fn set(answer: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+/// Without its body, where only the head was asked for.
+fn for_method(method: &Method, mut answer: Response<Body>) -> Response<Body> {
+    if method == Method::HEAD {
+        *answer.body_mut() = body::empty();
+    }
+    answer
+}

@@ -1,0 +1,141 @@
+//! Encodings for the preview: made when somebody asks for one, at levels that nobody waits for, and kept.
+//!
+//! They are not those that a publish sends: what matters here is that there is one where the vhost would have one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+
+use crate::model::digest::Digest;
+use crate::model::encoding::{Coding, Recipe};
+
+/// The levels at which encodings are made here.
+pub const fn level(coding: Coding) -> u8 {
+    match coding {
+        Coding::Brotli => 4,
+        Coding::Gzip => 6,
+    }
+}
+
+/// Which encoding: of which bytes, and by which recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub digest: Digest,
+    pub coding: Coding,
+    pub recipe: Recipe,
+}
+
+/// An encoding; none where it would be no smaller.
+type Made = Arc<OnceCell<Option<Bytes>>>;
+
+/// The encodings that are kept, up to so many bytes.
+pub struct Encodings {
+    limit: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    made: HashMap<Key, Made>,
+    /// Those that are whole, the oldest first.
+    order: VecDeque<Key>,
+    bytes: usize,
+}
+
+impl Encodings {
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The encoding, made now if it is not kept. Who asks while another's is being made waits for that one.
+    pub async fn get<E>(
+        &self,
+        key: Key,
+        make: impl AsyncFnOnce() -> Result<Option<Bytes>, E>,
+    ) -> Result<Option<Bytes>, E> {
+        let made = Arc::clone(self.kept().made.entry(key).or_default());
+        let mut is_new = false;
+        let encoding = made
+            .get_or_try_init(async || {
+                is_new = true;
+                make().await
+            })
+            .await?
+            .clone();
+        if is_new {
+            self.keep(key, encoding.as_ref().map_or(0, Bytes::len));
+        }
+        Ok(encoding)
+    }
+
+    fn keep(&self, key: Key, length: usize) {
+        let mut kept = self.kept();
+        kept.order.push_back(key);
+        kept.bytes += length;
+        while kept.bytes > self.limit {
+            let Some(oldest) = kept.order.pop_front() else { break };
+            let gone = kept.made.remove(&oldest);
+            let length = gone
+                .and_then(|made| made.get().cloned().flatten())
+                .map_or(0, |bytes| bytes.len());
+            kept.bytes = kept.bytes.saturating_sub(length);
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    fn key(number: u8) -> Key {
+        Key {
+            digest: Digest::of(&[number]),
+            coding: Coding::Gzip,
+            recipe: Recipe::made(9),
+        }
+    }
+
+    #[test]
+    fn an_encoding_is_made_once_and_the_oldest_goes_first() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let encodings = Encodings::new(100);
+            let made = Mutex::new(Vec::new());
+            let get = async |number: u8| {
+                let make = async || {
+                    made.lock().unwrap().push(number);
+                    Ok::<_, Infallible>(Some(Bytes::from(vec![number; 40])))
+                };
+                encodings.get(key(number), make).await.unwrap().unwrap()
+            };
+            for number in [1, 1, 2, 1, 3, 2, 1] {
+                assert_eq!(get(number).await[..], [number; 40]);
+            }
+            assert_eq!(*made.lock().unwrap(), [1, 2, 3, 1]);
+            let kept = encodings.kept();
+            assert!(kept.bytes <= 100 && kept.made.len() == kept.order.len());
+        });
+    }
+
+    #[test]
+    fn what_could_not_be_made_is_made_anew() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let encodings = Encodings::new(100);
+            let failed = encodings.get(key(1), async || Err::<Option<Bytes>, _>("no")).await;
+            assert_eq!(failed, Err("no"));
+            let none = encodings.get(key(1), async || Ok::<_, &str>(None)).await;
+            assert_eq!(none, Ok(None));
+        });
+    }
+}

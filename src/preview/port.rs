@@ -1,0 +1,188 @@
+//! A port to listen on, and who has it if it is taken.
+//!
+//! Asks the system, and on Linux reads `/proc`; what can't be found out is left open.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+
+use tokio::net::{TcpListener, lookup_host};
+
+/// The port that is tried first where none is asked for.
+pub const DEFAULT: u16 = 4400;
+
+/// How many ports are tried from there on.
+const TRIED: u16 = 20;
+
+/// Why there is no port to listen on.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Somebody has the port.
+    #[error("port {port} is taken{}", .by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default())]
+    Taken {
+        /// The port.
+        port: u16,
+        /// The process that has it, where that could be found out.
+        by: Option<Holder>,
+        /// One that is free.
+        free: Option<u16>,
+    },
+    /// The address can't be listened on.
+    #[error("can't listen on {host}: {source}")]
+    Refused {
+        /// The address.
+        host: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A process that listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its name, as the system has it.
+    pub name: String,
+    /// Its number.
+    pub pid: u32,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = crate::model::path::printable(&self.name);
+        write!(f, "{name} (process {})", self.pid)
+    }
+}
+
+/// A port that is ours now.
+#[derive(Debug)]
+pub struct Listening {
+    /// The socket.
+    pub listener: TcpListener,
+    /// The address.
+    pub address: std::net::SocketAddr,
+    /// The ports that were taken, and who has them.
+    pub passed: Vec<(u16, Option<Holder>)>,
+}
+
+/// Listens on `port` of `host`; where none is asked for, on the first free one from [`DEFAULT`] on.
+///
+/// # Errors
+/// [`PortError`].
+pub async fn listen(host: &str, port: Option<u16>) -> Result<Listening, PortError> {
+    let mut passed = Vec::new();
+    let first = port.unwrap_or(DEFAULT);
+    for port_tried in first..first.saturating_add(TRIED) {
+        match bind(host, port_tried).await {
+            Ok(listener) => {
+                let address = listener.local_addr().map_err(|source| refused(host, source))?;
+                return Ok(Listening {
+                    listener,
+                    address,
+                    passed,
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                passed.push((port_tried, holder(port_tried)));
+                if port.is_some() {
+                    break;
+                }
+            }
+            Err(source) => return Err(refused(host, source)),
+        }
+    }
+    let free = match bind(host, 0).await.and_then(|listener| listener.local_addr()) {
+        Ok(_) if port.is_some() => next_free(host, first.saturating_add(1)).await,
+        Ok(address) => Some(address.port()),
+        Err(_) => None,
+    };
+    let (port, by) = passed.into_iter().next().unwrap_or((first, None));
+    Err(PortError::Taken { port, by, free })
+}
+
+async fn next_free(host: &str, from: u16) -> Option<u16> {
+    for port in from..from.saturating_add(TRIED) {
+        if bind(host, port).await.is_ok() {
+            return Some(port);
+        }
+    }
+    None
+}
+
+fn refused(host: &str, source: io::Error) -> PortError {
+    PortError::Refused {
+        host: host.to_owned(),
+        source,
+    }
+}
+
+async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return TcpListener::bind((address, port)).await;
+    }
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in lookup_host((bare, port)).await? {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Who listens on a port, where the system tells.
+fn holder(port: u16) -> Option<Holder> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let texts = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
+    let inodes: Vec<String> = texts.flat_map(|text| listening(&text, port)).collect();
+    let sockets: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    for process in fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let Ok(files) = fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
+        let mut links = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+        if links.any(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str())) {
+            let name = fs::read_to_string(process.path().join("comm")).ok()?;
+            return Some(Holder {
+                name: name.trim().to_owned(),
+                pid,
+            });
+        }
+    }
+    None
+}
+
+/// The sockets of a table of the kernel that listen on a port.
+fn listening(table: &str, port: u16) -> Vec<String> {
+    const LISTEN: &str = "0A";
+    let lines = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let wanted = format!(":{port:04X}");
+    lines
+        .filter(|fields| fields.len() > 9 && fields[1].ends_with(&wanted) && fields[3] == LISTEN)
+        .map(|fields| fields[9].to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sockets_that_listen_on_the_port_are_named() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+            0: 0100007F:1130 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 x\n   \
+            1: 0100007F:1130 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 x\n   \
+            2: 0100007F:1131 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 x\n";
+        assert_eq!(listening(table, 4400), ["4711"]);
+        assert_eq!(listening("", 4400), Vec::<String>::new());
+    }
+}

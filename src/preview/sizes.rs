@@ -1,0 +1,103 @@
+//! What the dashboard shows of files: what each is, which page it belongs to, and what a page makes a browser fetch. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::next::page::owners;
+use crate::next::url::{Resolver, Target};
+use crate::next::{Reference, Visit, css, html};
+
+/// Some files of the site.
+#[derive(Debug, serde::Deserialize)]
+pub struct Paths {
+    /// Their paths.
+    pub paths: Vec<String>,
+}
+
+/// A page of the site.
+#[derive(Debug, serde::Deserialize)]
+pub struct Page {
+    /// Its path.
+    pub path: String,
+}
+
+/// What a file is, in one word.
+pub fn kind(path: &str, media_type: &str, is_file: &dyn Fn(&str) -> bool) -> &'static str {
+    match media_type {
+        "text/html" => "page",
+        _ if page_of(path, is_file).is_some() => "payload",
+        "text/css" => "style",
+        "text/javascript" | "application/javascript" | "application/wasm" => "script",
+        _ if media_type.starts_with("image/") => "picture",
+        _ if media_type.starts_with("font/") => "font",
+        _ if media_type.starts_with("video/") || media_type.starts_with("audio/") => "media",
+        _ => "other",
+    }
+}
+
+/// The page whose payload or data a file is.
+pub fn page_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
+    owners(path).into_iter().find(|page| is_file(page))
+}
+
+/// The files of the site that a page names for a browser to fetch, by path. Of a picture in several sizes these are all of
+/// them, and what scripts fetch is not among them.
+pub fn named(path: &str, text: &str, base_path: &str, is_file: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
+    let resolver = Resolver::new(None, base_path);
+    let mut visit = Names {
+        address: resolver.page_address(path),
+        resolver: &resolver,
+        is_file,
+        files: BTreeSet::new(),
+    };
+    if path.ends_with(".css") {
+        // What can't be read to its end has named what it names up to there.
+        let _ = css::rewrite(text, 0, &mut visit);
+    } else {
+        html::walk(text, 0, &mut visit);
+    }
+    visit.files
+}
+
+struct Names<'a> {
+    address: String,
+    resolver: &'a Resolver,
+    is_file: &'a dyn Fn(&str) -> bool,
+    files: BTreeSet<String>,
+}
+
+impl Visit for Names<'_> {
+    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+        if reference.position.is_fetched()
+            && let Target::Site(url) = self.resolver.resolve(&self.address, reference.url)
+            && (self.is_file)(&url.path)
+        {
+            self.files.insert(url.path);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_what_its_type_and_its_page_say() {
+        let is_file = |path: &str| path == "docs/a.html";
+        let kind = |path: &str, media_type: &str| kind(path, media_type, &is_file);
+        assert_eq!(kind("docs/a.html", "text/html"), "page");
+        assert_eq!(kind("docs/a.txt", "text/plain"), "payload");
+        assert_eq!(kind("docs/a/__next.x.txt", "text/plain"), "payload");
+        assert_eq!(kind("robots.txt", "text/plain"), "other");
+        assert_eq!(kind("a.svg", "image/svg+xml"), "picture");
+    }
+
+    #[test]
+    fn a_page_names_what_a_browser_fetches_and_not_where_links_lead() {
+        let text = "<script src=/v1/a.js></script><a href=/v1/b.html>b</a><img src=c.png srcset='/v1/d.png 2x'><img src=/v1/gone.png>\
+                    <img src=https://example.com/e.png>";
+        let is_file = |path: &str| path != "gone.png";
+        let files = named("docs/a.html", text, "/v1", &is_file);
+        assert_eq!(files.into_iter().collect::<Vec<_>>(), ["a.js", "d.png", "docs/c.png"]);
+    }
+}

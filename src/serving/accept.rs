@@ -1,0 +1,102 @@
+//! Whether a visitor takes an encoding, as nginx's modules for files beside a file read `Accept-Encoding`. Pure.
+//!
+//! Neither reads the header as its standard has it. Each looks for its own name and a weight of zero behind it: which of
+//! two encodings has the greater weight counts for nothing, nor does `*`, nor that plain bytes are refused.
+
+use crate::model::encoding::Coding;
+
+/// Whether a coding may be sent to who accepts this. `is_old` is a visitor of HTTP/1.0, to whom gzip is not sent.
+#[must_use]
+pub fn accepts(coding: Coding, accepted: &[u8], is_old: bool) -> bool {
+    match coding {
+        Coding::Brotli => takes_brotli(accepted),
+        Coding::Gzip => !is_old && takes_gzip(accepted),
+    }
+}
+
+/// Where `name` begins next, in any case.
+fn find(text: &[u8], name: &[u8], from: usize) -> Option<usize> {
+    let rest = text.get(from..)?;
+    let at = rest
+        .windows(name.len())
+        .position(|part| part.eq_ignore_ascii_case(name))?;
+    Some(from + at)
+}
+
+fn takes_brotli(accepted: &[u8]) -> bool {
+    let at = |index: usize| accepted.get(index).copied().unwrap_or(0);
+    let mut from = 0;
+    while let Some(begin) = find(accepted, b"br", from) {
+        from = begin + 2;
+        let before = if begin == 0 { b' ' } else { at(begin - 1) };
+        let after = if from >= accepted.len() { b' ' } else { at(from) };
+        if matches!(before, b',' | b' ') && matches!(after, b',' | b' ' | b';') {
+            return !is_brotli_refused(accepted.get(from..).unwrap_or_default());
+        }
+    }
+    false
+}
+
+/// Whether `;q=0`, `;q=0.`, `;q=0.0` and so on stands here; up to three digits count.
+fn is_brotli_refused(rest: &[u8]) -> bool {
+    let mut rest = rest;
+    for part in *b";q=0" {
+        match after_spaces(rest).and_then(<[u8]>::split_first) {
+            Some((first, tail)) if *first == part => rest = tail,
+            _ => return false,
+        }
+    }
+    let Some((b'.', digits)) = rest.split_first() else {
+        return true;
+    };
+    let mut digits = digits.iter().take(3).take_while(|digit| digit.is_ascii_digit());
+    digits.all(|digit| *digit == b'0')
+}
+
+fn takes_gzip(accepted: &[u8]) -> bool {
+    if accepted.starts_with(b"gzip,") {
+        return true;
+    }
+    let mut from = 0;
+    let rest = loop {
+        let Some(begin) = find(accepted, b"gzip", from) else {
+            return false;
+        };
+        from = begin + 4;
+        if begin == 0 || matches!(accepted[begin - 1], b',' | b' ') {
+            break &accepted[from..];
+        }
+    };
+    let Some(rest) = after_spaces(rest) else { return true };
+    match rest.split_first() {
+        Some((b',', _)) => true,
+        Some((b';', rest)) => {
+            let Some(rest) = after_spaces(rest) else { return true };
+            let quantity = rest.strip_prefix(b"q").or_else(|| rest.strip_prefix(b"Q"));
+            quantity.is_some_and(|rest| rest.len() >= 2 && rest[0] == b'=' && is_weighty(&rest[1..]))
+        }
+        _ => false,
+    }
+}
+
+/// What follows the spaces; none where nothing does.
+fn after_spaces(text: &[u8]) -> Option<&[u8]> {
+    let begin = text.iter().position(|byte| *byte != b' ')?;
+    text.get(begin..)
+}
+
+/// Whether a weight is one, from 0.001 to 1.000, of at most three digits.
+fn is_weighty(weight: &[u8]) -> bool {
+    let weight = weight
+        .split(|byte| matches!(byte, b',' | b' '))
+        .next()
+        .unwrap_or_default();
+    let (whole, digits) = match weight {
+        [whole @ (b'0' | b'1')] => return *whole == b'1',
+        [whole @ (b'0' | b'1'), b'.', digits @ ..] => (*whole, digits),
+        _ => return false,
+    };
+    let sum: u32 = digits.iter().map(|digit| u32::from(digit.wrapping_sub(b'0'))).sum();
+    let is_number = digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit);
+    is_number && if whole == b'1' { sum == 0 } else { sum > 0 }
+}

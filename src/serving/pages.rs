@@ -1,0 +1,234 @@
+//! From a path to a file: the places that decide, and what each does in turn. Pure.
+//!
+//! Paths are those of the export with a slash at their front, the base path taken off.
+
+use super::{Address, PageForm, Rules};
+use crate::model::media;
+
+/// Which paths a rule is for. Of the rules of [`rules`], the first whose place has a path decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// `/` alone.
+    Front,
+    /// A segment begins with a dot; not where the first one is [`WELL_KNOWN`] and no other does.
+    Dot,
+    /// In a folder of the pool.
+    Pooled,
+    /// Ends with a slash.
+    Slash,
+    /// Any other.
+    Any,
+}
+
+/// What a rule does, one after the other. What comes to its end is not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Serves a file, where there is one.
+    File(Name),
+    /// Serves the file of a former release, where the pool has one.
+    Pool,
+    /// Ends where the visitor's spelling must not be repeated, see [`Address::spelled`]: not found.
+    Spelled,
+    /// Leads to the other spelling of the address, where there is a file.
+    Lead {
+        /// The file.
+        there: Name,
+        /// The end of the address to go to.
+        to: Ending,
+    },
+}
+
+/// A file, named after the path that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// The path itself.
+    Itself,
+    /// The path and `.html`.
+    Page,
+    /// The path, which ends with a slash, and `index.html`.
+    Index,
+    /// The path, `/` and `index.html`.
+    IndexBelow,
+    /// The path without its slash, and `.html`.
+    BarePage,
+}
+
+/// How an address ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Without a slash.
+    Bare,
+    /// With one.
+    Slash,
+}
+
+impl Ending {
+    /// What stands behind the bare address.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Bare => "",
+            Self::Slash => "/",
+        }
+    }
+}
+
+/// What to do with the paths of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Which paths.
+    pub place: Place,
+    /// What is done.
+    pub steps: &'static [Step],
+}
+
+/// The folder of dot files that everybody may have.
+pub const WELL_KNOWN: &str = ".well-known/";
+
+/// The rules of a form of pages, in order.
+///
+/// Flat, `/usage` is `usage.html`, and `/usage/` goes there or is the index.html that a folder brought along; of a page
+/// and a folder of one name the page wins. In folders, `/usage/` is `usage/index.html`, and `/usage` goes there or is a
+/// `usage.html` that came along.
+#[must_use]
+pub const fn rules(form: PageForm) -> [Rule; 5] {
+    use Step::{File, Spelled};
+    let (slash, any): (&[Step], &[Step]) = match form {
+        PageForm::Flat => (
+            &[Spelled, TO_BARE, File(Name::Index)],
+            &[File(Name::Itself), File(Name::Page), Spelled, TO_SLASH],
+        ),
+        PageForm::Folder => (
+            &[File(Name::Index), Spelled, TO_BARE],
+            &[File(Name::Itself), Spelled, TO_SLASH, File(Name::Page)],
+        ),
+    };
+    [
+        Rule {
+            place: Place::Front,
+            steps: &[File(Name::Index)],
+        },
+        Rule {
+            place: Place::Dot,
+            steps: &[],
+        },
+        Rule {
+            place: Place::Pooled,
+            steps: &[File(Name::Itself), Step::Pool],
+        },
+        Rule {
+            place: Place::Slash,
+            steps: slash,
+        },
+        Rule {
+            place: Place::Any,
+            steps: any,
+        },
+    ]
+}
+
+const TO_BARE: Step = Step::Lead {
+    there: Name::BarePage,
+    to: Ending::Bare,
+};
+
+const TO_SLASH: Step = Step::Lead {
+    there: Name::IndexBelow,
+    to: Ending::Slash,
+};
+
+/// What a request gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A file of the site.
+    File {
+        /// Its path in the site, without a slash at its front.
+        path: String,
+        /// Its type where its extension has none.
+        default_type: &'static str,
+    },
+    /// Another address: 308.
+    Moved(Vec<u8>),
+    /// The site's page for what it does not have: 404.
+    NotFound,
+}
+
+/// What a path gets.
+pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
+    let of_form = self::rules(rules.form);
+    let Some(rule) = of_form.iter().find(|rule| has(rule.place, path, rules)) else {
+        return Outcome::NotFound;
+    };
+    let found = |name: Name| file_of(name, path).filter(|path| is_file(path));
+    for step in rule.steps {
+        match step {
+            Step::File(name) => {
+                if let Some(file) = found(*name) {
+                    let default_type = default_type(rule.place, path);
+                    return Outcome::File {
+                        path: file,
+                        default_type,
+                    };
+                }
+            }
+            // Former releases are on the host alone.
+            Step::Pool => {}
+            Step::Spelled => {
+                if address.spelled().is_none() {
+                    return Outcome::NotFound;
+                }
+            }
+            Step::Lead { there, to } => {
+                if let (Some(_), Some(spelled)) = (found(*there), address.spelled()) {
+                    let to = [spelled, to.text().as_bytes()].concat();
+                    return Outcome::Moved(address.with_query(&to));
+                }
+            }
+        }
+    }
+    Outcome::NotFound
+}
+
+/// Whether a place has a path.
+fn has(place: Place, path: &[u8], rules: &Rules) -> bool {
+    match place {
+        Place::Front => path == b"/",
+        Place::Dot => is_dotted(path),
+        Place::Pooled => {
+            let path = path.strip_prefix(b"/").unwrap_or(path);
+            let mut folders = rules.classes.pooled_folders();
+            folders.any(|folder| path.starts_with(folder.as_bytes()))
+        }
+        Place::Slash => path.ends_with(b"/"),
+        Place::Any => true,
+    }
+}
+
+fn is_dotted(path: &[u8]) -> bool {
+    let below = path.strip_prefix(b"/").unwrap_or(path);
+    let rest = below.strip_prefix(WELL_KNOWN.as_bytes()).unwrap_or(below);
+    rest.split(|byte| *byte == b'/')
+        .any(|segment| segment.starts_with(b"."))
+}
+
+/// The path of a file in the site; none where no file can have it.
+fn file_of(name: Name, path: &[u8]) -> Option<String> {
+    let path = std::str::from_utf8(path).ok()?.strip_prefix('/')?;
+    let file = match name {
+        Name::Itself => path.to_owned(),
+        Name::Page => format!("{path}.html"),
+        Name::Index => format!("{path}index.html"),
+        Name::IndexBelow => format!("{path}/index.html"),
+        Name::BarePage => format!("{}.html", path.strip_suffix('/')?),
+    };
+    Some(file)
+}
+
+/// The type of a file whose extension has none: by its name, where names count.
+fn default_type(place: Place, path: &[u8]) -> &'static str {
+    let named = match place {
+        Place::Any => std::str::from_utf8(path).ok().and_then(media::by_name),
+        Place::Front | Place::Dot | Place::Pooled | Place::Slash => None,
+    };
+    named.unwrap_or(media::UNKNOWN)
+}

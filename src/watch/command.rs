@@ -1,0 +1,134 @@
+//! The site's own build: a process of the user's, started when sources change.
+//!
+//! It runs in a group of its own, which ends with it: nothing that it started is left behind. What it prints is passed on
+//! line by line.
+
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+/// How long the group may take to end when it is asked to, before it is made to.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// Lines that wait to be shown; the process waits for the rest.
+const LINES: usize = 256;
+
+/// The longest piece of a line that is passed on at once.
+const LONGEST: usize = 4096;
+
+/// A build that runs.
+pub struct Build {
+    child: Child,
+    group: Option<Pid>,
+    lines: mpsc::Receiver<String>,
+    /// Since when it runs.
+    pub began: Instant,
+}
+
+impl Build {
+    /// Starts a program with its arguments in a folder.
+    pub fn start(command: &[String], folder: &Path) -> io::Result<Self> {
+        let Some((program, arguments)) = command.split_first() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let (sender, lines) = mpsc::channel(LINES);
+        if let Some(out) = child.stdout.take() {
+            tokio::spawn(pass_on(out, sender.clone()));
+        }
+        if let Some(err) = child.stderr.take() {
+            tokio::spawn(pass_on(err, sender));
+        }
+        Ok(Self {
+            child,
+            group,
+            lines,
+            began: Instant::now(),
+        })
+    }
+
+    /// Waits for what comes next of it. May be given up and asked for again.
+    pub async fn next(&mut self) -> News {
+        tokio::select! {
+            biased;
+            Some(line) = self.lines.recv() => News::Line(line),
+            status = self.child.wait() => News::Ended(status),
+        }
+    }
+
+    /// A line that it has printed already.
+    pub fn last_line(&mut self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+}
+
+/// What comes of a build.
+pub enum News {
+    /// It printed a line.
+    Line(String),
+    /// It ended.
+    Ended(io::Result<ExitStatus>),
+}
+
+impl Drop for Build {
+    fn drop(&mut self) {
+        // Those that it started live on when it has ended itself, so the group is asked either way.
+        let Some(group) = self.group else { return };
+        if kill_process_group(group, Signal::TERM).is_err() {
+            return;
+        }
+        let began = Instant::now();
+        while began.elapsed() < LAST_WORDS {
+            let _ = self.child.try_wait();
+            if kill_process_group(group, Signal::CONT).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.try_wait();
+    }
+}
+
+async fn pass_on(stream: impl AsyncRead + Unpin, sender: mpsc::Sender<String>) {
+    let mut stream = BufReader::with_capacity(LONGEST, stream);
+    loop {
+        let mut line = Vec::new();
+        loop {
+            let Ok(part) = stream.fill_buf().await else { return };
+            if part.is_empty() {
+                break;
+            }
+            let end = part.iter().position(|byte| *byte == b'\n');
+            let taken = end.map_or(part.len(), |end| end + 1);
+            line.extend_from_slice(&part[..taken]);
+            stream.consume(taken);
+            if end.is_some() || line.len() >= LONGEST {
+                break;
+            }
+        }
+        if line.is_empty() {
+            return;
+        }
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if sender.send(line).await.is_err() {
+            return;
+        }
+    }
+}
