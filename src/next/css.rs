@@ -143,6 +143,13 @@ impl<'t> Walk<'t, '_> {
                     };
                     self.url(&url, range, rule, |url| quoted(url, quote));
                 }
+                // Passed now: else it would be passed before the next token, which would seem to begin with it.
+                Ok(
+                    Token::Function(_) | Token::ParenthesisBlock | Token::SquareBracketBlock | Token::CurlyBracketBlock,
+                ) => parser.parse_nested_block(|inner| {
+                    while inner.next().is_ok() {}
+                    Ok::<(), ParseError<()>>(())
+                })?,
                 Ok(_) => {}
             }
         }
@@ -256,6 +263,14 @@ mod tests {
             "@import \"!a.css\";@import url(!b.css) layer(x);@import url('!c.css');@namespace url(d);a{b:'e.css'}"
         );
         assert!(mark.0.iter().all(|(_, position)| *position == Position::CssImport));
+    }
+
+    #[test]
+    fn block_in_an_import_is_not_part_of_what_follows() {
+        assert_eq!(
+            marked("@import url(\"a\" b('c') (d)'e');"),
+            "@import url(\"!a\" b('c') (d)'!e');"
+        );
     }
 
     #[test]
