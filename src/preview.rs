@@ -118,9 +118,9 @@ impl Preview {
 
     /// Puts a site in the place of the one before. Requests that are under way end with what they began with; open pages
     /// that the change concerns are brought up to date.
-    pub fn show(&self, snapshot: Arc<Snapshot>) {
-        let before = self.site.send_replace(Some(Arc::clone(&snapshot)));
-        self.hub.shown(before.as_deref(), &snapshot);
+    pub fn show(&self, snapshot: &Arc<Snapshot>) {
+        let before = self.site.send_replace(Some(Arc::clone(snapshot)));
+        self.hub.shown(before.as_deref(), snapshot);
     }
 
     /// Tells open pages what happened.

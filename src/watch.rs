@@ -25,7 +25,7 @@ use crate::event::Observer;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 use crate::pipeline::{self, Memory};
-use crate::preview::{News, Preview, Snapshot};
+use crate::preview::{self, Preview, Snapshot};
 use crate::scan::ScanError;
 use crate::serving::NOT_FOUND_PAGE;
 use crate::source::SourceError;
@@ -300,11 +300,11 @@ impl Watching {
                 self.is_waiting = false;
                 let is_new = self.preview.site().is_none_or(|shown| !shown.is_same(&site));
                 if is_new {
-                    self.preview.show(Arc::clone(&site));
+                    self.preview.show(&site);
                     let took = began.elapsed();
                     self.listener.happened(Happening::Shown { site, took });
                 } else {
-                    self.preview.tell(News::AsShown);
+                    self.preview.tell(preview::News::AsShown);
                 }
                 let (kept, export) = (Arc::clone(&self.kept), self.options.export.clone());
                 let turn = kept.turn();

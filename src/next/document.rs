@@ -58,8 +58,14 @@ impl Callback<Infallible, usize> for &mut Reading {
                 }
             }
             CallbackEvent::CloseStartTag { .. } if self.tag == "meta" => {
-                let get = |name: &str| self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-                let is_policy = get("http-equiv").is_some_and(|kind| kind.eq_ignore_ascii_case("content-security-policy"));
+                let get = |name: &str| {
+                    self.attributes
+                        .iter()
+                        .find(|(known, _)| known == name)
+                        .map(|(_, value)| value)
+                };
+                let is_policy =
+                    get("http-equiv").is_some_and(|kind| kind.eq_ignore_ascii_case("content-security-policy"));
                 if let Some(policy) = get("content").filter(|_| is_policy) {
                     self.policies.push(policy.clone());
                 }

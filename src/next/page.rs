@@ -80,7 +80,8 @@ pub fn owners(path: &str) -> Vec<String> {
         }
         "json" => {
             let page = stem.strip_prefix("_next/data/").and_then(|rest| rest.split_once('/'));
-            page.map(|(_, page)| pages_at(if page == "index" { "" } else { page })).unwrap_or_default()
+            page.map(|(_, page)| pages_at(if page == "index" { "" } else { page }))
+                .unwrap_or_default()
         }
         _ => Vec::new(),
     }
@@ -103,7 +104,10 @@ mod tests {
         assert_eq!(owners("docs/a.txt"), ["docs/a.html"]);
         assert_eq!(owners("docs/a/__next.docs.txt"), ["docs/a.html", "docs/a/index.html"]);
         assert_eq!(owners("__next._full.txt"), ["index.html"]);
-        assert_eq!(owners("_next/data/id/docs/a.json"), ["docs/a.html", "docs/a/index.html"]);
+        assert_eq!(
+            owners("_next/data/id/docs/a.json"),
+            ["docs/a.html", "docs/a/index.html"]
+        );
         assert_eq!(owners("_next/data/id/index.json"), ["index.html"]);
         for other in ["docs/a.html", "a", "data.json", "_next/data/x.json", "a.png"] {
             assert_eq!(owners(other), Vec::<String>::new(), "{other}");

@@ -140,13 +140,22 @@ pub fn judge(open: &Open, evidence: &Evidence<'_>) -> Verdict {
     };
     let mut styles: Vec<(String, String)> = Vec::new();
     for path in &own {
-        let Some((old, new)) = evidence.changes.get(path) else { continue };
+        let Some((old, new)) = evidence.changes.get(path) else {
+            continue;
+        };
         let seen = |digest: &Option<Digest>| evidence.blinds.get(&(*digest)?)?.as_ref();
-        let pairs = seen(old).zip(seen(new)).and_then(|(old, new)| blind::restyled(old, new));
+        let pairs = seen(old)
+            .zip(seen(new))
+            .and_then(|(old, new)| blind::restyled(old, new));
         let Some(pairs) = pairs else {
             return Verdict::Reload;
         };
-        styles.extend(pairs.into_iter().filter(|pair| !styles.contains(pair)).collect::<Vec<_>>());
+        styles.extend(
+            pairs
+                .into_iter()
+                .filter(|pair| !styles.contains(pair))
+                .collect::<Vec<_>>(),
+        );
     }
     for (address, path) in used(open, evidence) {
         // A page's own files were judged, and what was fetched for other pages is not on screen.
@@ -183,7 +192,11 @@ fn own_files(open: &Open, evidence: &Evidence<'_>) -> Option<BTreeSet<String>> {
         .map(|(_, path)| path)
         .filter(|path| owner(path, evidence).as_deref() == Some(&page))
         .collect();
-    Some(if payloads.is_empty() { BTreeSet::from([page]) } else { payloads })
+    Some(if payloads.is_empty() {
+        BTreeSet::from([page])
+    } else {
+        payloads
+    })
 }
 
 /// What a page asked for, as addresses without their query, and as files, whether they are there now or were then.
@@ -191,7 +204,10 @@ fn used<'a>(open: &'a Open, evidence: &'a Evidence<'_>) -> impl Iterator<Item = 
     let was_or_is = |path: &str| (evidence.is_file)(path) || evidence.changes.contains_key(path);
     open.used.iter().filter_map(move |address| {
         let bare = address.split(['?', '#']).next().unwrap_or_default();
-        match evidence.rules.resolve(&Address::parse(bare.as_bytes()).ok()?, &was_or_is) {
+        match evidence
+            .rules
+            .resolve(&Address::parse(bare.as_bytes()).ok()?, &was_or_is)
+        {
             Outcome::File { path, .. } => Some((bare.to_owned(), path)),
             Outcome::Moved(_) | Outcome::NotFound => None,
         }
@@ -237,7 +253,10 @@ mod tests {
         });
         World {
             site: Site::new(inputs, &Classes::new("_assets")),
-            files: files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect(),
+            files: files
+                .iter()
+                .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+                .collect(),
         }
     }
 
@@ -246,7 +265,9 @@ mod tests {
         history.step(None, &before.site);
         history.step(Some(&before.site), &after.site);
         let all = || before.files.iter().chain(&after.files);
-        let blinds = all().map(|(path, text)| (Digest::of(text.as_bytes()), blind::see(path, text))).collect();
+        let blinds = all()
+            .map(|(path, text)| (Digest::of(text.as_bytes()), blind::see(path, text)))
+            .collect();
         let config = crate::config::parse("").unwrap().config;
         let rules = crate::pipeline::rules(&config, Client::default(), after.files.keys().map(String::as_str));
         judge(
@@ -297,7 +318,12 @@ mod tests {
     #[test]
     fn a_page_reloads_when_it_or_what_it_shows_changed_and_not_when_another_did() {
         let before = world(BEFORE);
-        let a = open(&before, "a.html", "/a", &["/_assets/s.1.css", "/app.js?x=1", "/logo.png", "/b.txt?_rsc=1"]);
+        let a = open(
+            &before,
+            "a.html",
+            "/a",
+            &["/_assets/s.1.css", "/app.js?x=1", "/logo.png", "/b.txt?_rsc=1"],
+        );
         for (changed, wanted) in [
             (("a.html", Some("<p>other")), Verdict::Reload),
             (("a.html", None), Verdict::Reload),
@@ -349,19 +375,37 @@ mod tests {
         let before = world(BEFORE);
         let mut soft = open(&before, "a.html", "/a", &["/b.txt?_rsc=1"]);
         soft.address = "/b".to_owned();
-        assert_eq!(judged(&before, &with(&[("b.txt", Some("0:\"other\"\n"))]), &soft), Verdict::Reload);
-        assert_eq!(judged(&before, &with(&[("a.html", Some("<p>other"))]), &soft), Verdict::Nothing);
+        assert_eq!(
+            judged(&before, &with(&[("b.txt", Some("0:\"other\"\n"))]), &soft),
+            Verdict::Reload
+        );
+        assert_eq!(
+            judged(&before, &with(&[("a.html", Some("<p>other"))]), &soft),
+            Verdict::Nothing
+        );
         soft.used.clear();
-        assert_eq!(judged(&before, &with(&[("b.html", Some("<p>other"))]), &soft), Verdict::Reload);
+        assert_eq!(
+            judged(&before, &with(&[("b.html", Some("<p>other"))]), &soft),
+            Verdict::Reload
+        );
     }
 
     #[test]
     fn an_address_that_leads_elsewhere_now_is_loaded_anew() {
         let before = world(BEFORE);
         let missing = open(&before, "404.html", "/new", &[]);
-        assert_eq!(judged(&before, &with(&[("b.html", Some("x"))]), &missing), Verdict::Nothing);
-        assert_eq!(judged(&before, &with(&[("new.html", Some("x"))]), &missing), Verdict::Reload);
-        assert_eq!(judged(&before, &with(&[("404.html", Some("x"))]), &missing), Verdict::Reload);
+        assert_eq!(
+            judged(&before, &with(&[("b.html", Some("x"))]), &missing),
+            Verdict::Nothing
+        );
+        assert_eq!(
+            judged(&before, &with(&[("new.html", Some("x"))]), &missing),
+            Verdict::Reload
+        );
+        assert_eq!(
+            judged(&before, &with(&[("404.html", Some("x"))]), &missing),
+            Verdict::Reload
+        );
     }
 
     #[test]
@@ -372,7 +416,11 @@ mod tests {
         history.step(None, &one.site);
         history.step(Some(&one.site), &two.site);
         history.step(Some(&two.site), &three.site);
-        let since = |world: &World| history.since(world.site.root).map(|changes| changes.into_keys().collect::<Vec<_>>());
+        let since = |world: &World| {
+            history
+                .since(world.site.root)
+                .map(|changes| changes.into_keys().collect::<Vec<_>>())
+        };
         assert_eq!(since(&one).unwrap(), ["b.html", "c.html"]);
         assert_eq!(since(&two).unwrap(), ["a.html", "b.html", "c.html"]);
         assert_eq!(since(&three).unwrap(), Vec::<String>::new());

@@ -282,20 +282,12 @@ impl Preview {
         status: StatusCode,
         path: &str,
     ) -> Result<Response<Body>, SourceError> {
-<<<<<<< HEAD
         let body = match (&served.encoded, &served.page) {
             (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(bytes.clone()),
             (None, None) => {
                 let all = vec![Section::Part(0..served.length)];
                 self.sections(site, &served.found, all).await?
             }
-=======
-        let body = if let Some((_, bytes)) = &served.encoded {
-            body::of(bytes.clone())
-        } else {
-            let all = vec![Section::Part(0..served.length)];
-            self.sections(site, &served.found, all).await?
->>>>>>> watch
         };
         let mut answer = blank(Some(&site.rules), status, Some(path), body);
         set(&mut answer, CONTENT_TYPE, &served.content_type);

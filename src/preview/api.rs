@@ -1,17 +1,19 @@
 //! What the script of a page and the dashboard ask, answered as JSON values.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::affected::{self, Evidence, Open, Verdict};
+use super::Preview;
+use super::affected::{self, Changes, Evidence, Open, Verdict};
+use super::blind::{self, Blind};
 use super::encodings::level;
 use super::hub::{Finding, Trouble};
 use super::sizes::{self, Page, Paths};
 use super::snapshot::{Found, Snapshot};
-use super::{Preview, blind};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 
@@ -39,15 +41,8 @@ impl Preview {
         let Some(changes) = changes else {
             return Verdict::Reload;
         };
-        let is_file = |path: &str| site.find(path).is_some_and(|found| found.encoding.is_none());
-        let none = std::collections::HashMap::new();
-        let mut evidence = Evidence {
-            rules: &site.rules,
-            is_file: &is_file,
-            changes: &changes,
-            blinds: &none,
-        };
-        for (path, digest) in affected::questions(open, &evidence) {
+        let questions = affected::questions(open, &evidence(site, &changes, &HashMap::new(), &is_file(site)));
+        for (path, digest) in questions {
             if !self.hub.has_seen(digest)
                 && let Some(found) = site.find(&path)
             {
@@ -56,8 +51,7 @@ impl Preview {
         }
         let all = changes.values().flat_map(|(old, new)| [*old, *new]).flatten();
         let blinds = self.hub.seen(all);
-        evidence.blinds = &blinds;
-        affected::judge(open, &evidence)
+        affected::judge(open, &evidence(site, &changes, &blinds, &is_file(site)))
     }
 
     /// Sees a file without its style sheets, and keeps that.
@@ -81,7 +75,7 @@ impl Preview {
         let Some(site) = self.site() else {
             return json!({ "root": null, "files": [] });
         };
-        let is_file = |path: &str| site.find(path).is_some_and(|found| found.encoding.is_none());
+        let is_file = is_file(&site);
         let files = site.site.all_files().map(|(path, file)| {
             let level = |coding: Coding| match file.encodings.get(coding) {
                 Some(Recipe::Made { level, .. }) => json!(level),
@@ -150,14 +144,22 @@ impl Preview {
 
     /// The files that a page names for the browser to fetch.
     pub(super) async fn loads(&self, page: Page) -> Value {
-        let Some((site, found)) = self.site().and_then(|site| Some((Arc::clone(&site), site.find(&page.path)?))) else {
+        let Some((site, found)) = self
+            .site()
+            .and_then(|site| Some((Arc::clone(&site), site.find(&page.path)?)))
+        else {
             return json!({ "path": page.path, "files": [] });
         };
         let read = move || {
             let bytes = site.source.read(&found.path, found.file.digest, found.file.size)?;
             let text = String::from_utf8_lossy(&bytes);
             let is_file = |path: &str| site.find(path).is_some();
-            Ok(sizes::named(found.path.as_str(), &text, &site.rules.base_path, &is_file))
+            Ok(sizes::named(
+                found.path.as_str(),
+                &text,
+                &site.rules.base_path,
+                &is_file,
+            ))
         };
         let files = self.aside(read).await.unwrap_or_default();
         json!({ "path": page.path, "files": files })
@@ -176,7 +178,10 @@ impl Preview {
     /// Asks the target, one question at a time: what came of it, and when it was asked, in milliseconds since 1970.
     async fn ask(&self, ask: impl FnOnce(&dyn super::Desk) -> BoxFuture<'_, Result<Value, Trouble>> + Send) -> Value {
         let _turn = self.at_desk.lock().await;
-        let asked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let asked = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         let answer = match self.desk.as_deref() {
             Some(desk) => ask(desk).await,
             None => Err(Trouble {
@@ -191,7 +196,26 @@ impl Preview {
     }
 }
 
-fn see(site: &Snapshot, found: &Found) -> Option<blind::Blind> {
+/// Whether a site has a file at a path.
+fn is_file(site: &Snapshot) -> impl Fn(&str) -> bool {
+    |path| site.find(path).is_some_and(|found| found.encoding.is_none())
+}
+
+fn evidence<'a>(
+    site: &'a Snapshot,
+    changes: &'a Changes,
+    blinds: &'a HashMap<Digest, Option<Blind>>,
+    is_file: &'a dyn Fn(&str) -> bool,
+) -> Evidence<'a> {
+    Evidence {
+        rules: &site.rules,
+        is_file,
+        changes,
+        blinds,
+    }
+}
+
+fn see(site: &Snapshot, found: &Found) -> Option<Blind> {
     let bytes = site.source.read(&found.path, found.file.digest, found.file.size).ok()?;
     blind::see(found.path.as_str(), std::str::from_utf8(&bytes).ok()?)
 }

@@ -101,7 +101,10 @@ mod tests {
         let old = seen(&page("/a.css", "aaaaaaaaaaaa", "x"));
         assert_eq!(old.styles, ["/a.css", "/a.css"]);
         let new = seen(&page("/b.css", "bbbbbbbbbbbb", "x"));
-        assert_eq!(restyled(&old, &new), Some(vec![("/a.css".to_owned(), "/b.css".to_owned())]));
+        assert_eq!(
+            restyled(&old, &new),
+            Some(vec![("/a.css".to_owned(), "/b.css".to_owned())])
+        );
         assert_eq!(restyled(&old, &old), Some(Vec::new()));
     }
 
@@ -117,7 +120,11 @@ mod tests {
 
     #[test]
     fn a_sheet_that_became_two_is_another_page() {
-        let sheets = |one: &str, two: &str| seen(&format!("<link rel=stylesheet href={one}><link rel=stylesheet href={two}>"));
+        let sheets = |one: &str, two: &str| {
+            seen(&format!(
+                "<link rel=stylesheet href={one}><link rel=stylesheet href={two}>"
+            ))
+        };
         assert_eq!(restyled(&sheets("/a.css", "/a.css"), &sheets("/b.css", "/c.css")), None);
         assert_eq!(
             restyled(&sheets("/a.css", "/b.css"), &sheets("/a.css", "/c.css")),

@@ -28,5 +28,9 @@ pub fn streamed(frames: impl Stream<Item = io::Result<Frame<Bytes>>> + Send + 's
 
 /// The whole body of a request; none where it is longer than that, or breaks off.
 pub async fn read(body: Incoming, limit: usize) -> Option<Bytes> {
-    Limited::new(body, limit).collect().await.ok().map(http_body_util::Collected::to_bytes)
+    Limited::new(body, limit)
+        .collect()
+        .await
+        .ok()
+        .map(http_body_util::Collected::to_bytes)
 }

@@ -160,8 +160,18 @@ impl Hub {
     /// Tells that a site took the place of another. It must be the one that is served by now.
     pub fn shown(&self, before: Option<&Snapshot>, after: &Snapshot) {
         self.past().history.step(before.map(|before| &before.site), &after.site);
-        let errors = || after.problems.iter().filter(|problem| problem.severity == Severity::Error);
-        let warnings = || after.problems.iter().filter(|problem| problem.severity == Severity::Warning);
+        let errors = || {
+            after
+                .problems
+                .iter()
+                .filter(|problem| problem.severity == Severity::Error)
+        };
+        let warnings = || {
+            after
+                .problems
+                .iter()
+                .filter(|problem| problem.severity == Severity::Warning)
+        };
         let findings: Vec<Finding> = errors().chain(warnings()).take(SHOWN).map(Finding::from).collect();
         let (errors, warnings) = (errors().count(), warnings().count());
         self.change(|state| {
@@ -246,7 +256,9 @@ impl Hub {
     /// How versions of files are seen, as far as that is kept.
     pub fn seen(&self, digests: impl Iterator<Item = Digest>) -> HashMap<Digest, Option<Blind>> {
         let past = self.past();
-        digests.filter_map(|digest| Some((digest, past.blinds.get(&digest)?.clone()))).collect()
+        digests
+            .filter_map(|digest| Some((digest, past.blinds.get(&digest)?.clone())))
+            .collect()
     }
 
     /// The body of an answer that has no end: the state as an event, now and whenever it changes.
@@ -349,19 +361,29 @@ mod tests {
         }
         hub.tell(ended(Some(trouble("it broke"))));
         let wrong = state().trouble.clone().unwrap();
-        assert_eq!((wrong.what, &*wrong.trouble.message, wrong.output.len()), ("build", "it broke", LINES));
+        assert_eq!(
+            (wrong.what, &*wrong.trouble.message, wrong.output.len()),
+            ("build", "it broke", LINES)
+        );
         assert_eq!(wrong.output[0], "line 1");
         hub.tell(News::BuildBegan);
         assert!(state().trouble.is_some(), "it is not mended yet");
         hub.tell(ended(None));
         assert_eq!(*state(), State::default());
-        let times: Vec<_> = hub.times().iter().map(|time| (time.what, time.seconds, time.ok)).collect();
+        let times: Vec<_> = hub
+            .times()
+            .iter()
+            .map(|time| (time.what, time.seconds, time.ok))
+            .collect();
         assert_eq!(times, [("build", 1.5, true), ("build", 1.5, false)]);
     }
 
     #[test]
     fn who_listens_gets_the_newest_state_at_once_and_only_what_is_new_after_that() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let hub = Hub::new();
             hub.tell(News::Failed(trouble("one")));

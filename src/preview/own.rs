@@ -79,7 +79,9 @@ impl Preview {
     fn read(&self, path: &str) -> Option<Response<Body>> {
         if let Some((_, media_type, text)) = FILES.iter().find(|(name, ..)| *name == path) {
             let mut answer = says(StatusCode::OK, media_type, *text);
-            answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+            answer
+                .headers_mut()
+                .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
             return Some(answer);
         }
         let value = match path {
@@ -100,7 +102,9 @@ impl Preview {
 
     /// What a page of this server asks.
     async fn asked(&self, path: &str, headers: &HeaderMap, body: Incoming) -> Response<Body> {
-        let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(JSON.as_bytes()));
+        let is_json = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(JSON.as_bytes()));
         let read = tokio::time::timeout(PATIENCE, body::read(body, LONGEST)).await;
         let Some(question) = read.ok().flatten().filter(|_| is_json) else {
             return unreadable();

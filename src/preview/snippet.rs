@@ -47,10 +47,15 @@ pub fn inject(page: &str, file: &str, site: Digest) -> Option<String> {
 fn allows(policy: &str) -> bool {
     // One header or element may hold several, and all must allow it.
     policy.split(',').all(|policy| {
-        let directives = || policy.split(';').map(|directive| directive.split_ascii_whitespace().collect::<Vec<_>>());
+        let directives = || {
+            policy
+                .split(';')
+                .map(|directive| directive.split_ascii_whitespace().collect::<Vec<_>>())
+        };
         let sources = |names: &[&str]| {
             let named = |name: &&str| {
-                let mut found = directives().filter(|words| words.first().is_some_and(|word| word.eq_ignore_ascii_case(name)));
+                let mut found =
+                    directives().filter(|words| words.first().is_some_and(|word| word.eq_ignore_ascii_case(name)));
                 found.next()
             };
             names.iter().find_map(named)

@@ -39,7 +39,8 @@ impl Run {
             self.screen.note(&note);
         }
         let workplace = self.workplace()?;
-        self.screen.result(&value, || changes::plan(&value, &changes, workplace))?;
+        self.screen
+            .result(&value, || changes::plan(&value, &changes, workplace))?;
         Ok(0)
     }
 

@@ -44,7 +44,10 @@ impl Desk for OfTarget {
         Box::pin(async {
             let run = self.run();
             let planned = run.planned("plan").await.map_err(|failure| self.trouble(&failure))?;
-            let target = run.workplace().map(|workplace| workplace.target_name.clone()).unwrap_or_default();
+            let target = run
+                .workplace()
+                .map(|workplace| workplace.target_name.clone())
+                .unwrap_or_default();
             Ok(serde_json::json!({ "target": target, "notes": planned.notes, "plan": planned.value }))
         })
     }
@@ -53,7 +56,10 @@ impl Desk for OfTarget {
         Box::pin(async {
             let run = self.run();
             let listed = run.listed().await.map_err(|failure| self.trouble(&failure))?;
-            let target = run.workplace().map(|workplace| workplace.target_name.clone()).unwrap_or_default();
+            let target = run
+                .workplace()
+                .map(|workplace| workplace.target_name.clone())
+                .unwrap_or_default();
             let releases = listed.iter().map(|listed| {
                 let mut value = serde_json::to_value(json::Release::from(listed)).unwrap_or_default();
                 value["rollback"] = again(&self.global, &format!("rollback --to {}", listed.id)).into();

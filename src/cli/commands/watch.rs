@@ -231,7 +231,9 @@ impl Teller {
         Some(match happening {
             Happening::Waiting { .. } => return None,
             Happening::Shown { took, .. } => News::Prepared { took: *took },
-            Happening::Failed { error } => News::Failed(trouble(error.to_string(), &hints::of_library(error, &self.global))),
+            Happening::Failed { error } => {
+                News::Failed(trouble(error.to_string(), &hints::of_library(error, &self.global)))
+            }
             Happening::Blind { error } => News::Failed(trouble(error.to_string(), &hints::of_watch(error))),
             Happening::BuildBegan => News::BuildBegan,
             Happening::BuildPrinted { line } => News::BuildPrinted(plain(line)),

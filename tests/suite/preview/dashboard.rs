@@ -16,7 +16,10 @@ fn start() -> (Project, Running, String) {
     copy(&fixture("export"), &project.dir.join("out"));
     project.write_manifest("[publish]\ntarget = \"box\"\n[targets.box]\nkind = \"local\"\ndocroot = \"docroot\"\n");
     project.run(&["publish"]).expect_code(0);
-    project.write("out/new.html", "<!doctype html><title>new</title><a href=\"/docs#nowhere\">new</a>");
+    project.write(
+        "out/new.html",
+        "<!doctype html><title>new</title><a href=\"/docs#nowhere\">new</a>",
+    );
     project.run(&["publish"]).expect_code(0);
     project.write("out/newer.html", "<!doctype html><title>newer</title>");
     let (watch, address) = preview(&project, &[]);
@@ -51,25 +54,46 @@ fn the_dashboard_shows_the_site_and_asks_the_target_when_it_is_told_to() {
 
     assert_eq!(text_of(&mut browser, "#plan-asked"), "Not asked yet.");
     browser.click("tab", "#ask-plan");
-    browser.until("tab", "document.querySelector('#plan-answer').textContent.includes('newer.html')");
+    browser.until(
+        "tab",
+        "document.querySelector('#plan-answer').textContent.includes('newer.html')",
+    );
     assert!(text_of(&mut browser, "#plan-answer").contains("On box: 1 added, 0 changed, 0 removed"));
     assert!(text_of(&mut browser, "#plan-asked").starts_with("Asked at "));
     browser.click("tab", "#ask-releases");
-    browser.until("tab", "document.querySelectorAll('#releases-answer tbody tr').length === 2");
+    browser.until(
+        "tab",
+        "document.querySelectorAll('#releases-answer tbody tr').length === 2",
+    );
     let rollback = text_of(&mut browser, "#releases-answer tbody tr:nth-child(2)");
     assert!(rollback.contains("syntax-publish rollback --to "), "{rollback}");
     browser.click("tab", "#releases-answer button");
-    browser.until("tab", "document.querySelector('#releases-answer').textContent.includes('copied')");
+    browser.until(
+        "tab",
+        "document.querySelector('#releases-answer').textContent.includes('copied')",
+    );
     let copied = browser.evaluate("tab", "navigator.clipboard.readText()");
-    let former = copied.as_str().unwrap().strip_prefix("syntax-publish rollback --to ").unwrap().to_owned();
+    let former = copied
+        .as_str()
+        .unwrap()
+        .strip_prefix("syntax-publish rollback --to ")
+        .unwrap()
+        .to_owned();
     project.run(&["rollback", "--to", &former]).expect_code(0);
 
     // What is shown keeps up with the site, and says where an answer does not.
     project.write("out/newest.html", "<!doctype html><title>newest</title>");
-    browser.until("tab", "document.querySelector('#plan-asked').textContent.includes('The site has changed since')");
+    browser.until(
+        "tab",
+        "document.querySelector('#plan-asked').textContent.includes('The site has changed since')",
+    );
     let told = browser.told("tab");
     assert_eq!(told.problems, Vec::<String>::new());
-    assert_eq!(told.origins, [url.trim_end_matches("/__syntax/")], "it asked nobody else");
+    assert_eq!(
+        told.origins,
+        [url.trim_end_matches("/__syntax/")],
+        "it asked nobody else"
+    );
 }
 
 #[test]
@@ -79,14 +103,23 @@ fn the_treemap_is_used_with_the_keyboard_and_has_a_table() {
     browser.watch("tab", &url);
     browser.until("tab", READY);
     browser.until("tab", "!document.querySelector('#totals').textContent.includes('…')");
-    let stops = browser.evaluate("tab", "document.querySelectorAll('#treemap button[tabindex=\"0\"]').length");
+    let stops = browser.evaluate(
+        "tab",
+        "document.querySelectorAll('#treemap button[tabindex=\"0\"]').length",
+    );
     assert_eq!(stops, 1, "one stop for the Tab key");
-    browser.evaluate("tab", "document.querySelector('#treemap button[tabindex=\"0\"]').focus()");
+    browser.evaluate(
+        "tab",
+        "document.querySelector('#treemap button[tabindex=\"0\"]').focus()",
+    );
     browser.key("tab", "ArrowRight");
     browser.key("tab", "ArrowRight");
     let name = browser.evaluate("tab", "document.activeElement.dataset.name");
     browser.key("tab", "Enter");
-    let named = format!("document.querySelector('#detail h3')?.textContent === '{}'", name.as_str().unwrap());
+    let named = format!(
+        "document.querySelector('#detail h3')?.textContent === '{}'",
+        name.as_str().unwrap()
+    );
     browser.until("tab", &named);
     assert!(text_of(&mut browser, "#detail").contains("A browser that opens this page is told to fetch"));
     let rows = browser.evaluate("tab", "document.querySelectorAll('#files tbody tr').length");

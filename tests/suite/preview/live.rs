@@ -150,12 +150,23 @@ fn pages_of_next_go_on_with_their_router_and_get_a_new_style_sheet_without_a_loa
     browser.until("soft", hydrated);
     browser.evaluate("soft", MARK);
     browser.evaluate("soft", "void document.querySelector('a[href=\"/fees\"]').click()");
-    browser.until("soft", "location.pathname === '/fees' && document.title.startsWith('Fees')");
+    browser.until(
+        "soft",
+        "location.pathname === '/fees' && document.title.startsWith('Fees')",
+    );
     assert_eq!(browser.evaluate("soft", IS_MARKED), true, "the router took it there");
     let before = fs::read_to_string(out.join("docs.html")).unwrap();
-    fs::write(out.join("docs.html"), before.replace("</body>", "<!-- other --></body>")).unwrap();
+    fs::write(
+        out.join("docs.html"),
+        before.replace("</body>", "<!-- other --></body>"),
+    )
+    .unwrap();
     browser.until("soft", HAS_ASKED);
-    assert_eq!(browser.evaluate("soft", IS_MARKED), true, "its document is not on screen any more");
+    assert_eq!(
+        browser.evaluate("soft", IS_MARKED),
+        true,
+        "its document is not on screen any more"
+    );
     for place in ["fees.html", "fees.txt", "fees"] {
         edit(&out.join(place), &|text| text.replace("Fees", "Dues"));
     }
@@ -191,8 +202,15 @@ fn what_is_wrong_is_shown_over_the_page_until_it_is_mended() {
     browser.until("a", &format!("{PANEL}?.textContent.includes('/gone')"));
     let said = browser.evaluate("a", &format!("{PANEL}.textContent"));
     let said = said.as_str().unwrap();
-    assert!(said.contains("1 error") && said.contains("b.html:1") && said.contains("(links)"), "{said}");
-    assert_eq!(browser.evaluate("a", "document.activeElement === document.body"), true, "it takes nothing away");
+    assert!(
+        said.contains("1 error") && said.contains("b.html:1") && said.contains("(links)"),
+        "{said}"
+    );
+    assert_eq!(
+        browser.evaluate("a", "document.activeElement === document.body"),
+        true,
+        "it takes nothing away"
+    );
     for scheme in ["light", "dark"] {
         let found = browser.axe("a", scheme, json!({ "include": [["syntax-preview"]] }));
         assert_eq!(found.violations, Vec::<String>::new(), "{scheme}");

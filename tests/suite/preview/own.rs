@@ -36,7 +36,9 @@ fn decoded(answer: &Response) -> Vec<u8> {
         Some("br") => drop(brotli::BrotliDecompress(&mut &answer.body[..], &mut out).unwrap()),
         Some("gzip") => {
             use std::io::Read as _;
-            flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut out).unwrap();
+            flate2::read::GzDecoder::new(&answer.body[..])
+                .read_to_end(&mut out)
+                .unwrap();
         }
         _ => out.clone_from(&answer.body),
     }
@@ -56,7 +58,13 @@ fn a_page_that_a_browser_opens_is_the_page_of_nginx_and_one_element_more() {
                 let theirs = get_with(world.nginx(), &target, coding);
                 let ours = open(&target).header("Accept-Encoding", coding).send(world.preview);
                 assert_eq!(ours.status, theirs.status, "{target}");
-                for header in ["content-type", "content-encoding", "cache-control", "vary", "content-security-policy"] {
+                for header in [
+                    "content-type",
+                    "content-encoding",
+                    "cache-control",
+                    "vary",
+                    "content-security-policy",
+                ] {
                     assert_eq!(ours.header(header), theirs.header(header), "{target}: {header}");
                 }
                 assert_eq!(ours.header("content-length").unwrap(), ours.body.len().to_string());
@@ -87,15 +95,25 @@ fn an_opened_page_is_whole_in_parts_and_unchanged_when_it_is_asked_again() {
     assert_eq!(plain.header("last-modified"), whole.header("last-modified"));
 
     let again = open("/docs/a").header("If-None-Match", &etag).send(server);
-    assert_eq!((again.status, again.header("etag"), again.body.len()), (304, Some(&*etag), 0));
-    let other = open("/docs/a").header("If-None-Match", plain.header("etag").unwrap()).send(server);
+    assert_eq!(
+        (again.status, again.header("etag"), again.body.len()),
+        (304, Some(&*etag), 0)
+    );
+    let other = open("/docs/a")
+        .header("If-None-Match", plain.header("etag").unwrap())
+        .send(server);
     assert_eq!(other.status, 200);
 
-    let head = Request::new("HEAD", "/docs/a").header("Sec-Fetch-Dest", "document").send(server);
+    let head = Request::new("HEAD", "/docs/a")
+        .header("Sec-Fetch-Dest", "document")
+        .send(server);
     assert_eq!((head.status, head.header("etag")), (200, Some(&*etag)));
     assert_eq!(head.header("content-length").unwrap(), whole.body.len().to_string());
 
-    let part = open("/docs/a").header("Range", "bytes=-20").header("If-Range", &etag).send(server);
+    let part = open("/docs/a")
+        .header("Range", "bytes=-20")
+        .header("If-Range", &etag)
+        .send(server);
     assert_eq!(part.status, 206);
     assert_eq!(part.header("content-range").unwrap(), {
         let length = whole.body.len();
@@ -106,13 +124,17 @@ fn an_opened_page_is_whole_in_parts_and_unchanged_when_it_is_asked_again() {
     assert_eq!(parts.header("content-length").unwrap(), parts.body.len().to_string());
 
     for destination in ["empty", "script", "image"] {
-        let fetched = Request::get("/docs/a").header("Sec-Fetch-Dest", destination).send(server);
+        let fetched = Request::get("/docs/a")
+            .header("Sec-Fetch-Dest", destination)
+            .send(server);
         assert!(fetched.body == plain.body, "{destination}");
     }
     let missing = open("/none").send(server);
     assert_eq!(missing.status, 404);
     assert!(element(&missing.body).unwrap().contains("data-file=\"404.html\""));
-    let from_a_network = Request::get("/docs/a").header("Accept", "text/html,*/*;q=0.8").send(server);
+    let from_a_network = Request::get("/docs/a")
+        .header("Accept", "text/html,*/*;q=0.8")
+        .send(server);
     assert!(element(&from_a_network.body).is_some());
 }
 
@@ -131,7 +153,11 @@ fn nothing_of_the_preview_is_published_or_built() {
                 count += 1;
                 let bytes = fs::read(entry.path()).unwrap();
                 let has = |word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
-                assert!(!has(b"__syntax") && !has(b"syntax-preview"), "{}", entry.path().display());
+                assert!(
+                    !has(b"__syntax") && !has(b"syntax-preview"),
+                    "{}",
+                    entry.path().display()
+                );
             }
         }
     }
@@ -151,7 +177,12 @@ fn a_page_whose_policy_forbids_the_script_and_every_page_without_reload_stay_as_
 
 /// A question as the dashboard asks it.
 fn ask(server: SocketAddr, what: &str, question: &Value) -> Response {
-    question_with(server, what, question, &[("Sec-Fetch-Site", "same-origin"), ("Content-Type", "application/json")])
+    question_with(
+        server,
+        what,
+        question,
+        &[("Sec-Fetch-Site", "same-origin"), ("Content-Type", "application/json")],
+    )
 }
 
 fn question_with(server: SocketAddr, what: &str, question: &Value, headers: &[(&str, &str)]) -> Response {
@@ -184,24 +215,51 @@ fn what_costs_is_asked_by_a_page_of_this_server_alone() {
             assert_eq!(answer.status, 403, "{what} {headers:?}");
             assert_eq!(answer.header("access-control-allow-origin"), None);
         }
-        let plain = question_with(server, what, &json!({}), &[("Sec-Fetch-Site", "same-origin"), ("Content-Type", "text/plain")]);
+        let plain = question_with(
+            server,
+            what,
+            &json!({}),
+            &[("Sec-Fetch-Site", "same-origin"), ("Content-Type", "text/plain")],
+        );
         assert_eq!(plain.status, 400, "a form of another site could send that");
         let read = get(server, &format!("/__syntax/api/{what}"));
         assert_eq!((read.status, read.header("allow")), (405, Some("POST")), "{what}");
     }
     assert!(!project.dir.join("docroot").exists(), "nobody has asked the target");
-    for path in ["", "client.js", "dashboard.js", "dashboard.css", "events", "status", "api/site", "api/findings", "api/times"] {
+    for path in [
+        "",
+        "client.js",
+        "dashboard.js",
+        "dashboard.css",
+        "events",
+        "status",
+        "api/site",
+        "api/findings",
+        "api/times",
+    ] {
         let own = || Request::get(format!("/__syntax/{path}"));
-        assert_eq!(own().header("Sec-Fetch-Site", "cross-site").send(server).status, 403, "{path}");
+        assert_eq!(
+            own().header("Sec-Fetch-Site", "cross-site").send(server).status,
+            403,
+            "{path}"
+        );
         let posted = Request::new("POST", format!("/__syntax/{path}")).send(server);
-        assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, HEAD")), "{path}");
+        assert_eq!(
+            (posted.status, posted.header("allow")),
+            (405, Some("GET, HEAD")),
+            "{path}"
+        );
     }
     let bare = get(server, "/__syntax");
     assert_eq!((bare.status, bare.header("location")), (308, Some("/__syntax/")));
     assert_eq!(get(server, "/__syntax/none").status, 404);
     let page = get(server, "/__syntax/");
     assert_eq!(page.status, 200);
-    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
 }
 
 #[test]
@@ -212,20 +270,37 @@ fn the_plan_and_the_releases_are_those_of_the_commands() {
     let said = project.run(&["plan", "--json"]).expect_code(0).json();
     assert!(first["asked"].as_u64().unwrap() > 1_600_000_000_000, "{first}");
     assert_eq!(first["ok"]["target"], "local");
-    for field in ["added", "changed", "removed", "unchanged", "objects_sent", "bytes_sent", "changes"] {
+    for field in [
+        "added",
+        "changed",
+        "removed",
+        "unchanged",
+        "objects_sent",
+        "bytes_sent",
+        "changes",
+    ] {
         assert_eq!(first["ok"]["plan"][field], said[field], "{field}");
     }
     assert_eq!(value(&ask(server, "releases", &json!({})))["ok"]["releases"], json!([]));
     project.run(&["publish"]).expect_code(0);
-    assert_eq!(value(&ask(server, "plan", &json!({})))["ok"]["plan"]["changes"], json!([]));
+    assert_eq!(
+        value(&ask(server, "plan", &json!({})))["ok"]["plan"]["changes"],
+        json!([])
+    );
     let releases = value(&ask(server, "releases", &json!({})));
     let release = &releases["ok"]["releases"][0];
     let id = release["id"].as_str().unwrap();
-    assert_eq!((&release["current"], &release["rollback"]), (&true.into(), &format!("syntax-publish rollback --to {id}").into()));
+    assert_eq!(
+        (&release["current"], &release["rollback"]),
+        (&true.into(), &format!("syntax-publish rollback --to {id}").into())
+    );
     // What a publish would refuse is refused here, with its cure.
     project.write("out/bad.html", "<a href=\"/gone\">gone</a>");
     let refused = value(&ask(server, "plan", &json!({})));
-    assert!(refused["error"]["hint"].as_str().unwrap().contains("[check]"), "{refused}");
+    assert!(
+        refused["error"]["hint"].as_str().unwrap().contains("[check]"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -252,7 +327,11 @@ fn sizes_are_those_of_the_answers_and_a_page_names_what_it_loads() {
             }
             encoded += usize::from(answer.header("content-encoding").is_some());
         }
-        let class = if answer_is_kept(server, &target) { "immutable" } else { "revalidate" };
+        let class = if answer_is_kept(server, &target) {
+            "immutable"
+        } else {
+            "revalidate"
+        };
         assert_eq!(file["class"], class, "{path}");
     }
     assert!(encoded > 2, "{encoded}");
@@ -261,5 +340,8 @@ fn sizes_are_those_of_the_answers_and_a_page_names_what_it_loads() {
 }
 
 fn answer_is_kept(server: SocketAddr, target: &str) -> bool {
-    get(server, target).header("cache-control").unwrap().contains("immutable")
+    get(server, target)
+        .header("cache-control")
+        .unwrap()
+        .contains("immutable")
 }
