@@ -43,6 +43,10 @@ fixtures:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
+# The picture of the dashboard, docs/dashboard.png
+screenshot:
+    cargo test --locked --test suite -- --ignored preview::dashboard::screenshot
+
 # Licences, sources and advisories of the dependencies (wants cargo-deny)
 deny:
     cargo deny --locked check

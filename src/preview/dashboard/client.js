@@ -11,7 +11,9 @@
 
   const KEY = '__syntax-preview';
   const address = () => location.pathname + location.search;
-  const soon = window.requestIdleCallback ?? ((work) => setTimeout(work, 1));
+  // When the page has nothing better to do, and not much later.
+  const soon = (work) =>
+    window.requestIdleCallback ? requestIdleCallback(() => work(), { timeout: 200 }) : setTimeout(work, 1);
 
   // What the last document kept for this one, across a reload of ours.
   const came = (() => {
@@ -54,23 +56,27 @@
   note(performance.getEntriesByType('resource'));
   new PerformanceObserver((list) => note(list.getEntries())).observe({ type: 'resource', buffered: true });
 
+  // Where the sheets came from that took the place of others: the document's own names are what is told.
+  const first = new WeakMap();
+  const firstOf = (link) => first.get(link) ?? link.href;
+
   // A sheet takes the place of another once it is there: the page is never without either.
   function restyle(styles) {
     const shown = [...document.querySelectorAll('link[rel~="stylesheet"][href]')];
     for (const [from, to] of styles) {
       const old = new URL(from, document.baseURI).href;
       const wanted = new URL(to, document.baseURI).href;
-      const bare = (link) => link.href.split('?')[0];
-      const links = shown.filter((link) => link.href === old || bare(link) === old);
-      const there = shown.some((link) => link.href === wanted);
-      if (links.length === 0 && !there) return false;
-      for (const link of links.filter((link) => link.href !== wanted)) {
-        const next = link.cloneNode();
-        next.href = wanted;
-        next.addEventListener('load', () => link.remove(), { once: true });
-        next.addEventListener('error', () => link.remove(), { once: true });
-        link.after(next);
-      }
+      const links = shown.filter((link) => firstOf(link) === old || firstOf(link).split('?')[0] === old);
+      if (links.length === 0) return false;
+      const last = links.at(-1);
+      if (last.href === wanted) continue;
+      const next = last.cloneNode();
+      next.href = wanted;
+      first.set(next, firstOf(last));
+      const done = () => links.forEach((link) => link.remove());
+      next.addEventListener('load', done, { once: true });
+      next.addEventListener('error', done, { once: true });
+      last.after(next);
     }
     return true;
   }
