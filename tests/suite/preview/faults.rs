@@ -186,8 +186,15 @@ fn people_are_told_where_it_is_and_what_is_wrong() {
     watch.wait_for_stderr("/gone");
     watch.signal(Signal::INT);
     let ran = watch.wait();
-    insta::assert_snapshot!(project.redact(&ran.to_string()), @r#"
-    "#);
+    insta::assert_snapshot!(project.redact(&ran.to_string()), @r"
+    exit 130
+    --- stdout
+    http://127.0.0.1:[port]/  (Ctrl-C ends it)
+    ready: http://127.0.0.1:[port]/  (13 files in [time])
+
+    --- stderr
+    error: bad.html:1: the link /gone is not there: the site has nothing at this address (links): correct the address, or add the page
+    ");
 }
 
 #[test]
