@@ -37,8 +37,9 @@ const AT_MOST: Duration = Duration::from_millis(400);
 /// The same for an export that seems to be half there, and for one that is written to while the build runs.
 const QUIET_UNSETTLED: Duration = Duration::from_secs(1);
 
-/// How long until an export that changed while it was read is read again.
+/// How long until an export that changed while it was read is read again, and how often before it is said.
 const AGAIN: Duration = Duration::from_millis(100);
+const TRIES: u32 = 50;
 
 /// What is to be watched.
 #[derive(Debug, Clone)]
@@ -152,6 +153,7 @@ pub async fn watch(options: Options, preview: Arc<Preview>, listener: Arc<dyn Li
         building_due: None,
         is_waiting: false,
         unsettled: false,
+        tries: 0,
     };
     watching.run(export_changed, sources_changed).await;
     Ok(())
@@ -202,6 +204,8 @@ struct Watching {
     building_due: Option<Instant>,
     /// Whether it was told that there is no export.
     is_waiting: bool,
+    /// How often in a row the export changed while it was read.
+    tries: u32,
     /// Whether the export seemed to be half there when it was looked at last.
     unsettled: bool,
 }
@@ -288,6 +292,8 @@ impl Watching {
         let began = Instant::now();
         let (prepared, memory) = self.prepare().await;
         self.memory = memory;
+        let tries = self.tries + 1;
+        self.tries = 0;
         match prepared {
             Ok((site, assets)) => {
                 let is_half = !self.unsettled && self.is_half(&site);
@@ -323,7 +329,8 @@ impl Watching {
                 self.is_waiting = true;
             }
             // It is being written to: there will be an end to that.
-            Err(Error::Source(_) | Error::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })) => {
+            Err(error) if is_written_to(&error) && tries < TRIES => {
+                self.tries = tries;
                 self.due = Some(Instant::now() + AGAIN);
             }
             Err(error) => self.listener.happened(Happening::Failed { error }),
@@ -386,6 +393,15 @@ fn has(site: &Snapshot, path: &str) -> bool {
 /// Whether there is no export, or nothing in it yet.
 fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Scan(ScanError::Missing { .. } | ScanError::Empty { .. }))
+}
+
+/// Whether the export changed while it was read.
+fn is_written_to(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Source(SourceError::Changed { .. } | SourceError::Unreadable { .. })
+            | Error::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
+    )
 }
 
 /// Seconds since 1970.

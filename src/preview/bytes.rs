@@ -172,12 +172,12 @@ fn send_part(site: &Snapshot, found: &Found, part: &Range<u64>, sender: &mpsc::S
 
 fn make(site: &Snapshot, found: &Found, coding: Coding, recipe: Recipe) -> Result<Option<Bytes>, SourceError> {
     let path = &found.path;
-    if let Recipe::Given { .. } = recipe {
-        let given = site.source.read_given(path, coding)?;
-        if Recipe::given(Digest::of(&given)) == recipe {
-            return Ok(Some(Bytes::from(given)));
-        }
-        return Err(SourceError::Changed { path: path.clone() });
+    // One that the export brought along and has no more, or has another by now, is made like the others.
+    if let Recipe::Given { .. } = recipe
+        && let Ok(given) = site.source.read_given(path, coding)
+        && Recipe::given(Digest::of(&given)) == recipe
+    {
+        return Ok(Some(Bytes::from(given)));
     }
     let bytes = site.source.read(path, found.file.digest, found.file.size)?;
     encoded(path, coding, &bytes)

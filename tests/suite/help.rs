@@ -53,7 +53,7 @@ fn help_lists_every_command_with_examples() {
       plan         Show what a publish would add, change and remove
       check        Check the export, without a host
       build        Write the finished site to a plain folder, for any web server
-      watch        Serve the finished site on this machine, as the host would serve it
+      watch        Serve the finished site on this machine, as the host would, and anew when it changes
       rollback     Make a former release live again
       hold         Stop publishing to the target
       resume       Let publishing to the target go on
@@ -169,6 +169,28 @@ fn help_of_build() {
 #[test]
 fn help_of_watch() {
     insta::assert_snapshot!(help(&["watch"]), @r#"
+    Serve the finished site on this machine, as the host would, and anew when it changes
+
+    Usage: syntax-publish watch [OPTIONS] [-- <COMMAND>...]
+
+    Arguments:
+      [COMMAND]...  The site's own build, run when its sources change [default: `command` in [watch]]
+
+    Options:
+          --port <N>     The port to listen on [default: `port` in [watch], or the first free one from
+                         4400 on]
+          --host <ADDR>  The address to listen on: whoever reaches it can read the site [default:
+                         127.0.0.1]
+          --open         Open the site in the browser
+          --poll         Look for changes every half second instead of being told, for folders of a
+                         network
+      -h, --help         Print help
+
+    [options everywhere]
+
+    Examples:
+      syntax-publish watch --open
+      syntax-publish watch -- npm run build   build it, and again when its sources change
     "#);
 }
 

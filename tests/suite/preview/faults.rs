@@ -178,6 +178,26 @@ fn a_large_file_comes_whole_and_in_parts() {
 }
 
 #[test]
+fn people_are_told_where_it_is_and_what_is_wrong() {
+    let project = project();
+    fs::write(project.dir.join("out/bad.html"), "<a href=\"/gone\">gone</a>").unwrap();
+    let mut watch = project.spawn(&["watch", "--port", "0"]);
+    watch.wait_for_stdout("ready: ");
+    watch.wait_for_stderr("/gone");
+    watch.signal(Signal::INT);
+    let ran = watch.wait();
+    insta::assert_snapshot!(project.redact(&ran.to_string()), @r"
+    exit 130
+    --- stdout
+    http://127.0.0.1:[port]/  (Ctrl-C ends it)
+    ready: http://127.0.0.1:[port]/  (13 files in [time])
+
+    --- stderr
+    error: bad.html:1: the link /gone is not there: the site has nothing at this address (links): correct the address, or add the page
+    ");
+}
+
+#[test]
 fn a_missing_export_is_waited_for() {
     let project = Project::new();
     project.write_manifest("");
