@@ -182,6 +182,7 @@ fn help_of_watch() {
           --host <ADDR>  The address to listen on: whoever reaches it can read the site [default:
                          127.0.0.1]
           --open         Open the site in the browser
+          --no-reload    Leave pages exactly as they are published: they then learn of no change
           --poll         Look for changes every half second instead of being told, for folders of a
                          network
       -h, --help         Print help

@@ -189,7 +189,7 @@ impl Listener for Teller {
                 };
                 self.print(&value, || format!("built in {}", seconds(took)));
             }
-            Happening::BuildEnded { status, took } => self.failed("build", broken(&status, took), BUILD_HINT),
+            Happening::BuildEnded { status, took } => self.failed("build", broken(status, took), BUILD_HINT),
             Happening::BuildFailed { error } => self.failed("build", unstarted(&error), UNSTARTED_HINT),
         }
     }
@@ -200,7 +200,7 @@ const BUILD_HINT: &str = "correct what it names; the site before stays up";
 
 const UNSTARTED_HINT: &str = "see `command` in [watch]";
 
-fn broken(status: &ExitStatus, took: Duration) -> String {
+fn broken(status: ExitStatus, took: Duration) -> String {
     format!("the build ended with {status} after {}", seconds(took))
 }
 
@@ -239,7 +239,7 @@ impl Teller {
             Happening::BuildPrinted { line } => News::BuildPrinted(plain(line)),
             Happening::BuildEnded { status, took } => News::BuildEnded {
                 took: *took,
-                trouble: (!status.success()).then(|| trouble(broken(status, *took), BUILD_HINT)),
+                trouble: (!status.success()).then(|| trouble(broken(*status, *took), BUILD_HINT)),
             },
             Happening::BuildFailed { error } => News::BuildEnded {
                 took: Duration::ZERO,

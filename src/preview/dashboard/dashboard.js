@@ -233,11 +233,9 @@ function drawTreemap(items, measure) {
       height: `${tile.height}px`,
     });
     button.dataset.name = tile.name;
-    if (tile.width > 60 && tile.height > 34) {
-      button.append(tile.name.split('/').pop(), make('br'), bytes(tile.value));
-    } else if (tile.width > 60 && tile.height > 18) {
-      button.append(tile.name.split('/').pop());
-    }
+    const words = [tile.name.split('/').slice(-2).join('/'), bytes(tile.value)];
+    const room = tile.width > 50 ? Math.floor((tile.height - 6) / 16) : 0;
+    button.append(...words.slice(0, room).map((word) => make('span', {}, word)));
     return button;
   });
   map.replaceChildren(...buttons);

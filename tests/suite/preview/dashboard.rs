@@ -145,7 +145,7 @@ fn axe_finds_nothing_in_either_colour_scheme() {
     browser.click("tab", "#ask-releases");
     browser.until("tab", "document.querySelector('#releases-answer').textContent !== ''");
     for scheme in ["light", "dark"] {
-        let found = browser.axe("tab", scheme, Value::Null);
+        let found = browser.axe("tab", scheme, &Value::Null);
         assert_eq!(found.violations, Vec::<String>::new(), "{scheme}");
         assert!(found.passes > 20, "{found:?}");
     }

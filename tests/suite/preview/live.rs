@@ -217,7 +217,7 @@ fn what_is_wrong_is_shown_over_the_page_until_it_is_mended() {
         "it takes nothing away"
     );
     for scheme in ["light", "dark"] {
-        let found = browser.axe("a", scheme, json!({ "include": [["syntax-preview"]] }));
+        let found = browser.axe("a", scheme, &json!({ "include": [["syntax-preview"]] }));
         assert_eq!(found.violations, Vec::<String>::new(), "{scheme}");
         assert!(found.passes > 3, "{found:?}");
     }

@@ -33,7 +33,7 @@ fn element(page: &[u8]) -> Option<String> {
 fn decoded(answer: &Response) -> Vec<u8> {
     let mut out = Vec::new();
     match answer.header("content-encoding") {
-        Some("br") => drop(brotli::BrotliDecompress(&mut &answer.body[..], &mut out).unwrap()),
+        Some("br") => brotli::BrotliDecompress(&mut &answer.body[..], &mut out).unwrap(),
         Some("gzip") => {
             use std::io::Read as _;
             flate2::read::GzDecoder::new(&answer.body[..])

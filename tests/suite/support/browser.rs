@@ -295,7 +295,7 @@ impl Browser {
 
     /// Opens a tab of the preview, which nobody touches unless a test says so.
     pub fn watch(&mut self, tab: &str, url: &str) {
-        self.ask("watch", json!({ "tab": tab, "url": url }))
+        let () = self.ask("watch", json!({ "tab": tab, "url": url }));
     }
 
     /// Runs an expression in a tab of the preview.
@@ -305,17 +305,17 @@ impl Browser {
 
     /// Waits until an expression is true in a tab of the preview.
     pub fn until(&mut self, tab: &str, script: &str) {
-        self.ask("until", json!({ "tab": tab, "script": script }))
+        let () = self.ask("until", json!({ "tab": tab, "script": script }));
     }
 
     /// Presses a key in a tab of the preview.
     pub fn key(&mut self, tab: &str, key: &str) {
-        self.ask("key", json!({ "tab": tab, "key": key }))
+        let () = self.ask("key", json!({ "tab": tab, "key": key }));
     }
 
     /// Clicks what a selector names in a tab of the preview.
     pub fn click(&mut self, tab: &str, selector: &str) {
-        self.ask("click", json!({ "tab": tab, "selector": selector }))
+        let () = self.ask("click", json!({ "tab": tab, "selector": selector }));
     }
 
     /// What went wrong in a tab of the preview, and the origins that it asked.
@@ -324,13 +324,13 @@ impl Browser {
     }
 
     /// What axe-core finds in a tab of the preview, or in a part of it.
-    pub fn axe(&mut self, tab: &str, scheme: &str, within: Value) -> Axe {
+    pub fn axe(&mut self, tab: &str, scheme: &str, within: &Value) -> Axe {
         self.ask("axe", json!({ "tab": tab, "scheme": scheme, "within": within }))
     }
 
     /// Takes a picture of a tab of the preview.
     pub fn picture(&mut self, tab: &str, scheme: &str, file: &Path) {
-        self.ask("picture", json!({ "tab": tab, "scheme": scheme, "file": file }))
+        let () = self.ask("picture", json!({ "tab": tab, "scheme": scheme, "file": file }));
     }
 
     fn ask<T: DeserializeOwned>(&mut self, what: &str, mut order: Value) -> T {
