@@ -216,7 +216,8 @@ function drawTreemap(items, measure) {
   if (!tiles.some(({ name }) => name === chosen)) chosen = '';
   const current = chosen || tiles[0]?.name;
   const buttons = tiles.map((tile) => {
-    const label = `${tile.name}: ${bytes(tile.value)}, ${classOf(tile.files)}`;
+    // It holds what is seen as it is seen, for those who speak to their browser.
+    const label = `${tile.name} ${bytes(tile.value)}, ${classOf(tile.files)}`;
     const button = make('button', {
       type: 'button',
       class: classOf(tile.files),
@@ -235,7 +236,7 @@ function drawTreemap(items, measure) {
     button.dataset.name = tile.name;
     const words = [tile.name.split('/').slice(-2).join('/'), bytes(tile.value)];
     const room = tile.width > 50 ? Math.floor((tile.height - 6) / 16) : 0;
-    button.append(...words.slice(0, room).map((word) => make('span', {}, word)));
+    button.append(...words.slice(0, room).flatMap((word) => [make('span', {}, word), ' ']));
     return button;
   });
   map.replaceChildren(...buttons);
