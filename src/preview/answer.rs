@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER, VARY,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE, VARY,
 };
 use hyper::http::request::Parts as Head;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -103,12 +103,7 @@ impl Preview {
                 None => self.not_found(head, site).await,
             },
         };
-        // The file changed since the site was made: the next snapshot is not far.
-        answer.unwrap_or_else(|_: SourceError| {
-            let mut answer = refusal(Some(rules), StatusCode::SERVICE_UNAVAILABLE);
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            answer
-        })
+        answer.unwrap_or_else(|_: SourceError| self.changing(&head.headers, site.site.root))
     }
 
     async fn file(

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use super::body::{self, Body};
 use super::guard::{is_foreign, is_of_this_server};
 use super::{Live, OWN, Preview, snippet};
+use crate::model::digest::Digest;
 
 /// Who else may embed an answer: nobody.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -142,11 +143,24 @@ impl Preview {
     /// There is no site yet. A browser that opened a page shows one as soon as there is.
     pub(super) fn waiting(&self, headers: &HeaderMap) -> Response<Body> {
         let text = "there is no site to show yet: the export is missing, or is being read";
+        self.not_yet(headers, "No site yet", text, None)
+    }
+
+    /// The file changed since the site was made, and its bytes are gone: the next site is not far.
+    pub(super) fn changing(&self, headers: &HeaderMap, site: Digest) -> Response<Body> {
+        let text = "this file has changed since the site was read: it is shown as soon as it is read again";
+        self.not_yet(headers, "Being read", text, Some(site))
+    }
+
+    /// A browser that opened a page looks again by itself.
+    fn not_yet(&self, headers: &HeaderMap, title: &str, text: &str, site: Option<Digest>) -> Response<Body> {
         let mut answer = if self.live == Live::Yes && snippet::is_opened(headers) {
-            let script = snippet::element("", None);
+            let script = snippet::element("", site);
+            // A site that is the same again is not told of.
+            let refresh = site.map_or("", |_| "<meta http-equiv=\"refresh\" content=\"1\">");
             let page = format!(
-                "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Waiting</title>\n\
-                 <h1>No site yet</h1>\n<p>{text}.\n{script}\n"
+                "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">{refresh}<title>{title}</title>\n\
+                 <h1>{title}</h1>\n<p>{text}.\n{script}\n"
             );
             says(StatusCode::SERVICE_UNAVAILABLE, HTML, page)
         } else {

@@ -246,7 +246,7 @@ fn a_build_that_fails_is_shown_with_its_output_and_the_old_site_stays() {
     project.write(
         "build.sh",
         "if grep -q broken word; then echo 'word:1: this is broken' >&2; exit 3; fi\n\
-         sed \"s/this is a/this is $(cat word)/\" template > out/a.html.new && mv out/a.html.new out/a.html\n",
+         sed \"s/this is a/this is $(cat word)/\" template > made && mv made out/a.html\n",
     );
     fs::copy(project.dir.join("out/a.html"), project.dir.join("template")).unwrap();
     let (_watch, url) = start(&project, &[]);
@@ -263,6 +263,20 @@ fn a_build_that_fails_is_shown_with_its_output_and_the_old_site_stays() {
     project.write("word", "mended");
     browser.until("a", &heading_is("this is mended"));
     browser.until("a", "!document.querySelector('syntax-preview')");
+}
+
+#[test]
+fn a_page_whose_file_is_gone_for_a_moment_comes_back_by_itself() {
+    let project = site("");
+    // Whether it is still kept, or gone, or not there any more when it is asked for: the reader need do nothing.
+    let (_watch, url) = start(&project, &["--poll"]);
+    let file = project.dir.join("out/b.html");
+    let mut browser = Browser::start("live-gone");
+    let text = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    browser.watch("b", &format!("{url}/b"));
+    fs::write(&file, text).unwrap();
+    browser.until("b", &heading_is("this is b"));
 }
 
 #[test]
