@@ -60,7 +60,7 @@ pub fn prepare(
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
-    let (prepared, is_new) = finish(config, scan, source, survey, problems, cache.as_mut(), observer)?;
+    let (prepared, is_new) = finish(config, &scan, source, &survey, problems, cache.as_mut(), observer)?;
     if is_new {
         write(cache.as_ref(), observer);
     }
@@ -91,29 +91,28 @@ pub fn preview(
         .0
         .get_or_insert_with(|| cache.map_or_else(survey::Cache::default, |folder| survey::Cache::load(folder, export)));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, Some(facts), observer)?;
-    let assets = scan.assets.clone();
-    let (prepared, is_new) = finish(config, scan, source, survey, problems, Some(facts), observer)?;
+    let (prepared, is_new) = finish(config, &scan, source, &survey, problems, Some(facts), observer)?;
     // For the next start. What is edited afterwards is soon looked at, and need not be written each time.
     if is_first && is_new {
         write(Some(facts), observer);
     }
-    Ok((prepared, assets))
+    Ok((prepared, scan.assets))
 }
 
 /// The site of an export that was surveyed, and whether the cache learned anything new.
 fn finish(
     config: &SiteConfig,
-    scan: Scan,
+    scan: &Scan,
     source: Arc<dyn Source>,
-    survey: Survey,
+    survey: &Survey,
     problems: Vec<Problem>,
     cache: Option<&mut survey::Cache>,
     observer: &dyn Observer,
 ) -> Result<(Prepared, bool), Error> {
     let client = survey::find_client(&scan.assets, &*source)?;
     let rules = rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str()));
-    let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
-    let is_new = cache.is_some_and(|cache| cache.learn(&scan.assets, &survey, &site.rewritten));
+    let site = fingerprint(config, &scan.assets, survey, source, observer)?;
+    let is_new = cache.is_some_and(|cache| cache.learn(&scan.assets, survey, &site.rewritten));
     let prepared = Prepared {
         rules,
         site: manifest(config, site.assets, observer),
