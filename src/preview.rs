@@ -4,7 +4,7 @@
 //! the one that it met. What an address gets is decided in [`crate::serving`], which the vhost is printed from: this module
 //! speaks HTTP, reads the files and makes encodings, fast rather than small, when somebody asks for one.
 //!
-//! Pages that a browser opens get one script element more, by which they learn of changes ([`Hub`]), unless that is switched
+//! Pages that a browser opens get one script element more, by which they learn of changes (`hub`), unless that is switched
 //! off. Every other request gets the bytes of the site.
 //!
 //! It must never answer who asks for another host's name, wait for a client without end, or write anything. Addresses below
