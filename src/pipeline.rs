@@ -60,7 +60,7 @@ pub fn prepare(
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
-    let (prepared, is_new) = finish(config, &scan, source, &survey, problems, cache.as_mut(), observer)?;
+    let (prepared, is_new) = finish(config, &scan, source, survey, problems, cache.as_mut(), observer)?;
     if is_new {
         write(cache.as_ref(), observer);
     }
@@ -91,7 +91,7 @@ pub fn preview(
         .0
         .get_or_insert_with(|| cache.map_or_else(survey::Cache::default, |folder| survey::Cache::load(folder, export)));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, Some(facts), observer)?;
-    let (prepared, is_new) = finish(config, &scan, source, &survey, problems, Some(facts), observer)?;
+    let (prepared, is_new) = finish(config, &scan, source, survey, problems, Some(facts), observer)?;
     // For the next start. What is edited afterwards is soon looked at, and need not be written each time.
     if is_first && is_new {
         write(Some(facts), observer);
@@ -104,14 +104,14 @@ fn finish(
     config: &SiteConfig,
     scan: &Scan,
     source: Arc<dyn Source>,
-    survey: &Survey,
+    survey: Survey,
     problems: Vec<Problem>,
     cache: Option<&mut survey::Cache>,
     observer: &dyn Observer,
 ) -> Result<(Prepared, bool), Error> {
     let client = survey::find_client(&scan.assets, &*source)?;
     let rules = rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str()));
-    let site = fingerprint(config, &scan.assets, survey, source, observer)?;
+    let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
     let is_new = cache.is_some_and(|cache| cache.learn(&scan.assets, survey, &site.rewritten));
     let prepared = Prepared {
         rules,
@@ -146,21 +146,22 @@ pub fn inspect(
     let scan = scan(config, export, cache, observer)?;
     let mut cache = cache.map(|folder| survey::Cache::load(folder, export));
     let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), cache.as_ref(), observer)?;
-    let is_new = cache
-        .as_mut()
-        .is_some_and(|cache| cache.learn(&scan.assets, &survey, &[]));
-    if is_new {
-        write(cache.as_ref(), observer);
-    }
     let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
         let reasons = facts.unclear.iter().chain(&facts.odd);
         reasons.map(|reason| (asset.path.clone(), reason.to_string()))
     });
-    Ok(Inspected {
+    let inspected = Inspected {
         problems,
         unread: unread.collect(),
         unclassified: survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum(),
-    })
+    };
+    let is_new = cache
+        .as_mut()
+        .is_some_and(|cache| cache.learn(&scan.assets, survey, &[]));
+    if is_new {
+        write(cache.as_ref(), observer);
+    }
+    Ok(inspected)
 }
 
 /// The files of the export.

@@ -292,10 +292,11 @@ fn survey_again(cache: &Path, export: &Path, options: &survey::Options<'_>) -> (
             ..*options
         };
         let survey = survey::survey(&found.assets, &source, &options, &Silent).expect("an export that can be read");
-        if cache.learn(&found.assets, &survey, &[]) {
+        let remembered = survey.remembered;
+        if cache.learn(&found.assets, survey, &[]) {
             cache.write().expect("room for the cache");
         }
-        survey.remembered
+        remembered
     });
     (time, remembered, found.assets.len())
 }

@@ -74,7 +74,8 @@ struct Book {
     id: Option<String>,
     paths: Vec<String>,
     questions: Vec<(Question, Answer)>,
-    notes: HashMap<String, Note>,
+    /// By path, sorted.
+    notes: Vec<(String, Note)>,
 }
 
 /// As [`Found`], with a place in [`Book::paths`].
@@ -152,10 +153,16 @@ impl Cache {
     }
 
     /// Takes what is known of these files, and of no others, in place of what it held. Whether that is anything new.
-    pub fn learn(&mut self, assets: &[Asset], survey: &Survey, rewritten: &[Option<Rewritten>]) -> bool {
-        let Some(learned) = &survey.learned else { return false };
-        let book = learned.book(assets, survey, rewritten);
-        let is_new = book.settings != self.book.settings || book.id != self.book.id || book.notes != self.book.notes;
+    pub fn learn(&mut self, assets: &[Asset], survey: Survey, rewritten: &[Option<Rewritten>]) -> bool {
+        let Survey {
+            kinds, facts, learned, ..
+        } = survey;
+        let Some(learned) = learned else { return false };
+        let (book, is_new) = learned.book(assets, &kinds, facts, rewritten);
+        let is_new = is_new
+            || book.settings != self.book.settings
+            || book.id != self.book.id
+            || book.notes.len() != self.book.notes.len();
         self.book = book;
         is_new
     }
@@ -166,9 +173,8 @@ impl Cache {
     /// What the system says.
     pub fn write(&self) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let body = postcard::to_allocvec(&self.book).map_err(io::Error::other)?;
-        let mut unsealed = Unsealed::new(HEADER, body.len());
-        unsealed.body().extend_from_slice(&body);
+        let mut unsealed = Unsealed::new(HEADER, 0);
+        postcard::to_io(&self.book, unsealed.body()).map_err(io::Error::other)?;
         sealed::write(file, &unsealed.seal())
     }
 }
@@ -236,6 +242,8 @@ pub(super) struct Learned {
     /// Numbers of questions.
     asked: Vec<u32>,
     rewritten: Option<Rewritten>,
+    /// Whether all this was recalled of exactly these bytes.
+    is_old: bool,
 }
 
 impl Learned {
@@ -260,7 +268,7 @@ impl Recall<'_> {
     pub(super) fn exact(&self, asset: &Asset, kind: Kind) -> Option<(Facts, Learned)> {
         let note = self.note(asset, kind)?;
         (self.same_id && note.exact == *asset.digest.as_bytes())
-            .then(|| self.of_note(note))
+            .then(|| self.of_note(asset, note))
             .flatten()
     }
 
@@ -270,7 +278,7 @@ impl Recall<'_> {
         if note.neutral != *neutral.as_bytes() || note.has_id && !self.same_id {
             return None;
         }
-        let (mut facts, mut learned) = self.of_note(note)?;
+        let (mut facts, mut learned) = self.of_note(asset, note)?;
         let (was, is) = (self.book?.id.as_deref(), self.id.as_deref());
         if was != is {
             facts.ids = facts
@@ -288,12 +296,14 @@ impl Recall<'_> {
 
     fn note(&self, asset: &Asset, kind: Kind) -> Option<&Note> {
         let path = veil(asset.path.as_str(), self.id.as_deref());
-        let note = self.book?.notes.get(&path)?;
+        let notes = &self.book?.notes;
+        let at = notes.binary_search_by(|(other, _)| other.as_str().cmp(&path)).ok()?;
+        let (_, note) = notes.get(at)?;
         let holds = |number: &u32| self.holds.get(*number as usize).copied().unwrap_or_default();
         (note.kind == kind.number() && note.asked.iter().all(holds)).then_some(note)
     }
 
-    fn of_note(&self, note: &Note) -> Option<(Facts, Learned)> {
+    fn of_note(&self, asset: &Asset, note: &Note) -> Option<(Facts, Learned)> {
         let facts = note
             .facts
             .clone()
@@ -303,6 +313,7 @@ impl Recall<'_> {
             has_id: note.has_id,
             asked: note.asked.clone(),
             rewritten: note.rewritten,
+            is_old: note.exact == *asset.digest.as_bytes(),
         };
         Some((facts, learned))
     }
@@ -333,6 +344,7 @@ impl Recall<'_> {
             has_id: self.id.as_deref().is_some_and(|id| facts.mention(id)),
             asked: asked.into_iter().map(|question| table.push(question)).collect(),
             rewritten: None,
+            is_old: false,
         }
     }
 
@@ -388,20 +400,26 @@ impl AllLearned {
         (rewritten.key == *key.as_bytes()).then_some(rewritten)
     }
 
-    fn book(&self, assets: &[Asset], survey: &Survey, rewritten: &[Option<Rewritten>]) -> Book {
+    /// What is to be kept, and whether any of it is new.
+    fn book(
+        self,
+        assets: &[Asset],
+        kinds: &[Kind],
+        facts: Vec<Facts>,
+        rewritten: &[Option<Rewritten>],
+    ) -> (Book, bool) {
         let mut book = Book {
             settings: *self.settings.as_bytes(),
             id: self.id.clone(),
             ..Book::default()
         };
+        let mut is_new = false;
         let id = self.id.as_deref();
         let mut places: Vec<Option<u32>> = vec![None; assets.len()];
         let mut numbers: Vec<Option<u32>> = vec![None; self.questions.len()];
-        for (index, (asset, learned)) in assets.iter().zip(&self.files).enumerate() {
-            let (Some(learned), Some(facts), Some(kind)) = (learned, survey.facts.get(index), survey.kinds.get(index))
-            else {
-                continue;
-            };
+        let files = assets.iter().zip(kinds).zip(facts).zip(self.files);
+        for (index, (((asset, kind), facts), learned)) in files.enumerate() {
+            let Some(learned) = learned else { continue };
             let mut place = |at: usize| {
                 let place = places.get_mut(at)?;
                 if place.is_none() {
@@ -431,9 +449,11 @@ impl AllLearned {
                 }
                 asked.extend(*number);
             }
-            let Some(facts) = facts.clone().with_places(|at| place(at).map(|at| at as usize)) else {
+            let Some(facts) = facts.with_places(|at| place(at).map(|at| at as usize)) else {
                 continue;
             };
+            let became = rewritten.get(index).copied().flatten().or(learned.rewritten);
+            is_new |= !learned.is_old || became != learned.rewritten;
             let note = Note {
                 exact: *asset.digest.as_bytes(),
                 neutral: learned.neutral,
@@ -441,11 +461,12 @@ impl AllLearned {
                 kind: kind.number(),
                 facts,
                 asked,
-                rewritten: rewritten.get(index).copied().flatten().or(learned.rewritten),
+                rewritten: became,
             };
-            book.notes.insert(veil(asset.path.as_str(), id), note);
+            book.notes.push((veil(asset.path.as_str(), id), note));
         }
-        book
+        book.notes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        (book, is_new)
     }
 }
 

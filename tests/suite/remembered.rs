@@ -156,16 +156,17 @@ fn look(export: &Path, cache: Option<&Path>, forbid: &[&str]) -> Looked {
         cache: cache.as_ref(),
     };
     let survey = survey::survey(&scan.assets, &Export::new(export), &options, &Silent).unwrap();
+    let looked = Looked {
+        facts: survey.facts.clone(),
+        files: scan.assets.len() as u64,
+        remembered: survey.remembered,
+    };
     if let Some(cache) = &mut cache
-        && cache.learn(&scan.assets, &survey, &[])
+        && cache.learn(&scan.assets, survey, &[])
     {
         cache.write().unwrap();
     }
-    Looked {
-        facts: survey.facts,
-        files: scan.assets.len() as u64,
-        remembered: survey.remembered,
-    }
+    looked
 }
 
 /// Everything of the finished site that can differ.
