@@ -27,7 +27,7 @@ use crate::next::client::Client;
 use crate::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::serving::{PageForm, Rules};
 use crate::source::{Export, Source};
-use crate::survey::{self, Survey};
+use crate::survey::{self, Rewritten, Survey};
 
 /// A site that is ready to be compared with a host, sent, or written to a folder.
 pub struct Prepared {
@@ -55,16 +55,20 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     let scan = scan(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
-    let mut cache = cache.map(|folder| survey::Cache::load(folder, export));
+    let cache = cache.map(|folder| survey::Cache::load(folder, export));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, cache.as_ref(), observer)?;
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
     }
-    let (prepared, is_new) = finish(config, &scan, source, survey, problems, cache.as_mut(), observer)?;
-    if is_new {
-        write(cache.as_ref(), observer);
-    }
-    Ok(prepared)
+    // Let go of before the site is compared and sent: at many pages it takes room.
+    let learn = |survey: Survey, rewritten: &[Option<Rewritten>]| {
+        if let Some(mut cache) = cache
+            && cache.learn(&scan.assets, survey, rewritten)
+        {
+            write(&cache, observer);
+        }
+    };
+    finish(config, &scan, source, survey, problems, learn, observer)
 }
 
 /// What is known of an export from the last time that it was prepared, so that only what changed is looked at again.
@@ -91,36 +95,37 @@ pub fn preview(
         .0
         .get_or_insert_with(|| cache.map_or_else(survey::Cache::default, |folder| survey::Cache::load(folder, export)));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, Some(facts), observer)?;
-    let (prepared, is_new) = finish(config, &scan, source, survey, problems, Some(facts), observer)?;
-    // For the next start. What is edited afterwards is soon looked at, and need not be written each time.
-    if is_first && is_new {
-        write(Some(facts), observer);
-    }
+    let learn = |survey: Survey, rewritten: &[Option<Rewritten>]| {
+        // For the next start. What is edited afterwards is soon looked at, and need not be written each time.
+        if facts.learn(&scan.assets, survey, rewritten) && is_first {
+            write(facts, observer);
+        }
+    };
+    let prepared = finish(config, &scan, source, survey, problems, learn, observer)?;
     Ok((prepared, scan.assets))
 }
 
-/// The site of an export that was surveyed, and whether the cache learned anything new.
+/// The site of an export that was surveyed. `learn` gets what was noted, and what became of each file.
 fn finish(
     config: &SiteConfig,
     scan: &Scan,
     source: Arc<dyn Source>,
     survey: Survey,
     problems: Vec<Problem>,
-    cache: Option<&mut survey::Cache>,
+    learn: impl FnOnce(Survey, &[Option<Rewritten>]),
     observer: &dyn Observer,
-) -> Result<(Prepared, bool), Error> {
+) -> Result<Prepared, Error> {
     let client = survey::find_client(&scan.assets, &*source)?;
     let rules = rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str()));
     let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
-    let is_new = cache.is_some_and(|cache| cache.learn(&scan.assets, survey, &site.rewritten));
-    let prepared = Prepared {
+    learn(survey, &site.rewritten);
+    Ok(Prepared {
         rules,
         site: manifest(config, site.assets, observer),
         source: site.source,
         problems,
         left_out: scan.left_out,
-    };
-    Ok((prepared, is_new))
+    })
 }
 
 /// What is known of an export that need not be fit to be published.
@@ -144,7 +149,7 @@ pub fn inspect(
     observer: &dyn Observer,
 ) -> Result<Inspected, Error> {
     let scan = scan(config, export, cache, observer)?;
-    let mut cache = cache.map(|folder| survey::Cache::load(folder, export));
+    let cache = cache.map(|folder| survey::Cache::load(folder, export));
     let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), cache.as_ref(), observer)?;
     let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
         let reasons = facts.unclear.iter().chain(&facts.odd);
@@ -155,11 +160,10 @@ pub fn inspect(
         unread: unread.collect(),
         unclassified: survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum(),
     };
-    let is_new = cache
-        .as_mut()
-        .is_some_and(|cache| cache.learn(&scan.assets, survey, &[]));
-    if is_new {
-        write(cache.as_ref(), observer);
+    if let Some(mut cache) = cache
+        && cache.learn(&scan.assets, survey, &[])
+    {
+        write(&cache, observer);
     }
     Ok(inspected)
 }
@@ -247,9 +251,8 @@ fn find_problems(
 }
 
 /// Keeps what was learned of the files for the next time.
-fn write(cache: Option<&survey::Cache>, observer: &dyn Observer) {
-    if let Some(cache) = cache
-        && let Some(file) = cache.file()
+fn write(cache: &survey::Cache, observer: &dyn Observer) {
+    if let Some(file) = cache.file()
         && let Err(error) = cache.write()
     {
         observer.notice(Event::Noted(Note::CacheNotWritten {
