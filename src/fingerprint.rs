@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use globset::GlobSet;
+use memchr::memmem;
 use rayon::prelude::*;
 
 use self::finished::{Finished, Origin};
@@ -181,7 +182,7 @@ fn renaming(
         let Some(unclear) = &facts.unclear else { continue };
         let bytes = export.read(&asset.path, asset.digest, asset.size)?;
         let named = [old.clone(), build_id::in_comment(&old)];
-        if named.iter().any(|id| contains(&bytes, id.as_bytes())) {
+        if !old.is_empty() && named.iter().any(|id| memmem::find(&bytes, id.as_bytes()).is_some()) {
             observer.notice(Event::Noted(Note::BuildIdKept {
                 path: asset.path.clone(),
                 reason: unclear.to_string(),
@@ -190,10 +191,6 @@ fn renaming(
         }
     }
     Ok((old != new).then_some((old, new)))
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// What becomes of a file that can be rewritten.
@@ -227,10 +224,9 @@ fn outcome(
     if allowed.is_empty() && rewriter.rename().is_none() {
         return Ok(None);
     }
-    let address = rewriter.address(assets.get(page).map_or("", |asset| asset.path.as_str()));
     let change = Change {
         language,
-        address,
+        base: assets.get(page).unwrap_or(asset).path.clone(),
         allowed,
     };
     let key = rewriter.key(&change);

@@ -4,6 +4,7 @@
 //! must never depend on when, where or from which folder it was made.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::model::cache::Classes;
 use crate::model::digest::Digest;
@@ -43,8 +44,8 @@ pub struct Site {
 /// One folder of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
-    /// What it holds.
-    pub tree: Tree,
+    /// What it holds; shared with the plan to build it.
+    pub tree: Arc<Tree>,
     /// The digest of `tree`.
     pub digest: Digest,
 }
@@ -77,6 +78,7 @@ impl Site {
             if let Some(parent) = path.parent().and_then(|parent| trees.get_mut(&parent)) {
                 parent.entries.insert(path.name().into(), Entry::Folder(digest));
             }
+            let tree = Arc::new(tree);
             folders.insert(path, Folder { tree, digest });
         }
         let root = folders
@@ -101,7 +103,7 @@ impl Site {
         self.by_digest
             .get(&digest)
             .and_then(|path| self.folders.get(path))
-            .map(|folder| &folder.tree)
+            .map(|folder| &*folder.tree)
     }
 
     /// The file at a public path.

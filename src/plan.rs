@@ -5,6 +5,7 @@
 //! plan is shown or carried out; it never asks again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::manifest::{self, Changes, Folder, Site};
 use crate::model::cache::{CacheClass, pooled};
@@ -289,7 +290,7 @@ pub struct NewTree {
     /// Its digest.
     pub digest: Digest,
     /// What it holds.
-    pub tree: Tree,
+    pub tree: Arc<Tree>,
     /// A live tree that holds the entries in `unchanged`, to link them from by name.
     pub former: Option<Digest>,
     /// Names that the former tree has just so.
@@ -418,7 +419,7 @@ impl Plan {
         }
         self.trees.push(NewTree {
             digest: changed.folder.digest,
-            tree: tree.clone(),
+            tree: Arc::clone(tree),
             former: changed.former,
             unchanged,
         });

@@ -197,7 +197,7 @@ pub async fn enter(
         let opened_at = first.own;
         first.ops.extend(open);
         let asked_at = first.ops.len();
-        let asking = Asking::new(questions);
+        let asking = Asking::new(questions.iter().cloned());
         first.ops.extend(asking.ops());
         let answers = session.flight(first.ops).await?;
         if !made && needs_making(session, &answers).await? {

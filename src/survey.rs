@@ -13,6 +13,7 @@ mod text;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -123,8 +124,8 @@ pub struct Facts {
     pub unclear: Option<Unclear>,
     /// Parts of it that stay as they are.
     pub odd: Vec<Unclear>,
-    /// The build ids that Next.js's client reads in it.
-    pub ids: BTreeSet<String>,
+    /// The build ids that Next.js's client reads in it, sorted, each once.
+    pub ids: Vec<String>,
     /// URLs that are not right, in order.
     pub faulty: Vec<FaultyUrl>,
     /// Links into pages.
@@ -149,8 +150,8 @@ pub struct Survey {
     pub base_path: String,
     /// The kind of each asset.
     pub kinds: Vec<Kind>,
-    /// What is known of each asset.
-    pub facts: Vec<Facts>,
+    /// What is known of each asset; shared by those of which the same is known, and with the cache of facts.
+    pub facts: Vec<Arc<Facts>>,
     /// What the cache of facts is to keep; none where there is no cache.
     pub learned: Option<AllLearned>,
     /// How many files were not looked at, since the cache knew their facts.
@@ -211,6 +212,7 @@ pub fn survey(
         source,
         search: options.search,
         recall: recall.as_ref(),
+        nothing: Arc::default(),
     };
     let twins = twins(assets, &kinds);
     let looked = assets
@@ -219,8 +221,8 @@ pub fn survey(
         .enumerate()
         .map(|(index, (asset, kind))| {
             let looked = match twins.get(&index) {
-                Some(_) => Ok(Looked::default()),
-                None => reading.look(asset, *kind),
+                Some(_) => Ok(reading.nothing()),
+                None => reading.look(index, asset, *kind),
             };
             observer.notice(Event::Progressed {
                 stage: Stage::Check,
@@ -234,8 +236,8 @@ pub fn survey(
     let (mut facts, mut learned): (Vec<_>, Vec<_>) =
         looked.into_iter().map(|looked| (looked.facts, looked.learned)).unzip();
     for (index, twin) in twins {
-        facts[index] = facts[twin].clone();
-        learned[index] = reading.of_twin(&assets[index], kinds[index], learned[twin].clone());
+        facts[index] = Arc::clone(&facts[twin]);
+        learned[index] = reading.of_twin(index, &assets[index], kinds[index], learned[twin].clone());
     }
     Ok(Survey {
         base_path,
@@ -320,15 +322,14 @@ fn kind_of(path: &str, paths: &Paths<'_>) -> Kind {
 }
 
 /// What is known after a look at a file.
-#[derive(Default)]
 struct Looked {
-    facts: Facts,
+    facts: Arc<Facts>,
     learned: Option<Learned>,
     remembered: bool,
 }
 
-impl From<(Facts, Learned)> for Looked {
-    fn from((facts, learned): (Facts, Learned)) -> Self {
+impl From<(Arc<Facts>, Learned)> for Looked {
+    fn from((facts, learned): (Arc<Facts>, Learned)) -> Self {
         Self {
             facts,
             learned: Some(learned),
@@ -345,23 +346,33 @@ struct Reading<'a> {
     source: &'a dyn Source,
     search: Option<&'a dyn Search>,
     recall: Option<&'a Recall<'a>>,
+    /// What is known of a file that is not looked at.
+    nothing: Arc<Facts>,
 }
 
 impl Reading<'_> {
-    fn look(&self, asset: &Asset, kind: Kind) -> Result<Looked, SourceError> {
+    fn nothing(&self) -> Looked {
+        Looked {
+            facts: Arc::clone(&self.nothing),
+            learned: None,
+            remembered: false,
+        }
+    }
+
+    fn look(&self, index: usize, asset: &Asset, kind: Kind) -> Result<Looked, SourceError> {
         let path = asset.path.as_str();
         let searched = self
             .search
             .filter(|search| text::is_likely(asset.path.name()) || search.wants(path));
         if asset.size > MAX_TEXT || (kind == Kind::Other && searched.is_none()) {
-            return Ok(Looked::default());
+            return Ok(self.nothing());
         }
-        if let Some(known) = self.recall.and_then(|recall| recall.exact(asset, kind)) {
+        if let Some(known) = self.recall.and_then(|recall| recall.exact(index, asset, kind)) {
             return Ok(known.into());
         }
         let bytes = self.source.read(&asset.path, asset.digest, asset.size)?;
         let neutral = self.recall.map(|recall| (recall, recall.neutral_digest(&bytes)));
-        if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(asset, kind, neutral)) {
+        if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(index, asset, kind, neutral)) {
             return Ok(known.into());
         }
         let context = Context {
@@ -373,7 +384,9 @@ impl Reading<'_> {
         if let Some(search) = searched {
             facts.hits = search.hits(path, &bytes);
         }
-        let learned = neutral.map(|(recall, neutral)| recall.learn(neutral, &facts, context.paths.questions()));
+        let facts = Arc::new(facts);
+        let learned =
+            neutral.map(|(recall, neutral)| recall.learn(asset, kind, neutral, &facts, context.paths.questions()));
         Ok(Looked {
             facts,
             learned,
@@ -383,13 +396,10 @@ impl Reading<'_> {
 
     /// What is to be kept of a file with the bytes of another. What became of it may be something else, since it may
     /// be of another page.
-    fn of_twin(&self, asset: &Asset, kind: Kind, twin: Option<Learned>) -> Option<Learned> {
-        let known = self.recall.and_then(|recall| {
-            let neutral = twin.as_ref()?.neutral();
-            recall.neutral(asset, kind, neutral)
-        });
-        let rewritten = known.and_then(|(_, learned)| learned.rewritten());
-        twin.map(|learned| learned.with(rewritten))
+    fn of_twin(&self, index: usize, asset: &Asset, kind: Kind, twin: Option<Learned>) -> Option<Learned> {
+        let twin = twin?;
+        let known = self.recall?.neutral(index, asset, kind, twin.neutral());
+        Some(twin.of_other(known.map(|(_, learned)| learned).as_ref()))
     }
 }
 

@@ -222,7 +222,7 @@ impl Naming<'_, '_> {
         }
         let change = Change {
             language: Language::Style,
-            address: self.rewriter.address(path),
+            base: asset.path.clone(),
             allowed,
         };
         let bytes = self.export.read(&asset.path, asset.digest, asset.size)?;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::digest::{Digest, Hasher};
+use crate::model::path::SitePath;
 use crate::next::url::{Resolver, SiteUrl, Target, encoded, is_relative};
 use crate::next::{Reference, Visit, build_id, css, data, page};
 
@@ -25,8 +26,8 @@ pub enum Language {
 pub struct Change {
     /// Its language.
     pub language: Language,
-    /// The address that its relative URLs start from.
-    pub address: String,
+    /// The file of the export from whose address its relative URLs start.
+    pub base: SitePath,
     /// The files whose copies it may name, by their places among the assets, sorted.
     pub allowed: Arc<[usize]>,
 }
@@ -55,11 +56,6 @@ impl Rewriter {
     /// The old build id and the new one.
     pub fn rename(&self) -> Option<&(String, String)> {
         self.rename.as_ref()
-    }
-
-    /// The address of a file of the export, for its relative URLs.
-    pub fn address(&self, path: &str) -> String {
-        self.resolver.page_address(path)
     }
 
     /// Notes the copy of a file.
@@ -91,7 +87,7 @@ impl Rewriter {
             Language::Data => "data",
             Language::Style => "style",
         });
-        add(&change.address);
+        add(&self.resolver.page_address(change.base.as_str()));
         add(new_id.unwrap_or_default());
         for path in change.allowed.iter().filter_map(|index| self.copied.get(index)) {
             add(path);
@@ -108,7 +104,12 @@ impl Rewriter {
 
     /// The new text of a file; `None` where nothing in it changes, or where it can't be read exactly.
     pub fn rewrite(&self, text: &str, change: &Change) -> Option<String> {
-        let visit = || Replace { rewriter: self, change };
+        let address = self.resolver.page_address(change.base.as_str());
+        let visit = || Replace {
+            rewriter: self,
+            change,
+            address: &address,
+        };
         let edits = match change.language {
             Language::Page => page::rewrite(text, &mut visit(), &mut visit()).ok()?.edits,
             Language::Payload => page::rewrite_payload(text, &mut visit()).ok()?,
@@ -122,11 +123,12 @@ impl Rewriter {
 struct Replace<'a> {
     rewriter: &'a Rewriter,
     change: &'a Change,
+    address: &'a str,
 }
 
 impl Visit for Replace<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-        let Target::Site(url) = self.rewriter.resolver.resolve(&self.change.address, reference.url) else {
+        let Target::Site(url) = self.rewriter.resolver.resolve(self.address, reference.url) else {
             return None;
         };
         if let Some(path) = self.rewriter.renamed(&url.path) {

@@ -182,7 +182,7 @@ impl Repairs {
         for folder in site.folders.values().rev() {
             if wanted.contains(&folder.digest) && placed.insert(folder.digest) {
                 self.trees.push(folder.digest);
-                self.built.insert(folder.digest, folder.tree.clone());
+                self.built.insert(folder.digest, Tree::clone(&folder.tree));
             }
         }
     }

@@ -4,6 +4,7 @@
 //! a manifest or a web server's configuration.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// nginx follows at most 40 symlinks in one path, and `current`, the release and each directory level is one.
 pub const MAX_DEPTH: usize = 36;
@@ -12,9 +13,9 @@ pub const MAX_DEPTH: usize = 36;
 pub const MAX_NAME: usize = 255 - 3;
 
 /// A path inside the site: no leading or trailing slash, no `.` or `..`, no control characters. The empty path is
-/// the site's top folder.
+/// the site's top folder. A copy shares the text: a site has tens of thousands, and every stage names them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct SitePath(Box<str>);
+pub struct SitePath(Arc<str>);
 
 /// Why a path can't be one of the site's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,12 @@ impl SitePath {
     /// The path as text, without a leading slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same text, to be kept without being copied.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<str> {
         &self.0
     }
 

@@ -92,7 +92,7 @@ impl Memory {
                     }
                 }
             }
-            self.trees.insert(tree.digest, tree.tree.clone());
+            self.trees.insert(tree.digest, Tree::clone(&tree.tree));
         }
         for wanted in &plan.wanted {
             let identity = layout::object(wanted.digest);
@@ -123,7 +123,7 @@ impl Memory {
     /// Every folder of the site is there, with everything in it; so is everything the pool must have.
     fn is_whole(&self, site: &Site) {
         for (path, folder) in &site.folders {
-            assert_eq!(self.trees.get(&folder.digest), Some(&folder.tree), "{path:?}");
+            assert_eq!(self.trees.get(&folder.digest), Some(&*folder.tree), "{path:?}");
         }
         for (path, file) in site.all_files() {
             assert!(self.objects.contains_key(&layout::object(file.digest)));

@@ -1,6 +1,6 @@
 //! Questions of the plan on their way to the host, and their answers on the way back.
 //!
-//! As many go in one flight as can; nothing here decides what to ask.
+//! As many go in one flight as can, and memory allows; nothing here decides what to ask.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,6 +16,10 @@ use crate::session::{Read, Session};
 /// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
 pub(crate) const OPEN_AT_ONCE: usize = 256;
 
+/// So many questions go in one flight: each has an operation, an answer and mostly a refusal while it is under way, and the
+/// first publish of a large site has hundreds of thousands.
+const ASKED_AT_ONCE: usize = 8192;
+
 /// The tree whose manifest has these bytes, if they are what the digest names and in canonical form.
 pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
     if Digest::of(&bytes) != digest {
@@ -26,7 +30,7 @@ pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
 
 /// Questions on their way: which operation asks which.
 pub struct Asking {
-    plain: Vec<(Question, Op)>,
+    plain: Vec<Question>,
     manifests: Vec<Digest>,
     /// Public paths of files of the pool to be read. Rare, so they take flights of their own.
     pool_bytes: Vec<String>,
@@ -37,7 +41,7 @@ pub struct Asking {
 impl Asking {
     /// Operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
     #[must_use]
-    pub fn new(questions: &BTreeSet<Question>) -> Self {
+    pub fn new(questions: impl IntoIterator<Item = Question>) -> Self {
         let mut asking = Self {
             plain: Vec::new(),
             manifests: Vec::new(),
@@ -45,27 +49,19 @@ impl Asking {
             folders: BTreeSet::new(),
         };
         for question in questions {
-            let op = match question {
-                Question::Live(path) if path.is_root() => Op::Resolve(layout::CURRENT.to_owned()),
-                Question::Live(path) => Op::ReadLink(layout::current(path)),
-                Question::Tree(digest) => Op::Lstat(layout::tree(*digest)),
-                Question::Object(name) => {
-                    asking
-                        .folders
-                        .extend(name.rsplit_once('/').map(|(folder, _)| folder.to_owned()));
-                    Op::Lstat(name.clone())
+            match question {
+                Question::Manifest(digest) => asking.manifests.push(digest),
+                Question::PoolBytes(path) => asking.pool_bytes.push(path),
+                Question::Live(_) | Question::Tree(_) | Question::Object(_) | Question::Pool(_) => {
+                    if let Question::Object(name) = &question
+                        && let Some((folder, _)) = name.rsplit_once('/')
+                        && !asking.folders.contains(folder)
+                    {
+                        asking.folders.insert(folder.to_owned());
+                    }
+                    asking.plain.push(question);
                 }
-                Question::Pool(path) => Op::Lstat(layout::pool(path)),
-                Question::Manifest(digest) => {
-                    asking.manifests.push(*digest);
-                    continue;
-                }
-                Question::PoolBytes(path) => {
-                    asking.pool_bytes.push(path.clone());
-                    continue;
-                }
-            };
-            asking.plain.push((question.clone(), op));
+            }
         }
         asking
     }
@@ -76,7 +72,16 @@ impl Asking {
         let opening = self.manifests.iter().take(OPEN_AT_ONCE);
         let opening = opening.map(|digest| Op::Open(layout::manifest(*digest)));
         let folders = self.folders.iter().cloned().map(Op::Lstat);
-        let plain = self.plain.iter().map(|(_, op)| op.clone());
+        let plain = self.plain.iter().filter_map(|question| {
+            Some(match question {
+                Question::Live(path) if path.is_root() => Op::Resolve(layout::CURRENT.to_owned()),
+                Question::Live(path) => Op::ReadLink(layout::current(path)),
+                Question::Tree(digest) => Op::Lstat(layout::tree(*digest)),
+                Question::Object(name) => Op::Lstat(name.clone()),
+                Question::Pool(path) => Op::Lstat(layout::pool(path)),
+                Question::Manifest(_) | Question::PoolBytes(_) => return None,
+            })
+        });
         plain.chain(folders).chain(opening).collect()
     }
 
@@ -85,7 +90,7 @@ impl Asking {
     /// # Errors
     /// [`StoreError`] where the connection is lost.
     pub async fn read(
-        &self,
+        mut self,
         session: &Session,
         answers: &[Result<Answer, Refusal>],
         facts: &mut Facts,
@@ -100,35 +105,36 @@ impl Asking {
     }
 
     /// Takes the answers to [`Self::ops`]; the manifests that were opened are still to be read.
-    fn note(&self, answers: &[Result<Answer, Refusal>], facts: &mut Facts) -> Vec<(Digest, Handle)> {
-        for ((question, _), answer) in self.plain.iter().zip(answers) {
+    fn note(&mut self, answers: &[Result<Answer, Refusal>], facts: &mut Facts) -> Vec<(Digest, Handle)> {
+        let (answers, others) = answers.split_at(self.plain.len());
+        for (question, answer) in std::mem::take(&mut self.plain).into_iter().zip(answers) {
             match question {
                 Question::Live(path) => {
                     let tree = answer
                         .text()
                         .and_then(|text| text.rsplit('/').next().and_then(|name| name.parse().ok()));
-                    facts.live.insert(path.clone(), tree);
+                    facts.live.insert(path, tree);
                 }
                 Question::Tree(digest) => {
                     facts
                         .trees
-                        .insert(*digest, answer.attr().is_some_and(|attr| attr.kind == Kind::Folder));
+                        .insert(digest, answer.attr().is_some_and(|attr| attr.kind == Kind::Folder));
                 }
                 Question::Object(name) => {
                     let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
-                    facts.objects.insert(name.clone(), attr.map(stamp));
                     if let Some(attr) = attr {
                         facts.owners.push((name.clone(), attr.uid, attr.mode));
                     }
+                    facts.objects.insert(name, attr.map(stamp));
                 }
                 Question::Pool(path) => {
                     let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
-                    facts.pool.insert(path.clone(), attr.map(stamp));
+                    facts.pool.insert(path, attr.map(stamp));
                 }
                 Question::Manifest(_) | Question::PoolBytes(_) => {}
             }
         }
-        let (folders, manifests) = answers[self.plain.len()..].split_at(self.folders.len());
+        let (folders, manifests) = others.split_at(self.folders.len());
         for (folder, answer) in self.folders.iter().zip(folders) {
             if let Some(attr) = answer.attr() {
                 facts.owners.push((folder.clone(), attr.uid, attr.mode));
@@ -180,9 +186,13 @@ fn note_manifest(facts: &mut Facts, digest: Digest, bytes: Option<Vec<u8>>) {
 /// # Errors
 /// [`StoreError`] where the connection is lost.
 pub async fn ask(session: &Session, facts: &mut Facts, questions: &BTreeSet<Question>) -> Result<(), StoreError> {
-    let asking = Asking::new(questions);
-    let answers = session.flight(asking.ops()).await?;
-    asking.read(session, &answers, facts).await
+    let mut pending = questions.iter().cloned().peekable();
+    while pending.peek().is_some() {
+        let asking = Asking::new(pending.by_ref().take(ASKED_AT_ONCE));
+        let answers = session.flight(asking.ops()).await?;
+        asking.read(session, &answers, facts).await?;
+    }
+    Ok(())
 }
 
 /// Asks questions until none is left, with `next` naming those that follow from what is known.
@@ -196,17 +206,21 @@ pub async fn find_out(
 ) -> Result<(), StoreError> {
     // Manifests that are open: they are read in the same flight that asks what can be asked without them.
     let mut opened: Vec<(Digest, Handle)> = Vec::new();
+    let mut pending = BTreeSet::new().into_iter();
     loop {
-        let mut questions = next(facts);
-        questions.retain(|question| {
-            !opened
-                .iter()
-                .any(|(digest, _)| *question == Question::Manifest(*digest))
-        });
-        if questions.is_empty() && opened.is_empty() {
-            return Ok(());
+        if pending.len() == 0 {
+            let mut questions = next(facts);
+            questions.retain(|question| {
+                !opened
+                    .iter()
+                    .any(|(digest, _)| *question == Question::Manifest(*digest))
+            });
+            if questions.is_empty() && opened.is_empty() {
+                return Ok(());
+            }
+            pending = questions.into_iter();
         }
-        let asking = Asking::new(&questions);
+        let mut asking = Asking::new(pending.by_ref().take(ASKED_AT_ONCE));
         let mut ops = asking.ops();
         let asked = ops.len();
         ops.extend(opened.iter().map(|(_, handle)| Op::Read {

@@ -13,7 +13,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +25,16 @@ use crate::next::build_id;
 use crate::sealed::{self, Unsealed};
 
 /// Another form of the file has another number.
-const HEADER: &[u8] = b"syntax-publish facts 1\n";
+const HEADER: &[u8] = b"syntax-publish facts 2\n";
 
 /// To be raised when the same file gets other facts, or is rewritten in another way: a test knows of both.
 pub(super) const VERSION: u32 = 2;
 
 /// An id that is shorter may stand anywhere by chance, and is not left out of the comparison.
 const SHORTEST_ID: usize = 8;
+
+/// At most one in so many questions may be one that no note relies on any more.
+const TOLERATED: usize = 8;
 
 /// Stands for the build id in the paths that are kept: no path has this character.
 const ANY_ID: &str = "\0";
@@ -50,7 +53,8 @@ pub struct Rewritten {
     pub result: Option<(Raw, u64)>,
 }
 
-/// What is kept of one file.
+/// What is kept of one file. As long as nothing about it changes it is shared by the survey that noted it and all that
+/// recall it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     /// The digest of its bytes.
@@ -60,10 +64,10 @@ struct Note {
     /// Whether the facts name the build id otherwise than as that.
     has_id: bool,
     kind: u8,
-    /// With places in [`Book::paths`] where there are places among the assets otherwise.
-    facts: Facts,
+    /// With places in [`Book::paths`].
+    facts: Arc<Facts>,
     /// Places in [`Book::questions`].
-    asked: Vec<u32>,
+    asked: Arc<[u32]>,
     rewritten: Option<Rewritten>,
 }
 
@@ -72,18 +76,12 @@ struct Note {
 struct Book {
     settings: Raw,
     id: Option<String>,
-    paths: Vec<String>,
-    questions: Vec<(Question, Answer)>,
-    /// By path, sorted.
-    notes: Vec<(String, Note)>,
-}
-
-/// As [`Found`], with a place in [`Book::paths`].
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Answer {
-    File(u32),
-    Otherwise(u32),
-    Nothing,
+    /// The files of the export, in its order.
+    paths: Vec<Arc<str>>,
+    /// With places in `paths`.
+    questions: Vec<(Question, Found)>,
+    /// One for each of `paths`; none of what was not looked at.
+    notes: Vec<Option<Arc<Note>>>,
 }
 
 /// What earlier surveys of an export noted.
@@ -120,49 +118,52 @@ impl Cache {
     pub(super) fn recall<'a>(&'a self, settings: Digest, assets: &[Asset], paths: &Paths<'_>) -> Recall<'a> {
         let id = id_of(assets);
         let book = (self.book.settings == *settings.as_bytes()).then_some(&self.book);
-        let unveiled = |path: &str| unveil(path, id.as_deref());
         let places: Vec<Option<usize>> = book
             .iter()
             .flat_map(|book| &book.paths)
-            .map(|path| paths.file(&unveiled(path)?))
+            .map(|path| paths.file(&unveil(path, id.as_deref())?))
             .collect();
-        let place = |at: &u32| places.get(*at as usize).copied().flatten();
+        let mut notes = vec![None; assets.len()];
+        for (place, note) in places.iter().zip(book.iter().flat_map(|book| &book.notes)) {
+            if let Some(slot) = place.and_then(|place| notes.get_mut(place)) {
+                *slot = note.as_ref();
+            }
+        }
+        let place = |at: usize| places.get(at).copied().flatten();
         let mut table = Table::default();
-        let mut holds = Vec::new();
+        let (mut holds, mut answers) = (Vec::new(), Vec::new());
         for (question, answer) in book.iter().flat_map(|book| &book.questions) {
-            let asked = unveiled(question.path()).map(|path| question.of(path));
-            let same = asked.as_ref().is_some_and(|asked| match (paths.answer(asked), answer) {
-                (Found::File(found), Answer::File(at)) | (Found::Otherwise(found), Answer::Otherwise(at)) => {
-                    place(at) == Some(found)
+            let asked = unveil(question.path(), id.as_deref()).map(|path| question.of(path));
+            let found = asked.as_ref().map(|asked| paths.answer(asked));
+            holds.push(match (found, answer) {
+                (Some(Found::File(found)), Found::File(at)) | (Some(Found::Otherwise(found)), Found::Otherwise(at)) => {
+                    place(*at) == Some(found)
                 }
-                (Found::Nothing, Answer::Nothing) => true,
+                (Some(Found::Nothing), Found::Nothing) => true,
                 _ => false,
             });
-            holds.push(same);
-            table.push(asked.unwrap_or_else(|| question.clone()));
+            answers.push(found.unwrap_or(Found::Nothing));
+            table.questions.push(asked.unwrap_or_else(|| question.clone()));
         }
         Recall {
-            book,
-            settings,
             same_id: book.is_some_and(|book| book.id == id),
+            was: book.and_then(|book| book.id.as_deref()),
+            settings,
             id,
+            notes,
             places,
             holds,
+            answers,
             table: Mutex::new(table),
         }
     }
 
     /// Takes what is known of these files, and of no others, in place of what it held. Whether that is anything new.
     pub fn learn(&mut self, assets: &[Asset], survey: Survey, rewritten: &[Option<Rewritten>]) -> bool {
-        let Survey {
-            kinds, facts, learned, ..
-        } = survey;
-        let Some(learned) = learned else { return false };
-        let (book, is_new) = learned.book(assets, &kinds, facts, rewritten);
-        let is_new = is_new
-            || book.settings != self.book.settings
-            || book.id != self.book.id
-            || book.notes.len() != self.book.notes.len();
+        let Some(learned) = survey.learned else { return false };
+        let (book, is_new) = learned.book(assets, rewritten);
+        let is_new =
+            is_new || book.settings != self.book.settings || book.id != self.book.id || book.paths != self.book.paths;
         self.book = book;
         is_new
     }
@@ -188,29 +189,36 @@ fn id_of(assets: &[Asset]) -> Option<String> {
     }
 }
 
-fn veil(path: &str, id: Option<&str>) -> String {
-    id.and_then(|id| build_id::renamed(path, id, ANY_ID))
-        .unwrap_or_else(|| path.to_owned())
+/// A path with its build id left out; the same text where there is none in it.
+fn veil(path: &Arc<str>, id: Option<&str>) -> Arc<str> {
+    let veiled = id.and_then(|id| build_id::renamed(path, id, ANY_ID));
+    veiled.map_or_else(|| Arc::clone(path), Into::into)
 }
 
 /// None where a path has an id and there is none to put into it.
-fn unveil(path: &str, id: Option<&str>) -> Option<String> {
+fn unveil(path: &Arc<str>, id: Option<&str>) -> Option<Arc<str>> {
     match build_id::renamed(path, ANY_ID, id.unwrap_or_default()) {
-        Some(path) => id.is_some().then_some(path),
-        None => Some(path.to_owned()),
+        Some(path) => id.is_some().then(|| path.into()),
+        None => Some(Arc::clone(path)),
     }
 }
 
-/// The questions that were asked so far, each with its number.
+/// The questions that were asked so far.
 #[derive(Default)]
 struct Table {
-    numbers: HashMap<Question, u32>,
     questions: Vec<Question>,
+    /// The number of each; made when the first is added to those of the book, which mostly are all there are.
+    numbers: HashMap<Question, u32>,
 }
 
 impl Table {
     fn push(&mut self, question: Question) -> u32 {
-        let next = u32::try_from(self.questions.len()).unwrap_or(u32::MAX);
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        if self.numbers.is_empty() {
+            let known = self.questions.iter().enumerate();
+            self.numbers = known.map(|(at, question)| (question.clone(), number(at))).collect();
+        }
+        let next = number(self.questions.len());
         let number = *self.numbers.entry(question.clone()).or_insert(next);
         if number == next {
             self.questions.push(question);
@@ -221,101 +229,101 @@ impl Table {
 
 /// What can be recalled in one survey.
 pub(super) struct Recall<'a> {
-    book: Option<&'a Book>,
     settings: Digest,
-    /// The build id of the export at hand.
+    /// The build id of the export at hand, and that of the one that the notes were made of.
     id: Option<String>,
-    /// Whether it is the one that the notes were made with.
+    was: Option<&'a str>,
     same_id: bool,
+    /// The note of each file at hand.
+    notes: Vec<Option<&'a Arc<Note>>>,
     /// Where the paths of the book are now among the assets.
     places: Vec<Option<usize>>,
-    /// Whether the answer to each question of the book is still the same.
+    /// Whether the answer to each question of the book is still the same, and what it is.
     holds: Vec<bool>,
+    answers: Vec<Found>,
     table: Mutex<Table>,
 }
 
-/// What is to be kept of a file besides its facts.
+/// What is to be kept of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Learned {
-    neutral: Raw,
-    has_id: bool,
-    /// Numbers of questions.
-    asked: Vec<u32>,
-    rewritten: Option<Rewritten>,
-    /// Whether all this was recalled of exactly these bytes.
+    note: Arc<Note>,
+    /// Whether it was recalled of exactly these bytes.
     is_old: bool,
 }
 
 impl Learned {
     /// The digest of the file's bytes with the build id left out.
     pub(super) fn neutral(&self) -> Digest {
-        Digest::from_bytes(self.neutral)
+        Digest::from_bytes(self.note.neutral)
     }
 
-    /// What became of the file.
-    pub(super) fn rewritten(&self) -> Option<Rewritten> {
-        self.rewritten
-    }
-
-    /// The same for a file that something else became of.
-    pub(super) fn with(self, rewritten: Option<Rewritten>) -> Self {
-        Self { rewritten, ..self }
+    /// The same for a file that something else became of, by what is known of that one.
+    pub(super) fn of_other(mut self, other: Option<&Self>) -> Self {
+        let rewritten = other.and_then(|other| other.note.rewritten);
+        if self.note.rewritten != rewritten {
+            Arc::make_mut(&mut self.note).rewritten = rewritten;
+        }
+        self
     }
 }
 
 impl Recall<'_> {
-    /// The facts of a file that has not changed at all.
-    pub(super) fn exact(&self, asset: &Asset, kind: Kind) -> Option<(Facts, Learned)> {
-        let note = self.note(asset, kind)?;
+    /// The facts of a file that has not changed at all, given its place among the assets.
+    pub(super) fn exact(&self, index: usize, asset: &Asset, kind: Kind) -> Option<(Arc<Facts>, Learned)> {
+        let note = self.note(index, kind)?;
         (self.same_id && note.exact == *asset.digest.as_bytes())
             .then(|| self.of_note(asset, note))
             .flatten()
     }
 
     /// The facts of a file in which nothing changed but the build id.
-    pub(super) fn neutral(&self, asset: &Asset, kind: Kind, neutral: Digest) -> Option<(Facts, Learned)> {
-        let note = self.note(asset, kind)?;
+    pub(super) fn neutral(
+        &self,
+        index: usize,
+        asset: &Asset,
+        kind: Kind,
+        neutral: Digest,
+    ) -> Option<(Arc<Facts>, Learned)> {
+        let note = self.note(index, kind)?;
         if note.neutral != *neutral.as_bytes() || note.has_id && !self.same_id {
             return None;
         }
         let (mut facts, mut learned) = self.of_note(asset, note)?;
-        let (was, is) = (self.book?.id.as_deref(), self.id.as_deref());
-        if was != is {
-            facts.ids = facts
-                .ids
-                .into_iter()
-                .map(|id| match is {
-                    Some(is) if Some(id.as_str()) == was => is.to_owned(),
-                    _ => id,
-                })
-                .collect();
-            learned.rewritten = learned.rewritten.filter(|rewritten| !rewritten.has_id);
+        let is = self.id.as_deref();
+        if self.was != is {
+            for id in &mut Arc::make_mut(&mut facts).ids {
+                if let Some(is) = is
+                    && self.was == Some(id)
+                {
+                    is.clone_into(id);
+                }
+            }
+            let note = Arc::make_mut(&mut learned.note);
+            note.facts = Arc::clone(&facts);
+            note.rewritten = note.rewritten.filter(|rewritten| !rewritten.has_id);
         }
         Some((facts, learned))
     }
 
-    fn note(&self, asset: &Asset, kind: Kind) -> Option<&Note> {
-        let path = veil(asset.path.as_str(), self.id.as_deref());
-        let notes = &self.book?.notes;
-        let at = notes.binary_search_by(|(other, _)| other.as_str().cmp(&path)).ok()?;
-        let (_, note) = notes.get(at)?;
+    fn note(&self, index: usize, kind: Kind) -> Option<&Arc<Note>> {
+        let note = self.notes.get(index).copied().flatten()?;
         let holds = |number: &u32| self.holds.get(*number as usize).copied().unwrap_or_default();
         (note.kind == kind.number() && note.asked.iter().all(holds)).then_some(note)
     }
 
-    fn of_note(&self, asset: &Asset, note: &Note) -> Option<(Facts, Learned)> {
-        let facts = note
-            .facts
-            .clone()
-            .with_places(|at| self.places.get(at).copied().flatten())?;
-        let learned = Learned {
-            neutral: note.neutral,
-            has_id: note.has_id,
-            asked: note.asked.clone(),
-            rewritten: note.rewritten,
-            is_old: note.exact == *asset.digest.as_bytes(),
-        };
-        Some((facts, learned))
+    fn of_note(&self, asset: &Asset, note: &Arc<Note>) -> Option<(Arc<Facts>, Learned)> {
+        let place = |at: usize| self.places.get(at).copied().flatten();
+        let is_old = note.exact == *asset.digest.as_bytes();
+        let mut note = Arc::clone(note);
+        if !note.facts.places().all(|at| place(at) == Some(at)) {
+            let facts = Facts::clone(&note.facts).with_places(place)?;
+            Arc::make_mut(&mut note).facts = Arc::new(facts);
+        }
+        if !is_old {
+            Arc::make_mut(&mut note).exact = *asset.digest.as_bytes();
+        }
+        Some((Arc::clone(&note.facts), Learned { note, is_old }))
     }
 
     /// The digest of a file's bytes with the build id left out.
@@ -337,25 +345,44 @@ impl Recall<'_> {
     }
 
     /// Notes what was learned of a file by looking at it.
-    pub(super) fn learn(&self, neutral: Digest, facts: &Facts, asked: Vec<Question>) -> Learned {
+    pub(super) fn learn(
+        &self,
+        asset: &Asset,
+        kind: Kind,
+        neutral: Digest,
+        facts: &Arc<Facts>,
+        asked: Vec<Question>,
+    ) -> Learned {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        Learned {
+        let note = Note {
+            exact: *asset.digest.as_bytes(),
             neutral: *neutral.as_bytes(),
             has_id: self.id.as_deref().is_some_and(|id| facts.mention(id)),
+            kind: kind.number(),
+            facts: Arc::clone(facts),
             asked: asked.into_iter().map(|question| table.push(question)).collect(),
             rewritten: None,
+        };
+        Learned {
+            note: Arc::new(note),
             is_old: false,
         }
     }
 
     /// All that was learned, file by file.
     pub(super) fn finish(self, files: Vec<Option<Learned>>, paths: &Paths<'_>) -> AllLearned {
-        let table = self.table.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let answers = table.questions.iter().map(|question| paths.answer(question)).collect();
+        let questions = self
+            .table
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .questions;
+        let mut answers = self.answers;
+        let new = questions.iter().skip(answers.len());
+        answers.extend(new.map(|question| paths.answer(question)));
         AllLearned {
             settings: self.settings,
             id: self.id,
-            questions: table.questions,
+            questions,
             answers,
             files,
         }
@@ -396,77 +423,68 @@ impl AllLearned {
     /// What the fingerprint stage made of a file under the same circumstances, if that is known.
     #[must_use]
     pub fn rewritten(&self, index: usize, key: &Digest) -> Option<Rewritten> {
-        let rewritten = self.files.get(index)?.as_ref()?.rewritten?;
+        let rewritten = self.files.get(index)?.as_ref()?.note.rewritten?;
         (rewritten.key == *key.as_bytes()).then_some(rewritten)
     }
 
     /// What is to be kept, and whether any of it is new.
-    fn book(
-        self,
-        assets: &[Asset],
-        kinds: &[Kind],
-        facts: Vec<Facts>,
-        rewritten: &[Option<Rewritten>],
-    ) -> (Book, bool) {
-        let mut book = Book {
-            settings: *self.settings.as_bytes(),
-            id: self.id.clone(),
-            ..Book::default()
-        };
-        let mut is_new = false;
+    fn book(self, assets: &[Asset], rewritten: &[Option<Rewritten>]) -> (Book, bool) {
         let id = self.id.as_deref();
-        let mut places: Vec<Option<u32>> = vec![None; assets.len()];
-        let mut numbers: Vec<Option<u32>> = vec![None; self.questions.len()];
-        let files = assets.iter().zip(kinds).zip(facts).zip(self.files);
-        for (index, (((asset, kind), facts), learned)) in files.enumerate() {
-            let Some(learned) = learned else { continue };
-            let mut place = |at: usize| {
-                let place = places.get_mut(at)?;
-                if place.is_none() {
-                    *place = u32::try_from(book.paths.len()).ok();
-                    book.paths.push(veil(assets.get(at)?.path.as_str(), id));
-                }
-                *place
-            };
-            let mut asked = Vec::with_capacity(learned.asked.len());
-            for old in &learned.asked {
-                let (Some(number), Some(question), Some(answer)) = (
-                    numbers.get_mut(*old as usize),
-                    self.questions.get(*old as usize),
-                    self.answers.get(*old as usize),
-                ) else {
-                    continue;
-                };
-                if number.is_none() {
-                    let answer = match answer {
-                        Found::File(at) => place(*at).map(Answer::File),
-                        Found::Otherwise(at) => place(*at).map(Answer::Otherwise),
-                        Found::Nothing => Some(Answer::Nothing),
-                    };
-                    *number = u32::try_from(book.questions.len()).ok();
-                    let veiled = question.of(veil(question.path(), id));
-                    book.questions.push((veiled, answer.unwrap_or(Answer::Nothing)));
-                }
-                asked.extend(*number);
+        let mut is_new = false;
+        let files = self.files.into_iter().enumerate();
+        let notes = files.map(|(index, learned)| {
+            let Learned { mut note, is_old } = learned?;
+            let became = rewritten.get(index).copied().flatten().or(note.rewritten);
+            is_new |= !is_old || became != note.rewritten;
+            if became != note.rewritten {
+                Arc::make_mut(&mut note).rewritten = became;
             }
-            let Some(facts) = facts.with_places(|at| place(at).map(|at| at as usize)) else {
-                continue;
-            };
-            let became = rewritten.get(index).copied().flatten().or(learned.rewritten);
-            is_new |= !learned.is_old || became != learned.rewritten;
-            let note = Note {
-                exact: *asset.digest.as_bytes(),
-                neutral: learned.neutral,
-                has_id: learned.has_id,
-                kind: kind.number(),
-                facts,
-                asked,
-                rewritten: became,
-            };
-            book.notes.push((veil(asset.path.as_str(), id), note));
+            Some(note)
+        });
+        let mut notes: Vec<Option<Arc<Note>>> = notes.collect();
+        let mut questions: Vec<(Question, Found)> = self.questions.into_iter().zip(self.answers).collect();
+        drop_unused(&mut questions, &mut notes);
+        for (question, _) in &mut questions {
+            *question = question.of(veil(question.path(), id));
         }
-        book.notes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let book = Book {
+            settings: *self.settings.as_bytes(),
+            paths: assets.iter().map(|asset| veil(asset.path.shared(), id)).collect(),
+            questions,
+            notes,
+            id: self.id,
+        };
         (book, is_new)
+    }
+}
+
+/// Forgets questions that no note relies on, once they are many: all notes get other numbers then.
+fn drop_unused(questions: &mut Vec<(Question, Found)>, notes: &mut [Option<Arc<Note>>]) {
+    let mut used = vec![false; questions.len()];
+    for number in notes.iter().flatten().flat_map(|note| note.asked.iter()) {
+        if let Some(used) = used.get_mut(*number as usize) {
+            *used = true;
+        }
+    }
+    let kept = used.iter().filter(|used| **used).count();
+    if (questions.len() - kept).saturating_mul(TOLERATED) <= questions.len() {
+        return;
+    }
+    let mut next = 0;
+    let numbers: Vec<u32> = used
+        .iter()
+        .map(|used| {
+            let number = next;
+            next += u32::from(*used);
+            number
+        })
+        .collect();
+    let mut used = used.into_iter();
+    questions.retain(|_| used.next().unwrap_or_default());
+    for note in notes.iter_mut().flatten() {
+        let asked = note.asked.iter().filter_map(|number| numbers.get(*number as usize));
+        let asked = asked.copied().collect();
+        Arc::make_mut(note).asked = asked;
     }
 }
 
@@ -485,6 +503,12 @@ impl Kind {
 }
 
 impl Facts {
+    /// Every place of a file in them.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let files = self.used.iter().chain(&self.kept).copied();
+        files.chain(self.fragments.iter().map(|fragment| fragment.page))
+    }
+
     /// The same with other places for files; none where one has none.
     fn with_places(mut self, mut place: impl FnMut(usize) -> Option<usize>) -> Option<Self> {
         for files in [&mut self.used, &mut self.kept] {

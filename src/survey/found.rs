@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +11,14 @@ use crate::model::asset::Asset;
 /// The paths of an export, for looking up.
 pub struct Paths<'a> {
     files: HashMap<&'a str, usize>,
-    /// By the path in lower case, for links that a case-blind file system let pass.
-    folded: HashMap<String, usize>,
+    /// By the path in lower case, for links that a case-blind file system let pass. Made when first wanted: most sites have
+    /// no such link.
+    folded: OnceLock<HashMap<String, usize>>,
     assets: &'a [Asset],
 }
 
 /// Where a path leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Found {
     /// To this file, by its place among the assets.
     File(usize),
@@ -30,15 +32,10 @@ impl<'a> Paths<'a> {
     /// The paths of an export.
     #[must_use]
     pub fn new(assets: &'a [Asset]) -> Self {
-        let paths = || {
-            assets
-                .iter()
-                .enumerate()
-                .map(|(index, asset)| (asset.path.as_str(), index))
-        };
+        let paths = assets.iter().enumerate();
         Self {
-            files: paths().collect(),
-            folded: paths().map(|(path, index)| (path.to_lowercase(), index)).collect(),
+            files: paths.map(|(index, asset)| (asset.path.as_str(), index)).collect(),
+            folded: OnceLock::new(),
             assets,
         }
     }
@@ -65,8 +62,17 @@ impl<'a> Paths<'a> {
         let folded = path.trim_end_matches('/').to_lowercase();
         let otherwise = std::iter::once(folded.clone())
             .chain(candidates(&folded))
-            .find_map(|path| self.folded.get(&path).copied());
+            .find_map(|path| self.folded().get(&path).copied());
         otherwise.map_or(Found::Nothing, Found::Otherwise)
+    }
+
+    fn folded(&self) -> &HashMap<String, usize> {
+        self.folded.get_or_init(|| {
+            let paths = self.assets.iter().enumerate();
+            paths
+                .map(|(index, asset)| (asset.path.as_str().to_lowercase(), index))
+                .collect()
+        })
     }
 
     /// The path of a file.
@@ -80,21 +86,21 @@ impl<'a> Paths<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Question {
     /// Whether there is exactly this file.
-    File(String),
+    File(Arc<str>),
     /// What a visitor of it gets.
-    Visit(String),
+    Visit(Arc<str>),
 }
 
 impl Question {
     /// The path that was asked for.
-    pub(super) fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &Arc<str> {
         match self {
             Self::File(path) | Self::Visit(path) => path,
         }
     }
 
     /// The same question for another path.
-    pub(super) fn of(&self, path: String) -> Self {
+    pub(super) fn of(&self, path: Arc<str>) -> Self {
         match self {
             Self::File(_) => Self::File(path),
             Self::Visit(_) => Self::Visit(path),
@@ -121,8 +127,8 @@ pub(super) struct Asked<'a> {
 
 #[derive(Default)]
 struct Kept {
-    files: HashSet<String>,
-    visits: HashSet<String>,
+    files: HashSet<Arc<str>>,
+    visits: HashSet<Arc<str>>,
 }
 
 impl<'a> Asked<'a> {
@@ -148,13 +154,13 @@ impl<'a> Asked<'a> {
         self.paths.path(index)
     }
 
-    fn keep(&self, path: &str, which: fn(&mut Kept) -> &mut HashSet<String>) {
+    fn keep(&self, path: &str, which: fn(&mut Kept) -> &mut HashSet<Arc<str>>) {
         if let Some(kept) = &self.kept {
             let mut kept = kept.borrow_mut();
             let set = which(&mut kept);
             // Most are asked for again and again.
             if !set.contains(path) {
-                set.insert(path.to_owned());
+                set.insert(path.into());
             }
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
     facts.anchors.dedup();
     facts.unclassified = payload.unclassified;
     facts.odd.append(&mut payload.odd);
-    facts.ids = payload.ids;
+    facts.ids = payload.ids.into_iter().collect();
     match read {
         Ok(page) => {
             facts.router = Some(page.router);
@@ -85,13 +85,13 @@ pub(super) fn look_at_ids(
     rewrite: &mut dyn FnMut(&str, &mut dyn Visit) -> Result<Edits, Unclear>,
 ) -> Facts {
     #[derive(Default)]
-    struct Ids(Facts);
+    struct Ids(Facts, BTreeSet<String>);
     impl Visit for Ids {
         fn url(&mut self, _: Reference<'_>) -> Option<String> {
             None
         }
         fn build_id(&mut self, id: &str) -> Option<String> {
-            self.0.ids.insert(id.to_owned());
+            self.1.insert(id.to_owned());
             None
         }
         fn unclear(&mut self, what: &Unclear) {
@@ -102,7 +102,10 @@ pub(super) fn look_at_ids(
     if let Err(unclear) = rewrite(text, &mut ids) {
         ids.0.unclear = Some(unclear);
     }
-    ids.0
+    Facts {
+        ids: ids.1.into_iter().collect(),
+        ..ids.0
+    }
 }
 
 struct Markup<'a> {
