@@ -11,7 +11,7 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use globset::GlobSet;
@@ -94,7 +94,7 @@ pub fn fingerprint(
         .collect();
     let changed = changed?;
 
-    let mut origins: BTreeMap<SitePath, Origin> = BTreeMap::new();
+    let mut origins: HashMap<SitePath, Origin> = HashMap::new();
     let mut finished = Vec::with_capacity(assets.len() + copies.len());
     let rewritten = changed
         .iter()
@@ -134,7 +134,7 @@ pub fn fingerprint(
 
 /// The site's file for a file of the export, and where its bytes come from.
 fn entry(
-    origins: &mut BTreeMap<SitePath, Origin>,
+    origins: &mut HashMap<SitePath, Origin>,
     asset: &Asset,
     path: SitePath,
     change: Option<Change>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::model::cache::Classes;
 use crate::model::digest::Digest;
-use crate::model::encoding::Encodings;
+use crate::model::encoding::{Coding, Encodings};
 use crate::model::media::media_type;
 use crate::model::path::SitePath;
 use crate::model::tree::{Entry, File, Tree};
@@ -54,7 +54,7 @@ impl Site {
     /// Builds the manifest of a site. The order of the files does not matter; paths must differ.
     #[must_use]
     pub fn new(files: impl IntoIterator<Item = Input>, classes: &Classes) -> Self {
-        let mut trees: BTreeMap<SitePath, Tree> = BTreeMap::new();
+        let mut trees: HashMap<SitePath, Tree> = HashMap::new();
         trees.insert(SitePath::root(), Tree::default());
         let (mut count, mut bytes) = (0, 0);
         for input in files {
@@ -67,9 +67,9 @@ impl Site {
                 encodings: input.encodings,
                 media_type: media_type(input.path.name()).into(),
             };
-            let folder = input.path.parent().unwrap_or_default();
-            insert(&mut trees, &folder, input.path.name(), Entry::File(file));
+            insert(&mut trees, &input.path, file);
         }
+        let mut trees: BTreeMap<SitePath, Tree> = trees.into_iter().collect();
         drop_encodings_whose_names_are_taken(&mut trees);
         let mut folders = BTreeMap::new();
         // A folder sorts before everything inside it, so from the end children come before their parents.
@@ -123,19 +123,21 @@ impl Site {
     }
 }
 
-fn insert(trees: &mut BTreeMap<SitePath, Tree>, folder: &SitePath, name: &str, entry: Entry) {
-    let known = trees.contains_key(folder);
-    trees
-        .entry(folder.clone())
-        .or_default()
-        .entries
-        .insert(name.into(), entry);
+fn insert(trees: &mut HashMap<SitePath, Tree>, path: &SitePath, file: File) {
+    let (folder, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
+    let entry = Entry::File(file);
+    if let Some(tree) = trees.get_mut(folder) {
+        tree.entries.insert(name.into(), entry);
+        return;
+    }
+    let tree = Tree {
+        entries: BTreeMap::from([(name.into(), entry)]),
+    };
+    let folder = path.parent().unwrap_or_default();
     // Make the folders above, too: a folder may hold nothing but folders.
-    let mut above = if known { None } else { folder.parent() };
-    while let Some(path) = above {
-        if trees.contains_key(&path) {
-            break;
-        }
+    let mut above = folder.parent();
+    trees.insert(folder, tree);
+    while let Some(path) = above.filter(|path| !trees.contains_key(path)) {
         above = path.parent();
         trees.insert(path, Tree::default());
     }
@@ -143,24 +145,21 @@ fn insert(trees: &mut BTreeMap<SitePath, Tree>, folder: &SitePath, name: &str, e
 
 /// An encoding stands beside its file as `name.br`; where the export has something of that name, the file does without.
 fn drop_encodings_whose_names_are_taken(trees: &mut BTreeMap<SitePath, Tree>) {
-    let folders: Vec<SitePath> = trees.keys().cloned().collect();
-    for path in folders {
-        let taken = |trees: &BTreeMap<SitePath, Tree>, name: &str| {
-            trees.contains_key(&path.child(name))
-                || trees.get(&path).is_some_and(|tree| tree.entries.contains_key(name))
-        };
-        let mut without = Vec::new();
-        for (name, file) in trees.get(&path).into_iter().flat_map(Tree::files) {
-            for (coding, _) in file.encodings.iter() {
-                if taken(trees, &coding.beside(name)) {
-                    without.push((name.to_owned(), coding));
-                }
-            }
-        }
-        for (name, coding) in without {
-            if let Some(Entry::File(file)) = trees.get_mut(&path).and_then(|tree| tree.entries.get_mut(&*name)) {
-                file.encodings.set(coding, None);
-            }
+    let encoded = |name: &str| {
+        Coding::ALL
+            .into_iter()
+            .find_map(|coding| Some((coding.original(name)?.to_owned(), coding)))
+    };
+    let mut taken: Vec<(SitePath, String, Coding)> = Vec::new();
+    for (path, tree) in trees.iter() {
+        let of_folder = encoded(path.name()).zip(path.parent());
+        taken.extend(of_folder.map(|((name, coding), parent)| (parent, name, coding)));
+        let of_files = tree.files().filter_map(|(name, _)| encoded(name));
+        taken.extend(of_files.map(|(name, coding)| (path.clone(), name, coding)));
+    }
+    for (folder, name, coding) in taken {
+        if let Some(Entry::File(file)) = trees.get_mut(&folder).and_then(|tree| tree.entries.get_mut(&*name)) {
+            file.encodings.set(coding, None);
         }
     }
 }

@@ -115,8 +115,8 @@ fn finish(
     learn: impl FnOnce(Survey, &[Option<Rewritten>]),
     observer: &dyn Observer,
 ) -> Result<Prepared, Error> {
-    let client = survey::find_client(&scan.assets, &*source)?;
-    let rules = rules(config, client, scan.assets.iter().map(|asset| asset.path.as_str()));
+    let paths = scan.assets.iter().map(|asset| asset.path.as_str());
+    let rules = rules(config, survey.client.clone(), paths);
     let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
     learn(survey, &site.rewritten);
     Ok(Prepared {

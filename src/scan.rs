@@ -101,7 +101,7 @@ fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Res
         .map(|folder| DigestCache::load(folder, &root, options.now));
     let (files, remembered) = digests(stamped, cache.as_ref(), faults, observer)?;
     if let Some(cache) = cache
-        && let Err(error) = cache.keep(&files)
+        && let Err(error) = cache.keep(&files, remembered)
     {
         observer.notice(Event::Noted(Note::CacheNotWritten {
             file: cache.file().to_owned(),

@@ -7,12 +7,19 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::model::digest::Digest;
 
 /// No cache of ours gets this large: what does is not read into memory.
 const MOST_BYTES: u64 = 2 << 30;
+
+/// The file that keeps something of one export, given its place, in the folder of the caches.
+#[must_use]
+pub fn file_of(folder: &Path, export: &Path, extension: &str) -> PathBuf {
+    let export = Digest::of(export.as_os_str().as_encoded_bytes());
+    folder.join(format!("{}.{extension}", export.short(32)))
+}
 
 /// A body to be sealed: the header stands in front of it already.
 pub struct Unsealed(Vec<u8>);

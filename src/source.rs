@@ -74,6 +74,27 @@ pub trait Source: Send + Sync {
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError>;
 }
 
+/// Gives bytes that are in memory in pieces of this many, for as long as `take` wants more.
+pub fn in_pieces(bytes: &[u8], piece: usize, take: &mut dyn FnMut(Vec<u8>) -> bool) {
+    for part in bytes.chunks(piece.max(1)) {
+        if !take(part.to_vec()) {
+            return;
+        }
+    }
+}
+
+/// The bytes, if they are those that the scan saw.
+///
+/// # Errors
+/// [`SourceError::Changed`].
+pub fn unchanged(bytes: Vec<u8>, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
+    if bytes.len() as u64 == size && Digest::of(&bytes) == digest {
+        Ok(bytes)
+    } else {
+        Err(SourceError::Changed { path: path.clone() })
+    }
+}
+
 /// The files as they lie in the export's folder.
 #[derive(Debug, Clone)]
 pub struct Export {
@@ -109,11 +130,7 @@ impl Source for Export {
             .take(size + 1)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
-        if bytes.len() as u64 == size && Digest::of(&bytes) == digest {
-            Ok(bytes)
-        } else {
-            Err(SourceError::Changed { path: path.clone() })
-        }
+        unchanged(bytes, path, digest, size)
     }
 
     fn read_pieces(

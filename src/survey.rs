@@ -146,6 +146,8 @@ pub struct Facts {
 
 /// What is known of an export.
 pub struct Survey {
+    /// What the export says of the client.
+    pub client: Client,
     /// The base path: empty, or with a slash at its front.
     pub base_path: String,
     /// The kind of each asset.
@@ -193,10 +195,8 @@ pub fn survey(
     observer: &dyn Observer,
 ) -> Result<Survey, SourceError> {
     let paths = Paths::new(assets);
-    let base_path = match options.base_path {
-        Some(base_path) => base_path.to_owned(),
-        None => find_client(assets, source)?.base_path,
-    };
+    let client = find_client(assets, source)?;
+    let base_path = options.base_path.unwrap_or(&client.base_path).to_owned();
     let resolver = Resolver::new(options.origin, &base_path);
     let kinds: Vec<Kind> = assets
         .iter()
@@ -240,6 +240,7 @@ pub fn survey(
         learned[index] = reading.of_twin(index, &assets[index], kinds[index], learned[twin].clone());
     }
     Ok(Survey {
+        client,
         base_path,
         kinds,
         facts,

@@ -3,7 +3,7 @@
 //! Where two build ids meet, a build was cut short, or was written over an older one: some pages name code that does not
 //! fit them, and each click between old and new pages is a full load.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Finding, Material};
 use crate::model::path::SitePath;
@@ -13,12 +13,16 @@ use crate::next::build_id;
 const NAMED: usize = 2;
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
-    let mut builds: BTreeMap<&str, BTreeSet<&SitePath>> = BTreeMap::new();
+    // Files come sorted, so each comes once to a build.
+    let mut builds: BTreeMap<&str, Vec<&SitePath>> = BTreeMap::new();
     for file in material.files() {
-        let in_path = build_id::in_paths(std::iter::once(file.asset.path.as_str()));
+        let in_path = build_id::in_path(file.asset.path.as_str());
         for id in in_path.into_iter().chain(file.facts.ids.iter().map(String::as_str)) {
             if !id.is_empty() {
-                builds.entry(id).or_default().insert(&file.asset.path);
+                let files = builds.entry(id).or_default();
+                if files.last() != Some(&&file.asset.path) {
+                    files.push(&file.asset.path);
+                }
             }
         }
     }
@@ -26,7 +30,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     // The files of the smallest build are most likely those that are left over, or those that came last.
-    let mut builds: Vec<(&str, BTreeSet<&SitePath>)> = builds.into_iter().collect();
+    let mut builds: Vec<(&str, Vec<&SitePath>)> = builds.into_iter().collect();
     builds.sort_by_key(|(_, files)| files.len());
     let named: Vec<String> = builds.iter().map(|(id, files)| named(id, files)).collect();
     let first = builds.first().and_then(|(_, files)| files.first());
@@ -40,7 +44,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     found.into_iter().collect()
 }
 
-fn named(id: &str, files: &BTreeSet<&SitePath>) -> String {
+fn named(id: &str, files: &[&SitePath]) -> String {
     let names: Vec<&str> = files.iter().take(NAMED).map(|path| path.as_str()).collect();
     let names = names.join(", ");
     match files.len().checked_sub(NAMED) {

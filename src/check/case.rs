@@ -3,7 +3,8 @@
 //! Such a site can't be checked out, built or unpacked on macOS or Windows without losing one of the two, and readers
 //! take one address for the other. Only the names that differ are reported, not what lies below two such folders.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::{Finding, Material};
 use crate::model::path::SitePath;
@@ -12,7 +13,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     let assets = material.assets;
     // Folder and folded name -> the names as they are, each once: files come sorted, so a folder's repeats are
     // found in the list, which has one entry nearly always.
-    let mut names: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
+    let mut names: HashMap<(&str, Cow<'_, str>), Vec<&str>> = HashMap::new();
     let mut last = "";
     for asset in assets {
         let path = asset.path.as_str();
@@ -48,7 +49,10 @@ fn findings(same: &[&str]) -> Vec<Finding> {
 }
 
 /// Character by character: a sigma must not depend on what follows it.
-fn fold(name: &str) -> String {
+fn fold(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return name.into();
+    }
     name.chars().flat_map(char::to_lowercase).collect()
 }
 

@@ -5,30 +5,35 @@
 //!
 //! All files below the folder of the copies are cached for good, so one there must be named after its bytes as a copy is.
 
-use super::{Finding, Material, first_below, holds};
+use super::{Finding, Material, holds};
+use crate::model::asset::Asset;
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
-    let assets = material.assets;
-    let clashes = assets.iter().flat_map(|asset| {
-        Coding::ALL.into_iter().filter_map(move |coding| {
-            let taken = coding.beside(asset.path.as_str());
-            let what = if first_below(assets, &format!("{taken}/")).is_some() {
-                "folder"
-            } else if holds(assets, &taken) {
-                "file"
-            } else {
-                return None;
-            };
-            Some(Finding::new(
-                SitePath::new(&taken).ok()?,
-                format!("this {what} stands where the {coding} encoding of {} goes", asset.path),
-                format!("rename the {what}, or leave it out with `exclude`"),
-            ))
-        })
+    let mut last = "";
+    let clashes = material.assets.iter().flat_map(|asset| {
+        let path = asset.path.as_str();
+        // What this path shares with the one before it has been seen.
+        let before = std::mem::replace(&mut last, path);
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let new = ends.filter(move |end| !(before.starts_with(&path[..*end]) && before[*end..].starts_with('/')));
+        new.filter_map(move |end| clash(material.assets, &path[..end], end < path.len()))
     });
     clashes.chain(among_copies(material)).collect()
+}
+
+fn clash(assets: &[Asset], taken: &str, is_folder: bool) -> Option<Finding> {
+    let (original, coding) = Coding::ALL
+        .into_iter()
+        .find_map(|coding| Some((coding.original(taken)?, coding)))?;
+    let what = if is_folder { "folder" } else { "file" };
+    holds(assets, original).then_some(())?;
+    Some(Finding::new(
+        SitePath::new(taken).ok()?,
+        format!("this {what} stands where the {coding} encoding of {original} goes"),
+        format!("rename the {what}, or leave it out with `exclude`"),
+    ))
 }
 
 fn among_copies(material: Material<'_>) -> impl Iterator<Item = Finding> {

@@ -32,6 +32,7 @@ mod utf8;
 use std::collections::BTreeMap;
 
 use globset::GlobSet;
+use rayon::prelude::*;
 
 pub use self::forbid::{ForbidError, Forbidden};
 pub use self::search::Searches;
@@ -296,14 +297,17 @@ pub fn names() -> impl Iterator<Item = (&'static str, Level)> {
 /// Runs every check that is not off. The problems are sorted by path, then line.
 #[must_use]
 pub fn check(material: Material<'_>, levels: &Levels) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for check in CHECKS {
+    let found = CHECKS.par_iter().flat_map_iter(|check| {
         let severity = match levels.of(check) {
-            Level::Error => Severity::Error,
-            Level::Warn => Severity::Warning,
-            Level::Off => continue,
+            Level::Error => Some(Severity::Error),
+            Level::Warn => Some(Severity::Warning),
+            Level::Off => None,
         };
-        problems.extend((check.find)(material).into_iter().map(|finding| Problem {
+        let findings = severity.map(|severity| (severity, (check.find)(material)));
+        let each = findings
+            .into_iter()
+            .flat_map(|(severity, findings)| findings.into_iter().map(move |finding| (severity, finding)));
+        each.map(|(severity, finding)| Problem {
             path: finding.path,
             line: finding.line,
             severity: match finding.weight {
@@ -313,8 +317,9 @@ pub fn check(material: Material<'_>, levels: &Levels) -> Vec<Problem> {
             check: check.name,
             message: finding.message,
             hint: finding.hint,
-        }));
-    }
+        })
+    });
+    let mut problems: Vec<Problem> = found.collect();
     problems.retain(|problem| !material.allowed.is_match(problem.path.as_str()));
     problems.sort();
     problems

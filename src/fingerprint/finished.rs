@@ -3,14 +3,14 @@
 //! Reads the export through its [`Source`]. Nothing is kept: a site of any size takes no more memory than its longest
 //! page, and what is sent was made from bytes whose digest was just compared with the scan's.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rewrite::{Change, Rewriter};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
-use crate::source::{Source, SourceError};
+use crate::source::{Source, SourceError, in_pieces, unchanged};
 
 /// Where the bytes of a file of the site come from, where that isn't the file of its own path, or not as it is.
 #[derive(Debug, Clone)]
@@ -29,12 +29,12 @@ pub struct Origin {
 pub struct Finished {
     export: Arc<dyn Source>,
     rewriter: Arc<Rewriter>,
-    origins: BTreeMap<SitePath, Origin>,
+    origins: HashMap<SitePath, Origin>,
 }
 
 impl Finished {
     /// The site whose files are the export's, but for those that have an origin.
-    pub fn new(export: Arc<dyn Source>, rewriter: Arc<Rewriter>, origins: BTreeMap<SitePath, Origin>) -> Self {
+    pub fn new(export: Arc<dyn Source>, rewriter: Arc<Rewriter>, origins: HashMap<SitePath, Origin>) -> Self {
         Self {
             export,
             rewriter,
@@ -59,12 +59,7 @@ impl Source for Finished {
         let Some(change) = &origin.change else {
             return self.export.read(&origin.path, digest, size);
         };
-        let bytes = self.rewritten(path, origin, change)?;
-        if Digest::of(&bytes) == digest && bytes.len() as u64 == size {
-            Ok(bytes)
-        } else {
-            Err(SourceError::Changed { path: path.clone() })
-        }
+        unchanged(self.rewritten(path, origin, change)?, path, digest, size)
     }
 
     fn read_pieces(
@@ -79,11 +74,7 @@ impl Source for Finished {
             None => self.export.read_pieces(path, digest, size, piece, take),
             Some(Origin { path, change: None, .. }) => self.export.read_pieces(path, digest, size, piece, take),
             Some(_) => {
-                for part in self.read(path, digest, size)?.chunks(piece.max(1)) {
-                    if !take(part.to_vec()) {
-                        break;
-                    }
-                }
+                in_pieces(&self.read(path, digest, size)?, piece, take);
                 Ok(())
             }
         }

@@ -39,6 +39,12 @@ impl Coding {
     pub fn beside(self, name: &str) -> String {
         format!("{name}.{}", self.extension())
     }
+
+    /// The name of the file that `name` holds this encoding of, if it is such a name.
+    #[must_use]
+    pub fn original(self, name: &str) -> Option<&str> {
+        name.strip_suffix(self.extension())?.strip_suffix('.')
+    }
 }
 
 impl fmt::Display for Coding {

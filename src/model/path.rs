@@ -3,6 +3,7 @@
 //! Pure. A [`SitePath`] can't leave the folder it is joined to, and can't carry control characters to a terminal,
 //! a manifest or a web server's configuration.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -141,6 +142,13 @@ pub fn printable(text: &str) -> String {
             escaped.then(|| c.escape_unicode()).into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// Looked up by its text: both hash and compare alike.
+impl Borrow<str> for SitePath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for SitePath {

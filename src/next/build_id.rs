@@ -23,10 +23,12 @@ const VERSION: &[u8] = b"syntax-publish build id 1\n";
 /// The ids of the builds whose files are there, by the names of folders.
 #[must_use]
 pub fn in_paths<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    paths.filter_map(of_path).collect()
+    paths.filter_map(in_path).collect()
 }
 
-fn of_path(path: &str) -> Option<&str> {
+/// The build id that a path has.
+#[must_use]
+pub fn in_path(path: &str) -> Option<&str> {
     if let Some(rest) = path.strip_prefix(STATIC) {
         return rest.strip_suffix(MANIFEST).filter(|id| !id.contains('/'));
     }

@@ -81,7 +81,7 @@ impl Snapshot {
         };
         found(path, None).or_else(|| {
             Coding::ALL.into_iter().find_map(|coding| {
-                let of = path.strip_suffix(coding.extension())?.strip_suffix('.')?;
+                let of = coding.original(path)?;
                 let mut found = found(of, None)?;
                 found.encoding = Some((coding, found.file.encodings.get(coding)?));
                 Some(found)

@@ -44,8 +44,7 @@ pub(super) struct DigestCache {
 impl DigestCache {
     /// Loads the cache of an export, given its resolved place; an empty one where there is none of use.
     pub(super) fn load(folder: &Path, export: &Path, now: SystemTime) -> Self {
-        let export = Digest::of(export.as_os_str().as_encoded_bytes());
-        let file = folder.join(format!("{}.digests", export.short(32)));
+        let file = sealed::file_of(folder, export, "digests");
         let now = time_of(now);
         let loaded = sealed::read(&file).ok().and_then(|bytes| parse(&bytes));
         let usable = loaded.filter(|(written, _)| *written <= now);
@@ -70,7 +69,12 @@ impl DigestCache {
     }
 
     /// Keeps the digests of these files and no others. Writes only if that makes a difference.
-    pub(super) fn keep(&self, files: &[Read]) -> io::Result<()> {
+    /// `remembered` is how many of them it gave.
+    pub(super) fn keep(&self, files: &[Read], remembered: u64) -> io::Result<()> {
+        // Mostly it gave them all, and all that it had.
+        if files.len() as u64 == remembered && files.len() == self.entries.len() {
+            return Ok(());
+        }
         let settled = files.iter().filter(|file| file.stamp.settled_before(self.now));
         let entries: Vec<_> = settled
             .map(|file| {

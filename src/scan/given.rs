@@ -54,8 +54,10 @@ pub(super) fn pair(files: Vec<Read>, faults: &mut Faults) -> Result<Vec<Asset>, 
 
 fn pairs<'a>(files: &'a [Read]) -> Vec<Pair<'a>> {
     let beside = |(index, file): (usize, &'a Read)| {
-        let (original, extension) = file.found.path.as_str().rsplit_once('.')?;
-        let coding = Coding::ALL.into_iter().find(|coding| coding.extension() == extension)?;
+        let path = file.found.path.as_str();
+        let (original, coding) = Coding::ALL
+            .into_iter()
+            .find_map(|coding| Some((coding.original(path)?, coding)))?;
         let of = files
             .binary_search_by(|file| file.found.path.as_str().cmp(original))
             .ok()?;

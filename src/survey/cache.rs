@@ -97,8 +97,7 @@ impl Cache {
     #[must_use]
     pub fn load(folder: &Path, export: &Path) -> Self {
         let export = std::path::absolute(export).unwrap_or_else(|_| export.to_owned());
-        let name = Digest::of(export.as_os_str().as_encoded_bytes());
-        let file = folder.join(format!("{}.facts", name.short(32)));
+        let file = sealed::file_of(folder, &export, "facts");
         let book = sealed::read(&file)
             .ok()
             .and_then(|bytes| postcard::from_bytes(sealed::open(&bytes, HEADER)?).ok());

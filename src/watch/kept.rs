@@ -16,7 +16,7 @@ use crate::model::asset::Asset;
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
-use crate::source::{Export, Source, SourceError};
+use crate::source::{Export, Source, SourceError, in_pieces};
 
 /// What may lie in the file that nobody needs any more, beside as much as is needed.
 const SLACK: u64 = 64 << 20;
@@ -150,11 +150,7 @@ impl Source for Sometime {
         let Some(bytes) = self.kept.get(digest) else {
             return self.export.read_pieces(path, digest, size, piece, take);
         };
-        for part in bytes.chunks(piece.max(1)) {
-            if !take(part.to_vec()) {
-                break;
-            }
-        }
+        in_pieces(&bytes, piece, take);
         Ok(())
     }
 

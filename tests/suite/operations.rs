@@ -296,6 +296,53 @@ fn assert_fenced(flights: &[Vec<Op>]) {
     }
 }
 
+/// A site of 300 folders with ten pages each: 9,300 names of objects, and more manifests than are open at a time.
+fn large_site() -> Bench {
+    let bench = Bench::new();
+    bench.write("index.html", page("home"));
+    bench.write("404.html", page("nothing"));
+    for folder in 0..300 {
+        for number in 0..10 {
+            bench.write(
+                &format!("{folder}/{number}.html"),
+                page(&format!("{folder} and {number}")),
+            );
+        }
+    }
+    bench
+}
+
+#[test]
+fn no_flight_asks_everything_of_a_large_site() {
+    let mut bench = large_site();
+    let questions = |flights: &[Vec<Op>]| -> Vec<usize> {
+        let asked = |flight: &Vec<Op>| flight.iter().filter(|op| matches!(op, Op::Lstat(_))).count();
+        flights.iter().map(asked).collect()
+    };
+    let (_, flights) = bench.publish();
+    let first = questions(&flights);
+    assert!(first.iter().sum::<usize>() > 9000, "{first:?}");
+    assert!(first.iter().all(|asked| *asked < 8600), "{first:?}");
+    // Every folder changed: what was asked in one flight is not asked again in the next.
+    for folder in 0..300 {
+        bench.write(&format!("{folder}/0.html"), page(&format!("{folder} anew")));
+    }
+    let (published, flights) = bench.publish();
+    assert_eq!(published.changes.list.len(), 300);
+    let mut opened: Vec<String> = Vec::new();
+    for op in flights.iter().flatten() {
+        if let Op::Open(path) = op {
+            opened.push(path.clone());
+        }
+    }
+    let all = opened.len();
+    opened.sort_unstable();
+    opened.dedup();
+    assert_eq!((all, opened.len()), (301, 301));
+    let (published, _) = bench.publish();
+    assert!(!published.swapped);
+}
+
 #[test]
 fn unchanged_publish_asks_and_leaves() {
     let mut bench = small_site();
