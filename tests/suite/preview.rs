@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::command::{Project, Running};
 use crate::support::http::{Request, Response};
-use crate::support::nginx::{LISTEN, Nginx};
+use crate::support::nginx::Nginx;
 
 /// A site that nginx and the preview serve.
 struct World {
@@ -38,19 +38,7 @@ fn world(export: &Path, more: &str) -> World {
     project.run(&["publish"]).expect_code(0);
     let docroot = project.dir.join("docroot");
     let docroot = docroot.to_str().expect("a path");
-    let vhost = project
-        .run(&[
-            "nginx",
-            "--without-tls",
-            "--listen",
-            LISTEN,
-            "--nginx-version",
-            "1.22",
-            "--docroot",
-            docroot,
-        ])
-        .expect_code(0);
-    let nginx = Nginx::start(&vhost.stdout);
+    let nginx = Nginx::of(&project, &["--docroot", docroot]);
     let (watch, preview) = preview(&project, &[]);
     World {
         project,

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::site::{Features, Page, Site, files, pages};
+use super::site::{Features, Page, Site, pages};
 use super::variants::Copy;
 use super::{Fixture, STABLE_BUILD_ID, assert_none};
 use crate::support::browser::{Browser, Request, Source, Visit, artifacts};
+use crate::support::export::files_below;
 
 /// Pages that are visited beside the edited one.
 const OTHERS: usize = 5;
@@ -169,8 +170,8 @@ pub fn assert_only_changes_are_downloaded(browser: &mut Browser, fixture: &Fixtu
 
 /// The files of `b` that `a` has not, or with other bytes.
 fn changed(a: &Path, b: &Path) -> BTreeSet<String> {
-    let a = files(a);
-    let b = files(b).into_iter();
+    let a = files_below(a);
+    let b = files_below(b).into_iter();
     b.filter(|(path, bytes)| a.get(path) != Some(bytes))
         .map(|(path, _)| path)
         .collect()

@@ -2,16 +2,14 @@
 //! that the command prints.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-use walkdir::WalkDir;
 
 use super::{Fixture, Form};
 use crate::support::browser::Seen;
 use crate::support::command::{Project, open_tempdir};
-use crate::support::nginx::{LISTEN, Nginx};
+use crate::support::export::files_below;
+use crate::support::nginx::Nginx;
 
 /// Whether the command makes anything of the export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,17 +85,7 @@ impl Site {
 
     fn serve(&self) -> Nginx {
         let docroot = self.docroot.to_str().unwrap();
-        let arguments = [
-            "nginx",
-            "--without-tls",
-            "--listen",
-            LISTEN,
-            "--nginx-version",
-            "1.22",
-            "--docroot",
-            docroot,
-        ];
-        Nginx::start(&self.project.run(&arguments).expect_code(0).stdout)
+        Nginx::of(&self.project, &["--docroot", docroot])
     }
 
     /// Where the server is.
@@ -107,7 +95,7 @@ impl Site {
 
     /// The live files, encodings left out.
     pub fn live(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut files = files(&self.docroot.join("current"));
+        let mut files = files_below(&self.docroot.join("current"));
         let stems: Vec<String> = files.keys().cloned().collect();
         for stem in stems {
             files.remove(&format!("{stem}.gz"));
@@ -137,7 +125,7 @@ impl Site {
 
 /// The pages of an export: the HTML files that load Next's code, and are there to be visited.
 pub fn pages(fixture: &Fixture, export: &Path) -> Vec<Page> {
-    let mut pages: Vec<Page> = files(export)
+    let mut pages: Vec<Page> = files_below(export)
         .into_iter()
         .filter(|(_, bytes)| String::from_utf8_lossy(bytes).contains("/_next/static/"))
         .filter_map(|(file, _)| {
@@ -167,20 +155,6 @@ fn address(form: Form, stem: &str) -> String {
         Form::Folders => format!("/{bare}/"),
         Form::Files => format!("/{bare}"),
     }
-}
-
-/// Every file below a folder, links followed, by its path.
-pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    WalkDir::new(folder)
-        .follow_links(true)
-        .into_iter()
-        .map(|entry| entry.unwrap_or_else(|error| panic!("{error}")))
-        .filter(|entry| entry.file_type().is_file())
-        .map(|entry| {
-            let path = entry.path().strip_prefix(folder).unwrap().to_str().unwrap();
-            (path.to_owned(), fs::read(entry.path()).unwrap())
-        })
-        .collect()
 }
 
 /// What differs in what a reader sees, but for the fonts, which a tab may have from elsewhere: a line for

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::site::{Features, Page, Site, differences, files, pages};
+use super::site::{Features, Page, Site, differences, pages};
 use super::{Fixture, assert_none};
 use crate::support::browser::{self, Browser, Request, Survey, artifacts};
+use crate::support::export::files_below;
 
 /// What a page asks for itself, however much Next prefetches.
 const KINDS: [&str; 4] = ["Font", "Image", "Script", "Stylesheet"];
@@ -23,7 +24,10 @@ pub fn assert_as_good(browser: &mut Browser, fixture: &Fixture) {
     let mut published = Site::new("published", Features::Default);
     let mut untouched = Site::new("untouched", Features::Off);
     let seconds = published.publish(&export).1 + untouched.publish(&export).1;
-    assert!(untouched.live() == files(&export), "the untouched site is the export");
+    assert!(
+        untouched.live() == files_below(&export),
+        "the untouched site is the export"
+    );
 
     let after = browser.survey(order(&published, fixture, &pages, "thorough", &BTreeMap::new()));
     // Where a click loads another document, did it before?

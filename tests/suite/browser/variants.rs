@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use syntax_publish::next::build_id::in_comment;
 use tempfile::TempDir;
 
-use super::site::files;
 use crate::support::command::write;
+use crate::support::export::files_below;
 
 /// Whose files name build ids, code and what pages say.
 const TEXTS: [&str; 5] = ["css", "html", "js", "json", "txt"];
@@ -40,7 +40,7 @@ impl Copy {
         let folder = tempfile::tempdir().unwrap();
         let copy = Copy {
             path: folder.path().join("export"),
-            files: files(export),
+            files: files_below(export),
             _folder: folder,
         };
         copy.write();

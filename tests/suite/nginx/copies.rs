@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::command::Project;
 use crate::support::http::{Request, Response};
-use crate::support::nginx::{LISTEN, Nginx};
+use crate::support::nginx::Nginx;
 
 const COPY: &str = "files.v2/logo.0123456789abcdef.png";
 
@@ -66,8 +66,7 @@ impl Published {
     }
 
     fn serve(&self) -> Nginx {
-        let options = ["nginx", "--without-tls", "--listen", LISTEN, "--nginx-version", "1.22"];
-        Nginx::start(&self.project.run(&options).expect_code(0).stdout)
+        Nginx::of(&self.project, &[])
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use super::{FAST, Kind, PAGE, World, copy, files_below, store};
 use crate::support::http::{Request, Response};
-use crate::support::nginx::{LISTEN, Nginx};
+use crate::support::nginx::Nginx;
 use crate::support::sshd::Jail;
 
 /// The content type of each extension that the exports have.
@@ -35,21 +35,7 @@ const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 /// Serves a world by the vhost that it prints.
 pub fn serve(world: &World) -> Nginx {
     let docroot = world.docroot().to_str().unwrap();
-    let vhost = world
-        .project
-        .run(&[
-            "nginx",
-            "--without-tls",
-            "--listen",
-            LISTEN,
-            "--nginx-version",
-            "1.22",
-            "--docroot",
-            docroot,
-        ])
-        .expect_code(0)
-        .stdout;
-    Nginx::start(&vhost)
+    Nginx::of(&world.project, &["--docroot", docroot])
 }
 
 /// The address of a file as a visitor asks for it.

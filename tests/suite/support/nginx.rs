@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::command::Project;
+
 /// Where a vhost for [`Nginx::start`] says it listens; a free port takes its place.
 pub const LISTEN: &str = "127.0.0.1:1";
 
@@ -30,6 +32,13 @@ impl Nginx {
             }
         }
         panic!("nginx found no free port");
+    }
+
+    /// Starts an nginx with the vhost that a project prints for its target, with these options more.
+    #[track_caller]
+    pub fn of(project: &Project, more: &[&str]) -> Self {
+        let plain = ["nginx", "--without-tls", "--listen", LISTEN, "--nginx-version", "1.22"];
+        Self::start(&project.run(&[&plain, more].concat()).expect_code(0).stdout)
     }
 
     fn try_start(vhost: &str) -> Option<Self> {
