@@ -27,6 +27,8 @@ pub mod error;
 pub mod event;
 pub mod fingerprint;
 pub mod host;
+pub mod http;
+pub mod init;
 mod leaving;
 pub mod manifest;
 pub mod mend;
