@@ -54,7 +54,11 @@ const SITES: [Site; 4] = [
     },
     Site {
         name: "nextra",
-        page: Edit("content/install.mdx", "# Install", "# Installing"),
+        page: Edit(
+            "content/install.mdx",
+            "is not needed for anything",
+            "is not wanted for anything",
+        ),
         component: Edit(
             "app/layout.jsx",
             "an invented trading platform",
