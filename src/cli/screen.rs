@@ -98,6 +98,11 @@ pub fn say(kind: &str, text: &str) {
     let _ = anstream::stderr().lock().write_all(line.as_bytes());
 }
 
+/// A line for the program that reads this log, as it is.
+pub fn command(line: &str) {
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
 /// Whether stderr shows bars: a terminal that can move its cursor, and no log of a CI service.
 pub fn shows_bars() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -15,6 +15,7 @@ mod architecture;
 mod bad_input;
 mod browser;
 mod check;
+mod ci;
 mod cli;
 mod cli_sftp;
 mod command;

@@ -11,7 +11,7 @@ use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{Workplace, again};
-use crate::cli::{changes, connect, json};
+use crate::cli::{actions, changes, connect, json};
 
 impl Run {
     pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
@@ -45,6 +45,17 @@ impl Run {
         };
         self.tidy_up(workplace, session, &published).await;
         self.finish();
+        if let Some(actions) = &self.actions {
+            actions.annotate(&prepared.problems, &workplace.export()?);
+            actions.published(&actions::Told {
+                value: &value,
+                changes: &published.changes,
+                target: &workplace.target_name,
+                commit: options.commit.as_deref(),
+                next: &again(&self.global, "rollback"),
+                problems: &prepared.problems,
+            });
+        }
         let text = || changes::published(&published, took, workplace, &self.global);
         self.screen.summary(&value, text)?;
         Ok(0)
@@ -82,6 +93,10 @@ impl Run {
             release: done.release.clone(),
             previous: done.previous.clone(),
         };
+        let undo = again(&self.global, &format!("rollback --to {}", done.previous));
+        if let Some(actions) = &self.actions {
+            actions.rolled_back(&value, &workplace.target_name, &undo, reason);
+        }
         self.screen.summary(&value, || {
             let held = options.hold.as_ref().map_or_else(String::new, |_| {
                 format!(
@@ -89,7 +104,6 @@ impl Run {
                     again(&self.global, "resume")
                 )
             });
-            let undo = again(&self.global, &format!("rollback --to {}", done.previous));
             format!(
                 "{} is live again on {}, in place of {}\nlive: {}\n{held}undo: {undo}\n",
                 done.release,
