@@ -687,6 +687,9 @@ fn both_say_which_tree_they_serve() {
         assert_same(&world, kinds);
         let said = Request::get(&address).send(world.preview);
         let text = String::from_utf8(said.body).unwrap();
-        assert!(text.starts_with("rules ") && text.contains("\ntree ") && text.len() > 70, "{text}");
+        assert!(
+            text.starts_with("rules ") && text.contains("\ntree ") && text.len() > 70,
+            "{text}"
+        );
     }
 }
