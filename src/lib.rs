@@ -22,6 +22,7 @@ pub mod build;
 pub mod check;
 pub mod config;
 pub mod decode;
+pub mod doctor;
 pub mod encode;
 pub mod error;
 pub mod event;

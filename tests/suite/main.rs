@@ -22,6 +22,7 @@ mod command;
 mod contract;
 mod delay;
 mod docs;
+mod doctor;
 mod format;
 mod fuzz;
 mod help;
