@@ -3,6 +3,7 @@
 mod ask;
 mod change;
 mod desk;
+mod init;
 mod watch;
 
 use std::sync::{Arc, OnceLock};
@@ -88,6 +89,7 @@ impl Run {
             Command::Diff { from, to } => self.diff(from, to).await,
             Command::Verify { release, deep } => self.verify(release, deep).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
+            Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {
                 let script = papers::completions(shell);

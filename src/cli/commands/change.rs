@@ -10,7 +10,7 @@ use super::Run;
 use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
-use crate::cli::site::{Workplace, again};
+use crate::cli::site::{self, Workplace, again};
 use crate::cli::{changes, connect, json};
 
 impl Run {
@@ -29,6 +29,7 @@ impl Run {
             max_removed: (!options.allow_removals).then_some(max_removed),
             force: options.force,
             tool: concat!("syntax-publish ", env!("CARGO_PKG_VERSION")).to_owned(),
+            seen: site::cache().map(|folder| (folder, workplace.identity())),
         };
         let published = publish(session, &prepared.source, &prepared.site, &options, &*self.progress).await?;
         let took = self.began.elapsed();
