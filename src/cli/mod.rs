@@ -20,6 +20,7 @@ mod screen;
 mod site;
 mod status;
 mod stop;
+mod timings;
 
 use std::ffi::OsString;
 
