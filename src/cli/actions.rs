@@ -71,7 +71,7 @@ impl Actions {
                 } else {
                     export.join(problem.path.as_str())
                 };
-                screen::command(&annotation(problem, &self.below_workspace(&file)));
+                screen::plainly(&annotation(problem, &self.below_workspace(&file)));
             }
         }
     }
@@ -118,7 +118,7 @@ impl Actions {
     /// After a failure of any command; `live` tells what is.
     pub fn failed(&self, failure: &Failure, problems: &[Problem], live: &str, hint: &str) {
         let message = report::message(failure);
-        screen::command(&format!(
+        screen::plainly(&format!(
             "::error title=syntax-publish::{}",
             data(&format!("{message}\nlive: {live}\n{hint}"))
         ));

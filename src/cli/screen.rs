@@ -98,9 +98,9 @@ pub fn say(kind: &str, text: &str) {
     let _ = anstream::stderr().lock().write_all(line.as_bytes());
 }
 
-/// A line for the program that reads this log, as it is.
-pub fn command(line: &str) {
-    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+/// Lines on stderr as they are.
+pub fn plainly(text: &str) {
+    let _ = anstream::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Whether stderr shows bars: a terminal that can move its cursor, and no log of a CI service.

@@ -1,6 +1,6 @@
 //! What visitors get at the site's own address, and the CDN that may stand there. Pure.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::finding::{Finding, fine, not_asked, wrong};
 use crate::http::Response;

@@ -1,6 +1,6 @@
 //! Where the site's name leads. Pure.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::edge;
 use super::finding::{Finding, fine, not_asked, wrong};

@@ -11,13 +11,14 @@ use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{self, Workplace, again};
-use crate::cli::{actions, changes, connect, json};
+use crate::cli::{actions, changes, connect, json, timings};
 
 impl Run {
     pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
         let (workplace, session) = self.open("publish")?;
         let prepared = self.prepare_and_connect(workplace, session).await?;
         connect::make_room(workplace)?;
+        let wants_timings = options.timings;
         let max_removed = workplace.config.publish.max_removed.get();
         let (immutable, allowed) = pipeline::immutable(&workplace.config)?;
         let options = publish::Options {
@@ -33,6 +34,7 @@ impl Run {
         };
         let published = publish(session, &prepared.source, &prepared.site, &options, &*self.progress).await?;
         let took = self.began.elapsed();
+        let timings = wants_timings.then(|| self.progress.timings.stages());
         let value = json::Publish {
             release: Some(published.release.clone()),
             previous: published.previous.clone(),
@@ -42,6 +44,7 @@ impl Run {
             encoded: published.sent.encoded,
             round_trips: session.counts().round_trips(),
             seconds: took.as_secs_f64(),
+            timings,
             ..json::Publish::counting(&published.changes, published.files)
         };
         self.tidy_up(workplace, session, &published).await;
@@ -57,7 +60,10 @@ impl Run {
                 problems: &prepared.problems,
             });
         }
-        let text = || changes::published(&published, took, workplace, &self.global);
+        let text = || {
+            let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
+            changes::published(&published, took, workplace, &self.global) + &timings
+        };
         self.screen.summary(&value, text)?;
         Ok(0)
     }
