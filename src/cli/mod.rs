@@ -11,6 +11,7 @@ mod connect;
 mod failure;
 mod hints;
 mod json;
+mod live;
 mod papers;
 mod problems;
 mod progress;

@@ -26,6 +26,7 @@ mod fuzz;
 mod help;
 mod languages;
 mod layout;
+mod live;
 mod nginx;
 mod operations;
 mod preview;

@@ -112,6 +112,7 @@ impl Bench {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            purges: false,
         };
         let publishing = publish(&session, &prepared.source, &prepared.site, &options, &Silent);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -361,6 +362,7 @@ fn unchanged_publish_asks_and_leaves() {
       readlink hold
       readlink generation
       lstat swept
+      readlink delivery
       lstat objects
       lstat trees
       lstat manifests
@@ -417,6 +419,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       readlink hold
       readlink generation
       lstat swept
+      readlink delivery
       lstat objects
       lstat trees
       lstat manifests
