@@ -6,6 +6,7 @@
 //! what `current` says afterwards.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use crate::model::path::SitePath;
 use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::model::tree::File;
 use crate::plan::{self, Facts, Plan};
+use crate::seen::Seen;
 use crate::session::{Read, Session};
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
@@ -63,6 +65,8 @@ pub struct Options {
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
+    /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
+    pub seen: Option<(PathBuf, String)>,
     /// Whether a CDN is purged afterwards. Then the swap leaves a note of what it is owed, so that a run which dies before
     /// it purged is made up for by the next.
     pub purges: bool,
@@ -286,13 +290,31 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
 impl Publish<'_> {
     /// Publishes what differs from the live release.
     async fn changes(&self) -> Result<Published, Error> {
+        let seen = self.options.seen.as_ref();
+        let seen = seen.map(|(folder, target)| Seen::load(folder, target));
+        let published = self.in_attempts(seen.as_ref().filter(|_| !self.options.force)).await?;
+        if let Some(seen) = seen {
+            let file = seen.file().to_owned();
+            if let Err(error) = seen.learn(&published.release, self.site) {
+                let reason = error.to_string();
+                self.observer
+                    .notice(Event::Noted(Note::CacheNotWritten { file, reason }));
+            }
+        }
+        Ok(published)
+    }
+
+    /// Tries until the site is live, or it is known that it can't be.
+    async fn in_attempts(&self, seen: Option<&Seen>) -> Result<Published, Error> {
         let mut worn = HashSet::new();
         let mut reconnects = 0;
         let mut last_reason = String::new();
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            // What was seen before is worth one guess.
+            let seen = seen.filter(|_| attempt == 0);
             let mut workshop = Workshop::new(crate::random::run_id());
             let mut trace = Trace::default();
-            match self.attempt(&mut workshop, &mut worn, &mut trace).await {
+            match self.attempt(&mut workshop, &mut worn, &mut trace, seen).await {
                 Ok(published) => return Ok(published),
                 Err(Stop::Failed(error)) => {
                     leave(self.session, &mut workshop).await;
@@ -328,8 +350,9 @@ impl Publish<'_> {
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
         trace: &mut Trace,
+        seen: Option<&Seen>,
     ) -> Result<Published, Stop> {
-        let Found { entrance, plan, former } = self.find_out(workshop, worn).await?;
+        let Found { entrance, plan, former } = self.find_out(workshop, worn, seen).await?;
         let owed = &entrance.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
             let live = live.clone();
@@ -357,7 +380,12 @@ impl Publish<'_> {
     }
 
     /// Enters the store, asks everything, and plans.
-    async fn find_out(&self, workshop: &mut Workshop, worn: &HashSet<String>) -> Result<Found, Stop> {
+    async fn find_out(
+        &self,
+        workshop: &mut Workshop,
+        worn: &HashSet<String>,
+        seen: Option<&Seen>,
+    ) -> Result<Found, Stop> {
         self.observer.notice(Event::StageBegan {
             stage: Stage::Plan,
             items: None,
@@ -367,7 +395,8 @@ impl Publish<'_> {
             worn: worn.clone(),
             ..Facts::default()
         };
-        let opening = plan::opening_questions(self.site);
+        let expected = seen.and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
+        let opening = expected.unwrap_or_else(|| plan::opening_questions(self.site));
         let entrance = store::enter(self.session, workshop, &opening, &mut facts, TEMPS_AHEAD).await?;
         if let Some(hold) = &entrance.hold {
             return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));

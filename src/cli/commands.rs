@@ -4,6 +4,7 @@ mod ask;
 mod change;
 mod deliver;
 mod desk;
+mod init;
 mod watch;
 
 use std::sync::{Arc, OnceLock};
@@ -92,6 +93,7 @@ impl Run {
             } => self.verify_live(release).await,
             Command::Verify { release, deep, .. } => self.verify(release, deep).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
+            Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {
                 let script = papers::completions(shell);

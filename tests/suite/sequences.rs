@@ -147,6 +147,7 @@ impl Real {
             force: false,
             tool: "test".to_owned(),
             purges: false,
+            seen: None,
         };
         publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
     }

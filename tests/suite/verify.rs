@@ -222,6 +222,7 @@ impl Place {
             force,
             tool: TOOL.to_owned(),
             purges: false,
+            seen: None,
         };
         publish(&self.session(), &self.source(), &self.site(), &options, &Silent).await
     }
@@ -937,6 +938,7 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         force: false,
         tool: TOOL.to_owned(),
         purges: false,
+        seen: None,
     };
     let to = session(watched);
     publish(&to, &place.source(), &place.site(), &options, &Silent)

@@ -62,6 +62,7 @@ impl Run {
             max_removed: (!options.allow_removals).then_some(max_removed),
             force: options.force,
             tool: concat!("syntax-publish ", env!("CARGO_PKG_VERSION")).to_owned(),
+            seen: site::cache().map(|folder| (folder, workplace.identity())),
             purges: !way.purges.is_empty(),
         };
         let (source, site) = (&prepared.source, &prepared.site);
