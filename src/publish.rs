@@ -5,6 +5,8 @@
 //! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
 //! what `current` says afterwards.
 
+mod under_lock;
+
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use crate::mend::{self, mend};
 use crate::model::delivery::Delivery;
 use crate::model::layout;
 use crate::model::path::SitePath;
-use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::model::tree::File;
 use crate::plan::{self, Facts, Plan};
 use crate::seen::Seen;
@@ -35,6 +37,8 @@ use crate::swap;
 use crate::sync::{self, Building, SyncError, Times, Work};
 use crate::verify::{Depth, verify};
 use crate::workshop::{self, Taken, Workshop};
+
+use self::under_lock::UnderLock;
 
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
@@ -690,64 +694,5 @@ impl Publish<'_> {
             sent: sync::Sent::default(),
             owed: Delivery::default(),
         })
-    }
-}
-
-/// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
-struct UnderLock {
-    ops: Vec<Op>,
-}
-
-const UNDER_LOCK_FIXED: usize = 4;
-
-impl UnderLock {
-    fn new(plan: &Plan, workshop: &Workshop, document: &str, release: &ReleaseId) -> Self {
-        let mut ops = vec![
-            Op::Rename {
-                from: workshop.path_holding("gen"),
-                to: layout::GENERATION.to_owned(),
-            },
-            Op::Rename {
-                from: workshop.path_holding(document),
-                to: layout::release_document(release),
-            },
-            Op::ReadLink(layout::CURRENT.to_owned()),
-            Op::ReadLink(layout::HOLD.to_owned()),
-        ];
-        ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
-        ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
-        Self { ops }
-    }
-
-    /// What was found under the lock, against what the plan was made from.
-    fn read(
-        answers: &[Result<crate::host::Answer, crate::host::Refusal>],
-        plan: &Plan,
-        patient: bool,
-    ) -> Result<(), Stop> {
-        let current = answers
-            .get(2)
-            .and_then(Read::text)
-            .and_then(|text| store::read_current(&text));
-        if current != plan.previous {
-            if patient {
-                return Err(Stop::Replan("another release went live".to_owned()));
-            }
-            return Err(Stop::Failed(Error::Overtaken { by: current }));
-        }
-        if let Some(text) = answers.get(3).and_then(Read::text) {
-            let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
-                reason: text,
-                who: String::new(),
-                since: 0,
-            });
-            return Err(Stop::Failed(Error::OnHold { hold }));
-        }
-        for answer in answers.iter().take(2).chain(answers.iter().skip(UNDER_LOCK_FIXED)) {
-            if let Some(refusal) = answer.refusal() {
-                return Err(Stop::Replan(refusal.to_string()));
-            }
-        }
-        Ok(())
     }
 }

@@ -46,7 +46,8 @@ pub struct Publish {
     pub encoded: u64,
     pub round_trips: u64,
     pub seconds: f64,
-    /// What visitors get; null where nobody was asked.
+    /// What visitors get, where anybody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
@@ -85,7 +86,8 @@ impl Publish {
 pub struct RolledBack {
     pub release: ReleaseId,
     pub previous: ReleaseId,
-    /// What visitors get; null where nobody was asked.
+    /// What visitors get, where anybody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
     /// Where visitors don't get it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -124,8 +124,8 @@ impl Seen {
             answered: round.answered,
             unanswered: round.unanswered,
             findings,
-            address: facts.map(|facts| facts.peer.to_string()),
-            days_left: facts.and_then(|facts| facts.certificate.as_ref().map(|known| known.days_left)),
+            address: Some(facts.peer.to_string()),
+            days_left: facts.certificate.as_ref().map(|known| known.days_left),
             cdn: round.cdn,
         }
     }

@@ -17,8 +17,9 @@ use crate::http::{self, Connection, HttpError, Place, Protocol, Request, Respons
 const IN_FLIGHT: usize = 64;
 /// So many connections are made where each carries one question at a time, as browsers do.
 const PARALLEL: usize = 6;
-/// How often a connection that ends is made again: nginx ends each after a thousand answers.
-const RENEWALS: usize = 8;
+/// How often a connection is made again over which not one answer came. One that ends otherwise is made again as often as
+/// it takes: nginx ends each after a thousand answers.
+const FRUITLESS: usize = 2;
 /// When to say that a certificate ends soon. Certificates of 90 days are renewed when 30 are left.
 const SOON: i64 = 14;
 
@@ -36,6 +37,7 @@ pub struct Visit {
 /// Somebody who can ask.
 pub struct Visitor {
     visit: Visit,
+    facts: http::Facts,
     connections: Vec<Connection>,
 }
 
@@ -92,6 +94,7 @@ impl Visitor {
         visit.insecure = certificate.is_some_and(|known| known.fault.is_some() || known.for_cdn);
         Ok(Self {
             visit,
+            facts: first.facts().clone(),
             connections: vec![first],
         })
     }
@@ -102,16 +105,16 @@ impl Visitor {
         &self.visit
     }
 
-    /// What is known of the connection.
+    /// What is known of the first connection.
     #[must_use]
-    pub fn facts(&self) -> Option<&http::Facts> {
-        self.connections.first().map(Connection::facts)
+    pub fn facts(&self) -> &http::Facts {
+        &self.facts
     }
 
     /// What the connection itself shows: the certificate, the protocol.
     #[must_use]
     pub fn of_the_connection(&self) -> Vec<Finding> {
-        let Some(facts) = self.facts() else { return Vec::new() };
+        let facts = &self.facts;
         let mut flaws = Vec::new();
         if let Some(certificate) = &facts.certificate {
             match &certificate.fault {
@@ -138,15 +141,16 @@ impl Visitor {
         let mut found: Vec<(usize, Finding)> = Vec::new();
         let mut pending: Vec<usize> = (0..questions.len()).collect();
         let mut trouble = None;
-        for _ in 0..=RENEWALS {
+        let mut fruitless = 0;
+        while !pending.is_empty() && fruitless < FRUITLESS {
             if let Err(error) = self.be_connected(pending.len(), until).await {
                 trouble = Some(error);
                 break;
             }
             let connections = &self.connections;
-            let parallel = match self.facts().map(|facts| facts.protocol) {
-                Some(Protocol::Http2) => IN_FLIGHT,
-                _ => connections.len(),
+            let parallel = match self.facts.protocol {
+                Protocol::Http2 => IN_FLIGHT,
+                Protocol::Http1 => connections.len(),
             };
             let answers = stream::iter(pending.iter().copied()).map(|at| async move {
                 let request = request(&questions[at]);
@@ -183,16 +187,13 @@ impl Visitor {
                 }
             }
             drop(answers);
-            let stuck = again.len() == pending.len();
+            fruitless = if again.len() == pending.len() { fruitless + 1 } else { 0 };
             pending = again;
             if pending.is_empty() || Instant::now() >= until {
                 break;
             }
             // What broke is of no more use.
             self.connections.clear();
-            if stuck && round.answered > 0 {
-                break;
-            }
         }
         found.sort_by_key(|(at, _)| *at);
         round.findings = found.into_iter().map(|(_, finding)| finding).collect();
@@ -218,8 +219,7 @@ impl Visitor {
             let first = http::connect(&self.visit.place, Trust::Note, left()).await?;
             self.connections.push(first);
         }
-        let is_serial = self.facts().is_some_and(|facts| facts.protocol == Protocol::Http1);
-        if is_serial {
+        if self.facts.protocol == Protocol::Http1 {
             let more = PARALLEL.min(questions).saturating_sub(self.connections.len());
             let connecting = (0..more).map(|_| http::connect(&self.visit.place, Trust::Note, left()));
             let made = futures_util::future::join_all(connecting).await;

@@ -208,7 +208,6 @@ fn json_of_each_command_has_its_shape() {
         "added",
         "bytes_sent",
         "changed",
-        "delivery",
         "encoded",
         "files",
         "objects_sent",
@@ -274,7 +273,7 @@ fn json_of_each_command_has_its_shape() {
     assert_eq!((&diff["from"], &diff["to"]), (&first["release"], &forced["release"]));
 
     let rollback = json(&["rollback"]);
-    assert_eq!(sorted(&rollback), ["delivery", "previous", "release"]);
+    assert_eq!(sorted(&rollback), ["previous", "release"]);
     assert_eq!(rollback["release"], first["release"]);
 
     assert_eq!(

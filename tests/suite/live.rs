@@ -19,6 +19,8 @@ struct Site {
     project: Project,
     origin: Nginx,
     cdn: Option<Cdn>,
+    /// Where the origin is asked, if not at the nginx.
+    asked_at: Option<SocketAddr>,
     verify: String,
     tables: String,
 }
@@ -39,6 +41,7 @@ impl Site {
             project,
             origin,
             cdn: None,
+            asked_at: None,
             verify: String::new(),
             tables: String::new(),
         };
@@ -48,7 +51,11 @@ impl Site {
 
     /// A site behind a CDN, which purges it or not.
     fn behind_cdn(is_purged: bool) -> Self {
-        let mut site = Self::new();
+        Self::new().put_behind_cdn(is_purged)
+    }
+
+    fn put_behind_cdn(self, is_purged: bool) -> Self {
+        let mut site = self;
         let cdn = Cdn::before(site.origin.address());
         if is_purged {
             site.tables = cdn.tables();
@@ -64,7 +71,7 @@ impl Site {
         self.project.write_manifest(&format!(
             "[site]\nname = \"docs\"\nurl = \"http://localhost:{}\"\n[verify]\norigin = \"http://{}\"\n{}{}",
             public.port(),
-            self.origin.address(),
+            self.asked_at.unwrap_or(self.origin.address()),
             self.verify,
             self.tables
         ));

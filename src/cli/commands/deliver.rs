@@ -330,7 +330,7 @@ impl Run {
                 crate::cli::screen::say(
                     "hint",
                     &format!(
-                        "nothing was rolled back, since the release is not at fault; look again with `{}`",
+                        "nothing was rolled back: it was so before, or there was nothing to compare with, or it is not the release's fault; look again with `{}`",
                         again(&self.global, "verify --live")
                     ),
                 );

@@ -4,7 +4,9 @@ use std::fs;
 
 use super::{Site, codes, seen};
 use crate::support::command::{Project, small_export};
+use crate::support::http::Request;
 use crate::support::nginx::Nginx;
+use crate::support::server::{Reply, Server};
 use crate::support::sshd::{Jail, Sshd};
 
 #[test]
@@ -191,4 +193,48 @@ fn sftp_target_is_asked_by_default_and_a_silent_origin_is_said_once() {
     manifest(&url, &format!("public = false\norigin = \"{url}\""));
     let ran = project.run(&["--force", "--json"]).expect_code(7);
     assert_eq!(codes(&ran), ["no-answer"], "{ran}");
+}
+
+#[test]
+fn fault_that_is_seen_once_only_is_no_fault() {
+    let mut site = Site::new();
+    let behind = site.origin.address();
+    let hiccups = std::sync::atomic::AtomicU32::new(1);
+    let origin = Server::start(move |received| {
+        let host = received.header("host").unwrap().to_owned();
+        let accept = received.header("accept-encoding").unwrap().to_owned();
+        let request = Request::get(&received.target).header("Host", &host);
+        let answer = request.header("Accept-Encoding", &accept).send(behind);
+        let is_edited = accept == "identity" && String::from_utf8_lossy(&answer.body).contains("Edited.");
+        let mut reply = Reply::new(answer.status, answer.body);
+        let own = ["connection", "content-length", "transfer-encoding"];
+        reply.headers = answer.headers;
+        reply
+            .headers
+            .retain(|(name, _)| !own.contains(&name.to_lowercase().as_str()));
+        if is_edited && hiccups.swap(0, std::sync::atomic::Ordering::SeqCst) > 0 {
+            return Reply::new(502, "busy");
+        }
+        reply
+    });
+    site.asked_at = Some(origin.address);
+    site.write();
+    site.run(&["publish"]).expect_code(0);
+    site.edit("Edited.");
+    let ran = site.run(&["publish"]).expect_code(0);
+    assert_eq!(ran.json()["swapped"], true, "{ran}");
+    assert!(seen(site.origin.address()).contains("Edited."));
+}
+
+#[test]
+fn changed_form_of_the_pages_is_served_by_the_vhost_of_before() {
+    let site = Site::new();
+    site.run(&["publish"]).expect_code(0);
+    // The export is built with `trailingSlash` now, and nobody printed the vhost anew.
+    for (from, to) in [("docs/a.html", "docs/a/index.html"), ("docs/a.txt", "docs/a/index.txt")] {
+        let out = site.project.dir.join("out");
+        fs::create_dir_all(out.join("docs/a")).unwrap();
+        fs::rename(out.join(from), out.join(to)).unwrap();
+    }
+    site.run(&["publish", "--allow-removals"]).expect_code(0);
 }

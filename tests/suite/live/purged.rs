@@ -248,3 +248,21 @@ fn other_cdns_are_told_by_a_post() {
         "{ran}"
     );
 }
+
+#[test]
+fn release_that_is_taken_back_leaves_nothing_at_the_edge() {
+    let fails = "autoindex off;\nlocation = /broken { if (-f $document_root/broken.html) { return 500; } return 404; }";
+    let site = Site::changed(|vhost| vhost.replace("autoindex off;", fails)).put_behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    for end in ["html", "txt"] {
+        let bytes = std::fs::read(site.project.dir.join(format!("out/docs/a.{end}"))).unwrap();
+        site.project.write(format!("out/broken.{end}"), bytes);
+    }
+    site.edit("Nobody keeps this.");
+    let before = site.cdn().purged().len();
+    site.run(&["publish"]).expect_code(6);
+    let purged = urls(&site.cdn().purged()[before..]).join("\n");
+    assert!(purged.contains("/docs/a\n") && purged.contains("/broken"), "{purged}");
+    assert!(seen(site.cdn().edge.address).contains("A page about a."));
+    assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], false);
+}

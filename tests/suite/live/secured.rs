@@ -74,3 +74,36 @@ fn server_without_http2_is_a_warning() {
     let ran = run(&site, &authority, &["publish"]).expect_code(0);
     assert_eq!(codes(&ran), ["http2"], "{ran}");
 }
+
+#[test]
+fn certificate_of_the_cdn_for_origins_is_taken_at_the_origin_and_nowhere_else() {
+    let authority = Authority::named("CloudFlare Origin SSL Certificate Authority");
+    let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
+    // Browsers know others.
+    let ran = run(&site, &Authority::new(), &["publish"]).expect_code(7);
+    let value = ran.json();
+    let problems = value["delivery"]["problems"].as_array().unwrap();
+    let sides: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem["side"].as_str().unwrap())
+        .collect();
+    assert_eq!(sides, ["public"], "{ran}");
+}
+
+#[test]
+fn more_answers_than_a_connection_carries_come_over_the_next() {
+    let authority = Authority::new();
+    let site = site(&authority, "localhost", FUTURE, |vhost| {
+        vhost.replace("autoindex off;", "autoindex off;\nkeepalive_requests 20;")
+    });
+    let page = std::fs::read_to_string(site.project.dir.join("out/docs/a.html")).unwrap();
+    let payload = std::fs::read(site.project.dir.join("out/docs/a.txt")).unwrap();
+    for number in 0..120 {
+        site.project.write(format!("out/many/{number}.html"), &page);
+        site.project.write(format!("out/many/{number}.txt"), &payload);
+    }
+    let ran = run(&site, &authority, &["publish"]).expect_code(0);
+    let origin = &ran.json()["delivery"]["origin"];
+    assert!(origin["answered"].as_u64().unwrap() > 240, "{ran}");
+    assert_eq!(origin["unanswered"], 0, "{ran}");
+}
