@@ -122,6 +122,8 @@ pub struct Delivered {
     pub published: Published,
     /// What was seen.
     pub report: Report,
+    /// How often the publish waited for the host, up to the swap.
+    pub round_trips: u64,
 }
 
 /// What was at the paths that a plan changes.
@@ -209,6 +211,7 @@ pub async fn deliver(
         session, source, site, options, &before, observer,
     ));
     let published = publishing.await?;
+    let round_trips = session.counts().round_trips();
     let known = before.known.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut looking = looking.into_inner();
     let began = Instant::now();
@@ -221,7 +224,11 @@ pub async fn deliver(
             left_out: 0,
             took: began.elapsed(),
         };
-        return Ok(Delivered { published, report });
+        return Ok(Delivered {
+            published,
+            report,
+            round_trips,
+        });
     }
     observer.notice(Event::StageBegan {
         stage: Stage::Verify,
@@ -277,7 +284,11 @@ pub async fn deliver(
         took: began.elapsed(),
         ..report
     };
-    Ok(Delivered { published, report })
+    Ok(Delivered {
+        published,
+        report,
+        round_trips,
+    })
 }
 
 /// Swaps back to the release before.

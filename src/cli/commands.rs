@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use syntax_publish::check::Problem;
 use syntax_publish::error::Error;
+use syntax_publish::event::{Event, Observer as _, Stage};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::session::{Live, Session};
@@ -117,6 +118,7 @@ impl Run {
     /// Takes the bars off the screen.
     pub fn finish(&self) {
         self.progress.finish();
+        self.progress.unpin();
     }
 
     /// What can be told of the target, once it is known.
@@ -152,6 +154,7 @@ impl Run {
     fn open(&self, what: &str) -> Result<(&Workplace, &Arc<Session>), Failure> {
         let workplace = self.workplace()?;
         let session = Arc::new(Session::new(connect::connector(workplace)?, site::owner(what)));
+        self.progress.timings.count(session.counts());
         Ok((workplace, self.session.get_or_init(|| session)))
     }
 
@@ -179,7 +182,16 @@ impl Run {
 
     /// The site, prepared while the connection is made.
     async fn prepare_and_connect(&self, workplace: &Workplace, session: &Session) -> Result<Prepared, Failure> {
-        let connecting = async { session.host().await.map(drop).map_err(Failure::from) };
+        let connecting = async {
+            self.progress.notice(Event::StageBegan {
+                stage: Stage::Connect,
+                items: None,
+                bytes: None,
+            });
+            let connected = session.host().await.map(drop).map_err(Failure::from);
+            self.progress.notice(Event::StageEnded { stage: Stage::Connect });
+            connected
+        };
         let (prepared, ()) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;
         self.warn_of(&prepared.problems);
         Ok(prepared)

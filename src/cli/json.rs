@@ -8,6 +8,7 @@ use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
 use syntax_publish::releases;
 
 use super::live::Delivery;
+use super::timings::Timing;
 
 /// Any failure.
 #[derive(Serialize)]
@@ -54,6 +55,9 @@ pub struct Publish {
     /// Where visitors don't get it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
+    /// Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Vec<Timing>>,
 }
 
 impl Publish {
@@ -77,6 +81,7 @@ impl Publish {
             delivery: None,
             changes: None,
             error: None,
+            timings: None,
         }
     }
 }
@@ -346,6 +351,8 @@ pub struct Watched {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
@@ -353,6 +360,8 @@ pub struct Watched {
     pub problems: Option<Vec<Finding>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
 }

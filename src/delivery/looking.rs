@@ -11,6 +11,8 @@ use crate::live::{Finding, Question, Visitor};
 
 /// How long a server may take to accept: longer than any that visitors would wait for.
 const TO_CONNECT: Duration = Duration::from_secs(5);
+/// How long one may take that need not be reachable from here: a firewall that drops everything costs each publish that much.
+const TO_TRY: Duration = Duration::from_secs(3);
 
 /// How long port 80 may take: where a firewall drops it, nobody waits for that.
 const FOR_THE_REDIRECT: Duration = Duration::from_secs(1);
@@ -140,7 +142,10 @@ impl Seen {
 
 impl Half {
     fn new(visit: Visit, need: Need, patience: Duration) -> Self {
-        let patience = patience.min(TO_CONNECT);
+        let patience = patience.min(match need {
+            Need::Must => TO_CONNECT,
+            Need::May => TO_TRY,
+        });
         Self {
             need,
             arriving: Some(tokio::spawn(Visitor::arrive(visit.clone(), patience))),

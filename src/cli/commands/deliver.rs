@@ -20,7 +20,7 @@ use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::live as looks;
 use crate::cli::site::{self, Workplace, again};
-use crate::cli::{changes, connect, json, report};
+use crate::cli::{changes, connect, json, report, timings};
 
 /// The exit code where visitors don't get what is live on the host.
 const NOT_DELIVERED: u8 = 7;
@@ -50,6 +50,7 @@ impl Run {
         let looking = looks::begin(workplace).await?;
         let prepared = self.prepare_and_connect(workplace, session).await?;
         connect::make_room(workplace)?;
+        let wants_timings = options.timings;
         let max_removed = workplace.config.publish.max_removed.get();
         let (immutable, allowed) = pipeline::immutable(&workplace.config)?;
         let way = looks::way(workplace, prepared.rules.clone());
@@ -67,8 +68,13 @@ impl Run {
         };
         let (source, site) = (&prepared.source, &prepared.site);
         let delivered = delivery::deliver(session, source, site, &options, &way, looking, &*self.progress).await?;
-        let Delivered { published, report } = delivered;
+        let Delivered {
+            published,
+            report,
+            round_trips,
+        } = delivered;
         let took = self.began.elapsed();
+        let timings = wants_timings.then(|| self.progress.timings.stages());
         self.tidy_up(workplace, session, &published).await;
         self.finish();
         let value = json::Publish {
@@ -78,14 +84,17 @@ impl Run {
             objects_sent: published.sent.objects,
             bytes_sent: published.sent.bytes,
             encoded: published.sent.encoded,
-            round_trips: session.counts().round_trips(),
+            round_trips,
             seconds: took.as_secs_f64(),
+            timings,
             delivery: looks::seen(&report),
             error: self.not_delivered(&report, published.release.as_str()),
             ..json::Publish::counting(&published.changes, published.files)
         };
         let text = || {
-            changes::published(&published, took, workplace, &self.global) + &looks::line(&report).unwrap_or_default()
+            let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
+            let seen = looks::line(&report).unwrap_or_default();
+            changes::published(&published, took, workplace, &self.global) + &seen + &timings
         };
         self.screen.summary(&value, text)?;
         let code = self.say_what_was_found(&report, published.release.as_str());

@@ -11,4 +11,5 @@ pub mod http;
 pub mod nginx;
 pub mod server;
 pub mod sshd;
+pub mod terminal;
 pub mod tls;
