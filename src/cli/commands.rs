@@ -2,6 +2,7 @@
 
 mod ask;
 mod change;
+mod deliver;
 mod desk;
 mod init;
 mod watch;
@@ -88,7 +89,10 @@ impl Run {
             Command::Releases => self.releases().await,
             Command::Status => self.status().await,
             Command::Diff { from, to } => self.diff(from, to).await,
-            Command::Verify { release, deep } => self.verify(release, deep).await,
+            Command::Verify {
+                release, live: true, ..
+            } => self.verify_live(release).await,
+            Command::Verify { release, deep, .. } => self.verify(release, deep).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
             Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
