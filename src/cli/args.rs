@@ -164,13 +164,17 @@ Examples:
     #[command(after_help = "\
 Examples:
   syntax-publish verify
-  syntax-publish verify 20260914 --deep")]
+  syntax-publish verify 20260914 --deep
+  syntax-publish verify --live            whether visitors get what is live")]
     Verify {
         /// The release, or the beginning of its id [default: the live one]
         release: Option<String>,
         /// Read every byte back, and decode every encoding
         #[arg(long)]
         deep: bool,
+        /// Ask the live site instead: the origin, and the public URL
+        #[arg(long, conflicts_with = "deep")]
+        live: bool,
     },
 
     /// Delete releases beyond the retention, then what nothing refers to

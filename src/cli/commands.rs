@@ -2,6 +2,7 @@
 
 mod ask;
 mod change;
+mod deliver;
 mod desk;
 mod doctor;
 mod init;
@@ -92,7 +93,10 @@ impl Run {
             Command::Releases => self.releases().await,
             Command::Status => self.status().await,
             Command::Diff { from, to } => self.diff(from, to).await,
-            Command::Verify { release, deep } => self.verify(release, deep).await,
+            Command::Verify {
+                release, live: true, ..
+            } => self.verify_live(release).await,
+            Command::Verify { release, deep, .. } => self.verify(release, deep).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
             Command::Doctor { resolver } => Box::pin(self.doctor(resolver)).await,
             Command::Init { yes } => self.init(yes).await,
@@ -156,7 +160,7 @@ impl Run {
         }
         let told = self.told();
         let (live, hint) = (
-            report::live(failure, told.as_ref()),
+            report::live_now(failure, told.as_ref()),
             report::hint(failure, told.as_ref()),
         );
         actions.failed(failure, problems, &live, &hint);

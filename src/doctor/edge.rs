@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use super::finding::{Finding, fine, not_asked, wrong};
 use crate::http::Response;
+use crate::live::cdn::{cause, is_challenge, is_edge_error};
 
 /// Cloudflare's networks, as <https://www.cloudflare.com/ips/> lists them.
 const CLOUDFLARE: [(&str, u32); 22] = [
@@ -52,23 +53,6 @@ pub(super) fn is_from_cdn(answer: &Response) -> bool {
     answer.header("cf-ray").is_some() || answer.header("server") == Some("cloudflare")
 }
 
-/// The usual cause of an error of Cloudflare's own.
-fn cause(status: u16) -> &'static str {
-    match status {
-        520 => "the origin sent something that is no answer, or reset the connection",
-        521 => "the origin refuses connections",
-        522 => {
-            "no connection to the origin comes about: the DNS record names a machine that serves no HTTP, or a firewall drops Cloudflare's addresses"
-        }
-        523 => "the origin's address can't be reached",
-        524 => "the origin accepts, and then takes too long",
-        525 => "the TLS handshake with the origin fails",
-        526 => "SSL mode is Full (strict), and the origin's certificate is not in order",
-        527 => "the connection between Railgun and the origin broke",
-        _ => "the origin's name does not resolve for Cloudflare",
-    }
-}
-
 /// What to do about an answer that says that the CDN has none of the origin's.
 fn cure(status: u16) -> &'static str {
     match status {
@@ -113,7 +97,7 @@ pub(super) fn judge(answer: &Result<Response, String>, url: &str) -> Vec<Finding
         return vec![cdn, public(answer)];
     }
     let status = answer.status;
-    if matches!(status, 520..=527 | 530) {
+    if is_edge_error(status) {
         return vec![
             wrong(
                 "cdn",
@@ -151,7 +135,7 @@ fn public(answer: &Response) -> Finding {
                 answer.header("location").unwrap_or("nowhere")
             ),
         ),
-        403 if answer.header("cf-mitigated").is_some() => wrong(
+        403 if is_challenge(answer) => wrong(
             "public",
             "Cloudflare asks visitors to prove that they are people",
             "see Security > Settings in Cloudflare: a challenge for everybody keeps search engines and agents out, too",

@@ -325,6 +325,7 @@ fn help_of_verify() {
 
     Options:
           --deep  Read every byte back, and decode every encoding
+          --live  Ask the live site instead: the origin, and the public URL
       -h, --help  Print help
 
     [options everywhere]
@@ -332,6 +333,7 @@ fn help_of_verify() {
     Examples:
       syntax-publish verify
       syntax-publish verify 20260914 --deep
+      syntax-publish verify --live            whether visitors get what is live
     "#);
 }
 

@@ -29,6 +29,7 @@ mod help;
 mod init;
 mod languages;
 mod layout;
+mod live;
 mod nginx;
 mod operations;
 mod preview;

@@ -227,6 +227,7 @@ impl Run {
             ok,
             checked: verified.checked,
             problems: broken.collect(),
+            delivery: None,
         };
         self.screen.result(&value, || report::verified(&value))?;
         Ok(u8::from(!ok))
@@ -256,7 +257,7 @@ impl Run {
 }
 
 /// The live release.
-async fn live(session: &Session) -> Result<ReleaseId, Failure> {
+pub(super) async fn live(session: &Session) -> Result<ReleaseId, Failure> {
     let live = store::look(session).await?.current;
     live.ok_or_else(|| {
         Failure::from(Error::NothingPublished {

@@ -32,7 +32,7 @@ impl Run {
         let patient = Patient {
             origin: origin(workplace, ssh.as_ref(), url.as_ref()).await,
             url,
-            rules: self.rules_of(workplace).await?,
+            rules: self.rules_of_export(workplace).await?,
             session: Session::new(connect::connector(workplace)?, site::owner("doctor")),
             above: above(workplace)
                 .map(|above| connect::connector(&above))
@@ -50,7 +50,7 @@ impl Run {
     }
 
     /// What requests should get, by the export; by the defaults of Next.js where it can't be read, or not soon.
-    async fn rules_of(&self, workplace: &Workplace) -> Result<Rules, Failure> {
+    async fn rules_of_export(&self, workplace: &Workplace) -> Result<Rules, Failure> {
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         let reading = self.aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress));
         match tokio::time::timeout(TO_READ, reading).await {

@@ -77,7 +77,7 @@ impl World {
     /// Writes the site manifest, changed by a function.
     pub fn manifest(&self, change: impl Fn(String) -> String) {
         let text = format!(
-            "[site]\nurl = \"https://{NAME}\"\n[publish]\ntarget = \"web\"\n[encode]\nbrotli = 5\n[targets.web]\nkind = \"sftp\"\n\
+            "[site]\nurl = \"https://{NAME}\"\n[verify]\norigin = false\npublic = false\n[publish]\ntarget = \"web\"\n[encode]\nbrotli = 5\n[targets.web]\nkind = \"sftp\"\n\
              host = \"{}\"\nuser = \"{}\"\nport = {}\nidentity = \"{}\"\nhost-key = \"{}\"\ndocroot = \"{}\"\n",
             self.address,
             self.sshd.user,
