@@ -4,6 +4,7 @@
 //! never what is done: every command is one call of the library, and whatever that call reports. Nothing that came from
 //! a file or a host is printed before it is made fit for a terminal.
 
+mod actions;
 mod args;
 mod changes;
 mod commands;
@@ -11,12 +12,15 @@ mod connect;
 mod failure;
 mod hints;
 mod json;
+mod keys;
+mod live;
 mod papers;
 mod problems;
 mod progress;
 mod report;
 mod screen;
 mod site;
+mod status;
 mod stop;
 mod timings;
 
@@ -64,7 +68,7 @@ pub async fn run(args: Args) -> u8 {
     let is_endless = matches!(command, Command::Watch(_));
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,
-        number = stop::asked() => {
+        number = stop::asked(is_endless) => {
             if is_endless { Ok(stop::code(number)) } else { Err(stop::end(&run, number).await) }
         }
     };
@@ -73,6 +77,7 @@ pub async fn run(args: Args) -> u8 {
         Ok(code) => code,
         Err(failure) => {
             run.look_once_more(&failure).await;
+            run.tell_of(&failure);
             report::failure(&screen, &failure, run.told().as_ref())
         }
     }
