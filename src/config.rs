@@ -46,7 +46,6 @@ use values::{globs, is_name, local_path};
 pub const NOT_YET: &[&str] = &[
     "verify",
     "cloudflare",
-    "sign",
     "notify",
     "purge",
     "csp",

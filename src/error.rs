@@ -8,6 +8,7 @@ use crate::check::{Problem, Severity};
 use crate::host::HostError;
 use crate::model::release::{Hold, ReleaseId, timestamp};
 use crate::scan::ScanError;
+use crate::sign::SignError;
 use crate::source::SourceError;
 use crate::store::StoreError;
 use crate::workshop::Taken;
@@ -102,6 +103,17 @@ pub enum Error {
         /// What is wrong, by path.
         problems: Vec<(String, String)>,
     },
+    /// A release that must be signed isn't, or not by anybody whose signature counts.
+    #[error("{release} {problem}")]
+    Unsigned {
+        /// The release.
+        release: ReleaseId,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Nothing can be signed, or no signature can be judged.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A build can't be written.
     #[error(transparent)]
     Build(BuildError),
@@ -157,6 +169,7 @@ impl Error {
             )
             | Self::Check { .. }
             | Self::RemovesTooMuch { .. } => 3,
+            Self::Sign(SignError::NoKey | SignError::NoAllowedSigners | SignError::AllowedSigners { .. }) => 2,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
             Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
             Self::Uncertain { .. } => 8,
@@ -169,6 +182,8 @@ impl Error {
             | Self::NothingPublished { .. }
             | Self::NoFormerRelease
             | Self::NotWhole { .. }
+            | Self::Unsigned { .. }
+            | Self::Sign(_)
             | Self::Build(_)
             | Self::Taken(Taken::Buried)
             | Self::Io { .. } => 1,
@@ -196,6 +211,13 @@ impl Error {
             Self::NothingPublished { .. } => "nothing-published",
             Self::NoFormerRelease => "no-former-release",
             Self::NotWhole { .. } => "not-whole",
+            Self::Unsigned { .. } => "unsigned",
+            Self::Sign(error) => match error {
+                SignError::NoKey | SignError::NoAllowedSigners => "sign-settings",
+                SignError::Passphrase { .. } | SignError::Key { .. } | SignError::NotAllowed { .. } => "sign-key",
+                SignError::AllowedSigners { .. } => "allowed-signers",
+                SignError::Program { .. } => "ssh-keygen",
+            },
             Self::Build(error) => match error {
                 BuildError::Foreign { .. } => "foreign-files",
                 BuildError::NotAFolder { .. } => "not-a-folder",

@@ -45,6 +45,7 @@ pub mod scan;
 mod sealed;
 pub mod serving;
 pub mod session;
+pub mod sign;
 pub mod source;
 pub mod store;
 pub mod survey;

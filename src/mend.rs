@@ -23,6 +23,7 @@ use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
 use crate::plan::Facts;
 use crate::session::{Read, Session};
+use crate::sign::Signing;
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
 use crate::sync::{self, Sent, SyncError, Times, Work};
@@ -42,6 +43,8 @@ pub struct Options {
     pub wait: Option<Duration>,
     /// Name and version of this tool, for a document that must be written anew.
     pub tool: String,
+    /// How such a document is signed.
+    pub signing: Signing,
 }
 
 /// What was put in order.
@@ -150,7 +153,12 @@ impl Round<'_> {
             Some(release) => Some(self.document(release, &mended.left, &entrance).await?),
             None => None,
         };
-        texts.extend(document);
+        if let Some(text) = document {
+            let signature = self.options.signing.sign(&text).await?;
+            repairs.signed = signature.is_some();
+            texts.push(text);
+            texts.extend(signature);
+        }
         let temps = sync::write_documents(&self.work, texts, &mut stock, workshop, &mut times)
             .await
             .map_err(from_sync)?;
@@ -241,12 +249,14 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// The document of a release, written anew. What the old one still says is kept; what is lost is taken from what the
-    /// store shows: its time from the release's symlink, the release before it from the list of releases.
+    /// The document of a release, written anew. What the old one still says is kept, unless it is to be signed: nobody's
+    /// changes shall get a signature. What is lost is taken from what the store shows: its time from the release's
+    /// symlink, the release before it from the list of releases.
     async fn document(&self, release: &ReleaseId, found: &Verified, entrance: &Entrance) -> Result<String, Error> {
         let session = self.work.session;
         let known = store::documents(session, std::slice::from_ref(release)).await?;
-        let known = known.into_iter().flatten().next().filter(|known| known.id == *release);
+        let known = known.into_iter().flatten().next();
+        let known = known.filter(|known| known.id == *release && self.options.signing.signer.is_none());
         let document = if let Some(known) = known {
             ReleaseDocument {
                 root: self.site.root,

@@ -419,9 +419,10 @@ impl Records {
             let name = path.rsplit('/').next().unwrap_or_default();
             let document = name.strip_suffix(".json").and_then(|id| id.parse::<ReleaseId>().ok());
             let left = name.strip_suffix(".left").and_then(|id| id.parse::<ReleaseId>().ok());
+            let signature = name.strip_suffix(layout::SIGNATURE).and_then(|id| id.parse().ok());
             ids.extend(document.clone());
             left_ids.extend(left.clone());
-            if let Some(id) = document.or(left) {
+            if let Some(id) = document.or(left).or(signature) {
                 paths.push((path, id));
             }
         }

@@ -23,6 +23,7 @@ use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::plan::{self, Facts, Plan};
 use crate::session::{Read, Session};
+use crate::sign::{Signing, Verdict};
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
 use crate::swap;
@@ -59,6 +60,8 @@ pub struct Options {
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
+    /// How releases are signed.
+    pub signing: Signing,
 }
 
 /// What a publish did.
@@ -137,8 +140,8 @@ struct Parcel {
     stock: sync::Stock,
     /// Temporary files of the manifests, in the order of the plan's trees.
     manifests: Vec<String>,
-    /// The temporary file of the release document.
-    document: String,
+    /// The release document and, where there is one, its signature: the temporary file, and its place.
+    records: Vec<(String, String)>,
 }
 
 /// What must be known after a connection was lost.
@@ -166,6 +169,7 @@ pub async fn publish(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Published, Error> {
+    options.signing.check()?;
     let published = publish_changes(session, source, site, options, observer).await?;
     if options.force {
         return make_whole(session, source, site, options, observer, published).await;
@@ -189,6 +193,7 @@ async fn make_whole(
     let how = mend::Options {
         wait: options.wait,
         tool: options.tool.clone(),
+        signing: options.signing.clone(),
     };
     let mended = mend(session, site, source, &verified, &how, observer).await?;
     published.sent.add(mended.sent);
@@ -286,7 +291,9 @@ impl Publish<'_> {
         trace: &mut Trace,
     ) -> Result<Published, Stop> {
         let (entrance, plan) = self.find_out(workshop, worn).await?;
-        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
+        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
+            && self.is_signed_as_required(live).await?
+        {
             let live = live.clone();
             leave(self.session, workshop).await;
             return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
@@ -306,6 +313,19 @@ impl Publish<'_> {
         self.make_live(&plan, &parcel, workshop).await?;
         self.observer.notice(Event::StageEnded { stage: Stage::Swap });
         Ok(self.published(parcel.release, plan.previous.clone(), true, &plan, parcel.stock.sent))
+    }
+
+    /// Whether the live release may stay: where signatures are required, one without must make way for one with.
+    async fn is_signed_as_required(&self, live: &ReleaseId) -> Result<bool, Stop> {
+        let allowed = self.options.signing.required().map_err(Error::from);
+        let Some(allowed) = allowed.map_err(Stop::Failed)? else {
+            return Ok(true);
+        };
+        match allowed.look(self.session, live).await {
+            Ok(verdict) => Ok(matches!(verdict, Verdict::Good(_))),
+            Err(Error::Store(error)) => Err(error.into()),
+            Err(error) => Err(Stop::Failed(error)),
+        }
     }
 
     /// Enters the store, asks everything, and plans.
@@ -340,18 +360,30 @@ impl Publish<'_> {
             source: self.source,
             observer: self.observer,
         };
-        let mut stock = sync::send_objects(&work, plan, workshop, &mut times).await?;
         let after = entrance.generation.as_ref().map_or(0, |generation| generation.made + 1);
         let made_at = entrance.now.max(after);
         let release = ReleaseId::new(made_at, workshop.run().tail());
+        let text = self.document(&release, plan, entrance.now);
+        let signing = async {
+            let signed = self.options.signing.sign(&text).await;
+            signed.map_err(|error| Stop::Failed(error.into()))
+        };
+        let sending = async { Ok(sync::send_objects(&work, plan, workshop, &mut times).await?) };
+        let (signature, mut stock) = futures_util::future::try_join(signing, sending).await?;
         let texts = plan.trees.iter().map(|tree| tree.tree.render()).collect();
         let manifests = sync::write_documents(&work, texts, &mut stock, workshop, &mut times).await?;
-        sync::open_temps(self.session, workshop, 1).await?;
-        let text = self.document(&release, plan, entrance.now);
-        let Some(document) = sync::write_document(&mut stock, workshop, &mut times, text) else {
-            let reason = "no temporary file was left for the release document";
-            return Err(Stop::Replan(reason.to_owned()));
-        };
+        let documents = std::iter::once((text, layout::release_document(&release)));
+        let documents = documents.chain(signature.map(|text| (text, layout::release_signature(&release))));
+        let documents: Vec<(String, String)> = documents.collect();
+        sync::open_temps(self.session, workshop, documents.len()).await?;
+        let mut records = Vec::new();
+        for (text, place) in documents {
+            let Some(temp) = sync::write_document(&mut stock, workshop, &mut times, text) else {
+                let reason = "no temporary file was left for the release document";
+                return Err(Stop::Replan(reason.to_owned()));
+            };
+            records.push((temp, place));
+        }
         let generation = Generation {
             clock: times.latest(),
             made: made_at,
@@ -362,7 +394,7 @@ impl Publish<'_> {
             generation,
             stock,
             manifests,
-            document,
+            records,
         })
     }
 
@@ -380,14 +412,14 @@ impl Publish<'_> {
         ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
         ops.push(workshop.symlink("gen", parcel.generation.to_string()));
         let staged = ops.len();
-        let under_lock = UnderLock::new(plan, workshop, &parcel.document, &parcel.release);
+        let under_lock = UnderLock::new(plan, workshop, &parcel.records);
         ops.push(workshop.acquire());
         ops.extend(under_lock.ops.iter().cloned());
         let answers = self.session.flight(ops).await?;
         workshop.took_lock(answers.get(staged));
         let built = self.check_built(&building, &answers[..staged], worn).await;
         if let Err(stop) = built {
-            return self.take_back_document(parcel, workshop, stop).await;
+            return self.take_back_records(parcel, workshop, stop).await;
         }
         let answers = workshop::take_lock(
             self.session,
@@ -398,12 +430,14 @@ impl Publish<'_> {
             self.observer,
         )
         .await??;
-        match UnderLock::read(&answers, plan, self.options.wait.is_some()) {
+        match under_lock.read(&answers, plan, self.options.wait.is_some()) {
             Ok(()) => {
-                workshop.moved_out(&parcel.document);
+                for (temp, _) in &parcel.records {
+                    workshop.moved_out(temp);
+                }
                 Ok(())
             }
-            Err(stop) => self.take_back_document(parcel, workshop, stop).await,
+            Err(stop) => self.take_back_records(parcel, workshop, stop).await,
         }
     }
 
@@ -420,15 +454,18 @@ impl Publish<'_> {
         }
     }
 
-    /// The document is of a release that will not be: if it went out already, it comes back.
-    async fn take_back_document(&self, parcel: &Parcel, workshop: &Workshop, stop: Stop) -> Result<(), Stop> {
+    /// The records are of a release that will not be: if they went out already, they come back.
+    async fn take_back_records(&self, parcel: &Parcel, workshop: &Workshop, stop: Stop) -> Result<(), Stop> {
         if workshop.is_holding() {
-            let away = workshop.path("trash/document");
-            let back = Op::Rename {
-                from: layout::release_document(&parcel.release),
-                to: away.clone(),
-            };
-            self.session.flight(vec![back, Op::RemoveFile(away)]).await?;
+            let away = workshop.path("trash/record");
+            let back = parcel.records.iter().flat_map(|(_, place)| {
+                let rename = Op::Rename {
+                    from: place.clone(),
+                    to: away.clone(),
+                };
+                [rename, Op::RemoveFile(away.clone())]
+            });
+            self.session.flight(back.collect()).await?;
         }
         Err(stop)
     }
@@ -604,37 +641,37 @@ impl Publish<'_> {
 /// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
 struct UnderLock {
     ops: Vec<Op>,
+    /// Where the question for `current` stands, with the one for `hold` behind it. All others must succeed.
+    current: usize,
 }
 
-const UNDER_LOCK_FIXED: usize = 4;
-
 impl UnderLock {
-    fn new(plan: &Plan, workshop: &Workshop, document: &str, release: &ReleaseId) -> Self {
-        let mut ops = vec![
-            Op::Rename {
-                from: workshop.path_holding("gen"),
-                to: layout::GENERATION.to_owned(),
-            },
-            Op::Rename {
-                from: workshop.path_holding(document),
-                to: layout::release_document(release),
-            },
-            Op::ReadLink(layout::CURRENT.to_owned()),
-            Op::ReadLink(layout::HOLD.to_owned()),
-        ];
+    fn new(plan: &Plan, workshop: &Workshop, records: &[(String, String)]) -> Self {
+        let mut ops = vec![Op::Rename {
+            from: workshop.path_holding("gen"),
+            to: layout::GENERATION.to_owned(),
+        }];
+        ops.extend(records.iter().map(|(temp, place)| Op::Rename {
+            from: workshop.path_holding(temp),
+            to: place.clone(),
+        }));
+        let current = ops.len();
+        ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
+        ops.push(Op::ReadLink(layout::HOLD.to_owned()));
         ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
         ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
-        Self { ops }
+        Self { ops, current }
     }
 
     /// What was found under the lock, against what the plan was made from.
     fn read(
+        &self,
         answers: &[Result<crate::host::Answer, crate::host::Refusal>],
         plan: &Plan,
         patient: bool,
     ) -> Result<(), Stop> {
         let current = answers
-            .get(2)
+            .get(self.current)
             .and_then(Read::text)
             .and_then(|text| store::read_current(&text));
         if current != plan.previous {
@@ -643,7 +680,7 @@ impl UnderLock {
             }
             return Err(Stop::Failed(Error::Overtaken { by: current }));
         }
-        if let Some(text) = answers.get(3).and_then(Read::text) {
+        if let Some(text) = answers.get(self.current + 1).and_then(Read::text) {
             let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
                 reason: text,
                 who: String::new(),
@@ -651,7 +688,11 @@ impl UnderLock {
             });
             return Err(Stop::Failed(Error::OnHold { hold }));
         }
-        for answer in answers.iter().take(2).chain(answers.iter().skip(UNDER_LOCK_FIXED)) {
+        for answer in answers
+            .iter()
+            .take(self.current)
+            .chain(answers.iter().skip(self.current + 2))
+        {
             if let Some(refusal) = answer.refusal() {
                 return Err(Stop::Replan(refusal.to_string()));
             }

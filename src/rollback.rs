@@ -13,6 +13,7 @@ use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::plan::Facts;
 use crate::releases;
 use crate::session::{Read, Session};
+use crate::sign::AllowedSigners;
 use crate::store::{self, Entrance, StoreError};
 use crate::swap::swap;
 use crate::workshop::{self, Workshop};
@@ -35,7 +36,7 @@ pub struct RolledBack {
     pub previous: ReleaseId,
 }
 
-/// Makes a former release live again.
+/// Makes a former release live again. With `signers`, only one whose signature counts.
 ///
 /// # Errors
 /// [`Error`]; what was live before is live still, unless it is [`Error::Uncertain`].
@@ -43,6 +44,7 @@ pub async fn rollback(
     session: &Session,
     destination: &Destination,
     hold: Option<&str>,
+    signers: Option<&AllowedSigners>,
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) -> Result<RolledBack, Error> {
@@ -56,6 +58,9 @@ pub async fn rollback(
         Destination::Release(wanted) => releases::resolve(session, wanted).await?,
         Destination::Steps(steps) => releases::steps_back(session, &live, *steps).await?,
     };
+    if let Some(signers) = signers {
+        signers.insist(session, &release).await?;
+    }
     let change = Change::Swap {
         to: release.clone(),
         from: live.clone(),

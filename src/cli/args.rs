@@ -164,13 +164,17 @@ Examples:
     #[command(after_help = "\
 Examples:
   syntax-publish verify
-  syntax-publish verify 20260914 --deep")]
+  syntax-publish verify 20260914 --deep
+  syntax-publish verify --signature       also that somebody signed it whose signature counts")]
     Verify {
         /// The release, or the beginning of its id [default: the live one]
         release: Option<String>,
         /// Read every byte back, and decode every encoding
         #[arg(long)]
         deep: bool,
+        /// Also check who signed it, by `allowed-signers` in [sign]; implies --deep
+        #[arg(long)]
+        signature: bool,
     },
 
     /// Delete releases beyond the retention, then what nothing refers to

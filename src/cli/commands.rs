@@ -86,7 +86,11 @@ impl Run {
             Command::Releases => self.releases().await,
             Command::Status => self.status().await,
             Command::Diff { from, to } => self.diff(from, to).await,
-            Command::Verify { release, deep } => self.verify(release, deep).await,
+            Command::Verify {
+                release,
+                deep,
+                signature,
+            } => self.verify(release, deep, signature).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {

@@ -10,6 +10,7 @@ use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::nginx::VhostError;
 use syntax_publish::preview::port::PortError;
+use syntax_publish::sign::SignError;
 use syntax_publish::source::SourceError;
 use syntax_publish::store::StoreError;
 use syntax_publish::watch::WatchError;
@@ -88,10 +89,34 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             again(global, "releases")
         ),
         Error::NotWhole { .. } => format!("publish again to repair it: `{} --force`", again(global, "publish")),
+        Error::Unsigned { .. } => format!(
+            "go back to a release that is signed with --to, or sign this one by hand (docs/security.md): `{}` looks at one",
+            again(global, "verify RELEASE --signature")
+        ),
+        Error::Sign(error) => of_signing(error),
         Error::Build(error) => of_build(error).to_owned(),
         Error::Io { .. } => "see whether the path is right, you may use it, and there is room".to_owned(),
         Error::Signal { .. } => "run it again when you like: what was sent is not sent twice".to_owned(),
     }
+}
+
+fn of_signing(error: &SignError) -> String {
+    let text = match error {
+        SignError::NoKey => "name a key in [sign] of the site manifest: key = \"~/.ssh/release-key\"",
+        SignError::NoAllowedSigners => {
+            "name the file in [sign] of the site manifest, one line for each key: NAME namespaces=\"syntax-publish-release\" TYPE BASE64"
+        }
+        SignError::Passphrase { .. } => {
+            "put it into an agent (ssh-add), or sign with a key of its own that has none and signs releases alone"
+        }
+        SignError::Key { .. } => {
+            "`key` is a private key that only you may read, or a public key whose private one is in your agent (ssh-add -l)"
+        }
+        SignError::NotAllowed { .. } => "add the public key to that file, or sign with another",
+        SignError::AllowedSigners { .. } => "see `allowed-signers` in [sign] of the site manifest",
+        SignError::Program { .. } => "install OpenSSH's client, 8.7 or newer",
+    };
+    text.to_owned()
 }
 
 fn of_source(error: &SourceError) -> &'static str {

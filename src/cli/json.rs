@@ -192,6 +192,16 @@ pub struct Verify {
     pub ok: bool,
     pub checked: u64,
     pub problems: Vec<Broken>,
+    /// Who signed it, where that was asked and the signature counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signed>,
+}
+
+/// A signature that counts.
+#[derive(Serialize)]
+pub struct Signed {
+    pub signer: String,
+    pub key: String,
 }
 
 /// One problem of `verify`.

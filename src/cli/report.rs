@@ -177,7 +177,9 @@ pub fn verified(verified: &json::Verify) -> String {
     }
     let checked = count(verified.checked, "file");
     let _ = if verified.ok {
-        writeln!(text, "{} is whole: {checked} checked", verified.release)
+        let signed = verified.signature.as_ref();
+        let signed = signed.map_or_else(String::new, |by| format!(", signed by {} with {}", by.signer, by.key));
+        writeln!(text, "{} is whole: {checked} checked{signed}", verified.release)
     } else {
         let found = count(verified.problems.len() as u64, "problem");
         writeln!(text, "{} is not whole: {found}, {checked} checked", verified.release)

@@ -35,6 +35,8 @@ pub(super) struct Repairs {
     extras: Vec<String>,
     /// The release whose document must be written.
     pub document: Option<ReleaseId>,
+    /// Whether that document gets a signature.
+    pub signed: bool,
     /// What the site has of the folder levels to build.
     built: HashMap<Digest, Tree>,
 }
@@ -238,9 +240,10 @@ impl Repairs {
     }
 
     /// Operations that make everything ready in the workshop, and where it then goes, in this order: objects and files,
-    /// folder levels from the deepest up, symlinks to them, manifests, the document, and last what is taken away.
+    /// folder levels from the deepest up, symlinks to them, manifests, the document with its signature, and last what is
+    /// taken away.
     ///
-    /// `temps` hold the manifests and the document, in this order.
+    /// `temps` hold the manifests, the document and its signature, in this order.
     pub fn stage(&self, stock: &Stock, temps: &[String], workshop: &mut Workshop) -> (Vec<Op>, Vec<Put>) {
         let mut staging = Staging {
             ops: Vec::new(),
@@ -275,7 +278,9 @@ impl Repairs {
         }
         let manifests = self.manifests.iter().map(|(digest, _)| layout::manifest(*digest));
         let document = self.document.iter().map(layout::release_document);
-        for (temp, to) in temps.iter().zip(manifests.chain(document)) {
+        let signature = self.document.iter().filter(|_| self.signed);
+        let signature = signature.map(layout::release_signature);
+        for (temp, to) in temps.iter().zip(manifests.chain(document).chain(signature)) {
             let link = |at| Op::Link {
                 from: workshop.path(temp),
                 to: at,

@@ -321,14 +321,16 @@ fn help_of_verify() {
       [RELEASE]  The release, or the beginning of its id [default: the live one]
 
     Options:
-          --deep  Read every byte back, and decode every encoding
-      -h, --help  Print help
+          --deep       Read every byte back, and decode every encoding
+          --signature  Also check who signed it, by `allowed-signers` in [sign]; implies --deep
+      -h, --help       Print help
 
     [options everywhere]
 
     Examples:
       syntax-publish verify
       syntax-publish verify 20260914 --deep
+      syntax-publish verify --signature       also that somebody signed it whose signature counts
     "#);
 }
 

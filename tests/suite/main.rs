@@ -33,6 +33,7 @@ mod publish;
 mod remembered;
 mod sequences;
 mod served_verify;
+mod signatures;
 mod sshd;
 mod support;
 mod verify;

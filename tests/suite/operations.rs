@@ -17,6 +17,7 @@ use syntax_publish::model::release::Owner;
 use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::publish::{Options, Published, publish};
 use syntax_publish::session::Session;
+use syntax_publish::sign::Signing;
 use tempfile::TempDir;
 
 use crate::support::command::write;
@@ -112,6 +113,7 @@ impl Bench {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            signing: Signing::default(),
         };
         let publishing = publish(&session, &prepared.source, &prepared.site, &options, &Silent);
         let runtime = tokio::runtime::Builder::new_multi_thread()

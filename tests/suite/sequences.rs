@@ -20,6 +20,7 @@ use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::rollback::Destination;
 use syntax_publish::session::Session;
+use syntax_publish::sign::Signing;
 use syntax_publish::source::{Export, Source};
 use syntax_publish::verify::{Depth, verify};
 use syntax_publish::{prune, publish, releases, rollback};
@@ -146,6 +147,7 @@ impl Real {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            signing: Signing::default(),
         };
         publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
     }
@@ -194,7 +196,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
         },
         Command::Rollback(steps) => {
             let session = real.session("rollback");
-            let done = rollback::rollback(&session, &Destination::Steps(*steps), None, None, &Silent).await;
+            let done = rollback::rollback(&session, &Destination::Steps(*steps), None, None, None, &Silent).await;
             match (done, model.back(*steps)) {
                 (Ok(done), Some(to)) => {
                     assert_eq!(done.release, to);

@@ -25,6 +25,7 @@ use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::publish::{Options, Published, publish};
 use syntax_publish::rollback::{Destination, rollback};
 use syntax_publish::session::Session;
+use syntax_publish::sign::Signing;
 use syntax_publish::source::{Export, Source};
 use syntax_publish::verify::{Depth, Fault, Verified, verify};
 use tempfile::TempDir;
@@ -221,6 +222,7 @@ impl Place {
             allowed: GlobSet::empty(),
             force,
             tool: TOOL.to_owned(),
+            signing: Signing::default(),
         };
         publish(&self.session(), &self.source(), &self.site(), &options, &Silent).await
     }
@@ -237,6 +239,7 @@ impl Place {
         let options = mend::Options {
             wait: None,
             tool: TOOL.to_owned(),
+            signing: Signing::default(),
         };
         let (session, site, source) = (self.session(), self.site(), self.source());
         let mended = mend(&session, &site, &source, verified, &options, &Silent);
@@ -845,7 +848,7 @@ async fn both_releases_are_whole_after_a_rollback() {
     place.write("docs/a.html", page_text("edited"));
     place.write("docs/new/b.html", page_text("b"));
     let second = place.publish().await.release;
-    let back = rollback(&place.session(), &Destination::Steps(1), None, None, &Silent)
+    let back = rollback(&place.session(), &Destination::Steps(1), None, None, None, &Silent)
         .await
         .unwrap();
     assert_eq!((back.release, back.previous), (first.clone(), second.clone()));
@@ -930,6 +933,7 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         allowed: GlobSet::empty(),
         force: false,
         tool: TOOL.to_owned(),
+        signing: Signing::default(),
     };
     let to = session(watched);
     publish(&to, &place.source(), &place.site(), &options, &Silent)
@@ -1051,6 +1055,7 @@ async fn mending_stops_when_another_release_goes_live() {
     let options = mend::Options {
         wait: None,
         tool: TOOL.to_owned(),
+        signing: Signing::default(),
     };
     let stopped = mend(
         &session(watched),

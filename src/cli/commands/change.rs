@@ -1,5 +1,6 @@
 //! The commands that change what a target holds or shows.
 
+use syntax_publish::error::Error;
 use syntax_publish::pipeline;
 use syntax_publish::publish::{self, publish};
 use syntax_publish::rollback::{self, Destination};
@@ -12,6 +13,9 @@ use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{Workplace, again};
 use crate::cli::{changes, connect, json};
+
+/// What a release says that it was made by.
+pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION"));
 
 impl Run {
     pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
@@ -28,7 +32,8 @@ impl Run {
             wait: options.wait,
             max_removed: (!options.allow_removals).then_some(max_removed),
             force: options.force,
-            tool: concat!("syntax-publish ", env!("CARGO_PKG_VERSION")).to_owned(),
+            tool: TOOL.to_owned(),
+            signing: workplace.signing()?,
         };
         let published = publish(session, &prepared.source, &prepared.site, &options, &*self.progress).await?;
         let took = self.began.elapsed();
@@ -60,7 +65,7 @@ impl Run {
             if prune::is_due(session, options.keep, published.files).await? {
                 prune::prune(session, &options, &*self.progress).await?;
             }
-            Ok::<(), syntax_publish::error::Error>(())
+            Ok::<(), Error>(())
         };
         if let Err(error) = pruned.await {
             let later = again(&self.global, "prune");
@@ -76,7 +81,9 @@ impl Run {
             None => Destination::Steps(options.steps),
         };
         let reason = options.hold.as_deref();
-        let done = rollback::rollback(session, &destination, reason, None, &*self.progress).await?;
+        let signing = workplace.signing()?;
+        let signers = signing.required().map_err(Error::from)?;
+        let done = rollback::rollback(session, &destination, reason, signers, None, &*self.progress).await?;
         self.finish();
         let value = json::RolledBack {
             release: done.release.clone(),
