@@ -216,7 +216,7 @@ impl Error {
                 SignError::NoKey | SignError::NoAllowedSigners => "sign-settings",
                 SignError::Passphrase { .. } | SignError::Key { .. } | SignError::NotAllowed { .. } => "sign-key",
                 SignError::AllowedSigners { .. } => "allowed-signers",
-                SignError::Program { .. } => "ssh-keygen",
+                SignError::Program { .. } => "no-ssh-keygen",
             },
             Self::Build(error) => match error {
                 BuildError::Foreign { .. } => "foreign-files",
