@@ -27,6 +27,7 @@ pub mod error;
 pub mod event;
 pub mod fingerprint;
 pub mod host;
+pub mod http;
 mod leaving;
 pub mod manifest;
 pub mod mend;
