@@ -6,6 +6,7 @@
 use crate::build::BuildError;
 use crate::check::{Problem, Severity};
 use crate::host::HostError;
+use crate::model::path::printable;
 use crate::model::release::{Hold, ReleaseId, timestamp};
 use crate::scan::ScanError;
 use crate::sign::SignError;
@@ -51,7 +52,7 @@ pub enum Error {
         by: Option<ReleaseId>,
     },
     /// Publishing to this target was stopped.
-    #[error("publishing is on hold{}: {}", since(hold), hold.reason)]
+    #[error("publishing is on hold{}: {}", since(hold), printable(&hold.reason))]
     OnHold {
         /// Why, by whom, since when.
         hold: Hold,
@@ -138,7 +139,7 @@ fn since(hold: &Hold) -> String {
     if hold.since == 0 {
         return String::new();
     }
-    format!(" since {}, by {}", timestamp(hold.since), hold.who)
+    format!(" since {}, by {}", timestamp(hold.since), printable(&hold.who))
 }
 
 fn errors(problems: &[Problem]) -> String {

@@ -1,22 +1,24 @@
 //! Mending: putting good bytes over damaged ones, so that a release is again what was published.
 //!
-//! Works from the faults that a look at the host found and from the export, which must be the same site. Everything is
-//! made in the workshop first, and under the lock only renames happen: a damaged file is replaced in one step, a missing
+//! Works from the faults that a look at the host found, and takes good bytes from the export, or from what other copies
+//! the host has: another release, the pool, an encoding. Everything is made in the workshop first, and under the lock only renames happen: a damaged file is replaced in one step, a missing
 //! one appears whole, and at no moment do visitors see less than before. It must never touch a place that no fault
 //! names, never delete, and never move `current`.
 
 mod repairs;
+mod salvage;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::repairs::{Put, Repairs};
+use self::salvage::Salvage;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::host::{HostError, Op};
 use crate::leaving::{find_after_loss, leave};
-use crate::manifest::Site;
+use crate::manifest::{Extent, MOST_FOLDERS, Site};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::SitePath;
@@ -27,7 +29,7 @@ use crate::sign::Signing;
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
 use crate::sync::{self, Sent, SyncError, Times, Work};
-use crate::verify::{Verified, verify};
+use crate::verify::{Fault, Verified, verify};
 use crate::workshop::{self, Workshop};
 
 /// So many renames go in one flight, behind a sign of life.
@@ -64,7 +66,26 @@ pub struct Mended {
     pub left: Verified,
 }
 
-/// Mends what a look at the host found, and looks again.
+impl Mended {
+    fn nothing(left: &Verified) -> Self {
+        Self {
+            files: 0,
+            objects: 0,
+            trees: 0,
+            others: 0,
+            sent: Sent::default(),
+            left: left.clone(),
+        }
+    }
+
+    /// How many things were put in order.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.files + self.objects + self.trees + self.others
+    }
+}
+
+/// Mends what a look at the host found from a site at hand, and looks again.
 ///
 /// # Errors
 /// [`Error`]; [`Error::Overtaken`] where another release went live meanwhile. What was mended until then stays so.
@@ -76,42 +97,86 @@ pub async fn mend(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Mended, Error> {
-    let mut mended = Mended {
-        files: 0,
-        objects: 0,
-        trees: 0,
-        others: 0,
-        sent: Sent::default(),
-        left: verified.clone(),
+    let mut mended = Mended::nothing(verified);
+    let work = Work {
+        session,
+        source,
+        observer,
     };
     for _ in 0..ROUNDS {
-        let faults = mended.left.faults.clone();
-        let repairs = Repairs::new(site, &mended.left);
-        if repairs.is_empty() {
-            break;
-        }
-        let round = Round {
-            work: Work {
-                session,
-                source,
-                observer,
-            },
-            site,
-            options,
-        };
-        let sent = round.run(repairs, &mut mended).await?;
-        mended.sent.add(sent);
-        mended.left = verify(session, &verified.release, verified.depth, observer).await?;
-        if mended.left.faults == faults {
+        let repairs = Repairs::new(site, &mended.left, &|_| true);
+        if !round(&work, site, repairs, options, &mut mended).await? {
             break;
         }
     }
     Ok(mended)
 }
 
+/// Mends what a look at the host found from what else the host has, and looks again: other copies of the same bytes, in
+/// any release, in the pool, or encoded.
+///
+/// # Errors
+/// As [`mend`].
+pub async fn mend_from_host(
+    session: &Session,
+    verified: &Verified,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Mended, Error> {
+    let mut mended = Mended::nothing(verified);
+    let Some(root) = verified.root else {
+        return Ok(mended);
+    };
+    for _ in 0..ROUNDS {
+        let facts = salvage::trees(session, root).await?;
+        let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
+        let Some((site, extent)) = Site::of_trees(root, MOST_FOLDERS, &known) else {
+            break;
+        };
+        let mut found = mended.left.clone();
+        if extent == Extent::Part {
+            // What a document says of the whole site can't be known.
+            found.faults.retain(|fault| !matches!(fault, Fault::Document { .. }));
+        }
+        let wanted = Repairs::new(&site, &found, &|_| true).wanted(&site);
+        let salvage = Arc::new(Salvage::gather(session, &site, &facts, &wanted).await?);
+        let repairs = Repairs::new(&site, &found, &|content| salvage.has(content));
+        let source: Arc<dyn Source> = salvage;
+        let work = Work {
+            session,
+            source: &source,
+            observer,
+        };
+        if !round(&work, &site, repairs, options, &mut mended).await? {
+            break;
+        }
+    }
+    Ok(mended)
+}
+
+/// One round of mending, and another look. Says whether a further one may help.
+async fn round(
+    work: &Work<'_>,
+    site: &Site,
+    repairs: Repairs,
+    options: &Options,
+    mended: &mut Mended,
+) -> Result<bool, Error> {
+    if repairs.is_empty() {
+        return Ok(false);
+    }
+    let (release, depth) = (mended.left.release.clone(), mended.left.depth);
+    let faults = mended.left.faults.clone();
+    let round = Round { work, site, options };
+    let sent = round.run(repairs, mended).await?;
+    mended.sent.add(sent);
+    mended.left = verify(work.session, &release, depth, work.observer).await?;
+    Ok(mended.left.faults != faults)
+}
+
 /// What stays the same while one round of mending goes on.
 struct Round<'a> {
-    work: Work<'a>,
+    work: &'a Work<'a>,
     site: &'a Site,
     options: &'a Options,
 }
@@ -145,7 +210,7 @@ impl Round<'_> {
         self.add_trees_below(&mut repairs).await?;
         let mut times = Times::new(entrance.now, entrance.generation.as_ref());
         let wanted = repairs.wanted(self.site);
-        let mut stock = sync::send_to_workshop(&self.work, wanted, workshop, &mut times)
+        let mut stock = sync::send_to_workshop(self.work, wanted, workshop, &mut times)
             .await
             .map_err(from_sync)?;
         let mut texts: Vec<String> = repairs.manifests.iter().map(|(_, tree)| tree.render()).collect();
@@ -159,7 +224,7 @@ impl Round<'_> {
             texts.push(text);
             texts.extend(signature);
         }
-        let temps = sync::write_documents(&self.work, texts, &mut stock, workshop, &mut times)
+        let temps = sync::write_documents(self.work, texts, &mut stock, workshop, &mut times)
             .await
             .map_err(from_sync)?;
 

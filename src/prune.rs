@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::event::{Event, Observer, Stage};
 use crate::host::{Answer, Kind, Op, Time};
+use crate::manifest::MOST_FOLDERS;
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
 use crate::model::layout;
@@ -108,7 +109,7 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
 pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, Error> {
     let entrance = store::look(session).await?;
     let rested = match (entrance.swept, entrance.since) {
-        (Some(swept), Some(now)) => now - swept > SWEEP_EVERY,
+        (Some(swept), Some(now)) => now.saturating_sub(swept) > SWEEP_EVERY,
         _ => true,
     };
     if files > SMALL_SITE && !rested {
@@ -264,7 +265,7 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
         .collect();
     for (path, attr) in list_folders(session, folders).await? {
         if attr.kind == Kind::File && layout::is_object(&path) && !living.objects.contains(&path) {
-            dead.bytes += attr.size;
+            dead.bytes = dead.bytes.saturating_add(attr.size);
             dead.objects.push(path);
         }
     }
@@ -339,6 +340,11 @@ fn reach(facts: &Facts, roots: &[Digest]) -> Reached {
     while let Some((path, digest)) = todo.pop() {
         if !seen.insert((path.clone(), digest)) {
             continue;
+        }
+        // Few trees can be made to look like endless folders: no release has so many.
+        if seen.len() > MOST_FOLDERS {
+            reached.unread.push(digest);
+            return reached;
         }
         reached.trees.insert(digest);
         let Some(tree) = facts.manifests.get(&digest).and_then(Option::as_ref) else {
@@ -451,7 +457,7 @@ impl Records {
 
     /// Releases that were live less than `skew` ago, as far as documents tell; whoever is in doubt is within.
     fn within(&self, now: Time, skew: Duration, there: &[ReleaseId]) -> HashSet<ReleaseId> {
-        let since = now - Time::try_from(skew.as_secs()).unwrap_or(Time::MAX);
+        let since = now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX));
         let made = |document: &ReleaseDocument| {
             document
                 .created
@@ -623,7 +629,7 @@ async fn clear_stale(session: &Session, now: Time) -> Result<(), Error> {
         let inside = format!("{path}/{run}");
         let found = list_folders(session, vec![path.clone(), inside]).await?;
         let youngest = found.iter().map(|(_, attr)| attr.mtime).max();
-        if youngest.is_none_or(|youngest| now - youngest > DEAD_AFTER) {
+        if youngest.is_none_or(|youngest| now.saturating_sub(youngest) > DEAD_AFTER) {
             session.flight(workshop::bury(&run)).await?;
         }
     }

@@ -14,7 +14,7 @@ use globset::GlobSet;
 use crate::check::{self, Level, Severity};
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
-use crate::host::{HostError, Op};
+use crate::host::{HostError, Kind, Op};
 use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
@@ -430,7 +430,7 @@ impl Publish<'_> {
             self.observer,
         )
         .await??;
-        match under_lock.read(&answers, plan, self.options.wait.is_some()) {
+        match under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some()) {
             Ok(()) => {
                 for (temp, _) in &parcel.records {
                     workshop.moved_out(temp);
@@ -641,8 +641,10 @@ impl Publish<'_> {
 /// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
 struct UnderLock {
     ops: Vec<Op>,
-    /// Where the question for `current` stands, with the one for `hold` behind it. All others must succeed.
+    /// Where the question for `current` stands, with the one for `hold` behind it. All others up to `relied` must succeed.
     current: usize,
+    /// Where folders of the pool are asked for, which may be missing, but not lead elsewhere.
+    relied: usize,
 }
 
 impl UnderLock {
@@ -660,12 +662,16 @@ impl UnderLock {
         ops.push(Op::ReadLink(layout::HOLD.to_owned()));
         ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
         ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
-        Self { ops, current }
+        let relied = ops.len();
+        let pool = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
+        ops.extend(pool.iter().map(|folder| Op::Lstat(layout::pool(folder.as_str()))));
+        Self { ops, current, relied }
     }
 
     /// What was found under the lock, against what the plan was made from.
     fn read(
         &self,
+        host: &str,
         answers: &[Result<crate::host::Answer, crate::host::Refusal>],
         plan: &Plan,
         patient: bool,
@@ -688,11 +694,16 @@ impl UnderLock {
             });
             return Err(Stop::Failed(Error::OnHold { hold }));
         }
-        for answer in answers
-            .iter()
-            .take(self.current)
-            .chain(answers.iter().skip(self.current + 2))
-        {
+        for (op, answer) in self.ops.iter().zip(answers).skip(self.relied) {
+            if let (Op::Lstat(path), Some(attr)) = (op, answer.attr())
+                && attr.kind != Kind::Folder
+            {
+                let (host, path) = (host.to_owned(), path.clone());
+                return Err(Stop::Failed(StoreError::NotAFolder { host, path }.into()));
+            }
+        }
+        let must = answers.get(..self.relied).unwrap_or(answers);
+        for answer in must.iter().take(self.current).chain(must.iter().skip(self.current + 2)) {
             if let Some(refusal) = answer.refusal() {
                 return Err(Stop::Replan(refusal.to_string()));
             }

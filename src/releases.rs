@@ -209,7 +209,7 @@ pub async fn status(session: &Session) -> Result<Status, Error> {
     let folders = (0..=u8::MAX).map(layout::object_folder);
     for (_, attr) in list_folders(session, folders.collect()).await? {
         if attr.kind == Kind::File {
-            status.bytes_stored += attr.size;
+            status.bytes_stored = status.bytes_stored.saturating_add(attr.size);
         }
     }
     status.pool = count_files_below(session, layout::POOL).await?;

@@ -208,6 +208,7 @@ pub async fn enter(
         let mut entrance = read_entrance(session, &answers)?;
         check_made(session, &answers[first.workshop..first.own]).await?;
         if let Some(own) = answers.get(first.own - 1).and_then(Read::attr) {
+            check_docroot(session, &answers, own.uid).await?;
             entrance.now = own.mtime;
             entrance.uid = Some(own.uid);
             check_folders(session, &answers, own.uid)?;
@@ -221,6 +222,45 @@ pub async fn enter(
     Err(StoreError::Refused {
         host: session.host_name(),
         what: "the store could not be made".to_owned(),
+    })
+}
+
+/// Looks whether a docroot, and the folders of the store in it, are what they should be, before anything is written: a
+/// symlink in the place of one would lead elsewhere. What is not there yet is fine. One flight.
+///
+/// # Errors
+/// [`StoreError::NotAFolder`], [`StoreError::WritableByOthers`].
+pub async fn check_ground(session: &Session) -> Result<(), StoreError> {
+    let mut ops = vec![Op::Stat(String::new())];
+    ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
+    let answers = session.flight(ops).await?;
+    // A docroot without a store is looked at by whoever makes one.
+    if let Some(attr) = answers.first().and_then(Read::attr)
+        && answers[1..].iter().any(Read::done)
+    {
+        writable_by_others(session, "the docroot", attr, 0o002)?;
+    }
+    for (folder, answer) in layout::FOLDERS.iter().zip(&answers[1..]) {
+        let Some(attr) = answer.attr() else { continue };
+        if attr.kind != Kind::Folder {
+            return Err(StoreError::NotAFolder {
+                host: session.host_name(),
+                path: (*folder).to_owned(),
+            });
+        }
+        writable_by_others(session, folder, attr, 0o022)?;
+    }
+    Ok(())
+}
+
+fn writable_by_others(session: &Session, path: &str, attr: Attr, others: u32) -> Result<(), StoreError> {
+    if attr.mode & others == 0 {
+        return Ok(());
+    }
+    Err(StoreError::WritableByOthers {
+        host: session.host_name(),
+        path: path.to_owned(),
+        mode: attr.mode,
     })
 }
 
@@ -384,6 +424,22 @@ async fn check_made(session: &Session, answers: &[Result<Answer, Refusal>]) -> R
         Some(refusal) => Err(explain(session, refusal).await),
         None => Ok(()),
     }
+}
+
+/// Whoever may write to the docroot can put anything in place of what is in it. One that belongs to somebody else, such as
+/// root, may be open to a group: that is how its owner lets us in.
+async fn check_docroot(session: &Session, answers: &Answers, ours: u32) -> Result<(), StoreError> {
+    let mut docroot = answers.first().and_then(Read::attr);
+    if docroot.is_some_and(|attr| attr.kind == Kind::Symlink) {
+        docroot = session
+            .flight(vec![Op::Stat(String::new())])
+            .await?
+            .first()
+            .and_then(Read::attr);
+    }
+    let Some(attr) = docroot else { return Ok(()) };
+    let others = if attr.uid == ours { 0o022 } else { 0o002 };
+    writable_by_others(session, "the docroot", attr, others)
 }
 
 fn check_folders(session: &Session, answers: &Answers, ours: u32) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::event::{Event, Note, Observer};
 use crate::host::{Answer, Answers, Handle, HostError, Op, RefusalKind, Time};
 use crate::model::layout;
+use crate::model::path::printable;
 use crate::model::release::{Owner, RunId};
 use crate::session::{Read, Session};
 
@@ -68,8 +69,8 @@ fn describe(owner: Option<&Owner>) -> String {
         Some(owner) => {
             format!(
                 "{} of {} (since {})",
-                owner.what,
-                owner.who,
+                printable(&owner.what),
+                printable(&owner.who),
                 crate::model::release::timestamp(owner.since)
             )
         }
@@ -333,7 +334,7 @@ pub async fn wait_for_lock(
         let Ok(holder) = name.parse::<RunId>() else {
             return Ok(Err(Taken::Jammed { name }));
         };
-        if now - attr.mtime > LEASE {
+        if now.saturating_sub(attr.mtime) > LEASE {
             rob(session, &holder).await?;
             return Ok(Ok(()));
         }

@@ -165,17 +165,9 @@ Examples:
 Examples:
   syntax-publish verify
   syntax-publish verify 20260914 --deep
-  syntax-publish verify --signature       also that somebody signed it whose signature counts")]
-    Verify {
-        /// The release, or the beginning of its id [default: the live one]
-        release: Option<String>,
-        /// Read every byte back, and decode every encoding
-        #[arg(long)]
-        deep: bool,
-        /// Also check who signed it, by `allowed-signers` in [sign]; implies --deep
-        #[arg(long)]
-        signature: bool,
-    },
+  syntax-publish verify --signature       also that somebody signed it whose signature counts
+  syntax-publish verify --repair          and mend what is damaged")]
+    Verify(Verify),
 
     /// Delete releases beyond the retention, then what nothing refers to
     #[command(after_help = "\
@@ -266,6 +258,24 @@ pub struct Watch {
     /// The site's own build, run when its sources change [default: `command` in [watch]]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// The release, or the beginning of its id [default: the live one]
+    pub release: Option<String>,
+
+    /// Read every byte back, and decode every encoding
+    #[arg(long)]
+    pub deep: bool,
+
+    /// Also check who signed it, by `allowed-signers` in [sign]; implies --deep
+    #[arg(long)]
+    pub signature: bool,
+
+    /// Mend what is damaged, from the export and from other copies on the target; implies --deep
+    #[arg(long)]
+    pub repair: bool,
 }
 
 #[derive(Debug, clap::Args)]

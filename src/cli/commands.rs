@@ -3,6 +3,7 @@
 mod ask;
 mod change;
 mod desk;
+mod verify;
 mod watch;
 
 use std::sync::{Arc, OnceLock};
@@ -86,11 +87,7 @@ impl Run {
             Command::Releases => self.releases().await,
             Command::Status => self.status().await,
             Command::Diff { from, to } => self.diff(from, to).await,
-            Command::Verify {
-                release,
-                deep,
-                signature,
-            } => self.verify(release, deep, signature).await,
+            Command::Verify(options) => self.verify(options).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {
@@ -177,7 +174,7 @@ impl Run {
 
     /// The site, prepared while the connection is made.
     async fn prepare_and_connect(&self, workplace: &Workplace, session: &Session) -> Result<Prepared, Failure> {
-        let connecting = async { session.host().await.map(drop).map_err(Failure::from) };
+        let connecting = async { store::check_ground(session).await.map_err(Failure::from) };
         let (prepared, ()) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;
         self.warn_of(&prepared.problems);
         Ok(prepared)

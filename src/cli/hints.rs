@@ -143,6 +143,9 @@ fn of_store(error: &StoreError, global: &Global) -> String {
         StoreError::ForeignOwner { .. } => {
             "publish as the user who owns the store, or give all of it to the one who publishes".to_owned()
         }
+        StoreError::WritableByOthers { path, .. } if path == "the docroot" => {
+            "take that right away on the host: chmod go-w DOCROOT".to_owned()
+        }
         StoreError::WritableByOthers { path, .. } => {
             format!(
                 "take that right away on the host, in the docroot: chmod go-w {}",

@@ -192,6 +192,9 @@ pub struct Verify {
     pub ok: bool,
     pub checked: u64,
     pub problems: Vec<Broken>,
+    /// What was wrong and is not any more, where mending was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mended: Option<Vec<Broken>>,
     /// Who signed it, where that was asked and the signature counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signed>,

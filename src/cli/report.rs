@@ -172,6 +172,9 @@ pub fn status(status: &Status, place: &str) -> String {
 /// Whether a release is whole.
 pub fn verified(verified: &json::Verify) -> String {
     let mut text = String::new();
+    for mended in verified.mended.iter().flatten() {
+        let _ = writeln!(text, "mended: {}: {}", mended.path, mended.problem);
+    }
     for broken in &verified.problems {
         let _ = writeln!(text, "{}: {}", broken.path, broken.problem);
     }

@@ -11,6 +11,12 @@ use crate::session::{Read, Session};
 /// The most bytes that a document or manifest may have: a folder of 400,000 files.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
+/// The most bytes that those read together may have.
+const MAX_TOGETHER: u64 = 4 * MAX_DOCUMENT;
+
+/// So many files of more than one piece are read at once.
+const LONG_AT_ONCE: usize = 8;
+
 /// Reads open files to their ends and closes them, all at once. `None` for one that can't be read or is too large.
 pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
     let mut contents: Vec<Option<Vec<u8>>> = vec![Some(Vec::new()); handles.len()];
@@ -19,6 +25,8 @@ pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result
     let mut pieces: u64 = 1;
     while !open.is_empty() {
         let mut ops = Vec::new();
+        // Long ones take turns, so that few pieces are in memory at once.
+        let later = open.split_off(open.len().min(if pieces == 1 { open.len() } else { LONG_AT_ONCE }));
         for &index in &open {
             let from = contents[index].as_ref().map_or(0, Vec::len) as u64;
             ops.extend((0..pieces).map(|piece| Op::Read {
@@ -37,16 +45,17 @@ pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result
                         content.extend_from_slice(bytes);
                         ended = bytes.len() < MAX_READ as usize;
                     }
-                    (Ok(_), _) => {}
-                    (Err(_), content) => {
+                    _ if ended => {}
+                    (_, content) => {
                         *content = None;
                         ended = true;
                     }
                 }
             }
-            let too_large = contents[index]
-                .as_ref()
-                .is_some_and(|content| content.len() as u64 > MAX_DOCUMENT);
+            let length = |content: &Vec<u8>| content.len() as u64;
+            let together: u64 = contents.iter().flatten().map(length).sum();
+            let own = contents[index].as_ref().map_or(0, length);
+            let too_large = own > MAX_DOCUMENT || together > MAX_TOGETHER;
             if too_large {
                 contents[index] = None;
             }
@@ -55,6 +64,7 @@ pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result
             }
         }
         open = unfinished;
+        open.extend(later);
         pieces = 16;
     }
     session.send_later(handles.iter().copied().map(Op::Close));

@@ -6,7 +6,6 @@ use syntax_publish::check::{self, Severity};
 use syntax_publish::error::Error;
 use syntax_publish::manifest::Changes;
 use syntax_publish::model::encoding::Recipe;
-use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::next::client::Client;
@@ -14,8 +13,6 @@ use syntax_publish::pipeline;
 use syntax_publish::plan::{self, Facts, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
-use syntax_publish::sign::{SignError, Verdict};
-use syntax_publish::verify::{self, Depth};
 use syntax_publish::{build, releases, store};
 
 use super::Run;
@@ -187,53 +184,6 @@ impl Run {
         Ok(0)
     }
 
-    pub(super) async fn verify(&self, release: Option<String>, deep: bool, signature: bool) -> Result<u8, Failure> {
-        let (workplace, session) = self.open("verify")?;
-        let signers = match workplace.signing()?.allowed {
-            None if signature => return Err(Error::from(SignError::NoAllowedSigners).into()),
-            signers => signers.filter(|_| signature),
-        };
-        let release = match release {
-            Some(release) => releases::resolve(session, &release).await?,
-            None => live(session).await?,
-        };
-        let verdict = match &signers {
-            Some(signers) => Some(signers.look(session, &release).await?),
-            None => None,
-        };
-        // A signature covers the files; that encodings are of them only decoding can tell.
-        let depth = if deep || signature { Depth::Deep } else { Depth::Shallow };
-        let verified = verify::verify(session, &release, depth, &*self.progress).await?;
-        self.finish();
-        let mut problems = verified.problems();
-        let unsigned = verdict.as_ref().and_then(Verdict::problem);
-        problems.extend(unsigned.map(|problem| {
-            let path = layout::release_signature(&verified.release);
-            (path, format!("the release {problem}"))
-        }));
-        let signature = match verdict {
-            Some(Verdict::Good(signature)) => Some(json::Signed {
-                signer: signature.signer,
-                key: signature.key,
-            }),
-            _ => None,
-        };
-        let ok = problems.is_empty();
-        let broken = problems.iter().map(|(path, problem)| json::Broken {
-            path: printable(path),
-            problem: printable(problem),
-        });
-        let value = json::Verify {
-            release: verified.release,
-            ok,
-            checked: verified.checked,
-            problems: broken.collect(),
-            signature,
-        };
-        self.screen.result(&value, || report::verified(&value))?;
-        Ok(u8::from(!ok))
-    }
-
     pub(super) async fn nginx(&self, options: Nginx) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
@@ -258,7 +208,7 @@ impl Run {
 }
 
 /// The live release.
-async fn live(session: &Session) -> Result<ReleaseId, Failure> {
+pub(super) async fn live(session: &Session) -> Result<ReleaseId, Failure> {
     let live = store::look(session).await?.current;
     live.ok_or_else(|| {
         Failure::from(Error::NothingPublished {

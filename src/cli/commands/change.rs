@@ -5,7 +5,7 @@ use syntax_publish::pipeline;
 use syntax_publish::publish::{self, publish};
 use syntax_publish::rollback::{self, Destination};
 use syntax_publish::session::Session;
-use syntax_publish::{prune, publish::Published};
+use syntax_publish::{prune, publish::Published, store};
 
 use super::Run;
 use crate::cli::args::{Publish, Rollback};
@@ -76,6 +76,7 @@ impl Run {
 
     pub(super) async fn rollback(&self, options: Rollback) -> Result<u8, Failure> {
         let (workplace, session) = self.open("rollback")?;
+        store::check_ground(session).await?;
         let destination = match options.to {
             Some(release) => Destination::Release(release),
             None => Destination::Steps(options.steps),
@@ -110,6 +111,7 @@ impl Run {
 
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {
         let (workplace, session) = self.open("hold")?;
+        store::check_ground(session).await?;
         connect::make_room(workplace)?;
         rollback::hold(session, reason, &*self.progress).await?;
         self.finish();
@@ -123,6 +125,7 @@ impl Run {
 
     pub(super) async fn resume(&self) -> Result<u8, Failure> {
         let (workplace, session) = self.open("resume")?;
+        store::check_ground(session).await?;
         let held = rollback::resume(session, &*self.progress).await?;
         self.finish();
         self.screen.summary(&json::Held { held: None }, || {
@@ -140,6 +143,7 @@ impl Run {
 
     pub(super) async fn prune(&self, dry_run: bool) -> Result<u8, Failure> {
         let (workplace, session) = self.open("prune")?;
+        store::check_ground(session).await?;
         let options = retention(workplace, dry_run);
         let pruned = prune::prune(session, &options, &*self.progress).await?;
         self.finish();
