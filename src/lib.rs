@@ -28,6 +28,7 @@ pub mod event;
 pub mod fingerprint;
 pub mod host;
 pub mod http;
+pub mod init;
 mod leaving;
 pub mod manifest;
 pub mod mend;

@@ -3,6 +3,7 @@
 mod ask;
 mod change;
 mod desk;
+mod init;
 mod watch;
 
 use std::sync::{Arc, OnceLock};
@@ -92,6 +93,7 @@ impl Run {
                 signature,
             } => self.verify(release, deep, signature).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
+            Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {
                 let script = papers::completions(shell);

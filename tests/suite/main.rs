@@ -24,6 +24,7 @@ mod docs;
 mod format;
 mod fuzz;
 mod help;
+mod init;
 mod languages;
 mod layout;
 mod nginx;
