@@ -45,6 +45,7 @@ pub mod releases;
 pub mod rollback;
 pub mod scan;
 mod sealed;
+pub mod seen;
 pub mod serving;
 pub mod session;
 pub mod sign;

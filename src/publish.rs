@@ -6,6 +6,7 @@
 //! what `current` says afterwards.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::mend::{self, mend};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::plan::{self, Facts, Plan};
+use crate::seen::Seen;
 use crate::session::{Read, Session};
 use crate::sign::{Signing, Verdict};
 use crate::source::Source;
@@ -62,6 +64,8 @@ pub struct Options {
     pub tool: String,
     /// How releases are signed.
     pub signing: Signing,
+    /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
+    pub seen: Option<(PathBuf, String)>,
 }
 
 /// What a publish did.
@@ -221,40 +225,17 @@ async fn publish_changes(
         options,
         observer,
     };
-    let mut worn = HashSet::new();
-    let mut reconnects = 0;
-    let mut last_reason = String::new();
-    for _ in 0..ATTEMPTS {
-        let mut workshop = Workshop::new(crate::random::run_id());
-        let mut trace = Trace::default();
-        match publish.attempt(&mut workshop, &mut worn, &mut trace).await {
-            Ok(published) => return Ok(published),
-            Err(Stop::Failed(error)) => {
-                leave(session, &mut workshop).await;
-                return Err(error);
-            }
-            Err(Stop::Replan(reason)) => {
-                leave(session, &mut workshop).await;
-                observer.notice(Event::Noted(Note::Replanned { reason: reason.clone() }));
-                last_reason = reason;
-            }
-            Err(Stop::Lost(error)) => {
-                let went_live = publish.after_loss(workshop.run(), &trace, &error).await?;
-                if let Some(release) = went_live {
-                    return publish.live_after_all(release).await;
-                }
-                reconnects += 1;
-                if reconnects > RECONNECTS {
-                    return Err(error.into());
-                }
-                observer.notice(Event::Noted(Note::Reconnected));
-            }
+    let seen = options.seen.as_ref();
+    let seen = seen.map(|(folder, target)| Seen::load(folder, target));
+    let published = publish.in_attempts(seen.as_ref().filter(|_| !options.force)).await?;
+    if let Some(seen) = seen {
+        let file = seen.file().to_owned();
+        if let Err(error) = seen.learn(&published.release, site) {
+            let reason = error.to_string();
+            observer.notice(Event::Noted(Note::CacheNotWritten { file, reason }));
         }
     }
-    Err(Error::NoPeace {
-        attempts: ATTEMPTS,
-        reason: last_reason,
-    })
+    Ok(published)
 }
 
 /// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
@@ -284,13 +265,55 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
 }
 
 impl Publish<'_> {
+    /// Tries until the site is live, or it is known that it can't be.
+    async fn in_attempts(&self, seen: Option<&Seen>) -> Result<Published, Error> {
+        let mut worn = HashSet::new();
+        let mut reconnects = 0;
+        let mut last_reason = String::new();
+        for attempt in 0..ATTEMPTS {
+            // What was seen before is worth one guess.
+            let seen = seen.filter(|_| attempt == 0);
+            let mut workshop = Workshop::new(crate::random::run_id());
+            let mut trace = Trace::default();
+            match self.attempt(&mut workshop, &mut worn, &mut trace, seen).await {
+                Ok(published) => return Ok(published),
+                Err(Stop::Failed(error)) => {
+                    leave(self.session, &mut workshop).await;
+                    return Err(error);
+                }
+                Err(Stop::Replan(reason)) => {
+                    leave(self.session, &mut workshop).await;
+                    self.observer
+                        .notice(Event::Noted(Note::Replanned { reason: reason.clone() }));
+                    last_reason = reason;
+                }
+                Err(Stop::Lost(error)) => {
+                    let went_live = self.after_loss(workshop.run(), &trace, &error).await?;
+                    if let Some(release) = went_live {
+                        return self.live_after_all(release).await;
+                    }
+                    reconnects += 1;
+                    if reconnects > RECONNECTS {
+                        return Err(error.into());
+                    }
+                    self.observer.notice(Event::Noted(Note::Reconnected));
+                }
+            }
+        }
+        Err(Error::NoPeace {
+            attempts: ATTEMPTS,
+            reason: last_reason,
+        })
+    }
+
     async fn attempt(
         &self,
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
         trace: &mut Trace,
+        seen: Option<&Seen>,
     ) -> Result<Published, Stop> {
-        let (entrance, plan) = self.find_out(workshop, worn).await?;
+        let (entrance, plan) = self.find_out(workshop, worn, seen).await?;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
             && self.is_signed_as_required(live).await?
         {
@@ -329,7 +352,12 @@ impl Publish<'_> {
     }
 
     /// Enters the store, asks everything, and plans.
-    async fn find_out(&self, workshop: &mut Workshop, worn: &HashSet<String>) -> Result<(Entrance, Plan), Stop> {
+    async fn find_out(
+        &self,
+        workshop: &mut Workshop,
+        worn: &HashSet<String>,
+        seen: Option<&Seen>,
+    ) -> Result<(Entrance, Plan), Stop> {
         self.observer.notice(Event::StageBegan {
             stage: Stage::Plan,
             items: None,
@@ -339,7 +367,8 @@ impl Publish<'_> {
             worn: worn.clone(),
             ..Facts::default()
         };
-        let opening = plan::opening_questions(self.site);
+        let expected = seen.and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
+        let opening = expected.unwrap_or_else(|| plan::opening_questions(self.site));
         let entrance = store::enter(self.session, workshop, &opening, &mut facts, TEMPS_AHEAD).await?;
         if let Some(hold) = &entrance.hold {
             return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));

@@ -121,6 +121,17 @@ impl Workplace {
         }
     }
 
+    /// What tells the place that the target names from every other one.
+    pub fn identity(&self) -> String {
+        match &self.target.kind {
+            TargetKind::Local { .. } => format!("local {}", self.place()),
+            TargetKind::Sftp(sftp) => {
+                let (user, port) = (sftp.user.as_deref().unwrap_or_default(), sftp.port.unwrap_or_default());
+                format!("sftp {user}@{}:{port}:{}", sftp.host, sftp.docroot)
+            }
+        }
+    }
+
     /// The commit that the export was built from, as far as anybody says.
     pub fn commit(&self, given: Option<&String>) -> Option<String> {
         let named = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());

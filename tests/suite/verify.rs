@@ -223,6 +223,7 @@ impl Place {
             force,
             tool: TOOL.to_owned(),
             signing: Signing::default(),
+            seen: None,
         };
         publish(&self.session(), &self.source(), &self.site(), &options, &Silent).await
     }
@@ -934,6 +935,7 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         force: false,
         tool: TOOL.to_owned(),
         signing: Signing::default(),
+        seen: None,
     };
     let to = session(watched);
     publish(&to, &place.source(), &place.site(), &options, &Silent)

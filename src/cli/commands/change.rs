@@ -11,7 +11,7 @@ use super::Run;
 use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
-use crate::cli::site::{Workplace, again};
+use crate::cli::site::{self, Workplace, again};
 use crate::cli::{changes, connect, json};
 
 /// What a release says that it was made by.
@@ -34,6 +34,7 @@ impl Run {
             force: options.force,
             tool: TOOL.to_owned(),
             signing: workplace.signing()?,
+            seen: site::cache().map(|folder| (folder, workplace.identity())),
         };
         let published = publish(session, &prepared.source, &prepared.site, &options, &*self.progress).await?;
         let took = self.began.elapsed();
