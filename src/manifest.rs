@@ -106,15 +106,12 @@ impl Site {
         let mut todo = vec![(SitePath::root(), root)];
         let (mut count, mut bytes, mut extent) = (0, 0_u64, Extent::Whole);
         while let Some((path, digest)) = todo.pop() {
-            let tree = match shared.get(&digest) {
-                Some(tree) => Arc::clone(tree),
-                None => match known(digest) {
-                    Some(tree) => Arc::clone(shared.entry(digest).or_insert_with(|| Arc::new(tree.clone()))),
-                    None => {
-                        extent = Extent::Part;
-                        continue;
-                    }
-                },
+            if let (false, Some(tree)) = (shared.contains_key(&digest), known(digest)) {
+                shared.insert(digest, Arc::new(tree.clone()));
+            }
+            let Some(tree) = shared.get(&digest).cloned() else {
+                extent = Extent::Part;
+                continue;
             };
             for (_, file) in tree.files() {
                 count += 1;

@@ -5,23 +5,28 @@
 //! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
 //! what `current` says afterwards.
 
+mod under_lock;
+
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use globset::GlobSet;
 
+use self::under_lock::UnderLock;
 use crate::check::{self, Level, Severity};
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
-use crate::host::{HostError, Kind, Op};
+use crate::host::{HostError, Op};
 use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
 use crate::mend::{self, mend};
 use crate::model::layout;
-use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::plan::{self, Facts, Plan};
+use crate::seen::Seen;
 use crate::session::{Read, Session};
 use crate::sign::{Signing, Verdict};
 use crate::source::Source;
@@ -62,6 +67,8 @@ pub struct Options {
     pub tool: String,
     /// How releases are signed.
     pub signing: Signing,
+    /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
+    pub seen: Option<(PathBuf, String)>,
 }
 
 /// What a publish did.
@@ -221,40 +228,17 @@ async fn publish_changes(
         options,
         observer,
     };
-    let mut worn = HashSet::new();
-    let mut reconnects = 0;
-    let mut last_reason = String::new();
-    for _ in 0..ATTEMPTS {
-        let mut workshop = Workshop::new(crate::random::run_id());
-        let mut trace = Trace::default();
-        match publish.attempt(&mut workshop, &mut worn, &mut trace).await {
-            Ok(published) => return Ok(published),
-            Err(Stop::Failed(error)) => {
-                leave(session, &mut workshop).await;
-                return Err(error);
-            }
-            Err(Stop::Replan(reason)) => {
-                leave(session, &mut workshop).await;
-                observer.notice(Event::Noted(Note::Replanned { reason: reason.clone() }));
-                last_reason = reason;
-            }
-            Err(Stop::Lost(error)) => {
-                let went_live = publish.after_loss(workshop.run(), &trace, &error).await?;
-                if let Some(release) = went_live {
-                    return publish.live_after_all(release).await;
-                }
-                reconnects += 1;
-                if reconnects > RECONNECTS {
-                    return Err(error.into());
-                }
-                observer.notice(Event::Noted(Note::Reconnected));
-            }
+    let seen = options.seen.as_ref();
+    let seen = seen.map(|(folder, target)| Seen::load(folder, target));
+    let published = publish.in_attempts(seen.as_ref().filter(|_| !options.force)).await?;
+    if let Some(seen) = seen {
+        let file = seen.file().to_owned();
+        if let Err(error) = seen.learn(&published.release, site) {
+            let reason = error.to_string();
+            observer.notice(Event::Noted(Note::CacheNotWritten { file, reason }));
         }
     }
-    Err(Error::NoPeace {
-        attempts: ATTEMPTS,
-        reason: last_reason,
-    })
+    Ok(published)
 }
 
 /// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
@@ -284,13 +268,55 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
 }
 
 impl Publish<'_> {
+    /// Tries until the site is live, or it is known that it can't be.
+    async fn in_attempts(&self, seen: Option<&Seen>) -> Result<Published, Error> {
+        let mut worn = HashSet::new();
+        let mut reconnects = 0;
+        let mut last_reason = String::new();
+        for attempt in 0..ATTEMPTS {
+            // What was seen before is worth one guess.
+            let seen = seen.filter(|_| attempt == 0);
+            let mut workshop = Workshop::new(crate::random::run_id());
+            let mut trace = Trace::default();
+            match self.attempt(&mut workshop, &mut worn, &mut trace, seen).await {
+                Ok(published) => return Ok(published),
+                Err(Stop::Failed(error)) => {
+                    leave(self.session, &mut workshop).await;
+                    return Err(error);
+                }
+                Err(Stop::Replan(reason)) => {
+                    leave(self.session, &mut workshop).await;
+                    self.observer
+                        .notice(Event::Noted(Note::Replanned { reason: reason.clone() }));
+                    last_reason = reason;
+                }
+                Err(Stop::Lost(error)) => {
+                    let went_live = self.after_loss(workshop.run(), &trace, &error).await?;
+                    if let Some(release) = went_live {
+                        return self.live_after_all(release).await;
+                    }
+                    reconnects += 1;
+                    if reconnects > RECONNECTS {
+                        return Err(error.into());
+                    }
+                    self.observer.notice(Event::Noted(Note::Reconnected));
+                }
+            }
+        }
+        Err(Error::NoPeace {
+            attempts: ATTEMPTS,
+            reason: last_reason,
+        })
+    }
+
     async fn attempt(
         &self,
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
         trace: &mut Trace,
+        seen: Option<&Seen>,
     ) -> Result<Published, Stop> {
-        let (entrance, plan) = self.find_out(workshop, worn).await?;
+        let (entrance, plan) = self.find_out(workshop, worn, seen).await?;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
             && self.is_signed_as_required(live).await?
         {
@@ -329,7 +355,12 @@ impl Publish<'_> {
     }
 
     /// Enters the store, asks everything, and plans.
-    async fn find_out(&self, workshop: &mut Workshop, worn: &HashSet<String>) -> Result<(Entrance, Plan), Stop> {
+    async fn find_out(
+        &self,
+        workshop: &mut Workshop,
+        worn: &HashSet<String>,
+        seen: Option<&Seen>,
+    ) -> Result<(Entrance, Plan), Stop> {
         self.observer.notice(Event::StageBegan {
             stage: Stage::Plan,
             items: None,
@@ -339,7 +370,8 @@ impl Publish<'_> {
             worn: worn.clone(),
             ..Facts::default()
         };
-        let opening = plan::opening_questions(self.site);
+        let expected = seen.and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
+        let opening = expected.unwrap_or_else(|| plan::opening_questions(self.site));
         let entrance = store::enter(self.session, workshop, &opening, &mut facts, TEMPS_AHEAD).await?;
         if let Some(hold) = &entrance.hold {
             return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
@@ -635,79 +667,5 @@ impl Publish<'_> {
             changes: Changes::default(),
             sent: sync::Sent::default(),
         })
-    }
-}
-
-/// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
-struct UnderLock {
-    ops: Vec<Op>,
-    /// Where the question for `current` stands, with the one for `hold` behind it. All others up to `relied` must succeed.
-    current: usize,
-    /// Where folders of the pool are asked for, which may be missing, but not lead elsewhere.
-    relied: usize,
-}
-
-impl UnderLock {
-    fn new(plan: &Plan, workshop: &Workshop, records: &[(String, String)]) -> Self {
-        let mut ops = vec![Op::Rename {
-            from: workshop.path_holding("gen"),
-            to: layout::GENERATION.to_owned(),
-        }];
-        ops.extend(records.iter().map(|(temp, place)| Op::Rename {
-            from: workshop.path_holding(temp),
-            to: place.clone(),
-        }));
-        let current = ops.len();
-        ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
-        ops.push(Op::ReadLink(layout::HOLD.to_owned()));
-        ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
-        ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
-        let relied = ops.len();
-        let pool = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
-        ops.extend(pool.iter().map(|folder| Op::Lstat(layout::pool(folder.as_str()))));
-        Self { ops, current, relied }
-    }
-
-    /// What was found under the lock, against what the plan was made from.
-    fn read(
-        &self,
-        host: &str,
-        answers: &[Result<crate::host::Answer, crate::host::Refusal>],
-        plan: &Plan,
-        patient: bool,
-    ) -> Result<(), Stop> {
-        let current = answers
-            .get(self.current)
-            .and_then(Read::text)
-            .and_then(|text| store::read_current(&text));
-        if current != plan.previous {
-            if patient {
-                return Err(Stop::Replan("another release went live".to_owned()));
-            }
-            return Err(Stop::Failed(Error::Overtaken { by: current }));
-        }
-        if let Some(text) = answers.get(self.current + 1).and_then(Read::text) {
-            let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
-                reason: text,
-                who: String::new(),
-                since: 0,
-            });
-            return Err(Stop::Failed(Error::OnHold { hold }));
-        }
-        for (op, answer) in self.ops.iter().zip(answers).skip(self.relied) {
-            if let (Op::Lstat(path), Some(attr)) = (op, answer.attr())
-                && attr.kind != Kind::Folder
-            {
-                let (host, path) = (host.to_owned(), path.clone());
-                return Err(Stop::Failed(StoreError::NotAFolder { host, path }.into()));
-            }
-        }
-        let must = answers.get(..self.relied).unwrap_or(answers);
-        for answer in must.iter().take(self.current).chain(must.iter().skip(self.current + 2)) {
-            if let Some(refusal) = answer.refusal() {
-                return Err(Stop::Replan(refusal.to_string()));
-            }
-        }
-        Ok(())
     }
 }

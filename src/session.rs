@@ -5,7 +5,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::host::{Answer, Answers, Attr, Connect, Counted, Counts, Host, HostError, Op, Refusal};
+use crate::host::{
+    Answer, Answers, Attr, Connect, Counted, Counts, Host, HostError, Op, Refusal, refuse_impossible_names,
+};
 use crate::model::release::{Owner, ReleaseId, RunId};
 
 /// What is known of the live release.
@@ -153,6 +155,7 @@ impl Session {
         ops.extend(std::mem::take(&mut self.state().later));
         let mut answers = host.flight(ops).await?;
         answers.truncate(asked);
+        answers.iter_mut().for_each(refuse_impossible_names);
         Ok(answers)
     }
 }

@@ -179,6 +179,17 @@ Example:
         dry_run: bool,
     },
 
+    /// Write a site-manifest.toml for the site in this folder
+    #[command(after_help = "\
+Examples:
+  syntax-publish init
+  syntax-publish init --yes               ask nothing, and take what was found")]
+    Init {
+        /// Ask nothing: take what was found, and defaults for the rest
+        #[arg(long, short)]
+        yes: bool,
+    },
+
     /// Print the nginx vhost for this site and target
     #[command(after_help = "\
 Examples:

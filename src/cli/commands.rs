@@ -3,6 +3,7 @@
 mod ask;
 mod change;
 mod desk;
+mod init;
 mod verify;
 mod watch;
 
@@ -89,6 +90,7 @@ impl Run {
             Command::Diff { from, to } => self.diff(from, to).await,
             Command::Verify(options) => self.verify(options).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
+            Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {
                 let script = papers::completions(shell);

@@ -274,6 +274,18 @@ pub fn severity(severity: Severity) -> &'static str {
     }
 }
 
+/// `init`.
+#[derive(Serialize)]
+pub struct Init {
+    pub file: String,
+    pub name: String,
+    pub url: Option<String>,
+    pub export: String,
+    pub target: String,
+    /// What to know before the first publish.
+    pub notes: Vec<String>,
+}
+
 /// `build`.
 #[derive(Serialize)]
 pub struct Build {

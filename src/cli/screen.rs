@@ -3,6 +3,7 @@
 //! All that is printed passes here, and no control character does, wherever the text came from: a file's name, a host's
 //! banner, a release's message. In JSON it is escaped as JSON has it.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use syntax_publish::model::path::{is_unprintable, printable_text};
@@ -114,7 +115,7 @@ fn escaped(json: &str) -> String {
     for c in json.chars() {
         if c != '\n' && is_unprintable(c) {
             // All of them lie below U+10000.
-            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
         } else {
             text.push(c);
         }

@@ -2,7 +2,7 @@
 //!
 //! `ssh` knows the user's configuration, agents, jumps and known hosts, so none of that is done here. What it is told on
 //! the command line wins over any configuration file, and leaves nothing to a shell: nothing here may run a command on
-//! the host or on this machine, forward anything, ask anybody, or accept a host key that isn't known already.
+//! this machine, or on the host any but the `echo` that tells whether there's a shell, forward anything, ask anybody, or accept a host key that isn't known already.
 //! OpenSSH 8.7 or newer is needed: earlier ones don't know two of the options.
 
 use std::collections::VecDeque;
@@ -283,6 +283,43 @@ impl Ssh {
     pub(super) async fn last_words(&self) -> String {
         self.words.last().await
     }
+}
+
+/// What only a shell makes of [`ECHO`].
+const ECHOED: &str = "syntax-publish-42";
+const ECHO: &str = "echo syntax-publish-$((6*7))";
+
+/// How long to wait for a shell.
+const SHELL: Duration = Duration::from_secs(20);
+
+/// Whether the key opens a shell on the host: a harmless command is run, if it can be. None where that can't be found out.
+pub async fn opens_shell(address: &SftpAddress) -> Option<bool> {
+    let pinned = match &address.host_key {
+        Some(key) => Some(pin(address, key).ok()?),
+        None => None,
+    };
+    let mut line = command_line(address, pinned.as_ref().map(NamedTempFile::path)).ok()?;
+    // In the place of the subsystem: `-s` at the front, its name at the end.
+    line.remove(0);
+    line.pop();
+    line.push(ECHO.into());
+    let running = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")))
+        .args(line)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(SHELL, running).await.ok()?.ok()?;
+    if String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .any(|line| line.trim() == ECHOED)
+    {
+        return Some(true);
+    }
+    // 255 is ssh's own: it never got there.
+    (output.status.code() != Some(255)).then_some(false)
 }
 
 /// The pinned key as a file of known hosts that only we can read and write.

@@ -17,6 +17,7 @@ use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::layout;
 use crate::model::path::SitePath;
+use crate::model::tree::Tree;
 use crate::plan::{Facts, Wanted};
 use crate::session::Session;
 use crate::source::{Source, SourceError, in_pieces};
@@ -195,7 +196,7 @@ fn searches(site: &Site, facts: &Facts, wanted: &[Wanted]) -> Vec<Search> {
 fn places(site: &Site, facts: &Facts, digests: &HashSet<Digest>) -> HashMap<Digest, HashSet<Spare>> {
     let mut places: HashMap<Digest, HashSet<Spare>> = HashMap::new();
     for (tree, known) in &facts.manifests {
-        for (name, file) in known.iter().flat_map(|tree| tree.files()) {
+        for (name, file) in known.iter().flat_map(Tree::files) {
             if !digests.contains(&file.digest) {
                 continue;
             }

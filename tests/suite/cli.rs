@@ -326,7 +326,7 @@ fn missing_site_manifest_is_told() {
     --- stderr
     error: there is no site-manifest.toml in [project] or a folder above it
     live: as it was: no target was touched
-    hint: go to the site's folder, name the file with --site FILE, or make an empty site-manifest.toml: every key has a default
+    hint: go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one
     ");
 }
 

@@ -207,8 +207,24 @@ fn shown(project: &Project, ran: &Ran) -> String {
 fn a_repair_says_what_it_mended() {
     let project = project();
     damage(&project);
-    insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @"");
-    insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @"");
+    insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @r"
+    exit 0
+    --- stdout
+    mended: robots.txt: the file has 26 bytes instead of 23
+    mended: planted.html: was never published and is served
+    mended: objects/26/[digest]: the object has 26 bytes instead of 23
+    mended: index.html.br: the br encoding is missing
+    [release] is whole: 12 files checked
+
+    --- stderr
+    ");
+    insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @r"
+    exit 0
+    --- stdout
+    [release] is whole: 12 files checked
+
+    --- stderr
+    ");
 }
 
 #[test]
@@ -216,7 +232,18 @@ fn a_repair_without_the_export_says_so_and_names_what_is_left() {
     let project = project();
     damage(&project);
     fs::remove_dir_all(project.dir.join("out")).unwrap();
-    insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @"");
+    insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @r"
+    exit 1
+    --- stdout
+    mended: planted.html: was never published and is served
+    mended: index.html.br: the br encoding is missing
+    robots.txt: the file has 26 bytes instead of 23
+    objects/26/[digest]: the object has 26 bytes instead of 23
+    [release] is not whole: 2 problems, 12 files checked
+
+    --- stderr
+    note: the export is of no help: there is no folder [project]/out; mending from other copies on the target
+    ");
     let ran = project.run(&["verify", "--repair", "--json"]).expect_code(1);
     let value = ran.json();
     assert_eq!(

@@ -148,6 +148,7 @@ impl Real {
             force: false,
             tool: "test".to_owned(),
             signing: Signing::default(),
+            seen: None,
         };
         publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
     }

