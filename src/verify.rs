@@ -71,6 +71,8 @@ const LISTS_AT_ONCE: usize = 128;
 /// What others may do with a file or folder that a web server serves.
 const READABLE: u32 = 0o004;
 const PASSABLE: u32 = 0o005;
+/// What nobody else may do with anything of a store.
+const WRITABLE: u32 = 0o022;
 
 /// Looks whether a release is whole.
 ///
@@ -241,6 +243,9 @@ impl<'a> Walk<'a> {
         }
         if attr.mode & mode != mode {
             return Some(Flaw::Mode(attr.mode));
+        }
+        if attr.mode & WRITABLE != 0 {
+            return Some(Flaw::Writable(attr.mode));
         }
         if self.owner.is_some_and(|owner| owner != attr.uid) {
             return Some(Flaw::Owner(attr.uid));

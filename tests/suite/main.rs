@@ -23,6 +23,7 @@ mod delay;
 mod docs;
 mod format;
 mod fuzz;
+mod golden;
 mod help;
 mod hostile;
 mod init;

@@ -449,6 +449,13 @@ pub const FILES: &[Damage] = &[
             chmod(&place.live("docs/a.html"), 0o600);
         },
     ),
+    shallow(
+        "file that others may write",
+        "docs/a.html: the file may be written by others (mode 0666)",
+        |place| {
+            chmod(&place.live("docs/a.html"), 0o666);
+        },
+    ),
     shallow("symlink for a file", "docs/a.html: the file is a symlink", |place| {
         relink(&place.live("docs/a.html"), "a.txt");
     }),
@@ -556,6 +563,16 @@ pub const STORE: &[Damage] = &[
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
     }),
+    shallow(
+        "object that others may write",
+        ": the object may be written by others (mode 0646)",
+        |place| {
+            let path = place.object("docs/a.html");
+            let bytes = fs::read(&path).unwrap();
+            replace(&path, bytes);
+            chmod(&path, 0o646);
+        },
+    ),
     shallow("manifest gone", "the manifest of /docs is missing", |place| {
         fs::remove_file(place.manifest("docs")).unwrap();
     }),

@@ -127,7 +127,8 @@ fn reach(server: Server) -> (TempDir, SftpConnector) {
     let folder = open_tempdir();
     let ssh = folder.path().join("ssh");
     let script = format!(
-        "#!/usr/bin/env bash\nexec 3<>/dev/tcp/127.0.0.1/{port}\ncat <&3 & carries=$!\ncat >&3\nkill $carries 2>/dev/null\n"
+        "#!/usr/bin/env bash\nexec 3<>/dev/tcp/127.0.0.1/{port} 4<&0\ncat <&4 >&3 & carries=$!\n\
+         cat <&3\nkill $carries 2>/dev/null\n"
     );
     fs::write(&ssh, script).unwrap();
     fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
@@ -244,7 +245,7 @@ async fn a_greeting_that_is_none_is_no_connection() {
 /// What an answer may be, to which operation, and what becomes of that.
 type Bad = (&'static str, Server, fn() -> Op, &'static str);
 
-const ANSWERS: [Bad; 17] = [
+const ANSWERS: [Bad; 18] = [
     (
         "another id",
         |r, _| {
@@ -340,6 +341,18 @@ const ANSWERS: [Bad; 17] = [
         },
         lstat,
         "failed",
+    ),
+    (
+        "attributes without an end",
+        |r, _| {
+            Some(if r.kind == LSTAT {
+                answer(105, r.id, &[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff])
+            } else {
+                usual(r)
+            })
+        },
+        lstat,
+        "",
     ),
     (
         "attributes of nothing",
