@@ -218,6 +218,7 @@ const COMMIT: &str = "The commit the export was built from [default: $GITHUB_SHA
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Options of publish")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Publish {
     /// Stop after the plan, and change nothing
     #[arg(long)]
@@ -242,6 +243,10 @@ pub struct Publish {
     /// Make a new release even if nothing changed; mend what is damaged
     #[arg(long)]
     pub force: bool,
+
+    /// Tell what each stage took, and what it asked of the host
+    #[arg(long)]
+    pub timings: bool,
 }
 
 #[derive(Debug, clap::Args)]

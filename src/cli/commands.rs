@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use syntax_publish::check::Problem;
 use syntax_publish::error::Error;
+use syntax_publish::event::{Event, Observer as _, Stage};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::session::{Live, Session};
@@ -114,6 +115,7 @@ impl Run {
     /// Takes the bars off the screen.
     pub fn finish(&self) {
         self.progress.finish();
+        self.progress.unpin();
     }
 
     /// What can be told of the target, once it is known.
@@ -149,6 +151,7 @@ impl Run {
     fn open(&self, what: &str) -> Result<(&Workplace, &Arc<Session>), Failure> {
         let workplace = self.workplace()?;
         let session = Arc::new(Session::new(connect::connector(workplace)?, site::owner(what)));
+        self.progress.timings.count(session.counts());
         Ok((workplace, self.session.get_or_init(|| session)))
     }
 
@@ -176,7 +179,16 @@ impl Run {
 
     /// The site, prepared while the connection is made.
     async fn prepare_and_connect(&self, workplace: &Workplace, session: &Session) -> Result<Prepared, Failure> {
-        let connecting = async { store::check_ground(session).await.map_err(Failure::from) };
+        let connecting = async {
+            self.progress.notice(Event::StageBegan {
+                stage: Stage::Connect,
+                items: None,
+                bytes: None,
+            });
+            let connected = store::check_ground(session).await.map_err(Failure::from);
+            self.progress.notice(Event::StageEnded { stage: Stage::Connect });
+            connected
+        };
         let (prepared, ()) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;
         self.warn_of(&prepared.problems);
         Ok(prepared)

@@ -7,6 +7,8 @@ use syntax_publish::manifest::{Change, ChangeKind, Changes};
 use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
 use syntax_publish::releases;
 
+use super::timings::Timing;
+
 /// Any failure.
 #[derive(Serialize)]
 pub struct Failed {
@@ -43,6 +45,9 @@ pub struct Publish {
     pub seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
+    /// Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Vec<Timing>>,
 }
 
 impl Publish {
@@ -64,6 +69,7 @@ impl Publish {
             round_trips: 0,
             seconds: 0.0,
             changes: None,
+            timings: None,
         }
     }
 }
@@ -305,6 +311,8 @@ pub struct Watched {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
@@ -312,6 +320,8 @@ pub struct Watched {
     pub problems: Option<Vec<Finding>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
 }

@@ -123,6 +123,13 @@ fn escaped(json: &str) -> String {
     text
 }
 
+/// Lines on stderr as they are.
+pub fn plainly(text: &str) {
+    let _ = anstream::stderr()
+        .lock()
+        .write_all(format!("{}\n", printable_text(text)).as_bytes());
+}
+
 /// Whether stderr shows bars: a terminal that can move its cursor, and no log of a CI service.
 pub fn shows_bars() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

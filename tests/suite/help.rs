@@ -79,6 +79,7 @@ fn help_lists_every_command_with_examples() {
           --wait <DURATION>  How long to wait for another publish to end, as in 90s or 10m
           --allow-removals   Publish even if more pages vanish than `max-removed` allows
           --force            Make a new release even if nothing changed; mend what is damaged
+          --timings          Tell what each stage took, and what it asked of the host
 
     Options everywhere:
           --site <FILE>    The site manifest [default: site-manifest.toml here or in a parent folder]

@@ -15,7 +15,7 @@ use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{self, Workplace, again};
-use crate::cli::{changes, connect, json};
+use crate::cli::{changes, connect, json, timings};
 
 /// What a release says that it was made by.
 pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION"));
@@ -29,6 +29,7 @@ impl Run {
         let shell = shell_behind(workplace)?;
         let prepared = self.prepare_and_connect(workplace, session).await?;
         connect::make_room(workplace)?;
+        let wants_timings = options.timings;
         let max_removed = workplace.config.publish.max_removed.get();
         let (immutable, allowed) = pipeline::immutable(&workplace.config)?;
         let options = publish::Options {
@@ -45,6 +46,7 @@ impl Run {
         };
         let published = publish(session, &prepared.source, &prepared.site, &options, &*self.progress).await?;
         let took = self.began.elapsed();
+        let timings = wants_timings.then(|| self.progress.timings.stages());
         let value = json::Publish {
             release: Some(published.release.clone()),
             previous: published.previous.clone(),
@@ -54,12 +56,16 @@ impl Run {
             encoded: published.sent.encoded,
             round_trips: session.counts().round_trips(),
             seconds: took.as_secs_f64(),
+            timings,
             ..json::Publish::counting(&published.changes, published.files)
         };
         self.tidy_up(workplace, session, &published).await;
         self.finish();
         self.warn_of_shell(workplace, shell).await;
-        let text = || changes::published(&published, took, workplace, &self.global);
+        let text = || {
+            let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
+            changes::published(&published, took, workplace, &self.global) + &timings
+        };
         self.screen.summary(&value, text)?;
         Ok(0)
     }

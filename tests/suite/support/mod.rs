@@ -9,3 +9,4 @@ pub mod export;
 pub mod http;
 pub mod nginx;
 pub mod sshd;
+pub mod terminal;
