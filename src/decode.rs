@@ -1,7 +1,7 @@
 //! Decoding, to prove what an encoding holds.
 //!
-//! With `encode` the home of the compression crates. What comes out is hashed and never kept, so a small file can't
-//! become a large memory. It must take nothing that a browser would not: a stream of another kind, or anything behind it.
+//! With `encode` the home of the compression crates. What comes out is bounded, and kept only
+//! where somebody has to look at it, so a small file can't become a large memory. It must take nothing that a browser would not: a stream of another kind, or anything behind it.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -50,21 +50,21 @@ pub enum DecodeError {
 /// decode to more than `limit` bytes.
 pub fn decodes_to(coding: Coding, reader: impl Read, limit: u64) -> Result<(Digest, u64), DecodeError> {
     let mut hasher = Hasher::new();
-    decode_to(coding, reader, limit, &mut |piece| hasher.update(piece))?;
+    decode_into(coding, reader, limit, &mut |piece| hasher.update(piece))?;
     Ok((hasher.finish(), hasher.length()))
 }
 
-/// What a stream decodes to, in memory: `limit` bounds that.
+/// Decodes a stream to bytes, for whoever has to look at them.
 ///
 /// # Errors
 /// As [`decodes_to`].
 pub fn decode(coding: Coding, reader: impl Read, limit: u64) -> Result<Vec<u8>, DecodeError> {
     let mut bytes = Vec::new();
-    decode_to(coding, reader, limit, &mut |piece| bytes.extend_from_slice(piece))?;
+    decode_into(coding, reader, limit, &mut |piece| bytes.extend_from_slice(piece))?;
     Ok(bytes)
 }
 
-fn decode_to(coding: Coding, reader: impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+fn decode_into(coding: Coding, reader: impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
     let mut source = Source { reader, failed: None };
     let outcome = match coding {
         Coding::Brotli => decode_brotli(&mut source, limit, take),
@@ -111,8 +111,8 @@ fn decode_brotli(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])
 
 /// Reads a decoder to its end, or until more than `limit` bytes have come out.
 fn drain(coding: Coding, decoder: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
-    let mut buffer = vec![0; BUFFER];
     let mut length = 0;
+    let mut buffer = vec![0; BUFFER];
     loop {
         match decoder.read(&mut buffer) {
             Ok(0) => return Ok(()),

@@ -7,11 +7,12 @@
 
 mod under_lock;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use globset::GlobSet;
 
 use self::under_lock::UnderLock;
@@ -23,8 +24,11 @@ use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
 use crate::mend::{self, mend};
+use crate::model::delivery::Delivery;
 use crate::model::layout;
+use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::model::tree::File;
 use crate::plan::{self, Facts, Plan};
 use crate::seen::Seen;
 use crate::session::{Read, Session};
@@ -69,6 +73,25 @@ pub struct Options {
     pub signing: Signing,
     /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
     pub seen: Option<(PathBuf, String)>,
+    /// Whether a CDN is purged afterwards. Then the swap leaves a note of what it is owed, so that a run which dies before
+    /// it purged is made up for by the next.
+    pub purges: bool,
+}
+
+/// Whoever looks at the live site before it is replaced.
+pub trait Beforehand: Send + Sync {
+    /// Looks, knowing what will change and which files were at those paths. Called again where the plan is made again. It
+    /// goes on beside the sending, and the lock is taken only after it.
+    fn look<'a>(&'a self, plan: &'a Plan, former: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()>;
+}
+
+/// Nobody looks.
+struct Nobody;
+
+impl Beforehand for Nobody {
+    fn look<'a>(&'a self, _: &'a Plan, _: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What a publish did.
@@ -86,6 +109,8 @@ pub struct Published {
     pub changes: Changes,
     /// What was sent.
     pub sent: sync::Sent,
+    /// What was known of the way to the visitors before, so also what a CDN is still owed.
+    pub owed: Delivery,
 }
 
 /// Why one attempt did not end in a release.
@@ -137,7 +162,15 @@ struct Publish<'a> {
     source: &'a Arc<dyn Source>,
     site: &'a Site,
     options: &'a Options,
+    before: &'a dyn Beforehand,
     observer: &'a dyn Observer,
+}
+
+/// What was found out before anything is sent.
+struct Found {
+    entrance: Entrance,
+    plan: Plan,
+    former: HashMap<SitePath, Option<File>>,
 }
 
 /// Everything that was made for a release, ready to be put together.
@@ -176,8 +209,31 @@ pub async fn publish(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Published, Error> {
+    publish_after(session, source, site, options, &Nobody, observer).await
+}
+
+/// As [`publish`], with somebody who looks at the live site before it is replaced.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_after(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    before: &dyn Beforehand,
+    observer: &dyn Observer,
+) -> Result<Published, Error> {
     options.signing.check()?;
-    let published = publish_changes(session, source, site, options, observer).await?;
+    let publish = Publish {
+        session,
+        source,
+        site,
+        options,
+        before,
+        observer,
+    };
+    let published = publish.changes().await?;
     if options.force {
         return make_whole(session, source, site, options, observer, published).await;
     }
@@ -213,34 +269,6 @@ async fn make_whole(
     })
 }
 
-/// Publishes what differs from the live release.
-async fn publish_changes(
-    session: &Session,
-    source: &Arc<dyn Source>,
-    site: &Site,
-    options: &Options,
-    observer: &dyn Observer,
-) -> Result<Published, Error> {
-    let publish = Publish {
-        session,
-        source,
-        site,
-        options,
-        observer,
-    };
-    let seen = options.seen.as_ref();
-    let seen = seen.map(|(folder, target)| Seen::load(folder, target));
-    let published = publish.in_attempts(seen.as_ref().filter(|_| !options.force)).await?;
-    if let Some(seen) = seen {
-        let file = seen.file().to_owned();
-        if let Err(error) = seen.learn(&published.release, site) {
-            let reason = error.to_string();
-            observer.notice(Event::Noted(Note::CacheNotWritten { file, reason }));
-        }
-    }
-    Ok(published)
-}
-
 /// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
 ///
 /// Only over the connection there is, and in one flight, so that it ends soon. The future that did the work must have
@@ -268,6 +296,22 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
 }
 
 impl Publish<'_> {
+    /// Publishes what differs from the live release.
+    async fn changes(&self) -> Result<Published, Error> {
+        let seen = self.options.seen.as_ref();
+        let seen = seen.map(|(folder, target)| Seen::load(folder, target));
+        let published = self.in_attempts(seen.as_ref().filter(|_| !self.options.force)).await?;
+        if let Some(seen) = seen {
+            let file = seen.file().to_owned();
+            if let Err(error) = seen.learn(&published.release, self.site) {
+                let reason = error.to_string();
+                self.observer
+                    .notice(Event::Noted(Note::CacheNotWritten { file, reason }));
+            }
+        }
+        Ok(published)
+    }
+
     /// Tries until the site is live, or it is known that it can't be.
     async fn in_attempts(&self, seen: Option<&Seen>) -> Result<Published, Error> {
         let mut worn = HashSet::new();
@@ -316,29 +360,33 @@ impl Publish<'_> {
         trace: &mut Trace,
         seen: Option<&Seen>,
     ) -> Result<Published, Stop> {
-        let (entrance, plan) = self.find_out(workshop, worn, seen).await?;
+        let Found { entrance, plan, former } = self.find_out(workshop, worn, seen).await?;
+        let owed = &entrance.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
             && self.is_signed_as_required(live).await?
         {
             let live = live.clone();
             leave(self.session, workshop).await;
-            return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
+            return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed));
         }
         self.refuse_mass_removal(&plan)?;
         self.judge_conflicts(&plan)?;
-        let mut parcel = self.send(&entrance, &plan, workshop).await?;
+        let sending = self.send(&entrance, &plan, workshop);
+        let (parcel, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
+        let mut parcel = parcel?;
         trace.release = Some(parcel.release.clone());
         self.observer.notice(Event::StageBegan {
             stage: Stage::Swap,
             items: None,
             bytes: None,
         });
-        self.build_and_lock(&plan, &mut parcel, workshop, worn).await?;
+        self.build_and_lock(&plan, owed, &mut parcel, workshop, worn).await?;
         self.add_to_pool(&plan, workshop).await?;
         trace.swap_sent = true;
         self.make_live(&plan, &parcel, workshop).await?;
         self.observer.notice(Event::StageEnded { stage: Stage::Swap });
-        Ok(self.published(parcel.release, plan.previous.clone(), true, &plan, parcel.stock.sent))
+        let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
+        Ok(self.published(parcel.release, previous, true, &plan, sent, owed))
     }
 
     /// Whether the live release may stay: where signatures are required, one without must make way for one with.
@@ -360,7 +408,7 @@ impl Publish<'_> {
         workshop: &mut Workshop,
         worn: &HashSet<String>,
         seen: Option<&Seen>,
-    ) -> Result<(Entrance, Plan), Stop> {
+    ) -> Result<Found, Stop> {
         self.observer.notice(Event::StageBegan {
             stage: Stage::Plan,
             items: None,
@@ -381,7 +429,8 @@ impl Publish<'_> {
         let plan = Plan::new(self.site, &facts)
             .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
         self.observer.notice(Event::StageEnded { stage: Stage::Plan });
-        Ok((entrance, plan))
+        let former = plan::former_files(&plan.changes, &facts);
+        Ok(Found { entrance, plan, former })
     }
 
     /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
@@ -434,6 +483,7 @@ impl Publish<'_> {
     async fn build_and_lock(
         &self,
         plan: &Plan,
+        owed: &Delivery,
         parcel: &mut Parcel,
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
@@ -443,6 +493,9 @@ impl Publish<'_> {
         ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
         ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
         ops.push(workshop.symlink("gen", parcel.generation.to_string()));
+        if self.options.purges {
+            ops.push(workshop.symlink("delivery", owed.owing(plan.previous.as_ref()).text()));
+        }
         let staged = ops.len();
         let under_lock = UnderLock::new(plan, workshop, &parcel.records);
         ops.push(workshop.acquire());
@@ -525,6 +578,13 @@ impl Publish<'_> {
             from: workshop.path_holding(temp),
             to: layout::manifest(tree.digest),
         }));
+        if self.options.purges {
+            // Before the swap: what is owed too much is purged once for nothing, what is forgotten stays at the edge.
+            ops.push(Op::Rename {
+                from: workshop.path_holding("delivery"),
+                to: layout::DELIVERY.to_owned(),
+            });
+        }
         ops.extend(swap::commit_ops(plan, &parcel.release, workshop));
         let swap = ops.len() - 1;
         ops.extend(workshop.leave());
@@ -547,6 +607,7 @@ impl Publish<'_> {
         swapped: bool,
         plan: &Plan,
         sent: sync::Sent,
+        owed: &Delivery,
     ) -> Published {
         Published {
             release,
@@ -555,6 +616,7 @@ impl Publish<'_> {
             files: self.site.files,
             changes: plan.changes.clone(),
             sent,
+            owed: owed.clone(),
         }
     }
 
@@ -666,6 +728,7 @@ impl Publish<'_> {
             files: self.site.files,
             changes: Changes::default(),
             sent: sync::Sent::default(),
+            owed: Delivery::default(),
         })
     }
 }

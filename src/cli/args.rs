@@ -166,7 +166,8 @@ Examples:
   syntax-publish verify
   syntax-publish verify 20260914 --deep
   syntax-publish verify --signature       also that somebody signed it whose signature counts
-  syntax-publish verify --repair          and mend what is damaged")]
+  syntax-publish verify --repair          and mend what is damaged
+  syntax-publish verify --live            whether visitors get what is live")]
     Verify(Verify),
 
     /// Delete releases beyond the retention, then what nothing refers to
@@ -277,6 +278,7 @@ pub struct Watch {
 }
 
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Verify {
     /// The release, or the beginning of its id [default: the live one]
     pub release: Option<String>,
@@ -292,6 +294,10 @@ pub struct Verify {
     /// Mend what is damaged, from the export and from other copies on the target; implies --deep
     #[arg(long)]
     pub repair: bool,
+
+    /// Ask the live site instead: the origin, and the public URL
+    #[arg(long, conflicts_with_all = ["deep", "signature", "repair"])]
+    pub live: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 mod ask;
 mod change;
+mod deliver;
 mod desk;
 mod init;
 mod verify;
@@ -89,6 +90,7 @@ impl Run {
             Command::Releases => self.releases().await,
             Command::Status => self.status().await,
             Command::Diff { from, to } => self.diff(from, to).await,
+            Command::Verify(options) if options.live => self.verify_live(options.release).await,
             Command::Verify(options) => self.verify(options).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
             Command::Init { yes } => self.init(yes).await,

@@ -32,7 +32,7 @@ pub fn sftp(workplace: &Workplace) -> Result<Option<SftpAddress>, Failure> {
     }
 }
 
-fn address(workplace: &Workplace, sftp: &SftpTarget) -> Result<SftpAddress, Failure> {
+pub fn address(workplace: &Workplace, sftp: &SftpTarget) -> Result<SftpAddress, Failure> {
     let file = |text: &Option<String>| text.as_ref().map(|text| workplace.path(text)).transpose();
     Ok(SftpAddress {
         host: sftp.host.clone(),

@@ -12,6 +12,7 @@ mod failure;
 mod hints;
 mod json;
 mod keys;
+mod live;
 mod papers;
 mod problems;
 mod progress;

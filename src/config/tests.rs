@@ -712,13 +712,13 @@ from = \"/a\"
 [[redirects]]
 from = \"/b\"
 
-[notify]
+[sitemap]
 anything = [\"goes\"]
 "), @r#"
         line 1: [dictionary] is not supported by this version yet: ignored
         line 6: "moved" in [check] is not supported by this version yet: ignored
         line 8: [[redirects]] is not supported by this version yet: ignored
-        line 14: [notify] is not supported by this version yet: ignored
+        line 14: [sitemap] is not supported by this version yet: ignored
         "#);
 }
 

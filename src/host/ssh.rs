@@ -142,6 +142,29 @@ pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<
     Ok(line)
 }
 
+/// How long ssh may take to read its configuration: a `Match exec` of the user's may do anything.
+const TO_READ: Duration = Duration::from_secs(5);
+
+/// The name or address that an alias stands for in the user's configuration; the host's own name where ssh doesn't tell.
+pub async fn real_name(address: &SftpAddress) -> String {
+    let own = || address.host.clone();
+    if check(address).is_err() {
+        return own();
+    }
+    let mut command = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")));
+    command
+        .args(["-G", "--", &address.host])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let Ok(Ok(output)) = timeout(TO_READ, command.output()).await else {
+        return own();
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let name = text.lines().find_map(|line| line.strip_prefix("hostname "));
+    name.map_or_else(own, |name| name.trim().to_owned())
+}
+
 fn check(address: &SftpAddress) -> Result<(), BadAddress> {
     let word = |text: &str, also: &str| {
         !text.is_empty()

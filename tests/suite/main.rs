@@ -30,6 +30,7 @@ mod init;
 mod languages;
 mod layout;
 mod least_privilege;
+mod live;
 mod nginx;
 mod operations;
 mod preview;

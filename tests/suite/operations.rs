@@ -117,6 +117,7 @@ impl Bench {
             force: false,
             tool: "test".to_owned(),
             signing: Signing::default(),
+            purges: false,
             seen: self
                 .keeps
                 .then(|| (self.folder.path().join("cache"), "the host".to_owned())),
@@ -434,6 +435,7 @@ fn unchanged_publish_asks_and_leaves() {
       readlink hold
       readlink generation
       lstat swept
+      readlink delivery
       lstat objects
       lstat trees
       lstat manifests
@@ -490,6 +492,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       readlink hold
       readlink generation
       lstat swept
+      readlink delivery
       lstat objects
       lstat trees
       lstat manifests

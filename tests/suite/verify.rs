@@ -23,7 +23,7 @@ use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::publish::{Options, Published, publish};
-use syntax_publish::rollback::{Destination, rollback};
+use syntax_publish::rollback::{self, Destination, rollback};
 use syntax_publish::session::Session;
 use syntax_publish::sign::Signing;
 use syntax_publish::source::{Export, Source};
@@ -313,6 +313,7 @@ pub fn publishing(force: bool) -> Options {
         force,
         tool: TOOL.to_owned(),
         signing: Signing::default(),
+        purges: false,
         seen: None,
     }
 }
@@ -877,9 +878,14 @@ async fn both_releases_are_whole_after_a_rollback() {
     place.write("docs/a.html", page_text("edited"));
     place.write("docs/new/b.html", page_text("b"));
     let second = place.publish().await.release;
-    let back = rollback(&place.session(), &Destination::Steps(1), None, None, None, &Silent)
-        .await
-        .unwrap();
+    let back = rollback(
+        &place.session(),
+        &Destination::Steps(1),
+        &rollback::Options::default(),
+        &Silent,
+    )
+    .await
+    .unwrap();
     assert_eq!((back.release, back.previous), (first.clone(), second.clone()));
     assert_eq!(place.served(), before);
     place.assert_whole(&first).await;

@@ -1,21 +1,18 @@
-//! The commands that change what a target holds or shows.
+//! The commands that change what a target holds, and not what visitors see.
 
 use std::time::Duration;
 
 use syntax_publish::error::Error;
-use syntax_publish::pipeline;
-use syntax_publish::publish::{self, publish};
-use syntax_publish::rollback::{self, Destination};
+use syntax_publish::rollback;
 use syntax_publish::session::Session;
 use syntax_publish::{prune, publish::Published, shell, store};
 use tokio::task::JoinHandle;
 
 use super::Run;
-use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{self, Workplace, again};
-use crate::cli::{changes, connect, json, timings};
+use crate::cli::{connect, json};
 
 /// What a release says that it was made by.
 pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION"));
@@ -24,54 +21,8 @@ pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 impl Run {
-    pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
-        let (workplace, session) = self.open("publish")?;
-        let shell = shell_behind(workplace)?;
-        let prepared = self.prepare_and_connect(workplace, session).await?;
-        connect::make_room(workplace)?;
-        let wants_timings = options.timings;
-        let max_removed = workplace.config.publish.max_removed.get();
-        let (immutable, allowed) = pipeline::immutable(&workplace.config)?;
-        let options = publish::Options {
-            immutable,
-            allowed,
-            commit: workplace.commit(options.commit.as_ref()),
-            message: options.message,
-            wait: options.wait,
-            max_removed: (!options.allow_removals).then_some(max_removed),
-            force: options.force,
-            tool: TOOL.to_owned(),
-            signing: workplace.signing()?,
-            seen: site::cache().map(|folder| (folder, workplace.identity())),
-        };
-        let published = publish(session, &prepared.source, &prepared.site, &options, &*self.progress).await?;
-        let took = self.began.elapsed();
-        let timings = wants_timings.then(|| self.progress.timings.stages());
-        let value = json::Publish {
-            release: Some(published.release.clone()),
-            previous: published.previous.clone(),
-            swapped: published.swapped,
-            objects_sent: published.sent.objects,
-            bytes_sent: published.sent.bytes,
-            encoded: published.sent.encoded,
-            round_trips: session.counts().round_trips(),
-            seconds: took.as_secs_f64(),
-            timings,
-            ..json::Publish::counting(&published.changes, published.files)
-        };
-        self.tidy_up(workplace, session, &published).await;
-        self.finish();
-        self.warn_of_shell(workplace, shell).await;
-        let text = || {
-            let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
-            changes::published(&published, took, workplace, &self.global) + &timings
-        };
-        self.screen.summary(&value, text)?;
-        Ok(0)
-    }
-
     /// Tells of a key that could do more than publish. What is not known by now is left to the next publish.
-    async fn warn_of_shell(&self, workplace: &Workplace, shell: Option<JoinHandle<Option<bool>>>) {
+    pub(super) async fn warn_of_shell(&self, workplace: &Workplace, shell: Option<JoinHandle<Option<bool>>>) {
         let Some(shell) = shell else { return };
         let stop = shell.abort_handle();
         if let Ok(Ok(Some(true))) = tokio::time::timeout(LAST_WAIT, shell).await {
@@ -85,7 +36,7 @@ impl Run {
     }
 
     /// Prunes after a publish, where that is due. The site is live already, so a failure is only a warning.
-    async fn tidy_up(&self, workplace: &Workplace, session: &Session, published: &Published) {
+    pub(super) async fn tidy_up(&self, workplace: &Workplace, session: &Session, published: &Published) {
         if !published.swapped {
             return;
         }
@@ -103,46 +54,13 @@ impl Run {
         }
     }
 
-    pub(super) async fn rollback(&self, options: Rollback) -> Result<u8, Failure> {
-        let (workplace, session) = self.open("rollback")?;
-        store::check_ground(session).await?;
-        let destination = match options.to {
-            Some(release) => Destination::Release(release),
-            None => Destination::Steps(options.steps),
-        };
-        let reason = options.hold.as_deref();
-        let signing = workplace.signing()?;
-        let signers = signing.required().map_err(Error::from)?;
-        let done = rollback::rollback(session, &destination, reason, signers, None, &*self.progress).await?;
-        self.finish();
-        let value = json::RolledBack {
-            release: done.release.clone(),
-            previous: done.previous.clone(),
-        };
-        self.screen.summary(&value, || {
-            let held = options.hold.as_ref().map_or_else(String::new, |_| {
-                format!(
-                    "on hold: nothing is published until `{}`\n",
-                    again(&self.global, "resume")
-                )
-            });
-            let undo = again(&self.global, &format!("rollback --to {}", done.previous));
-            format!(
-                "{} is live again on {}, in place of {}\nlive: {}\n{held}undo: {undo}\n",
-                done.release,
-                workplace.target_name,
-                done.previous,
-                changes::live(workplace),
-            )
-        })?;
-        Ok(0)
-    }
-
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {
         let (workplace, session) = self.open("hold")?;
         store::check_ground(session).await?;
         connect::make_room(workplace)?;
         rollback::hold(session, reason, &*self.progress).await?;
+        let text = format!("publishing to {} is on hold: {reason}", workplace.target_name);
+        self.tell("held", text, None).await;
         self.finish();
         let held = Some(reason.to_owned());
         self.screen.summary(&json::Held { held }, || {
@@ -156,6 +74,10 @@ impl Run {
         let (workplace, session) = self.open("resume")?;
         store::check_ground(session).await?;
         let held = rollback::resume(session, &*self.progress).await?;
+        if held.is_some() {
+            let text = format!("publishing to {} goes on", workplace.target_name);
+            self.tell("resumed", text, None).await;
+        }
         self.finish();
         self.screen.summary(&json::Held { held: None }, || {
             let target = &workplace.target_name;
@@ -197,7 +119,7 @@ impl Run {
 }
 
 /// Asks beside everything else whether the key opens a shell.
-fn shell_behind(workplace: &Workplace) -> Result<Option<JoinHandle<Option<bool>>>, Failure> {
+pub(super) fn shell_behind(workplace: &Workplace) -> Result<Option<JoinHandle<Option<bool>>>, Failure> {
     let Some(address) = connect::sftp(workplace)? else {
         return Ok(None);
     };

@@ -112,6 +112,7 @@ fn told(
         checked: left.checked,
         problems: broken(problems),
         mended: repair.then(|| broken(mended)),
+        delivery: None,
         signature,
     }
 }

@@ -378,7 +378,11 @@ async fn run_all(place: &Place, connect: &Lying) -> Vec<&'static str> {
         dry_run: false,
     };
     note("prune", prune::prune(&new(), &options, &Silent).await.err());
-    let back = rollback::rollback(&new(), &Destination::Steps(1), Some("x"), None, None, &Silent).await;
+    let held = rollback::Options {
+        hold: Some("x".to_owned()),
+        ..rollback::Options::default()
+    };
+    let back = rollback::rollback(&new(), &Destination::Steps(1), &held, &Silent).await;
     note("rollback", back.err());
     note("hold", rollback::hold(&new(), "x", &Silent).await.err());
     note("resume", rollback::resume(&new(), &Silent).await.err());

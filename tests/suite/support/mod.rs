@@ -3,10 +3,13 @@
 #![allow(dead_code, reason = "a helper is written once and used by the modules that need it")]
 
 pub mod browser;
+pub mod cdn;
 pub mod command;
 pub mod delay;
 pub mod export;
 pub mod http;
 pub mod nginx;
+pub mod server;
 pub mod sshd;
 pub mod terminal;
+pub mod tls;
