@@ -235,7 +235,10 @@ fn of_build(error: &BuildError) -> &'static str {
 /// What to do where changes can't be noticed.
 pub fn of_watch(error: &WatchError) -> String {
     match error {
-        WatchError::Limit { what } => format!("raise it, `sudo sysctl {what}=524288`, or look for changes with --poll"),
+        WatchError::Limit { what } => {
+            let enough = if what.ends_with("instances") { 1024 } else { 524_288 };
+            format!("raise it, `sudo sysctl {what}={enough}`, or look for changes with --poll")
+        }
         WatchError::Failed { .. } => "see whether you may read the folder, or look for changes with --poll".to_owned(),
     }
 }
