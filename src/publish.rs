@@ -20,6 +20,7 @@ use crate::check::{self, Level, Severity};
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
 use crate::host::{HostError, Op};
+pub use crate::leaving::abandon;
 use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
@@ -32,7 +33,7 @@ use crate::model::tree::File;
 use crate::plan::{self, Facts, Plan};
 use crate::seen::Seen;
 use crate::session::{Read, Session};
-use crate::sign::{Signing, Verdict};
+use crate::sign::Signing;
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
 use crate::swap;
@@ -137,6 +138,15 @@ impl From<SyncError> for Stop {
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         SyncError::from(error).into()
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(error) => error.into(),
+            error => Self::Failed(error),
+        }
     }
 }
 
@@ -269,32 +279,6 @@ async fn make_whole(
     })
 }
 
-/// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
-///
-/// Only over the connection there is, and in one flight, so that it ends soon. The future that did the work must have
-/// been dropped. Afterwards [`Session::live`] tells what is live; after an error nobody knows.
-///
-/// # Errors
-/// [`HostError`] where the connection is lost.
-pub async fn abandon(session: &Session) -> Result<(), HostError> {
-    let Some(host) = session.connected() else {
-        return Ok(());
-    };
-    let runs = session.runs();
-    if !runs.is_empty() {
-        session.note_live_unknown();
-    }
-    let mut ops: Vec<Op> = runs.iter().flat_map(workshop::bury).collect();
-    ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
-    let answers = host.flight(ops).await?;
-    for run in &runs {
-        session.forget_run(run);
-    }
-    let text = answers.last().and_then(Read::text);
-    session.note_live(text.and_then(|text| store::read_current(&text)));
-    Ok(())
-}
-
 impl Publish<'_> {
     /// Publishes what differs from the live release.
     async fn changes(&self) -> Result<Published, Error> {
@@ -363,7 +347,7 @@ impl Publish<'_> {
         let Found { entrance, plan, former } = self.find_out(workshop, worn, seen).await?;
         let owed = &entrance.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
-            && self.is_signed_as_required(live).await?
+            && self.options.signing.is_met(self.session, live).await?
         {
             let live = live.clone();
             leave(self.session, workshop).await;
@@ -387,19 +371,6 @@ impl Publish<'_> {
         self.observer.notice(Event::StageEnded { stage: Stage::Swap });
         let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
         Ok(self.published(parcel.release, previous, true, &plan, sent, owed))
-    }
-
-    /// Whether the live release may stay: where signatures are required, one without must make way for one with.
-    async fn is_signed_as_required(&self, live: &ReleaseId) -> Result<bool, Stop> {
-        let allowed = self.options.signing.required().map_err(Error::from);
-        let Some(allowed) = allowed.map_err(Stop::Failed)? else {
-            return Ok(true);
-        };
-        match allowed.look(self.session, live).await {
-            Ok(verdict) => Ok(matches!(verdict, Verdict::Good(_))),
-            Err(Error::Store(error)) => Err(error.into()),
-            Err(error) => Err(Stop::Failed(error)),
-        }
     }
 
     /// Enters the store, asks everything, and plans.
@@ -445,10 +416,7 @@ impl Publish<'_> {
         let made_at = entrance.now.max(after);
         let release = ReleaseId::new(made_at, workshop.run().tail());
         let text = self.document(&release, plan, entrance.now);
-        let signing = async {
-            let signed = self.options.signing.sign(&text).await;
-            signed.map_err(|error| Stop::Failed(error.into()))
-        };
+        let signing = async { Ok::<_, Stop>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
         let sending = async { Ok(sync::send_objects(&work, plan, workshop, &mut times).await?) };
         let (signature, mut stock) = futures_util::future::try_join(signing, sending).await?;
         let texts = plan.trees.iter().map(|tree| tree.tree.render()).collect();

@@ -162,6 +162,17 @@ impl Signing {
         Ok(Some(signature))
     }
 
+    /// Whether a release may stay live: any may, where no signatures are required.
+    ///
+    /// # Errors
+    /// As [`AllowedSigners::look`].
+    pub async fn is_met(&self, session: &Session, release: &ReleaseId) -> Result<bool, Error> {
+        match self.required()? {
+            None => Ok(true),
+            Some(allowed) => Ok(matches!(allowed.look(session, release).await?, Verdict::Good(_))),
+        }
+    }
+
     /// Whose signatures count, where a release without a good one is refused.
     ///
     /// # Errors
