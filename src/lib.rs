@@ -24,6 +24,7 @@ pub mod check;
 pub mod config;
 pub mod decode;
 pub mod delivery;
+pub mod doctor;
 pub mod encode;
 pub mod error;
 pub mod event;

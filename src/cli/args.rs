@@ -180,6 +180,17 @@ Example:
         dry_run: bool,
     },
 
+    /// Follow the way of a visitor and of a publish, and say what is wrong with either
+    #[command(after_help = "\
+Examples:
+  syntax-publish doctor --target pheme
+  syntax-publish doctor --resolver 1.1.1.1    ask this resolver, and not the network's own")]
+    Doctor {
+        /// The DNS resolver to ask [default: the system's]
+        #[arg(long, value_name = "ADDR", value_parser = resolver)]
+        resolver: Option<std::net::SocketAddr>,
+    },
+
     /// Write a site-manifest.toml for the site in this folder
     #[command(after_help = "\
 Examples:
@@ -336,6 +347,10 @@ pub struct Nginx {
     /// The docroot as nginx sees it [default: the target's]
     #[arg(long, value_name = "PATH")]
     pub docroot: Option<String>,
+}
+
+fn resolver(text: &str) -> Result<std::net::SocketAddr, String> {
+    syntax_publish::doctor::resolver(text).ok_or_else(|| "write an address, as 1.1.1.1 or [::1]:5353".to_owned())
 }
 
 fn steps(text: &str) -> Result<u32, String> {

@@ -333,6 +333,16 @@ pub fn severity(severity: Severity) -> &'static str {
     }
 }
 
+/// One check of `doctor`.
+#[derive(Serialize)]
+pub struct Diagnosis {
+    pub check: &'static str,
+    /// None where it was not asked.
+    pub ok: Option<bool>,
+    pub detail: String,
+    pub fix: Option<String>,
+}
+
 /// `init`.
 #[derive(Serialize)]
 pub struct Init {

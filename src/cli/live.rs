@@ -21,8 +21,8 @@ use super::report::count;
 use super::screen;
 use super::site::Workplace;
 
-/// So many findings are named after a publish; `--json` has all.
-const SHOWN: usize = 10;
+/// So many addresses are named beside the first of a kind; `--json` has all.
+const NAMED: usize = 4;
 
 /// The place of a URL of the site manifest, and its path.
 fn place(url: &WebUrl) -> Option<(Place, String)> {
@@ -268,19 +268,48 @@ pub fn line(report: &Report) -> Option<String> {
     Some(lines)
 }
 
-/// Names what is wrong on stderr, each with what to do and how to see it.
+/// Names what is wrong on stderr, each kind once, with what to do and how to see it.
 pub fn tell(findings: &[&Finding], quiet: bool) {
-    let wanted = |finding: &&&Finding| !quiet || finding.severity() == Severity::Error;
-    let shown: Vec<&&Finding> = findings.iter().filter(wanted).collect();
-    for finding in shown.iter().take(SHOWN) {
+    let mut kinds: Vec<(&Finding, Vec<String>)> = Vec::new();
+    for finding in findings {
+        if quiet && finding.severity() == Severity::Warning {
+            continue;
+        }
+        let code = finding.flaw.code();
+        let known = kinds
+            .iter_mut()
+            .find(|(first, _)| first.side == finding.side && first.flaw.code() == code);
+        match known {
+            Some((_, more)) => more.push(finding.path()),
+            None => kinds.push((finding, Vec::new())),
+        }
+    }
+    for (first, more) in kinds {
         screen::say(
-            severity(finding),
-            &format!("{} {}: {}", finding.side, finding.path(), finding.message()),
+            severity(first),
+            &format!(
+                "{} {}: {}{}",
+                first.side,
+                first.path(),
+                first.message(),
+                others(first, more)
+            ),
         );
-        screen::say("hint", &finding.cure());
-        screen::say("repeat", &finding.repeat);
+        screen::say("hint", &first.cure());
+        screen::say("repeat", &first.repeat);
     }
-    if let Some(more) = shown.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        screen::say("note", &format!("and {more} more: --json has them all"));
+}
+
+/// Where else the same was found: " (and 3 more: /a, /b, …)".
+fn others(first: &Finding, mut more: Vec<String>) -> String {
+    if more.is_empty() {
+        return String::new();
     }
+    let answers = more.len();
+    more.retain(|path| *path != first.path());
+    more.dedup();
+    let named: Vec<&str> = more.iter().take(NAMED).map(String::as_str).collect();
+    let rest = if more.len() > NAMED { ", …" } else { "" };
+    let colon = if named.is_empty() { "" } else { ": " };
+    format!(" (and {answers} more{colon}{}{rest})", named.join(", "))
 }

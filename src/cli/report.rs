@@ -225,7 +225,7 @@ pub fn verified(verified: &json::Verify) -> String {
 }
 
 /// What is live, after a failure.
-fn live_now(failure: &Failure, told: Option<&Told>) -> String {
+pub fn live_now(failure: &Failure, told: Option<&Told>) -> String {
     let Some(told) = told.filter(|told| told.asked) else {
         return "as it was: no target was touched".to_owned();
     };
@@ -263,7 +263,7 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
     if failure.is_closed_pipe() {
         return failure.exit_code();
     }
-    let hint = told_hint(failure, told);
+    let hint = hint(failure, told);
     let mut message = message(failure);
     let found: &[Problem] = match failure {
         Failure::Library(Error::Check { problems }) => problems,
@@ -299,7 +299,8 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
     failure.exit_code()
 }
 
-fn told_hint(failure: &Failure, told: Option<&Told>) -> String {
+/// What to do after a failure.
+pub fn hint(failure: &Failure, told: Option<&Told>) -> String {
     super::hints::hint(failure, told.map_or(&super::args::Global::NONE, |told| &told.global))
 }
 

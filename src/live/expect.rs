@@ -78,7 +78,8 @@ pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expect
             cache: rules.cache_control(308, None),
             coding: None,
         },
-        Outcome::NotFound => of_file(rules, files, question, 404, NOT_FOUND_PAGE, media::UNKNOWN),
+        // Never asked for here: what it says is for `doctor`.
+        Outcome::Marker | Outcome::NotFound => of_file(rules, files, question, 404, NOT_FOUND_PAGE, media::UNKNOWN),
     }
 }
 

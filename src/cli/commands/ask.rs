@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use syntax_publish::check::{self, Severity};
+use syntax_publish::check::{self, Problem, Severity};
 use syntax_publish::error::Error;
 use syntax_publish::manifest::Changes;
 use syntax_publish::model::encoding::Recipe;
@@ -19,8 +19,8 @@ use super::Run;
 use crate::cli::args::Nginx;
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
-use crate::cli::site::{self, shown};
-use crate::cli::{changes, json, papers, problems, report};
+use crate::cli::site::{self, again, shown};
+use crate::cli::{actions, changes, json, papers, problems, report};
 
 /// What a publish would change.
 pub(super) struct Planned {
@@ -28,16 +28,34 @@ pub(super) struct Planned {
     pub(super) changes: Changes,
     /// What there is to say beside it.
     pub(super) notes: Vec<String>,
+    /// What the checks found.
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Run {
     pub(super) async fn plan(&self, what: &str) -> Result<u8, Failure> {
-        let Planned { value, changes, notes } = self.planned(what).await?;
+        let Planned {
+            value,
+            changes,
+            notes,
+            problems,
+        } = self.planned(what).await?;
         self.finish();
         for note in notes {
             self.screen.note(&note);
         }
         let workplace = self.workplace()?;
+        if let Some(actions) = &self.actions {
+            actions.annotate(&problems, &workplace.export()?);
+            actions.planned(&actions::Told {
+                value: &value,
+                changes: &changes,
+                target: &workplace.target_name,
+                commit: None,
+                next: &again(&self.global, "publish"),
+                problems: &problems,
+            });
+        }
         self.screen
             .result(&value, || changes::plan(&value, &changes, workplace))?;
         Ok(0)
@@ -90,6 +108,7 @@ impl Run {
             value,
             changes: plan.changes,
             notes,
+            problems: prepared.problems,
         })
     }
 
@@ -111,6 +130,9 @@ impl Run {
             unread: unread.collect(),
             unclassified: found.unclassified,
         };
+        if let Some(actions) = &self.actions {
+            actions.checked(&found.problems, &workplace.export()?);
+        }
         let extent = problems::Extent::of(&self.screen);
         self.screen.result(&value, || problems::inspected(&found, extent))?;
         Ok(if ok { 0 } else { 3 })

@@ -21,7 +21,7 @@ use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::live as looks;
 use crate::cli::site::{self, Workplace, again};
-use crate::cli::{changes, connect, json, report, timings};
+use crate::cli::{actions, changes, connect, json, report, timings};
 
 /// The exit code where visitors don't get what is live on the host.
 const NOT_DELIVERED: u8 = 7;
@@ -100,6 +100,17 @@ impl Run {
             let seen = looks::line(&report).unwrap_or_default();
             changes::published(&published, took, workplace, &self.global) + &seen + &timings
         };
+        if let Some(actions) = &self.actions {
+            actions.annotate(&prepared.problems, &workplace.export()?);
+            actions.published(&actions::Told {
+                value: &value,
+                changes: &published.changes,
+                target: &workplace.target_name,
+                commit: options.commit.as_deref(),
+                next: &again(&self.global, "rollback"),
+                problems: &prepared.problems,
+            });
+        }
         self.screen.summary(&value, text)?;
         let code = self.say_what_was_found(&report, published.release.as_str());
         if published.swapped || code != 0 {
@@ -196,6 +207,10 @@ impl Run {
             delivery: report.as_ref().and_then(looks::seen),
             error,
         };
+        let undo = again(&self.global, &format!("rollback --to {}", done.previous));
+        if let Some(actions) = &self.actions {
+            actions.rolled_back(&value, &workplace.target_name, &undo, options.hold.as_deref());
+        }
         self.screen.summary(&value, || {
             let held = options.hold.as_ref().map_or_else(String::new, |_| {
                 format!(
@@ -203,7 +218,6 @@ impl Run {
                     again(&self.global, "resume")
                 )
             });
-            let undo = again(&self.global, &format!("rollback --to {}", done.previous));
             let seen = report.as_ref().and_then(looks::line).unwrap_or_default();
             format!(
                 "{} is live again on {}, in place of {}\nlive: {}\n{seen}{held}undo: {undo}\n",
