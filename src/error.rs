@@ -158,7 +158,7 @@ impl Error {
             | Self::Check { .. }
             | Self::RemovesTooMuch { .. } => 3,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
-            Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
+            Self::Store(_) | Self::Taken(Taken::Jammed { .. } | Taken::Stuck { .. }) => 5,
             Self::Uncertain { .. } => 8,
             Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
             Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
@@ -186,6 +186,7 @@ impl Error {
             Self::Store(error) => store_code(error),
             Self::Taken(Taken::Busy { .. }) => "locked",
             Self::Taken(Taken::Jammed { .. }) => "lock-jammed",
+            Self::Taken(Taken::Stuck { .. }) => "lock-stuck",
             Self::Taken(Taken::Buried) => "workshop-buried",
             Self::Overtaken { .. } => "overtaken",
             Self::OnHold { .. } => "on-hold",

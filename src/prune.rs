@@ -135,12 +135,17 @@ async fn claim(session: &Session, observer: &dyn Observer) -> Result<Marker, Err
         let entrance = enter(session, &mut workshop).await?;
         let generation = next_generation(&entrance, workshop.run());
         let stage = vec![workshop.symlink("gen", generation.to_string())];
-        let held = vec![Op::Rename {
-            from: workshop.path_holding("gen"),
-            to: layout::GENERATION.to_owned(),
-        }];
+        let held = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
+            Op::Rename {
+                from: workshop.path_holding("gen"),
+                to: layout::GENERATION.to_owned(),
+            },
+        ];
         let answers = take_lock(session, &mut workshop, stage, &held, observer).await?;
-        refuse(session, &answers).await?;
+        let (found, entered) = (answers.first(), entrance.generation.as_ref());
+        workshop::keep_clock(session, &mut workshop, found, entered, &generation).await?;
+        refuse(session, &answers[1..]).await?;
         Ok(Marker {
             run: workshop.run().clone(),
             now: entrance.now,
@@ -267,6 +272,11 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
             dead.bytes += attr.size;
             dead.objects.push(path);
         }
+    }
+    if !remembered.unread.is_empty() {
+        // Nobody knows what their readers may ask for: the pool stays as it is until their window ends.
+        dead.manifests.clear();
+        return Ok(dead);
     }
     let (files, folders) = files_below(session, layout::POOL).await?;
     let wanted: HashSet<&String> = living.pool.iter().chain(&remembered.pool).collect();
@@ -426,11 +436,21 @@ impl Records {
             }
         }
         let documents = store::documents(session, &ids).await?;
-        let documents = ids
-            .into_iter()
+        let mut documents: HashMap<ReleaseId, ReleaseDocument> = ids
+            .iter()
+            .cloned()
             .zip(documents)
             .filter_map(|(id, document)| Some((id, document?)))
             .collect();
+        // One that is damaged says nothing, and one that the host does not let us read says what we don't know.
+        let unread: Vec<ReleaseId> = ids.into_iter().filter(|id| !documents.contains_key(id)).collect();
+        for id in unread {
+            if let Some(refusal) = store::why_unread(session, &layout::release_document(&id)).await? {
+                return Err(store::explain(session, &refusal).await.into());
+            }
+            let again = store::documents(session, std::slice::from_ref(&id)).await?;
+            documents.extend(again.into_iter().flatten().map(|document| (id.clone(), document)));
+        }
         let answers = session
             .flight(
                 left_ids
@@ -439,6 +459,12 @@ impl Records {
                     .collect(),
             )
             .await?;
+        let unread = answers
+            .iter()
+            .find(|answer| !answer.done() && !workshop::is_gone(answer));
+        if let Some(refusal) = unread.and_then(Read::refusal) {
+            return Err(store::explain(session, refusal).await.into());
+        }
         let time = |answer: &Result<Answer, crate::host::Refusal>| answer.text().and_then(|text| text.parse().ok());
         let left = left_ids
             .into_iter()

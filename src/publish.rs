@@ -14,7 +14,7 @@ use globset::GlobSet;
 use crate::check::{self, Level, Severity};
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
-use crate::host::{HostError, Op};
+use crate::host::{HostError, Op, RefusalKind};
 use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
 use crate::manifest::{ChangeKind, Changes, Site, is_page};
@@ -110,7 +110,7 @@ impl From<Taken> for Stop {
         match taken {
             // Nothing is lost but the time: what was sent is on the host.
             Taken::Buried => Self::Replan(taken.to_string()),
-            Taken::Busy { .. } | Taken::Jammed { .. } => Self::Failed(taken.into()),
+            Taken::Busy { .. } | Taken::Jammed { .. } | Taken::Stuck { .. } => Self::Failed(taken.into()),
         }
     }
 }
@@ -134,6 +134,8 @@ struct Publish<'a> {
 struct Parcel {
     release: ReleaseId,
     generation: Generation,
+    /// The generation that it was made after.
+    after: Option<Generation>,
     stock: sync::Stock,
     /// Temporary files of the manifests, in the order of the plan's trees.
     manifests: Vec<String>,
@@ -148,6 +150,8 @@ struct Trace {
     release: Option<ReleaseId>,
     /// Whether its swap had been sent.
     swap_sent: bool,
+    /// Whether it is live and the host refused to give some object or manifest its name.
+    unnamed: bool,
 }
 
 /// Publishes a site. Where the live release is this very site already, nothing is made of it.
@@ -166,8 +170,8 @@ pub async fn publish(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Published, Error> {
-    let published = publish_changes(session, source, site, options, observer).await?;
-    if options.force {
+    let (published, unnamed) = publish_changes(session, source, site, options, observer).await?;
+    if options.force || unnamed {
         return make_whole(session, source, site, options, observer, published).await;
     }
     Ok(published)
@@ -201,14 +205,14 @@ async fn make_whole(
     })
 }
 
-/// Publishes what differs from the live release.
+/// Publishes what differs from the live release. Also says whether the store lacks something of it, see [`Trace::unnamed`].
 async fn publish_changes(
     session: &Session,
     source: &Arc<dyn Source>,
     site: &Site,
     options: &Options,
     observer: &dyn Observer,
-) -> Result<Published, Error> {
+) -> Result<(Published, bool), Error> {
     let publish = Publish {
         session,
         source,
@@ -223,7 +227,7 @@ async fn publish_changes(
         let mut workshop = Workshop::new(crate::random::run_id());
         let mut trace = Trace::default();
         match publish.attempt(&mut workshop, &mut worn, &mut trace).await {
-            Ok(published) => return Ok(published),
+            Ok(published) => return Ok((published, trace.unnamed)),
             Err(Stop::Failed(error)) => {
                 leave(session, &mut workshop).await;
                 return Err(error);
@@ -236,7 +240,7 @@ async fn publish_changes(
             Err(Stop::Lost(error)) => {
                 let went_live = publish.after_loss(workshop.run(), &trace, &error).await?;
                 if let Some(release) = went_live {
-                    return publish.live_after_all(release).await;
+                    return Ok((publish.live_after_all(release).await?, false));
                 }
                 reconnects += 1;
                 if reconnects > RECONNECTS {
@@ -303,7 +307,7 @@ impl Publish<'_> {
         self.build_and_lock(&plan, &mut parcel, workshop, worn).await?;
         self.add_to_pool(&plan, workshop).await?;
         trace.swap_sent = true;
-        self.make_live(&plan, &parcel, workshop).await?;
+        trace.unnamed = self.make_live(&plan, &parcel, workshop).await?;
         self.observer.notice(Event::StageEnded { stage: Stage::Swap });
         Ok(self.published(parcel.release, plan.previous.clone(), true, &plan, parcel.stock.sent))
     }
@@ -360,6 +364,7 @@ impl Publish<'_> {
         Ok(Parcel {
             release,
             generation,
+            after: entrance.generation.clone(),
             stock,
             manifests,
             document,
@@ -398,7 +403,15 @@ impl Publish<'_> {
             self.observer,
         )
         .await??;
-        match UnderLock::read(&answers, plan, self.options.wait.is_some()) {
+        let (after, ours) = (parcel.after.as_ref(), &parcel.generation);
+        let moved = workshop::keep_clock(self.session, workshop, answers.first(), after, ours).await?;
+        let read = UnderLock::read(&answers, plan, self.options.wait.is_some());
+        match read {
+            // Files of this release would have the times of files that others have made meanwhile.
+            Ok(()) if moved => {
+                let stop = Stop::Replan("another run published meanwhile".to_owned());
+                self.take_back_document(parcel, workshop, stop).await
+            }
             Ok(()) => {
                 workshop.moved_out(&parcel.document);
                 Ok(())
@@ -440,22 +453,49 @@ impl Publish<'_> {
         // Folders may exist, and encodings may not; every file itself must have come.
         for (op, answer) in pool.iter().zip(&answers) {
             if let (Op::Rename { to, .. }, Some(refusal)) = (op, answer.refusal())
-                && plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str()))
+                && (refusal.kind != RefusalKind::NotFound
+                    || plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str())))
             {
+                self.take_back_pool(plan, workshop).await?;
                 return Err(store::explain(self.session, refusal).await.into());
             }
         }
         Ok(())
     }
 
+    /// Files of the pool without an encoding of theirs would stay so, since the next publish finds them there.
+    async fn take_back_pool(&self, plan: &Plan, workshop: &Workshop) -> Result<(), Stop> {
+        let mut ops = Vec::new();
+        for (index, file) in plan.pool.iter().enumerate().filter(|(_, file)| !file.replaces) {
+            let away = workshop.path_holding(&format!("trash/{index}"));
+            ops.push(Op::Rename {
+                from: layout::pool(file.path.as_str()),
+                to: away.clone(),
+            });
+            ops.push(Op::RemoveFile(away));
+        }
+        self.session.flight(ops).await?;
+        Ok(())
+    }
+
     /// The flight that makes it live, lets go of the lock and cleans up.
-    async fn make_live(&self, plan: &Plan, parcel: &Parcel, workshop: &mut Workshop) -> Result<(), Stop> {
+    ///
+    /// A swap can't be guarded by files either. Visitors miss nothing of an object or a manifest that the host refuses to
+    /// name, for trees hold links of their own; but the next publish and prune would. Returns whether there is one.
+    async fn make_live(&self, plan: &Plan, parcel: &Parcel, workshop: &mut Workshop) -> Result<bool, Stop> {
         let mut ops = parcel.stock.put_objects(plan, workshop);
         let manifests = parcel.manifests.iter().zip(&plan.trees);
         ops.extend(manifests.map(|(temp, tree)| Op::Link {
             from: workshop.path_holding(temp),
             to: layout::manifest(tree.digest),
         }));
+        let named: Vec<String> = ops
+            .iter()
+            .filter_map(|op| match op {
+                Op::Link { to, .. } | Op::Rename { to, .. } => Some(to.clone()),
+                _ => None,
+            })
+            .collect();
         ops.extend(swap::commit_ops(plan, &parcel.release, workshop));
         let swap = ops.len() - 1;
         ops.extend(workshop.leave());
@@ -468,7 +508,11 @@ impl Publish<'_> {
         self.observer.notice(Event::Swapped {
             release: parcel.release.clone(),
         });
-        Ok(())
+        // Mostly the name was taken: the same bytes are there.
+        let refused = named.into_iter().zip(&answers).filter(|(_, answer)| !answer.done());
+        let look: Vec<Op> = refused.map(|(name, _)| Op::Lstat(name)).collect();
+        let there = self.session.flight(look).await;
+        Ok(there.is_ok_and(|there| there.iter().any(workshop::is_gone)))
     }
 
     fn published(
@@ -606,11 +650,12 @@ struct UnderLock {
     ops: Vec<Op>,
 }
 
-const UNDER_LOCK_FIXED: usize = 4;
+const UNDER_LOCK_FIXED: usize = 5;
 
 impl UnderLock {
     fn new(plan: &Plan, workshop: &Workshop, document: &str, release: &ReleaseId) -> Self {
         let mut ops = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
             Op::Rename {
                 from: workshop.path_holding("gen"),
                 to: layout::GENERATION.to_owned(),
@@ -633,8 +678,13 @@ impl UnderLock {
         plan: &Plan,
         patient: bool,
     ) -> Result<(), Stop> {
+        for answer in answers.iter().skip(3).take(2) {
+            if let Some(refusal) = answer.refusal().filter(|refusal| refusal.kind != RefusalKind::NotFound) {
+                return Err(Stop::Replan(refusal.to_string()));
+            }
+        }
         let current = answers
-            .get(2)
+            .get(3)
             .and_then(Read::text)
             .and_then(|text| store::read_current(&text));
         if current != plan.previous {
@@ -643,7 +693,7 @@ impl UnderLock {
             }
             return Err(Stop::Failed(Error::Overtaken { by: current }));
         }
-        if let Some(text) = answers.get(3).and_then(Read::text) {
+        if let Some(text) = answers.get(4).and_then(Read::text) {
             let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
                 reason: text,
                 who: String::new(),
@@ -651,7 +701,12 @@ impl UnderLock {
             });
             return Err(Stop::Failed(Error::OnHold { hold }));
         }
-        for answer in answers.iter().take(2).chain(answers.iter().skip(UNDER_LOCK_FIXED)) {
+        for answer in answers
+            .iter()
+            .skip(1)
+            .take(2)
+            .chain(answers.iter().skip(UNDER_LOCK_FIXED))
+        {
             if let Some(refusal) = answer.refusal() {
                 return Err(Stop::Replan(refusal.to_string()));
             }
