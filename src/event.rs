@@ -12,6 +12,8 @@ use crate::model::release::ReleaseId;
 /// A stage of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
+    /// Reaching the host; beside the stages that need none.
+    Connect,
     /// Reading the export.
     Scan,
     /// Looking for faults in it.
@@ -32,6 +34,26 @@ pub enum Stage {
     Verify,
     /// Deleting what is no longer kept.
     Prune,
+}
+
+impl Stage {
+    /// The stage in one word, for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Scan => "scan",
+            Self::Check => "check",
+            Self::Fingerprint => "fingerprint",
+            Self::Manifest => "manifest",
+            Self::Plan => "plan",
+            Self::Encode => "encode",
+            Self::Sync => "sync",
+            Self::Swap => "swap",
+            Self::Verify => "verify",
+            Self::Prune => "prune",
+        }
+    }
 }
 
 /// Something that happened.

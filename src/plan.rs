@@ -224,6 +224,52 @@ pub fn opening_questions(site: &Site) -> BTreeSet<Question> {
     paths.into_iter().cloned().map(Question::Live).collect()
 }
 
+/// A publish that changes more than this goes by the ordinary questions, which know how to be few.
+const MOST_EXPECTED: usize = 4096;
+
+/// Which tree a host was last seen with, and manifests that were seen.
+pub trait Recall {
+    /// The release that was live, and the digest of its root.
+    fn live(&self) -> Option<(&ReleaseId, Digest)>;
+    /// The manifest of a tree.
+    fn tree(&self, digest: Digest) -> Option<Tree>;
+}
+
+/// What to ask first where the host was seen before: everything that there is to ask if nothing changed there since, and
+/// whether that is so. The manifests that this takes go to `facts`: they are what their digests say, whatever is live.
+///
+/// `None` where what was seen does not tell, or asks for more than a guess is worth.
+#[must_use]
+pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> Option<BTreeSet<Question>> {
+    let (release, root) = seen.live()?;
+    let mut expected = Facts {
+        current: Some(release.clone()),
+        live: HashMap::from([(SitePath::root(), Some(root))]),
+        ..Facts::default()
+    };
+    loop {
+        let mut asked = questions(site, &expected);
+        let unknown: Vec<Digest> = asked
+            .iter()
+            .filter_map(|question| match question {
+                Question::Manifest(digest) => Some(*digest),
+                _ => None,
+            })
+            .collect();
+        if asked.len() > MOST_EXPECTED {
+            return None;
+        }
+        if unknown.is_empty() {
+            asked.insert(Question::Live(SitePath::root()));
+            facts.manifests = expected.manifests;
+            return Some(asked);
+        }
+        for digest in unknown {
+            expected.manifests.insert(digest, Some(seen.tree(digest)?));
+        }
+    }
+}
+
 /// A wide folder's own manifest tells of all its children; asking for each would cost more.
 fn keep_guesses_few(asked: &mut BTreeSet<Question>, changed: &[ChangedFolder<'_>], facts: &Facts) {
     let manifest_is_coming: HashSet<&SitePath> = changed

@@ -5,23 +5,29 @@
 //! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
 //! what `current` says afterwards.
 
+mod refusals;
+mod under_lock;
+
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use globset::GlobSet;
 
-use crate::check::{self, Level, Severity};
+use self::under_lock::UnderLock;
+use crate::check::Level;
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
 use crate::host::{HostError, Op, RefusalKind};
 use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
-use crate::manifest::{ChangeKind, Changes, Site, is_page};
+use crate::manifest::{Changes, Site};
 use crate::mend::{self, mend};
 use crate::model::layout;
-use crate::model::release::{Generation, Hold, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::plan::{self, Facts, Plan};
+use crate::seen::Seen;
 use crate::session::{Read, Session};
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
@@ -59,6 +65,8 @@ pub struct Options {
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
+    /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
+    pub seen: Option<(PathBuf, String)>,
 }
 
 /// What a publish did.
@@ -220,40 +228,17 @@ async fn publish_changes(
         options,
         observer,
     };
-    let mut worn = HashSet::new();
-    let mut reconnects = 0;
-    let mut last_reason = String::new();
-    for _ in 0..ATTEMPTS {
-        let mut workshop = Workshop::new(crate::random::run_id());
-        let mut trace = Trace::default();
-        match publish.attempt(&mut workshop, &mut worn, &mut trace).await {
-            Ok(published) => return Ok((published, trace.unnamed)),
-            Err(Stop::Failed(error)) => {
-                leave(session, &mut workshop).await;
-                return Err(error);
-            }
-            Err(Stop::Replan(reason)) => {
-                leave(session, &mut workshop).await;
-                observer.notice(Event::Noted(Note::Replanned { reason: reason.clone() }));
-                last_reason = reason;
-            }
-            Err(Stop::Lost(error)) => {
-                let went_live = publish.after_loss(workshop.run(), &trace, &error).await?;
-                if let Some(release) = went_live {
-                    return Ok((publish.live_after_all(release).await?, false));
-                }
-                reconnects += 1;
-                if reconnects > RECONNECTS {
-                    return Err(error.into());
-                }
-                observer.notice(Event::Noted(Note::Reconnected));
-            }
+    let seen = options.seen.as_ref();
+    let seen = seen.map(|(folder, target)| Seen::load(folder, target));
+    let (published, unnamed) = publish.in_attempts(seen.as_ref().filter(|_| !options.force)).await?;
+    if let Some(seen) = seen {
+        let file = seen.file().to_owned();
+        if let Err(error) = seen.learn(&published.release, site) {
+            let reason = error.to_string();
+            observer.notice(Event::Noted(Note::CacheNotWritten { file, reason }));
         }
     }
-    Err(Error::NoPeace {
-        attempts: ATTEMPTS,
-        reason: last_reason,
-    })
+    Ok((published, unnamed))
 }
 
 /// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
@@ -283,18 +268,66 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
 }
 
 impl Publish<'_> {
+    /// Tries until the site is live, or it is known that it can't be. Also says what [`Trace::unnamed`] does.
+    async fn in_attempts(&self, seen: Option<&Seen>) -> Result<(Published, bool), Error> {
+        let mut worn = HashSet::new();
+        let mut reconnects = 0;
+        let mut last_reason = String::new();
+        let mut replaces = None;
+        for attempt in 0..ATTEMPTS {
+            // What was seen before is worth one guess.
+            let seen = seen.filter(|_| attempt == 0);
+            let mut workshop = Workshop::new(crate::random::run_id());
+            let mut trace = Trace::default();
+            match self
+                .attempt(&mut workshop, &mut worn, &mut trace, &mut replaces, seen)
+                .await
+            {
+                Ok(published) => return Ok((published, trace.unnamed)),
+                Err(Stop::Failed(error)) => {
+                    leave(self.session, &mut workshop).await;
+                    return Err(error);
+                }
+                Err(Stop::Replan(reason)) => {
+                    leave(self.session, &mut workshop).await;
+                    self.observer
+                        .notice(Event::Noted(Note::Replanned { reason: reason.clone() }));
+                    last_reason = reason;
+                }
+                Err(Stop::Lost(error)) => {
+                    let went_live = self.after_loss(workshop.run(), &trace, &error).await?;
+                    if let Some(release) = went_live {
+                        return Ok((self.live_after_all(release).await?, false));
+                    }
+                    reconnects += 1;
+                    if reconnects > RECONNECTS {
+                        return Err(error.into());
+                    }
+                    self.observer.notice(Event::Noted(Note::Reconnected));
+                }
+            }
+        }
+        Err(Error::NoPeace {
+            attempts: ATTEMPTS,
+            reason: last_reason,
+        })
+    }
+
     async fn attempt(
         &self,
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
         trace: &mut Trace,
+        replaces: &mut Option<Option<ReleaseId>>,
+        seen: Option<&Seen>,
     ) -> Result<Published, Stop> {
-        let (entrance, plan) = self.find_out(workshop, worn).await?;
+        let (entrance, plan) = self.find_out(workshop, worn, seen).await?;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
             let live = live.clone();
             leave(self.session, workshop).await;
             return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
         }
+        self.refuse_to_overtake(&plan, replaces)?;
         self.refuse_mass_removal(&plan)?;
         self.judge_conflicts(&plan)?;
         let mut parcel = self.send(&entrance, &plan, workshop).await?;
@@ -313,7 +346,12 @@ impl Publish<'_> {
     }
 
     /// Enters the store, asks everything, and plans.
-    async fn find_out(&self, workshop: &mut Workshop, worn: &HashSet<String>) -> Result<(Entrance, Plan), Stop> {
+    async fn find_out(
+        &self,
+        workshop: &mut Workshop,
+        worn: &HashSet<String>,
+        seen: Option<&Seen>,
+    ) -> Result<(Entrance, Plan), Stop> {
         self.observer.notice(Event::StageBegan {
             stage: Stage::Plan,
             items: None,
@@ -323,7 +361,8 @@ impl Publish<'_> {
             worn: worn.clone(),
             ..Facts::default()
         };
-        let opening = plan::opening_questions(self.site);
+        let expected = seen.and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
+        let opening = expected.unwrap_or_else(|| plan::opening_questions(self.site));
         let entrance = store::enter(self.session, workshop, &opening, &mut facts, TEMPS_AHEAD).await?;
         if let Some(hold) = &entrance.hold {
             return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
@@ -533,63 +572,6 @@ impl Publish<'_> {
         }
     }
 
-    fn check_owners(&self, facts: &Facts, entrance: &Entrance) -> Result<(), Stop> {
-        let Some(ours) = entrance.uid else { return Ok(()) };
-        for (path, uid, mode) in &facts.owners {
-            let attr = crate::host::Attr {
-                kind: crate::host::Kind::File,
-                size: 0,
-                mtime: 0,
-                mode: *mode,
-                uid: *uid,
-            };
-            store::check_owner(self.session, path, attr, ours)?;
-        }
-        Ok(())
-    }
-
-    fn refuse_mass_removal(&self, plan: &Plan) -> Result<(), Stop> {
-        let Some(limit) = self.options.max_removed else {
-            return Ok(());
-        };
-        let pages = |kind| {
-            plan.changes
-                .list
-                .iter()
-                .filter(|c| c.change == kind && is_page(&c.path))
-                .count()
-        };
-        let (removed, added) = (pages(ChangeKind::Removed), pages(ChangeKind::Added));
-        let ours = self.site.all_files().filter(|(path, _)| is_page(path)).count();
-        let live = ours + removed - added.min(ours);
-        if check::removal::removes_too_much(live as u64, removed as u64, limit) {
-            let error = Error::RemovesTooMuch {
-                removed: removed as u64,
-                live: live as u64,
-                limit,
-            };
-            return Err(Stop::Failed(error));
-        }
-        Ok(())
-    }
-
-    /// Readers keep an immutable file for a year: other bytes under its name would reach some of them, and not others.
-    fn judge_conflicts(&self, plan: &Plan) -> Result<(), Stop> {
-        let conflicts = plan
-            .conflicts
-            .iter()
-            .filter(|path| !self.options.allowed.is_match(path.as_str()));
-        let problems = check::immutable::problems(conflicts, self.options.immutable);
-        if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            return Err(Stop::Failed(Error::Check { problems }));
-        }
-        for problem in problems {
-            self.observer
-                .notice(Event::Noted(Note::ImmutableReplaced { path: problem.path }));
-        }
-        Ok(())
-    }
-
     fn document(&self, release: &ReleaseId, plan: &Plan, now: i64) -> String {
         let document = ReleaseDocument {
             format: 1,
@@ -642,75 +624,5 @@ impl Publish<'_> {
             changes: Changes::default(),
             sent: sync::Sent::default(),
         })
-    }
-}
-
-/// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
-struct UnderLock {
-    ops: Vec<Op>,
-}
-
-const UNDER_LOCK_FIXED: usize = 5;
-
-impl UnderLock {
-    fn new(plan: &Plan, workshop: &Workshop, document: &str, release: &ReleaseId) -> Self {
-        let mut ops = vec![
-            Op::ReadLink(layout::GENERATION.to_owned()),
-            Op::Rename {
-                from: workshop.path_holding("gen"),
-                to: layout::GENERATION.to_owned(),
-            },
-            Op::Rename {
-                from: workshop.path_holding(document),
-                to: layout::release_document(release),
-            },
-            Op::ReadLink(layout::CURRENT.to_owned()),
-            Op::ReadLink(layout::HOLD.to_owned()),
-        ];
-        ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
-        ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
-        Self { ops }
-    }
-
-    /// What was found under the lock, against what the plan was made from.
-    fn read(
-        answers: &[Result<crate::host::Answer, crate::host::Refusal>],
-        plan: &Plan,
-        patient: bool,
-    ) -> Result<(), Stop> {
-        for answer in answers.iter().skip(3).take(2) {
-            if let Some(refusal) = answer.refusal().filter(|refusal| refusal.kind != RefusalKind::NotFound) {
-                return Err(Stop::Replan(refusal.to_string()));
-            }
-        }
-        let current = answers
-            .get(3)
-            .and_then(Read::text)
-            .and_then(|text| store::read_current(&text));
-        if current != plan.previous {
-            if patient {
-                return Err(Stop::Replan("another release went live".to_owned()));
-            }
-            return Err(Stop::Failed(Error::Overtaken { by: current }));
-        }
-        if let Some(text) = answers.get(4).and_then(Read::text) {
-            let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
-                reason: text,
-                who: String::new(),
-                since: 0,
-            });
-            return Err(Stop::Failed(Error::OnHold { hold }));
-        }
-        for answer in answers
-            .iter()
-            .skip(1)
-            .take(2)
-            .chain(answers.iter().skip(UNDER_LOCK_FIXED))
-        {
-            if let Some(refusal) = answer.refusal() {
-                return Err(Stop::Replan(refusal.to_string()));
-            }
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 //! or too large is as good as absent, so whoever keeps a cache has no errors to tell of when it is read. It knows nothing
 //! of what the body means.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,17 @@ pub fn open<'a>(bytes: &'a [u8], header: &[u8]) -> Option<&'a [u8]> {
 /// # Errors
 /// What the system says; `InvalidData` for what is no file, or far too large.
 pub fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let file = open_file(file)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or_default());
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A file, opened to be read.
+///
+/// # Errors
+/// As for [`read`].
+pub fn open_file(file: &Path) -> io::Result<File> {
     // A pipe that someone put there must not make us wait.
     let flags = rustix::fs::OFlags::NONBLOCK.bits();
     let file = OpenOptions::new()
@@ -70,9 +81,7 @@ pub fn read(file: &Path) -> io::Result<Vec<u8>> {
     if !meta.is_file() || meta.len() > MOST_BYTES {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default());
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(file)
 }
 
 /// Puts a file in the place of the one that was there. Makes the folder it lies in.
@@ -80,12 +89,20 @@ pub fn read(file: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// What the system says; the former file is still there then.
 pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_by(file, |new| new.write_all(bytes))
+}
+
+/// Puts a file in the place of the one that was there, as [`write`] does, with what `content` writes to it.
+///
+/// # Errors
+/// As for [`write`].
+pub fn write_by(file: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // Two runs may write at once: each has its own file until it is whole, and the last one wins.
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let partial = file.with_file_name(format!("{name}.{}.tmp", std::process::id()));
-    let renamed = write_new(&partial, bytes).and_then(|()| fs::rename(&partial, file));
+    let renamed = write_new(&partial, content).and_then(|()| fs::rename(&partial, file));
     if renamed.is_err() {
         // What matters is why it could not be kept; that the rest of it stays behind does not.
         let _ = fs::remove_file(&partial);
@@ -93,11 +110,10 @@ pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     renamed
 }
 
-fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(file: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     // A process of this number may have died here before.
     let _ = fs::remove_file(file);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    file.write_all(bytes)
+    content(&mut OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?)
 }
 
 #[cfg(test)]

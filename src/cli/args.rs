@@ -183,6 +183,17 @@ Example:
         dry_run: bool,
     },
 
+    /// Write a site-manifest.toml for the site in this folder
+    #[command(after_help = "\
+Examples:
+  syntax-publish init
+  syntax-publish init --yes               ask nothing, and take what was found")]
+    Init {
+        /// Ask nothing: take what was found, and defaults for the rest
+        #[arg(long, short)]
+        yes: bool,
+    },
+
     /// Print the nginx vhost for this site and target
     #[command(after_help = "\
 Examples:
@@ -211,6 +222,7 @@ const COMMIT: &str = "The commit the export was built from [default: $GITHUB_SHA
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Options of publish")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Publish {
     /// Stop after the plan, and change nothing
     #[arg(long)]
@@ -235,6 +247,10 @@ pub struct Publish {
     /// Make a new release even if nothing changed; mend what is damaged
     #[arg(long)]
     pub force: bool,
+
+    /// Tell what each stage took, and what it asked of the host
+    #[arg(long)]
+    pub timings: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,6 +3,7 @@
 mod ask;
 mod change;
 mod desk;
+mod init;
 mod watch;
 
 use std::sync::{Arc, OnceLock};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use syntax_publish::check::Problem;
 use syntax_publish::error::Error;
+use syntax_publish::event::{Event, Observer as _, Stage};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::session::{Live, Session};
@@ -88,6 +90,7 @@ impl Run {
             Command::Diff { from, to } => self.diff(from, to).await,
             Command::Verify { release, deep } => self.verify(release, deep).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
+            Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {
                 let script = papers::completions(shell);
@@ -146,6 +149,7 @@ impl Run {
     fn open(&self, what: &str) -> Result<(&Workplace, &Arc<Session>), Failure> {
         let workplace = self.workplace()?;
         let session = Arc::new(Session::new(connect::connector(workplace)?, site::owner(what)));
+        self.progress.timings.count(session.counts());
         Ok((workplace, self.session.get_or_init(|| session)))
     }
 
@@ -173,7 +177,16 @@ impl Run {
 
     /// The site, prepared while the connection is made.
     async fn prepare_and_connect(&self, workplace: &Workplace, session: &Session) -> Result<Prepared, Failure> {
-        let connecting = async { session.host().await.map(drop).map_err(Failure::from) };
+        let connecting = async {
+            self.progress.notice(Event::StageBegan {
+                stage: Stage::Connect,
+                items: None,
+                bytes: None,
+            });
+            let connected = session.host().await.map(drop).map_err(Failure::from);
+            self.progress.notice(Event::StageEnded { stage: Stage::Connect });
+            connected
+        };
         let (prepared, ()) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;
         self.warn_of(&prepared.problems);
         Ok(prepared)

@@ -28,6 +28,12 @@ pub enum Failure {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There is a site manifest already.
+    #[error("{} is there already", super::site::shown(.file))]
+    Exists {
+        /// The file.
+        file: PathBuf,
+    },
     /// The site manifest has mistakes.
     #[error("{} can't be used:\n  {}", super::site::shown(.file), .mistakes.to_string().replace('\n', "\n  "))]
     Config {
@@ -104,6 +110,7 @@ impl Failure {
             Self::Library(error) => error.exit_code(),
             Self::NoSiteManifest { .. }
             | Self::Unreadable { .. }
+            | Self::Exists { .. }
             | Self::Config { .. }
             | Self::NoSuchTarget { .. }
             | Self::NoHome { .. }
@@ -120,6 +127,7 @@ impl Failure {
             Self::Library(error) => error.code(),
             Self::NoSiteManifest { .. } => "no-site-manifest",
             Self::Unreadable { .. } | Self::Config { .. } => "site-manifest",
+            Self::Exists { .. } => "exists",
             Self::NoSuchTarget { .. } => "no-such-target",
             Self::NoHome { .. } => "no-home",
             Self::Nested { .. } => "nested",

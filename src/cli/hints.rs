@@ -24,9 +24,10 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
     match failure {
         Failure::Library(error) => of_library(error, global),
         Failure::NoSiteManifest { .. } => {
-            "go to the site's folder, name the file with --site FILE, or make an empty site-manifest.toml: every key has a default".to_owned()
+            "go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one".to_owned()
         }
         Failure::Unreadable { .. } => "name a file that you may read with --site FILE".to_owned(),
+        Failure::Exists { .. } => "nothing was changed: edit it, or write another one with --site FILE".to_owned(),
         Failure::Config { .. } => "correct the lines named above".to_owned(),
         Failure::NoSuchTarget { known, .. } => format!(
             "use --target with one of: {}; or add a table [targets.NAME] to the site manifest",
@@ -34,7 +35,9 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         ),
         Failure::NoHome { .. } => "write the path in full, or set HOME".to_owned(),
         Failure::Nested { .. } => "give each a folder of its own: nothing was written".to_owned(),
-        Failure::Address { .. } => "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned(),
+        Failure::Address { .. } => {
+            "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned()
+        }
         Failure::Vhost(error) => of_vhost(error).to_owned(),
         Failure::Port(error) => of_port(error),
         Failure::Watch(error) => of_watch(error),

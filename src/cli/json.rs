@@ -7,6 +7,8 @@ use syntax_publish::manifest::{Change, ChangeKind, Changes};
 use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
 use syntax_publish::releases;
 
+use super::timings::Timing;
+
 /// Any failure.
 #[derive(Serialize)]
 pub struct Failed {
@@ -43,6 +45,9 @@ pub struct Publish {
     pub seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
+    /// Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Vec<Timing>>,
 }
 
 impl Publish {
@@ -64,6 +69,7 @@ impl Publish {
             round_trips: 0,
             seconds: 0.0,
             changes: None,
+            timings: None,
         }
     }
 }
@@ -259,6 +265,18 @@ pub fn severity(severity: Severity) -> &'static str {
         Severity::Error => "error",
         Severity::Warning => "warning",
     }
+}
+
+/// `init`.
+#[derive(Serialize)]
+pub struct Init {
+    pub file: String,
+    pub name: String,
+    pub url: Option<String>,
+    pub export: String,
+    pub target: String,
+    /// What to know before the first publish.
+    pub notes: Vec<String>,
 }
 
 /// `build`.

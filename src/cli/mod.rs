@@ -18,6 +18,7 @@ mod report;
 mod screen;
 mod site;
 mod stop;
+mod timings;
 
 use std::ffi::OsString;
 

@@ -13,12 +13,15 @@ use syntax_publish::model::path::printable;
 use super::report::{bytes, count, seconds};
 use super::screen::{self, Screen};
 use super::site::shown;
+use super::timings::Timings;
 
 /// How often a line is printed where there are no bars.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Shows the progress of one run.
 pub struct Progress {
+    /// What each stage took.
+    pub timings: Timings,
     verbose: bool,
     manner: Manner,
     state: Mutex<State>,
@@ -57,6 +60,7 @@ impl Progress {
             Manner::Lines
         };
         Self {
+            timings: Timings::new(),
             verbose: screen.verbose,
             manner,
             state: Mutex::default(),
@@ -174,6 +178,7 @@ impl Running {
 
 impl Observer for Progress {
     fn notice(&self, event: Event) {
+        self.timings.notice(&event);
         if matches!(self.manner, Manner::Silent) {
             return;
         }
@@ -225,6 +230,7 @@ fn style(measured: bool) -> ProgressStyle {
 /// What a stage does, as the word before its figures.
 fn name(stage: Stage) -> &'static str {
     match stage {
+        Stage::Connect => "connecting",
         Stage::Scan => "scanning",
         Stage::Check => "checking",
         Stage::Fingerprint => "naming",

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::screen::Screen;
 
 /// The name of a site manifest.
-const NAME: &str = "site-manifest.toml";
+pub const NAME: &str = "site-manifest.toml";
 
 /// A site manifest that was read.
 #[derive(Debug, Clone)]
@@ -109,6 +109,17 @@ impl Workplace {
         }
     }
 
+    /// What tells the place that the target names from every other one.
+    pub fn identity(&self) -> String {
+        match &self.target.kind {
+            TargetKind::Local { .. } => format!("local {}", self.place()),
+            TargetKind::Sftp(sftp) => {
+                let (user, port) = (sftp.user.as_deref().unwrap_or_default(), sftp.port.unwrap_or_default());
+                format!("sftp {user}@{}:{port}:{}", sftp.host, sftp.docroot)
+            }
+        }
+    }
+
     /// The commit that the export was built from, as far as anybody says.
     pub fn commit(&self, given: Option<&String>) -> Option<String> {
         let named = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
@@ -131,7 +142,7 @@ fn find(folder: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
+pub fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
     let absolute = std::path::absolute(file).map_err(|source| Failure::Unreadable {
         file: file.to_owned(),
         source,
@@ -149,14 +160,14 @@ fn resolved(path: &Path) -> PathBuf {
     there.unwrap_or(absolute)
 }
 
-fn here() -> Result<PathBuf, Failure> {
+pub fn here() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|source| Failure::Unreadable {
         file: PathBuf::from("."),
         source,
     })
 }
 
-fn home() -> Option<PathBuf> {
+pub fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| home.is_absolute())
 }
 
@@ -171,18 +182,28 @@ pub fn cache() -> Option<PathBuf> {
 
 /// The commit that is checked out in a folder. Silently none: a site needs no repository.
 fn head(folder: &Path) -> Option<String> {
+    let commit = git(folder, &["rev-parse", "--verify", "--quiet", "HEAD"])?;
+    commit.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(commit)
+}
+
+/// The address of the repository's remote.
+pub fn remote(folder: &Path) -> Option<String> {
+    git(folder, &["remote", "get-url", "origin"])
+}
+
+/// The one line that git answers, if it does.
+fn git(folder: &Path, words: &[&str]) -> Option<String> {
     let output = Command::new("git")
         .arg("-C")
         .arg(folder)
-        .args(["rev-parse", "--verify", "--quiet", "HEAD"])
+        .args(words)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    let commit = text.trim();
-    let right = output.status.success() && !commit.is_empty() && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    right.then(|| commit.to_owned())
+    let line = text.trim();
+    (output.status.success() && !line.is_empty()).then(|| line.to_owned())
 }
 
 /// Who runs, for whoever finds the lock taken or reads a release.

@@ -287,6 +287,42 @@ fn json_of_each_command_has_its_shape() {
 }
 
 #[test]
+fn timings_tell_of_each_stage_what_it_asked_of_the_host() {
+    let project = project();
+    let json = project.run(&["--timings", "--json"]).expect_code(0).json();
+    let stages = json["timings"].as_array().expect("a list");
+    let of = |name: &str| {
+        let stage = stages.iter().find(|stage| stage["stage"] == name);
+        stage.unwrap_or_else(|| panic!("no {name} in {stages:?}"))
+    };
+    for name in [
+        "connect",
+        "scan",
+        "check",
+        "fingerprint",
+        "manifest",
+        "plan",
+        "encode",
+        "swap",
+    ] {
+        assert!(of(name)["seconds"].as_f64() >= Some(0.0));
+    }
+    assert!(of("plan")["round_trips"].as_u64() >= Some(1));
+    assert_eq!(of("scan")["operations"], 0);
+    let sum: u64 = stages.iter().filter_map(|stage| stage["round_trips"].as_u64()).sum();
+    assert_eq!(
+        Some(sum),
+        json["round_trips"].as_u64(),
+        "stages with a host don't overlap"
+    );
+    let text = project.run(&["publish", "--force", "--timings"]).expect_code(0).stdout;
+    assert!(
+        text.contains("stage") && text.contains("round trips") && text.contains("swap"),
+        "{text}"
+    );
+}
+
+#[test]
 fn options_may_stand_before_and_after_the_command() {
     let project = project();
     assert_eq!(
@@ -326,7 +362,7 @@ fn missing_site_manifest_is_told() {
     --- stderr
     error: there is no site-manifest.toml in [project] or a folder above it
     live: as it was: no target was touched
-    hint: go to the site's folder, name the file with --site FILE, or make an empty site-manifest.toml: every key has a default
+    hint: go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one
     ");
 }
 

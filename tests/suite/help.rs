@@ -29,7 +29,7 @@ fn help(command: &[&str]) -> String {
 #[test]
 fn what_does_not_work_yet_is_not_listed() {
     let text = help(&[]);
-    for word in ["doctor", "init", "--live", "channel", "promote"] {
+    for word in ["doctor", "--live", "channel", "promote"] {
         assert!(!text.contains(word), "{word}");
     }
 }
@@ -62,6 +62,7 @@ fn help_lists_every_command_with_examples() {
       diff         List the files that differ between two releases
       verify       Check that a release on the target is whole
       prune        Delete releases beyond the retention, then what nothing refers to
+      init         Write a site-manifest.toml for the site in this folder
       nginx        Print the nginx vhost for this site and target
       completions  Print the completions of a shell
       man          Print the manual page
@@ -78,6 +79,7 @@ fn help_lists_every_command_with_examples() {
           --wait <DURATION>  How long to wait for another publish to end, as in 90s or 10m
           --allow-removals   Publish even if more pages vanish than `max-removed` allows
           --force            Make a new release even if nothing changed; mend what is damaged
+          --timings          Tell what each stage took, and what it asked of the host
 
     Options everywhere:
           --site <FILE>    The site manifest [default: site-manifest.toml here or in a parent folder]
@@ -330,6 +332,25 @@ fn help_of_verify() {
       syntax-publish verify
       syntax-publish verify 20260914 --deep
     "#);
+}
+
+#[test]
+fn help_of_init() {
+    insta::assert_snapshot!(help(&["init"]), @"
+    Write a site-manifest.toml for the site in this folder
+
+    Usage: syntax-publish init [OPTIONS]
+
+    Options:
+      -y, --yes   Ask nothing: take what was found, and defaults for the rest
+      -h, --help  Print help
+
+    [options everywhere]
+
+    Examples:
+      syntax-publish init
+      syntax-publish init --yes               ask nothing, and take what was found
+    ");
 }
 
 #[test]

@@ -66,6 +66,8 @@ impl Host for Recorded {
 struct Bench {
     folder: TempDir,
     sites: Vec<Site>,
+    /// Whether the machine keeps what it saw on the host.
+    keeps: bool,
 }
 
 impl Bench {
@@ -73,6 +75,7 @@ impl Bench {
         Bench {
             folder: tempfile::tempdir().unwrap(),
             sites: Vec::new(),
+            keeps: false,
         }
     }
 
@@ -112,6 +115,9 @@ impl Bench {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            seen: self
+                .keeps
+                .then(|| (self.folder.path().join("cache"), "the host".to_owned())),
         };
         let publishing = publish(&session, &prepared.source, &prepared.site, &options, &Silent);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -294,6 +300,71 @@ fn assert_fenced(flights: &[Vec<Op>]) {
             _ => {}
         }
     }
+}
+
+/// A site that is published for the second time by a machine that keeps what it saw.
+fn seen_site() -> Bench {
+    let mut bench = small_site();
+    bench.keeps = true;
+    bench.publish();
+    bench
+}
+
+#[test]
+fn a_host_that_was_seen_before_is_asked_everything_at_once() {
+    let mut bench = seen_site();
+    bench.write("docs/a.html", page("another"));
+    let (published, flights) = bench.publish();
+    assert_eq!(published.changes.list.len(), 1);
+    assert_eq!(flights.len(), 3, "{}", bench.told(&flights));
+    assert_fenced(&flights);
+    let (published, flights) = bench.publish();
+    assert!(!published.swapped);
+    assert_eq!(flights.len(), 2, "{}", bench.told(&flights));
+    // A new folder and one that goes are as well known.
+    bench.write("docs/new/page.html", page("new"));
+    std::fs::remove_dir_all(bench.export().join("about")).unwrap();
+    let (published, flights) = bench.publish();
+    assert_eq!(published.changes.list.len(), 2);
+    assert_eq!(flights.len(), 3, "{}", bench.told(&flights));
+}
+
+#[test]
+fn what_was_seen_before_is_believed_only_if_it_is_still_so() {
+    let mut bench = seen_site();
+    bench.keeps = false;
+    bench.write("docs/b.html", page("by somebody else"));
+    let (others, _) = bench.publish();
+    bench.keeps = true;
+    bench.write("docs/a.html", page("another"));
+    let (published, flights) = bench.publish();
+    assert_eq!(published.previous, Some(others.release));
+    let changed: Vec<&str> = published
+        .changes
+        .list
+        .iter()
+        .map(|change| change.path.as_str())
+        .collect();
+    assert_eq!(changed, ["docs/a.html"], "against what is live, not what was seen");
+    assert_fenced(&flights);
+    // What the guess led to is known now.
+    bench.write("docs/a.html", page("a third"));
+    assert_eq!(bench.publish().1.len(), 3);
+}
+
+#[test]
+fn a_tree_that_was_seen_and_is_gone_costs_another_attempt_and_no_more() {
+    let mut bench = seen_site();
+    let docs = bench.sites[0].tree(bench.sites[0].root).unwrap().entries["docs"].clone();
+    let syntax_publish::model::tree::Entry::Folder(docs) = docs else {
+        panic!("docs is a folder")
+    };
+    std::fs::remove_dir_all(bench.folder.path().join(format!("docroot/trees/{docs}"))).unwrap();
+    bench.write("docs/a.html", page("another"));
+    let (published, _) = bench.publish();
+    assert!(published.swapped);
+    let live = bench.folder.path().join("docroot/current/docs/b.html");
+    assert_eq!(std::fs::read_to_string(live).unwrap(), page("docs/b"));
 }
 
 /// A site of 300 folders with ten pages each: 9,300 names of objects, and more manifests than are open at a time.

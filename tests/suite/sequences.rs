@@ -146,6 +146,7 @@ impl Real {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            seen: None,
         };
         publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
     }

@@ -221,6 +221,7 @@ impl Place {
             allowed: GlobSet::empty(),
             force,
             tool: TOOL.to_owned(),
+            seen: None,
         };
         publish(&self.session(), &self.source(), &self.site(), &options, &Silent).await
     }
@@ -930,6 +931,7 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         allowed: GlobSet::empty(),
         force: false,
         tool: TOOL.to_owned(),
+        seen: None,
     };
     let to = session(watched);
     publish(&to, &place.source(), &place.site(), &options, &Silent)

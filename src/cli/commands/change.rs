@@ -10,14 +10,15 @@ use super::Run;
 use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
-use crate::cli::site::{Workplace, again};
-use crate::cli::{changes, connect, json};
+use crate::cli::site::{self, Workplace, again};
+use crate::cli::{changes, connect, json, timings};
 
 impl Run {
     pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
         let (workplace, session) = self.open("publish")?;
         let prepared = self.prepare_and_connect(workplace, session).await?;
         connect::make_room(workplace)?;
+        let wants_timings = options.timings;
         let max_removed = workplace.config.publish.max_removed.get();
         let (immutable, allowed) = pipeline::immutable(&workplace.config)?;
         let options = publish::Options {
@@ -29,9 +30,11 @@ impl Run {
             max_removed: (!options.allow_removals).then_some(max_removed),
             force: options.force,
             tool: concat!("syntax-publish ", env!("CARGO_PKG_VERSION")).to_owned(),
+            seen: site::cache().map(|folder| (folder, workplace.identity())),
         };
         let published = publish(session, &prepared.source, &prepared.site, &options, &*self.progress).await?;
         let took = self.began.elapsed();
+        let timings = wants_timings.then(|| self.progress.timings.stages());
         let value = json::Publish {
             release: Some(published.release.clone()),
             previous: published.previous.clone(),
@@ -41,11 +44,15 @@ impl Run {
             encoded: published.sent.encoded,
             round_trips: session.counts().round_trips(),
             seconds: took.as_secs_f64(),
+            timings,
             ..json::Publish::counting(&published.changes, published.files)
         };
         self.tidy_up(workplace, session, &published).await;
         self.finish();
-        let text = || changes::published(&published, took, workplace, &self.global);
+        let text = || {
+            let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
+            changes::published(&published, took, workplace, &self.global) + &timings
+        };
         self.screen.summary(&value, text)?;
         Ok(0)
     }

@@ -94,7 +94,7 @@ fn no_site_manifest_says_where_it_was_looked_for() {
     --- stderr
     error: there is no site-manifest.toml in [project] or a folder above it
     live: as it was: no target was touched
-    hint: go to the site's folder, name the file with --site FILE, or make an empty site-manifest.toml: every key has a default
+    hint: go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one
     ");
 }
 

@@ -69,7 +69,7 @@ pub enum Encode {
     Brotli,
 }
 
-fn site(content: &Content, encode: Encode) -> Site {
+pub fn site(content: &Content, encode: Encode) -> Site {
     let files = content.iter().map(|(path, bytes)| Input {
         path: SitePath::new(path).expect("a path of a site"),
         digest: Digest::of(bytes),
@@ -172,6 +172,7 @@ async fn publish_site(session: &Session, content: &Content, how: How) -> Result<
         allowed: GlobSet::empty(),
         force: false,
         tool: "test".to_owned(),
+        seen: None,
     };
     let published = publish::publish(session, &source, &site(content, how.encode), &options, &Silent).await?;
     Ok(Some(published.release))

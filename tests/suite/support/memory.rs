@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,10 +31,14 @@ pub struct Disk {
     open: BTreeMap<Handle, Inode>,
     handles: u64,
     now: Time,
+    /// A hash of all that stands where, times left out: the sum of a hash for each name and each content.
+    sum: u64,
 }
 
 #[derive(Clone)]
 struct Node {
+    /// Where it was made, and as what: the same in each run of the same operations, in whatever order.
+    id: u64,
     what: What,
     mode: u32,
     mtime: Time,
@@ -84,6 +89,7 @@ impl Disk {
     /// A docroot that does not exist yet, in a folder that does.
     pub fn new(now: Time) -> Disk {
         let above = Node {
+            id: 0,
             what: What::Folder {
                 names: BTreeMap::new(),
                 above: 0,
@@ -97,6 +103,31 @@ impl Disk {
             open: BTreeMap::new(),
             handles: 0,
             now,
+            sum: 0,
+        }
+    }
+
+    /// A hash of all that stands where, times left out.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// Whether a thing is there, symlinks followed.
+    pub fn exists(&self, path: &str) -> bool {
+        self.there(path, true).is_ok()
+    }
+
+    /// The names in a folder, symlinks followed to it; none where there's no such folder.
+    pub fn list(&self, path: &str) -> Vec<String> {
+        let names = self.there(path, true).and_then(|inode| self.names(inode));
+        names.map(|names| names.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// A file's bytes, symlinks followed.
+    pub fn bytes(&self, path: &str) -> Option<&[u8]> {
+        match &self.nodes[self.there(path, true).ok()?].what {
+            What::File(bytes) => Some(bytes),
+            _ => None,
         }
     }
 
@@ -219,6 +250,7 @@ impl Disk {
                 let place = self.free(path)?;
                 let above = place.folder;
                 let node = Node {
+                    id: 0,
                     what: What::Folder {
                         names: BTreeMap::new(),
                         above,
@@ -236,6 +268,7 @@ impl Disk {
             Op::Symlink { text, at } => {
                 let place = self.free(at)?;
                 let node = Node {
+                    id: 0,
                     what: What::Symlink(text.clone()),
                     mode: 0o777,
                     mtime: self.now,
@@ -271,6 +304,7 @@ impl Disk {
             Op::Create(path) => {
                 let place = self.free(path)?;
                 let node = Node {
+                    id: 0,
                     what: What::File(Vec::new()),
                     mode: 0o644,
                     mtime: self.now,
@@ -298,14 +332,17 @@ impl Disk {
                 let inode = *self.open.get(handle).ok_or(Errno::BadHandle)?;
                 let now = self.now;
                 let node = Arc::make_mut(&mut self.nodes[inode]);
+                let id = node.id;
                 let What::File(content) = &mut node.what else {
                     return Err(Errno::Invalid);
                 };
+                self.sum ^= hash((id, &*content));
                 let from = usize::try_from(*offset).map_err(|_| Errno::Invalid)?;
                 if content.len() < from + bytes.len() {
                     content.resize(from + bytes.len(), 0);
                 }
                 content[from..from + bytes.len()].copy_from_slice(bytes);
+                self.sum ^= hash((id, &*content));
                 node.mtime = now;
                 Ok(Answer::Done)
             }
@@ -482,22 +519,39 @@ impl Disk {
         Err(Errno::NoEntry)
     }
 
-    fn add(&mut self, place: &Place, node: Node) -> Result<Inode, Errno> {
+    fn add(&mut self, place: &Place, mut node: Node) -> Result<Inode, Errno> {
+        let what = match &node.what {
+            What::Folder { .. } => "a folder",
+            What::File(_) => "a file",
+            What::Symlink(text) => text,
+        };
+        node.id = hash((self.nodes[place.folder].id, &place.name, what));
         self.nodes.push(Arc::new(node));
         let inode = self.nodes.len() - 1;
         self.put(place, inode).map(|_| inode)
     }
 
     fn put(&mut self, place: &Place, inode: Inode) -> Result<Answer, Errno> {
+        if let Some(replaced) = self.names(place.folder)?.get(&place.name).copied() {
+            self.sum ^= self.name_hash(place, replaced);
+        }
+        self.sum ^= self.name_hash(place, inode);
         self.change(place.folder, |names| {
             names.insert(place.name.clone(), inode);
         })
     }
 
     fn take(&mut self, place: &Place) -> Result<Answer, Errno> {
+        if let Some(there) = place.there {
+            self.sum ^= self.name_hash(place, there);
+        }
         self.change(place.folder, |names| {
             names.remove(&place.name);
         })
+    }
+
+    fn name_hash(&self, place: &Place, inode: Inode) -> u64 {
+        hash((self.nodes[place.folder].id, &place.name, self.nodes[inode].id))
     }
 
     fn change(&mut self, folder: Inode, change: impl FnOnce(&mut BTreeMap<String, Inode>)) -> Result<Answer, Errno> {
@@ -516,6 +570,13 @@ impl Disk {
         self.open.insert(Handle(self.handles), inode);
         Answer::Opened(Handle(self.handles))
     }
+}
+
+/// The same for the same thing, in every run.
+pub fn hash(thing: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A write of the first half of what another writes.

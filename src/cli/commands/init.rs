@@ -1,0 +1,214 @@
+//! The command that writes a site manifest.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use syntax_publish::error::Error;
+use syntax_publish::init::{self, Choice, DOCROOT, Destination, Found, Surroundings};
+use syntax_publish::model::path::printable;
+
+use super::Run;
+use crate::cli::failure::Failure;
+use crate::cli::json;
+use crate::cli::report::table;
+use crate::cli::site::{self, NAME, again, shown};
+
+impl Run {
+    pub(super) async fn init(&self, yes: bool) -> Result<u8, Failure> {
+        let file = self.global.site.clone().unwrap_or_else(|| PathBuf::from(NAME));
+        // Looked at first, so that nobody answers questions in vain; it counts when it is written.
+        if file.symlink_metadata().is_ok() {
+            return Err(Failure::Exists { file });
+        }
+        let folder = site::folder_of(&file)?;
+        let surroundings = Surroundings {
+            home: site::home(),
+            remote: site::remote(&folder),
+        };
+        let asks =
+            !yes && !self.global.json && !self.global.quiet && io::stdin().is_terminal() && io::stderr().is_terminal();
+        // Whoever types takes their time, and a signal still ends the run.
+        let decided = tokio::task::spawn_blocking(move || {
+            let found = init::look(&folder, &surroundings);
+            let choice = if asks { ask(&found)? } else { found.suggested() };
+            Ok::<_, io::Error>((found, choice))
+        });
+        let (found, choice) = decided.await.map_err(io::Error::from).flatten().map_err(|source| {
+            Failure::from(Error::Io {
+                what: "ask for what the site manifest is to say".to_owned(),
+                source,
+            })
+        })?;
+        let text = init::manifest(&found, &choice).map_err(|mistakes| Failure::Config {
+            file: file.clone(),
+            mistakes,
+        })?;
+        write(&file, &text)?;
+        let value = json::Init {
+            file: shown(&file),
+            name: choice.name.clone(),
+            url: choice.url.clone(),
+            export: choice.export.clone(),
+            target: target(&choice).to_owned(),
+            notes: found.notes(&choice),
+        };
+        let next = match (&found.export, &found.build) {
+            (None, Some(build)) => build.value.join(" "),
+            _ => again(&self.global, "plan"),
+        };
+        self.screen.summary(&value, || written(&value, &found, &next))?;
+        Ok(0)
+    }
+}
+
+fn target(choice: &Choice) -> &'static str {
+    match choice.destination {
+        Destination::Local => "local",
+        Destination::Host { .. } => "production",
+    }
+}
+
+/// Writes a new file, whole; one that came to be meanwhile is left alone.
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let written = std::fs::File::create_new(file).and_then(|mut new| {
+        new.write_all(text.as_bytes()).inspect_err(|_| {
+            // Half a file would be in the way of the next try.
+            let _ = std::fs::remove_file(file);
+        })
+    });
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => Failure::Exists { file: file.to_owned() },
+        _ => Failure::from(Error::Io {
+            what: format!("write {}", shown(file)),
+            source,
+        }),
+    })
+}
+
+fn written(value: &json::Init, found: &Found, next: &str) -> String {
+    let from = |known: Option<&str>| known.map_or_else(String::new, |from| format!("from {}", printable(from)));
+    let url = value
+        .url
+        .as_deref()
+        .unwrap_or("none yet: visitors' address goes into `url`");
+    let rows = [
+        (
+            "name",
+            &*value.name,
+            from(
+                found
+                    .name
+                    .as_ref()
+                    .filter(|name| name.value == value.name)
+                    .map(|name| &*name.from),
+            ),
+        ),
+        (
+            "url",
+            url,
+            from(
+                found
+                    .url
+                    .as_ref()
+                    .filter(|url| value.url.as_ref() == Some(&url.value))
+                    .map(|url| &*url.from),
+            ),
+        ),
+        (
+            "export",
+            &value.export,
+            from(found.next.as_ref().map(|next| &*next.from)),
+        ),
+        ("target", &value.target, String::new()),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|(key, value, from)| vec![key.to_owned(), printable(value), from])
+        .collect();
+    let mut text = format!("wrote {}\n{}", value.file, table(&rows, &[]));
+    text.extend(value.notes.iter().map(|note| format!("note: {}\n", printable(note))));
+    text + "next: " + next + "\n"
+}
+
+/// Asks for what can't be known. Each question has an answer already, which an empty line takes.
+fn ask(found: &Found) -> io::Result<Choice> {
+    let mut choice = found.suggested();
+    choice.name = question("Name of the site", &choice.name, |name| judged("site", "name", name))?;
+    let url = choice.url.clone().unwrap_or_default();
+    let url = question("Address that visitors use, as https://docs.example.com", &url, |url| {
+        if url.is_empty() {
+            Ok(())
+        } else {
+            judged("site", "url", url)
+        }
+    })?;
+    choice.url = (!url.is_empty()).then_some(url);
+    choice.export = question("Folder that `next build` writes", &choice.export, |path| {
+        judged("site", "export", path)
+    })?;
+    let aliases: Vec<&str> = found.aliases.iter().take(8).map(|alias| &*alias.name).collect();
+    let known = match &*aliases.join(", ") {
+        "" => String::new(),
+        names => format!(", such as {}", printable(names)),
+    };
+    let own = found.own_host(&choice).map_or("local", |alias| &alias.name);
+    let host = question(
+        &format!("Publish to: a host{known}; or `local`, a folder here"),
+        own,
+        |host| judged("targets.x", "host", host),
+    )?;
+    if host != "local" {
+        let user = question("Account on it; empty for what ssh says", "", |user| {
+            if user.is_empty() {
+                Ok(())
+            } else {
+                judged("targets.x", "user", user)
+            }
+        })?;
+        let docroot = question("Docroot on it, as SFTP sees it", DOCROOT, |path| {
+            judged("targets.x", "docroot", path)
+        })?;
+        choice.destination = Destination::Host {
+            host,
+            user: (!user.is_empty()).then_some(user),
+            docroot,
+        };
+    }
+    Ok(choice)
+}
+
+/// What is wrong with an answer, as the parser says it.
+fn judged(table: &str, key: &str, value: &str) -> Result<(), String> {
+    init::judge(table, key, value).map_err(|error| {
+        let problems = error
+            .problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.message, problem.hint));
+        problems.collect::<Vec<_>>().join("; ")
+    })
+}
+
+/// Asks until the answer will do.
+fn question(text: &str, default: &str, judge: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+    let mut err = anstream::stderr();
+    loop {
+        let shown = match default {
+            "" => String::new(),
+            default => format!(" [{}]", printable(default)),
+        };
+        write!(err, "{text}{shown}: ")?;
+        err.flush()?;
+        let mut line = String::new();
+        if io::stdin().lock().read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let answer = match line.trim() {
+            "" => default,
+            answer => answer,
+        };
+        match judge(answer) {
+            Ok(()) => return Ok(answer.to_owned()),
+            Err(reason) => writeln!(err, "  {}", printable(&reason))?,
+        }
+    }
+}

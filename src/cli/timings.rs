@@ -1,0 +1,176 @@
+//! Where the time of a publish went, for `--timings`: what each stage took, and what it asked of the host.
+//!
+//! Stages overlap, so each tells when it began, and their sum is not the whole. What is counted while two of them run
+//! counts for both.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use syntax_publish::event::{Event, Stage};
+use syntax_publish::host::Counts;
+
+use super::report::{bytes, seconds, table};
+
+/// Notes when stages begin and end.
+pub struct Timings {
+    began: Instant,
+    counts: OnceLock<Counts>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: BTreeMap<Stage, Reading>,
+    ended: Vec<Timing>,
+}
+
+/// Clocks and counters at one moment.
+#[derive(Clone, Copy)]
+struct Reading {
+    at: Duration,
+    processor: Duration,
+    operations: u64,
+    round_trips: u64,
+    bytes: u64,
+}
+
+/// What one stage took.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Timing {
+    pub stage: &'static str,
+    /// Seconds from the start of the command.
+    pub from: f64,
+    pub seconds: f64,
+    /// Processor time of the process meanwhile, on all cores.
+    pub cpu_seconds: f64,
+    pub operations: u64,
+    pub round_trips: u64,
+    /// Bytes of content sent.
+    pub bytes: u64,
+}
+
+impl Timings {
+    /// Counts from now.
+    pub fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            counts: OnceLock::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Reads these counters from now on.
+    pub fn count(&self, counts: &Counts) {
+        // There is one session a run; a second would go on with the counters of the first.
+        let _ = self.counts.set(counts.clone());
+    }
+
+    /// Takes notice of a stage that begins or ends.
+    pub fn notice(&self, event: &Event) {
+        match event {
+            Event::StageBegan { stage, .. } => {
+                let now = self.read();
+                self.state().running.insert(*stage, now);
+            }
+            Event::StageEnded { stage } => {
+                let now = self.read();
+                let mut state = self.state();
+                if let Some(then) = state.running.remove(stage) {
+                    state.ended.push(now.since(&then, *stage));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> Reading {
+        let counted = |read: fn(&Counts) -> u64| self.counts.get().map_or(0, read);
+        Reading {
+            at: self.began.elapsed(),
+            processor: processor_time(),
+            operations: counted(Counts::operations),
+            round_trips: counted(Counts::round_trips),
+            bytes: counted(Counts::payload),
+        }
+    }
+
+    /// What the stages that ended took, in the order in which they began.
+    pub fn stages(&self) -> Vec<Timing> {
+        let mut stages = self.state().ended.clone();
+        stages.sort_by(|a, b| a.from.total_cmp(&b.from));
+        stages
+    }
+}
+
+impl Reading {
+    fn since(&self, then: &Self, stage: Stage) -> Timing {
+        Timing {
+            stage: stage.name(),
+            from: then.at.as_secs_f64(),
+            seconds: self.at.saturating_sub(then.at).as_secs_f64(),
+            cpu_seconds: self.processor.saturating_sub(then.processor).as_secs_f64(),
+            operations: self.operations - then.operations,
+            round_trips: self.round_trips - then.round_trips,
+            bytes: self.bytes - then.bytes,
+        }
+    }
+}
+
+/// What this process has had of the processors.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or_default(),
+        time.tv_nsec.try_into().unwrap_or_default(),
+    )
+}
+
+/// The stages as a table.
+pub fn shown(stages: &[Timing]) -> String {
+    let time = |value: f64| seconds(Duration::try_from_secs_f64(value).unwrap_or_default());
+    let heads = ["stage", "from", "took", "cpu", "operations", "round trips", "sent"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    rows.extend(stages.iter().map(|timing| {
+        vec![
+            timing.stage.to_owned(),
+            time(timing.from),
+            time(timing.seconds),
+            time(timing.cpu_seconds),
+            timing.operations.to_string(),
+            timing.round_trips.to_string(),
+            bytes(timing.bytes),
+        ]
+    }));
+    table(&rows, &[1, 2, 3, 4, 5, 6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_that_overlap_each_have_their_own_beginning_and_end() {
+        let timings = Timings::new();
+        let began = |stage| Event::StageBegan {
+            stage,
+            items: None,
+            bytes: None,
+        };
+        timings.notice(&began(Stage::Connect));
+        timings.notice(&began(Stage::Scan));
+        timings.notice(&Event::StageEnded { stage: Stage::Scan });
+        timings.notice(&Event::StageEnded { stage: Stage::Plan });
+        timings.notice(&Event::StageEnded { stage: Stage::Connect });
+        let stages = timings.stages();
+        let names: Vec<&str> = stages.iter().map(|timing| timing.stage).collect();
+        assert_eq!(names, ["connect", "scan"]);
+        assert!(stages[0].seconds >= stages[1].seconds && stages[1].from >= stages[0].from);
+        assert!(shown(&stages).lines().count() == 3);
+    }
+}

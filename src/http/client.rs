@@ -1,0 +1,308 @@
+//! The connection: TCP, TLS, and HTTP/1.1 or HTTP/2 on top, as the server likes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::{self, Either};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::tls::{self, HANDSHAKE};
+use super::{Certificate, Facts, HttpError, Place, Protocol, Request, Response, Trust};
+
+/// The most bytes of an answer that are read: larger files are not asked for.
+const MAX_BODY: usize = 64 << 20;
+
+/// How long an address may take to accept, before the next is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Who asks.
+const AGENT: &str = concat!(
+    "syntax-publish/",
+    env!("CARGO_PKG_VERSION"),
+    " (+",
+    env!("CARGO_PKG_REPOSITORY"),
+    ")"
+);
+
+/// A connection to a server.
+pub struct Connection {
+    place: Place,
+    facts: Facts,
+    sender: Sender,
+}
+
+enum Sender {
+    /// One request after the other.
+    Http1(Mutex<http1::SendRequest<Full<Bytes>>>),
+    /// As many as the server takes.
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+/// Connects, within `patience`.
+///
+/// # Errors
+/// [`HttpError`].
+pub async fn connect(place: &Place, trust: Trust, patience: Duration) -> Result<Connection, HttpError> {
+    let connecting = connect_now(place, trust);
+    timeout(patience, connecting)
+        .await
+        .unwrap_or_else(|_| Err(HttpError::TimedOut { address: shown(place) }))
+}
+
+/// Sends one request over a connection of its own, to a server whose certificate must be in order.
+///
+/// # Errors
+/// [`HttpError`].
+pub async fn send_once(place: &Place, request: &Request, patience: Duration) -> Result<Response, HttpError> {
+    let sending = async {
+        let connection = connect_now(place, Trust::Require).await?;
+        connection.send(request).await
+    };
+    timeout(patience, sending)
+        .await
+        .unwrap_or_else(|_| Err(HttpError::TimedOut { address: shown(place) }))
+}
+
+/// The address as people know it.
+fn shown(place: &Place) -> String {
+    let (host, port) = place.address();
+    format!("{}:{port}", super::bracketed(host))
+}
+
+async fn connect_now(place: &Place, trust: Trust) -> Result<Connection, HttpError> {
+    let began = Instant::now();
+    let stream = reach(place).await?;
+    let broken = |detail: String| HttpError::Broken {
+        address: shown(place),
+        detail,
+    };
+    let peer = stream.peer_addr().map_err(|error| broken(error.to_string()))?;
+    // Requests are small, and each is waited for.
+    stream.set_nodelay(true).map_err(|error| broken(error.to_string()))?;
+    let (protocol, certificate, sender) = if place.tls {
+        let (stream, protocol, certificate) = secure(place, stream, trust).await?;
+        (protocol, certificate, talk(stream, protocol).await)
+    } else {
+        (Protocol::Http1, None, talk(stream, Protocol::Http1).await)
+    };
+    Ok(Connection {
+        place: place.clone(),
+        facts: Facts {
+            peer,
+            protocol,
+            certificate,
+            took: began.elapsed(),
+        },
+        sender: sender.map_err(|error| broken(told(&error)))?,
+    })
+}
+
+/// A TCP connection to the first address of the host that accepts. One that does not answer gets company after a while.
+async fn reach(place: &Place) -> Result<TcpStream, HttpError> {
+    let (host, port) = place.address();
+    let unknown = |detail: String| HttpError::NoSuchName {
+        name: host.to_owned(),
+        detail,
+    };
+    let resolved = tokio::net::lookup_host((host, port)).await;
+    let mut addresses: Vec<SocketAddr> = resolved.map_err(|error| unknown(error.to_string()))?.collect();
+    if addresses.is_empty() {
+        return Err(unknown("it has no address".to_owned()));
+    }
+    addresses.reverse();
+    let mut trying = Vec::new();
+    let mut last: Option<(SocketAddr, std::io::Error)> = None;
+    loop {
+        if let Some(address) = addresses.pop() {
+            let attempt = async move { TcpStream::connect(address).await.map_err(|error| (address, error)) };
+            trying.push(Box::pin(attempt));
+        }
+        if trying.is_empty() {
+            let (address, error) = last.unwrap_or_else(|| {
+                let none = SocketAddr::from(([0, 0, 0, 0], port));
+                (none, std::io::ErrorKind::NotFound.into())
+            });
+            return Err(HttpError::NoConnection {
+                address: address.to_string(),
+                detail: error.to_string(),
+            });
+        }
+        let any = future::select_all(std::mem::take(&mut trying));
+        let patience = if addresses.is_empty() { None } else { Some(HEAD_START) };
+        let pause = async {
+            match patience {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        match future::select(any, Box::pin(pause)).await {
+            Either::Left(((Ok(stream), _, _), _)) => return Ok(stream),
+            Either::Left(((Err(failed), _, rest), _)) => {
+                last = Some(failed);
+                trying = rest;
+            }
+            Either::Right(((), any)) => trying = any.into_inner(),
+        }
+    }
+}
+
+type Secured = tokio_rustls::client::TlsStream<TcpStream>;
+
+async fn secure(
+    place: &Place,
+    stream: TcpStream,
+    trust: Trust,
+) -> Result<(Secured, Protocol, Option<Certificate>), HttpError> {
+    let failed = |detail: String| HttpError::Tls {
+        address: shown(place),
+        detail,
+    };
+    let (config, noted) = tls::config(trust).map_err(failed)?;
+    let name = ServerName::try_from(place.name.clone()).map_err(|error| failed(error.to_string()))?;
+    let connector = TlsConnector::from(Arc::new(config));
+    let shaken = timeout(HANDSHAKE, connector.connect(name.clone(), stream)).await;
+    let stream = shaken
+        .map_err(|_| HttpError::TimedOut { address: shown(place) })?
+        .map_err(|error| failed(error.to_string()))?;
+    let (_, session) = stream.get_ref();
+    let protocol = match session.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let first = session.peer_certificates().and_then(<[_]>::first);
+    let certificate = first.and_then(|der| noted.certificate(der, &name));
+    Ok((stream, protocol, certificate))
+}
+
+async fn talk<S>(stream: S, protocol: Protocol) -> Result<Sender, hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let io = TokioIo::new(stream);
+    match protocol {
+        Protocol::Http1 => {
+            let (sender, connection) = http1::handshake(io).await?;
+            tokio::spawn(connection);
+            Ok(Sender::Http1(Mutex::new(sender)))
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            // Many answers share the connection: none should wait for the window of the rest.
+            builder.initial_stream_window_size(1 << 20);
+            builder.initial_connection_window_size(16 << 20);
+            let (sender, connection) = builder.handshake(io).await?;
+            tokio::spawn(connection);
+            Ok(Sender::Http2(sender))
+        }
+    }
+}
+
+/// An error of the client with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl Connection {
+    /// What is known of the connection.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Sends a request and reads the whole answer. Over HTTP/1.1 one waits for the other. There is no limit of time here.
+    ///
+    /// # Errors
+    /// [`HttpError`]; after one, over HTTP/1.1 the connection is of no more use.
+    pub async fn send(&self, request: &Request) -> Result<Response, HttpError> {
+        let broken = |error: &dyn std::error::Error| HttpError::Broken {
+            address: shown(&self.place),
+            detail: told(error),
+        };
+        match &self.sender {
+            Sender::Http1(sender) => {
+                let request = self.build(request, Protocol::Http1)?;
+                let mut sender = sender.lock().await;
+                sender.ready().await.map_err(|error| broken(&error))?;
+                let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
+                self.read(answer).await
+            }
+            Sender::Http2(sender) => {
+                let request = self.build(request, Protocol::Http2)?;
+                let mut sender = sender.clone();
+                sender.ready().await.map_err(|error| broken(&error))?;
+                let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
+                self.read(answer).await
+            }
+        }
+    }
+
+    fn build(&self, request: &Request, protocol: Protocol) -> Result<hyper::Request<Full<Bytes>>, HttpError> {
+        let method = if request.method.is_empty() {
+            "GET"
+        } else {
+            request.method
+        };
+        let mut builder = hyper::Request::builder().method(method);
+        // HTTP/2 makes its own lines of the whole URL; HTTP/1.1 has the path, and the name in a header.
+        builder = match protocol {
+            Protocol::Http1 => builder.uri(&request.target).header("host", self.place.authority()),
+            Protocol::Http2 => builder.uri(self.place.url(&request.target)),
+        };
+        if !request.headers.iter().any(|(name, _)| *name == "user-agent") {
+            builder = builder.header("user-agent", AGENT);
+        }
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        builder
+            .body(Full::new(Bytes::from(request.body.clone())))
+            .map_err(|error| HttpError::BadRequest {
+                detail: error.to_string(),
+            })
+    }
+
+    async fn read(&self, answer: hyper::Response<hyper::body::Incoming>) -> Result<Response, HttpError> {
+        let (head, body) = answer.into_parts();
+        let headers = head.headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        });
+        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                HttpError::TooLong {
+                    address: shown(&self.place),
+                    limit: MAX_BODY,
+                }
+            } else {
+                HttpError::Broken {
+                    address: shown(&self.place),
+                    detail: told(&*error),
+                }
+            }
+        })?;
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers: headers.collect(),
+            body: body.to_bytes().to_vec(),
+        })
+    }
+}

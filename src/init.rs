@@ -1,0 +1,280 @@
+//! From a folder to a site manifest for it: what it holds, and the text that says so.
+//!
+//! [`look`] reads the folder; all else is pure. A text is given out only after this tool's own parser took it. It must
+//! never write a file: where the text goes, and whether somebody is asked first, is the command line's.
+
+mod look;
+pub mod next_config;
+pub mod ssh_config;
+mod text;
+
+pub use look::{Surroundings, look};
+pub use text::manifest;
+
+use crate::config::{self, ConfigError, WebUrl};
+use next_config::NextConfig;
+use ssh_config::Alias;
+
+/// A value, and where it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known<T> {
+    /// The value.
+    pub value: T,
+    /// The file that says so, relative to the folder, or what else does.
+    pub from: String,
+}
+
+impl<T> Known<T> {
+    fn new(value: T, from: impl Into<String>) -> Self {
+        Self {
+            value,
+            from: from.into(),
+        }
+    }
+}
+
+/// What there is in a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// A name for the site.
+    pub name: Option<Known<String>>,
+    /// The scheme and host that visitors use.
+    pub url: Option<Known<String>>,
+    /// What Next.js was told; `from` is the file.
+    pub next: Option<Known<NextConfig>>,
+    /// Where `next build` puts the export, relative to the folder; only where there is a configuration.
+    pub destination: Option<String>,
+    /// The export that is there already, relative to the folder.
+    pub export: Option<String>,
+    /// The site's own build, where it can be run from the folder.
+    pub build: Option<Known<Vec<String>>>,
+    /// Folders and files of its sources.
+    pub sources: Vec<String>,
+    /// Hosts that ssh knows.
+    pub aliases: Vec<Alias>,
+}
+
+/// Where releases are to go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Destination {
+    /// A folder of this machine, to begin with.
+    #[default]
+    Local,
+    /// A host.
+    Host {
+        /// A name, an address or an alias of ssh.
+        host: String,
+        /// The account; ssh's own where there is none.
+        user: Option<String>,
+        /// The docroot, as SFTP sees it.
+        docroot: String,
+    },
+}
+
+/// What a site manifest is to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// `name` of `[site]`.
+    pub name: String,
+    /// `url` of `[site]`.
+    pub url: Option<String>,
+    /// `export` of `[site]`.
+    pub export: String,
+    /// The default target.
+    pub destination: Destination,
+}
+
+/// Where a store lies in the recipe of the documents, as SFTP sees it.
+pub const DOCROOT: &str = "/site";
+
+/// Where `next build` puts an export that was told nothing else.
+pub const OUT: &str = "out";
+
+impl Found {
+    /// What follows from it, with nobody asked: the local target, which works at once.
+    #[must_use]
+    pub fn suggested(&self) -> Choice {
+        let export = self.export.as_deref().or(self.destination.as_deref());
+        Choice {
+            name: self.name.as_ref().map_or("site", |name| &name.value).to_owned(),
+            url: self.url.as_ref().map(|url| url.value.clone()),
+            export: export.unwrap_or(OUT).to_owned(),
+            destination: Destination::Local,
+        }
+    }
+
+    /// The alias that stands for the site's own host, if there is one.
+    #[must_use]
+    pub fn own_host(&self, choice: &Choice) -> Option<&Alias> {
+        let site = choice.url.as_ref().and_then(|url| WebUrl::parse(url).ok());
+        let site = site.as_ref().map(WebUrl::host);
+        let is_own =
+            |alias: &&Alias| Some(alias.host()) == site || Some(&*alias.name) == site || alias.name == choice.name;
+        self.aliases.iter().find(is_own)
+    }
+
+    /// What a person should know before the first publish.
+    #[must_use]
+    pub fn notes(&self, choice: &Choice) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(next) = &self.next {
+            let (file, output) = (&next.from, &next.value.output);
+            match output.plain().map(String::as_str) {
+                Some("export") => {}
+                Some(other) => notes.push(format!(
+                    "{file} has output: \"{other}\", which makes no folder of files: write output: \"export\""
+                )),
+                None if *output == next_config::Setting::Absent => {
+                    notes.push(format!(
+                        "{file} has no `output`: without output: \"export\" there is nothing to publish"
+                    ));
+                }
+                None => {}
+            }
+        }
+        match (&self.export, &self.destination) {
+            (Some(export), Some(destination)) if export != destination && *export == choice.export => {
+                notes.push(format!(
+                    "`next build` writes {destination}, which is not there; {export} holds an export, so `export` names it"
+                ));
+            }
+            (None, _) => notes.push(format!(
+                "there is no export in {} yet: build the site first",
+                choice.export
+            )),
+            _ => {}
+        }
+        notes
+    }
+}
+
+/// The name of a site that is as near to a text as can be; none where nothing is left of it.
+#[must_use]
+pub fn name_of(text: &str) -> Option<String> {
+    // A package of an organisation: `@example/docs`.
+    let text = text.rsplit('/').next().unwrap_or_default();
+    let plain: String = text
+        .to_lowercase()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' || c == '_' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let name = plain.trim_matches(['-', '.', '_']);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The scheme and host of an address of the web that visitors could use; none of this machine or of a code host.
+#[must_use]
+pub fn site_of(address: &str, code_host: Option<&str>) -> Option<String> {
+    const CODE_HOSTS: [&str; 6] = [
+        "github.com",
+        "gitlab.com",
+        "bitbucket.org",
+        "codeberg.org",
+        "npmjs.com",
+        "www.npmjs.com",
+    ];
+    let (scheme, rest) = address.trim().split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let origin = format!("{}://{}", scheme.to_ascii_lowercase(), &rest[..end]);
+    let url = WebUrl::parse(&origin).ok()?;
+    let host = url.host();
+    let is_own = host == "localhost" || host.starts_with("127.") || host == "[::1]" || host.ends_with(".localhost");
+    let is_code = CODE_HOSTS.contains(&host) || code_host == Some(host);
+    (!is_own && !is_code).then_some(origin)
+}
+
+/// What the parser says of one value of a site manifest, so that whoever typed it can be told at once.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn judge(table: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+    let line = |key: &str, value: &str| format!("{key} = {}\n", text::quoted(value));
+    let mut lines = format!("[{table}]\n{}", line(key, value));
+    if table.starts_with("targets.") {
+        // What a target can't be without.
+        let needed = [("kind", "sftp"), ("host", "x"), ("docroot", DOCROOT)];
+        lines.extend(
+            needed
+                .iter()
+                .filter(|(other, _)| *other != key)
+                .map(|(other, filler)| line(other, filler)),
+        );
+    }
+    config::parse(&lines).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_of_what_people_call_things() {
+        for (text, name) in [
+            ("@acme/Docs Site", Some("docs-site")),
+            ("syntax", Some("syntax")),
+            ("größe", Some("gr--e")),
+            ("_x_", Some("x")),
+            ("...", None),
+            ("", None),
+        ] {
+            let made = name_of(text);
+            assert_eq!(made.as_deref(), name, "{text}");
+            assert!(made.is_none_or(|name| judge("site", "name", &name).is_ok()), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_code_hosts_and_of_this_machine_are_no_site() {
+        let of = |address: &str| site_of(address, Some("git.example.com"));
+        assert_eq!(
+            of("https://Docs.example.com/a?b#c").as_deref(),
+            Some("https://Docs.example.com")
+        );
+        assert_eq!(
+            of("http://docs.example.com:8080").as_deref(),
+            Some("http://docs.example.com:8080")
+        );
+        for none in [
+            "https://github.com/a/b#readme",
+            "https://git.example.com/a",
+            "http://localhost:3000",
+            "http://127.0.0.1/",
+            "docs.example.com",
+            "ftp://x.example.com",
+            "https://",
+            "",
+        ] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_alias_of_the_sites_own_host_is_found() {
+        let alias = |name: &str, host: &str| Alias {
+            name: name.to_owned(),
+            host_name: Some(host.to_owned()),
+        };
+        let found = Found {
+            aliases: vec![alias("other", "192.0.2.1"), alias("box", "docs.example.com")],
+            url: Some(Known::new("https://docs.example.com".to_owned(), "x")),
+            ..Found::default()
+        };
+        assert_eq!(
+            found.own_host(&found.suggested()).map(|alias| &*alias.name),
+            Some("box")
+        );
+        assert_eq!(
+            found.own_host(&Choice {
+                url: None,
+                ..found.suggested()
+            }),
+            None
+        );
+    }
+}

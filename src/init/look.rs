@@ -1,0 +1,457 @@
+//! Looks at a folder: which site is in it, how it is built, where its export lies.
+//!
+//! Reads the folder, and the ssh configuration that it is told of. It runs nothing, asks nobody, and takes what can't be
+//! read for missing: whoever asked is told what was found, not what was tried.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobMatcher};
+use serde_json::Value;
+
+use super::next_config::{NextConfig, Setting};
+use super::ssh_config::{Alias, aliases, includes};
+use super::{Found, Known, OUT, name_of, site_of};
+
+/// What is known beside the folder.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The user's home.
+    pub home: Option<PathBuf>,
+    /// The address of the repository's remote.
+    pub remote: Option<String>,
+}
+
+/// A configuration or a package is a page of text; what is longer is something else.
+const LONGEST: u64 = 1 << 20;
+
+/// How deep an export or a site is looked for.
+const DEPTH: usize = 3;
+
+/// More folders are not looked at.
+const MOST_FOLDERS: usize = 2_000;
+
+const CONFIGS: [&str; 6] = [
+    "next.config.ts",
+    "next.config.mjs",
+    "next.config.js",
+    "next.config.cjs",
+    "next.config.mts",
+    "next.config.cts",
+];
+
+/// Files that tell which program manages the packages.
+const LOCKS: [(&str, &str); 5] = [
+    ("pnpm-lock.yaml", "pnpm"),
+    ("yarn.lock", "yarn"),
+    ("bun.lock", "bun"),
+    ("bun.lockb", "bun"),
+    ("package-lock.json", "npm"),
+];
+
+/// Where a site keeps what it is made of.
+const SOURCES: [&str; 9] = [
+    "app",
+    "pages",
+    "src",
+    "content",
+    "docs",
+    "components",
+    "lib",
+    "public",
+    "mdx-components.js",
+];
+
+/// Looks at a folder.
+#[must_use]
+pub fn look(folder: &Path, surroundings: &Surroundings) -> Found {
+    let places = places(folder);
+    let configs: Vec<(String, &str, NextConfig)> = places.iter().filter_map(|place| next(folder, place)).collect();
+    // The nearest, and of those as near the first that makes an export.
+    let nearest = configs.first().map(|(place, ..)| depth(place));
+    let next = configs
+        .iter()
+        .filter(|(place, ..)| Some(depth(place)) == nearest)
+        .max_by_key(|(_, _, config)| config.output == Setting::Is("export".to_owned()))
+        .or(configs.first());
+    let site = next.map_or("", |(place, ..)| place.as_str());
+    let destination = next.map(|(place, _, config)| {
+        let dist = config.dist_dir.plain().map_or(OUT, String::as_str);
+        joined(place, dist.trim_end_matches('/'))
+    });
+    let is_there = |place: &String| is_export(&folder.join(place));
+    let export = destination
+        .iter()
+        .find(|place| is_there(place))
+        .or_else(|| places.iter().find(|place| is_there(place)))
+        .map(|place| {
+            if place.is_empty() {
+                ".".to_owned()
+            } else {
+                place.clone()
+            }
+        });
+    let package = read(&folder.join(site).join("package.json")).and_then(|text| serde_json::from_str(&text).ok());
+    Found {
+        name: name(folder, site, package.as_ref(), surroundings.remote.as_deref()),
+        url: url(
+            folder,
+            site,
+            export.as_deref(),
+            package.as_ref(),
+            surroundings.remote.as_deref(),
+        ),
+        build: package
+            .as_ref()
+            .filter(|_| site.is_empty())
+            .and_then(|package| build(folder, package)),
+        sources: if next.is_some() && site.is_empty() {
+            sources(folder)
+        } else {
+            Vec::new()
+        },
+        next: next.map(|(place, name, config)| Known::new(config.clone(), joined(place, name))),
+        destination,
+        export,
+        aliases: surroundings.home.as_deref().map(of_ssh).unwrap_or_default(),
+    }
+}
+
+fn read(file: &Path) -> Option<String> {
+    // A pipe would be waited for.
+    if !fs::metadata(file).ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    let read = fs::File::open(file)
+        .ok()?
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .ok()?;
+    (u64::try_from(read).is_ok_and(|read| read < LONGEST)).then_some(text)
+}
+
+fn joined(place: &str, name: &str) -> String {
+    if place.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{place}/{name}")
+    }
+}
+
+fn depth(place: &str) -> usize {
+    if place.is_empty() { 0 } else { place.split('/').count() }
+}
+
+/// The folder and those below it, the nearest first, without those that hold no site of somebody's own.
+fn places(folder: &Path) -> Vec<String> {
+    let mut places = vec![String::new()];
+    let mut next = 0;
+    while let Some(place) = places.get(next).cloned() {
+        next += 1;
+        let full = folder.join(&place);
+        if depth(&place) == DEPTH || is_export(&full) {
+            continue;
+        }
+        let Ok(entries) = fs::read_dir(&full) else {
+            continue;
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| !name.starts_with('.') && !matches!(&**name, "node_modules" | "target"))
+            .collect();
+        names.sort();
+        places.extend(names.iter().map(|name| joined(&place, name)));
+        if places.len() > MOST_FOLDERS {
+            break;
+        }
+    }
+    places
+}
+
+/// Whether a folder is what `next build` exports.
+fn is_export(folder: &Path) -> bool {
+    let is_page = |name: &str| folder.join(name).is_file();
+    folder.join("_next/static").is_dir() && (is_page("index.html") || is_page("404.html"))
+}
+
+fn next(folder: &Path, place: &str) -> Option<(String, &'static str, NextConfig)> {
+    CONFIGS.iter().find_map(|name| {
+        let text = read(&folder.join(place).join(name))?;
+        Some((place.to_owned(), *name, NextConfig::read(&text)))
+    })
+}
+
+fn name(folder: &Path, site: &str, package: Option<&Value>, remote: Option<&str>) -> Option<Known<String>> {
+    let of_package = package.and_then(|package| package["name"].as_str()).and_then(name_of);
+    let of_remote = || {
+        let path = remote?.trim_end_matches('/');
+        name_of(path.strip_suffix(".git").unwrap_or(path).rsplit([':', '/']).next()?)
+    };
+    let of_folder = || name_of(&folder.file_name()?.to_string_lossy());
+    of_package
+        .map(|name| Known::new(name, joined(site, "package.json")))
+        .or_else(|| Some(Known::new(of_remote()?, "git's remote")))
+        .or_else(|| Some(Known::new(of_folder()?, "the folder's name")))
+}
+
+fn url(
+    folder: &Path,
+    site: &str,
+    export: Option<&str>,
+    package: Option<&Value>,
+    remote: Option<&str>,
+) -> Option<Known<String>> {
+    let code_host = remote.and_then(host_of_remote);
+    let site_of = |address: &str| site_of(address, code_host);
+    let public = joined(site, "public");
+    let folders = [Some(public.as_str()), export];
+    let in_files = |name: &str, find: &dyn Fn(&str) -> Option<String>| {
+        folders.into_iter().flatten().find_map(|place| {
+            let file = if place == "." {
+                name.to_owned()
+            } else {
+                joined(place, name)
+            };
+            let found = find(&read(&folder.join(&file))?)?;
+            Some(Known::new(found, file))
+        })
+    };
+    // GitHub Pages' way to say it, then what npm has a key for, then what search engines are told.
+    in_files("CNAME", &|text| site_of(&format!("https://{}", text.trim())))
+        .or_else(|| {
+            let found = site_of(package?["homepage"].as_str()?)?;
+            Some(Known::new(found, joined(site, "package.json")))
+        })
+        .or_else(|| {
+            in_files("robots.txt", &|text| {
+                let sitemap = text.lines().find_map(|line| {
+                    let (key, value) = line.split_once(':')?;
+                    key.trim().eq_ignore_ascii_case("sitemap").then(|| value.trim())
+                });
+                site_of(sitemap?)
+            })
+        })
+        .or_else(|| {
+            in_files("sitemap.xml", &|text| {
+                let (_, rest) = text.split_once("<loc>")?;
+                site_of(rest.split_once("</loc>")?.0)
+            })
+        })
+}
+
+/// The host that a repository's address names: `git@host:path`, or a URL.
+fn host_of_remote(remote: &str) -> Option<&str> {
+    let rest = remote.split_once("://").map_or(remote, |(_, rest)| rest);
+    let authority = rest.split(['/', ':']).next()?;
+    let host = authority.rsplit('@').next()?;
+    (!host.is_empty()).then_some(host)
+}
+
+fn build(folder: &Path, package: &Value) -> Option<Known<Vec<String>>> {
+    package["scripts"]["build"].as_str()?;
+    let by_lock = LOCKS.iter().find(|(file, _)| folder.join(file).is_file());
+    let by_key = package["packageManager"]
+        .as_str()
+        .and_then(|manager| manager.split('@').next());
+    let known = by_key.filter(|manager| LOCKS.iter().any(|(_, known)| known == manager));
+    let manager = known.or(by_lock.map(|(_, manager)| *manager)).unwrap_or("npm");
+    let words = [manager, "run", "build"].map(str::to_owned).to_vec();
+    Some(Known::new(words, "package.json"))
+}
+
+fn sources(folder: &Path) -> Vec<String> {
+    let there = SOURCES
+        .into_iter()
+        .chain(CONFIGS)
+        .filter(|name| folder.join(name).exists());
+    // An export that lies in one of them is no source.
+    there
+        .filter(|name| !is_export(&folder.join(name)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The aliases of a user's ssh configuration, included files too.
+fn of_ssh(home: &Path) -> Vec<Alias> {
+    let folder = home.join(".ssh");
+    let mut found: Vec<Alias> = Vec::new();
+    let mut files = vec![folder.join("config")];
+    let mut next = 0;
+    while let Some(text) = files.get(next).map(|file| read(file)) {
+        next += 1;
+        let Some(text) = text else {
+            continue;
+        };
+        for alias in aliases(&text) {
+            if !found.iter().any(|known| known.name == alias.name) {
+                found.push(alias);
+            }
+        }
+        for include in includes(&text) {
+            let pattern = match include.strip_prefix("~/") {
+                Some(rest) => home.join(rest),
+                None => folder.join(&include),
+            };
+            for file in matching(&pattern) {
+                // ssh itself ends at 16 levels; a circle ends here.
+                if !files.contains(&file) && files.len() < 100 {
+                    files.push(file);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The files whose path is a pattern; only its last segment may be one.
+fn matching(pattern: &Path) -> Vec<PathBuf> {
+    let name = pattern.file_name().and_then(|name| name.to_str());
+    let glob: Option<GlobMatcher> = name.and_then(|name| Some(Glob::new(name).ok()?.compile_matcher()));
+    let (Some(glob), Some(folder)) = (glob, pattern.parent()) else {
+        return Vec::new();
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut files: Vec<PathBuf> = entries
+        .filter(|entry| glob.is_match(entry.file_name()))
+        .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    const EXPORT: &str = "next.config.mjs";
+    const OUTPUT: &str = "export default { output: 'export', distDir: 'dist' }";
+
+    #[test]
+    fn a_site_is_known_by_its_configuration_and_its_package() {
+        let folder = folder(&[
+            (EXPORT, OUTPUT),
+            (
+                "package.json",
+                r#"{"name":"@acme/docs","homepage":"https://docs.acme.com/start","scripts":{"build":"next build"}}"#,
+            ),
+            ("pnpm-lock.yaml", ""),
+            ("app/page.jsx", ""),
+            ("dist/_next/static/x.js", ""),
+            ("dist/404.html", ""),
+        ]);
+        let found = look(folder.path(), &Surroundings::default());
+        assert_eq!(found.name, Some(Known::new("docs".to_owned(), "package.json")));
+        assert_eq!(
+            found.url,
+            Some(Known::new("https://docs.acme.com".to_owned(), "package.json"))
+        );
+        assert_eq!(
+            (found.destination.as_deref(), found.export.as_deref()),
+            (Some("dist"), Some("dist"))
+        );
+        assert_eq!(found.build.unwrap().value, ["pnpm", "run", "build"]);
+        assert_eq!(found.sources, ["app", EXPORT]);
+    }
+
+    #[test]
+    fn an_export_elsewhere_is_found_and_other_folders_are_not() {
+        let folder = folder(&[
+            ("node_modules/x/_next/static/x.js", ""),
+            ("node_modules/x/index.html", ""),
+            (".next/_next/static/x.js", ""),
+            (".next/index.html", ""),
+            ("apps/docs/export/_next/static/x.js", ""),
+            ("apps/docs/export/index.html", ""),
+            ("apps/docs/next.config.js", "module.exports = { output: 'export' }"),
+            ("apps/web/next.config.js", "module.exports = { }"),
+        ]);
+        let found = look(folder.path(), &Surroundings::default());
+        assert_eq!(found.export.as_deref(), Some("apps/docs/export"));
+        assert_eq!(found.destination.as_deref(), Some("apps/docs/out"));
+        assert_eq!(found.next.as_ref().unwrap().from, "apps/docs/next.config.js");
+        assert_eq!(found.build, None);
+        let note = &found.notes(&found.suggested())[0];
+        assert!(
+            note.contains("apps/docs/out, which is not there; apps/docs/export holds an export"),
+            "{note}"
+        );
+    }
+
+    #[test]
+    fn the_address_of_the_site_is_where_pages_and_search_engines_are_told() {
+        let of = |files: &[(&str, &str)]| {
+            look(folder(files).path(), &Surroundings::default())
+                .url
+                .map(|url| (url.value, url.from))
+        };
+        let is = |from: &str| Some(("https://docs.acme.com".to_owned(), from.to_owned()));
+        assert_eq!(
+            of(&[
+                ("public/CNAME", "docs.acme.com\n"),
+                ("public/robots.txt", "Sitemap: https://x.org/")
+            ]),
+            is("public/CNAME")
+        );
+        let robots = "User-agent: *\nSitemap: https://docs.acme.com/sitemap.xml\n";
+        let export = [("out/_next/static/x", ""), ("out/index.html", "")];
+        assert_eq!(
+            of(&[&export[..], &[("out/robots.txt", robots)]].concat()),
+            is("out/robots.txt")
+        );
+        let sitemap = "<urlset><url><loc>https://docs.acme.com/a</loc></url></urlset>";
+        assert_eq!(of(&[("public/sitemap.xml", sitemap)]), is("public/sitemap.xml"));
+        assert_eq!(
+            of(&[("package.json", r#"{"homepage":"https://github.com/a/b"}"#)]),
+            None
+        );
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn the_repository_names_a_site_without_a_package_and_is_not_its_address() {
+        let folder = folder(&[("package.json", r#"{"homepage":"https://git.acme.com/team/guide"}"#)]);
+        let surroundings = Surroundings {
+            home: None,
+            remote: Some("git@git.acme.com:team/guide.git".to_owned()),
+        };
+        let found = look(folder.path(), &surroundings);
+        assert_eq!(found.name, Some(Known::new("guide".to_owned(), "git's remote")));
+        assert_eq!(found.url, None);
+    }
+
+    #[test]
+    fn aliases_of_included_files_are_known() {
+        let home = folder(&[
+            (
+                ".ssh/config",
+                "Include config.d/*.conf\nInclude ~/more\nHost box\n HostName 192.0.2.7\n",
+            ),
+            (".ssh/config.d/a.conf", "Host a\nInclude ../config\n"),
+            (".ssh/config.d/b.txt", "Host b\n"),
+            ("more", "Host more\n"),
+        ]);
+        let names: Vec<String> = of_ssh(home.path()).into_iter().map(|alias| alias.name).collect();
+        assert_eq!(names, ["box", "a", "more"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_an_export_is_one() {
+        let folder = folder(&[("_next/static/x", ""), ("index.html", "")]);
+        let found = look(folder.path(), &Surroundings::default());
+        assert_eq!(found.export.as_deref(), Some("."));
+    }
+}

@@ -1,0 +1,328 @@
+//! What a `next.config.*` says, as far as its text tells without being run. Pure.
+//!
+//! The file is a program; what is read are the settings that it gives as plain values, directly or by a constant of the
+//! same file. It must never guess: what is computed is called computed.
+
+/// One setting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Setting<T> {
+    /// It is not there, so the default holds.
+    #[default]
+    Absent,
+    /// It is this.
+    Is(T),
+    /// It is there, and only running the file would tell what it is.
+    Computed,
+}
+
+impl<T> Setting<T> {
+    /// The value, where it is plain.
+    pub fn plain(&self) -> Option<&T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Absent | Self::Computed => None,
+        }
+    }
+}
+
+/// The settings that matter to a publish.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NextConfig {
+    /// `output`: only `export` makes a folder of files.
+    pub output: Setting<String>,
+    /// `distDir`: where an export goes, in place of `out`.
+    pub dist_dir: Setting<String>,
+    /// `basePath`.
+    pub base_path: Setting<String>,
+    /// `trailingSlash`.
+    pub trailing_slash: Setting<bool>,
+}
+
+impl NextConfig {
+    /// Reads the text of the file.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let tokens = tokens(text);
+        let text_of = |key| match setting(&tokens, key) {
+            Setting::Is(Token::Text(text)) => Setting::Is(text),
+            Setting::Is(_) | Setting::Computed => Setting::Computed,
+            Setting::Absent => Setting::Absent,
+        };
+        Self {
+            output: text_of("output"),
+            dist_dir: text_of("distDir"),
+            base_path: text_of("basePath"),
+            trailing_slash: match setting(&tokens, "trailingSlash") {
+                Setting::Is(Token::Word(word)) if word == "true" || word == "false" => Setting::Is(word == "true"),
+                Setting::Is(_) | Setting::Computed => Setting::Computed,
+                Setting::Absent => Setting::Absent,
+            },
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    /// A string without anything computed in it.
+    Text(String),
+    /// A name, a keyword, a number.
+    Word(String),
+    /// One character of punctuation; `~` stands for whatever has no plain value.
+    Mark(char),
+}
+
+impl Token {
+    fn is(&self, mark: char) -> bool {
+        *self == Self::Mark(mark)
+    }
+}
+
+/// The setting of a name, where it stands least deep: `output` of the configuration, not of something inside it.
+fn setting(tokens: &[Token], key: &str) -> Setting<Token> {
+    let mut best: Option<(usize, Setting<Token>)> = None;
+    // The braces around, and of each whether it is the value of another setting.
+    let mut braces: Vec<bool> = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+        let depth = braces.len();
+        match token {
+            Token::Mark('{') => {
+                let is_value = depth > 0 && before.is_some_and(|before| before.is(':'));
+                braces.push(is_value);
+            }
+            Token::Mark('}') => drop(braces.pop()),
+            Token::Word(name) | Token::Text(name) if name == key && depth > 0 && !braces.contains(&true) => {
+                let begins = before.is_some_and(|before| before.is('{') || before.is(','));
+                let after = &tokens[at + 1..];
+                let found = match after {
+                    [colon, ..] if begins && colon.is(':') => plain(tokens, &after[1..]),
+                    // Shorthand: the value is the constant of that name.
+                    [end, ..] if begins && (end.is(',') || end.is('}')) => constant(tokens, key),
+                    _ => continue,
+                };
+                if best.as_ref().is_none_or(|(deepest, _)| depth < *deepest) {
+                    best = Some((depth, found));
+                }
+            }
+            // `config.output = …` decides whatever the object said.
+            Token::Mark('=') => {
+                if let [dot, Token::Word(name)] = &tokens[at.saturating_sub(2)..at]
+                    && dot.is('.')
+                    && name == key
+                {
+                    return plain(tokens, &tokens[at + 1..]);
+                }
+            }
+            _ => {}
+        }
+    }
+    best.map_or(Setting::Absent, |(_, found)| found)
+}
+
+/// The value at the front of some tokens, if nothing but it stands there.
+fn plain(tokens: &[Token], value: &[Token]) -> Setting<Token> {
+    // `'export' as const` and `satisfies` of TypeScript change no value.
+    let ends = |token: Option<&Token>| match token {
+        None => true,
+        Some(Token::Mark(mark)) => matches!(mark, ',' | '}' | ';' | ')'),
+        Some(Token::Word(word)) => matches!(&**word, "as" | "satisfies" | "const" | "export" | "module" | "let"),
+        Some(Token::Text(_)) => false,
+    };
+    match value {
+        [Token::Text(text), rest @ ..] if ends(rest.first()) => Setting::Is(Token::Text(text.clone())),
+        [Token::Word(word), rest @ ..] if ends(rest.first()) => match &**word {
+            "true" | "false" => Setting::Is(Token::Word(word.clone())),
+            "undefined" => Setting::Absent,
+            name => constant(tokens, name),
+        },
+        _ => Setting::Computed,
+    }
+}
+
+/// The value of a constant of the file.
+fn constant(tokens: &[Token], name: &str) -> Setting<Token> {
+    let found = tokens.windows(4).find_map(|window| match window {
+        [Token::Word(how), Token::Word(what), is, value] if how == "const" && what == name && is.is('=') => {
+            Some(value.clone())
+        }
+        _ => None,
+    });
+    match found {
+        Some(Token::Text(text)) => Setting::Is(Token::Text(text)),
+        Some(Token::Word(word)) if word == "true" || word == "false" => Setting::Is(Token::Word(word)),
+        _ => Setting::Computed,
+    }
+}
+
+/// The tokens of a script, without its comments. A part of what JavaScript has is enough: where strings, comments and
+/// regular expressions begin and end.
+fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            _ if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            _ if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            '"' | '\'' | '`' => {
+                let (token, length) = string(rest, first);
+                tokens.push(token);
+                length
+            }
+            '/' if begins_expression(tokens.last()) => {
+                tokens.push(Token::Mark('~'));
+                expression(rest)
+            }
+            c if is_of_word(c) => {
+                let length = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+                tokens.push(Token::Word(rest[..length].to_owned()));
+                length
+            }
+            c if c.is_whitespace() => c.len_utf8(),
+            c => {
+                tokens.push(Token::Mark(c));
+                c.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+/// A string at the front, and how long it is with its quotes.
+fn string(text: &str, quote: char) -> (Token, usize) {
+    let mut value = String::new();
+    let mut is_plain = true;
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some((_, escaped)) if !escaped.is_ascii_alphanumeric() => value.push(escaped),
+                _ => is_plain = false,
+            },
+            '\n' if quote != '`' => return (Token::Mark('~'), at),
+            c if c == quote => {
+                let token = if is_plain { Token::Text(value) } else { Token::Mark('~') };
+                return (token, at + c.len_utf8());
+            }
+            '$' if quote == '`' && text[at..].starts_with("${") => is_plain = false,
+            c => value.push(c),
+        }
+    }
+    (Token::Mark('~'), text.len())
+}
+
+/// Whether a slash after this token begins a regular expression, rather than dividing.
+fn begins_expression(before: Option<&Token>) -> bool {
+    match before {
+        None => true,
+        Some(Token::Text(_)) => false,
+        Some(Token::Word(word)) => matches!(&**word, "return" | "case" | "typeof" | "in" | "of"),
+        Some(Token::Mark(mark)) => !matches!(mark, ')' | ']' | '}' | '~'),
+    }
+}
+
+/// How long the regular expression at the front is.
+fn expression(text: &str) -> usize {
+    let mut in_class = false;
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '/' if !in_class => return at + 1,
+            '\n' => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is(text: &str) -> Setting<String> {
+        Setting::Is(text.to_owned())
+    }
+
+    #[test]
+    fn settings_of_an_object_are_read() {
+        let config = NextConfig::read(
+            "import type { NextConfig } from 'next';\n\
+             // output: 'standalone',\n\
+             const config: NextConfig = {\n  output: \"export\" as const,\n  /* distDir: 'a' */\n  'distDir': `dist`,\n  \
+             basePath: '/docs',\n  trailingSlash: true,\n  images: { unoptimized: true, output: 'x' },\n};\nexport default config;\n",
+        );
+        assert_eq!(
+            config,
+            NextConfig {
+                output: is("export"),
+                dist_dir: is("dist"),
+                base_path: is("/docs"),
+                trailing_slash: Setting::Is(true),
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_computed_is_not_guessed() {
+        let config = NextConfig::read(
+            "module.exports = { output: process.env.X ? 'export' : undefined, basePath: `/${name}`, distDir: dir(), trailingSlash: !0 }",
+        );
+        assert_eq!(config.output, Setting::Computed);
+        assert_eq!(config.base_path, Setting::Computed);
+        assert_eq!(config.dist_dir, Setting::Computed);
+        assert_eq!(config.trailing_slash, Setting::Computed);
+    }
+
+    #[test]
+    fn constants_of_the_file_are_followed() {
+        let config = NextConfig::read(
+            "import { x } from './x.mjs';\nconst BASE = '/handbook';\nconst distDir = 'build';\n\
+             export default withMdx({ output: 'export', basePath: BASE, distDir, trailingSlash: x });",
+        );
+        assert_eq!(config.base_path, is("/handbook"));
+        assert_eq!(config.dist_dir, is("build"));
+        assert_eq!(config.trailing_slash, Setting::Computed);
+    }
+
+    #[test]
+    fn a_later_assignment_decides() {
+        let config = NextConfig::read("const config = { output: 'standalone' };\nconfig.output = 'export';\n");
+        assert_eq!(config.output, is("export"));
+    }
+
+    #[test]
+    fn settings_inside_others_are_not_those_of_the_site() {
+        let config = NextConfig::read(
+            "export default async (phase) => { const a = /[/'\"]{/.test(phase); return { env: { basePath: '/no' }, output: 'export' } }",
+        );
+        assert_eq!(config.output, is("export"));
+        assert_eq!(config.base_path, Setting::Absent);
+        assert_eq!(NextConfig::read("export default {}").base_path, Setting::Absent);
+    }
+
+    #[test]
+    fn no_text_makes_it_fail() {
+        for text in [
+            "",
+            "{",
+            "'",
+            "`${",
+            "/",
+            "/*",
+            "output:",
+            "{output:",
+            "\\",
+            "{ basePath: 'a\n' }",
+            "größe: 'é",
+        ] {
+            let _ = NextConfig::read(text);
+        }
+    }
+}

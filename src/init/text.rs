@@ -1,0 +1,363 @@
+//! The text of a site manifest. Pure.
+
+use std::fmt::Write as _;
+
+use super::{Choice, DOCROOT, Destination, Found, judge};
+use crate::config::{self, ConfigError, WebUrl};
+use crate::model::path::printable;
+
+/// A string of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A list of strings of TOML.
+fn list<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| quoted(word)).collect();
+    format!("[{}]", words.join(", "))
+}
+
+/// Lines with their remarks below each other.
+struct Lines(String);
+
+impl Lines {
+    fn head(&mut self, table: &str, remark: &str) {
+        self.0.push('\n');
+        if !remark.is_empty() {
+            for line in remark.lines() {
+                let _ = writeln!(self.0, "# {line}");
+            }
+        }
+        let _ = writeln!(self.0, "{table}");
+    }
+
+    fn line(&mut self, line: &str, remark: &str) {
+        let _ = match remark {
+            "" => writeln!(self.0, "{line}"),
+            remark => writeln!(self.0, "{line:<36}  # {remark}"),
+        };
+    }
+}
+
+/// The site manifest for a folder, by what was found and chosen.
+///
+/// # Errors
+/// What the parser refuses of it: a choice that can't be.
+pub fn manifest(found: &Found, choice: &Choice) -> Result<String, ConfigError> {
+    let mut lines = Lines(
+        "# What syntax-publish publishes, and where to. Every key has a default: what is commented out shows it.\n"
+            .to_owned(),
+    );
+    site(&mut lines, found, choice);
+    next(&mut lines, found);
+    publish(&mut lines, choice);
+    targets(&mut lines, found, choice);
+    watch(&mut lines, found);
+    config::parse(&lines.0)?;
+    Ok(lines.0)
+}
+
+/// Where a value is from, unless somebody chose another.
+fn source<T: PartialEq<str>>(known: Option<&super::Known<T>>, value: &str) -> String {
+    known
+        .filter(|known| known.value == *value)
+        .map_or_else(String::new, |known| format!(" ({})", known.from))
+}
+
+fn site(lines: &mut Lines, found: &Found, choice: &Choice) {
+    lines.head("[site]", "");
+    let from = source(found.name.as_ref(), &choice.name);
+    lines.line(
+        &format!("name = {}", quoted(&choice.name)),
+        &format!("what messages call the site{from}"),
+    );
+    match &choice.url {
+        Some(url) => {
+            let from = source(found.url.as_ref(), url);
+            lines.line(
+                &format!("url = {}", quoted(url)),
+                &format!("where visitors find it{from}"),
+            );
+        }
+        None => lines.line("# url = \"https://docs.example.com\"", "where visitors find it"),
+    }
+    lines.line(
+        &format!("export = {}", quoted(&choice.export)),
+        "what `next build` writes, relative to this file",
+    );
+}
+
+fn next(lines: &mut Lines, found: &Found) {
+    let Some(next) = &found.next else {
+        return;
+    };
+    let base = next.value.base_path.plain().filter(|base| !base.is_empty());
+    // Next.js refuses what the parser would, so there is nothing to say that a build doesn't.
+    if let Some(base) = base.filter(|base| judge("next", "base-path", base).is_ok()) {
+        lines.head("[next]", "");
+        lines.line(
+            &format!("base-path = {}", quoted(base)),
+            &format!("`basePath` of {}", next.from),
+        );
+    }
+}
+
+fn publish(lines: &mut Lines, choice: &Choice) {
+    let target = match &choice.destination {
+        Destination::Local => "local",
+        Destination::Host { .. } => "production",
+    };
+    lines.head("[publish]", "");
+    lines.line(
+        &format!("target = {}", quoted(target)),
+        "used unless --target names another",
+    );
+    lines.line("# keep = 10", "releases that prune keeps");
+    lines.line("# skew = \"7d\"", "how long assets of replaced releases stay reachable");
+    lines.line(
+        "# max-removed = \"30%\"",
+        "a publish that removes more pages than this stops",
+    );
+    if choice.export == "." {
+        lines.line(
+            "exclude = [\"site-manifest.toml\"]",
+            "globs over paths of the export that are left out",
+        );
+    } else {
+        lines.line("# exclude = []", "globs over paths of the export that are left out");
+    }
+}
+
+fn targets(lines: &mut Lines, found: &Found, choice: &Choice) {
+    let is_local = choice.destination == Destination::Local;
+    lines.head(
+        "[targets.local]",
+        "A folder of this machine: the same store as on a host, to look at.",
+    );
+    lines.line("kind = \"local\"", "");
+    // Beside an export that is this very folder, and not in it.
+    let docroot = if choice.export == "." {
+        format!("../{}-docroot", choice.name)
+    } else {
+        "target/docroot".to_owned()
+    };
+    lines.line(&format!("docroot = {}", quoted(&docroot)), "made by the first publish");
+
+    let own = found.own_host(choice);
+    let of_url = choice.url.as_ref().and_then(|url| WebUrl::parse(url).ok());
+    let host = match (&choice.destination, own, &of_url) {
+        (Destination::Host { host, .. }, ..) => host.clone(),
+        (Destination::Local, Some(alias), _) => alias.name.clone(),
+        (Destination::Local, None, Some(url)) => url.host().to_owned(),
+        (Destination::Local, None, None) => "docs.example.com".to_owned(),
+    };
+    let alias = found.aliases.iter().find(|alias| alias.name == host);
+    let (user, docroot) = match &choice.destination {
+        Destination::Host { user, docroot, .. } => (user.as_ref(), docroot.as_str()),
+        Destination::Local => (None, DOCROOT),
+    };
+    let mut known = String::new();
+    if is_local && own.is_none() && !found.aliases.is_empty() {
+        let names: Vec<&str> = found.aliases.iter().take(8).map(|alias| &*alias.name).collect();
+        known = format!("\nKnown to ssh here: {}.", printable(&names.join(", ")));
+    }
+    let remark = format!(
+        "A host with OpenSSH and nginx. Its account needs SFTP and nothing else: docs/host-setup.md of syntax-publish\n\
+         sets it up.{known}"
+    );
+    let off = if is_local { "# " } else { "" };
+    lines.head(&format!("{off}[targets.production]"), &remark);
+    let what = match alias.and_then(|alias| alias.host_name.as_ref()) {
+        Some(host) => format!("an alias of ssh, for {}", printable(host)),
+        None => "a name, an address or an alias of ssh".to_owned(),
+    };
+    lines.line(&format!("{off}kind = \"sftp\""), "");
+    lines.line(&format!("{off}host = {}", quoted(&host)), &what);
+    match user {
+        Some(user) => lines.line(&format!("{off}user = {}", quoted(user)), "an account of its own"),
+        None => lines.line(
+            "# user = \"syntax-publish\"",
+            "an account of its own; else what ssh says",
+        ),
+    }
+    lines.line(
+        "# identity = \"~/.ssh/id_ed25519\"",
+        "the private key; else what ssh says",
+    );
+    lines.line(
+        "# host-key = \"ssh-ed25519 AAAA...\"",
+        "from /etc/ssh/ssh_host_ed25519_key.pub on the host: pins it, so CI needs no known-hosts file",
+    );
+    lines.line(
+        &format!("{off}docroot = {}", quoted(docroot)),
+        "as SFTP sees it; made if its parent exists",
+    );
+}
+
+fn watch(lines: &mut Lines, found: &Found) {
+    let Some(build) = &found.build else {
+        return;
+    };
+    lines.head("[watch]", "");
+    lines.line(
+        &format!("command = {}", list(&build.value)),
+        &format!("the site's own build ({})", build.from),
+    );
+    if !found.sources.is_empty() {
+        lines.line(&format!("paths = {}", list(&found.sources)), "what it is made of");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::next_config::{NextConfig, Setting};
+    use super::super::ssh_config::Alias;
+    use super::super::{Choice, Destination, Found, Known};
+    use super::*;
+    use crate::config::TargetKind;
+
+    fn found() -> Found {
+        Found {
+            name: Some(Known::new("docs".to_owned(), "package.json")),
+            url: Some(Known::new("https://docs.example.com".to_owned(), "public/CNAME")),
+            next: Some(Known::new(
+                NextConfig {
+                    base_path: Setting::Is("/handbook".to_owned()),
+                    ..NextConfig::default()
+                },
+                "next.config.mjs",
+            )),
+            build: Some(Known::new(
+                vec!["npm".to_owned(), "run".to_owned(), "build".to_owned()],
+                "package.json",
+            )),
+            sources: vec!["app".to_owned()],
+            aliases: vec![Alias {
+                name: "box".to_owned(),
+                host_name: Some("docs.example.com".to_owned()),
+            }],
+            ..Found::default()
+        }
+    }
+
+    #[test]
+    fn site_manifest_says_what_was_found_and_where() {
+        let found = found();
+        let text = manifest(&found, &found.suggested()).unwrap();
+        insta::assert_snapshot!(text, @r#"
+        # What syntax-publish publishes, and where to. Every key has a default: what is commented out shows it.
+
+        [site]
+        name = "docs"                         # what messages call the site (package.json)
+        url = "https://docs.example.com"      # where visitors find it (public/CNAME)
+        export = "out"                        # what `next build` writes, relative to this file
+
+        [next]
+        base-path = "/handbook"               # `basePath` of next.config.mjs
+
+        [publish]
+        target = "local"                      # used unless --target names another
+        # keep = 10                           # releases that prune keeps
+        # skew = "7d"                         # how long assets of replaced releases stay reachable
+        # max-removed = "30%"                 # a publish that removes more pages than this stops
+        # exclude = []                        # globs over paths of the export that are left out
+
+        # A folder of this machine: the same store as on a host, to look at.
+        [targets.local]
+        kind = "local"
+        docroot = "target/docroot"            # made by the first publish
+
+        # A host with OpenSSH and nginx. Its account needs SFTP and nothing else: docs/host-setup.md of syntax-publish
+        # sets it up.
+        # [targets.production]
+        # kind = "sftp"
+        # host = "box"                        # an alias of ssh, for docs.example.com
+        # user = "syntax-publish"             # an account of its own; else what ssh says
+        # identity = "~/.ssh/id_ed25519"      # the private key; else what ssh says
+        # host-key = "ssh-ed25519 AAAA..."    # from /etc/ssh/ssh_host_ed25519_key.pub on the host: pins it, so CI needs no known-hosts file
+        # docroot = "/site"                   # as SFTP sees it; made if its parent exists
+
+        [watch]
+        command = ["npm", "run", "build"]     # the site's own build (package.json)
+        paths = ["app"]                       # what it is made of
+        "#);
+    }
+
+    #[test]
+    fn a_chosen_host_is_the_default_target() {
+        let found = found();
+        let choice = Choice {
+            destination: Destination::Host {
+                host: "box".to_owned(),
+                user: None,
+                docroot: "/srv/docs".to_owned(),
+            },
+            ..found.suggested()
+        };
+        let config = config::parse(&manifest(&found, &choice).unwrap()).unwrap().config;
+        assert_eq!(config.publish.target, "production");
+        let TargetKind::Sftp(target) = &config.targets["production"].kind else {
+            panic!("not sftp");
+        };
+        assert_eq!(
+            (&*target.host, &target.user, &*target.docroot),
+            ("box", &None, "/srv/docs")
+        );
+    }
+
+    #[test]
+    fn whatever_is_found_the_text_parses_or_is_not_given_out() {
+        for odd in ["\"", "\\", "a\nb", "\u{7}", "größe", "]"] {
+            let mut found = found();
+            found.sources = vec![odd.to_owned()];
+            found.aliases[0].name = odd.to_owned();
+            let choice = Choice {
+                export: odd.to_owned(),
+                ..found.suggested()
+            };
+            let text = manifest(&found, &choice).unwrap();
+            let config = config::parse(&text).unwrap().config;
+            assert_eq!(
+                (&*config.site.export, &*config.watch.paths),
+                (odd, &[odd.to_owned()][..])
+            );
+        }
+        let found = found();
+        let choice = Choice {
+            name: "No Name".to_owned(),
+            ..found.suggested()
+        };
+        assert!(manifest(&found, &choice).is_err());
+    }
+
+    #[test]
+    fn lines_that_are_commented_out_are_right_when_the_marks_are_taken_off() {
+        let found = Found::default();
+        let text = manifest(&found, &found.suggested()).unwrap();
+        let all: Vec<&str> = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
+                _ => line,
+            })
+            // No key at all, and made so that nobody takes it for one.
+            .filter(|line| !line.starts_with("host-key"))
+            .collect();
+        let parsed = config::parse(&all.join("\n")).unwrap();
+        assert!(parsed.warnings.is_empty(), "{:?}", parsed.warnings);
+        assert!(parsed.config.targets.contains_key("production"));
+        assert_eq!(parsed.config.publish, config::parse("").unwrap().config.publish);
+    }
+}
