@@ -23,6 +23,14 @@ rebuilds *args:
 soak rounds="20" *args:
     for round in $(seq {{ rounds }}); do echo "round $round"; cargo test --locked --test suite -- --include-ignored {{ args }} || exit 1; done
 
+# Minutes of random edits and of clients that come and go: the preview's memory and open files stay as they are
+soak-preview seconds="240":
+    SOAK_SECONDS={{ seconds }} cargo test --locked --test suite -- --ignored --nocapture preview::soak
+
+# How soon the preview serves an edit, and requests a second beside nginx (which wants wrk)
+bench-preview *args:
+    cargo bench --locked --bench preview -- {{ args }}
+
 # What parses the languages of an export, measured alone: hostile texts, and those of fixtures/
 bench-parsers *args:
     cargo bench --locked --bench parsers -- {{ args }}

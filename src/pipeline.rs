@@ -4,8 +4,8 @@
 //! `build` see exactly the site that `publish` would send. It must never write to the export, and never know of a
 //! target: what is already on a host is no business of the site's.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -41,6 +41,8 @@ pub struct Prepared {
     pub left_out: LeftOut,
     /// What requests to it get.
     pub rules: Rules,
+    /// URLs of chunks that pages name and that are not there.
+    pub missing_chunks: BTreeSet<String>,
 }
 
 /// Prepares the site in the folder `export`: scan, check, fingerprint, manifest.
@@ -73,7 +75,19 @@ pub fn prepare(
 
 /// What is known of an export from the last time that it was prepared, so that only what changed is looked at again.
 #[derive(Default)]
-pub struct Memory(Option<survey::Cache>);
+pub struct Memory {
+    facts: Option<survey::Cache>,
+    scan: Option<Arc<Scan>>,
+}
+
+/// Which files of an export are to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Extent<'a> {
+    /// All of them.
+    Whole,
+    /// Nothing changed since the last time but at these paths: absolute, below the export.
+    Changed(&'a [PathBuf]),
+}
 
 /// Prepares the site whatever the checks find, to look at and not to publish.
 ///
@@ -84,15 +98,25 @@ pub struct Memory(Option<survey::Cache>);
 pub fn preview(
     config: &SiteConfig,
     export: &Path,
+    extent: Extent<'_>,
     cache: Option<&Path>,
     source: Arc<dyn Source>,
     memory: &mut Memory,
     observer: &dyn Observer,
-) -> Result<(Prepared, Vec<Asset>), Error> {
-    let scan = scan(config, export, cache, observer)?;
-    let is_first = memory.0.is_none();
+) -> Result<(Prepared, Arc<Scan>), Error> {
+    let again = match (extent, &memory.scan) {
+        (Extent::Changed(changed), Some(before)) => scan::again(export, before, changed, observer)?,
+        _ => None,
+    };
+    let scan = match again {
+        Some(scan) => scan,
+        None => self::scan(config, export, cache, observer)?,
+    };
+    let scan = Arc::new(scan);
+    memory.scan = Some(Arc::clone(&scan));
+    let is_first = memory.facts.is_none();
     let facts = memory
-        .0
+        .facts
         .get_or_insert_with(|| cache.map_or_else(survey::Cache::default, |folder| survey::Cache::load(folder, export)));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, Some(facts), observer)?;
     let learn = |survey: Survey, rewritten: &[Option<Rewritten>]| {
@@ -102,7 +126,7 @@ pub fn preview(
         }
     };
     let prepared = finish(config, &scan, source, survey, problems, learn, observer)?;
-    Ok((prepared, scan.assets))
+    Ok((prepared, scan))
 }
 
 /// The site of an export that was surveyed. `learn` gets what was noted, and what became of each file.
@@ -118,9 +142,11 @@ fn finish(
     let paths = scan.assets.iter().map(|asset| asset.path.as_str());
     let rules = rules(config, survey.client.clone(), paths);
     let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
+    let missing_chunks = survey.missing_chunks();
     learn(survey, &site.rewritten);
     Ok(Prepared {
         rules,
+        missing_chunks,
         site: manifest(config, site.assets, observer),
         source: site.source,
         problems,
@@ -463,10 +489,20 @@ mod tests {
         let mut prepared = || {
             source.read.lock().unwrap().clear();
             let reader: Arc<dyn Source> = Arc::<Counted>::clone(&source);
-            let (prepared, _) = preview(&config, folder.path(), None, reader, &mut memory, &Silent).unwrap();
+            let (prepared, _) = preview(
+                &config,
+                folder.path(),
+                Extent::Whole,
+                None,
+                reader,
+                &mut memory,
+                &Silent,
+            )
+            .unwrap();
             let (anew, _) = preview(
                 &config,
                 folder.path(),
+                Extent::Whole,
                 None,
                 Arc::new(Export::new(folder.path())),
                 &mut Memory::default(),

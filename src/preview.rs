@@ -38,6 +38,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub use self::affected::Gist;
 pub use self::desk::Desk;
 use self::encodings::Encodings;
 pub use self::guard::Names;
@@ -117,10 +118,10 @@ impl Preview {
     }
 
     /// Puts a site in the place of the one before. Requests that are under way end with what they began with; open pages
-    /// that the change concerns are brought up to date.
-    pub fn show(&self, snapshot: &Arc<Snapshot>) {
+    /// that the change concerns are brought up to date. What changed.
+    pub fn show(&self, snapshot: &Arc<Snapshot>) -> Gist {
         let before = self.site.send_replace(Some(Arc::clone(snapshot)));
-        self.hub.shown(before.as_deref(), snapshot);
+        self.hub.shown(before.as_deref(), snapshot)
     }
 
     /// Tells open pages what happened.
@@ -132,6 +133,12 @@ impl Preview {
     #[must_use]
     pub fn clients(&self) -> usize {
         self.hub.clients()
+    }
+
+    /// Tells of every change of their number.
+    #[must_use]
+    pub fn clients_told(&self) -> watch::Receiver<usize> {
+        self.hub.clients_told()
     }
 
     /// The site that is served now.

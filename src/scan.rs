@@ -5,6 +5,7 @@
 //! like a file. What it reports is one state of each file: a file that changes meanwhile is an error, not a guess.
 //! Whether the files make a good site is for the checks to say.
 
+mod again;
 mod cache;
 mod fault;
 mod given;
@@ -19,6 +20,7 @@ use std::time::SystemTime;
 use globset::GlobSet;
 use rayon::prelude::*;
 
+pub use self::again::again;
 use self::cache::DigestCache;
 pub use self::fault::{Fault, FaultKind, Faults, ScanError};
 use self::read::{Broken, Stamp};

@@ -452,6 +452,15 @@ impl<'a> Lines<'a> {
 }
 
 impl Survey {
+    /// URLs of files of the build that pages name and the export lacks. A build writes them all before it ends.
+    #[must_use]
+    pub fn missing_chunks(&self) -> BTreeSet<String> {
+        let faulty = self.facts.iter().flat_map(|facts| &facts.faulty);
+        let missing =
+            faulty.filter(|faulty| faulty.fault == UrlFault::Missing && faulty.url.contains(client::CLIENT_ASSETS));
+        missing.map(|faulty| faulty.url.clone()).collect()
+    }
+
     /// The build ids of the export: those of payloads and pages, and those of folders.
     #[must_use]
     pub fn build_ids(&self, assets: &[Asset]) -> BTreeSet<String> {

@@ -6,6 +6,7 @@
 
 mod changes;
 mod command;
+mod half;
 mod kept;
 
 use std::path::{Path, PathBuf};
@@ -13,21 +14,20 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use self::changes::{Changed, Changes};
+use self::changes::{Changed, Changes, Where};
 pub use self::changes::{Manner, WatchError};
 use self::command::{Build, News};
+pub use self::half::Half;
 use self::kept::Kept;
 use crate::config::SiteConfig;
 use crate::error::Error;
 use crate::event::Observer;
-use crate::model::asset::Asset;
-use crate::model::path::SitePath;
-use crate::pipeline::{self, Memory};
-use crate::preview::{self, Preview, Snapshot};
-use crate::scan::ScanError;
-use crate::serving::NOT_FOUND_PAGE;
+use crate::pipeline::{self, Extent, Memory};
+use crate::preview::{self, Gist, Preview, Snapshot};
+use crate::scan::{Scan, ScanError};
 use crate::source::SourceError;
 
 /// How long it must have been quiet before a change is looked at, and how long that may be put off.
@@ -36,6 +36,19 @@ const AT_MOST: Duration = Duration::from_millis(400);
 
 /// The same for an export that seems to be half there, and for one that is written to while the build runs.
 const QUIET_UNSETTLED: Duration = Duration::from_secs(1);
+
+/// How long an export that seems to be half there is left alone after the last change before it is shown as it is: where a
+/// whole one is shown meanwhile, while a build of ours runs that may go on, and where there is nothing to be seen yet.
+const HALF_THERE: Duration = Duration::from_secs(10);
+const HALF_BUILT: Duration = Duration::from_mins(1);
+const HALF_AT_FIRST: Duration = Duration::from_secs(1);
+
+/// How long after the last look at a few files the whole export is looked at: whatever the system did not tell of is seen
+/// then.
+const WHOLE_AFTER: Duration = Duration::from_secs(2);
+
+/// A site of so many bytes is kept before anything is told of it.
+const KEPT_AT_ONCE: u64 = 16 << 20;
 
 /// How long until an export that changed while it was read is read again, and how often before it is said.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -84,8 +97,20 @@ pub enum Happening {
     Shown {
         /// The site.
         site: Arc<Snapshot>,
+        /// What changed since the one before.
+        changed: Gist,
         /// How long it took to prepare.
         took: Duration,
+    },
+    /// The site was to be prepared again, and is the same as before.
+    Unchanged {
+        /// How long it took to see that.
+        took: Duration,
+    },
+    /// The export seems to be half there. What was shown is shown still, until it is whole or nothing comes any more.
+    Unsettled {
+        /// What speaks for it.
+        half: Half,
     },
     /// The site could not be prepared. What was shown is shown still.
     Failed {
@@ -124,11 +149,17 @@ pub trait Listener: Observer {
     fn happened(&self, happening: Happening);
 }
 
-/// Watches until the future is dropped.
+/// Watches until the future is dropped. Whenever `asked` is notified the build is run, or where there is none, the export is
+/// looked at.
 ///
 /// # Errors
 /// [`WatchError`] where nothing can be watched from the start.
-pub async fn watch(options: Options, preview: Arc<Preview>, listener: Arc<dyn Listener>) -> Result<(), WatchError> {
+pub async fn watch(
+    options: Options,
+    preview: Arc<Preview>,
+    listener: Arc<dyn Listener>,
+    asked: Arc<Notify>,
+) -> Result<(), WatchError> {
     let export = vec![options.export.clone()];
     let (export, export_changed) = Changes::of(export, |_| false, options.manner)?;
     let sources = match options.command.as_slice() {
@@ -150,12 +181,15 @@ pub async fn watch(options: Options, preview: Arc<Preview>, listener: Arc<dyn Li
         build: None,
         due: Some(Instant::now()),
         since: None,
+        places: Where::Anywhere,
+        whole_due: None,
         building_due: None,
         is_waiting: false,
-        unsettled: false,
+        doubt: Doubt::default(),
+        is_asked: false,
         tries: 0,
     };
-    watching.run(export_changed, sources_changed).await;
+    watching.run(export_changed, sources_changed, &asked).await;
     Ok(())
 }
 
@@ -188,6 +222,19 @@ fn ignores(options: &Options) -> impl Fn(&Path) -> bool + Send + 'static {
     }
 }
 
+/// What speaks against it that the export is whole.
+#[derive(Default)]
+struct Doubt {
+    /// Whether it seemed to be half there, or was gone, when it was looked at last.
+    is_unsettled: bool,
+    /// Since when it has seemed half there and nothing has changed.
+    since: Option<Instant>,
+    /// Whether that was told.
+    is_told: bool,
+    /// Whether our build has ended well since, so that it is whole.
+    is_built: bool,
+}
+
 struct Watching {
     options: Arc<Options>,
     preview: Arc<Preview>,
@@ -200,18 +247,23 @@ struct Watching {
     /// When the export is to be looked at, and since when that is put off.
     due: Option<Instant>,
     since: Option<Instant>,
+    /// Where it may have changed since it was looked at.
+    places: Where,
+    /// When the whole of it is to be looked at, since the last look was at a few files.
+    whole_due: Option<Instant>,
     /// When the build is to be started.
     building_due: Option<Instant>,
     /// Whether it was told that there is no export.
     is_waiting: bool,
     /// How often in a row the export changed while it was read.
     tries: u32,
-    /// Whether the export seemed to be half there when it was looked at last.
-    unsettled: bool,
+    doubt: Doubt,
+    /// Whether word of the next look is waited for, whatever it is.
+    is_asked: bool,
 }
 
 impl Watching {
-    async fn run(&mut self, mut export: Changed, mut sources: Option<Changed>) {
+    async fn run(&mut self, mut export: Changed, mut sources: Option<Changed>, asked: &Notify) {
         if sources.is_some() {
             self.building_due = Some(Instant::now());
         }
@@ -221,6 +273,7 @@ impl Watching {
             tokio::select! {
                 biased;
                 Some(()) = export.recv() => self.export_changed(),
+                () = asked.notified() => self.asked(),
                 Some(()) = next(&mut sources) => self.building_due = Some(Instant::now() + QUIET),
                 news = news_of(&mut self.build) => match news {
                     News::Line(line) => self.listener.happened(Happening::BuildPrinted { line }),
@@ -228,6 +281,10 @@ impl Watching {
                 },
                 () = sleep_until(wait(self.due)), if self.due.is_some() => {
                     (self.due, self.since) = (None, None);
+                    self.look().await;
+                }
+                () = sleep_until(wait(self.whole_due)), if self.whole_due.is_some() && self.due.is_none() => {
+                    self.places = Where::Anywhere;
                     self.look().await;
                 }
                 () = sleep_until(wait(self.building_due)), if self.building_due.is_some() && self.build.is_none() => {
@@ -238,10 +295,21 @@ impl Watching {
         }
     }
 
+    fn asked(&mut self) {
+        self.is_asked = true;
+        let due = if self.sources.is_some() {
+            &mut self.building_due
+        } else {
+            &mut self.due
+        };
+        *due = Some(Instant::now());
+    }
+
     fn export_changed(&mut self) {
         let now = Instant::now();
+        self.doubt.since = None;
         let since = *self.since.get_or_insert(now);
-        self.due = Some(if self.build.is_some() || self.unsettled {
+        self.due = Some(if self.build.is_some() || self.doubt.is_unsettled {
             now + QUIET_UNSETTLED
         } else {
             (now + QUIET).min(since + AT_MOST)
@@ -280,7 +348,7 @@ impl Watching {
                 self.listener.happened(Happening::BuildEnded { status, took });
                 // What a build that failed has left is not looked at: the site before stays.
                 self.due = is_good.then(Instant::now);
-                self.unsettled = false;
+                (self.doubt.is_unsettled, self.doubt.is_built) = (false, is_good);
             }
             Err(error) => self.listener.happened(Happening::BuildFailed { error }),
         }
@@ -288,37 +356,33 @@ impl Watching {
 
     /// Looks at the export, and shows it if it is whole.
     async fn look(&mut self) {
+        // Asked first: what is watched anew may have changed before.
+        self.places.and(self.export.places());
         Self::followed(&self.listener, self.export.follow());
         let began = Instant::now();
-        let (prepared, memory) = self.prepare().await;
+        let changed = match &self.places {
+            Where::At(paths) => Some(paths.iter().cloned().collect()),
+            Where::Nowhere | Where::Anywhere => None,
+        };
+        self.whole_due = changed.is_some().then(|| Instant::now() + WHOLE_AFTER);
+        let is_quick = changed.is_some();
+        let (prepared, memory) = self.prepare(changed).await;
         self.memory = memory;
+        if prepared.is_ok() {
+            self.places = Where::Nowhere;
+        }
         let tries = self.tries + 1;
         self.tries = 0;
         match prepared {
-            Ok((site, assets)) => {
-                let is_half = !self.unsettled && self.is_half(&site);
-                if is_half {
-                    self.unsettled = true;
-                    self.due = Some(Instant::now() + QUIET_UNSETTLED);
+            Ok((site, scan)) => {
+                if self.waits_for_the_rest(&site) {
                     return;
                 }
-                self.unsettled = false;
-                self.is_waiting = false;
-                let is_new = self.preview.site().is_none_or(|shown| !shown.is_same(&site));
-                if is_new {
-                    self.preview.show(&site);
-                    let took = began.elapsed();
-                    self.listener.happened(Happening::Shown { site, took });
-                } else {
-                    self.preview.tell(preview::News::AsShown);
-                }
-                let (kept, export) = (Arc::clone(&self.kept), self.options.export.clone());
-                let turn = kept.turn();
-                tokio::task::spawn_blocking(move || kept.keep(turn, &assets, &export));
+                self.shown_or_same(site, scan, began, is_quick).await;
             }
             // A build takes it away before it makes it anew.
-            Err(error) if is_missing(&error) && self.preview.site().is_some() && !self.unsettled => {
-                self.unsettled = true;
+            Err(error) if is_missing(&error) && self.preview.site().is_some() && !self.doubt.is_unsettled => {
+                self.doubt.is_unsettled = true;
                 self.due = Some(Instant::now() + QUIET_UNSETTLED);
             }
             Err(error) if is_missing(&error) => {
@@ -333,34 +397,79 @@ impl Watching {
                 self.tries = tries;
                 self.due = Some(Instant::now() + AGAIN);
             }
-            Err(error) => self.listener.happened(Happening::Failed { error }),
+            Err(error) => {
+                self.is_asked = true;
+                self.listener.happened(Happening::Failed { error });
+            }
         }
     }
 
-    /// Whether a build seems to be still writing, or taking away, what there is: pages that every export has are gone, or
-    /// most of the files, or it is made of two builds.
-    fn is_half(&self, site: &Snapshot) -> bool {
-        let Some(shown) = self.preview.site() else {
-            return !has(site, "index.html") || !has(site, NOT_FOUND_PAGE);
-        };
-        let lost = |path: &str| has(&shown, path) && !has(site, path);
-        let builds = |site: &Snapshot| site.problems.iter().any(|problem| problem.check == "builds");
-        lost("index.html")
-            || lost(NOT_FOUND_PAGE)
-            || site.site.files < shown.site.files / 2
-            || builds(site) && !builds(&shown)
+    /// Shows a site that was prepared, unless it is the one that is shown.
+    async fn shown_or_same(&mut self, site: Arc<Snapshot>, scan: Arc<Scan>, began: Instant, is_quick: bool) {
+        let is_awaited = self.is_asked || self.is_waiting || self.doubt.is_told;
+        (self.is_asked, self.is_waiting) = (false, false);
+        (self.doubt.is_unsettled, self.doubt.is_told) = (false, false);
+        let is_new = self.preview.site().is_none_or(|shown| !shown.is_same(&site));
+        let changed = is_new.then(|| self.preview.show(&site));
+        let took = began.elapsed();
+        let (kept, export, turn) = (Arc::clone(&self.kept), self.options.export.clone(), self.kept.turn());
+        // Where it is little it is kept before anything is told, so that it stays up whatever happens next.
+        let is_little = is_quick || site.site.bytes <= KEPT_AT_ONCE;
+        let keeping = tokio::task::spawn_blocking(move || kept.keep(turn, &scan.assets, &export));
+        if is_little {
+            // What is not kept is read from the export.
+            let _ = keeping.await;
+        }
+        if let Some(changed) = changed {
+            self.listener.happened(Happening::Shown { site, changed, took });
+            return;
+        }
+        self.preview.tell(preview::News::AsShown);
+        if is_awaited {
+            self.listener.happened(Happening::Unchanged { took });
+        }
     }
 
-    async fn prepare(&mut self) -> (Result<(Arc<Snapshot>, Vec<Asset>), Error>, Memory) {
+    /// Whether what there is seems to be half of a site that is still being written, or taken away.
+    fn waits_for_the_rest(&mut self, site: &Snapshot) -> bool {
+        let shown = self.preview.site();
+        let is_built = std::mem::take(&mut self.doubt.is_built);
+        let half = half::looks_half(shown.as_deref(), site).filter(|_| !is_built);
+        let Some(half) = half else {
+            self.doubt.since = None;
+            return false;
+        };
+        let now = Instant::now();
+        let patience = match (&self.build, shown) {
+            (Some(_), Some(_)) => HALF_BUILT,
+            (None, Some(_)) => HALF_THERE,
+            (_, None) => HALF_AT_FIRST,
+        };
+        if now.duration_since(*self.doubt.since.get_or_insert(now)) >= patience {
+            self.doubt.since = None;
+            return false;
+        }
+        // Mostly the rest is there a moment later.
+        if std::mem::replace(&mut self.doubt.is_unsettled, true) && !std::mem::replace(&mut self.doubt.is_told, true) {
+            self.listener.happened(Happening::Unsettled { half });
+        }
+        self.due = Some(now + QUIET_UNSETTLED);
+        true
+    }
+
+    /// Prepares the site; where `changed` is given, nothing else has changed as far as is known.
+    async fn prepare(&mut self, changed: Option<Vec<PathBuf>>) -> (Result<(Arc<Snapshot>, Arc<Scan>), Error>, Memory) {
         let (options, preview) = (Arc::clone(&self.options), Arc::clone(&self.preview));
         let (listener, source) = (Arc::clone(&self.listener), self.kept.source(&self.options.export));
         let mut memory = std::mem::take(&mut self.memory);
         let prepared = tokio::task::spawn_blocking(move || {
             let cache: Option<&Path> = options.cache.as_deref();
-            let prepared = pipeline::preview(&options.config, &options.export, cache, source, &mut memory, &*listener);
-            let snapshot = prepared.map(|(prepared, assets)| {
+            let extent = changed.as_deref().map_or(Extent::Whole, Extent::Changed);
+            let (config, export) = (&options.config, &options.export);
+            let prepared = pipeline::preview(config, export, extent, cache, source, &mut memory, &*listener);
+            let snapshot = prepared.map(|(prepared, scan)| {
                 let before = preview.site();
-                (Arc::new(Snapshot::new(prepared, now(), before.as_deref())), assets)
+                (Arc::new(Snapshot::new(prepared, now(), before.as_deref())), scan)
             });
             (snapshot, memory)
         });
@@ -384,10 +493,6 @@ async fn news_of(build: &mut Option<Build>) -> News {
         Some(build) => build.next().await,
         None => std::future::pending().await,
     }
-}
-
-fn has(site: &Snapshot, path: &str) -> bool {
-    SitePath::new(path).is_ok_and(|path| site.site.file(&path).is_some())
 }
 
 /// Whether there is no export, or nothing in it yet.

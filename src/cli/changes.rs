@@ -14,6 +14,11 @@ use super::site::{Workplace, again, quoted, shown};
 
 /// A table of changes with their totals.
 pub fn listed(changes: &Changes) -> String {
+    first_listed(changes, usize::MAX)
+}
+
+/// The same with so many lines of the table at most.
+fn first_listed(changes: &Changes, most: usize) -> String {
     if changes.list.is_empty() {
         return "no changes\n".to_owned();
     }
@@ -24,8 +29,12 @@ pub fn listed(changes: &Changes) -> String {
             change.path.to_string(),
         ]
     };
-    let rows: Vec<Vec<String>> = changes.list.iter().map(row).collect();
-    format!("{}{}\n", table(&rows, &[1]), totals(changes))
+    let rows: Vec<Vec<String>> = changes.list.iter().take(most).map(row).collect();
+    let more = match changes.list.len().saturating_sub(most) {
+        0 => String::new(),
+        more => format!("and {more} more\n"),
+    };
+    format!("{}{more}{}\n", table(&rows, &[1]), totals(changes))
 }
 
 fn mark(kind: ChangeKind) -> &'static str {
@@ -57,7 +66,12 @@ fn totals(changes: &Changes) -> String {
 
 /// What a publish would do.
 pub fn plan(plan: &json::Publish, changes: &Changes, workplace: &Workplace) -> String {
-    let mut text = listed(changes);
+    short_plan(plan, changes, workplace, usize::MAX)
+}
+
+/// The same with so many changes at most.
+pub fn short_plan(plan: &json::Publish, changes: &Changes, workplace: &Workplace, most: usize) -> String {
+    let mut text = first_listed(changes, most);
     let unchanged = count(plan.unchanged, "file");
     let _ = match plan.objects_sent {
         0 => writeln!(

@@ -114,6 +114,7 @@ impl Run {
     /// Takes the bars off the screen.
     pub fn finish(&self) {
         self.progress.finish();
+        self.progress.unpin();
     }
 
     /// What can be told of the target, once it is known.

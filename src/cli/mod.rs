@@ -11,12 +11,14 @@ mod connect;
 mod failure;
 mod hints;
 mod json;
+mod keys;
 mod papers;
 mod problems;
 mod progress;
 mod report;
 mod screen;
 mod site;
+mod status;
 mod stop;
 mod timings;
 
@@ -64,7 +66,7 @@ pub async fn run(args: Args) -> u8 {
     let is_endless = matches!(command, Command::Watch(_));
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,
-        number = stop::asked() => {
+        number = stop::asked(is_endless) => {
             if is_endless { Ok(stop::code(number)) } else { Err(stop::end(&run, number).await) }
         }
     };

@@ -1,12 +1,12 @@
 //! How far the work is: bars on a terminal, a line every few seconds anywhere else.
 //!
-//! Listens to the stages and prints to stderr. It must never slow them down: what can't be shown soon is not shown.
+//! Listens to the stages and prints to stderr. A command that stays may have a line that stays below all others. It must never slow them down: what can't be shown soon is not shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use syntax_publish::event::{Event, Note, Observer, Stage};
 use syntax_publish::model::path::printable;
 
@@ -37,6 +37,8 @@ enum Manner {
 struct State {
     stages: BTreeMap<Stage, Running>,
     spoke: Option<Instant>,
+    /// The line that stays.
+    pinned: Option<ProgressBar>,
 }
 
 /// One stage that is under way.
@@ -77,6 +79,71 @@ impl Progress {
         }
     }
 
+    /// Whether there are bars, so that a line can stay below what is printed.
+    pub fn has_bars(&self) -> bool {
+        matches!(self.manner, Manner::Bars(_))
+    }
+
+    /// Puts a text into the line that stays, which is there from then on.
+    pub fn pin(&self, text: String) {
+        let Manner::Bars(bars) = &self.manner else { return };
+        let pinned = {
+            let mut state = self.state();
+            let pinned = state.pinned.get_or_insert_with(|| {
+                let style = ProgressStyle::with_template("{wide_msg}");
+                let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+                bars.add(ProgressBar::new_spinner().with_style(style))
+            });
+            pinned.clone()
+        };
+        if pinned.message() == text {
+            // What was too soon to be drawn is drawn now.
+            pinned.tick();
+        } else {
+            pinned.set_message(text);
+        }
+    }
+
+    /// Takes the line away that stays.
+    pub fn unpin(&self) {
+        if let Some(pinned) = self.state().pinned.take() {
+            pinned.finish_and_clear();
+        }
+    }
+
+    /// Draws nothing more, and leaves an empty line behind: the terminal is another's for a while.
+    pub fn hide(&self) {
+        if let Manner::Bars(bars) = &self.manner {
+            let _ = bars.clear();
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
+    /// Draws again.
+    pub fn unhide(&self) {
+        if let Manner::Bars(bars) = &self.manner
+            && bars.is_hidden()
+        {
+            bars.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    /// Says something beside the bars, as it is.
+    pub fn plainly(&self, text: &str) {
+        match &self.manner {
+            Manner::Silent => {}
+            Manner::Lines | Manner::Bars(_) => self.aside(|| screen::plainly(text)),
+        }
+    }
+
+    /// Prints something beside the bars.
+    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.manner {
+            Manner::Silent | Manner::Lines => print(),
+            Manner::Bars(bars) => bars.suspend(print),
+        }
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,14 +152,14 @@ impl Progress {
     pub fn say(&self, kind: &str, text: &str) {
         match &self.manner {
             Manner::Silent => {}
-            Manner::Lines => screen::say(kind, text),
-            Manner::Bars(bars) => bars.suspend(|| screen::say(kind, text)),
+            Manner::Lines | Manner::Bars(_) => self.aside(|| screen::say(kind, text)),
         }
     }
 
     fn began(&self, stage: Stage, items: Option<u64>, bytes: Option<u64>) {
         let bar = match &self.manner {
-            Manner::Bars(bars) => Some(bars.add(new_bar(stage, bytes))),
+            // A line that stays stands alone: it tells the stage itself.
+            Manner::Bars(bars) => (self.state().pinned.is_none()).then(|| bars.add(new_bar(stage, bytes))),
             Manner::Silent | Manner::Lines => None,
         };
         let running = Running {
@@ -121,7 +188,7 @@ impl Progress {
         if let Some(bar) = &running.bar {
             bar.set_position(running.bytes);
             bar.set_message(running.files());
-        } else if spoke.elapsed() >= EVERY {
+        } else if matches!(self.manner, Manner::Lines) && spoke.elapsed() >= EVERY {
             let line = running.line(stage);
             known.spoke = Some(Instant::now());
             drop(known);
@@ -228,7 +295,7 @@ fn style(measured: bool) -> ProgressStyle {
 }
 
 /// What a stage does, as the word before its figures.
-fn name(stage: Stage) -> &'static str {
+pub fn name(stage: Stage) -> &'static str {
     match stage {
         Stage::Connect => "connecting",
         Stage::Scan => "scanning",

@@ -98,6 +98,11 @@ pub fn say(kind: &str, text: &str) {
     let _ = anstream::stderr().lock().write_all(line.as_bytes());
 }
 
+/// Lines on stderr as they are.
+pub fn plainly(text: &str) {
+    let _ = anstream::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
 /// Whether stderr shows bars: a terminal that can move its cursor, and no log of a CI service.
 pub fn shows_bars() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the run ends within a second, and says what is live.
+//! Ctrl-C, SIGTERM, and for a command that stays the end of its terminal: the run ends within a second, and says what is live.
 
 use std::time::Duration;
 
@@ -13,17 +13,34 @@ use super::failure::Failure;
 /// How long the last words over the connection may take.
 const LAST_WORDS: Duration = Duration::from_millis(800);
 
-/// Waits until somebody asks the run to end: the number of the signal.
-pub async fn asked() -> i32 {
-    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+/// Waits until somebody asks the run to end: the number of the signal. One that is endless also ends with its terminal, for
+/// there is something to be cleared away that it started; unless it was started to outlive that, as with `nohup`.
+pub async fn asked(is_endless: bool) -> i32 {
+    let (interrupt, terminate, hangup) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
     let (Ok(mut interrupted), Ok(mut terminated)) = (signal(interrupt), signal(terminate)) else {
         // Without handlers the signals do what they always do.
         return std::future::pending().await;
     };
+    let mut hung_up = (is_endless && !ignores_hangups()).then(|| signal(hangup));
+    let hung_up = async {
+        match &mut hung_up {
+            Some(Ok(hung_up)) => hung_up.recv().await,
+            _ => std::future::pending().await,
+        }
+    };
     tokio::select! {
         _ = interrupted.recv() => interrupt.as_raw_value(),
         _ = terminated.recv() => terminate.as_raw_value(),
+        _ = hung_up => hangup.as_raw_value(),
     }
+}
+
+/// Whether SIGHUP is ignored, or it can't be told.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & 1 != 0)
 }
 
 /// The exit code of a run that a signal ended as it was meant to.

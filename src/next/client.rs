@@ -3,7 +3,7 @@
 use super::{Position, Reference, Visit, html};
 
 /// The folder whose URLs every page of Next.js names, and that lies at the top of the export.
-const CLIENT_ASSETS: &str = "/_next/static/";
+pub(crate) const CLIENT_ASSETS: &str = "/_next/static/";
 
 /// What the URLs of the client's files say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -19,6 +19,26 @@ pub type Change = (Option<Digest>, Option<Digest>);
 /// The changes between two sites, by path.
 pub type Changes = BTreeMap<String, Change>;
 
+/// What a person would name of a change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gist {
+    /// How many files were added, changed or removed.
+    pub files: usize,
+    /// One of them: a page, if there is one.
+    pub first: Option<String>,
+}
+
+impl Gist {
+    fn of(changes: &Changes) -> Self {
+        let mut paths = changes.keys();
+        let page = paths.clone().find(|path| path.ends_with(".html"));
+        Self {
+            files: changes.len(),
+            first: page.or_else(|| paths.next()).cloned(),
+        }
+    }
+}
+
 /// How many changed paths are remembered.
 const REMEMBERED: usize = 200_000;
 
@@ -30,17 +50,20 @@ pub struct History {
 }
 
 impl History {
-    /// Notes that a site took the place of another.
-    pub fn step(&mut self, before: Option<&Site>, after: &Site) {
+    /// Notes that a site took the place of another. What a person would name of the change.
+    pub fn step(&mut self, before: Option<&Site>, after: &Site) -> Gist {
         self.last = Some(after.root);
         let Some(before) = before.filter(|before| before.root != after.root) else {
-            return;
+            return Gist::default();
         };
-        self.steps.push_back((before.root, changes(before, after)));
+        let changes = changes(before, after);
+        let gist = Gist::of(&changes);
+        self.steps.push_back((before.root, changes));
         let mut kept: usize = self.steps.iter().map(|(_, changes)| changes.len()).sum();
         while kept > REMEMBERED && self.steps.len() > 1 {
             kept -= self.steps.pop_front().map_or(0, |(_, changes)| changes.len());
         }
+        gist
     }
 
     /// What changed since a site was shown last; none where that is not remembered.

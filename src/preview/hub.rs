@@ -4,7 +4,6 @@
 //! page is for [`super::affected`] to say, when the page asks.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +12,7 @@ use hyper::body::Frame;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::affected::{Changes, History};
+use super::affected::{Changes, Gist, History};
 use super::blind::Blind;
 use super::body::{self, Body};
 use super::snapshot::Snapshot;
@@ -135,7 +134,7 @@ pub struct Timed {
 /// What browsers are told, and what was.
 pub struct Hub {
     state: watch::Sender<Arc<State>>,
-    clients: Arc<AtomicUsize>,
+    clients: watch::Sender<usize>,
     past: Mutex<Past>,
 }
 
@@ -152,14 +151,14 @@ impl Hub {
     pub fn new() -> Self {
         Self {
             state: watch::Sender::new(Arc::default()),
-            clients: Arc::default(),
+            clients: watch::Sender::new(0),
             past: Mutex::default(),
         }
     }
 
     /// Tells that a site took the place of another. It must be the one that is served by now.
-    pub fn shown(&self, before: Option<&Snapshot>, after: &Snapshot) {
-        self.past().history.step(before.map(|before| &before.site), &after.site);
+    pub fn shown(&self, before: Option<&Snapshot>, after: &Snapshot) -> Gist {
+        let gist = self.past().history.step(before.map(|before| &before.site), &after.site);
         let errors = || {
             after
                 .problems
@@ -179,6 +178,7 @@ impl Hub {
             state.trouble = state.trouble.take().filter(|wrong| wrong.what == BUILD);
             (state.errors, state.warnings, state.findings) = (errors, warnings, findings);
         });
+        gist
     }
 
     /// Takes notice.
@@ -222,7 +222,12 @@ impl Hub {
 
     /// How many browsers wait.
     pub fn clients(&self) -> usize {
-        self.clients.load(Ordering::Relaxed)
+        *self.clients.borrow()
+    }
+
+    /// Tells of every change of their number.
+    pub fn clients_told(&self) -> watch::Receiver<usize> {
+        self.clients.subscribe()
     }
 
     /// How long things took, the newest first.
@@ -263,16 +268,20 @@ impl Hub {
 
     /// The body of an answer that has no end: the state as an event, now and whenever it changes.
     pub fn events(&self) -> Body {
-        let listening = Listening {
-            clients: Arc::clone(&self.clients),
-            state: self.state.subscribe(),
-            is_new: true,
-        };
-        listening.clients.fetch_add(1, Ordering::Relaxed);
+        let listening = self.listen();
         body::streamed(unfold(listening, |mut listening| async move {
             let text = listening.next().await?;
             Some((Ok(Frame::data(text.into())), listening))
         }))
+    }
+
+    fn listen(&self) -> Listening {
+        self.clients.send_modify(|clients| *clients += 1);
+        Listening {
+            clients: self.clients.clone(),
+            state: self.state.subscribe(),
+            is_new: true,
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -308,7 +317,7 @@ impl Hub {
 
 /// A browser that waits.
 struct Listening {
-    clients: Arc<AtomicUsize>,
+    clients: watch::Sender<usize>,
     state: watch::Receiver<Arc<State>>,
     is_new: bool,
 }
@@ -330,7 +339,7 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.clients.fetch_sub(1, Ordering::Relaxed);
+        self.clients.send_modify(|clients| *clients -= 1);
     }
 }
 
@@ -387,12 +396,8 @@ mod tests {
         runtime.block_on(async {
             let hub = Hub::new();
             hub.tell(News::Failed(trouble("one")));
-            let mut listening = Listening {
-                clients: Arc::clone(&hub.clients),
-                state: hub.state.subscribe(),
-                is_new: true,
-            };
-            hub.clients.fetch_add(1, Ordering::Relaxed);
+            let mut listening = hub.listen();
+            assert_eq!(hub.clients(), 1);
             assert!(listening.next().await.unwrap().contains("\"message\":\"one\""));
             hub.tell(News::Failed(trouble("two")));
             hub.tell(News::Failed(trouble("three")));

@@ -1,11 +1,10 @@
 //! A finished site as one value: what the preview serves until it is given another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::check::Problem;
-use crate::manifest::Site;
-use crate::model::digest::Digest;
+use crate::manifest::{self, ChangeKind, Site};
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
@@ -23,8 +22,12 @@ pub struct Snapshot {
     pub source: Arc<dyn Source>,
     /// What the checks found, errors too: the preview shows what can't be published yet.
     pub problems: Vec<Problem>,
-    /// Since when each path has had the bytes that it has, in seconds since 1970.
-    since: HashMap<SitePath, (Digest, u64)>,
+    /// URLs of chunks that pages name and that are not there.
+    pub missing_chunks: BTreeSet<String>,
+    /// Since when paths have had the bytes that they have, in seconds since 1970, where that is not the time of the first.
+    since: HashMap<SitePath, u64>,
+    /// When the first snapshot was made.
+    first: u64,
 }
 
 /// What stands at a path of the docroot: a file, or an encoding of one beside it.
@@ -44,18 +47,27 @@ impl Snapshot {
     /// The site that was prepared `now`, in seconds since 1970. What is as it was in the snapshot before keeps its time.
     #[must_use]
     pub fn new(prepared: Prepared, now: u64, before: Option<&Self>) -> Self {
-        let since = prepared.site.all_files().map(|(path, file)| {
-            let known = before.and_then(|before| before.since.get(&path));
-            let kept = known.filter(|(digest, _)| *digest == file.digest).copied();
-            let since = kept.unwrap_or((file.digest, now));
-            (path, since)
-        });
+        let (mut since, first) = before.map_or_else(Default::default, |before| (before.since.clone(), before.first));
+        let first = before.map_or(now, |_| first);
+        if let Some(before) = before {
+            let known = |digest| before.site.tree(digest).or_else(|| prepared.site.tree(digest));
+            // Every tree of both is known, so there is nothing to ask for.
+            let changes = manifest::diff(Some(before.site.root), Some(prepared.site.root), &known).unwrap_or_default();
+            for change in changes.list {
+                match change.change {
+                    ChangeKind::Removed => since.remove(&change.path),
+                    ChangeKind::Added | ChangeKind::Changed => since.insert(change.path, now),
+                };
+            }
+        }
         Self {
-            since: since.collect(),
+            since,
+            first,
             rules: prepared.rules,
             site: prepared.site,
             source: prepared.source,
             problems: prepared.problems,
+            missing_chunks: prepared.missing_chunks,
         }
     }
 
@@ -71,7 +83,7 @@ impl Snapshot {
         let found = |path: &str, encoding| {
             let path = SitePath::new(path).ok()?;
             let file = self.site.file(&path)?.clone();
-            let since = self.since.get(&path).map_or(0, |(_, since)| *since);
+            let since = self.since.get(&path).copied().unwrap_or(self.first);
             Some(Found {
                 path,
                 file,

@@ -1,15 +1,17 @@
-//! What changed on the disk, as the system tells it: only that something did, and on which side.
+//! What changed on the disk, as the system tells it: that something did, on which side, and where, as far as that is known.
 //!
-//! The home of the `notify` crate. What an event says is not relied on: folders are replaced as a whole, editors save by
-//! renaming, and queues run over. Whoever is told looks for himself.
+//! The home of the `notify` crate. What an event says happened is not relied on: folders are replaced as a whole, editors
+//! save by renaming, and queues run over. Whoever is told looks for himself; where it happened is only a hint where to look
+//! first.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,33 @@ pub enum WatchError {
     },
 }
 
+/// So many paths are kept; where there are more, it is simpler to look everywhere.
+const KEPT: usize = 256;
+
+/// Where something changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Where {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// At these paths, and nowhere else as far as the system tells.
+    At(BTreeSet<PathBuf>),
+    /// It can't be told.
+    Anywhere,
+}
+
+impl Where {
+    /// At both.
+    pub fn and(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (_, Self::Nowhere) | (Self::Anywhere, _) => {}
+            (Self::At(paths), Self::At(more)) if paths.len() + more.len() <= KEPT => paths.extend(more),
+            (Self::Nowhere, other) => *self = other,
+            (Self::At(_), _) => *self = Self::Anywhere,
+        }
+    }
+}
+
 /// Something on one side changed, once or a thousand times.
 pub type Changed = mpsc::Receiver<()>;
 
@@ -60,6 +89,8 @@ pub struct Changes {
     watched: Vec<PathBuf>,
     /// Whether one of the roots, or what it lies in, went away or came since it was watched.
     is_lost: Arc<AtomicBool>,
+    /// Where something changed that nobody has looked at.
+    places: Arc<Mutex<Where>>,
 }
 
 impl Changes {
@@ -78,13 +109,22 @@ impl Changes {
                 roots,
                 watched: Vec::new(),
                 is_lost: Arc::default(),
+                places: Arc::default(),
             };
             return Ok((changes, changed));
         }
         let of_interest = roots.clone();
         let is_lost = Arc::new(AtomicBool::new(false));
         let lost = Arc::clone(&is_lost);
+        let places = Arc::new(Mutex::new(Where::Nowhere));
+        let noted = Arc::clone(&places);
         let tell = move |event: notify::Result<Event>| {
+            let place = match &event {
+                Ok(event) if !event.need_rescan() && event.paths.len() <= KEPT => {
+                    Where::At(event.paths.iter().cloned().collect())
+                }
+                _ => Where::Anywhere,
+            };
             let counts = match event {
                 // Reading is no change; and a full queue may hide one.
                 Ok(event) => {
@@ -116,6 +156,7 @@ impl Changes {
                 Err(_) => true,
             };
             if counts {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).and(place);
                 // If it is full, somebody has been told and has not looked yet.
                 let _ = sender.try_send(());
             }
@@ -127,9 +168,19 @@ impl Changes {
             roots,
             watched: Vec::new(),
             is_lost,
+            places,
         };
         changes.follow()?;
         Ok((changes, changed))
+    }
+
+    /// Where something changed since this was asked last.
+    pub fn places(&self) -> Where {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.watcher {
+            Some(_) if !self.is_lost.load(Ordering::SeqCst) => std::mem::take(&mut places),
+            _ => Where::Anywhere,
+        }
     }
 
     /// Watches what has come, or has come back, since: a folder that is made anew is another one.
@@ -227,5 +278,31 @@ fn failed(path: &Path, error: &notify::Error) -> WatchError {
             path: path.to_owned(),
             reason: error.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(paths: &[&str]) -> Where {
+        Where::At(paths.iter().map(PathBuf::from).collect())
+    }
+
+    #[test]
+    fn places_add_up_until_they_are_too_many() {
+        let mut places = Where::Nowhere;
+        places.and(Where::Nowhere);
+        places.and(at(&["a"]));
+        places.and(at(&["b", "a"]));
+        assert_eq!(places, at(&["a", "b"]));
+        let many: Vec<String> = (0..KEPT).map(|number| number.to_string()).collect();
+        places.and(at(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+        assert_eq!(places, Where::Anywhere);
+        places.and(at(&["a"]));
+        assert_eq!(places, Where::Anywhere);
+        let mut places = Where::Nowhere;
+        places.and(Where::Anywhere);
+        assert_eq!(places, Where::Anywhere);
     }
 }

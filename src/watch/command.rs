@@ -1,7 +1,7 @@
 //! The site's own build: a process of the user's, started when sources change.
 //!
-//! It runs in a group of its own, which ends with it: nothing that it started is left behind. What it prints is passed on
-//! line by line.
+//! It runs in a group of its own, which ends with it: nothing that it started is left behind, not even if this process is
+//! killed. What it prints is passed on line by line.
 
 use std::io;
 use std::path::Path;
@@ -23,9 +23,15 @@ const LINES: usize = 256;
 /// The longest piece of a line that is passed on at once.
 const LONGEST: usize = 4096;
 
+/// Ends the group of a build when this process is gone without having done so: it reads what is never written, and comes
+/// to the end of it only then.
+const GUARD: &str = "read -r _; kill -TERM \"-$1\"; sleep 1; kill -KILL \"-$1\"";
+
 /// A build that runs.
 pub struct Build {
     child: Child,
+    /// None where there is no shell: then only a kill of this process leaves something behind.
+    guard: Option<Child>,
     group: Option<Pid>,
     lines: mpsc::Receiver<String>,
     /// Since when it runs.
@@ -56,6 +62,7 @@ impl Build {
             tokio::spawn(pass_on(err, sender));
         }
         Ok(Self {
+            guard: group.and_then(guard),
             child,
             group,
             lines,
@@ -86,8 +93,26 @@ pub enum News {
     Ended(io::Result<ExitStatus>),
 }
 
+/// Starts what ends a group when we are gone.
+fn guard(group: Pid) -> Option<Child> {
+    let group = group.as_raw_nonzero().to_string();
+    Command::new("sh")
+        .args(["-c", GUARD, "sh", &group])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .ok()
+}
+
 impl Drop for Build {
     fn drop(&mut self) {
+        // From here on it is our work.
+        if let Some(guard) = &mut self.guard {
+            let _ = guard.start_kill();
+        }
         // Those that it started live on when it has ended itself, so the group is asked either way.
         let Some(group) = self.group else { return };
         if kill_process_group(group, Signal::TERM).is_err() {

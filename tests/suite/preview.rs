@@ -6,6 +6,8 @@ mod faults;
 mod live;
 mod own;
 mod same;
+mod soak;
+mod terminal;
 
 use std::fs;
 use std::net::SocketAddr;

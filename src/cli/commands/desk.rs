@@ -9,7 +9,7 @@ use crate::cli::args::Global;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::site::again;
-use crate::cli::{hints, json, report};
+use crate::cli::{changes, hints, json, report};
 
 /// Answers for the target of the options.
 pub struct OfTarget {
@@ -29,6 +29,18 @@ impl OfTarget {
             verbose: false,
         };
         Run::new(self.global.clone(), screen)
+    }
+
+    /// What a publish would change, in words, with so many changes at most.
+    pub async fn plan_in_words(&self, most: usize) -> Result<Vec<(&'static str, String)>, Trouble> {
+        let run = self.run();
+        let planned = run.planned("plan").await.map_err(|failure| self.trouble(&failure))?;
+        let workplace = run.workplace().map_err(|failure| self.trouble(&failure))?;
+        let notes = planned.notes.into_iter().map(|note| ("note", note));
+        let text = changes::short_plan(&planned.value, &planned.changes, workplace, most);
+        Ok(notes
+            .chain(text.lines().map(|line| ("plan", line.to_owned())))
+            .collect())
     }
 
     fn trouble(&self, failure: &Failure) -> Trouble {

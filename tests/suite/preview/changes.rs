@@ -20,7 +20,7 @@ fn project() -> Project {
 }
 
 #[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "never: {what}");
@@ -113,6 +113,64 @@ fn an_export_that_is_removed_stays_up_until_a_whole_one_is_there() {
         edit(&out, "docs/a.html", &marker, &after);
         wait_until("an edit of it", || text(server, "/docs/a").contains(&after));
     }
+}
+
+#[test]
+fn an_export_whose_pages_name_what_is_not_there_yet_is_waited_for() {
+    let project = project();
+    let out = project.dir.join("out");
+    let (mut watch, server) = preview(&project, &[]);
+    let chunk = out.join("_next/static/chunks/y.js");
+    edit(
+        &out,
+        "index.html",
+        "/_next/static/chunks/x.js",
+        "/_next/static/chunks/y.js",
+    );
+    edit(&out, "docs/a.html", "A page about a.", "Half written.");
+    // However long the build pauses here: a second is less than what is waited for.
+    watch.wait_for_stdout("\"event\":\"unsettled\"");
+    assert!(
+        watch
+            .stdout()
+            .contains("pages name /_next/static/chunks/y.js, which is not there")
+    );
+    assert!(
+        text(server, "/docs/a").contains("A page about a."),
+        "the site before stays up"
+    );
+    assert!(text(server, "/").contains("/chunks/x.js"));
+    write(&chunk, "another();");
+    wait_until("the whole of it", || text(server, "/docs/a").contains("Half written."));
+    assert_eq!(get(server, "/_next/static/chunks/y.js").body, b"another();");
+}
+
+#[test]
+fn what_never_becomes_whole_is_shown_in_the_end() {
+    let project = project();
+    let out = project.dir.join("out");
+    let (mut watch, server) = preview(&project, &[]);
+    fs::remove_file(out.join("404.html")).unwrap();
+    edit(&out, "docs/a.html", "A page about a.", "Without an error page.");
+    watch.wait_for_stdout("it has no 404.html");
+    wait_until("what there is", || {
+        text(server, "/docs/a").contains("Without an error page.")
+    });
+}
+
+#[test]
+fn a_build_that_has_ended_well_has_made_all_there_is() {
+    let project = buildable();
+    project.write(
+        "build.sh",
+        "rm -rf out; mkdir -p out; cp src/text out/index.html; grep -q first src/text && cp src/text out/404.html; true\n",
+    );
+    let watch = start(&project, &[]);
+    let server = address(&watch);
+    wait_until("the first", || text(server, "/").contains("first"));
+    project.write("src/text", "second");
+    wait_until("the second", || text(server, "/").contains("second"));
+    assert!(!seen(&watch, "unsettled"));
 }
 
 #[test]
@@ -214,27 +272,46 @@ fn a_build_that_can_not_be_run_is_named_and_the_site_is_shown() {
     assert_eq!(get(server, "/").status, 200);
 }
 
-#[test]
-fn nothing_that_the_build_started_is_left_behind() {
-    let project = project();
-    // One that ends when it is asked to, and one that does not.
-    let script = "trap '' TERM; sleep 1000 & echo $! > child; echo $$ > own; while :; do wait; sleep 0.1; done";
-    let (watch, _) = preview(&project, &["--", "sh", "-c", script]);
-    let number = |name: &str| {
-        let text = fs::read_to_string(project.dir.join(name)).unwrap_or_default();
-        text.trim().parse::<u32>().ok()
-    };
+/// A build that ends when it is asked to no more than what it starts, and notes the numbers of both.
+const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo $! > child; echo $$ > own; while :; do wait; sleep 0.1; done";
+
+/// Starts the preview with such a build. The numbers of both processes.
+fn stubborn(project: &Project) -> (Running, [u32; 2]) {
+    let (watch, _) = preview(project, &["--", "sh", "-c", STUBBORN]);
+    let number = |name: &str| number(&project.dir.join(name));
     wait_until("both processes", || {
         number("child").is_some() && number("own").is_some()
     });
-    let processes = [number("child").unwrap(), number("own").unwrap()];
+    (watch, [number("child").unwrap(), number("own").unwrap()])
+}
+
+#[test]
+fn nothing_that_the_build_started_is_left_behind() {
+    let project = project();
+    let (watch, processes) = stubborn(&project);
+    let began = Instant::now();
     watch.signal(Signal::INT);
     assert_eq!(watch.wait().code, 130);
-    // Gone, or dead and waiting for somebody to count them.
-    let lives = |pid: u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-        state.is_some_and(|state| state != 'Z')
-    };
+    println!("ended in {:?}", began.elapsed());
     wait_until("their end", || !processes.iter().any(|pid| lives(*pid)));
+}
+
+#[test]
+fn nothing_is_left_behind_when_the_preview_is_killed() {
+    let project = project();
+    let (watch, processes) = stubborn(&project);
+    assert_eq!(watch.kill().signal, Some(9));
+    wait_until("their end", || !processes.iter().any(|pid| lives(*pid)));
+}
+
+/// The number that a file holds, once it is there.
+pub fn number(file: &Path) -> Option<u32> {
+    fs::read_to_string(file).unwrap_or_default().trim().parse().ok()
+}
+
+/// Whether a process is there, and not dead and waiting for somebody to count it.
+pub fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| state != 'Z')
 }

@@ -13,3 +13,4 @@ pub mod memory;
 pub mod nginx;
 pub mod report;
 pub mod sshd;
+pub mod terminal;

@@ -1,0 +1,150 @@
+//! The terminal of a preview: the line that stays, and the keys.
+//!
+//! Where stderr is no terminal there is neither. The terminal is left as it was found, however this ends, and also while the
+//! job is stopped or in the background.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Signal, getpid, kill_process};
+use syntax_publish::preview::{Preview, Trouble};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::super::desk::OfTarget;
+use super::teller::Teller;
+use crate::cli::keys::{self, Key, Keys};
+use crate::cli::progress::Progress;
+
+/// So many changes of a plan are shown.
+const SHOWN_CHANGES: usize = 30;
+
+/// What the keys do.
+const HELP: &str = "\
+  r  build the site again, or read its export again
+  o  open the site in the browser
+  p  plan: what a publish would change on the target now
+  q  quit (as Ctrl-C does)
+  ?  this help";
+
+/// What the terminal of a preview is made of.
+pub struct Console {
+    pub progress: Arc<Progress>,
+    pub preview: Arc<Preview>,
+    pub teller: Arc<Teller>,
+    pub desk: Arc<OfTarget>,
+    /// Told when the site is to be made again.
+    pub again: Arc<Notify>,
+}
+
+type Planned = Result<Vec<(&'static str, String)>, Trouble>;
+
+impl Console {
+    /// Attends to the terminal until somebody quits.
+    pub async fn attend(self) {
+        if !self.teller.has_status() {
+            return std::future::pending().await;
+        }
+        let stop = SignalKind::from_raw(Signal::TSTP.as_raw());
+        let (Ok(mut stopped), Ok(mut resized)) = (signal(stop), signal(SignalKind::window_change())) else {
+            return std::future::pending().await;
+        };
+        let mut keys = Keys::of_stdin();
+        self.teller.status(|status| status.has_keys = keys.is_some());
+        let mut clients = self.preview.clients_told();
+        let mut clock = interval(Duration::from_secs(1));
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut plans: JoinSet<Planned> = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                key = next(&mut keys) => match key {
+                    Key::Rebuild => {
+                        self.say("building the site again");
+                        self.again.notify_one();
+                    }
+                    Key::Open => self.teller.open(),
+                    Key::Plan if plans.is_empty() => {
+                        self.say("asking the target what a publish would change");
+                        let desk = Arc::clone(&self.desk);
+                        plans.spawn(async move { desk.plan_in_words(SHOWN_CHANGES).await });
+                    }
+                    Key::Plan => self.say("the target is being asked already"),
+                    Key::Help => self.say(HELP),
+                    Key::Line => self.say(""),
+                    Key::Quit => return,
+                },
+                Some(planned) = plans.join_next() => {
+                    if let Ok(planned) = planned {
+                        self.planned(planned);
+                    }
+                }
+                _ = stopped.recv() => self.stop(keys.as_mut()),
+                _ = resized.recv() => self.teller.status(|_| {}),
+                Ok(()) = clients.changed() => {
+                    clients.mark_unchanged();
+                    self.teller.status(|_| {});
+                }
+                _ = clock.tick() => self.look_around(keys.as_mut()),
+            }
+        }
+    }
+
+    /// A line for people, with no kind in front.
+    fn say(&self, text: &str) {
+        self.progress.plainly(text);
+    }
+
+    fn planned(&self, planned: Planned) {
+        match planned {
+            Ok(lines) => {
+                for (kind, line) in lines {
+                    self.teller.say(kind, &line);
+                }
+            }
+            Err(trouble) => {
+                self.teller.say("failed", &trouble.message);
+                self.teller.say("hint", &trouble.hint);
+            }
+        }
+    }
+
+    /// Ctrl-Z: gives the terminal back and stops, as if nobody had taken notice of the signal. Comes back when the job is
+    /// continued.
+    fn stop(&self, keys: Option<&mut Keys>) {
+        self.progress.hide();
+        if let Some(keys) = keys {
+            keys.give_back();
+            let _ = kill_process(getpid(), Signal::STOP);
+            self.look_around(Some(keys));
+        } else {
+            let _ = kill_process(getpid(), Signal::STOP);
+            self.look_around(None);
+        }
+    }
+
+    /// Brings the line up to date, and takes the terminal if it is this job's again, which nobody tells of.
+    fn look_around(&self, keys: Option<&mut Keys>) {
+        let Some(keys) = keys else {
+            self.progress.unhide();
+            return self.teller.status(|_| {});
+        };
+        if keys::is_ours() {
+            keys.take();
+            self.progress.unhide();
+        } else {
+            self.progress.hide();
+        }
+        self.teller.status(|_| {});
+    }
+}
+
+/// The next key, where there are any.
+async fn next(keys: &mut Option<Keys>) -> Key {
+    match keys {
+        Some(keys) => keys.next().await,
+        None => std::future::pending().await,
+    }
+}

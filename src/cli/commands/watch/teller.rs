@@ -1,0 +1,373 @@
+//! What a preview tells of itself.
+
+use std::io;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use syntax_publish::check::{Problem, Severity};
+use syntax_publish::event::{Event, Observer};
+use syntax_publish::model::path::printable;
+use syntax_publish::preview::{Gist, News, Preview, Snapshot, Trouble};
+use syntax_publish::serving::PageForm;
+use syntax_publish::watch::{Half, Happening, Listener};
+
+use super::super::Run;
+use crate::cli::args::Global;
+use crate::cli::failure::Failure;
+use crate::cli::progress::{self, Progress};
+use crate::cli::report::{count, seconds};
+use crate::cli::screen::{self, Screen};
+use crate::cli::site::{self, shown};
+use crate::cli::status::{Status, Trouble as TroubleKind, brief};
+use crate::cli::{hints, json, problems};
+
+/// A preview names so many findings of the checks at a time; `check` names all.
+const SHOWN_FINDINGS: usize = 10;
+
+/// Tells what happens: on the terminal, as JSON, and to open pages.
+pub struct Teller {
+    global: Global,
+    screen: Screen,
+    progress: Arc<Progress>,
+    preview: Arc<Preview>,
+    origin: String,
+    /// Whether the browser is to be opened once there is something to see.
+    opens: AtomicBool,
+    /// What the status line tells; none: there is no such line.
+    status: Option<Mutex<Status>>,
+    /// What the checks had found in the site before.
+    found: Mutex<Vec<Problem>>,
+}
+
+impl Observer for Teller {
+    fn notice(&self, event: Event) {
+        match event {
+            Event::StageBegan { stage, .. } => self.status(|status| status.stage = Some(progress::name(stage))),
+            Event::StageEnded { .. } => self.status(|status| status.stage = None),
+            _ => {}
+        }
+        // Later ones are over before a line could be read.
+        let is_first = self.preview.site().is_none() && !self.screen.json;
+        if is_first || matches!(event, Event::Noted(_)) {
+            self.progress.notice(event);
+        }
+    }
+}
+
+impl Listener for Teller {
+    fn happened(&self, happening: Happening) {
+        self.progress.finish();
+        if let Some(news) = self.news(&happening) {
+            self.preview.tell(news);
+        }
+        self.note(&happening);
+        match happening {
+            Happening::Waiting { export } => {
+                let export = shown(&export);
+                self.print(
+                    &json::Watched {
+                        event: "waiting",
+                        export: Some(export.clone()),
+                        ..json::Watched::default()
+                    },
+                    || format!("waiting for an export in {export}"),
+                );
+            }
+            Happening::Shown { site, changed, took } => self.shown(&site, &changed, took),
+            Happening::Unchanged { took } => self.print(
+                &json::Watched {
+                    seconds: Some(took.as_secs_f64()),
+                    ..of("unchanged")
+                },
+                || format!("nothing changed  ({})", brief(took)),
+            ),
+            Happening::Unsettled { half } => {
+                let reason = half_there(&half);
+                let value = json::Watched {
+                    reason: Some(reason.clone()),
+                    ..of("unsettled")
+                };
+                self.print(&value, || {
+                    format!("waiting for the rest of the export: {reason}; what was shown stays up")
+                });
+            }
+            Happening::Failed { error } => self.failed_with(&Failure::from(error)),
+            Happening::Blind { error } => self.failed_with(&Failure::from(error)),
+            Happening::BuildBegan => self.print(&of("building"), || "building".to_owned()),
+            Happening::BuildPrinted { line } => self.printed(&line),
+            Happening::BuildEnded { status, took } if status.success() => {
+                let value = json::Watched {
+                    seconds: Some(took.as_secs_f64()),
+                    ..of("built")
+                };
+                self.print(&value, || format!("built in {}", seconds(took)));
+            }
+            Happening::BuildEnded { status, took } => self.failed("build", broken(status, took), BUILD_HINT),
+            Happening::BuildFailed { error } => self.failed("build", unstarted(&error), UNSTARTED_HINT),
+        }
+    }
+}
+
+/// Why an export seems to be half there.
+fn half_there(half: &Half) -> String {
+    match half {
+        Half::Without { page } => format!("it has no {page}"),
+        Half::Fewer { before, now } => format!("it has {} of {before}", count(*now, "file")),
+        Half::Mixed => "files of two builds lie in it".to_owned(),
+        Half::Names { url, count: 1 } => format!("pages name {}, which is not there", printable(url)),
+        Half::Names { url, count } => {
+            let more = *count - 1;
+            format!("pages name {} and {more} more, which are not there", printable(url))
+        }
+    }
+}
+
+/// What to do about a build that failed.
+const BUILD_HINT: &str = "correct what it names; the site before stays up";
+
+const UNSTARTED_HINT: &str = "see `command` in [watch]";
+
+fn broken(status: ExitStatus, took: Duration) -> String {
+    format!("the build ended with {status} after {}", seconds(took))
+}
+
+fn unstarted(error: &io::Error) -> String {
+    format!("can't run the build: {error}")
+}
+
+/// A line of the build: its own colours would break off in the middle of ours.
+fn plain(line: &str) -> String {
+    printable(&anstream::adapter::strip_str(line).to_string())
+}
+
+/// An event without any field yet.
+fn of(event: &'static str) -> json::Watched {
+    json::Watched {
+        event,
+        ..json::Watched::default()
+    }
+}
+
+impl Teller {
+    /// One that tells of a preview below this origin, and opens the browser as soon as there is something to see, if that is
+    /// wanted.
+    pub fn new(run: &Run, preview: Arc<Preview>, origin: String, opens: bool) -> Self {
+        let has_status = !run.screen.json && run.progress.has_bars();
+        let teller = Self {
+            global: run.global.clone(),
+            screen: run.screen.clone(),
+            progress: Arc::clone(&run.progress),
+            preview,
+            origin,
+            opens: AtomicBool::new(opens),
+            status: has_status.then(Mutex::default),
+            found: Mutex::default(),
+        };
+        teller.status(|_| {});
+        teller
+    }
+
+    /// Whether there is a line that stays.
+    pub fn has_status(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// Changes what the status line tells, and draws it.
+    pub fn status(&self, change: impl FnOnce(&mut Status)) {
+        let Some(status) = &self.status else { return };
+        let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut status);
+        status.clients = self.preview.clients();
+        let line = status.line(Instant::now(), screen::shows_colors());
+        drop(status);
+        self.progress.pin(line);
+    }
+
+    /// Opens the front page in the browser.
+    pub fn open(&self) {
+        match self.preview.site() {
+            Some(site) => self.open_at(front(&self.origin, &site)),
+            None => self.open_at(format!("{}/", self.origin)),
+        }
+    }
+
+    /// Says something of a kind.
+    pub fn say(&self, kind: &str, text: &str) {
+        self.progress.say(kind, text);
+    }
+
+    /// Puts what happened into the status line.
+    fn note(&self, happening: &Happening) {
+        self.status(|status| match happening {
+            Happening::Waiting { .. } => status.trouble = Some(TroubleKind::Waiting),
+            Happening::Unsettled { .. } => status.trouble = Some(TroubleKind::Unsettled),
+            Happening::Shown { site, took, .. } => {
+                let number = |severity| {
+                    site.problems
+                        .iter()
+                        .filter(|problem| problem.severity == severity)
+                        .count()
+                };
+                status.files = Some(site.site.files);
+                status.prepared = Some((Instant::now(), *took));
+                (status.errors, status.warnings) = (number(Severity::Error), number(Severity::Warning));
+                status.trouble = status.trouble.filter(|trouble| *trouble == TroubleKind::Build);
+            }
+            Happening::Unchanged { .. } => {
+                status.trouble = status.trouble.filter(|trouble| *trouble == TroubleKind::Build);
+            }
+            Happening::Failed { .. } | Happening::Blind { .. } => status.trouble = Some(TroubleKind::Site),
+            Happening::BuildBegan => status.building = Some(Instant::now()),
+            Happening::BuildPrinted { .. } => {}
+            Happening::BuildEnded { status: ended, .. } => {
+                status.building = None;
+                status.trouble = match status.trouble {
+                    _ if !ended.success() => Some(TroubleKind::Build),
+                    Some(TroubleKind::Build) => None,
+                    other => other,
+                };
+            }
+            Happening::BuildFailed { .. } => (status.building, status.trouble) = (None, Some(TroubleKind::Build)),
+        });
+    }
+
+    fn shown(&self, site: &Snapshot, changed: &Gist, took: Duration) {
+        let url = front(&self.origin, site);
+        let findings = || site.problems.iter().map(json::Finding::from).collect();
+        let is_first = changed.first.is_none();
+        self.print(
+            &json::Watched {
+                url: Some(url.clone()),
+                files: Some(site.site.files),
+                changed: (!is_first).then_some(changed.files),
+                root: Some(site.site.root.to_string()),
+                seconds: Some(took.as_secs_f64()),
+                problems: Some(findings()),
+                ..of("ready")
+            },
+            || match &changed.first {
+                None => format!("ready: {url}  ({} in {})", count(site.site.files, "file"), brief(took)),
+                Some(first) => {
+                    let more = match changed.files - 1 {
+                        0 => String::new(),
+                        more => format!(" and {}", count(more as u64, "more file")),
+                    };
+                    format!("rebuilt: {}{more}  ({})", printable(first), brief(took))
+                }
+            },
+        );
+        self.name(site);
+        if self.opens.swap(false, Ordering::Relaxed) {
+            self.open_at(url);
+        }
+    }
+
+    /// What open pages are told of it.
+    fn news(&self, happening: &Happening) -> Option<News> {
+        let trouble = |message: String, hint: &str| Trouble {
+            message,
+            hint: hint.to_owned(),
+        };
+        Some(match happening {
+            Happening::Waiting { .. } | Happening::Unchanged { .. } | Happening::Unsettled { .. } => return None,
+            Happening::Shown { took, .. } => News::Prepared { took: *took },
+            Happening::Failed { error } => {
+                News::Failed(trouble(error.to_string(), &hints::of_library(error, &self.global)))
+            }
+            Happening::Blind { error } => News::Failed(trouble(error.to_string(), &hints::of_watch(error))),
+            Happening::BuildBegan => News::BuildBegan,
+            Happening::BuildPrinted { line } => News::BuildPrinted(plain(line)),
+            Happening::BuildEnded { status, took } => News::BuildEnded {
+                took: *took,
+                trouble: (!status.success()).then(|| trouble(broken(*status, *took), BUILD_HINT)),
+            },
+            Happening::BuildFailed { error } => News::BuildEnded {
+                took: Duration::ZERO,
+                trouble: Some(trouble(unstarted(error), UNSTARTED_HINT)),
+            },
+        })
+    }
+
+    fn print(&self, value: &json::Watched, text: impl FnOnce() -> String) {
+        // Whoever read the lines is gone, and the browser may be there still.
+        let _ = self.progress.aside(|| self.screen.event(value, text));
+    }
+
+    fn failed_with(&self, failure: &Failure) {
+        self.failed(failure.code(), failure.to_string(), &hints::hint(failure, &self.global));
+    }
+
+    fn failed(&self, code: &str, message: String, hint: &str) {
+        let text = format!("failed: {message}\n  {hint}");
+        let value = json::Watched {
+            error: Some(json::FailedBody {
+                code: code.to_owned(),
+                message,
+                hint: hint.to_owned(),
+                live: None,
+                problems: Vec::new(),
+            }),
+            ..of("failed")
+        };
+        self.print(&value, || text);
+    }
+
+    fn printed(&self, line: &str) {
+        let line = plain(line);
+        if self.screen.json {
+            let value = json::Watched {
+                line: Some(line),
+                ..of("output")
+            };
+            self.print(&value, String::new);
+        } else {
+            self.progress.say("build", &line);
+        }
+    }
+
+    /// Names what the checks found and had not found before.
+    fn name(&self, site: &Snapshot) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *found, site.problems.clone());
+        drop(found);
+        // Both are sorted.
+        let is_in = |all: &[Problem], problem: &Problem| all.binary_search(problem).is_ok();
+        let new: Vec<&Problem> = site
+            .problems
+            .iter()
+            .filter(|problem| !is_in(&before, problem))
+            .collect();
+        let mended = before.iter().filter(|problem| !is_in(&site.problems, problem)).count();
+        if mended > 0 {
+            self.say("mended", &count(mended as u64, "finding"));
+        }
+        for problem in new.iter().take(SHOWN_FINDINGS) {
+            self.say(json::severity(problem.severity), &problems::line(problem));
+        }
+        if let Some(more) = new.len().checked_sub(SHOWN_FINDINGS).filter(|more| *more > 0) {
+            let check = site::again(&self.global, "check");
+            self.say("note", &format!("and {more} more: `{check}` lists them all"));
+        }
+    }
+
+    fn open_at(&self, url: String) {
+        let progress = Arc::clone(&self.progress);
+        // A browser may take its time, and some stay in the foreground.
+        std::thread::spawn(move || {
+            if let Err(error) = opener::open_browser(&url) {
+                progress.say("note", &format!("can't open a browser: {error}"));
+            }
+        });
+    }
+}
+
+/// The address of the front page.
+fn front(origin: &str, site: &Snapshot) -> String {
+    let slash = match (site.rules.form, &*site.rules.base_path) {
+        (_, "") | (PageForm::Folder, _) => "/",
+        (PageForm::Flat, _) => "",
+    };
+    format!("{origin}{}{slash}", site.rules.base_path)
+}

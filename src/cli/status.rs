@@ -1,0 +1,179 @@
+//! The status line of a preview: what there is to know at a glance, in words. No terminal here: a value in, a text out.
+
+use std::time::{Duration, Instant};
+
+use super::report::{count, seconds};
+
+/// What a preview is at.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Files of the site that is shown; none: there is none yet.
+    pub files: Option<u64>,
+    /// When the site was prepared last, and how long that took.
+    pub prepared: Option<(Instant, Duration)>,
+    /// What is being done to prepare it anew.
+    pub stage: Option<&'static str>,
+    /// Since when the site's own build runs.
+    pub building: Option<Instant>,
+    /// What went wrong and is not mended.
+    pub trouble: Option<Trouble>,
+    /// Open pages that wait for changes.
+    pub clients: usize,
+    /// What the checks found.
+    pub errors: usize,
+    /// See `errors`.
+    pub warnings: usize,
+    /// Whether keys are taken.
+    pub has_keys: bool,
+}
+
+/// Something that keeps a newer site from being shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no export.
+    Waiting,
+    /// The export looks half written.
+    Unsettled,
+    /// The site's own build failed.
+    Build,
+    /// The site could not be prepared.
+    Site,
+}
+
+/// How what stands in the line is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Plain,
+    Busy,
+    Warning,
+    Error,
+}
+
+impl Status {
+    /// The line, in the colours of a terminal or without.
+    pub fn line(&self, now: Instant, colors: bool) -> String {
+        let parts = self.parts(now).into_iter().map(|(tone, text)| match tone {
+            _ if !colors => text,
+            Tone::Plain => text,
+            Tone::Busy => painted(anstyle::AnsiColor::Cyan, &text),
+            Tone::Warning => painted(anstyle::AnsiColor::Yellow, &text),
+            Tone::Error => painted(anstyle::AnsiColor::Red, &text),
+        });
+        parts.collect::<Vec<_>>().join(" | ")
+    }
+
+    fn parts(&self, now: Instant) -> Vec<(Tone, String)> {
+        let mut parts = Vec::new();
+        match self.trouble {
+            Some(Trouble::Build) => parts.push((Tone::Error, "the build failed".to_owned())),
+            Some(Trouble::Site) => parts.push((Tone::Error, "the export can't be shown".to_owned())),
+            Some(Trouble::Waiting) => parts.push((Tone::Warning, "waiting for an export".to_owned())),
+            Some(Trouble::Unsettled) => parts.push((Tone::Warning, "waiting for the rest of the export".to_owned())),
+            None => {}
+        }
+        if let Some(since) = self.building {
+            let whole = Duration::from_secs(now.saturating_duration_since(since).as_secs());
+            parts.push((Tone::Busy, format!("building, {} s", whole.as_secs())));
+        }
+        parts.extend(self.stage.map(|stage| (Tone::Busy, stage.to_owned())));
+        match self.files {
+            Some(files) => parts.push((Tone::Plain, count(files, "file"))),
+            None => parts.push((Tone::Plain, "no site yet".to_owned())),
+        }
+        if let Some((at, took)) = self.prepared {
+            let ago = ago(now.saturating_duration_since(at));
+            parts.push((Tone::Plain, format!("rebuilt {ago} in {}", brief(took))));
+        }
+        parts.push((Tone::Plain, count(self.clients as u64, "client")));
+        match (self.errors, self.warnings) {
+            (0, 0) if self.files.is_some() => parts.push((Tone::Plain, "no findings".to_owned())),
+            (errors, warnings) => {
+                let found = [(Tone::Error, errors, "error"), (Tone::Warning, warnings, "warning")];
+                let found = found.into_iter().filter(|(_, number, _)| *number > 0);
+                parts.extend(found.map(|(tone, number, what)| (tone, count(number as u64, what))));
+            }
+        }
+        if self.has_keys {
+            parts.push((Tone::Plain, "? for keys".to_owned()));
+        }
+        parts
+    }
+}
+
+fn painted(color: anstyle::AnsiColor, text: &str) -> String {
+    let style = color.on_default();
+    format!("{style}{text}{style:#}")
+}
+
+/// How long something took: milliseconds where it was quick.
+pub fn brief(took: Duration) -> String {
+    if took < Duration::from_secs(1) {
+        format!("{} ms", took.as_millis())
+    } else {
+        seconds(took)
+    }
+}
+
+/// How long ago something was, so that the line need not change each second for long.
+fn ago(since: Duration) -> String {
+    match since.as_secs() {
+        0..2 => "just now".to_owned(),
+        whole @ 2..60 => format!("{whole} s ago"),
+        whole @ 60..3600 => format!("{} min ago", whole / 60),
+        whole => format!("{} h ago", whole / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_tells_files_last_rebuild_clients_and_findings() {
+        let now = Instant::now();
+        let mut status = Status {
+            has_keys: true,
+            ..Status::default()
+        };
+        assert_eq!(status.line(now, false), "no site yet | 0 clients | ? for keys");
+        status.stage = Some("checking");
+        assert_eq!(
+            status.line(now, false),
+            "checking | no site yet | 0 clients | ? for keys"
+        );
+        (status.stage, status.trouble) = (None, Some(Trouble::Waiting));
+        assert_eq!(
+            status.line(now, false),
+            "waiting for an export | no site yet | 0 clients | ? for keys"
+        );
+        status = Status {
+            files: Some(12),
+            prepared: Some((now, Duration::from_millis(83))),
+            clients: 2,
+            ..Status::default()
+        };
+        assert_eq!(
+            status.line(now, false),
+            "12 files | rebuilt just now in 83 ms | 2 clients | no findings"
+        );
+        (status.errors, status.warnings) = (1, 3);
+        status.trouble = Some(Trouble::Build);
+        status.building = Some(now);
+        let later = now + Duration::from_secs(125);
+        assert_eq!(
+            status.line(later, false),
+            "the build failed | building, 125 s | 12 files | rebuilt 2 min ago in 83 ms | 2 clients | 1 error | 3 warnings"
+        );
+        assert!(!status.line(later, false).contains('\u{1b}') && status.line(later, true).contains("\u{1b}[31m"));
+    }
+
+    #[test]
+    fn times_are_told_in_the_unit_that_matters() {
+        let all = [0, 2, 59, 60, 3599, 7300].map(|whole| ago(Duration::from_secs(whole)));
+        assert_eq!(
+            all,
+            ["just now", "2 s ago", "59 s ago", "1 min ago", "59 min ago", "2 h ago"]
+        );
+        assert_eq!(brief(Duration::from_millis(1700)), "1.7 s");
+    }
+}
