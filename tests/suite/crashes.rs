@@ -8,6 +8,7 @@
 pub mod ground;
 pub mod points;
 pub mod scenario;
+mod table;
 
 use self::ground::{Folder, Ground, InMemoryGround};
 use self::points::try_all;

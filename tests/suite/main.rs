@@ -42,4 +42,5 @@ mod sequences;
 mod served_verify;
 mod sshd;
 mod support;
+mod swept;
 mod verify;
