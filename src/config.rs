@@ -30,7 +30,10 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use check::{CHECKS, Check, Level};
-pub use feature::{Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Origin, Sign, Verify, Watch};
+pub use feature::{
+    Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Notify, Origin, PurgeHook, Scope, Sign, Verify,
+    Watch,
+};
 pub use host_key::HostKey;
 pub use problem::{ConfigError, Problem, Warning};
 pub use target::{SftpTarget, Target, TargetKind};
@@ -44,11 +47,7 @@ use values::{globs, is_name, local_path};
 /// Tables, and keys as `table.key`, that are known and checked but not acted on by this version.
 /// To switch a feature on, remove its row.
 pub const NOT_YET: &[&str] = &[
-    "verify",
-    "cloudflare",
     "sign",
-    "notify",
-    "purge",
     "csp",
     "dictionary",
     "indexnow",
@@ -70,8 +69,7 @@ pub struct Parsed {
     pub warnings: Vec<Warning>,
 }
 
-/// All that a site manifest says. Tables whose keys are not fixed yet (`[notify]`, `[purge]`,
-/// `[indexnow]`, `[sitemap]`, `[budget]`, `[channels]`, `[[redirects]]`, `[[headers]]`) are
+/// All that a site manifest says. Tables whose keys are not fixed yet (`[indexnow]`, `[sitemap]`, `[budget]`, `[channels]`, `[[redirects]]`, `[[headers]]`) are
 /// accepted and not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteConfig {
@@ -93,6 +91,10 @@ pub struct SiteConfig {
     pub verify: Verify,
     /// `[cloudflare]`.
     pub cloudflare: Cloudflare,
+    /// `[purge]`.
+    pub purge: PurgeHook,
+    /// `[notify]`.
+    pub notify: Notify,
     /// `[watch]`.
     pub watch: Watch,
     /// `[sign]`.
@@ -252,12 +254,14 @@ fn read(document: &DeTable<'_>, report: &Report<'_>) -> SiteConfig {
         check: top.read_table("check"),
         verify: top.read_table("verify"),
         cloudflare: top.read_table("cloudflare"),
+        purge: top.read_table("purge"),
+        notify: top.read_table("notify"),
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
         csp: top.read_table("csp"),
         dictionary: top.read_table("dictionary"),
     };
-    for unfixed in ["notify", "purge", "indexnow", "sitemap", "budget", "channels"] {
+    for unfixed in ["indexnow", "sitemap", "budget", "channels"] {
         top.accept_table(unfixed);
     }
     for unfixed in ["redirects", "headers"] {

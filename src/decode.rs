@@ -1,7 +1,7 @@
 //! Decoding, to prove what an encoding holds.
 //!
-//! With `encode` the home of the compression crates. What comes out is hashed and never kept, so a small file can't
-//! become a large memory. It must take nothing that a browser would not: a stream of another kind, or anything behind it.
+//! With `encode` the home of the compression crates. What comes out is bounded, and kept only
+//! where somebody has to look at it, so a small file can't become a large memory. It must take nothing that a browser would not: a stream of another kind, or anything behind it.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -49,10 +49,26 @@ pub enum DecodeError {
 /// [`DecodeError`] where the bytes can't be read, are not one whole stream of the coding and nothing else, or
 /// decode to more than `limit` bytes.
 pub fn decodes_to(coding: Coding, reader: impl Read, limit: u64) -> Result<(Digest, u64), DecodeError> {
+    let mut hasher = Hasher::new();
+    decode_into(coding, reader, limit, &mut |piece| hasher.update(piece))?;
+    Ok((hasher.finish(), hasher.length()))
+}
+
+/// Decodes a stream to bytes, for whoever has to look at them.
+///
+/// # Errors
+/// As [`decodes_to`].
+pub fn decode(coding: Coding, reader: impl Read, limit: u64) -> Result<Vec<u8>, DecodeError> {
+    let mut bytes = Vec::new();
+    decode_into(coding, reader, limit, &mut |piece| bytes.extend_from_slice(piece))?;
+    Ok(bytes)
+}
+
+fn decode_into(coding: Coding, reader: impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
     let mut source = Source { reader, failed: None };
     let outcome = match coding {
-        Coding::Brotli => decode_brotli(&mut source, limit),
-        Coding::Gzip => decode_gzip(&mut source, limit),
+        Coding::Brotli => decode_brotli(&mut source, limit, take),
+        Coding::Gzip => decode_gzip(&mut source, limit, take),
     };
     match source.failed {
         // The decoder passes a reader's error on as its own: only here are the two told apart.
@@ -61,18 +77,18 @@ pub fn decodes_to(coding: Coding, reader: impl Read, limit: u64) -> Result<(Dige
     }
 }
 
-fn decode_gzip(source: &mut impl Read, limit: u64) -> Result<(Digest, u64), DecodeError> {
+fn decode_gzip(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
     let coding = Coding::Gzip;
     let mut decoder = flate2::bufread::GzDecoder::new(BufReader::with_capacity(BUFFER, source));
-    let decoded = drain(coding, &mut decoder, limit)?;
+    drain(coding, &mut decoder, limit, take)?;
     match decoder.into_inner().fill_buf() {
-        Ok([]) => Ok(decoded),
+        Ok([]) => Ok(()),
         Ok(_) => Err(DecodeError::Trailing { coding }),
         Err(_) => Err(DecodeError::Damaged { coding }),
     }
 }
 
-fn decode_brotli(source: &mut impl Read, limit: u64) -> Result<(Digest, u64), DecodeError> {
+fn decode_brotli(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
     let coding = Coding::Brotli;
     let mut reader = BufReader::with_capacity(BUFFER, source);
     match reader.fill_buf() {
@@ -81,30 +97,33 @@ fn decode_brotli(source: &mut impl Read, limit: u64) -> Result<(Digest, u64), De
         Err(_) => return Err(DecodeError::Damaged { coding }),
     }
     let mut decoder = brotli::Decompressor::new(reader, BUFFER);
-    let decoded = drain(coding, &mut decoder, limit)?;
+    drain(coding, &mut decoder, limit, take)?;
     // The end has been seen once. Asked again, the decoder owns up to bytes left in its buffer; those that it never
     // fetched are still in the reader.
     let mut byte = [0];
     let left = decoder.read(&mut byte).is_err();
     match decoder.into_inner().fill_buf() {
-        Ok([]) if !left => Ok(decoded),
+        Ok([]) if !left => Ok(()),
         Ok(_) => Err(DecodeError::Trailing { coding }),
         Err(_) => Err(DecodeError::Damaged { coding }),
     }
 }
 
 /// Reads a decoder to its end, or until more than `limit` bytes have come out.
-fn drain(coding: Coding, decoder: &mut impl Read, limit: u64) -> Result<(Digest, u64), DecodeError> {
-    let mut hasher = Hasher::new();
+fn drain(coding: Coding, decoder: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+    let mut length = 0;
     let mut buffer = vec![0; BUFFER];
     loop {
         match decoder.read(&mut buffer) {
-            Ok(0) => return Ok((hasher.finish(), hasher.length())),
-            Ok(count) => hasher.update(&buffer[..count]),
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                length += count as u64;
+                take(&buffer[..count]);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(DecodeError::Damaged { coding }),
         }
-        if hasher.length() > limit {
+        if length > limit {
             return Err(DecodeError::TooLong { limit });
         }
     }

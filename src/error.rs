@@ -6,6 +6,7 @@
 use crate::build::BuildError;
 use crate::check::{Problem, Severity};
 use crate::host::HostError;
+use crate::live::Finding;
 use crate::model::release::{Hold, ReleaseId, timestamp};
 use crate::scan::ScanError;
 use crate::source::SourceError;
@@ -102,6 +103,34 @@ pub enum Error {
         /// What is wrong, by path.
         problems: Vec<(String, String)>,
     },
+    /// A release failed at the origin where the one before did not, and that one is live again.
+    #[error(
+        "{release} went live and failed at the origin, so {live} is live again: {}",
+        first(findings)
+    )]
+    TakenBack {
+        /// The release that failed.
+        release: ReleaseId,
+        /// The one that is live again.
+        live: ReleaseId,
+        /// What failed.
+        findings: Vec<Finding>,
+    },
+    /// A release failed at the origin, and the one before could not be made live again.
+    #[error(
+        "{release} is live and fails at the origin, and going back to {previous} failed: {source}: {}",
+        first(findings)
+    )]
+    CannotGoBack {
+        /// The release that fails.
+        release: ReleaseId,
+        /// The one that should be live again.
+        previous: ReleaseId,
+        /// What failed.
+        findings: Vec<Finding>,
+        /// Why there is no way back.
+        source: Box<Error>,
+    },
     /// A build can't be written.
     #[error(transparent)]
     Build(BuildError),
@@ -119,6 +148,19 @@ pub enum Error {
         /// Its number.
         number: i32,
     },
+}
+
+/// The first of what was found.
+fn first(findings: &[Finding]) -> String {
+    let more = findings.len().saturating_sub(1);
+    let more = if more > 0 {
+        format!(" (and {more} more)")
+    } else {
+        String::new()
+    };
+    findings.first().map_or_else(String::new, |finding| {
+        format!("{} {}{more}", finding.path(), finding.message())
+    })
 }
 
 /// Since when and by whom, where that is known.
@@ -159,6 +201,8 @@ impl Error {
             | Self::RemovesTooMuch { .. } => 3,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
             Self::Store(_) | Self::Taken(Taken::Jammed { .. } | Taken::Stuck { .. }) => 5,
+            Self::TakenBack { .. } => 6,
+            Self::CannotGoBack { .. } => 7,
             Self::Uncertain { .. } => 8,
             Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
             Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
@@ -197,6 +241,8 @@ impl Error {
             Self::NothingPublished { .. } => "nothing-published",
             Self::NoFormerRelease => "no-former-release",
             Self::NotWhole { .. } => "not-whole",
+            Self::TakenBack { .. } => "taken-back",
+            Self::CannotGoBack { .. } => "cannot-go-back",
             Self::Build(error) => match error {
                 BuildError::Foreign { .. } => "foreign-files",
                 BuildError::NotAFolder { .. } => "not-a-folder",

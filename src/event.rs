@@ -143,6 +143,23 @@ pub enum Note {
     },
     /// The connection was lost and has been made again.
     Reconnected,
+    /// The origin can't be reached from here, so only the public address is asked.
+    OriginNotAsked {
+        /// Why.
+        reason: String,
+    },
+    /// A CDN was not told what to forget; the next publish tells it.
+    NotPurged {
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// What was found at the live site could not be kept on the host.
+    OutcomeNotKept {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Someone who is told. Called from several threads at once and in the middle of the work: must not block for long.

@@ -7,6 +7,7 @@
 //!  host   ──enter──questions and answers────────────────┘
 //! ```
 //!
+//! [`delivery`] sees a release to its visitors: it asks the live site ([`live`]), and purges what stands before it ([`purge`]).
 //! [`pipeline`] is the local half, [`publish`] the half that involves a host; each reads from top to bottom as the picture
 //! does. [`watch`] shows the site in a [`preview`], which answers by the rules of [`serving`]. [`model`] has the values everything speaks in, [`host`] the only way to a host. DESIGN.md has the protocol, the
 //! crash table and the reasons.
@@ -22,6 +23,8 @@ pub mod build;
 pub mod check;
 pub mod config;
 pub mod decode;
+pub mod delivery;
+pub mod doctor;
 pub mod encode;
 pub mod error;
 pub mod event;
@@ -30,16 +33,19 @@ pub mod host;
 pub mod http;
 pub mod init;
 mod leaving;
+pub mod live;
 pub mod manifest;
 pub mod mend;
 pub mod model;
 pub mod next;
 pub mod nginx;
+pub mod notification;
 pub mod pipeline;
 pub mod plan;
 pub mod preview;
 pub mod prune;
 pub mod publish;
+pub mod purge;
 mod random;
 pub mod releases;
 pub mod rollback;

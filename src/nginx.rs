@@ -11,7 +11,7 @@
 //!   `$uri` is decoded, and in a header it would be an open redirect or a second header.
 //! - **call an answer immutable that isn't the file that was asked for**: an error or another
 //!   path's file under an immutable path would stay with a reader for a year.
-//! - **touch another vhost of the same nginx.** All it adds at http level are two maps, whose names
+//! - **touch another vhost of the same nginx.** All it adds at http level are three maps, whose names
 //!   are derived from the server name.
 //!
 //! Every header is added once, at server level, and its value comes from a map where it depends on
@@ -27,6 +27,7 @@ use std::fmt::Write as _;
 
 use crate::model::cache::CacheClass;
 use crate::model::encoding::Coding;
+use crate::model::layout;
 use crate::model::media;
 use crate::serving::address::{DISGUISES, HARMLESS};
 use crate::serving::types::CHARSET;
@@ -159,6 +160,12 @@ map $status:$uri {cache} {{
     "~^(?:{carrying}):/{immutable}/" "{forever}";
 }}
 
+# The tree that `current` leads to.
+map $realpath_root {tree} {{
+    default "";
+    "~/{trees}/([0-9a-f]+)\z" $1;
+}}
+
 # The path as the visitor spelled it, without the slash at its end: the only source of redirects.
 # Empty, and then there is none, unless every segment has a name, and none starts with a slash or a
 # backslash in disguise.
@@ -170,6 +177,8 @@ map $request_uri {path} {{
             cache = self.variable("cache"),
             immutable = self.immutable,
             path = self.variable("path"),
+            tree = self.variable("tree"),
+            trees = layout::TREES,
             revalidate = CacheClass::Revalidate.cache_control(),
             forever = CacheClass::Immutable.cache_control(),
             no_store = headers::NO_STORE,

@@ -330,6 +330,20 @@ fn changes(site: &Site, former: Option<Digest>, facts: &Facts) -> Result<Changes
     manifest::diff(former, Some(site.root), &known)
 }
 
+/// What was at the paths that change; none where nothing was.
+#[must_use]
+pub fn former_files(changes: &Changes, facts: &Facts) -> HashMap<SitePath, Option<File>> {
+    let former = |path: &SitePath| {
+        let folder = live_tree(&path.parent()?, facts)??;
+        match facts.manifests.get(&folder)?.as_ref()?.entries.get(path.name())? {
+            Entry::File(file) => Some(file.clone()),
+            Entry::Folder(_) => None,
+        }
+    };
+    let changed = changes.list.iter().map(|change| &change.path);
+    changed.map(|path| (path.clone(), former(path))).collect()
+}
+
 /// One folder level that must be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTree {

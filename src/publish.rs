@@ -8,11 +8,12 @@
 mod refusals;
 mod under_lock;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use globset::GlobSet;
 
 use self::under_lock::UnderLock;
@@ -24,8 +25,11 @@ use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
 use crate::manifest::{Changes, Site};
 use crate::mend::{self, mend};
+use crate::model::delivery::Delivery;
 use crate::model::layout;
+use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::model::tree::File;
 use crate::plan::{self, Facts, Plan};
 use crate::seen::Seen;
 use crate::session::{Read, Session};
@@ -35,6 +39,8 @@ use crate::swap;
 use crate::sync::{self, Building, SyncError, Times, Work};
 use crate::verify::{Depth, verify};
 use crate::workshop::{self, Taken, Workshop};
+
+use self::under_lock::UnderLock;
 
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
@@ -67,6 +73,25 @@ pub struct Options {
     pub tool: String,
     /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
     pub seen: Option<(PathBuf, String)>,
+    /// Whether a CDN is purged afterwards. Then the swap leaves a note of what it is owed, so that a run which dies before
+    /// it purged is made up for by the next.
+    pub purges: bool,
+}
+
+/// Whoever looks at the live site before it is replaced.
+pub trait Beforehand: Send + Sync {
+    /// Looks, knowing what will change and which files were at those paths. Called again where the plan is made again. It
+    /// goes on beside the sending, and the lock is taken only after it.
+    fn look<'a>(&'a self, plan: &'a Plan, former: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()>;
+}
+
+/// Nobody looks.
+struct Nobody;
+
+impl Beforehand for Nobody {
+    fn look<'a>(&'a self, _: &'a Plan, _: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What a publish did.
@@ -84,6 +109,8 @@ pub struct Published {
     pub changes: Changes,
     /// What was sent.
     pub sent: sync::Sent,
+    /// What was known of the way to the visitors before, so also what a CDN is still owed.
+    pub owed: Delivery,
 }
 
 /// Why one attempt did not end in a release.
@@ -135,7 +162,15 @@ struct Publish<'a> {
     source: &'a Arc<dyn Source>,
     site: &'a Site,
     options: &'a Options,
+    before: &'a dyn Beforehand,
     observer: &'a dyn Observer,
+}
+
+/// What was found out before anything is sent.
+struct Found {
+    entrance: Entrance,
+    plan: Plan,
+    former: HashMap<SitePath, Option<File>>,
 }
 
 /// Everything that was made for a release, ready to be put together.
@@ -178,7 +213,30 @@ pub async fn publish(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Published, Error> {
-    let (published, unnamed) = publish_changes(session, source, site, options, observer).await?;
+    publish_after(session, source, site, options, &Nobody, observer).await
+}
+
+/// As [`publish`], with somebody who looks at the live site before it is replaced.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_after(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    before: &dyn Beforehand,
+    observer: &dyn Observer,
+) -> Result<Published, Error> {
+    let publish = Publish {
+        session,
+        source,
+        site,
+        options,
+        before,
+        observer,
+    };
+    let (published, unnamed) = publish.changes().await?;
     if options.force || unnamed {
         return make_whole(session, source, site, options, observer, published).await;
     }
@@ -213,34 +271,6 @@ async fn make_whole(
     })
 }
 
-/// Publishes what differs from the live release. Also says whether the store lacks something of it, see [`Trace::unnamed`].
-async fn publish_changes(
-    session: &Session,
-    source: &Arc<dyn Source>,
-    site: &Site,
-    options: &Options,
-    observer: &dyn Observer,
-) -> Result<(Published, bool), Error> {
-    let publish = Publish {
-        session,
-        source,
-        site,
-        options,
-        observer,
-    };
-    let seen = options.seen.as_ref();
-    let seen = seen.map(|(folder, target)| Seen::load(folder, target));
-    let (published, unnamed) = publish.in_attempts(seen.as_ref().filter(|_| !options.force)).await?;
-    if let Some(seen) = seen {
-        let file = seen.file().to_owned();
-        if let Err(error) = seen.learn(&published.release, site) {
-            let reason = error.to_string();
-            observer.notice(Event::Noted(Note::CacheNotWritten { file, reason }));
-        }
-    }
-    Ok((published, unnamed))
-}
-
 /// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
 ///
 /// Only over the connection there is, and in one flight, so that it ends soon. The future that did the work must have
@@ -268,6 +298,23 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
 }
 
 impl Publish<'_> {
+    /// Publishes what differs from the live release. Also says whether the store lacks something of it, see
+    /// [`Trace::unnamed`].
+    async fn changes(&self) -> Result<(Published, bool), Error> {
+        let seen = self.options.seen.as_ref();
+        let seen = seen.map(|(folder, target)| Seen::load(folder, target));
+        let (published, unnamed) = self.in_attempts(seen.as_ref().filter(|_| !self.options.force)).await?;
+        if let Some(seen) = seen {
+            let file = seen.file().to_owned();
+            if let Err(error) = seen.learn(&published.release, self.site) {
+                let reason = error.to_string();
+                self.observer
+                    .notice(Event::Noted(Note::CacheNotWritten { file, reason }));
+            }
+        }
+        Ok((published, unnamed))
+    }
+
     /// Tries until the site is live, or it is known that it can't be. Also says what [`Trace::unnamed`] does.
     async fn in_attempts(&self, seen: Option<&Seen>) -> Result<(Published, bool), Error> {
         let mut worn = HashSet::new();
@@ -321,28 +368,32 @@ impl Publish<'_> {
         replaces: &mut Option<Option<ReleaseId>>,
         seen: Option<&Seen>,
     ) -> Result<Published, Stop> {
-        let (entrance, plan) = self.find_out(workshop, worn, seen).await?;
+        let Found { entrance, plan, former } = self.find_out(workshop, worn, seen).await?;
+        let owed = &entrance.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
             let live = live.clone();
             leave(self.session, workshop).await;
-            return Ok(self.published(live, None, false, &plan, sync::Sent::default()));
+            return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed));
         }
         self.refuse_to_overtake(&plan, replaces)?;
         self.refuse_mass_removal(&plan)?;
         self.judge_conflicts(&plan)?;
-        let mut parcel = self.send(&entrance, &plan, workshop).await?;
+        let sending = self.send(&entrance, &plan, workshop);
+        let (parcel, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
+        let mut parcel = parcel?;
         trace.release = Some(parcel.release.clone());
         self.observer.notice(Event::StageBegan {
             stage: Stage::Swap,
             items: None,
             bytes: None,
         });
-        self.build_and_lock(&plan, &mut parcel, workshop, worn).await?;
+        self.build_and_lock(&plan, owed, &mut parcel, workshop, worn).await?;
         self.add_to_pool(&plan, workshop).await?;
         trace.swap_sent = true;
         trace.unnamed = self.make_live(&plan, &parcel, workshop).await?;
         self.observer.notice(Event::StageEnded { stage: Stage::Swap });
-        Ok(self.published(parcel.release, plan.previous.clone(), true, &plan, parcel.stock.sent))
+        let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
+        Ok(self.published(parcel.release, previous, true, &plan, sent, owed))
     }
 
     /// Enters the store, asks everything, and plans.
@@ -351,7 +402,7 @@ impl Publish<'_> {
         workshop: &mut Workshop,
         worn: &HashSet<String>,
         seen: Option<&Seen>,
-    ) -> Result<(Entrance, Plan), Stop> {
+    ) -> Result<Found, Stop> {
         self.observer.notice(Event::StageBegan {
             stage: Stage::Plan,
             items: None,
@@ -372,7 +423,8 @@ impl Publish<'_> {
         let plan = Plan::new(self.site, &facts)
             .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
         self.observer.notice(Event::StageEnded { stage: Stage::Plan });
-        Ok((entrance, plan))
+        let former = plan::former_files(&plan.changes, &facts);
+        Ok(Found { entrance, plan, former })
     }
 
     /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
@@ -414,6 +466,7 @@ impl Publish<'_> {
     async fn build_and_lock(
         &self,
         plan: &Plan,
+        owed: &Delivery,
         parcel: &mut Parcel,
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
@@ -423,6 +476,9 @@ impl Publish<'_> {
         ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
         ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
         ops.push(workshop.symlink("gen", parcel.generation.to_string()));
+        if self.options.purges {
+            ops.push(workshop.symlink("delivery", owed.owing(plan.previous.as_ref()).text()));
+        }
         let staged = ops.len();
         let under_lock = UnderLock::new(plan, workshop, &parcel.document, &parcel.release);
         ops.push(workshop.acquire());
@@ -535,6 +591,13 @@ impl Publish<'_> {
                 _ => None,
             })
             .collect();
+        if self.options.purges {
+            // Before the swap: what is owed too much is purged once for nothing, what is forgotten stays at the edge.
+            ops.push(Op::Rename {
+                from: workshop.path_holding("delivery"),
+                to: layout::DELIVERY.to_owned(),
+            });
+        }
         ops.extend(swap::commit_ops(plan, &parcel.release, workshop));
         let swap = ops.len() - 1;
         ops.extend(workshop.leave());
@@ -561,6 +624,7 @@ impl Publish<'_> {
         swapped: bool,
         plan: &Plan,
         sent: sync::Sent,
+        owed: &Delivery,
     ) -> Published {
         Published {
             release,
@@ -569,6 +633,7 @@ impl Publish<'_> {
             files: self.site.files,
             changes: plan.changes.clone(),
             sent,
+            owed: owed.clone(),
         }
     }
 
@@ -623,6 +688,7 @@ impl Publish<'_> {
             files: self.site.files,
             changes: Changes::default(),
             sent: sync::Sent::default(),
+            owed: Delivery::default(),
         })
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use crate::error::Error;
 use crate::host::{Answer, Kind, Op, RefusalKind, Time};
 use crate::manifest::{self, Changes};
+use crate::model::delivery::Delivery;
 use crate::model::layout;
 use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId};
 use crate::plan::Facts;
@@ -168,6 +169,8 @@ pub struct Status {
     pub lock: Option<Lock>,
     /// Files of the pool.
     pub pool: u64,
+    /// What the last look at the live site found, and what a CDN is owed; none where nobody ever looked.
+    pub delivery: Option<Delivery>,
 }
 
 /// A lock that is taken.
@@ -194,6 +197,7 @@ pub async fn status(session: &Session) -> Result<Status, Error> {
         hold: entrance.hold,
         lock: None,
         pool: 0,
+        delivery: Some(entrance.delivery).filter(|known| *known != Delivery::default()),
     };
     if !entrance.exists {
         return Ok(status);

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::host::{Answer, HostError, Op, Refusal};
 use crate::leaving::{find_after_loss, leave};
+use crate::model::delivery::Delivery;
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::plan::Facts;
@@ -26,6 +27,17 @@ pub enum Destination {
     Release(String),
 }
 
+/// How to go back.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Why to stop publishing, too.
+    pub hold: Option<String>,
+    /// How long to wait for the lock.
+    pub wait: Option<Duration>,
+    /// Whether a CDN is purged afterwards; see [`crate::publish::Options::purges`].
+    pub purges: bool,
+}
+
 /// What a rollback did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolledBack {
@@ -42,8 +54,7 @@ pub struct RolledBack {
 pub async fn rollback(
     session: &Session,
     destination: &Destination,
-    hold: Option<&str>,
-    wait: Option<Duration>,
+    options: &Options,
     observer: &dyn Observer,
 ) -> Result<RolledBack, Error> {
     let entrance = store::look(session).await?;
@@ -59,9 +70,10 @@ pub async fn rollback(
     let change = Change::Swap {
         to: release.clone(),
         from: live.clone(),
-        hold: hold.map(str::to_owned),
+        hold: options.hold.clone(),
+        note: options.purges.then(|| entrance.delivery.owing(Some(&live))),
     };
-    change_under_lock(session, &change, wait, observer).await?;
+    change_under_lock(session, &change, options.wait, observer).await?;
     session.note_live(Some(release.clone()));
     observer.notice(Event::Swapped {
         release: release.clone(),
@@ -88,6 +100,25 @@ pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> R
     .await
 }
 
+/// Keeps what is known of the live release's way to its visitors. Where another went live meanwhile, nothing is kept: that
+/// is for whoever made it live.
+///
+/// # Errors
+/// [`Error`].
+pub async fn note_delivery(
+    session: &Session,
+    release: &ReleaseId,
+    note: &Delivery,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let change = Change::Note {
+        of: release.clone(),
+        note: note.clone(),
+    };
+    change_under_lock(session, &change, wait, observer).await
+}
+
 /// Lets publishing go on. Returns what it was held for, if it was.
 ///
 /// # Errors
@@ -106,6 +137,11 @@ enum Change {
         to: ReleaseId,
         from: ReleaseId,
         hold: Option<String>,
+        note: Option<Delivery>,
+    },
+    Note {
+        of: ReleaseId,
+        note: Delivery,
     },
     Hold {
         reason: String,
@@ -140,7 +176,7 @@ async fn change_under_lock(
 async fn recover(session: &Session, run: &RunId, change: &Change, lost: HostError) -> Result<(), Error> {
     let (release, before) = match change {
         Change::Swap { to, from, .. } => (Some(to), Some(from)),
-        Change::Hold { .. } | Change::Resume => (None, None),
+        Change::Note { .. } | Change::Hold { .. } | Change::Resume => (None, None),
     };
     match find_after_loss(session, run, release, before).await {
         Ok(Some(_)) => Ok(()),
@@ -182,6 +218,9 @@ async fn attempt(
         };
         let text = serde_json::to_string(&held).unwrap_or_default();
         ops.push(workshop.symlink("hold", text));
+    }
+    if let Some(note) = change.note(entrance.now) {
+        ops.push(workshop.symlink("delivery", note.text()));
     }
     let staged = ops.len();
     let mut held = vec![
@@ -253,7 +292,19 @@ impl Change {
         match self {
             Self::Swap { hold, .. } => hold.as_deref(),
             Self::Hold { reason } => Some(reason),
-            Self::Resume => None,
+            Self::Note { .. } | Self::Resume => None,
+        }
+    }
+
+    /// What is to be known from then on, at this time of the host's clock.
+    fn note(&self, now: crate::host::Time) -> Option<Delivery> {
+        match self {
+            Self::Swap { note, .. } => note.clone(),
+            Self::Note { note, .. } => Some(Delivery {
+                at: now,
+                ..note.clone()
+            }),
+            Self::Hold { .. } | Self::Resume => None,
         }
     }
 
@@ -266,8 +317,13 @@ impl Change {
                 to: layout::HOLD.to_owned(),
             });
         }
+        let noting = Op::Rename {
+            from: workshop.path_holding("delivery"),
+            to: layout::DELIVERY.to_owned(),
+        };
         match self {
             Self::Hold { .. } => {}
+            Self::Note { of, .. } => ops.extend((current == Some(of)).then_some(noting)),
             Self::Resume => {
                 ops.push(Op::Rename {
                     from: layout::HOLD.to_owned(),
@@ -275,7 +331,7 @@ impl Change {
                 });
                 ops.push(Op::RemoveFile(workshop.path_holding("trash/hold")));
             }
-            Self::Swap { to, from, .. } => {
+            Self::Swap { to, from, note, .. } => {
                 if current != Some(from) {
                     return Err(Error::Overtaken { by: current.cloned() });
                 }
@@ -290,6 +346,7 @@ impl Change {
                     from: workshop.path_holding("left"),
                     to: layout::release_left(from),
                 });
+                ops.extend(note.is_some().then_some(noting));
                 ops.push(swap(to, workshop));
             }
         }

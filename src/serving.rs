@@ -12,6 +12,7 @@ pub mod address;
 pub mod base;
 pub mod conditions;
 pub mod headers;
+pub mod marker;
 pub mod pages;
 pub mod ranges;
 #[cfg(test)]

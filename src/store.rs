@@ -12,6 +12,7 @@ pub use self::asking::{Asking, ask, find_out, load_trees};
 pub(crate) use self::asking::{OPEN_AT_ONCE, read_manifest};
 pub use self::reading::{documents, read_files, releases, roots, why_unread};
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op, Refusal, RefusalKind, Time};
+use crate::model::delivery::Delivery;
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId};
 use crate::plan::{Facts, Question};
@@ -140,6 +141,8 @@ pub struct Entrance {
     pub generation: Option<Generation>,
     /// When what nothing refers to was last deleted, by the host's clock.
     pub swept: Option<Time>,
+    /// What is known of its way to visitors.
+    pub delivery: Delivery,
     /// The host's clock; 0 where nothing was made to read it from.
     pub now: Time,
     /// The number of the user who publishes, where a workshop was set up.
@@ -153,7 +156,7 @@ struct FirstFlight {
     workshop: usize,
 }
 
-const HEAD: usize = 7;
+const HEAD: usize = 8;
 
 fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight {
     let mut ops = vec![
@@ -164,6 +167,7 @@ fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight 
         Op::ReadLink(layout::HOLD.to_owned()),
         Op::ReadLink(layout::GENERATION.to_owned()),
         Op::Lstat(layout::SWEPT.to_owned()),
+        Op::ReadLink(layout::DELIVERY.to_owned()),
     ];
     ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
     let workshop_at = ops.len();
@@ -372,8 +376,10 @@ async fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance,
     let generation = text(5).and_then(|text| text.parse().ok());
     let since = answers.get(3).and_then(Read::attr).map(|attr| attr.mtime);
     let swept = answers.get(6).and_then(Read::attr).map(|attr| attr.mtime);
+    let delivery = text(7).map(|text| Delivery::read(&text)).unwrap_or_default();
     Ok(Entrance {
         exists: true,
+        delivery,
         swept,
         current,
         since,

@@ -1,6 +1,6 @@
 //! Measures the built `syntax-publish` against what people use instead, side by side in one run, and prints tables.
 //!
-//! `cargo bench --bench publish -- [quick] [check] [edit] [cold] [scan] [memory]`: all of them without a name. Nothing here fails
+//! `cargo bench --bench publish -- [quick] [check] [edit] [look] [cold] [scan] [memory]`: all of them without a name. Nothing here fails
 //! for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
 
 #![allow(
@@ -12,6 +12,7 @@
     reason = "a measurement prints its table, and one that can't be made stops"
 )]
 
+mod look;
 mod measure;
 mod ours;
 mod peer;
@@ -25,7 +26,7 @@ use std::process::Command;
 use measure::Table;
 use scenarios::{Bench, Extent};
 
-const SCENARIOS: [&str; 5] = ["check", "edit", "scan", "cold", "memory"];
+const SCENARIOS: [&str; 6] = ["check", "edit", "look", "scan", "cold", "memory"];
 
 /// Programs without which nothing can be measured.
 const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
@@ -51,6 +52,7 @@ fn main() {
         match *scenario {
             "check" => bench.check(&mut table),
             "edit" => bench.edit(&mut table),
+            "look" => look::look(1000, if extent == Extent::Quick { 3 } else { 7 }, &mut table),
             "scan" => bench.scan(&mut table),
             "cold" => bench.cold(&mut table),
             _ => bench.memory(&mut table),

@@ -10,6 +10,7 @@ use crate::measure::{self, Ran, Watch};
 use crate::site::{self, Size};
 use crate::support::command::Project;
 use crate::support::delay::DelayProxy;
+use crate::support::nginx::LISTEN;
 use crate::support::sshd::{Jail, Sshd};
 
 /// The round trip time of the far way.
@@ -47,6 +48,8 @@ pub struct Ours {
     project: Project,
     sshd: Sshd,
     homes: usize,
+    levels: Levels,
+    trusted: Option<PathBuf>,
 }
 
 /// One publish.
@@ -77,6 +80,8 @@ impl Ours {
             project,
             sshd,
             homes: 0,
+            levels,
+            trusted: None,
         };
         ours.write_manifest(levels, "");
         ours
@@ -84,6 +89,48 @@ impl Ours {
 
     /// From now on publishes go to another docroot, which is empty.
     pub fn write_manifest(&mut self, levels: Levels, docroot_suffix: &str) {
+        self.levels = levels;
+        self.write_tables(
+            "https://bench.example",
+            docroot_suffix,
+            "[verify]\norigin = false\npublic = false\n",
+        );
+    }
+
+    /// From now on the site has this URL, and is asked after each publish or not.
+    pub fn serve(&mut self, url: &str, looks: bool) {
+        let verify = if looks {
+            ""
+        } else {
+            "[verify]\norigin = false\npublic = false\n"
+        };
+        self.write_tables(url, "", verify);
+    }
+
+    /// From now on the live site's certificate must be by an authority of this file.
+    pub fn trust(&mut self, authorities: PathBuf) {
+        self.trusted = Some(authorities);
+    }
+
+    /// The vhost for the docroot, over TLS.
+    pub fn vhost(&self) -> String {
+        let docroot = self.sshd.docroot.to_str().expect("a path");
+        let args = [
+            "nginx",
+            "--target",
+            "near",
+            "--listen",
+            LISTEN,
+            "--nginx-version",
+            "1.22",
+            "--docroot",
+            docroot,
+        ];
+        self.project.run(&args).expect_code(0).stdout
+    }
+
+    fn write_tables(&self, url: &str, docroot_suffix: &str, tables: &str) {
+        let levels = self.levels;
         let target = |name: &str, port: u16| {
             format!(
                 "[targets.{name}]\nkind = \"sftp\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"{}\"\n\
@@ -101,8 +148,8 @@ impl Ours {
         };
         // Nothing is pruned: the peer keeps everything, too.
         self.project.write_manifest(&format!(
-            "[site]\nname = \"bench\"\nurl = \"https://bench.example\"\nexport = \"export\"\n\
-             [publish]\nkeep = 1000\n[verify]\norigin = false\npublic = false\n{encode}{}{}",
+            "[site]\nname = \"bench\"\nurl = \"{url}\"\nexport = \"export\"\n\
+             [publish]\nkeep = 1000\n{tables}{encode}{}{}",
             target("near", self.sshd.port),
             target("far", self.far.port),
         ));
@@ -133,7 +180,8 @@ impl Ours {
         command
             .args(["publish", "--json", "--quiet", "--target", target])
             .env("HOME", home)
-            .env("XDG_CACHE_HOME", home.join(".cache"));
+            .env("XDG_CACHE_HOME", home.join(".cache"))
+            .envs(self.trusted.iter().map(|file| ("SSL_CERT_FILE", file)));
         let before = (self.far.bytes_up(), self.far.bytes_down());
         let ran = measure::run(command, watch);
         let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one value of JSON");

@@ -415,7 +415,7 @@ impl Beside {
 }
 
 impl Row {
-    fn add(&mut self, publish: &Publish) {
+    pub(crate) fn add(&mut self, publish: &Publish) {
         self.time.push(publish.ran.seconds);
         self.round_trips.push(publish.round_trips);
         self.sent.push(publish.sent);

@@ -7,13 +7,44 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{Finding, Material};
+use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     let assets = material.assets;
     // Folder and folded name -> the names as they are, each once: files come sorted, so a folder's repeats are
-    // found in the list, which has one entry nearly always.
+    // found in the list, which has one entry nearly always. Of two that clash at least one is not folded already, so only
+    // such names and those that they could clash with are kept.
     let mut names: HashMap<(&str, Cow<'_, str>), Vec<&str>> = HashMap::new();
+    each_name(assets, |folder, name, whole| {
+        if let Cow::Owned(folded) = fold(name) {
+            let same = names.entry((folder, folded.into())).or_default();
+            if !same.contains(&whole) {
+                same.push(whole);
+            }
+        }
+    });
+    if names.is_empty() {
+        return Vec::new();
+    }
+    each_name(assets, |folder, name, whole| {
+        if let Cow::Borrowed(_) = fold(name)
+            && let Some(same) = names.get_mut(&(folder, Cow::Borrowed(name)))
+            && !same.contains(&whole)
+        {
+            same.push(whole);
+        }
+    });
+    let clashes = names.into_values().filter(|same| same.len() > 1);
+    let findings = clashes.flat_map(|mut same| {
+        same.sort_unstable();
+        findings(&same)
+    });
+    findings.collect()
+}
+
+/// Gives every name of the site to `take`, with its folder and its whole path, mostly once.
+fn each_name<'a>(assets: &'a [Asset], mut take: impl FnMut(&'a str, &'a str, &'a str)) {
     let mut last = "";
     for asset in assets {
         let path = asset.path.as_str();
@@ -23,15 +54,10 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         for end in ends.filter(|end| *end >= shared) {
             let whole = &path[..end];
             let (folder, name) = whole.rsplit_once('/').unwrap_or(("", whole));
-            let same = names.entry((folder, fold(name))).or_default();
-            if !same.contains(&whole) {
-                same.push(whole);
-            }
+            take(folder, name, whole);
         }
         last = path;
     }
-    let clashes = names.into_values().filter(|same| same.len() > 1);
-    clashes.flat_map(|same| findings(&same)).collect()
 }
 
 fn findings(same: &[&str]) -> Vec<Finding> {

@@ -164,13 +164,17 @@ Examples:
     #[command(after_help = "\
 Examples:
   syntax-publish verify
-  syntax-publish verify 20260914 --deep")]
+  syntax-publish verify 20260914 --deep
+  syntax-publish verify --live            whether visitors get what is live")]
     Verify {
         /// The release, or the beginning of its id [default: the live one]
         release: Option<String>,
         /// Read every byte back, and decode every encoding
         #[arg(long)]
         deep: bool,
+        /// Ask the live site instead: the origin, and the public URL
+        #[arg(long, conflicts_with = "deep")]
+        live: bool,
     },
 
     /// Delete releases beyond the retention, then what nothing refers to
@@ -181,6 +185,17 @@ Example:
         /// Only say what would be deleted
         #[arg(long)]
         dry_run: bool,
+    },
+
+    /// Follow the way of a visitor and of a publish, and say what is wrong with either
+    #[command(after_help = "\
+Examples:
+  syntax-publish doctor --target pheme
+  syntax-publish doctor --resolver 1.1.1.1    ask this resolver, and not the network's own")]
+    Doctor {
+        /// The DNS resolver to ask [default: the system's]
+        #[arg(long, value_name = "ADDR", value_parser = resolver)]
+        resolver: Option<std::net::SocketAddr>,
     },
 
     /// Write a site-manifest.toml for the site in this folder
@@ -316,6 +331,10 @@ pub struct Nginx {
     /// The docroot as nginx sees it [default: the target's]
     #[arg(long, value_name = "PATH")]
     pub docroot: Option<String>,
+}
+
+fn resolver(text: &str) -> Result<std::net::SocketAddr, String> {
+    syntax_publish::doctor::resolver(text).ok_or_else(|| "write an address, as 1.1.1.1 or [::1]:5353".to_owned())
 }
 
 fn steps(text: &str) -> Result<u32, String> {

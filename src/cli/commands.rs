@@ -2,7 +2,9 @@
 
 mod ask;
 mod change;
+mod deliver;
 mod desk;
+mod doctor;
 mod init;
 mod watch;
 
@@ -17,12 +19,13 @@ use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::session::{Live, Session};
 use syntax_publish::store;
 
+use super::actions::Actions;
 use super::args::{Command, Global};
 use super::failure::Failure;
 use super::progress::Progress;
 use super::screen::Screen;
 use super::site::{self, Workplace, again};
-use super::{connect, json, papers, problems};
+use super::{connect, json, papers, problems, report};
 
 /// A publish names so many warnings of the checks; `check` names all.
 const SHOWN_WARNINGS: usize = 10;
@@ -35,6 +38,7 @@ pub struct Run {
     global: Global,
     screen: Screen,
     progress: Arc<Progress>,
+    actions: Option<Actions>,
     began: Instant,
     workplace: OnceLock<Workplace>,
     session: OnceLock<Arc<Session>>,
@@ -65,6 +69,7 @@ impl Run {
     pub fn new(global: Global, screen: Screen) -> Self {
         Self {
             progress: Arc::new(Progress::new(&screen)),
+            actions: Actions::here(&screen),
             global,
             screen,
             began: Instant::now(),
@@ -88,8 +93,12 @@ impl Run {
             Command::Releases => self.releases().await,
             Command::Status => self.status().await,
             Command::Diff { from, to } => self.diff(from, to).await,
-            Command::Verify { release, deep } => self.verify(release, deep).await,
+            Command::Verify {
+                release, live: true, ..
+            } => self.verify_live(release).await,
+            Command::Verify { release, deep, .. } => self.verify(release, deep).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
+            Command::Doctor { resolver } => Box::pin(self.doctor(resolver)).await,
             Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {
@@ -135,6 +144,26 @@ impl Run {
             // If it can't be asked, it is not told: the failure that counts is the first.
             let _ = tokio::time::timeout(LAST_LOOK, store::look(session)).await;
         }
+    }
+
+    /// Tells GitHub Actions of a failure, where that runs this.
+    pub fn tell_of(&self, failure: &Failure) {
+        let Some(actions) = &self.actions else {
+            return;
+        };
+        let problems: &[Problem] = match failure {
+            Failure::Library(Error::Check { problems }) => problems,
+            _ => &[],
+        };
+        if let Some(export) = self.workplace.get().and_then(|workplace| workplace.export().ok()) {
+            actions.annotate(problems, &export);
+        }
+        let told = self.told();
+        let (live, hint) = (
+            report::live_now(failure, told.as_ref()),
+            report::hint(failure, told.as_ref()),
+        );
+        actions.failed(failure, problems, &live, &hint);
     }
 
     /// The site manifest, read once.

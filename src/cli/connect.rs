@@ -24,7 +24,7 @@ pub fn connector(workplace: &Workplace) -> Result<Box<dyn Connect>, Failure> {
     }
 }
 
-fn address(workplace: &Workplace, sftp: &SftpTarget) -> Result<SftpAddress, Failure> {
+pub fn address(workplace: &Workplace, sftp: &SftpTarget) -> Result<SftpAddress, Failure> {
     let file = |text: &Option<String>| text.as_ref().map(|text| workplace.path(text)).transpose();
     Ok(SftpAddress {
         host: sftp.host.clone(),

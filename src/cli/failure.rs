@@ -79,6 +79,12 @@ pub enum Failure {
     /// Changes can't be noticed.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// There is nobody to ask whether visitors get the site.
+    #[error("{}", if *.has_url { "the site manifest wants neither the origin nor the public address asked" } else { "the site has no `url`, so nobody knows where visitors find it" })]
+    NobodyToAsk {
+        /// Whether the site has a URL.
+        has_url: bool,
+    },
     /// The command's own output can't be written.
     #[error("can't write the output: {source}")]
     Output {
@@ -116,6 +122,7 @@ impl Failure {
             | Self::NoHome { .. }
             | Self::Nested { .. }
             | Self::Address { .. }
+            | Self::NobodyToAsk { .. }
             | Self::Vhost(_) => 2,
             Self::Port(_) | Self::Watch(_) | Self::Output { .. } => 1,
         }
@@ -132,6 +139,7 @@ impl Failure {
             Self::NoHome { .. } => "no-home",
             Self::Nested { .. } => "nested",
             Self::Address { .. } => "address",
+            Self::NobodyToAsk { .. } => "nobody-to-ask",
             Self::Vhost(_) => "vhost",
             Self::Port(PortError::Taken { .. }) => "port-taken",
             Self::Port(PortError::Refused { .. }) => "listen",

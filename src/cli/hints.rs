@@ -35,6 +35,10 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         ),
         Failure::NoHome { .. } => "write the path in full, or set HOME".to_owned(),
         Failure::Nested { .. } => "give each a folder of its own: nothing was written".to_owned(),
+        Failure::NobodyToAsk { has_url: false } => "add `url` to [site]: https://docs.example.com".to_owned(),
+        Failure::NobodyToAsk { has_url: true } => {
+            "set `origin` in [verify] to where the server listens, or `public = true`".to_owned()
+        }
         Failure::Address { .. } => {
             "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned()
         }
@@ -94,6 +98,18 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             again(global, "releases")
         ),
         Error::NotWhole { .. } => format!("publish again to repair it: `{} --force`", again(global, "publish")),
+        Error::TakenBack { findings, .. } => findings.first().map_or_else(String::new, |finding| {
+            format!(
+                "{}; then publish again. The request that failed: {}",
+                finding.cure(),
+                finding.repeat
+            )
+        }),
+        Error::CannotGoBack { .. } => format!(
+            "see what is live and who else publishes: `{}`; then `{}`",
+            again(global, "status"),
+            again(global, "rollback")
+        ),
         Error::Build(error) => of_build(error).to_owned(),
         Error::Io { .. } => "see whether the path is right, you may use it, and there is room".to_owned(),
         Error::Signal { .. } => "run it again when you like: what was sent is not sent twice".to_owned(),
@@ -194,7 +210,10 @@ fn of_build(error: &BuildError) -> &'static str {
 /// What to do where changes can't be noticed.
 pub fn of_watch(error: &WatchError) -> String {
     match error {
-        WatchError::Limit { what } => format!("raise it, `sudo sysctl {what}=524288`, or look for changes with --poll"),
+        WatchError::Limit { what } => {
+            let enough = if what.ends_with("instances") { 1024 } else { 524_288 };
+            format!("raise it, `sudo sysctl {what}={enough}`, or look for changes with --poll")
+        }
         WatchError::Failed { .. } => "see whether you may read the folder, or look for changes with --poll".to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use syntax_publish::manifest::{Change, ChangeKind, Changes};
 use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
 use syntax_publish::releases;
 
+use super::live::Delivery;
 use super::timings::Timing;
 
 /// Any failure.
@@ -25,6 +26,9 @@ pub struct FailedBody {
     /// What a check found, where that is the failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Finding>,
+    /// What the live site answered, where that is the failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<super::live::Answer>,
 }
 
 /// `publish`, and with `changes` also `plan` and `publish --dry-run`.
@@ -43,8 +47,14 @@ pub struct Publish {
     pub encoded: u64,
     pub round_trips: u64,
     pub seconds: f64,
+    /// What visitors get, where anybody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
+    /// Where visitors don't get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<FailedBody>,
     /// Only where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings: Option<Vec<Timing>>,
@@ -68,7 +78,9 @@ impl Publish {
             encoded: 0,
             round_trips: 0,
             seconds: 0.0,
+            delivery: None,
             changes: None,
+            error: None,
             timings: None,
         }
     }
@@ -79,6 +91,12 @@ impl Publish {
 pub struct RolledBack {
     pub release: ReleaseId,
     pub previous: ReleaseId,
+    /// What visitors get, where anybody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// Where visitors don't get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<FailedBody>,
 }
 
 /// `hold` and `resume`: why publishing is on hold now.
@@ -128,6 +146,37 @@ pub struct Status {
     pub held: Option<HeldBy>,
     pub lock: Option<Lock>,
     pub pool: u64,
+    /// What the last look at the live site found; null where nobody looked.
+    pub delivery: Option<Noted>,
+}
+
+/// What the last look at the live site found.
+#[derive(Serialize)]
+pub struct Noted {
+    /// The release that was looked at.
+    pub release: Option<ReleaseId>,
+    pub at: Option<String>,
+    /// Null where it was not asked.
+    pub origin: Option<bool>,
+    pub public: Option<bool>,
+    pub problems: u64,
+    pub first: Option<String>,
+    /// Whether a CDN is still to be told.
+    pub owed: bool,
+}
+
+impl From<&syntax_publish::model::delivery::Delivery> for Noted {
+    fn from(known: &syntax_publish::model::delivery::Delivery) -> Self {
+        Self {
+            release: known.release.clone(),
+            at: known.release.as_ref().map(|_| timestamp(known.at).to_string()),
+            origin: known.origin,
+            public: known.public,
+            problems: known.problems,
+            first: known.first.clone(),
+            owed: known.is_owing(),
+        }
+    }
 }
 
 /// Why publishing is on hold, since when and by whom.
@@ -179,6 +228,7 @@ impl From<&releases::Status> for Status {
             held: status.hold.as_ref().map(HeldBy::from),
             lock,
             pool: status.pool,
+            delivery: status.delivery.as_ref().map(Noted::from),
         }
     }
 }
@@ -198,6 +248,9 @@ pub struct Verify {
     pub ok: bool,
     pub checked: u64,
     pub problems: Vec<Broken>,
+    /// What visitors get, with `--live`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
 }
 
 /// One problem of `verify`.
@@ -265,6 +318,16 @@ pub fn severity(severity: Severity) -> &'static str {
         Severity::Error => "error",
         Severity::Warning => "warning",
     }
+}
+
+/// One check of `doctor`.
+#[derive(Serialize)]
+pub struct Diagnosis {
+    pub check: &'static str,
+    /// None where it was not asked.
+    pub ok: Option<bool>,
+    pub detail: String,
+    pub fix: Option<String>,
 }
 
 /// `init`.

@@ -4,6 +4,7 @@
 //! never what is done: every command is one call of the library, and whatever that call reports. Nothing that came from
 //! a file or a host is printed before it is made fit for a terminal.
 
+mod actions;
 mod args;
 mod changes;
 mod commands;
@@ -12,6 +13,7 @@ mod failure;
 mod hints;
 mod json;
 mod keys;
+mod live;
 mod papers;
 mod problems;
 mod progress;
@@ -75,6 +77,7 @@ pub async fn run(args: Args) -> u8 {
         Ok(code) => code,
         Err(failure) => {
             run.look_once_more(&failure).await;
+            run.tell_of(&failure);
             report::failure(&screen, &failure, run.told().as_ref())
         }
     }

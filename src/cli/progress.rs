@@ -346,5 +346,17 @@ fn sentence(note: &Note) -> String {
             )
         }
         Note::Reconnected => "the connection was lost and is up again".to_owned(),
+        Note::OriginNotAsked { reason } => format!(
+            "the origin is not asked, since it can't be reached from here: {}; `origin` in [verify] says where it is, or false",
+            printable(reason)
+        ),
+        Note::NotPurged { reason, hint } => format!(
+            "the release is live, and the CDN may serve the old one for a while: {}; {hint}",
+            printable(reason)
+        ),
+        Note::OutcomeNotKept { reason } => format!(
+            "what was found at the live site is not kept for `status`: {}",
+            printable(reason)
+        ),
     }
 }

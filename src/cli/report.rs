@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use syntax_publish::check::Problem;
 use syntax_publish::error::Error;
+use syntax_publish::model::delivery::Delivery;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::releases::{Listed, Status};
@@ -16,7 +17,7 @@ use syntax_publish::session::Live;
 use super::commands::Told;
 use super::failure::Failure;
 use super::screen::{self, Screen};
-use super::{json, problems};
+use super::{json, live, problems};
 
 /// A number of things: "1 file", "2 files".
 pub fn count(number: u64, thing: &str) -> String {
@@ -139,6 +140,15 @@ pub fn status(status: &Status, place: &str) -> String {
         count(status.pool, "file")
     );
     rows.push(("store", stored));
+    if let Some(known) = &status.delivery {
+        rows.push(("visitors", delivery(known, status.release.as_ref())));
+        if known.is_owing() {
+            rows.push((
+                "owed",
+                "a CDN was not told yet what changed; the next publish tells it".to_owned(),
+            ));
+        }
+    }
     if let Some(hold) = &status.hold {
         let since = timestamp(hold.since);
         rows.push((
@@ -169,6 +179,30 @@ pub fn status(status: &Status, place: &str) -> String {
     table(&rows, &[])
 }
 
+/// What the last look at the live site found.
+fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
+    let Some(looked) = known.release.as_ref().filter(|looked| Some(*looked) == release) else {
+        return "nobody has looked since it went live".to_owned();
+    };
+    let sides = [("the origin", known.origin), ("the public address", known.public)];
+    let asked: Vec<&str> = sides
+        .iter()
+        .filter(|side| side.1.is_some())
+        .map(|side| side.0)
+        .collect();
+    if asked.is_empty() {
+        return format!("nobody was asked about {looked}");
+    }
+    let (at, asked) = (timestamp(known.at), asked.join(" and "));
+    match &known.first {
+        None => format!("get it, by {asked} ({at})"),
+        Some(first) => {
+            let problems = count(known.problems, "problem");
+            format!("don't get it: {problems}, by {asked} ({at}); {}", printable(first))
+        }
+    }
+}
+
 /// Whether a release is whole.
 pub fn verified(verified: &json::Verify) -> String {
     let mut text = String::new();
@@ -186,7 +220,7 @@ pub fn verified(verified: &json::Verify) -> String {
 }
 
 /// What is live, after a failure.
-fn live(failure: &Failure, told: Option<&Told>) -> String {
+pub fn live_now(failure: &Failure, told: Option<&Told>) -> String {
     let Some(told) = told.filter(|told| told.asked) else {
         return "as it was: no target was touched".to_owned();
     };
@@ -224,12 +258,17 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
     if failure.is_closed_pipe() {
         return failure.exit_code();
     }
-    let hint = told_hint(failure, told);
+    let hint = hint(failure, told);
     let mut message = message(failure);
     let found: &[Problem] = match failure {
         Failure::Library(Error::Check { problems }) => problems,
         _ => &[],
     };
+    let answers: &[syntax_publish::live::Finding] = match failure {
+        Failure::Library(Error::TakenBack { findings, .. } | Error::CannotGoBack { findings, .. }) => findings,
+        _ => &[],
+    };
+    live::tell(&answers.iter().collect::<Vec<_>>(), screen.quiet);
     if screen.json {
         let body = json::FailedBody {
             code: failure.code().to_owned(),
@@ -237,6 +276,7 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
             hint: hint.clone(),
             live: told.and_then(Told::release).cloned(),
             problems: found.iter().map(json::Finding::from).collect(),
+            answers: answers.iter().map(live::Answer::from).collect(),
         };
         // What can't be printed on stdout is said on stderr all the same.
         let _ = screen.result(&json::Failed { error: body }, String::new);
@@ -249,12 +289,13 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
     if let Some(told) = told.filter(|told| told.asked) {
         screen::say("target", &told.target);
     }
-    screen::say("live", &live(failure, told));
+    screen::say("live", &live_now(failure, told));
     screen::say("hint", &hint);
     failure.exit_code()
 }
 
-fn told_hint(failure: &Failure, told: Option<&Told>) -> String {
+/// What to do after a failure.
+pub fn hint(failure: &Failure, told: Option<&Told>) -> String {
     super::hints::hint(failure, told.map_or(&super::args::Global::NONE, |told| &told.global))
 }
 
@@ -275,6 +316,7 @@ pub fn usage(error: &clap::Error, json: bool) -> u8 {
             hint: "see `syntax-publish --help`".to_owned(),
             live: None::<ReleaseId>,
             problems: Vec::new(),
+            answers: Vec::new(),
         };
         let screen = Screen {
             json,

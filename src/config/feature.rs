@@ -228,25 +228,134 @@ impl FromSection for Verify {
 }
 
 /// `[cloudflare]`: the CDN in front.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cloudflare {
     /// The zone, by name or id.
     pub zone: Option<String>,
     /// The environment variable that holds the API token.
     pub token_env: Option<String>,
-    /// Whether to purge after a publish; `None`: as the feature decides.
-    pub purge: Option<bool>,
+    /// What to purge after a publish and a rollback; `None`: nothing.
+    pub purge: Option<Scope>,
     /// The base URL of the API; `None`: Cloudflare's own.
     pub api: Option<WebUrl>,
 }
 
+impl Default for Cloudflare {
+    fn default() -> Self {
+        Self {
+            zone: None,
+            token_env: None,
+            purge: Some(Scope::Changed),
+            api: None,
+        }
+    }
+}
+
+/// What is purged of a CDN.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// The URLs of what changed.
+    #[default]
+    Changed,
+    /// All of the zone, other sites in it included.
+    Everything,
+    /// Everything below the site's host and base path.
+    Prefix,
+    /// Everything of the site's host.
+    Host,
+    /// Everything whose answers had the site's name as `Cache-Tag`.
+    Tag,
+}
+
+const SCOPE: Expect = expect(
+    r#"true, false, "changed", "everything", "prefix", "host" or "tag""#,
+    r#""changed""#,
+);
+
+fn scope(text: &str) -> Result<Scope, Refusal> {
+    match text {
+        "changed" => Ok(Scope::Changed),
+        "everything" => Ok(Scope::Everything),
+        "prefix" => Ok(Scope::Prefix),
+        "host" => Ok(Scope::Host),
+        "tag" => Ok(Scope::Tag),
+        _ => which("is nothing that can be purged"),
+    }
+}
+
+/// `[purge]`: any other CDN, told by a POST.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PurgeHook {
+    /// Where to.
+    pub url: Option<WebUrl>,
+    /// The environment variable that holds a token for it.
+    pub token_env: Option<String>,
+}
+
+impl FromSection for PurgeHook {
+    fn from_section(section: &Section<'_>) -> Self {
+        Self {
+            url: url(section, "url"),
+            token_env: section.read_text("token-env", TOKEN, variable_name),
+        }
+    }
+}
+
+/// `[notify]`: who is told of publishes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// Where to.
+    pub url: Option<WebUrl>,
+    /// The environment variable that holds the URL, where it is a secret.
+    pub url_env: Option<String>,
+    /// JSON in which `{name}` stands for a value; `None`: an object with all of them.
+    pub template: Option<String>,
+    /// What to tell of; `None`: everything.
+    pub events: Option<Vec<String>>,
+}
+
+impl FromSection for Notify {
+    fn from_section(section: &Section<'_>) -> Self {
+        let variable = expect(
+            "the name of the environment variable that holds the URL",
+            r#""CHAT_HOOK""#,
+        );
+        let template = expect(
+            "JSON in which {text}, {event}, {site}, {target}, {release}, {previous}, {url}, {commit}, {who}, {error} and {hint} stand for strings",
+            r#"'{"text": {text}}'"#,
+        );
+        let events = expect(
+            r#"a list of "published", "failed", "taken-back", "rolled-back", "held" and "resumed""#,
+            r#"["failed", "taken-back"]"#,
+        );
+        Self {
+            url: url(section, "url"),
+            url_env: section.read_text("url-env", variable, variable_name),
+            template: section.read_text("template", template, |text| {
+                match crate::notification::check_template(text) {
+                    Ok(()) => Ok(text.to_owned()),
+                    Err(reason) => which(reason),
+                }
+            }),
+            events: section.read_list("events", events, |text| {
+                if crate::notification::EVENTS.contains(&text) {
+                    Ok(text.to_owned())
+                } else {
+                    which("is nothing that is told of")
+                }
+            }),
+        }
+    }
+}
+
+const TOKEN: Expect = expect(
+    "the name of the environment variable that holds the token, never the token itself",
+    r#""CLOUDFLARE_API_TOKEN""#,
+);
+
 impl FromSection for Cloudflare {
     fn from_section(section: &Section<'_>) -> Self {
         let zone = expect("the name or the id of a zone", r#""example.com""#);
-        let token = expect(
-            "the name of the environment variable that holds the token, never the token itself",
-            r#""CLOUDFLARE_API_TOKEN""#,
-        );
         Self {
             zone: section.read_text("zone", zone, |text| {
                 let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
@@ -255,8 +364,14 @@ impl FromSection for Cloudflare {
                 }
                 Ok(text.to_owned())
             }),
-            token_env: section.read_text("token-env", token, variable_name),
-            purge: section.read_bool("purge", "true"),
+            token_env: section.read_text("token-env", TOKEN, variable_name),
+            purge: section
+                .read("purge", SCOPE, |value| match value.as_bool() {
+                    Some(true) => Ok(Some(Scope::Changed)),
+                    Some(false) => Ok(None),
+                    None => scope(text(value)?).map(Some),
+                })
+                .unwrap_or(Self::default().purge),
             api: url(section, "api"),
         }
     }

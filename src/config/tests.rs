@@ -713,13 +713,13 @@ from = \"/a\"
 [[redirects]]
 from = \"/b\"
 
-[notify]
+[sitemap]
 anything = [\"goes\"]
 "), @r#"
         line 1: [sign] is not supported by this version yet: ignored
         line 7: "moved" in [check] is not supported by this version yet: ignored
         line 9: [[redirects]] is not supported by this version yet: ignored
-        line 15: [notify] is not supported by this version yet: ignored
+        line 15: [sitemap] is not supported by this version yet: ignored
         "#);
 }
 

@@ -17,7 +17,7 @@ pub use counted::{Counted, Counts};
 pub use local::{Local, LocalConnector};
 pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Space, Time};
 pub use sftp::{Sftp, SftpConnector};
-pub use ssh::{BadAddress, SftpAddress, command_line};
+pub use ssh::{BadAddress, SftpAddress, answers_commands, command_line, real_name};
 
 /// Answers of a flight, one for each operation, in the order of the operations.
 pub type Answers = Vec<Result<Answer, Refusal>>;

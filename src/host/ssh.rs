@@ -142,6 +142,29 @@ pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<
     Ok(line)
 }
 
+/// How long ssh may take to read its configuration: a `Match exec` of the user's may do anything.
+const TO_READ: Duration = Duration::from_secs(5);
+
+/// The name or address that an alias stands for in the user's configuration; the host's own name where ssh doesn't tell.
+pub async fn real_name(address: &SftpAddress) -> String {
+    let own = || address.host.clone();
+    if check(address).is_err() {
+        return own();
+    }
+    let mut command = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")));
+    command
+        .args(["-G", "--", &address.host])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let Ok(Ok(output)) = timeout(TO_READ, command.output()).await else {
+        return own();
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let name = text.lines().find_map(|line| line.strip_prefix("hostname "));
+    name.map_or_else(own, |name| name.trim().to_owned())
+}
+
 fn check(address: &SftpAddress) -> Result<(), BadAddress> {
     let word = |text: &str, also: &str| {
         !text.is_empty()
@@ -283,6 +306,41 @@ impl Ssh {
     pub(super) async fn last_words(&self) -> String {
         self.words.last().await
     }
+}
+
+/// Whether the host runs a command for us, which it should not: asked for one word, it says it.
+///
+/// # Errors
+/// [`HostError::Unreachable`] where ssh can't be started.
+pub async fn answers_commands(address: &SftpAddress) -> Result<bool, HostError> {
+    const WORD: &str = "syntax-publish-shell";
+    let cannot = |detail: String| HostError::Unreachable {
+        host: address.host.clone(),
+        detail,
+    };
+    let pinned = match &address.host_key {
+        Some(key) => Some(pin(address, key).map_err(|e| cannot(e.to_string()))?),
+        None => None,
+    };
+    let mut line =
+        command_line(address, pinned.as_ref().map(NamedTempFile::path)).map_err(|e| cannot(e.to_string()))?;
+    // Its first word asks for a subsystem and its last names it: here is a command instead.
+    line.remove(0);
+    line.pop();
+    line.push(format!("echo {WORD}").into());
+    let output = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")))
+        .args(line)
+        // An SFTP server that is forced in its place ends at once.
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|e| cannot(e.to_string()))?;
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .any(|line| line.trim() == WORD))
 }
 
 /// The pinned key as a file of known hosts that only we can read and write.

@@ -20,6 +20,8 @@ pub const GENERATION: &str = "generation";
 pub const HOLD: &str = "hold";
 /// A symlink whose time says when what nothing refers to was last deleted.
 pub const SWEPT: &str = "swept";
+/// A symlink whose text says what is known of the live release's way to its visitors.
+pub const DELIVERY: &str = "delivery";
 /// The folder that holds the one workshop which may change the store.
 pub const LOCK: &str = "lock";
 /// Workshops that are being prepared.
@@ -41,7 +43,7 @@ pub const POOL: &str = "immutable";
 pub const FOLDERS: [&str; 8] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, WORK, STALE, LOCK];
 
 /// Everything that may stand in a docroot, beside [`FOLDERS`].
-pub const NAMES: [&str; 5] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT];
+pub const NAMES: [&str; 6] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT, DELIVERY];
 
 /// The text of [`FORMAT`].
 #[must_use]

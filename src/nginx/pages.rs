@@ -11,7 +11,7 @@ use super::{Site, values};
 use crate::model::media;
 use crate::serving::base::{self, BaseRule};
 use crate::serving::pages::{self, Name, Place, Rule, Step, WELL_KNOWN};
-use crate::serving::{NOT_FOUND_PAGE, PageForm};
+use crate::serving::{NOT_FOUND_PAGE, PageForm, marker};
 
 impl Site<'_> {
     /// The locations, and what happens before one is chosen.
@@ -88,6 +88,9 @@ impl Site<'_> {
     /// What is worth knowing of the rule for a place, as comments.
     fn remark(&self, place: Place) -> &'static str {
         match (place, self.vhost.rules.form) {
+            (Place::Marker, _) => {
+                "# By which rules this was printed, and which tree `current` leads to: `doctor` compares. Nothing else is told.\n"
+            }
             (Place::Dot, _) => "# No dot files, except what /.well-known/ is for.\n",
             (Place::Pooled, _) => {
                 "# An open tab of a former release still asks for its chunks. The live release's own file wins.\n"
@@ -109,6 +112,7 @@ impl Site<'_> {
     fn rule(&self, rule: Rule) -> String {
         let (first, rest) = self.block(rule.steps, next(rule));
         let pattern = match rule.place {
+            Place::Marker => format!("= {}", marker::ADDRESS),
             Place::Front => "= /".to_owned(),
             Place::Dot => {
                 let well_known = WELL_KNOWN.trim_start_matches('.');
@@ -150,6 +154,10 @@ impl Site<'_> {
         while let [step, tail @ ..] = rest {
             match step {
                 Step::File(name) => files.push(variable(*name)),
+                Step::Marker => {
+                    let said = marker::text(&self.variable("tree")).replace('\n', "\\n");
+                    return (format!("default_type text/plain;\nreturn 200 \"{said}\";\n"), tail);
+                }
                 _ if !files.is_empty() => break,
                 Step::Pool => break,
                 Step::Spelled => {
@@ -183,7 +191,7 @@ fn next(rule: Rule) -> &'static str {
     match rule.place {
         Place::Pooled => "@pool",
         Place::Slash => "@bare",
-        Place::Front | Place::Dot | Place::Any => "@other",
+        Place::Marker | Place::Front | Place::Dot | Place::Any => "@other",
     }
 }
 

@@ -304,3 +304,26 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
         assert_eq!(printed, types.len(), "types");
     }
 }
+
+#[test]
+fn the_number_of_the_rules_is_raised_with_what_is_printed() {
+    // Remarks say nothing to visitors.
+    let mut text = String::new();
+    for (form, base_path) in [(PageForm::Flat, ""), (PageForm::Folder, "/handbook")] {
+        let vhost = with(Rules {
+            form,
+            base_path: base_path.into(),
+            ..rules()
+        });
+        let kept = lines(&vhost)
+            .into_iter()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
+        text.extend(kept.map(|line| line + "\n"));
+    }
+    let printed = (
+        crate::serving::marker::RULES,
+        crate::model::digest::Digest::of(text.as_bytes()).short(16),
+    );
+    // Another digest: raise the number, say in `marker::CHANGES` what an older vhost does not do, and write both here.
+    assert_eq!(printed, (2, "6e02b4bb4de2fb14".to_owned()));
+}

@@ -232,7 +232,7 @@ fn used<'a>(open: &'a Open, evidence: &'a Evidence<'_>) -> impl Iterator<Item = 
             .resolve(&Address::parse(bare.as_bytes()).ok()?, &was_or_is)
         {
             Outcome::File { path, .. } => Some((bare.to_owned(), path)),
-            Outcome::Moved(_) | Outcome::NotFound => None,
+            Outcome::Moved(_) | Outcome::Marker | Outcome::NotFound => None,
         }
     })
 }
@@ -249,7 +249,7 @@ fn place(address: &str, evidence: &Evidence<'_>) -> Place {
     match evidence.rules.resolve(&address, evidence.is_file) {
         Outcome::File { path, .. } => Place::File(path),
         Outcome::NotFound => Place::File(NOT_FOUND_PAGE.to_owned()),
-        Outcome::Moved(_) => Place::Elsewhere,
+        Outcome::Moved(_) | Outcome::Marker => Place::Elsewhere,
     }
 }
 

@@ -30,7 +30,7 @@ use crate::next::page::owners;
 use crate::serving::conditions::{Conditions, Time, Validators, Verdict, judge};
 use crate::serving::ranges::{self, Parts};
 use crate::serving::types::content_type;
-use crate::serving::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts};
+use crate::serving::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, marker};
 use crate::source::SourceError;
 
 /// A longer page is sent as it is: it is not held in memory for the sake of a script.
@@ -98,6 +98,7 @@ impl Preview {
         let answer = match outcome {
             Outcome::NotFound => self.not_found(head, site).await,
             Outcome::Moved(to) => Ok(moved(rules, &to)),
+            Outcome::Marker => Ok(marked(site)),
             Outcome::File { path, default_type } => match site.find(&path) {
                 Some(found) => self.file(head, site, found, &path, default_type).await,
                 None => self.not_found(head, site).await,
@@ -414,6 +415,16 @@ fn moved(rules: &Rules, to: &[u8]) -> Response<Body> {
     if let Ok(to) = HeaderValue::from_bytes(to) {
         answer.headers_mut().insert(LOCATION, to);
     }
+    answer
+}
+
+/// What a vhost would say of itself. It is no file: it has no validators and no parts, and any method gets it.
+fn marked(site: &Snapshot) -> Response<Body> {
+    let text = marker::text(&site.site.root.to_string());
+    let length = text.len();
+    let mut answer = blank(Some(&site.rules), StatusCode::OK, None, body::of(text));
+    set(&mut answer, CONTENT_TYPE, &content_type("text/plain"));
+    set(&mut answer, CONTENT_LENGTH, &length.to_string());
     answer
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Paths are those of the export with a slash at their front, the base path taken off.
 
-use super::{Address, PageForm, Rules};
+use super::{Address, PageForm, Rules, marker};
 use crate::model::media;
 
 /// Which paths a rule is for. Of the rules of [`rules`], the first whose place has a path decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
+    /// The [`marker`]'s address alone.
+    Marker,
     /// `/` alone.
     Front,
     /// A segment begins with a dot; not where the first one is [`WELL_KNOWN`] and no other does.
@@ -23,6 +25,8 @@ pub enum Place {
 /// What a rule does, one after the other. What comes to its end is not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// Says by which rules this was printed, and which tree is served.
+    Marker,
     /// Serves a file, where there is one.
     File(Name),
     /// Serves the file of a former release, where the pool has one.
@@ -91,7 +95,7 @@ pub const WELL_KNOWN: &str = ".well-known/";
 /// and a folder of one name the page wins. In folders, `/usage/` is `usage/index.html`, and `/usage` goes there or is a
 /// `usage.html` that came along.
 #[must_use]
-pub const fn rules(form: PageForm) -> [Rule; 5] {
+pub const fn rules(form: PageForm) -> [Rule; 6] {
     use Step::{File, Spelled};
     let (slash, any): (&[Step], &[Step]) = match form {
         PageForm::Flat => (
@@ -104,6 +108,10 @@ pub const fn rules(form: PageForm) -> [Rule; 5] {
         ),
     };
     [
+        Rule {
+            place: Place::Marker,
+            steps: &[Step::Marker],
+        },
         Rule {
             place: Place::Front,
             steps: &[File(Name::Index)],
@@ -149,6 +157,8 @@ pub enum Outcome {
     },
     /// Another address: 308.
     Moved(Vec<u8>),
+    /// What [`marker`] says.
+    Marker,
     /// The site's page for what it does not have: 404.
     NotFound,
 }
@@ -162,6 +172,7 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
     let found = |name: Name| file_of(name, path).filter(|path| is_file(path));
     for step in rule.steps {
         match step {
+            Step::Marker => return Outcome::Marker,
             Step::File(name) => {
                 if let Some(file) = found(*name) {
                     let default_type = default_type(rule.place, path);
@@ -192,6 +203,7 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
 /// Whether a place has a path.
 fn has(place: Place, path: &[u8], rules: &Rules) -> bool {
     match place {
+        Place::Marker => path == marker::ADDRESS.as_bytes(),
         Place::Front => path == b"/",
         Place::Dot => is_dotted(path),
         Place::Pooled => {
@@ -228,7 +240,7 @@ fn file_of(name: Name, path: &[u8]) -> Option<String> {
 fn default_type(place: Place, path: &[u8]) -> &'static str {
     let named = match place {
         Place::Any => std::str::from_utf8(path).ok().and_then(media::by_name),
-        Place::Front | Place::Dot | Place::Pooled | Place::Slash => None,
+        Place::Marker | Place::Front | Place::Dot | Place::Pooled | Place::Slash => None,
     };
     named.unwrap_or(media::UNKNOWN)
 }

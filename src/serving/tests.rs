@@ -21,6 +21,7 @@ fn outcome(rules: &Rules, files: &[&str], target: &str) -> String {
     match rules.resolve(&address, &|path| files.contains(&path)) {
         Outcome::File { path, .. } => path,
         Outcome::Moved(to) => format!("-> {}", String::from_utf8(to).unwrap()),
+        Outcome::Marker => "marker".into(),
         Outcome::NotFound => "404".into(),
     }
 }

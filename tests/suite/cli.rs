@@ -243,6 +243,7 @@ fn json_of_each_command_has_its_shape() {
     let keys = [
         "bytes_stored",
         "commit",
+        "delivery",
         "held",
         "lock",
         "message",

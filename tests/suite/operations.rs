@@ -115,6 +115,7 @@ impl Bench {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            purges: false,
             seen: self
                 .keeps
                 .then(|| (self.folder.path().join("cache"), "the host".to_owned())),
@@ -432,6 +433,7 @@ fn unchanged_publish_asks_and_leaves() {
       readlink hold
       readlink generation
       lstat swept
+      readlink delivery
       lstat objects
       lstat trees
       lstat manifests
@@ -488,6 +490,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       readlink hold
       readlink generation
       lstat swept
+      readlink delivery
       lstat objects
       lstat trees
       lstat manifests

@@ -109,7 +109,8 @@ impl World {
         };
         format!(
             "[site]\nname = \"demo\"\nurl = \"https://localhost\"\nexport = \"export\"\n\
-             [publish]\ntarget = \"here\"\n{publish}\n[targets.here]\n{target}\n{tables}"
+             [publish]\ntarget = \"here\"\n{publish}\n[targets.here]\n{target}\n\
+             [verify]\norigin = false\npublic = false\n{tables}"
         )
     }
 

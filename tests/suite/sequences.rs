@@ -146,6 +146,7 @@ impl Real {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            purges: false,
             seen: None,
         };
         publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
@@ -195,7 +196,13 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
         },
         Command::Rollback(steps) => {
             let session = real.session("rollback");
-            let done = rollback::rollback(&session, &Destination::Steps(*steps), None, None, &Silent).await;
+            let done = rollback::rollback(
+                &session,
+                &Destination::Steps(*steps),
+                &rollback::Options::default(),
+                &Silent,
+            )
+            .await;
             match (done, model.back(*steps)) {
                 (Ok(done), Some(to)) => {
                     assert_eq!(done.release, to);

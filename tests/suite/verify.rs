@@ -23,7 +23,7 @@ use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::publish::{Options, Published, publish};
-use syntax_publish::rollback::{Destination, rollback};
+use syntax_publish::rollback::{self, Destination, rollback};
 use syntax_publish::session::Session;
 use syntax_publish::source::{Export, Source};
 use syntax_publish::verify::{Depth, Fault, Verified, verify};
@@ -221,6 +221,7 @@ impl Place {
             allowed: GlobSet::empty(),
             force,
             tool: TOOL.to_owned(),
+            purges: false,
             seen: None,
         };
         publish(&self.session(), &self.source(), &self.site(), &options, &Silent).await
@@ -846,9 +847,14 @@ async fn both_releases_are_whole_after_a_rollback() {
     place.write("docs/a.html", page_text("edited"));
     place.write("docs/new/b.html", page_text("b"));
     let second = place.publish().await.release;
-    let back = rollback(&place.session(), &Destination::Steps(1), None, None, &Silent)
-        .await
-        .unwrap();
+    let back = rollback(
+        &place.session(),
+        &Destination::Steps(1),
+        &rollback::Options::default(),
+        &Silent,
+    )
+    .await
+    .unwrap();
     assert_eq!((back.release, back.previous), (first.clone(), second.clone()));
     assert_eq!(place.served(), before);
     place.assert_whole(&first).await;
@@ -931,6 +937,7 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         allowed: GlobSet::empty(),
         force: false,
         tool: TOOL.to_owned(),
+        purges: false,
         seen: None,
     };
     let to = session(watched);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use syntax_publish::check::{self, Severity};
+use syntax_publish::check::{self, Problem, Severity};
 use syntax_publish::error::Error;
 use syntax_publish::manifest::Changes;
 use syntax_publish::model::encoding::Recipe;
@@ -20,8 +20,8 @@ use super::Run;
 use crate::cli::args::Nginx;
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
-use crate::cli::site::{self, shown};
-use crate::cli::{changes, json, papers, problems, report};
+use crate::cli::site::{self, again, shown};
+use crate::cli::{actions, changes, json, papers, problems, report};
 
 /// What a publish would change.
 pub(super) struct Planned {
@@ -29,16 +29,34 @@ pub(super) struct Planned {
     pub(super) changes: Changes,
     /// What there is to say beside it.
     pub(super) notes: Vec<String>,
+    /// What the checks found.
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Run {
     pub(super) async fn plan(&self, what: &str) -> Result<u8, Failure> {
-        let Planned { value, changes, notes } = self.planned(what).await?;
+        let Planned {
+            value,
+            changes,
+            notes,
+            problems,
+        } = self.planned(what).await?;
         self.finish();
         for note in notes {
             self.screen.note(&note);
         }
         let workplace = self.workplace()?;
+        if let Some(actions) = &self.actions {
+            actions.annotate(&problems, &workplace.export()?);
+            actions.planned(&actions::Told {
+                value: &value,
+                changes: &changes,
+                target: &workplace.target_name,
+                commit: None,
+                next: &again(&self.global, "publish"),
+                problems: &problems,
+            });
+        }
         self.screen
             .result(&value, || changes::plan(&value, &changes, workplace))?;
         Ok(0)
@@ -91,6 +109,7 @@ impl Run {
             value,
             changes: plan.changes,
             notes,
+            problems: prepared.problems,
         })
     }
 
@@ -112,6 +131,9 @@ impl Run {
             unread: unread.collect(),
             unclassified: found.unclassified,
         };
+        if let Some(actions) = &self.actions {
+            actions.checked(&found.problems, &workplace.export()?);
+        }
         let extent = problems::Extent::of(&self.screen);
         self.screen.result(&value, || problems::inspected(&found, extent))?;
         Ok(if ok { 0 } else { 3 })
@@ -205,6 +227,7 @@ impl Run {
             ok,
             checked: verified.checked,
             problems: broken.collect(),
+            delivery: None,
         };
         self.screen.result(&value, || report::verified(&value))?;
         Ok(u8::from(!ok))
@@ -234,7 +257,7 @@ impl Run {
 }
 
 /// The live release.
-async fn live(session: &Session) -> Result<ReleaseId, Failure> {
+pub(super) async fn live(session: &Session) -> Result<ReleaseId, Failure> {
     let live = store::look(session).await?.current;
     live.ok_or_else(|| {
         Failure::from(Error::NothingPublished {

@@ -665,3 +665,31 @@ fn pages_in_folders_are_answered_as_nginx_answers_them_and_so_is_a_site_without_
         assert_eq!(preview.headers.get("cache-control"), nginx.headers.get("cache-control"));
     }
 }
+
+#[test]
+fn both_say_which_tree_they_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::support::command::small_export(folder.path());
+    for (base, more) in [("", ""), ("/v1", "[next]\nbase-path = \"/v1\"\n")] {
+        let world = world(folder.path(), more);
+        let address = format!("{base}/.well-known/syntax-publish");
+        let kinds = [
+            question("GET", &address, &[]),
+            question("GET", format!("{address}?a=b"), &[]),
+            question("HEAD", &address, &[]),
+            question("POST", &address, &[]),
+            question("GET", &address, &[("Accept-Encoding", "gzip, br")]),
+            question("GET", &address, &[("Range", "bytes=0-3")]),
+            question("GET", &address, &[("If-None-Match", "\"x\"")]),
+            question("GET", format!("{address}/"), &[]),
+            question("GET", "/.well-known/syntax-publish", &[]),
+        ];
+        assert_same(&world, kinds);
+        let said = Request::get(&address).send(world.preview);
+        let text = String::from_utf8(said.body).unwrap();
+        assert!(
+            text.starts_with("rules ") && text.contains("\ntree ") && text.len() > 70,
+            "{text}"
+        );
+    }
+}

@@ -173,6 +173,7 @@ async fn publish_site(session: &Session, content: &Content, how: How) -> Result<
         force: false,
         tool: "test".to_owned(),
         seen: None,
+        purges: false,
     };
     let published = publish::publish(session, &source, &site(content, how.encode), &options, &Silent).await?;
     Ok(Some(published.release))

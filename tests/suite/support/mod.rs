@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod browser;
+pub mod cdn;
 pub mod command;
 pub mod delay;
 pub mod export;
@@ -12,5 +13,7 @@ pub mod http;
 pub mod memory;
 pub mod nginx;
 pub mod report;
+pub mod server;
 pub mod sshd;
 pub mod terminal;
+pub mod tls;

@@ -34,6 +34,12 @@ impl Nginx {
         panic!("nginx found no free port");
     }
 
+    /// Starts an nginx with a vhost that says itself where it listens, and waits until it accepts there.
+    pub fn at(address: SocketAddr, vhost: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::run(address, vhost, folder).unwrap_or_else(|log| panic!("nginx ended: {log}"))
+    }
+
     /// Starts an nginx with the vhost that a project prints for its target, with these options more.
     #[track_caller]
     pub fn of(project: &Project, more: &[&str]) -> Self {
@@ -47,7 +53,18 @@ impl Nginx {
         drop(free);
         let folder = tempfile::tempdir().expect("a folder");
         let vhost = vhost.replace(LISTEN, &address.to_string());
-        let child = command(folder.path(), &vhost)
+        match Self::run(address, &vhost, folder) {
+            Ok(nginx) => Some(nginx),
+            Err(log) => {
+                assert!(log.contains("Address already in use"), "nginx ended: {log}");
+                None
+            }
+        }
+    }
+
+    /// Starts it; what it complained about, where it ends instead of accepting.
+    fn run(address: SocketAddr, vhost: &str, folder: TempDir) -> Result<Self, String> {
+        let child = command(folder.path(), vhost)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -56,14 +73,12 @@ impl Nginx {
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(address).is_err() {
             if nginx.child.try_wait().expect("a child").is_some() {
-                let log = nginx.log();
-                assert!(log.contains("Address already in use"), "nginx ended: {log}");
-                return None;
+                return Err(nginx.log());
             }
             assert!(Instant::now() < deadline, "nginx never accepted: {}", nginx.log());
             std::thread::sleep(Duration::from_millis(5));
         }
-        Some(nginx)
+        Ok(nginx)
     }
 
     /// Where it listens.

@@ -22,12 +22,13 @@ use crate::cli::progress::Progress;
 const SHOWN_CHANGES: usize = 30;
 
 /// What the keys do.
-const HELP: &str = "\
-  r  build the site again, or read its export again
-  o  open the site in the browser
-  p  plan: what a publish would change on the target now
-  q  quit (as Ctrl-C does)
-  ?  this help";
+const HELP: [&str; 5] = [
+    "  r  build the site again, or read its export again",
+    "  o  open the site in the browser",
+    "  p  plan: what a publish would change on the target now",
+    "  q  quit (as Ctrl-C does)",
+    "  ?  this help",
+];
 
 /// What the terminal of a preview is made of.
 pub struct Console {
@@ -72,7 +73,7 @@ impl Console {
                         plans.spawn(async move { desk.plan_in_words(SHOWN_CHANGES).await });
                     }
                     Key::Plan => self.say("the target is being asked already"),
-                    Key::Help => self.say(HELP),
+                    Key::Help => self.say(&HELP.join("\n")),
                     Key::Line => self.say(""),
                     Key::Quit => return,
                 },

@@ -303,6 +303,7 @@ impl Teller {
         let text = format!("failed: {message}\n  {hint}");
         let value = json::Watched {
             error: Some(json::FailedBody {
+                answers: Vec::new(),
                 code: code.to_owned(),
                 message,
                 hint: hint.to_owned(),

@@ -1,0 +1,314 @@
+//! The summary of a job, in Markdown.
+//!
+//! Text in, text out. Names and messages come from files, so they stand in elements of HTML with every character that
+//! Markdown or HTML would read escaped.
+
+use std::fmt::Write as _;
+
+use syntax_publish::check::{Problem, Severity};
+use syntax_publish::manifest::ChangeKind;
+
+use super::Told;
+use crate::cli::json;
+use crate::cli::report::{bytes, count};
+
+/// So many rows of a table are shown; the runner takes no summary of more than a MiB.
+const ROWS: usize = 100;
+
+/// A text as it is, within a line or a cell.
+fn code(text: &str) -> String {
+    let mut out = String::from("<code>");
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            // What begins something in Markdown, also inside an element.
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '!' | '#' | '@' | ':' => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out + "</code>"
+}
+
+/// Rows of two cells.
+fn facts(rows: &[(&str, String)]) -> String {
+    let mut text = String::from("| | |\n|---|---|\n");
+    for (name, value) in rows {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    text
+}
+
+fn counts(value: &json::Publish) -> String {
+    format!(
+        "{} added, {} changed, {} removed, {} unchanged",
+        value.added, value.changed, value.removed, value.unchanged
+    )
+}
+
+fn changes(told: &Told<'_>) -> String {
+    let list = &told.changes.list;
+    if list.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "\n<details><summary>{}</summary>\n\n| | file | size |\n|---|---|--:|\n",
+        count(list.len() as u64, "change")
+    );
+    for change in list.iter().take(ROWS) {
+        let kind = match change.change {
+            ChangeKind::Added => "added",
+            ChangeKind::Changed => "changed",
+            ChangeKind::Removed => "removed",
+        };
+        let _ = writeln!(
+            text,
+            "| {kind} | {} | {} |",
+            code(change.path.as_str()),
+            bytes(change.bytes)
+        );
+    }
+    if let Some(more) = list.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "| | and {more} more | |");
+    }
+    text + "\n</details>\n"
+}
+
+/// What the checks found; nothing where that is nothing.
+fn findings(problems: &[Problem]) -> String {
+    if problems.is_empty() {
+        return String::new();
+    }
+    let number = |severity| problems.iter().filter(|problem| problem.severity == severity).count() as u64;
+    let mut text = format!(
+        "\n#### {}, {}\n\n| | file | line | check | |\n|---|---|--:|---|---|\n",
+        count(number(Severity::Error), "error"),
+        count(number(Severity::Warning), "warning"),
+    );
+    // What stops a publish is always among the rows that are shown.
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let others = problems.iter().filter(|problem| problem.severity != Severity::Error);
+    for problem in errors.chain(others).take(ROWS) {
+        let line = problem.line.map_or_else(String::new, |line| line.to_string());
+        let path = if problem.path.is_root() {
+            "the export"
+        } else {
+            problem.path.as_str()
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {line} | {} | {}<br>{} |",
+            json::severity(problem.severity),
+            code(path),
+            problem.check,
+            code(&problem.message),
+            code(&problem.hint),
+        );
+    }
+    if let Some(more) = problems.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "| | and {more} more | | | |");
+    }
+    text
+}
+
+/// After `check`.
+pub fn checked(problems: &[Problem]) -> String {
+    if problems.is_empty() {
+        "### The export is in order\n".to_owned()
+    } else {
+        format!("### What the checks of the export found\n{}", findings(problems))
+    }
+}
+
+/// After a publish.
+pub fn published(told: &Told<'_>) -> String {
+    let value = told.value;
+    let release = value
+        .release
+        .as_ref()
+        .map_or_else(String::new, |release| code(release.as_str()));
+    let target = code(told.target);
+    if !value.swapped {
+        return format!(
+            "### Nothing to publish to {target}\n\nNothing changed: {release} is live already.\n{}",
+            findings(told.problems)
+        );
+    }
+    let mut rows = vec![("release", release)];
+    rows.extend(
+        value
+            .previous
+            .iter()
+            .map(|previous| ("before", code(previous.as_str()))),
+    );
+    rows.extend(told.commit.map(|commit| ("commit", code(commit))));
+    let sent = format!(
+        "{}, {}, in {:.1} s",
+        count(value.objects_sent, "object"),
+        bytes(value.bytes_sent),
+        value.seconds
+    );
+    rows.extend([("files", counts(value)), ("sent", sent)]);
+    if value.previous.is_some() {
+        rows.push(("undo", code(told.next)));
+    }
+    format!(
+        "### Published to {target}\n\n{}{}{}",
+        facts(&rows),
+        changes(told),
+        findings(told.problems)
+    )
+}
+
+/// After a plan.
+pub fn planned(told: &Told<'_>) -> String {
+    let value = told.value;
+    let sent = format!(
+        "at most {}, {} before encoding",
+        count(value.objects_sent, "object"),
+        bytes(value.bytes_sent)
+    );
+    let live = value
+        .previous
+        .as_ref()
+        .map_or_else(|| "nothing yet".to_owned(), |live| code(live.as_str()));
+    let rows = [
+        ("live now", live),
+        ("files", counts(value)),
+        ("to send", sent),
+        ("to do it", code(told.next)),
+    ];
+    format!(
+        "### What a publish to {} would change\n\n{}{}{}",
+        code(told.target),
+        facts(&rows),
+        changes(told),
+        findings(told.problems)
+    )
+}
+
+/// After a rollback.
+pub fn rolled_back(value: &json::RolledBack, target: &str, undo: &str, hold: Option<&str>) -> String {
+    let mut rows = vec![
+        ("live now", code(value.release.as_str())),
+        ("before", code(value.previous.as_str())),
+    ];
+    rows.extend(hold.map(|reason| ("publishing is on hold", code(reason))));
+    rows.push(("undo", code(undo)));
+    format!("### Rolled back on {}\n\n{}", code(target), facts(&rows))
+}
+
+/// After a failure.
+pub fn failed(message: &str, live: &str, hint: &str, problems: &[Problem]) -> String {
+    let rows = [
+        ("what happened", code(message)),
+        ("live", code(live)),
+        ("what to do", code(hint)),
+    ];
+    format!("### syntax-publish failed\n\n{}{}", facts(&rows), findings(problems))
+}
+
+#[cfg(test)]
+mod tests {
+    use syntax_publish::manifest::{Change, Changes};
+    use syntax_publish::model::path::SitePath;
+
+    use super::*;
+
+    #[test]
+    fn names_and_messages_begin_no_markup() {
+        assert_eq!(
+            code("a|b`<img src=x>`\n[x](y) @team"),
+            "<code>a&#124;b&#96;&lt;img src=x&gt;&#96; &#91;x&#93;(y) &#64;team</code>"
+        );
+    }
+
+    #[test]
+    fn summary_of_a_publish_says_what_changed_what_was_found_and_how_to_undo_it() {
+        let change = |path: &str, change, bytes| Change {
+            path: SitePath::new(path).unwrap(),
+            change,
+            bytes,
+        };
+        let changes = Changes {
+            list: vec![
+                change("a.html", ChangeKind::Changed, 2048),
+                change("b.png", ChangeKind::Added, 10),
+            ],
+        };
+        let value = json::Publish {
+            release: Some("20261127-120000-abcdef".parse().unwrap()),
+            previous: Some("20261126-120000-abcdef".parse().unwrap()),
+            swapped: true,
+            objects_sent: 3,
+            bytes_sent: 1024,
+            seconds: 1.25,
+            ..json::Publish::counting(&changes, 12)
+        };
+        let problems = [Problem {
+            path: SitePath::new("a.html").unwrap(),
+            line: Some(7),
+            severity: Severity::Warning,
+            check: "links",
+            message: "no page".to_owned(),
+            hint: "mend".to_owned(),
+        }];
+        let told = Told {
+            value: &value,
+            changes: &changes,
+            target: "web",
+            commit: Some("abc"),
+            next: "syntax-publish rollback",
+            problems: &problems,
+        };
+        insta::assert_snapshot!(published(&told), @"
+        ### Published to <code>web</code>
+
+        | | |
+        |---|---|
+        | release | <code>20261127-120000-abcdef</code> |
+        | before | <code>20261126-120000-abcdef</code> |
+        | commit | <code>abc</code> |
+        | files | 1 added, 1 changed, 0 removed, 10 unchanged |
+        | sent | 3 objects, 1.0 KiB, in 1.2 s |
+        | undo | <code>syntax-publish rollback</code> |
+
+        <details><summary>2 changes</summary>
+
+        | | file | size |
+        |---|---|--:|
+        | changed | <code>a.html</code> | 2.0 KiB |
+        | added | <code>b.png</code> | 10 B |
+
+        </details>
+
+        #### 0 errors, 1 warning
+
+        | | file | line | check | |
+        |---|---|--:|---|---|
+        | warning | <code>a.html</code> | 7 | links | <code>no page</code><br><code>mend</code> |
+        ");
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_errors_come_first() {
+        let problem = |severity| Problem {
+            path: SitePath::new("a.html").unwrap(),
+            line: None,
+            severity,
+            check: "links",
+            message: "m".to_owned(),
+            hint: "h".to_owned(),
+        };
+        let mut problems: Vec<Problem> = (0..ROWS).map(|_| problem(Severity::Warning)).collect();
+        problems.push(problem(Severity::Error));
+        let text = checked(&problems);
+        assert!(text.contains("#### 1 error, 100 warnings"), "{text}");
+        assert!(text.contains("|--:|---|---|\n| error |"), "{text}");
+        assert!(text.ends_with("| | and 1 more | | | |\n"), "{text}");
+    }
+}

@@ -1,0 +1,448 @@
+//! Publishing and rolling back as visitors see it: the live site is looked at, a CDN purged, others told.
+
+use serde_json::{Map, Value};
+use syntax_publish::delivery::{self, Delivered, Extent, OnHost, Report, Way};
+use syntax_publish::error::Error;
+use syntax_publish::http::Place;
+use syntax_publish::live::{Finding, Severity, Verdict};
+use syntax_publish::model::path::{SitePath, printable};
+use syntax_publish::model::tree::File;
+use syntax_publish::next::client::Client;
+use syntax_publish::notification::{self, Notice};
+use syntax_publish::rollback::{self, Destination};
+use syntax_publish::scan::ScanError;
+use syntax_publish::serving::{PageForm, Rules};
+use syntax_publish::{pipeline, publish, releases};
+
+use super::Run;
+use super::ask::live;
+use crate::cli::args::{Publish, Rollback};
+use crate::cli::failure::Failure;
+use crate::cli::live as looks;
+use crate::cli::site::{self, Workplace, again};
+use crate::cli::{actions, changes, connect, json, report, timings};
+
+/// The exit code where visitors don't get what is live on the host.
+const NOT_DELIVERED: u8 = 7;
+
+/// What is told of a release beside the text.
+#[derive(Default)]
+pub(super) struct Told {
+    release: Option<String>,
+    previous: Option<String>,
+    commit: Option<String>,
+    error: Option<String>,
+    hint: Option<String>,
+    more: Map<String, Value>,
+}
+
+impl Run {
+    pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
+        let outcome = self.publish_and_look(options).await;
+        if let Err(failure) = &outcome {
+            self.tell_of_failure("publish", failure).await;
+        }
+        outcome
+    }
+
+    async fn publish_and_look(&self, options: Publish) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("publish")?;
+        let looking = looks::begin(workplace).await?;
+        let prepared = self.prepare_and_connect(workplace, session).await?;
+        connect::make_room(workplace)?;
+        let wants_timings = options.timings;
+        let max_removed = workplace.config.publish.max_removed.get();
+        let (immutable, allowed) = pipeline::immutable(&workplace.config)?;
+        let way = looks::way(workplace, prepared.rules.clone());
+        let options = publish::Options {
+            immutable,
+            allowed,
+            commit: workplace.commit(options.commit.as_ref()),
+            message: options.message,
+            wait: options.wait,
+            max_removed: (!options.allow_removals).then_some(max_removed),
+            force: options.force,
+            tool: concat!("syntax-publish ", env!("CARGO_PKG_VERSION")).to_owned(),
+            seen: site::cache().map(|folder| (folder, workplace.identity())),
+            purges: !way.purges.is_empty(),
+        };
+        let (source, site) = (&prepared.source, &prepared.site);
+        let delivered = delivery::deliver(session, source, site, &options, &way, looking, &*self.progress).await?;
+        let Delivered {
+            published,
+            report,
+            round_trips,
+        } = delivered;
+        let took = self.began.elapsed();
+        let timings = wants_timings.then(|| self.progress.timings.stages());
+        self.tidy_up(workplace, session, &published).await;
+        self.finish();
+        let value = json::Publish {
+            release: Some(published.release.clone()),
+            previous: published.previous.clone(),
+            swapped: published.swapped,
+            objects_sent: published.sent.objects,
+            bytes_sent: published.sent.bytes,
+            encoded: published.sent.encoded,
+            round_trips,
+            seconds: took.as_secs_f64(),
+            timings,
+            delivery: looks::seen(&report),
+            error: self.not_delivered(&report, published.release.as_str()),
+            ..json::Publish::counting(&published.changes, published.files)
+        };
+        let text = || {
+            let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
+            let seen = looks::line(&report).unwrap_or_default();
+            changes::published(&published, took, workplace, &self.global) + &seen + &timings
+        };
+        if let Some(actions) = &self.actions {
+            actions.annotate(&prepared.problems, &workplace.export()?);
+            actions.published(&actions::Told {
+                value: &value,
+                changes: &published.changes,
+                target: &workplace.target_name,
+                commit: options.commit.as_deref(),
+                next: &again(&self.global, "rollback"),
+                problems: &prepared.problems,
+            });
+        }
+        self.screen.summary(&value, text)?;
+        let code = self.say_what_was_found(&report, published.release.as_str());
+        if published.swapped || code != 0 {
+            let counts = [
+                ("added", value.added),
+                ("changed", value.changed),
+                ("removed", value.removed),
+            ];
+            let mut more: Map<String, Value> = counts
+                .map(|(name, count)| (name.to_owned(), count.into()))
+                .into_iter()
+                .collect();
+            if let Some(seen) = value.delivery.as_ref().and_then(|seen| serde_json::to_value(seen).ok()) {
+                more.insert("delivery".to_owned(), seen);
+            }
+            let state = if code == 0 { "" } else { ", but visitors don't get it" };
+            let text = format!(
+                "published {} to {}: {} added, {} changed, {} removed{state}",
+                published.release, workplace.target_name, value.added, value.changed, value.removed
+            );
+            let told = Told {
+                release: Some(published.release.to_string()),
+                previous: published.previous.as_ref().map(ToString::to_string),
+                commit: options.commit.clone(),
+                error: value.error.as_ref().map(|error| error.message.clone()),
+                hint: value.error.as_ref().map(|error| error.hint.clone()),
+                more,
+            };
+            self.tell("published", text, Some(told)).await;
+        }
+        Ok(code)
+    }
+
+    pub(super) async fn rollback(&self, options: Rollback) -> Result<u8, Failure> {
+        let outcome = self.rollback_and_look(options).await;
+        if let Err(failure) = &outcome {
+            self.tell_of_failure("rollback", failure).await;
+        }
+        outcome
+    }
+
+    async fn rollback_and_look(&self, options: Rollback) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("rollback")?;
+        let looking = looks::begin(workplace).await?;
+        let purges = !looks::purges(workplace).is_empty();
+        let destination = match options.to {
+            Some(release) => Destination::Release(release),
+            None => Destination::Steps(options.steps),
+        };
+        let how = rollback::Options {
+            hold: options.hold.clone(),
+            wait: None,
+            purges,
+        };
+        let done = rollback::rollback(session, &destination, &how, &*self.progress).await?;
+        let report = if looking.is_nothing() && !purges {
+            None
+        } else {
+            let looked = async {
+                let on_host = delivery::on_host(session, &done.release, Some(&done.previous)).await?;
+                let way = looks::way(workplace, self.rules_of(workplace, &on_host).await?);
+                let looking = delivery::look(
+                    session,
+                    &done.release,
+                    &on_host,
+                    Extent::Changes,
+                    &way,
+                    looking,
+                    &*self.progress,
+                );
+                Ok::<Report, Failure>(looking.await)
+            };
+            match looked.await {
+                Ok(report) => Some(report),
+                Err(error) => {
+                    self.progress.say(
+                        "warning",
+                        &format!("it is live again, but nobody could look at it: {error}"),
+                    );
+                    None
+                }
+            }
+        };
+        self.finish();
+        let error = report
+            .as_ref()
+            .and_then(|report| self.not_delivered(report, done.release.as_str()));
+        let value = json::RolledBack {
+            release: done.release.clone(),
+            previous: done.previous.clone(),
+            delivery: report.as_ref().and_then(looks::seen),
+            error,
+        };
+        let undo = again(&self.global, &format!("rollback --to {}", done.previous));
+        if let Some(actions) = &self.actions {
+            actions.rolled_back(&value, &workplace.target_name, &undo, options.hold.as_deref());
+        }
+        self.screen.summary(&value, || {
+            let held = options.hold.as_ref().map_or_else(String::new, |_| {
+                format!(
+                    "on hold: nothing is published until `{}`\n",
+                    again(&self.global, "resume")
+                )
+            });
+            let seen = report.as_ref().and_then(looks::line).unwrap_or_default();
+            format!(
+                "{} is live again on {}, in place of {}\nlive: {}\n{seen}{held}undo: {undo}\n",
+                done.release,
+                workplace.target_name,
+                done.previous,
+                changes::live(workplace),
+            )
+        })?;
+        let code = report
+            .as_ref()
+            .map_or(0, |report| self.say_what_was_found(report, done.release.as_str()));
+        let text = format!(
+            "{} is live again on {}, in place of {}",
+            done.release, workplace.target_name, done.previous
+        );
+        let told = Told {
+            release: Some(done.release.to_string()),
+            previous: Some(done.previous.to_string()),
+            ..Told::default()
+        };
+        self.tell("rolled-back", text, Some(told)).await;
+        Ok(code)
+    }
+
+    pub(super) async fn verify_live(&self, release: Option<String>) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("verify")?;
+        let looking = looks::begin(workplace).await?;
+        if looking.is_nothing() {
+            return Err(Failure::NobodyToAsk {
+                has_url: workplace.config.site.url.is_some(),
+            });
+        }
+        let release = match release {
+            Some(release) => releases::resolve(session, &release).await?,
+            None => live(session).await?,
+        };
+        let documents = syntax_publish::store::documents(session, std::slice::from_ref(&release)).await?;
+        let before = documents
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|document| document.previous);
+        let on_host = delivery::on_host(session, &release, before.as_ref()).await?;
+        let mut way: Way = looks::way(workplace, self.rules_of(workplace, &on_host).await?);
+        // Looking changes nothing at the edge.
+        way.purges.clear();
+        let looking = delivery::look(
+            session,
+            &release,
+            &on_host,
+            Extent::Pages,
+            &way,
+            looking,
+            &*self.progress,
+        );
+        let report = looking.await;
+        self.finish();
+        let findings: Vec<&Finding> = report.findings().collect();
+        let delivery = looks::seen(&report);
+        let ok = report.verdict() == Verdict::Fine;
+        let value = json::Verify {
+            release: release.clone(),
+            ok,
+            checked: answered(&report),
+            problems: findings
+                .iter()
+                .filter(|finding| finding.severity() == Severity::Error)
+                .map(|finding| json::Broken {
+                    path: finding.path(),
+                    problem: format!("{}: {}", finding.side, finding.message()),
+                })
+                .collect(),
+            delivery,
+        };
+        self.screen.result(&value, || {
+            let verdict = if ok {
+                "is what visitors get"
+            } else {
+                "is not what visitors get"
+            };
+            format!("{release} {verdict}\n{}", looks::line(&report).unwrap_or_default())
+        })?;
+        looks::tell(&findings, self.global.quiet);
+        Ok(u8::from(!ok))
+    }
+
+    /// What requests to a release get: its own form of pages, and what the export says of its client if it is still there.
+    async fn rules_of(&self, workplace: &Workplace, on_host: &OnHost) -> Result<Rules, Failure> {
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        let read = self
+            .aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress))
+            .await;
+        let files: &std::collections::HashMap<SitePath, File> = &on_host.files;
+        let paths = files.keys().map(SitePath::as_str);
+        match read {
+            Ok(rules) => Ok(Rules {
+                form: PageForm::of(paths),
+                ..rules
+            }),
+            Err(Failure::Library(Error::Scan(ScanError::Missing { .. }))) => {
+                Ok(pipeline::rules(&workplace.config, Client::default(), paths))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// What `--json` says as an error where visitors don't get what is live.
+    fn not_delivered(&self, report: &Report, release: &str) -> Option<json::FailedBody> {
+        let first = report
+            .findings()
+            .find(|finding| finding.severity() == Severity::Error)?;
+        Some(json::FailedBody {
+            code: "not-delivered".to_owned(),
+            message: not_delivered(release, report),
+            hint: format!(
+                "{}; look again with `{}`",
+                first.cure(),
+                again(&self.global, "verify --live")
+            ),
+            live: release.parse().ok(),
+            problems: Vec::new(),
+            answers: Vec::new(),
+        })
+    }
+
+    /// Names what is wrong. Returns the exit code.
+    fn say_what_was_found(&self, report: &Report, release: &str) -> u8 {
+        let findings: Vec<&Finding> = report.findings().collect();
+        looks::tell(&findings, self.global.quiet);
+        if report.left_out > 0 {
+            let left = report::count(report.left_out as u64, "changed file");
+            self.screen.note(&format!("{left} more were not asked for"));
+        }
+        match report.verdict() {
+            Verdict::Fine => 0,
+            Verdict::Stays => {
+                crate::cli::screen::say("error", &not_delivered(release, report));
+                crate::cli::screen::say("live", release);
+                crate::cli::screen::say(
+                    "hint",
+                    &format!(
+                        "nothing was rolled back: it was so before, or there was nothing to compare with, or it is not the release's fault; look again with `{}`",
+                        again(&self.global, "verify --live")
+                    ),
+                );
+                NOT_DELIVERED
+            }
+        }
+    }
+
+    async fn tell_of_failure(&self, what: &str, failure: &Failure) {
+        let event = match failure {
+            Failure::Library(Error::TakenBack { .. }) => "taken-back",
+            _ => "failed",
+        };
+        let message = report::message(failure);
+        let told = Told {
+            release: self.told().and_then(|told| told.release().map(ToString::to_string)),
+            error: Some(message.clone()),
+            hint: Some(crate::cli::hints::hint(failure, &self.global)),
+            ..Told::default()
+        };
+        self.tell(event, format!("{what} failed: {message}"), Some(told)).await;
+    }
+
+    /// Tells whomever the site manifest names. That can fail, and is only said then.
+    pub(super) async fn tell(&self, event: &'static str, text: String, told: Option<Told>) {
+        let Ok(workplace) = self.workplace() else { return };
+        let config = &workplace.config.notify;
+        let secret = config
+            .url_env
+            .as_ref()
+            .map(|name| std::env::var(name).unwrap_or_default());
+        let url = secret.or_else(|| config.url.as_ref().map(|url| url.as_str().to_owned()));
+        let Some(url) = url else { return };
+        if config
+            .events
+            .as_ref()
+            .is_some_and(|events| !events.iter().any(|known| known == event))
+        {
+            return;
+        }
+        let told = told.unwrap_or_default();
+        let notice = Notice {
+            event,
+            text: printable(&format!("{}: {text}", workplace.config.site.name)),
+            site: workplace.config.site.name.clone(),
+            target: workplace.target_name.clone(),
+            release: told.release,
+            previous: told.previous,
+            url: workplace.config.site.url.as_ref().map(ToString::to_string),
+            commit: told.commit,
+            who: site::owner(event).who,
+            error: told.error,
+            hint: told.hint,
+            more: told.more,
+        };
+        let place = url::Url::parse(&url).ok().as_ref().and_then(Place::of);
+        let sent = match place {
+            Some((place, target)) => {
+                let body = notice.body(config.template.as_deref());
+                notification::send(&place, &target, body)
+                    .await
+                    .map_err(|error| error.to_string())
+            }
+            None => Err("the address to tell is no URL, or its environment variable is not set".to_owned()),
+        };
+        if let Err(reason) = sent {
+            self.progress
+                .say("warning", &format!("nobody was told of it: {reason}"));
+        }
+    }
+}
+
+fn not_delivered(release: &str, report: &Report) -> String {
+    let errors = report
+        .findings()
+        .filter(|finding| finding.severity() == Severity::Error)
+        .count();
+    format!(
+        "{release} is live on the host, but visitors don't get it: {}",
+        report::count(errors as u64, "problem")
+    )
+}
+
+fn answered(report: &Report) -> u64 {
+    [&report.origin, &report.public]
+        .into_iter()
+        .map(|asked| match asked {
+            delivery::Asked::Seen(seen) => seen.answered as u64,
+            delivery::Asked::Not(_) => 0,
+        })
+        .sum()
+}

@@ -1,0 +1,153 @@
+//! The command that looks for what is wrong.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use syntax_publish::config::{Origin as Configured, TargetKind, WebUrl};
+use syntax_publish::doctor::{self, Finding, Origin, PUBLISHERS, Patient, State, Url, VISITORS};
+use syntax_publish::host::{SftpAddress, real_name};
+use syntax_publish::next::client::Client;
+use syntax_publish::pipeline;
+use syntax_publish::serving::Rules;
+use syntax_publish::session::Session;
+
+use super::Run;
+use crate::cli::failure::Failure;
+use crate::cli::report::{count, table};
+use crate::cli::site::{self, Workplace};
+use crate::cli::{connect, json};
+
+/// How long the export may take to tell which headers it wants.
+const TO_READ: Duration = Duration::from_secs(3);
+
+impl Run {
+    pub(super) async fn doctor(&self, resolver: Option<SocketAddr>) -> Result<u8, Failure> {
+        let workplace = self.workplace()?;
+        let ssh = match &workplace.target.kind {
+            TargetKind::Local { .. } => None,
+            TargetKind::Sftp(sftp) => Some(connect::address(workplace, sftp)?),
+        };
+        let url = workplace.config.site.url.as_ref().and_then(of_url);
+        let patient = Patient {
+            origin: origin(workplace, ssh.as_ref(), url.as_ref()).await,
+            url,
+            rules: self.rules_of_export(workplace).await?,
+            session: Session::new(connect::connector(workplace)?, site::owner("doctor")),
+            above: above(workplace)
+                .map(|above| connect::connector(&above))
+                .transpose()?
+                .map(|connector| Session::new(connector, site::owner("doctor"))),
+            ssh,
+            keep: workplace.config.publish.keep.get() as u64,
+            resolver,
+        };
+        let found = Box::pin(doctor::examine(&patient)).await;
+        self.finish();
+        let value: Vec<json::Diagnosis> = found.iter().map(diagnosis).collect();
+        self.screen.result(&value, || told(&found))?;
+        Ok(u8::from(found.iter().any(|finding| finding.state == State::Wrong)))
+    }
+
+    /// What requests should get, by the export; by the defaults of Next.js where it can't be read, or not soon.
+    async fn rules_of_export(&self, workplace: &Workplace) -> Result<Rules, Failure> {
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        let reading = self.aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress));
+        match tokio::time::timeout(TO_READ, reading).await {
+            Ok(Ok(rules)) => Ok(rules),
+            _ => Ok(pipeline::rules(
+                &workplace.config,
+                Client::default(),
+                std::iter::empty(),
+            )),
+        }
+    }
+}
+
+fn of_url(url: &WebUrl) -> Option<Url> {
+    let parsed: url::Url = url.as_str().parse().ok()?;
+    Some(Url {
+        text: url.as_str().trim_end_matches('/').to_owned(),
+        host: url.host().trim_matches(['[', ']']).to_owned(),
+        port: parsed.port_or_known_default()?,
+        tls: url.is_https(),
+    })
+}
+
+/// Where the site is served: by `[verify]`, else at the target's host.
+async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&Url>) -> Option<Origin> {
+    if let Configured::At(at) = &workplace.config.verify.origin {
+        let at = of_url(at)?;
+        return Some(Origin {
+            host: at.host,
+            port: at.port,
+            tls: at.tls,
+            is_targets: false,
+        });
+    }
+    let url = url?;
+    Some(Origin {
+        host: real_name(ssh?).await,
+        port: url.port,
+        tls: url.tls,
+        is_targets: true,
+    })
+}
+
+/// The target as if its docroot were the folder around it; none where a publish makes that, too.
+fn above(workplace: &Workplace) -> Option<Workplace> {
+    let mut above = workplace.clone();
+    let docroot = match &mut above.target.kind {
+        TargetKind::Local { docroot } if Path::new(docroot).is_relative() => return None,
+        TargetKind::Local { docroot } => docroot,
+        TargetKind::Sftp(sftp) => &mut sftp.docroot,
+    };
+    let parent = Path::new(docroot).parent()?.to_str()?.to_owned();
+    *docroot = parent;
+    Some(above)
+}
+
+fn diagnosis(finding: &Finding) -> json::Diagnosis {
+    json::Diagnosis {
+        check: finding.check,
+        ok: match finding.state {
+            State::Fine => Some(true),
+            State::Wrong => Some(false),
+            State::NotAsked => None,
+        },
+        detail: finding.detail.clone(),
+        fix: finding.fix.clone(),
+    }
+}
+
+/// A line a check, and the cure below it.
+fn told(found: &[Finding]) -> String {
+    let mut text = String::new();
+    for (title, checks) in [("a visitor's way", &VISITORS[..]), ("a publish's way", &PUBLISHERS[..])] {
+        text = format!("{text}{title}\n");
+        let of_it: Vec<&Finding> = found.iter().filter(|finding| checks.contains(&finding.check)).collect();
+        let rows: Vec<Vec<String>> = of_it
+            .iter()
+            .map(|finding| {
+                let mark = match finding.state {
+                    State::Fine => "ok",
+                    State::Wrong => "WRONG",
+                    State::NotAsked => "-",
+                };
+                vec![format!("  {mark}"), finding.check.to_owned(), finding.detail.clone()]
+            })
+            .collect();
+        for (row, finding) in table(&rows, &[]).lines().zip(of_it) {
+            text = format!("{text}{row}\n");
+            if let Some(fix) = &finding.fix {
+                text = format!("{text}           cure: {fix}\n");
+            }
+        }
+    }
+    let wrong = found.iter().filter(|finding| finding.state == State::Wrong).count() as u64;
+    let last = match wrong {
+        0 => "nothing is wrong".to_owned(),
+        wrong => format!("{} found something wrong", count(wrong, "check")),
+    };
+    format!("{text}{last}\n")
+}

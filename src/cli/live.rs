@@ -1,0 +1,315 @@
+//! From the site manifest to whom to ask, what to purge and whom to tell; and how what was found is worded.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use syntax_publish::config::{Origin, TargetKind, WebUrl};
+use syntax_publish::delivery::{Asked, Looking, Need, Report, Seen, Skipped, Way};
+use syntax_publish::host;
+use syntax_publish::http::Place;
+use syntax_publish::live::visitor::Visit;
+use syntax_publish::live::{Finding, Severity, Side, Verdict};
+use syntax_publish::model::path::printable;
+use syntax_publish::purge::cloudflare::{API, Cloudflare};
+use syntax_publish::purge::webhook::Webhook;
+use syntax_publish::purge::{Purge, Token};
+use syntax_publish::serving::Rules;
+
+use super::connect;
+use super::failure::Failure;
+use super::report::count;
+use super::screen;
+use super::site::Workplace;
+
+/// So many addresses are named beside the first of a kind; `--json` has all.
+const NAMED: usize = 4;
+
+/// The place of a URL of the site manifest, and its path.
+fn place(url: &WebUrl) -> Option<(Place, String)> {
+    Place::of(&url::Url::parse(url.as_str()).ok()?)
+}
+
+/// Begins to connect to whomever the site manifest wants asked.
+pub async fn begin(workplace: &Workplace) -> Result<Looking, Failure> {
+    let verify = &workplace.config.verify;
+    let Some((site, _)) = workplace.config.site.url.as_ref().and_then(place) else {
+        return Ok(Looking::default());
+    };
+    let visit = |side, place| Visit {
+        side,
+        place,
+        insecure: false,
+    };
+    let is_local = matches!(workplace.target.kind, TargetKind::Local { .. });
+    let origin = match (&verify.origin, &workplace.target.kind) {
+        (Origin::Off, _) | (Origin::OfTarget, TargetKind::Local { .. }) => None,
+        (Origin::At(url), _) => place(url).map(|(origin, _)| (visit(Side::Origin, behind(&site, &origin)), Need::Must)),
+        (Origin::OfTarget, TargetKind::Sftp(sftp)) => {
+            let name = host::real_name(&connect::address(workplace, sftp)?).await;
+            let place = Place {
+                at: Some((name, site.port)),
+                ..site.clone()
+            };
+            Some((visit(Side::Origin, place), Need::May))
+        }
+    };
+    let public = verify.public.unwrap_or(!is_local).then(|| visit(Side::Public, site));
+    Ok(Looking::begin(origin, public, verify.timeout))
+}
+
+/// The site at another address. The request has the port of the site's URL only where both speak the same.
+fn behind(site: &Place, origin: &Place) -> Place {
+    let usual = if origin.tls { 443 } else { 80 };
+    Place {
+        name: site.name.clone(),
+        port: if origin.tls == site.tls { site.port } else { usual },
+        tls: origin.tls,
+        at: Some((origin.name.clone(), origin.port)),
+    }
+}
+
+/// Who is to purge, as the site manifest has it. Only for a site that has a URL.
+pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
+    let config = &workplace.config;
+    let mut purges: Vec<Box<dyn Purge>> = Vec::new();
+    let is_local = matches!(workplace.target.kind, TargetKind::Local { .. });
+    // A preview on this machine is no business of the CDN's, unless the site manifest has nothing but such targets.
+    let is_asked = !is_local || matches!(config.verify.origin, Origin::At(_)) || config.verify.public == Some(true);
+    if config.site.url.is_none() || !is_asked {
+        return purges;
+    }
+    let secret = |name: &String| {
+        let value = std::env::var(name).ok().map(|value| value.trim().to_owned());
+        value.filter(|value| !value.is_empty()).map(Token::new)
+    };
+    if let (Some(zone), Some(scope)) = (&config.cloudflare.zone, config.cloudflare.purge) {
+        let api = config.cloudflare.api.as_ref().and_then(place);
+        let own = || url::Url::parse(API).ok().as_ref().and_then(Place::of);
+        let variable = config.cloudflare.token_env.clone();
+        let variable = variable.unwrap_or_else(|| "CLOUDFLARE_API_TOKEN".to_owned());
+        if let Some((api, path)) = api.or_else(own) {
+            purges.push(Box::new(Cloudflare {
+                zone: zone.clone(),
+                api,
+                path: path.trim_end_matches('/').to_owned(),
+                scope,
+                token: secret(&variable),
+                variable,
+            }));
+        }
+    }
+    if let Some((place, target)) = config.purge.url.as_ref().and_then(place) {
+        let token = config.purge.token_env.as_ref().map(|name| (name.clone(), secret(name)));
+        purges.push(Box::new(Webhook { place, target, token }));
+    }
+    purges
+}
+
+/// The way to the site's visitors.
+pub fn way(workplace: &Workplace, rules: Rules) -> Way {
+    let config = &workplace.config;
+    let base = config.site.url.as_ref().and_then(place);
+    Way {
+        rules,
+        base: base.map(|(place, _)| place.url("")),
+        site: config.site.name.clone(),
+        timeout: config.verify.timeout,
+        purges: purges(workplace),
+    }
+}
+
+/// What was seen, for scripts.
+#[derive(Serialize)]
+pub struct Delivery {
+    pub ok: bool,
+    pub origin: SideSeen,
+    pub public: SideSeen,
+    pub problems: Vec<Answer>,
+    pub purged: Vec<Purged>,
+    /// Changed files that were not asked for, since there are too many.
+    pub left_out: usize,
+    pub seconds: f64,
+}
+
+/// One side.
+#[derive(Serialize)]
+pub struct SideSeen {
+    /// Null where it was not asked.
+    pub ok: Option<bool>,
+    pub answered: usize,
+    pub unanswered: usize,
+    pub address: Option<String>,
+    pub certificate_days: Option<i64>,
+    pub cdn: Option<String>,
+    /// Why it could not be asked.
+    pub skipped: Option<String>,
+}
+
+/// One finding. The name of its text is that of `verify`.
+#[derive(Serialize)]
+pub struct Answer {
+    pub side: String,
+    pub path: String,
+    pub severity: &'static str,
+    pub code: &'static str,
+    pub problem: String,
+    pub fix: String,
+    pub repeat: String,
+}
+
+/// What a CDN was told.
+#[derive(Serialize)]
+pub struct Purged {
+    pub by: String,
+    pub what: Option<String>,
+    pub urls: Option<usize>,
+    pub requests: Option<u32>,
+    pub error: Option<String>,
+}
+
+impl From<&Finding> for Answer {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            side: finding.side.to_string(),
+            path: finding.path(),
+            severity: severity(finding),
+            code: finding.flaw.code(),
+            problem: finding.message(),
+            fix: finding.cure(),
+            repeat: finding.repeat.clone(),
+        }
+    }
+}
+
+fn severity(finding: &Finding) -> &'static str {
+    match finding.severity() {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+impl From<&Asked> for SideSeen {
+    fn from(asked: &Asked) -> Self {
+        let (seen, skipped) = match asked {
+            Asked::Seen(seen) => (seen.clone(), None),
+            Asked::Not(Skipped::NotWanted) => (Seen::default(), None),
+            Asked::Not(Skipped::Unreachable(why)) => (Seen::default(), Some(why.clone())),
+        };
+        let is_asked = matches!(asked, Asked::Seen(_));
+        let ok = !seen
+            .findings
+            .iter()
+            .any(|finding| finding.severity() == Severity::Error);
+        Self {
+            ok: is_asked.then_some(ok),
+            answered: seen.answered,
+            unanswered: seen.unanswered,
+            address: seen.address,
+            certificate_days: seen.days_left,
+            cdn: seen.cdn.map(|cdn| printable(&cdn)),
+            skipped,
+        }
+    }
+}
+
+/// What was seen; none where nobody was asked and nothing was to be purged.
+pub fn seen(report: &Report) -> Option<Delivery> {
+    let nobody = Asked::Not(Skipped::NotWanted);
+    if report.origin == nobody && report.public == nobody && report.purged.is_empty() {
+        return None;
+    }
+    let purged = report.purged.iter().map(|(by, purged)| {
+        let done = purged.as_ref().ok();
+        Purged {
+            by: by.clone(),
+            what: done.map(|purged| purged.what.clone()),
+            urls: done.and_then(|purged| purged.urls),
+            requests: done.map(|purged| purged.requests),
+            error: purged.as_ref().err().map(ToString::to_string),
+        }
+    });
+    Some(Delivery {
+        ok: report.verdict() == Verdict::Fine,
+        origin: (&report.origin).into(),
+        public: (&report.public).into(),
+        problems: report.findings().map(Answer::from).collect(),
+        purged: purged.collect(),
+        left_out: report.left_out,
+        seconds: report.took.as_secs_f64(),
+    })
+}
+
+/// What was seen, in a line: "visitors get it: 24 answers of the origin, 24 of the public address".
+pub fn line(report: &Report) -> Option<String> {
+    let delivery = seen(report)?;
+    let mut text = String::new();
+    for (side, name) in [
+        (&delivery.origin, "the origin"),
+        (&delivery.public, "the public address"),
+    ] {
+        if side.ok.is_some() {
+            let gap = if text.is_empty() { "" } else { ", " };
+            let _ = write!(text, "{gap}{} of {name}", count(side.answered as u64, "answer"));
+        }
+    }
+    let told = report.purged.iter().filter_map(|(by, purged)| {
+        let purged = purged.as_ref().ok()?;
+        Some(format!("purged of {by}: {}\n", purged.what))
+    });
+    let mut lines: String = told.collect();
+    if !text.is_empty() {
+        let verdict = if delivery.ok {
+            "visitors get it"
+        } else {
+            "visitors don't get it"
+        };
+        let _ = writeln!(lines, "{verdict}: {text}");
+    }
+    Some(lines)
+}
+
+/// Names what is wrong on stderr, each kind once, with what to do and how to see it.
+pub fn tell(findings: &[&Finding], quiet: bool) {
+    let mut kinds: Vec<(&Finding, Vec<String>)> = Vec::new();
+    for finding in findings {
+        if quiet && finding.severity() == Severity::Warning {
+            continue;
+        }
+        let code = finding.flaw.code();
+        let known = kinds
+            .iter_mut()
+            .find(|(first, _)| first.side == finding.side && first.flaw.code() == code);
+        match known {
+            Some((_, more)) => more.push(finding.path()),
+            None => kinds.push((finding, Vec::new())),
+        }
+    }
+    for (first, more) in kinds {
+        screen::say(
+            severity(first),
+            &format!(
+                "{} {}: {}{}",
+                first.side,
+                first.path(),
+                first.message(),
+                others(first, more)
+            ),
+        );
+        screen::say("hint", &first.cure());
+        screen::say("repeat", &first.repeat);
+    }
+}
+
+/// Where else the same was found: " (and 3 more: /a, /b, …)".
+fn others(first: &Finding, mut more: Vec<String>) -> String {
+    if more.is_empty() {
+        return String::new();
+    }
+    let answers = more.len();
+    more.retain(|path| *path != first.path());
+    more.dedup();
+    let named: Vec<&str> = more.iter().take(NAMED).map(String::as_str).collect();
+    let rest = if more.len() > NAMED { ", …" } else { "" };
+    let colon = if named.is_empty() { "" } else { ": " };
+    format!(" (and {answers} more{colon}{}{rest})", named.join(", "))
+}

@@ -1,0 +1,638 @@
+//! From a swap to the visitors: publish, ask the origin, purge the CDN, ask the public address; and what becomes of the
+//! release then.
+//!
+//! A release that fails at the origin where the one before did not is taken back, through the same code as any rollback.
+//! Whatever else is wrong is told, and the release stays: an edge that is behind, a certificate, a fault that was there
+//! before are no fault of a release. Nothing here decides what an answer means ([`crate::live`]), and no failure to ask, to
+//! purge or to note ever makes a publish fail.
+
+mod looking;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant as Moment;
+
+pub use self::looking::{Asked, Looking, Need, Seen, Skipped};
+use crate::error::Error;
+use crate::event::{Event, Note, Observer, Stage};
+use crate::live::question::{Questions, questions};
+use crate::live::verdict::{Baseline, regressions, verdict};
+use crate::live::visitor::Yardstick;
+use crate::live::{Files, Finding, Former, Severity, Verdict, expect};
+use crate::manifest::{ChangeKind, Changes, Site};
+use crate::model::delivery::Delivery;
+use crate::model::path::SitePath;
+use crate::model::release::ReleaseId;
+use crate::model::tree::File;
+use crate::plan::Plan;
+use crate::publish::{self, Beforehand, Published};
+use crate::purge::{self, Purge, PurgeError, Purged, Wanted};
+use crate::releases;
+use crate::rollback::{self, Destination};
+use crate::serving::Rules;
+use crate::session::Session;
+use crate::source::Source;
+use crate::store;
+
+/// How long a lock that another holds is waited for when a release is taken back or the outcome is noted.
+const FOR_THE_LOCK: Duration = Duration::from_secs(20);
+/// How long before a fault is believed: it is looked at twice.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(400);
+/// How long the release before is asked for, at most: a publish should not wait for a host that is slow already.
+const FOR_THE_BASELINE: Duration = Duration::from_secs(10);
+/// How long an edge that was purged may take, at most.
+const FOR_THE_EDGE: Duration = Duration::from_secs(10);
+/// How long purging may take.
+pub const FOR_PURGING: Duration = Duration::from_secs(30);
+
+/// The way to the visitors of a site.
+pub struct Way {
+    /// What requests get.
+    pub rules: Rules,
+    /// The site's URL without a path: `https://docs.example.com`; none where it has none.
+    pub base: Option<String>,
+    /// What the site is called.
+    pub site: String,
+    /// How long each side may be asked.
+    pub timeout: Duration,
+    /// Who is to purge.
+    pub purges: Vec<Box<dyn Purge>>,
+}
+
+/// What was seen on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The origin.
+    pub origin: Asked,
+    /// The public address.
+    pub public: Asked,
+    /// What each CDN was told, by its name.
+    pub purged: Vec<(String, Result<Purged, PurgeError>)>,
+    /// Changed files that were not asked for, since there are too many.
+    pub left_out: usize,
+    /// How long it took, beyond the publish.
+    pub took: Duration,
+}
+
+impl Report {
+    /// Everything that is wrong, the origin first.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.origin.findings().iter().chain(self.public.findings())
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let all: Vec<Finding> = self.findings().cloned().collect();
+        verdict(&all)
+    }
+
+    /// What is kept of it.
+    fn note(&self, release: &ReleaseId, owed: &Delivery, way: &Way) -> Delivery {
+        let ok = |asked: &Asked| match asked {
+            Asked::Not(_) => None,
+            Asked::Seen(seen) => Some(verdict(&seen.findings) == Verdict::Fine),
+        };
+        let settled = !way.purges.is_empty() && self.purged.iter().all(|(_, purged)| purged.is_ok());
+        let kept = if settled { Delivery::default() } else { owed.clone() };
+        let errors = || self.findings().filter(|finding| finding.severity() == Severity::Error);
+        Delivery {
+            release: Some(release.clone()),
+            at: 0,
+            origin: ok(&self.origin),
+            public: ok(&self.public),
+            problems: errors().count() as u64,
+            ..kept
+        }
+        .with_first(
+            errors()
+                .next()
+                .map(|finding| format!("{} {}: {}", finding.side, finding.path(), finding.message())),
+        )
+    }
+}
+
+/// A publish, and what visitors get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The publish.
+    pub published: Published,
+    /// What was seen.
+    pub report: Report,
+    /// How often the publish waited for the host, up to the swap.
+    pub round_trips: u64,
+}
+
+/// What was at the paths that a plan changes.
+type FormerFiles = HashMap<SitePath, Option<File>>;
+
+/// Asks for the live release what is then asked for the new one.
+struct Before<'a> {
+    way: &'a Way,
+    site: &'a Site,
+    looking: &'a tokio::sync::Mutex<Looking>,
+    mark: &'a str,
+    known: Mutex<Known>,
+}
+
+/// What is known from before the swap.
+#[derive(Default)]
+struct Known {
+    baseline: Option<Baseline>,
+    former: FormerFiles,
+}
+
+impl Beforehand for Before<'_> {
+    fn look<'a>(&'a self, plan: &'a Plan, former: FormerFiles) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let mut looking = self.looking.lock().await;
+            let baseline = match (&plan.previous, looking.origin().await) {
+                (Some(_), Ok(visitor)) => {
+                    let asked = ask_for(self.way, self.site, &plan.changes, self.mark);
+                    let before = Former {
+                        site: self.site,
+                        changed: &former,
+                    };
+                    let expected =
+                        |question: &crate::live::Question| expect::expected(&self.way.rules, &before, question);
+                    let yardstick = Yardstick {
+                        expected: &expected,
+                        former: None,
+                    };
+                    let until = Moment::now() + self.way.timeout.min(FOR_THE_BASELINE);
+                    let round = Box::pin(visitor.ask(&asked.list, &yardstick, until)).await;
+                    let added = asked.list.into_iter().filter(|question| match &question.subject {
+                        crate::live::Subject::File(path) => before.file(path.as_str()).is_none(),
+                        _ => false,
+                    });
+                    Some(Baseline {
+                        findings: round.findings,
+                        added: added.collect(),
+                    })
+                }
+                _ => None,
+            };
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known { baseline, former };
+        })
+    }
+}
+
+fn ask_for(way: &Way, site: &Site, changes: &Changes, mark: &str) -> Questions {
+    questions(&way.rules, site, site.all_files(), &changes.list, mark)
+}
+
+/// Publishes a site and sees it to its visitors.
+///
+/// # Errors
+/// [`Error`]; [`Error::TakenBack`] where the release failed at the origin and the one before is live again. Where visitors
+/// don't get it for another reason, that is no error: [`Report::verdict`] tells.
+pub async fn deliver(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &publish::Options,
+    way: &Way,
+    looking: Looking,
+    observer: &dyn Observer,
+) -> Result<Delivered, Error> {
+    let mark = crate::random::run_id().to_string();
+    let looking = tokio::sync::Mutex::new(looking);
+    let before = Before {
+        way,
+        site,
+        looking: &looking,
+        mark: &mark,
+        known: Mutex::default(),
+    };
+    let publishing = Box::pin(publish::publish_after(
+        session, source, site, options, &before, observer,
+    ));
+    let published = publishing.await?;
+    let round_trips = session.counts().round_trips();
+    let known = before.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut looking = looking.into_inner();
+    let began = Instant::now();
+    let owed = &published.owed;
+    if looking.is_nothing() && (way.purges.is_empty() || !(published.swapped || owed.is_owing())) {
+        let report = Report {
+            origin: Asked::Not(Skipped::NotWanted),
+            public: Asked::Not(Skipped::NotWanted),
+            purged: Vec::new(),
+            left_out: 0,
+            took: began.elapsed(),
+        };
+        return Ok(Delivered {
+            published,
+            report,
+            round_trips,
+        });
+    }
+    observer.notice(Event::StageBegan {
+        stage: Stage::Verify,
+        items: None,
+        bytes: None,
+    });
+    let asked = ask_for(way, site, &published.changes, &mark);
+    let former = Former {
+        site,
+        changed: &known.former,
+    };
+    let sight = Sight {
+        way,
+        files: site,
+        former: Some(&former),
+        asked: &asked,
+    };
+    let mut origin = sight.origin(&mut looking, observer).await;
+    if let (Asked::Seen(seen), Some(baseline), Some(previous), true) =
+        (&mut origin, &known.baseline, &published.previous, published.swapped)
+        && !regressions(&seen.findings, baseline).is_empty()
+    {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        if let Asked::Seen(again) = sight.origin(&mut looking, observer).await {
+            *seen = again;
+        }
+        let faults: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
+        if !faults.is_empty() {
+            let error = Box::pin(take_back(session, way, &published, previous, faults, observer)).await;
+            observer.notice(Event::StageEnded { stage: Stage::Verify });
+            return Err(error);
+        }
+    }
+    let wanted = Box::pin(wanted(session, way, site, &published)).await;
+    let purged = purge_all(way, wanted, observer).await;
+    let public = sight.public(&mut looking, !purged.is_empty()).await;
+    let report = Report {
+        origin,
+        public,
+        purged,
+        left_out: asked.left_out,
+        took: began.elapsed(),
+    };
+    let owed = match &published.previous {
+        // As the swap left it.
+        previous if published.swapped && !way.purges.is_empty() => owed.owing(previous.as_ref()),
+        _ => owed.clone(),
+    };
+    let note = report.note(&published.release, &owed, way);
+    keep(session, &report, note, Some(FOR_THE_LOCK), observer).await;
+    observer.notice(Event::StageEnded { stage: Stage::Verify });
+    let report = Report {
+        took: began.elapsed(),
+        ..report
+    };
+    Ok(Delivered {
+        published,
+        report,
+        round_trips,
+    })
+}
+
+/// Swaps back to the release before.
+async fn take_back(
+    session: &Session,
+    way: &Way,
+    published: &Published,
+    previous: &ReleaseId,
+    findings: Vec<Finding>,
+    observer: &dyn Observer,
+) -> Error {
+    let destination = Destination::Release(previous.to_string());
+    let options = rollback::Options {
+        hold: None,
+        wait: Some(FOR_THE_LOCK),
+        purges: !way.purges.is_empty(),
+    };
+    match rollback::rollback(session, &destination, &options, observer).await {
+        Ok(back) => {
+            // Between the two swaps an edge may have fetched some of it.
+            let paths = published.changes.list.iter().map(|change| &change.path);
+            let urls = way.base.as_ref().map(|base| purge::urls(&way.rules, base, paths));
+            let wanted = urls.map(|urls| way.wanted(urls, previous));
+            let purged = purge_all(way, wanted, observer).await;
+            if !purged.is_empty() && purged.iter().all(|(_, purged)| purged.is_ok()) {
+                let note = Delivery {
+                    release: Some(previous.clone()),
+                    ..Delivery::default()
+                };
+                note_quietly(session, previous, note, Some(FOR_THE_LOCK), observer).await;
+            }
+            Error::TakenBack {
+                release: published.release.clone(),
+                live: back.release,
+                findings,
+            }
+        }
+        Err(source) => Error::CannotGoBack {
+            release: published.release.clone(),
+            previous: previous.clone(),
+            findings,
+            source: Box::new(source),
+        },
+    }
+}
+
+impl Way {
+    fn wanted(&self, urls: Vec<String>, release: &ReleaseId) -> Wanted {
+        let host = self.base.as_deref().unwrap_or_default();
+        let host = host.split_once("://").map_or(host, |(_, host)| host);
+        Wanted {
+            urls,
+            prefix: format!("{host}{}", self.rules.base_path),
+            site: self.site.clone(),
+            release: release.to_string(),
+        }
+    }
+}
+
+/// What is to be purged after a publish: what it changed, and what is owed from before.
+async fn wanted(session: &Session, way: &Way, site: &Site, published: &Published) -> Option<Wanted> {
+    let base = way.base.as_ref().filter(|_| !way.purges.is_empty())?;
+    let mut paths: BTreeSet<SitePath> = BTreeSet::new();
+    if published.swapped {
+        paths.extend(published.changes.list.iter().map(|change| change.path.clone()));
+    }
+    let mut all = published.owed.owed_all;
+    for owed in &published.owed.owed {
+        if *owed == published.release || (published.swapped && published.previous.as_ref() == Some(owed)) {
+            continue;
+        }
+        match releases::diff(session, owed, &published.release).await {
+            Ok(changes) => paths.extend(changes.list.into_iter().map(|change| change.path)),
+            // It was pruned: nobody knows any more what it had.
+            Err(_) => all = true,
+        }
+    }
+    if all {
+        paths.extend(site.all_files().map(|(path, _)| path));
+    }
+    let urls = purge::urls(&way.rules, base, paths.iter());
+    (!urls.is_empty()).then(|| way.wanted(urls, &published.release))
+}
+
+/// Tells every CDN.
+async fn purge_all(
+    way: &Way,
+    wanted: Option<Wanted>,
+    observer: &dyn Observer,
+) -> Vec<(String, Result<Purged, PurgeError>)> {
+    let Some(wanted) = wanted else { return Vec::new() };
+    let all = way.purges.iter().map(|purge| async {
+        let purged = purge.purge(&wanted, FOR_PURGING).await;
+        if let Err(error) = &purged {
+            observer.notice(Event::Noted(Note::NotPurged {
+                reason: error.to_string(),
+                hint: error.hint(),
+            }));
+        }
+        (purge.name(), purged)
+    });
+    futures_util::future::join_all(all).await
+}
+
+/// One look at a release: what is asked, and what is right.
+struct Sight<'a> {
+    way: &'a Way,
+    files: &'a dyn Files,
+    former: Option<&'a dyn Files>,
+    asked: &'a Questions,
+}
+
+impl Sight<'_> {
+    async fn ask(
+        &self,
+        visitor: &mut crate::live::Visitor,
+        only: Option<&[crate::live::Question]>,
+        until: Moment,
+    ) -> Seen {
+        let expected = |question: &crate::live::Question| expect::expected(&self.way.rules, self.files, question);
+        let yardstick = Yardstick {
+            expected: &expected,
+            former: self.former,
+        };
+        let list = only.unwrap_or(&self.asked.list);
+        let round = Box::pin(visitor.ask(list, &yardstick, until)).await;
+        Seen::new(visitor, round)
+    }
+
+    async fn origin(&self, looking: &mut Looking, observer: &dyn Observer) -> Asked {
+        let until = Moment::now() + self.way.timeout;
+        match looking.origin().await {
+            Ok(visitor) => {
+                let visit = visitor.visit().clone();
+                let asking = self.ask(visitor, None, until);
+                let (mut seen, moved) =
+                    futures_util::future::join(asking, Box::pin(looking::redirect(&visit, until))).await;
+                seen.findings.extend(moved);
+                Asked::Seen(seen)
+            }
+            Err(skipped) => {
+                if let Some(reason) = skipped.unreachable() {
+                    observer.notice(Event::Noted(Note::OriginNotAsked { reason }));
+                }
+                skipped.told()
+            }
+        }
+    }
+
+    /// Asks as a visitor; an edge that was purged gets a moment.
+    async fn public(&self, looking: &mut Looking, was_purged: bool) -> Asked {
+        let until = Moment::now() + self.way.timeout;
+        let visitor = match looking.public().await {
+            Ok(visitor) => visitor,
+            Err(skipped) => return skipped.told(),
+        };
+        let visit = visitor.visit().clone();
+        let asking = self.ask(visitor, None, until);
+        let (mut seen, moved) = futures_util::future::join(asking, Box::pin(looking::redirect(&visit, until))).await;
+        let patience = until.min(Moment::now() + FOR_THE_EDGE);
+        let mut pause = BETWEEN_LOOKS;
+        loop {
+            let stale: Vec<crate::live::Question> = seen
+                .findings
+                .iter()
+                .filter(|finding| crate::live::verdict::may_pass(finding))
+                .filter_map(|finding| finding.question.clone())
+                .collect();
+            let is_last = Moment::now() + pause >= patience;
+            if stale.is_empty() || is_last {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            let again = self.ask(visitor, Some(&stale), until).await;
+            seen.replace(&stale, again);
+            if !was_purged {
+                break;
+            }
+            pause *= 2;
+        }
+        seen.findings.extend(moved);
+        Asked::Seen(seen)
+    }
+}
+
+/// Keeps what was seen on the host.
+async fn keep(session: &Session, report: &Report, note: Delivery, wait: Option<Duration>, observer: &dyn Observer) {
+    let none_seen = matches!((&report.origin, &report.public), (Asked::Not(_), Asked::Not(_)));
+    if none_seen && report.purged.is_empty() {
+        return;
+    }
+    let Some(release) = note.release.clone() else { return };
+    note_quietly(session, &release, note, wait, observer).await;
+}
+
+async fn note_quietly(
+    session: &Session,
+    release: &ReleaseId,
+    note: Delivery,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) {
+    let noting = Box::pin(rollback::note_delivery(session, release, &note, wait, observer));
+    if let Err(error) = noting.await {
+        observer.notice(Event::Noted(Note::OutcomeNotKept {
+            reason: error.to_string(),
+        }));
+    }
+}
+
+/// A release on the host, as it can be asked for.
+pub struct OnHost {
+    /// Its files.
+    pub files: HashMap<SitePath, File>,
+    /// Those of the release before it, at the paths that differ.
+    pub former: FormerFiles,
+    /// What differs from the release before it.
+    pub changes: Changes,
+}
+
+/// Reads a release's manifests off the host. `before` is the release that it is compared with.
+///
+/// # Errors
+/// [`Error`].
+pub async fn on_host(session: &Session, release: &ReleaseId, before: Option<&ReleaseId>) -> Result<OnHost, Error> {
+    let files = files_of(session, release).await?;
+    let changes = match before {
+        Some(before) if before != release => releases::diff(session, before, release).await.unwrap_or_default(),
+        _ => Changes::default(),
+    };
+    let mut former = FormerFiles::new();
+    if let Some(before) = before.filter(|_| !changes.list.is_empty()) {
+        let known = files_of(session, before).await?;
+        former.extend(
+            changes
+                .list
+                .iter()
+                .map(|change| (change.path.clone(), known.get(&change.path).cloned())),
+        );
+    }
+    Ok(OnHost { files, former, changes })
+}
+
+async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<SitePath, File>, Error> {
+    let roots = store::roots(session, std::slice::from_ref(release)).await?;
+    let Some(root) = roots.into_iter().flatten().next() else {
+        return Err(Error::NoSuchRelease {
+            wanted: release.to_string(),
+            there: Vec::new(),
+        });
+    };
+    let mut facts = crate::plan::Facts::default();
+    store::load_trees(session, &mut facts, &[root]).await?;
+    let mut files = HashMap::new();
+    let mut todo = vec![(SitePath::root(), root)];
+    while let Some((path, digest)) = todo.pop() {
+        let Some(tree) = facts.manifests.get(&digest).and_then(Option::as_ref) else {
+            continue;
+        };
+        files.extend(tree.files().map(|(name, file)| (path.child(name), file.clone())));
+        todo.extend(tree.folders().map(|(name, digest)| (path.child(name), digest)));
+    }
+    Ok(files)
+}
+
+/// Which part of a release is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Every page, as far as there are not too many.
+    Pages,
+    /// What differs from the release before.
+    Changes,
+}
+
+/// Looks whether visitors get a release that is live already, and purges first what is to be purged after a rollback.
+///
+/// # Errors
+/// [`Error`] where the host can't be asked about the release.
+pub async fn look(
+    session: &Session,
+    release: &ReleaseId,
+    on_host: &OnHost,
+    extent: Extent,
+    way: &Way,
+    mut looking: Looking,
+    observer: &dyn Observer,
+) -> Report {
+    let began = Instant::now();
+    observer.notice(Event::StageBegan {
+        stage: Stage::Verify,
+        items: None,
+        bytes: None,
+    });
+    let mut changes = on_host.changes.clone();
+    if extent == Extent::Pages {
+        let pages = on_host.files.iter().filter(|(path, _)| crate::manifest::is_page(path));
+        changes.list = pages
+            .map(|(path, file)| crate::manifest::Change {
+                path: path.clone(),
+                change: ChangeKind::Changed,
+                bytes: file.size,
+            })
+            .collect();
+        changes.list.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+    let mut all: Vec<(&SitePath, &File)> = on_host.files.iter().collect();
+    all.sort_unstable_by_key(|(path, _)| *path);
+    let all = all.into_iter().map(|(path, file)| (path.clone(), file));
+    let mark = crate::random::run_id().to_string();
+    let asked = questions(&way.rules, &on_host.files, all, &changes.list, &mark);
+    let former = Former {
+        site: &on_host.files,
+        changed: &on_host.former,
+    };
+    let sight = Sight {
+        way,
+        files: &on_host.files,
+        former: Some(&former),
+        asked: &asked,
+    };
+    let origin = sight.origin(&mut looking, observer).await;
+    let wanted = match (&way.base, extent) {
+        (Some(base), Extent::Changes) if !way.purges.is_empty() && !changes.list.is_empty() => {
+            let urls = purge::urls(&way.rules, base, changes.list.iter().map(|change| &change.path));
+            Some(way.wanted(urls, release))
+        }
+        _ => None,
+    };
+    let purged = purge_all(way, wanted, observer).await;
+    let public = sight.public(&mut looking, !purged.is_empty()).await;
+    let report = Report {
+        origin,
+        public,
+        purged,
+        left_out: asked.left_out,
+        took: began.elapsed(),
+    };
+    let owed = match store::look(session).await {
+        Ok(entrance) => entrance.delivery,
+        Err(_) => Delivery::default(),
+    };
+    // A look that changes nothing need not wait for anybody.
+    let wait = (extent == Extent::Changes).then_some(FOR_THE_LOCK);
+    keep(session, &report, report.note(release, &owed, way), wait, observer).await;
+    observer.notice(Event::StageEnded { stage: Stage::Verify });
+    report
+}

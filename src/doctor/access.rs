@@ -1,0 +1,164 @@
+//! Whether a publish gets in, and whether the key can do no more than it must. Pure.
+
+use super::finding::{Finding, State, fine, none_asked, not_asked, wrong};
+use crate::host::HostError;
+
+/// What is asked of the way in.
+pub(super) const CHECKS: [&str; 5] = ["ssh", "host-key", "key", "shell", "sftp"];
+
+/// Whether the host runs commands for the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shell {
+    /// It ran one.
+    Given,
+    /// It did not.
+    Refused,
+    /// That could not be asked.
+    Unknown(String),
+}
+
+/// Whether the target pins the key of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinned {
+    /// By `host-key`.
+    Yes,
+    /// A file of known hosts decides.
+    No,
+}
+
+/// All of [`CHECKS`].
+pub(super) fn judge(host: &str, connection: &Result<(), HostError>, shell: &Shell, pinned: Pinned) -> Vec<Finding> {
+    let mut found = match connection {
+        Ok(()) => vec![
+            fine("ssh", format!("{host} answers")),
+            host_key(pinned),
+            fine("key", "accepted"),
+            not_asked("shell", ""),
+            fine("sftp", "served, with the extensions that are needed"),
+        ],
+        Err(error) => failed(host, error, pinned),
+    };
+    if found[2].state == State::Fine {
+        found[3] = shell_line(shell);
+    }
+    found
+}
+
+fn host_key(pinned: Pinned) -> Finding {
+    match pinned {
+        Pinned::Yes => fine("host-key", "the one that the target pins"),
+        Pinned::No => fine(
+            "host-key",
+            "known by the known-hosts file; `host-key` of the target would pin it for CI, too",
+        ),
+    }
+}
+
+fn shell_line(shell: &Shell) -> Finding {
+    match shell {
+        Shell::Refused => fine("shell", "refused: the key can do SFTP and nothing else"),
+        Shell::Unknown(why) => not_asked("shell", why),
+        Shell::Given => wrong(
+            "shell",
+            "the host runs commands for this key: whoever gets it has more than the site",
+            "give publishing an account of its own, in sshd_config: Match User NAME, ForceCommand internal-sftp, ChrootDirectory /srv/syntax, DisableForwarding yes, PermitTTY no; then `sshd -t && systemctl reload ssh`",
+        ),
+    }
+}
+
+/// The lines for a connection that failed: those before the one that is wrong are fine, those behind it not asked.
+fn failed(host: &str, error: &HostError, pinned: Pinned) -> Vec<Finding> {
+    let broken = match error {
+        HostError::Unreachable { detail, .. } => wrong(
+            "ssh",
+            format!("can't reach {host}: {}", line(detail)),
+            "see that sshd runs, that `host` and `port` of the target are right (SSH does not go through a CDN), and that the firewall lets it in",
+        ),
+        HostError::HostKey {
+            changed: true, detail, ..
+        } => wrong(
+            "host-key",
+            format!("{host} shows another key than the one that is known: {}", line(detail)),
+            "don't publish before you know why: compare with /etc/ssh/ssh_host_ed25519_key.pub on the host itself, then correct `host-key` or the known-hosts file",
+        ),
+        HostError::HostKey {
+            changed: false, detail, ..
+        } => wrong(
+            "host-key",
+            format!("the key of {host} is not known: {}", line(detail)),
+            "put it into `host-key` of the target, from /etc/ssh/ssh_host_ed25519_key.pub on the host itself",
+        ),
+        HostError::KeyRefused { detail, .. } => wrong(
+            "key",
+            format!("{host} refuses the key: {}", line(detail)),
+            "put the public key into /etc/ssh/authorized_keys/USER on the host (root's, mode 644), and see `user` and `identity` of the target",
+        ),
+        HostError::NoSftp { detail, .. } => wrong(
+            "sftp",
+            format!("{host} does not serve SFTP: {}", line(detail)),
+            "in sshd_config: `Subsystem sftp internal-sftp`; each folder of the chroot, from / on, must be root's and writable by root alone (`journalctl -u ssh` says which is not)",
+        ),
+        HostError::MissingExtension { extension, .. } => wrong(
+            "sftp",
+            format!("the SFTP server lacks {extension}"),
+            "let OpenSSH itself serve it, 6.5 or newer: `internal-sftp`, without `-P` or `-R`",
+        ),
+        HostError::Folder { folder, detail } => wrong(
+            "sftp",
+            format!("can't use the folder {folder}: {}", line(detail)),
+            "correct `docroot` of the target, which is a path as SFTP sees it, or see who may enter it",
+        ),
+        HostError::Lost { detail, .. } => wrong(
+            "ssh",
+            format!("the connection to {host} was lost: {}", line(detail)),
+            "try again; sshd's log on the host says why (`journalctl -u ssh`)",
+        ),
+    };
+    let at = CHECKS.iter().position(|check| *check == broken.check).unwrap_or(0);
+    let mut found = none_asked(&CHECKS, &format!("see `{}`", broken.check));
+    let before = [
+        fine("ssh", format!("{host} answers")),
+        host_key(pinned),
+        fine("key", "accepted"),
+    ];
+    for (slot, line) in found.iter_mut().zip(before).take(at) {
+        *slot = line;
+    }
+    found[at] = broken;
+    found
+}
+
+/// What ssh said, in one line.
+fn line(detail: &str) -> String {
+    let lines: Vec<&str> = detail.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    crate::model::path::printable(lines.last().copied().unwrap_or("it said nothing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_before_a_fault_is_fine_and_what_stands_behind_is_not_asked() {
+        let refused = HostError::KeyRefused {
+            host: "box".to_owned(),
+            detail: "Warning: x\nPermission denied (publickey).\n".to_owned(),
+        };
+        let found = judge("box", &Err(refused), &Shell::Refused, Pinned::Yes);
+        let states: Vec<State> = found.iter().map(|finding| finding.state).collect();
+        use State::{Fine, NotAsked, Wrong};
+        assert_eq!(states, [Fine, Fine, Wrong, NotAsked, NotAsked]);
+        assert!(found[2].detail.ends_with("Permission denied (publickey)."));
+    }
+
+    #[test]
+    fn shell_is_judged_also_where_sftp_is_missing() {
+        let error = HostError::MissingExtension {
+            host: "box".to_owned(),
+            extension: "hardlink@openssh.com".to_owned(),
+        };
+        let found = judge("box", &Err(error), &Shell::Given, Pinned::No);
+        assert_eq!((found[3].state, found[4].state), (State::Wrong, State::Wrong));
+        assert!(found[3].fix.as_ref().unwrap().contains("ForceCommand internal-sftp"));
+    }
+}

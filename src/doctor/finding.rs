@@ -1,0 +1,60 @@
+//! What is found, one line a check. Pure.
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is as it should be.
+    Fine,
+    /// It is not.
+    Wrong,
+    /// It could not be asked, or there is nothing to ask. That is no second alarm: what is in the way has its own line.
+    NotAsked,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Its name, one of [`super::VISITORS`] or [`super::PUBLISHERS`].
+    pub check: &'static str,
+    /// How it ended.
+    pub state: State,
+    /// What was seen.
+    pub detail: String,
+    /// What to do about it, where something is wrong.
+    pub fix: Option<String>,
+}
+
+/// It is as it should be.
+pub(super) fn fine(check: &'static str, detail: impl Into<String>) -> Finding {
+    Finding {
+        check,
+        state: State::Fine,
+        detail: detail.into(),
+        fix: None,
+    }
+}
+
+/// It is not.
+pub(super) fn wrong(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding {
+        check,
+        state: State::Wrong,
+        detail: detail.into(),
+        fix: Some(fix.into()),
+    }
+}
+
+/// It could not be asked.
+pub(super) fn not_asked(check: &'static str, why: &str) -> Finding {
+    Finding {
+        check,
+        state: State::NotAsked,
+        detail: format!("not asked: {why}"),
+        fix: None,
+    }
+}
+
+/// None of these could be asked.
+pub(super) fn none_asked(checks: &[&'static str], why: &str) -> Vec<Finding> {
+    checks.iter().map(|check| not_asked(check, why)).collect()
+}

@@ -1,0 +1,158 @@
+//! Where the site's name leads. Pure.
+
+use core::net::IpAddr;
+
+use super::edge;
+use super::finding::{Finding, fine, not_asked, wrong};
+
+/// What a name stands for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dns {
+    /// The names that it is an alias of, in turn (CNAME).
+    pub aliases: Vec<String>,
+    /// Its addresses (A and AAAA).
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What is known of where the name should lead.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// What the target's host is called.
+    pub host: &'a str,
+    /// Its addresses, or why they are not known.
+    pub addresses: &'a Result<Vec<IpAddr>, String>,
+}
+
+/// `name` and `address`.
+pub(super) fn judge(
+    name: &str,
+    dns: &Result<Dns, String>,
+    expected: Option<Expected<'_>>,
+    cdn_answers: bool,
+) -> Vec<Finding> {
+    let dns = match dns {
+        Ok(dns) if !dns.addresses.is_empty() => dns,
+        failed => {
+            let why = match failed {
+                Err(why) => why.as_str(),
+                Ok(_) => "it has no address",
+            };
+            return vec![
+                wrong(
+                    "name",
+                    format!("{name} does not resolve: {why}"),
+                    format!(
+                        "add an A record for {name} (and AAAA for IPv6) where its zone is kept, and correct `url` if the name is another"
+                    ),
+                ),
+                not_asked("address", "the name does not resolve"),
+            ];
+        }
+    };
+    let mut detail = name.to_owned();
+    for alias in &dns.aliases {
+        detail = format!("{detail}, an alias of {alias}");
+    }
+    detail = format!("{detail}: {}", list(&dns.addresses));
+    vec![fine("name", detail), address(name, dns, expected, cdn_answers)]
+}
+
+fn address(name: &str, dns: &Dns, expected: Option<Expected<'_>>, cdn_answers: bool) -> Finding {
+    let check = "address";
+    let at_edge = |address: &IpAddr| edge::is_cloudflare(*address);
+    if cdn_answers || dns.addresses.iter().all(at_edge) {
+        return fine(check, "leads to the CDN, which asks the origin");
+    }
+    let Some(expected) = expected else {
+        return not_asked(check, "no origin is known for this target: set `origin` in [verify]");
+    };
+    let host = expected.host;
+    let known = match expected.addresses {
+        Ok(known) => known,
+        Err(why) => return not_asked(check, &format!("the address of {host} is not known here: {why}")),
+    };
+    let strangers: Vec<IpAddr> = dns
+        .addresses
+        .iter()
+        .filter(|address| !known.contains(address) && !at_edge(address))
+        .copied()
+        .collect();
+    if strangers.is_empty() {
+        return fine(check, format!("leads to the target's host, {host}"));
+    }
+    let some = if strangers.len() == dns.addresses.len() {
+        "visitors"
+    } else {
+        "some visitors"
+    };
+    wrong(
+        check,
+        format!(
+            "{} is not {host} ({}), nor Cloudflare's: {some} ask another machine, and behind a CDN it answers 522",
+            list(&strangers),
+            list(known)
+        ),
+        format!(
+            "change the record of {name} to {}, or publish to the machine that it names",
+            list(known)
+        ),
+    )
+}
+
+pub(super) fn list(addresses: &[IpAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn address_of(seen: &[&str], known: &[&str], cdn: bool) -> Finding {
+        let dns = Ok(Dns {
+            aliases: vec!["x.example.net".to_owned()],
+            addresses: addresses(seen),
+        });
+        let known = Ok(addresses(known));
+        let expected = Expected {
+            host: "box",
+            addresses: &known,
+        };
+        judge("docs.example.com", &dns, Some(expected), cdn).remove(1)
+    }
+
+    #[test]
+    fn a_name_leads_to_the_host_or_the_cdn_or_is_wrong() {
+        assert_eq!(
+            address_of(&["192.0.2.7"], &["192.0.2.7", "2001:db8::7"], false).state,
+            State::Fine
+        );
+        assert_eq!(
+            address_of(&["104.16.1.1", "2606:4700::1"], &["192.0.2.7"], false).state,
+            State::Fine
+        );
+        assert_eq!(address_of(&["198.51.100.1"], &["192.0.2.7"], true).state, State::Fine);
+        let all = address_of(&["198.51.100.1"], &["192.0.2.7"], false);
+        assert!(
+            all.detail.contains("198.51.100.1 is not box (192.0.2.7)") && all.detail.contains(" visitors ask"),
+            "{all:?}"
+        );
+        let stale = address_of(&["192.0.2.7", "2001:db8::9"], &["192.0.2.7"], false);
+        assert!(
+            stale.detail.starts_with("2001:db8::9 is not box") && stale.detail.contains("some visitors"),
+            "{stale:?}"
+        );
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_one_alarm() {
+        let found = judge("docs.example.com", &Err("no such name".to_owned()), None, false);
+        let states: Vec<State> = found.iter().map(|finding| finding.state).collect();
+        assert_eq!(states, [State::Wrong, State::NotAsked]);
+    }
+}

@@ -1,0 +1,82 @@
+//! Asks the DNS for what visitors get: addresses, and the names in between.
+//!
+//! The DNS alone, and not this machine's file of hosts: a line there helps nobody else. It goes to the resolvers that the
+//! system is set up with, or to one that is named.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{RData, RecordType};
+
+use super::name::Dns;
+
+/// How long a resolver may take, before it is asked once more.
+const PATIENCE: Duration = Duration::from_millis(1_400);
+
+/// Asks for everything that a name stands for.
+///
+/// # Errors
+/// Why there is no answer, as text.
+pub(super) async fn resolve(name: &str, resolver: Option<SocketAddr>) -> Result<Dns, String> {
+    let mut builder = match resolver {
+        None => TokioResolver::builder_tokio().map_err(|error| error.to_string())?,
+        Some(address) => {
+            let mut server = NameServerConfig::udp_and_tcp(address.ip());
+            for connection in &mut server.connections {
+                let connection: &mut ConnectionConfig = connection;
+                connection.port = address.port();
+            }
+            let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        }
+    };
+    let options = builder.options_mut();
+    options.use_hosts_file = ResolveHosts::Never;
+    options.timeout = PATIENCE;
+    options.attempts = 1;
+    let resolver = builder.build().map_err(|error| error.to_string())?;
+    // With the dot it is the whole name, whatever this machine would add to it.
+    let whole = format!("{}.", name.trim_end_matches('.'));
+    let (v4, v6) = tokio::join!(
+        resolver.lookup(whole.as_str(), RecordType::A),
+        resolver.lookup(whole.as_str(), RecordType::AAAA)
+    );
+    let mut dns = Dns::default();
+    let mut failed = None;
+    for answer in [v4, v6] {
+        let records = match &answer {
+            Ok(lookup) => lookup.answers(),
+            Err(error) => {
+                let text = if error.is_nx_domain() {
+                    "there is no such name".to_owned()
+                } else if error.is_no_records_found() {
+                    "it has no address".to_owned()
+                } else {
+                    format!("the resolver did not answer: {error}")
+                };
+                failed.get_or_insert(text);
+                continue;
+            }
+        };
+        for record in records {
+            match &record.data {
+                RData::A(address) => dns.addresses.push(address.0.into()),
+                RData::AAAA(address) => dns.addresses.push(address.0.into()),
+                RData::CNAME(alias) => {
+                    let alias = alias.0.to_utf8().trim_end_matches('.').to_owned();
+                    if !dns.aliases.contains(&alias) {
+                        dns.aliases.push(alias);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    match failed {
+        Some(why) if dns.addresses.is_empty() => Err(why),
+        _ => Ok(dns),
+    }
+}

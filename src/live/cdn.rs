@@ -1,0 +1,181 @@
+//! What a CDN does to answers, how it shows, and which setting to change. Pure.
+//!
+//! Cloudflare's marks, headers and settings as its documentation names them; of any other CDN, what can be said of all.
+
+use super::finding::{Difference, Flaw};
+use crate::http::Response;
+
+/// A feature that rewrites answers, and leaves its mark in them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rewriter {
+    /// What stands in the answer.
+    mark: &'static str,
+    /// What it is called.
+    pub name: &'static str,
+    /// The setting that switches it off.
+    pub setting: &'static str,
+    /// Whether React does not mind: what is added stands outside of what it looks after.
+    pub is_harmless: bool,
+}
+
+/// The features that are known by what they leave in a page.
+pub static REWRITERS: [Rewriter; 7] = [
+    Rewriter {
+        mark: "rocket-loader.min.js",
+        name: "Cloudflare's Rocket Loader",
+        setting: "switch off Speed > Settings > Content Optimization > Rocket Loader",
+        is_harmless: false,
+    },
+    Rewriter {
+        mark: "/cdn-cgi/l/email-protection",
+        name: "Cloudflare's Email Address Obfuscation",
+        setting: "switch off Security > Settings > Email Address Obfuscation (formerly Scrape Shield)",
+        is_harmless: false,
+    },
+    Rewriter {
+        mark: "data-cfemail",
+        name: "Cloudflare's Email Address Obfuscation",
+        setting: "switch off Security > Settings > Email Address Obfuscation (formerly Scrape Shield)",
+        is_harmless: false,
+    },
+    Rewriter {
+        mark: "mirage2.min.js",
+        name: "Cloudflare's Mirage",
+        setting: "switch off Speed > Settings > Image Optimization > Mirage",
+        is_harmless: false,
+    },
+    Rewriter {
+        mark: "/cdn-cgi/zaraz/",
+        name: "Cloudflare's Zaraz",
+        setting: "switch off automatic injection in Zaraz > Settings",
+        is_harmless: true,
+    },
+    Rewriter {
+        mark: "/cdn-cgi/challenge-platform/",
+        name: "Cloudflare's JavaScript Detections",
+        setting: "switch off JavaScript Detections in Security > Settings > Bot traffic",
+        is_harmless: true,
+    },
+    Rewriter {
+        mark: "static.cloudflareinsights.com/beacon.min.js",
+        name: "Cloudflare's Web Analytics",
+        setting: "switch off automatic setup in Web Analytics > Manage site, or put the snippet into the site itself",
+        is_harmless: true,
+    },
+];
+
+/// Pictures that Cloudflare compresses again say so in a header.
+static POLISH: Rewriter = Rewriter {
+    mark: "cf-polished",
+    name: "Cloudflare's Polish",
+    setting: "switch off Speed > Settings > Image Optimization > Polish: the export's pictures are as they should be",
+    is_harmless: true,
+};
+
+/// The feature that rewrote an answer, if it left its mark. What harms comes first.
+#[must_use]
+pub fn rewriter(answer: &Response, body: &[u8]) -> Option<&'static Rewriter> {
+    if answer.header(POLISH.mark).is_some() {
+        return Some(&POLISH);
+    }
+    let text = String::from_utf8_lossy(body);
+    REWRITERS.iter().find(|rewriter| text.contains(rewriter.mark))
+}
+
+/// Whether an answer came through a CDN, by the headers that such add.
+#[must_use]
+pub fn answered(answer: &Response) -> bool {
+    let named = |name: &str| answer.header(name).is_some();
+    named("cf-ray") || named("cf-cache-status") || named("x-cache") || named("via") || named("x-served-by")
+}
+
+/// What the CDN said of its cache: "cf-cache-status HIT, age 3600".
+#[must_use]
+pub fn cached(answer: &Response) -> Option<String> {
+    let status = ["cf-cache-status", "x-cache"]
+        .into_iter()
+        .find_map(|name| Some(format!("{name} {}", answer.header(name)?)));
+    let age = answer.header("age").map(|age| format!("age {age}"));
+    let said: Vec<String> = status.into_iter().chain(age).collect();
+    (!said.is_empty()).then(|| crate::model::path::printable(&said.join(", ")))
+}
+
+/// Whether the CDN asks for proof that a person is there.
+#[must_use]
+pub fn is_challenge(answer: &Response) -> bool {
+    answer.header("cf-mitigated") == Some("challenge")
+}
+
+/// The statuses that say that the CDN did not get an answer from the origin.
+#[must_use]
+pub const fn is_edge_error(status: u16) -> bool {
+    matches!(status, 520..=527 | 530)
+}
+
+/// The usual cause of an error of Cloudflare's own.
+#[must_use]
+pub const fn cause(status: u16) -> &'static str {
+    match status {
+        520 => "the origin sent something that is no answer, or reset the connection",
+        521 => "the origin refuses connections: nginx is down, or a firewall rejects Cloudflare's addresses",
+        522 => {
+            "no connection comes about: the DNS record's address is not that of a machine which serves this site, or a firewall drops Cloudflare's addresses"
+        }
+        523 => "the origin's address can't be reached: the DNS record is wrong, or its network is down",
+        524 => "the origin accepts and then takes longer than 100 seconds",
+        525 => {
+            "the TLS handshake with the origin fails: port 443 has no certificate for this name, or no common cipher"
+        }
+        526 => {
+            "SSL mode is Full (strict), and the origin's certificate is expired, for another name, or signed by nobody Cloudflare trusts"
+        }
+        527 => "the connection between Railgun and the origin broke",
+        530 => "the origin's name does not resolve for Cloudflare (error 1016), or the zone is suspended",
+        _ => "it could not get an answer from the origin",
+    }
+}
+
+/// What to do about a flaw that shows behind the CDN.
+pub(super) fn cure(flaw: &Flaw) -> String {
+    let text = match flaw {
+        Flaw::NoAnswer(_) => "see whether the DNS record of the name leads to the CDN, and whether it is proxied",
+        Flaw::EdgeError(522 | 523) => {
+            "compare the DNS record's address with the host's own, and let the CDN's addresses through to ports 80 and 443"
+        }
+        Flaw::EdgeError(525 | 526) => {
+            "give the origin a certificate for this name (Let's Encrypt, or one of Cloudflare's for origins), and reload nginx"
+        }
+        Flaw::EdgeError(_) => "ask the origin itself: `syntax-publish verify --live`",
+        Flaw::Challenged => {
+            "let this tool's requests through: a WAF custom rule with the action Skip, for its User-Agent or address"
+        }
+        Flaw::Bytes(Difference::Former) => {
+            "purge it (Caching > Configuration > Purge), or let publish do so: zone and token-env in [cloudflare]; a Cache Rule that ignores the origin's Cache-Control keeps pages for its own time"
+        }
+        Flaw::Bytes(Difference::Rewritten(rewriter)) => rewriter.setting,
+        Flaw::Bytes(Difference::Shortened(_)) => {
+            "switch off whatever minifies HTML, CSS or JavaScript on the way (Auto Minify, a Worker, an optimisation add-on): React finds another page than it made"
+        }
+        Flaw::Bytes(_) => {
+            "see whether a Worker, a Snippet or a Transform Rule of the CDN changes it; if the origin serves it so, too, begin there"
+        }
+        Flaw::Cache { .. } => {
+            "set Caching > Configuration > Browser Cache TTL to \"Respect Existing Headers\", and see that no Cache Rule sets a Browser TTL: readers would keep the old page for that long"
+        }
+        Flaw::KeptError(_) => {
+            "take out the Cache Rule or Edge TTL by status that keeps errors: a chunk that was missing for a moment would stay missing"
+        }
+        Flaw::Status { want: 404, .. } | Flaw::PageForMissing => {
+            "purge it, and see that no Worker or Redirect Rule answers for what is not there"
+        }
+        Flaw::Status { .. } => "see whether a Redirect Rule, a Worker or the WAF answers in place of the origin",
+        Flaw::Type { .. } => "see whether a Transform Rule or a Worker changes the type; then purge it",
+        Flaw::Certificate(_) | Flaw::CertificateEnds(_) => {
+            "see SSL/TLS > Edge Certificates: Universal SSL covers the apex and one level below it"
+        }
+        Flaw::NoHttp2 => "switch on Speed > Settings > Protocol Optimization > HTTP/2",
+        Flaw::NotRedirected(_) => "switch on SSL/TLS > Edge Certificates > Always Use HTTPS",
+        Flaw::NoEncoding(_) | Flaw::NoEtag => "see whether the CDN changes the answer on its way",
+    };
+    text.to_owned()
+}

@@ -1,0 +1,31 @@
+//! A request as a command line of curl. Pure.
+
+use super::question::Question;
+use crate::http::Place;
+
+/// The command that repeats a question; without one, what the server says of its front page.
+pub(super) fn line(place: &Place, question: Option<&Question>, insecure: bool) -> String {
+    let target = question.map_or("/", |question| question.target.as_str());
+    let mut line = "curl -sS -o /dev/null -D -".to_owned();
+    if question.is_some_and(|question| question.head) {
+        "curl -sS -I".clone_into(&mut line);
+    }
+    // What is found of the certificate itself shows without.
+    if insecure && question.is_some() {
+        line.push_str(" -k");
+    }
+    if let Some(question) = question {
+        line = format!("{line} -H 'Accept-Encoding: {}'", question.accept.header());
+    }
+    if place.at.is_some() {
+        let (host, port) = place.address();
+        let name = crate::http::bracketed(&place.name);
+        let usual = if place.tls { 443 } else { 80 };
+        let asked = if place.authority() == name { usual } else { place.port };
+        line = format!(
+            "{line} --connect-to {name}:{asked}:{}:{port}",
+            crate::http::bracketed(host)
+        );
+    }
+    format!("{line} '{}'", place.url(target).replace('\'', "%27"))
+}

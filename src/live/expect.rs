@@ -1,0 +1,116 @@
+//! What an answer should be, by the rules of the vhost and the digests of the site. Pure.
+
+use std::collections::HashMap;
+
+use super::question::Question;
+use crate::manifest::Site;
+use crate::model::digest::Digest;
+use crate::model::encoding::Coding;
+use crate::model::media;
+use crate::model::path::SitePath;
+use crate::model::tree::File;
+use crate::serving::types::content_type;
+use crate::serving::{Address, CODINGS, NOT_FOUND_PAGE, Outcome, Rules, accepts};
+
+/// The files of a release, by path.
+pub trait Files: Send + Sync {
+    /// The file at a path of the site.
+    fn file(&self, path: &str) -> Option<&File>;
+}
+
+impl Files for Site {
+    fn file(&self, path: &str) -> Option<&File> {
+        self.file(&SitePath::new(path).ok()?)
+    }
+}
+
+impl<S: std::hash::BuildHasher + Send + Sync> Files for HashMap<SitePath, File, S> {
+    fn file(&self, path: &str) -> Option<&File> {
+        self.get(path)
+    }
+}
+
+/// The release before: as the new one, but for what changed.
+pub struct Former<'a> {
+    /// The new release.
+    pub site: &'a dyn Files,
+    /// What was at the paths that changed; none where nothing was.
+    pub changed: &'a HashMap<SitePath, Option<File>>,
+}
+
+impl Files for Former<'_> {
+    fn file(&self, path: &str) -> Option<&File> {
+        match self.changed.get(path) {
+            Some(former) => former.as_ref(),
+            None => self.site.file(path),
+        }
+    }
+}
+
+/// What an answer should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The status.
+    pub status: u16,
+    /// Digest and length of the bytes, decoded; none where nothing is said of them.
+    pub body: Option<(Digest, u64)>,
+    /// The value of `Content-Type`; none where nothing is said of it.
+    pub content_type: Option<String>,
+    /// The value of `Cache-Control`.
+    pub cache: &'static str,
+    /// The encoding it comes in.
+    pub coding: Option<Coding>,
+}
+
+/// What the answer to a question should be, of a release that has these files.
+#[must_use]
+pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expected {
+    let outcome = match Address::parse(question.target.as_bytes()) {
+        Ok(address) => rules.resolve(&address, &|path| files.file(path).is_some()),
+        Err(_) => Outcome::NotFound,
+    };
+    match outcome {
+        Outcome::File { path, default_type } => of_file(rules, files, question, 200, &path, default_type),
+        Outcome::Moved(_) => Expected {
+            status: 308,
+            body: None,
+            content_type: None,
+            cache: rules.cache_control(308, None),
+            coding: None,
+        },
+        // Never asked for here: what it says is for `doctor`.
+        Outcome::Marker | Outcome::NotFound => of_file(rules, files, question, 404, NOT_FOUND_PAGE, media::UNKNOWN),
+    }
+}
+
+fn of_file(
+    rules: &Rules,
+    files: &dyn Files,
+    question: &Question,
+    status: u16,
+    path: &str,
+    default_type: &str,
+) -> Expected {
+    let cache = rules.cache_control(status, Some(path));
+    let Some(file) = files.file(path) else {
+        // A site without a page for what it does not have gets nginx's own.
+        return Expected {
+            status,
+            body: None,
+            content_type: None,
+            cache,
+            coding: None,
+        };
+    };
+    let accepted = question.accept.header().as_bytes();
+    let coding = CODINGS
+        .into_iter()
+        .find(|coding| file.encodings.get(*coding).is_some() && accepts(*coding, accepted, false));
+    Expected {
+        status,
+        body: Some((file.digest, file.size)),
+        content_type: Some(content_type(rules.type_of(path, default_type))),
+        cache,
+        coding,
+    }
+}

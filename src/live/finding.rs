@@ -1,0 +1,289 @@
+//! What was found wrong with an answer: its kind, how much it matters, what to do, and the request to repeat. Pure.
+
+use std::fmt;
+
+use super::cdn;
+use super::question::{Accept, Question, Subject};
+use crate::model::encoding::Coding;
+use crate::model::path::printable;
+
+/// Who was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The host itself, under the site's name.
+    Origin,
+    /// The public address, as a visitor asks.
+    Public,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Origin => "origin",
+            Self::Public => "public",
+        })
+    }
+}
+
+/// How much a flaw matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Visitors get something other than what was published, or nothing.
+    Error,
+    /// They get it, and it could be better.
+    Warning,
+}
+
+/// How bytes differ from what was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// They are those of the release before.
+    Former,
+    /// They can't be decoded.
+    Undecodable(String),
+    /// Something on the way rewrites them, and left its mark.
+    Rewritten(&'static cdn::Rewriter),
+    /// A text that became shorter by so many bytes on its way through a CDN.
+    Shortened(u64),
+    /// Others.
+    Other,
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flaw {
+    /// There is none.
+    NoAnswer(String),
+    /// Another status.
+    Status {
+        /// The right one.
+        want: u16,
+        /// The one that came.
+        got: u16,
+    },
+    /// The CDN could not get it from the origin.
+    EdgeError(u16),
+    /// The CDN wants proof that a person asks.
+    Challenged,
+    /// A file that does not exist is answered by a page, as if it did.
+    PageForMissing,
+    /// Other bytes.
+    Bytes(Difference),
+    /// Another type.
+    Type {
+        /// The right one.
+        want: String,
+        /// The one that came.
+        got: Option<String>,
+    },
+    /// Another cache header.
+    Cache {
+        /// The right one.
+        want: &'static str,
+        /// The one that came.
+        got: Option<String>,
+    },
+    /// An error that is kept.
+    KeptError(String),
+    /// An encoding that lies on the host is not sent.
+    NoEncoding(Coding),
+    /// No `ETag`, so that nobody can ask whether it changed.
+    NoEtag,
+    /// Browsers refuse the certificate.
+    Certificate(String),
+    /// It ends soon.
+    CertificateEnds(i64),
+    /// HTTP/1.1 only.
+    NoHttp2,
+    /// Plain HTTP does not lead to HTTPS.
+    NotRedirected(u16),
+}
+
+impl Flaw {
+    /// A short name of the kind, for scripts and for comparing.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoAnswer(_) => "no-answer",
+            Self::Status { .. } => "status",
+            Self::EdgeError(_) => "edge-error",
+            Self::Challenged => "challenged",
+            Self::PageForMissing => "page-for-missing",
+            Self::Bytes(Difference::Former) => "former-bytes",
+            Self::Bytes(Difference::Rewritten(_) | Difference::Shortened(_)) => "rewritten",
+            Self::Bytes(_) => "bytes",
+            Self::Type { .. } => "type",
+            Self::Cache { .. } => "cache",
+            Self::KeptError(_) => "kept-error",
+            Self::NoEncoding(_) => "encoding",
+            Self::NoEtag => "etag",
+            Self::Certificate(_) => "certificate",
+            Self::CertificateEnds(_) => "certificate-ends",
+            Self::NoHttp2 => "http2",
+            Self::NotRedirected(_) => "redirect",
+        }
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::NoEncoding(_) | Self::NoEtag | Self::CertificateEnds(_) | Self::NoHttp2 | Self::NotRedirected(_) => {
+                Severity::Warning
+            }
+            Self::Bytes(Difference::Rewritten(rewriter)) if rewriter.is_harmless => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
+    /// Whether it is about the answer itself, and so may be the release's fault.
+    #[must_use]
+    pub const fn is_of_the_release(&self) -> bool {
+        matches!(self.severity(), Severity::Error)
+            && !matches!(
+                self,
+                Self::NoAnswer(_) | Self::Certificate(_) | Self::EdgeError(_) | Self::Challenged
+            )
+    }
+}
+
+/// What was found, where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Who was asked.
+    pub side: Side,
+    /// The question; none where it is about the connection.
+    pub question: Option<Question>,
+    /// What is wrong.
+    pub flaw: Flaw,
+    /// What the CDN in front said of its cache, where one did.
+    pub cached: Option<String>,
+    /// Whether a CDN answered.
+    pub by_cdn: bool,
+    /// The request as a command line.
+    pub repeat: String,
+}
+
+impl Finding {
+    /// The address in question, or the host's.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.question
+            .as_ref()
+            .map_or_else(|| "/".to_owned(), |question| printable(&question.target))
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.flaw.severity()
+    }
+
+    /// What is wrong, in one line.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let asked = self.question.as_ref().map_or("", |question| match question.accept {
+            Accept::Plain | Accept::Browser => "",
+            Accept::Gzip => " (gzip)",
+            Accept::Brotli => " (br)",
+        });
+        let said = match &self.flaw {
+            Flaw::NoAnswer(detail) => detail.clone(),
+            Flaw::Status { want, got } => format!("answers {got} instead of {want}"),
+            Flaw::EdgeError(status) => format!("the CDN answers {status}: {}", cdn::cause(*status)),
+            Flaw::Challenged => "the CDN challenges the visitor instead of answering".to_owned(),
+            Flaw::PageForMissing => {
+                "a file that does not exist is answered with a page and 200: browsers take it for the file".to_owned()
+            }
+            Flaw::Bytes(difference) => different(difference, self.cached.as_deref()),
+            Flaw::Type { want, got } => format!("its type is {}, not {want}", or_none(got.as_ref())),
+            Flaw::Cache { want, got } => format!("Cache-Control is {}, not \"{want}\"", quoted(got.as_ref())),
+            Flaw::KeptError(how) => format!("an error is kept: {}", printable(how)),
+            Flaw::NoEncoding(coding) => format!("comes without the {coding} encoding that lies on the host"),
+            Flaw::NoEtag => "has no ETag, so it is sent again each time".to_owned(),
+            Flaw::Certificate(fault) => fault.clone(),
+            Flaw::CertificateEnds(days) => format!("the certificate ends in {days} days"),
+            Flaw::NoHttp2 => "speaks HTTP/1.1 and not HTTP/2".to_owned(),
+            Flaw::NotRedirected(status) => format!("plain HTTP answers {status} instead of leading to HTTPS"),
+        };
+        format!("{said}{asked}")
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn cure(&self) -> String {
+        if self.by_cdn && self.side == Side::Public {
+            return cdn::cure(&self.flaw);
+        }
+        let text = match &self.flaw {
+            Flaw::NoAnswer(_) => "see whether the server runs, and whether a firewall lets port and address through",
+            Flaw::Status { want: 200, got: 403 } => {
+                "let nginx's user enter every folder from / to the docroot and read what is in it"
+            }
+            Flaw::Status { want: 404, got: 200 } if self.is_removed() => {
+                "see whether the vhost's root is `current` of this docroot, and not a folder of its own"
+            }
+            Flaw::Status { .. } => {
+                "see whether the vhost is the one that `syntax-publish nginx` prints for this site and target, and reload nginx"
+            }
+            Flaw::PageForMissing => {
+                "take out whatever answers every address with a page (`try_files … /index.html`): print the vhost with `syntax-publish nginx`"
+            }
+            Flaw::EdgeError(_) | Flaw::Challenged => "see the CDN's own page of its errors",
+            Flaw::Bytes(Difference::Former) => {
+                "see whether the vhost's root is `current` of this docroot, and that no cache (open_file_cache, proxy_cache) stands in front"
+            }
+            Flaw::Bytes(Difference::Undecodable(_)) => {
+                "`syntax-publish verify --deep` tells whether the file on the host is whole"
+            }
+            Flaw::Bytes(_) => {
+                "see whether the vhost's root is `current` of this docroot, and that nothing in nginx changes answers (sub_filter, gzip, ssi)"
+            }
+            Flaw::Type { .. } => {
+                "print the vhost again with `syntax-publish nginx`, whose types are the site's, and reload nginx"
+            }
+            Flaw::Cache { .. } | Flaw::KeptError(_) | Flaw::NoEtag => {
+                "print the vhost again with `syntax-publish nginx`, and see that nothing at nginx's http level (expires, add_header) overrides it"
+            }
+            Flaw::NoEncoding(Coding::Brotli) => {
+                "load ngx_http_brotli_static_module and print the vhost without --without-brotli; or set `brotli = false` in [encode]"
+            }
+            Flaw::NoEncoding(Coding::Gzip) => {
+                "print the vhost again with `syntax-publish nginx`: it has `gzip_static on`"
+            }
+            Flaw::Certificate(_) | Flaw::CertificateEnds(_) => {
+                "renew the certificate (`certbot renew`) and reload nginx; the vhost's ssl_certificate must be the full chain for the site's name"
+            }
+            Flaw::NoHttp2 => {
+                "print the vhost for your nginx: `syntax-publish nginx --nginx-version X` has the right words for HTTP/2"
+            }
+            Flaw::NotRedirected(_) => "let port 80 answer with `return 308 https://…`, as the printed vhost does",
+        };
+        text.to_owned()
+    }
+
+    fn is_removed(&self) -> bool {
+        self.question
+            .as_ref()
+            .is_some_and(|question| matches!(question.subject, Subject::Removed(_)))
+    }
+}
+
+fn or_none(got: Option<&String>) -> String {
+    got.map_or_else(|| "missing".to_owned(), |got| printable(got))
+}
+
+fn quoted(got: Option<&String>) -> String {
+    got.map_or_else(|| "missing".to_owned(), |got| format!("\"{}\"", printable(got)))
+}
+
+fn different(difference: &Difference, cached: Option<&str>) -> String {
+    let cached = cached.map_or_else(String::new, |cached| format!(" ({cached})"));
+    match difference {
+        Difference::Former => format!("still has the bytes of the release before{cached}"),
+        Difference::Undecodable(why) => format!("can't be decoded: {}", printable(why)),
+        Difference::Rewritten(rewriter) => format!("was rewritten on the way: {}", rewriter.name),
+        Difference::Shortened(by) => format!("was made {by} bytes shorter on the way: something minifies it"),
+        Difference::Other => format!("has other bytes than were published{cached}"),
+    }
+}

@@ -1,0 +1,157 @@
+//! From an answer to what is wrong with it. Pure.
+
+use super::cdn;
+use super::expect::{Expected, Files};
+use super::finding::{Difference, Flaw, Side};
+use super::question::{Question, Subject};
+use crate::decode::decode;
+use crate::http::Response;
+use crate::model::digest::Digest;
+use crate::model::encoding::Coding;
+
+/// What is wrong with an answer. `former` is the release before, where there is one.
+pub(super) fn flaws(
+    side: Side,
+    question: &Question,
+    expected: &Expected,
+    answer: &Response,
+    former: Option<&dyn Files>,
+) -> Vec<Flaw> {
+    let by_cdn = cdn::answered(answer);
+    if cdn::is_challenge(answer) {
+        return vec![Flaw::Challenged];
+    }
+    if side == Side::Public && cdn::is_edge_error(answer.status) {
+        return vec![Flaw::EdgeError(answer.status)];
+    }
+    if answer.status != expected.status {
+        let is_html = answer
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/html"));
+        let page = question.subject == Subject::NoAsset && answer.status == 200 && is_html;
+        return vec![if page {
+            Flaw::PageForMissing
+        } else {
+            Flaw::Status {
+                want: expected.status,
+                got: answer.status,
+            }
+        }];
+    }
+    let mut flaws = Vec::new();
+    if let Some((digest, size)) = expected.body
+        && !question.head
+    {
+        flaws.extend(difference(question, (digest, size), answer, by_cdn, former).map(Flaw::Bytes));
+    }
+    let got = answer.header("content-type");
+    if let Some(want) = &expected.content_type
+        && !got.is_some_and(|got| is_same(got, want))
+    {
+        flaws.push(Flaw::Type {
+            want: want.clone(),
+            got: got.map(str::to_owned),
+        });
+    }
+    flaws.extend(kept(expected, answer));
+    if side == Side::Origin && !by_cdn {
+        let coding = answer.header("content-encoding");
+        if let Some(want) = expected.coding
+            && coding != Some(want.to_string().as_str())
+        {
+            flaws.push(Flaw::NoEncoding(want));
+        }
+        if expected.status == 200 && answer.header("etag").is_none() {
+            flaws.push(Flaw::NoEtag);
+        }
+    }
+    flaws
+}
+
+/// What is wrong with how long it may be kept.
+fn kept(expected: &Expected, answer: &Response) -> Option<Flaw> {
+    let got = answer.header("cache-control");
+    if got.is_some_and(|got| is_same(got, expected.cache)) {
+        let hit = answer.header("cf-cache-status") == Some("HIT");
+        let said = (expected.status >= 400 && hit).then(|| cdn::cached(answer)).flatten();
+        return said.map(Flaw::KeptError);
+    }
+    if expected.status >= 400
+        && let Some(got) = got
+    {
+        return Some(Flaw::KeptError(format!("Cache-Control is \"{got}\"")));
+    }
+    Some(Flaw::Cache {
+        want: expected.cache,
+        got: got.map(str::to_owned),
+    })
+}
+
+/// Whether two values of a header say the same: case and blanks count for nothing.
+fn is_same(one: &str, other: &str) -> bool {
+    let plain = |text: &str| -> String {
+        let text = text.chars().filter(|c| !c.is_whitespace());
+        text.flat_map(char::to_lowercase).collect()
+    };
+    plain(one) == plain(other)
+}
+
+/// How the bytes differ from those that were published; not at all, where they don't.
+fn difference(
+    question: &Question,
+    (digest, size): (Digest, u64),
+    answer: &Response,
+    by_cdn: bool,
+    former: Option<&dyn Files>,
+) -> Option<Difference> {
+    // A rewritten page may be a little longer than it was.
+    let limit = size.saturating_mul(2).saturating_add(1 << 20);
+    let coding = match answer.header("content-encoding") {
+        None | Some("identity") => None,
+        Some("gzip") => Some(Coding::Gzip),
+        Some("br") => Some(Coding::Brotli),
+        Some(other) => {
+            return Some(Difference::Undecodable(format!(
+                "it comes as {other}, which was not asked for"
+            )));
+        }
+    };
+    let decoded;
+    let body = match coding {
+        None => &answer.body,
+        Some(coding) => match decode(coding, answer.body.as_slice(), limit) {
+            Ok(bytes) => {
+                decoded = bytes;
+                &decoded
+            }
+            Err(error) => return Some(Difference::Undecodable(error.to_string())),
+        },
+    };
+    let got = Digest::of(body);
+    if got == digest {
+        return None;
+    }
+    let path = match &question.subject {
+        Subject::File(path) | Subject::Removed(path) => Some(path.as_str()),
+        Subject::NoPage | Subject::NoAsset => None,
+    };
+    let before = former.zip(path).and_then(|(former, path)| former.file(path));
+    if before.is_some_and(|before| before.digest == got) {
+        return Some(Difference::Former);
+    }
+    if !by_cdn {
+        return Some(Difference::Other);
+    }
+    if let Some(rewriter) = cdn::rewriter(answer, body) {
+        return Some(Difference::Rewritten(rewriter));
+    }
+    let shorter = size.checked_sub(body.len() as u64).filter(|by| *by > 0);
+    let is_text = answer
+        .header("content-type")
+        .is_some_and(|kind| kind.starts_with("text/"));
+    Some(
+        shorter
+            .filter(|_| is_text)
+            .map_or(Difference::Other, Difference::Shortened),
+    )
+}

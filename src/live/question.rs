@@ -1,0 +1,219 @@
+//! What to ask a live site. Pure.
+//!
+//! Every page that changed, every other file that changed as far as there are not too many, and a sample of the rest. What
+//! is asked is bounded, and what was left out is counted: a first publish may be a hundred thousand files.
+
+use std::collections::BTreeSet;
+
+use super::address;
+use super::expect::Files;
+use crate::manifest::{Change, ChangeKind, is_page};
+use crate::model::path::SitePath;
+use crate::model::tree::File;
+use crate::serving::Rules;
+
+/// What a visitor says that it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Accept {
+    /// Plain bytes alone.
+    Plain,
+    /// gzip alone.
+    Gzip,
+    /// Brotli alone.
+    Brotli,
+    /// What browsers say.
+    Browser,
+}
+
+impl Accept {
+    /// The value of `Accept-Encoding`.
+    #[must_use]
+    pub const fn header(self) -> &'static str {
+        match self {
+            Self::Plain => "identity",
+            Self::Gzip => "gzip",
+            Self::Brotli => "br",
+            Self::Browser => "gzip, deflate, br",
+        }
+    }
+}
+
+/// What a question is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A file of the site.
+    File(SitePath),
+    /// A file that the release before had.
+    Removed(SitePath),
+    /// A page that there never was.
+    NoPage,
+    /// A file that there never was, in the folder of what may be kept for good.
+    NoAsset,
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Question {
+    /// Path and query, as sent.
+    pub target: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// What the visitor takes.
+    pub accept: Accept,
+    /// Without the body: it is too long.
+    pub head: bool,
+}
+
+/// The questions, and what was left out of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Questions {
+    /// In the order in which they are asked.
+    pub list: Vec<Question>,
+    /// Changed files that are asked for.
+    pub changed: usize,
+    /// Changed files that are not, since there are too many.
+    pub left_out: usize,
+}
+
+/// So many changed files are asked for in each encoding; of more, each is asked for as browsers do.
+const IN_EACH_ENCODING: usize = 40;
+/// So many changed pages are asked for at most, and so many other files.
+const MOST_PAGES: usize = 2000;
+const MOST_OTHERS: usize = 400;
+const MOST_REMOVED: usize = 40;
+/// A sample is no longer than this.
+const MOST_SAMPLES: usize = 16;
+/// What is longer is asked for without its bytes.
+const LONGEST: u64 = 2 << 20;
+/// What is longer is no sample.
+const LONGEST_SAMPLE: u64 = 1 << 20;
+
+/// What to ask of a site in which this changed. `files` is the whole site; `mark` makes up addresses that nobody asked for
+/// before.
+#[must_use]
+pub fn questions<'a>(
+    rules: &Rules,
+    files: &dyn Files,
+    all: impl Iterator<Item = (SitePath, &'a File)>,
+    changes: &[Change],
+    mark: &str,
+) -> Questions {
+    let mut questions = Questions::default();
+    let mut asked = BTreeSet::new();
+    let (pages, others): (Vec<&Change>, Vec<&Change>) = changes
+        .iter()
+        .filter(|change| change.change != ChangeKind::Removed)
+        .partition(|change| is_page(&change.path));
+    let wanted = pages.len() + others.len();
+    let chosen: Vec<&Change> = spread(pages, MOST_PAGES).chain(spread(others, MOST_OTHERS)).collect();
+    let in_each = chosen.len() <= IN_EACH_ENCODING;
+    for change in &chosen {
+        let Some(file) = files.file(change.path.as_str()) else {
+            continue;
+        };
+        if asked.insert(change.path.clone()) {
+            add(rules, files, &mut questions.list, &change.path, file, in_each);
+        }
+    }
+    questions.changed = asked.len();
+    questions.left_out = wanted.saturating_sub(chosen.len());
+    for (path, file) in samples(all) {
+        if asked.insert(path.clone()) {
+            add(rules, files, &mut questions.list, &path, file, true);
+        }
+    }
+    let removed = changes.iter().filter(|change| change.change == ChangeKind::Removed);
+    // What is kept in the pool is still there, and rightly so.
+    let gone = removed.filter(|change| {
+        !crate::model::cache::pooled(change.path.as_str(), rules.classes.classify(change.path.as_str()))
+    });
+    for change in gone.take(MOST_REMOVED) {
+        let own = change.path.as_str();
+        if let Some(target) = address::of(rules, own, &|path| path == own || files.file(path).is_some()) {
+            questions.list.push(Question {
+                target,
+                subject: Subject::Removed(change.path.clone()),
+                accept: Accept::Browser,
+                head: false,
+            });
+        }
+    }
+    questions.list.extend(never_there(rules, mark));
+    questions
+}
+
+/// Two addresses that no site has.
+fn never_there(rules: &Rules, mark: &str) -> [Question; 2] {
+    let base = &rules.base_path;
+    let question = |target: String, subject: Subject| Question {
+        target,
+        subject,
+        accept: Accept::Browser,
+        head: false,
+    };
+    [
+        question(format!("{base}/no-such-page-{mark}"), Subject::NoPage),
+        question(
+            format!("{base}/_next/static/chunks/no-such-chunk-{mark}.js"),
+            Subject::NoAsset,
+        ),
+    ]
+}
+
+/// As many as there may be, from all over the list.
+fn spread<T>(list: Vec<T>, most: usize) -> impl Iterator<Item = T> {
+    let length = list.len();
+    let kept = move |at: usize| length <= most || (at * most) / length != ((at + 1) * most) / length;
+    list.into_iter()
+        .enumerate()
+        .filter_map(move |(at, one)| kept(at).then_some(one))
+}
+
+fn add(rules: &Rules, files: &dyn Files, list: &mut Vec<Question>, path: &SitePath, file: &File, in_each: bool) {
+    let is_file = |path: &str| files.file(path).is_some();
+    let Some(target) = address::of(rules, path.as_str(), &is_file) else {
+        return;
+    };
+    let forms: &[Accept] = match (in_each, file.encodings.br.is_some(), file.encodings.gz.is_some()) {
+        (false, ..) => &[Accept::Browser],
+        (true, true, true) => &[Accept::Brotli, Accept::Gzip, Accept::Plain],
+        (true, true, false) => &[Accept::Brotli, Accept::Plain],
+        (true, false, true) => &[Accept::Gzip, Accept::Plain],
+        (true, false, false) => &[Accept::Plain],
+    };
+    list.extend(forms.iter().map(|accept| Question {
+        target: target.clone(),
+        subject: Subject::File(path.clone()),
+        accept: *accept,
+        head: file.size > LONGEST,
+    }));
+}
+
+/// The front page, the deepest page, and one file of each kind and class.
+fn samples<'a>(all: impl Iterator<Item = (SitePath, &'a File)>) -> Vec<(SitePath, &'a File)> {
+    let mut kinds = BTreeSet::new();
+    let mut chosen: Vec<(SitePath, &File)> = Vec::new();
+    let mut deepest: Option<(usize, SitePath, &File)> = None;
+    for (path, file) in all {
+        if path.as_str() == "index.html" {
+            chosen.insert(0, (path, file));
+            continue;
+        }
+        if file.size > LONGEST_SAMPLE {
+            continue;
+        }
+        if is_page(&path) {
+            let depth = path.as_str().matches('/').count();
+            if deepest.as_ref().is_none_or(|(known, ..)| depth > *known) {
+                deepest = Some((depth, path, file));
+            }
+            continue;
+        }
+        let kind = (file.cache, file.media_type.clone());
+        if chosen.len() < MOST_SAMPLES && kinds.insert(kind) {
+            chosen.push((path, file));
+        }
+    }
+    chosen.extend(deepest.map(|(_, path, file)| (path, file)));
+    chosen
+}

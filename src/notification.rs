@@ -1,0 +1,196 @@
+//! Telling others what became of a publish: a webhook with JSON, or with what a chat system wants.
+//!
+//! What is told is a value and its text, which is pure; sending is one request with little time. It must never make a
+//! command fail, nor keep it waiting for long, and where the URL is a secret it stands in no message.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::http::{self, HttpError, Place, Request};
+
+/// What is told of.
+pub const EVENTS: [&str; 6] = ["published", "failed", "taken-back", "rolled-back", "held", "resumed"];
+
+/// The names that a template may use.
+const NAMES: [&str; 11] = [
+    "text", "event", "site", "target", "release", "previous", "url", "commit", "who", "error", "hint",
+];
+
+/// How long telling may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Notice {
+    /// One of [`EVENTS`].
+    pub event: &'static str,
+    /// All of it in one sentence, for people.
+    pub text: String,
+    /// What the site is called.
+    pub site: String,
+    /// The target.
+    pub target: String,
+    /// The release in question: the one that is live, or that failed.
+    pub release: Option<String>,
+    /// The one before it.
+    pub previous: Option<String>,
+    /// Where the site is.
+    pub url: Option<String>,
+    /// The commit it was built from.
+    pub commit: Option<String>,
+    /// Who did it.
+    pub who: String,
+    /// What failed.
+    pub error: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// What a program may want besides: counts, problems.
+    pub more: Map<String, Value>,
+}
+
+impl Notice {
+    fn value(&self, name: &str) -> Value {
+        let of = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
+        match name {
+            "text" => self.text.clone().into(),
+            "event" => self.event.into(),
+            "site" => self.site.clone().into(),
+            "target" => self.target.clone().into(),
+            "release" => of(&self.release),
+            "previous" => of(&self.previous),
+            "url" => of(&self.url),
+            "commit" => of(&self.commit),
+            "who" => self.who.clone().into(),
+            "error" => of(&self.error),
+            "hint" => of(&self.hint),
+            _ => Value::Null,
+        }
+    }
+
+    /// The body to send: all that is known, or what the template makes of it.
+    #[must_use]
+    pub fn body(&self, template: Option<&str>) -> String {
+        if let Some(template) = template {
+            return filled(template, &|name| {
+                // A chat that gets null where it wants a string refuses the whole.
+                match self.value(name) {
+                    Value::Null => "\"\"".to_owned(),
+                    value => value.to_string(),
+                }
+            });
+        }
+        let mut all: Map<String, Value> = NAMES
+            .iter()
+            .map(|name| ((*name).to_owned(), self.value(name)))
+            .collect();
+        all.extend(self.more.clone());
+        Value::Object(all).to_string()
+    }
+}
+
+/// A template with its names replaced. Braces around anything else are JSON's own.
+fn filled(template: &str, value: &dyn Fn(&str) -> String) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        text.push_str(&rest[..at]);
+        let behind = &rest[at + 1..];
+        let name = behind.split('}').next().unwrap_or_default();
+        if NAMES.contains(&name) && behind.len() > name.len() {
+            text.push_str(&value(name));
+            rest = &behind[name.len() + 1..];
+        } else {
+            text.push('{');
+            rest = behind;
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Whether a template is JSON once it is filled.
+///
+/// # Errors
+/// The reason, as the end of a sentence about the template.
+pub fn check_template(template: &str) -> Result<(), &'static str> {
+    let filled = filled(template, &|_| "\"a \\\"quoted\\\" text\"".to_owned());
+    match serde_json::from_str::<Value>(&filled) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("is not JSON, with its names put in as strings with their quotes"),
+    }
+}
+
+/// Sends a notice.
+///
+/// # Errors
+/// What went wrong, without the URL's path, which may be a secret.
+pub async fn send(place: &Place, target: &str, body: String) -> Result<(), NotifyError> {
+    let request = Request {
+        method: "POST",
+        target: target.to_owned(),
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: body.into_bytes(),
+    };
+    let answer = http::send_once(place, &request, PATIENCE).await?;
+    if (200..300).contains(&answer.status) {
+        Ok(())
+    } else {
+        Err(NotifyError::Refused {
+            host: place.authority(),
+            status: answer.status,
+        })
+    }
+}
+
+/// Nobody could be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotifyError {
+    /// No answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// It was refused.
+    #[error("{host} answers {status}")]
+    Refused {
+        /// By whom.
+        host: String,
+        /// The status.
+        status: u16,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice() -> Notice {
+        Notice {
+            event: "published",
+            text: "docs: \"new\" guide".to_owned(),
+            site: "docs".to_owned(),
+            ..Notice::default()
+        }
+    }
+
+    #[test]
+    fn without_a_template_everything_is_told_by_name() {
+        let body: Value = serde_json::from_str(&notice().body(None)).unwrap();
+        assert_eq!(body["event"], "published");
+        assert_eq!(body["release"], Value::Null);
+        assert_eq!(body.as_object().unwrap().len(), NAMES.len());
+    }
+
+    #[test]
+    fn template_gets_strings_with_their_quotes_and_keeps_its_own_braces() {
+        let body = notice().body(Some(r#"{"text": {text}, "blocks": [{"a": {}}, {previous}]}"#));
+        assert_eq!(body, r#"{"text": "docs: \"new\" guide", "blocks": [{"a": {}}, ""]}"#);
+    }
+
+    #[test]
+    fn template_that_would_not_be_json_is_refused() {
+        assert!(check_template(r#"{"text": {text}}"#).is_ok());
+        for bad in [r#"{"text": "{text}"}"#, "{text", "{name}", ""] {
+            assert!(check_template(bad).is_err(), "{bad}");
+        }
+    }
+}

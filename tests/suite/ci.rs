@@ -1,0 +1,492 @@
+//! The workflow for GitHub Actions, whose own steps are run here, against a real SSH server and a real nginx.
+//!
+//! The scripts are taken out of the file that users copy, so what is tested is what they get. What a runner brings is
+//! stood in for: the checkout and the artifact are copies, `npm run build` leaves an export that lies ready, and
+//! `cargo install` puts the binary of this build where cargo would.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use walkdir::WalkDir;
+
+use crate::support::command::{Project, Ran, Running, Signal, small_export, write};
+use crate::support::http::Request;
+use crate::support::nginx::{LISTEN, Nginx};
+use crate::support::sshd::{Jail, Sshd, is_root};
+
+const WORKFLOW: &str = ".github/workflows/publish.yml";
+
+fn workflow() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(WORKFLOW);
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// A step that runs a script.
+#[derive(Clone, Debug, Default)]
+struct Step {
+    job: String,
+    name: String,
+    env: BTreeMap<String, String>,
+    script: String,
+}
+
+/// The steps that run something, in the order of the file, read by how far their lines are indented.
+fn steps() -> Vec<Step> {
+    let text = workflow();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let jobs = lines.iter().position(|line| *line == "jobs:").expect("jobs");
+    let (mut steps, mut step, mut job, mut block) = (Vec::new(), Step::default(), String::new(), "");
+    for line in &lines[jobs + 1..] {
+        let indent = line.len() - line.trim_start().len();
+        let word = line.trim_start();
+        if block == "run" && (indent >= 10 || word.is_empty()) {
+            step.script.extend([line.get(10..).unwrap_or_default(), "\n"]);
+            continue;
+        }
+        if word.is_empty() || word.starts_with('#') {
+            continue;
+        }
+        if block == "env" && indent == 10 {
+            let (name, value) = word.split_once(": ").expect("a variable");
+            step.env.insert(name.to_owned(), value.trim().to_owned());
+            continue;
+        }
+        block = "";
+        if indent == 2 {
+            word.trim_end_matches(':').clone_into(&mut job);
+        }
+        let begins = indent == 6 && word.starts_with("- ");
+        if begins || indent < 6 {
+            steps.push(std::mem::take(&mut step));
+            step.job.clone_from(&job);
+        }
+        let key = if begins { &word[2..] } else { word };
+        match key.split_once(':') {
+            Some(("name", name)) if begins || indent == 8 => name.trim().clone_into(&mut step.name),
+            Some(("run", "")) => panic!("{line}"),
+            Some(("run", " |")) => block = "run",
+            Some(("run", command)) => step.script = format!("{}\n", command.trim()),
+            Some(("env", "")) if indent == 8 => block = "env",
+            _ => {}
+        }
+    }
+    steps.push(step);
+    steps.retain(|step| !step.script.is_empty());
+    steps
+}
+
+#[test]
+fn every_script_of_the_workflow_is_run_by_these_tests() {
+    let text = workflow();
+    let scripts = text
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with("run:") || line.starts_with("- run:"));
+    let names: Vec<String> = steps()
+        .iter()
+        .map(|step| format!("{}: {}", step.job, step.name))
+        .collect();
+    assert_eq!(scripts.count(), names.len());
+    let expected = [
+        "build: Build the documentation",
+        "check: Unpack",
+        "check: Install syntax-publish",
+        "check: Check",
+        "publish: Unpack",
+        "publish: Install syntax-publish",
+        "publish: Publish",
+        "rollback: Install syntax-publish",
+        "rollback: Roll back",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn script_holds_nothing_that_somebody_else_wrote() {
+    // What stands in `${{ … }}` is put into the script before a shell reads it.
+    for step in steps() {
+        assert!(!step.script.contains("${{"), "{}: {}", step.job, step.script);
+    }
+}
+
+/// A repository with a site, the secrets and inputs of its workflow, and runners for its jobs.
+struct Ci {
+    project: Project,
+    sshd: Option<Sshd>,
+    values: BTreeMap<&'static str, String>,
+    jobs: std::cell::Cell<u32>,
+}
+
+/// A runner of one job: its workspace, and what its steps left.
+struct Runner<'a> {
+    ci: &'a Ci,
+    job: &'static str,
+    workspace: PathBuf,
+}
+
+/// What a step left behind.
+struct Left {
+    ran: Ran,
+    output: String,
+    summary: String,
+}
+
+impl Ci {
+    fn new() -> Ci {
+        Self::with(None, String::new())
+    }
+
+    fn with_host() -> Ci {
+        let sshd = Sshd::start(if is_root() { Jail::Chroot } else { Jail::Plain });
+        let target = format!(
+            "[targets.production]\nkind = \"sftp\"\nhost = \"127.0.0.1\"\nport = {}\nuser = \"{}\"\n\
+             host-key = \"{}\"\ndocroot = \"{}\"\n",
+            sshd.port, sshd.user, sshd.host_key, sshd.remote_docroot
+        );
+        Self::with(Some(sshd), target)
+    }
+
+    fn with(sshd: Option<Sshd>, target: String) -> Ci {
+        let project = Project::new();
+        small_export(&project.dir.join("export"));
+        project.write("repository/site-manifest.toml", target + "[encode]\nbrotli = 5\n");
+        let tool = |name: &str, script: String| {
+            let file = project.write(format!("bin/{name}"), format!("#!/bin/sh\nset -e\n{script}"));
+            fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("chmod");
+        };
+        let export = project.dir.join("export");
+        let build = format!(
+            "[ \"$*\" = ci ] || {{ [ \"$*\" = 'run build' ] && cp -r {} out; }}\n",
+            export.display()
+        );
+        tool("npm", build);
+        let install = format!(
+            "[ \"$*\" = 'install --locked syntax-publish' ]\nmkdir -p \"$HOME/.cargo/bin\"\nln -sf {} \"$HOME/.cargo/bin\"\n",
+            env!("CARGO_BIN_EXE_syntax-publish")
+        );
+        tool("cargo", install);
+        let secret = sshd
+            .as_ref()
+            .map(|sshd| fs::read_to_string(&sshd.identity).expect("the key"));
+        let values = BTreeMap::from([
+            // As it is pasted into the form.
+            ("secrets.PUBLISH_KEY", secret.unwrap_or_default().trim_end().to_owned()),
+            ("inputs.rollback", String::new()),
+            ("inputs.hold", String::new()),
+        ]);
+        Ci {
+            project,
+            sshd,
+            values,
+            jobs: std::cell::Cell::new(0),
+        }
+    }
+
+    /// A fresh machine for a job, with the repository checked out.
+    fn runner(&self, job: &'static str) -> Runner<'_> {
+        self.jobs.set(self.jobs.get() + 1);
+        let workspace = self.project.dir.join(format!("job{}", self.jobs.get()));
+        fs::create_dir(&workspace).expect("a workspace");
+        let manifest = "site-manifest.toml";
+        fs::copy(
+            self.project.dir.join("repository").join(manifest),
+            workspace.join(manifest),
+        )
+        .expect("a checkout");
+        Runner {
+            ci: self,
+            job,
+            workspace,
+        }
+    }
+
+    /// Builds the site, and unpacks it on a machine of another job, which has the tool.
+    fn built(&self, job: &'static str) -> Runner<'_> {
+        let build = self.runner("build");
+        build.step("Build the documentation").ran.expect_code(0);
+        let runner = self.runner(job);
+        fs::copy(build.workspace.join("site.tar"), runner.workspace.join("site.tar")).expect("an artifact");
+        runner.step("Unpack").ran.expect_code(0);
+        runner.step("Install syntax-publish").ran.expect_code(0);
+        runner
+    }
+
+    fn docroot(&self) -> &Path {
+        &self.sshd.as_ref().expect("a host").docroot
+    }
+
+    /// Serves what was published, by the vhost that the command prints for it.
+    fn serve(&self, runner: &Runner<'_>) -> Nginx {
+        let docroot = self.docroot().to_str().expect("a path");
+        let words = ["nginx", "--without-tls", "--listen", LISTEN, "--nginx-version", "1.22"];
+        let mut command = self.project.command();
+        command
+            .current_dir(&runner.workspace)
+            .args(words)
+            .args(["--target", "production", "--docroot", docroot]);
+        Nginx::start(&Running::start(command).wait().expect_code(0).stdout)
+    }
+
+    fn edit(&self, text: &str) {
+        let page = self.project.dir.join("export/docs/a.html");
+        let html = fs::read_to_string(&page).expect("a page");
+        let (before, rest) = html.split_once("<p>").expect("a text");
+        let (_, after) = rest.split_once("</p>").expect("its end");
+        fs::write(&page, format!("{before}<p>{text}</p>{after}")).expect("a page");
+    }
+}
+
+impl Runner<'_> {
+    /// Runs a step as a runner does: by bash, with the files and variables of GitHub Actions.
+    fn spawn(&self, name: &str) -> Running {
+        let all = steps();
+        let step = all.iter().find(|step| step.job == self.job && step.name == name);
+        let step = step.unwrap_or_else(|| panic!("no step {name:?} in the job {}", self.job));
+        let script = self.file("script.sh");
+        fs::write(&script, &step.script).expect("a script");
+        for file in ["output", "summary"] {
+            fs::write(self.file(file), "").expect("a file of the runner");
+        }
+        let project = &self.ci.project;
+        let path = format!(
+            "{}:{}:{}",
+            project.dir.join("bin").display(),
+            project.home.join(".cargo/bin").display(),
+            std::env::var("PATH").expect("PATH")
+        );
+        let mut command = Command::new("bash");
+        command.arg("-e").arg(&script).current_dir(&self.workspace).env_clear();
+        command.envs(
+            project
+                .command()
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        command
+            .env("PATH", path)
+            .env("CI", "true")
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567")
+            .env("GITHUB_WORKSPACE", &self.workspace)
+            .env("GITHUB_OUTPUT", self.file("output"))
+            .env("GITHUB_STEP_SUMMARY", self.file("summary"));
+        for (name, value) in &step.env {
+            let key = value.trim_start_matches("${{").trim_end_matches("}}").trim();
+            let value = self.ci.values.get(key).unwrap_or_else(|| panic!("{name}: {value}"));
+            command.env(name, value);
+        }
+        Running::start(command)
+    }
+
+    fn step(&self, name: &str) -> Left {
+        let ran = self.spawn(name).wait();
+        let read = |file| fs::read_to_string(self.file(file)).expect("a file of the runner");
+        Left {
+            ran,
+            output: read("output"),
+            summary: read("summary"),
+        }
+    }
+
+    /// A file of the runner, beside the workspace.
+    fn file(&self, name: &str) -> PathBuf {
+        self.workspace.with_extension(name)
+    }
+
+    /// Every file of this machine's workspace and home that holds a private key.
+    fn keys(&self) -> Vec<PathBuf> {
+        let places = [&self.workspace, &self.ci.project.home];
+        let files = places.into_iter().flat_map(WalkDir::new).filter_map(Result::ok);
+        files
+            .filter(|entry| entry.file_type().is_file())
+            .filter(|entry| {
+                let bytes = fs::read(entry.path()).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).contains("PRIVATE KEY")
+            })
+            .map(walkdir::DirEntry::into_path)
+            .collect()
+    }
+}
+
+impl Left {
+    /// The outputs of the step.
+    #[track_caller]
+    fn outputs(&self) -> (String, String) {
+        let value = |name: &str| {
+            let found = self
+                .output
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            found
+                .unwrap_or_else(|| panic!("no output {name}\n{}", self.ran))
+                .to_owned()
+        };
+        (value("release"), value("changed"))
+    }
+
+    /// The commands of the runner among what was printed.
+    fn commands(&self) -> Vec<&str> {
+        let lines = self.ran.stdout.lines().chain(self.ran.stderr.lines());
+        lines.filter(|line| line.starts_with("::")).collect()
+    }
+}
+
+fn page(nginx: &Nginx) -> String {
+    let answer = Request::get("/docs/a").send(nginx.address());
+    assert_eq!(answer.status, 200);
+    String::from_utf8(answer.body).expect("a page")
+}
+
+#[test]
+fn pull_request_is_built_and_checked() {
+    let ci = Ci::new();
+    let left = ci.built("check").step("Check");
+    assert_eq!(left.ran.code, 0, "{}", left.ran);
+    assert_eq!(left.summary, "### The export is in order\n");
+    assert_eq!(left.commands(), Vec::<&str>::new());
+}
+
+#[test]
+fn pull_request_that_breaks_a_link_fails_and_the_file_is_marked() {
+    let ci = Ci::new();
+    let page = ci.project.dir.join("export/docs/a.html");
+    let html = fs::read_to_string(&page).expect("a page");
+    fs::write(&page, html.replace("</main>", "\n<a href=\"/gone\">100%</a></main>")).expect("a page");
+    let left = ci.built("check").step("Check");
+    assert_eq!(left.ran.code, 3, "{}", left.ran);
+    let commands = left.commands();
+    let marked = commands
+        .iter()
+        .any(|line| line.starts_with("::error file=out/docs/a.html,line=2,title=links::") && line.contains("/gone"));
+    assert!(marked, "{commands:?}");
+    assert!(left.summary.contains("#### 1 error, "), "{}", left.summary);
+    assert!(
+        left.summary
+            .contains("| error | <code>docs/a.html</code> | 2 | links |"),
+        "{}",
+        left.summary
+    );
+}
+
+#[test]
+fn push_publishes_and_a_rollback_by_hand_goes_back_and_holds() {
+    let mut ci = Ci::with_host();
+    let runner = ci.built("publish");
+    let first = runner.step("Publish");
+    assert_eq!(first.ran.code, 0, "{}", first.ran);
+    let (release, changed) = first.outputs();
+    assert_eq!(changed, "true");
+    assert!(
+        first.summary.starts_with("### Published to <code>production</code>\n"),
+        "{}",
+        first.summary
+    );
+    assert!(
+        first.summary.contains("0123456789abcdef0123456789abcdef01234567"),
+        "{}",
+        first.summary
+    );
+    assert_eq!(runner.keys(), Vec::<PathBuf>::new());
+    let nginx = ci.serve(&runner);
+    assert!(page(&nginx).contains("A page about a."));
+
+    ci.edit("Bad.");
+    let second = ci.built("publish").step("Publish");
+    assert_eq!(second.ran.code, 0, "{}", second.ran);
+    let (bad, changed) = second.outputs();
+    assert_eq!((changed.as_str(), bad != release), ("true", true));
+    let row = format!("| before | <code>{release}</code> |");
+    assert!(second.summary.contains(&row), "{}", second.summary);
+    assert!(
+        second.summary.contains("| changed | <code>docs/a.html</code> |"),
+        "{}",
+        second.summary
+    );
+    assert!(
+        second
+            .summary
+            .contains("| undo | <code>syntax-publish rollback --target production</code> |"),
+        "{}",
+        second.summary
+    );
+    assert!(page(&nginx).contains("Bad."));
+
+    let same = ci.built("publish").step("Publish");
+    assert_eq!(same.outputs(), (bad.clone(), "false".to_owned()), "{}", same.ran);
+
+    ci.values.insert("inputs.rollback", "previous".to_owned());
+    ci.values
+        .insert("inputs.hold", "it's \"bad\"; $(touch pwned)".to_owned());
+    let runner = ci.runner("rollback");
+    runner.step("Install syntax-publish").ran.expect_code(0);
+    let back = runner.step("Roll back");
+    assert_eq!(back.ran.code, 0, "{}", back.ran);
+    assert_eq!(back.outputs(), (release.clone(), "true".to_owned()));
+    assert!(
+        back.summary.starts_with("### Rolled back on <code>production</code>\n"),
+        "{}",
+        back.summary
+    );
+    assert!(!runner.workspace.join("pwned").exists());
+    assert!(page(&nginx).contains("A page about a."));
+
+    let held = ci.built("publish").step("Publish");
+    assert_eq!(held.ran.code, 4, "{}", held.ran);
+    let commands = held.commands();
+    assert!(
+        commands[0].starts_with("::error title=syntax-publish::") && commands[0].contains("$(touch pwned)"),
+        "{commands:?}"
+    );
+    assert!(
+        held.summary.starts_with("### syntax-publish failed\n"),
+        "{}",
+        held.summary
+    );
+    assert!(page(&nginx).contains("A page about a."));
+    drop(nginx);
+
+    // By its id, too: on to the newer one again.
+    ci.values.insert("inputs.rollback", bad.clone());
+    ci.values.insert("inputs.hold", String::new());
+    let runner = ci.runner("rollback");
+    let on = runner.step("Roll back");
+    assert_eq!(on.outputs().0, bad, "{}", on.ran);
+}
+
+#[test]
+fn cancelled_publish_leaves_nothing_that_the_next_one_trips_over() {
+    let ci = Ci::with_host();
+    ci.built("publish").step("Publish").ran.expect_code(0);
+    for number in 0..4_u64 {
+        let text: String = (0..3_000_000_u64)
+            .map(|n| char::from(b'a' + u8::try_from(n.wrapping_mul(n + number) % 25).expect("a letter")))
+            .collect();
+        write(&ci.project.dir.join(format!("export/big{number}.html")), text);
+    }
+    let runner = ci.built("publish");
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut running = runner.spawn("Publish");
+        let began = Instant::now();
+        let count = |folder: &str| fs::read_dir(ci.docroot().join(folder)).map_or(0, Iterator::count);
+        while count("work") == 0 {
+            assert!(
+                running.is_running() && began.elapsed() < Duration::from_secs(60),
+                "{}",
+                running.stderr()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        running.signal(signal);
+        running.wait().expect_code(128 + signal.as_raw());
+        assert_eq!((count("work"), count("lock")), (0, 0));
+        assert_eq!(runner.keys(), Vec::<PathBuf>::new());
+    }
+    let again = runner.step("Publish");
+    assert_eq!(again.ran.code, 0, "{}", again.ran);
+    assert_eq!(again.outputs().1, "true");
+    assert!(ci.docroot().join("current/big3.html").is_file());
+}

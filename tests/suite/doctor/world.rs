@@ -1,0 +1,236 @@
+//! A whole host of the test's own, on an address of this machine that nobody else uses: DNS, certificate, nginx on the
+//! usual ports, an SSH server, and a site that was published there.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::dns::Dns;
+use crate::support::command::{Project, small_export};
+use crate::support::nginx::Nginx;
+use crate::support::sshd::{Jail, Offer, Sshd};
+
+/// The name of the site.
+pub const NAME: &str = "docs.test";
+
+pub struct World {
+    pub project: Project,
+    pub sshd: Sshd,
+    pub dns: Dns,
+    pub nginx: Option<Nginx>,
+    /// The host.
+    pub address: Ipv4Addr,
+    /// The authority's certificate, and those that it signed.
+    pub certificates: TempDir,
+}
+
+/// An address of this machine that no other test uses.
+pub fn free_address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(2);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high.max(1), low, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl World {
+    /// A host with nothing published and no web server yet.
+    pub fn bare(offer: Offer<'_>) -> World {
+        let address = free_address();
+        let extra = format!("{}\nListenAddress {address}\n", offer.extra_config);
+        let sshd = Sshd::offering(
+            Jail::Chroot,
+            Offer {
+                extra_config: &extra,
+                ..offer
+            },
+        );
+        let project = Project::new();
+        small_export(&project.dir.join("out"));
+        let dns = Dns::start();
+        dns.set(NAME, &[&address.to_string()]);
+        let world = World {
+            project,
+            sshd,
+            dns,
+            nginx: None,
+            address,
+            certificates: certificates(),
+        };
+        world.manifest(|text| text);
+        world
+    }
+
+    /// A host that is as it should be.
+    pub fn healthy() -> World {
+        let mut world = Self::bare(Offer::default());
+        world.project.run(&["--json"]).expect_code(0);
+        world.serve(|vhost| vhost);
+        world
+    }
+
+    /// Writes the site manifest, changed by a function.
+    pub fn manifest(&self, change: impl Fn(String) -> String) {
+        let text = format!(
+            "[site]\nurl = \"https://{NAME}\"\n[verify]\norigin = false\npublic = false\n[publish]\ntarget = \"web\"\n[encode]\nbrotli = 5\n[targets.web]\nkind = \"sftp\"\n\
+             host = \"{}\"\nuser = \"{}\"\nport = {}\nidentity = \"{}\"\nhost-key = \"{}\"\ndocroot = \"{}\"\n",
+            self.address,
+            self.sshd.user,
+            self.sshd.port,
+            self.sshd.identity.display(),
+            self.sshd.host_key,
+            self.sshd.remote_docroot,
+        );
+        self.project.write_manifest(&change(text));
+    }
+
+    /// The vhost that is printed for the site, listening on the host's own address.
+    pub fn vhost(&self, more: &[&str]) -> String {
+        let docroot = self.sshd.docroot.to_str().expect("a path");
+        let words = ["nginx", "--nginx-version", "1.22", "--docroot", docroot];
+        let printed = self.project.run(&[&words, more].concat()).expect_code(0).stdout;
+        let lines = printed.lines().filter(|line| !line.contains("listen [::]"));
+        let text: Vec<String> = lines
+            .map(|line| line.replace("listen ", &format!("listen {}:", self.address)))
+            .collect();
+        let own = format!("/etc/letsencrypt/live/{NAME}");
+        text.join("\n")
+            .replace(&own, &self.certificates.path().join("good").to_string_lossy())
+    }
+
+    /// Serves by the printed vhost, changed by a function.
+    pub fn serve(&mut self, change: impl Fn(String) -> String) {
+        let vhost = change(self.vhost(&[]));
+        self.serve_this(&vhost);
+    }
+
+    pub fn serve_this(&mut self, vhost: &str) {
+        // The ports must be free again first.
+        self.nginx = None;
+        self.nginx = Some(Nginx::at(SocketAddr::from((self.address, 443)), vhost));
+    }
+
+    /// A certificate in place of the good one.
+    pub fn certificate(&self, vhost: &str, which: &str) -> String {
+        let path = |which: &str| self.certificates.path().join(which).to_string_lossy().into_owned();
+        vhost.replace(&path("good"), &path(which))
+    }
+
+    /// What the doctor says.
+    pub fn examine(&self) -> Found {
+        self.examine_as(&self.certificates.path().join("ca.pem"), &self.dns.address.to_string())
+    }
+
+    pub fn examine_as(&self, authorities: &Path, resolver: &str) -> Found {
+        let authorities = authorities.to_str().expect("a path");
+        let began = std::time::Instant::now();
+        let ran = self.project.run_env(
+            &["doctor", "--json", "--resolver", resolver],
+            &[("SSL_CERT_FILE", authorities)],
+        );
+        let found = Found {
+            checks: ran.json().as_array().expect("a list").clone(),
+            took: began.elapsed(),
+        };
+        assert_eq!(ran.code, i32::from(!found.wrong().is_empty()), "{ran}");
+        found
+    }
+}
+
+/// The lines of a run.
+pub struct Found {
+    pub checks: Vec<Value>,
+    pub took: std::time::Duration,
+}
+
+impl Found {
+    fn with(&self, ok: &Value) -> BTreeSet<&str> {
+        let checks = self.checks.iter().filter(|check| check["ok"] == *ok);
+        checks.map(|check| check["check"].as_str().expect("a name")).collect()
+    }
+
+    pub fn wrong(&self) -> BTreeSet<&str> {
+        self.with(&false.into())
+    }
+
+    pub fn not_asked(&self) -> BTreeSet<&str> {
+        self.with(&Value::Null)
+    }
+
+    pub fn line(&self, check: &str) -> &Value {
+        let line = self.checks.iter().find(|line| line["check"] == check);
+        line.unwrap_or_else(|| panic!("no check {check}"))
+    }
+
+    /// Fails unless exactly these checks found something wrong, and the first says so in these words and has a cure.
+    #[track_caller]
+    pub fn assert(&self, what: &str, wrong: &[&str], words: &str) {
+        let expected: BTreeSet<&str> = wrong.iter().copied().collect();
+        assert_eq!(self.wrong(), expected, "{what}\n{self}");
+        let line = self.line(wrong[0]);
+        assert!(
+            line["detail"].as_str().expect("a text").contains(words),
+            "{what}: {words:?}\n{self}"
+        );
+        for check in wrong {
+            assert!(
+                self.line(check)["fix"].as_str().is_some_and(|fix| fix.len() > 5),
+                "{what}: no cure\n{self}"
+            );
+        }
+    }
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = String::new();
+        for line in &self.checks {
+            let _ = writeln!(text, "{} {}: {}", line["ok"], line["check"], line["detail"]);
+        }
+        out.write_str(&text)
+    }
+}
+
+/// An authority, and folders with a chain and a key each: `good`, `late` (five days left), `other` (for another name).
+fn certificates() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |words: &str| {
+        let output = Command::new("openssl")
+            .current_dir(folder.path())
+            .args(words.split(' '))
+            .output();
+        let output = output.expect("openssl");
+        assert!(
+            output.status.success(),
+            "openssl {words}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    let ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    for authority in ["ca", "stranger"] {
+        run(&format!(
+            "req -x509 {ec} -days 30 -keyout {authority}.key -out {authority}.pem -subj /CN={authority} \
+             -addext basicConstraints=critical,CA:TRUE"
+        )
+        .replace("  ", " "));
+    }
+    for (which, name, days) in [("good", NAME, 60), ("late", NAME, 5), ("other", "other.test", 60)] {
+        fs::create_dir(folder.path().join(which)).expect("a folder");
+        let extensions = format!("subjectAltName=DNS:{name}\nbasicConstraints=critical,CA:FALSE\n");
+        fs::write(folder.path().join("extensions"), extensions).expect("a file");
+        run(&format!(
+            "req -new {ec} -keyout {which}/privkey.pem -out request.pem -subj /CN={name}"
+        ));
+        run(&format!(
+            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} -extfile extensions \
+             -out {which}/fullchain.pem"
+        )
+        .replace("  ", " "));
+    }
+    folder
+}

@@ -1,0 +1,101 @@
+//! Who is told of a publish, and that nothing depends on it.
+
+use super::Site;
+use crate::support::nginx::Nginx;
+use crate::support::server::{Reply, Server};
+
+fn events(hook: &Server) -> Vec<String> {
+    let told = hook.received();
+    let event = |received: &crate::support::server::Received| received.json()["event"].as_str().unwrap().to_owned();
+    told.iter().map(event).collect()
+}
+
+#[test]
+fn publish_rollback_hold_and_failure_are_told() {
+    let mut site = Site::new();
+    let hook = Server::start(|_| Reply::new(200, ""));
+    site.tables = format!("[notify]\nurl = \"http://{}/hook\"\n", hook.address);
+    site.write();
+    let first = site.run(&["publish", "--commit", "abc123"]).expect_code(0).json();
+    site.edit("Edited.");
+    site.run(&["publish"]).expect_code(0);
+    site.run(&["rollback"]).expect_code(0);
+    site.run(&["hold", "moving"]).expect_code(0);
+    site.run(&["publish"]).expect_code(4);
+    site.run(&["resume"]).expect_code(0);
+    assert_eq!(
+        events(&hook),
+        ["published", "published", "rolled-back", "held", "failed", "resumed"]
+    );
+    let told = hook.received()[0].json();
+    assert_eq!(
+        (&told["release"], &told["commit"]),
+        (&first["release"], &"abc123".into()),
+        "{told}"
+    );
+    assert_eq!(
+        (&told["site"], &told["target"], &told["added"]),
+        (&"docs".into(), &"local".into(), &12.into())
+    );
+    let failed = hook.received()[4].json();
+    assert!(failed["error"].as_str().unwrap().contains("moving"), "{failed}");
+    // Nothing changed, so there is nothing to tell.
+    site.run(&["publish"]).expect_code(0);
+    site.run(&["publish"]).expect_code(0);
+    assert_eq!(events(&hook).iter().filter(|event| *event == "published").count(), 3);
+}
+
+#[test]
+fn release_that_was_taken_back_is_told_as_such() {
+    let mut site = Site::new();
+    let first = site.run(&["publish"]).expect_code(0).json();
+    let nailed = super::vhost(&site.project).replace(
+        "/current;",
+        &format!("/releases/{};", first["release"].as_str().unwrap()),
+    );
+    site.origin = Nginx::start(&nailed);
+    let hook = Server::start(|_| Reply::new(200, ""));
+    site.tables = format!(
+        "[notify]\nurl = \"http://{}/\"\nevents = [\"taken-back\"]\n",
+        hook.address
+    );
+    site.write();
+    site.edit("Edited.");
+    site.run(&["publish"]).expect_code(6);
+    assert_eq!(events(&hook), ["taken-back"]);
+}
+
+#[test]
+fn template_makes_what_a_chat_wants_of_it() {
+    let mut site = Site::new();
+    let hook = Server::start(|_| Reply::new(200, ""));
+    site.tables = "[notify]\nurl-env = \"CHAT\"\ntemplate = '{\"text\": {text}, \"link\": {url}}'\n".to_owned();
+    site.write();
+    let url = format!("http://{}/services/T0/s3cret?thread=1", hook.address);
+    let ran = site.project.run_env(&["publish"], &[("CHAT", &url)]).expect_code(0);
+    assert!(!format!("{ran}").contains("s3cret"), "{ran}");
+    let told = hook.received();
+    assert_eq!(told[0].target, "/services/T0/s3cret?thread=1");
+    let body = told[0].json();
+    assert!(body["text"].as_str().unwrap().starts_with("docs: published "), "{body}");
+}
+
+#[test]
+fn notification_that_fails_fails_no_publish() {
+    let mut site = Site::new();
+    let hook = Server::start(|_| Reply::new(500, ""));
+    for (address, said) in [
+        (hook.address.to_string(), "answers 500"),
+        ("127.0.0.1:1".to_owned(), "can't connect"),
+    ] {
+        site.tables = format!("[notify]\nurl = \"http://{address}/s3cret\"\n");
+        site.write();
+        site.edit(said);
+        let ran = site.run(&["publish"]).expect_code(0);
+        assert!(
+            ran.stderr.contains("nobody was told of it") && ran.stderr.contains(said),
+            "{ran}"
+        );
+        assert!(!ran.stderr.contains("s3cret"), "{ran}");
+    }
+}

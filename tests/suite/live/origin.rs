@@ -1,0 +1,240 @@
+//! The origin asked directly: what is right, what was wrong before, and what leads to a rollback.
+
+use std::fs;
+
+use super::{Site, codes, seen};
+use crate::support::command::{Project, small_export};
+use crate::support::http::Request;
+use crate::support::nginx::Nginx;
+use crate::support::server::{Reply, Server};
+use crate::support::sshd::{Jail, Sshd};
+
+#[test]
+fn good_release_is_asked_for_and_status_tells_so() {
+    let site = Site::new();
+    let first = site.run(&["publish"]).expect_code(0).json();
+    assert_eq!(first["delivery"]["ok"], true, "{first}");
+    assert!(
+        first["delivery"]["origin"]["answered"].as_u64().unwrap() > 10,
+        "{first}"
+    );
+    assert_eq!(
+        first["delivery"]["public"]["ok"],
+        serde_json::Value::Null,
+        "a local target asks nobody else"
+    );
+    site.edit("Edited.");
+    let second = site.run(&["publish"]).expect_code(0).json();
+    assert_eq!(second["delivery"]["problems"], serde_json::json!([]), "{second}");
+    let status = site.run(&["status"]).expect_code(0).json();
+    assert_eq!(status["delivery"]["origin"], true, "{status}");
+    assert_eq!(status["delivery"]["release"], second["release"]);
+    let told = site.project.run(&["status"]).expect_code(0).stdout;
+    assert!(told.contains("get it, by the origin ("), "{told}");
+}
+
+#[test]
+fn vhost_of_another_folder_leads_to_a_rollback_by_itself() {
+    let site = Site::new();
+    let first = site.run(&["publish"]).expect_code(0).json();
+    let release = first["release"].as_str().unwrap();
+    // Somebody nailed the vhost to the release that was live then.
+    let nailed = super::vhost(&site.project).replace("/current;", &format!("/releases/{release};"));
+    let site = Site {
+        origin: Nginx::start(&nailed),
+        ..site
+    };
+    site.write();
+    site.edit("Nobody ever sees this.");
+    let ran = site.run(&["publish"]).expect_code(6);
+    let error = &ran.json()["error"];
+    assert_eq!(
+        (&error["code"], &error["live"]),
+        (&"taken-back".into(), &first["release"]),
+        "{ran}"
+    );
+    assert!(codes(&ran).contains(&"former-bytes".to_owned()), "{ran}");
+    assert!(ran.stderr.contains("repeat: curl -sS"), "{ran}");
+    let status = site.run(&["status"]).expect_code(0).json();
+    assert_eq!(status["release"], first["release"]);
+    let page = fs::read_to_string(site.project.dir.join("target/docroot/current/docs/a.html")).unwrap();
+    assert!(page.contains("A page about a."), "the live page is the one before");
+}
+
+#[test]
+fn new_page_that_the_server_fails_on_leads_to_a_rollback() {
+    let site = Site::changed(|vhost| {
+        vhost.replace(
+            "autoindex off;",
+            "autoindex off;\nlocation = /broken { if (-f $document_root/broken.html) { return 500; } return 404; }",
+        )
+    });
+    let first = site.run(&["publish"]).expect_code(0).json();
+    for end in ["html", "txt"] {
+        let bytes = fs::read(site.project.dir.join(format!("out/docs/a.{end}"))).unwrap();
+        site.project.write(format!("out/broken.{end}"), bytes);
+    }
+    let ran = site.run(&["publish"]).expect_code(6);
+    assert_eq!(ran.json()["error"]["live"], first["release"], "{ran}");
+    assert_eq!(codes(&ran), ["status"]);
+}
+
+#[test]
+fn fault_that_was_there_before_is_told_and_the_release_stays() {
+    let site = Site::changed(|vhost| {
+        let kept = vhost.lines().filter(|line| !line.contains("add_header Cache-Control"));
+        kept.collect::<Vec<_>>().join("\n")
+    });
+    // There is no baseline yet.
+    let first = site.run(&["publish"]).expect_code(7);
+    assert_eq!(codes(&first), ["cache"], "{first}");
+    site.edit("Edited.");
+    let second = site.run(&["publish"]).expect_code(7);
+    let value = second.json();
+    assert_eq!(
+        (&value["swapped"], &value["error"]["code"]),
+        (&true.into(), &"not-delivered".into()),
+        "{second}"
+    );
+    assert!(seen(site.origin.address()).contains("Edited."));
+    // What did not change is asked for, too.
+    site.run(&["publish"]).expect_code(7);
+    let status = site.run(&["status"]).expect_code(0).json();
+    assert_eq!(status["delivery"]["origin"], false, "{status}");
+    let looked = site.run(&["verify", "--live"]).expect_code(1).json();
+    assert_eq!(looked["ok"], false);
+}
+
+#[test]
+fn each_fault_of_a_vhost_is_named() {
+    type Change = fn(String) -> String;
+    let faults: [(&str, i32, Change); 5] = [
+        ("encoding", 0, |vhost| vhost.replace("brotli_static on;", "")),
+        ("type", 7, |vhost| vhost.replace("text/plain ", "application/x-other ")),
+        ("page-for-missing", 7, |vhost| {
+            vhost
+                .replace(
+                    "try_files /current$uri /immutable$uri =404",
+                    "try_files /current$uri /current/index.html",
+                )
+                .replace("error_page 404 /404.html;", "error_page 404 =200 /404.html;")
+        }),
+        ("status", 7, |vhost| vhost.replace("$uri.html", "$uri.htm")),
+        ("etag", 0, |vhost| vhost.replace("etag on;", "etag off;")),
+    ];
+    for (code, exit, change) in faults {
+        let site = Site::changed(change);
+        let ran = site.run(&["publish"]).expect_code(exit);
+        assert!(codes(&ran).contains(&code.to_owned()), "{code}: {ran}");
+        assert!(ran.stderr.contains("\nhint: "), "{code}: {ran}");
+    }
+}
+
+#[test]
+fn live_release_can_be_looked_at_at_any_time() {
+    let site = Site::new();
+    site.run(&["verify", "--live"]).expect_code(1);
+    let first = site.run(&["publish"]).expect_code(0).json();
+    site.edit("Edited.");
+    site.run(&["publish"]).expect_code(0);
+    let looked = site.run(&["verify", "--live"]).expect_code(0).json();
+    assert_eq!(
+        (&looked["ok"], &looked["problems"]),
+        (&true.into(), &serde_json::json!([]))
+    );
+    // Another release is not what visitors get.
+    let former = first["release"].as_str().unwrap();
+    let looked = site.run(&["verify", former, "--live"]).expect_code(1);
+    assert!(codes(&looked).contains(&"bytes".to_owned()), "{looked}");
+}
+
+#[test]
+fn site_without_a_url_can_ask_nobody() {
+    let project = Project::new();
+    project.write_manifest("");
+    let ran = project.run(&["verify", "--live"]).expect_code(2);
+    assert!(ran.stderr.contains("add `url` to [site]"), "{ran}");
+}
+
+#[test]
+fn sftp_target_is_asked_by_default_and_a_silent_origin_is_said_once() {
+    let sshd = Sshd::start(Jail::Plain);
+    let project = Project::new();
+    small_export(&project.dir.join("out"));
+    let manifest = |url: &str, verify: &str| {
+        project.write_manifest(&format!(
+            "[site]\nname = \"docs\"\nurl = \"{url}\"\n[publish]\ntarget = \"web\"\n[verify]\n{verify}\n\
+             [targets.web]\nkind = \"sftp\"\nhost = \"127.0.0.1\"\nuser = \"{}\"\nport = {}\nidentity = \"{}\"\n\
+             host-key = \"{}\"\ndocroot = \"{}\"\n",
+            sshd.user,
+            sshd.port,
+            sshd.identity.display(),
+            sshd.host_key,
+            sshd.remote_docroot,
+        ));
+    };
+    manifest("http://localhost", "");
+    let docroot = sshd.docroot.display().to_string();
+    let nginx = Nginx::of(&project, &["--docroot", &docroot]);
+    let url = format!("http://localhost:{}", nginx.address().port());
+    manifest(&url, "");
+    let first = project.run(&["--json"]).expect_code(0).json();
+    assert_eq!(first["delivery"]["origin"]["ok"], true, "{first}");
+    assert_eq!(first["delivery"]["public"]["ok"], true, "{first}");
+    assert_eq!(
+        first["delivery"]["origin"]["address"],
+        format!("127.0.0.1:{}", nginx.address().port())
+    );
+    drop(nginx);
+    manifest(&url, "public = false");
+    let ran = project.run(&["--force", "--json"]).expect_code(0);
+    assert_eq!(ran.stderr.matches("the origin is not asked").count(), 1, "{ran}");
+    // Where somebody says that it is there, silence is a fault, and no fault of the release.
+    manifest(&url, &format!("public = false\norigin = \"{url}\""));
+    let ran = project.run(&["--force", "--json"]).expect_code(7);
+    assert_eq!(codes(&ran), ["no-answer"], "{ran}");
+}
+
+#[test]
+fn fault_that_is_seen_once_only_is_no_fault() {
+    let mut site = Site::new();
+    let behind = site.origin.address();
+    let hiccups = std::sync::atomic::AtomicU32::new(1);
+    let origin = Server::start(move |received| {
+        let host = received.header("host").unwrap().to_owned();
+        let accept = received.header("accept-encoding").unwrap().to_owned();
+        let request = Request::get(&received.target).header("Host", &host);
+        let answer = request.header("Accept-Encoding", &accept).send(behind);
+        let is_edited = accept == "identity" && String::from_utf8_lossy(&answer.body).contains("Edited.");
+        let mut reply = Reply::new(answer.status, answer.body);
+        let own = ["connection", "content-length", "transfer-encoding"];
+        reply.headers = answer.headers;
+        reply
+            .headers
+            .retain(|(name, _)| !own.contains(&name.to_lowercase().as_str()));
+        if is_edited && hiccups.swap(0, std::sync::atomic::Ordering::SeqCst) > 0 {
+            return Reply::new(502, "busy");
+        }
+        reply
+    });
+    site.asked_at = Some(origin.address);
+    site.write();
+    site.run(&["publish"]).expect_code(0);
+    site.edit("Edited.");
+    let ran = site.run(&["publish"]).expect_code(0);
+    assert_eq!(ran.json()["swapped"], true, "{ran}");
+    assert!(seen(site.origin.address()).contains("Edited."));
+}
+
+#[test]
+fn changed_form_of_the_pages_is_served_by_the_vhost_of_before() {
+    let site = Site::new();
+    site.run(&["publish"]).expect_code(0);
+    // The export is built with `trailingSlash` now, and nobody printed the vhost anew.
+    for (from, to) in [("docs/a.html", "docs/a/index.html"), ("docs/a.txt", "docs/a/index.txt")] {
+        let out = site.project.dir.join("out");
+        fs::create_dir_all(out.join("docs/a")).unwrap();
+        fs::rename(out.join(from), out.join(to)).unwrap();
+    }
+    site.run(&["publish", "--allow-removals"]).expect_code(0);
+}

@@ -1,0 +1,268 @@
+//! The CDN: what it keeps, what is purged, what it does to answers. Against a fake of Cloudflare, see `support::cdn`.
+
+use serde_json::{Value, json};
+
+use super::{Site, codes, seen};
+use crate::support::cdn::{Mischief, TOKEN};
+use crate::support::server::Reply;
+
+/// The URLs that were purged in all, in order.
+fn urls(purged: &[Value]) -> Vec<String> {
+    let files = purged
+        .iter()
+        .flat_map(|body| body["files"].as_array().cloned().unwrap_or_default());
+    files.map(|url| url.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn stale_edge_is_told_and_the_release_stays() {
+    let site = Site::behind_cdn(false);
+    site.run(&["publish"]).expect_code(0);
+    site.edit("Edited.");
+    let ran = site.run(&["publish"]).expect_code(7);
+    assert_eq!(codes(&ran), ["former-bytes"], "{ran}");
+    assert!(ran.stderr.contains("cf-cache-status HIT, age 77"), "{ran}");
+    assert!(ran.stderr.contains("zone and token-env in [cloudflare]"), "{ran}");
+    assert!(
+        seen(site.origin.address()).contains("Edited."),
+        "the release is live on the host"
+    );
+    let status = site.run(&["status"]).expect_code(0).json();
+    assert_eq!(
+        (&status["delivery"]["origin"], &status["delivery"]["public"]),
+        (&true.into(), &false.into())
+    );
+}
+
+#[test]
+fn exactly_what_changed_is_purged_in_each_of_its_forms() {
+    let site = Site::behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    let before = site.cdn().purged().len();
+    site.edit("Edited.");
+    let ran = site.run(&["publish"]).expect_code(0);
+    let at = format!("http://localhost:{}", site.cdn().edge.address.port());
+    assert_eq!(
+        urls(&site.cdn().purged()[before..]),
+        ["/docs/a", "/docs/a.html", "/docs/a/"].map(|path| format!("{at}{path}"))
+    );
+    assert_eq!(ran.json()["delivery"]["purged"][0]["urls"], 3, "{ran}");
+    assert!(seen(site.cdn().edge.address).contains("Edited."));
+    // What is live already is not purged again.
+    let before = site.cdn().purged().len();
+    site.run(&["publish"]).expect_code(0);
+    assert_eq!(site.cdn().purged().len(), before);
+}
+
+#[test]
+fn rollback_purges_and_looks_too() {
+    let site = Site::behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    site.edit("Edited.");
+    site.run(&["publish"]).expect_code(0);
+    let ran = site.run(&["rollback"]).expect_code(0);
+    assert_eq!(ran.json()["delivery"]["ok"], true, "{ran}");
+    assert!(seen(site.cdn().edge.address).contains("A page about a."));
+}
+
+#[test]
+fn purge_that_failed_is_owed_and_made_up_for_by_the_next_publish() {
+    let site = Site::behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    site.edit("Edited.");
+    let refusal =
+        json!({"success": false, "errors": [{"code": 10000, "message": "Authentication error"}], "result": null});
+    site.cdn().refuses_once(Reply::new(403, refusal.to_string()));
+    let ran = site.run(&["publish"]).expect_code(7);
+    assert!(
+        ran.stderr
+            .contains("Cloudflare refuses: Authentication error (code 10000)"),
+        "{ran}"
+    );
+    assert!(ran.stderr.contains("Cache Purge"), "{ran}");
+    assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], true);
+    // Another page changes, and the first one is purged all the same.
+    let page = std::fs::read_to_string(site.project.dir.join("out/index.html")).unwrap();
+    site.project
+        .write("out/index.html", page.replace("The first page.", "Another first page."));
+    let before = site.cdn().purged().len();
+    site.run(&["publish"]).expect_code(0);
+    let purged = urls(&site.cdn().purged()[before..]).join("\n");
+    assert!(
+        purged.contains("/docs/a\n") && purged.contains("/index.html"),
+        "{purged}"
+    );
+    assert!(seen(site.cdn().edge.address).contains("Edited."));
+    assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], false);
+}
+
+#[test]
+fn run_that_dies_between_swap_and_purge_is_made_up_for() {
+    let site = Site::behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    let asked = site.cdn().api.received().len();
+    // Asks to wait for longer than the test looks.
+    site.cdn()
+        .refuses_once(Reply::new(429, "{}").header("retry-after", "20"));
+    site.edit("Edited.");
+    let running = site.project.spawn_env(&["publish"], &[("CF_TOKEN", TOKEN)]);
+    site.cdn().api.wait_for(asked + 1);
+    running.kill();
+    assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], true);
+    let ran = site.run(&["publish"]).expect_code(0);
+    assert_eq!(ran.json()["swapped"], false, "nothing changed since: {ran}");
+    assert!(seen(site.cdn().edge.address).contains("Edited."));
+}
+
+#[test]
+fn busy_api_is_asked_again_when_it_says() {
+    let site = Site::behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    site.edit("Edited.");
+    site.cdn()
+        .refuses_once(Reply::new(429, "{}").header("retry-after", "1"));
+    site.cdn().refuses_once(Reply::new(502, "<html>"));
+    let ran = site.run(&["publish"]).expect_code(0);
+    assert_eq!(ran.json()["delivery"]["purged"][0]["requests"], 3, "{ran}");
+}
+
+#[test]
+fn batches_keep_to_what_the_api_takes() {
+    let site = Site::behind_cdn(true);
+    let page = std::fs::read_to_string(site.project.dir.join("out/docs/a.html")).unwrap();
+    for number in 0..50 {
+        site.project.write(format!("out/more/{number}.html"), &page);
+    }
+    for (most, largest) in [(100, 100), (30, 30)] {
+        site.cdn().takes_at_most(most);
+        let before = site.cdn().purged().len();
+        site.run(&["--force"]).expect_code(0);
+        for number in 0..50 {
+            site.project.write(
+                format!("out/more/{number}.html"),
+                page.replace("about", &format!("about {most}")),
+            );
+        }
+        site.run(&["publish"]).expect_code(0);
+        let purged = site.cdn().purged()[before..].to_vec();
+        let sizes: Vec<usize> = purged
+            .iter()
+            .map(|body| body["files"].as_array().unwrap().len())
+            .collect();
+        assert_eq!(sizes.iter().max(), Some(&largest), "{sizes:?}");
+        assert!(sizes.iter().sum::<usize>() >= 150, "{sizes:?}");
+    }
+}
+
+#[test]
+fn whatever_is_to_be_purged_can_be_said() {
+    let mut site = Site::behind_cdn(true);
+    let own = site.tables.clone();
+    for (scope, key) in [
+        ("everything", "purge_everything"),
+        ("prefix", "prefixes"),
+        ("host", "hosts"),
+        ("tag", "tags"),
+    ] {
+        site.tables = format!("{own}purge = \"{scope}\"\n");
+        site.write();
+        site.edit(scope);
+        site.run(&["publish"]).expect_code(0);
+        let last = site.cdn().purged().pop().unwrap();
+        assert!(last.get(key).is_some(), "{scope}: {last}");
+    }
+    site.tables = format!("{own}purge = false\n");
+    site.write();
+    let before = site.cdn().purged().len();
+    site.edit("No purge.");
+    site.run(&["publish"]).expect_code(7);
+    assert_eq!(site.cdn().purged().len(), before);
+}
+
+#[test]
+fn missing_token_is_named_and_fails_no_publish() {
+    let site = Site::behind_cdn(true);
+    let ran = site.project.run(&["publish", "--json"]).expect_code(0);
+    assert!(
+        ran.stderr
+            .contains("CF_TOKEN, which holds the token for Cloudflare, is not set"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn what_the_cdn_does_to_answers_is_named_with_the_setting() {
+    let site = Site::behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    for (mischief, code, setting) in [
+        (Mischief::BrowserTtl, "cache", "Browser Cache TTL"),
+        (Mischief::RocketLoader, "rewritten", "Rocket Loader"),
+        (
+            Mischief::Status(522),
+            "edge-error",
+            "compare the DNS record's address with the host's own",
+        ),
+        (
+            Mischief::Status(526),
+            "edge-error",
+            "give the origin a certificate for this name",
+        ),
+    ] {
+        site.cdn().is_to(mischief);
+        let ran = site.run(&["verify", "--live"]).expect_code(1);
+        assert_eq!(codes(&ran), [code], "{ran}");
+        assert!(ran.stderr.contains(setting), "{mischief:?}: {ran}");
+        site.edit(&format!("{mischief:?}"));
+        let ran = site.run(&["publish"]).expect_code(7);
+        assert_eq!(ran.json()["swapped"], true, "{ran}");
+    }
+}
+
+#[test]
+fn other_cdns_are_told_by_a_post() {
+    let mut site = Site::behind_cdn(false);
+    let hook = crate::support::server::Server::start(|_| Reply::new(204, ""));
+    site.tables = format!(
+        "[purge]\nurl = \"http://{}/purge\"\ntoken-env = \"CF_TOKEN\"\n",
+        hook.address
+    );
+    site.write();
+    site.run(&["publish"]).expect_code(0);
+    let told = hook.received();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].method.as_str(), told[0].target.as_str()), ("POST", "/purge"));
+    assert_eq!(
+        told[0].header("authorization"),
+        Some(format!("Bearer {TOKEN}").as_str())
+    );
+    let body = told[0].json();
+    assert_eq!(body["site"], "docs");
+    assert!(body["urls"].as_array().unwrap().len() > 12, "{body}");
+    // Where it is down, nothing fails but the purge.
+    site.tables = "[purge]\nurl = \"http://127.0.0.1:1/purge\"\n".to_owned();
+    site.write();
+    site.edit("Edited.");
+    let ran = site.run(&["publish"]).expect_code(7);
+    assert!(
+        ran.stderr.contains("the purge hook at 127.0.0.1:1 can't be asked"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn release_that_is_taken_back_leaves_nothing_at_the_edge() {
+    let fails = "autoindex off;\nlocation = /broken { if (-f $document_root/broken.html) { return 500; } return 404; }";
+    let site = Site::changed(|vhost| vhost.replace("autoindex off;", fails)).put_behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    for end in ["html", "txt"] {
+        let bytes = std::fs::read(site.project.dir.join(format!("out/docs/a.{end}"))).unwrap();
+        site.project.write(format!("out/broken.{end}"), bytes);
+    }
+    site.edit("Nobody keeps this.");
+    let before = site.cdn().purged().len();
+    site.run(&["publish"]).expect_code(6);
+    let purged = urls(&site.cdn().purged()[before..]).join("\n");
+    assert!(purged.contains("/docs/a\n") && purged.contains("/broken"), "{purged}");
+    assert!(seen(site.cdn().edge.address).contains("A page about a."));
+    assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], false);
+}

@@ -1,0 +1,109 @@
+//! TLS with certificates of the test's own, and HTTP/2.
+
+use super::{Site, codes};
+use crate::support::nginx::{LISTEN, Nginx};
+use crate::support::tls::Authority;
+
+const PAST: &str = "20200101000000Z";
+const FUTURE: &str = "20490101000000Z";
+
+/// A site over TLS with a certificate for this name, until this day.
+fn site(authority: &Authority, name: &str, until: &str, change: impl Fn(String) -> String) -> Site {
+    let site = Site::new();
+    site.project
+        .write_manifest("[site]\nname = \"docs\"\nurl = \"https://localhost\"\n");
+    let args = ["nginx", "--listen", LISTEN, "--nginx-version", "1.22"];
+    let vhost = site.project.run(&args).expect_code(0).stdout;
+    let signed = authority.signs(name, PAST, until);
+    let origin = Nginx::start(&change(signed.put_into(&vhost, "localhost")));
+    let address = origin.address();
+    site.project.write_manifest(&format!(
+        "[site]\nname = \"docs\"\nurl = \"https://localhost:{}\"\n[verify]\norigin = \"https://{address}\"\npublic = true\n",
+        address.port(),
+    ));
+    Site { origin, ..site }
+}
+
+fn run(site: &Site, authority: &Authority, args: &[&str]) -> crate::support::command::Ran {
+    let args = [args, &["--json"]].concat();
+    site.project.run_env(&args, &[("SSL_CERT_FILE", &authority.file())])
+}
+
+#[test]
+fn site_over_tls_and_http2_is_fine() {
+    let authority = Authority::new();
+    let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
+    let ran = run(&site, &authority, &["publish"]).expect_code(0);
+    let delivery = &ran.json()["delivery"];
+    assert_eq!(delivery["problems"], serde_json::json!([]), "{ran}");
+    for side in ["origin", "public"] {
+        assert_eq!(delivery[side]["ok"], true, "{ran}");
+        assert!(delivery[side]["certificate_days"].as_i64().unwrap() > 1000, "{ran}");
+    }
+}
+
+#[test]
+fn certificate_that_browsers_refuse_is_named_and_the_site_is_asked_all_the_same() {
+    let authority = Authority::new();
+    for (name, until, said) in [
+        ("localhost", "20200201000000Z", "the certificate has expired"),
+        ("example.com", FUTURE, "the certificate is for another name"),
+    ] {
+        let site = site(&authority, name, until, |vhost| vhost);
+        let ran = run(&site, &authority, &["publish"]).expect_code(7);
+        assert_eq!(codes(&ran), ["certificate"], "{ran}");
+        assert!(ran.stderr.contains(said), "{ran}");
+        assert!(
+            ran.json()["delivery"]["origin"]["answered"].as_u64().unwrap() > 10,
+            "{ran}"
+        );
+    }
+    // One that nobody knows who signed.
+    let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
+    let other = Authority::named("Another Authority");
+    let ran = run(&site, &other, &["publish"]).expect_code(7);
+    assert!(ran.stderr.contains("signed by nobody whom browsers trust"), "{ran}");
+}
+
+#[test]
+fn server_without_http2_is_a_warning() {
+    let authority = Authority::new();
+    let site = site(&authority, "localhost", FUTURE, |vhost| {
+        vhost.replace(" ssl http2;", " ssl;")
+    });
+    let ran = run(&site, &authority, &["publish"]).expect_code(0);
+    assert_eq!(codes(&ran), ["http2"], "{ran}");
+}
+
+#[test]
+fn certificate_of_the_cdn_for_origins_is_taken_at_the_origin_and_nowhere_else() {
+    let authority = Authority::named("CloudFlare Origin SSL Certificate Authority");
+    let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
+    // Browsers know others.
+    let ran = run(&site, &Authority::new(), &["publish"]).expect_code(7);
+    let value = ran.json();
+    let problems = value["delivery"]["problems"].as_array().unwrap();
+    let sides: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem["side"].as_str().unwrap())
+        .collect();
+    assert_eq!(sides, ["public"], "{ran}");
+}
+
+#[test]
+fn more_answers_than_a_connection_carries_come_over_the_next() {
+    let authority = Authority::new();
+    let site = site(&authority, "localhost", FUTURE, |vhost| {
+        vhost.replace("autoindex off;", "autoindex off;\nkeepalive_requests 20;")
+    });
+    let page = std::fs::read_to_string(site.project.dir.join("out/docs/a.html")).unwrap();
+    let payload = std::fs::read(site.project.dir.join("out/docs/a.txt")).unwrap();
+    for number in 0..120 {
+        site.project.write(format!("out/many/{number}.html"), &page);
+        site.project.write(format!("out/many/{number}.txt"), &payload);
+    }
+    let ran = run(&site, &authority, &["publish"]).expect_code(0);
+    let origin = &ran.json()["delivery"]["origin"];
+    assert!(origin["answered"].as_u64().unwrap() > 240, "{ran}");
+    assert_eq!(origin["unanswered"], 0, "{ran}");
+}
