@@ -244,7 +244,8 @@ impl Round<'_> {
                 return Err(store::explain(session, refusal).await.into());
             }
         }
-        self.put(workshop, &entrance, puts, &repairs, mended).await?;
+        self.put(workshop, &entrance, &generation, puts, &repairs, mended)
+            .await?;
         Ok(stock.sent)
     }
 
@@ -253,12 +254,14 @@ impl Round<'_> {
         &self,
         workshop: &mut Workshop,
         entrance: &Entrance,
+        generation: &Generation,
         puts: Vec<Put>,
         repairs: &Repairs,
         mended: &mut Mended,
     ) -> Result<(), Error> {
         let (session, observer) = (self.work.session, self.work.observer);
         let held = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
             Op::Rename {
                 from: workshop.path_holding("gen"),
                 to: layout::GENERATION.to_owned(),
@@ -269,10 +272,12 @@ impl Round<'_> {
         first.extend_from_slice(&held);
         let answers = session.flight(first).await?;
         let answers = workshop::take_lock(session, workshop, answers, &held, self.options.wait, observer).await??;
-        if let Some(refusal) = answers.first().and_then(Read::refusal) {
+        let entered = entrance.generation.as_ref();
+        workshop::keep_clock(session, workshop, answers.first(), entered, generation).await?;
+        if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
             return Err(store::explain(session, refusal).await.into());
         }
-        let current = answers.get(1).and_then(Read::text);
+        let current = answers.get(2).and_then(Read::text);
         let current = current.and_then(|text| store::read_current(&text));
         if current != entrance.current {
             return Err(Error::Overtaken { by: current });

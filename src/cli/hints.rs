@@ -70,6 +70,9 @@ pub fn of_library(error: &Error, global: &Global) -> String {
         Error::Taken(Taken::Jammed { name }) => {
             format!("see what put {} there, and delete it by hand", printable(name))
         }
+        Error::Taken(Taken::Stuck { .. }) => {
+            "see on the host why: the disk may be full, or the rights of lock/ and stale/ in the docroot may be others than they were".to_owned()
+        }
         Error::Taken(Taken::Buried) => {
             "a prune took this run for dead, after ten minutes without a sign of it: publish again".to_owned()
         }

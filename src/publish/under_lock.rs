@@ -4,7 +4,7 @@
 
 use super::Stop;
 use crate::error::Error;
-use crate::host::{Answer, Kind, Op, Refusal};
+use crate::host::{Answer, Kind, Op, Refusal, RefusalKind};
 use crate::model::layout;
 use crate::model::release::Hold;
 use crate::plan::Plan;
@@ -24,10 +24,13 @@ pub(super) struct UnderLock {
 
 impl UnderLock {
     pub(super) fn new(plan: &Plan, workshop: &Workshop, records: &[(String, String)]) -> Self {
-        let mut ops = vec![Op::Rename {
-            from: workshop.path_holding("gen"),
-            to: layout::GENERATION.to_owned(),
-        }];
+        let mut ops = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
+            Op::Rename {
+                from: workshop.path_holding("gen"),
+                to: layout::GENERATION.to_owned(),
+            },
+        ];
         ops.extend(records.iter().map(|(temp, place)| Op::Rename {
             from: workshop.path_holding(temp),
             to: place.clone(),
@@ -51,6 +54,11 @@ impl UnderLock {
         plan: &Plan,
         patient: bool,
     ) -> Result<(), Stop> {
+        for answer in answers.iter().skip(self.current).take(2) {
+            if let Some(refusal) = answer.refusal().filter(|refusal| refusal.kind != RefusalKind::NotFound) {
+                return Err(Stop::Replan(refusal.to_string()));
+            }
+        }
         let current = answers
             .get(self.current)
             .and_then(Read::text)
@@ -78,7 +86,12 @@ impl UnderLock {
             }
         }
         let must = answers.get(..self.relied).unwrap_or(answers);
-        for answer in must.iter().take(self.current).chain(must.iter().skip(self.current + 2)) {
+        for answer in must
+            .iter()
+            .take(self.current)
+            .skip(1)
+            .chain(must.iter().skip(self.current + 2))
+        {
             if let Some(refusal) = answer.refusal() {
                 return Err(Stop::Replan(refusal.to_string()));
             }

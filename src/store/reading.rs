@@ -1,8 +1,8 @@
 //! Reading documents and links of a store. Only reads.
 
-use super::StoreError;
 use super::asking::OPEN_AT_ONCE;
-use crate::host::{Answer, Handle, Kind, MAX_READ, Op};
+use super::{StoreError, explain};
+use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
@@ -95,7 +95,7 @@ pub async fn read_files(session: &Session, paths: &[String]) -> Result<Vec<Optio
 /// Every release that the store lists, newest first.
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`StoreError`], also where the host does not let the list be read: no list is not an empty one.
 pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
     let answers = session.flight(vec![Op::List(layout::RELEASES.to_owned())]).await?;
     let mut ids: Vec<ReleaseId> = match answers.into_iter().next() {
@@ -104,6 +104,7 @@ pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
             .filter(|(_, attr)| attr.kind == Kind::Symlink)
             .filter_map(|(name, _)| name.parse().ok())
             .collect(),
+        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Err(explain(session, &refusal).await),
         _ => Vec::new(),
     };
     ids.sort_unstable();
@@ -125,6 +126,26 @@ pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Optio
         .into_iter()
         .map(|bytes| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
         .collect())
+}
+
+/// Why the host does not let a file be read that is there; none where it does, or where nothing is there.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn why_unread(session: &Session, path: &str) -> Result<Option<Refusal>, StoreError> {
+    let opened = session.flight(vec![Op::Open(path.to_owned())]).await?.pop();
+    let handle = match opened {
+        Some(Ok(Answer::Opened(handle))) => handle,
+        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Ok(Some(refusal)),
+        _ => return Ok(None),
+    };
+    let read = Op::Read {
+        handle,
+        offset: 0,
+        length: 1,
+    };
+    let answers = session.flight(vec![read, Op::Close(handle)]).await?;
+    Ok(answers.first().and_then(Read::refusal).cloned())
 }
 
 /// The root digests that some releases point to; `None` for one that doesn't read.

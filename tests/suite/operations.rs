@@ -584,6 +584,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       symlink work/RUN/RUN/cur -> releases/RELEASE1
       symlink work/RUN/RUN/gen -> CLOCK.CLOCK-RUN
       rename work/RUN lock
+      readlink generation
       rename lock/RUN/gen generation
       rename lock/RUN/f/26 releases/RELEASE1.json
       readlink current
