@@ -40,8 +40,6 @@ use crate::sync::{self, Building, SyncError, Times, Work};
 use crate::verify::{Depth, verify};
 use crate::workshop::{self, Taken, Workshop};
 
-use self::under_lock::UnderLock;
-
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
 
