@@ -380,7 +380,7 @@ async fn make(session: &Session) -> Result<(), StoreError> {
 
 async fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance, StoreError> {
     // What can't be read is not what isn't there: on a store that says nothing of a hold, publishing would go on.
-    let refusals = [1, 2, 4, 5]
+    let refusals = [1, 2, 4, 5, 7]
         .into_iter()
         .filter_map(|index| answers.get(index)?.refusal());
     for refusal in refusals {

@@ -143,7 +143,11 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
         }
         Command::Rollback(steps) => {
             let session = session(connector, "rollback", how);
-            let done = rollback::rollback(&session, &Destination::Steps(*steps), None, how.wait, &Silent).await?;
+            let options = rollback::Options {
+                wait: how.wait,
+                ..rollback::Options::default()
+            };
+            let done = rollback::rollback(&session, &Destination::Steps(*steps), &options, &Silent).await?;
             Ok(Some(done.release))
         }
         Command::Hold => {
