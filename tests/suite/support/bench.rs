@@ -176,6 +176,7 @@ async fn publish_site(session: &Session, content: &Content, how: How) -> Result<
         allowed: GlobSet::empty(),
         force: false,
         tool: "test".to_owned(),
+        signing: syntax_publish::sign::Signing::default(),
         seen: None,
         purges: false,
     };
