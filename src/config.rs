@@ -47,7 +47,6 @@ use values::{globs, is_name, local_path};
 /// Tables, and keys as `table.key`, that are known and checked but not acted on by this version.
 /// To switch a feature on, remove its row.
 pub const NOT_YET: &[&str] = &[
-    "sign",
     "csp",
     "dictionary",
     "indexnow",

@@ -118,13 +118,13 @@ fn drain(coding: Coding, decoder: &mut impl Read, limit: u64, take: &mut dyn FnM
             Ok(0) => return Ok(()),
             Ok(count) => {
                 length += count as u64;
+                if length > limit {
+                    return Err(DecodeError::TooLong { limit });
+                }
                 take(&buffer[..count]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(DecodeError::Damaged { coding }),
-        }
-        if length > limit {
-            return Err(DecodeError::TooLong { limit });
         }
     }
 }

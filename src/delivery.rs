@@ -303,6 +303,8 @@ async fn take_back(
     let destination = Destination::Release(previous.to_string());
     let options = rollback::Options {
         hold: None,
+        // Visitors had it until a moment ago.
+        signers: None,
         wait: Some(FOR_THE_LOCK),
         purges: !way.purges.is_empty(),
     };

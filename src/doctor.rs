@@ -72,8 +72,8 @@ pub const PUBLISHERS: [&str; 16] = [
     "retention",
 ];
 
-/// It ends within ten seconds: what has not answered by then is not waited for.
-const END: Duration = Duration::from_millis(9_500);
+/// It ends within ten seconds, what comes before it included: what has not answered by then is not waited for.
+const END: Duration = Duration::from_millis(8_500);
 
 /// The address that visitors use.
 #[derive(Debug, Clone, PartialEq, Eq)]

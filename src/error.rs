@@ -7,8 +7,10 @@ use crate::build::BuildError;
 use crate::check::{Problem, Severity};
 use crate::host::HostError;
 use crate::live::Finding;
+use crate::model::path::printable;
 use crate::model::release::{Hold, ReleaseId, timestamp};
 use crate::scan::ScanError;
+use crate::sign::SignError;
 use crate::source::SourceError;
 use crate::store::StoreError;
 use crate::workshop::Taken;
@@ -51,7 +53,7 @@ pub enum Error {
         by: Option<ReleaseId>,
     },
     /// Publishing to this target was stopped.
-    #[error("publishing is on hold{}: {}", since(hold), hold.reason)]
+    #[error("publishing is on hold{}: {}", since(hold), printable(&hold.reason))]
     OnHold {
         /// Why, by whom, since when.
         hold: Hold,
@@ -103,6 +105,17 @@ pub enum Error {
         /// What is wrong, by path.
         problems: Vec<(String, String)>,
     },
+    /// A release that must be signed isn't, or not by anybody whose signature counts.
+    #[error("{release} {problem}")]
+    Unsigned {
+        /// The release.
+        release: ReleaseId,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Nothing can be signed, or no signature can be judged.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A release failed at the origin where the one before did not, and that one is live again.
     #[error(
         "{release} went live and failed at the origin, so {live} is live again: {}",
@@ -168,7 +181,7 @@ fn since(hold: &Hold) -> String {
     if hold.since == 0 {
         return String::new();
     }
-    format!(" since {}, by {}", timestamp(hold.since), hold.who)
+    format!(" since {}, by {}", timestamp(hold.since), printable(&hold.who))
 }
 
 fn errors(problems: &[Problem]) -> String {
@@ -199,8 +212,9 @@ impl Error {
             )
             | Self::Check { .. }
             | Self::RemovesTooMuch { .. } => 3,
+            Self::Sign(SignError::NoKey | SignError::NoAllowedSigners | SignError::AllowedSigners { .. }) => 2,
             Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
-            Self::Store(_) | Self::Taken(Taken::Jammed { .. }) => 5,
+            Self::Store(_) | Self::Taken(Taken::Jammed { .. } | Taken::Stuck { .. }) => 5,
             Self::TakenBack { .. } => 6,
             Self::CannotGoBack { .. } => 7,
             Self::Uncertain { .. } => 8,
@@ -213,6 +227,8 @@ impl Error {
             | Self::NothingPublished { .. }
             | Self::NoFormerRelease
             | Self::NotWhole { .. }
+            | Self::Unsigned { .. }
+            | Self::Sign(_)
             | Self::Build(_)
             | Self::Taken(Taken::Buried)
             | Self::Io { .. } => 1,
@@ -230,6 +246,7 @@ impl Error {
             Self::Store(error) => store_code(error),
             Self::Taken(Taken::Busy { .. }) => "locked",
             Self::Taken(Taken::Jammed { .. }) => "lock-jammed",
+            Self::Taken(Taken::Stuck { .. }) => "lock-stuck",
             Self::Taken(Taken::Buried) => "workshop-buried",
             Self::Overtaken { .. } => "overtaken",
             Self::OnHold { .. } => "on-hold",
@@ -240,6 +257,13 @@ impl Error {
             Self::NothingPublished { .. } => "nothing-published",
             Self::NoFormerRelease => "no-former-release",
             Self::NotWhole { .. } => "not-whole",
+            Self::Unsigned { .. } => "unsigned",
+            Self::Sign(error) => match error {
+                SignError::NoKey | SignError::NoAllowedSigners => "sign-settings",
+                SignError::Passphrase { .. } | SignError::Key { .. } | SignError::NotAllowed { .. } => "sign-key",
+                SignError::AllowedSigners { .. } => "allowed-signers",
+                SignError::Program { .. } => "no-ssh-keygen",
+            },
             Self::TakenBack { .. } => "taken-back",
             Self::CannotGoBack { .. } => "cannot-go-back",
             Self::Build(error) => match error {

@@ -3,7 +3,7 @@
 //! Nothing here changes what is live. After a loss the old workshop is put out of reach before anything is looked at,
 //! since what was sent over the old connection could still take effect.
 
-use crate::host::Op;
+use crate::host::{HostError, Op};
 use crate::model::layout;
 use crate::model::release::{ReleaseId, RunId};
 use crate::session::{Read, Session};
@@ -57,4 +57,30 @@ pub(crate) async fn find_after_loss(
             .and_then(|document| document.previous);
     }
     Ok(None)
+}
+
+/// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
+///
+/// Only over the connection there is, and in one flight, so that it ends soon. The future that did the work must have
+/// been dropped. Afterwards [`Session::live`] tells what is live; after an error nobody knows.
+///
+/// # Errors
+/// [`HostError`] where the connection is lost.
+pub async fn abandon(session: &Session) -> Result<(), HostError> {
+    let Some(host) = session.connected() else {
+        return Ok(());
+    };
+    let runs = session.runs();
+    if !runs.is_empty() {
+        session.note_live_unknown();
+    }
+    let mut ops: Vec<Op> = runs.iter().flat_map(workshop::bury).collect();
+    ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
+    let answers = host.flight(ops).await?;
+    for run in &runs {
+        session.forget_run(run);
+    }
+    let text = answers.last().and_then(Read::text);
+    session.note_live(text.and_then(|text| store::read_current(&text)));
+    Ok(())
 }

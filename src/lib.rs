@@ -54,6 +54,8 @@ mod sealed;
 pub mod seen;
 pub mod serving;
 pub mod session;
+pub mod shell;
+pub mod sign;
 pub mod source;
 pub mod store;
 pub mod survey;

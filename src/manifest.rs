@@ -10,7 +10,7 @@ use crate::model::cache::Classes;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Encodings};
 use crate::model::media::media_type;
-use crate::model::path::SitePath;
+use crate::model::path::{MAX_DEPTH, SitePath};
 use crate::model::tree::{Entry, File, Tree};
 
 /// A file as the manifest needs it.
@@ -83,18 +83,54 @@ impl Site {
         }
         let root = folders
             .get(&SitePath::root())
-            .map_or_else(|| Tree::default().digest(), |top| top.digest);
-        let by_digest = folders
-            .iter()
-            .map(|(path, folder): (&SitePath, &Folder)| (folder.digest, path.clone()))
-            .collect();
+            .map_or_else(|| Tree::default().digest(), |top: &Folder| top.digest);
         Self {
             root,
+            by_digest: by_digest(&folders),
             folders,
             files: count,
             bytes,
-            by_digest,
         }
+    }
+
+    /// The site that a root digest names, out of trees that are known. Folders whose trees are not, and all below them,
+    /// are left out; also says whether that was so. None where it has more than `most` folders.
+    #[must_use]
+    pub fn of_trees<'t>(
+        root: Digest,
+        most: usize,
+        known: &dyn Fn(Digest) -> Option<&'t Tree>,
+    ) -> Option<(Self, Extent)> {
+        let mut folders = BTreeMap::new();
+        let mut shared: HashMap<Digest, Arc<Tree>> = HashMap::new();
+        let mut todo = vec![(SitePath::root(), root)];
+        let (mut count, mut bytes, mut extent) = (0, 0_u64, Extent::Whole);
+        while let Some((path, digest)) = todo.pop() {
+            if let (false, Some(tree)) = (shared.contains_key(&digest), known(digest)) {
+                shared.insert(digest, Arc::new(tree.clone()));
+            }
+            let Some(tree) = shared.get(&digest).cloned() else {
+                extent = Extent::Part;
+                continue;
+            };
+            for (_, file) in tree.files() {
+                count += 1;
+                bytes = bytes.saturating_add(file.size);
+            }
+            todo.extend(tree.folders().map(|(name, child)| (path.child(name), child)));
+            folders.insert(path, Folder { tree, digest });
+            if folders.len() + todo.len() > most {
+                return None;
+            }
+        }
+        let site = Self {
+            root,
+            by_digest: by_digest(&folders),
+            folders,
+            files: count,
+            bytes,
+        };
+        Some((site, extent))
     }
 
     /// The tree of a digest, if a folder of the site has it.
@@ -121,6 +157,20 @@ impl Site {
             .iter()
             .flat_map(|(path, folder)| folder.tree.files().map(|(name, file)| (path.child(name), file)))
     }
+}
+
+/// Whether all of a site is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// Some folders are not.
+    Part,
+}
+
+fn by_digest(folders: &BTreeMap<SitePath, Folder>) -> HashMap<Digest, SitePath> {
+    let folders = folders.iter();
+    folders.map(|(path, folder)| (folder.digest, path.clone())).collect()
 }
 
 fn insert(trees: &mut HashMap<SitePath, Tree>, path: &SitePath, file: File) {
@@ -164,6 +214,9 @@ fn drop_encodings_whose_names_are_taken(trees: &mut BTreeMap<SitePath, Tree>) {
     }
 }
 
+/// No site has so many folders; few trees can be made to look like endless ones.
+pub const MOST_FOLDERS: usize = 1_000_000;
+
 /// How a public path changed between two releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -205,7 +258,7 @@ impl Changes {
 /// Compares two trees and all below, descending only where digests differ. `None` is the empty site.
 ///
 /// # Errors
-/// The digests of trees that would have to be known first.
+/// The digests of trees that would have to be known first; none where there are more folders than any site has.
 pub fn diff<'a>(
     from: Option<Digest>,
     to: Option<Digest>,
@@ -217,8 +270,12 @@ pub fn diff<'a>(
         empty: &empty,
         changes: Changes::default(),
         unknown: BTreeSet::new(),
+        folders: 0,
     };
-    comparison.folder(&SitePath::root(), from, to);
+    comparison.folder(&SitePath::root(), from, to, 0);
+    if comparison.folders > MOST_FOLDERS {
+        return Err(BTreeSet::new());
+    }
     if comparison.unknown.is_empty() {
         comparison.changes.list.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(comparison.changes)
@@ -232,6 +289,7 @@ struct Comparison<'a, 'k> {
     empty: &'k Tree,
     changes: Changes,
     unknown: BTreeSet<Digest>,
+    folders: usize,
 }
 
 impl<'a: 'k, 'k> Comparison<'a, 'k> {
@@ -244,10 +302,12 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
         tree
     }
 
-    fn folder(&mut self, path: &SitePath, from: Option<Digest>, to: Option<Digest>) {
-        if from == to {
+    fn folder(&mut self, path: &SitePath, from: Option<Digest>, to: Option<Digest>, depth: usize) {
+        // Deeper folders can't be published, nor served: only somebody else can have put them there.
+        if from == to || depth > MAX_DEPTH || self.folders > MOST_FOLDERS {
             return;
         }
+        self.folders += 1;
         let (from, to) = (self.tree(from), self.tree(to));
         let (Some(from), Some(to)) = (from, to) else { return };
         let names: BTreeSet<&str> = from
@@ -262,7 +322,7 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
                 continue;
             }
             let at = path.child(name);
-            self.folder(&at, folder_of(old), folder_of(new));
+            self.folder(&at, folder_of(old), folder_of(new), depth + 1);
             let (change, bytes) = match (file_of(old), file_of(new)) {
                 (None, Some(after)) => (ChangeKind::Added, after.size),
                 (Some(before), None) => (ChangeKind::Removed, before.size),

@@ -1,32 +1,35 @@
 //! Mending: putting good bytes over damaged ones, so that a release is again what was published.
 //!
-//! Works from the faults that a look at the host found and from the export, which must be the same site. Everything is
-//! made in the workshop first, and under the lock only renames happen: a damaged file is replaced in one step, a missing
+//! Works from the faults that a look at the host found, and takes good bytes from the export, or from what other copies
+//! the host has: another release, the pool, an encoding. Everything is made in the workshop first, and under the lock only renames happen: a damaged file is replaced in one step, a missing
 //! one appears whole, and at no moment do visitors see less than before. It must never touch a place that no fault
 //! names, never delete, and never move `current`.
 
 mod repairs;
+mod salvage;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::repairs::{Put, Repairs};
+use self::salvage::Salvage;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::host::{HostError, Op};
 use crate::leaving::{find_after_loss, leave};
-use crate::manifest::Site;
+use crate::manifest::{Extent, MOST_FOLDERS, Site};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
 use crate::plan::Facts;
 use crate::session::{Read, Session};
+use crate::sign::Signing;
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
 use crate::sync::{self, Sent, SyncError, Times, Work};
-use crate::verify::{Verified, verify};
+use crate::verify::{Fault, Verified, verify};
 use crate::workshop::{self, Workshop};
 
 /// So many renames go in one flight, behind a sign of life.
@@ -42,6 +45,8 @@ pub struct Options {
     pub wait: Option<Duration>,
     /// Name and version of this tool, for a document that must be written anew.
     pub tool: String,
+    /// How such a document is signed.
+    pub signing: Signing,
 }
 
 /// What was put in order.
@@ -61,7 +66,26 @@ pub struct Mended {
     pub left: Verified,
 }
 
-/// Mends what a look at the host found, and looks again.
+impl Mended {
+    fn nothing(left: &Verified) -> Self {
+        Self {
+            files: 0,
+            objects: 0,
+            trees: 0,
+            others: 0,
+            sent: Sent::default(),
+            left: left.clone(),
+        }
+    }
+
+    /// How many things were put in order.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.files + self.objects + self.trees + self.others
+    }
+}
+
+/// Mends what a look at the host found from a site at hand, and looks again.
 ///
 /// # Errors
 /// [`Error`]; [`Error::Overtaken`] where another release went live meanwhile. What was mended until then stays so.
@@ -73,42 +97,86 @@ pub async fn mend(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Mended, Error> {
-    let mut mended = Mended {
-        files: 0,
-        objects: 0,
-        trees: 0,
-        others: 0,
-        sent: Sent::default(),
-        left: verified.clone(),
+    let mut mended = Mended::nothing(verified);
+    let work = Work {
+        session,
+        source,
+        observer,
     };
     for _ in 0..ROUNDS {
-        let faults = mended.left.faults.clone();
-        let repairs = Repairs::new(site, &mended.left);
-        if repairs.is_empty() {
-            break;
-        }
-        let round = Round {
-            work: Work {
-                session,
-                source,
-                observer,
-            },
-            site,
-            options,
-        };
-        let sent = round.run(repairs, &mut mended).await?;
-        mended.sent.add(sent);
-        mended.left = verify(session, &verified.release, verified.depth, observer).await?;
-        if mended.left.faults == faults {
+        let repairs = Repairs::new(site, &mended.left, &|_| true);
+        if !round(&work, site, repairs, options, &mut mended).await? {
             break;
         }
     }
     Ok(mended)
 }
 
+/// Mends what a look at the host found from what else the host has, and looks again: other copies of the same bytes, in
+/// any release, in the pool, or encoded.
+///
+/// # Errors
+/// As [`mend`].
+pub async fn mend_from_host(
+    session: &Session,
+    verified: &Verified,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Mended, Error> {
+    let mut mended = Mended::nothing(verified);
+    let Some(root) = verified.root else {
+        return Ok(mended);
+    };
+    for _ in 0..ROUNDS {
+        let facts = salvage::trees(session, root).await?;
+        let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
+        let Some((site, extent)) = Site::of_trees(root, MOST_FOLDERS, &known) else {
+            break;
+        };
+        let mut found = mended.left.clone();
+        if extent == Extent::Part {
+            // What a document says of the whole site can't be known.
+            found.faults.retain(|fault| !matches!(fault, Fault::Document { .. }));
+        }
+        let wanted = Repairs::new(&site, &found, &|_| true).wanted(&site);
+        let salvage = Arc::new(Salvage::gather(session, &site, &facts, &wanted).await?);
+        let repairs = Repairs::new(&site, &found, &|content| salvage.has(content));
+        let source: Arc<dyn Source> = salvage;
+        let work = Work {
+            session,
+            source: &source,
+            observer,
+        };
+        if !round(&work, &site, repairs, options, &mut mended).await? {
+            break;
+        }
+    }
+    Ok(mended)
+}
+
+/// One round of mending, and another look. Says whether a further one may help.
+async fn round(
+    work: &Work<'_>,
+    site: &Site,
+    repairs: Repairs,
+    options: &Options,
+    mended: &mut Mended,
+) -> Result<bool, Error> {
+    if repairs.is_empty() {
+        return Ok(false);
+    }
+    let (release, depth) = (mended.left.release.clone(), mended.left.depth);
+    let faults = mended.left.faults.clone();
+    let round = Round { work, site, options };
+    let sent = round.run(repairs, mended).await?;
+    mended.sent.add(sent);
+    mended.left = verify(work.session, &release, depth, work.observer).await?;
+    Ok(mended.left.faults != faults)
+}
+
 /// What stays the same while one round of mending goes on.
 struct Round<'a> {
-    work: Work<'a>,
+    work: &'a Work<'a>,
     site: &'a Site,
     options: &'a Options,
 }
@@ -142,7 +210,7 @@ impl Round<'_> {
         self.add_trees_below(&mut repairs).await?;
         let mut times = Times::new(entrance.now, entrance.generation.as_ref());
         let wanted = repairs.wanted(self.site);
-        let mut stock = sync::send_to_workshop(&self.work, wanted, workshop, &mut times)
+        let mut stock = sync::send_to_workshop(self.work, wanted, workshop, &mut times)
             .await
             .map_err(from_sync)?;
         let mut texts: Vec<String> = repairs.manifests.iter().map(|(_, tree)| tree.render()).collect();
@@ -150,8 +218,13 @@ impl Round<'_> {
             Some(release) => Some(self.document(release, &mended.left, &entrance).await?),
             None => None,
         };
-        texts.extend(document);
-        let temps = sync::write_documents(&self.work, texts, &mut stock, workshop, &mut times)
+        if let Some(text) = document {
+            let signature = self.options.signing.sign(&text).await?;
+            repairs.signed = signature.is_some();
+            texts.push(text);
+            texts.extend(signature);
+        }
+        let temps = sync::write_documents(self.work, texts, &mut stock, workshop, &mut times)
             .await
             .map_err(from_sync)?;
 
@@ -171,7 +244,8 @@ impl Round<'_> {
                 return Err(store::explain(session, refusal).await.into());
             }
         }
-        self.put(workshop, &entrance, puts, &repairs, mended).await?;
+        self.put(workshop, &entrance, &generation, puts, &repairs, mended)
+            .await?;
         Ok(stock.sent)
     }
 
@@ -180,12 +254,14 @@ impl Round<'_> {
         &self,
         workshop: &mut Workshop,
         entrance: &Entrance,
+        generation: &Generation,
         puts: Vec<Put>,
         repairs: &Repairs,
         mended: &mut Mended,
     ) -> Result<(), Error> {
         let (session, observer) = (self.work.session, self.work.observer);
         let held = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
             Op::Rename {
                 from: workshop.path_holding("gen"),
                 to: layout::GENERATION.to_owned(),
@@ -196,10 +272,12 @@ impl Round<'_> {
         first.extend_from_slice(&held);
         let answers = session.flight(first).await?;
         let answers = workshop::take_lock(session, workshop, answers, &held, self.options.wait, observer).await??;
-        if let Some(refusal) = answers.first().and_then(Read::refusal) {
+        let entered = entrance.generation.as_ref();
+        workshop::keep_clock(session, workshop, answers.first(), entered, generation).await?;
+        if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
             return Err(store::explain(session, refusal).await.into());
         }
-        let current = answers.get(1).and_then(Read::text);
+        let current = answers.get(2).and_then(Read::text);
         let current = current.and_then(|text| store::read_current(&text));
         if current != entrance.current {
             return Err(Error::Overtaken { by: current });
@@ -241,12 +319,14 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// The document of a release, written anew. What the old one still says is kept; what is lost is taken from what the
-    /// store shows: its time from the release's symlink, the release before it from the list of releases.
+    /// The document of a release, written anew. What the old one still says is kept, unless it is to be signed: nobody's
+    /// changes shall get a signature. What is lost is taken from what the store shows: its time from the release's
+    /// symlink, the release before it from the list of releases.
     async fn document(&self, release: &ReleaseId, found: &Verified, entrance: &Entrance) -> Result<String, Error> {
         let session = self.work.session;
         let known = store::documents(session, std::slice::from_ref(release)).await?;
-        let known = known.into_iter().flatten().next().filter(|known| known.id == *release);
+        let known = known.into_iter().flatten().next();
+        let known = known.filter(|known| known.id == *release && self.options.signing.signer.is_none());
         let document = if let Some(known) = known {
             ReleaseDocument {
                 root: self.site.root,

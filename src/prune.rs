@@ -5,12 +5,16 @@
 //! half-way has either left a thing whole or taken it whole. Parents go before children, so that a tree which exists
 //! is always whole. It must never follow a symlink when it deletes, and never delete what it could not first read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod records;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
+use self::records::Records;
 use crate::error::Error;
 use crate::event::{Event, Observer, Stage};
 use crate::host::{Answer, Kind, Op, Time};
+use crate::manifest::MOST_FOLDERS;
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
 use crate::model::layout;
@@ -108,7 +112,7 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
 pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, Error> {
     let entrance = store::look(session).await?;
     let rested = match (entrance.swept, entrance.since) {
-        (Some(swept), Some(now)) => now - swept > SWEEP_EVERY,
+        (Some(swept), Some(now)) => now.saturating_sub(swept) > SWEEP_EVERY,
         _ => true,
     };
     if files > SMALL_SITE && !rested {
@@ -135,12 +139,17 @@ async fn claim(session: &Session, observer: &dyn Observer) -> Result<Marker, Err
         let entrance = enter(session, &mut workshop).await?;
         let generation = next_generation(&entrance, workshop.run());
         let stage = vec![workshop.symlink("gen", generation.to_string())];
-        let held = vec![Op::Rename {
-            from: workshop.path_holding("gen"),
-            to: layout::GENERATION.to_owned(),
-        }];
+        let held = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
+            Op::Rename {
+                from: workshop.path_holding("gen"),
+                to: layout::GENERATION.to_owned(),
+            },
+        ];
         let answers = take_lock(session, &mut workshop, stage, &held, observer).await?;
-        refuse(session, &answers).await?;
+        let (found, entered) = (answers.first(), entrance.generation.as_ref());
+        workshop::keep_clock(session, &mut workshop, found, entered, &generation).await?;
+        refuse(session, &answers[1..]).await?;
         Ok(Marker {
             run: workshop.run().clone(),
             now: entrance.now,
@@ -264,9 +273,14 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
         .collect();
     for (path, attr) in list_folders(session, folders).await? {
         if attr.kind == Kind::File && layout::is_object(&path) && !living.objects.contains(&path) {
-            dead.bytes += attr.size;
+            dead.bytes = dead.bytes.saturating_add(attr.size);
             dead.objects.push(path);
         }
+    }
+    if !remembered.unread.is_empty() {
+        // Nobody knows what their readers may ask for: the pool stays as it is until their window ends.
+        dead.manifests.clear();
+        return Ok(dead);
     }
     let (files, folders) = files_below(session, layout::POOL).await?;
     let wanted: HashSet<&String> = living.pool.iter().chain(&remembered.pool).collect();
@@ -340,6 +354,11 @@ fn reach(facts: &Facts, roots: &[Digest]) -> Reached {
         if !seen.insert((path.clone(), digest)) {
             continue;
         }
+        // Few trees can be made to look like endless folders: no release has so many.
+        if seen.len() > MOST_FOLDERS {
+            reached.unread.push(digest);
+            return reached;
+        }
         reached.trees.insert(digest);
         let Some(tree) = facts.manifests.get(&digest).and_then(Option::as_ref) else {
             reached.unread.push(digest);
@@ -399,90 +418,6 @@ fn parents_first(dead: &HashSet<Digest>, facts: &Facts) -> Vec<Digest> {
         }
     }
     ordered
-}
-
-/// What is known of releases beside their trees.
-struct Records {
-    documents: HashMap<ReleaseId, ReleaseDocument>,
-    /// When a release was left by a rollback.
-    left: HashMap<ReleaseId, Time>,
-    /// Every record by path, with the release it belongs to.
-    paths: Vec<(String, ReleaseId)>,
-}
-
-impl Records {
-    async fn read(session: &Session) -> Result<Self, Error> {
-        let found = list_folders(session, vec![layout::RELEASES.to_owned()]).await?;
-        let mut paths = Vec::new();
-        let (mut ids, mut left_ids) = (Vec::new(), Vec::new());
-        for (path, _) in found {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            let document = name.strip_suffix(".json").and_then(|id| id.parse::<ReleaseId>().ok());
-            let left = name.strip_suffix(".left").and_then(|id| id.parse::<ReleaseId>().ok());
-            ids.extend(document.clone());
-            left_ids.extend(left.clone());
-            if let Some(id) = document.or(left) {
-                paths.push((path, id));
-            }
-        }
-        let documents = store::documents(session, &ids).await?;
-        let documents = ids
-            .into_iter()
-            .zip(documents)
-            .filter_map(|(id, document)| Some((id, document?)))
-            .collect();
-        let answers = session
-            .flight(
-                left_ids
-                    .iter()
-                    .map(|id| Op::ReadLink(layout::release_left(id)))
-                    .collect(),
-            )
-            .await?;
-        let time = |answer: &Result<Answer, crate::host::Refusal>| answer.text().and_then(|text| text.parse().ok());
-        let left = left_ids
-            .into_iter()
-            .zip(&answers)
-            .filter_map(|(id, answer)| Some((id, time(answer)?)))
-            .collect();
-        Ok(Self { documents, left, paths })
-    }
-
-    /// Releases that were live less than `skew` ago, as far as documents tell; whoever is in doubt is within.
-    fn within(&self, now: Time, skew: Duration, there: &[ReleaseId]) -> HashSet<ReleaseId> {
-        let since = now - Time::try_from(skew.as_secs()).unwrap_or(Time::MAX);
-        let made = |document: &ReleaseDocument| {
-            document
-                .created
-                .parse::<jiff::Timestamp>()
-                .map_or(now, jiff::Timestamp::as_second)
-        };
-        let mut within: HashSet<ReleaseId> = HashSet::new();
-        for document in self.documents.values() {
-            if made(document) > since {
-                within.insert(document.id.clone());
-                // What it replaced was live until then.
-                within.extend(document.previous.clone());
-            }
-        }
-        within.extend(
-            self.left
-                .iter()
-                .filter(|(_, left)| **left > since)
-                .map(|(id, _)| id.clone()),
-        );
-        within.extend(there.iter().filter(|id| !self.documents.contains_key(id)).cloned());
-        within
-    }
-
-    fn beyond(&self, kept: &[ReleaseId], within: &HashSet<ReleaseId>) -> Vec<String> {
-        let needed = |id: &ReleaseId| kept.contains(id) || within.contains(id);
-        self.paths
-            .iter()
-            .filter(|(_, id)| !needed(id))
-            .map(|(path, _)| path.clone())
-            .collect()
-    }
 }
 
 enum Swept {
@@ -622,7 +557,7 @@ async fn clear_stale(session: &Session, now: Time) -> Result<(), Error> {
         let inside = format!("{path}/{run}");
         let found = list_folders(session, vec![path.clone(), inside]).await?;
         let youngest = found.iter().map(|(_, attr)| attr.mtime).max();
-        if youngest.is_none_or(|youngest| now - youngest > DEAD_AFTER) {
+        if youngest.is_none_or(|youngest| now.saturating_sub(youngest) > DEAD_AFTER) {
             session.flight(workshop::bury(&run)).await?;
         }
     }

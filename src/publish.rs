@@ -5,6 +5,7 @@
 //! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
 //! what `current` says afterwards.
 
+mod refusals;
 mod under_lock;
 
 use std::collections::{HashMap, HashSet};
@@ -15,13 +16,15 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use globset::GlobSet;
 
-use crate::check::{self, Level, Severity};
+use self::under_lock::UnderLock;
+use crate::check::Level;
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Stage};
-use crate::host::{HostError, Op};
+use crate::host::{HostError, Op, RefusalKind};
+pub use crate::leaving::abandon;
 use crate::leaving::find_after_loss;
 pub(crate) use crate::leaving::leave;
-use crate::manifest::{ChangeKind, Changes, Site, is_page};
+use crate::manifest::{Changes, Site};
 use crate::mend::{self, mend};
 use crate::model::delivery::Delivery;
 use crate::model::layout;
@@ -31,14 +34,13 @@ use crate::model::tree::File;
 use crate::plan::{self, Facts, Plan};
 use crate::seen::Seen;
 use crate::session::{Read, Session};
+use crate::sign::Signing;
 use crate::source::Source;
 use crate::store::{self, Entrance, StoreError};
 use crate::swap;
 use crate::sync::{self, Building, SyncError, Times, Work};
 use crate::verify::{Depth, verify};
 use crate::workshop::{self, Taken, Workshop};
-
-use self::under_lock::UnderLock;
 
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
@@ -69,6 +71,8 @@ pub struct Options {
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
+    /// How releases are signed.
+    pub signing: Signing,
     /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
     pub seen: Option<(PathBuf, String)>,
     /// Whether a CDN is purged afterwards. Then the swap leaves a note of what it is owed, so that a run which dies before
@@ -138,12 +142,21 @@ impl From<StoreError> for Stop {
     }
 }
 
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(error) => error.into(),
+            error => Self::Failed(error),
+        }
+    }
+}
+
 impl From<Taken> for Stop {
     fn from(taken: Taken) -> Self {
         match taken {
             // Nothing is lost but the time: what was sent is on the host.
             Taken::Buried => Self::Replan(taken.to_string()),
-            Taken::Busy { .. } | Taken::Jammed { .. } => Self::Failed(taken.into()),
+            Taken::Busy { .. } | Taken::Jammed { .. } | Taken::Stuck { .. } => Self::Failed(taken.into()),
         }
     }
 }
@@ -175,11 +188,13 @@ struct Found {
 struct Parcel {
     release: ReleaseId,
     generation: Generation,
+    /// The generation that it was made after.
+    after: Option<Generation>,
     stock: sync::Stock,
     /// Temporary files of the manifests, in the order of the plan's trees.
     manifests: Vec<String>,
-    /// The temporary file of the release document.
-    document: String,
+    /// The release document and, where there is one, its signature: the temporary file, and its place.
+    records: Vec<(String, String)>,
 }
 
 /// What must be known after a connection was lost.
@@ -189,6 +204,8 @@ struct Trace {
     release: Option<ReleaseId>,
     /// Whether its swap had been sent.
     swap_sent: bool,
+    /// Whether it is live and the host refused to give some object or manifest its name.
+    unnamed: bool,
 }
 
 /// Publishes a site. Where the live release is this very site already, nothing is made of it.
@@ -222,6 +239,7 @@ pub async fn publish_after(
     before: &dyn Beforehand,
     observer: &dyn Observer,
 ) -> Result<Published, Error> {
+    options.signing.check()?;
     let publish = Publish {
         session,
         source,
@@ -230,8 +248,8 @@ pub async fn publish_after(
         before,
         observer,
     };
-    let published = publish.changes().await?;
-    if options.force {
+    let (published, unnamed) = publish.changes().await?;
+    if options.force || unnamed {
         return make_whole(session, source, site, options, observer, published).await;
     }
     Ok(published)
@@ -253,6 +271,7 @@ async fn make_whole(
     let how = mend::Options {
         wait: options.wait,
         tool: options.tool.clone(),
+        signing: options.signing.clone(),
     };
     let mended = mend(session, site, source, &verified, &how, observer).await?;
     published.sent.add(mended.sent);
@@ -265,38 +284,13 @@ async fn make_whole(
     })
 }
 
-/// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
-///
-/// Only over the connection there is, and in one flight, so that it ends soon. The future that did the work must have
-/// been dropped. Afterwards [`Session::live`] tells what is live; after an error nobody knows.
-///
-/// # Errors
-/// [`HostError`] where the connection is lost.
-pub async fn abandon(session: &Session) -> Result<(), HostError> {
-    let Some(host) = session.connected() else {
-        return Ok(());
-    };
-    let runs = session.runs();
-    if !runs.is_empty() {
-        session.note_live_unknown();
-    }
-    let mut ops: Vec<Op> = runs.iter().flat_map(workshop::bury).collect();
-    ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
-    let answers = host.flight(ops).await?;
-    for run in &runs {
-        session.forget_run(run);
-    }
-    let text = answers.last().and_then(Read::text);
-    session.note_live(text.and_then(|text| store::read_current(&text)));
-    Ok(())
-}
-
 impl Publish<'_> {
-    /// Publishes what differs from the live release.
-    async fn changes(&self) -> Result<Published, Error> {
+    /// Publishes what differs from the live release. Also says whether the store lacks something of it, see
+    /// [`Trace::unnamed`].
+    async fn changes(&self) -> Result<(Published, bool), Error> {
         let seen = self.options.seen.as_ref();
         let seen = seen.map(|(folder, target)| Seen::load(folder, target));
-        let published = self.in_attempts(seen.as_ref().filter(|_| !self.options.force)).await?;
+        let (published, unnamed) = self.in_attempts(seen.as_ref().filter(|_| !self.options.force)).await?;
         if let Some(seen) = seen {
             let file = seen.file().to_owned();
             if let Err(error) = seen.learn(&published.release, self.site) {
@@ -305,21 +299,25 @@ impl Publish<'_> {
                     .notice(Event::Noted(Note::CacheNotWritten { file, reason }));
             }
         }
-        Ok(published)
+        Ok((published, unnamed))
     }
 
-    /// Tries until the site is live, or it is known that it can't be.
-    async fn in_attempts(&self, seen: Option<&Seen>) -> Result<Published, Error> {
+    /// Tries until the site is live, or it is known that it can't be. Also says what [`Trace::unnamed`] does.
+    async fn in_attempts(&self, seen: Option<&Seen>) -> Result<(Published, bool), Error> {
         let mut worn = HashSet::new();
         let mut reconnects = 0;
         let mut last_reason = String::new();
+        let mut replaces = None;
         for attempt in 0..ATTEMPTS {
             // What was seen before is worth one guess.
             let seen = seen.filter(|_| attempt == 0);
             let mut workshop = Workshop::new(crate::random::run_id());
             let mut trace = Trace::default();
-            match self.attempt(&mut workshop, &mut worn, &mut trace, seen).await {
-                Ok(published) => return Ok(published),
+            match self
+                .attempt(&mut workshop, &mut worn, &mut trace, &mut replaces, seen)
+                .await
+            {
+                Ok(published) => return Ok((published, trace.unnamed)),
                 Err(Stop::Failed(error)) => {
                     leave(self.session, &mut workshop).await;
                     return Err(error);
@@ -333,7 +331,7 @@ impl Publish<'_> {
                 Err(Stop::Lost(error)) => {
                     let went_live = self.after_loss(workshop.run(), &trace, &error).await?;
                     if let Some(release) = went_live {
-                        return self.live_after_all(release).await;
+                        return Ok((self.live_after_all(release).await?, false));
                     }
                     reconnects += 1;
                     if reconnects > RECONNECTS {
@@ -354,15 +352,19 @@ impl Publish<'_> {
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
         trace: &mut Trace,
+        replaces: &mut Option<Option<ReleaseId>>,
         seen: Option<&Seen>,
     ) -> Result<Published, Stop> {
         let Found { entrance, plan, former } = self.find_out(workshop, worn, seen).await?;
         let owed = &entrance.delivery;
-        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous) {
+        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
+            && self.options.signing.is_met(self.session, live).await?
+        {
             let live = live.clone();
             leave(self.session, workshop).await;
             return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed));
         }
+        self.refuse_to_overtake(&plan, replaces)?;
         self.refuse_mass_removal(&plan)?;
         self.judge_conflicts(&plan)?;
         let sending = self.send(&entrance, &plan, workshop);
@@ -377,7 +379,7 @@ impl Publish<'_> {
         self.build_and_lock(&plan, owed, &mut parcel, workshop, worn).await?;
         self.add_to_pool(&plan, workshop).await?;
         trace.swap_sent = true;
-        self.make_live(&plan, &parcel, workshop).await?;
+        trace.unnamed = self.make_live(&plan, &parcel, workshop).await?;
         self.observer.notice(Event::StageEnded { stage: Stage::Swap });
         let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
         Ok(self.published(parcel.release, previous, true, &plan, sent, owed))
@@ -422,18 +424,27 @@ impl Publish<'_> {
             source: self.source,
             observer: self.observer,
         };
-        let mut stock = sync::send_objects(&work, plan, workshop, &mut times).await?;
         let after = entrance.generation.as_ref().map_or(0, |generation| generation.made + 1);
         let made_at = entrance.now.max(after);
         let release = ReleaseId::new(made_at, workshop.run().tail());
+        let text = self.document(&release, plan, entrance.now);
+        let signing = async { Ok::<_, Stop>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
+        let sending = async { Ok(sync::send_objects(&work, plan, workshop, &mut times).await?) };
+        let (signature, mut stock) = futures_util::future::try_join(signing, sending).await?;
         let texts = plan.trees.iter().map(|tree| tree.tree.render()).collect();
         let manifests = sync::write_documents(&work, texts, &mut stock, workshop, &mut times).await?;
-        sync::open_temps(self.session, workshop, 1).await?;
-        let text = self.document(&release, plan, entrance.now);
-        let Some(document) = sync::write_document(&mut stock, workshop, &mut times, text) else {
-            let reason = "no temporary file was left for the release document";
-            return Err(Stop::Replan(reason.to_owned()));
-        };
+        let documents = std::iter::once((text, layout::release_document(&release)));
+        let documents = documents.chain(signature.map(|text| (text, layout::release_signature(&release))));
+        let documents: Vec<(String, String)> = documents.collect();
+        sync::open_temps(self.session, workshop, documents.len()).await?;
+        let mut records = Vec::new();
+        for (text, place) in documents {
+            let Some(temp) = sync::write_document(&mut stock, workshop, &mut times, text) else {
+                let reason = "no temporary file was left for the release document";
+                return Err(Stop::Replan(reason.to_owned()));
+            };
+            records.push((temp, place));
+        }
         let generation = Generation {
             clock: times.latest(),
             made: made_at,
@@ -442,9 +453,10 @@ impl Publish<'_> {
         Ok(Parcel {
             release,
             generation,
+            after: entrance.generation.clone(),
             stock,
             manifests,
-            document,
+            records,
         })
     }
 
@@ -466,14 +478,14 @@ impl Publish<'_> {
             ops.push(workshop.symlink("delivery", owed.owing(plan.previous.as_ref()).text()));
         }
         let staged = ops.len();
-        let under_lock = UnderLock::new(plan, workshop, &parcel.document, &parcel.release);
+        let under_lock = UnderLock::new(plan, workshop, &parcel.records);
         ops.push(workshop.acquire());
         ops.extend(under_lock.ops.iter().cloned());
         let answers = self.session.flight(ops).await?;
         workshop.took_lock(answers.get(staged));
         let built = self.check_built(&building, &answers[..staged], worn).await;
         if let Err(stop) = built {
-            return self.take_back_document(parcel, workshop, stop).await;
+            return self.take_back_records(parcel, workshop, stop).await;
         }
         let answers = workshop::take_lock(
             self.session,
@@ -484,12 +496,22 @@ impl Publish<'_> {
             self.observer,
         )
         .await??;
-        match UnderLock::read(&answers, plan, self.options.wait.is_some()) {
+        let (after, ours) = (parcel.after.as_ref(), &parcel.generation);
+        let moved = workshop::keep_clock(self.session, workshop, answers.first(), after, ours).await?;
+        let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
+        match read {
+            // Files of this release would have the times of files that others have made meanwhile.
+            Ok(()) if moved => {
+                let stop = Stop::Replan("another run published meanwhile".to_owned());
+                self.take_back_records(parcel, workshop, stop).await
+            }
             Ok(()) => {
-                workshop.moved_out(&parcel.document);
+                for (temp, _) in &parcel.records {
+                    workshop.moved_out(temp);
+                }
                 Ok(())
             }
-            Err(stop) => self.take_back_document(parcel, workshop, stop).await,
+            Err(stop) => self.take_back_records(parcel, workshop, stop).await,
         }
     }
 
@@ -506,15 +528,18 @@ impl Publish<'_> {
         }
     }
 
-    /// The document is of a release that will not be: if it went out already, it comes back.
-    async fn take_back_document(&self, parcel: &Parcel, workshop: &Workshop, stop: Stop) -> Result<(), Stop> {
+    /// The records are of a release that will not be: if they went out already, they come back.
+    async fn take_back_records(&self, parcel: &Parcel, workshop: &Workshop, stop: Stop) -> Result<(), Stop> {
         if workshop.is_holding() {
-            let away = workshop.path("trash/document");
-            let back = Op::Rename {
-                from: layout::release_document(&parcel.release),
-                to: away.clone(),
-            };
-            self.session.flight(vec![back, Op::RemoveFile(away)]).await?;
+            let away = workshop.path("trash/record");
+            let back = parcel.records.iter().flat_map(|(_, place)| {
+                let rename = Op::Rename {
+                    from: place.clone(),
+                    to: away.clone(),
+                };
+                [rename, Op::RemoveFile(away.clone())]
+            });
+            self.session.flight(back.collect()).await?;
         }
         Err(stop)
     }
@@ -526,22 +551,49 @@ impl Publish<'_> {
         // Folders may exist, and encodings may not; every file itself must have come.
         for (op, answer) in pool.iter().zip(&answers) {
             if let (Op::Rename { to, .. }, Some(refusal)) = (op, answer.refusal())
-                && plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str()))
+                && (refusal.kind != RefusalKind::NotFound
+                    || plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str())))
             {
+                self.take_back_pool(plan, workshop).await?;
                 return Err(store::explain(self.session, refusal).await.into());
             }
         }
         Ok(())
     }
 
+    /// Files of the pool without an encoding of theirs would stay so, since the next publish finds them there.
+    async fn take_back_pool(&self, plan: &Plan, workshop: &Workshop) -> Result<(), Stop> {
+        let mut ops = Vec::new();
+        for (index, file) in plan.pool.iter().enumerate().filter(|(_, file)| !file.replaces) {
+            let away = workshop.path_holding(&format!("trash/{index}"));
+            ops.push(Op::Rename {
+                from: layout::pool(file.path.as_str()),
+                to: away.clone(),
+            });
+            ops.push(Op::RemoveFile(away));
+        }
+        self.session.flight(ops).await?;
+        Ok(())
+    }
+
     /// The flight that makes it live, lets go of the lock and cleans up.
-    async fn make_live(&self, plan: &Plan, parcel: &Parcel, workshop: &mut Workshop) -> Result<(), Stop> {
+    ///
+    /// A swap can't be guarded by files either. Visitors miss nothing of an object or a manifest that the host refuses to
+    /// name, for trees hold links of their own; but the next publish and prune would. Returns whether there is one.
+    async fn make_live(&self, plan: &Plan, parcel: &Parcel, workshop: &mut Workshop) -> Result<bool, Stop> {
         let mut ops = parcel.stock.put_objects(plan, workshop);
         let manifests = parcel.manifests.iter().zip(&plan.trees);
         ops.extend(manifests.map(|(temp, tree)| Op::Link {
             from: workshop.path_holding(temp),
             to: layout::manifest(tree.digest),
         }));
+        let named: Vec<String> = ops
+            .iter()
+            .filter_map(|op| match op {
+                Op::Link { to, .. } | Op::Rename { to, .. } => Some(to.clone()),
+                _ => None,
+            })
+            .collect();
         if self.options.purges {
             // Before the swap: what is owed too much is purged once for nothing, what is forgotten stays at the edge.
             ops.push(Op::Rename {
@@ -561,7 +613,11 @@ impl Publish<'_> {
         self.observer.notice(Event::Swapped {
             release: parcel.release.clone(),
         });
-        Ok(())
+        // Mostly the name was taken: the same bytes are there.
+        let refused = named.into_iter().zip(&answers).filter(|(_, answer)| !answer.done());
+        let look: Vec<Op> = refused.map(|(name, _)| Op::Lstat(name)).collect();
+        let there = self.session.flight(look).await;
+        Ok(there.is_ok_and(|there| there.iter().any(workshop::is_gone)))
     }
 
     fn published(
@@ -582,63 +638,6 @@ impl Publish<'_> {
             sent,
             owed: owed.clone(),
         }
-    }
-
-    fn check_owners(&self, facts: &Facts, entrance: &Entrance) -> Result<(), Stop> {
-        let Some(ours) = entrance.uid else { return Ok(()) };
-        for (path, uid, mode) in &facts.owners {
-            let attr = crate::host::Attr {
-                kind: crate::host::Kind::File,
-                size: 0,
-                mtime: 0,
-                mode: *mode,
-                uid: *uid,
-            };
-            store::check_owner(self.session, path, attr, ours)?;
-        }
-        Ok(())
-    }
-
-    fn refuse_mass_removal(&self, plan: &Plan) -> Result<(), Stop> {
-        let Some(limit) = self.options.max_removed else {
-            return Ok(());
-        };
-        let pages = |kind| {
-            plan.changes
-                .list
-                .iter()
-                .filter(|c| c.change == kind && is_page(&c.path))
-                .count()
-        };
-        let (removed, added) = (pages(ChangeKind::Removed), pages(ChangeKind::Added));
-        let ours = self.site.all_files().filter(|(path, _)| is_page(path)).count();
-        let live = ours + removed - added.min(ours);
-        if check::removal::removes_too_much(live as u64, removed as u64, limit) {
-            let error = Error::RemovesTooMuch {
-                removed: removed as u64,
-                live: live as u64,
-                limit,
-            };
-            return Err(Stop::Failed(error));
-        }
-        Ok(())
-    }
-
-    /// Readers keep an immutable file for a year: other bytes under its name would reach some of them, and not others.
-    fn judge_conflicts(&self, plan: &Plan) -> Result<(), Stop> {
-        let conflicts = plan
-            .conflicts
-            .iter()
-            .filter(|path| !self.options.allowed.is_match(path.as_str()));
-        let problems = check::immutable::problems(conflicts, self.options.immutable);
-        if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            return Err(Stop::Failed(Error::Check { problems }));
-        }
-        for problem in problems {
-            self.observer
-                .notice(Event::Noted(Note::ImmutableReplaced { path: problem.path }));
-        }
-        Ok(())
     }
 
     fn document(&self, release: &ReleaseId, plan: &Plan, now: i64) -> String {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::error::Error;
-use crate::host::{Answer, Kind, Op, Time};
+use crate::host::{Answer, Kind, Op, RefusalKind, Time};
 use crate::manifest::{self, Changes};
 use crate::model::delivery::Delivery;
 use crate::model::layout;
@@ -213,7 +213,7 @@ pub async fn status(session: &Session) -> Result<Status, Error> {
     let folders = (0..=u8::MAX).map(layout::object_folder);
     for (_, attr) in list_folders(session, folders.collect()).await? {
         if attr.kind == Kind::File {
-            status.bytes_stored += attr.size;
+            status.bytes_stored = status.bytes_stored.saturating_add(attr.size);
         }
     }
     status.pool = count_files_below(session, layout::POOL).await?;
@@ -236,7 +236,8 @@ pub async fn status(session: &Session) -> Result<Status, Error> {
 /// Everything in some folders, with paths below the docroot. Folders that are not there hold nothing.
 ///
 /// # Errors
-/// [`Error`] where the connection is lost.
+/// [`Error`] where the connection is lost, or where the host does not let a folder be read: that it shows nothing does
+/// not mean that nothing is there.
 pub(crate) async fn list_folders(
     session: &Session,
     folders: Vec<String>,
@@ -244,8 +245,14 @@ pub(crate) async fn list_folders(
     let answers = session.flight(folders.iter().cloned().map(Op::List).collect()).await?;
     let mut all = Vec::new();
     for (folder, answer) in folders.iter().zip(answers) {
-        if let Ok(Answer::Names(names)) = answer {
-            all.extend(names.into_iter().map(|(name, attr)| (format!("{folder}/{name}"), attr)));
+        match answer {
+            Ok(Answer::Names(names)) => {
+                all.extend(names.into_iter().map(|(name, attr)| (format!("{folder}/{name}"), attr)));
+            }
+            Err(refusal) if refusal.kind != RefusalKind::NotFound => {
+                return Err(store::explain(session, &refusal).await.into());
+            }
+            _ => {}
         }
     }
     Ok(all)

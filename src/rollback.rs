@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::host::{HostError, Op};
+use crate::host::{Answer, HostError, Op, Refusal};
 use crate::leaving::{find_after_loss, leave};
 use crate::model::delivery::Delivery;
 use crate::model::layout;
@@ -14,6 +14,7 @@ use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::plan::Facts;
 use crate::releases;
 use crate::session::{Read, Session};
+use crate::sign::AllowedSigners;
 use crate::store::{self, Entrance, StoreError};
 use crate::swap::swap;
 use crate::workshop::{self, Workshop};
@@ -32,6 +33,8 @@ pub enum Destination {
 pub struct Options {
     /// Why to stop publishing, too.
     pub hold: Option<String>,
+    /// Whose signatures count: only a release with one of them is gone back to. None: any release.
+    pub signers: Option<AllowedSigners>,
     /// How long to wait for the lock.
     pub wait: Option<Duration>,
     /// Whether a CDN is purged afterwards; see [`crate::publish::Options::purges`].
@@ -67,6 +70,9 @@ pub async fn rollback(
         Destination::Release(wanted) => releases::resolve(session, wanted).await?,
         Destination::Steps(steps) => releases::steps_back(session, &live, *steps).await?,
     };
+    if let Some(signers) = &options.signers {
+        signers.insist(session, &release).await?;
+    }
     let change = Change::Swap {
         to: release.clone(),
         from: live.clone(),
@@ -204,7 +210,8 @@ async fn attempt(
         0,
     )
     .await?;
-    let mut ops = vec![workshop.symlink("gen", next_generation(&entrance, workshop.run()).to_string())];
+    let generation = next_generation(&entrance, workshop.run());
+    let mut ops = vec![workshop.symlink("gen", generation.to_string())];
     if let Change::Swap { to, .. } = change {
         ops.push(workshop.symlink("cur", layout::release(to)));
         ops.push(workshop.symlink("left", entrance.now.to_string()));
@@ -223,6 +230,7 @@ async fn attempt(
     }
     let staged = ops.len();
     let mut held = vec![
+        Op::ReadLink(layout::GENERATION.to_owned()),
         Op::Rename {
             from: workshop.path_holding("gen"),
             to: layout::GENERATION.to_owned(),
@@ -240,19 +248,36 @@ async fn attempt(
         return Err(store::explain(session, refusal).await.into());
     }
     let answers = workshop::take_lock(session, workshop, answers[staged..].to_vec(), &held, wait, observer).await??;
-    if let Some(refusal) = answers.first().and_then(Read::refusal) {
+    workshop::keep_clock(
+        session,
+        workshop,
+        answers.first(),
+        entrance.generation.as_ref(),
+        &generation,
+    )
+    .await?;
+    if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
         return Err(store::explain(session, refusal).await.into());
     }
     let current = answers
-        .get(1)
+        .get(2)
         .and_then(Read::text)
         .and_then(|text| store::read_current(&text));
-    let ops = change.ops(workshop, current.as_ref(), answers.get(2).is_some_and(Read::done))?;
+    let mut ops = change.ops(workshop, current.as_ref(), answers.get(3).is_some_and(Read::done))?;
+    // The swap can't be guarded by symlinks that lead nowhere: what must be there before it is awaited.
+    if matches!(change, Change::Swap { .. }) {
+        let swap = ops.split_off(ops.len().saturating_sub(1));
+        all_done(session, &session.flight(ops).await?).await?;
+        ops = swap;
+    }
     let count = ops.len();
-    let mut flight = ops;
-    flight.extend(workshop.leave());
-    let answers = session.flight(flight).await?;
-    match answers[..count].iter().find_map(Read::refusal) {
+    ops.extend(workshop.leave());
+    let answers = session.flight(ops).await?;
+    all_done(session, &answers[..count]).await
+}
+
+async fn all_done(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), Error> {
+    match answers.iter().find_map(Read::refusal) {
         Some(refusal) => Err(store::explain(session, refusal).await.into()),
         None => Ok(()),
     }

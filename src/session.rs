@@ -3,9 +3,15 @@
 //! Touches the host only through [`Host`]. It connects when first needed and again when asked to; it never repeats an
 //! operation by itself, for after a lost connection nobody knows what was done.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::host::{Answer, Answers, Attr, Connect, Counted, Counts, Host, HostError, Op, Refusal};
+use tokio::time::timeout;
+
+use crate::host::{
+    Answer, Answers, Attr, Connect, Counted, Counts, Host, HostError, Op, Refusal, refuse_impossible_names,
+};
 use crate::model::release::{Owner, ReleaseId, RunId};
 
 /// What is known of the live release.
@@ -20,11 +26,37 @@ pub enum Live {
     Release(ReleaseId),
 }
 
+/// How long a run waits, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// A connection over which no flight was answered for so long is taken for lost. The most that may be on its way
+    /// before a first answer is a MiB, so a line of 2 kB/s is still one.
+    pub answer: Duration,
+    /// How often a taken lock is looked at.
+    pub look: Duration,
+    /// After a robbery, how long to wait before the first change: a system call of the robbed run may already be under
+    /// way.
+    pub after_robbery: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_mins(10),
+            look: Duration::from_millis(400),
+            after_robbery: Duration::from_secs(2),
+        }
+    }
+}
+
 /// A run's connection and memory.
 pub struct Session {
     connector: Box<dyn Connect>,
     owner: Owner,
+    pace: Pace,
     counts: Counts,
+    /// Flights that were answered, over all connections.
+    answered: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -43,9 +75,24 @@ impl Session {
         Self {
             connector,
             owner,
+            pace: Pace::default(),
             counts: Counts::default(),
+            answered: AtomicU64::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// The same, with other waits.
+    #[must_use]
+    pub fn at_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// How long it waits, and for what.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.pace
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -142,6 +189,9 @@ impl Session {
 
     /// Sends a flight over the connection there is.
     ///
+    /// A host that answers nothing any more, though the line stands, is given up after [`Pace::answer`]: what was sent may
+    /// be executed all the same, at any later moment, as after any lost connection.
+    ///
     /// # Errors
     /// [`HostError`] where the connection can't be made or is lost.
     pub async fn flight(&self, mut ops: Vec<Op>) -> Result<Answers, HostError> {
@@ -151,8 +201,24 @@ impl Session {
         let host = self.host().await?;
         let asked = ops.len();
         ops.extend(std::mem::take(&mut self.state().later));
-        let mut answers = host.flight(ops).await?;
+        let mut flying = host.flight(ops);
+        let mut answers = loop {
+            let before = self.answered.load(Ordering::Relaxed);
+            match timeout(self.pace.answer, &mut flying).await {
+                Ok(answers) => break answers?,
+                // Others are answered, so the line is only slow.
+                Err(_) if self.answered.load(Ordering::Relaxed) != before => {}
+                Err(_) => {
+                    return Err(HostError::Lost {
+                        host: self.host_name(),
+                        detail: format!("no answer within {:?}", self.pace.answer),
+                    });
+                }
+            }
+        };
+        self.answered.fetch_add(1, Ordering::Relaxed);
         answers.truncate(asked);
+        answers.iter_mut().for_each(refuse_impossible_names);
         Ok(answers)
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 pub use self::asking::{Asking, ask, find_out, load_trees};
 pub(crate) use self::asking::{OPEN_AT_ONCE, read_manifest};
-pub use self::reading::{documents, read_files, releases, roots};
+pub use self::reading::{documents, read_files, releases, roots, why_unread};
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op, Refusal, RefusalKind, Time};
 use crate::model::delivery::Delivery;
 use crate::model::layout;
@@ -204,14 +204,15 @@ pub async fn enter(
         let asking = Asking::new(questions.iter().cloned());
         first.ops.extend(asking.ops());
         let answers = session.flight(first.ops).await?;
-        if !made && needs_making(session, &answers).await? {
+        if !made && (needs_making(session, &answers).await? || lacks_folders(&answers)) {
             make(session).await?;
             *workshop = Workshop::new(crate::random::run_id());
             continue;
         }
-        let mut entrance = read_entrance(session, &answers)?;
+        let mut entrance = read_entrance(session, &answers).await?;
         check_made(session, &answers[first.workshop..first.own]).await?;
         if let Some(own) = answers.get(first.own - 1).and_then(Read::attr) {
+            check_docroot(session, &answers, own.uid).await?;
             entrance.now = own.mtime;
             entrance.uid = Some(own.uid);
             check_folders(session, &answers, own.uid)?;
@@ -228,6 +229,45 @@ pub async fn enter(
     })
 }
 
+/// Looks whether a docroot, and the folders of the store in it, are what they should be, before anything is written: a
+/// symlink in the place of one would lead elsewhere. What is not there yet is fine. One flight.
+///
+/// # Errors
+/// [`StoreError::NotAFolder`], [`StoreError::WritableByOthers`].
+pub async fn check_ground(session: &Session) -> Result<(), StoreError> {
+    let mut ops = vec![Op::Stat(String::new())];
+    ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
+    let answers = session.flight(ops).await?;
+    // A docroot without a store is looked at by whoever makes one.
+    if let Some(attr) = answers.first().and_then(Read::attr)
+        && answers[1..].iter().any(Read::done)
+    {
+        writable_by_others(session, "the docroot", attr, 0o002)?;
+    }
+    for (folder, answer) in layout::FOLDERS.iter().zip(&answers[1..]) {
+        let Some(attr) = answer.attr() else { continue };
+        if attr.kind != Kind::Folder {
+            return Err(StoreError::NotAFolder {
+                host: session.host_name(),
+                path: (*folder).to_owned(),
+            });
+        }
+        writable_by_others(session, folder, attr, 0o022)?;
+    }
+    Ok(())
+}
+
+fn writable_by_others(session: &Session, path: &str, attr: Attr, others: u32) -> Result<(), StoreError> {
+    if attr.mode & others == 0 {
+        return Ok(());
+    }
+    Err(StoreError::WritableByOthers {
+        host: session.host_name(),
+        path: path.to_owned(),
+        mode: attr.mode,
+    })
+}
+
 /// Looks at a store without changing anything. A store that isn't there is an empty one.
 ///
 /// # Errors
@@ -238,7 +278,7 @@ pub async fn look(session: &Session) -> Result<Entrance, StoreError> {
         session.note_live(None);
         return Ok(Entrance::default());
     }
-    let entrance = read_entrance(session, &answers)?;
+    let entrance = read_entrance(session, &answers).await?;
     session.note_live(entrance.current.clone());
     Ok(entrance)
 }
@@ -294,6 +334,12 @@ async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, Stor
     }
 }
 
+/// Whether a folder that every store has is missing: without it nothing could be put in its place.
+fn lacks_folders(answers: &Answers) -> bool {
+    let folders = answers.iter().skip(HEAD).take(layout::FOLDERS.len());
+    folders.into_iter().any(crate::workshop::is_gone)
+}
+
 /// Makes an empty store. Its mark comes last, so half a store is no store, and making it again completes it.
 async fn make(session: &Session) -> Result<(), StoreError> {
     let mut ops = vec![Op::MakeFolder(String::new())];
@@ -305,9 +351,9 @@ async fn make(session: &Session) -> Result<(), StoreError> {
     ops.extend((0..=u8::MAX).map(|first| Op::MakeFolder(layout::object_folder(first))));
     let folders = ops.len();
     ops.extend((0..=u8::MAX).map(|first| Op::Lstat(layout::object_folder(first))));
+    ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
     let answers = session.flight(ops).await?;
-    let there = answers[folders..].iter().filter(|answer| answer.done()).count();
-    if there != 256 {
+    if answers[folders..].iter().any(|answer| !answer.done()) {
         let refusal = answers
             .iter()
             .find_map(|answer| answer.refusal().filter(|r| r.kind != RefusalKind::Failed));
@@ -332,7 +378,16 @@ async fn make(session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance, StoreError> {
+async fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance, StoreError> {
+    // What can't be read is not what isn't there: on a store that says nothing of a hold, publishing would go on.
+    let refusals = [1, 2, 4, 5, 7]
+        .into_iter()
+        .filter_map(|index| answers.get(index)?.refusal());
+    for refusal in refusals {
+        if refusal.kind != RefusalKind::NotFound {
+            return Err(explain(session, refusal).await);
+        }
+    }
     let host = session.host_name();
     let text = |index: usize| answers.get(index).and_then(Read::text);
     let damaged = |path: &str, detail: String| StoreError::Damaged {
@@ -390,6 +445,22 @@ async fn check_made(session: &Session, answers: &[Result<Answer, Refusal>]) -> R
         Some(refusal) => Err(explain(session, refusal).await),
         None => Ok(()),
     }
+}
+
+/// Whoever may write to the docroot can put anything in place of what is in it. One that belongs to somebody else, such as
+/// root, may be open to a group: that is how its owner lets us in.
+async fn check_docroot(session: &Session, answers: &Answers, ours: u32) -> Result<(), StoreError> {
+    let mut docroot = answers.first().and_then(Read::attr);
+    if docroot.is_some_and(|attr| attr.kind == Kind::Symlink) {
+        docroot = session
+            .flight(vec![Op::Stat(String::new())])
+            .await?
+            .first()
+            .and_then(Read::attr);
+    }
+    let Some(attr) = docroot else { return Ok(()) };
+    let others = if attr.uid == ours { 0o022 } else { 0o002 };
+    writable_by_others(session, "the docroot", attr, others)
 }
 
 fn check_folders(session: &Session, answers: &Answers, ours: u32) -> Result<(), StoreError> {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-pub(crate) use self::build::pool_folders;
 pub use self::build::{Building, pool_name, pool_ops, tree_name};
+pub(crate) use self::build::{folders_of_pool, pool_folders};
 use self::make::{Made, Outcome, encode_in_background, make_all, pieces_in_background};
 pub use self::times::Times;
 use crate::event::{Event, Observer, Stage};

@@ -19,14 +19,15 @@ use self::deep::Reading;
 use crate::error::Error;
 use crate::event::{Event, Observer, Stage};
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op};
+use crate::manifest::MOST_FOLDERS;
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
 use crate::model::layout;
-use crate::model::path::{SitePath, check_name};
+use crate::model::path::{MAX_DEPTH, SitePath, check_name};
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File, Tree};
 use crate::session::{Read, Session};
-use crate::store;
+use crate::store::{self, StoreError};
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,8 @@ const LISTS_AT_ONCE: usize = 128;
 /// What others may do with a file or folder that a web server serves.
 const READABLE: u32 = 0o004;
 const PASSABLE: u32 = 0o005;
+/// What nobody else may do with anything of a store.
+const WRITABLE: u32 = 0o022;
 
 /// Looks whether a release is whole.
 ///
@@ -97,7 +100,7 @@ pub async fn verify(
         observer.notice(Event::StageMeasured {
             stage: Stage::Verify,
             items: walk.checked + readings.len() as u64,
-            bytes: readings.iter().map(|reading| reading.size).sum(),
+            bytes: readings.iter().fold(0, |sum, reading| sum.saturating_add(reading.size)),
         });
         let found = deep::read_back(session, readings, observer).await?;
         walk.faults.extend(found);
@@ -241,6 +244,9 @@ impl<'a> Walk<'a> {
         if attr.mode & mode != mode {
             return Some(Flaw::Mode(attr.mode));
         }
+        if attr.mode & WRITABLE != 0 {
+            return Some(Flaw::Writable(attr.mode));
+        }
         if self.owner.is_some_and(|owner| owner != attr.uid) {
             return Some(Flaw::Owner(attr.uid));
         }
@@ -257,6 +263,7 @@ impl<'a> Walk<'a> {
     async fn descend(&mut self, root: Digest) -> Result<(), Error> {
         let path = SitePath::root();
         let mut level = vec![Spot { path, digest: root }];
+        let mut depth = 0;
         while !level.is_empty() {
             let mut seen = HashSet::new();
             let new = level.iter().filter(|spot| !self.trees.contains_key(&spot.digest));
@@ -284,6 +291,15 @@ impl<'a> Walk<'a> {
                         self.pool.insert(path, file.clone());
                     }
                 }
+            }
+            depth += 1;
+            if next.len() > MOST_FOLDERS || depth > MAX_DEPTH && !next.is_empty() {
+                return Err(StoreError::Damaged {
+                    host: self.session.host_name(),
+                    path: layout::manifest(root),
+                    detail: "it leads to more folders than any web server could serve".to_owned(),
+                }
+                .into());
             }
             self.checked += count;
             self.observer.notice(Event::Progressed {

@@ -10,19 +10,14 @@
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Note, Observer};
-use crate::host::{Answer, Answers, Handle, HostError, Op, RefusalKind, Time};
+use crate::host::{Answer, Answers, Handle, HostError, Op, Refusal, RefusalKind, Time};
 use crate::model::layout;
-use crate::model::release::{Owner, RunId};
+use crate::model::path::printable;
+use crate::model::release::{Generation, Owner, RunId};
 use crate::session::{Read, Session};
 
 /// A holder that has not shown itself for so long, by the host's clock, is taken for dead. In seconds.
 pub const LEASE: Time = 10;
-
-/// After a robbery, how long to wait before the first change: a system call of the robbed run may already be under way.
-const AFTER_ROBBERY: Duration = Duration::from_secs(2);
-
-/// How often a taken lock is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// A run's private folder.
 #[derive(Debug)]
@@ -58,6 +53,14 @@ pub enum Taken {
         /// The stray name.
         name: String,
     },
+    /// Its holder is dead, and the host does not let its workshop be put away.
+    #[error("the workshop of {}, which is dead, can't be moved out of the lock: {what}", describe(owner.as_ref()))]
+    Stuck {
+        /// Whose it is, where that can be read.
+        owner: Option<Owner>,
+        /// The operation and what the host said.
+        what: String,
+    },
     /// Another run took the workshop for a dead one's and put it away.
     #[error("the workshop of this run was taken away while it was being prepared")]
     Buried,
@@ -68,8 +71,8 @@ fn describe(owner: Option<&Owner>) -> String {
         Some(owner) => {
             format!(
                 "{} of {} (since {})",
-                owner.what,
-                owner.who,
+                printable(&owner.what),
+                printable(&owner.who),
                 crate::model::release::timestamp(owner.since)
             )
         }
@@ -177,7 +180,7 @@ impl Workshop {
     }
 
     /// Takes the answers to the last `answers.len()` operations of [`Self::open_temps`].
-    pub fn keep_opened(&mut self, answers: &[Result<Answer, crate::host::Refusal>]) {
+    pub fn keep_opened(&mut self, answers: &[Result<Answer, Refusal>]) {
         let first = self.temps - u32::try_from(answers.len()).unwrap_or(self.temps);
         for (number, answer) in (first..).zip(answers) {
             if let Ok(Answer::Opened(handle)) = answer {
@@ -213,7 +216,7 @@ impl Workshop {
 
     /// Notes whether the lock was taken, by the answer to [`Self::acquire`]. To be told before anything else in the flight
     /// is looked at: a lock that was taken must be let go of, whatever else went wrong.
-    pub fn took_lock(&mut self, answer: Option<&Result<Answer, crate::host::Refusal>>) {
+    pub fn took_lock(&mut self, answer: Option<&Result<Answer, Refusal>>) {
         self.holding |= answer.is_some_and(Read::done);
     }
 
@@ -314,6 +317,7 @@ pub async fn wait_for_lock(
 ) -> Result<Result<(), Taken>, HostError> {
     let began = Instant::now();
     let mut seen: Option<(String, Time)> = None;
+    let mut robbed: Option<RunId> = None;
     loop {
         let beat = workshop.beat();
         let ask = vec![
@@ -333,9 +337,22 @@ pub async fn wait_for_lock(
         let Ok(holder) = name.parse::<RunId>() else {
             return Ok(Err(Taken::Jammed { name }));
         };
-        if now - attr.mtime > LEASE {
-            rob(session, &holder).await?;
-            return Ok(Ok(()));
+        if now.saturating_sub(attr.mtime) > LEASE {
+            let refused = rob(session, &holder).await?;
+            // Another thief may have been quicker; but then this holder is gone when we look again.
+            let again = robbed.as_ref() == Some(&holder);
+            match refused {
+                Some(refusal) if again || refusal.kind != RefusalKind::NotFound => {
+                    let owner = read_owner(session, &holder).await?;
+                    let what = crate::model::path::printable(&refusal.to_string());
+                    return Ok(Err(Taken::Stuck { owner, what }));
+                }
+                Some(_) => {
+                    robbed = Some(holder);
+                    continue;
+                }
+                None => return Ok(Ok(())),
+            }
         }
         let alive = seen
             .as_ref()
@@ -352,14 +369,14 @@ pub async fn wait_for_lock(
         if seen.as_ref().is_none_or(|(known, _)| *known != name) {
             seen = Some((name, attr.mtime));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(session.pace().look).await;
     }
 }
 
 /// Takes the lock, with `held` right behind it in the same flight: what a holder does and asks first.
 ///
 /// `first` are the answers to [`Workshop::acquire`] and `held` of a flight that was sent already, which is all it takes
-/// when nobody else is at work. Returns the answers to `held`, whose first must be the rename of the workshop's `gen`.
+/// when nobody else is at work. Returns the answers to `held`, which must hold the rename of the workshop's `gen`.
 ///
 /// # Errors
 /// [`Taken`] in the inner result; [`HostError`] where the connection is lost.
@@ -390,16 +407,54 @@ pub async fn take_lock(
     Ok(Ok(answers.split_off(1)))
 }
 
-async fn rob(session: &Session, holder: &RunId) -> Result<(), HostError> {
+/// Takes the lock from a dead holder; why not, where the host refuses.
+async fn rob(session: &Session, holder: &RunId) -> Result<Option<Refusal>, HostError> {
     let steal = Op::Rename {
         from: layout::workshop_holding(holder),
         to: layout::workshop_stale(holder),
     };
     let answers = session.flight(vec![steal]).await?;
-    if answers.first().is_some_and(Read::done) {
-        tokio::time::sleep(AFTER_ROBBERY).await;
+    let refusal = answers.first().and_then(Read::refusal).cloned();
+    if refusal.is_none() {
+        tokio::time::sleep(session.pace().after_robbery).await;
     }
-    Ok(())
+    Ok(refusal)
+}
+
+/// Keeps the store's clock from going back: a run writes a generation that follows from the one it found on entering,
+/// and another may have moved it on before this one took the lock.
+///
+/// `found` is what the generation was under the lock, before this run's took its place, `ours` what took its place and
+/// `entered` what it was made from. Returns whether another run had moved the clock on.
+///
+/// # Errors
+/// [`HostError`] where the connection is lost.
+pub async fn keep_clock(
+    session: &Session,
+    workshop: &mut Workshop,
+    found: Option<&Result<Answer, Refusal>>,
+    entered: Option<&Generation>,
+    ours: &Generation,
+) -> Result<bool, HostError> {
+    let found: Option<Generation> = found.and_then(Read::text).and_then(|text| text.parse().ok());
+    let times = |generation: Option<&Generation>| generation.map(|generation| (generation.clock, generation.made));
+    let Some(found) = found.filter(|found| times(Some(found)) != times(entered)) else {
+        return Ok(false);
+    };
+    let both = Generation {
+        clock: found.clock.max(ours.clock),
+        made: found.made.max(ours.made),
+        run: ours.run.clone(),
+    };
+    let ops = vec![
+        workshop.symlink("clock", both.to_string()),
+        Op::Rename {
+            from: workshop.path_holding("clock"),
+            to: layout::GENERATION.to_owned(),
+        },
+    ];
+    session.flight(ops).await?;
+    Ok(true)
 }
 
 /// Who holds the lock, if that can be read.
@@ -454,7 +509,7 @@ fn count_done(answers: &Answers) -> u64 {
 
 /// Whether a refusal says that the path, or a folder on the way to it, is not there.
 #[must_use]
-pub fn is_gone(answer: &Result<Answer, crate::host::Refusal>) -> bool {
+pub fn is_gone(answer: &Result<Answer, Refusal>) -> bool {
     answer
         .refusal()
         .is_some_and(|refusal| refusal.kind == RefusalKind::NotFound)

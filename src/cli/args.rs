@@ -165,17 +165,10 @@ Examples:
 Examples:
   syntax-publish verify
   syntax-publish verify 20260914 --deep
+  syntax-publish verify --signature       also that somebody signed it whose signature counts
+  syntax-publish verify --repair          and mend what is damaged
   syntax-publish verify --live            whether visitors get what is live")]
-    Verify {
-        /// The release, or the beginning of its id [default: the live one]
-        release: Option<String>,
-        /// Read every byte back, and decode every encoding
-        #[arg(long)]
-        deep: bool,
-        /// Ask the live site instead: the origin, and the public URL
-        #[arg(long, conflicts_with = "deep")]
-        live: bool,
-    },
+    Verify(Verify),
 
     /// Delete releases beyond the retention, then what nothing refers to
     #[command(after_help = "\
@@ -293,6 +286,29 @@ pub struct Watch {
     /// The site's own build, run when its sources change [default: `command` in [watch]]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub struct Verify {
+    /// The release, or the beginning of its id [default: the live one]
+    pub release: Option<String>,
+
+    /// Read every byte back, and decode every encoding
+    #[arg(long)]
+    pub deep: bool,
+
+    /// Also check who signed it, by `allowed-signers` in [sign]; implies --deep
+    #[arg(long)]
+    pub signature: bool,
+
+    /// Mend what is damaged, from the export and from other copies on the target; implies --deep
+    #[arg(long)]
+    pub repair: bool,
+
+    /// Ask the live site instead: the origin, and the public URL
+    #[arg(long, conflicts_with_all = ["deep", "signature", "repair"])]
+    pub live: bool,
 }
 
 #[derive(Debug, clap::Args)]

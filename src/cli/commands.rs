@@ -6,6 +6,7 @@ mod deliver;
 mod desk;
 mod doctor;
 mod init;
+mod verify;
 mod watch;
 
 use std::sync::{Arc, OnceLock};
@@ -93,10 +94,8 @@ impl Run {
             Command::Releases => self.releases().await,
             Command::Status => self.status().await,
             Command::Diff { from, to } => self.diff(from, to).await,
-            Command::Verify {
-                release, live: true, ..
-            } => self.verify_live(release).await,
-            Command::Verify { release, deep, .. } => self.verify(release, deep).await,
+            Command::Verify(options) if options.live => self.verify_live(options.release).await,
+            Command::Verify(options) => self.verify(options).await,
             Command::Prune { dry_run } => self.prune(dry_run).await,
             Command::Doctor { resolver } => Box::pin(self.doctor(resolver)).await,
             Command::Init { yes } => self.init(yes).await,
@@ -213,7 +212,7 @@ impl Run {
                 items: None,
                 bytes: None,
             });
-            let connected = session.host().await.map(drop).map_err(Failure::from);
+            let connected = store::check_ground(session).await.map_err(Failure::from);
             self.progress.notice(Event::StageEnded { stage: Stage::Connect });
             connected
         };

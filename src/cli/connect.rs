@@ -24,6 +24,14 @@ pub fn connector(workplace: &Workplace) -> Result<Box<dyn Connect>, Failure> {
     }
 }
 
+/// Where an SFTP target is reached.
+pub fn sftp(workplace: &Workplace) -> Result<Option<SftpAddress>, Failure> {
+    match &workplace.target.kind {
+        TargetKind::Local { .. } => Ok(None),
+        TargetKind::Sftp(sftp) => address(workplace, sftp).map(Some),
+    }
+}
+
 pub fn address(workplace: &Workplace, sftp: &SftpTarget) -> Result<SftpAddress, Failure> {
     let file = |text: &Option<String>| text.as_ref().map(|text| workplace.path(text)).transpose();
     Ok(SftpAddress {

@@ -10,6 +10,7 @@ use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::nginx::VhostError;
 use syntax_publish::preview::port::PortError;
+use syntax_publish::sign::SignError;
 use syntax_publish::source::SourceError;
 use syntax_publish::store::StoreError;
 use syntax_publish::watch::WatchError;
@@ -69,6 +70,9 @@ pub fn of_library(error: &Error, global: &Global) -> String {
         Error::Taken(Taken::Jammed { name }) => {
             format!("see what put {} there, and delete it by hand", printable(name))
         }
+        Error::Taken(Taken::Stuck { .. }) => {
+            "see on the host why: the disk may be full, or the rights of lock/ and stale/ in the docroot may be others than they were".to_owned()
+        }
         Error::Taken(Taken::Buried) => {
             "a prune took this run for dead, after ten minutes without a sign of it: publish again".to_owned()
         }
@@ -95,6 +99,11 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             again(global, "releases")
         ),
         Error::NotWhole { .. } => format!("publish again to repair it: `{} --force`", again(global, "publish")),
+        Error::Unsigned { .. } => format!(
+            "go back to a release that is signed with --to, or sign this one by hand (docs/security.md): `{}` looks at one",
+            again(global, "verify RELEASE --signature")
+        ),
+        Error::Sign(error) => of_signing(error),
         Error::TakenBack { findings, .. } => findings.first().map_or_else(String::new, |finding| {
             format!(
                 "{}; then publish again. The request that failed: {}",
@@ -111,6 +120,25 @@ pub fn of_library(error: &Error, global: &Global) -> String {
         Error::Io { .. } => "see whether the path is right, you may use it, and there is room".to_owned(),
         Error::Signal { .. } => "run it again when you like: what was sent is not sent twice".to_owned(),
     }
+}
+
+fn of_signing(error: &SignError) -> String {
+    let text = match error {
+        SignError::NoKey => "name a key in [sign] of the site manifest: key = \"~/.ssh/release-key\"",
+        SignError::NoAllowedSigners => {
+            "name the file in [sign] of the site manifest, one line for each key: NAME namespaces=\"syntax-publish-release\" TYPE BASE64"
+        }
+        SignError::Passphrase { .. } => {
+            "put it into an agent (ssh-add), or sign with a key of its own that has none and signs releases alone"
+        }
+        SignError::Key { .. } => {
+            "`key` is a private key that only you may read, or a public key whose private one is in your agent (ssh-add -l)"
+        }
+        SignError::NotAllowed { .. } => "add the public key to that file, or sign with another",
+        SignError::AllowedSigners { .. } => "see `allowed-signers` in [sign] of the site manifest",
+        SignError::Program { .. } => "install OpenSSH's client, 8.7 or newer",
+    };
+    text.to_owned()
 }
 
 fn of_source(error: &SourceError) -> &'static str {
@@ -136,6 +164,9 @@ fn of_store(error: &StoreError, global: &Global) -> String {
         StoreError::NewerFormat { .. } => "update syntax-publish to the version that published last".to_owned(),
         StoreError::ForeignOwner { .. } => {
             "publish as the user who owns the store, or give all of it to the one who publishes".to_owned()
+        }
+        StoreError::WritableByOthers { path, .. } if path == "the docroot" => {
+            "take that right away on the host: chmod go-w DOCROOT".to_owned()
         }
         StoreError::WritableByOthers { path, .. } => {
             format!(

@@ -251,6 +251,19 @@ pub struct Verify {
     /// What visitors get, with `--live`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// What was wrong and is not any more, where mending was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mended: Option<Vec<Broken>>,
+    /// Who signed it, where that was asked and the signature counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signed>,
+}
+
+/// A signature that counts.
+#[derive(Serialize)]
+pub struct Signed {
+    pub signer: String,
+    pub key: String,
 }
 
 /// One problem of `verify`.

@@ -206,12 +206,17 @@ fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
 /// Whether a release is whole.
 pub fn verified(verified: &json::Verify) -> String {
     let mut text = String::new();
+    for mended in verified.mended.iter().flatten() {
+        let _ = writeln!(text, "mended: {}: {}", mended.path, mended.problem);
+    }
     for broken in &verified.problems {
         let _ = writeln!(text, "{}: {}", broken.path, broken.problem);
     }
     let checked = count(verified.checked, "file");
     let _ = if verified.ok {
-        writeln!(text, "{} is whole: {checked} checked", verified.release)
+        let signed = verified.signature.as_ref();
+        let signed = signed.map_or_else(String::new, |by| format!(", signed by {} with {}", by.signer, by.key));
+        writeln!(text, "{} is whole: {checked} checked{signed}", verified.release)
     } else {
         let found = count(verified.problems.len() as u64, "problem");
         writeln!(text, "{} is not whole: {found}, {checked} checked", verified.release)

@@ -1,6 +1,12 @@
 //! The two streams of the command: results on stdout, everything else on stderr.
+//!
+//! All that is printed passes here, and no control character does, wherever the text came from: a file's name, a host's
+//! banner, a release's message. In JSON it is escaped as JSON has it.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
+
+use syntax_publish::model::path::{is_unprintable, printable_text};
 
 use super::args::Global;
 use super::failure::Failure;
@@ -47,7 +53,7 @@ impl Screen {
     pub fn event(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
             let json = serde_json::to_string(value).map_err(|error| Failure::Output { source: error.into() })?;
-            Self::text(&json)
+            Self::text(&escaped(&json))
         } else {
             Self::text(&text())
         }
@@ -55,10 +61,11 @@ impl Screen {
 
     fn value(value: &impl serde::Serialize) -> Result<(), Failure> {
         let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Output { source: error.into() })?;
-        Self::text(&json)
+        Self::text(&escaped(&json))
     }
 
     fn text(text: &str) -> Result<(), Failure> {
+        let text = printable_text(text);
         let mut out = anstream::stdout().lock();
         let end = if text.is_empty() || text.ends_with('\n') {
             ""
@@ -93,14 +100,34 @@ pub fn say(kind: &str, text: &str) {
         _ => anstyle::AnsiColor::Cyan,
     };
     let style = color.on_default().effects(anstyle::Effects::BOLD);
+    let text = printable_text(text);
     // One write, so that lines of two threads don't mix.
     let line = format!("{style}{kind}:{style:#} {text}\n");
     let _ = anstream::stderr().lock().write_all(line.as_bytes());
 }
 
+/// JSON with what a terminal could take for an order spelled out; it escapes by itself what lies below the blank alone.
+fn escaped(json: &str) -> String {
+    if !json.chars().any(|c| c != '\n' && is_unprintable(c)) {
+        return json.to_owned();
+    }
+    let mut text = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if c != '\n' && is_unprintable(c) {
+            // All of them lie below U+10000.
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
 /// Lines on stderr as they are.
 pub fn plainly(text: &str) {
-    let _ = anstream::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    let _ = anstream::stderr()
+        .lock()
+        .write_all(format!("{}\n", printable_text(text)).as_bytes());
 }
 
 /// Whether stderr shows bars: a terminal that can move its cursor, and no log of a CI service.

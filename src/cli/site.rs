@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use syntax_publish::config::{self, SiteConfig, Target, TargetKind};
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::Owner;
+use syntax_publish::sign::{AllowedSigners, Signer, Signing};
 
 use super::args::Global;
 use super::failure::Failure;
@@ -78,6 +79,17 @@ impl Workplace {
                 None => Err(Failure::NoHome { path: text.to_owned() }),
             },
         }
+    }
+
+    /// How releases are signed.
+    pub fn signing(&self) -> Result<Signing, Failure> {
+        let sign = &self.config.sign;
+        let path = |text: &Option<String>| text.as_ref().map(|text| self.path(text)).transpose();
+        Ok(Signing {
+            signer: path(&sign.key)?.map(|key| Signer { key }),
+            allowed: path(&sign.allowed_signers)?.map(|file| AllowedSigners { file }),
+            require: sign.require,
+        })
     }
 
     /// Makes sure that the export and the local docroot, if there is one, and whatever else is to be written, lie apart

@@ -423,7 +423,7 @@ fn argument(text: &str) -> Result<String, Refusal> {
 /// `[sign]`: signatures over the release document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sign {
-    /// The file of the key to sign with.
+    /// The file of the key to sign with; of a public key where an agent has the private one.
     pub key: Option<String>,
     /// The file that lists whose signatures count.
     pub allowed_signers: Option<String>,
@@ -435,11 +435,19 @@ impl FromSection for Sign {
     fn from_section(section: &Section<'_>) -> Self {
         let key = expect("the file of a key", r#""~/.ssh/id_ed25519""#);
         let signers = expect("a file of allowed signers", r#"".allowed-signers""#);
-        Self {
+        let sign = Self {
             key: section.read_text("key", key, local_path),
             allowed_signers: section.read_text("allowed-signers", signers, local_path),
             require: section.read_bool("require", "true").unwrap_or_default(),
+        };
+        if sign.require && sign.allowed_signers.is_none() && !section.has("allowed-signers") {
+            section.problem(
+                "require",
+                "\"require\" in [sign] is true, and nothing says whose signatures count".to_owned(),
+                r#"add the file that lists them, such as allowed-signers = ".allowed-signers""#.to_owned(),
+            );
         }
+        sign
     }
 }
 

@@ -699,9 +699,8 @@ fn long_and_hostile_values_are_shown_short_and_escaped() {
 #[test]
 fn a_feature_that_is_not_there_yet_gives_one_warning_a_table() {
     assert_snapshot!(warnings("\
-[sign]
-key = \"a\"
-require = true
+[dictionary]
+enabled = true
 
 [check]
 immutable = \"warn\"
@@ -716,11 +715,16 @@ from = \"/b\"
 [sitemap]
 anything = [\"goes\"]
 "), @r#"
-        line 1: [sign] is not supported by this version yet: ignored
-        line 7: "moved" in [check] is not supported by this version yet: ignored
-        line 9: [[redirects]] is not supported by this version yet: ignored
-        line 15: [sitemap] is not supported by this version yet: ignored
+        line 1: [dictionary] is not supported by this version yet: ignored
+        line 6: "moved" in [check] is not supported by this version yet: ignored
+        line 8: [[redirects]] is not supported by this version yet: ignored
+        line 14: [sitemap] is not supported by this version yet: ignored
         "#);
+}
+
+#[test]
+fn signatures_can_be_required_only_where_some_count() {
+    assert_snapshot!(errors("[sign]\nkey = \"k\"\nrequire = true"), @r#""require" in [sign] is true, and nothing says whose signatures count, line 3: add the file that lists them, such as allowed-signers = ".allowed-signers""#);
 }
 
 #[test]

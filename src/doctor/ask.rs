@@ -15,7 +15,7 @@ use super::origin::Ports;
 use super::site::{Front, Replies};
 use super::store::Seen;
 use super::{Origin, Patient, Url};
-use crate::host::{Answer, HostError, Kind, Op, answers_commands};
+use crate::host::{Answer, HostError, Kind, Op, opens_shell};
 use crate::http::{Connection, Facts, Place, Request, Response, Trust, connect};
 use crate::model::layout;
 use crate::model::release::RunId;
@@ -110,24 +110,29 @@ async fn knock(host: &str, port: u16) -> Result<(), String> {
 }
 
 /// Sends a request; the outcome as text where there is none.
-async fn ask(connection: &Connection, request: &Request) -> Result<Response, String> {
-    match timeout(WEB, connection.send(request)).await {
+async fn ask(connection: &Connection, request: &Request, end: Instant) -> Result<Response, String> {
+    match timeout_at(end.min(Instant::now() + WEB), connection.send(request)).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err("no answer in time".to_owned()),
     }
 }
 
 /// All questions that share a connection, sent at once behind the first.
-async fn questions(connection: &Connection, base_path: &str, asset: impl Future<Output = Option<String>>) -> Replies {
+async fn questions(
+    connection: &Connection,
+    base_path: &str,
+    asset: impl Future<Output = Option<String>>,
+    end: Instant,
+) -> Replies {
     let front = front(base_path);
-    let page = ask(connection, &get(&front, &[])).await;
+    let page = ask(connection, &get(&front, &[]), end).await;
     // The form of its address that the site prefers.
     let front = match &page {
         Ok(answer) if answer.status == 308 => answer.header("location").unwrap_or(&front).to_owned(),
         _ => front,
     };
     let page = match page {
-        Ok(answer) if answer.status == 308 => ask(connection, &get(&front, &[])).await,
+        Ok(answer) if answer.status == 308 => ask(connection, &get(&front, &[]), end).await,
         page => page,
     };
     let etag = page
@@ -148,19 +153,19 @@ async fn questions(connection: &Connection, base_path: &str, asset: impl Future<
     );
     let kept = async {
         let etag = etag?;
-        Some(ask(connection, &get(&front, &[("if-none-match", &etag)])).await)
+        Some(ask(connection, &get(&front, &[("if-none-match", &etag)]), end).await)
     };
     let of_asset = async {
         let path = asset.await?;
-        Some(ask(connection, &get(&below(&path), &[])).await)
+        Some(ask(connection, &get(&below(&path), &[]), end).await)
     };
     let replies = tokio::join!(
-        ask(connection, &marked),
-        ask(connection, &brotli),
-        ask(connection, &gzip),
-        ask(connection, &missing),
-        ask(connection, &missing_asset),
-        ask(connection, &dot),
+        ask(connection, &marked, end),
+        ask(connection, &brotli, end),
+        ask(connection, &gzip, end),
+        ask(connection, &missing, end),
+        ask(connection, &missing_asset, end),
+        ask(connection, &dot, end),
         kept,
         of_asset,
     );
@@ -229,7 +234,7 @@ pub(super) async fn origin(
             Ok(connection) => connection,
             Err(error) => return Some(Err(error.to_string())),
         };
-        Some(ask(&connection, &get("/", &[])).await)
+        Some(ask(&connection, &get("/", &[]), end).await)
     };
     let questions = async {
         let connection = match connect(&place, Trust::Note, WEB).await {
@@ -238,7 +243,7 @@ pub(super) async fn origin(
         };
         let facts = connection.facts().clone();
         let asset = async { timeout_at(end, asset).await.ok().flatten() };
-        (Some(Ok(facts)), questions(&connection, base_path, asset).await)
+        (Some(Ok(facts)), questions(&connection, base_path, asset, end).await)
     };
     let ((https, http), plain, (connection, replies)) = tokio::join!(knocks, plain, questions);
     seen.ports = Ports { https, http };
@@ -263,10 +268,10 @@ pub(super) async fn shell(patient: &Patient) -> Shell {
     let Some(address) = &patient.ssh else {
         return Shell::Unknown("the target is a folder of this machine".to_owned());
     };
-    match timeout(SSH, answers_commands(address)).await {
-        Ok(Ok(true)) => Shell::Given,
-        Ok(Ok(false)) => Shell::Refused,
-        Ok(Err(error)) => Shell::Unknown(error.to_string()),
+    match timeout(SSH, opens_shell(address)).await {
+        Ok(Some(true)) => Shell::Given,
+        Ok(Some(false)) => Shell::Refused,
+        Ok(None) => Shell::Unknown("ssh could not ask for one".to_owned()),
         Err(_) => Shell::Unknown("the host did not answer in time".to_owned()),
     }
 }

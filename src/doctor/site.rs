@@ -90,6 +90,13 @@ pub(super) fn judge(replies: &Replies, known: Known<'_>) -> Vec<Finding> {
         found.extend(none_asked(&CHECKS[1..], "another site or store answers"));
         return found;
     }
+    if is_ours.is_none() && marker_of(replies).is_none() {
+        found.extend(none_asked(
+            &CHECKS[1..],
+            "nothing tells whether this site's vhost answers",
+        ));
+        return found;
+    }
     found.push(rules(replies));
     found.push(encoding(
         "brotli",
@@ -366,5 +373,48 @@ fn redirect(replies: &Replies, known: Known<'_>) -> Finding {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+    use crate::model::cache::Classes;
+    use crate::serving::PageForm;
+
+    #[test]
+    fn a_server_that_may_be_anybodys_is_not_judged_by_this_sites_rules() {
+        let rules = Rules {
+            form: PageForm::Flat,
+            base_path: String::new(),
+            classes: Classes::new("_assets"),
+            deployment_id: None,
+            extra_types: std::collections::BTreeMap::new(),
+        };
+        let known = Known {
+            rules: &rules,
+            url: "https://docs.example.com",
+            tls: true,
+            tree: None,
+            front: None,
+            modified: None,
+        };
+        let answer = Response {
+            status: 404,
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        let replies = Replies {
+            marker: Some(Ok(answer.clone())),
+            page: Some(Ok(answer)),
+            ..Replies::default()
+        };
+        let found = judge(&replies, known);
+        assert_eq!(found.iter().map(|finding| finding.check).collect::<Vec<_>>(), CHECKS);
+        assert!(
+            found.iter().all(|finding| finding.state == State::NotAsked),
+            "{found:?}"
+        );
     }
 }

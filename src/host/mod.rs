@@ -15,9 +15,10 @@ use futures_util::future::BoxFuture;
 
 pub use counted::{Counted, Counts};
 pub use local::{Local, LocalConnector};
+pub(crate) use op::refuse_impossible_names;
 pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Space, Time};
 pub use sftp::{Sftp, SftpConnector};
-pub use ssh::{BadAddress, SftpAddress, answers_commands, command_line, real_name};
+pub use ssh::{BadAddress, SftpAddress, command_line, opens_shell, real_name};
 
 /// Answers of a flight, one for each operation, in the order of the operations.
 pub type Answers = Vec<Result<Answer, Refusal>>;

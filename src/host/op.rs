@@ -157,6 +157,21 @@ pub enum Answer {
     Space(Space),
 }
 
+/// Refuses a listing that holds names which are none. A name becomes part of a path, so it is one segment, whatever a host
+/// says.
+pub fn refuse_impossible_names(answer: &mut Result<Answer, Refusal>) {
+    let impossible = |name: &str| matches!(name, "" | "." | "..") || name.contains(['/', '\0']);
+    if let Ok(Answer::Names(names)) = answer
+        && names.iter().any(|(name, _)| impossible(name))
+    {
+        *answer = Err(Refusal {
+            kind: RefusalKind::Failed,
+            op: "list".to_owned(),
+            message: "the host lists an impossible name".to_owned(),
+        });
+    }
+}
+
 /// What kind of thing a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

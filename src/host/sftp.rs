@@ -7,6 +7,8 @@
 //! The crate queues a request when its future is first polled, so operations are polled once, in their order, before
 //! any answer is waited for.
 
+mod bounded;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -25,6 +27,7 @@ use openssh_sftp_client::{Error, Sftp as Client, SftpOptions, UnixTimeStamp};
 use tokio::io::AsyncSeek as _;
 use tokio::time::timeout;
 
+use self::bounded::Bounded;
 use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
 use super::ssh::{self, BadAddress, SftpAddress, Ssh};
 use super::{Answers, Connect, Host, HostError};
@@ -41,8 +44,9 @@ const CHUNK: usize = 20 * 1024;
 /// How many requests read a folder at once.
 const READERS: usize = 8;
 
-/// A server that never ends a folder shall not fill the memory.
+/// A server that never ends a folder shall not fill the memory, nor one whose names have no end.
 const MOST_NAMES: usize = 5_000_000;
+const LONGEST_NAME: usize = 255;
 
 /// Longest message of a server that is passed on.
 const LONGEST_MESSAGE: usize = 300;
@@ -106,7 +110,7 @@ impl Sftp {
         // The default holds each request back for half a millisecond.
         let options = SftpOptions::new().flush_interval(Duration::ZERO);
         // On a task of its own: what the client makes of a server that breaks off must not end this one.
-        let greeting = tokio::spawn(async move { Client::new(stdin, stdout, options).await });
+        let greeting = tokio::spawn(async move { Client::new(stdin, Bounded::new(stdout), options).await });
         let client = match timeout(CONNECT, greeting).await {
             Ok(Ok(Ok(client))) => client,
             Ok(Ok(Err(error))) => {
@@ -360,7 +364,7 @@ impl Session {
                 continue;
             }
             // A name is one segment, whatever the host says.
-            if name.is_empty() || name.contains(['/', '\0']) {
+            if name.is_empty() || name.len() > LONGEST_NAME || name.contains(['/', '\0']) {
                 return Err(refused(&format!("the host lists an impossible name: {}", short(name))));
             }
             if names.len() >= MOST_NAMES {
@@ -472,6 +476,8 @@ async fn read(mut file: File, offset: u64, length: u32) -> Outcome {
             _ => break,
         }
     }
+    // Nor may it give more.
+    bytes.truncate(length as usize);
     Ok(Answer::Bytes(bytes))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `ssh` knows the user's configuration, agents, jumps and known hosts, so none of that is done here. What it is told on
 //! the command line wins over any configuration file, and leaves nothing to a shell: nothing here may run a command on
-//! the host or on this machine, forward anything, ask anybody, or accept a host key that isn't known already.
+//! this machine, or on the host any but the `echo` that tells whether there's a shell, forward anything, ask anybody, or accept a host key that isn't known already.
 //! OpenSSH 8.7 or newer is needed: earlier ones don't know two of the options.
 
 use std::collections::VecDeque;
@@ -308,39 +308,41 @@ impl Ssh {
     }
 }
 
-/// Whether the host runs a command for us, which it should not: asked for one word, it says it.
-///
-/// # Errors
-/// [`HostError::Unreachable`] where ssh can't be started.
-pub async fn answers_commands(address: &SftpAddress) -> Result<bool, HostError> {
-    const WORD: &str = "syntax-publish-shell";
-    let cannot = |detail: String| HostError::Unreachable {
-        host: address.host.clone(),
-        detail,
-    };
+/// What only a shell makes of [`ECHO`].
+const ECHOED: &str = "syntax-publish-42";
+const ECHO: &str = "echo syntax-publish-$((6*7))";
+
+/// How long to wait for a shell.
+const SHELL: Duration = Duration::from_secs(20);
+
+/// Whether the key opens a shell on the host: a harmless command is run, if it can be. None where that can't be found out.
+pub async fn opens_shell(address: &SftpAddress) -> Option<bool> {
     let pinned = match &address.host_key {
-        Some(key) => Some(pin(address, key).map_err(|e| cannot(e.to_string()))?),
+        Some(key) => Some(pin(address, key).ok()?),
         None => None,
     };
-    let mut line =
-        command_line(address, pinned.as_ref().map(NamedTempFile::path)).map_err(|e| cannot(e.to_string()))?;
-    // Its first word asks for a subsystem and its last names it: here is a command instead.
+    let mut line = command_line(address, pinned.as_ref().map(NamedTempFile::path)).ok()?;
+    // In the place of the subsystem: `-s` at the front, its name at the end.
     line.remove(0);
     line.pop();
-    line.push(format!("echo {WORD}").into());
-    let output = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")))
+    line.push(ECHO.into());
+    let running = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")))
         .args(line)
-        // An SFTP server that is forced in its place ends at once.
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0)
         .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|e| cannot(e.to_string()))?;
-    Ok(String::from_utf8_lossy(&output.stdout)
+        .output();
+    let output = timeout(SHELL, running).await.ok()?.ok()?;
+    if String::from_utf8_lossy(&output.stdout)
         .lines()
-        .any(|line| line.trim() == WORD))
+        .any(|line| line.trim() == ECHOED)
+    {
+        return Some(true);
+    }
+    // 255 is ssh's own: it never got there.
+    (output.status.code() != Some(255)).then_some(false)
 }
 
 /// The pinned key as a file of known hosts that only we can read and write.

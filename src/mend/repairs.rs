@@ -35,6 +35,8 @@ pub(super) struct Repairs {
     extras: Vec<String>,
     /// The release whose document must be written.
     pub document: Option<ReleaseId>,
+    /// Whether that document gets a signature.
+    pub signed: bool,
     /// What the site has of the folder levels to build.
     built: HashMap<Digest, Tree>,
 }
@@ -76,15 +78,20 @@ impl Put {
 }
 
 impl Repairs {
-    /// What can be made of a site for the faults of a release.
-    pub fn new(site: &Site, found: &Verified) -> Self {
+    /// What can be made of a site for the faults of a release, as far as its bytes are at hand.
+    pub fn new(site: &Site, found: &Verified, at_hand: &dyn Fn(&Content) -> bool) -> Self {
         let known: HashSet<Digest> = site.all_files().map(|(_, file)| file.digest).collect();
+        // What lies behind a symlink in the pool is not the pool's.
+        let astray: Vec<String> = found.faults.iter().filter_map(leads_astray).collect();
         let mut repairs = Self::default();
         let mut manifests = BTreeSet::new();
         for fault in &found.faults {
             match fault {
                 Fault::File { place, content, flaw } => {
-                    if known.contains(&content.digest) && *flaw != Flaw::Kind(Kind::Other) {
+                    let at = place.store_path(content);
+                    let behind = astray.iter().any(|folder| at.starts_with(folder));
+                    let makeable = !behind && known.contains(&content.digest) && at_hand(content);
+                    if makeable && *flaw != Flaw::Kind(Kind::Other) {
                         repairs.files.push((place.clone(), *content, flaw.is_folder()));
                     }
                 }
@@ -123,7 +130,14 @@ impl Repairs {
                 Fault::StoreFolder { .. } => {}
             }
         }
-        repairs.trees.retain(|digest| site.tree(*digest).is_some());
+        repairs.trees.retain(|digest| {
+            let tree = site.tree(*digest);
+            tree.is_some_and(|tree| {
+                tree.files()
+                    .flat_map(|(_, file)| Content::of_file(file))
+                    .all(|c| at_hand(&c))
+            })
+        });
         for digest in repairs.trees.clone() {
             repairs
                 .built
@@ -238,9 +252,10 @@ impl Repairs {
     }
 
     /// Operations that make everything ready in the workshop, and where it then goes, in this order: objects and files,
-    /// folder levels from the deepest up, symlinks to them, manifests, the document, and last what is taken away.
+    /// folder levels from the deepest up, symlinks to them, manifests, the document with its signature, and last what is
+    /// taken away.
     ///
-    /// `temps` hold the manifests and the document, in this order.
+    /// `temps` hold the manifests, the document and its signature, in this order.
     pub fn stage(&self, stock: &Stock, temps: &[String], workshop: &mut Workshop) -> (Vec<Op>, Vec<Put>) {
         let mut staging = Staging {
             ops: Vec::new(),
@@ -275,7 +290,9 @@ impl Repairs {
         }
         let manifests = self.manifests.iter().map(|(digest, _)| layout::manifest(*digest));
         let document = self.document.iter().map(layout::release_document);
-        for (temp, to) in temps.iter().zip(manifests.chain(document)) {
+        let signature = self.document.iter().filter(|_| self.signed);
+        let signature = signature.map(layout::release_signature);
+        for (temp, to) in temps.iter().zip(manifests.chain(document).chain(signature)) {
             let link = |at| Op::Link {
                 from: workshop.path(temp),
                 to: at,
@@ -286,6 +303,17 @@ impl Repairs {
             staging.take_away(extra.clone());
         }
         (staging.ops, staging.puts)
+    }
+}
+
+/// The beginning of all paths that lead through something which should be a folder of the pool and is none.
+fn leads_astray(fault: &Fault) -> Option<String> {
+    match fault {
+        Fault::StoreFolder {
+            path,
+            flaw: Flaw::Kind(_),
+        } => Some(format!("{path}/")),
+        _ => None,
     }
 }
 

@@ -126,6 +126,15 @@ pub fn release_document(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}.json")
 }
 
+/// The signature of a release's document, where it was signed.
+#[must_use]
+pub fn release_signature(id: &ReleaseId) -> String {
+    format!("{RELEASES}/{id}{SIGNATURE}")
+}
+
+/// What follows a release's id in the name of its signature.
+pub const SIGNATURE: &str = ".json.sig";
+
 /// A symlink whose text says when a release was left by a rollback: its readers may still have it open.
 #[must_use]
 pub fn release_left(id: &ReleaseId) -> String {

@@ -144,6 +144,24 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// As [`printable`], for text of several lines: line ends and tabs stay.
+#[must_use]
+pub fn printable_text(text: &str) -> String {
+    let keeps = |c: char| c == '\n' || c == '\t' || !is_unprintable(c);
+    if text.chars().all(keeps) {
+        return text.to_owned();
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if keeps(c) {
+            safe.push(c);
+        } else {
+            safe.extend(c.escape_unicode());
+        }
+    }
+    safe
+}
+
 /// Looked up by its text: both hash and compare alike.
 impl Borrow<str> for SitePath {
     fn borrow(&self) -> &str {

@@ -1,49 +1,66 @@
-//! What a publish does and asks first once it holds the lock.
+//! The first operations of a publish that holds the lock, and what their answers mean.
+//!
+//! Pure, but for the names of the workshop.
 
 use super::Stop;
 use crate::error::Error;
-use crate::host::Op;
+use crate::host::{Answer, Kind, Op, Refusal, RefusalKind};
 use crate::model::layout;
-use crate::model::release::{Hold, ReleaseId};
+use crate::model::release::Hold;
 use crate::plan::Plan;
 use crate::session::Read;
-use crate::store;
+use crate::store::{self, StoreError};
+use crate::sync;
 use crate::workshop::Workshop;
 
 /// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
 pub(super) struct UnderLock {
     pub(super) ops: Vec<Op>,
+    /// Where the question for `current` stands, with the one for `hold` behind it. All others up to `relied` must succeed.
+    current: usize,
+    /// Where folders of the pool are asked for, which may be missing, but not lead elsewhere.
+    relied: usize,
 }
 
-const UNDER_LOCK_FIXED: usize = 4;
-
 impl UnderLock {
-    pub(super) fn new(plan: &Plan, workshop: &Workshop, document: &str, release: &ReleaseId) -> Self {
+    pub(super) fn new(plan: &Plan, workshop: &Workshop, records: &[(String, String)]) -> Self {
         let mut ops = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
             Op::Rename {
                 from: workshop.path_holding("gen"),
                 to: layout::GENERATION.to_owned(),
             },
-            Op::Rename {
-                from: workshop.path_holding(document),
-                to: layout::release_document(release),
-            },
-            Op::ReadLink(layout::CURRENT.to_owned()),
-            Op::ReadLink(layout::HOLD.to_owned()),
         ];
+        ops.extend(records.iter().map(|(temp, place)| Op::Rename {
+            from: workshop.path_holding(temp),
+            to: place.clone(),
+        }));
+        let current = ops.len();
+        ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
+        ops.push(Op::ReadLink(layout::HOLD.to_owned()));
         ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
         ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
-        Self { ops }
+        let relied = ops.len();
+        let pool = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
+        ops.extend(pool.iter().map(|folder| Op::Lstat(layout::pool(folder.as_str()))));
+        Self { ops, current, relied }
     }
 
     /// What was found under the lock, against what the plan was made from.
     pub(super) fn read(
-        answers: &[Result<crate::host::Answer, crate::host::Refusal>],
+        &self,
+        host: &str,
+        answers: &[Result<Answer, Refusal>],
         plan: &Plan,
         patient: bool,
     ) -> Result<(), Stop> {
+        for answer in answers.iter().skip(self.current).take(2) {
+            if let Some(refusal) = answer.refusal().filter(|refusal| refusal.kind != RefusalKind::NotFound) {
+                return Err(Stop::Replan(refusal.to_string()));
+            }
+        }
         let current = answers
-            .get(2)
+            .get(self.current)
             .and_then(Read::text)
             .and_then(|text| store::read_current(&text));
         if current != plan.previous {
@@ -52,7 +69,7 @@ impl UnderLock {
             }
             return Err(Stop::Failed(Error::Overtaken { by: current }));
         }
-        if let Some(text) = answers.get(3).and_then(Read::text) {
+        if let Some(text) = answers.get(self.current + 1).and_then(Read::text) {
             let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
                 reason: text,
                 who: String::new(),
@@ -60,7 +77,21 @@ impl UnderLock {
             });
             return Err(Stop::Failed(Error::OnHold { hold }));
         }
-        for answer in answers.iter().take(2).chain(answers.iter().skip(UNDER_LOCK_FIXED)) {
+        for (op, answer) in self.ops.iter().zip(answers).skip(self.relied) {
+            if let (Op::Lstat(path), Some(attr)) = (op, answer.attr())
+                && attr.kind != Kind::Folder
+            {
+                let (host, path) = (host.to_owned(), path.clone());
+                return Err(Stop::Failed(StoreError::NotAFolder { host, path }.into()));
+            }
+        }
+        let must = answers.get(..self.relied).unwrap_or(answers);
+        for answer in must
+            .iter()
+            .take(self.current)
+            .skip(1)
+            .chain(must.iter().skip(self.current + 2))
+        {
             if let Some(refusal) = answer.refusal() {
                 return Err(Stop::Replan(refusal.to_string()));
             }

@@ -49,7 +49,7 @@ pub fn again(
                 let path = asset.path.clone();
                 return Err(ScanError::Changed { path });
             }
-            Err(Broken::Vanished | Broken::Unreadable(_)) => return Ok(None),
+            Err(Broken::Vanished | Broken::TooLarge(_) | Broken::Unreadable(_)) => return Ok(None),
         };
         observer.notice(Event::Progressed {
             stage: Stage::Scan,

@@ -120,6 +120,12 @@ pub enum FaultKind {
         /// What the system said.
         source: io::Error,
     },
+    /// Larger than any file of a site.
+    #[error("it has {size} bytes; at most {} can be published", super::read::LARGEST)]
+    TooLarge {
+        /// In bytes.
+        size: u64,
+    },
     /// A name that is no UTF-8 text.
     #[error("its name is not UTF-8")]
     NotUtf8,
@@ -152,6 +158,7 @@ impl FaultKind {
             Self::Loop => "delete the link",
             Self::Special { .. } => "delete it; only files can be published",
             Self::Unreadable { .. } => "give the user who publishes the right to read it",
+            Self::TooLarge { .. } => "delete it, or leave it out with `exclude`",
             Self::NotUtf8 => "rename it; addresses on the web are UTF-8",
             Self::Name(BadPath::TooDeep(_)) => "move it up",
             Self::Name(_) => "rename it",
@@ -214,6 +221,7 @@ impl Faults {
         match broken {
             Broken::Changed => return Err(ScanError::Changed { path }),
             Broken::Vanished => return Err(ScanError::Vanished { path }),
+            Broken::TooLarge(size) => self.add(Path::new(path.as_str()), FaultKind::TooLarge { size }),
             Broken::Unreadable(source) => self.add(Path::new(path.as_str()), FaultKind::Unreadable { source }),
         }
         Ok(())

@@ -18,6 +18,9 @@ use crate::model::digest::{Digest, Hasher};
 /// From this size on, one file is worth all cores.
 pub(super) const LARGE: u64 = 32 << 20;
 
+/// Larger files are no part of any site: 64 GiB.
+pub(super) const LARGEST: u64 = 64 << 30;
+
 /// Buffers for files that share the cores with others, and for one that has them all.
 const BUFFER: usize = 128 << 10;
 const WIDE_BUFFER: usize = 8 << 20;
@@ -72,6 +75,8 @@ pub(super) enum Broken {
     Changed,
     /// It is gone.
     Vanished,
+    /// Larger than [`LARGEST`]: its bytes.
+    TooLarge(u64),
     /// The system refused, or the disk failed.
     Unreadable(io::Error),
 }
@@ -92,11 +97,14 @@ impl From<io::Error> for Broken {
 /// The state of a file that the walk found.
 pub(super) fn stamp(path: &Path) -> Result<Stamp, Broken> {
     let meta = fs::symlink_metadata(path)?;
-    if meta.is_file() {
-        Ok(Stamp::of(&meta))
-    } else {
-        Err(Broken::Changed)
+    if !meta.is_file() {
+        return Err(Broken::Changed);
     }
+    // Not read at all: a sparse file of a terabyte takes a second to make and an hour to read.
+    if meta.len() > LARGEST {
+        return Err(Broken::TooLarge(meta.len()));
+    }
+    Ok(Stamp::of(&meta))
 }
 
 /// A file that was opened in the state that its stamp tells of.

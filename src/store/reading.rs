@@ -1,8 +1,8 @@
 //! Reading documents and links of a store. Only reads.
 
-use super::StoreError;
 use super::asking::OPEN_AT_ONCE;
-use crate::host::{Answer, Handle, Kind, MAX_READ, Op};
+use super::{StoreError, explain};
+use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
@@ -10,6 +10,12 @@ use crate::session::{Read, Session};
 
 /// The most bytes that a document or manifest may have: a folder of 400,000 files.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
+
+/// The most bytes that those read together may have.
+const MAX_TOGETHER: u64 = 4 * MAX_DOCUMENT;
+
+/// So many files of more than one piece are read at once.
+const LONG_AT_ONCE: usize = 8;
 
 /// Reads open files to their ends and closes them, all at once. `None` for one that can't be read or is too large.
 pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -19,6 +25,8 @@ pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result
     let mut pieces: u64 = 1;
     while !open.is_empty() {
         let mut ops = Vec::new();
+        // Long ones take turns, so that few pieces are in memory at once.
+        let later = open.split_off(open.len().min(if pieces == 1 { open.len() } else { LONG_AT_ONCE }));
         for &index in &open {
             let from = contents[index].as_ref().map_or(0, Vec::len) as u64;
             ops.extend((0..pieces).map(|piece| Op::Read {
@@ -37,16 +45,17 @@ pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result
                         content.extend_from_slice(bytes);
                         ended = bytes.len() < MAX_READ as usize;
                     }
-                    (Ok(_), _) => {}
-                    (Err(_), content) => {
+                    _ if ended => {}
+                    (_, content) => {
                         *content = None;
                         ended = true;
                     }
                 }
             }
-            let too_large = contents[index]
-                .as_ref()
-                .is_some_and(|content| content.len() as u64 > MAX_DOCUMENT);
+            let length = |content: &Vec<u8>| content.len() as u64;
+            let together: u64 = contents.iter().flatten().map(length).sum();
+            let own = contents[index].as_ref().map_or(0, length);
+            let too_large = own > MAX_DOCUMENT || together > MAX_TOGETHER;
             if too_large {
                 contents[index] = None;
             }
@@ -55,6 +64,7 @@ pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result
             }
         }
         open = unfinished;
+        open.extend(later);
         pieces = 16;
     }
     session.send_later(handles.iter().copied().map(Op::Close));
@@ -85,7 +95,7 @@ pub async fn read_files(session: &Session, paths: &[String]) -> Result<Vec<Optio
 /// Every release that the store lists, newest first.
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`StoreError`], also where the host does not let the list be read: no list is not an empty one.
 pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
     let answers = session.flight(vec![Op::List(layout::RELEASES.to_owned())]).await?;
     let mut ids: Vec<ReleaseId> = match answers.into_iter().next() {
@@ -94,6 +104,7 @@ pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
             .filter(|(_, attr)| attr.kind == Kind::Symlink)
             .filter_map(|(name, _)| name.parse().ok())
             .collect(),
+        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Err(explain(session, &refusal).await),
         _ => Vec::new(),
     };
     ids.sort_unstable();
@@ -115,6 +126,26 @@ pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Optio
         .into_iter()
         .map(|bytes| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
         .collect())
+}
+
+/// Why the host does not let a file be read that is there; none where it does, or where nothing is there.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn why_unread(session: &Session, path: &str) -> Result<Option<Refusal>, StoreError> {
+    let opened = session.flight(vec![Op::Open(path.to_owned())]).await?.pop();
+    let handle = match opened {
+        Some(Ok(Answer::Opened(handle))) => handle,
+        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Ok(Some(refusal)),
+        _ => return Ok(None),
+    };
+    let read = Op::Read {
+        handle,
+        offset: 0,
+        length: 1,
+    };
+    let answers = session.flight(vec![read, Op::Close(handle)]).await?;
+    Ok(answers.first().and_then(Read::refusal).cloned())
 }
 
 /// The root digests that some releases point to; `None` for one that doesn't read.

@@ -228,8 +228,8 @@ pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
     ops
 }
 
-/// Makes the folders of the pool in which some public paths lie. That they exist already is fine.
-pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, workshop: &Workshop) -> Vec<Op> {
+/// The folders of the pool in which some public paths lie, parents before children.
+pub(crate) fn folders_of_pool<'p>(paths: impl Iterator<Item = &'p SitePath>) -> BTreeSet<SitePath> {
     let mut folders = BTreeSet::new();
     for path in paths {
         let mut above = path.parent();
@@ -238,6 +238,12 @@ pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, worksh
             folders.insert(folder);
         }
     }
+    folders
+}
+
+/// Makes the folders of the pool in which some public paths lie. That they exist already is fine.
+pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, workshop: &Workshop) -> Vec<Op> {
+    let folders = folders_of_pool(paths);
     // The way through the workshop makes even this depend on the lock.
     let through = workshop.path_holding("../..");
     folders

@@ -27,7 +27,7 @@ impl Times {
     pub fn new(now: Time, generation: Option<&Generation>) -> Self {
         let after = generation.map_or(0, |generation| generation.clock + 1);
         // Some way back, so that files alike in size need not lie in the future, which no web server should claim.
-        let base = after.max(now - AN_HOUR);
+        let base = after.max(now.saturating_sub(AN_HOUR)).max(0);
         Self {
             base,
             given: HashMap::new(),

@@ -89,6 +89,8 @@ pub enum Flaw {
     Kind(Kind),
     /// The web server may not read it: the permission bits.
     Mode(u32),
+    /// Others may write it: the permission bits.
+    Writable(u32),
     /// It belongs to another user than the store: that user's number.
     Owner(u32),
     /// It has another length.
@@ -116,6 +118,7 @@ impl Flaw {
             Self::Missing => "is missing".to_owned(),
             Self::Kind(kind) => format!("is {}", kind_text(*kind)),
             Self::Mode(mode) => format!("can't be read by the web server (mode {mode:04o})"),
+            Self::Writable(mode) => format!("may be written by others (mode {mode:04o})"),
             Self::Owner(uid) => format!("belongs to user number {uid}, not to the store's"),
             Self::Size { found, wanted } => format!("has {found} bytes instead of {wanted}"),
             Self::Bytes if encoded => "does not decode to its file".to_owned(),

@@ -5,6 +5,7 @@ mod changing;
 mod damage;
 mod export;
 mod manifest;
+mod planted;
 mod refused;
 mod served;
 mod store;

@@ -1,10 +1,12 @@
-//! Fuzzing: each parser of `next` on texts that nobody would write, and what must hold for all of them.
+//! Fuzzing: each parser of `next`, and each of what a host hands out, on texts that nobody would write, and what must
+//! hold for all of them.
 //!
 //! The targets are functions of a text, and a plain loop drives them: texts of the corpus and of the fixtures, changed at
 //! random. A change that makes a parser do something new is kept and changed further. The short run is the same every
 //! time; the long one (`just fuzz`) is not, and says how to keep what it found.
 
 mod mutate;
+mod records;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -324,15 +324,20 @@ fn help_of_verify() {
       [RELEASE]  The release, or the beginning of its id [default: the live one]
 
     Options:
-          --deep  Read every byte back, and decode every encoding
-          --live  Ask the live site instead: the origin, and the public URL
-      -h, --help  Print help
+          --deep       Read every byte back, and decode every encoding
+          --signature  Also check who signed it, by `allowed-signers` in [sign]; implies --deep
+          --repair     Mend what is damaged, from the export and from other copies on the target;
+                       implies --deep
+          --live       Ask the live site instead: the origin, and the public URL
+      -h, --help       Print help
 
     [options everywhere]
 
     Examples:
       syntax-publish verify
       syntax-publish verify 20260914 --deep
+      syntax-publish verify --signature       also that somebody signed it whose signature counts
+      syntax-publish verify --repair          and mend what is damaged
       syntax-publish verify --live            whether visitors get what is live
     "#);
 }

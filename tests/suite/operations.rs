@@ -17,6 +17,7 @@ use syntax_publish::model::release::Owner;
 use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::publish::{Options, Published, publish};
 use syntax_publish::session::Session;
+use syntax_publish::sign::Signing;
 use tempfile::TempDir;
 
 use crate::support::command::write;
@@ -115,6 +116,7 @@ impl Bench {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            signing: Signing::default(),
             purges: false,
             seen: self
                 .keeps
@@ -582,6 +584,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       symlink work/RUN/RUN/cur -> releases/RELEASE1
       symlink work/RUN/RUN/gen -> CLOCK.CLOCK-RUN
       rename work/RUN lock
+      readlink generation
       rename lock/RUN/gen generation
       rename lock/RUN/f/26 releases/RELEASE1.json
       readlink current

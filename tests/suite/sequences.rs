@@ -20,6 +20,7 @@ use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::rollback::Destination;
 use syntax_publish::session::Session;
+use syntax_publish::sign::Signing;
 use syntax_publish::source::{Export, Source};
 use syntax_publish::verify::{Depth, verify};
 use syntax_publish::{prune, publish, releases, rollback};
@@ -146,6 +147,7 @@ impl Real {
             allowed: GlobSet::empty(),
             force: false,
             tool: "test".to_owned(),
+            signing: Signing::default(),
             purges: false,
             seen: None,
         };

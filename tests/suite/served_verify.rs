@@ -1,12 +1,13 @@
 //! A release behind a real SSH server: looked at and mended over SFTP alone.
 
 use std::fs;
+use std::process::Command;
 
 use syntax_publish::host::SftpAddress;
 use syntax_publish::verify::Depth;
 
-use crate::support::sshd::{Jail, Sshd};
-use crate::verify::{Place, lines};
+use crate::support::sshd::{Jail, Sshd, USER, is_root};
+use crate::verify::{FILES, Place, STORE, lines, noise};
 
 fn address(sshd: &Sshd) -> SftpAddress {
     SftpAddress {
@@ -75,4 +76,32 @@ async fn file_of_another_user_is_named_and_replaced() {
     );
     let mended = place.mend(&verified).await;
     assert_eq!(lines(&mended.left.faults), Vec::<String>::new());
+}
+
+/// On one store, one after the other, so that each is mended before the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_damage_is_named_and_mended_over_sftp() {
+    let sshd = Sshd::start(Jail::Plain);
+    let place = Place::with_site().over_sftp(&sshd.docroot, address(&sshd));
+    place.write("large.bin", noise(5 << 20));
+    let release = place.publish().await.release;
+    // What was mended is no longer one file with its object, so what all copies share can be harmed once.
+    let damages = FILES.iter().chain(STORE);
+    for damage in damages.filter(|damage| damage.what != "file cut short for all who share it") {
+        let what = damage.what;
+        (damage.harm)(&place);
+        if is_root() {
+            let status = Command::new("chown").args(["-hR", USER]).arg(&sshd.docroot).status();
+            assert!(status.unwrap().success());
+        }
+        let verified = place.verify(&release, damage.depth).await;
+        let found = lines(&verified.faults);
+        assert!(
+            found.iter().any(|line| line.contains(damage.named)),
+            "{what}: {found:#?}"
+        );
+        let mended = place.mend(&verified).await;
+        assert_eq!(lines(&mended.left.faults), Vec::<String>::new(), "{what}");
+        place.assert_whole(&release).await;
+    }
 }

@@ -25,6 +25,7 @@ use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::publish::{Options, Published, publish};
 use syntax_publish::rollback::{self, Destination, rollback};
 use syntax_publish::session::Session;
+use syntax_publish::sign::Signing;
 use syntax_publish::source::{Export, Source};
 use syntax_publish::verify::{Depth, Fault, Verified, verify};
 use tempfile::TempDir;
@@ -33,15 +34,15 @@ use walkdir::WalkDir;
 use crate::support::command::{open_tempdir, small_export, visitor_state, write};
 
 /// What a test does at an operation before it is sent.
-type Hook = Arc<dyn Fn(&Op) + Send + Sync>;
+pub type Hook = Arc<dyn Fn(&Op) + Send + Sync>;
 
 /// A folder as a host, which writes down what is asked of it.
 #[derive(Clone)]
-struct Watched {
-    docroot: PathBuf,
-    ops: Arc<Mutex<Vec<Op>>>,
-    flights: Arc<Mutex<usize>>,
-    hook: Option<Hook>,
+pub struct Watched {
+    pub docroot: PathBuf,
+    pub ops: Arc<Mutex<Vec<Op>>>,
+    pub flights: Arc<Mutex<usize>>,
+    pub hook: Option<Hook>,
 }
 
 struct WatchedHost {
@@ -123,7 +124,7 @@ impl Place {
         place
     }
 
-    fn export(&self) -> PathBuf {
+    pub fn export(&self) -> PathBuf {
         self.base.path().join("export")
     }
 
@@ -146,7 +147,7 @@ impl Place {
     }
 
     /// The same store and export again, hard links and times included.
-    fn copy(&self) -> Self {
+    pub fn copy(&self) -> Self {
         let copy = Self {
             base: open_tempdir(),
             served: None,
@@ -158,7 +159,7 @@ impl Place {
         copy
     }
 
-    fn watched(&self) -> Watched {
+    pub fn watched(&self) -> Watched {
         Watched {
             docroot: self.docroot(),
             ops: Arc::default(),
@@ -167,18 +168,18 @@ impl Place {
         }
     }
 
-    fn session(&self) -> Session {
+    pub fn session(&self) -> Session {
         match &self.served {
             Some(served) => session(SftpConnector::new(served.address.clone()).unwrap()),
             None => session(self.watched()),
         }
     }
 
-    fn source(&self) -> Arc<dyn Source> {
+    pub fn source(&self) -> Arc<dyn Source> {
         Arc::new(Export::new(&self.export()))
     }
 
-    fn site(&self) -> Site {
+    pub fn site(&self) -> Site {
         let export = self.export();
         let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for entry in WalkDir::new(&export) {
@@ -212,19 +213,14 @@ impl Place {
     }
 
     async fn try_publish(&self, force: bool) -> Result<Published, Error> {
-        let options = Options {
-            commit: None,
-            message: None,
-            wait: None,
-            max_removed: None,
-            immutable: Level::Warn,
-            allowed: GlobSet::empty(),
-            force,
-            tool: TOOL.to_owned(),
-            purges: false,
-            seen: None,
-        };
-        publish(&self.session(), &self.source(), &self.site(), &options, &Silent).await
+        publish(
+            &self.session(),
+            &self.source(),
+            &self.site(),
+            &publishing(force),
+            &Silent,
+        )
+        .await
     }
 
     pub async fn publish(&self) -> Published {
@@ -239,6 +235,7 @@ impl Place {
         let options = mend::Options {
             wait: None,
             tool: TOOL.to_owned(),
+            signing: Signing::default(),
         };
         let (session, site, source) = (self.session(), self.site(), self.source());
         let mended = mend(&session, &site, &source, verified, &options, &Silent);
@@ -259,7 +256,7 @@ impl Place {
     }
 
     /// What visitors are served, links followed.
-    fn served(&self) -> BTreeMap<String, String> {
+    pub fn served(&self) -> BTreeMap<String, String> {
         visitor_state(&self.docroot().join("current"))
     }
 
@@ -304,7 +301,24 @@ impl Place {
     }
 }
 
-fn session(connect: impl Connect + 'static) -> Session {
+/// How the tests publish.
+pub fn publishing(force: bool) -> Options {
+    Options {
+        commit: None,
+        message: None,
+        wait: None,
+        max_removed: None,
+        immutable: Level::Warn,
+        allowed: GlobSet::empty(),
+        force,
+        tool: TOOL.to_owned(),
+        signing: Signing::default(),
+        purges: false,
+        seen: None,
+    }
+}
+
+pub fn session(connect: impl Connect + 'static) -> Session {
     let owner = Owner {
         who: "somebody@somewhere".to_owned(),
         what: "test".to_owned(),
@@ -320,7 +334,7 @@ fn page_text(title: &str) -> String {
     )
 }
 
-fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     let blocks = (0_u64..).flat_map(|n| *blake3::hash(&n.to_le_bytes()).as_bytes());
     blocks.take(length).collect()
 }
@@ -359,14 +373,14 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 /// One way to damage a store.
-struct Damage {
+pub struct Damage {
     /// What is done.
-    what: &'static str,
+    pub what: &'static str,
     /// How closely one must look to see it.
-    depth: Depth,
+    pub depth: Depth,
     /// A part of the line that names it.
-    named: &'static str,
-    harm: fn(&Place),
+    pub named: &'static str,
+    pub harm: fn(&Place),
 }
 
 const fn shallow(what: &'static str, named: &'static str, harm: fn(&Place)) -> Damage {
@@ -387,7 +401,7 @@ const fn deep(what: &'static str, named: &'static str, harm: fn(&Place)) -> Dama
     }
 }
 
-const FILES: &[Damage] = &[
+pub const FILES: &[Damage] = &[
     shallow("file gone", "docs/a.html: the file is missing", |place| {
         fs::remove_file(place.live("docs/a.html")).unwrap();
     }),
@@ -434,6 +448,13 @@ const FILES: &[Damage] = &[
         "docs/a.html: the file can't be read by the web server (mode 0600)",
         |place| {
             chmod(&place.live("docs/a.html"), 0o600);
+        },
+    ),
+    shallow(
+        "file that others may write",
+        "docs/a.html: the file may be written by others (mode 0666)",
+        |place| {
+            chmod(&place.live("docs/a.html"), 0o666);
         },
     ),
     shallow("symlink for a file", "docs/a.html: the file is a symlink", |place| {
@@ -516,7 +537,7 @@ const FILES: &[Damage] = &[
     ),
 ];
 
-const STORE: &[Damage] = &[
+pub const STORE: &[Damage] = &[
     shallow("object gone", ": the object is missing", |place| {
         fs::remove_file(place.object("docs/a.html")).unwrap();
     }),
@@ -543,6 +564,16 @@ const STORE: &[Damage] = &[
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
     }),
+    shallow(
+        "object that others may write",
+        ": the object may be written by others (mode 0646)",
+        |place| {
+            let path = place.object("docs/a.html");
+            let bytes = fs::read(&path).unwrap();
+            replace(&path, bytes);
+            chmod(&path, 0o646);
+        },
+    ),
     shallow("manifest gone", "the manifest of /docs is missing", |place| {
         fs::remove_file(place.manifest("docs")).unwrap();
     }),
@@ -928,27 +959,15 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         hook: Some(few_open_files()),
         ..place.watched()
     };
-    let options = Options {
-        commit: None,
-        message: None,
-        wait: None,
-        max_removed: None,
-        immutable: Level::Warn,
-        allowed: GlobSet::empty(),
-        force: false,
-        tool: TOOL.to_owned(),
-        purges: false,
-        seen: None,
-    };
     let to = session(watched);
-    publish(&to, &place.source(), &place.site(), &options, &Silent)
+    publish(&to, &place.source(), &place.site(), &publishing(false), &Silent)
         .await
         .unwrap();
     for page in 0..700 {
         place.write(&format!("docs/{page}/index.html"), format!("page {page}, edited"));
     }
     fs::remove_dir_all(place.export().join("docs/699")).unwrap();
-    let second = publish(&to, &place.source(), &place.site(), &options, &Silent)
+    let second = publish(&to, &place.source(), &place.site(), &publishing(false), &Silent)
         .await
         .unwrap();
     assert_eq!(second.changes.list.len(), 700);
@@ -1060,6 +1079,7 @@ async fn mending_stops_when_another_release_goes_live() {
     let options = mend::Options {
         wait: None,
         tool: TOOL.to_owned(),
+        signing: Signing::default(),
     };
     let stopped = mend(
         &session(watched),

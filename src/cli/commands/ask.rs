@@ -13,7 +13,6 @@ use syntax_publish::pipeline;
 use syntax_publish::plan::{self, Facts, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
-use syntax_publish::verify::{self, Depth};
 use syntax_publish::{build, releases, store};
 
 use super::Run;
@@ -205,32 +204,6 @@ impl Run {
         let text = || format!("from {from} to {to}:\n{}", changes::listed(&changes));
         self.screen.result(&value, text)?;
         Ok(0)
-    }
-
-    pub(super) async fn verify(&self, release: Option<String>, deep: bool) -> Result<u8, Failure> {
-        let (_, session) = self.open("verify")?;
-        let release = match release {
-            Some(release) => releases::resolve(session, &release).await?,
-            None => live(session).await?,
-        };
-        let depth = if deep { Depth::Deep } else { Depth::Shallow };
-        let verified = verify::verify(session, &release, depth, &*self.progress).await?;
-        self.finish();
-        let problems = verified.problems();
-        let ok = problems.is_empty();
-        let broken = problems.iter().map(|(path, problem)| json::Broken {
-            path: printable(path),
-            problem: printable(problem),
-        });
-        let value = json::Verify {
-            release: verified.release,
-            ok,
-            checked: verified.checked,
-            problems: broken.collect(),
-            delivery: None,
-        };
-        self.screen.result(&value, || report::verified(&value))?;
-        Ok(u8::from(!ok))
     }
 
     pub(super) async fn nginx(&self, options: Nginx) -> Result<u8, Failure> {

@@ -1,16 +1,40 @@
 //! The commands that change what a target holds, and not what visitors see.
 
+use std::time::Duration;
+
+use syntax_publish::error::Error;
 use syntax_publish::rollback;
 use syntax_publish::session::Session;
-use syntax_publish::{prune, publish::Published};
+use syntax_publish::{prune, publish::Published, shell, store};
+use tokio::task::JoinHandle;
 
 use super::Run;
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
-use crate::cli::site::{Workplace, again};
+use crate::cli::site::{self, Workplace, again};
 use crate::cli::{connect, json};
 
+/// What a release says that it was made by.
+pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION"));
+
+/// How long a publish that is done waits for what it asked beside.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 impl Run {
+    /// Tells of a key that could do more than publish. What is not known by now is left to the next publish.
+    pub(super) async fn warn_of_shell(&self, workplace: &Workplace, shell: Option<JoinHandle<Option<bool>>>) {
+        let Some(shell) = shell else { return };
+        let stop = shell.abort_handle();
+        if let Ok(Ok(Some(true))) = tokio::time::timeout(LAST_WAIT, shell).await {
+            let host = workplace.place();
+            let host = host.split(':').next().unwrap_or_default();
+            self.screen.warn(&format!(
+                "the key opens a shell on {host}, so whoever has it can do more than publish; give it an account for SFTP alone (docs/host-setup.md)"
+            ));
+        }
+        stop.abort();
+    }
+
     /// Prunes after a publish, where that is due. The site is live already, so a failure is only a warning.
     pub(super) async fn tidy_up(&self, workplace: &Workplace, session: &Session, published: &Published) {
         if !published.swapped {
@@ -21,7 +45,7 @@ impl Run {
             if prune::is_due(session, options.keep, published.files).await? {
                 prune::prune(session, &options, &*self.progress).await?;
             }
-            Ok::<(), syntax_publish::error::Error>(())
+            Ok::<(), Error>(())
         };
         if let Err(error) = pruned.await {
             let later = again(&self.global, "prune");
@@ -32,6 +56,7 @@ impl Run {
 
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {
         let (workplace, session) = self.open("hold")?;
+        store::check_ground(session).await?;
         connect::make_room(workplace)?;
         rollback::hold(session, reason, &*self.progress).await?;
         let text = format!("publishing to {} is on hold: {reason}", workplace.target_name);
@@ -47,6 +72,7 @@ impl Run {
 
     pub(super) async fn resume(&self) -> Result<u8, Failure> {
         let (workplace, session) = self.open("resume")?;
+        store::check_ground(session).await?;
         let held = rollback::resume(session, &*self.progress).await?;
         if held.is_some() {
             let text = format!("publishing to {} goes on", workplace.target_name);
@@ -68,6 +94,7 @@ impl Run {
 
     pub(super) async fn prune(&self, dry_run: bool) -> Result<u8, Failure> {
         let (workplace, session) = self.open("prune")?;
+        store::check_ground(session).await?;
         let options = retention(workplace, dry_run);
         let pruned = prune::prune(session, &options, &*self.progress).await?;
         self.finish();
@@ -89,6 +116,15 @@ impl Run {
         })?;
         Ok(0)
     }
+}
+
+/// Asks beside everything else whether the key opens a shell.
+pub(super) fn shell_behind(workplace: &Workplace) -> Result<Option<JoinHandle<Option<bool>>>, Failure> {
+    let Some(address) = connect::sftp(workplace)? else {
+        return Ok(None);
+    };
+    let target = format!("{} {:?}", workplace.identity(), address.identity);
+    Ok(Some(tokio::spawn(shell::find_out(address, site::cache(), target))))
 }
 
 fn retention(workplace: &Workplace, dry_run: bool) -> prune::Options {

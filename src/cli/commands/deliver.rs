@@ -12,10 +12,11 @@ use syntax_publish::notification::{self, Notice};
 use syntax_publish::rollback::{self, Destination};
 use syntax_publish::scan::ScanError;
 use syntax_publish::serving::{PageForm, Rules};
-use syntax_publish::{pipeline, publish, releases};
+use syntax_publish::{pipeline, publish, releases, store};
 
 use super::Run;
 use super::ask::live;
+use super::change::{TOOL, shell_behind};
 use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::live as looks;
@@ -47,6 +48,7 @@ impl Run {
 
     async fn publish_and_look(&self, options: Publish) -> Result<u8, Failure> {
         let (workplace, session) = self.open("publish")?;
+        let shell = shell_behind(workplace)?;
         let looking = looks::begin(workplace).await?;
         let prepared = self.prepare_and_connect(workplace, session).await?;
         connect::make_room(workplace)?;
@@ -62,7 +64,8 @@ impl Run {
             wait: options.wait,
             max_removed: (!options.allow_removals).then_some(max_removed),
             force: options.force,
-            tool: concat!("syntax-publish ", env!("CARGO_PKG_VERSION")).to_owned(),
+            tool: TOOL.to_owned(),
+            signing: workplace.signing()?,
             seen: site::cache().map(|folder| (folder, workplace.identity())),
             purges: !way.purges.is_empty(),
         };
@@ -77,6 +80,7 @@ impl Run {
         let timings = wants_timings.then(|| self.progress.timings.stages());
         self.tidy_up(workplace, session, &published).await;
         self.finish();
+        self.warn_of_shell(workplace, shell).await;
         let value = json::Publish {
             release: Some(published.release.clone()),
             previous: published.previous.clone(),
@@ -150,6 +154,8 @@ impl Run {
 
     async fn rollback_and_look(&self, options: Rollback) -> Result<u8, Failure> {
         let (workplace, session) = self.open("rollback")?;
+        store::check_ground(session).await?;
+        let signers = workplace.signing()?.required().map_err(Error::from)?.cloned();
         let looking = looks::begin(workplace).await?;
         let purges = !looks::purges(workplace).is_empty();
         let destination = match options.to {
@@ -158,6 +164,7 @@ impl Run {
         };
         let how = rollback::Options {
             hold: options.hold.clone(),
+            signers,
             wait: None,
             purges,
         };
@@ -284,6 +291,8 @@ impl Run {
                     problem: format!("{}: {}", finding.side, finding.message()),
                 })
                 .collect(),
+            mended: None,
+            signature: None,
             delivery,
         };
         self.screen.result(&value, || {

@@ -18,8 +18,8 @@ use crate::cli::report::{count, table};
 use crate::cli::site::{self, Workplace};
 use crate::cli::{connect, json};
 
-/// How long the export may take to tell which headers it wants.
-const TO_READ: Duration = Duration::from_secs(3);
+/// How long the export may take to tell which headers it wants, and ssh which host an alias stands for.
+const TO_READ: Duration = Duration::from_secs(1);
 
 impl Run {
     pub(super) async fn doctor(&self, resolver: Option<SocketAddr>) -> Result<u8, Failure> {
@@ -29,10 +29,14 @@ impl Run {
             TargetKind::Sftp(sftp) => Some(connect::address(workplace, sftp)?),
         };
         let url = workplace.config.site.url.as_ref().and_then(of_url);
+        let (origin, rules) = tokio::join!(
+            origin(workplace, ssh.as_ref(), url.as_ref()),
+            self.rules_of_export(workplace)
+        );
         let patient = Patient {
-            origin: origin(workplace, ssh.as_ref(), url.as_ref()).await,
+            origin,
             url,
-            rules: self.rules_of_export(workplace).await?,
+            rules: rules?,
             session: Session::new(connect::connector(workplace)?, site::owner("doctor")),
             above: above(workplace)
                 .map(|above| connect::connector(&above))
@@ -85,9 +89,10 @@ async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&U
             is_targets: false,
         });
     }
-    let url = url?;
+    let (url, ssh) = (url?, ssh?);
+    let named = tokio::time::timeout(TO_READ, real_name(ssh)).await;
     Some(Origin {
-        host: real_name(ssh?).await,
+        host: named.unwrap_or_else(|_| ssh.host.clone()),
         port: url.port,
         tls: url.tls,
         is_targets: true,

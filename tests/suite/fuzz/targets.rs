@@ -15,7 +15,7 @@ pub struct Target {
     pub run: fn(&str) -> Result<u64, String>,
 }
 
-/// All of them, one for each language.
+/// All of them, one for each language, and one for each kind of record that a store holds.
 pub const TARGETS: &[Target] = &[
     Target {
         name: "css",
@@ -30,6 +30,10 @@ pub const TARGETS: &[Target] = &[
             let in_page = |text: &str, notes: &mut Notes| data::rewrite_in_page(text, 0, notes);
             rewriting_holds(text, &in_page, if has_sets(text) { PLAIN } else { ODD })
         },
+    },
+    Target {
+        name: "document",
+        run: super::records::document,
     },
     Target {
         name: "flight",
@@ -49,6 +53,10 @@ pub const TARGETS: &[Target] = &[
         run: json,
     },
     Target {
+        name: "manifest",
+        run: super::records::manifest,
+    },
+    Target {
         name: "page",
         run: |text| {
             let read: Read<'_> = &|text, notes| {
@@ -63,6 +71,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "push",
         run: pushes,
+    },
+    Target {
+        name: "record",
+        run: super::records::record,
     },
     Target {
         name: "srcset",

@@ -64,6 +64,19 @@ struct Direction {
     forwarded: AtomicU64,
     /// When the last byte that was accepted so far will have gone out, at the current rate.
     free_at: Mutex<Option<Instant>>,
+    pieces: Mutex<Vec<u64>>,
+}
+
+impl Direction {
+    fn pieces(&self) -> Vec<u64> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a piece that is about to be passed on.
+    fn forward(&self, len: usize) {
+        let end = self.forwarded.fetch_add(len as u64, Ordering::SeqCst) + len as u64;
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+    }
 }
 
 #[derive(Default)]
@@ -78,6 +91,7 @@ struct State {
 /// A cut that is still to come.
 #[derive(Clone, Copy)]
 struct Cut {
+    way: Way,
     bytes_left: u64,
     for_good: bool,
 }
@@ -134,14 +148,45 @@ impl DelayProxy {
     /// run can take up what the first one left.
     pub fn cut_after_up(&self, bytes: u64) {
         self.plan_cut(Cut {
+            way: Way::Up,
             bytes_left: bytes,
             for_good: false,
         });
     }
 
+    /// As [`DelayProxy::cut_after_up`], counting what is passed on from the server.
+    pub fn cut_after_down(&self, bytes: u64) {
+        self.plan_cut(Cut {
+            way: Way::Down,
+            bytes_left: bytes,
+            for_good: false,
+        });
+    }
+
+    /// As [`DelayProxy::cut_after_down`], and the line stays down.
+    pub fn cut_for_good_after_down(&self, bytes: u64) {
+        self.plan_cut(Cut {
+            way: Way::Down,
+            bytes_left: bytes,
+            for_good: true,
+        });
+    }
+
+    /// Where the pieces ended that came from clients, in bytes since the start: what they wrote at once, or what the
+    /// network made of it.
+    pub fn pieces_up(&self) -> Vec<u64> {
+        self.line.up.pieces()
+    }
+
+    /// As [`DelayProxy::pieces_up`], of what came from the server.
+    pub fn pieces_down(&self) -> Vec<u64> {
+        self.line.down.pieces()
+    }
+
     /// As [`DelayProxy::cut_after_up`], and the line stays down: later connections are reset.
     pub fn cut_for_good_after_up(&self, bytes: u64) {
         self.plan_cut(Cut {
+            way: Way::Up,
             bytes_left: bytes,
             for_good: true,
         });
@@ -250,7 +295,7 @@ impl Line {
     fn allow(&self, way: Way, wanted: usize) -> usize {
         let mut state = self.state();
         match &mut state.cut {
-            Some(cut) if way == Way::Up => {
+            Some(cut) if way == cut.way => {
                 let allowed = wanted.min(usize::try_from(cut.bytes_left).unwrap_or(usize::MAX));
                 cut.bytes_left -= allowed as u64;
                 allowed
@@ -407,9 +452,7 @@ fn write(line: &Line, way: Way, connection: &Connection, socket: &TcpStream, pie
             Item::Bytes(bytes) => {
                 let allowed = line.allow(way, bytes.len());
                 // Counted first: who has received the bytes may ask for the count.
-                line.direction(way)
-                    .forwarded
-                    .fetch_add(allowed as u64, Ordering::SeqCst);
+                line.direction(way).forward(allowed);
                 if !write_all(connection, socket, &bytes[..allowed]) {
                     line.kill(connection);
                     return;

@@ -2,13 +2,17 @@
 
 #![allow(dead_code, reason = "a helper is written once and used by the modules that need it")]
 
+pub mod bench;
 pub mod browser;
 pub mod cdn;
 pub mod command;
 pub mod delay;
 pub mod export;
+pub mod faulty;
 pub mod http;
+pub mod memory;
 pub mod nginx;
+pub mod report;
 pub mod server;
 pub mod sshd;
 pub mod terminal;

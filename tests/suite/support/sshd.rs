@@ -30,6 +30,9 @@ pub const USER: &str = "syntax-publish-test";
 /// Another user, for files that belong to somebody else.
 pub const OTHER_USER: &str = "syntax-publish-other";
 
+/// A user with a shell, whose key could do more than it should.
+pub const SHELL_USER: &str = "syntax-publish-shell";
+
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// How long the server may take to listen, or its processes to go.
@@ -78,6 +81,10 @@ pub struct Offer<'a> {
     /// The umask of the sessions (`0077`).
     pub umask: Option<&'a str>,
     pub sftp: Sftp,
+    /// What `sshd_config` says of the account, as docs/host-setup.md prints it, in place of all that it says otherwise.
+    pub account: Option<&'a str>,
+    /// Another user than [`USER`], where root runs the tests.
+    pub user: Option<&'a str>,
 }
 
 /// Whether the server has an SFTP subsystem.
@@ -159,7 +166,7 @@ impl Sshd {
         let base = open_tempdir_in(&parent_for(jail));
         let base_path = base.path().canonicalize().expect("the path of a new folder");
         let user = if is_root() {
-            USER.to_owned()
+            offer.user.unwrap_or(USER).to_owned()
         } else {
             output("id", &["-un"])
         };
@@ -341,6 +348,9 @@ impl Sshd {
             }
             Sftp::Missing => "ForceCommand /bin/false".to_owned(),
         };
+        if let Some(account) = offer.account {
+            return self.plain_config(account);
+        }
         let chroot = self
             .jail
             .as_ref()
@@ -379,6 +389,42 @@ MaxSessions 100
             base = self.base.path().display(),
             user = self.user,
             chroot = chroot.unwrap_or_default(),
+        )
+    }
+}
+
+impl Sshd {
+    /// A server as a distribution has it, and what is said of the account: names and paths of the page are put in place.
+    fn plain_config(&self, account: &str) -> String {
+        let base = self.base.path().display();
+        let jail = self
+            .jail
+            .as_ref()
+            .map_or_else(String::new, |jail| jail.display().to_string());
+        let account = account
+            .replace("Match User syntax-publish", &format!("Match User {}", self.user))
+            .replace("/etc/ssh/authorized_keys/%u", &format!("{base}/authorized_keys"))
+            .replace("/srv/syntax", &jail);
+        format!(
+            "Port {port}
+ListenAddress 127.0.0.1
+HostKey {base}/host_key
+PidFile none
+LogLevel VERBOSE
+AuthorizedKeysFile {base}/authorized_keys
+StrictModes no
+UsePAM no
+UseDNS no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+AllowUsers {user}
+PrintMotd no
+PrintLastLog no
+Subsystem sftp /usr/lib/openssh/sftp-server
+{account}
+",
+            port = self.port,
+            user = self.user,
         )
     }
 }

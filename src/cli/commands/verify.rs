@@ -1,0 +1,118 @@
+//! `verify`: looking at a release, judging its signature, and mending what is damaged.
+
+use syntax_publish::error::Error;
+use syntax_publish::mend;
+use syntax_publish::model::layout;
+use syntax_publish::model::path::printable;
+use syntax_publish::model::release::ReleaseId;
+use syntax_publish::releases;
+use syntax_publish::session::Session;
+use syntax_publish::sign::{SignError, Verdict};
+use syntax_publish::store;
+use syntax_publish::verify::{self, Depth, Verified};
+
+use super::ask::live;
+use super::change::TOOL;
+use super::{Run, Workplace};
+use crate::cli::args::Verify;
+use crate::cli::failure::Failure;
+use crate::cli::{json, report};
+
+impl Run {
+    pub(super) async fn verify(&self, options: Verify) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("verify")?;
+        let signers = match workplace.signing()?.allowed {
+            None if options.signature => return Err(Error::from(SignError::NoAllowedSigners).into()),
+            signers => signers.filter(|_| options.signature),
+        };
+        let release = match &options.release {
+            Some(release) => releases::resolve(session, release).await?,
+            None => live(session).await?,
+        };
+        // A signature covers the files; that encodings are of them only decoding can tell.
+        let deep = options.deep || options.signature || options.repair;
+        let depth = if deep { Depth::Deep } else { Depth::Shallow };
+        let found = verify::verify(session, &release, depth, &*self.progress).await?;
+        let left = if options.repair && !found.faults.is_empty() {
+            self.repair(workplace, session, &found).await?
+        } else {
+            found.clone()
+        };
+        let verdict = match &signers {
+            Some(signers) => Some(signers.look(session, &release).await?),
+            None => None,
+        };
+        self.finish();
+        let value = told(&release, &found, &left, verdict, options.repair);
+        self.screen.result(&value, || report::verified(&value))?;
+        Ok(u8::from(!value.ok))
+    }
+
+    /// Mends from the export first, as far as there is one, and then from whatever else the target has.
+    async fn repair(&self, workplace: &Workplace, session: &Session, found: &Verified) -> Result<Verified, Failure> {
+        store::check_ground(session).await?;
+        let options = mend::Options {
+            wait: None,
+            tool: TOOL.to_owned(),
+            signing: workplace.signing()?,
+        };
+        let mut left = found.clone();
+        match self.prepare(workplace).await {
+            Ok(prepared) => {
+                let (site, source) = (&prepared.site, &prepared.source);
+                let mended = mend::mend(session, site, source, &left, &options, &*self.progress).await?;
+                left = mended.left;
+            }
+            Err(failure) => {
+                let text = format!("the export is of no help: {failure}; mending from other copies on the target");
+                self.progress.say("note", &text);
+            }
+        }
+        if !left.faults.is_empty() {
+            left = mend::mend_from_host(session, &left, &options, &*self.progress)
+                .await?
+                .left;
+        }
+        Ok(left)
+    }
+}
+
+fn told(
+    release: &ReleaseId,
+    found: &Verified,
+    left: &Verified,
+    verdict: Option<Verdict>,
+    repair: bool,
+) -> json::Verify {
+    let mut problems = left.problems();
+    let mended = found
+        .problems()
+        .into_iter()
+        .filter(|problem| !problems.contains(problem));
+    let mended: Vec<(String, String)> = mended.collect();
+    let unsigned = verdict.as_ref().and_then(Verdict::problem);
+    problems.extend(unsigned.map(|problem| (layout::release_signature(release), format!("the release {problem}"))));
+    let signature = match verdict {
+        Some(Verdict::Good(signature)) => Some(json::Signed {
+            signer: signature.signer,
+            key: signature.key,
+        }),
+        _ => None,
+    };
+    let broken = |problems: Vec<(String, String)>| -> Vec<json::Broken> {
+        let problems = problems.into_iter().map(|(path, problem)| json::Broken {
+            path: printable(&path),
+            problem: printable(&problem),
+        });
+        problems.collect()
+    };
+    json::Verify {
+        release: release.clone(),
+        ok: problems.is_empty(),
+        checked: left.checked,
+        problems: broken(problems),
+        mended: repair.then(|| broken(mended)),
+        delivery: None,
+        signature,
+    }
+}

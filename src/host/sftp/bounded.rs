@@ -1,0 +1,158 @@
+//! What a server sends, as long as its packets have a length that packets have.
+//!
+//! The client makes room for a packet by the length that it claims, up to four gigabytes, and then waits for all of it.
+//! OpenSSH sends no more than 256 KiB. Likewise for the names that an answer announces, which would end the process: no
+//! machine has room for four billion. Nothing is changed or held back here: bytes are counted as they pass.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// No packet is longer, in bytes.
+const LONGEST: u32 = 1 << 20;
+
+/// A stream of packets, each behind its length.
+pub(super) struct Bounded<R> {
+    packets: R,
+    framing: Framing,
+}
+
+/// Where in a packet the stream is.
+#[derive(Debug, Default)]
+struct Framing {
+    /// The packet's first bytes, as far as they have come: its length, its type, its id, and what a count would be.
+    head: [u8; HEAD],
+    come: usize,
+    /// What is left of the packet behind those.
+    left: u32,
+}
+
+const LENGTH: usize = 4;
+const HEAD: usize = LENGTH + 1 + 4 + 4;
+
+/// An answer that is a list of names, and the fewest bytes that one of them takes.
+const NAMES: u8 = 104;
+const SHORTEST_NAME: u32 = 12;
+
+impl<R> Bounded<R> {
+    pub(super) fn new(packets: R) -> Self {
+        Self {
+            packets,
+            framing: Framing::default(),
+        }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.packets).poll_read(context, buffer))?;
+        let passed = self.framing.pass(&buffer.filled()[before..]);
+        Poll::Ready(passed)
+    }
+}
+
+impl Framing {
+    fn pass(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.left > 0 {
+                let passed = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                self.left -= u32::try_from(passed).unwrap_or(self.left);
+                bytes = &bytes[passed..];
+                continue;
+            }
+            self.head[self.come] = *first;
+            self.come += 1;
+            bytes = rest;
+            if self.come >= LENGTH {
+                self.judge()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the first bytes of a packet tell, once all are there that tell anything.
+    fn judge(&mut self) -> io::Result<()> {
+        let number = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| self.head[at + byte]));
+        let length = number(0);
+        if length == 0 || length > LONGEST {
+            return Err(invalid(format!("the server sends a packet of {length} bytes")));
+        }
+        let body = u32::try_from(HEAD - LENGTH).unwrap_or(u32::MAX);
+        let needed = usize::try_from(length.min(body)).unwrap_or(0) + LENGTH;
+        if self.come < needed {
+            return Ok(());
+        }
+        let count = number(HEAD - 4);
+        if needed == HEAD && self.head[LENGTH] == NAMES && count > (length - body) / SHORTEST_NAME {
+            return Err(invalid(format!("the server announces {count} names in {length} bytes")));
+        }
+        self.come = 0;
+        self.left = length - length.min(body);
+        Ok(())
+    }
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packets(lengths: &[u32]) -> Vec<u8> {
+        let packet = |length: &u32| [&length.to_be_bytes()[..], &vec![7; usize::try_from(*length).unwrap()]].concat();
+        lengths.iter().flat_map(packet).collect()
+    }
+
+    #[test]
+    fn packets_pass_however_they_are_cut() {
+        let stream = packets(&[1, 300, 5, LONGEST, 2]);
+        for part in [1, 2, 3, 5, 7, 1000, stream.len()] {
+            let mut framing = Framing::default();
+            for piece in stream.chunks(part) {
+                framing.pass(piece).unwrap();
+            }
+            assert_eq!((framing.come, framing.left), (0, 0), "{part}");
+        }
+    }
+
+    #[test]
+    fn more_names_than_there_is_room_for_end_the_stream() {
+        let names = |count: u32, length: u32| {
+            let mut packet = packets(&[length]);
+            packet[LENGTH] = NAMES;
+            packet[HEAD - 4..HEAD].copy_from_slice(&count.to_be_bytes());
+            packet
+        };
+        for part in [1, 5, 1000] {
+            let pass = |stream: Vec<u8>| {
+                let mut framing = Framing::default();
+                stream.chunks(part).try_for_each(|piece| framing.pass(piece))
+            };
+            assert!(pass([names(2, 9 + 24), packets(&[3])].concat()).is_ok());
+            assert!(pass(names(0, 9)).is_ok());
+            assert!(pass(names(3, 9 + 24)).is_err());
+            assert!(pass(names(u32::MAX, 9)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_length_that_no_packet_has_ends_the_stream() {
+        for length in [0, LONGEST + 1, u32::MAX] {
+            for part in [1, 3, 64] {
+                let stream = [packets(&[9]), length.to_be_bytes().to_vec()].concat();
+                let mut framing = Framing::default();
+                let passed: io::Result<()> = stream.chunks(part).try_for_each(|piece| framing.pass(piece));
+                assert_eq!(passed.unwrap_err().kind(), io::ErrorKind::InvalidData, "{length}");
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The system's `ssh-keygen`: what it is told, and what it says.
+//!
+//! Starts processes, and writes signatures that are to be judged into temporary files, since it reads them from nowhere
+//! else. The document goes through its stdin. It is never asked anything of its own: an empty passphrase is given, and
+//! nobody's screen or keyboard is in its reach.
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::{NAMESPACE, SignError, Signature, Verdict};
+use crate::model::path::printable;
+
+/// A key of hardware waits for a touch; nobody waits longer than this.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Longest text of it that is passed on.
+const LONGEST_MESSAGE: usize = 300;
+
+/// The signature of a document, as text.
+pub(super) async fn sign(key: &Path, document: &[u8]) -> Result<String, SignError> {
+    let cannot = |detail: String| SignError::Key {
+        key: key.to_owned(),
+        detail,
+    };
+    // It looks for other names beside one that is not there, and says so of none.
+    if let Err(error) = std::fs::metadata(key) {
+        return Err(cannot(error.to_string()));
+    }
+    let line = ["-Y", "sign", "-P", "", "-n", NAMESPACE, "-f"].map(OsStr::new);
+    let line = line.into_iter().chain([key.as_os_str()]);
+    let output = run(line, document).await?;
+    if output.status.success() {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.starts_with("-----BEGIN SSH SIGNATURE-----") {
+            return Ok(text);
+        }
+        return Err(cannot("ssh-keygen gave no signature".to_owned()));
+    }
+    let said = words(&output);
+    if said.contains("incorrect passphrase") {
+        return Err(SignError::Passphrase { key: key.to_owned() });
+    }
+    Err(cannot(said))
+}
+
+/// Whether a signature over a document counts, by a file of allowed signers.
+pub(super) async fn judge(allowed: &Path, document: &[u8], signature: &[u8]) -> Result<Verdict, SignError> {
+    if let Err(error) = std::fs::File::open(allowed) {
+        return Err(SignError::AllowedSigners {
+            file: allowed.to_owned(),
+            detail: error.to_string(),
+        });
+    }
+    let file = keep(signature).map_err(|error| SignError::Program {
+        detail: format!("no room for a temporary file: {error}"),
+    })?;
+    let find = ["-Y", "find-principals", "-f"].map(OsStr::new);
+    let line = find
+        .into_iter()
+        .chain([allowed.as_os_str(), OsStr::new("-s"), file.path().as_os_str()]);
+    let found = run(line, b"").await?;
+    if !found.status.success() {
+        return Ok(Verdict::Bad(reason(&words(&found))));
+    }
+    let mut last = String::new();
+    for signer in String::from_utf8_lossy(&found.stdout).lines() {
+        let verify = ["-Y", "verify", "-n", NAMESPACE, "-f"].map(OsStr::new);
+        let who = [OsStr::new("-I"), OsStr::new(signer)];
+        let signature = [OsStr::new("-s"), file.path().as_os_str()];
+        let line = verify
+            .into_iter()
+            .chain([allowed.as_os_str()])
+            .chain(who)
+            .chain(signature);
+        let output = run(line, document).await?;
+        if output.status.success() {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            let key = said.trim_end().rsplit_once(" with ").map_or("", |(_, key)| key);
+            return Ok(Verdict::Good(Signature {
+                signer: printable(signer),
+                key: printable(&key.replace(" key ", " ")),
+            }));
+        }
+        last = words(&output);
+    }
+    Ok(Verdict::Bad(reason(&last)))
+}
+
+fn keep(signature: &[u8]) -> std::io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .prefix("syntax-publish-signature-")
+        .tempfile()?;
+    file.write_all(signature)?;
+    file.flush()?;
+    Ok(file)
+}
+
+async fn run<'a>(line: impl IntoIterator<Item = &'a OsStr>, input: &[u8]) -> Result<Output, SignError> {
+    let cannot = |detail: String| SignError::Program { detail };
+    let mut child = Command::new("ssh-keygen")
+        .args(line)
+        .env("SSH_ASKPASS_REQUIRE", "never")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| cannot(error.to_string()))?;
+    let stdin = child.stdin.take();
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // Where it ends early, its status and its words tell why.
+            let _ = stdin.write_all(input).await;
+        }
+    };
+    let both = async { tokio::join!(feed, child.wait_with_output()).1 };
+    match timeout(PATIENCE, both).await {
+        Ok(output) => output.map_err(|error| cannot(error.to_string())),
+        Err(_) => Err(cannot(format!("no answer after {} seconds", PATIENCE.as_secs()))),
+    }
+}
+
+/// What it said when it failed: the line that tells most, fit for a terminal.
+fn words(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let idle = |line: &&str| line.is_empty() || line.starts_with('@') || line.starts_with("Signing data on");
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !idle(line)).collect();
+    let told = lines
+        .iter()
+        .find(|line| line.starts_with("Permissions "))
+        .or(lines.first());
+    let told = told.map_or_else(|| output.status.to_string(), |line| (*line).to_owned());
+    printable(&told.chars().take(LONGEST_MESSAGE).collect::<String>())
+}
+
+/// Its words about a signature, in ours.
+fn reason(said: &str) -> String {
+    if said.contains("No principal matched") {
+        "its key is none of the allowed signers'".to_owned()
+    } else if said.contains("namespace does not match") {
+        "it was made for something else than a release".to_owned()
+    } else if said.contains("incorrect signature") {
+        "it is not over this document".to_owned()
+    } else if said.contains("parse signature") || said.contains("sshsig") {
+        "it is no signature of ssh-keygen's".to_owned()
+    } else {
+        said.to_owned()
+    }
+}

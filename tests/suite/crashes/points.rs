@@ -1,0 +1,251 @@
+//! One scenario, broken at all its points: what must hold afterwards.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use syntax_publish::error::Error;
+use syntax_publish::host::{Host, Op};
+
+use super::ground::Ground;
+use super::scenario::Scenario;
+use crate::support::bench::{Command, Content, Encode, How, Seen, faults_of_live, names, run, seen};
+use crate::support::faulty::{Fault, Faulty, Point, points};
+
+/// What came of all points.
+#[derive(Default)]
+pub struct Tally {
+    pub points: usize,
+    /// At how many of them visitors had the release from before, and at how many the new one.
+    pub old: usize,
+    pub new: usize,
+    /// What went wrong.
+    pub wrong: Vec<String>,
+}
+
+/// What a scenario does when nothing goes wrong.
+pub struct Course {
+    pub flights: Vec<Vec<Op>>,
+    pub before: Seen,
+    pub after: Seen,
+    /// The names of a store that holds what is published afterwards, and nothing else.
+    pub clean: Vec<String>,
+    next: Content,
+}
+
+/// How long a hung host is waited for: nothing here takes a thousandth of it, and a busy machine does not matter, for
+/// a host that was given up too early is one that hung.
+const HUNG: Duration = Duration::from_millis(40);
+
+pub async fn host<G: Ground>(ground: &G) -> Box<dyn Host> {
+    ground.connector().connect().await.expect("a connection")
+}
+
+/// Runs the scenario without a fault. Leaves the ground as it is before the command.
+pub async fn course<G: Ground>(ground: &G, scenario: &Scenario) -> (Course, Option<G::Saved>) {
+    let run = async |command: &Command| {
+        let done = run(ground.connector(), command, How::default()).await;
+        done.expect("a command of the scenario");
+    };
+    ground.restore(None);
+    run(&Command::Publish(scenario.next.clone())).await;
+    let next = seen(&*host(ground).await).await.site;
+    ground.age();
+    run(&Command::Prune(1)).await;
+    let clean = names(&*host(ground).await).await;
+    ground.restore(None);
+    for command in &scenario.before {
+        run(command).await;
+    }
+    let saved = (!scenario.before.is_empty()).then(|| ground.save());
+    let before = seen(&*host(ground).await).await;
+    let faulty = Faulty::new(Arc::from(ground.connector()), None);
+    let done = crate::support::bench::run(Box::new(faulty.clone()), &scenario.command, How::default()).await;
+    done.expect("the command of the scenario");
+    let after = seen(&*host(ground).await).await;
+    let course = Course {
+        flights: faulty.record(),
+        before,
+        after,
+        clean,
+        next,
+    };
+    (course, saved)
+}
+
+fn on_a_thread<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+/// Breaks the scenario at every point of every fault, each from the same beginning.
+pub fn try_all<G: Ground>(ground: &(dyn Fn() -> G + Sync), scenario: &Scenario, faults: &[Fault]) -> Tally {
+    let (course, saved) = on_a_thread(course(&ground(), scenario));
+    let all: Vec<(Fault, Point)> = faults
+        .iter()
+        .flat_map(|fault| points(&course.flights, *fault).into_iter().map(|point| (*fault, point)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let tally = Mutex::new(Tally::default());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let ground = ground();
+                while let Some((fault, point)) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    ground.restore(saved.as_ref());
+                    let tried = on_a_thread(try_one(&ground, scenario, &course, *fault, *point));
+                    let mut tally = tally.lock().expect("a tally");
+                    tally.points += 1;
+                    match tried {
+                        Ok(false) => tally.old += 1,
+                        Ok(true) => tally.new += 1,
+                        Err(wrong) => tally.wrong.push(format!(
+                            "{}, {fault:?} in flight {} after {} operations: {wrong}",
+                            scenario.name, point.flight, point.done
+                        )),
+                    }
+                }
+            });
+        }
+    });
+    tally.into_inner().expect("a tally")
+}
+
+/// Which paths differ.
+fn differing(one: &Content, other: &Content) -> Vec<String> {
+    let paths = one.keys().chain(other.keys());
+    let mut paths: Vec<String> = paths
+        .filter(|path| one.get(*path) != other.get(*path))
+        .cloned()
+        .collect();
+    paths.dedup();
+    paths
+}
+
+/// Fails unless visitors get one whole release; says whether it is the new one.
+pub fn judge(seen: &Seen, course: &Course) -> Result<bool, String> {
+    let (before, after) = (&course.before, &course.after);
+    let is_new = seen.site == after.site;
+    if !is_new && seen.site != before.site {
+        return Err(format!(
+            "visitors get neither: {:?} differ from the old release, {:?} from the new one",
+            differing(&seen.site, &before.site),
+            differing(&seen.site, &after.site)
+        ));
+    }
+    for (path, bytes) in &seen.pool {
+        if before.pool.get(path).or(after.pool.get(path)) != Some(bytes) {
+            return Err(format!("the pool has other bytes at {path}"));
+        }
+    }
+    let needed = |path: &&String| before.pool.contains_key(*path) && after.pool.contains_key(*path);
+    if let Some(path) = before
+        .pool
+        .keys()
+        .filter(needed)
+        .find(|path| !seen.pool.contains_key(*path))
+    {
+        return Err(format!("the pool lacks {path}"));
+    }
+    if let Some(path) = after
+        .pool
+        .keys()
+        .find(|path| is_new && seen.site.contains_key(*path) && !seen.pool.contains_key(*path))
+    {
+        return Err(format!("the pool lacks {path} of the live release"));
+    }
+    Ok(is_new)
+}
+
+async fn is_whole<G: Ground>(ground: &G) -> Result<(), String> {
+    let faults = faults_of_live(ground.connector()).await;
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("verify finds {faults:?}"))
+    }
+}
+
+async fn try_one<G: Ground>(
+    ground: &G,
+    scenario: &Scenario,
+    course: &Course,
+    fault: Fault,
+    point: Point,
+) -> Result<bool, String> {
+    let how = How {
+        encode: Encode::Brotli,
+        answer: if fault == Fault::Hung {
+            HUNG
+        } else {
+            How::default().answer
+        },
+        ..How::default()
+    };
+    let faulty = Faulty::new(Arc::from(ground.connector()), Some((point, fault)));
+    let done = run(Box::new(faulty.clone()), &scenario.command, how).await;
+    if !faulty.happened() {
+        return Err("the fault never happened".to_owned());
+    }
+    if fault == Fault::Late {
+        faulty.settle().await;
+    }
+    let host = host(ground).await;
+    let is_new = judge(&seen(&*host).await, course)?;
+    let changes = course.before.site != course.after.site;
+    match &done {
+        Ok(_) if changes && !is_new => return Err("it reports success, and the old release is live".to_owned()),
+        Err(error) if changes && is_new && !may_be_live(scenario, fault, error) => {
+            return Err(format!(
+                "it reports that it failed, and the new release is live: {error}"
+            ));
+        }
+        _ => {}
+    }
+    if course.before != Seen::default() || is_new {
+        is_whole(ground).await?;
+    }
+    ground.age();
+    let without_fault = async |command: Command| {
+        let said = format!("{command:?}").chars().take(12).collect::<String>();
+        let done = run(ground.connector(), &command, How::default()).await;
+        done.map(drop).map_err(|error| format!("then {said}…: {error}"))
+    };
+    if scenario.command == Command::Hold || scenario.before.contains(&Command::Hold) {
+        without_fault(Command::Resume).await?;
+        ground.age();
+    }
+    without_fault(Command::Publish(scenario.next.clone())).await?;
+    if fault == Fault::Woken {
+        faulty.settle().await;
+    }
+    let is_next = async |when: &str| {
+        let live = seen(&*host).await.site;
+        if live == course.next {
+            return Ok(());
+        }
+        let paths = differing(&live, &course.next);
+        Err(format!("{when}, visitors get something else: {paths:?}"))
+    };
+    is_next("after the next publish").await?;
+    is_whole(ground).await?;
+    ground.age();
+    without_fault(Command::Prune(1)).await?;
+    is_next("after the prune").await?;
+    is_whole(ground).await?;
+    let left = names(&*host).await;
+    if left != course.clean {
+        let more: Vec<&String> = left.iter().filter(|name| !course.clean.contains(name)).collect();
+        let less: Vec<&String> = course.clean.iter().filter(|name| !left.contains(name)).collect();
+        return Err(format!("after the prune, {more:?} is left and {less:?} is missing"));
+    }
+    Ok(is_new)
+}
+
+/// Whether a run that ended with this error may have made its release live: a dead one says nothing at all, one that
+/// publishes and prunes may fail after its publish, and the rest have to say that they don't know.
+fn may_be_live(scenario: &Scenario, fault: Fault, error: &Error) -> bool {
+    let dead = matches!(fault, Fault::Dead | Fault::HalfWritten | Fault::Woken);
+    dead || matches!(scenario.command, Command::PublishAndPrune(_)) || matches!(error, Error::Uncertain { .. })
+}

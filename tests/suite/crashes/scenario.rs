@@ -1,0 +1,179 @@
+//! The commands that are broken, each from a store that makes it do all it can do.
+
+use crate::support::bench::{Command, Content, content};
+
+pub struct Scenario {
+    pub name: &'static str,
+    /// What was done before.
+    pub before: Vec<Command>,
+    /// What is broken.
+    pub command: Command,
+    /// What is published afterwards.
+    pub next: Content,
+}
+
+pub fn base() -> Content {
+    content([
+        ("index.html", "home "),
+        ("404.html", "nothing "),
+        ("docs/a.html", "about a "),
+        ("docs/b.html", "about b "),
+        ("docs/deep/c.html", "about c "),
+        ("_next/static/chunks/x.js", "x; "),
+    ])
+}
+
+/// `base` with one page edited.
+pub fn edited() -> Content {
+    let mut site = base();
+    site.extend(content([("docs/a.html", "more about a ")]));
+    site
+}
+
+/// `base` with new chunks, one of them in a folder of its own, and a new page.
+pub fn grown() -> Content {
+    let mut site = base();
+    site.extend(content([
+        ("_next/static/chunks/y.js", "y; "),
+        ("_next/static/css/z.css", "z{} "),
+        ("docs/new.html", "about new "),
+    ]));
+    site
+}
+
+/// Bytes that no encoder makes smaller.
+fn noise(seed: u32, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+/// `base` with more than rides in one flight.
+fn bulky() -> Content {
+    let mut site = base();
+    for seed in 0..3 {
+        site.insert(format!("files/{seed}.bin"), noise(seed, 400_000));
+    }
+    site
+}
+
+/// `base` with a file that is sent piece by piece.
+fn large() -> Content {
+    let mut site = base();
+    site.insert("files/large.bin".to_owned(), noise(9, 4 * 1024 * 1024 + 17));
+    site
+}
+
+fn publish(site: Content) -> Command {
+    Command::Publish(site)
+}
+
+pub fn first_publish() -> Scenario {
+    Scenario {
+        name: "first publish",
+        before: vec![],
+        command: publish(base()),
+        next: base(),
+    }
+}
+
+pub fn publish_of_an_edit() -> Scenario {
+    Scenario {
+        name: "publish of an edit",
+        before: vec![publish(base())],
+        command: publish(edited()),
+        next: edited(),
+    }
+}
+
+pub fn publish_of_an_edit_before_another() -> Scenario {
+    Scenario {
+        name: "publish of an edit before another",
+        next: grown(),
+        ..publish_of_an_edit()
+    }
+}
+
+pub fn publish_that_adds_to_the_pool() -> Scenario {
+    Scenario {
+        name: "publish that adds to the pool",
+        before: vec![publish(base())],
+        command: publish(grown()),
+        next: grown(),
+    }
+}
+
+pub fn publish_sent_in_batches() -> Scenario {
+    Scenario {
+        name: "publish sent in batches",
+        before: vec![publish(base())],
+        command: publish(bulky()),
+        next: bulky(),
+    }
+}
+
+pub fn publish_of_a_large_file() -> Scenario {
+    Scenario {
+        name: "publish of a large file",
+        before: vec![publish(base())],
+        command: publish(large()),
+        next: large(),
+    }
+}
+
+pub fn publish_of_nothing_new() -> Scenario {
+    Scenario {
+        name: "publish of nothing new",
+        before: vec![publish(base())],
+        command: publish(base()),
+        next: edited(),
+    }
+}
+
+pub fn publish_with_prune() -> Scenario {
+    Scenario {
+        name: "publish with prune",
+        before: vec![publish(base()), publish(edited())],
+        command: Command::PublishAndPrune(grown()),
+        next: grown(),
+    }
+}
+
+pub fn rollback() -> Scenario {
+    Scenario {
+        name: "rollback",
+        before: vec![publish(grown()), publish(edited())],
+        command: Command::Rollback(1),
+        next: base(),
+    }
+}
+
+pub fn hold() -> Scenario {
+    Scenario {
+        name: "hold",
+        before: vec![publish(base())],
+        command: Command::Hold,
+        next: edited(),
+    }
+}
+
+pub fn resume() -> Scenario {
+    Scenario {
+        name: "resume",
+        before: vec![publish(base()), Command::Hold],
+        command: Command::Resume,
+        next: edited(),
+    }
+}
+
+pub fn prune() -> Scenario {
+    Scenario {
+        name: "prune",
+        before: vec![publish(grown()), publish(base()), publish(edited())],
+        command: Command::Prune(1),
+        next: edited(),
+    }
+}

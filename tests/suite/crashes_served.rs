@@ -1,0 +1,182 @@
+//! Every crash point again, over SFTP: what `crashes` shows of a folder, shown of a real SSH server.
+//!
+//! All that a run does goes through one connection; that it breaks is played by the wrapper, so that a point costs no
+//! handshake. `cuts` breaks real ones.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, process};
+
+use futures_util::future::BoxFuture;
+use syntax_publish::host::{Answers, Connect, Host, HostError, Op, SftpAddress, SftpConnector};
+use tempfile::TempDir;
+
+use crate::crashes::ground::{Ground, copy, make_old};
+use crate::crashes::scenario::{self, Scenario};
+use crate::crashes::survives;
+use crate::support::faulty::{DEATHS, FAULTS, Fault};
+use crate::support::sshd::{Jail, Sshd};
+
+/// A docroot on a server, of which each ground has one of its own.
+pub struct Served {
+    sshd: Arc<Sshd>,
+    pub docroot: PathBuf,
+    connection: tokio::runtime::Runtime,
+    host: Arc<dyn Host>,
+    looks: Arc<AtomicUsize>,
+}
+
+struct Reused {
+    host: Arc<dyn Host>,
+    docroot: PathBuf,
+    looks: Arc<AtomicUsize>,
+}
+
+static GROUNDS: AtomicUsize = AtomicUsize::new(0);
+
+impl Served {
+    pub fn new(sshd: &Arc<Sshd>) -> Served {
+        let number = GROUNDS.fetch_add(1, Ordering::SeqCst);
+        let name = format!("site-{}-{number}", process::id());
+        let address = SftpAddress {
+            host: "127.0.0.1".to_owned(),
+            port: Some(sshd.port),
+            user: Some(sshd.user.clone()),
+            identity: Some(sshd.identity.clone()),
+            known_hosts: Some(sshd.known_hosts.clone()),
+            docroot: sshd.root.join(&name).display().to_string(),
+            ..SftpAddress::default()
+        };
+        // The connection outlives the runtime of each point.
+        let connection = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let connector = SftpConnector::new(address).expect("an address");
+        let host = connection.block_on(connector.connect()).expect("a connection");
+        Served {
+            sshd: Arc::clone(sshd),
+            docroot: sshd.root.join(name),
+            connection,
+            host: Arc::from(host),
+            looks: Arc::default(),
+        }
+    }
+}
+
+impl Connect for Reused {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async {
+            Ok(Box::new(Reused {
+                host: Arc::clone(&self.host),
+                docroot: self.docroot.clone(),
+                looks: Arc::clone(&self.looks),
+            }) as Box<dyn Host>)
+        })
+    }
+
+    fn name(&self) -> String {
+        self.host.name()
+    }
+}
+
+impl Host for Reused {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        // In place of the seconds that a run waits for a dead holder.
+        let looks = matches!(ops.first(), Some(Op::List(path)) if path == "lock");
+        if looks && self.looks.fetch_add(1, Ordering::SeqCst) > 2 {
+            make_old(&self.docroot.join("lock"));
+        }
+        self.host.flight(ops)
+    }
+
+    fn name(&self) -> String {
+        self.host.name()
+    }
+}
+
+impl Ground for Served {
+    type Saved = TempDir;
+
+    fn connector(&self) -> Box<dyn Connect> {
+        self.looks.store(0, Ordering::SeqCst);
+        Box::new(Reused {
+            host: Arc::clone(&self.host),
+            docroot: self.docroot.clone(),
+            looks: Arc::clone(&self.looks),
+        })
+    }
+
+    fn save(&self) -> TempDir {
+        let kept = tempfile::tempdir_in(&self.sshd.root).expect("a folder");
+        copy(&self.docroot, &kept.path().join("docroot"));
+        kept
+    }
+
+    fn restore(&self, saved: Option<&TempDir>) {
+        if self.docroot.exists() {
+            fs::remove_dir_all(&self.docroot).expect("to remove a docroot");
+        }
+        if let Some(saved) = saved {
+            copy(&saved.path().join("docroot"), &self.docroot);
+        }
+    }
+
+    fn age(&self) {
+        for folder in ["work", "lock"] {
+            make_old(&self.docroot.join(folder));
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.docroot);
+        let _ = &self.connection;
+    }
+}
+
+fn survives_over_sftp(scenario: &Scenario, faults: &[Fault]) {
+    let sshd = Arc::new(Sshd::start(Jail::Plain));
+    survives("over SFTP", &|| Served::new(&sshd), scenario, faults);
+}
+
+macro_rules! each {
+    ($module:ident, $faults:expr, $(#[$long:meta])? $($command:ident,)*) => {
+        mod $module {
+            use super::*;
+
+            each!(@ $faults, [$(#[$long])?] $($command,)*);
+        }
+    };
+    (@ $faults:expr, $long:tt $($command:ident,)*) => {
+        $(each!(! $faults, $long $command);)*
+    };
+    (! $faults:expr, [$(#[$long:meta])?] $command:ident) => {
+        #[test]
+        $(#[$long])?
+        fn $command() {
+            survives_over_sftp(&scenario::$command(), &$faults);
+        }
+    };
+}
+
+each! {
+    no_death_tears_the_site_over_sftp_during, DEATHS,
+    publish_that_adds_to_the_pool, rollback, hold,
+}
+
+each! {
+    no_death_tears_the_site_over_sftp_in_the_long_run_during, DEATHS,
+    #[ignore = "takes minutes"]
+    first_publish, publish_of_an_edit, publish_sent_in_batches, publish_with_prune, resume, prune,
+}
+
+each! {
+    no_fault_tears_the_site_over_sftp_during, FAULTS,
+    #[ignore = "takes minutes"]
+    first_publish, publish_of_an_edit, publish_that_adds_to_the_pool, publish_sent_in_batches, publish_with_prune,
+    rollback, hold, resume, prune,
+}

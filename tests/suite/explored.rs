@@ -1,0 +1,122 @@
+//! Every order in which the operations of several runs can reach a host, as far as the bounds say: the real code of
+//! publish, rollback and prune runs on a host in memory, and a scheduler decides after each operation whose is next, and
+//! which fault comes when.
+//!
+//! An execution begins anew for each order and follows its choices exactly, since ids are made the same each time. A
+//! state (what the host holds, what each run was answered, what is under way) that was seen is not gone on from. Of
+//! operations that nobody else can notice the order does not matter: what a run does in its own workshop before it holds
+//! the lock, and looks at what never changes, are done at once.
+//!
+//! What must hold in every state is in `invariants`.
+
+mod actor;
+mod explorer;
+mod invariants;
+
+use self::explorer::{Bounds, Case, explore};
+use crate::crashes::scenario::{base, edited, grown};
+use crate::support::bench::Command;
+use crate::support::report::say;
+
+fn case(name: &'static str, actors: Vec<Command>) -> Case {
+    Case {
+        name,
+        before: vec![Command::Publish(grown()), Command::Publish(base())],
+        actors,
+    }
+}
+
+fn pairs() -> Vec<Case> {
+    let publish = || Command::Publish(edited());
+    let other = || Command::Publish(grown());
+    vec![
+        case("two publishes", vec![publish(), other()]),
+        case("publish and rollback", vec![publish(), Command::Rollback(1)]),
+        case("publish and prune", vec![other(), Command::Prune(1)]),
+        case("rollback and prune", vec![Command::Rollback(1), Command::Prune(1)]),
+        case("publish and hold", vec![publish(), Command::Hold]),
+        case("two prunes", vec![Command::Prune(1), Command::Prune(1)]),
+    ]
+}
+
+fn run(cases: Vec<Case>, bounds: Bounds) {
+    for case in cases {
+        let found = explore(&case, bounds);
+        say(&format!(
+            "explored, {}: {} schedules, {} states, {} states of the store, {} swaps; {} ({bounds:?})",
+            case.name,
+            found.schedules,
+            found.states,
+            found.stores,
+            found.swaps,
+            if found.complete {
+                "complete within the bounds"
+            } else {
+                "stopped at the limit"
+            },
+        ));
+        assert!(found.schedules > 10 && found.stores > 10);
+        assert!(
+            found.wrong.is_none(),
+            "{}: {}",
+            case.name,
+            found.wrong.unwrap_or_default()
+        );
+    }
+}
+
+#[test]
+fn no_order_of_two_runs_tears_the_site() {
+    run(
+        pairs(),
+        Bounds {
+            switches: 1,
+            faults: 0,
+            schedules: 3000,
+        },
+    );
+}
+
+#[test]
+fn no_order_of_two_runs_with_a_fault_tears_the_site() {
+    run(
+        pairs(),
+        Bounds {
+            switches: 0,
+            faults: 1,
+            schedules: 3000,
+        },
+    );
+}
+
+#[test]
+#[ignore = "takes an hour"]
+fn no_order_of_two_or_three_runs_with_a_fault_tears_the_site_at_large() {
+    run(
+        pairs(),
+        Bounds {
+            switches: 3,
+            faults: 1,
+            schedules: 200_000,
+        },
+    );
+    let publish = || Command::Publish(edited());
+    let three = vec![
+        case(
+            "two publishes and a prune",
+            vec![publish(), Command::Publish(grown()), Command::Prune(1)],
+        ),
+        case(
+            "publish, rollback and prune",
+            vec![publish(), Command::Rollback(1), Command::Prune(1)],
+        ),
+    ];
+    run(
+        three,
+        Bounds {
+            switches: 2,
+            faults: 1,
+            schedules: 200_000,
+        },
+    );
+}

@@ -1,0 +1,437 @@
+//! Hosts that answer wrongly, on purpose: whatever they say, every command ends, and nothing that it sends names a path
+//! outside the docroot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use syntax_publish::error::Error;
+use syntax_publish::event::Silent;
+use syntax_publish::host::{Answer, Answers, Attr, Connect, Host, HostError, Kind, Local, Op, Refusal};
+use syntax_publish::mend;
+use syntax_publish::model::layout;
+use syntax_publish::prune;
+use syntax_publish::publish::publish;
+use syntax_publish::releases;
+use syntax_publish::rollback::{self, Destination};
+use syntax_publish::session::Session;
+use syntax_publish::sign::Signing;
+use syntax_publish::store;
+use syntax_publish::verify::{Depth, verify};
+
+use crate::verify::{Place, publishing, session};
+
+/// How one answer becomes another.
+type Lie = fn(&Op, Result<Answer, Refusal>) -> Result<Answer, Refusal>;
+
+#[derive(Clone)]
+struct Lying {
+    docroot: PathBuf,
+    lie: Lie,
+    outside: Arc<Mutex<Vec<String>>>,
+}
+
+struct LyingHost {
+    local: Local,
+    lying: Lying,
+}
+
+impl Connect for Lying {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async {
+            let local = Local::open(&self.docroot)?;
+            let lying = self.clone();
+            Ok(Box::new(LyingHost { local, lying }) as Box<dyn Host>)
+        })
+    }
+
+    fn name(&self) -> String {
+        "liar".to_owned()
+    }
+}
+
+impl Host for LyingHost {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        let leaving = ops.iter().filter(|op| paths(op).iter().any(|path| leaves(path)));
+        self.lying
+            .outside
+            .lock()
+            .unwrap()
+            .extend(leaving.map(ToString::to_string));
+        Box::pin(async move {
+            let answers = self.local.flight(ops.clone()).await?;
+            let lies = ops.iter().zip(answers).map(|(op, answer)| (self.lying.lie)(op, answer));
+            Ok(lies.collect())
+        })
+    }
+
+    fn name(&self) -> String {
+        "liar".to_owned()
+    }
+}
+
+/// The paths of an operation, below the docroot.
+fn paths(op: &Op) -> Vec<&str> {
+    match op {
+        Op::Lstat(path)
+        | Op::Stat(path)
+        | Op::ReadLink(path)
+        | Op::Resolve(path)
+        | Op::List(path)
+        | Op::Space(path)
+        | Op::MakeFolder(path)
+        | Op::RemoveFile(path)
+        | Op::RemoveFolder(path)
+        | Op::Create(path)
+        | Op::Open(path) => vec![path],
+        Op::Symlink { at, .. } => vec![at],
+        Op::Link { from, to } | Op::Rename { from, to } => vec![from, to],
+        Op::Read { .. } | Op::Write { .. } | Op::Finish { .. } | Op::Close(_) => Vec::new(),
+    }
+}
+
+/// Whether a path leaves the docroot, or ends up at something that is not the store's.
+fn leaves(path: &str) -> bool {
+    let mut stack: Vec<&str> = Vec::new();
+    for segment in path.split('/').filter(|segment| !segment.is_empty() && *segment != ".") {
+        if segment == ".." {
+            if stack.pop().is_none() {
+                return true;
+            }
+            // A guard leads through a symlink into `trees/`, and its way back starts there.
+        } else {
+            stack.push(segment);
+        }
+    }
+    let ours = |name: &str| layout::FOLDERS.contains(&name) || layout::NAMES.contains(&name);
+    path.contains('\0') || stack.first().is_some_and(|first| !ours(first))
+}
+
+#[test]
+fn what_leaves_the_docroot_is_known_from_what_does_not() {
+    for path in [
+        "",
+        "objects/ab/x",
+        "trees/x/../../lock/r/t/1",
+        "lock/r/../../immutable/a",
+        "current",
+    ] {
+        assert!(!leaves(path), "{path}");
+    }
+    for path in [
+        "..",
+        "../x",
+        "trees/../../x",
+        "objects/../../etc/passwd",
+        "etc/passwd",
+        "releases/../x",
+    ] {
+        assert!(leaves(path), "{path}");
+    }
+}
+
+const HUGE: Attr = Attr {
+    kind: Kind::File,
+    size: u64::MAX,
+    mtime: i64::MAX,
+    mode: u32::MAX,
+    uid: u32::MAX,
+};
+
+/// Names that a host may list to lead a tool astray.
+const NAMES: [&str; 10] = [
+    "..",
+    ".",
+    "",
+    "../../etc",
+    "a/b",
+    "/etc/passwd",
+    "\u{1b}[2J",
+    "20260101-000000-000000",
+    "0000000000000000",
+    "20260101-000000-000000.json",
+];
+
+fn named(kind: Kind) -> Answer {
+    let attr = |size| Attr { kind, size, ..HUGE };
+    Answer::Names(NAMES.iter().map(|name| ((*name).to_owned(), attr(7))).collect())
+}
+
+const LIES: [(&str, Lie); 22] = [
+    ("all is done", |_, _| Ok(Answer::Done)),
+    ("texts in place of all", |_, answer| {
+        answer.map(|_| Answer::Text("x".to_owned()))
+    }),
+    ("attributes in place of all", |_, answer| {
+        answer.map(|_| Answer::Attr(HUGE))
+    }),
+    ("nothing was refused", |_, answer| Ok(answer.unwrap_or(Answer::Done))),
+    ("everything is huge and late", |_, answer| {
+        answer.map(|answer| match answer {
+            Answer::Attr(attr) => Answer::Attr(Attr {
+                size: u64::MAX,
+                mtime: i64::MAX,
+                ..attr
+            }),
+            Answer::Names(names) => Answer::Names(
+                names
+                    .into_iter()
+                    .map(|(name, attr)| {
+                        (
+                            name,
+                            Attr {
+                                size: u64::MAX,
+                                mtime: i64::MAX,
+                                ..attr
+                            },
+                        )
+                    })
+                    .collect(),
+            ),
+            other => other,
+        })
+    }),
+    ("everything is from before time", |_, answer| {
+        answer.map(|answer| match answer {
+            Answer::Attr(attr) => Answer::Attr(Attr {
+                size: 0,
+                mtime: i64::MIN,
+                ..attr
+            }),
+            other => other,
+        })
+    }),
+    ("everything is a folder", |_, answer| {
+        answer.map(|answer| match answer {
+            Answer::Attr(attr) => Answer::Attr(Attr {
+                kind: Kind::Folder,
+                ..attr
+            }),
+            Answer::Names(names) => Answer::Names(
+                names
+                    .into_iter()
+                    .map(|(name, attr)| {
+                        (
+                            name,
+                            Attr {
+                                kind: Kind::Folder,
+                                ..attr
+                            },
+                        )
+                    })
+                    .collect(),
+            ),
+            other => other,
+        })
+    }),
+    ("everything is a symlink", |_, answer| {
+        answer.map(|answer| match answer {
+            Answer::Attr(attr) => Answer::Attr(Attr {
+                kind: Kind::Symlink,
+                ..attr
+            }),
+            other => other,
+        })
+    }),
+    ("files without an end", |op, answer| match (op, answer) {
+        (Op::Read { length, .. }, Ok(_)) => Ok(Answer::Bytes(vec![b'x'; *length as usize])),
+        (_, answer) => answer,
+    }),
+    ("more than was asked for", |op, answer| match (op, answer) {
+        (Op::Read { length, .. }, Ok(_)) => Ok(Answer::Bytes(vec![b'{'; 3 * *length as usize])),
+        (_, answer) => answer,
+    }),
+    ("files of nothing", |op, answer| match (op, answer) {
+        (Op::Read { .. }, Ok(_)) => Ok(Answer::Bytes(Vec::new())),
+        (_, answer) => answer,
+    }),
+    ("a file in place of every other", |op, answer| match (op, answer) {
+        (Op::Read { .. }, Ok(_)) => Ok(Answer::Bytes(b"{\"format\":1}".to_vec())),
+        (_, answer) => answer,
+    }),
+    ("evil files in every folder", |op, answer| match (op, answer) {
+        (Op::List(_), _) => Ok(named(Kind::File)),
+        (_, answer) => answer,
+    }),
+    ("evil folders in every folder", |op, answer| match (op, answer) {
+        // Below three of them there is an end.
+        (Op::List(path), _) if path.matches('/').count() < 4 => Ok(named(Kind::Folder)),
+        (Op::List(_), _) => Ok(Answer::Names(Vec::new())),
+        (_, answer) => answer,
+    }),
+    ("evil links in every folder", |op, answer| match (op, answer) {
+        (Op::List(_), _) => Ok(named(Kind::Symlink)),
+        (_, answer) => answer,
+    }),
+    ("a hundred thousand names", |op, answer| match (op, answer) {
+        (Op::List(_), Ok(_)) => {
+            let attr = Attr {
+                kind: Kind::Symlink,
+                size: 1,
+                ..HUGE
+            };
+            Ok(Answer::Names(
+                (0..100_000).map(|n| (format!("{n:020}"), attr)).collect(),
+            ))
+        }
+        (_, answer) => answer,
+    }),
+    ("links out", |op, answer| match (op, answer) {
+        (Op::ReadLink(path), _) if path != layout::FORMAT => Ok(Answer::Text("../../../../etc".to_owned())),
+        (_, answer) => answer,
+    }),
+    ("a current that leads out", |op, answer| match op {
+        Op::ReadLink(path) if path == layout::CURRENT => Ok(Answer::Text("releases/../../../etc".to_owned())),
+        _ => answer,
+    }),
+    ("a generation at the end of time", |op, answer| match op {
+        Op::ReadLink(path) if path == layout::GENERATION => {
+            Ok(Answer::Text(format!("{0}.{0}-0123456789abcdef", i64::MAX)))
+        }
+        _ => answer,
+    }),
+    ("texts of a megabyte", |op, answer| match (op, answer) {
+        (Op::ReadLink(path), Ok(_)) if path != layout::FORMAT => Ok(Answer::Text("x/".repeat(1 << 19))),
+        (_, answer) => answer,
+    }),
+    ("documents that are each other's past", |op, answer| {
+        match (op, answer) {
+            (Op::Read { .. }, Ok(Answer::Bytes(bytes))) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let id = text.split("\"id\": \"").nth(1).and_then(|rest| rest.split('"').next());
+                match id {
+                    Some(id) => {
+                        let looped = text.replacen("\"files\"", &format!("\"previous\": \"{id}\", \"files\""), 1);
+                        Ok(Answer::Bytes(looped.into_bytes()))
+                    }
+                    None => Ok(Answer::Bytes(bytes)),
+                }
+            }
+            (_, answer) => answer,
+        }
+    }),
+    ("no room and no end of it", |op, answer| match op {
+        Op::Space(_) => Ok(Answer::Space(syntax_publish::host::Space {
+            bytes: u64::MAX,
+            files: Some(u64::MAX),
+            read_only: true,
+        })),
+        _ => answer,
+    }),
+];
+
+/// Two releases, and beside the docroot what must stay as it is.
+async fn place() -> Place {
+    let place = Place::with_site();
+    place.publish().await;
+    place.write("docs/a.html", "<!DOCTYPE html><p>changed</p>");
+    place.publish().await;
+    let beside = place.docroot().parent().unwrap().join("beside");
+    fs::create_dir(&beside).unwrap();
+    fs::write(beside.join("etc"), "not yours").unwrap();
+    place
+}
+
+/// Everything that asks a host or changes it. That each ends is what counts.
+async fn run_all(place: &Place, connect: &Lying) -> Vec<&'static str> {
+    let new = || -> Session { session(connect.clone()) };
+    let mut failed = Vec::new();
+    let mut note = |what: &'static str, failure: Option<Error>| {
+        if let Some(error) = failure {
+            assert!(!error.to_string().is_empty());
+            failed.push(what);
+        }
+    };
+    note("status", releases::status(&new()).await.err());
+    note("releases", releases::list(&new()).await.err());
+    let live = store::look(&new()).await.ok().and_then(|entrance| entrance.current);
+    if let Some(live) = live {
+        let verified = verify(&new(), &live, Depth::Deep, &Silent).await;
+        if let Ok(verified) = &verified {
+            let how = mend::Options {
+                wait: None,
+                tool: "test".to_owned(),
+                signing: Signing::default(),
+            };
+            let (site, source) = (place.site(), place.source());
+            note(
+                "repair",
+                mend::mend(&new(), &site, &source, verified, &how, &Silent).await.err(),
+            );
+            note(
+                "repair from the host",
+                mend::mend_from_host(&new(), verified, &how, &Silent).await.err(),
+            );
+        }
+        note("verify", verified.err());
+        let back = releases::steps_back(&new(), &live, 1).await;
+        if let Ok(back) = &back {
+            note("diff", releases::diff(&new(), back, &live).await.err());
+        }
+        note("steps back", back.err());
+    }
+    let options = prune::Options {
+        keep: 1,
+        skew: Duration::ZERO,
+        dry_run: false,
+    };
+    note("prune", prune::prune(&new(), &options, &Silent).await.err());
+    let held = rollback::Options {
+        hold: Some("x".to_owned()),
+        ..rollback::Options::default()
+    };
+    let back = rollback::rollback(&new(), &Destination::Steps(1), &held, &Silent).await;
+    note("rollback", back.err());
+    note("hold", rollback::hold(&new(), "x", &Silent).await.err());
+    note("resume", rollback::resume(&new(), &Silent).await.err());
+    for force in [false, true] {
+        let publishing = publish(&new(), &place.source(), &place.site(), &publishing(force), &Silent).await;
+        note("publish", publishing.err());
+    }
+    failed
+}
+
+fn beside(docroot: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = docroot.parent().unwrap().join("beside");
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_lie_of_a_host_hangs_a_command_or_leads_it_out_of_the_docroot() {
+    let healthy = place().await;
+    for (what, lie) in LIES {
+        let place = healthy.copy();
+        fs::create_dir(place.docroot().parent().unwrap().join("beside")).unwrap();
+        fs::write(place.docroot().parent().unwrap().join("beside/etc"), "not yours").unwrap();
+        let before = beside(&place.docroot());
+        let lying = Lying {
+            docroot: place.docroot(),
+            lie,
+            outside: Arc::default(),
+        };
+        let all = tokio::time::timeout(Duration::from_mins(3), run_all(&place, &lying)).await;
+        let failed = all.unwrap_or_else(|_| panic!("{what}: a command does not end"));
+        println!("{what}: {} of the commands failed: {}", failed.len(), failed.join(", "));
+        assert_eq!(*lying.outside.lock().unwrap(), Vec::<String>::new(), "{what}");
+        assert_eq!(beside(&place.docroot()), before, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_does_not_lie_fails_nothing() {
+    let place = place().await;
+    let lying = Lying {
+        docroot: place.docroot(),
+        lie: |_, answer| answer,
+        outside: Arc::default(),
+    };
+    assert_eq!(
+        run_all(&place, &lying).await,
+        ["rollback"],
+        "prune left nothing to go back to"
+    );
+    assert_eq!(*lying.outside.lock().unwrap(), Vec::<String>::new());
+}

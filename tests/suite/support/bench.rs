@@ -1,0 +1,329 @@
+//! Sites in memory, the commands that change a store, and what a store holds, all through the library: for tests that
+//! run thousands of times.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use globset::GlobSet;
+use regex_lite::Regex;
+use syntax_publish::check::Level;
+use syntax_publish::error::Error;
+use syntax_publish::event::Silent;
+use syntax_publish::host::{Answer, Connect, Handle, Host, Kind, MAX_READ, Op};
+use syntax_publish::manifest::{Input, Site};
+use syntax_publish::model::cache::Classes;
+use syntax_publish::model::digest::Digest;
+use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
+use syntax_publish::model::path::SitePath;
+use syntax_publish::model::release::{Owner, ReleaseId};
+use syntax_publish::rollback::Destination;
+use syntax_publish::session::{Pace, Session};
+use syntax_publish::source::{Source, SourceError, in_pieces};
+use syntax_publish::verify::{Depth, verify};
+use syntax_publish::{prune, publish, rollback, store};
+
+/// A site: public path to bytes.
+pub type Content = BTreeMap<String, Vec<u8>>;
+
+/// A site of text pages.
+pub fn content<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Content {
+    let text = |(path, text): (&str, &str)| (path.to_owned(), text.repeat(64).into_bytes());
+    files.into_iter().map(text).collect()
+}
+
+/// The bytes of a site.
+pub struct InMemory(pub Content);
+
+impl Source for InMemory {
+    fn read(&self, path: &SitePath, _: Digest, _: u64) -> Result<Vec<u8>, SourceError> {
+        let bytes = self.0.get(path.as_str()).cloned();
+        bytes.ok_or_else(|| SourceError::Changed { path: path.clone() })
+    }
+
+    fn read_pieces(
+        &self,
+        path: &SitePath,
+        digest: Digest,
+        size: u64,
+        piece: usize,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), SourceError> {
+        in_pieces(&self.read(path, digest, size)?, piece, take);
+        Ok(())
+    }
+
+    fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
+        self.read(
+            &SitePath::new(&coding.beside(path.as_str())).expect("a path"),
+            Digest::of(b""),
+            0,
+        )
+    }
+}
+
+/// What is made of each text of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encode {
+    Nothing,
+    Brotli,
+}
+
+pub fn site(content: &Content, encode: Encode) -> Site {
+    let files = content.iter().map(|(path, bytes)| Input {
+        path: SitePath::new(path).expect("a path of a site"),
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+        encodings: Encodings {
+            br: (encode == Encode::Brotli && !path.ends_with(".bin")).then_some(Recipe::made(1)),
+            gz: None,
+        },
+    });
+    Site::new(files, &Classes::new("_assets"))
+}
+
+/// What a user does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Publish(Content),
+    /// Publishes and then prunes, as the command line does.
+    PublishAndPrune(Content),
+    Rollback(u32),
+    Hold,
+    Resume,
+    Prune(usize),
+}
+
+/// How commands are run.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    pub encode: Encode,
+    /// No answer within so long is no connection.
+    pub answer: Duration,
+    /// How long a publish goes on after others; none: not at all.
+    pub wait: Option<Duration>,
+    /// How long what immutable files were replaced stay in the pool, for a prune.
+    pub skew: Duration,
+}
+
+impl Default for How {
+    fn default() -> How {
+        How {
+            encode: Encode::Brotli,
+            answer: Duration::from_secs(60),
+            wait: None,
+            skew: Duration::ZERO,
+        }
+    }
+}
+
+pub fn session(connector: Box<dyn Connect>, what: &str, how: How) -> Session {
+    let owner = Owner {
+        who: "test@here".to_owned(),
+        what: what.to_owned(),
+        since: 0,
+    };
+    let pace = Pace {
+        answer: how.answer,
+        look: Duration::ZERO,
+        after_robbery: Duration::ZERO,
+    };
+    Session::new(connector, owner).at_pace(pace)
+}
+
+/// Runs a command, and returns the release that it made live, if it made one.
+pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Result<Option<ReleaseId>, Error> {
+    match command {
+        Command::Publish(content) => publish_site(&session(connector, "publish", how), content, how).await,
+        Command::PublishAndPrune(content) => {
+            let session = session(connector, "publish", how);
+            let release = publish_site(&session, content, how).await?;
+            prune_to(&session, 1, how).await?;
+            Ok(release)
+        }
+        Command::Rollback(steps) => {
+            let session = session(connector, "rollback", how);
+            let options = rollback::Options {
+                wait: how.wait,
+                ..rollback::Options::default()
+            };
+            let done = rollback::rollback(&session, &Destination::Steps(*steps), &options, &Silent).await?;
+            Ok(Some(done.release))
+        }
+        Command::Hold => {
+            rollback::hold(&session(connector, "hold", how), "for a test", &Silent).await?;
+            Ok(None)
+        }
+        Command::Resume => {
+            rollback::resume(&session(connector, "resume", how), &Silent).await?;
+            Ok(None)
+        }
+        Command::Prune(keep) => {
+            prune_to(&session(connector, "prune", how), *keep, how).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn publish_site(session: &Session, content: &Content, how: How) -> Result<Option<ReleaseId>, Error> {
+    let source: Arc<dyn Source> = Arc::new(InMemory(content.clone()));
+    let options = publish::Options {
+        commit: None,
+        message: None,
+        wait: how.wait,
+        max_removed: None,
+        immutable: Level::Warn,
+        allowed: GlobSet::empty(),
+        force: false,
+        tool: "test".to_owned(),
+        signing: syntax_publish::sign::Signing::default(),
+        seen: None,
+        purges: false,
+    };
+    let published = publish::publish(session, &source, &site(content, how.encode), &options, &Silent).await?;
+    Ok(Some(published.release))
+}
+
+async fn prune_to(session: &Session, keep: usize, how: How) -> Result<prune::Pruned, Error> {
+    let options = prune::Options {
+        keep,
+        skew: how.skew,
+        dry_run: false,
+    };
+    prune::prune(session, &options, &Silent).await
+}
+
+/// What visitors can get: the live site and the pool, by path.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    pub site: Content,
+    pub pool: Content,
+}
+
+/// Reads all that visitors can get, through symlinks, as the web server does.
+pub async fn seen(host: &dyn Host) -> Seen {
+    Seen {
+        site: read_below(host, "current").await,
+        pool: read_below(host, "immutable").await,
+    }
+}
+
+async fn fly(host: &dyn Host, ops: Vec<Op>) -> Vec<Answer> {
+    let answers = host.flight(ops).await.expect("a connection");
+    answers.into_iter().map(|answer| answer.expect("an answer")).collect()
+}
+
+async fn read_below(host: &dyn Host, top: &str) -> Content {
+    let there = host
+        .flight(vec![Op::Lstat(top.to_owned())])
+        .await
+        .expect("a connection");
+    if there[0].is_err() {
+        return Content::new();
+    }
+    let mut folders = vec![top.to_owned()];
+    let mut files = Vec::new();
+    while !folders.is_empty() {
+        let answers = fly(host, folders.iter().cloned().map(Op::List).collect()).await;
+        let mut below = Vec::new();
+        for (folder, answer) in folders.iter().zip(answers) {
+            let Answer::Names(names) = answer else {
+                panic!("{answer:?}")
+            };
+            for (name, attr) in names {
+                let path = format!("{folder}/{name}");
+                // Symlinks in a release lead to folders alone.
+                if attr.kind == Kind::File {
+                    files.push(path);
+                } else {
+                    below.push(path);
+                }
+            }
+        }
+        folders = below;
+    }
+    files.sort();
+    let handles: Vec<Handle> = fly(host, files.iter().cloned().map(Op::Open).collect())
+        .await
+        .into_iter()
+        .map(|answer| match answer {
+            Answer::Opened(handle) => handle,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let mut content = Content::new();
+    for (path, handle) in files.iter().zip(&handles) {
+        let mut bytes = Vec::new();
+        loop {
+            let read = Op::Read {
+                handle: *handle,
+                offset: bytes.len() as u64,
+                length: MAX_READ,
+            };
+            let Some(Answer::Bytes(piece)) = fly(host, vec![read]).await.pop() else {
+                panic!("{path} does not read");
+            };
+            let last = piece.len() < MAX_READ as usize;
+            bytes.extend(piece);
+            if last {
+                break;
+            }
+        }
+        content.insert(path[top.len() + 1..].to_owned(), bytes);
+    }
+    fly(host, handles.into_iter().map(Op::Close).collect()).await;
+    content
+}
+
+/// Every name in the docroot, links not followed, with one name for all releases.
+pub async fn names(host: &dyn Host) -> Vec<String> {
+    let mut folders = vec![String::new()];
+    let mut names = Vec::new();
+    while !folders.is_empty() {
+        let answers = host
+            .flight(folders.iter().cloned().map(Op::List).collect())
+            .await
+            .expect("a connection");
+        let mut below = Vec::new();
+        for (folder, answer) in folders.iter().zip(answers) {
+            let Ok(Answer::Names(found)) = answer else { continue };
+            for (name, attr) in found {
+                let path = if folder.is_empty() {
+                    name
+                } else {
+                    format!("{folder}/{name}")
+                };
+                if attr.kind == Kind::Folder {
+                    below.push(path.clone());
+                }
+                names.push(path);
+            }
+        }
+        folders = below;
+    }
+    let release = Regex::new("[0-9]{8}-[0-9]{6}-[0-9a-z]{6}").expect("a pattern");
+    let mut names: Vec<String> = names
+        .iter()
+        .map(|name| release.replace_all(name, "RELEASE").into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Which release is live.
+pub async fn live(connector: Box<dyn Connect>) -> Option<ReleaseId> {
+    let session = session(connector, "look", How::default());
+    store::look(&session).await.expect("a store").current
+}
+
+/// Reads the live release back, every byte of it; what is wrong with it.
+pub async fn faults_of_live(connector: Box<dyn Connect>) -> Vec<(String, String)> {
+    let session = session(connector, "verify", How::default());
+    let Some(release) = store::look(&session).await.expect("a store").current else {
+        return Vec::new();
+    };
+    let verified = verify(&session, &release, Depth::Deep, &Silent)
+        .await
+        .expect("a release");
+    verified.problems()
+}

@@ -1,0 +1,260 @@
+//! A host that fails at one point, in one way: a wrapper around the real ones.
+//!
+//! A point is a flight, by its number over all connections of a run, and how many of its operations take effect. So all
+//! points of a run are: before its first operation, and after each.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::BoxFuture;
+use syntax_publish::host::{Answers, Connect, Host, HostError, Op, Refusal, RefusalKind};
+
+use super::memory::half;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The client dies: nothing more is sent, and nothing of what was sent is executed.
+    Dead,
+    /// The client dies in the middle of a write: half of its bytes arrive.
+    HalfWritten,
+    /// The client stands still, and what it had sent is executed once somebody else has done his work.
+    Woken,
+    /// The connection is lost; another one can be made.
+    Cut,
+    /// The connection is lost, and what is left of the flight is executed once the first flight of the next connection
+    /// was answered, or at the end where there is none.
+    Late,
+    /// The connection stands and no answer comes; another one can be made.
+    Hung,
+    /// One operation is refused for a reason that is not told, and those behind it are executed.
+    Refused,
+}
+
+pub const FAULTS: [Fault; 7] = [
+    Fault::Dead,
+    Fault::HalfWritten,
+    Fault::Woken,
+    Fault::Cut,
+    Fault::Late,
+    Fault::Hung,
+    Fault::Refused,
+];
+
+/// Those after which the client says nothing any more.
+pub const DEATHS: [Fault; 2] = [Fault::Dead, Fault::HalfWritten];
+
+/// Where it goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    /// The number of the flight, from 0.
+    pub flight: usize,
+    /// So many of its operations take effect.
+    pub done: usize,
+}
+
+/// Whether an operation may change what the host holds.
+pub fn changes(op: &Op) -> bool {
+    match op {
+        Op::MakeFolder(_)
+        | Op::Symlink { .. }
+        | Op::Link { .. }
+        | Op::Rename { .. }
+        | Op::RemoveFile(_)
+        | Op::RemoveFolder(_)
+        | Op::Create(_)
+        | Op::Write { .. }
+        | Op::Finish { .. } => true,
+        Op::Lstat(_)
+        | Op::Stat(_)
+        | Op::ReadLink(_)
+        | Op::Resolve(_)
+        | Op::List(_)
+        | Op::Space(_)
+        | Op::Open(_)
+        | Op::Read { .. }
+        | Op::Close(_) => false,
+    }
+}
+
+/// Every point of a run at which a fault differs from the same fault elsewhere.
+///
+/// An operation that changes nothing makes no difference to what was left behind: of the points before and after it one
+/// will do. Nothing else is left out.
+pub fn points(flights: &[Vec<Op>], fault: Fault) -> Vec<Point> {
+    let mut points = Vec::new();
+    for (flight, ops) in flights.iter().enumerate() {
+        for done in 0..=ops.len() {
+            let next = ops.get(done);
+            let differs = match fault {
+                // For a dead client the end of a flight is the beginning of the next.
+                Fault::Dead => done > 0 && changes(&ops[done - 1]) || flight == 0 && done == 0,
+                Fault::HalfWritten => next.is_some_and(|op| half(op).is_some()),
+                Fault::Woken | Fault::Late => {
+                    next.is_some() && ops[done..].iter().any(changes) && (done == 0 || changes(&ops[done - 1]))
+                }
+                Fault::Cut | Fault::Hung => done == 0 || changes(&ops[done - 1]),
+                Fault::Refused => next.is_some_and(|op| !matches!(op, Op::Close(_))),
+            };
+            if differs {
+                points.push(Point { flight, done });
+            }
+        }
+    }
+    points
+}
+
+/// Connects to a host that fails where it is told, and writes down what is asked of it.
+#[derive(Clone)]
+pub struct Faulty {
+    inner: Arc<dyn Connect>,
+    plan: Option<(Point, Fault)>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    record: Vec<Vec<Op>>,
+    happened: bool,
+    dead: bool,
+    /// What is executed later, over the connection that it was sent on.
+    late: Option<(Arc<dyn Host>, Vec<Op>)>,
+}
+
+struct FaultyHost {
+    inner: Arc<dyn Host>,
+    faulty: Faulty,
+    /// Whether this very connection is no use any more.
+    broken: AtomicBool,
+}
+
+impl Faulty {
+    pub fn new(inner: Arc<dyn Connect>, plan: Option<(Point, Fault)>) -> Faulty {
+        Faulty {
+            inner,
+            plan,
+            state: Arc::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was asked, flight by flight.
+    pub fn record(&self) -> Vec<Vec<Op>> {
+        self.state().record.clone()
+    }
+
+    /// Whether the fault has happened.
+    pub fn happened(&self) -> bool {
+        self.state().happened
+    }
+
+    /// Executes what was sent and is not executed yet.
+    pub async fn settle(&self) {
+        let late = self.state().late.take();
+        if let Some((host, ops)) = late {
+            let _ = host.flight(ops).await;
+        }
+    }
+
+    fn lost(&self) -> HostError {
+        HostError::Lost {
+            host: self.inner.name(),
+            detail: "the test broke it".to_owned(),
+        }
+    }
+}
+
+impl Connect for Faulty {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async {
+            if self.state().dead {
+                return Err(self.lost());
+            }
+            let host = FaultyHost {
+                inner: Arc::from(self.inner.connect().await?),
+                faulty: self.clone(),
+                broken: AtomicBool::new(false),
+            };
+            Ok(Box::new(host) as Box<dyn Host>)
+        })
+    }
+
+    fn name(&self) -> String {
+        self.inner.name()
+    }
+}
+
+impl FaultyHost {
+    async fn fly(&self, ops: Vec<Op>) -> Result<Answers, HostError> {
+        let hung = self.faulty.plan.is_some_and(|(_, fault)| fault == Fault::Hung);
+        if self.broken.load(Ordering::SeqCst) {
+            if hung {
+                std::future::pending::<()>().await;
+            }
+            return Err(self.faulty.lost());
+        }
+        let number = {
+            let mut state = self.faulty.state();
+            state.record.push(ops.clone());
+            state.record.len() - 1
+        };
+        match self.faulty.plan {
+            Some((point, fault)) if point.flight == number => {
+                self.faulty.state().happened = point.done <= ops.len();
+                self.fail(ops, point.done, fault).await
+            }
+            _ => {
+                let answers = self.inner.flight(ops).await;
+                if self.faulty.plan.is_some_and(|(_, fault)| fault == Fault::Late) {
+                    self.faulty.settle().await;
+                }
+                answers
+            }
+        }
+    }
+
+    async fn fail(&self, mut ops: Vec<Op>, done: usize, fault: Fault) -> Result<Answers, HostError> {
+        let mut rest = ops.split_off(done.min(ops.len()));
+        if fault == Fault::Refused {
+            let behind = rest.split_off(1);
+            let mut answers = self.inner.flight(ops).await?;
+            answers.push(Err(Refusal {
+                kind: RefusalKind::Failed,
+                op: rest[0].to_string(),
+                message: "the test refuses it".to_owned(),
+            }));
+            answers.extend(self.inner.flight(behind).await?);
+            return Ok(answers);
+        }
+        if fault == Fault::HalfWritten {
+            ops.extend(rest.first().and_then(half));
+        }
+        self.inner.flight(ops).await?;
+        self.broken.store(true, Ordering::SeqCst);
+        match fault {
+            Fault::Dead | Fault::HalfWritten => self.faulty.state().dead = true,
+            Fault::Woken => {
+                let mut state = self.faulty.state();
+                state.dead = true;
+                state.late = Some((Arc::clone(&self.inner), rest));
+            }
+            Fault::Late => self.faulty.state().late = Some((Arc::clone(&self.inner), rest)),
+            Fault::Hung => std::future::pending::<()>().await,
+            Fault::Cut | Fault::Refused => {}
+        }
+        Err(self.faulty.lost())
+    }
+}
+
+impl Host for FaultyHost {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        Box::pin(self.fly(ops))
+    }
+
+    fn name(&self) -> String {
+        self.inner.name()
+    }
+}

@@ -1,0 +1,664 @@
+//! A host in memory: a file system as OpenSSH's server shows one, cheap to copy, so that a test may begin again from any
+//! state thousands of times, and may say itself what time it is.
+//!
+//! Nodes are inodes: hard links, open files that move with their folder, `..` behind a symlink, a rename onto another
+//! link of the same file are what they are on a disk. `memory` (the module of the suite) compares it with a folder of
+//! this machine, operation for operation.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use syntax_publish::host::{
+    Answer, Answers, Attr, Connect, Handle, Host, HostError, Kind, Op, Refusal, RefusalKind, Space, Time,
+};
+
+/// Most symlinks that are followed on one way, as Linux has it.
+const MOST_LINKS: usize = 40;
+
+/// The number of a node, for as long as the disk lives.
+pub type Inode = usize;
+
+const DOCROOT: Inode = 1;
+
+/// All that a host holds, at one moment.
+#[derive(Clone)]
+pub struct Disk {
+    nodes: Vec<Arc<Node>>,
+    open: BTreeMap<Handle, Inode>,
+    handles: u64,
+    now: Time,
+    /// A hash of all that stands where, times left out: the sum of a hash for each name and each content.
+    sum: u64,
+}
+
+#[derive(Clone)]
+struct Node {
+    /// Where it was made, and as what: the same in each run of the same operations, in whatever order.
+    id: u64,
+    what: What,
+    mode: u32,
+    mtime: Time,
+}
+
+#[derive(Clone)]
+enum What {
+    Folder {
+        names: BTreeMap<String, Inode>,
+        above: Inode,
+    },
+    File(Vec<u8>),
+    Symlink(String),
+}
+
+/// Why not, by the numbers that Linux has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Errno {
+    NoEntry,
+    NotAFolder,
+    Loop,
+    Exists,
+    NotEmpty,
+    IsAFolder,
+    Invalid,
+    NotPermitted,
+    BadHandle,
+}
+
+impl Errno {
+    fn kind(self) -> RefusalKind {
+        match self {
+            Self::NoEntry | Self::NotAFolder | Self::Loop => RefusalKind::NotFound,
+            Self::NotPermitted => RefusalKind::Denied,
+            Self::Exists | Self::NotEmpty | Self::IsAFolder | Self::Invalid | Self::BadHandle => RefusalKind::Failed,
+        }
+    }
+}
+
+/// Where a path leads: the folder, the last name in it, and what is there.
+struct Place {
+    folder: Inode,
+    name: String,
+    there: Option<Inode>,
+}
+
+impl Disk {
+    /// A docroot that does not exist yet, in a folder that does.
+    pub fn new(now: Time) -> Disk {
+        let above = Node {
+            id: 0,
+            what: What::Folder {
+                names: BTreeMap::new(),
+                above: 0,
+            },
+            mode: 0o755,
+            mtime: now,
+        };
+        Disk {
+            // The docroot's number is taken before there is one.
+            nodes: vec![Arc::new(above.clone()), Arc::new(above)],
+            open: BTreeMap::new(),
+            handles: 0,
+            now,
+            sum: 0,
+        }
+    }
+
+    /// A hash of all that stands where, times left out.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// Whether a thing is there, symlinks followed.
+    pub fn exists(&self, path: &str) -> bool {
+        self.there(path, true).is_ok()
+    }
+
+    /// The names in a folder, symlinks followed to it; none where there's no such folder.
+    pub fn list(&self, path: &str) -> Vec<String> {
+        let names = self.there(path, true).and_then(|inode| self.names(inode));
+        names.map(|names| names.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// A file's bytes, symlinks followed.
+    pub fn bytes(&self, path: &str) -> Option<&[u8]> {
+        match &self.nodes[self.there(path, true).ok()?].what {
+            What::File(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Lets the host's clock run on.
+    pub fn pass(&mut self, seconds: Time) {
+        self.now += seconds;
+    }
+
+    /// Makes the folders and symlinks under a path as old as the epoch.
+    pub fn age(&mut self, path: &str) {
+        let Some(found) = self.find(path, false).ok().and_then(|place| place.there) else {
+            return;
+        };
+        let mut todo = vec![found];
+        while let Some(inode) = todo.pop() {
+            // Files of a workshop are links of objects, whose times are what web servers go by.
+            if !matches!(self.nodes[inode].what, What::File(_)) {
+                Arc::make_mut(&mut self.nodes[inode]).mtime = 0;
+            }
+            if let What::Folder { names, .. } = &self.nodes[inode].what {
+                todo.extend(names.values().copied());
+            }
+        }
+    }
+
+    /// Sets the time of one thing.
+    pub fn touch(&mut self, path: &str, mtime: Time) {
+        if let Some(inode) = self.find(path, false).ok().and_then(|place| place.there) {
+            Arc::make_mut(&mut self.nodes[inode]).mtime = mtime;
+        }
+    }
+
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// A line for everything that stands in the docroot, by path, links not followed; content by what `tell` makes of it.
+    pub fn told(&self, tell: impl Fn(&[u8]) -> String) -> BTreeMap<String, String> {
+        let mut lines = BTreeMap::new();
+        let mut todo = vec![(String::new(), DOCROOT)];
+        while let Some((path, inode)) = todo.pop() {
+            if let What::Folder { names, .. } = &self.nodes[inode].what {
+                for (name, inode) in names {
+                    let at = if path.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{path}/{name}")
+                    };
+                    let line = match &self.nodes[*inode].what {
+                        What::Folder { .. } => {
+                            todo.push((at.clone(), *inode));
+                            "folder".to_owned()
+                        }
+                        What::File(bytes) => tell(bytes),
+                        What::Symlink(text) => format!("-> {text}"),
+                    };
+                    lines.insert(at, line);
+                }
+            }
+        }
+        lines
+    }
+
+    /// Whether both paths name one inode.
+    pub fn is_same(&self, one: &str, other: &str) -> bool {
+        let of = |path: &str| self.find(path, false).ok().and_then(|place| place.there);
+        of(one).is_some() && of(one) == of(other)
+    }
+
+    /// A symlink's text.
+    pub fn text(&self, path: &str) -> Option<String> {
+        let inode = self.find(path, false).ok()?.there?;
+        match &self.nodes[inode].what {
+            What::Symlink(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    /// Executes one operation, as the contract of a host has it.
+    pub fn execute(&mut self, op: &Op) -> Result<Answer, Refusal> {
+        self.attempt(op).map_err(|errno| Refusal {
+            kind: errno.kind(),
+            op: op.to_string(),
+            message: format!("{errno:?}"),
+        })
+    }
+
+    /// As [`Self::execute`] for a write of which only the first half arrives.
+    pub fn execute_half(&mut self, op: &Op) {
+        if let Some(op) = half(op) {
+            let _ = self.execute(&op);
+        }
+    }
+
+    #[allow(clippy::too_many_lines, reason = "a case an operation")]
+    fn attempt(&mut self, op: &Op) -> Result<Answer, Errno> {
+        match op {
+            Op::Lstat(path) => Ok(Answer::Attr(self.attr(self.there(path, false)?))),
+            Op::Stat(path) => Ok(Answer::Attr(self.attr(self.there(path, true)?))),
+            Op::ReadLink(path) => match &self.nodes[self.there(path, false)?].what {
+                What::Symlink(text) => Ok(Answer::Text(text.clone())),
+                _ => Err(Errno::Invalid),
+            },
+            Op::Resolve(path) => self.there(path, true).map(|inode| Answer::Text(self.absolute(inode))),
+            Op::List(path) => {
+                let inode = self.there(path, true)?;
+                let names = self.names(inode)?;
+                let listed = names.iter().map(|(name, inode)| (name.clone(), self.attr(*inode)));
+                Ok(Answer::Names(listed.collect()))
+            }
+            Op::Space(path) => {
+                self.there(path, true)?;
+                Ok(Answer::Space(Space {
+                    bytes: 1 << 40,
+                    files: Some(1 << 20),
+                    read_only: false,
+                }))
+            }
+            Op::MakeFolder(path) => {
+                let place = self.free(path)?;
+                let above = place.folder;
+                let node = Node {
+                    id: 0,
+                    what: What::Folder {
+                        names: BTreeMap::new(),
+                        above,
+                    },
+                    mode: 0o755,
+                    mtime: self.now,
+                };
+                if path.is_empty() {
+                    self.nodes[DOCROOT] = Arc::new(node);
+                    self.put(&place, DOCROOT)
+                } else {
+                    self.add(&place, node).map(|_| Answer::Done)
+                }
+            }
+            Op::Symlink { text, at } => {
+                let place = self.free(at)?;
+                let node = Node {
+                    id: 0,
+                    what: What::Symlink(text.clone()),
+                    mode: 0o777,
+                    mtime: self.now,
+                };
+                self.add(&place, node).map(|_| Answer::Done)
+            }
+            Op::Link { from, to } => {
+                let inode = self.there(from, false)?;
+                let place = self.find(to, false)?;
+                if place.there.is_some() {
+                    return Err(Errno::Exists);
+                }
+                if self.is_folder(inode) {
+                    return Err(Errno::NotPermitted);
+                }
+                self.put(&place, inode)
+            }
+            Op::Rename { from, to } => self.rename(from, to),
+            Op::RemoveFile(path) => {
+                let place = self.find(path, false)?;
+                if self.is_folder(place.there.ok_or(Errno::NoEntry)?) {
+                    return Err(Errno::IsAFolder);
+                }
+                self.take(&place)
+            }
+            Op::RemoveFolder(path) => {
+                let place = self.find(path, false)?;
+                if !self.names(place.there.ok_or(Errno::NoEntry)?)?.is_empty() {
+                    return Err(Errno::NotEmpty);
+                }
+                self.take(&place)
+            }
+            Op::Create(path) => {
+                let place = self.free(path)?;
+                let node = Node {
+                    id: 0,
+                    what: What::File(Vec::new()),
+                    mode: 0o644,
+                    mtime: self.now,
+                };
+                let inode = self.add(&place, node)?;
+                Ok(self.keep(inode))
+            }
+            Op::Open(path) => {
+                let inode = self.there(path, true)?;
+                if self.is_folder(inode) {
+                    return Err(Errno::IsAFolder);
+                }
+                Ok(self.keep(inode))
+            }
+            Op::Read { handle, offset, length } => {
+                let inode = *self.open.get(handle).ok_or(Errno::BadHandle)?;
+                let What::File(bytes) = &self.nodes[inode].what else {
+                    return Err(Errno::Invalid);
+                };
+                let from = usize::try_from(*offset).unwrap_or(usize::MAX).min(bytes.len());
+                let to = from.saturating_add(*length as usize).min(bytes.len());
+                Ok(Answer::Bytes(bytes[from..to].to_vec()))
+            }
+            Op::Write { handle, offset, bytes } => {
+                let inode = *self.open.get(handle).ok_or(Errno::BadHandle)?;
+                let now = self.now;
+                let node = Arc::make_mut(&mut self.nodes[inode]);
+                let id = node.id;
+                let What::File(content) = &mut node.what else {
+                    return Err(Errno::Invalid);
+                };
+                self.sum ^= hash((id, &*content));
+                let from = usize::try_from(*offset).map_err(|_| Errno::Invalid)?;
+                if content.len() < from + bytes.len() {
+                    content.resize(from + bytes.len(), 0);
+                }
+                content[from..from + bytes.len()].copy_from_slice(bytes);
+                self.sum ^= hash((id, &*content));
+                node.mtime = now;
+                Ok(Answer::Done)
+            }
+            Op::Finish { handle, mtime } => {
+                let inode = self.open.remove(handle).ok_or(Errno::BadHandle)?;
+                let node = Arc::make_mut(&mut self.nodes[inode]);
+                (node.mode, node.mtime) = (0o644, *mtime);
+                Ok(Answer::Done)
+            }
+            Op::Close(handle) => self.open.remove(handle).map(|_| Answer::Done).ok_or(Errno::BadHandle),
+        }
+    }
+
+    /// `rename(2)`.
+    fn rename(&mut self, from: &str, to: &str) -> Result<Answer, Errno> {
+        let (source, goal) = (self.find(from, false)?, self.find(to, false)?);
+        let moved = source.there.ok_or(Errno::NoEntry)?;
+        if self.is_folder(moved) && self.is_within(goal.folder, moved) {
+            return Err(Errno::Invalid);
+        }
+        if let Some(replaced) = goal.there {
+            if replaced == moved {
+                return Ok(Answer::Done);
+            }
+            match (self.is_folder(moved), self.is_folder(replaced)) {
+                // A folder of the source can't be replaced by what is in it either.
+                (_, true) if self.is_within(source.folder, replaced) => return Err(Errno::NotEmpty),
+                (true, false) => return Err(Errno::NotAFolder),
+                (false, true) => return Err(Errno::IsAFolder),
+                (true, true) if !self.names(replaced)?.is_empty() => return Err(Errno::NotEmpty),
+                _ => {}
+            }
+        }
+        self.take(&source)?;
+        self.put(&goal, moved)?;
+        if let What::Folder { above, .. } = &mut Arc::make_mut(&mut self.nodes[moved]).what {
+            *above = goal.folder;
+        }
+        Ok(Answer::Done)
+    }
+
+    fn is_within(&self, mut inode: Inode, folder: Inode) -> bool {
+        loop {
+            if inode == folder {
+                return true;
+            }
+            match &self.nodes[inode].what {
+                What::Folder { above, .. } if *above != inode => inode = *above,
+                _ => return false,
+            }
+        }
+    }
+
+    fn is_folder(&self, inode: Inode) -> bool {
+        matches!(self.nodes[inode].what, What::Folder { .. })
+    }
+
+    fn names(&self, inode: Inode) -> Result<&BTreeMap<String, Inode>, Errno> {
+        match &self.nodes[inode].what {
+            What::Folder { names, .. } => Ok(names),
+            _ => Err(Errno::NotAFolder),
+        }
+    }
+
+    fn attr(&self, inode: Inode) -> Attr {
+        let node = &self.nodes[inode];
+        let (kind, size) = match &node.what {
+            What::Folder { .. } => (Kind::Folder, 4096),
+            What::File(bytes) => (Kind::File, bytes.len()),
+            What::Symlink(text) => (Kind::Symlink, text.len()),
+        };
+        Attr {
+            kind,
+            size: size as u64,
+            mtime: node.mtime,
+            mode: node.mode,
+            uid: 1000,
+        }
+    }
+
+    fn absolute(&self, mut inode: Inode) -> String {
+        let mut path = String::new();
+        // Only folders know what is above them; a file is found by its name.
+        while inode != 0 {
+            let above = match &self.nodes[inode].what {
+                What::Folder { above, .. } => *above,
+                _ => self.folder_of(inode),
+            };
+            let name = self
+                .names(above)
+                .ok()
+                .and_then(|names| names.iter().find(|(_, there)| **there == inode))
+                .map_or("?", |(name, _)| name.as_str());
+            path = format!("/{name}{path}");
+            inode = above;
+        }
+        path
+    }
+
+    fn folder_of(&self, inode: Inode) -> Inode {
+        (0..self.nodes.len())
+            .find(|folder| {
+                self.names(*folder)
+                    .is_ok_and(|names| names.values().any(|there| *there == inode))
+            })
+            .unwrap_or(0)
+    }
+
+    fn there(&self, path: &str, follow: bool) -> Result<Inode, Errno> {
+        self.find(path, follow)?.there.ok_or(Errno::NoEntry)
+    }
+
+    /// A place where nothing is.
+    fn free(&self, path: &str) -> Result<Place, Errno> {
+        let place = self.find(path, false)?;
+        if place.there.is_some() {
+            return Err(Errno::Exists);
+        }
+        Ok(place)
+    }
+
+    /// Walks a path. Symlinks before its end are followed always, one at the end if `follow`.
+    fn find(&self, path: &str, follow: bool) -> Result<Place, Errno> {
+        let mut todo: Vec<String> = path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .rev()
+            .map(str::to_owned)
+            .collect();
+        todo.push("docroot".to_owned());
+        let mut at: Inode = 0;
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            let names = self.names(at)?;
+            let last = todo.is_empty();
+            if name == "." || name == ".." {
+                if let (What::Folder { above, .. }, "..") = (&self.nodes[at].what, name.as_str()) {
+                    at = *above;
+                }
+                if last {
+                    return Ok(Place {
+                        folder: at,
+                        name,
+                        there: Some(at),
+                    });
+                }
+                continue;
+            }
+            let there = names.get(&name).copied();
+            match there.map(|inode| &self.nodes[inode].what) {
+                Some(What::Symlink(text)) if follow || !last => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(Errno::Loop);
+                    }
+                    if text.starts_with('/') {
+                        at = 0;
+                    }
+                    todo.extend(text.split('/').filter(|part| !part.is_empty()).rev().map(str::to_owned));
+                }
+                _ if last => {
+                    return Ok(Place {
+                        folder: at,
+                        name,
+                        there,
+                    });
+                }
+                _ => {
+                    at = there.ok_or(Errno::NoEntry)?;
+                    self.names(at)?;
+                }
+            }
+        }
+        Err(Errno::NoEntry)
+    }
+
+    fn add(&mut self, place: &Place, mut node: Node) -> Result<Inode, Errno> {
+        let what = match &node.what {
+            What::Folder { .. } => "a folder",
+            What::File(_) => "a file",
+            What::Symlink(text) => text,
+        };
+        node.id = hash((self.nodes[place.folder].id, &place.name, what));
+        self.nodes.push(Arc::new(node));
+        let inode = self.nodes.len() - 1;
+        self.put(place, inode).map(|_| inode)
+    }
+
+    fn put(&mut self, place: &Place, inode: Inode) -> Result<Answer, Errno> {
+        if let Some(replaced) = self.names(place.folder)?.get(&place.name).copied() {
+            self.sum ^= self.name_hash(place, replaced);
+        }
+        self.sum ^= self.name_hash(place, inode);
+        self.change(place.folder, |names| {
+            names.insert(place.name.clone(), inode);
+        })
+    }
+
+    fn take(&mut self, place: &Place) -> Result<Answer, Errno> {
+        if let Some(there) = place.there {
+            self.sum ^= self.name_hash(place, there);
+        }
+        self.change(place.folder, |names| {
+            names.remove(&place.name);
+        })
+    }
+
+    fn name_hash(&self, place: &Place, inode: Inode) -> u64 {
+        hash((self.nodes[place.folder].id, &place.name, self.nodes[inode].id))
+    }
+
+    fn change(&mut self, folder: Inode, change: impl FnOnce(&mut BTreeMap<String, Inode>)) -> Result<Answer, Errno> {
+        let now = self.now;
+        let node = Arc::make_mut(&mut self.nodes[folder]);
+        let What::Folder { names, .. } = &mut node.what else {
+            return Err(Errno::NotAFolder);
+        };
+        change(names);
+        node.mtime = now;
+        Ok(Answer::Done)
+    }
+
+    fn keep(&mut self, inode: Inode) -> Answer {
+        self.handles += 1;
+        self.open.insert(Handle(self.handles), inode);
+        Answer::Opened(Handle(self.handles))
+    }
+}
+
+/// The same for the same thing, in every run.
+pub fn hash(thing: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A write of the first half of what another writes.
+pub fn half(op: &Op) -> Option<Op> {
+    match op {
+        Op::Write { handle, offset, bytes } => Some(Op::Write {
+            handle: *handle,
+            offset: *offset,
+            bytes: bytes[..bytes.len() / 2].to_vec(),
+        }),
+        _ => None,
+    }
+}
+
+/// A disk that several connections share.
+#[derive(Clone)]
+pub struct Memory {
+    disk: Arc<Mutex<Disk>>,
+    flights: Arc<AtomicUsize>,
+}
+
+/// No test here needs so many flights from one state: it goes round in circles.
+const MOST_FLIGHTS: usize = 5000;
+
+impl Memory {
+    pub fn new(disk: Disk) -> Memory {
+        Memory {
+            disk: Arc::new(Mutex::new(disk)),
+            flights: Arc::default(),
+        }
+    }
+
+    pub fn disk(&self) -> std::sync::MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts another disk in place of this one.
+    pub fn replace(&self, disk: Disk) {
+        *self.disk() = disk;
+        self.flights.store(0, Ordering::SeqCst);
+    }
+
+    pub fn snapshot(&self) -> Disk {
+        self.disk().clone()
+    }
+
+    /// What stands in the docroot, one line each, for messages.
+    pub fn listing(&self) -> String {
+        let lines = self.disk().told(|bytes| format!("{} bytes", bytes.len()));
+        lines.iter().fold(String::new(), |mut text, (path, what)| {
+            let _ = writeln!(text, "{path} {what}");
+            text
+        })
+    }
+}
+
+impl Host for Memory {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        if self.flights.fetch_add(1, Ordering::SeqCst) > MOST_FLIGHTS {
+            let lines: Vec<String> = ops.iter().map(Op::to_string).collect();
+            let listing = self.listing();
+            panic!("it goes round in circles, with\n{}\n\n{listing}", lines.join("\n"));
+        }
+        // Who looks at a lock waits between his looks, and tests don't: the host's clock runs instead.
+        if matches!(ops.first(), Some(Op::List(path)) if path == "lock") {
+            self.disk().pass(1);
+        }
+        let answers = ops.iter().map(|op| self.disk().execute(op)).collect();
+        Box::pin(std::future::ready(Ok(answers)))
+    }
+
+    fn name(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+impl Connect for Memory {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async { Ok(Box::new(self.clone()) as Box<dyn Host>) })
+    }
+
+    fn name(&self) -> String {
+        "memory".to_owned()
+    }
+}

@@ -1,0 +1,343 @@
+//! Prune against a mark and sweep over what was published, for random histories of publishes, rollbacks, prunes and
+//! deaths at random points; and how a docroot grows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use syntax_publish::host::Connect;
+use syntax_publish::model::layout;
+
+use crate::support::bench::{Command, Content, Encode, How, content, faults_of_live, live, names, run, seen, site};
+use crate::support::faulty::{Fault, Faulty, points};
+use crate::support::memory::{Disk, Memory};
+use crate::support::report::say;
+
+const SKEW: i64 = 3600;
+
+#[derive(Debug, Clone)]
+enum Event {
+    /// These pages and chunks, by number.
+    Publish(Vec<(usize, u8)>),
+    Rollback(u32),
+    Prune(usize),
+    /// The next publish dies at a point, given as a share of all its points.
+    Death(Vec<(usize, u8)>, u16),
+    DeathOfPrune(u16),
+    Pass(i64),
+}
+
+const PATHS: [&str; 6] = [
+    "a.html",
+    "docs/b.html",
+    "docs/deep/c.html",
+    "_next/static/x.js",
+    "_next/static/y.js",
+    "z/b.html",
+];
+
+fn site_of(choice: &[(usize, u8)]) -> Content {
+    let mut site = content([("index.html", "home ")]);
+    for (path, version) in choice {
+        // What is immutable by name never changes under one name.
+        let version = if PATHS[*path].starts_with("_next") { 0 } else { *version };
+        site.extend(content([(PATHS[*path], format!("{path} {version} ").as_str())]));
+    }
+    site
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let choice = || prop::collection::vec((0..PATHS.len(), 0..3u8), 0..6);
+    prop_oneof![
+        5 => choice().prop_map(Event::Publish),
+        2 => (1..3u32).prop_map(Event::Rollback),
+        3 => (1..4usize).prop_map(Event::Prune),
+        2 => (choice(), any::<u16>()).prop_map(|(site, share)| Event::Death(site, share)),
+        2 => any::<u16>().prop_map(Event::DeathOfPrune),
+        3 => (1..SKEW).prop_map(Event::Pass),
+    ]
+}
+
+/// What was published, and when each release was last seen by anybody.
+#[derive(Default)]
+struct Model {
+    made: BTreeMap<String, Content>,
+    last_live: BTreeMap<String, i64>,
+    live: Option<String>,
+}
+
+struct Bench {
+    memory: Memory,
+    model: Model,
+    kept: usize,
+}
+
+const HOW: How = How {
+    encode: Encode::Nothing,
+    answer: Duration::from_secs(60),
+    wait: None,
+    skew: Duration::from_secs(SKEW as u64),
+};
+
+impl Bench {
+    fn connector(&self) -> Box<dyn Connect> {
+        Box::new(self.memory.clone())
+    }
+
+    fn now(&self) -> i64 {
+        self.memory.disk().now()
+    }
+
+    /// Notes what is live now, and that it was until now.
+    async fn note_live(&mut self, site: Option<&Content>) {
+        let now = self.now();
+        if let Some(before) = &self.model.live {
+            self.model.last_live.insert(before.clone(), now);
+        }
+        let is_live = live(self.connector()).await.map(|id| id.to_string());
+        if let (Some(id), Some(site)) = (&is_live, site) {
+            self.model.made.entry(id.clone()).or_insert_with(|| site.clone());
+        }
+        if let Some(id) = &is_live {
+            self.model.last_live.insert(id.clone(), now);
+        }
+        self.model.live = is_live;
+    }
+
+    /// The command, dead at a point that lies at this share of all its points.
+    async fn die(&self, command: &Command, share: u16) {
+        let rehearsal = Memory::new(self.memory.snapshot());
+        let faulty = Faulty::new(Arc::new(rehearsal), None);
+        let _ = run(Box::new(faulty.clone()), command, HOW).await;
+        let points = points(&faulty.record(), Fault::Dead);
+        let point = points[usize::from(share) * points.len() / (usize::from(u16::MAX) + 1)];
+        let faulty = Faulty::new(Arc::new(self.memory.clone()), Some((point, Fault::Dead)));
+        let _ = run(Box::new(faulty), command, HOW).await;
+        for folder in ["work", "lock"] {
+            self.memory.disk().age(folder);
+        }
+    }
+
+    async fn step(&mut self, event: &Event) {
+        match event {
+            Event::Publish(choice) => {
+                let site = site_of(choice);
+                let done = run(self.connector(), &Command::Publish(site.clone()), HOW).await;
+                done.expect("a publish");
+                self.note_live(Some(&site)).await;
+            }
+            Event::Rollback(steps) => {
+                // There may be nothing to go back to.
+                let _ = run(self.connector(), &Command::Rollback(*steps), HOW).await;
+                self.note_live(None).await;
+            }
+            Event::Prune(keep) => {
+                run(self.connector(), &Command::Prune(*keep), HOW)
+                    .await
+                    .expect("a prune");
+                self.kept = *keep;
+                self.note_live(None).await;
+                self.compare();
+            }
+            Event::Death(choice, share) => {
+                let site = site_of(choice);
+                self.die(&Command::Publish(site.clone()), *share).await;
+                self.note_live(Some(&site)).await;
+            }
+            Event::DeathOfPrune(share) => {
+                self.die(&Command::Prune(2), *share).await;
+                self.note_live(None).await;
+            }
+            Event::Pass(seconds) => {
+                self.memory.disk().pass(*seconds);
+                self.note_live(None).await;
+            }
+        }
+        let live = seen(&self.memory).await.site;
+        if let Some(id) = &self.model.live {
+            assert_eq!(&live, &self.model.made[id], "visitors get what was published");
+            assert_eq!(faults_of_live(self.connector()).await, []);
+        }
+    }
+
+    /// What a mark and sweep leaves, against what the prune left.
+    fn compare(&self) {
+        let disk = self.memory.snapshot();
+        let listed: BTreeSet<String> = disk
+            .list("releases")
+            .into_iter()
+            .filter(|name| !name.ends_with(".json") && !name.ends_with(".left"))
+            .collect();
+        let (mut trees, mut objects, mut pool) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for id in &listed {
+            let content = self.model.made.get(id).cloned();
+            // One that died after its release was in place and before it was live is listed, too: it is read off the disk.
+            let content = content.unwrap_or_else(|| read(&disk, &format!("releases/{id}")));
+            let site = site(&content, Encode::Nothing);
+            trees.extend(site.folders.values().map(|folder| folder.digest.to_string()));
+            objects.extend(site.all_files().map(|(_, file)| layout::object(file.digest)));
+            pool.extend(pooled(&content));
+        }
+        let newest: Vec<&String> = listed.iter().rev().collect();
+        assert!(newest.len() <= self.kept + 1, "{newest:?} are kept, of {}", self.kept);
+        assert!(self.model.live.is_none() || newest.contains(&self.model.live.as_ref().expect("a release")));
+        let there = |folder: &str| -> BTreeSet<String> { disk.list(folder).into_iter().collect() };
+        assert_eq!(there("trees"), trees);
+        let found: BTreeSet<String> = there("objects")
+            .iter()
+            .flat_map(|folder| {
+                disk.list(&format!("objects/{folder}"))
+                    .into_iter()
+                    .map(move |name| format!("objects/{folder}/{name}"))
+            })
+            .collect();
+        assert_eq!(found, objects);
+        for path in &pool {
+            assert!(
+                disk.exists(&format!("immutable/{path}")),
+                "a kept release lacks {path} in the pool"
+            );
+        }
+        // Whoever had a page open within the window finds what it may ask for.
+        for (id, last) in &self.model.last_live {
+            if *last > self.now() - SKEW {
+                for path in pooled(&self.model.made[id]) {
+                    assert!(disk.exists(&format!("immutable/{path}")), "readers of {id} lack {path}");
+                }
+            }
+        }
+        assert_eq!((disk.list("stale"), disk.list("lock")), (vec![], vec![]));
+    }
+}
+
+fn pooled(content: &Content) -> Vec<String> {
+    content
+        .keys()
+        .filter(|path| path.starts_with("_next/static/"))
+        .cloned()
+        .collect()
+}
+
+fn read(disk: &Disk, top: &str) -> Content {
+    let mut content = Content::new();
+    let mut todo = vec![String::new()];
+    while let Some(prefix) = todo.pop() {
+        for name in disk.list(&format!("{top}/{prefix}")) {
+            let path = format!("{prefix}{name}");
+            match disk.bytes(&format!("{top}/{path}")) {
+                Some(bytes) => drop(content.insert(path, bytes.to_vec())),
+                None => todo.push(format!("{path}/")),
+            }
+        }
+    }
+    content
+}
+
+fn follow(events: &[Event]) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let mut bench = Bench {
+            memory: Memory::new(Disk::new(1_750_000_000)),
+            model: Model::default(),
+            kept: 0,
+        };
+        for event in events {
+            bench.step(event).await;
+        }
+        // Long after, nothing is left but what is kept.
+        bench.step(&Event::Publish(vec![(0, 0)])).await;
+        bench.memory.disk().pass(3 * SKEW);
+        run(bench.connector(), &Command::Prune(1), HOW).await.expect("a prune");
+        let left = names(&bench.memory).await;
+        let clean = Memory::new(Disk::new(1_750_000_000));
+        run(Box::new(clean.clone()), &Command::Publish(site_of(&[(0, 0)])), HOW)
+            .await
+            .expect("a publish");
+        run(Box::new(clean.clone()), &Command::Prune(1), HOW)
+            .await
+            .expect("a prune");
+        assert_eq!(left, names(&clean).await);
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn prune_leaves_what_a_mark_and_sweep_leaves(events in prop::collection::vec(event(), 1..14)) {
+        follow(&events);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn prune_leaves_what_a_mark_and_sweep_leaves_in_the_long_run(events in prop::collection::vec(event(), 1..40)) {
+        follow(&events);
+    }
+}
+
+/// Names in the docroot, and bytes of objects and manifests, after each of some one-page edits.
+fn grow(edits: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let memory = Memory::new(Disk::new(1_750_000_000));
+    let mut site = content([("index.html", "home "), ("_next/static/x.js", "x ")]);
+    for number in 0..20 {
+        site.insert(
+            format!("docs/{}/{number}.html", number % 4),
+            format!("page {number}").into_bytes(),
+        );
+    }
+    let mut sizes = Vec::new();
+    for edit in 0..=edits {
+        let text = format!("edit {edit:06} ").repeat(100);
+        site.insert(format!("docs/{}/{}.html", edit % 4, edit % 20), text.into_bytes());
+        let publish = Command::Publish(site.clone());
+        runtime
+            .block_on(run(Box::new(memory.clone()), &publish, HOW))
+            .expect("a publish");
+        memory.replace(memory.snapshot());
+        let told = memory.disk().told(|bytes| bytes.len().to_string());
+        let stored = told
+            .iter()
+            .filter(|(path, _)| path.starts_with("objects/") || path.starts_with("manifests/"));
+        let bytes: u64 = stored.filter_map(|(_, size)| size.parse::<u64>().ok()).sum();
+        sizes.push((told.len() as u64, bytes));
+    }
+    let (first, half, last) = (sizes[0], sizes[edits / 2], sizes[edits]);
+    say(&format!(
+        "growth over {edits} edits of one page: {} names and {} bytes at first, {} and {} half-way, {} and {} at last: {} names and {} bytes an edit",
+        first.0,
+        first.1,
+        half.0,
+        half.1,
+        last.0,
+        last.1,
+        (last.0 - first.0) / edits as u64,
+        (last.1 - first.1) / edits as u64,
+    ));
+    // The second half costs what the first did: by edits, not by what is there.
+    for (first, second) in [(half.0 - first.0, last.0 - half.0), (half.1 - first.1, last.1 - half.1)] {
+        assert!(second.abs_diff(first) * 10 < first, "{first}, then {second}");
+    }
+}
+
+#[test]
+fn a_docroot_grows_with_the_edits() {
+    grow(60);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn a_docroot_grows_with_a_thousand_edits() {
+    grow(1000);
+}
