@@ -98,6 +98,9 @@ impl Actions {
 
     /// After a publish.
     pub fn published(&self, told: &Told<'_>) {
+        if let Some(error) = &told.value.error {
+            mark(&format!("{}\n{}", error.message, error.hint));
+        }
         self.summarize(&markdown::published(told));
         self.tell(told.value.release.as_ref().map(ToString::to_string), told.value.swapped);
     }
@@ -111,6 +114,9 @@ impl Actions {
 
     /// After a rollback.
     pub fn rolled_back(&self, value: &json::RolledBack, target: &str, undo: &str, hold: Option<&str>) {
+        if let Some(error) = &value.error {
+            mark(&format!("{}\n{}", error.message, error.hint));
+        }
         self.summarize(&markdown::rolled_back(value, target, undo, hold));
         self.tell(Some(value.release.to_string()), true);
     }
@@ -118,10 +124,7 @@ impl Actions {
     /// After a failure of any command; `live` tells what is.
     pub fn failed(&self, failure: &Failure, problems: &[Problem], live: &str, hint: &str) {
         let message = report::message(failure);
-        screen::plainly(&format!(
-            "::error title=syntax-publish::{}",
-            data(&format!("{message}\nlive: {live}\n{hint}"))
-        ));
+        mark(&format!("{message}\nlive: {live}\n{hint}"));
         self.summarize(&markdown::failed(&message, live, hint, problems));
     }
 
@@ -149,6 +152,11 @@ impl Actions {
                 .warn(&format!("can't tell GitHub Actions in {file}: {error}"));
         }
     }
+}
+
+/// Marks the step with what went wrong.
+fn mark(text: &str) {
+    screen::plainly(&format!("::error title=syntax-publish::{}", data(text)));
 }
 
 /// One finding as a command of the runner.

@@ -132,9 +132,10 @@ pub fn published(told: &Told<'_>) -> String {
         .as_ref()
         .map_or_else(String::new, |release| code(release.as_str()));
     let target = code(told.target);
+    let undelivered = not_delivered(value.error.as_ref());
     if !value.swapped {
         return format!(
-            "### Nothing to publish to {target}\n\nNothing changed: {release} is live already.\n{}",
+            "### Nothing to publish to {target}\n\nNothing changed: {release} is live already.\n{undelivered}{}",
             findings(told.problems)
         );
     }
@@ -157,11 +158,22 @@ pub fn published(told: &Told<'_>) -> String {
         rows.push(("undo", code(told.next)));
     }
     format!(
-        "### Published to {target}\n\n{}{}{}",
+        "### Published to {target}\n\n{}{undelivered}{}{}",
         facts(&rows),
         changes(told),
         findings(told.problems)
     )
+}
+
+/// What keeps visitors from a release that is live on the host.
+fn not_delivered(error: Option<&json::FailedBody>) -> String {
+    error.map_or_else(String::new, |error| {
+        format!(
+            "\n#### Visitors don't get it\n\n{}<br>{}\n",
+            code(&error.message),
+            code(&error.hint)
+        )
+    })
 }
 
 /// After a plan.
@@ -199,7 +211,8 @@ pub fn rolled_back(value: &json::RolledBack, target: &str, undo: &str, hold: Opt
     ];
     rows.extend(hold.map(|reason| ("publishing is on hold", code(reason))));
     rows.push(("undo", code(undo)));
-    format!("### Rolled back on {}\n\n{}", code(target), facts(&rows))
+    let undelivered = not_delivered(value.error.as_ref());
+    format!("### Rolled back on {}\n\n{}{undelivered}", code(target), facts(&rows))
 }
 
 /// After a failure.

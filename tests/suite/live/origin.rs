@@ -106,6 +106,24 @@ fn fault_that_was_there_before_is_told_and_the_release_stays() {
 }
 
 #[test]
+fn release_that_visitors_dont_get_is_marked_in_its_job() {
+    let site = Site::changed(|vhost| {
+        let kept = vhost.lines().filter(|line| !line.contains("add_header Cache-Control"));
+        kept.collect::<Vec<_>>().join("\n")
+    });
+    let summary = site.project.dir.join("summary");
+    let env = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap()),
+    ];
+    let ran = site.project.run_env(&["publish", "--json"], &env).expect_code(7);
+    assert!(ran.stderr.contains("::error title=syntax-publish::"), "{ran}");
+    let summary = std::fs::read_to_string(summary).unwrap();
+    assert!(summary.contains("Published to"), "{summary}");
+    assert!(summary.contains("#### Visitors don't get it"), "{summary}");
+}
+
+#[test]
 fn each_fault_of_a_vhost_is_named() {
     type Change = fn(String) -> String;
     let faults: [(&str, i32, Change); 5] = [
