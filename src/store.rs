@@ -246,13 +246,17 @@ pub async fn check_ground(session: &Session) -> Result<(), StoreError> {
     }
     for (folder, answer) in layout::FOLDERS.iter().zip(&answers[1..]) {
         let Some(attr) = answer.attr() else { continue };
-        if attr.kind != Kind::Folder {
-            return Err(StoreError::NotAFolder {
-                host: session.host_name(),
-                path: (*folder).to_owned(),
-            });
+        match attr.kind {
+            Kind::Folder => writable_by_others(session, folder, attr, 0o022)?,
+            Kind::Symlink => {
+                return Err(StoreError::NotAFolder {
+                    host: session.host_name(),
+                    path: (*folder).to_owned(),
+                });
+            }
+            // Leads nowhere, and is told on entering with all that is in the docroot.
+            Kind::File | Kind::Other => {}
         }
-        writable_by_others(session, folder, attr, 0o022)?;
     }
     Ok(())
 }
