@@ -318,6 +318,11 @@ async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, Stor
         Some(Err(refusal)) => return Err(explain(session, &refusal).await),
         _ => Vec::new(),
     };
+    // Somebody else made it between the two questions. Making it again changes nothing, and then it is looked at anew.
+    let is_mark = |(name, attr): &(String, Attr)| name == layout::FORMAT && attr.kind == Kind::Symlink;
+    if names.iter().any(is_mark) {
+        return Ok(true);
+    }
     let ours = |name: &str| layout::FOLDERS.contains(&name);
     let mut foreign: Vec<String> = names
         .into_iter()
