@@ -231,7 +231,15 @@ impl Disk {
                 What::Symlink(text) => Ok(Answer::Text(text.clone())),
                 _ => Err(Errno::Invalid),
             },
-            Op::Resolve(path) => self.there(path, true).map(|inode| Answer::Text(self.absolute(inode))),
+            Op::Resolve(path) => {
+                let place = self.find(path, true)?;
+                let inode = place.there.ok_or(Errno::NoEntry)?;
+                // A file may have several names: this is the one that was asked for.
+                Ok(Answer::Text(match &self.nodes[inode].what {
+                    What::Folder { .. } => self.absolute(inode),
+                    _ => format!("{}/{}", self.absolute(place.folder), place.name),
+                }))
+            }
             Op::List(path) => {
                 let inode = self.there(path, true)?;
                 let names = self.names(inode)?;
@@ -423,32 +431,21 @@ impl Disk {
         }
     }
 
-    fn absolute(&self, mut inode: Inode) -> String {
+    fn absolute(&self, mut folder: Inode) -> String {
         let mut path = String::new();
-        // Only folders know what is above them; a file is found by its name.
-        while inode != 0 {
-            let above = match &self.nodes[inode].what {
-                What::Folder { above, .. } => *above,
-                _ => self.folder_of(inode),
+        while folder != 0 {
+            let What::Folder { above, .. } = &self.nodes[folder].what else {
+                break;
             };
             let name = self
-                .names(above)
+                .names(*above)
                 .ok()
-                .and_then(|names| names.iter().find(|(_, there)| **there == inode))
+                .and_then(|names| names.iter().find(|(_, there)| **there == folder))
                 .map_or("?", |(name, _)| name.as_str());
             path = format!("/{name}{path}");
-            inode = above;
+            folder = *above;
         }
         path
-    }
-
-    fn folder_of(&self, inode: Inode) -> Inode {
-        (0..self.nodes.len())
-            .find(|folder| {
-                self.names(*folder)
-                    .is_ok_and(|names| names.values().any(|there| *there == inode))
-            })
-            .unwrap_or(0)
     }
 
     fn there(&self, path: &str, follow: bool) -> Result<Inode, Errno> {
