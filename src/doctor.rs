@@ -1,6 +1,6 @@
 //! Follows the way of a visitor and the way of a publish, and says of each step whether it is as it should be.
 //!
-//! [`ask`] asks, all at once and each question within its own time; everything else here is a function of what was seen.
+//! `ask` asks, all at once and each question within its own time; everything else here is a function of what was seen.
 //! One fault is one alarm: what can't be asked because of another is said to be so. It must never change what is live or
 //! make a store.
 
