@@ -7,7 +7,7 @@
 /// Where it is, below the root of the host.
 pub const ADDRESS: &str = "/.well-known/syntax-publish";
 
-/// The number of the rules that are printed. It is raised, and [`CHANGES`] gets a line, with every change of the vhost that
+/// The number of the rules that are printed. It is raised, and `CHANGES` gets a line, with every change of the vhost that
 /// somebody could notice; a test beside the vhost sees to it.
 pub const RULES: u32 = 2;
 
