@@ -54,7 +54,7 @@ pub trait Source: Send + Sync {
     /// [`SourceError::Changed`] where its bytes don't have this digest and size.
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError>;
 
-    /// A file in pieces, for as long as `take` wants more.
+    /// A file in pieces, for as long as `take` wants more. Whoever can do without the whole file in memory says how.
     ///
     /// # Errors
     /// As [`Self::read`], after the last piece.
@@ -65,7 +65,10 @@ pub trait Source: Send + Sync {
         size: u64,
         piece: usize,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), SourceError>;
+    ) -> Result<(), SourceError> {
+        in_pieces(&self.read(path, digest, size)?, piece, take);
+        Ok(())
+    }
 
     /// The encoding that the export brought beside a file.
     ///

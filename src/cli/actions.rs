@@ -98,9 +98,7 @@ impl Actions {
 
     /// After a publish.
     pub fn published(&self, told: &Told<'_>) {
-        if let Some(error) = &told.value.error {
-            mark(&format!("{}\n{}", error.message, error.hint));
-        }
+        mark_undelivered(told.value.error.as_ref());
         self.summarize(&markdown::published(told));
         self.tell(told.value.release.as_ref().map(ToString::to_string), told.value.swapped);
     }
@@ -114,9 +112,7 @@ impl Actions {
 
     /// After a rollback.
     pub fn rolled_back(&self, value: &json::RolledBack, target: &str, undo: &str, hold: Option<&str>) {
-        if let Some(error) = &value.error {
-            mark(&format!("{}\n{}", error.message, error.hint));
-        }
+        mark_undelivered(value.error.as_ref());
         self.summarize(&markdown::rolled_back(value, target, undo, hold));
         self.tell(Some(value.release.to_string()), true);
     }
@@ -151,6 +147,13 @@ impl Actions {
             self.screen
                 .warn(&format!("can't tell GitHub Actions in {file}: {error}"));
         }
+    }
+}
+
+/// Marks the step where visitors don't get what is live.
+fn mark_undelivered(error: Option<&json::FailedBody>) {
+    if let Some(error) = error {
+        mark(&format!("{}\n{}", error.message, error.hint));
     }
 }
 

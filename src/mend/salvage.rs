@@ -20,7 +20,7 @@ use crate::model::path::SitePath;
 use crate::model::tree::Tree;
 use crate::plan::{Facts, Wanted};
 use crate::session::Session;
-use crate::source::{Source, SourceError, in_pieces};
+use crate::source::{Source, SourceError};
 use crate::store;
 use crate::verify::Content;
 
@@ -240,18 +240,6 @@ fn good(search: &Search, coding: Option<Coding>, bytes: Vec<u8>) -> Option<Vec<u
 impl Source for Salvage {
     fn read(&self, path: &SitePath, digest: Digest, _size: u64) -> Result<Vec<u8>, SourceError> {
         self.bytes(path, Some(Key { digest, given: None }))
-    }
-
-    fn read_pieces(
-        &self,
-        path: &SitePath,
-        digest: Digest,
-        size: u64,
-        piece: usize,
-        take: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), SourceError> {
-        in_pieces(&self.read(path, digest, size)?, piece, take);
-        Ok(())
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {

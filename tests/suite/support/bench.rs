@@ -19,7 +19,7 @@ use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::rollback::Destination;
 use syntax_publish::session::{Pace, Session};
-use syntax_publish::source::{Source, SourceError, in_pieces};
+use syntax_publish::source::{Source, SourceError};
 use syntax_publish::verify::{Depth, verify};
 use syntax_publish::{prune, publish, rollback, store};
 
@@ -39,18 +39,6 @@ impl Source for InMemory {
     fn read(&self, path: &SitePath, _: Digest, _: u64) -> Result<Vec<u8>, SourceError> {
         let bytes = self.0.get(path.as_str()).cloned();
         bytes.ok_or_else(|| SourceError::Changed { path: path.clone() })
-    }
-
-    fn read_pieces(
-        &self,
-        path: &SitePath,
-        digest: Digest,
-        size: u64,
-        piece: usize,
-        take: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), SourceError> {
-        in_pieces(&self.read(path, digest, size)?, piece, take);
-        Ok(())
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
