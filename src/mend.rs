@@ -8,7 +8,6 @@
 mod repairs;
 mod salvage;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ use crate::plan::Facts;
 use crate::session::{Read, Session};
 use crate::sign::Signing;
 use crate::source::Source;
-use crate::store::{self, Entrance, StoreError};
+use crate::store::{self, Along, Entrance, StoreError};
 use crate::sync::{self, Sent, SyncError, Times, Work};
 use crate::verify::{Fault, Verified, verify};
 use crate::workshop::{self, Workshop};
@@ -206,7 +205,8 @@ impl Round<'_> {
 
     async fn attempt(&self, mut repairs: Repairs, workshop: &mut Workshop, mended: &mut Mended) -> Result<Sent, Error> {
         let session = self.work.session;
-        let entrance = store::enter(session, workshop, &BTreeSet::new(), &mut Facts::default(), 0).await?;
+        let entered = store::enter(session, workshop, &Along::default(), &mut Facts::default()).await?;
+        let entrance = entered.entrance;
         self.add_trees_below(&mut repairs).await?;
         let mut times = Times::new(entrance.now, entrance.generation.as_ref());
         let wanted = repairs.wanted(self.site);

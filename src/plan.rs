@@ -17,7 +17,7 @@ use crate::model::release::ReleaseId;
 use crate::model::tree::{Entry, File, Tree};
 
 /// So many folders, from the top down, are asked for at once before it is known whether anything above them changed.
-const GUESSED_FOLDERS: usize = 192;
+pub const GUESSED_FOLDERS: usize = 192;
 
 /// A folder with more files than this waits for the former manifest instead of asking for each of its files.
 const FEW_FILES: usize = 16;
@@ -235,18 +235,23 @@ pub trait Recall {
     fn tree(&self, digest: Digest) -> Option<Tree>;
 }
 
-/// What to ask first where the host was seen before: everything that there is to ask if nothing changed there since, and
-/// whether that is so. The manifests that this takes go to `facts`: they are what their digests say, whatever is live.
+/// What to ask first where the host was seen before: everything that there is to ask if the live release is the one that
+/// `facts` know, or, where they know of none, the one that was seen last, and whether that is so. The manifests that this
+/// takes go to `facts`: they are what their digests say, whatever is live.
 ///
 /// `None` where what was seen does not tell, or asks for more than a guess is worth.
 #[must_use]
 pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> Option<BTreeSet<Question>> {
-    let (release, root) = seen.live()?;
     let mut expected = Facts {
-        current: Some(release.clone()),
-        live: HashMap::from([(SitePath::root(), Some(root))]),
+        current: facts.current.clone(),
+        live: facts.live.clone(),
         ..Facts::default()
     };
+    if expected.current.is_none() {
+        let (release, root) = seen.live()?;
+        expected.current = Some(release.clone());
+        expected.live = HashMap::from([(SitePath::root(), Some(root))]);
+    }
     loop {
         let mut asked = questions(site, &expected);
         let unknown: Vec<Digest> = asked
@@ -260,7 +265,9 @@ pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> 
             return None;
         }
         if unknown.is_empty() {
-            asked.insert(Question::Live(SitePath::root()));
+            if facts.current.is_none() {
+                asked.insert(Question::Live(SitePath::root()));
+            }
             facts.manifests = expected.manifests;
             return Some(asked);
         }

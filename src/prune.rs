@@ -25,7 +25,7 @@ use crate::publish::leave;
 use crate::releases::{files_below, list_folders};
 use crate::rollback::next_generation;
 use crate::session::{Read, Session};
-use crate::store::{self, StoreError};
+use crate::store::{self, Along, StoreError};
 use crate::workshop::{self, Workshop, remove_below};
 
 /// So many renames go in one flight, behind a sign of life.
@@ -80,7 +80,7 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
     });
     let mut reason = String::new();
     for _ in 0..ATTEMPTS {
-        let entrance = store::look(session).await?;
+        let entrance = store::survey_ground(session, []).await?.entrance;
         if !entrance.exists {
             return Ok(Pruned::default());
         }
@@ -161,7 +161,8 @@ async fn claim(session: &Session, observer: &dyn Observer) -> Result<Marker, Err
 }
 
 async fn enter(session: &Session, workshop: &mut Workshop) -> Result<store::Entrance, Error> {
-    Ok(store::enter(session, workshop, &BTreeSet::new(), &mut Facts::default(), 0).await?)
+    let entered = store::enter(session, workshop, &Along::default(), &mut Facts::default()).await?;
+    Ok(entered.entrance)
 }
 
 async fn refuse(session: &Session, answers: &[Result<Answer, crate::host::Refusal>]) -> Result<(), Error> {

@@ -5,7 +5,9 @@
 //! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
 //! what `current` says afterwards.
 
+mod find;
 mod refusals;
+mod stop;
 mod under_lock;
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +18,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use globset::GlobSet;
 
+use self::find::{Found, Hints};
+use self::stop::Stop;
 use self::under_lock::UnderLock;
 use crate::check::Level;
 use crate::error::Error;
@@ -31,19 +35,16 @@ use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::model::tree::File;
-use crate::plan::{self, Facts, Plan};
+use crate::plan::Plan;
 use crate::seen::Seen;
 use crate::session::{Read, Session};
 use crate::sign::Signing;
 use crate::source::Source;
-use crate::store::{self, Entrance, StoreError};
+use crate::store::{self, Entrance, Ground};
 use crate::swap;
-use crate::sync::{self, Building, SyncError, Times, Work};
+use crate::sync::{self, Building, Times, Work};
 use crate::verify::{Depth, verify};
-use crate::workshop::{self, Taken, Workshop};
-
-/// Temporary files that are opened in the first flight, before it is known how many will be needed.
-const TEMPS_AHEAD: usize = 32;
+use crate::workshop::{self, Workshop};
 
 /// How often a publish is planned again because the store changed under it.
 const ATTEMPTS: u32 = 6;
@@ -75,6 +76,8 @@ pub struct Options {
     pub signing: Signing,
     /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
     pub seen: Option<(PathBuf, String)>,
+    /// What was found on the host before the site was ready: it saves round trips, and is trusted no further than that.
+    pub ground: Option<Ground>,
     /// Whether a CDN is purged afterwards. Then the swap leaves a note of what it is owed, so that a run which dies before
     /// it purged is made up for by the next.
     pub purges: bool,
@@ -115,58 +118,6 @@ pub struct Published {
     pub owed: Delivery,
 }
 
-/// Why one attempt did not end in a release.
-enum Stop {
-    /// For good.
-    Failed(Error),
-    /// The store changed: plan again.
-    Replan(String),
-    /// The connection is gone.
-    Lost(HostError),
-}
-
-impl From<SyncError> for Stop {
-    fn from(error: SyncError) -> Self {
-        match error {
-            SyncError::Store(StoreError::Host(error @ HostError::Lost { .. })) => Self::Lost(error),
-            SyncError::Store(error) => Self::Failed(error.into()),
-            SyncError::Source(error) => Self::Failed(error.into()),
-            SyncError::Replan(reason) => Self::Replan(reason),
-        }
-    }
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        SyncError::from(error).into()
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Store(error) => error.into(),
-            error => Self::Failed(error),
-        }
-    }
-}
-
-impl From<Taken> for Stop {
-    fn from(taken: Taken) -> Self {
-        match taken {
-            // Nothing is lost but the time: what was sent is on the host.
-            Taken::Buried => Self::Replan(taken.to_string()),
-            Taken::Busy { .. } | Taken::Jammed { .. } | Taken::Stuck { .. } => Self::Failed(taken.into()),
-        }
-    }
-}
-
-impl From<HostError> for Stop {
-    fn from(error: HostError) -> Self {
-        StoreError::from(error).into()
-    }
-}
-
 /// Everything that does not change from attempt to attempt.
 struct Publish<'a> {
     session: &'a Session,
@@ -175,13 +126,6 @@ struct Publish<'a> {
     options: &'a Options,
     before: &'a dyn Beforehand,
     observer: &'a dyn Observer,
-}
-
-/// What was found out before anything is sent.
-struct Found {
-    entrance: Entrance,
-    plan: Plan,
-    former: HashMap<SitePath, Option<File>>,
 }
 
 /// Everything that was made for a release, ready to be put together.
@@ -290,7 +234,11 @@ impl Publish<'_> {
     async fn changes(&self) -> Result<(Published, bool), Error> {
         let seen = self.options.seen.as_ref();
         let seen = seen.map(|(folder, target)| Seen::load(folder, target));
-        let (published, unnamed) = self.in_attempts(seen.as_ref().filter(|_| !self.options.force)).await?;
+        let hints = Hints {
+            seen: seen.as_ref().filter(|_| !self.options.force),
+            ground: self.options.ground.as_ref().filter(|ground| ground.entrance.exists),
+        };
+        let (published, unnamed) = self.in_attempts(hints).await?;
         if let Some(seen) = seen {
             let file = seen.file().to_owned();
             if let Err(error) = seen.learn(&published.release, self.site) {
@@ -303,18 +251,18 @@ impl Publish<'_> {
     }
 
     /// Tries until the site is live, or it is known that it can't be. Also says what [`Trace::unnamed`] does.
-    async fn in_attempts(&self, seen: Option<&Seen>) -> Result<(Published, bool), Error> {
+    async fn in_attempts(&self, hints: Hints<'_>) -> Result<(Published, bool), Error> {
         let mut worn = HashSet::new();
         let mut reconnects = 0;
         let mut last_reason = String::new();
         let mut replaces = None;
         for attempt in 0..ATTEMPTS {
             // What was seen before is worth one guess.
-            let seen = seen.filter(|_| attempt == 0);
+            let hints = if attempt == 0 { hints } else { Hints::default() };
             let mut workshop = Workshop::new(crate::random::run_id());
             let mut trace = Trace::default();
             match self
-                .attempt(&mut workshop, &mut worn, &mut trace, &mut replaces, seen)
+                .attempt(&mut workshop, &mut worn, &mut trace, &mut replaces, hints)
                 .await
             {
                 Ok(published) => return Ok((published, trace.unnamed)),
@@ -353,9 +301,12 @@ impl Publish<'_> {
         worn: &mut HashSet<String>,
         trace: &mut Trace,
         replaces: &mut Option<Option<ReleaseId>>,
-        seen: Option<&Seen>,
+        hints: Hints<'_>,
     ) -> Result<Published, Stop> {
-        let Found { entrance, plan, former } = self.find_out(workshop, worn, seen).await?;
+        if let Some(published) = self.already_live(hints.ground).await? {
+            return Ok(published);
+        }
+        let Found { entrance, plan, former } = self.find_out(workshop, worn, hints).await?;
         let owed = &entrance.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
             && self.options.signing.is_met(self.session, live).await?
@@ -383,37 +334,6 @@ impl Publish<'_> {
         self.observer.notice(Event::StageEnded { stage: Stage::Swap });
         let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
         Ok(self.published(parcel.release, previous, true, &plan, sent, owed))
-    }
-
-    /// Enters the store, asks everything, and plans.
-    async fn find_out(
-        &self,
-        workshop: &mut Workshop,
-        worn: &HashSet<String>,
-        seen: Option<&Seen>,
-    ) -> Result<Found, Stop> {
-        self.observer.notice(Event::StageBegan {
-            stage: Stage::Plan,
-            items: None,
-            bytes: None,
-        });
-        let mut facts = Facts {
-            worn: worn.clone(),
-            ..Facts::default()
-        };
-        let expected = seen.and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
-        let opening = expected.unwrap_or_else(|| plan::opening_questions(self.site));
-        let entrance = store::enter(self.session, workshop, &opening, &mut facts, TEMPS_AHEAD).await?;
-        if let Some(hold) = &entrance.hold {
-            return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
-        }
-        store::find_out(self.session, &mut facts, |facts| plan::questions(self.site, facts)).await?;
-        self.check_owners(&facts, &entrance)?;
-        let plan = Plan::new(self.site, &facts)
-            .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
-        self.observer.notice(Event::StageEnded { stage: Stage::Plan });
-        let former = plan::former_files(&plan.changes, &facts);
-        Ok(Found { entrance, plan, former })
     }
 
     /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
@@ -474,6 +394,9 @@ impl Publish<'_> {
         ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
         ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
         ops.push(workshop.symlink("gen", parcel.generation.to_string()));
+        if let Some(former) = &plan.previous {
+            ops.push(workshop.symlink("former", layout::former_text(&parcel.release, former)));
+        }
         if self.options.purges {
             ops.push(workshop.symlink("delivery", owed.owing(plan.previous.as_ref()).text()));
         }
@@ -599,6 +522,12 @@ impl Publish<'_> {
             ops.push(Op::Rename {
                 from: workshop.path_holding("delivery"),
                 to: layout::DELIVERY.to_owned(),
+            });
+        }
+        if plan.previous.is_some() {
+            ops.push(Op::Rename {
+                from: workshop.path_holding("former"),
+                to: layout::FORMER.to_owned(),
             });
         }
         ops.extend(swap::commit_ops(plan, &parcel.release, workshop));

@@ -15,7 +15,7 @@ use crate::plan::Facts;
 use crate::releases;
 use crate::session::{Read, Session};
 use crate::sign::AllowedSigners;
-use crate::store::{self, Entrance, StoreError};
+use crate::store::{self, Along, Entrance, Locking, StoreError};
 use crate::swap::swap;
 use crate::workshop::{self, Workshop};
 
@@ -60,26 +60,42 @@ pub async fn rollback(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<RolledBack, Error> {
-    let entrance = store::look(session).await?;
+    let entrance = store::survey_ground(session, []).await?.entrance;
     let Some(live) = entrance.current.clone() else {
         return Err(Error::NothingPublished {
             host: session.host_name(),
         });
     };
-    let release = match destination {
-        Destination::Release(wanted) => releases::resolve(session, wanted).await?,
-        Destination::Steps(steps) => releases::steps_back(session, &live, *steps).await?,
+    let known = match destination {
+        Destination::Steps(1) => entrance.former.clone(),
+        _ => None,
     };
-    if let Some(signers) = &options.signers {
-        signers.insist(session, &release).await?;
-    }
-    let change = Change::Swap {
-        to: release.clone(),
-        from: live.clone(),
-        hold: options.hold.clone(),
-        note: options.purges.then(|| entrance.delivery.owing(Some(&live))),
+    let way_back = WayBack {
+        session,
+        options,
+        entrance: &entrance,
+        live: &live,
+        observer,
     };
-    change_under_lock(session, &change, options.wait, observer).await?;
+    let taken = match known {
+        Some(former) => match way_back.take(&former).await {
+            Ok(()) => Some(former),
+            // It was pruned; there may be one further back.
+            Err(Error::NoSuchRelease { .. }) => None,
+            Err(error) => return Err(error),
+        },
+        None => None,
+    };
+    let release = if let Some(release) = taken {
+        release
+    } else {
+        let release = match destination {
+            Destination::Release(wanted) => releases::resolve(session, wanted).await?,
+            Destination::Steps(steps) => releases::steps_back(session, &live, *steps).await?,
+        };
+        way_back.take(&release).await?;
+        release
+    };
     session.note_live(Some(release.clone()));
     observer.notice(Event::Swapped {
         release: release.clone(),
@@ -90,20 +106,41 @@ pub async fn rollback(
     })
 }
 
+/// From the live release to a former one.
+struct WayBack<'a> {
+    session: &'a Session,
+    options: &'a Options,
+    entrance: &'a Entrance,
+    live: &'a ReleaseId,
+    observer: &'a dyn Observer,
+}
+
+impl WayBack<'_> {
+    async fn take(&self, to: &ReleaseId) -> Result<(), Error> {
+        if let Some(signers) = &self.options.signers {
+            signers.insist(self.session, to).await?;
+        }
+        let owing = || self.entrance.delivery.owing(Some(self.live));
+        let change = Change::Swap {
+            to: to.clone(),
+            from: self.live.clone(),
+            hold: self.options.hold.clone(),
+            note: self.options.purges.then(owing),
+        };
+        change_under_lock(self.session, &change, self.entrance, self.options.wait, self.observer).await
+    }
+}
+
 /// Stops publishing to this target, for a reason that every publish then shows.
 ///
 /// # Errors
 /// [`Error`].
 pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> Result<(), Error> {
-    change_under_lock(
-        session,
-        &Change::Hold {
-            reason: reason.to_owned(),
-        },
-        None,
-        observer,
-    )
-    .await
+    let ground = store::survey_ground(session, []).await?;
+    let change = Change::Hold {
+        reason: reason.to_owned(),
+    };
+    change_under_lock(session, &change, &ground.entrance, None, observer).await
 }
 
 /// Keeps what is known of the live release's way to its visitors. Where another went live meanwhile, nothing is kept: that
@@ -122,7 +159,7 @@ pub async fn note_delivery(
         of: release.clone(),
         note: note.clone(),
     };
-    change_under_lock(session, &change, wait, observer).await
+    change_under_lock(session, &change, &Entrance::default(), wait, observer).await
 }
 
 /// Lets publishing go on. Returns what it was held for, if it was.
@@ -130,11 +167,11 @@ pub async fn note_delivery(
 /// # Errors
 /// [`Error`].
 pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option<Hold>, Error> {
-    let held = store::look(session).await?.hold;
-    if held.is_some() {
-        change_under_lock(session, &Change::Resume, None, observer).await?;
+    let entrance = store::survey_ground(session, []).await?.entrance;
+    if entrance.hold.is_some() {
+        change_under_lock(session, &Change::Resume, &entrance, None, observer).await?;
     }
-    Ok(held)
+    Ok(entrance.hold)
 }
 
 /// A change of a few names under the lock.
@@ -155,15 +192,17 @@ enum Change {
     Resume,
 }
 
+/// `known` is what the store said of itself before.
 async fn change_under_lock(
     session: &Session,
     change: &Change,
+    known: &Entrance,
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
     let mut workshop = Workshop::new(crate::random::run_id());
     let run = workshop.run().clone();
-    match attempt(session, &mut workshop, change, wait, observer).await {
+    match attempt(session, &mut workshop, change, known, wait, observer).await {
         Ok(()) => {
             session.forget_run(&run);
             Ok(())
@@ -199,85 +238,65 @@ async fn attempt(
     session: &Session,
     workshop: &mut Workshop,
     change: &Change,
+    known: &Entrance,
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
-    let entrance = store::enter(
-        session,
-        workshop,
-        &std::collections::BTreeSet::new(),
-        &mut Facts::default(),
-        0,
-    )
-    .await?;
-    let generation = next_generation(&entrance, workshop.run());
-    let mut ops = vec![workshop.symlink("gen", generation.to_string())];
-    if let Change::Swap { to, .. } = change {
-        ops.push(workshop.symlink("cur", layout::release(to)));
-        ops.push(workshop.symlink("left", entrance.now.to_string()));
+    let mut facts = Facts::default();
+    let who = session.owner().who.as_str();
+    let lock = |workshop: &mut Workshop| change.locking(workshop, known, who);
+    let along = Along {
+        lock: (!change.tells_time()).then_some(&lock),
+        ..Along::default()
+    };
+    let entered = store::enter(session, workshop, &along, &mut facts).await?;
+    let (before, answers) = if change.tells_time() {
+        let Locking { staged, held } = change.locking(workshop, &entered.entrance, who);
+        let count = staged.len();
+        let mut ops = staged;
+        ops.push(workshop.acquire());
+        ops.extend(held);
+        let mut answers = session.flight(ops).await?;
+        let locking = answers.split_off(count.min(answers.len()));
+        workshop.took_lock(locking.first());
+        all_done(session, &answers).await?;
+        (&entered.entrance, locking)
+    } else {
+        (known, entered.locking)
+    };
+    let held = change.held(workshop);
+    let answers = workshop::take_lock(session, workshop, answers, &held, wait, observer).await??;
+    let ours = next_generation(before, workshop.run());
+    let (found, entered) = (answers.first(), before.generation.as_ref());
+    workshop::keep_clock(session, workshop, found, entered, &ours).await?;
+    let text = answers.get(CURRENT).and_then(Read::text);
+    let current = text.and_then(|text| store::read_current(&text));
+    let there = answers.get(RELEASE).is_some_and(Read::done);
+    let mut ops = change.ops(workshop, current.as_ref(), there)?;
+    for index in WRITTEN {
+        all_done(session, answers.get(index..=index).unwrap_or_default()).await?;
     }
-    if let Some(reason) = change.reason() {
-        let held = Hold {
-            reason: reason.to_owned(),
-            who: session.owner().who.clone(),
-            since: entrance.now,
-        };
-        let text = serde_json::to_string(&held).unwrap_or_default();
-        ops.push(workshop.symlink("hold", text));
-    }
-    if let Some(note) = change.note(entrance.now) {
-        ops.push(workshop.symlink("delivery", note.text()));
-    }
-    let staged = ops.len();
-    let mut held = vec![
-        Op::ReadLink(layout::GENERATION.to_owned()),
-        Op::Rename {
-            from: workshop.path_holding("gen"),
-            to: layout::GENERATION.to_owned(),
-        },
-        Op::ReadLink(layout::CURRENT.to_owned()),
-    ];
-    if let Change::Swap { to, .. } = change {
-        held.push(Op::Stat(layout::release(to)));
-    }
-    ops.push(workshop.acquire());
-    ops.extend(held.iter().cloned());
-    let answers = session.flight(ops).await?;
-    workshop.took_lock(answers.get(staged));
-    if let Some(refusal) = answers[..staged].iter().find_map(Read::refusal) {
-        return Err(store::explain(session, refusal).await.into());
-    }
-    let answers = workshop::take_lock(session, workshop, answers[staged..].to_vec(), &held, wait, observer).await??;
-    workshop::keep_clock(
-        session,
-        workshop,
-        answers.first(),
-        entrance.generation.as_ref(),
-        &generation,
-    )
-    .await?;
-    if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
-        return Err(store::explain(session, refusal).await.into());
-    }
-    let current = answers
-        .get(2)
-        .and_then(Read::text)
-        .and_then(|text| store::read_current(&text));
-    let mut ops = change.ops(workshop, current.as_ref(), answers.get(3).is_some_and(Read::done))?;
-    // The swap can't be guarded by symlinks that lead nowhere: what must be there before it is awaited.
-    if matches!(change, Change::Swap { .. }) {
-        let swap = ops.split_off(ops.len().saturating_sub(1));
+    // The swap can't be guarded by symlinks that lead nowhere: a hold that must be there before it is awaited.
+    if let (Change::Swap { hold: Some(_), .. }, true) = (change, ops.len() > 1) {
+        let last = ops.split_off(1);
         all_done(session, &session.flight(ops).await?).await?;
-        ops = swap;
+        ops = last;
     }
-    let count = ops.len();
+    let last = ops.len().checked_sub(1);
     ops.extend(workshop.leave());
     let answers = session.flight(ops).await?;
-    all_done(session, &answers[..count]).await
+    let last = last.and_then(|last| answers.get(last..=last));
+    all_done(session, last.unwrap_or_default()).await
 }
 
+/// Where the answers stand to what [`Change::held`] asks, and to what it writes.
+const CURRENT: usize = 2;
+const RELEASE: usize = 3;
+const WRITTEN: [usize; 2] = [1, 4];
+
 async fn all_done(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), Error> {
-    match answers.iter().find_map(Read::refusal) {
+    let refusal = answers.iter().find_map(Read::refusal);
+    match refusal {
         Some(refusal) => Err(store::explain(session, refusal).await.into()),
         None => Ok(()),
     }
@@ -302,6 +321,11 @@ impl Change {
         }
     }
 
+    /// Whether a record of it says when it was, so that the host's clock must be known first.
+    fn tells_time(&self) -> bool {
+        self.reason().is_some() || matches!(self, Self::Note { .. })
+    }
+
     /// What is to be known from then on, at this time of the host's clock.
     fn note(&self, now: crate::host::Time) -> Option<Delivery> {
         match self {
@@ -312,6 +336,54 @@ impl Change {
             }),
             Self::Hold { .. } | Self::Resume => None,
         }
+    }
+
+    /// What is made in the workshop, and what is done and asked first by the holder of the lock.
+    fn locking(&self, workshop: &mut Workshop, known: &Entrance, who: &str) -> Locking {
+        let generation = next_generation(known, workshop.run());
+        let mut staged = vec![workshop.symlink("gen", generation.to_string())];
+        if let Self::Swap { to, from, .. } = self {
+            staged.push(workshop.symlink("cur", layout::release(to)));
+            staged.push(workshop.symlink("left", layout::release(from)));
+        }
+        if let Some(reason) = self.reason() {
+            let held = Hold {
+                reason: reason.to_owned(),
+                who: who.to_owned(),
+                since: known.now,
+            };
+            let text = serde_json::to_string(&held).unwrap_or_default();
+            staged.push(workshop.symlink("hold", text));
+        }
+        if let Some(note) = self.note(known.now) {
+            staged.push(workshop.symlink("delivery", note.text()));
+        }
+        Locking {
+            staged,
+            held: self.held(workshop),
+        }
+    }
+
+    /// What the holder of the lock does and asks first.
+    fn held(&self, workshop: &Workshop) -> Vec<Op> {
+        let mut held = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
+            Op::Rename {
+                from: workshop.path_holding("gen"),
+                to: layout::GENERATION.to_owned(),
+            },
+            Op::ReadLink(layout::CURRENT.to_owned()),
+        ];
+        if let Self::Swap { to, from, .. } = self {
+            held.push(Op::Stat(layout::release(to)));
+            // Its readers may have it open still, for as long as the skew window lasts from now. Should it not be left after
+            // all, its chunks are kept longer than need be.
+            held.push(Op::Rename {
+                from: workshop.path_holding("left"),
+                to: layout::release_left(from),
+            });
+        }
+        held
     }
 
     /// The renames that make the change, once the lock is held.
@@ -347,11 +419,6 @@ impl Change {
                         there: Vec::new(),
                     });
                 }
-                // Its readers may have it open still, for as long as the skew window lasts from now.
-                ops.push(Op::Rename {
-                    from: workshop.path_holding("left"),
-                    to: layout::release_left(from),
-                });
                 ops.extend(note.is_some().then_some(noting));
                 ops.push(swap(to, workshop));
             }

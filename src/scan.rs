@@ -25,6 +25,7 @@ use self::cache::DigestCache;
 pub use self::fault::{Fault, FaultKind, Faults, ScanError};
 use self::read::{Broken, Stamp};
 use self::walk::Found;
+pub use self::walk::top_folders;
 use crate::event::{Event, Note, Observer, Stage};
 pub use crate::model::asset::{Asset, Given, GivenEncodings};
 use crate::model::digest::Digest;

@@ -8,12 +8,14 @@ mod reading;
 
 use std::collections::BTreeSet;
 
-pub use self::asking::{Asking, ask, find_out, load_trees};
+use self::asking::{ASKED_AT_ONCE, Asking};
 pub(crate) use self::asking::{OPEN_AT_ONCE, read_manifest};
+pub use self::asking::{Opened, ask, find_out, load_trees};
 pub use self::reading::{documents, read_files, releases, roots, why_unread};
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op, Refusal, RefusalKind, Time};
 use crate::model::delivery::Delivery;
 use crate::model::layout;
+use crate::model::path::SitePath;
 use crate::model::release::{Generation, Hold, ReleaseId};
 use crate::plan::{Facts, Question};
 use crate::session::{Read, Session};
@@ -143,6 +145,8 @@ pub struct Entrance {
     pub swept: Option<Time>,
     /// What is known of its way to visitors.
     pub delivery: Delivery,
+    /// The release that the live one replaced, where that need not be read from its document.
+    pub former: Option<ReleaseId>,
     /// The host's clock; 0 where nothing was made to read it from.
     pub now: Time,
     /// The number of the user who publishes, where a workshop was set up.
@@ -156,7 +160,7 @@ struct FirstFlight {
     workshop: usize,
 }
 
-const HEAD: usize = 8;
+const HEAD: usize = 9;
 
 fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight {
     let mut ops = vec![
@@ -168,6 +172,7 @@ fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight 
         Op::ReadLink(layout::GENERATION.to_owned()),
         Op::Lstat(layout::SWEPT.to_owned()),
         Op::ReadLink(layout::DELIVERY.to_owned()),
+        Op::ReadLink(layout::FORMER.to_owned()),
     ];
     ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
     let workshop_at = ops.len();
@@ -180,37 +185,82 @@ fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight 
     }
 }
 
-/// Enters the store with a workshop, making the store first where there's none; also asks `questions` and opens some
-/// temporary files, in the same flight.
+/// What a run does in the flight with which it enters a store, behind setting up its workshop.
+#[derive(Default)]
+pub struct Along<'a> {
+    /// What is asked; of very many, the first.
+    pub questions: BTreeSet<Question>,
+    /// So many temporary files are opened.
+    pub temps: usize,
+    /// The first that follow are staged in the workshop, then comes [`Workshop::acquire`], then what a holder of the lock
+    /// does. Made anew where the store had to be made first.
+    pub lock: Option<&'a (dyn Fn(&mut Workshop) -> Locking + Sync)>,
+}
+
+/// Operations of a run that takes the lock as it enters.
+#[derive(Default)]
+pub struct Locking {
+    /// What is made in the workshop before.
+    pub staged: Vec<Op>,
+    /// What the holder of the lock does and asks first.
+    pub held: Vec<Op>,
+}
+
+/// What came of entering a store.
+pub struct Entered {
+    /// What the store says of itself.
+    pub entrance: Entrance,
+    /// Manifests that were asked for and are open, to be read.
+    pub opened: Opened,
+    /// The answers to [`Workshop::acquire`] and to [`Locking::held`].
+    pub locking: Answers,
+}
+
+/// Enters the store with a workshop, making the store first where there's none, and does more in the same flight.
+///
+/// Where the lock was taken along the way, the workshop knows of it, also after an error.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn enter(
     session: &Session,
     workshop: &mut Workshop,
-    questions: &BTreeSet<Question>,
+    along: &Along<'_>,
     facts: &mut Facts,
-    temps: usize,
-) -> Result<Entrance, StoreError> {
+) -> Result<Entered, StoreError> {
     for made in [false, true] {
         session.note_run(workshop.run());
         let set_up = workshop.set_up(session.owner());
         let mark = layout::preparing(workshop.run());
         let mut first = first_flight(Some(set_up), Some(mark));
-        let open = workshop.open_temps(temps);
+        let open = workshop.open_temps(along.temps);
         let opened_at = first.own;
         first.ops.extend(open);
         let asked_at = first.ops.len();
-        let asking = Asking::new(questions.iter().cloned());
+        let mut asking = Asking::new(along.questions.iter().take(ASKED_AT_ONCE).cloned());
         first.ops.extend(asking.ops());
-        let answers = session.flight(first.ops).await?;
+        let locking = along.lock.map(|lock| lock(workshop)).unwrap_or_default();
+        let staged_at = first.ops.len();
+        first.ops.extend(locking.staged);
+        let lock_at = first.ops.len();
+        if along.lock.is_some() {
+            first.ops.push(workshop.acquire());
+        }
+        first.ops.extend(locking.held);
+        let mut answers = session.flight(first.ops).await?;
+        let locking = answers.split_off(lock_at.min(answers.len()));
+        workshop.took_lock(locking.first());
         if !made && (needs_making(session, &answers).await? || lacks_folders(&answers)) {
+            if workshop.is_holding() {
+                crate::leaving::leave(session, workshop).await;
+            }
             make(session).await?;
             *workshop = Workshop::new(crate::random::run_id());
             continue;
         }
         let mut entrance = read_entrance(session, &answers).await?;
         check_made(session, &answers[first.workshop..first.own]).await?;
+        check_made(session, &answers[staged_at..]).await?;
         if let Some(own) = answers.get(first.own - 1).and_then(Read::attr) {
             check_docroot(session, &answers, own.uid).await?;
             entrance.now = own.mtime;
@@ -220,8 +270,13 @@ pub async fn enter(
         workshop.keep_opened(&answers[opened_at..asked_at]);
         session.note_live(entrance.current.clone());
         facts.current.clone_from(&entrance.current);
-        asking.read(session, &answers[asked_at..], facts).await?;
-        return Ok(entrance);
+        let opened = asking.note(&answers[asked_at..staged_at], facts);
+        asking.read_the_rest(session, facts).await?;
+        return Ok(Entered {
+            entrance,
+            opened,
+            locking,
+        });
     }
     Err(StoreError::Refused {
         host: session.host_name(),
@@ -229,22 +284,44 @@ pub async fn enter(
     })
 }
 
-/// Looks whether a docroot, and the folders of the store in it, are what they should be, before anything is written: a
-/// symlink in the place of one would lead elsewhere. What is not there yet is fine. One flight.
+/// What was found where a store is, or is to be, before anything was written there.
+#[derive(Debug, Clone, Default)]
+pub struct Ground {
+    /// What the store says of itself.
+    pub entrance: Entrance,
+    /// What is known of the live release: its root, and the folders that were asked for.
+    pub facts: Facts,
+}
+
+/// Looks at a store, or at the place of one, without changing anything: as [`look`], and whether the docroot and the folders of the store in it
+/// are what they should be, for a symlink in the place of one would lead elsewhere. What is not there yet is fine. Also asks
+/// which trees the live release has at some paths. One flight, where there is a store.
 ///
 /// # Errors
-/// [`StoreError::NotAFolder`], [`StoreError::WritableByOthers`].
-pub async fn check_ground(session: &Session) -> Result<(), StoreError> {
-    let mut ops = vec![Op::Stat(String::new())];
-    ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
+/// [`StoreError`].
+pub async fn survey_ground(
+    session: &Session,
+    folders: impl IntoIterator<Item = SitePath>,
+) -> Result<Ground, StoreError> {
+    let mut ops = first_flight(None, None).ops;
+    let own = ops.len();
+    ops.push(Op::Stat(String::new()));
+    let questions: BTreeSet<Question> = folders
+        .into_iter()
+        .chain([SitePath::root()])
+        .map(Question::Live)
+        .collect();
+    let mut asking = Asking::new(questions.into_iter().take(ASKED_AT_ONCE));
+    ops.extend(asking.ops());
     let answers = session.flight(ops).await?;
+    let folders = &answers[HEAD..HEAD + layout::FOLDERS.len()];
     // A docroot without a store is looked at by whoever makes one.
-    if let Some(attr) = answers.first().and_then(Read::attr)
-        && answers[1..].iter().any(Read::done)
+    if let Some(attr) = answers[own].attr()
+        && folders.iter().any(Read::done)
     {
         writable_by_others(session, "the docroot", attr, 0o002)?;
     }
-    for (folder, answer) in layout::FOLDERS.iter().zip(&answers[1..]) {
+    for (folder, answer) in layout::FOLDERS.iter().zip(folders) {
         let Some(attr) = answer.attr() else { continue };
         match attr.kind {
             Kind::Folder => writable_by_others(session, folder, attr, 0o022)?,
@@ -254,11 +331,19 @@ pub async fn check_ground(session: &Session) -> Result<(), StoreError> {
                     path: (*folder).to_owned(),
                 });
             }
-            // Leads nowhere, and is told on entering with all that is in the docroot.
+            // Leads nowhere, and is told below with all that is in the docroot, or on entering.
             Kind::File | Kind::Other => {}
         }
     }
-    Ok(())
+    let entrance = seen_from_outside(session, &answers).await?;
+    let mut facts = Facts {
+        current: entrance.current.clone(),
+        ..Facts::default()
+    };
+    if entrance.current.is_some() {
+        asking.note(&answers[own + 1..], &mut facts);
+    }
+    Ok(Ground { entrance, facts })
 }
 
 fn writable_by_others(session: &Session, path: &str, attr: Attr, others: u32) -> Result<(), StoreError> {
@@ -278,11 +363,16 @@ fn writable_by_others(session: &Session, path: &str, attr: Attr, others: u32) ->
 /// [`StoreError`].
 pub async fn look(session: &Session) -> Result<Entrance, StoreError> {
     let answers = session.flight(first_flight(None, None).ops).await?;
-    if answers.first().is_none_or(crate::workshop::is_gone) || needs_making(session, &answers).await? {
+    seen_from_outside(session, &answers).await
+}
+
+/// What the answers to [`first_flight`] without a workshop say.
+async fn seen_from_outside(session: &Session, answers: &Answers) -> Result<Entrance, StoreError> {
+    if answers.first().is_none_or(crate::workshop::is_gone) || needs_making(session, answers).await? {
         session.note_live(None);
         return Ok(Entrance::default());
     }
-    let entrance = read_entrance(session, &answers).await?;
+    let entrance = read_entrance(session, answers).await?;
     session.note_live(entrance.current.clone());
     Ok(entrance)
 }
@@ -426,9 +516,14 @@ async fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance,
     let since = answers.get(3).and_then(Read::attr).map(|attr| attr.mtime);
     let swept = answers.get(6).and_then(Read::attr).map(|attr| attr.mtime);
     let delivery = text(7).map(|text| Delivery::read(&text)).unwrap_or_default();
+    let former = text(8).and_then(|text| {
+        let (live, former) = text.split_once(' ')?;
+        (live == current.as_ref()?.as_str()).then(|| former.parse().ok())?
+    });
     Ok(Entrance {
         exists: true,
         delivery,
+        former,
         swept,
         current,
         since,

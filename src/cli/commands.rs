@@ -18,7 +18,8 @@ use syntax_publish::event::{Event, Observer as _, Stage};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::session::{Live, Session};
-use syntax_publish::store;
+use syntax_publish::store::{self, Ground};
+use syntax_publish::{plan, scan};
 
 use super::actions::Actions;
 use super::args::{Command, Global};
@@ -204,21 +205,28 @@ impl Run {
             .await
     }
 
-    /// The site, prepared while the connection is made.
-    async fn prepare_and_connect(&self, workplace: &Workplace, session: &Session) -> Result<Prepared, Failure> {
+    /// The site, prepared while the connection is made and the host is asked what is there. The folders of the export that lie near its
+    /// top are asked for on the chance that they are as they were.
+    async fn prepare_and_connect(
+        &self,
+        workplace: &Workplace,
+        session: &Session,
+    ) -> Result<(Prepared, Ground), Failure> {
+        let export = workplace.export()?;
         let connecting = async {
             self.progress.notice(Event::StageBegan {
                 stage: Stage::Connect,
                 items: None,
                 bytes: None,
             });
-            let connected = store::check_ground(session).await.map_err(Failure::from);
+            let near = self.aside(move |_| Ok(scan::top_folders(&export, plan::GUESSED_FOLDERS)));
+            let ground = async { Ok(store::survey_ground(session, near.await?).await?) }.await;
             self.progress.notice(Event::StageEnded { stage: Stage::Connect });
-            connected
+            ground
         };
-        let (prepared, ()) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;
+        let (prepared, ground) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;
         self.warn_of(&prepared.problems);
-        Ok(prepared)
+        Ok((prepared, ground))
     }
 
     fn warn_of(&self, problems: &[Problem]) {

@@ -22,6 +22,10 @@ pub const HOLD: &str = "hold";
 pub const SWEPT: &str = "swept";
 /// A symlink whose text says what is known of the live release's way to its visitors.
 pub const DELIVERY: &str = "delivery";
+/// A symlink whose text names a release and the one that it replaced: where the first of them is live, a rollback need not
+/// read its document.
+pub const FORMER: &str = "former";
+
 /// The folder that holds the one workshop which may change the store.
 pub const LOCK: &str = "lock";
 /// Workshops that are being prepared.
@@ -43,7 +47,7 @@ pub const POOL: &str = "immutable";
 pub const FOLDERS: [&str; 8] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, WORK, STALE, LOCK];
 
 /// Everything that may stand in a docroot, beside [`FOLDERS`].
-pub const NAMES: [&str; 6] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT, DELIVERY];
+pub const NAMES: [&str; 7] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT, DELIVERY, FORMER];
 
 /// The text of [`FORMAT`].
 #[must_use]
@@ -135,10 +139,16 @@ pub fn release_signature(id: &ReleaseId) -> String {
 /// What follows a release's id in the name of its signature.
 pub const SIGNATURE: &str = ".json.sig";
 
-/// A symlink whose text says when a release was left by a rollback: its readers may still have it open.
+/// A symlink whose time says when a release was left by a rollback: its readers may still have it open.
 #[must_use]
 pub fn release_left(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}.left")
+}
+
+/// The text of [`FORMER`].
+#[must_use]
+pub fn former_text(live: &ReleaseId, former: &ReleaseId) -> String {
+    format!("{live} {former}")
 }
 
 /// A path of the live release.

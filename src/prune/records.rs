@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::host::{Answer, Op, Time};
+use crate::host::{Op, Time};
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::releases::list_folders;
@@ -53,25 +53,18 @@ impl Records {
             let again = store::documents(session, std::slice::from_ref(&id)).await?;
             documents.extend(again.into_iter().flatten().map(|document| (id.clone(), document)));
         }
-        let answers = session
-            .flight(
-                left_ids
-                    .iter()
-                    .map(|id| Op::ReadLink(layout::release_left(id)))
-                    .collect(),
-            )
-            .await?;
+        let ask = left_ids.iter().map(|id| Op::Lstat(layout::release_left(id)));
+        let answers = session.flight(ask.collect()).await?;
         let unread = answers
             .iter()
             .find(|answer| !answer.done() && !workshop::is_gone(answer));
         if let Some(refusal) = unread.and_then(Read::refusal) {
             return Err(store::explain(session, refusal).await.into());
         }
-        let time = |answer: &Result<Answer, crate::host::Refusal>| answer.text().and_then(|text| text.parse().ok());
         let left = left_ids
             .into_iter()
             .zip(&answers)
-            .filter_map(|(id, answer)| Some((id, time(answer)?)))
+            .filter_map(|(id, answer)| Some((id, answer.attr()?.mtime)))
             .collect();
         Ok(Self { documents, left, paths })
     }

@@ -84,6 +84,32 @@ pub(super) fn walk(root: &Path, exclude: &GlobSet) -> Result<Walked, ScanError> 
     Ok(walk.walked)
 }
 
+/// Folders of an export that lie near its top, the top itself not among them, level by level: as many as asked for, if
+/// there are so many. A guess at what the scan will find: what can't be read is passed over, links are not followed.
+#[must_use]
+pub fn top_folders(export: &Path, most: usize) -> Vec<SitePath> {
+    let mut found: Vec<SitePath> = Vec::new();
+    let mut level = vec![SitePath::root()];
+    while !level.is_empty() && found.len() < most {
+        let mut below = Vec::new();
+        for folder in &level {
+            let entries = fs::read_dir(export.join(folder.as_str()))
+                .into_iter()
+                .flatten()
+                .flatten();
+            let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+            let paths = names.map(|name| folder.child(&name));
+            // As in the manifest: a name that no site can have is not asked for.
+            below.extend(paths.filter(|path| !path.name().starts_with('.') && SitePath::new(path.as_str()).is_ok()));
+        }
+        below.sort_unstable();
+        found.extend(below.iter().take(most - found.len()).cloned());
+        level = below;
+    }
+    found
+}
+
 #[derive(PartialEq, Eq)]
 enum Enter {
     Yes,

@@ -18,7 +18,10 @@ pub(crate) const OPEN_AT_ONCE: usize = 256;
 
 /// So many questions go in one flight: each has an operation, an answer and mostly a refusal while it is under way, and the
 /// first publish of a large site has hundreds of thousands.
-const ASKED_AT_ONCE: usize = 8192;
+pub(crate) const ASKED_AT_ONCE: usize = 8192;
+
+/// Manifests that are open on the host, to be read.
+pub type Opened = Vec<(Digest, Handle)>;
 
 /// The tree whose manifest has these bytes, if they are what the digest names and in canonical form.
 pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
@@ -105,7 +108,7 @@ impl Asking {
     }
 
     /// Takes the answers to [`Self::ops`]; the manifests that were opened are still to be read.
-    fn note(&mut self, answers: &[Result<Answer, Refusal>], facts: &mut Facts) -> Vec<(Digest, Handle)> {
+    pub(super) fn note(&mut self, answers: &[Result<Answer, Refusal>], facts: &mut Facts) -> Opened {
         let (answers, others) = answers.split_at(self.plain.len());
         for (question, answer) in std::mem::take(&mut self.plain).into_iter().zip(answers) {
             match question {
@@ -151,7 +154,7 @@ impl Asking {
     }
 
     /// Reads files of the pool, and the manifests that were too many to be opened at once.
-    async fn read_the_rest(&self, session: &Session, facts: &mut Facts) -> Result<(), StoreError> {
+    pub(super) async fn read_the_rest(&self, session: &Session, facts: &mut Facts) -> Result<(), StoreError> {
         for path in &self.pool_bytes {
             let contents = read_files(session, &[layout::pool(path)]).await?.pop().flatten();
             facts
@@ -195,17 +198,17 @@ pub async fn ask(session: &Session, facts: &mut Facts, questions: &BTreeSet<Ques
     Ok(())
 }
 
-/// Asks questions until none is left, with `next` naming those that follow from what is known.
+/// Asks questions until none is left, with `next` naming those that follow from what is known. Manifests that are open, those
+/// in `opened` first, are read in the same flight that asks what can be asked without them.
 ///
 /// # Errors
 /// [`StoreError`] where the connection is lost.
 pub async fn find_out(
     session: &Session,
     facts: &mut Facts,
+    mut opened: Opened,
     next: impl Fn(&Facts) -> BTreeSet<Question>,
 ) -> Result<(), StoreError> {
-    // Manifests that are open: they are read in the same flight that asks what can be asked without them.
-    let mut opened: Vec<(Digest, Handle)> = Vec::new();
     let mut pending = BTreeSet::new().into_iter();
     loop {
         if pending.len() == 0 {

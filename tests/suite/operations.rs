@@ -16,8 +16,11 @@ use syntax_publish::manifest::Site;
 use syntax_publish::model::release::Owner;
 use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::publish::{Options, Published, publish};
+use syntax_publish::rollback::{self, Destination, RolledBack};
 use syntax_publish::session::Session;
 use syntax_publish::sign::Signing;
+use syntax_publish::store::Ground;
+use syntax_publish::{plan, scan, store};
 use tempfile::TempDir;
 
 use crate::support::command::write;
@@ -63,12 +66,21 @@ impl Host for Recorded {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 /// An export and a store, and the sites that were published so far.
 struct Bench {
     folder: TempDir,
     sites: Vec<Site>,
     /// Whether the machine keeps what it saw on the host.
     keeps: bool,
+    /// Whether the host is looked at while the site is prepared, as the command does.
+    looks: bool,
 }
 
 impl Bench {
@@ -77,6 +89,7 @@ impl Bench {
             folder: tempfile::tempdir().unwrap(),
             sites: Vec::new(),
             keeps: false,
+            looks: false,
         }
     }
 
@@ -93,20 +106,33 @@ impl Bench {
         pipeline::prepare(&config, &self.export(), None, &Silent).unwrap()
     }
 
-    /// Publishes what the export holds, and returns the flights that it took.
-    fn publish(&mut self) -> (Published, Vec<Vec<Op>>) {
-        let prepared = self.prepare();
+    fn session(&self, record: &Record) -> Session {
         let recorder = Recorder {
             docroot: self.folder.path().join("docroot"),
-            record: Record::default(),
+            record: Arc::clone(record),
         };
-        let record = Arc::clone(&recorder.record);
         let owner = Owner {
             who: "test@here".to_owned(),
             what: "publish".to_owned(),
             since: 0,
         };
-        let session = Session::new(Box::new(recorder), owner);
+        Session::new(Box::new(recorder), owner)
+    }
+
+    /// Publishes what the export holds, and returns the flights that it took.
+    fn publish(&mut self) -> (Published, Vec<Vec<Op>>) {
+        self.publish_from(None)
+    }
+
+    /// The same, by somebody who has had a look already.
+    fn publish_from(&mut self, ground: Option<Ground>) -> (Published, Vec<Vec<Op>>) {
+        let prepared = self.prepare();
+        let record = Record::default();
+        let session = self.session(&record);
+        let look = || {
+            let near = scan::top_folders(&self.export(), plan::GUESSED_FOLDERS);
+            runtime().block_on(store::survey_ground(&session, near)).unwrap()
+        };
         let options = Options {
             commit: None,
             message: None,
@@ -121,16 +147,24 @@ impl Bench {
             seen: self
                 .keeps
                 .then(|| (self.folder.path().join("cache"), "the host".to_owned())),
+            ground: ground.or_else(|| self.looks.then(look)),
         };
         let publishing = publish(&session, &prepared.source, &prepared.site, &options, &Silent);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let published = runtime.block_on(publishing).unwrap();
+        let published = runtime().block_on(publishing).unwrap();
         self.sites.push(prepared.site);
         let flights = std::mem::take(&mut *record.lock().unwrap());
         (published, flights)
+    }
+
+    /// Goes one release back, and returns the flights that it took.
+    fn roll_back(&self) -> (RolledBack, Vec<Vec<Op>>) {
+        let record = Record::default();
+        let session = self.session(&record);
+        let options = rollback::Options::default();
+        let rolling = rollback::rollback(&session, &Destination::Steps(1), &options, &Silent);
+        let rolled_back = runtime().block_on(rolling).unwrap();
+        let flights = std::mem::take(&mut *record.lock().unwrap());
+        (rolled_back, flights)
     }
 
     /// Flights as text, with names for what differs from run to run.
@@ -333,6 +367,83 @@ fn a_host_that_was_seen_before_is_asked_everything_at_once() {
 }
 
 #[test]
+fn a_look_beside_the_scan_leaves_little_to_be_asked() {
+    let mut bench = small_site();
+    bench.looks = true;
+    bench.publish();
+    let (published, flights) = bench.publish();
+    assert!(!published.swapped);
+    assert_eq!(flights.len(), 1, "{}", bench.told(&flights));
+    // On a machine that knows nothing of the host, manifests are opened and read first; however deep the change lies, as long as
+    // the folders near the top are few.
+    for path in ["index.html", "docs/a.html", "docs/b/c/d.html"] {
+        bench.write(path, page(path));
+        bench.publish();
+        bench.write(path, page("another"));
+        let (published, flights) = bench.publish();
+        assert_eq!(published.changes.list.len(), 1);
+        assert_eq!(flights.len(), 5, "{path}: {}", bench.told(&flights));
+        assert_fenced(&flights[1..]);
+    }
+    // On one that does.
+    bench.keeps = true;
+    bench.publish();
+    bench.write("docs/b/c/d.html", page("a third"));
+    let (_, flights) = bench.publish();
+    assert_eq!(flights.len(), 4, "{}", bench.told(&flights));
+    let (published, flights) = bench.publish();
+    assert_eq!((published.swapped, flights.len()), (false, 1));
+}
+
+#[test]
+fn a_look_that_is_out_of_date_is_made_up_for() {
+    let mut bench = small_site();
+    bench.publish();
+    let session = bench.session(&Record::default());
+    let near = scan::top_folders(&bench.export(), plan::GUESSED_FOLDERS);
+    let ground = runtime().block_on(store::survey_ground(&session, near)).unwrap();
+    bench.write("docs/b.html", page("by somebody else"));
+    let (others, _) = bench.publish();
+    bench.write("docs/a.html", page("another"));
+    let (published, flights) = bench.publish_from(Some(ground));
+    assert_eq!(published.previous, Some(others.release));
+    assert_eq!(
+        published.changes.list.len(),
+        1,
+        "against what is live, not what was seen"
+    );
+    assert_fenced(&flights);
+}
+
+#[test]
+fn a_rollback_takes_three_flights() {
+    let mut bench = small_site();
+    let (first, _) = bench.publish();
+    bench.write("docs/a.html", page("another"));
+    let (second, _) = bench.publish();
+    let (rolled_back, flights) = bench.roll_back();
+    assert_eq!(
+        (rolled_back.release, rolled_back.previous),
+        (first.release, second.release)
+    );
+    assert_eq!(flights.len(), 3, "{}", bench.told(&flights));
+    assert_fenced(&flights[1..]);
+}
+
+#[test]
+fn a_rollback_past_a_release_that_was_pruned_goes_on_to_the_one_before() {
+    let mut bench = small_site();
+    let (first, _) = bench.publish();
+    bench.write("docs/a.html", page("another"));
+    let (second, _) = bench.publish();
+    bench.write("docs/a.html", page("a third"));
+    bench.publish();
+    std::fs::remove_file(bench.folder.path().join(format!("docroot/releases/{}", second.release))).unwrap();
+    let (rolled_back, _) = bench.roll_back();
+    assert_eq!(rolled_back.release, first.release);
+}
+
+#[test]
 fn what_was_seen_before_is_believed_only_if_it_is_still_so() {
     let mut bench = seen_site();
     bench.keeps = false;
@@ -436,6 +547,7 @@ fn unchanged_publish_asks_and_leaves() {
       readlink generation
       lstat swept
       readlink delivery
+      readlink former
       lstat objects
       lstat trees
       lstat manifests
@@ -493,6 +605,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       readlink generation
       lstat swept
       readlink delivery
+      readlink former
       lstat objects
       lstat trees
       lstat manifests
@@ -583,6 +696,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       symlink work/RUN/RUN/rel -> ../trees/{/'}
       symlink work/RUN/RUN/cur -> releases/RELEASE1
       symlink work/RUN/RUN/gen -> CLOCK.CLOCK-RUN
+      symlink work/RUN/RUN/former -> RELEASE1 RELEASE2
       rename work/RUN lock
       readlink generation
       rename lock/RUN/gen generation
@@ -598,12 +712,14 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       link lock/RUN/f/30 objects/…/{docs/a.html'}.gz4v1
       link lock/RUN/f/28 manifests/{docs/'}
       link lock/RUN/f/27 manifests/{/'}
+      rename lock/RUN/former former
       rename lock/RUN/t/0 trees/{docs/'}
       rename trees/{docs/'}/../../lock/RUN/t/1 trees/{/'}
       rename trees/{/'}/../../lock/RUN/rel releases/RELEASE1
       rename releases/RELEASE1/../../lock/RUN/cur current
       close × 26
       rename lock/RUN stale/RUN
+      remove stale/RUN/former
       remove stale/RUN/cur
       remove stale/RUN/rel
       remove stale/RUN/f/31 … 27

@@ -150,6 +150,7 @@ impl Real {
             signing: Signing::default(),
             purges: false,
             seen: None,
+            ground: None,
         };
         publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
     }

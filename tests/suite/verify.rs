@@ -315,6 +315,7 @@ pub fn publishing(force: bool) -> Options {
         signing: Signing::default(),
         purges: false,
         seen: None,
+        ground: None,
     }
 }
 

@@ -10,7 +10,7 @@ use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::next::client::Client;
 use syntax_publish::pipeline;
-use syntax_publish::plan::{self, Facts, Plan};
+use syntax_publish::plan::{self, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
 use syntax_publish::{build, releases, store};
@@ -64,18 +64,18 @@ impl Run {
     /// What a publish would change, asked of the target now.
     pub(super) async fn planned(&self, what: &str) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
-        let prepared = self.prepare_and_connect(workplace, session).await?;
-        let entrance = store::look(session).await?;
+        let (prepared, ground) = self.prepare_and_connect(workplace, session).await?;
+        let entrance = ground.entrance;
         let mut notes = Vec::new();
         if let Some(hold) = &entrance.hold {
             let (since, who, reason) = (timestamp(hold.since), printable(&hold.who), printable(&hold.reason));
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
-        let mut facts = Facts {
-            current: entrance.current,
-            ..Facts::default()
-        };
-        store::find_out(session, &mut facts, |facts| plan::questions(&prepared.site, facts)).await?;
+        let mut facts = ground.facts;
+        store::find_out(session, &mut facts, Vec::new(), |facts| {
+            plan::questions(&prepared.site, facts)
+        })
+        .await?;
         let plan = Plan::new(&prepared.site, &facts).map_err(|open| Error::NoPeace {
             attempts: 1,
             reason: format!("{} questions were left open", open.len()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use syntax_publish::error::Error;
 use syntax_publish::rollback;
 use syntax_publish::session::Session;
-use syntax_publish::{prune, publish::Published, shell, store};
+use syntax_publish::{prune, publish::Published, shell};
 use tokio::task::JoinHandle;
 
 use super::Run;
@@ -56,7 +56,6 @@ impl Run {
 
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {
         let (workplace, session) = self.open("hold")?;
-        store::check_ground(session).await?;
         connect::make_room(workplace)?;
         rollback::hold(session, reason, &*self.progress).await?;
         let text = format!("publishing to {} is on hold: {reason}", workplace.target_name);
@@ -72,7 +71,6 @@ impl Run {
 
     pub(super) async fn resume(&self) -> Result<u8, Failure> {
         let (workplace, session) = self.open("resume")?;
-        store::check_ground(session).await?;
         let held = rollback::resume(session, &*self.progress).await?;
         if held.is_some() {
             let text = format!("publishing to {} goes on", workplace.target_name);
@@ -94,7 +92,6 @@ impl Run {
 
     pub(super) async fn prune(&self, dry_run: bool) -> Result<u8, Failure> {
         let (workplace, session) = self.open("prune")?;
-        store::check_ground(session).await?;
         let options = retention(workplace, dry_run);
         let pruned = prune::prune(session, &options, &*self.progress).await?;
         self.finish();

@@ -12,7 +12,7 @@ use syntax_publish::notification::{self, Notice};
 use syntax_publish::rollback::{self, Destination};
 use syntax_publish::scan::ScanError;
 use syntax_publish::serving::{PageForm, Rules};
-use syntax_publish::{pipeline, publish, releases, store};
+use syntax_publish::{pipeline, publish, releases};
 
 use super::Run;
 use super::ask::live;
@@ -50,7 +50,7 @@ impl Run {
         let (workplace, session) = self.open("publish")?;
         let shell = shell_behind(workplace)?;
         let looking = looks::begin(workplace).await?;
-        let prepared = self.prepare_and_connect(workplace, session).await?;
+        let (prepared, ground) = self.prepare_and_connect(workplace, session).await?;
         connect::make_room(workplace)?;
         let wants_timings = options.timings;
         let max_removed = workplace.config.publish.max_removed.get();
@@ -68,6 +68,7 @@ impl Run {
             signing: workplace.signing()?,
             seen: site::cache().map(|folder| (folder, workplace.identity())),
             purges: !way.purges.is_empty(),
+            ground: Some(ground),
         };
         let (source, site) = (&prepared.source, &prepared.site);
         let delivered = delivery::deliver(session, source, site, &options, &way, looking, &*self.progress).await?;
@@ -154,7 +155,6 @@ impl Run {
 
     async fn rollback_and_look(&self, options: Rollback) -> Result<u8, Failure> {
         let (workplace, session) = self.open("rollback")?;
-        store::check_ground(session).await?;
         let signers = workplace.signing()?.required().map_err(Error::from)?.cloned();
         let looking = looks::begin(workplace).await?;
         let purges = !looks::purges(workplace).is_empty();
@@ -169,6 +169,7 @@ impl Run {
             purges,
         };
         let done = rollback::rollback(session, &destination, &how, &*self.progress).await?;
+        let (round_trips, took) = (session.counts().round_trips(), self.began.elapsed());
         let report = if looking.is_nothing() && !purges {
             None
         } else {
@@ -204,6 +205,8 @@ impl Run {
         let value = json::RolledBack {
             release: done.release.clone(),
             previous: done.previous.clone(),
+            round_trips,
+            seconds: took.as_secs_f64(),
             delivery: report.as_ref().and_then(looks::seen),
             error,
         };

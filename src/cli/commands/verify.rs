@@ -50,7 +50,7 @@ impl Run {
 
     /// Mends from the export first, as far as there is one, and then from whatever else the target has.
     async fn repair(&self, workplace: &Workplace, session: &Session, found: &Verified) -> Result<Verified, Failure> {
-        store::check_ground(session).await?;
+        store::survey_ground(session, []).await?;
         let options = mend::Options {
             wait: None,
             tool: TOOL.to_owned(),

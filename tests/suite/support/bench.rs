@@ -15,6 +15,7 @@ use syntax_publish::manifest::{Input, Site};
 use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
+use syntax_publish::model::layout;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::rollback::Destination;
@@ -155,7 +156,11 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
 
 async fn publish_site(session: &Session, content: &Content, how: How) -> Result<Option<ReleaseId>, Error> {
     let source: Arc<dyn Source> = Arc::new(InMemory(content.clone()));
+    let site = site(content, how.encode);
+    // As the command does.
+    let ground = store::survey_ground(session, site.folders.keys().cloned()).await?;
     let options = publish::Options {
+        ground: Some(ground),
         commit: None,
         message: None,
         wait: how.wait,
@@ -168,7 +173,7 @@ async fn publish_site(session: &Session, content: &Content, how: How) -> Result<
         seen: None,
         purges: false,
     };
-    let published = publish::publish(session, &source, &site(content, how.encode), &options, &Silent).await?;
+    let published = publish::publish(session, &source, &site, &options, &Silent).await?;
     Ok(Some(published.release))
 }
 
@@ -263,7 +268,8 @@ async fn read_below(host: &dyn Host, top: &str) -> Content {
     content
 }
 
-/// Every name in the docroot, links not followed, with one name for all releases.
+/// Every name in the docroot, links not followed, with one name for all releases. What only tells a rollback a shorter way
+/// is there or not, as releases came and went.
 pub async fn names(host: &dyn Host) -> Vec<String> {
     let mut folders = vec![String::new()];
     let mut names = Vec::new();
@@ -284,7 +290,9 @@ pub async fn names(host: &dyn Host) -> Vec<String> {
                 if attr.kind == Kind::Folder {
                     below.push(path.clone());
                 }
-                names.push(path);
+                if path != layout::FORMER {
+                    names.push(path);
+                }
             }
         }
         folders = below;

@@ -1,0 +1,103 @@
+//! Finding out what a publish has to do: enters the store, asks, and plans. Changes nothing that others see.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Publish, Published, Stop};
+use crate::error::Error;
+use crate::event::{Event, Stage};
+use crate::model::path::SitePath;
+use crate::model::tree::File;
+use crate::plan::{self, Facts, Plan};
+use crate::seen::Seen;
+use crate::store::{self, Along, Entrance, Ground};
+use crate::sync;
+use crate::workshop::Workshop;
+
+/// Temporary files that are opened in the first flight, before it is known how many will be needed.
+const TEMPS_AHEAD: usize = 32;
+
+/// What is known before the host is asked. It saves round trips, and is trusted no further than that.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Hints<'a> {
+    pub(super) seen: Option<&'a Seen>,
+    pub(super) ground: Option<&'a Ground>,
+}
+
+/// What was found out before anything is sent.
+pub(super) struct Found {
+    pub(super) entrance: Entrance,
+    pub(super) plan: Plan,
+    pub(super) former: HashMap<SitePath, Option<File>>,
+}
+
+impl Publish<'_> {
+    /// What is published where the ground shows that it is live already. Nothing is made on the host for it.
+    pub(super) async fn already_live(&self, ground: Option<&Ground>) -> Result<Option<Published>, Stop> {
+        let Some(ground) = ground.filter(|_| !self.options.force) else {
+            return Ok(None);
+        };
+        if let Some(hold) = &ground.entrance.hold {
+            return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
+        }
+        let (Some(live), Ok(plan)) = (&ground.facts.current, Plan::new(self.site, &ground.facts)) else {
+            return Ok(None);
+        };
+        if !plan.live_already || !self.options.signing.is_met(self.session, live).await? {
+            return Ok(None);
+        }
+        let owed = &ground.entrance.delivery;
+        Ok(Some(self.published(
+            live.clone(),
+            None,
+            false,
+            &plan,
+            sync::Sent::default(),
+            owed,
+        )))
+    }
+
+    /// Enters the store, asks everything, and plans.
+    pub(super) async fn find_out(
+        &self,
+        workshop: &mut Workshop,
+        worn: &HashSet<String>,
+        hints: Hints<'_>,
+    ) -> Result<Found, Stop> {
+        self.observer.notice(Event::StageBegan {
+            stage: Stage::Plan,
+            items: None,
+            bytes: None,
+        });
+        let mut facts = hints.ground.map(|ground| ground.facts.clone()).unwrap_or_default();
+        facts.worn.clone_from(worn);
+        let known = facts.current.clone();
+        let expected = hints
+            .seen
+            .and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
+        let along = Along {
+            questions: expected.unwrap_or_else(|| match hints.ground {
+                Some(_) => plan::questions(self.site, &facts),
+                None => plan::opening_questions(self.site),
+            }),
+            temps: TEMPS_AHEAD,
+            ..Along::default()
+        };
+        let entered = store::enter(self.session, workshop, &along, &mut facts).await?;
+        let entrance = entered.entrance;
+        if let Some(hold) = &entrance.hold {
+            return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
+        }
+        if known.is_some() && known != entrance.current {
+            // Another release went live meanwhile.
+            facts.live.clear();
+        }
+        let next = |facts: &Facts| plan::questions(self.site, facts);
+        store::find_out(self.session, &mut facts, entered.opened, next).await?;
+        self.check_owners(&facts, &entrance)?;
+        let plan = Plan::new(self.site, &facts)
+            .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
+        self.observer.notice(Event::StageEnded { stage: Stage::Plan });
+        let former = plan::former_files(&plan.changes, &facts);
+        Ok(Found { entrance, plan, former })
+    }
+}
