@@ -37,6 +37,12 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Whether it asks the host for anything. The others may run beside those that do.
+    #[must_use]
+    pub const fn asks_the_host(self) -> bool {
+        !matches!(self, Self::Scan | Self::Check | Self::Fingerprint | Self::Manifest)
+    }
+
     /// The stage in one word, for programs.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -91,8 +91,6 @@ impl Publish {
 pub struct RolledBack {
     pub release: ReleaseId,
     pub previous: ReleaseId,
-    pub round_trips: u64,
-    pub seconds: f64,
     /// What visitors get, where anybody was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,

@@ -1,7 +1,7 @@
 //! Where the time of a publish went, for `--timings`: what each stage took, and what it asked of the host.
 //!
-//! Stages overlap, so each tells when it began, and their sum is not the whole. What is counted while two of them run
-//! counts for both.
+//! Stages overlap, so each tells when it began, and their sum is not the whole. What is asked of the host counts for those
+//! stages alone that ask it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -110,14 +110,15 @@ impl Timings {
 
 impl Reading {
     fn since(&self, then: &Self, stage: Stage) -> Timing {
+        let asked = |now: u64, then: u64| if stage.asks_the_host() { now - then } else { 0 };
         Timing {
             stage: stage.name(),
             from: then.at.as_secs_f64(),
             seconds: self.at.saturating_sub(then.at).as_secs_f64(),
             cpu_seconds: self.processor.saturating_sub(then.processor).as_secs_f64(),
-            operations: self.operations - then.operations,
-            round_trips: self.round_trips - then.round_trips,
-            bytes: self.bytes - then.bytes,
+            operations: asked(self.operations, then.operations),
+            round_trips: asked(self.round_trips, then.round_trips),
+            bytes: asked(self.bytes, then.bytes),
         }
     }
 }

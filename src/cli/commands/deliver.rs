@@ -169,7 +169,6 @@ impl Run {
             purges,
         };
         let done = rollback::rollback(session, &destination, &how, &*self.progress).await?;
-        let (round_trips, took) = (session.counts().round_trips(), self.began.elapsed());
         let report = if looking.is_nothing() && !purges {
             None
         } else {
@@ -205,8 +204,6 @@ impl Run {
         let value = json::RolledBack {
             release: done.release.clone(),
             previous: done.previous.clone(),
-            round_trips,
-            seconds: took.as_secs_f64(),
             delivery: report.as_ref().and_then(looks::seen),
             error,
         };

@@ -241,7 +241,7 @@ fn a_docroot_that_is_mounted_read_only_is_said_to_be_so() {
     --- stderr
     error: not allowed to write on 127.0.0.1: its disk is mounted read-only
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: [release]
     hint: give the user who publishes the docroot, and see that the disk is not mounted read-only
     ");
     drop(mount);

@@ -135,7 +135,7 @@ fn a_docroot_that_may_not_be_written_is_said_to_be_so() {
     --- stderr
     error: not allowed to write on 127.0.0.1: mkdir objects: Permission denied
     target: box (127.0.0.1:[docroot])
-    live: as it was
+    live: nothing yet
     hint: give the user who publishes the docroot, and see that the disk is not mounted read-only
     ");
 }
@@ -155,7 +155,7 @@ fn files_of_another_user_are_named() {
     --- stderr
     error: objects on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
     target: box (127.0.0.1:[docroot])
-    live: as it was
+    live: [release]
     hint: publish as the user who owns the store, or give all of it to the one who publishes
     ");
 }
@@ -171,7 +171,7 @@ fn a_docroot_whose_parent_is_missing_is_named() {
     --- stderr
     error: the docroot on 127.0.0.1 doesn't exist, and neither does the folder it would lie in
     target: box (127.0.0.1:/nowhere/site)
-    live: as it was
+    live: nothing yet
     hint: make the folder that the docroot is to lie in, or correct `docroot` of the target
     ");
 }

@@ -60,7 +60,7 @@ fn a_docroot_that_is_a_file_or_has_no_parent_is_named() {
     --- stderr
     error: the docroot on /nowhere/at/all doesn't exist, and neither does the folder it would lie in
     target: local (/nowhere/at/all)
-    live: as it was
+    live: nothing yet
     hint: make the folder that the docroot is to lie in, or correct `docroot` of the target
     ");
 }
