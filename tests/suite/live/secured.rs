@@ -1,7 +1,10 @@
 //! TLS with certificates of the test's own, and HTTP/2.
 
+use std::net::{Ipv4Addr, TcpListener};
+
 use super::{Site, codes};
 use crate::support::nginx::{LISTEN, Nginx};
+use crate::support::report::say;
 use crate::support::tls::Authority;
 
 const PAST: &str = "20200101000000Z";
@@ -106,4 +109,40 @@ fn more_answers_than_a_connection_carries_come_over_the_next() {
     let origin = &ran.json()["delivery"]["origin"];
     assert!(origin["answered"].as_u64().unwrap() > 240, "{ran}");
     assert_eq!(origin["unanswered"], 0, "{ran}");
+}
+
+/// An address of this machine's own where a site can have its usual ports; none where they are not for everybody.
+const USUAL: Ipv4Addr = Ipv4Addr::new(127, 80, 44, 3);
+
+#[test]
+fn plain_http_that_does_not_lead_to_https_is_a_finding() {
+    if TcpListener::bind((USUAL, 443)).is_err() {
+        say("ports 80 and 443 may not be listened at here: whether plain HTTP leads to HTTPS was not asked");
+        return;
+    }
+    let authority = Authority::new();
+    let site = Site::new();
+    let args = ["nginx", "--listen", LISTEN, "--nginx-version", "1.22"];
+    site.project
+        .write_manifest("[site]\nname = \"docs\"\nurl = \"https://localhost\"\n");
+    let vhost = site.project.run(&args).expect_code(0).stdout;
+    let signed = authority.signs("localhost", PAST, FUTURE);
+    let vhost = signed
+        .put_into(&vhost, "localhost")
+        .replace(LISTEN, &format!("{USUAL}:443"));
+    site.project.write_manifest(&format!(
+        "[site]\nname = \"docs\"\nurl = \"https://localhost\"\n[verify]\norigin = \"https://{USUAL}\"\n"
+    ));
+    run(&site, &authority, &["publish", "--quiet"]);
+    for (answer, found) in [
+        ("return 301 https://$host$request_uri;", &[] as &[&str]),
+        ("return 200 welcome;", &["redirect"]),
+        ("return 301 http://$host/elsewhere;", &["redirect"]),
+    ] {
+        let plain = format!("server {{ listen {USUAL}:80; {answer} }}\n");
+        let nginx = Nginx::at((USUAL, 443).into(), &(plain + &vhost));
+        let ran = run(&site, &authority, &["verify", "--live"]).expect_code(0);
+        assert_eq!(codes(&ran), found, "{ran}");
+        drop(nginx);
+    }
 }
