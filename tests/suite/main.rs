@@ -40,6 +40,7 @@ mod live;
 mod memory;
 mod nginx;
 mod operations;
+mod power;
 mod preview;
 mod publish;
 mod races;
