@@ -18,6 +18,7 @@ mod check;
 mod ci;
 mod cli;
 mod cli_sftp;
+mod clock;
 mod command;
 mod contract;
 mod crashes;
