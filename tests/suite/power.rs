@@ -7,6 +7,8 @@
 //! - **Names** are kept in the order in which they were changed: what is left is all up to some moment, and nothing after
 //!   it. So do file systems with a journal or transactions (ext4, XFS, btrfs, ZFS). Each moment is tried; a cut after any
 //!   operation leaves the names of one of them, for nothing here waits for a folder.
+//! - To sync a file is to wait for the journal, so for all names up to then (ext4, XFS, ZFS). A run that reports success
+//!   has synced a file behind its last change, so what it reported is not lost.
 //! - **Bytes** are kept once the file was synced. Of a file that was not, nothing is there, or half, or all of it.
 //!
 //! Two tests at the end show that the replay can fail: a disk that does not keep what was synced, and one that forgets the
@@ -221,6 +223,36 @@ each! {
 #[test]
 fn what_a_power_failure_leaves_in_a_folder_is_published_over_without_help() {
     in_a_folder(&scenario::rollback());
+}
+
+#[test]
+fn what_a_run_reported_is_not_lost_with_the_power() {
+    for scenario in [
+        scenario::first_publish(),
+        scenario::publish_of_an_edit(),
+        scenario::publish_that_adds_to_the_pool(),
+        scenario::publish_sent_in_batches(),
+        scenario::rollback(),
+        scenario::hold(),
+        scenario::resume(),
+    ] {
+        let trace = Trace::new(&scenario);
+        let is_sync = |effects: &Vec<Effect>| effects.iter().any(|effect| matches!(effect, Effect::Synced { .. }));
+        let synced = trace.done.iter().rposition(is_sync).expect("a file that is synced");
+        for kept in synced + 1..=trace.done.len() {
+            let effects = trace.effects(kept, Unsynced::Lost, &trace.synced(kept));
+            let disk = trace.before.with_effects(&trace.end, &effects);
+            for link in ["current", "hold"] {
+                assert_eq!(disk.text(link), trace.end.text(link), "{}: {link}", scenario.name);
+            }
+            let seen = on_a_thread(seen_on(&InMemoryGround::new(), disk));
+            assert!(
+                seen == trace.course.after,
+                "{}: visitors have something else",
+                scenario.name
+            );
+        }
+    }
 }
 
 #[test]
