@@ -27,6 +27,8 @@ pub struct Workshop {
     holding: bool,
     /// Temporary files that are open and unused.
     free: Vec<(u32, Handle)>,
+    /// The file that is synced last.
+    last: Option<Handle>,
     temps: u32,
     beats: u32,
     /// What was made in it and may still be there, by name within it; parents before children.
@@ -102,6 +104,7 @@ impl Workshop {
             run,
             holding: false,
             free: Vec::new(),
+            last: None,
             temps: 0,
             beats: 0,
             litter: Vec::new(),
@@ -214,7 +217,33 @@ impl Workshop {
 
     /// Closes the temporary files that nobody needed.
     pub fn close_unused(&mut self) -> Vec<Op> {
-        self.free.drain(..).map(|(_, handle)| Op::Close(handle)).collect()
+        let unused = self.free.drain(..).map(|(_, handle)| handle);
+        unused.chain(self.last.take()).map(Op::Close).collect()
+    }
+
+    /// Opens a file that says nothing, once the lock is held, for [`Self::leave_synced`].
+    #[must_use]
+    pub fn open_last(&self) -> Op {
+        Op::Create(self.path_holding("last"))
+    }
+
+    /// Takes the answer to [`Self::open_last`]. Where the host refuses it, nothing is waited for.
+    pub fn keep_last(&mut self, answer: Option<&Result<Answer, Refusal>>) {
+        if let Some(Ok(Answer::Opened(handle))) = answer {
+            self.last = Some(*handle);
+            self.litter_file("last");
+        }
+    }
+
+    /// Leaves as [`Self::leave`] does, and waits in between until the disk has a file that was changed last: a file system
+    /// that keeps its changes in their order, in one journal, has all that came before on the disk, too.
+    pub fn leave_synced(&mut self) -> Vec<Op> {
+        let last = self.last.take();
+        let mut ops = self.close_unused();
+        ops.push(self.let_go());
+        ops.extend(last.map(|handle| Op::Finish { handle, mtime: 0 }));
+        ops.extend(self.clean_up());
+        ops
     }
 
     /// Takes the lock: succeeds for one run at a time.

@@ -711,6 +711,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       readlink hold
       lstat trees/{/}
       lstat trees/{docs/}
+      create lock/RUN/last
       close × 2
     flight 5
       link lock/RUN/f/29 objects/…/{docs/a.html'}
@@ -725,6 +726,8 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       rename releases/RELEASE1/../../lock/RUN/cur current
       close × 26
       rename lock/RUN stale/RUN
+      finish
+      remove stale/RUN/last
       remove stale/RUN/former
       remove stale/RUN/cur
       remove stale/RUN/rel
