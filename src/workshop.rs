@@ -7,6 +7,7 @@
 //! Builds operations and reads answers; sends them only where it waits for the lock. It must never change anything
 //! outside the workshop except by a rename out of it, and never judge a holder's age by this machine's clock.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Note, Observer};
@@ -32,12 +33,22 @@ pub struct Workshop {
     beats: u32,
     /// What was made in it and may still be there, by name within it; parents before children.
     litter: Vec<Litter>,
+    /// What was moved out of it: how much litter there was then. What got the name later is not meant.
+    moved: HashMap<String, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Litter {
     File(String),
     Folder(String),
+}
+
+impl Litter {
+    fn name(&self) -> &str {
+        match self {
+            Self::File(name) | Self::Folder(name) => name,
+        }
+    }
 }
 
 /// The lock is another's.
@@ -97,6 +108,7 @@ impl Workshop {
             temps: 0,
             beats: 0,
             litter: Vec::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -164,8 +176,8 @@ impl Workshop {
 
     /// Notes that a name was moved out, so need not be cleaned away.
     pub fn moved_out(&mut self, name: &str) {
-        self.litter
-            .retain(|litter| !matches!(litter, Litter::File(known) | Litter::Folder(known) if known == name));
+        // Looked at once all is done: a large publish moves a hundred thousand names out, of more that there are.
+        self.moved.insert(name.to_owned(), self.litter.len());
     }
 
     /// Names for temporary files, whoever opens them.
@@ -289,8 +301,10 @@ impl Workshop {
         let mut ops: Vec<Op> = self
             .litter
             .iter()
+            .enumerate()
             .rev()
-            .map(|litter| match litter {
+            .filter(|(place, litter)| self.moved.get(litter.name()).is_none_or(|moved| moved <= place))
+            .map(|(_, litter)| match litter {
                 Litter::File(name) => Op::RemoveFile(format!("{at}/{name}")),
                 Litter::Folder(name) => Op::RemoveFolder(format!("{at}/{name}")),
             })

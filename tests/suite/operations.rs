@@ -469,7 +469,13 @@ fn what_was_seen_before_is_believed_only_if_it_is_still_so() {
 #[test]
 fn a_tree_that_was_seen_and_is_gone_costs_another_attempt_and_no_more() {
     let mut bench = seen_site();
-    let docs = bench.sites[0].tree(bench.sites[0].root).unwrap().entries["docs"].clone();
+    let docs = bench.sites[0]
+        .tree(bench.sites[0].root)
+        .unwrap()
+        .entries
+        .get("docs")
+        .unwrap()
+        .clone();
     let syntax_publish::model::tree::Entry::Folder(docs) = docs else {
         panic!("docs is a folder")
     };
