@@ -11,9 +11,13 @@ quick:
 test:
     tests/run
 
-# Measurements (docs/benchmarks.md): all, or some of edit, cold, scan and memory; `quick` for a small site
+# Measurements (docs/benchmarks.md): all, or some of edit, look, verify, cold, scan, check and memory; `quick` for a small site
 bench *args:
     cargo bench --locked --bench publish -- {{ args }}
+
+# Where a publish of one changed page spends its time, as a flame graph: wants samply, cargo-flamegraph, or perf with inferno
+profile pages="10000":
+    CARGO_PROFILE_BENCH_DEBUG=1 CARGO_PROFILE_BENCH_STRIP=none cargo bench --locked --bench profile -- {{ pages }}
 
 # What a rebuild of each site of fixtures/ changes and sends, with the stable build id and without
 rebuilds *args:

@@ -11,7 +11,6 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use globset::GlobSet;
@@ -94,7 +93,7 @@ pub fn fingerprint(
         .collect();
     let changed = changed?;
 
-    let mut origins: HashMap<SitePath, Origin> = HashMap::new();
+    let mut origins: Vec<(SitePath, Origin)> = Vec::with_capacity(changed.iter().flatten().count() + copies.len());
     let mut finished = Vec::with_capacity(assets.len() + copies.len());
     let rewritten = changed
         .iter()
@@ -134,7 +133,7 @@ pub fn fingerprint(
 
 /// The site's file for a file of the export, and where its bytes come from.
 fn entry(
-    origins: &mut HashMap<SitePath, Origin>,
+    origins: &mut Vec<(SitePath, Origin)>,
     asset: &Asset,
     path: SitePath,
     change: Option<Change>,
@@ -143,7 +142,7 @@ fn entry(
 ) -> Asset {
     // An encoding that the export brought along is that of its own bytes.
     let given = if change.is_none() {
-        asset.given
+        asset.given.clone()
     } else {
         GivenEncodings::default()
     };
@@ -154,7 +153,7 @@ fn entry(
             size: asset.size,
             change,
         };
-        origins.insert(path.clone(), origin);
+        origins.push((path.clone(), origin));
     }
     Asset {
         path,

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::model::cache::Classes;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Encodings};
@@ -71,16 +73,7 @@ impl Site {
         }
         let mut trees: BTreeMap<SitePath, Tree> = trees.into_iter().collect();
         drop_encodings_whose_names_are_taken(&mut trees);
-        let mut folders = BTreeMap::new();
-        // A folder sorts before everything inside it, so from the end children come before their parents.
-        while let Some((path, tree)) = trees.pop_last() {
-            let digest = tree.digest();
-            if let Some(parent) = path.parent().and_then(|parent| trees.get_mut(&parent)) {
-                parent.entries.insert(path.name().into(), Entry::Folder(digest));
-            }
-            let tree = Arc::new(tree);
-            folders.insert(path, Folder { tree, digest });
-        }
+        let folders = with_digests(trees);
         let root = folders
             .get(&SitePath::root())
             .map_or_else(|| Tree::default().digest(), |top: &Folder| top.digest);
@@ -168,6 +161,45 @@ pub enum Extent {
     Part,
 }
 
+/// Names each folder in the one above it, level by level from below, those of a level on all cores.
+fn with_digests(trees: BTreeMap<SitePath, Tree>) -> BTreeMap<SitePath, Folder> {
+    let mut levels: Vec<Vec<(SitePath, Tree)>> = Vec::new();
+    for (path, tree) in trees {
+        let names = path.as_str().split('/').count();
+        let depth = if path.is_root() { 0 } else { names };
+        if levels.len() <= depth {
+            levels.resize_with(depth + 1, Vec::new);
+        }
+        levels[depth].push((path, tree));
+    }
+    let mut folders = BTreeMap::new();
+    let mut below: HashMap<SitePath, Vec<(Box<str>, Entry)>> = HashMap::new();
+    for level in levels.into_iter().rev() {
+        let level = level.into_iter().map(|(path, tree)| {
+            let named = below.remove(&path).unwrap_or_default();
+            (path, tree, named)
+        });
+        let level: Vec<_> = level.collect();
+        let done = level.into_par_iter().map(|(path, mut tree, named)| {
+            if !named.is_empty() {
+                tree.entries.extend(named);
+            }
+            tree.entries.shrink();
+            let digest = tree.digest();
+            let tree = Arc::new(tree);
+            (path, Folder { tree, digest })
+        });
+        for (path, folder) in done.collect::<Vec<_>>() {
+            if let Some(parent) = path.parent() {
+                let named = (path.name().into(), Entry::Folder(folder.digest));
+                below.entry(parent).or_default().push(named);
+            }
+            folders.insert(path, folder);
+        }
+    }
+    folders
+}
+
 fn by_digest(folders: &BTreeMap<SitePath, Folder>) -> HashMap<Digest, SitePath> {
     let folders = folders.iter();
     folders.map(|(path, folder)| (folder.digest, path.clone())).collect()
@@ -180,9 +212,8 @@ fn insert(trees: &mut HashMap<SitePath, Tree>, path: &SitePath, file: File) {
         tree.entries.insert(name.into(), entry);
         return;
     }
-    let tree = Tree {
-        entries: BTreeMap::from([(name.into(), entry)]),
-    };
+    let mut tree = Tree::default();
+    tree.entries.insert(name.into(), entry);
     let folder = path.parent().unwrap_or_default();
     // Make the folders above, too: a folder may hold nothing but folders.
     let mut above = folder.parent();
@@ -208,7 +239,7 @@ fn drop_encodings_whose_names_are_taken(trees: &mut BTreeMap<SitePath, Tree>) {
         taken.extend(of_files.map(|(name, coding)| (path.clone(), name, coding)));
     }
     for (folder, name, coding) in taken {
-        if let Some(Entry::File(file)) = trees.get_mut(&folder).and_then(|tree| tree.entries.get_mut(&*name)) {
+        if let Some(Entry::File(file)) = trees.get_mut(&folder).and_then(|tree| tree.entries.get_mut(&name)) {
             file.encodings.set(coding, None);
         }
     }

@@ -55,9 +55,8 @@ pub fn prepare(
     cache: Option<&Path>,
     observer: &dyn Observer,
 ) -> Result<Prepared, Error> {
-    let scan = scan(config, export, cache, observer)?;
+    let (scan, cache) = scan_and_recall(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
-    let cache = cache.map(|folder| survey::Cache::load(folder, export));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, cache.as_ref(), observer)?;
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::Check { problems });
@@ -136,19 +135,23 @@ fn finish(
     source: Arc<dyn Source>,
     survey: Survey,
     problems: Vec<Problem>,
-    learn: impl FnOnce(Survey, &[Option<Rewritten>]),
+    learn: impl FnOnce(Survey, &[Option<Rewritten>]) + Send,
     observer: &dyn Observer,
 ) -> Result<Prepared, Error> {
     let paths = scan.assets.iter().map(|asset| asset.path.as_str());
     let rules = rules(config, survey.client.clone(), paths);
-    let site = fingerprint(config, &scan.assets, &survey, source, observer)?;
+    let fingerprint::Site {
+        assets,
+        source,
+        rewritten,
+    } = fingerprint(config, &scan.assets, &survey, source, observer)?;
     let missing_chunks = survey.missing_chunks();
-    learn(survey, &site.rewritten);
+    let (site, ()) = rayon::join(|| manifest(config, assets, observer), || learn(survey, &rewritten));
     Ok(Prepared {
         rules,
         missing_chunks,
-        site: manifest(config, site.assets, observer),
-        source: site.source,
+        site,
+        source,
         problems,
         left_out: scan.left_out,
     })
@@ -174,8 +177,7 @@ pub fn inspect(
     cache: Option<&Path>,
     observer: &dyn Observer,
 ) -> Result<Inspected, Error> {
-    let scan = scan(config, export, cache, observer)?;
-    let cache = cache.map(|folder| survey::Cache::load(folder, export));
+    let (scan, cache) = scan_and_recall(config, export, cache, observer)?;
     let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), cache.as_ref(), observer)?;
     let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
         let reasons = facts.unclear.iter().chain(&facts.odd);
@@ -205,6 +207,24 @@ pub fn scan(config: &SiteConfig, export: &Path, cache: Option<&Path>, observer: 
         now: SystemTime::now(),
     };
     Ok(scan::scan(export, &options, observer)?)
+}
+
+/// The files of the export; what earlier surveys noted of it is loaded meanwhile.
+fn scan_and_recall(
+    config: &SiteConfig,
+    export: &Path,
+    cache: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<(Scan, Option<survey::Cache>), Error> {
+    let Some(folder) = cache else {
+        return Ok((scan(config, export, None, observer)?, None));
+    };
+    let mut recalled = None;
+    let scanned = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| recalled = Some(survey::Cache::load(folder, export)));
+        scan(config, export, cache, observer)
+    });
+    Ok((scanned?, recalled))
 }
 
 /// What requests to the site get, as far as its export says.

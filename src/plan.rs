@@ -11,6 +11,7 @@ use crate::manifest::{self, Changes, Folder, Site};
 use crate::model::cache::{CacheClass, pooled};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::entries::Entries;
 use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
@@ -120,7 +121,7 @@ fn live_tree(path: &SitePath, facts: &Facts) -> Option<Option<Digest>> {
 
 /// What stands for a manifest that is missing, and for the folder that the live release doesn't have.
 static NOTHING: Tree = Tree {
-    entries: BTreeMap::new(),
+    entries: Entries::new(),
 };
 
 /// The live manifest of a changed folder: `None` if it isn't known yet; empty where there's none or it is damaged.

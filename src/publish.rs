@@ -419,6 +419,7 @@ impl Publish<'_> {
             self.observer,
         )
         .await??;
+        workshop.keep_last(answers.last());
         let (after, ours) = (parcel.after.as_ref(), &parcel.generation);
         let moved = workshop::keep_clock(self.session, workshop, answers.first(), after, ours).await?;
         let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
@@ -532,7 +533,7 @@ impl Publish<'_> {
         }
         ops.extend(swap::commit_ops(plan, &parcel.release, workshop));
         let swap = ops.len() - 1;
-        ops.extend(workshop.leave());
+        ops.extend(workshop.leave_synced());
         let answers = self.session.flight(ops).await?;
         if let Some(refusal) = answers.get(swap).and_then(Read::refusal) {
             return Err(Stop::Replan(refusal.to_string()));

@@ -266,6 +266,7 @@ async fn attempt(
     };
     let held = change.held(workshop);
     let answers = workshop::take_lock(session, workshop, answers, &held, wait, observer).await??;
+    workshop.keep_last(answers.last());
     let ours = next_generation(before, workshop.run());
     let (found, entered) = (answers.first(), before.generation.as_ref());
     workshop::keep_clock(session, workshop, found, entered, &ours).await?;
@@ -283,7 +284,7 @@ async fn attempt(
         ops = last;
     }
     let last = ops.len().checked_sub(1);
-    ops.extend(workshop.leave());
+    ops.extend(workshop.leave_synced());
     let answers = session.flight(ops).await?;
     let last = last.and_then(|last| answers.get(last..=last));
     all_done(session, last.unwrap_or_default()).await
@@ -383,6 +384,7 @@ impl Change {
                 to: layout::release_left(from),
             });
         }
+        held.push(workshop.open_last());
         held
     }
 

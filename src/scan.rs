@@ -15,6 +15,7 @@ mod tests;
 mod walk;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use globset::GlobSet;
@@ -89,20 +90,17 @@ pub fn scan(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -
 
 fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
     let root = walk::root(export)?;
-    let mut walked = walk::walk(&root, options.exclude)?;
+    let (mut walked, stamped, cache) = look_around(&root, options)?;
     tell_of(&walked, observer);
     let faults = &mut walked.faults;
 
-    let stamped = sift(walked.files, |found| read::stamp(&found.file), faults)?;
+    let stamped = keep_good(stamped, faults)?;
     observer.notice(Event::StageMeasured {
         stage: Stage::Scan,
         items: stamped.len() as u64,
         bytes: stamped.iter().map(|(_, stamp)| stamp.size).sum(),
     });
-    let cache = options
-        .cache
-        .map(|folder| DigestCache::load(folder, &root, options.now));
-    let (files, remembered) = digests(stamped, cache.as_ref(), faults, observer)?;
+    let (files, remembered) = digests(&root, stamped, cache.as_ref(), faults, observer)?;
     if let Some(cache) = cache
         && let Err(error) = cache.keep(&files, remembered)
     {
@@ -112,7 +110,7 @@ fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Res
         }));
     }
 
-    let assets = given::pair(files, faults)?;
+    let assets = given::pair(&root, files, faults)?;
     if !walked.faults.is_empty() {
         return Err(ScanError::Unfit { faults: walked.faults });
     }
@@ -128,6 +126,48 @@ fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Res
         followed: walked.followed,
         remembered,
     })
+}
+
+/// A file that was found, and its state.
+type Stamped = (Found, Result<Stamp, Broken>);
+
+/// Walks the export; beside that, looks at each file that was found, and loads the cache.
+fn look_around(
+    root: &Path,
+    options: &ScanOptions<'_>,
+) -> Result<(walk::Walked, Vec<Stamped>, Option<DigestCache>), ScanError> {
+    let batches: Mutex<Vec<(usize, Vec<Stamped>)>> = Mutex::default();
+    let cache = Mutex::new(None);
+    let walked = rayon::in_place_scope(|scope| {
+        if let Some(folder) = options.cache {
+            let cache = &cache;
+            scope.spawn(move |_| {
+                let loaded = DigestCache::load(folder, root, options.now);
+                *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
+            });
+        }
+        let mut number = 0;
+        walk::walk(root, options.exclude, |batch| {
+            let (batches, place) = (&batches, number);
+            number += 1;
+            scope.spawn(move |_| {
+                let stamp = |found: Found| {
+                    let stamp = read::stamp(&found.file(root));
+                    (found, stamp)
+                };
+                let stamped = batch.into_iter().map(stamp).collect();
+                let mut batches = batches.lock().unwrap_or_else(PoisonError::into_inner);
+                batches.push((place, stamped));
+            });
+        })
+    })?;
+    let mut batches = batches.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // In the order of the walk, whichever was done first.
+    batches.sort_unstable_by_key(|(place, _)| *place);
+    let mut stamped = Vec::with_capacity(batches.iter().map(|(_, batch)| batch.len()).sum());
+    stamped.extend(batches.into_iter().flat_map(|(_, batch)| batch));
+    let cache = cache.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((walked, stamped, cache))
 }
 
 fn tell_of(walked: &walk::Walked, observer: &dyn Observer) {
@@ -146,7 +186,8 @@ fn tell_of(walked: &walk::Walked, observer: &dyn Observer) {
 
 /// The digest of each file, sorted by path, and how many of them the cache knew.
 fn digests(
-    stamped: Vec<(Found, Stamp)>,
+    root: &Path,
+    mut stamped: Vec<(Found, Stamp)>,
     cache: Option<&DigestCache>,
     faults: &mut Faults,
     observer: &dyn Observer,
@@ -155,10 +196,13 @@ fn digests(
         let stage = Stage::Scan;
         observer.notice(Event::Progressed { stage, items, bytes });
     };
+    // The cache has its entries in this order, too, and is gone through once.
+    stamped.par_sort_unstable_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+    let mut known = cache.map(DigestCache::look_up);
     let mut files = Vec::with_capacity(stamped.len());
     let (mut small, mut large) = (Vec::new(), Vec::new());
     for (found, stamp) in stamped {
-        match cache.and_then(|cache| cache.get(&found.path, &stamp)) {
+        match known.as_mut().and_then(|known| known.get(&found.path, &stamp)) {
             Some(digest) => files.push(Read { found, stamp, digest }),
             None if stamp.size < read::LARGE => small.push((found, stamp)),
             None => large.push((found, stamp)),
@@ -170,7 +214,7 @@ fn digests(
     let small = sift(
         small,
         |(found, stamp)| {
-            let digest = read::digest(&found.file, stamp)?;
+            let digest = read::digest(&found.file(root), stamp)?;
             progressed(1, stamp.size);
             Ok(digest)
         },
@@ -179,18 +223,18 @@ fn digests(
     // One after another, each on all cores: however many gigabytes there are, one buffer holds them.
     let mut hashed = small;
     for (found, stamp) in large {
-        match read::digest_wide(&found.file, &stamp, &|bytes| progressed(0, bytes)) {
+        match read::digest_wide(&found.file(root), &stamp, &|bytes| progressed(0, bytes)) {
             Ok(digest) => hashed.push(((found, stamp), digest)),
             Err(broken) => faults.take(&found.path, broken)?,
         }
         progressed(1, 0);
     }
-    files.extend(
-        hashed
-            .into_iter()
-            .map(|((found, stamp), digest)| Read { found, stamp, digest }),
-    );
-    files.sort_unstable_by(|a, b| a.found.path.cmp(&b.found.path));
+    if !hashed.is_empty() {
+        let hashed = hashed.into_iter();
+        files.extend(hashed.map(|((found, stamp), digest)| Read { found, stamp, digest }));
+        // Two or three runs, each of them sorted.
+        files.sort_by(|a, b| a.found.path.cmp(&b.found.path));
+    }
     Ok((files, remembered))
 }
 
@@ -207,6 +251,11 @@ fn sift<T: Send + Named, R: Send>(
             (item, result)
         })
         .collect();
+    keep_good(done, faults)
+}
+
+/// Sets aside what can't be read as a fault; what changed ends the scan.
+fn keep_good<T: Named, R>(done: Vec<(T, Result<R, Broken>)>, faults: &mut Faults) -> Result<Vec<(T, R)>, ScanError> {
     let mut good = Vec::with_capacity(done.len());
     for (item, result) in done {
         match result {

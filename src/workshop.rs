@@ -7,6 +7,7 @@
 //! Builds operations and reads answers; sends them only where it waits for the lock. It must never change anything
 //! outside the workshop except by a rename out of it, and never judge a holder's age by this machine's clock.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Note, Observer};
@@ -26,16 +27,28 @@ pub struct Workshop {
     holding: bool,
     /// Temporary files that are open and unused.
     free: Vec<(u32, Handle)>,
+    /// The file that is synced last.
+    last: Option<Handle>,
     temps: u32,
     beats: u32,
     /// What was made in it and may still be there, by name within it; parents before children.
     litter: Vec<Litter>,
+    /// What was moved out of it: how much litter there was then. What got the name later is not meant.
+    moved: HashMap<String, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Litter {
     File(String),
     Folder(String),
+}
+
+impl Litter {
+    fn name(&self) -> &str {
+        match self {
+            Self::File(name) | Self::Folder(name) => name,
+        }
+    }
 }
 
 /// The lock is another's.
@@ -91,9 +104,11 @@ impl Workshop {
             run,
             holding: false,
             free: Vec::new(),
+            last: None,
             temps: 0,
             beats: 0,
             litter: Vec::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -161,8 +176,8 @@ impl Workshop {
 
     /// Notes that a name was moved out, so need not be cleaned away.
     pub fn moved_out(&mut self, name: &str) {
-        self.litter
-            .retain(|litter| !matches!(litter, Litter::File(known) | Litter::Folder(known) if known == name));
+        // Looked at once all is done: a large publish moves a hundred thousand names out, of more that there are.
+        self.moved.insert(name.to_owned(), self.litter.len());
     }
 
     /// Names for temporary files, whoever opens them.
@@ -202,7 +217,33 @@ impl Workshop {
 
     /// Closes the temporary files that nobody needed.
     pub fn close_unused(&mut self) -> Vec<Op> {
-        self.free.drain(..).map(|(_, handle)| Op::Close(handle)).collect()
+        let unused = self.free.drain(..).map(|(_, handle)| handle);
+        unused.chain(self.last.take()).map(Op::Close).collect()
+    }
+
+    /// Opens a file that says nothing, once the lock is held, for [`Self::leave_synced`].
+    #[must_use]
+    pub fn open_last(&self) -> Op {
+        Op::Create(self.path_holding("last"))
+    }
+
+    /// Takes the answer to [`Self::open_last`]. Where the host refuses it, nothing is waited for.
+    pub fn keep_last(&mut self, answer: Option<&Result<Answer, Refusal>>) {
+        if let Some(Ok(Answer::Opened(handle))) = answer {
+            self.last = Some(*handle);
+            self.litter_file("last");
+        }
+    }
+
+    /// Leaves as [`Self::leave`] does, and waits in between until the disk has a file that was changed last: a file system
+    /// that keeps its changes in their order, in one journal, has all that came before on the disk, too.
+    pub fn leave_synced(&mut self) -> Vec<Op> {
+        let last = self.last.take();
+        let mut ops = self.close_unused();
+        ops.push(self.let_go());
+        ops.extend(last.map(|handle| Op::Finish { handle, mtime: 0 }));
+        ops.extend(self.clean_up());
+        ops
     }
 
     /// Takes the lock: succeeds for one run at a time.
@@ -260,8 +301,10 @@ impl Workshop {
         let mut ops: Vec<Op> = self
             .litter
             .iter()
+            .enumerate()
             .rev()
-            .map(|litter| match litter {
+            .filter(|(place, litter)| self.moved.get(litter.name()).is_none_or(|moved| moved <= place))
+            .map(|(_, litter)| match litter {
                 Litter::File(name) => Op::RemoveFile(format!("{at}/{name}")),
                 Litter::Folder(name) => Op::RemoveFolder(format!("{at}/{name}")),
             })

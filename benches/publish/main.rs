@@ -1,6 +1,6 @@
 //! Measures the built `syntax-publish` against what people use instead, side by side in one run, and prints tables.
 //!
-//! `cargo bench --bench publish -- [quick] [check] [edit] [look] [cold] [scan] [memory]`: all of them without a name. Nothing here fails
+//! `cargo bench --bench publish -- [quick] [check] [edit] [look] [verify] [cold] [scan] [memory]`: all of them without a name. Nothing here fails
 //! for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
 
 #![allow(
@@ -26,7 +26,7 @@ use std::process::Command;
 use measure::Table;
 use scenarios::{Bench, Extent};
 
-const SCENARIOS: [&str; 6] = ["check", "edit", "look", "scan", "cold", "memory"];
+const SCENARIOS: [&str; 7] = ["check", "edit", "look", "verify", "scan", "cold", "memory"];
 
 /// Programs without which nothing can be measured.
 const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
@@ -53,6 +53,7 @@ fn main() {
             "check" => bench.check(&mut table),
             "edit" => bench.edit(&mut table),
             "look" => look::look(1000, if extent == Extent::Quick { 3 } else { 7 }, &mut table),
+            "verify" => bench.verify(&mut table),
             "scan" => bench.scan(&mut table),
             "cold" => bench.cold(&mut table),
             _ => bench.memory(&mut table),

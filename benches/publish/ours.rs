@@ -6,8 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use syntax_publish::event::Silent;
+use syntax_publish::host::{SftpAddress, SftpConnector};
+use syntax_publish::store;
+use syntax_publish::verify::{Depth, verify};
+
 use crate::measure::{self, Ran, Watch};
 use crate::site::{self, Size};
+use crate::support::bench::{How, session};
 use crate::support::command::Project;
 use crate::support::delay::DelayProxy;
 use crate::support::nginx::LISTEN;
@@ -192,6 +198,53 @@ impl Ours {
             received: lossy(self.far.bytes_down() - before.1),
             ran,
         }
+    }
+
+    /// Reads the live release back, byte for byte. How many files that were, too.
+    pub fn verify(&self, way: Way) -> (Publish, u64) {
+        let target = match way {
+            Way::Near => "near",
+            Way::Far => "far",
+        };
+        let mut command: Command = self.project.command();
+        command.args(["verify", "--deep", "--json", "--quiet", "--target", target]);
+        let before = (self.far.bytes_up(), self.far.bytes_down());
+        let ran = measure::run(command, Watch::Memory);
+        let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one value of JSON");
+        assert_eq!(said["ok"], true, "it is whole: {said}");
+        let verified = Publish {
+            round_trips: self.round_trips_of_verify(),
+            sent: lossy(self.far.bytes_up() - before.0),
+            received: lossy(self.far.bytes_down() - before.1),
+            ran,
+        };
+        (verified, said["checked"].as_u64().expect("a count"))
+    }
+
+    /// The same through the library, on the near way, for the command does not tell.
+    fn round_trips_of_verify(&self) -> f64 {
+        let address = SftpAddress {
+            host: "127.0.0.1".to_owned(),
+            port: Some(self.sshd.port),
+            user: Some(self.sshd.user.clone()),
+            identity: Some(self.sshd.identity.clone()),
+            host_key: Some(self.sshd.host_key.clone()),
+            docroot: self.sshd.remote_docroot.clone(),
+            ..SftpAddress::default()
+        };
+        let connector = Box::new(SftpConnector::new(address).expect("an address"));
+        let session = session(connector, "verify", How::default());
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let live = store::look(&session)
+                .await
+                .expect("a store")
+                .current
+                .expect("a release");
+            let verified = verify(&session, &live, Depth::Deep, &Silent).await.expect("a release");
+            assert!(verified.faults.is_empty(), "it is whole");
+        });
+        lossy(session.counts().round_trips())
     }
 }
 

@@ -182,6 +182,9 @@ fn of_store(error: &StoreError, global: &Global) -> String {
             "make room on the host; `{}` deletes old releases",
             again(global, "prune")
         ),
+        StoreError::Refused { what, .. } if what.starts_with("create ") || what.starts_with("open ") => {
+            "let the server have 1024 files open at once, as it has by default (`ulimit -n`, `LimitNOFILE=` of sshd's unit); the host's log may tell another reason".to_owned()
+        }
         StoreError::Refused { .. } => "try again; if it comes back, the host's log tells why".to_owned(),
         StoreError::Damaged { path, .. } if path == layout::CURRENT => format!(
             "see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn {}/RELEASE {path}",

@@ -3,7 +3,6 @@
 //! Reads the export through its [`Source`]. Nothing is kept: a site of any size takes no more memory than its longest
 //! page, and what is sent was made from bytes whose digest was just compared with the scan's.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rewrite::{Change, Rewriter};
@@ -29,17 +28,26 @@ pub struct Origin {
 pub struct Finished {
     export: Arc<dyn Source>,
     rewriter: Arc<Rewriter>,
-    origins: HashMap<SitePath, Origin>,
+    /// Sorted by the path in the site.
+    origins: Vec<(SitePath, Origin)>,
 }
 
 impl Finished {
     /// The site whose files are the export's, but for those that have an origin.
-    pub fn new(export: Arc<dyn Source>, rewriter: Arc<Rewriter>, origins: HashMap<SitePath, Origin>) -> Self {
+    pub fn new(export: Arc<dyn Source>, rewriter: Arc<Rewriter>, mut origins: Vec<(SitePath, Origin)>) -> Self {
+        origins.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self {
             export,
             rewriter,
             origins,
         }
+    }
+
+    fn origin(&self, path: &SitePath) -> Option<&Origin> {
+        // Of several with one path the last one counts, as it does in the manifest.
+        let end = self.origins.partition_point(|(known, _)| known <= path);
+        let (known, origin) = self.origins[..end].last()?;
+        (known == path).then_some(origin)
     }
 
     /// Puts the path of the site into an error about the file of the export that it comes from.
@@ -53,7 +61,7 @@ impl Finished {
 
 impl Source for Finished {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
-        let Some(origin) = self.origins.get(path) else {
+        let Some(origin) = self.origin(path) else {
             return self.export.read(path, digest, size);
         };
         let Some(change) = &origin.change else {
@@ -70,7 +78,7 @@ impl Source for Finished {
         piece: usize,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
-        match self.origins.get(path) {
+        match self.origin(path) {
             None => self.export.read_pieces(path, digest, size, piece, take),
             Some(Origin { path, change: None, .. }) => self.export.read_pieces(path, digest, size, piece, take),
             Some(_) => {
@@ -81,7 +89,7 @@ impl Source for Finished {
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
-        let path = self.origins.get(path).map_or(path, |origin| &origin.path);
+        let path = self.origin(path).map_or(path, |origin| &origin.path);
         self.export.read_given(path, coding)
     }
 }

@@ -26,30 +26,34 @@ pub struct Given {
     pub size: u64,
 }
 
-/// Which encodings of a file the export brought along.
+/// Which encodings of a file the export brought along. Mostly none: then it takes one word, of which a site has hundreds
+/// of thousands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GivenEncodings(Option<Box<Both>>);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct GivenEncodings {
-    /// Brotli.
-    pub br: Option<Given>,
-    /// gzip.
-    pub gz: Option<Given>,
+struct Both {
+    br: Option<Given>,
+    gz: Option<Given>,
 }
 
 impl GivenEncodings {
     /// The given encoding of one coding.
     #[must_use]
-    pub const fn get(self, coding: Coding) -> Option<Given> {
+    pub fn get(&self, coding: Coding) -> Option<Given> {
+        let both = self.0.as_deref()?;
         match coding {
-            Coding::Brotli => self.br,
-            Coding::Gzip => self.gz,
+            Coding::Brotli => both.br,
+            Coding::Gzip => both.gz,
         }
     }
 
     /// Sets the given encoding of one coding.
     pub fn set(&mut self, coding: Coding, given: Given) {
+        let both = self.0.get_or_insert_default();
         match coding {
-            Coding::Brotli => self.br = Some(given),
-            Coding::Gzip => self.gz = Some(given),
+            Coding::Brotli => both.br = Some(given),
+            Coding::Gzip => both.gz = Some(given),
         }
     }
 }

@@ -174,6 +174,13 @@ pub fn is_text(media_type: &str) -> bool {
     media_type.starts_with("text/")
 }
 
+/// A media type as this module has it, where it has it.
+#[must_use]
+pub fn known(media_type: &str) -> Option<&'static str> {
+    let of_tables = TABLE.iter().chain(NAMED).map(|(_, known)| *known);
+    of_tables.chain([UNKNOWN]).find(|known| *known == media_type)
+}
+
 /// The type of a file without an extension, by its name or path; see [`NAMED`].
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static str> {

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod delivery;
 pub mod digest;
 pub mod encoding;
+pub mod entries;
 pub mod layout;
 pub mod media;
 pub mod path;

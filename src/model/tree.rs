@@ -4,12 +4,14 @@
 //! [`Tree::parse`] takes nothing that [`Tree::render`] would not write. A tree holds nothing about an encoding but
 //! its recipe, so what the host has is known before anything is compressed.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::cache::CacheClass;
 use super::digest::Digest;
 use super::encoding::{Encodings, Recipe};
+use super::entries::Entries;
+use super::media;
 use super::path::check_name;
 
 /// The first line of every manifest of a tree.
@@ -27,7 +29,7 @@ pub struct File {
     /// Which encodings stand beside it.
     pub encodings: Encodings,
     /// Its media type, without parameters.
-    pub media_type: Box<str>,
+    pub media_type: Cow<'static, str>,
 }
 
 /// What a name in a tree stands for.
@@ -43,7 +45,7 @@ pub enum Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tree {
     /// What the folder holds.
-    pub entries: BTreeMap<Box<str>, Entry>,
+    pub entries: Entries,
 }
 
 /// A manifest that is not in canonical form, so was not written by this tool or has been damaged.
@@ -106,14 +108,16 @@ impl Tree {
         if header != HEADER {
             return Err(BadTree::Version(header.chars().take(60).collect()));
         }
-        let mut tree = Self::default();
+        let mut entries = Vec::new();
         for (number, line) in lines.enumerate() {
             if line.is_empty() {
                 continue; // only the last may be: the comparison below sees to it
             }
             let (name, entry) = parse_line(line).ok_or(BadTree::Line { line: number + 2 })?;
-            tree.entries.insert(name.into(), entry);
+            entries.push((name.into(), entry));
         }
+        let entries = entries.into_iter().collect();
+        let tree = Self { entries };
         if tree.render() == text {
             Ok(tree)
         } else {
@@ -164,7 +168,7 @@ fn parse_line(line: &str) -> Option<(&str, Entry)> {
                 size,
                 cache,
                 encodings,
-                media_type: media_type.into(),
+                media_type: media::known(media_type).map_or_else(|| Cow::Owned(media_type.to_owned()), Cow::Borrowed),
             };
             Some((name, Entry::File(file)))
         }

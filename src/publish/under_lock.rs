@@ -43,6 +43,7 @@ impl UnderLock {
         let relied = ops.len();
         let pool = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
         ops.extend(pool.iter().map(|folder| Op::Lstat(layout::pool(folder.as_str()))));
+        ops.push(workshop.open_last());
         Self { ops, current, relied }
     }
 

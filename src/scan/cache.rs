@@ -5,10 +5,10 @@
 //! file's times lie well before the scan that read it: a file written to within one tick of the file system's clock
 //! looks the same before and after, which is what git calls racily clean.
 //!
-//! The body of the sealed file, little-endian: the time of the scan, the number of entries, and the entries. An entry is
-//! the path's length and bytes, then size, both times, inode, device and digest.
+//! The body of the sealed file, little-endian: the time of the scan, the number of entries, and the entries, sorted by
+//! path. An entry is the path's length and bytes, then size, both times, inode, device and digest. They stay in memory as
+//! they are in the file: whoever asks does so in the same order, so nothing needs to be looked up.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -20,10 +20,19 @@ use crate::model::path::SitePath;
 use crate::sealed::{self, Unsealed};
 
 /// Another form of the file has another last digit.
-const HEADER: &[u8] = b"syntax-publish digests 1\n";
+const HEADER: &[u8] = b"syntax-publish digests 2\n";
+
+/// Where the body begins.
+const BODY: usize = HEADER.len();
 
 /// The fixed part of an entry: length of the path, size, two times, inode, device, digest.
 const ENTRY: usize = 4 + 8 + 2 * 16 + 8 + 8 + 32;
+
+/// The time and the number of entries, in front of them.
+const START: usize = 24;
+
+/// The digest at the end of the file.
+const SEAL: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
@@ -31,7 +40,20 @@ struct Known {
     digest: Digest,
 }
 
-type Entries = HashMap<Box<str>, Known>;
+/// What a file of the cache holds: all its bytes, and where among them the entries are.
+#[derive(Default)]
+struct Entries {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Entries {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], Known)> {
+        let end = self.bytes.len().saturating_sub(SEAL);
+        let mut cursor = Cursor(self.bytes.get(BODY + START..end).unwrap_or_default());
+        std::iter::from_fn(move || cursor.entry())
+    }
+}
 
 /// What an earlier scan read.
 pub(super) struct DigestCache {
@@ -46,7 +68,7 @@ impl DigestCache {
     pub(super) fn load(folder: &Path, export: &Path, now: SystemTime) -> Self {
         let file = sealed::file_of(folder, export, "digests");
         let now = time_of(now);
-        let loaded = sealed::read(&file).ok().and_then(|bytes| parse(&bytes));
+        let loaded = sealed::read(&file).ok().and_then(parse);
         let usable = loaded.filter(|(written, _)| *written <= now);
         let (written, entries) = usable.unwrap_or_default();
         Self {
@@ -62,17 +84,21 @@ impl DigestCache {
         &self.file
     }
 
-    /// The digest of a file, if it is known to be unchanged.
-    pub(super) fn get(&self, path: &SitePath, stamp: &Stamp) -> Option<Digest> {
-        let known = self.entries.get(path.as_str())?;
-        (known.stamp == *stamp && stamp.settled_before(self.written)).then_some(known.digest)
+    /// For looking up files in the order of their paths.
+    pub(super) fn look_up(&self) -> LookUp<'_> {
+        let mut entries: Box<dyn Iterator<Item = (&[u8], Known)>> = Box::new(self.entries.iter());
+        LookUp {
+            written: self.written,
+            next: entries.next(),
+            entries,
+        }
     }
 
-    /// Keeps the digests of these files and no others. Writes only if that makes a difference.
+    /// Keeps the digests of these files, sorted by path, and no others. Writes only if that makes a difference.
     /// `remembered` is how many of them it gave.
     pub(super) fn keep(&self, files: &[Read], remembered: u64) -> io::Result<()> {
         // Mostly it gave them all, and all that it had.
-        if files.len() as u64 == remembered && files.len() == self.entries.len() {
+        if files.len() as u64 == remembered && files.len() == self.entries.count {
             return Ok(());
         }
         let settled = files.iter().filter(|file| file.stamp.settled_before(self.now));
@@ -82,14 +108,30 @@ impl DigestCache {
                 (file.found.path.as_str(), Known { stamp, digest })
             })
             .collect();
-        let same = entries.len() == self.entries.len()
-            && entries
-                .iter()
-                .all(|(path, known)| self.entries.get(*path) == Some(known));
-        if same {
+        let new = entries.iter().map(|(path, known)| (path.as_bytes(), *known));
+        if new.eq(self.entries.iter()) {
             return Ok(());
         }
         sealed::write(&self.file, &render(self.now, &entries))
+    }
+}
+
+/// Goes through what is known, in the order of the paths.
+pub(super) struct LookUp<'a> {
+    written: Time,
+    next: Option<(&'a [u8], Known)>,
+    entries: Box<dyn Iterator<Item = (&'a [u8], Known)> + 'a>,
+}
+
+impl LookUp<'_> {
+    /// The digest of a file, if it is known to be unchanged. Its path comes after all that were asked for before.
+    pub(super) fn get(&mut self, path: &SitePath, stamp: &Stamp) -> Option<Digest> {
+        let path = path.as_str().as_bytes();
+        while self.next.is_some_and(|(known, _)| known < path) {
+            self.next = self.entries.next();
+        }
+        let (_, known) = self.next.filter(|(known, _)| *known == path)?;
+        (known.stamp == *stamp && stamp.settled_before(self.written)).then_some(known.digest)
     }
 }
 
@@ -118,32 +160,24 @@ fn render_time(bytes: &mut Vec<u8>, (seconds, nanoseconds): Time) {
     bytes.extend_from_slice(&nanoseconds.to_le_bytes());
 }
 
-fn parse(bytes: &[u8]) -> Option<(Time, Entries)> {
-    parse_body(sealed::open(bytes, HEADER)?)
+fn parse(bytes: Vec<u8>) -> Option<(Time, Entries)> {
+    let (written, count) = parse_body(sealed::open(&bytes, HEADER)?)?;
+    Some((written, Entries { bytes, count }))
 }
 
-/// What stands between header and seal.
-fn parse_body(bytes: &[u8]) -> Option<(Time, Entries)> {
+/// The time and the number of entries of what stands between header and seal, if all of it is as it should be.
+fn parse_body(bytes: &[u8]) -> Option<(Time, usize)> {
     let mut cursor = Cursor(bytes);
     let written = cursor.time()?;
     let count = usize::try_from(cursor.number()?).ok()?;
-    // A count is only a claim until the entries have been seen: room is made for what the bytes can hold.
-    let mut entries = Entries::with_capacity(count.min(bytes.len() / ENTRY));
+    let mut last: Option<&[u8]> = None;
     for _ in 0..count {
-        let length = u32::from_le_bytes(cursor.array()?);
-        let path = cursor.slice(usize::try_from(length).ok()?)?;
-        let path = std::str::from_utf8(path).ok()?;
-        let stamp = Stamp {
-            size: cursor.number()?,
-            modified: cursor.time()?,
-            changed: cursor.time()?,
-            inode: cursor.number()?,
-            device: cursor.number()?,
-        };
-        let digest = Digest::from_bytes(cursor.array()?);
-        entries.insert(path.into(), Known { stamp, digest });
+        let (path, _) = cursor.entry()?;
+        if last.replace(path).is_some_and(|last| last >= path) {
+            return None;
+        }
     }
-    cursor.0.is_empty().then_some((written, entries))
+    cursor.0.is_empty().then_some((written, count))
 }
 
 /// Bytes still to be read.
@@ -164,6 +198,20 @@ impl<'a> Cursor<'a> {
 
     fn number(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    fn entry(&mut self) -> Option<(&'a [u8], Known)> {
+        let length = u32::from_le_bytes(self.array()?);
+        let path = self.slice(usize::try_from(length).ok()?)?;
+        let stamp = Stamp {
+            size: self.number()?,
+            modified: self.time()?,
+            changed: self.time()?,
+            inode: self.number()?,
+            device: self.number()?,
+        };
+        let digest = Digest::from_bytes(self.array()?);
+        Some((path, Known { stamp, digest }))
     }
 
     fn time(&mut self) -> Option<Time> {
@@ -193,12 +241,16 @@ mod tests {
     #[test]
     fn entries_read_back() {
         let entries = [("", known(0)), ("docs/größe.html", known(1)), ("z", known(2))];
-        let (written, read) = parse(&render((12, 34), &entries)).unwrap();
+        let (written, read) = parse(render((12, 34), &entries)).unwrap();
         assert_eq!(written, (12, 34));
-        assert_eq!(read.len(), 3);
-        for (path, known) in entries {
-            assert_eq!(read[path], known);
-        }
+        assert_eq!(read.count, 3);
+        assert!(read.iter().eq(entries.map(|(path, known)| (path.as_bytes(), known))));
+    }
+
+    #[test]
+    fn entries_out_of_order_are_not_read() {
+        assert!(parse(render((0, 0), &[("b", known(0)), ("a", known(1))])).is_none());
+        assert!(parse(render((0, 0), &[("a", known(0)), ("a", known(1))])).is_none());
     }
 
     proptest! {
@@ -207,24 +259,22 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..400),
             count in any::<u64>(),
         ) {
-            let _ = parse(&bytes);
             let _ = parse_body(&bytes);
+            let _ = parse(bytes.clone());
             // A claim of many entries, then garbage; sealed, so that nothing but the bounds keeps it out.
             let mut claim = Unsealed::new(HEADER, 0);
             render_time(claim.body(), (1, 1));
             claim.body().extend_from_slice(&count.to_le_bytes());
             claim.body().extend_from_slice(&bytes);
-            let _ = parse(&claim.seal());
+            let _ = parse(claim.seal());
         }
 
         #[test]
         fn any_entries_read_back(paths in proptest::collection::btree_set(".{0,30}", 0..20)) {
             let entries: Vec<_> = paths.iter().zip(0..).map(|(path, n)| (path.as_str(), known(n))).collect();
-            let (_, read) = parse(&render((0, 0), &entries)).unwrap();
-            prop_assert_eq!(read.len(), entries.len());
-            for (path, known) in entries {
-                prop_assert_eq!(read.get(path), Some(&known));
-            }
+            let (_, read) = parse(render((0, 0), &entries)).unwrap();
+            prop_assert_eq!(read.count, entries.len());
+            prop_assert!(read.iter().eq(entries.iter().map(|(path, known)| (path.as_bytes(), *known))));
         }
     }
 }

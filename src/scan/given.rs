@@ -3,6 +3,8 @@
 //! The web server sends such a file in the place of the other without looking at it, so each is decoded and compared
 //! by digest. What does not decode to the file beside it is a fault, never an asset.
 
+use std::path::Path;
+
 use super::fault::{FaultKind, Faults, ScanError};
 use super::read::{Broken, Opened};
 use super::{Named, Read, sift};
@@ -22,8 +24,8 @@ struct Pair<'a> {
 ///
 /// In a chain, `a`, `a.gz`, `a.gz.br`, each must decode to the one before, as that is what the web server makes of
 /// it; `a.gz` is then an encoding, and `a.gz.br` an asset of its own, since encodings have no encodings.
-pub(super) fn pair(files: Vec<Read>, faults: &mut Faults) -> Result<Vec<Asset>, ScanError> {
-    let judged = sift(pairs(&files), judge, faults)?;
+pub(super) fn pair(root: &Path, files: Vec<Read>, faults: &mut Faults) -> Result<Vec<Asset>, ScanError> {
+    let judged = sift(pairs(&files), |pair| judge(root, pair), faults)?;
     let mut given = vec![GivenEncodings::default(); files.len()];
     let mut folded = vec![false; files.len()];
     for (pair, verdict) in judged {
@@ -31,7 +33,7 @@ pub(super) fn pair(files: Vec<Read>, faults: &mut Faults) -> Result<Vec<Asset>, 
         let (of, original) = pair.of;
         if let Some(why) = verdict {
             let of = original.found.path.clone();
-            let path = std::path::Path::new(file.found.path.as_str());
+            let path = Path::new(file.found.path.as_str());
             faults.add(path, FaultKind::WrongEncoding { of, why });
         } else if !folded[of] {
             // Pairs come sorted by the encoding's path, and the file it encodes sorts before it.
@@ -71,10 +73,10 @@ fn pairs<'a>(files: &'a [Read]) -> Vec<Pair<'a>> {
 }
 
 /// What is wrong with an encoding, if anything is.
-fn judge(pair: &Pair<'_>) -> Result<Option<String>, Broken> {
+fn judge(root: &Path, pair: &Pair<'_>) -> Result<Option<String>, Broken> {
     let (_, encoding) = pair.encoding;
     let (_, original) = pair.of;
-    let opened = Opened::open(&encoding.found.file, &encoding.stamp)?;
+    let opened = Opened::open(&encoding.found.file(root), &encoding.stamp)?;
     let size = original.stamp.size;
     let verdict = match decodes_to(pair.coding, &opened, size) {
         Ok((digest, _)) if digest == original.digest => None,

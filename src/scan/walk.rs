@@ -3,6 +3,7 @@
 //! Reads folders and links, never the content of a file. A link is followed only where its target, with every link
 //! on the way resolved, lies in the export; nothing outside is ever listed.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -26,14 +27,23 @@ const WELL_KNOWN: &str = ".well-known";
 pub(super) struct Found {
     /// Where it stands in the site.
     pub path: SitePath,
-    /// Where its bytes are: for a symlink, what it leads to.
-    pub file: PathBuf,
+    /// What it leads to, where it is a symlink.
+    pub link: Option<PathBuf>,
+}
+
+impl Found {
+    /// Where its bytes are, given the export's resolved root.
+    pub(super) fn file(&self, root: &Path) -> Cow<'_, Path> {
+        match &self.link {
+            Some(target) => Cow::Borrowed(target),
+            None => Cow::Owned(root.join(self.path.as_str())),
+        }
+    }
 }
 
 /// What the walk came upon.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
-    pub files: Vec<Found>,
     pub left_out: LeftOut,
     pub followed: Vec<(SitePath, PathBuf)>,
     pub faults: Faults,
@@ -54,13 +64,18 @@ pub(super) fn root(export: &Path) -> Result<PathBuf, ScanError> {
     Ok(root)
 }
 
-/// Walks the export from its resolved root.
-pub(super) fn walk(root: &Path, exclude: &GlobSet) -> Result<Walked, ScanError> {
+/// So many files are given on at once.
+const BATCH: usize = 512;
+
+/// Walks the export from its resolved root, and gives the files on to `take` as it comes upon them.
+pub(super) fn walk(root: &Path, exclude: &GlobSet, mut take: impl FnMut(Vec<Found>)) -> Result<Walked, ScanError> {
     let mut walk = Walk {
         root,
         exclude,
+        batch: Vec::with_capacity(BATCH),
         walked: Walked::default(),
     };
+    let mut count = 0;
     let mut entries = WalkDir::new(root).follow_links(true).min_depth(1).into_iter();
     while let Some(entry) = entries.next() {
         let is_folder = entry.as_ref().is_ok_and(|entry| entry.file_type().is_dir());
@@ -71,15 +86,20 @@ pub(super) fn walk(root: &Path, exclude: &GlobSet) -> Result<Walked, ScanError> 
         if is_folder && enter == Enter::No {
             entries.skip_current_dir();
         }
-        if walk.walked.files.len() > MOST_FILES {
-            let last = walk.walked.files.pop().map(|found| found.path).unwrap_or_default();
+        if count + walk.batch.len() > MOST_FILES {
+            let last = walk.batch.pop().map(|found| found.path).unwrap_or_default();
             let limit = MOST_FILES;
             walk.walked
                 .faults
                 .add(Path::new(last.as_str()), FaultKind::TooMany { limit });
             break;
         }
+        if walk.batch.len() == BATCH {
+            count += BATCH;
+            take(std::mem::replace(&mut walk.batch, Vec::with_capacity(BATCH)));
+        }
     }
+    take(walk.batch);
     walk.walked.followed.sort();
     Ok(walk.walked)
 }
@@ -125,14 +145,16 @@ enum Left {
 struct Walk<'a> {
     root: &'a Path,
     exclude: &'a GlobSet,
+    /// Files that have not been given on yet.
+    batch: Vec<Found>,
     walked: Walked,
 }
 
 impl Walk<'_> {
     fn entry(&mut self, entry: &DirEntry) -> Result<Enter, ScanError> {
-        let relative = self.relative(entry.path());
+        let relative = entry.path().strip_prefix(self.root).unwrap_or(entry.path());
         let kind = entry.file_type();
-        if let Some(left) = self.leaves_out(&relative) {
+        if let Some(left) = self.leaves_out(relative) {
             let files = if kind.is_dir() && !entry.path_is_symlink() {
                 count_files(entry.path())
             } else {
@@ -143,26 +165,26 @@ impl Walk<'_> {
         }
         let path = match relative.to_str().map(SitePath::new) {
             Some(Ok(path)) => path,
-            Some(Err(bad)) => return Ok(self.fault(&relative, FaultKind::Name(bad))),
-            None => return Ok(self.fault(&relative, FaultKind::NotUtf8)),
+            Some(Err(bad)) => return Ok(self.fault(relative, FaultKind::Name(bad))),
+            None => return Ok(self.fault(relative, FaultKind::NotUtf8)),
         };
-        let mut file = entry.path().to_owned();
+        let mut link = None;
         if entry.path_is_symlink() {
-            file = match fs::canonicalize(entry.path()) {
-                Ok(target) => target,
-                Err(_) => return Err(ScanError::Changed { path }),
+            let Ok(target) = fs::canonicalize(entry.path()) else {
+                return Err(ScanError::Changed { path });
             };
-            let Ok(inside) = file.strip_prefix(self.root) else {
+            let Ok(inside) = target.strip_prefix(self.root) else {
                 let target = link_target(entry.path());
-                return Ok(self.fault(&relative, FaultKind::LeavesExport { target }));
+                return Ok(self.fault(relative, FaultKind::LeavesExport { target }));
             };
             self.walked.followed.push((path.clone(), inside.to_owned()));
+            link = Some(target);
         }
         if kind.is_dir() {
             return Ok(Enter::Yes);
         }
         let what = if kind.is_file() {
-            self.walked.files.push(Found { path, file });
+            self.batch.push(Found { path, link });
             return Ok(Enter::No);
         } else if kind.is_fifo() {
             "a named pipe"
@@ -171,7 +193,7 @@ impl Walk<'_> {
         } else {
             "a device"
         };
-        Ok(self.fault(&relative, FaultKind::Special { what }))
+        Ok(self.fault(relative, FaultKind::Special { what }))
     }
 
     /// Something could not be looked at.

@@ -10,6 +10,7 @@
 //!
 //! It must never give facts that a look at the file would not give.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use crate::next::build_id;
 use crate::sealed::{self, Unsealed};
 
 /// Another form of the file has another number.
-const HEADER: &[u8] = b"syntax-publish facts 2\n";
+const HEADER: &[u8] = b"syntax-publish facts 3\n";
 
 /// To be raised when the same file gets other facts, or is rewritten in another way: a test knows of both.
 pub(super) const VERSION: u32 = 2;
@@ -55,7 +56,7 @@ pub struct Rewritten {
 
 /// What is kept of one file. As long as nothing about it changes it is shared by the survey that noted it and all that
 /// recall it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Note {
     /// The digest of its bytes.
     exact: Raw,
@@ -72,7 +73,7 @@ struct Note {
 }
 
 /// All that is kept.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default)]
 struct Book {
     settings: Raw,
     id: Option<String>,
@@ -82,6 +83,129 @@ struct Book {
     questions: Vec<(Question, Found)>,
     /// One for each of `paths`; none of what was not looked at.
     notes: Vec<Option<Arc<Note>>>,
+}
+
+/// What is noted of several files alike, which is kept once: of most payloads the build id is all that is known.
+type Shared = (Arc<Facts>, Arc<[u32]>);
+
+/// The front of the file; then come so many [`Shared`] and, for each path, a note or none. One after another, so that
+/// nothing is in memory twice.
+#[derive(Serialize, Deserialize)]
+struct Front<'a> {
+    settings: Raw,
+    id: Option<Cow<'a, str>>,
+    paths: Cow<'a, [Arc<str>]>,
+    questions: Cow<'a, [(Question, Found)]>,
+    shared: u32,
+}
+
+/// A note as the file has it.
+#[derive(Serialize, Deserialize)]
+struct WrittenNote {
+    exact: Raw,
+    /// None where it is `exact`.
+    neutral: Option<Raw>,
+    has_id: bool,
+    kind: u8,
+    /// Which of the [`Shared`].
+    shared: u32,
+    rewritten: Option<Rewritten>,
+}
+
+impl Book {
+    fn read(body: &[u8]) -> Option<Self> {
+        let (front, mut rest): (Front<'_>, _) = postcard::take_from_bytes(body).ok()?;
+        // A number is only a claim until what it counts has been seen.
+        let mut shared: Vec<Shared> = Vec::new();
+        for _ in 0..front.shared {
+            let known;
+            (known, rest) = postcard::take_from_bytes(rest).ok()?;
+            shared.push(known);
+        }
+        let mut notes = Vec::with_capacity(front.paths.len());
+        for _ in 0..front.paths.len() {
+            let note: Option<WrittenNote>;
+            (note, rest) = postcard::take_from_bytes(rest).ok()?;
+            let Some(note) = note else {
+                notes.push(None);
+                continue;
+            };
+            let (facts, asked) = shared.get(note.shared as usize)?;
+            notes.push(Some(Arc::new(Note {
+                exact: note.exact,
+                neutral: note.neutral.unwrap_or(note.exact),
+                has_id: note.has_id,
+                kind: note.kind,
+                facts: Arc::clone(facts),
+                asked: Arc::clone(asked),
+                rewritten: note.rewritten,
+            })));
+        }
+        rest.is_empty().then(|| Self {
+            settings: front.settings,
+            id: front.id.map(Cow::into_owned),
+            paths: front.paths.into_owned(),
+            questions: front.questions.into_owned(),
+            notes,
+        })
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) -> postcard::Result<()> {
+        let mut sharing = Sharing::default();
+        let numbers = self.notes.iter().flatten().map(|note| sharing.number(note));
+        let numbers: Vec<u32> = numbers.collect::<postcard::Result<_>>()?;
+        let front = Front {
+            settings: self.settings,
+            id: self.id.as_deref().map(Cow::Borrowed),
+            paths: Cow::Borrowed(&self.paths),
+            questions: Cow::Borrowed(&self.questions),
+            shared: u32::try_from(sharing.shared.len()).unwrap_or(u32::MAX),
+        };
+        postcard::to_io(&front, &mut *bytes)?;
+        for shared in &sharing.shared {
+            postcard::to_io(shared, &mut *bytes)?;
+        }
+        let mut numbers = numbers.into_iter();
+        for note in &self.notes {
+            let note = note.as_ref().map(|note| WrittenNote {
+                exact: note.exact,
+                neutral: (note.neutral != note.exact).then_some(note.neutral),
+                has_id: note.has_id,
+                kind: note.kind,
+                shared: numbers.next().unwrap_or(u32::MAX),
+                rewritten: note.rewritten,
+            });
+            postcard::to_io(&note, &mut *bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Finds what is noted alike.
+#[derive(Default)]
+struct Sharing {
+    shared: Vec<Shared>,
+    /// The number of what was noted, by where it is in memory: what was read alike is one already.
+    by_place: HashMap<(*const Facts, *const u32, usize), u32>,
+    /// And by the digest of its bytes.
+    by_digest: HashMap<Digest, u32>,
+}
+
+impl Sharing {
+    fn number(&mut self, note: &Note) -> postcard::Result<u32> {
+        let place = (Arc::as_ptr(&note.facts), note.asked.as_ptr(), note.asked.len());
+        if let Some(number) = self.by_place.get(&place) {
+            return Ok(*number);
+        }
+        let bytes = postcard::to_stdvec(&(&*note.facts, &*note.asked))?;
+        let next = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
+        let number = *self.by_digest.entry(Digest::of(&bytes)).or_insert(next);
+        if number == next {
+            self.shared.push((Arc::clone(&note.facts), Arc::clone(&note.asked)));
+        }
+        self.by_place.insert(place, number);
+        Ok(number)
+    }
 }
 
 /// What earlier surveys of an export noted.
@@ -100,7 +224,7 @@ impl Cache {
         let file = sealed::file_of(folder, &export, "facts");
         let book = sealed::read(&file)
             .ok()
-            .and_then(|bytes| postcard::from_bytes(sealed::open(&bytes, HEADER)?).ok());
+            .and_then(|bytes| Book::read(sealed::open(&bytes, HEADER)?));
         Self {
             file: Some(file),
             book: book.unwrap_or_default(),
@@ -174,7 +298,7 @@ impl Cache {
     pub fn write(&self) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let mut unsealed = Unsealed::new(HEADER, 0);
-        postcard::to_io(&self.book, unsealed.body()).map_err(io::Error::other)?;
+        self.book.write(unsealed.body()).map_err(io::Error::other)?;
         sealed::write(file, &unsealed.seal())
     }
 }

@@ -3,6 +3,7 @@
 
 mod changing;
 mod damage;
+mod disks;
 mod export;
 mod manifest;
 mod planted;

@@ -469,7 +469,13 @@ fn what_was_seen_before_is_believed_only_if_it_is_still_so() {
 #[test]
 fn a_tree_that_was_seen_and_is_gone_costs_another_attempt_and_no_more() {
     let mut bench = seen_site();
-    let docs = bench.sites[0].tree(bench.sites[0].root).unwrap().entries["docs"].clone();
+    let docs = bench.sites[0]
+        .tree(bench.sites[0].root)
+        .unwrap()
+        .entries
+        .get("docs")
+        .unwrap()
+        .clone();
     let syntax_publish::model::tree::Entry::Folder(docs) = docs else {
         panic!("docs is a folder")
     };
@@ -705,6 +711,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       readlink hold
       lstat trees/{/}
       lstat trees/{docs/}
+      create lock/RUN/last
       close × 2
     flight 5
       link lock/RUN/f/29 objects/…/{docs/a.html'}
@@ -719,6 +726,8 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       rename releases/RELEASE1/../../lock/RUN/cur current
       close × 26
       rename lock/RUN stale/RUN
+      finish
+      remove stale/RUN/last
       remove stale/RUN/former
       remove stale/RUN/cur
       remove stale/RUN/rel

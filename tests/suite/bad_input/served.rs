@@ -241,7 +241,7 @@ pub(super) fn bind_read_only(at: &str) -> Option<Unmount> {
 }
 
 /// Takes a file system away again, whatever the test came to.
-pub(super) struct Unmount(String);
+pub(super) struct Unmount(pub(super) String);
 
 impl Drop for Unmount {
     fn drop(&mut self) {

@@ -28,7 +28,7 @@ pub trait Ground: Sync {
     fn age(&self);
 }
 
-pub struct InMemoryGround(Memory);
+pub struct InMemoryGround(pub Memory);
 
 const NOW: i64 = 1_750_000_000;
 
@@ -80,7 +80,7 @@ impl Folder {
         }
     }
 
-    fn docroot(&self) -> PathBuf {
+    pub fn docroot(&self) -> PathBuf {
         self.base.path().join("docroot")
     }
 }

@@ -74,7 +74,7 @@ pub async fn course<G: Ground>(ground: &G, scenario: &Scenario) -> (Course, Opti
     (course, saved)
 }
 
-fn on_a_thread<T>(work: impl Future<Output = T>) -> T {
+pub fn on_a_thread<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(work)
 }
@@ -158,7 +158,7 @@ pub fn judge(seen: &Seen, course: &Course) -> Result<bool, String> {
     Ok(is_new)
 }
 
-async fn is_whole<G: Ground>(ground: &G) -> Result<(), String> {
+pub async fn is_whole<G: Ground>(ground: &G) -> Result<(), String> {
     let faults = faults_of_live(ground.connector()).await;
     if faults.is_empty() {
         Ok(())
@@ -206,6 +206,23 @@ async fn try_one<G: Ground>(
     if course.before != Seen::default() || is_new {
         is_whole(ground).await?;
     }
+    needs_no_help(ground, scenario, course, async || {
+        if fault == Fault::Woken {
+            faulty.settle().await;
+        }
+    })
+    .await?;
+    Ok(is_new)
+}
+
+/// Fails unless the next publish and a prune behind it bring everything in order. `meanwhile` comes between the two.
+pub async fn needs_no_help<G: Ground>(
+    ground: &G,
+    scenario: &Scenario,
+    course: &Course,
+    meanwhile: impl AsyncFnOnce(),
+) -> Result<(), String> {
+    let host = host(ground).await;
     ground.age();
     let without_fault = async |command: Command| {
         let said = format!("{command:?}").chars().take(12).collect::<String>();
@@ -217,9 +234,7 @@ async fn try_one<G: Ground>(
         ground.age();
     }
     without_fault(Command::Publish(scenario.next.clone())).await?;
-    if fault == Fault::Woken {
-        faulty.settle().await;
-    }
+    meanwhile().await;
     let is_next = async |when: &str| {
         let live = seen(&*host).await.site;
         if live == course.next {
@@ -240,7 +255,7 @@ async fn try_one<G: Ground>(
         let less: Vec<&String> = course.clean.iter().filter(|name| !left.contains(name)).collect();
         return Err(format!("after the prune, {more:?} is left and {less:?} is missing"));
     }
-    Ok(is_new)
+    Ok(())
 }
 
 /// Whether a run that ended with this error may have made its release live: a dead one says nothing at all, one that

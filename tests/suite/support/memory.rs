@@ -7,9 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::{FileExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use syntax_publish::host::{
@@ -33,6 +37,27 @@ pub struct Disk {
     now: Time,
     /// A hash of all that stands where, times left out: the sum of a hash for each name and each content.
     sum: u64,
+    /// What operations did, in their order, each as its effects; where somebody asked for it.
+    journal: Option<Vec<Vec<Effect>>>,
+}
+
+/// One thing that an operation does to a disk, as far as it may be lost alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// A folder has a name, or has it no more.
+    Named {
+        folder: Inode,
+        name: String,
+        there: Option<Inode>,
+    },
+    /// A file has bytes.
+    Written {
+        inode: Inode,
+        offset: usize,
+        bytes: Vec<u8>,
+    },
+    /// Everything written to a file is on the disk, and so is its time.
+    Synced { inode: Inode, mtime: Time },
 }
 
 #[derive(Clone)]
@@ -104,6 +129,94 @@ impl Disk {
             handles: 0,
             now,
             sum: 0,
+            journal: None,
+        }
+    }
+
+    /// From now on what operations do is written down.
+    pub fn keep_journal(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+
+    /// What operations did since then, those left out that changed nothing.
+    pub fn take_journal(&mut self) -> Vec<Vec<Effect>> {
+        let journal = self.journal.take().unwrap_or_default();
+        journal.into_iter().filter(|effects| !effects.is_empty()).collect()
+    }
+
+    fn note(&mut self, effect: impl FnOnce() -> Effect) {
+        if let Some(effects) = self.journal.as_mut().and_then(|journal| journal.last_mut()) {
+            effects.push(effect());
+        }
+    }
+
+    /// The disk with some effects of what came later, up to `end`, and with nothing else of it.
+    pub fn with_effects<'e>(&self, end: &Disk, effects: impl IntoIterator<Item = &'e Effect>) -> Disk {
+        let mut disk = self.clone();
+        disk.open.clear();
+        disk.now = end.now;
+        for node in end.nodes.iter().skip(self.nodes.len()) {
+            let mut node = Node::clone(node);
+            match &mut node.what {
+                What::Folder { names, .. } => names.clear(),
+                What::File(bytes) => bytes.clear(),
+                What::Symlink(_) => {}
+            }
+            node.mtime = end.now;
+            disk.nodes.push(Arc::new(node));
+        }
+        for effect in effects {
+            disk.apply(effect);
+        }
+        disk
+    }
+
+    fn apply(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Named { folder, name, there } => {
+                if let What::Folder { names, .. } = &mut Arc::make_mut(&mut self.nodes[*folder]).what {
+                    match there {
+                        Some(inode) => names.insert(name.clone(), *inode),
+                        None => names.remove(name),
+                    };
+                }
+                if let Some(What::Folder { above, .. }) =
+                    there.map(|inode| &mut Arc::make_mut(&mut self.nodes[inode]).what)
+                {
+                    *above = *folder;
+                }
+            }
+            Effect::Written { inode, offset, bytes } => {
+                if let What::File(content) = &mut Arc::make_mut(&mut self.nodes[*inode]).what {
+                    let length = content.len().max(offset + bytes.len());
+                    content.resize(length, 0);
+                    content[*offset..offset + bytes.len()].copy_from_slice(bytes);
+                }
+            }
+            Effect::Synced { inode, mtime } => Arc::make_mut(&mut self.nodes[*inode]).mtime = *mtime,
+        }
+    }
+
+    /// Makes all of it in a folder of this machine, hard links and times of files too.
+    pub fn make_in(&self, docroot: &Path) {
+        let mut made: BTreeMap<Inode, PathBuf> = BTreeMap::new();
+        let mut todo = vec![(docroot.to_owned(), DOCROOT)];
+        while let Some((at, inode)) = todo.pop() {
+            match &self.nodes[inode].what {
+                What::Folder { names, .. } => {
+                    fs::create_dir(&at).expect("a folder");
+                    todo.extend(names.iter().map(|(name, inode)| (at.join(name), *inode)));
+                }
+                _ if made.contains_key(&inode) => fs::hard_link(&made[&inode], &at).expect("a hard link"),
+                What::Symlink(text) => symlink(text, &at).expect("a symlink"),
+                What::File(bytes) => {
+                    let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(self.nodes[inode].mtime).unwrap_or(0));
+                    let file = fs::File::create(&at).expect("a file");
+                    file.write_all_at(bytes, 0).expect("to write a file");
+                    file.set_modified(time).expect("a file's time");
+                }
+            }
+            made.entry(inode).or_insert(at);
         }
     }
 
@@ -208,6 +321,9 @@ impl Disk {
 
     /// Executes one operation, as the contract of a host has it.
     pub fn execute(&mut self, op: &Op) -> Result<Answer, Refusal> {
+        if let Some(journal) = &mut self.journal {
+            journal.push(Vec::new());
+        }
         self.attempt(op).map_err(|errno| Refusal {
             kind: errno.kind(),
             op: op.to_string(),
@@ -352,12 +468,18 @@ impl Disk {
                 content[from..from + bytes.len()].copy_from_slice(bytes);
                 self.sum ^= hash((id, &*content));
                 node.mtime = now;
+                self.note(|| Effect::Written {
+                    inode,
+                    offset: from,
+                    bytes: bytes.clone(),
+                });
                 Ok(Answer::Done)
             }
             Op::Finish { handle, mtime } => {
                 let inode = self.open.remove(handle).ok_or(Errno::BadHandle)?;
                 let node = Arc::make_mut(&mut self.nodes[inode]);
                 (node.mode, node.mtime) = (0o644, *mtime);
+                self.note(|| Effect::Synced { inode, mtime: *mtime });
                 Ok(Answer::Done)
             }
             Op::Close(handle) => self.open.remove(handle).map(|_| Answer::Done).ok_or(Errno::BadHandle),
@@ -429,6 +551,12 @@ impl Disk {
             mode: node.mode,
             uid: 1000,
         }
+    }
+
+    /// Where a folder stands, below the docroot.
+    pub fn path_of(&self, folder: Inode) -> String {
+        let path = self.absolute(folder);
+        path.trim_start_matches("/docroot").trim_start_matches('/').to_owned()
     }
 
     fn absolute(&self, mut folder: Inode) -> String {
@@ -533,6 +661,11 @@ impl Disk {
             self.sum ^= self.name_hash(place, replaced);
         }
         self.sum ^= self.name_hash(place, inode);
+        self.note(|| Effect::Named {
+            folder: place.folder,
+            name: place.name.clone(),
+            there: Some(inode),
+        });
         self.change(place.folder, |names| {
             names.insert(place.name.clone(), inode);
         })
@@ -542,6 +675,11 @@ impl Disk {
         if let Some(there) = place.there {
             self.sum ^= self.name_hash(place, there);
         }
+        self.note(|| Effect::Named {
+            folder: place.folder,
+            name: place.name.clone(),
+            there: None,
+        });
         self.change(place.folder, |names| {
             names.remove(&place.name);
         })

@@ -216,6 +216,15 @@ impl Sshd {
         sshd
     }
 
+    /// From now on a session may have so many files open, its own among them; 1024 is what it may have otherwise.
+    pub fn limit_open_files(&self, most: u32) {
+        let listener = self.listener.as_ref().expect("a server that runs").id();
+        let limited = Command::new("prlimit")
+            .args([format!("--pid={listener}"), format!("--nofile={most}:")])
+            .status();
+        assert!(limited.expect("prlimit").success(), "prlimit of sshd");
+    }
+
     /// What the server has logged, since its first start.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.path("log")).unwrap_or_default();

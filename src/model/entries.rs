@@ -1,0 +1,142 @@
+//! The entries of a folder, by name. Pure.
+//!
+//! As a map, but one sorted list: most folders of an export hold a few files, there are as many of them as pages, and a
+//! tree's nodes would take ten times the room. What is put in by order of name is put in at no cost.
+
+use super::tree::Entry;
+
+/// What a folder holds: names in byte order, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entries(Vec<(Box<str>, Entry)>);
+
+impl Entries {
+    /// Those of an empty folder.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        match self.0.last() {
+            Some((last, _)) if **last < *name => Err(self.0.len()),
+            _ => self.0.binary_search_by(|(known, _)| (**known).cmp(name)),
+        }
+    }
+
+    /// What a name stands for.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.place(name).ok().map(|at| &self.0[at].1)
+    }
+
+    /// What a name stands for, to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Entry> {
+        self.place(name).ok().map(|at| &mut self.0[at].1)
+    }
+
+    /// Puts an entry in, in the place of what had its name. Names that come in order cost nothing; for many others there
+    /// is [`Self::extend`].
+    pub fn insert(&mut self, name: Box<str>, entry: Entry) {
+        match self.place(&name) {
+            Ok(at) => self.0[at].1 = entry,
+            Err(at) => self.0.insert(at, (name, entry)),
+        }
+    }
+
+    /// The entries, by name.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Box<str>, &Entry)> + ExactSizeIterator {
+        self.0.iter().map(|(name, entry)| (name, entry))
+    }
+
+    /// The names, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &Box<str>> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the folder is empty.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Lets go of room that no entry takes.
+    pub fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+}
+
+/// In any order; of those with the same name the last one stays.
+impl Extend<(Box<str>, Entry)> for Entries {
+    fn extend<T: IntoIterator<Item = (Box<str>, Entry)>>(&mut self, more: T) {
+        self.0.extend(more);
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.0.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                std::mem::swap(&mut later.1, &mut kept.1);
+            }
+            same
+        });
+    }
+}
+
+impl FromIterator<(Box<str>, Entry)> for Entries {
+    fn from_iter<T: IntoIterator<Item = (Box<str>, Entry)>>(entries: T) -> Self {
+        let mut all = Self::new();
+        all.extend(entries);
+        all
+    }
+}
+
+impl<'a> IntoIterator for &'a Entries {
+    type Item = (&'a Box<str>, &'a Entry);
+    type IntoIter =
+        std::iter::Map<std::slice::Iter<'a, (Box<str>, Entry)>, fn(&'a (Box<str>, Entry)) -> (&'a Box<str>, &'a Entry)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(|(name, entry)| (name, entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::digest::Digest;
+
+    fn entry(number: u8) -> Entry {
+        Entry::Folder(Digest::of(&[number]))
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_a_map_would_be(
+            one_by_one in proptest::collection::vec(("[a-d]{0,2}", any::<u8>()), 0..20),
+            at_once in proptest::collection::vec(("[a-d]{0,2}", any::<u8>()), 0..20),
+        ) {
+            let mut map = BTreeMap::new();
+            let mut entries = Entries::new();
+            for (name, number) in one_by_one {
+                map.insert(Box::from(&*name), entry(number));
+                entries.insert(name.into(), entry(number));
+            }
+            let more = at_once.into_iter().map(|(name, number)| (Box::from(name), entry(number)));
+            map.extend(more.clone());
+            entries.extend(more);
+            prop_assert!(entries.iter().eq(map.iter()));
+            prop_assert_eq!(entries.len(), map.len());
+            for name in ["", "a", "ab", "dd", "e"] {
+                prop_assert_eq!(entries.get(name), map.get(name));
+            }
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Disks that end, and servers that give little: out of inodes, read-only in the middle of a publish, filled up under one,
+//! slow; one session a connection, few open files. Over SFTP and in a folder. Visitors get what they got before, byte for
+//! byte; with room again the next publish ends well, and prune leaves nothing of the one that failed.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use syntax_publish::host::{Answers, Connect, Host, HostError, Local, LocalConnector, Op};
+
+use super::World;
+use super::served::Unmount;
+use crate::crashes::ground::make_old;
+use crate::crashes::scenario::{base, edited};
+use crate::support::bench::{self, How, faults_of_live, seen};
+use crate::support::command::{Running, Signal, write};
+use crate::support::sshd::{Jail, Sshd, give_to, root_for};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A release live on a disk of its own.
+struct Small {
+    world: World,
+    _disk: Unmount,
+}
+
+fn mount(args: &[&str]) -> bool {
+    Command::new("mount")
+        .args(args)
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+impl Small {
+    /// On a local target and on a served one; nothing where this machine does not let a file system be mounted.
+    fn all() -> Vec<Small> {
+        if !root_for("a small file system") {
+            return Vec::new();
+        }
+        let worlds = [World::empty(), World::empty_served(Jail::Plain)];
+        worlds.into_iter().filter_map(Small::on).collect()
+    }
+
+    fn on(world: World) -> Option<Small> {
+        fs::create_dir_all(&world.docroot).expect("a docroot");
+        let at = world.docroot.display().to_string();
+        if !mount(&["-t", "tmpfs", "-o", "size=96m,mode=755", "tmpfs", &at]) {
+            skipped("does not let a file system be mounted");
+            return None;
+        }
+        let disk = Unmount(at);
+        if let Some(sshd) = &world.sshd {
+            give_to(&world.docroot, &sshd.user);
+        }
+        world.project.run(&["publish"]).expect_code(0);
+        Some(Small { world, _disk: disk })
+    }
+
+    fn remount(&self, option: &str) {
+        let at = self.world.docroot.display().to_string();
+        assert!(
+            mount(&["-o", &format!("remount,{option}"), &at]),
+            "remount with {option}"
+        );
+    }
+
+    /// Begins a publish of something large, and stops it once it has begun to prepare on the host.
+    fn stopped_publish(&self) -> Running {
+        write(&self.world.out("noise.bin"), noise(24 << 20));
+        self.world.edit("edited while the disk fails");
+        let mut run = self.world.project.spawn(&["publish"]);
+        let until = Instant::now() + PATIENCE;
+        while is_empty(&self.world.docroot.join("work")) {
+            assert!(
+                Instant::now() < until && run.is_running(),
+                "it never began: {}",
+                run.stderr()
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+        run.signal(Signal::STOP);
+        run
+    }
+}
+
+/// With room again: the next publish ends well, and nothing is left of the one that failed.
+fn recovers(world: &World) {
+    world.project.run(&["publish"]).expect_code(0);
+    world.project.run(&["verify", "--deep"]).expect_code(0);
+    for folder in ["work", "lock"] {
+        make_old(&world.docroot.join(folder));
+    }
+    world.project.run(&["prune"]).expect_code(0);
+    for folder in ["work", "lock", "stale"] {
+        assert!(is_empty(&world.docroot.join(folder)), "something is left in {folder}");
+    }
+    let again = world.project.run(&["prune", "--json"]).expect_code(0).json();
+    for what in ["releases", "trees", "objects", "bytes"] {
+        assert_eq!(again[what], 0, "{again}");
+    }
+    world.project.run(&["verify", "--deep"]).expect_code(0);
+}
+
+/// Puts a file system over itself, to be read and not written, in one step: a server has requests in its hands.
+fn read_only_over(docroot: &Path) -> [Unmount; 2] {
+    let (at, aside) = (docroot.display().to_string(), docroot.with_file_name("aside"));
+    fs::create_dir(&aside).expect("a folder");
+    let aside = aside.display().to_string();
+    assert!(mount(&["--bind", &at, &aside]) && mount(&["-o", "remount,ro,bind", &aside]));
+    let aside_again = Unmount(aside.clone());
+    assert!(mount(&["--bind", &aside, &at]), "a mount that is read-only");
+    [Unmount(at), aside_again]
+}
+
+/// Written past the test runner, which swallows what a passing test prints.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: this machine {why}");
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Bytes that no encoder makes smaller.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56).to_le_bytes()[0]
+    })
+    .take(length)
+    .collect()
+}
+
+fn many_pages(world: &World) {
+    for page in 0..300 {
+        write(
+            &world.out(&format!("many/{page}.html")),
+            format!("<!doctype html><p>Page {page}, of many"),
+        );
+    }
+}
+
+#[test]
+fn a_disk_without_inodes_says_so_and_a_retry_goes_on() {
+    for small in Small::all() {
+        let world = &small.world;
+        let disk = rustix::fs::statvfs(&world.docroot).expect("a file system");
+        many_pages(world);
+        small.remount(&format!("nr_inodes={}", disk.f_files - disk.f_ffree + 60));
+        let shown = world.fails(5, &["publish"]);
+        assert!(
+            shown.contains("is full") && shown.contains("no room for another file"),
+            "{shown}"
+        );
+        assert!(shown.contains("hint: make room on the host"), "{shown}");
+        small.remount("nr_inodes=100000");
+        recovers(world);
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_under_a_publish_says_so_and_a_retry_goes_on() {
+    for small in Small::all() {
+        let world = &small.world;
+        let before = world.visible();
+        let run = small.stopped_publish();
+        let filler = world.docroot.join("stale/filler");
+        // Ends with an error once the disk is full.
+        let _ = fs::write(&filler, vec![7; 96 << 20]);
+        run.signal(Signal::CONT);
+        let shown = world.shown(&run.wait().expect_code(5));
+        assert!(shown.contains("is full: 0 bytes free"), "{shown}");
+        assert_eq!(world.visible(), before, "the live site changed");
+        fs::remove_file(filler).expect("to make room");
+        recovers(world);
+    }
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_under_a_publish_says_so_and_a_retry_goes_on() {
+    for small in Small::all() {
+        let world = &small.world;
+        let before = world.visible();
+        let run = small.stopped_publish();
+        // As the kernel does after a fault of a disk: what is open stays so, and no name changes any more.
+        let read_only = read_only_over(&world.docroot);
+        run.signal(Signal::CONT);
+        let shown = world.shown(&run.wait().expect_code(5));
+        assert!(shown.contains("read-only"), "{shown}");
+        assert_eq!(world.visible(), before, "the live site changed");
+        drop(read_only);
+        recovers(world);
+    }
+}
+
+#[test]
+fn one_session_a_connection_is_enough() {
+    let world = World::on(Sshd::start_with(Jail::Plain, "MaxSessions 1\n"));
+    many_pages(&world);
+    world.project.run(&["publish"]).expect_code(0);
+    world.edit("edited");
+    world.project.run(&["publish"]).expect_code(0);
+    world.project.run(&["rollback"]).expect_code(0);
+    world.project.run(&["verify", "--deep"]).expect_code(0);
+    world.project.run(&["prune"]).expect_code(0);
+}
+
+#[test]
+fn a_server_that_opens_too_few_files_says_so_and_a_retry_goes_on() {
+    if !has_prlimit() {
+        return;
+    }
+    let world = World::served(Jail::Plain);
+    many_pages(&world);
+    world.sshd().limit_open_files(128);
+    let shown = world.fails(5, &["publish"]);
+    assert!(shown.contains("refused: create "), "{shown}");
+    assert!(
+        shown.contains("hint: let the server have 1024 files open at once"),
+        "{shown}"
+    );
+    world.sshd().limit_open_files(1024);
+    recovers(&world);
+}
+
+#[test]
+fn a_server_that_opens_1024_files_is_enough_for_any_site() {
+    if !has_prlimit() {
+        return;
+    }
+    let world = World::empty_served(Jail::Plain);
+    world.sshd().limit_open_files(1024);
+    for page in 0..1500 {
+        write(
+            &world.out(&format!("many/{page}.html")),
+            format!("<p>Page {page}, of many"),
+        );
+    }
+    world.project.run(&["publish"]).expect_code(0);
+    world.project.run(&["verify", "--deep"]).expect_code(0);
+}
+
+fn has_prlimit() -> bool {
+    let there = Command::new("prlimit").arg("--version").output().is_ok();
+    if !there {
+        skipped("has no prlimit");
+    }
+    there
+}
+
+/// A folder on a disk that takes its time for each operation.
+struct Slow<C>(Arc<C>);
+
+struct SlowHost(Box<dyn Host>);
+
+const EACH: Duration = Duration::from_millis(3);
+
+impl<C: Connect> Connect for Slow<C> {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async { Ok(Box::new(SlowHost(self.0.connect().await?)) as Box<dyn Host>) })
+    }
+
+    fn name(&self) -> String {
+        self.0.name()
+    }
+}
+
+impl Host for SlowHost {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        Box::pin(async move {
+            tokio::time::sleep(EACH * u32::try_from(ops.len()).unwrap_or(u32::MAX)).await;
+            self.0.flight(ops).await
+        })
+    }
+
+    fn name(&self) -> String {
+        self.0.name()
+    }
+}
+
+#[tokio::test]
+async fn a_slow_disk_makes_a_publish_slow_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let docroot = folder.path().join("docroot");
+    let local = Arc::new(LocalConnector {
+        docroot: docroot.clone(),
+    });
+    let slow = || Box::new(Slow(Arc::clone(&local)));
+    let run = async |command: bench::Command| {
+        let done = bench::run(slow(), &command, How::default()).await;
+        done.expect("a command on a slow disk");
+    };
+    run(bench::Command::Publish(base())).await;
+    run(bench::Command::Publish(edited())).await;
+    run(bench::Command::Rollback(1)).await;
+    run(bench::Command::Prune(1)).await;
+    let host = Local::open(&docroot).expect("a docroot");
+    assert_eq!(seen(&host).await.site.get("docs/a.html"), base().get("docs/a.html"));
+    assert_eq!(faults_of_live(slow()).await, []);
+}
