@@ -293,9 +293,9 @@ pub struct Ground {
     pub facts: Facts,
 }
 
-/// Looks at a store, or at the place of one, without changing anything: as [`look`], and whether the docroot and the folders of the store in it
-/// are what they should be, for a symlink in the place of one would lead elsewhere. What is not there yet is fine. Also asks
-/// which trees the live release has at some paths. One flight, where there is a store.
+/// Looks at a store, or at the place of one, without changing anything: as [`look`], and whether the docroot and the folders
+/// of the store in it are what they should be, for a symlink in the place of one would lead elsewhere. What is not there yet
+/// is fine. Also asks which trees the live release has at some paths. One flight, where there is a store.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -516,10 +516,7 @@ async fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance,
     let since = answers.get(3).and_then(Read::attr).map(|attr| attr.mtime);
     let swept = answers.get(6).and_then(Read::attr).map(|attr| attr.mtime);
     let delivery = text(7).map(|text| Delivery::read(&text)).unwrap_or_default();
-    let former = text(8).and_then(|text| {
-        let (live, former) = text.split_once(' ')?;
-        (live == current.as_ref()?.as_str()).then(|| former.parse().ok())?
-    });
+    let former = text(8).and_then(|text| layout::read_former(&text, current.as_ref()?));
     Ok(Entrance {
         exists: true,
         delivery,

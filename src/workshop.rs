@@ -239,11 +239,7 @@ impl Workshop {
     /// that keeps its changes in their order, in one journal, has all that came before on the disk, too.
     pub fn leave_synced(&mut self) -> Vec<Op> {
         let last = self.last.take();
-        let mut ops = self.close_unused();
-        ops.push(self.let_go());
-        ops.extend(last.map(|handle| Op::Finish { handle, mtime: 0 }));
-        ops.extend(self.clean_up());
-        ops
+        self.leave_behind(last.map(|handle| Op::Finish { handle, mtime: 0 }))
     }
 
     /// Takes the lock: succeeds for one run at a time.
@@ -318,8 +314,14 @@ impl Workshop {
 
     /// Lets go and cleans up, as one flight.
     pub fn leave(&mut self) -> Vec<Op> {
+        self.leave_behind(None)
+    }
+
+    /// Lets go, does this, and cleans up.
+    fn leave_behind(&mut self, last: Option<Op>) -> Vec<Op> {
         let mut ops = self.close_unused();
         ops.push(self.let_go());
+        ops.extend(last);
         ops.extend(self.clean_up());
         ops
     }

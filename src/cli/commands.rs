@@ -205,8 +205,8 @@ impl Run {
             .await
     }
 
-    /// The site, prepared while the connection is made and the host is asked what is there. The folders of the export that lie near its
-    /// top are asked for on the chance that they are as they were.
+    /// The site, prepared while the connection is made and the host is asked what is there. The folders of the export that
+    /// lie near its top are asked for on the chance that they are as they were.
     async fn prepare_and_connect(
         &self,
         workplace: &Workplace,

@@ -151,6 +151,13 @@ pub fn former_text(live: &ReleaseId, former: &ReleaseId) -> String {
     format!("{live} {former}")
 }
 
+/// The release that `live` replaced, by the text of [`FORMER`]; none where that is of another release, or does not read.
+#[must_use]
+pub fn read_former(text: &str, live: &ReleaseId) -> Option<ReleaseId> {
+    let (of, former) = text.split_once(' ')?;
+    (of == live.as_str()).then(|| former.parse().ok())?
+}
+
 /// A path of the live release.
 #[must_use]
 pub fn current(path: &SitePath) -> String {

@@ -39,10 +39,15 @@ impl Publish<'_> {
         if let Some(hold) = &ground.entrance.hold {
             return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
         }
-        let (Some(live), Ok(plan)) = (&ground.facts.current, Plan::new(self.site, &ground.facts)) else {
+        // A plan of anything else would be made for nothing.
+        let root = ground.facts.live.get(&SitePath::root()).copied().flatten();
+        let Some(live) = ground.facts.current.as_ref().filter(|_| root == Some(self.site.root)) else {
             return Ok(None);
         };
-        if !plan.live_already || !self.options.signing.is_met(self.session, live).await? {
+        let Ok(plan) = Plan::new(self.site, &ground.facts) else {
+            return Ok(None);
+        };
+        if !self.options.signing.is_met(self.session, live).await? {
             return Ok(None);
         }
         let owed = &ground.entrance.delivery;
