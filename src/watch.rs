@@ -19,7 +19,7 @@ use tokio::time::sleep_until;
 
 use self::changes::{Changed, Changes, Where};
 pub use self::changes::{Manner, WatchError};
-use self::command::{Build, News};
+use self::command::{Build, Ended, News};
 pub use self::half::Half;
 use self::kept::Kept;
 use crate::config::SiteConfig;
@@ -277,7 +277,7 @@ impl Watching {
                 Some(()) = next(&mut sources) => self.building_due = Some(Instant::now() + QUIET),
                 news = news_of(&mut self.build) => match news {
                     News::Line(line) => self.listener.happened(Happening::BuildPrinted { line }),
-                    News::Ended(status) => self.build_ended(status),
+                    News::Ended(ended) => self.build_ended(ended),
                 },
                 () = sleep_until(wait(self.due)), if self.due.is_some() => {
                     (self.due, self.since) = (None, None);
@@ -336,14 +336,10 @@ impl Watching {
         }
     }
 
-    fn build_ended(&mut self, status: std::io::Result<ExitStatus>) {
-        let Some(mut build) = self.build.take() else { return };
-        while let Some(line) = build.last_line() {
-            self.listener.happened(Happening::BuildPrinted { line });
-        }
-        let took = build.began.elapsed();
-        match status {
-            Ok(status) => {
+    fn build_ended(&mut self, ended: std::io::Result<Ended>) {
+        self.build = None;
+        match ended {
+            Ok(Ended { status, took }) => {
                 let is_good = status.success();
                 self.listener.happened(Happening::BuildEnded { status, took });
                 // What a build that failed has left is not looked at: the site before stays.

@@ -13,12 +13,17 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use tokio::time::timeout_at;
 
 /// How long the group may take to end when it is asked to, before it is made to.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Lines that wait to be shown; the process waits for the rest.
 const LINES: usize = 256;
+
+/// How long its last lines may take after it has ended. What it left running may hold its output open for as long as it
+/// likes: that is not waited for.
+const LAST_LINES: Duration = Duration::from_millis(250);
 
 /// The longest piece of a line that is passed on at once.
 const LONGEST: usize = 4096;
@@ -34,8 +39,16 @@ pub struct Build {
     guard: Option<Child>,
     group: Option<Pid>,
     lines: mpsc::Receiver<String>,
-    /// Since when it runs.
-    pub began: Instant,
+    began: Instant,
+    ended: Option<Ended>,
+}
+
+/// How a build ended.
+#[derive(Clone, Copy)]
+pub struct Ended {
+    pub status: ExitStatus,
+    /// Since it was started.
+    pub took: Duration,
 }
 
 impl Build {
@@ -67,21 +80,29 @@ impl Build {
             group,
             lines,
             began: Instant::now(),
+            ended: None,
         })
     }
 
-    /// Waits for what comes next of it. May be given up and asked for again.
+    /// Waits for what comes next of it: its end comes after all that it printed. May be given up and asked for again.
     pub async fn next(&mut self) -> News {
-        tokio::select! {
-            biased;
-            Some(line) = self.lines.recv() => News::Line(line),
-            status = self.child.wait() => News::Ended(status),
+        let ended = if let Some(ended) = self.ended {
+            ended
+        } else {
+            tokio::select! {
+                biased;
+                Some(line) = self.lines.recv() => return News::Line(line),
+                status = self.child.wait() => match status {
+                    Ok(status) => *self.ended.insert(Ended { status, took: self.began.elapsed() }),
+                    Err(error) => return News::Ended(Err(error)),
+                },
+            }
+        };
+        let patience = (self.began + ended.took + LAST_LINES).into();
+        match timeout_at(patience, self.lines.recv()).await {
+            Ok(Some(line)) => News::Line(line),
+            Ok(None) | Err(_) => News::Ended(Ok(ended)),
         }
-    }
-
-    /// A line that it has printed already.
-    pub fn last_line(&mut self) -> Option<String> {
-        self.lines.try_recv().ok()
     }
 }
 
@@ -90,7 +111,7 @@ pub enum News {
     /// It printed a line.
     Line(String),
     /// It ended.
-    Ended(io::Result<ExitStatus>),
+    Ended(io::Result<Ended>),
 }
 
 /// Starts what ends a group when we are gone.
@@ -155,5 +176,50 @@ async fn pass_on(stream: impl AsyncRead + Unpin, sender: mpsc::Sender<String>) {
         if sender.send(line).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+
+    fn shell(script: &str) -> Build {
+        let command = ["sh", "-c", script].map(str::to_owned);
+        Build::start(&command, Path::new("/")).unwrap()
+    }
+
+    /// Blocks the one thread there is until the process has ended, so that nobody reads meanwhile.
+    fn wait_unseen(build: &Build) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(build.group.unwrap()), options).unwrap();
+    }
+
+    async fn lines_and_end(mut build: Build) -> (Vec<String>, Ended) {
+        let mut lines = Vec::new();
+        loop {
+            match build.next().await {
+                News::Line(line) => lines.push(line),
+                News::Ended(ended) => return (lines, ended.unwrap()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn all_that_a_build_prints_comes_before_its_end() {
+        let build = shell("echo one; echo two; exit 3");
+        wait_unseen(&build);
+        let (lines, ended) = lines_and_end(build).await;
+        assert_eq!(lines, ["one", "two"]);
+        assert_eq!(ended.status.code(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn what_a_build_leaves_running_does_not_hold_up_its_end() {
+        let build = shell("sleep 1000 & echo one");
+        let (lines, ended) = lines_and_end(build).await;
+        assert_eq!(lines, ["one"]);
+        assert!(ended.status.success());
     }
 }
