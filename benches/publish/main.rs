@@ -1,7 +1,6 @@
 //! Measures the built `syntax-publish` against what people use instead, side by side in one run, and prints tables.
 //!
-//! `cargo bench --bench publish -- [quick] [check] [edit] [look] [verify] [cold] [scan] [memory]`: all of them without a name. Nothing here fails
-//! for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
+//! `cargo bench --bench publish -- [quick] [SCENARIO…]`: all of [`SCENARIOS`] without a name. Nothing here fails for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
 
 #![allow(
     clippy::expect_used,
@@ -12,12 +11,16 @@
     reason = "a measurement prints its table, and one that can't be made stops"
 )]
 
+mod flat;
+mod large;
 mod look;
 mod measure;
 mod ours;
 mod peer;
+mod rollback;
 mod scenarios;
 mod site;
+mod small;
 #[path = "../../tests/suite/support/mod.rs"]
 mod support;
 
@@ -26,7 +29,9 @@ use std::process::Command;
 use measure::Table;
 use scenarios::{Bench, Extent};
 
-const SCENARIOS: [&str; 7] = ["check", "edit", "look", "verify", "scan", "cold", "memory"];
+const SCENARIOS: [&str; 11] = [
+    "check", "edit", "look", "verify", "scan", "cold", "memory", "rollback", "flat", "small", "large",
+];
 
 /// Programs without which nothing can be measured.
 const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
@@ -56,7 +61,11 @@ fn main() {
             "verify" => bench.verify(&mut table),
             "scan" => bench.scan(&mut table),
             "cold" => bench.cold(&mut table),
-            _ => bench.memory(&mut table),
+            "memory" => bench.memory(&mut table),
+            "rollback" => rollback::rollback(extent, &mut table),
+            "flat" => flat::flat(extent, &mut table),
+            "small" => small::small(extent, &mut table),
+            _ => large::large(extent, &mut table),
         }
         println!("{table}");
     }

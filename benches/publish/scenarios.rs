@@ -463,7 +463,7 @@ impl Row {
     }
 }
 
-fn thousands(count: usize) -> String {
+pub fn thousands(count: usize) -> String {
     if count < 1000 {
         count.to_string()
     } else {
@@ -472,6 +472,6 @@ fn thousands(count: usize) -> String {
 }
 
 /// Progress, for whoever waits; the table alone goes to stdout.
-fn say(what: &str) {
+pub fn say(what: &str) {
     eprintln!("{what} …");
 }
