@@ -11,14 +11,17 @@
     reason = "a measurement prints its table, and one that can't be made stops"
 )]
 
+mod cold;
 mod flat;
 mod large;
 mod look;
 mod measure;
 mod ours;
 mod peer;
+mod prune;
 mod rollback;
 mod scenarios;
+mod served;
 mod site;
 mod small;
 #[path = "../../tests/suite/support/mod.rs"]
@@ -29,8 +32,9 @@ use std::process::Command;
 use measure::Table;
 use scenarios::{Bench, Extent};
 
-const SCENARIOS: [&str; 11] = [
-    "check", "edit", "look", "verify", "scan", "cold", "memory", "rollback", "flat", "small", "large",
+const SCENARIOS: [&str; 13] = [
+    "check", "edit", "look", "verify", "scan", "cold", "memory", "rollback", "flat", "small", "large", "served",
+    "prune",
 ];
 
 /// Programs without which nothing can be measured.
@@ -60,12 +64,14 @@ fn main() {
             "look" => look::look(1000, if extent == Extent::Quick { 3 } else { 7 }, &mut table),
             "verify" => bench.verify(&mut table),
             "scan" => bench.scan(&mut table),
-            "cold" => bench.cold(&mut table),
+            "cold" => cold::cold(extent, &mut table),
             "memory" => bench.memory(&mut table),
             "rollback" => rollback::rollback(extent, &mut table),
             "flat" => flat::flat(extent, &mut table),
             "small" => small::small(extent, &mut table),
-            _ => large::large(extent, &mut table),
+            "large" => large::large(extent, &mut table),
+            "served" => served::served(extent, &mut table),
+            _ => prune::prune(extent, &mut table),
         }
         println!("{table}");
     }

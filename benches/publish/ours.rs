@@ -297,6 +297,11 @@ impl Ours {
         (&self.sshd.root, remote.display().to_string())
     }
 
+    /// Where the site is published to, on disk.
+    pub fn docroot(&self) -> &Path {
+        &self.sshd.docroot
+    }
+
     /// The port of the host itself, for another line to it.
     pub fn port(&self) -> u16 {
         self.sshd.port
