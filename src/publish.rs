@@ -406,7 +406,7 @@ impl Publish<'_> {
         ops.extend(under_lock.ops.iter().cloned());
         let answers = self.session.flight(ops).await?;
         workshop.took_lock(answers.get(staged));
-        let built = self.check_built(&building, &answers[..staged], worn).await;
+        let built = self.check_built(plan, &building, &answers[..staged], worn).await;
         if let Err(stop) = built {
             return self.take_back_records(parcel, workshop, stop).await;
         }
@@ -441,11 +441,14 @@ impl Publish<'_> {
 
     async fn check_built(
         &self,
+        plan: &Plan,
         building: &Building,
         answers: &[Result<crate::host::Answer, crate::host::Refusal>],
         worn: &mut HashSet<String>,
     ) -> Result<(), Stop> {
-        building.read(self.session, &answers[..building.len()], worn).await?;
+        building
+            .read(self.session, plan, &answers[..building.len()], worn)
+            .await?;
         match answers[building.len()..].iter().find_map(Read::refusal) {
             Some(refusal) => Err(store::explain(self.session, refusal).await.into()),
             None => Ok(()),

@@ -21,8 +21,11 @@ use crate::workshop::Workshop;
 enum Weight {
     /// It must succeed.
     Must,
-    /// An encoding of an unchanged file, which may not exist.
-    MayBeMissing,
+    /// A link from the former of this tree, by its place in the plan: when refused though the former is there, what it has
+    /// of that name may have as many links as can be.
+    FromFormer(usize),
+    /// The same of an encoding of an unchanged file, which may not exist.
+    MayBeMissing(usize),
     /// A link from an object: when refused though the object is there, it has as many links as can be.
     FromObject(String),
 }
@@ -70,7 +73,7 @@ impl Building {
         self.weights.push(weight);
     }
 
-    fn tree(&mut self, index: usize, tree: &NewTree, stock: &Stock, workshop: &mut Workshop) {
+    fn tree(&mut self, index: usize, tree: &NewTree, stock: &mut Stock, workshop: &mut Workshop) {
         let at = workshop.path_preparing(&tree_name(index));
         let make = workshop.folder(&tree_name(index));
         self.push(make, Weight::Must);
@@ -84,7 +87,7 @@ impl Building {
                             from: format!("{}/{name}", layout::tree(former)),
                             to,
                         },
-                        Weight::Must,
+                        Weight::FromFormer(index),
                     );
                 }
                 (Entry::Folder(digest), None) => {
@@ -103,14 +106,14 @@ impl Building {
                             from: from.clone(),
                             to: to.clone(),
                         },
-                        Weight::Must,
+                        Weight::FromFormer(index),
                     );
                     for (coding, _) in file.encodings.iter() {
                         let link = Op::Link {
                             from: coding.beside(&from),
                             to: coding.beside(&to),
                         };
-                        self.push(link, Weight::MayBeMissing);
+                        self.push(link, Weight::MayBeMissing(index));
                     }
                 }
                 (Entry::File(file), None) => self.file(file.digest, file.encodings, &to, stock, workshop),
@@ -118,7 +121,7 @@ impl Building {
         }
     }
 
-    fn pool(&mut self, index: usize, file: &PoolFile, stock: &Stock, workshop: &mut Workshop) {
+    fn pool(&mut self, index: usize, file: &PoolFile, stock: &mut Stock, workshop: &mut Workshop) {
         let to = workshop.path_preparing(&pool_name(index));
         if file.replaces {
             // A rename onto another link of the same bytes leaves the one in the workshop where it is.
@@ -136,7 +139,7 @@ impl Building {
         digest: Digest,
         encodings: crate::model::encoding::Encodings,
         to: &str,
-        stock: &Stock,
+        stock: &mut Stock,
         workshop: &Workshop,
     ) {
         let identity = (layout::object(digest), to.to_owned());
@@ -167,32 +170,40 @@ impl Building {
         self.weights.is_empty()
     }
 
-    /// Reads the answers. Objects that can't be linked any more are noted in `worn`.
+    /// Reads the answers. Objects that can't be linked any more are noted in `worn`, and so are trees that hold such.
     ///
     /// # Errors
     /// [`SyncError::Replan`] where the plan must be made again, [`SyncError::Store`] for anything else.
     pub async fn read(
         &self,
         session: &Session,
+        plan: &Plan,
         answers: &[Result<Answer, Refusal>],
         worn: &mut HashSet<String>,
     ) -> Result<(), SyncError> {
         let mut replan = None;
+        let mut has_asked = false;
         for (weight, answer) in self.weights.iter().zip(answers) {
             let Some(refusal) = answer.refusal() else { continue };
-            match (weight, refusal.kind) {
-                (Weight::MayBeMissing, RefusalKind::NotFound) => {}
-                (Weight::FromObject(name), RefusalKind::Failed) => {
-                    // Too many links, or the disk is full: only the former is mended by another copy.
-                    if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
-                        return Err(full.into());
-                    }
-                    worn.insert(name.clone());
-                    replan = Some(refusal.to_string());
+            let spent = match (weight, refusal.kind) {
+                (Weight::MayBeMissing(_), RefusalKind::NotFound) => continue,
+                (Weight::FromObject(name), RefusalKind::Failed) => Some(name.clone()),
+                (Weight::FromFormer(tree) | Weight::MayBeMissing(tree), RefusalKind::Failed) => {
+                    let tree = plan.trees.get(*tree);
+                    tree.and_then(|tree| tree.former).map(layout::tree)
                 }
-                (_, RefusalKind::NotFound) => replan = Some(refusal.to_string()),
+                (_, RefusalKind::NotFound) => None,
                 _ => return Err(explain(session, refusal).await.into()),
+            };
+            if spent.is_some() && !has_asked {
+                has_asked = true;
+                // Too many links, or the disk is full: only the former is mended by another copy.
+                if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
+                    return Err(full.into());
+                }
             }
+            worn.extend(spent);
+            replan = Some(refusal.to_string());
         }
         replan.map_or(Ok(()), |what| Err(SyncError::Replan(what)))
     }
