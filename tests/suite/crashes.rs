@@ -11,7 +11,7 @@ pub mod scenario;
 mod table;
 
 use self::ground::{Folder, Ground, InMemoryGround};
-use self::points::try_all;
+use self::points::{course, on_a_thread, try_all};
 use self::scenario::Scenario;
 use crate::support::faulty::{DEATHS, FAULTS, Fault};
 use crate::support::report::say;
@@ -70,6 +70,9 @@ each! {
     first_publish: FAULTS,
     publish_of_an_edit: FAULTS,
     publish_of_an_edit_before_another: FAULTS,
+    publish_of_an_edit_to_what_was_seen: FAULTS,
+    publish_that_adds_to_what_was_seen: FAULTS,
+    publish_after_something_else_was_seen: FAULTS,
     publish_that_adds_to_the_pool: FAULTS,
     publish_sent_in_batches: FAULTS,
     publish_of_a_large_file: DEATHS,
@@ -79,4 +82,24 @@ each! {
     hold: FAULTS,
     resume: FAULTS,
     prune: FAULTS,
+}
+
+#[test]
+fn a_publish_that_has_seen_what_is_live_goes_another_way() {
+    let flights = |scenario: &Scenario| {
+        let (course, _) = on_a_thread(course(&InMemoryGround::new(), scenario));
+        course.flights.len()
+    };
+    for (knowing, not_knowing) in [
+        (
+            scenario::publish_of_an_edit_to_what_was_seen(),
+            scenario::publish_of_an_edit(),
+        ),
+        (
+            scenario::publish_that_adds_to_what_was_seen(),
+            scenario::publish_that_adds_to_the_pool(),
+        ),
+    ] {
+        assert!(flights(&knowing) < flights(&not_knowing), "{}", knowing.name);
+    }
 }

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use syntax_publish::host::{SftpAddress, SftpConnector};
+use syntax_publish::host::{Connect, SftpAddress, SftpConnector};
 
 use crate::crashes::ground::Ground;
 use crate::crashes::points::{Course, course, host, judge};
 use crate::crashes::scenario::{self, Scenario};
 use crate::crashes_served::Served;
-use crate::support::bench::{Command, How, faults_of_live, run, seen};
+use crate::support::bench::{Command, Encode, How, faults_of_live, run, seen};
 use crate::support::command::{Project, Running, Signal, small_export};
 use crate::support::delay::DelayProxy;
 use crate::support::report::say;
@@ -49,16 +49,17 @@ fn on_a_thread<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
-/// Publishes over a line, and looks at everything. Returns whether the new release is live.
-fn publish_over(
+/// Runs a scenario's command over a line, and looks at everything. Returns whether the new release is live.
+fn run_over(
     proxy: &DelayProxy,
     sshd: &Sshd,
     ground: &Served,
     scenario: &Scenario,
     course: &Course,
+    how: How,
 ) -> Result<bool, String> {
     on_a_thread(async {
-        let done = run(over(proxy, sshd, ground), &scenario.command, How::default()).await;
+        let done = run(over(proxy, sshd, ground), &scenario.command, how).await;
         // What the server still has in its hands of a connection that broke is done before it is looked at.
         let host = host(ground).await;
         let is_new = judge(&seen(&*host).await, course)?;
@@ -98,7 +99,9 @@ fn cut_everywhere(stride: usize) {
     let (course, saved) = on_a_thread(course(&ground, &scenario));
     ground.restore(saved.as_ref());
     let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
-    assert_eq!(publish_over(&proxy, &sshd, &ground, &scenario, &course), Ok(true));
+    let run_over =
+        |proxy: &DelayProxy, ground: &Served| run_over(proxy, &sshd, ground, &scenario, &course, How::default());
+    assert_eq!(run_over(&proxy, &ground), Ok(true));
     let around = |pieces: Vec<u64>| -> Vec<u64> {
         let mut places: Vec<u64> = pieces.into_iter().flat_map(|end| [end - 1, end, end + 1]).collect();
         places.sort_unstable();
@@ -127,7 +130,7 @@ fn cut_everywhere(stride: usize) {
                         Cut::UpForGood(bytes) => proxy.cut_for_good_after_up(bytes),
                         Cut::DownForGood(bytes) => proxy.cut_for_good_after_down(bytes),
                     }
-                    let went = publish_over(&proxy, &sshd, &ground, &scenario, &course);
+                    let went = run_over(&proxy, &ground);
                     let mut tally = tally.lock().expect("a tally");
                     tally.0 += usize::from(proxy.has_cut());
                     match went {
@@ -165,6 +168,120 @@ fn a_line_cut_at_any_place_tears_nothing() {
     cut_everywhere(1);
 }
 
+/// How long a line that says nothing is waited for, in place of minutes.
+const PATIENT: How = How {
+    encode: Encode::Brotli,
+    answer: Duration::from_secs(1),
+    wait: None,
+    skew: Duration::ZERO,
+};
+
+/// Lets the line fall silent at places behind the handshake, and lifts it when all is done: what the old connection still
+/// carried must change nothing any more.
+fn silence_everywhere(scenario: &Scenario, stride: usize) {
+    let sshd = Arc::new(Sshd::start(Jail::Plain));
+    let ground = Served::new(&sshd);
+    let (course, saved) = on_a_thread(course(&ground, scenario));
+    ground.restore(saved.as_ref());
+    let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
+    let connected = on_a_thread(over(&proxy, &sshd, &ground).connect());
+    drop(connected.expect("a connection"));
+    let handshake = proxy.bytes_up();
+    let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
+    let went = run_over(&proxy, &sshd, &ground, scenario, &course, How::default());
+    assert_eq!(went, Ok(true));
+    let mut places = proxy.pieces_up();
+    places.retain(|end| *end >= handshake);
+    let all = places.len();
+    let chosen: Vec<u64> = places.into_iter().step_by(stride).collect();
+    let next = AtomicUsize::new(0);
+    let tally = Mutex::new((0, 0, 0, Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let ground = Served::new(&sshd);
+                while let Some(bytes) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    ground.restore(saved.as_ref());
+                    let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
+                    proxy.silence_after_up(*bytes);
+                    let went = run_over(&proxy, &sshd, &ground, scenario, &course, PATIENT);
+                    proxy.lift();
+                    proxy.wait_for_end();
+                    let went = went.and_then(|is_new| {
+                        let site = on_a_thread(async { seen(&*host(&ground).await).await.site });
+                        let faults = on_a_thread(faults_of_live(ground.connector()));
+                        if site != course.next || !faults.is_empty() {
+                            return Err(format!("what came late changed something: {faults:?}"));
+                        }
+                        Ok(is_new)
+                    });
+                    let mut tally = tally.lock().expect("a tally");
+                    tally.0 += usize::from(proxy.has_cut());
+                    match went {
+                        Ok(false) => tally.1 += 1,
+                        Ok(true) => tally.2 += 1,
+                        Err(wrong) => tally.3.push(format!("silent after {bytes} bytes: {wrong}")),
+                    }
+                }
+            });
+        }
+    });
+    let (happened, old, new, wrong) = tally.into_inner().expect("a tally");
+    say(&format!(
+        "silence, {}: {} of {all} places; {happened} happened; then the old release was live {old} times, the new one {new} times",
+        scenario.name,
+        chosen.len(),
+    ));
+    assert!(wrong.is_empty(), "{} are wrong: {}", wrong.len(), wrong.join("\n"));
+    assert!(happened * 10 > chosen.len() * 8, "silences that happen");
+}
+
+#[test]
+fn a_publish_over_a_line_that_falls_silent_tears_nothing() {
+    silence_everywhere(&scenario::publish_that_adds_to_the_pool(), 5);
+}
+
+#[test]
+fn a_rollback_over_a_line_that_falls_silent_tears_nothing() {
+    silence_everywhere(&scenario::rollback(), 5);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_line_that_falls_silent_at_any_place_tears_nothing() {
+    silence_everywhere(&scenario::publish_that_adds_to_the_pool(), 1);
+    silence_everywhere(&scenario::rollback(), 1);
+}
+
+#[test]
+#[ignore = "waits minutes for lines that never say anything"]
+fn a_line_that_stays_silent_is_given_up() {
+    let sshd = Arc::new(Sshd::start(Jail::Plain));
+    for scenario in [scenario::publish_that_adds_to_the_pool(), scenario::rollback()] {
+        let ground = Served::new(&sshd);
+        let (course, saved) = on_a_thread(course(&ground, &scenario));
+        ground.restore(saved.as_ref());
+        let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
+        let went = run_over(&proxy, &sshd, &ground, &scenario, &course, How::default());
+        assert_eq!(went, Ok(true));
+        let places = proxy.pieces_up();
+        // With the lock held: behind it come the swap and the goodbye.
+        for place in [places[places.len() - 4], places[places.len() - 2]] {
+            ground.restore(saved.as_ref());
+            let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
+            proxy.silence_for_good_after_up(place);
+            let began = Instant::now();
+            let went = run_over(&proxy, &sshd, &ground, &scenario, &course, PATIENT);
+            assert!(went.is_ok() && proxy.has_cut(), "{}: {went:?}", scenario.name);
+            say(&format!(
+                "silence for good, {}: given up after {:?}",
+                scenario.name,
+                began.elapsed()
+            ));
+        }
+    }
+}
+
 /// A publish over a line that is made worse.
 fn over_a_line(rtt: Duration, worsen: impl Fn(&DelayProxy)) -> Result<bool, String> {
     let sshd = Arc::new(Sshd::start(Jail::Plain));
@@ -174,7 +291,7 @@ fn over_a_line(rtt: Duration, worsen: impl Fn(&DelayProxy)) -> Result<bool, Stri
     ground.restore(saved.as_ref());
     let proxy = DelayProxy::start(sshd.port, rtt);
     worsen(&proxy);
-    publish_over(&proxy, &sshd, &ground, &scenario, &course)
+    run_over(&proxy, &sshd, &ground, &scenario, &course, How::default())
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod actor;
 mod explorer;
 mod invariants;
 
+use std::time::Duration;
+
 use self::explorer::{Bounds, Case, explore};
 use crate::crashes::scenario::{base, edited, grown};
 use crate::support::bench::Command;
@@ -34,6 +36,14 @@ fn pairs() -> Vec<Case> {
         case("publish and rollback", vec![publish(), Command::Rollback(1)]),
         case("publish and prune", vec![other(), Command::Prune(1)]),
         case("rollback and prune", vec![Command::Rollback(1), Command::Prune(1)]),
+        case(
+            "two publishes, of which one has seen what is live",
+            vec![Command::PublishHavingSeen(edited(), base()), other()],
+        ),
+        case(
+            "a publish that has seen what is live, and prune",
+            vec![Command::PublishHavingSeen(grown(), base()), Command::Prune(1)],
+        ),
         case("publish and hold", vec![publish(), Command::Hold]),
         case("two prunes", vec![Command::Prune(1), Command::Prune(1)]),
     ]
@@ -73,6 +83,7 @@ fn no_order_of_two_runs_tears_the_site() {
             switches: 1,
             faults: 0,
             schedules: 3000,
+            time: None,
         },
     );
 }
@@ -85,12 +96,19 @@ fn no_order_of_two_runs_with_a_fault_tears_the_site() {
             switches: 0,
             faults: 1,
             schedules: 3000,
+            time: None,
         },
     );
 }
 
+/// How long each case may take at large, by `EXPLORE_SECONDS`; as long as it does, without it.
+fn a_case() -> Option<Duration> {
+    let seconds = std::env::var("EXPLORE_SECONDS").ok()?;
+    Some(Duration::from_secs(seconds.parse().expect("EXPLORE_SECONDS")))
+}
+
 #[test]
-#[ignore = "takes an hour"]
+#[ignore = "takes hours"]
 fn no_order_of_two_or_three_runs_with_a_fault_tears_the_site_at_large() {
     run(
         pairs(),
@@ -98,6 +116,7 @@ fn no_order_of_two_or_three_runs_with_a_fault_tears_the_site_at_large() {
             switches: 3,
             faults: 1,
             schedules: 200_000,
+            time: a_case(),
         },
     );
     let publish = || Command::Publish(edited());
@@ -117,6 +136,7 @@ fn no_order_of_two_or_three_runs_with_a_fault_tears_the_site_at_large() {
             switches: 2,
             faults: 1,
             schedules: 200_000,
+            time: a_case(),
         },
     );
 }

@@ -210,6 +210,7 @@ each! {
     first_publish,
     publish_of_an_edit,
     publish_of_an_edit_before_another,
+    publish_that_adds_to_what_was_seen,
     publish_that_adds_to_the_pool,
     publish_sent_in_batches,
     publish_of_a_large_file,

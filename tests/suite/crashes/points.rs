@@ -31,7 +31,8 @@ pub struct Course {
     pub after: Seen,
     /// The names of a store that holds what is published afterwards, and nothing else.
     pub clean: Vec<String>,
-    next: Content,
+    /// What visitors get of what is published afterwards.
+    pub next: Content,
 }
 
 /// How long a hung host is waited for: nothing here takes a thousandth of it, and a busy machine does not matter, for

@@ -89,6 +89,32 @@ pub fn publish_of_an_edit() -> Scenario {
     }
 }
 
+pub fn publish_of_an_edit_to_what_was_seen() -> Scenario {
+    Scenario {
+        name: "publish of an edit to what was seen",
+        command: Command::PublishHavingSeen(edited(), base()),
+        ..publish_of_an_edit()
+    }
+}
+
+pub fn publish_that_adds_to_what_was_seen() -> Scenario {
+    Scenario {
+        name: "publish that adds to what was seen",
+        command: Command::PublishHavingSeen(grown(), base()),
+        ..publish_that_adds_to_the_pool()
+    }
+}
+
+/// Another machine has published since: what this one has seen is not live any more.
+pub fn publish_after_something_else_was_seen() -> Scenario {
+    Scenario {
+        name: "publish after something else was seen",
+        before: vec![publish(base()), publish(edited())],
+        command: Command::PublishHavingSeen(grown(), base()),
+        next: grown(),
+    }
+}
+
 pub fn publish_of_an_edit_before_another() -> Scenario {
     Scenario {
         name: "publish of an edit before another",

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use syntax_publish::error::Error;
 use syntax_publish::host::{Answer, Op, Refusal, RefusalKind};
@@ -23,6 +24,8 @@ pub struct Bounds {
     pub faults: usize,
     /// After so many executions it is enough.
     pub schedules: usize,
+    /// After so long it is enough, too.
+    pub time: Option<Duration>,
 }
 
 pub struct Case {
@@ -58,9 +61,9 @@ enum Step {
 
 const HOW: How = How {
     encode: Encode::Nothing,
-    answer: std::time::Duration::from_secs(600),
+    answer: Duration::from_secs(600),
     wait: None,
-    skew: std::time::Duration::ZERO,
+    skew: Duration::ZERO,
 };
 
 /// Explores a case, until all is seen or something is wrong.
@@ -72,6 +75,7 @@ pub fn explore(case: &Case, bounds: Bounds) -> Found {
         let done = runtime.block_on(run(Box::new(memory.clone()), command, HOW));
         done.expect("a command before");
     }
+    let began = Instant::now();
     let mut search = Search {
         case,
         bounds,
@@ -96,7 +100,8 @@ pub fn explore(case: &Case, bounds: Bounds) -> Found {
             break;
         };
         *chosen += 1;
-        if search.found.schedules >= bounds.schedules {
+        let late = bounds.time.is_some_and(|time| began.elapsed() > time);
+        if late || search.found.schedules >= bounds.schedules {
             break;
         }
     }

@@ -2,6 +2,7 @@
 //! run thousands of times.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use syntax_publish::model::layout;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::rollback::Destination;
+use syntax_publish::seen::Seen as SeenBefore;
 use syntax_publish::session::{Pace, Session};
 use syntax_publish::source::{Source, SourceError};
 use syntax_publish::verify::{Depth, verify};
@@ -75,6 +77,8 @@ pub fn site(content: &Content, encode: Encode) -> Site {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Publish(Content),
+    /// Publishes the first from a machine that has seen the second on the target.
+    PublishHavingSeen(Content, Content),
     /// Publishes and then prunes, as the command line does.
     PublishAndPrune(Content),
     Rollback(u32),
@@ -123,10 +127,20 @@ pub fn session(connector: Box<dyn Connect>, what: &str, how: How) -> Session {
 /// Runs a command, and returns the release that it made live, if it made one.
 pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Result<Option<ReleaseId>, Error> {
     match command {
-        Command::Publish(content) => publish_site(&session(connector, "publish", how), content, how).await,
+        Command::Publish(content) => publish_site(&session(connector, "publish", how), content, None, how).await,
+        Command::PublishHavingSeen(content, before) => {
+            let caches = tempfile::tempdir().expect("a folder");
+            let target = "a target".to_owned();
+            // The id says only that something was live; what counts are the manifests.
+            let was_seen =
+                SeenBefore::load(caches.path(), &target).learn(&ReleaseId::new(0, "aa"), &site(before, how.encode));
+            was_seen.expect("a cache");
+            let caches_of = Some((caches.path().to_owned(), target));
+            publish_site(&session(connector, "publish", how), content, caches_of, how).await
+        }
         Command::PublishAndPrune(content) => {
             let session = session(connector, "publish", how);
-            let release = publish_site(&session, content, how).await?;
+            let release = publish_site(&session, content, None, how).await?;
             prune_to(&session, 1, how).await?;
             Ok(release)
         }
@@ -154,7 +168,12 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
     }
 }
 
-async fn publish_site(session: &Session, content: &Content, how: How) -> Result<Option<ReleaseId>, Error> {
+async fn publish_site(
+    session: &Session,
+    content: &Content,
+    seen: Option<(PathBuf, String)>,
+    how: How,
+) -> Result<Option<ReleaseId>, Error> {
     let source: Arc<dyn Source> = Arc::new(InMemory(content.clone()));
     let site = site(content, how.encode);
     // As the command does.
@@ -170,7 +189,7 @@ async fn publish_site(session: &Session, content: &Content, how: How) -> Result<
         force: false,
         tool: "test".to_owned(),
         signing: syntax_publish::sign::Signing::default(),
-        seen: None,
+        seen,
         purges: false,
     };
     let published = publish::publish(session, &source, &site, &options, &Silent).await?;

@@ -7,7 +7,8 @@
 //! take; so a connection costs here what it costs there.
 //!
 //! The line can be made narrow ([`DelayProxy::set_rate`]), cut after an exact number of bytes
-//! ([`DelayProxy::cut_after_up`]) or fall silent ([`DelayProxy::blackhole`]).
+//! ([`DelayProxy::cut_after_up`]) or fall silent ([`DelayProxy::blackhole`]), after an exact number of bytes, too
+//! ([`DelayProxy::silence_after_up`]), and for as long as one likes ([`DelayProxy::lift`]).
 //!
 //! It simulates no loss and no slow start, and its buffers have no end: a sender never feels
 //! that the line is full, it only sees its answers come later.
@@ -93,7 +94,10 @@ struct State {
 struct Cut {
     way: Way,
     bytes_left: u64,
+    /// Whether later connections go the same way.
     for_good: bool,
+    /// Whether it closes nothing: the connections there are hear nothing any more.
+    silent: bool,
 }
 
 /// The two sockets of a forwarded connection. The server's is missing until it is dialled.
@@ -101,6 +105,8 @@ struct Connection {
     client: TcpStream,
     server: Mutex<Option<Arc<TcpStream>>>,
     dead: AtomicBool,
+    /// What it carries waits until the line is lifted.
+    silent: AtomicBool,
     /// How many of its two directions have come to an orderly end.
     ended: AtomicUsize,
 }
@@ -151,7 +157,47 @@ impl DelayProxy {
             way: Way::Up,
             bytes_left: bytes,
             for_good: false,
+            silent: false,
         });
+    }
+
+    /// Passes nothing on any more, in either direction, of any connection there is, once `bytes` more have been passed on
+    /// from clients. Nothing is closed, and later connections work.
+    pub fn silence_after_up(&self, bytes: u64) {
+        self.plan_cut(Cut {
+            way: Way::Up,
+            bytes_left: bytes,
+            for_good: false,
+            silent: true,
+        });
+    }
+
+    /// As [`DelayProxy::silence_after_up`], and later connections are accepted and hear nothing.
+    pub fn silence_for_good_after_up(&self, bytes: u64) {
+        self.plan_cut(Cut {
+            way: Way::Up,
+            bytes_left: bytes,
+            for_good: true,
+            silent: true,
+        });
+    }
+
+    /// Ends all silence: what waited is passed on, also of clients that have gone meanwhile.
+    pub fn lift(&self) {
+        let mut state = self.line.state();
+        state.silent = false;
+        for connection in &state.connections {
+            connection.silent.store(false, Ordering::SeqCst);
+        }
+        drop(state);
+        self.line.changed.notify_all();
+    }
+
+    /// Waits until every connection has come to its end at both sides.
+    pub fn wait_for_end(&self) {
+        while !self.line.state().connections.is_empty() {
+            thread::yield_now();
+        }
     }
 
     /// As [`DelayProxy::cut_after_up`], counting what is passed on from the server.
@@ -160,6 +206,7 @@ impl DelayProxy {
             way: Way::Down,
             bytes_left: bytes,
             for_good: false,
+            silent: false,
         });
     }
 
@@ -169,6 +216,7 @@ impl DelayProxy {
             way: Way::Down,
             bytes_left: bytes,
             for_good: true,
+            silent: false,
         });
     }
 
@@ -189,6 +237,7 @@ impl DelayProxy {
             way: Way::Up,
             bytes_left: bytes,
             for_good: true,
+            silent: false,
         });
     }
 
@@ -278,7 +327,7 @@ impl Line {
                 return false;
             }
             let left = due.saturating_duration_since(Instant::now());
-            state = if state.silent {
+            state = if state.silent || connection.silent.load(Ordering::SeqCst) {
                 self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
             } else if left.is_zero() {
                 return true;
@@ -319,6 +368,13 @@ impl State {
         {
             self.cut = None;
             self.has_cut = true;
+            if cut.silent {
+                self.silent |= cut.for_good;
+                for connection in &self.connections {
+                    connection.silent.store(true, Ordering::SeqCst);
+                }
+                return;
+            }
             self.refusing |= cut.for_good;
             for connection in self.connections.drain(..) {
                 connection.kill();
@@ -359,6 +415,7 @@ fn accept(line: &Arc<Line>, listener: &TcpListener, target_port: u16) {
             client,
             server: Mutex::default(),
             dead: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             ended: AtomicUsize::new(0),
         });
         let mut state = line.state();
@@ -450,19 +507,27 @@ fn write(line: &Line, way: Way, connection: &Connection, socket: &TcpStream, pie
         }
         match item {
             Item::Bytes(bytes) => {
-                let allowed = line.allow(way, bytes.len());
-                // Counted first: who has received the bytes may ask for the count.
-                line.direction(way).forward(allowed);
-                if !write_all(connection, socket, &bytes[..allowed]) {
-                    line.kill(connection);
-                    return;
-                }
-                let mut state = line.state();
-                state.cut_if_due();
-                drop(state);
-                if connection.is_dead() {
-                    line.changed.notify_all();
-                    return;
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let allowed = line.allow(way, rest.len());
+                    // Counted first: who has received the bytes may ask for the count.
+                    line.direction(way).forward(allowed);
+                    if !write_all(connection, socket, &rest[..allowed]) {
+                        line.kill(connection);
+                        return;
+                    }
+                    rest = &rest[allowed..];
+                    let mut state = line.state();
+                    state.cut_if_due();
+                    drop(state);
+                    if connection.is_dead() {
+                        line.changed.notify_all();
+                        return;
+                    }
+                    // What is left came behind a silence, and waits for its end.
+                    if !rest.is_empty() && !line.wait_until(due, connection) {
+                        return;
+                    }
                 }
             }
             Item::End => {
