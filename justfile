@@ -11,7 +11,7 @@ quick:
 test:
     tests/run
 
-# Measurements (docs/benchmarks.md): all, or some of edit, look, verify, cold, scan, check and memory; `quick` for a small site
+# Measurements (docs/benchmarks.md): all, or the scenarios named; `quick` for a small site
 bench *args:
     cargo bench --locked --bench publish -- {{ args }}
 

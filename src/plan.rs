@@ -135,11 +135,12 @@ fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a 
     }
 }
 
-/// The live manifest of a changed folder whose files can be linked: empty where the folder itself is missing.
+/// The live manifest of a changed folder whose files can be linked: empty where the folder itself is missing, or holds what
+/// can't be linked any more.
 fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a Tree> {
     let gone = changed
         .former
-        .is_some_and(|digest| facts.trees.get(&digest) == Some(&false));
+        .is_some_and(|digest| facts.trees.get(&digest) == Some(&false) || facts.worn.contains(&layout::tree(digest)));
     if gone {
         Some(&NOTHING)
     } else {
@@ -408,7 +409,7 @@ pub struct Plan {
     pub wanted: Vec<Wanted>,
     /// Objects that the host has, so need not be sent.
     pub present: HashSet<String>,
-    /// Objects that exist and must be replaced rather than left.
+    /// Objects that exist and must be replaced rather than left, and trees to link nothing from.
     pub worn: HashSet<String>,
     /// Folder levels to build, children before parents.
     pub trees: Vec<NewTree>,

@@ -5,6 +5,7 @@
 //! which changes under our hands is noticed and never published half.
 
 mod build;
+mod copies;
 mod make;
 mod times;
 
@@ -15,6 +16,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 pub use self::build::{Building, pool_name, pool_ops, tree_name};
 pub(crate) use self::build::{folders_of_pool, pool_folders};
+use self::copies::{AllCopies, send_copies};
 use self::make::{Made, Outcome, encode_in_background, make_all, pieces_in_background};
 pub use self::times::Times;
 use crate::event::{Event, Observer, Stage};
@@ -87,6 +89,8 @@ impl Sent {
 pub struct Stock {
     /// Objects that lie in a temporary file of the workshop, by the object's name.
     temps: HashMap<String, String>,
+    /// Further copies of objects with too many names.
+    copies: AllCopies,
     /// Encodings that turned out not to pay, so don't exist.
     dropped: HashSet<String>,
     /// Writes that ride in the flight that builds the folders.
@@ -132,6 +136,7 @@ pub async fn send_objects(
         send_in_batches(work, new, Resting::Objects, workshop, times, &mut stock).await?;
         send_in_batches(work, again, Resting::Workshop, workshop, times, &mut stock).await?;
     }
+    send_copies(work, plan, workshop, times, &mut stock).await?;
     work.observer.notice(Event::StageEnded { stage: Stage::Encode });
     Ok(stock)
 }
@@ -321,9 +326,12 @@ impl Stock {
     }
 
     /// Where to link an object from; `None` for an encoding that doesn't exist.
-    fn place(&self, workshop: &Workshop, name: &str) -> Option<String> {
+    fn place(&mut self, workshop: &Workshop, name: &str) -> Option<String> {
         if self.dropped.contains(name) {
             return None;
+        }
+        if let Some(copy) = self.copies.get_mut(name).and_then(|copies| copies.next()) {
+            return Some(workshop.path_preparing(copy));
         }
         Some(match self.temps.get(name) {
             Some(temp) => workshop.path_preparing(temp),

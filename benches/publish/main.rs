@@ -1,7 +1,6 @@
 //! Measures the built `syntax-publish` against what people use instead, side by side in one run, and prints tables.
 //!
-//! `cargo bench --bench publish -- [quick] [check] [edit] [look] [verify] [cold] [scan] [memory]`: all of them without a name. Nothing here fails
-//! for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
+//! `cargo bench --bench publish -- [quick] [SCENARIO…]`: all of [`SCENARIOS`] without a name. Nothing here fails for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
 
 #![allow(
     clippy::expect_used,
@@ -12,12 +11,19 @@
     reason = "a measurement prints its table, and one that can't be made stops"
 )]
 
+mod cold;
+mod flat;
+mod large;
 mod look;
 mod measure;
 mod ours;
 mod peer;
+mod prune;
+mod rollback;
 mod scenarios;
+mod served;
 mod site;
+mod small;
 #[path = "../../tests/suite/support/mod.rs"]
 mod support;
 
@@ -26,7 +32,10 @@ use std::process::Command;
 use measure::Table;
 use scenarios::{Bench, Extent};
 
-const SCENARIOS: [&str; 7] = ["check", "edit", "look", "verify", "scan", "cold", "memory"];
+const SCENARIOS: [&str; 13] = [
+    "check", "edit", "look", "verify", "scan", "cold", "memory", "rollback", "flat", "small", "large", "served",
+    "prune",
+];
 
 /// Programs without which nothing can be measured.
 const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
@@ -55,8 +64,14 @@ fn main() {
             "look" => look::look(1000, if extent == Extent::Quick { 3 } else { 7 }, &mut table),
             "verify" => bench.verify(&mut table),
             "scan" => bench.scan(&mut table),
-            "cold" => bench.cold(&mut table),
-            _ => bench.memory(&mut table),
+            "cold" => cold::cold(extent, &mut table),
+            "memory" => bench.memory(&mut table),
+            "rollback" => rollback::rollback(extent, &mut table),
+            "flat" => flat::flat(extent, &mut table),
+            "small" => small::small(extent, &mut table),
+            "large" => large::large(extent, &mut table),
+            "served" => served::served(extent, &mut table),
+            _ => prune::prune(extent, &mut table),
         }
         println!("{table}");
     }

@@ -1,6 +1,7 @@
 //! The tool under measurement: a synthetic site, its manifest, and a host that speaks SFTP alone, in a chroot where the
 //! machine allows that, near (loopback) and far (behind the delay).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use syntax_publish::event::Silent;
 use syntax_publish::host::{SftpAddress, SftpConnector};
+use syntax_publish::session::Session;
 use syntax_publish::store;
 use syntax_publish::verify::{Depth, verify};
 
@@ -17,7 +19,7 @@ use crate::support::bench::{How, session};
 use crate::support::command::Project;
 use crate::support::delay::DelayProxy;
 use crate::support::nginx::LISTEN;
-use crate::support::sshd::{Jail, Sshd};
+use crate::support::sshd::{Jail, Offer, Sshd};
 
 /// The round trip time of the far way.
 pub const RTT: Duration = Duration::from_millis(50);
@@ -70,16 +72,21 @@ pub struct Publish {
 impl Ours {
     /// Writes a site and starts its host; publishes nothing.
     pub fn new(size: Size, levels: Levels) -> Ours {
+        Ours::with(levels, Offer::default(), |export| site::write(export, size))
+    }
+
+    /// The same with any site, and a host that offers this.
+    pub fn with(levels: Levels, offer: Offer<'_>, write: impl FnOnce(&Path)) -> Ours {
         let jail = if Jail::Chroot.usable() {
             Jail::Chroot
         } else {
             Jail::Plain
         };
-        let sshd = Sshd::start(jail);
+        let sshd = Sshd::offering(jail, offer);
         let far = DelayProxy::start(sshd.port, RTT);
         let project = Project::new();
         let export = project.dir.join("export");
-        site::write(&export, size);
+        write(&export);
         let mut ours = Ours {
             export,
             far,
@@ -120,6 +127,11 @@ impl Ours {
 
     /// The vhost for the docroot, over TLS.
     pub fn vhost(&self) -> String {
+        self.vhost_with(&[])
+    }
+
+    /// The same with these options more.
+    pub fn vhost_with(&self, more: &[&str]) -> String {
         let docroot = self.sshd.docroot.to_str().expect("a path");
         let args = [
             "nginx",
@@ -132,7 +144,7 @@ impl Ours {
             "--docroot",
             docroot,
         ];
-        self.project.run(&args).expect_code(0).stdout
+        self.project.run(&[&args, more].concat()).expect_code(0).stdout
     }
 
     fn write_tables(&self, url: &str, docroot_suffix: &str, tables: &str) {
@@ -178,62 +190,126 @@ impl Ours {
     }
 
     pub fn publish(&self, way: Way, home: &Path, watch: Watch) -> Publish {
-        let target = match way {
-            Way::Near => "near",
-            Way::Far => "far",
-        };
-        let mut command: Command = self.project.command();
-        command
-            .args(["publish", "--json", "--quiet", "--target", target])
-            .env("HOME", home)
-            .env("XDG_CACHE_HOME", home.join(".cache"))
-            .envs(self.trusted.iter().map(|file| ("SSL_CERT_FILE", file)));
-        let before = (self.far.bytes_up(), self.far.bytes_down());
-        let ran = measure::run(command, watch);
-        let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one value of JSON");
+        let (publish, said) = self.run(way, home, &["publish"], watch);
         assert_eq!(said["swapped"], true, "it was published: {said}");
-        Publish {
-            round_trips: said["round_trips"].as_f64().expect("a count of round trips"),
-            sent: lossy(self.far.bytes_up() - before.0),
-            received: lossy(self.far.bytes_down() - before.1),
-            ran,
+        publish
+    }
+
+    /// The same, and what each stage took: seconds by name.
+    pub fn publish_timed(&self, way: Way, home: &Path) -> (Publish, BTreeMap<String, f64>) {
+        let (publish, said) = self.run(way, home, &["publish", "--timings"], Watch::Time);
+        assert_eq!(said["swapped"], true, "it was published: {said}");
+        let mut stages = BTreeMap::new();
+        for stage in said["timings"].as_array().expect("a list of stages") {
+            let name = stage["stage"].as_str().expect("a name").to_owned();
+            *stages.entry(name).or_default() += stage["seconds"].as_f64().expect("seconds");
         }
+        (publish, stages)
     }
 
     /// Reads the live release back, byte for byte. How many files that were, too.
     pub fn verify(&self, way: Way) -> (Publish, u64) {
-        let target = match way {
-            Way::Near => "near",
-            Way::Far => "far",
-        };
-        let mut command: Command = self.project.command();
-        command.args(["verify", "--deep", "--json", "--quiet", "--target", target]);
-        let before = (self.far.bytes_up(), self.far.bytes_down());
-        let ran = measure::run(command, Watch::Memory);
-        let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one value of JSON");
+        let (took, said) = self.run(way, &self.project.home, &["verify", "--deep"], Watch::Memory);
         assert_eq!(said["ok"], true, "it is whole: {said}");
         let verified = Publish {
             round_trips: self.round_trips_of_verify(),
-            sent: lossy(self.far.bytes_up() - before.0),
-            received: lossy(self.far.bytes_down() - before.1),
-            ran,
+            ..took
         };
         (verified, said["checked"].as_u64().expect("a count"))
     }
 
-    /// The same through the library, on the near way, for the command does not tell.
-    fn round_trips_of_verify(&self) -> f64 {
+    /// A session of the library's, which counts what a command does not tell.
+    pub fn session(&self, way: Way, what: &str) -> Session {
+        let port = match way {
+            Way::Near => self.sshd.port,
+            Way::Far => self.far.port,
+        };
         let address = SftpAddress {
             host: "127.0.0.1".to_owned(),
-            port: Some(self.sshd.port),
+            port: Some(port),
             user: Some(self.sshd.user.clone()),
             identity: Some(self.sshd.identity.clone()),
             host_key: Some(self.sshd.host_key.clone()),
             docroot: self.sshd.remote_docroot.clone(),
             ..SftpAddress::default()
         };
-        let connector = Box::new(SftpConnector::new(address).expect("an address"));
-        let session = session(connector, "verify", How::default());
+        session(
+            Box::new(SftpConnector::new(address).expect("an address")),
+            what,
+            How::default(),
+        )
+    }
+
+    /// Runs the tool with these words over a way: what it took, and the JSON that it said.
+    pub fn run(&self, way: Way, home: &Path, words: &[&str], watch: Watch) -> (Publish, serde_json::Value) {
+        let target = match way {
+            Way::Near => "near",
+            Way::Far => "far",
+        };
+        let mut command: Command = self.project.command();
+        command
+            .args(words)
+            .args(["--json", "--quiet", "--target", target])
+            .env("HOME", home)
+            .env("XDG_CACHE_HOME", home.join(".cache"))
+            .envs(self.trusted.iter().map(|file| ("SSL_CERT_FILE", file)));
+        let before = (self.far.bytes_up(), self.far.bytes_down());
+        let ran = measure::run(command, watch);
+        let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one value of JSON");
+        let took = Publish {
+            round_trips: said["round_trips"].as_f64().unwrap_or_default(),
+            sent: lossy(self.far.bytes_up() - before.0),
+            received: lossy(self.far.bytes_down() - before.1),
+            ran,
+        };
+        (took, said)
+    }
+
+    /// The options with which `ssh`, `sftp` and `scp` reach the host through a port; no file of the user's is read.
+    pub fn ssh_options(&self, port: u16) -> Vec<String> {
+        let options = [
+            format!("HostKeyAlias=[127.0.0.1]:{}", self.sshd.port),
+            format!("UserKnownHostsFile={}", self.sshd.known_hosts.display()),
+            "GlobalKnownHostsFile=/dev/null".to_owned(),
+            "StrictHostKeyChecking=yes".to_owned(),
+            "IdentitiesOnly=yes".to_owned(),
+            "BatchMode=yes".to_owned(),
+            format!("User={}", self.sshd.user),
+            format!("Port={port}"),
+            format!("IdentityFile={}", self.sshd.identity.display()),
+        ];
+        let line = ["-F".to_owned(), "/dev/null".to_owned()];
+        line.into_iter()
+            .chain(options.into_iter().flat_map(|option| ["-o".to_owned(), option]))
+            .collect()
+    }
+
+    /// Connects over the far way as a publish does, to SFTP, and asks nothing. In seconds.
+    pub fn connecting(&self) -> f64 {
+        let mut sftp = measure::command("sftp", self.ssh_options(self.far.port));
+        sftp.args(["-b", "/dev/null", "127.0.0.1"]);
+        measure::run(sftp, Watch::Time).seconds
+    }
+
+    /// The folder on disk that holds docroots, and what SFTP calls it.
+    pub fn roots(&self) -> (&Path, String) {
+        let remote = Path::new(&self.sshd.remote_docroot).parent().expect("a folder");
+        (&self.sshd.root, remote.display().to_string())
+    }
+
+    /// Where the site is published to, on disk.
+    pub fn docroot(&self) -> &Path {
+        &self.sshd.docroot
+    }
+
+    /// The port of the host itself, for another line to it.
+    pub fn port(&self) -> u16 {
+        self.sshd.port
+    }
+
+    /// The same through the library, on the near way, for the command does not tell.
+    fn round_trips_of_verify(&self) -> f64 {
+        let session = self.session(Way::Near, "verify");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let live = store::look(&session)

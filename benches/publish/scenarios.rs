@@ -1,7 +1,7 @@
 //! What is measured, one function a scenario.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use globset::GlobSet;
@@ -13,7 +13,7 @@ use syntax_publish::survey;
 
 use crate::measure::{self, Row, Spread, Table, Watch, command, timed};
 use crate::ours::{Levels, Ours, Publish, Way, lossy};
-use crate::peer::{self, Moved, Peer, cores};
+use crate::peer::{Moved, Peer, cores};
 use crate::site::{self, Size};
 
 /// How much to measure.
@@ -112,48 +112,6 @@ impl Bench {
             ));
             table.push(&near);
             table.push(&far);
-        }
-    }
-
-    /// A whole site onto an empty host next door, and what the encoders alone take.
-    pub fn cold(&mut self, table: &mut Table) {
-        let rounds = match self.extent {
-            Extent::Quick => 1,
-            Extent::Full => 3,
-        };
-        let site = self.prepared(1000);
-        let mut all = Row::new("syntax-publish, from export to live");
-        let mut alone: Vec<Row> = Vec::new();
-        for round in 0..rounds {
-            say(&format!("cold publish of 1000 pages, {} of {rounds}", round + 1));
-            let suffix = format!("-cold-{round}");
-            site.ours.write_manifest(site.levels, &suffix);
-            let home = site.ours.new_home();
-            let publish = site.ours.publish(Way::Near, &home, Watch::Memory);
-            site.ours.remove_docroot(&suffix);
-            let ours = publish.ran.seconds;
-            let scratch = tempfile::tempdir().expect("a temporary folder");
-            all.add(&publish);
-            for (index, (program, mut args)) in peer::encoders(site.levels).into_iter().enumerate() {
-                args.push("-k".to_owned());
-                let seconds = peer::encode(&copy_of(&site.ours.export, scratch.path()), program, &args);
-                if round == 0 {
-                    alone.push(Row::new(format!("{program} alone, {} cores", cores())));
-                }
-                alone[index].time.push(seconds);
-                alone[index].against.push(seconds / ours);
-            }
-        }
-        site.ours.write_manifest(site.levels, "");
-        // Nothing crossed the far way.
-        (all.sent, all.received) = (Spread::default(), Spread::default());
-        table.group(&format!(
-            "cold publish of 1,000 pages on loopback; {}",
-            site.levels.name()
-        ));
-        table.push(&all);
-        for row in &alone {
-            table.push(row);
         }
     }
 
@@ -332,18 +290,6 @@ fn survey_again(cache: &Path, export: &Path, options: &survey::Options<'_>) -> (
     (time, remembered, found.assets.len())
 }
 
-/// The same files under other names, for encoders to put their work beside.
-fn copy_of(export: &Path, folder: &Path) -> PathBuf {
-    let copy = folder.join("copy");
-    if !copy.exists() {
-        measure::run(
-            command("cp", ["-al".as_ref(), export.as_os_str(), copy.as_os_str()]),
-            Watch::Time,
-        );
-    }
-    copy
-}
-
 /// A site with one file of two gigabytes.
 fn large_file() -> Option<Row> {
     say("a file of 2 GiB");
@@ -463,7 +409,7 @@ impl Row {
     }
 }
 
-fn thousands(count: usize) -> String {
+pub fn thousands(count: usize) -> String {
     if count < 1000 {
         count.to_string()
     } else {
@@ -472,6 +418,6 @@ fn thousands(count: usize) -> String {
 }
 
 /// Progress, for whoever waits; the table alone goes to stdout.
-fn say(what: &str) {
+pub fn say(what: &str) {
     eprintln!("{what} …");
 }

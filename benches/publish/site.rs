@@ -28,18 +28,23 @@ pub struct Size {
 
 /// Writes the whole site into a folder that does not exist yet.
 pub fn write(folder: &Path, size: Size) {
+    write_in_sections(folder, size.pages, PAGES_A_SECTION);
+}
+
+/// The same with so many pages in each of its folders, all of them in one if there are no more.
+pub fn write_in_sections(folder: &Path, pages: usize, a_section: usize) {
     let words = words();
     put(
         folder,
         "404.html",
         &frame("Not found", "", "<p>There is no such page.</p>", ""),
     );
-    let home = Page::home(&words, size);
+    let home = Page::home(&words, pages, a_section);
     for (path, text) in home.files() {
         put(folder, &path, &text);
     }
-    for number in 0..size.pages {
-        for (path, text) in Page::new(&words, number, 0).files() {
+    for number in 0..pages {
+        for (path, text) in Page::new(&words, number, 0, a_section).files() {
             put(folder, &path, &text);
         }
     }
@@ -56,7 +61,12 @@ pub fn write(folder: &Path, size: Size) {
 
 /// Writes one page anew, with another sentence in it. Returns the files it is made of, relative to the folder.
 pub fn edit(folder: &Path, number: usize, revision: usize) -> Vec<String> {
-    let files = Page::new(&words(), number, revision).files();
+    edit_in_sections(folder, number, revision, PAGES_A_SECTION)
+}
+
+/// The same of a site with so many pages in each of its folders. A page that is not there yet is added.
+pub fn edit_in_sections(folder: &Path, number: usize, revision: usize, a_section: usize) -> Vec<String> {
+    let files = Page::new(&words(), number, revision, a_section).files();
     for (path, text) in &files {
         put(folder, path, text);
     }
@@ -114,7 +124,7 @@ struct Page {
 }
 
 impl Page {
-    fn new(words: &[String], number: usize, revision: usize) -> Page {
+    fn new(words: &[String], number: usize, revision: usize, a_section: usize) -> Page {
         let mut random = Random::for_page(number);
         let title = title(words, number);
         let mut paragraphs: Vec<String> = (0..6 + random.below(4)).map(|_| prose(words, &mut random, 3)).collect();
@@ -122,26 +132,28 @@ impl Page {
             let mut random = Random::for_page(number + 1_000_003 * revision);
             paragraphs[2] = prose(words, &mut random, 3);
         }
-        let section = number / PAGES_A_SECTION;
+        let section = number / a_section;
         let links = (0..12).map(|step| {
-            let neighbour = section * PAGES_A_SECTION + (number + step * 7) % PAGES_A_SECTION;
-            (path_of(neighbour), self::title(words, neighbour))
+            let neighbour = section * a_section + (number + step * 7) % a_section;
+            (path_of(neighbour, a_section), self::title(words, neighbour))
         });
         Page {
-            path: path_of(number),
+            path: path_of(number, a_section),
             title,
             paragraphs,
             links: links.collect(),
         }
     }
 
-    fn home(words: &[String], size: Size) -> Page {
-        let sections = (0..size.pages).step_by(PAGES_A_SECTION);
+    fn home(words: &[String], pages: usize, a_section: usize) -> Page {
+        let sections = (0..pages).step_by(a_section);
         Page {
             path: "index".to_owned(),
             title: "Documentation".to_owned(),
             paragraphs: vec![prose(words, &mut Random(7), 6)],
-            links: sections.map(|first| (path_of(first), title(words, first))).collect(),
+            links: sections
+                .map(|first| (path_of(first, a_section), title(words, first)))
+                .collect(),
         }
     }
 
@@ -216,8 +228,8 @@ impl Page {
     }
 }
 
-fn path_of(number: usize) -> String {
-    format!("docs/section-{:03}/page-{number:05}", number / PAGES_A_SECTION)
+fn path_of(number: usize, a_section: usize) -> String {
+    format!("docs/section-{:03}/page-{number:05}", number / a_section)
 }
 
 fn title(words: &[String], number: usize) -> String {

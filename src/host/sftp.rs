@@ -8,6 +8,7 @@
 //! any answer is waited for.
 
 mod bounded;
+mod gathered;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,6 +29,7 @@ use tokio::io::AsyncSeek as _;
 use tokio::time::timeout;
 
 use self::bounded::Bounded;
+use self::gathered::{Gate, Gathered};
 use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
 use super::ssh::{self, BadAddress, SftpAddress, Ssh};
 use super::{Answers, Connect, Host, HostError};
@@ -36,6 +38,9 @@ use crate::model::path::printable;
 /// What may be on its way at once: enough to fill a line of some hundred milliseconds, little enough for memory.
 const MOST_OPS: usize = 4096;
 const MOST_BYTES: usize = 8 << 20;
+
+/// Once so many are on their way, others follow when there is room for this many, all together.
+const REFILL: usize = MOST_OPS / 4;
 
 /// One request's share of a write: what the client sends to a server that tells no limits. Were a share larger than what
 /// it sends, the rest would come late, behind requests that rely on it.
@@ -84,6 +89,7 @@ impl Connect for SftpConnector {
 /// A docroot over SFTP.
 pub struct Sftp {
     session: Arc<Session>,
+    gate: Arc<Gate>,
     ssh: Ssh,
 }
 
@@ -109,6 +115,8 @@ impl Sftp {
         let (mut ssh, stdin, stdout) = Ssh::start(address)?;
         // The default holds each request back for half a millisecond.
         let options = SftpOptions::new().flush_interval(Duration::ZERO);
+        let gate = Arc::new(Gate::default());
+        let stdin = Gathered::new(stdin, &gate);
         // On a task of its own: what the client makes of a server that breaks off must not end this one.
         let greeting = tokio::spawn(async move { Client::new(stdin, Bounded::new(stdout), options).await });
         let client = match timeout(CONNECT, greeting).await {
@@ -155,6 +163,7 @@ impl Sftp {
         };
         Ok(Self {
             session: Arc::new(session),
+            gate,
             ssh,
         })
     }
@@ -188,8 +197,10 @@ impl Host for Sftp {
             let mut under_way: FuturesUnordered<Running> = FuturesUnordered::new();
             let mut bytes = 0;
             let mut ops = ops.into_iter().enumerate().peekable();
+            let mut most = MOST_OPS;
+            let mut together = None;
             loop {
-                let room = under_way.is_empty() || under_way.len() < MOST_OPS;
+                let room = under_way.len() < most;
                 let fits = |bytes: usize, op: &Op| bytes == 0 || bytes + op.payload() <= MOST_BYTES;
                 let ended = if let Some((number, op)) = ops.next_if(|(_, op)| room && fits(bytes, op)) {
                     let payload = op.payload();
@@ -198,6 +209,8 @@ impl Host for Sftp {
                     let session = Arc::clone(&self.session);
                     let mut running: Running =
                         Box::pin(async move { (number, payload, line, session.execute(op).await) });
+                    together.get_or_insert_with(|| self.gate.hold());
+                    most = MOST_OPS;
                     // This first poll is what sends it.
                     match futures_util::poll!(running.as_mut()) {
                         Poll::Ready(ended) => ended,
@@ -206,10 +219,15 @@ impl Host for Sftp {
                             continue;
                         }
                     }
-                } else if let Some(ended) = under_way.next().await {
-                    ended
                 } else {
-                    break;
+                    together = None;
+                    if under_way.len() >= MOST_OPS {
+                        most = MOST_OPS - REFILL;
+                    }
+                    match under_way.next().await {
+                        Some(ended) => ended,
+                        None => break,
+                    }
                 };
                 let (number, payload, op, outcome) = ended;
                 bytes -= payload;

@@ -21,8 +21,11 @@ use crate::workshop::Workshop;
 enum Weight {
     /// It must succeed.
     Must,
-    /// An encoding of an unchanged file, which may not exist.
-    MayBeMissing,
+    /// A link from the former of this tree, by its place in the plan: when refused though the former is there, what it has
+    /// of that name may have as many links as can be.
+    FromFormer(usize),
+    /// The same of an encoding of an unchanged file, which may not exist.
+    MayBeMissing(usize),
     /// A link from an object: when refused though the object is there, it has as many links as can be.
     FromObject(String),
 }
@@ -79,7 +82,7 @@ impl<'p> Building<'p> {
     pub async fn send_ahead(
         &mut self,
         session: &Session,
-        stock: &Stock,
+        stock: &mut Stock,
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
     ) -> Result<(), SyncError> {
@@ -98,7 +101,7 @@ impl<'p> Building<'p> {
     }
 
     /// Collects the operations of the next flight. Whether it is the last.
-    fn collect(&mut self, stock: &Stock, workshop: &mut Workshop) -> bool {
+    fn collect(&mut self, stock: &mut Stock, workshop: &mut Workshop) -> bool {
         let plan = self.plan;
         while self.ops.len() < FLIGHT {
             if let Some(tree) = plan.trees.get(self.trees) {
@@ -119,7 +122,7 @@ impl<'p> Building<'p> {
         self.weights.push(weight);
     }
 
-    fn tree(&mut self, index: usize, tree: &NewTree, stock: &Stock, workshop: &mut Workshop) {
+    fn tree(&mut self, index: usize, tree: &NewTree, stock: &mut Stock, workshop: &mut Workshop) {
         let at = workshop.path_preparing(&tree_name(index));
         let make = workshop.folder(&tree_name(index));
         self.push(make, Weight::Must);
@@ -133,7 +136,7 @@ impl<'p> Building<'p> {
                             from: format!("{}/{name}", layout::tree(former)),
                             to,
                         },
-                        Weight::Must,
+                        Weight::FromFormer(index),
                     );
                 }
                 (Entry::Folder(digest), None) => {
@@ -152,14 +155,14 @@ impl<'p> Building<'p> {
                             from: from.clone(),
                             to: to.clone(),
                         },
-                        Weight::Must,
+                        Weight::FromFormer(index),
                     );
                     for (coding, _) in file.encodings.iter() {
                         let link = Op::Link {
                             from: coding.beside(&from),
                             to: coding.beside(&to),
                         };
-                        self.push(link, Weight::MayBeMissing);
+                        self.push(link, Weight::MayBeMissing(index));
                     }
                 }
                 (Entry::File(file), None) => self.file(file.digest, file.encodings, &to, stock, workshop),
@@ -167,7 +170,7 @@ impl<'p> Building<'p> {
         }
     }
 
-    fn pool(&mut self, index: usize, file: &PoolFile, stock: &Stock, workshop: &mut Workshop) {
+    fn pool(&mut self, index: usize, file: &PoolFile, stock: &mut Stock, workshop: &mut Workshop) {
         let to = workshop.path_preparing(&pool_name(index));
         if file.replaces {
             // A rename onto another link of the same bytes leaves the one in the workshop where it is.
@@ -185,7 +188,7 @@ impl<'p> Building<'p> {
         digest: Digest,
         encodings: crate::model::encoding::Encodings,
         to: &str,
-        stock: &Stock,
+        stock: &mut Stock,
         workshop: &Workshop,
     ) {
         let identity = (layout::object(digest), to.to_owned());
@@ -216,7 +219,8 @@ impl<'p> Building<'p> {
         self.weights.is_empty()
     }
 
-    /// Reads the answers of the last flight. Objects that can't be linked any more are noted in `worn`.
+    /// Reads the answers of the last flight. Objects that can't be linked any more are noted in `worn`, and so are trees
+    /// that hold such.
     ///
     /// # Errors
     /// [`SyncError::Replan`] where the plan must be made again, [`SyncError::Store`] for anything else.
@@ -236,21 +240,28 @@ impl<'p> Building<'p> {
         answers: &[Result<Answer, Refusal>],
         worn: &mut HashSet<String>,
     ) -> Result<(), SyncError> {
+        let mut has_asked = false;
         for (weight, answer) in std::mem::take(&mut self.weights).iter().zip(answers) {
             let Some(refusal) = answer.refusal() else { continue };
-            match (weight, refusal.kind) {
-                (Weight::MayBeMissing, RefusalKind::NotFound) => {}
-                (Weight::FromObject(name), RefusalKind::Failed) => {
-                    // Too many links, or the disk is full: only the former is mended by another copy.
-                    if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
-                        return Err(full.into());
-                    }
-                    worn.insert(name.clone());
-                    self.replan = Some(refusal.to_string());
+            let spent = match (weight, refusal.kind) {
+                (Weight::MayBeMissing(_), RefusalKind::NotFound) => continue,
+                (Weight::FromObject(name), RefusalKind::Failed) => Some(name.clone()),
+                (Weight::FromFormer(tree) | Weight::MayBeMissing(tree), RefusalKind::Failed) => {
+                    let tree = self.plan.trees.get(*tree);
+                    tree.and_then(|tree| tree.former).map(layout::tree)
                 }
-                (_, RefusalKind::NotFound) => self.replan = Some(refusal.to_string()),
+                (_, RefusalKind::NotFound) => None,
                 _ => return Err(explain(session, refusal).await.into()),
+            };
+            if spent.is_some() && !has_asked {
+                has_asked = true;
+                // Too many links, or the disk is full: only the former is mended by another copy.
+                if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
+                    return Err(full.into());
+                }
             }
+            worn.extend(spent);
+            self.replan = Some(refusal.to_string());
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ mod init;
 mod languages;
 mod layout;
 mod least_privilege;
+mod links;
 mod live;
 mod memory;
 mod nginx;

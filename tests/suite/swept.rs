@@ -81,6 +81,14 @@ const HOW: How = How {
 };
 
 impl Bench {
+    fn new() -> Bench {
+        Bench {
+            memory: Memory::new(Disk::new(1_750_000_000)),
+            model: Model::default(),
+            kept: 0,
+        }
+    }
+
     fn connector(&self) -> Box<dyn Connect> {
         Box::new(self.memory.clone())
     }
@@ -240,18 +248,16 @@ fn follow(events: &[Event]) {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let mut bench = Bench {
-            memory: Memory::new(Disk::new(1_750_000_000)),
-            model: Model::default(),
-            kept: 0,
-        };
+        let mut bench = Bench::new();
         for event in events {
             bench.step(event).await;
         }
-        // Long after, nothing is left but what is kept.
+        // Long after, nothing is left but what is kept. What is live by a rollback is not the newest, and publishing it
+        // makes no release: both would be kept. So another site goes live first.
+        bench.step(&Event::Publish(vec![(0, 1)])).await;
         bench.step(&Event::Publish(vec![(0, 0)])).await;
         bench.memory.disk().pass(3 * SKEW);
-        run(bench.connector(), &Command::Prune(1), HOW).await.expect("a prune");
+        bench.step(&Event::Prune(1)).await;
         let left = names(&bench.memory).await;
         let clean = Memory::new(Disk::new(1_750_000_000));
         run(Box::new(clean.clone()), &Command::Publish(site_of(&[(0, 0)])), HOW)
@@ -262,6 +268,47 @@ fn follow(events: &[Event]) {
             .expect("a prune");
         assert_eq!(left, names(&clean).await);
     });
+}
+
+/// The history that once looked as if prune left too much: after it, the live release is older than the newest.
+#[test]
+fn prune_keeps_the_newest_release_beside_the_one_that_a_rollback_made_live() {
+    let history = [
+        Event::Publish(vec![]),
+        Event::Death(vec![(0, 0)], 38333),
+        Event::Publish(vec![]),
+        Event::Rollback(1),
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let mut bench = Bench::new();
+        for event in &history {
+            bench.step(event).await;
+        }
+        let releases = |bench: &Bench| -> Vec<String> {
+            let names = bench.memory.disk().list("releases").into_iter();
+            names
+                .filter(|name| !name.ends_with(".json") && !name.ends_with(".left"))
+                .collect()
+        };
+        let before = releases(&bench);
+        let live = bench.model.live.clone().expect("a live release");
+        let newest = before.last().expect("a newest release").clone();
+        assert!(live < newest, "{live} is live of {before:?}");
+        // It is live already: no release is made.
+        bench.step(&Event::Publish(vec![(0, 0)])).await;
+        assert_eq!(
+            (releases(&bench), bench.model.live.clone()),
+            (before, Some(live.clone()))
+        );
+        bench.memory.disk().pass(3 * SKEW);
+        bench.step(&Event::Prune(1)).await;
+        assert_eq!(releases(&bench), [live, newest]);
+    });
+    follow(&history);
 }
 
 proptest! {

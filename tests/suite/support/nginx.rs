@@ -86,6 +86,11 @@ impl Nginx {
         self.address
     }
 
+    /// The number of its one process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it complained about.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default()

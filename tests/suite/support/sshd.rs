@@ -85,6 +85,8 @@ pub struct Offer<'a> {
     pub account: Option<&'a str>,
     /// Another user than [`USER`], where root runs the tests.
     pub user: Option<&'a str>,
+    /// A library that the server and its sessions load first; not after a restart.
+    pub preload: Option<&'a Path>,
 }
 
 /// Whether the server has an SFTP subsystem.
@@ -276,7 +278,7 @@ impl Sshd {
     pub fn restart(&mut self) {
         self.kill();
         assert!(
-            self.try_listen(),
+            self.try_listen(None),
             "port {} was taken meanwhile:\n{}",
             self.port,
             self.log()
@@ -294,7 +296,7 @@ impl Sshd {
             fs::write(self.path("sshd_config"), self.config(offer)).expect("sshd_config to be written");
             let known = format!("[127.0.0.1]:{} {}\n", self.port, self.host_key);
             fs::write(&self.known_hosts, known).expect("known_hosts to be written");
-            if self.try_listen() {
+            if self.try_listen(offer.preload) {
                 return;
             }
         }
@@ -302,7 +304,7 @@ impl Sshd {
     }
 
     /// Starts the server and waits until it listens; false if its port is taken.
-    fn try_listen(&mut self) -> bool {
+    fn try_listen(&mut self, preload: Option<&Path>) -> bool {
         let log = File::options()
             .create(true)
             .append(true)
@@ -315,6 +317,7 @@ impl Sshd {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
+            .envs(preload.map(|library| ("LD_PRELOAD", library)))
             .spawn()
             .expect("sshd to start");
         let deadline = Instant::now() + PATIENCE;

@@ -1,0 +1,69 @@
+//! Deleting fifty releases over a line with a delay: what is dead is found level by level, so the round trips follow the
+//! depth of the site and not the number of its files.
+
+use std::time::Duration;
+
+use syntax_publish::event::Silent;
+use syntax_publish::prune::{self, Options};
+
+use crate::measure::{Row, Table, Watch, timed};
+use crate::ours::{Levels, Ours, Way, lossy};
+use crate::scenarios::{Extent, say, thousands};
+use crate::site::{self, Size};
+
+/// One page is edited and published so often, and then all of these releases go but one.
+pub fn prune(extent: Extent, table: &mut Table) {
+    let (rounds, releases, sizes) = match extent {
+        Extent::Quick => (1, 5, vec![100, 200]),
+        Extent::Full => (3, 50, vec![1000, 10_000]),
+    };
+    for pages in sizes {
+        say(&format!("{pages} pages: writing them, first publish"));
+        let mut ours = Ours::new(Size { pages }, Levels::QUICK);
+        let home = ours.new_home();
+        ours.publish(Way::Near, &home, Watch::Time);
+        let mut pruned = Row::new("prune");
+        let mut connecting = Row::new("connecting alone (sftp, which asks nothing)");
+        for round in 0..rounds {
+            say(&format!(
+                "{pages} pages, {releases} edits to prune: {} of {rounds}",
+                round + 1
+            ));
+            for edit in 0..releases {
+                let revision = round * releases + edit + 1;
+                site::edit(&ours.export, (revision * 37 + 11) % pages, revision);
+                ours.publish(Way::Near, &home, Watch::Time);
+            }
+            let session = ours.session(Way::Far, "prune");
+            let options = Options {
+                keep: 1,
+                // What a site has that says nothing of it.
+                skew: Duration::from_secs(7 * 24 * 60 * 60),
+                dry_run: false,
+            };
+            let before = (ours.far.bytes_up(), ours.far.bytes_down());
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            let (seconds, gone) = timed(|| runtime.block_on(prune::prune(&session, &options, &Silent)));
+            let gone = gone.expect("releases to prune");
+            assert_eq!(gone.releases, lossless(releases), "all but the live one went");
+            pruned.time.push(seconds);
+            pruned.round_trips.push(lossy(session.counts().round_trips()));
+            pruned.sent.push(lossy(ours.far.bytes_up() - before.0));
+            pruned.received.push(lossy(ours.far.bytes_down() - before.1));
+            drop(session);
+            let alone = ours.connecting();
+            connecting.time.push(alone);
+            connecting.against.push(alone / seconds);
+        }
+        table.group(&format!(
+            "{releases} releases of a site of {} pages pruned, RTT 50 ms",
+            thousands(pages)
+        ));
+        table.push(&pruned);
+        table.push(&connecting);
+    }
+}
+
+fn lossless(count: usize) -> u64 {
+    u64::try_from(count).expect("a small number")
+}

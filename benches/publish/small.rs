@@ -1,0 +1,76 @@
+//! Many small files over a line that is both long and narrow, beside what the line itself allows.
+
+use std::path::Path;
+
+use crate::measure::{Row, Table, Watch};
+use crate::ours::{Levels, Ours, RTT, Way};
+use crate::peer;
+use crate::scenarios::{Extent, say, thousands};
+use crate::site::{self, PAGES_A_SECTION};
+use crate::support::sshd::Offer;
+
+/// 100 Mbit/s.
+const BYTES_A_SECOND: u64 = 12_500_000;
+
+/// Round trips that a publish can't do without, as an edit takes them where the host is known.
+const LEAST_ROUND_TRIPS: f64 = 4.0;
+
+/// New pages beside as many that are live. They bring their encodings, so nothing is compressed meanwhile: what is measured
+/// is sending.
+pub fn small(extent: Extent, table: &mut Table) {
+    let (rounds, pages) = match extent {
+        Extent::Quick => (1, 100),
+        Extent::Full => (5, 1000),
+    };
+    let mut took = Row::new("syntax-publish, from export to live");
+    let mut sending = Row::new("its stage sync alone");
+    let mut least = Row::new("limit: connecting, bytes ÷ bandwidth, four round trips");
+    let mut counted = Row::new("limit with the round trips that it made");
+    let mut encoding = Row::new("stage encode, beside the sending: encodings are decoded, none is made");
+    for round in 0..rounds {
+        say(&format!(
+            "{pages} new pages: writing and encoding them, {} of {rounds}",
+            round + 1
+        ));
+        let mut ours = Ours::with(Levels::QUICK, Offer::default(), |export| {
+            site::write_in_sections(export, pages, PAGES_A_SECTION);
+            encode(export);
+        });
+        let home = ours.new_home();
+        ours.publish(Way::Near, &home, Watch::Time);
+        for number in pages..2 * pages {
+            site::edit(&ours.export, number, 0);
+        }
+        encode(&ours.export);
+        let connecting = ours.connecting();
+        ours.far.set_rate(BYTES_A_SECOND);
+        let (publish, stages) = ours.publish_timed(Way::Far, &home);
+        ours.far.set_rate(0);
+        let rate = f64::from(u32::try_from(BYTES_A_SECOND).expect("a small number"));
+        let line = connecting + publish.sent / rate;
+        let limits = [LEAST_ROUND_TRIPS, publish.round_trips].map(|trips| line + trips * RTT.as_secs_f64());
+        for (row, limit) in [&mut least, &mut counted].into_iter().zip(limits) {
+            row.time.push(limit);
+            row.against.push(limit / publish.ran.seconds);
+        }
+        for (row, stage) in [(&mut sending, "sync"), (&mut encoding, "encode")] {
+            row.time.push(stages.get(stage).copied().unwrap_or_default());
+        }
+        took.add(&publish);
+    }
+    table.group(&format!(
+        "{0} new pages beside {0} that are live, RTT 50 ms, 100 Mbit/s",
+        thousands(pages)
+    ));
+    for row in [&took, &sending, &encoding, &least, &counted] {
+        table.push(row);
+    }
+}
+
+/// Writes the encodings beside the files that have none.
+fn encode(export: &Path) {
+    for (program, mut args) in peer::encoders(Levels::QUICK) {
+        args.extend(["-f".to_owned(), "-k".to_owned()]);
+        peer::encode(export, program, &args);
+    }
+}

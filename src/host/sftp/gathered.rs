@@ -1,0 +1,123 @@
+//! Requests that are made one right after the other leave together.
+//!
+//! The client writes each request as soon as it finds it, on a thread of its own. ssh makes a packet of whatever it finds,
+//! with padding and a checksum, and ends a block of its compression there: of small packets, half of what crosses the line
+//! is that. So while requests are being made, nothing is written. It must never be held while anything is waited for.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use tokio::io::AsyncWrite;
+
+/// What tells the writer whether more is about to come.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    holders: AtomicUsize,
+    writer: AtomicWaker,
+}
+
+impl Gate {
+    /// Nothing is written until what this returns is dropped.
+    pub(super) fn hold(self: &Arc<Self>) -> Held {
+        self.holders.fetch_add(1, Ordering::SeqCst);
+        Held(Arc::clone(self))
+    }
+
+    fn is_held(&self) -> bool {
+        self.holders.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// While it lives, nothing is written.
+pub(super) struct Held(Arc<Gate>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.0.holders.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.writer.wake();
+        }
+    }
+}
+
+/// A stream that is written to while its gate is open.
+pub(super) struct Gathered<W> {
+    to: W,
+    gate: Arc<Gate>,
+}
+
+impl<W> Gathered<W> {
+    pub(super) fn new(to: W, gate: &Arc<Gate>) -> Self {
+        let gate = Arc::clone(gate);
+        Self { to, gate }
+    }
+
+    fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
+        if !self.gate.is_held() {
+            return Poll::Ready(());
+        }
+        self.gate.writer.register(context.waker());
+        // It may have opened before it knew whom to wake.
+        if self.gate.is_held() {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for Gathered<W> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        std::task::ready!(self.poll_open(context));
+        Pin::new(&mut self.to).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        std::task::ready!(self.poll_open(context));
+        Pin::new(&mut self.to).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.to.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.to).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.to).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_waits_until_nobody_holds_it() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let gate = Arc::new(Gate::default());
+        let mut near = Gathered::new(near, &gate);
+        let (first, second) = (gate.hold(), gate.hold());
+        let mut writing = Box::pin(near.write_all(b"one"));
+        assert!(futures_util::poll!(writing.as_mut()).is_pending());
+        drop(first);
+        assert!(futures_util::poll!(writing.as_mut()).is_pending());
+        let opening = async { drop(second) };
+        let (written, ()) = futures_util::future::join(writing, opening).await;
+        written.unwrap();
+        let mut read = [0; 3];
+        far.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"one");
+    }
+}
