@@ -391,7 +391,9 @@ impl Publish<'_> {
         worn: &mut HashSet<String>,
     ) -> Result<(), Stop> {
         let mut building = Building::new(plan, &mut parcel.stock);
-        building.send_ahead(self.session, &mut parcel.stock, workshop, worn).await?;
+        building
+            .send_ahead(self.session, &mut parcel.stock, workshop, worn)
+            .await?;
         let mut ops = building.take_ops();
         ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
         ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
