@@ -34,6 +34,7 @@ use crate::releases;
 use crate::rollback::{self, Destination};
 use crate::serving::Rules;
 use crate::session::Session;
+use crate::sign::Signing;
 use crate::source::Source;
 use crate::store;
 
@@ -257,7 +258,12 @@ pub async fn deliver(
         }
         let faults: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
         if !faults.is_empty() {
-            let error = Box::pin(take_back(session, way, &published, previous, faults, observer)).await;
+            let failed = Failed {
+                published: &published,
+                previous,
+                findings: faults,
+            };
+            let error = Box::pin(take_back(session, way, failed, &options.signing, observer)).await;
             observer.notice(Event::StageEnded { stage: Stage::Verify });
             return Err(error);
         }
@@ -291,24 +297,38 @@ pub async fn deliver(
     })
 }
 
-/// Swaps back to the release before.
+/// A release that fails at the origin.
+struct Failed<'a> {
+    published: &'a Published,
+    previous: &'a ReleaseId,
+    findings: Vec<Finding>,
+}
+
+/// Swaps back to the release before. Where signatures are required it must have a good one, as for any rollback: that it
+/// was live a moment ago says nothing, since whoever can put an unsigned release there can also make the next one fail.
 async fn take_back(
     session: &Session,
     way: &Way,
-    published: &Published,
-    previous: &ReleaseId,
-    findings: Vec<Finding>,
+    failed: Failed<'_>,
+    signing: &Signing,
     observer: &dyn Observer,
 ) -> Error {
+    let Failed {
+        published,
+        previous,
+        findings,
+    } = failed;
     let destination = Destination::Release(previous.to_string());
-    let options = rollback::Options {
-        hold: None,
-        // Visitors had it until a moment ago.
-        signers: None,
-        wait: Some(FOR_THE_LOCK),
-        purges: !way.purges.is_empty(),
+    let back = async {
+        let options = rollback::Options {
+            hold: None,
+            signers: signing.required()?.cloned(),
+            wait: Some(FOR_THE_LOCK),
+            purges: !way.purges.is_empty(),
+        };
+        rollback::rollback(session, &destination, &options, observer).await
     };
-    match rollback::rollback(session, &destination, &options, observer).await {
+    match back.await {
         Ok(back) => {
             // Between the two swaps an edge may have fetched some of it.
             let paths = published.changes.list.iter().map(|change| &change.path);

@@ -111,6 +111,10 @@ pub fn of_library(error: &Error, global: &Global) -> String {
                 finding.repeat
             )
         }),
+        Error::CannotGoBack { source, .. } if matches!(**source, Error::Unsigned { .. }) => format!(
+            "mend the fault and publish again; or go back to a release that is signed: `{} --to RELEASE`",
+            again(global, "rollback")
+        ),
         Error::CannotGoBack { .. } => format!(
             "see what is live and who else publishes: `{}`; then `{}`",
             again(global, "status"),

@@ -93,7 +93,9 @@ impl Site<'_> {
             }
             (Place::Dot, _) => "# No dot files, except what /.well-known/ is for.\n",
             (Place::Pooled, _) => {
-                "# An open tab of a former release still asks for its chunks. The live release's own file wins.\n"
+                "# An open tab of a former release still asks for its chunks. The live release's own file wins. `try_files`\n\
+                 # looks, and the file is opened afterwards: where `current` moves in between, what only the former release\n\
+                 # has is missing then, too.\n"
             }
             (Place::Slash, PageForm::Flat) => {
                 "# Pages are files, X.html for /X. /X/ goes there, or is the index.html that a folder brought along.\n\
@@ -122,12 +124,16 @@ impl Site<'_> {
             Place::Slash => "~ \"(?s)^(?<sp_page>/.+)/\\z\"".to_owned(),
             Place::Any => "/".to_owned(),
         };
-        let mut text = location(&pattern, &first);
+        let (again, root) = match rest {
+            // An error that leads to a location is the request's last, unless errors there may lead on: to the 404 page.
+            [Step::Pool, ..] => (
+                format!("error_page 404 = {};\nrecursive_error_pages on;\n", next(rule)),
+                format!("root {}/immutable;\n", self.docroot),
+            ),
+            _ => (String::new(), String::new()),
+        };
+        let mut text = location(&pattern, &format!("{first}{again}"));
         if !rest.is_empty() {
-            let root = match rest {
-                [Step::Pool, ..] => format!("root {}/immutable;\n", self.docroot),
-                _ => String::new(),
-            };
             // Of the steps behind files none is a file again but at the end, so there is never a third.
             let (second, _) = self.block(
                 match rest {

@@ -29,7 +29,8 @@ pub enum Step {
     Marker,
     /// Serves a file, where there is one.
     File(Name),
-    /// Serves the file of a former release, where the pool has one.
+    /// Serves the file of a former release, where the pool has one. It comes after a file that was there when it was
+    /// looked for and is not when it is opened, too: a swap lies in between.
     Pool,
     /// Ends where the visitor's spelling must not be repeated, see [`Address::spelled`]: not found.
     Spelled,

@@ -220,10 +220,10 @@ fn faults_of_the_vhost_are_found() {
         .examine()
         .assert("another site", &["vhost"], "another vhost answers for this name");
 
-    world.serve(|vhost| vhost.replace("\"rules 2", "\"rules 1"));
+    world.serve(|vhost| vhost.replace("\"rules 3", "\"rules 2"));
     world
         .examine()
-        .assert("an older vhost", &["rules"], "printed by an older version (1; now 2)");
+        .assert("an older vhost", &["rules"], "printed by an older version (2; now 3)");
     world.serve(|vhost| {
         let begin = vhost.find("location = /.well-known/syntax-publish").unwrap();
         let end = begin + vhost[begin..].find("    }\n").unwrap() + 6;

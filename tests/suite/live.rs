@@ -4,6 +4,7 @@ mod notified;
 mod origin;
 mod purged;
 mod secured;
+mod signed;
 
 use std::net::SocketAddr;
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::process::Command;
 
 use flate2::{Compression, write::GzEncoder};
 use syntax_publish::nginx::{PageForm, render};
@@ -154,6 +155,37 @@ fn pool_serves_what_the_live_release_lacks() {
         assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
         let answer = site.get("/_next/static/id/_buildManifest.js");
         assert_eq!(answer.header("cache-control"), Some("no-cache"));
+    }
+}
+
+/// nginx looks for a file and then opens it, and `current` may move in between. What is there when it is looked for and
+/// not when it is opened is played by a pipe, which nginx finds and does not serve.
+#[test]
+fn chunk_that_goes_away_between_look_and_open_is_served_from_the_pool() {
+    let (lost, gone) = ("_next/static/chunks/lost.js", "_assets/gone.css");
+    let mut docroot = Docroot::new()
+        .with(PAGES)
+        .pooled(lost, b"pooled")
+        .pooled(&format!("{lost}.br"), &brotli(b"pooled"));
+    for path in [lost, gone] {
+        let (folder, name) = path.rsplit_once('/').unwrap();
+        let pipe = docroot.tree(folder).join(name);
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    }
+    for form in [PageForm::Flat, PageForm::Folder] {
+        for site in docroot.serve_everywhere(form) {
+            site.assert_outcomes(&[(&format!("/{lost}"), "pooled"), (&format!("/{gone}"), "404")]);
+            let plain = site.get(&format!("/{lost}"));
+            assert_eq!(plain.all("cache-control"), [IMMUTABLE]);
+            assert_eq!(plain.header("content-type"), Some("text/javascript; charset=utf-8"));
+            let encoded = site.request("GET", &format!("/{lost}")).header("Accept-Encoding", "br");
+            assert_eq!(unbrotli(&encoded.send(site.address()).body), b"pooled");
+            // The page for what is missing, which nobody keeps.
+            let missing = site.get(&format!("/{gone}"));
+            assert_eq!((missing.status, missing.body.as_slice()), (404, &b"404.html"[..]));
+            assert_eq!(missing.all("cache-control"), ["no-store"]);
+            assert_eq!(missing.header("content-type"), Some("text/html; charset=utf-8"));
+        }
     }
 }
 
