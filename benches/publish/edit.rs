@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::measure::{self, Point, Row, Table, Watch};
-use crate::ours::{Levels, Way, lossy};
+use crate::ours::{Levels, RTT, Way, lossy};
 use crate::peer::{ALL_TOOLS, Peer};
 use crate::scenarios::{Bench, Extent, Prepared, say, thousands};
 use crate::site::{self, Size};
@@ -136,19 +136,25 @@ struct Other {
 
 impl Other {
     fn new(tool: Tool, pages: usize, peer: &Peer, taken: &Taken) -> Other {
-        let expected = taken
+        let by_files = taken
             .get(tool.name())
             .map(|(seconds, files)| seconds * lossy(peer.files as u64) / lossy(*files as u64));
+        // One file after another, each opened, written and closed: this much at least, also where no size came before.
+        let least = (tool == Tool::Sftp).then(|| lossy(peer.files as u64) * 3.0 * RTT.as_secs_f64());
+        let expected = by_files.or(least);
         let left_out = if !tool.installed() {
             Some("not installed".to_owned())
         } else if pages > ALL_TOOLS && tool.grows() {
             Some(format!("left out beyond {} pages", thousands(ALL_TOOLS)))
-        } else if tool.grows() && !taken.is_empty() && expected.is_none() {
-            Some("left out, as at the size before".to_owned())
         } else {
             expected
                 .filter(|&seconds| tool.grows() && seconds > NEVER)
-                .map(|seconds| format!("left out: by its files it would take {}", measure::seconds(seconds)))
+                .map(|seconds| {
+                    format!(
+                        "left out: by the number of files it would take {}",
+                        measure::seconds(seconds)
+                    )
+                })
         };
         if let Some(why) = &left_out {
             say(&format!("{}: {why}", tool.name()));

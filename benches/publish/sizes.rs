@@ -26,8 +26,8 @@ pub fn sizes(table: &mut Table) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     corpus("the synthetic site of 1,000 pages", &synthetic, table);
     let mut exports: Vec<PathBuf> = vec![fixtures.join("export")];
-    exports.extend(["site", "pages", "based", "nextra"].map(|name| fixtures.join(name).join("out")));
-    for export in exports.iter().filter(|export| export.is_dir()) {
+    exports.extend(["pages", "based", "nextra"].map(|name| fixtures.join(name).join("export")));
+    for export in &exports {
         let name = export.strip_prefix(&fixtures).expect("a folder of fixtures");
         corpus(&format!("fixtures/{}", name.display()), export, table);
     }
