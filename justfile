@@ -11,9 +11,21 @@ quick:
 test:
     tests/run
 
-# Measurements (docs/benchmarks.md): all, or the scenarios named; `quick` for a small site
-bench *args:
+# One page edited of 10 to 10,000, beside every tool that is installed; or other scenarios by name (docs/benchmarks.md)
+bench *args="edit":
     cargo bench --locked --bench publish -- {{ args }}
+
+# The same at 100,000 pages, beside rsync: wants 25 GB of disk
+bench-large:
+    cargo bench --locked --bench publish -- edit pages=100000 json=target/bench/publish-large.json
+
+# All scenarios: the better part of an hour
+bench-all:
+    cargo bench --locked --bench publish
+
+# docs/bench.svg, from the last runs of `just bench` and `just bench-large`
+plot *args:
+    cargo bench --profile dev --locked --bench plot -- {{ args }}
 
 # Where a publish of one changed page spends its time, as a flame graph: wants samply, cargo-flamegraph, or perf with inferno
 profile pages="10000":

@@ -224,7 +224,7 @@ impl Round<'_> {
             texts.push(text);
             texts.extend(signature);
         }
-        let temps = sync::write_documents(self.work, texts, &mut stock, workshop, &mut times)
+        let temps = sync::write_documents(self.work, texts.into_iter(), &mut stock, workshop, &mut times)
             .await
             .map_err(from_sync)?;
 

@@ -351,7 +351,7 @@ impl Publish<'_> {
         let signing = async { Ok::<_, Stop>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
         let sending = async { Ok(sync::send_objects(&work, plan, workshop, &mut times).await?) };
         let (signature, mut stock) = futures_util::future::try_join(signing, sending).await?;
-        let texts = plan.trees.iter().map(|tree| tree.tree.render()).collect();
+        let texts = plan.trees.iter().map(|tree| tree.tree.render());
         let manifests = sync::write_documents(&work, texts, &mut stock, workshop, &mut times).await?;
         let documents = std::iter::once((text, layout::release_document(&release)));
         let documents = documents.chain(signature.map(|text| (text, layout::release_signature(&release))));
@@ -380,7 +380,8 @@ impl Publish<'_> {
         })
     }
 
-    /// Builds the release in the workshop, takes the lock, and asks again for what the plan relies on: one flight.
+    /// Builds the release in the workshop, takes the lock, and asks again for what the plan relies on: one flight, but for
+    /// large plans, of which most is built before.
     async fn build_and_lock(
         &self,
         plan: &Plan,
@@ -389,7 +390,10 @@ impl Publish<'_> {
         workshop: &mut Workshop,
         worn: &mut HashSet<String>,
     ) -> Result<(), Stop> {
-        let mut building = Building::new(plan, &mut parcel.stock, workshop);
+        let mut building = Building::new(plan, &mut parcel.stock);
+        building
+            .send_ahead(self.session, &mut parcel.stock, workshop, worn)
+            .await?;
         let mut ops = building.take_ops();
         ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
         ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
@@ -406,7 +410,7 @@ impl Publish<'_> {
         ops.extend(under_lock.ops.iter().cloned());
         let answers = self.session.flight(ops).await?;
         workshop.took_lock(answers.get(staged));
-        let built = self.check_built(plan, &building, &answers[..staged], worn).await;
+        let built = self.check_built(&mut building, &answers[..staged], worn).await;
         if let Err(stop) = built {
             return self.take_back_records(parcel, workshop, stop).await;
         }
@@ -441,15 +445,13 @@ impl Publish<'_> {
 
     async fn check_built(
         &self,
-        plan: &Plan,
-        building: &Building,
+        building: &mut Building<'_>,
         answers: &[Result<crate::host::Answer, crate::host::Refusal>],
         worn: &mut HashSet<String>,
     ) -> Result<(), Stop> {
-        building
-            .read(self.session, plan, &answers[..building.len()], worn)
-            .await?;
-        match answers[building.len()..].iter().find_map(Read::refusal) {
+        let (of_building, staged) = answers.split_at(building.len());
+        building.read(self.session, of_building, worn).await?;
+        match staged.iter().find_map(Read::refusal) {
             Some(refusal) => Err(store::explain(self.session, refusal).await.into()),
             None => Ok(()),
         }

@@ -255,7 +255,7 @@ pub fn write_document(stock: &mut Stock, workshop: &mut Workshop, times: &mut Ti
 /// [`SyncError`].
 pub(crate) async fn write_documents(
     work: &Work<'_>,
-    texts: Vec<String>,
+    texts: impl ExactSizeIterator<Item = String>,
     stock: &mut Stock,
     workshop: &mut Workshop,
     times: &mut Times,
@@ -263,23 +263,29 @@ pub(crate) async fn write_documents(
     if texts.len() <= RIDING_FILES {
         open_temps(work.session, workshop, texts.len()).await?;
         let ride = |text| write_document(stock, workshop, times, text);
-        return Ok(texts.into_iter().filter_map(ride).collect());
+        return Ok(texts.filter_map(ride).collect());
     }
-    let documents = texts.into_iter().map(|text| Made {
+    let documents = texts.map(|text| Made {
         name: String::new(),
         bytes: text.into_bytes(),
     });
-    let documents: Vec<Made> = documents.collect();
-    let batches: Vec<BatchOps> = documents
-        .chunks(BATCH_FILES)
-        .map(|batch| BatchOps::new(batch.to_vec(), workshop, times))
-        .collect();
-    let written: Vec<Vec<(String, String)>> = stream::iter(batches)
-        .map(|batch| batch.send(work, Resting::Workshop))
-        .buffered(BATCHES_AT_ONCE)
-        .try_collect()
-        .await?;
-    Ok(written.into_iter().flatten().map(|(_, temp)| temp).collect())
+    let mut documents = documents.fuse();
+    let mut sending = stream::FuturesOrdered::new();
+    let mut temps = Vec::new();
+    loop {
+        // Each batch is made when there is room for it in the air.
+        while sending.len() < BATCHES_AT_ONCE {
+            let batch: Vec<Made> = documents.by_ref().take(BATCH_FILES).collect();
+            if batch.is_empty() {
+                break;
+            }
+            sending.push_back(BatchOps::new(batch, workshop, times).send(work, Resting::Workshop));
+        }
+        let Some(written) = sending.next().await else {
+            return Ok(temps);
+        };
+        temps.extend(written?.into_iter().map(|(_, temp)| temp));
+    }
 }
 
 impl Stock {

@@ -1,6 +1,8 @@
 //! Measures the built `syntax-publish` against what people use instead, side by side in one run, and prints tables.
 //!
-//! `cargo bench --bench publish -- [quick] [SCENARIO…]`: all of [`SCENARIOS`] without a name. Nothing here fails for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
+//! `cargo bench --bench publish -- [quick] [pages=10,100] [json=FILE] [SCENARIO…]`: all of [`SCENARIOS`] without a
+//! name. `pages` are the sizes of `edit`; every measurement is written to `target/bench/publish.json`, or where `json` says.
+//! Nothing here fails for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
 
 #![allow(
     clippy::expect_used,
@@ -12,6 +14,7 @@
 )]
 
 mod cold;
+mod edit;
 mod flat;
 mod large;
 mod look;
@@ -19,22 +22,27 @@ mod measure;
 mod ours;
 mod peer;
 mod prune;
+mod report;
 mod rollback;
 mod scenarios;
 mod served;
 mod site;
+mod sizes;
 mod small;
 #[path = "../../tests/suite/support/mod.rs"]
 mod support;
+mod tool;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use measure::Table;
+use report::Report;
 use scenarios::{Bench, Extent};
 
-const SCENARIOS: [&str; 13] = [
+const SCENARIOS: [&str; 14] = [
     "check", "edit", "look", "verify", "scan", "cold", "memory", "rollback", "flat", "small", "large", "served",
-    "prune",
+    "prune", "sizes",
 ];
 
 /// Programs without which nothing can be measured.
@@ -43,7 +51,19 @@ const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
 fn main() {
     // What `cargo bench` itself adds begins with a dash.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let (set, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.contains('='));
     let (quick, named): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "quick");
+    let (mut pages, mut json) = (None, PathBuf::from("target/bench/publish.json"));
+    for word in &set {
+        match word.split_once('=') {
+            Some(("pages", sizes)) => {
+                let sizes = sizes.split(',').map(|size| size.parse().expect("a number of pages"));
+                pages = Some(sizes.collect::<Vec<usize>>());
+            }
+            Some(("json", file)) => json = PathBuf::from(file),
+            _ => panic!("{word:?} is neither pages=… nor json=…"),
+        }
+    }
     if let Some(unknown) = named.iter().find(|word| !SCENARIOS.contains(&word.as_str())) {
         panic!("there is no scenario {unknown:?}: there are {}", SCENARIOS.join(", "));
     }
@@ -54,13 +74,15 @@ fn main() {
     let extent = if quick.is_empty() { Extent::Full } else { Extent::Quick };
     let wanted = |name: &str| named.is_empty() || named.iter().any(|word| word == name);
 
+    let sizes = pages.unwrap_or_else(|| edit::sizes(extent));
     let mut bench = Bench::new(extent);
+    let mut report = Report::new(json);
     // In the order in which they share what they prepare; each is printed as it ends, for the whole takes long.
     for scenario in SCENARIOS.iter().filter(|name| wanted(name)) {
         let mut table = Table::default();
         match *scenario {
             "check" => bench.check(&mut table),
-            "edit" => bench.edit(&mut table),
+            "edit" => edit::edit(&mut bench, &sizes, &mut table),
             "look" => look::look(1000, if extent == Extent::Quick { 3 } else { 7 }, &mut table),
             "verify" => bench.verify(&mut table),
             "scan" => bench.scan(&mut table),
@@ -71,8 +93,10 @@ fn main() {
             "small" => small::small(extent, &mut table),
             "large" => large::large(extent, &mut table),
             "served" => served::served(extent, &mut table),
+            "sizes" => sizes::sizes(&mut table),
             _ => prune::prune(extent, &mut table),
         }
         println!("{table}");
+        report.add(scenario, &table);
     }
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value, json};
+
 /// A program that ran to its end, and well.
 pub struct Ran {
     pub seconds: f64,
@@ -117,8 +119,16 @@ impl Spread {
 
     /// This divided by another, measurement by measurement: both were made side by side.
     pub fn over(&self, other: &Spread) -> Spread {
-        assert_eq!(self.0.len(), other.0.len(), "measured in pairs");
+        assert!(
+            self.0.len() <= other.0.len(),
+            "measured in pairs, those of this perhaps fewer"
+        );
         Spread(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
+    }
+
+    /// Every measurement, in the order in which they were made.
+    pub fn values(&self) -> &[f64] {
+        &self.0
     }
 
     /// This plus the same for every measurement.
@@ -160,7 +170,7 @@ pub fn times(value: f64) -> String {
 }
 
 /// One line of the table.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Row {
     pub what: String,
     pub time: Spread,
@@ -170,6 +180,16 @@ pub struct Row {
     pub sent: Spread,
     pub received: Spread,
     pub memory: Spread,
+    /// Where it stands in a plot, if it belongs to one.
+    pub point: Option<Point>,
+}
+
+/// Which line of which plot a measurement belongs to, and where on it.
+#[derive(Clone, Copy)]
+pub struct Point {
+    pub tool: &'static str,
+    pub pages: usize,
+    pub measures: &'static str,
 }
 
 impl Row {
@@ -178,6 +198,30 @@ impl Row {
             what: what.into(),
             ..Row::default()
         }
+    }
+
+    /// Every measurement, not the medians alone; what was not measured is not there.
+    fn json(&self) -> Value {
+        let mut fields = Map::from_iter([("what".to_owned(), json!(self.what))]);
+        if let Some(point) = self.point {
+            fields.insert("tool".to_owned(), json!(point.tool));
+            fields.insert("pages".to_owned(), json!(point.pages));
+            fields.insert("measures".to_owned(), json!(point.measures));
+        }
+        let spreads = [
+            ("time_seconds", &self.time),
+            ("time_divided_by_ours", &self.against),
+            ("round_trips", &self.round_trips),
+            ("sent_bytes", &self.sent),
+            ("received_bytes", &self.received),
+            ("peak_memory_bytes", &self.memory),
+        ];
+        for (name, spread) in spreads {
+            if !spread.values().is_empty() {
+                fields.insert(name.to_owned(), json!(spread.values()));
+            }
+        }
+        Value::Object(fields)
     }
 
     fn cells(&self) -> [String; COLUMNS] {
@@ -209,6 +253,7 @@ const HEADS: [&str; COLUMNS] = [
 #[derive(Default)]
 pub struct Table {
     lines: Vec<[String; COLUMNS]>,
+    groups: Vec<(String, Vec<Value>)>,
 }
 
 impl Table {
@@ -217,10 +262,25 @@ impl Table {
         let mut line = <[String; COLUMNS]>::default();
         line[0] = format!("**{name}**");
         self.lines.push(line);
+        self.groups.push((name.to_owned(), Vec::new()));
     }
 
     pub fn push(&mut self, row: &Row) {
         self.lines.push(row.cells());
+        if self.groups.is_empty() {
+            self.groups.push((String::new(), Vec::new()));
+        }
+        if let Some((_, rows)) = self.groups.last_mut() {
+            rows.push(row.json());
+        }
+    }
+
+    /// The groups with their rows.
+    pub fn json(&self) -> Value {
+        let groups = self.groups.iter();
+        groups
+            .map(|(name, rows)| json!({ "group": name, "rows": rows }))
+            .collect()
     }
 }
 

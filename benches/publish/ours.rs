@@ -173,6 +173,15 @@ impl Ours {
         ));
     }
 
+    /// Another docroot with all that is in the first one, as if everything had been published to both.
+    pub fn copy_docroot(&self, docroot_suffix: &str) {
+        let mut sibling = self.sshd.docroot.clone().into_os_string();
+        sibling.push(docroot_suffix);
+        let mut copy = measure::command("cp", ["-a", "--"]);
+        copy.arg(&self.sshd.docroot).arg(sibling);
+        measure::run(copy, Watch::Time);
+    }
+
     /// Removes what was published to such a docroot.
     pub fn remove_docroot(&self, docroot_suffix: &str) {
         let name = self.sshd.docroot.file_name().expect("a docroot has a name").to_owned();

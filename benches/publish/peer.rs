@@ -1,9 +1,11 @@
-//! What people use instead: a site encoded beforehand, rsync over ssh to a host with a shell, and a symlink moved there.
+//! What people use instead has a site encoded beforehand, and a host with a shell; rsync, tar and a symlink moved there. The
+//! programs that speak SFTP are in `tool.rs`.
 //!
 //! The peer is given its best case. Its files keep their times, so that rsync looks at nothing but times and sizes; ssh
 //! compresses; nothing is synced to the disk at the end.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,16 +17,28 @@ use crate::support::delay::DelayProxy;
 use crate::support::sshd::{Jail, Sshd, is_root};
 use tempfile::TempDir;
 
+/// The largest site of which every tool has a try.
+pub const ALL_TOOLS: usize = 10_000;
+
 /// A site with its encodings beside it, and a host with a shell.
+///
+/// The host has releases, the first of them live, and one folder that is served as it is. That folder is shared by all tools
+/// that write into what is served: what an edit replaced is put back before the next of them runs.
 pub struct Peer {
     /// How long it took to encode the site.
     pub encoding: f64,
-    tree: PathBuf,
+    /// How many files that are, encodings included.
+    pub files: usize,
+    pub tree: PathBuf,
+    pub user: String,
+    size: Size,
     levels: Levels,
     sshd: Sshd,
     far: DelayProxy,
-    user: String,
     releases: usize,
+    /// The paths of the last edit, and what stood there before, relative to both trees.
+    edited: Vec<PathBuf>,
+    before: PathBuf,
     _folder: TempDir,
 }
 
@@ -52,7 +66,9 @@ impl Peer {
         let encoding = encode_all(&tree, levels);
         let peer = Peer {
             encoding,
+            files: count_files(&tree),
             tree,
+            size,
             levels,
             far: DelayProxy::start(sshd.port, RTT),
             user: if user.is_empty() {
@@ -62,27 +78,77 @@ impl Peer {
             },
             sshd,
             releases: 0,
+            edited: Vec::new(),
+            before: folder.path().join("before"),
             _folder: folder,
         };
         let root = peer.root();
-        for folder in ["releases", "in-place"] {
-            fs::create_dir_all(root.join(folder)).expect("a folder on the host");
+        fs::create_dir_all(root.join("releases")).expect("a folder on the host");
+        // What a first run of any of them leaves: the same files with the same times. Those of a release are never written to.
+        for folder in ["releases/0", "in-place"] {
+            // Where only rsync takes part, which never writes into a file that is there, they can be the same files.
+            let how = if size.pages > ALL_TOOLS { "-al" } else { "-a" };
+            let mut copy = command("cp", [how, "--"]);
+            copy.arg(&peer.tree).arg(root.join(folder));
+            measure::run(copy, Watch::Time);
         }
-        let near = peer.sshd.port;
-        measure::run(peer.rsync(near, "releases/0", &[]), Watch::Time);
-        measure::run(peer.rsync(near, "in-place", &[]), Watch::Time);
-        measure::run(peer.ssh(near, &peer.swap(0)), Watch::Time);
+        symlink("releases/0", root.join("current")).expect("a link on the host");
         peer
     }
 
-    /// Writes a page anew, with its encodings.
-    pub fn edit(&self, number: usize, revision: usize) {
-        for path in site::edit(&self.tree, number, revision) {
+    /// Writes a page anew, with its encodings, and keeps what was there.
+    pub fn edit(&mut self, number: usize, revision: usize) {
+        if self.before.exists() {
+            fs::remove_dir_all(&self.before).expect("a folder to remove");
+        }
+        let copy = self.before.with_file_name("scratch");
+        // A page is a function of its number and revision: this tells which files it has, and nothing else.
+        let paths = site::edit_in_sections(&copy, number, revision, self.size.a_section());
+        fs::remove_dir_all(copy).expect("a folder to remove");
+        let with_encodings = paths
+            .iter()
+            .flat_map(|path| ["", ".br", ".gz"].map(|end| PathBuf::from(format!("{path}{end}"))));
+        self.edited = with_encodings.filter(|path| self.tree.join(path).exists()).collect();
+        for path in &self.edited {
+            copy_with_times(&self.tree.join(path), &self.before.join(path));
+        }
+        // Files that may have other names are made anew.
+        for path in &self.edited {
+            fs::remove_file(self.tree.join(path)).expect("a file to remove");
+        }
+        for path in site::edit_in_sections(&self.tree, number, revision, self.size.a_section()) {
             for (program, args) in encoders(self.levels) {
                 let mut encode = command(program, args);
                 encode.args(["-f", "-k"]).arg(self.tree.join(&path));
                 measure::run(encode, Watch::Time);
             }
+        }
+    }
+
+    /// Whether what is served there is what was edited here; stops if it is not.
+    pub fn check(&self, folder: &str) {
+        let there = self.root().join(folder);
+        for path in &self.edited {
+            let files = [&self.tree, &there].map(|tree| fs::read(tree.join(path)).expect("a file of the site"));
+            assert!(
+                files[0] == files[1],
+                "{} of {folder} is what was edited",
+                path.display()
+            );
+        }
+    }
+
+    /// Makes the folder that is served what it was before the edit.
+    pub fn put_back(&self) {
+        for path in &self.edited {
+            copy_with_times(&self.before.join(path), &self.root().join("in-place").join(path));
+        }
+    }
+
+    /// Makes it what the edit made of the site, for the next edit.
+    pub fn put_forward(&self) {
+        for path in &self.edited {
+            copy_with_times(&self.tree.join(path), &self.root().join("in-place").join(path));
         }
     }
 
@@ -93,14 +159,36 @@ impl Peer {
         let folder = format!("releases/{}", self.releases);
         let port = self.far.port;
         let sync = self.far(self.rsync(port, &folder, &[&link]));
-        let swap = self.far(self.ssh(port, &self.swap(self.releases)));
+        let swap = self.far(self.ssh(port, &self.swap(&self.releases.to_string())));
         let now = fs::read_link(self.root().join("current")).expect("the current release");
         assert_eq!(now, Path::new(&folder), "the release is live");
+        self.check("current");
         Moved {
             seconds: sync.seconds + swap.seconds,
             sent: sync.sent + swap.sent,
             received: sync.received + swap.received,
         }
+    }
+
+    /// The whole site through a pipe into a new release, and the swap, in one connection.
+    pub fn tar(&self) -> Moved {
+        let root = self.root();
+        let unpack = format!(
+            "mkdir {root}/releases/tar && tar -xf - -C {root}/releases/tar && {}",
+            self.swap("tar"),
+            root = root.display(),
+        );
+        let mut shell = command("sh", ["-c", "tar -cf - -C \"$0\" . | \"$@\""]);
+        let ssh = self.ssh(self.far.port, &unpack);
+        shell.arg(&self.tree).arg(ssh.get_program()).args(ssh.get_args());
+        let moved = self.far(shell);
+        self.check("current");
+        measure::run(
+            self.ssh(self.sshd.port, &self.swap(&self.releases.to_string())),
+            Watch::Time,
+        );
+        fs::remove_dir_all(root.join("releases/tar")).expect("a release to remove");
+        moved
     }
 
     /// The same into the folder that is being served: visitors see a mixture, and there is no way back.
@@ -113,7 +201,23 @@ impl Peer {
         self.far(self.ssh(self.far.port, "true"))
     }
 
-    fn far(&self, command: Command) -> Moved {
+    /// The port of the far way.
+    pub fn port(&self) -> u16 {
+        self.far.port
+    }
+
+    /// The key of the account.
+    pub fn identity(&self) -> &Path {
+        &self.sshd.identity
+    }
+
+    /// The folder that is served as it is, on the host.
+    pub fn served(&self) -> PathBuf {
+        self.root().join("in-place")
+    }
+
+    /// What a program took that spoke over the far way.
+    pub fn far(&self, command: Command) -> Moved {
         let before = (self.far.bytes_up(), self.far.bytes_down());
         let ran = measure::run(command, Watch::Time);
         Moved {
@@ -127,7 +231,7 @@ impl Peer {
         self.sshd.root.join("peer")
     }
 
-    fn swap(&self, release: usize) -> String {
+    fn swap(&self, release: &str) -> String {
         let root = self.root();
         let root = root.display();
         format!("ln -sfn releases/{release} {root}/next && mv -T {root}/next {root}/current")
@@ -150,7 +254,7 @@ impl Peer {
     }
 
     /// No file of the user's is read; the host's key is known by the name that its own port gave it.
-    fn ssh_options(&self, port: u16) -> Vec<String> {
+    pub fn ssh_options(&self, port: u16) -> Vec<String> {
         let options = [
             format!("HostKeyAlias=[127.0.0.1]:{}", self.sshd.port),
             format!("UserKnownHostsFile={}", self.sshd.known_hosts.display()),
@@ -162,10 +266,24 @@ impl Peer {
         ];
         let mut line = vec!["-F".to_owned(), "/dev/null".to_owned()];
         line.extend(["-i".to_owned(), self.sshd.identity.display().to_string()]);
-        line.extend(["-p".to_owned(), port.to_string()]);
+        line.extend(["-o".to_owned(), format!("Port={port}")]);
         line.extend(options.into_iter().flat_map(|option| ["-o".to_owned(), option]));
         line
     }
+}
+
+fn copy_with_times(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().expect("a file in a folder")).expect("a folder");
+    let mut copy = command("cp", ["-a", "--remove-destination", "--"]);
+    copy.arg(from).arg(to);
+    assert!(copy.status().expect("cp").success(), "{} can be copied", from.display());
+}
+
+fn count_files(tree: &Path) -> usize {
+    let entries = walkdir::WalkDir::new(tree).into_iter();
+    entries
+        .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_type().is_file()))
+        .count()
 }
 
 /// The encoders with their levels, and the window that readers of brotli have memory for.

@@ -13,7 +13,7 @@ use syntax_publish::survey;
 
 use crate::measure::{self, Row, Spread, Table, Watch, command, timed};
 use crate::ours::{Levels, Ours, Publish, Way, lossy};
-use crate::peer::{Moved, Peer, cores};
+use crate::peer::{Moved, cores};
 use crate::site::{self, Size};
 
 /// How much to measure.
@@ -35,16 +35,14 @@ pub struct Bench {
 }
 
 /// A site that has been published once, over the near way.
-struct Prepared {
-    ours: Ours,
-    levels: Levels,
+pub struct Prepared {
+    pub ours: Ours,
+    pub levels: Levels,
     first: Publish,
 }
 
 impl Prepared {
-    fn new(pages: usize) -> Prepared {
-        // A thousand pages at the tool's own levels; more than that would take minutes.
-        let levels = if pages > 1000 { Levels::QUICK } else { Levels::BEST };
+    fn new(pages: usize, levels: Levels) -> Prepared {
         say(&format!("{pages} pages: writing them, first publish"));
         let mut ours = Ours::new(Size { pages }, levels);
         let home = ours.new_home();
@@ -62,7 +60,14 @@ impl Bench {
     }
 
     fn prepared(&mut self, pages: usize) -> &mut Prepared {
-        self.sites.entry(pages).or_insert_with(|| Prepared::new(pages))
+        // A thousand pages at the tool's own levels; more than that would take minutes.
+        let levels = if pages > 1000 { Levels::QUICK } else { Levels::BEST };
+        self.prepared_at(pages, levels)
+    }
+
+    /// A site that was published with these levels, or with whatever an earlier scenario published it with.
+    pub fn prepared_at(&mut self, pages: usize, levels: Levels) -> &mut Prepared {
+        self.sites.entry(pages).or_insert_with(|| Prepared::new(pages, levels))
     }
 
     /// The largest site that this run knows.
@@ -70,18 +75,6 @@ impl Bench {
         match self.extent {
             Extent::Quick => 1000,
             Extent::Full => 10_000,
-        }
-    }
-
-    /// One page edited, over the far way.
-    pub fn edit(&mut self, table: &mut Table) {
-        let (rounds, sizes) = match self.extent {
-            Extent::Quick => (3, vec![1000]),
-            Extent::Full => (5, vec![1000, 10_000]),
-        };
-        for pages in sizes {
-            let rounds = if pages > 1000 { 3 } else { rounds };
-            edit(self.prepared(pages), pages, rounds, table);
         }
     }
 
@@ -313,84 +306,6 @@ fn large_file() -> Option<Row> {
     Some(row)
 }
 
-/// The edit scenario for one size: ours without caches and with, in turns, and the peers beside each.
-fn edit(site: &mut Prepared, pages: usize, rounds: usize, table: &mut Table) {
-    say(&format!("{pages} pages: encoding them for rsync"));
-    let mut peer = Peer::new(Size { pages }, site.levels);
-    let warm_home = site.ours.new_home();
-    let mut revision = 0;
-    let mut next = |site: &Prepared, peer: &Peer| {
-        revision += 1;
-        let page = (revision * 37 + 11) % pages;
-        site::edit(&site.ours.export, page, revision);
-        peer.edit(page, revision);
-    };
-    // Fills the cache that a machine keeps between two publishes.
-    next(site, &peer);
-    site.ours.publish(Way::Far, &warm_home, Watch::Time);
-    peer.release();
-    peer.in_place();
-
-    let mut fresh = Beside::new("syntax-publish, fresh machine, encoding one page");
-    let mut warm = Beside::new("syntax-publish, digests remembered");
-    let mut connect = Row::new("connecting alone (ssh … true)");
-    for round in 0..rounds {
-        say(&format!("{pages} pages, one edited: {} of {rounds}", round + 1));
-        next(site, &peer);
-        let home = site.ours.new_home();
-        fresh.add(&site.ours.publish(Way::Far, &home, Watch::Time), &mut peer);
-        next(site, &peer);
-        warm.add(&site.ours.publish(Way::Far, &warm_home, Watch::Time), &mut peer);
-        connect.moved(&peer.connect());
-    }
-    connect.against = connect.time.over(&warm.ours.time);
-    let name = site.levels.name();
-    table.group(&format!(
-        "one page edited of {}, RTT 50 ms; synchronising alone",
-        thousands(pages)
-    ));
-    warm.push(0.0, table);
-    table.push(&connect);
-    table.group(&format!("the same, from export to live; {name}"));
-    fresh.push(peer.encoding, table);
-}
-
-/// Publishes of ours, and the peers right after each.
-struct Beside {
-    ours: Row,
-    release: Row,
-    in_place: Row,
-}
-
-impl Beside {
-    fn new(what: &str) -> Beside {
-        Beside {
-            ours: Row::new(what),
-            release: Row::new("rsync --link-dest, then mv -T over ssh"),
-            in_place: Row::new("rsync in place (not atomic)"),
-        }
-    }
-
-    fn add(&mut self, publish: &Publish, peer: &mut Peer) {
-        self.ours.add(publish);
-        self.release.moved(&peer.release());
-        self.in_place.moved(&peer.in_place());
-    }
-
-    /// Puts the lines into the table; the peers took `before` seconds more before they could begin.
-    fn push(mut self, before: f64, table: &mut Table) {
-        table.push(&self.ours);
-        for row in [&mut self.release, &mut self.in_place] {
-            if before > 0.0 {
-                row.what = format!("{}; {} of it to encode the site", row.what, measure::seconds(before));
-            }
-            row.time = row.time.plus(before);
-            row.against = row.time.over(&self.ours.time);
-            table.push(row);
-        }
-    }
-}
-
 impl Row {
     pub(crate) fn add(&mut self, publish: &Publish) {
         self.time.push(publish.ran.seconds);
@@ -402,7 +317,7 @@ impl Row {
         }
     }
 
-    fn moved(&mut self, moved: &Moved) {
+    pub(crate) fn moved(&mut self, moved: &Moved) {
         self.time.push(moved.seconds);
         self.sent.push(moved.sent);
         self.received.push(moved.received);

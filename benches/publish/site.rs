@@ -26,9 +26,16 @@ pub struct Size {
     pub pages: usize,
 }
 
+impl Size {
+    /// Pages of one section: no more than there are, for a section's pages link to each other.
+    pub fn a_section(self) -> usize {
+        self.pages.min(PAGES_A_SECTION)
+    }
+}
+
 /// Writes the whole site into a folder that does not exist yet.
 pub fn write(folder: &Path, size: Size) {
-    write_in_sections(folder, size.pages, PAGES_A_SECTION);
+    write_in_sections(folder, size.pages, size.a_section());
 }
 
 /// The same with so many pages in each of its folders, all of them in one if there are no more.

@@ -30,10 +30,19 @@ enum Weight {
     FromObject(String),
 }
 
-/// The flight that builds the new folders in the workshop, and what its refusals mean.
-pub struct Building {
+/// A flight of building is closed at so many operations: each has an answer and two paths, and all are held until the last
+/// one is answered.
+const FLIGHT: usize = 16 * 1024;
+
+/// What builds the new folders in the workshop, and what its refusals mean: one flight that takes the lock as well, and
+/// before it as many others as a large plan needs.
+pub struct Building<'p> {
+    plan: &'p Plan,
+    trees: usize,
+    additions: usize,
     ops: Vec<Op>,
     weights: Vec<Weight>,
+    replan: Option<String>,
 }
 
 /// Where a new tree stands in the workshop.
@@ -48,24 +57,64 @@ pub fn pool_name(index: usize) -> String {
     format!("p/{index}")
 }
 
-impl Building {
+impl<'p> Building<'p> {
     /// Everything that a plan needs built: trees, additions to the pool, and the writes that ride ahead.
     #[must_use]
-    pub fn new(plan: &Plan, stock: &mut Stock, workshop: &mut Workshop) -> Self {
+    pub fn new(plan: &'p Plan, stock: &mut Stock) -> Self {
         let mut building = Self {
+            plan,
+            trees: 0,
+            additions: 0,
             ops: Vec::new(),
             weights: Vec::new(),
+            replan: None,
         };
         for op in stock.take_riding() {
             building.push(op, Weight::Must);
         }
-        for (index, tree) in plan.trees.iter().enumerate() {
-            building.tree(index, tree, stock, workshop);
-        }
-        for (index, file) in plan.pool.iter().enumerate() {
-            building.pool(index, file, stock, workshop);
-        }
         building
+    }
+
+    /// Sends all flights but the last, whose operations are collected when this returns.
+    ///
+    /// # Errors
+    /// As [`Building::read`].
+    pub async fn send_ahead(
+        &mut self,
+        session: &Session,
+        stock: &mut Stock,
+        workshop: &mut Workshop,
+        worn: &mut HashSet<String>,
+    ) -> Result<(), SyncError> {
+        loop {
+            let is_last = self.collect(stock, workshop);
+            if is_last && self.replan.is_none() {
+                return Ok(());
+            }
+            // Where it must be planned again anyway, the rest is built to learn of all that is worn.
+            let answers = session.flight(self.take_ops()).await?;
+            self.note(session, &answers, worn).await?;
+            if is_last {
+                return self.judge();
+            }
+        }
+    }
+
+    /// Collects the operations of the next flight. Whether it is the last.
+    fn collect(&mut self, stock: &mut Stock, workshop: &mut Workshop) -> bool {
+        let plan = self.plan;
+        while self.ops.len() < FLIGHT {
+            if let Some(tree) = plan.trees.get(self.trees) {
+                self.tree(self.trees, tree, stock, workshop);
+                self.trees += 1;
+            } else if let Some(file) = plan.pool.get(self.additions) {
+                self.pool(self.additions, file, stock, workshop);
+                self.additions += 1;
+            } else {
+                return true;
+            }
+        }
+        false
     }
 
     fn push(&mut self, op: Op, weight: Weight) {
@@ -153,43 +202,52 @@ impl Building {
         }
     }
 
-    /// The operations.
+    /// The operations that were collected.
     pub fn take_ops(&mut self) -> Vec<Op> {
         std::mem::take(&mut self.ops)
     }
 
-    /// How many they are.
+    /// How many answers the flight that was collected last gets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.weights.len()
     }
 
-    /// Whether nothing is to be built.
+    /// Whether nothing was collected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.weights.is_empty()
     }
 
-    /// Reads the answers. Objects that can't be linked any more are noted in `worn`, and so are trees that hold such.
+    /// Reads the answers of the last flight. Objects that can't be linked any more are noted in `worn`, and so are trees
+    /// that hold such.
     ///
     /// # Errors
     /// [`SyncError::Replan`] where the plan must be made again, [`SyncError::Store`] for anything else.
     pub async fn read(
-        &self,
+        &mut self,
         session: &Session,
-        plan: &Plan,
         answers: &[Result<Answer, Refusal>],
         worn: &mut HashSet<String>,
     ) -> Result<(), SyncError> {
-        let mut replan = None;
+        self.note(session, answers, worn).await?;
+        self.judge()
+    }
+
+    async fn note(
+        &mut self,
+        session: &Session,
+        answers: &[Result<Answer, Refusal>],
+        worn: &mut HashSet<String>,
+    ) -> Result<(), SyncError> {
         let mut has_asked = false;
-        for (weight, answer) in self.weights.iter().zip(answers) {
+        for (weight, answer) in std::mem::take(&mut self.weights).iter().zip(answers) {
             let Some(refusal) = answer.refusal() else { continue };
             let spent = match (weight, refusal.kind) {
                 (Weight::MayBeMissing(_), RefusalKind::NotFound) => continue,
                 (Weight::FromObject(name), RefusalKind::Failed) => Some(name.clone()),
                 (Weight::FromFormer(tree) | Weight::MayBeMissing(tree), RefusalKind::Failed) => {
-                    let tree = plan.trees.get(*tree);
+                    let tree = self.plan.trees.get(*tree);
                     tree.and_then(|tree| tree.former).map(layout::tree)
                 }
                 (_, RefusalKind::NotFound) => None,
@@ -203,9 +261,13 @@ impl Building {
                 }
             }
             worn.extend(spent);
-            replan = Some(refusal.to_string());
+            self.replan = Some(refusal.to_string());
         }
-        replan.map_or(Ok(()), |what| Err(SyncError::Replan(what)))
+        Ok(())
+    }
+
+    fn judge(&mut self) -> Result<(), SyncError> {
+        self.replan.take().map_or(Ok(()), |what| Err(SyncError::Replan(what)))
     }
 }
 

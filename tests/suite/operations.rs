@@ -791,3 +791,29 @@ fn edit_in_a_wide_folder_costs_a_few_bytes_for_each_of_its_entries() {
     assert_eq!(few_flights, many_flights);
     assert!((many - few) / 450 < 150, "{few} bytes, {many} bytes");
 }
+
+#[test]
+fn what_a_large_site_needs_built_goes_in_flights_that_memory_bears() {
+    let mut bench = small_site();
+    bench.publish();
+    for folder in 0..30 {
+        bench.write(&format!("{folder}/index.html"), format!("folder {folder}"));
+        for file in 0..600 {
+            bench.write(&format!("{folder}/{file}.txt"), "the same everywhere");
+        }
+    }
+    let (published, flights) = bench.publish();
+    assert_fenced(&flights);
+    let links = |flight: &Vec<Op>| flight.iter().filter(|op| matches!(op, Op::Link { .. })).count();
+    let built: Vec<usize> = flights.iter().map(links).filter(|links| *links > 600).collect();
+    // A flight is closed after the folder with which it is full.
+    assert_eq!(built, [16_828, 1_214]);
+    let takes_the_lock = |flight: &&Vec<Op>| {
+        flight
+            .iter()
+            .any(|op| matches!(op, Op::Rename { to, .. } if to == "lock"))
+    };
+    let locking: Vec<usize> = flights.iter().filter(takes_the_lock).map(links).collect();
+    assert_eq!(locking, [1_214], "the last of them takes the lock");
+    assert_eq!(published.changes.list.len(), 18_030);
+}
