@@ -130,7 +130,18 @@ fn cut_everywhere(stride: usize) {
                         Cut::UpForGood(bytes) => proxy.cut_for_good_after_up(bytes),
                         Cut::DownForGood(bytes) => proxy.cut_for_good_after_down(bytes),
                     }
-                    let went = run_over(&proxy, &ground);
+                    let went = run_over(&proxy, &ground).and_then(|is_new| {
+                        // How many packets a publish takes is up to how busy the machines are, and so how many bytes.
+                        let (place, passed) = match *cut {
+                            Cut::Up(bytes) | Cut::UpForGood(bytes) => (bytes, proxy.bytes_up()),
+                            Cut::Down(bytes) | Cut::DownForGood(bytes) => (bytes, proxy.bytes_down()),
+                        };
+                        if proxy.has_cut() || passed < place {
+                            Ok(is_new)
+                        } else {
+                            Err(format!("nothing was cut, and {passed} bytes passed"))
+                        }
+                    });
                     let mut tally = tally.lock().expect("a tally");
                     tally.0 += usize::from(proxy.has_cut());
                     match went {
@@ -153,7 +164,7 @@ fn cut_everywhere(stride: usize) {
         down.len() / 3,
     ));
     assert!(wrong.is_empty(), "{} are wrong: {}", wrong.len(), wrong.join("\n"));
-    assert!(happened * 10 > chosen.len() * 8, "cuts that happen");
+    assert!(happened * 2 > chosen.len(), "cuts that happen");
     assert!(old > 0 && new > 0);
 }
 

@@ -15,7 +15,7 @@ mod invariants;
 
 use std::time::Duration;
 
-use self::explorer::{Bounds, Case, explore};
+use self::explorer::{Bounds, Case, Further, explore};
 use crate::crashes::scenario::{base, edited, grown};
 use crate::support::bench::Command;
 use crate::support::report::say;
@@ -84,6 +84,7 @@ fn no_order_of_two_runs_tears_the_site() {
             faults: 0,
             schedules: 3000,
             time: None,
+            further: Further::AtTheEnd,
         },
     );
 }
@@ -97,6 +98,21 @@ fn no_order_of_two_runs_with_a_fault_tears_the_site() {
             faults: 1,
             schedules: 3000,
             time: None,
+            further: Further::AtTheEnd,
+        },
+    );
+}
+
+#[test]
+fn wherever_two_runs_stand_still_one_more_publish_needs_no_help() {
+    run(
+        pairs(),
+        Bounds {
+            switches: 1,
+            faults: 0,
+            schedules: 30,
+            time: None,
+            further: Further::Everywhere,
         },
     );
 }
@@ -117,6 +133,7 @@ fn no_order_of_two_or_three_runs_with_a_fault_tears_the_site_at_large() {
             faults: 1,
             schedules: 200_000,
             time: a_case(),
+            further: Further::Everywhere,
         },
     );
     let publish = || Command::Publish(edited());
@@ -137,6 +154,7 @@ fn no_order_of_two_or_three_runs_with_a_fault_tears_the_site_at_large() {
             faults: 1,
             schedules: 200_000,
             time: a_case(),
+            further: Further::Everywhere,
         },
     );
 }

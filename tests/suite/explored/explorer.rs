@@ -26,6 +26,16 @@ pub struct Bounds {
     pub schedules: usize,
     /// After so long it is enough, too.
     pub time: Option<Duration>,
+    /// Where it is tried whether one more publish needs no help, all others standing still for ever.
+    pub further: Further,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Further {
+    /// When all runs have ended.
+    AtTheEnd,
+    /// In every state of the store.
+    Everywhere,
 }
 
 pub struct Case {
@@ -197,6 +207,9 @@ impl Search<'_> {
                 return Err(told(wrong));
             }
             self.check_store(&course.memory, course.faults == 0).map_err(told)?;
+            if self.bounds.further == Further::Everywhere {
+                self.publish_further(&course).await?;
+            }
         }
         self.found.swaps += course.swapped.iter().filter(|swapped| **swapped).count();
         course.judge_ends()?;
