@@ -98,10 +98,17 @@ fn cut_everywhere(stride: usize) {
     let ground = Served::new(&sshd);
     let (course, saved) = on_a_thread(course(&ground, &scenario));
     ground.restore(saved.as_ref());
-    let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
     let run_over =
         |proxy: &DelayProxy, ground: &Served| run_over(proxy, &sshd, ground, &scenario, &course, How::default());
-    assert_eq!(run_over(&proxy, &ground), Ok(true));
+    // How many packets a publish takes, and so how many bytes, is up to how busy the machine is: the shortest of some.
+    let rehearsals = (0..4).map(|_| {
+        ground.restore(saved.as_ref());
+        let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
+        assert_eq!(run_over(&proxy, &ground), Ok(true));
+        proxy
+    });
+    let shortest = rehearsals.min_by_key(|proxy| proxy.bytes_up() + proxy.bytes_down());
+    let proxy = shortest.expect("a rehearsal");
     let around = |pieces: Vec<u64>| -> Vec<u64> {
         let mut places: Vec<u64> = pieces.into_iter().flat_map(|end| [end - 1, end, end + 1]).collect();
         places.sort_unstable();
@@ -131,7 +138,6 @@ fn cut_everywhere(stride: usize) {
                         Cut::DownForGood(bytes) => proxy.cut_for_good_after_down(bytes),
                     }
                     let went = run_over(&proxy, &ground).and_then(|is_new| {
-                        // How many packets a publish takes is up to how busy the machines are, and so how many bytes.
                         let (place, passed) = match *cut {
                             Cut::Up(bytes) | Cut::UpForGood(bytes) => (bytes, proxy.bytes_up()),
                             Cut::Down(bytes) | Cut::DownForGood(bytes) => (bytes, proxy.bytes_down()),
