@@ -4,6 +4,12 @@ mod cli;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// A site is hundreds of thousands of small things, made and let go on all cores.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     let args = match cli::parse(std::env::args_os().collect()) {
         Ok(args) => args,

@@ -383,10 +383,12 @@ async fn send_in_batches(
     let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
     let mut outcomes = encode_in_background(work.source, small);
     let mut sending = stream::FuturesUnordered::new();
+    // Their files are closed, so they stand in nobody's way.
+    let mut naming = stream::FuturesUnordered::new();
     let mut batch: Vec<Made> = Vec::new();
     let mut ended = false;
     // What is on its way goes on while the next file is being encoded.
-    while !ended || !sending.is_empty() {
+    while !ended || !sending.is_empty() || !naming.is_empty() {
         tokio::select! {
             outcome = outcomes.recv(), if !ended && sending.len() < BATCHES_AT_ONCE => {
                 ended = outcome.is_none();
@@ -396,12 +398,14 @@ async fn send_in_batches(
                 let bytes: usize = batch.iter().map(|made| made.bytes.len()).sum();
                 if batch.len() >= BATCH_FILES || bytes >= BATCH_BYTES || ended && !batch.is_empty() {
                     let ready = BatchOps::new(stock.count_all(std::mem::take(&mut batch)), workshop, times);
-                    sending.push(ready.send(work, resting));
+                    sending.push(ready.write(work));
                 }
             }
-            Some(written) = sending.next(), if !sending.is_empty() => stock.rest(written?, resting),
+            Some(written) = sending.next(), if !sending.is_empty() => naming.push(written?.rest(work, resting)),
+            Some(written) = naming.next(), if !naming.is_empty() => stock.rest(written?, resting),
         }
     }
+    drop(naming);
     drop(sending);
     for wanted in large {
         let (temp, encodings) = send_piecewise(work, &wanted, workshop, times).await?;
@@ -452,38 +456,59 @@ impl BatchOps {
         Self { files: files.collect() }
     }
 
-    /// Two flights: open; write and wait for the disk. A third gives names among the objects, where they go there.
+    /// All three flights.
     async fn send(self, work: &Work<'_>, resting: Resting) -> Result<Vec<(String, String)>, SyncError> {
+        self.write(work).await?.rest(work, resting).await
+    }
+
+    /// Two flights: open; write and wait for the disk.
+    async fn write(self, work: &Work<'_>) -> Result<WrittenBatch, SyncError> {
         let session = work.session;
+        let mut batch = WrittenBatch::default();
         if self.files.is_empty() {
-            return Ok(Vec::new());
+            return Ok(batch);
         }
         let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();
         let opened = session.flight(create).await?;
         let mut ops = Vec::new();
-        let (mut written, mut named) = (Vec::new(), Vec::new());
-        let mut bytes_sent = 0;
         for (answer, file) in opened.into_iter().zip(self.files) {
             let handle = match answer {
                 Ok(Answer::Opened(handle)) => handle,
                 Err(refusal) => return Err(explain(session, &refusal).await.into()),
                 Ok(_) => continue,
             };
-            bytes_sent += file.made.bytes.len() as u64;
+            batch.bytes += file.made.bytes.len() as u64;
             ops.extend(write_ops(handle, file.made.bytes, file.mtime));
-            named.push((file.made.name.clone(), file.path));
-            written.push((file.made.name, file.temp));
+            batch.named.push((file.made.name.clone(), file.path));
+            batch.written.push((file.made.name, file.temp));
         }
         check(session, &session.flight(ops).await?).await?;
-        if resting == Resting::Objects {
-            put_in_place(session, &named).await?;
+        Ok(batch)
+    }
+}
+
+/// A batch whose files are closed and on the disk.
+#[derive(Default)]
+struct WrittenBatch {
+    /// Names of objects, with the temporary files that hold them.
+    written: Vec<(String, String)>,
+    /// The same, with full paths.
+    named: Vec<(String, String)>,
+    bytes: u64,
+}
+
+impl WrittenBatch {
+    /// A third flight gives the files names among the objects, where they go there.
+    async fn rest(self, work: &Work<'_>, resting: Resting) -> Result<Vec<(String, String)>, SyncError> {
+        if resting == Resting::Objects && !self.named.is_empty() {
+            put_in_place(work.session, &self.named).await?;
         }
         work.observer.notice(Event::Progressed {
             stage: Stage::Sync,
-            items: written.len() as u64,
-            bytes: bytes_sent,
+            items: self.written.len() as u64,
+            bytes: self.bytes,
         });
-        Ok(written)
+        Ok(self.written)
     }
 }
 

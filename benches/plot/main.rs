@@ -79,7 +79,7 @@ fn machine(file: &Path) -> String {
         ""
     };
     format!(
-        "Medians; {} cores, RTT 50 ms, brotli 11 and gzip 9 (brotli 5 and gzip 6 beyond 10,000 pages){built}",
+        "Medians; {} cores, RTT 50 ms, brotli 11 and gzip 9 (5 and 6 beyond 10,000 pages){built}",
         machine["cores"]
     )
 }

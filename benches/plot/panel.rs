@@ -7,7 +7,7 @@ const HEIGHT: f64 = 400.0;
 
 /// Room around the axes; to the right stand the names of the lines.
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 190.0;
+const RIGHT: f64 = 220.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 48.0;
 
@@ -118,7 +118,7 @@ impl Panel {
             let edge = LEFT + WIDTH;
             let _ = write!(
                 out,
-                "<path d=\"M{x:.1} {from:.1}L{edge:.1} {y:.1}h8\" fill=\"none\" stroke=\"{0}\" stroke-opacity=\".35\"/>\
+                "<path d=\"M{x:.1} {from:.1}L{edge:.1} {y:.1}h8\" fill=\"none\" stroke=\"{0}\" stroke-dasharray=\"1 4\"/>\
                  <text x=\"{1:.1}\" y=\"{2:.1}\" style=\"fill:{0}\">{3}</text>",
                 line.colour,
                 edge + 12.0,
