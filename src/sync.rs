@@ -35,8 +35,8 @@ const RIDING_FILES: usize = 96;
 /// Files larger than this are sent piece by piece and never held whole.
 const PIECEWISE: u64 = 4 * 1024 * 1024;
 /// One piece of a large file.
-const PIECE: usize = 1024 * 1024;
-/// Pieces of a large file in the air at once.
+const PIECE: usize = 256 * 1024;
+/// Pieces of a large file in the air at once: 4 MiB, twice the most that OpenSSH lets be on its way over one channel.
 const PIECES_AT_ONCE: usize = 16;
 /// A batch of small files is closed at so much content or so many files.
 const BATCH_BYTES: usize = 1024 * 1024;
