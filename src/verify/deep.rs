@@ -26,8 +26,9 @@ pub(super) struct Reading {
     pub size: u64,
 }
 
-/// A batch ends at so many files or so many bytes; so many batches are on their way.
-const BATCH_FILES: usize = 32;
+/// A batch ends at so many files or so many bytes; so many batches are on their way. Together they keep half of the files
+/// open that `sftp-server` allows, and 16 MiB in memory.
+const BATCH_FILES: usize = 64;
 const BATCH_BYTES: u64 = 2 * 1024 * 1024;
 const BATCHES_AT_ONCE: usize = 8;
 

@@ -35,9 +35,16 @@ pub struct Course {
     pub next: Content,
 }
 
-/// How long a hung host is waited for: nothing here takes a thousandth of it, and a busy machine does not matter, for
-/// a host that was given up too early is one that hung.
-const HUNG: Duration = Duration::from_millis(40);
+/// How long a host is waited for that hangs: nothing here takes a thousandth of it. On a busy machine a flight before the
+/// one that is meant may take longer; then it is tried again with more patience.
+const PATIENCE: [Duration; 3] = [
+    Duration::from_millis(40),
+    Duration::from_millis(400),
+    Duration::from_secs(4),
+];
+
+/// What is wrong with a point that the run never came to.
+const NEVER: &str = "the fault never happened";
 
 pub async fn host<G: Ground>(ground: &G) -> Box<dyn Host> {
     ground.connector().connect().await.expect("a connection")
@@ -94,8 +101,16 @@ pub fn try_all<G: Ground>(ground: &(dyn Fn() -> G + Sync), scenario: &Scenario, 
             scope.spawn(|| {
                 let ground = ground();
                 while let Some((fault, point)) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    ground.restore(saved.as_ref());
-                    let tried = on_a_thread(try_one(&ground, scenario, &course, *fault, *point));
+                    let mut tried = Err(NEVER.to_owned());
+                    for patience in PATIENCE {
+                        ground.restore(saved.as_ref());
+                        let how = how(*fault, patience);
+                        tried = on_a_thread(try_one(&ground, scenario, &course, (*fault, *point), how));
+                        // A busy machine made the run give up a flight before, which was not meant to hang.
+                        if *fault != Fault::Hung || tried != Err(NEVER.to_owned()) {
+                            break;
+                        }
+                    }
                     let mut tally = tally.lock().expect("a tally");
                     tally.points += 1;
                     match tried {
@@ -168,26 +183,27 @@ pub async fn is_whole<G: Ground>(ground: &G) -> Result<(), String> {
     }
 }
 
+/// How a run goes that is to fail like this.
+fn how(fault: Fault, patience: Duration) -> How {
+    let usual = How::default();
+    How {
+        encode: Encode::Brotli,
+        answer: if fault == Fault::Hung { patience } else { usual.answer },
+        ..usual
+    }
+}
+
 async fn try_one<G: Ground>(
     ground: &G,
     scenario: &Scenario,
     course: &Course,
-    fault: Fault,
-    point: Point,
+    (fault, point): (Fault, Point),
+    how: How,
 ) -> Result<bool, String> {
-    let how = How {
-        encode: Encode::Brotli,
-        answer: if fault == Fault::Hung {
-            HUNG
-        } else {
-            How::default().answer
-        },
-        ..How::default()
-    };
     let faulty = Faulty::new(Arc::from(ground.connector()), Some((point, fault)));
     let done = run(Box::new(faulty.clone()), &scenario.command, how).await;
     if !faulty.happened() {
-        return Err("the fault never happened".to_owned());
+        return Err(NEVER.to_owned());
     }
     if fault == Fault::Late {
         faulty.settle().await;
