@@ -98,8 +98,12 @@ impl Build {
                 },
             }
         };
-        let patience = (self.began + ended.took + LAST_LINES).into();
-        match timeout_at(patience, self.lines.recv()).await {
+        let patience = self.began + ended.took + LAST_LINES;
+        // A timeout asks for a line first, and what was left running may never be short of one.
+        if Instant::now() >= patience {
+            return News::Ended(Ok(ended));
+        }
+        match timeout_at(patience.into(), self.lines.recv()).await {
             Ok(Some(line)) => News::Line(line),
             Ok(None) | Err(_) => News::Ended(Ok(ended)),
         }
@@ -220,6 +224,12 @@ mod tests {
         let build = shell("sleep 1000 & echo one");
         let (lines, ended) = lines_and_end(build).await;
         assert_eq!(lines, ["one"]);
+        assert!(ended.status.success());
+    }
+
+    #[tokio::test]
+    async fn what_a_build_leaves_printing_does_not_hold_up_its_end() {
+        let (_, ended) = lines_and_end(shell("yes &")).await;
         assert!(ended.status.success());
     }
 }
