@@ -1,6 +1,7 @@
 //! How far the work is: bars on a terminal, a line every few seconds anywhere else.
 //!
-//! Listens to the stages and prints to stderr. A command that stays may have a line that stays below all others. It must never slow them down: what can't be shown soon is not shown.
+//! Listens to the stages and prints to stderr. A command that stays may have a line that stays below all others. It must
+//! never slow them down: what can't be shown soon is not shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -39,6 +40,8 @@ struct State {
     spoke: Option<Instant>,
     /// The line that stays.
     pinned: Option<ProgressBar>,
+    /// Whether it was taken away for good. Who works on yet, at the end of a command, must not bring it back.
+    is_unpinned: bool,
 }
 
 /// One stage that is under way.
@@ -84,11 +87,14 @@ impl Progress {
         matches!(self.manner, Manner::Bars(_))
     }
 
-    /// Puts a text into the line that stays, which is there from then on.
+    /// Puts a text into the line that stays, which is there from then on until it is taken away.
     pub fn pin(&self, text: String) {
         let Manner::Bars(bars) = &self.manner else { return };
         let pinned = {
             let mut state = self.state();
+            if state.is_unpinned {
+                return;
+            }
             let pinned = state.pinned.get_or_insert_with(|| {
                 let style = ProgressStyle::with_template("{wide_msg}");
                 let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -104,9 +110,11 @@ impl Progress {
         }
     }
 
-    /// Takes the line away that stays.
+    /// Takes the line away that stays, for good.
     pub fn unpin(&self) {
-        if let Some(pinned) = self.state().pinned.take() {
+        let mut state = self.state();
+        state.is_unpinned = true;
+        if let Some(pinned) = state.pinned.take() {
             pinned.finish_and_clear();
         }
     }
@@ -358,5 +366,25 @@ fn sentence(note: &Note) -> String {
             "what was found at the live site is not kept for `status`: {}",
             printable(reason)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_taken_away_is_not_brought_back() {
+        let progress = Progress {
+            timings: Timings::new(),
+            verbose: false,
+            manner: Manner::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::hidden())),
+            state: Mutex::default(),
+        };
+        progress.pin("scanning".to_owned());
+        assert!(progress.state().pinned.is_some());
+        progress.unpin();
+        progress.pin("scanning".to_owned());
+        assert!(progress.state().pinned.is_none());
     }
 }
