@@ -1,11 +1,11 @@
 //! Every crash point again, over SFTP: what `crashes` shows of a folder, shown of a real SSH server.
 //!
-//! All that a run does goes through one connection; that it breaks is played by the wrapper, so that a point costs no
+//! That a connection breaks is played by the wrapper, and the next point goes on through it, so that few points cost a
 //! handshake. `cuts` breaks real ones.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, process};
 
 use futures_util::future::BoxFuture;
@@ -22,10 +22,15 @@ use crate::support::sshd::{Jail, Sshd};
 pub struct Served {
     sshd: Arc<Sshd>,
     pub docroot: PathBuf,
+    address: SftpAddress,
     connection: tokio::runtime::Runtime,
-    host: Arc<dyn Host>,
+    host: Mutex<(Arc<dyn Host>, usize)>,
     looks: Arc<AtomicUsize>,
 }
+
+/// So many points share a connection. Whoever dies leaves files open at the server, which only the end of a connection
+/// closes; a server opens no more than some thousands.
+const SHARED: usize = 32;
 
 struct Reused {
     host: Arc<dyn Host>,
@@ -54,16 +59,35 @@ impl Served {
             .enable_all()
             .build()
             .expect("a runtime");
-        let connector = SftpConnector::new(address).expect("an address");
-        let host = connection.block_on(connector.connect()).expect("a connection");
+        let host = Mutex::new((connect(&connection, &address), 0));
         Served {
             sshd: Arc::clone(sshd),
             docroot: sshd.root.join(name),
+            address,
             connection,
-            host: Arc::from(host),
+            host,
             looks: Arc::default(),
         }
     }
+
+    fn host(&self) -> Arc<dyn Host> {
+        Arc::clone(&self.host.lock().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Counts a point, and connects anew where the connection has had its share.
+    fn one_more(&self) {
+        let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        host.1 += 1;
+        if host.1 > SHARED {
+            let _inside = self.connection.enter();
+            *host = (connect(&self.connection, &self.address), 0);
+        }
+    }
+}
+
+fn connect(connection: &tokio::runtime::Runtime, address: &SftpAddress) -> Arc<dyn Host> {
+    let connector = SftpConnector::new(address.clone()).expect("an address");
+    Arc::from(connection.block_on(connector.connect()).expect("a connection"))
 }
 
 impl Connect for Reused {
@@ -103,7 +127,7 @@ impl Ground for Served {
     fn connector(&self) -> Box<dyn Connect> {
         self.looks.store(0, Ordering::SeqCst);
         Box::new(Reused {
-            host: Arc::clone(&self.host),
+            host: self.host(),
             docroot: self.docroot.clone(),
             looks: Arc::clone(&self.looks),
         })
@@ -116,6 +140,7 @@ impl Ground for Served {
     }
 
     fn restore(&self, saved: Option<&TempDir>) {
+        self.one_more();
         if self.docroot.exists() {
             fs::remove_dir_all(&self.docroot).expect("to remove a docroot");
         }
@@ -134,7 +159,6 @@ impl Ground for Served {
 impl Drop for Served {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.docroot);
-        let _ = &self.connection;
     }
 }
 
