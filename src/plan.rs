@@ -4,8 +4,12 @@
 //! deep a change lies and never on how large the site is; [`Plan::new`] then says what to make, in which order. A
 //! plan is shown or carried out; it never asks again.
 
+mod shared;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+pub use self::shared::Run;
 
 use crate::manifest::{self, Changes, Folder, Site};
 use crate::model::cache::{CacheClass, pooled};
@@ -22,6 +26,9 @@ pub const GUESSED_FOLDERS: usize = 192;
 
 /// A folder with more files than this waits for the former manifest instead of asking for each of its files.
 const FEW_FILES: usize = 16;
+
+/// Where so many entries of a folder stay as they are, their part of the manifest is copied on the host.
+const WIDE: usize = 16;
 
 /// What can be asked of a host. Each takes one round trip, and any number go in one flight.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -279,6 +286,19 @@ pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> 
     }
 }
 
+/// Trees of the live release whose manifests will be worth copying from, as far as can be told: at most so many.
+#[must_use]
+pub fn bases(site: &Site, facts: &Facts, most: usize) -> Vec<Digest> {
+    let changed = changed_folders(site, facts, &mut BTreeSet::new());
+    let wide = changed.iter().filter_map(|folder| {
+        let tree = former_tree(folder, facts)?;
+        let least = tree.entries.len().min(folder.folder.tree.entries.len());
+        folder.former.filter(|_| least >= WIDE)
+    });
+    let wide: BTreeSet<Digest> = wide.take(most).collect();
+    wide.into_iter().collect()
+}
+
 /// A wide folder's own manifest tells of all its children; asking for each would cost more.
 fn keep_guesses_few(asked: &mut BTreeSet<Question>, changed: &[ChangedFolder<'_>], facts: &Facts) {
     let manifest_is_coming: HashSet<&SitePath> = changed
@@ -364,6 +384,8 @@ pub struct NewTree {
     pub former: Option<Digest>,
     /// Names that the former tree has just so.
     pub unchanged: BTreeSet<Box<str>>,
+    /// What the manifest has of the former's, where it is worth copying.
+    pub shared: Vec<Run>,
 }
 
 /// One file whose bytes, or an encoding of them, must be sent.
@@ -486,11 +508,17 @@ impl Plan {
         if !unchanged.is_empty() {
             self.relied_trees.extend(changed.former);
         }
+        let shared = if unchanged.len() >= WIDE {
+            shared::runs(&former.render(), &tree.render())
+        } else {
+            Vec::new()
+        };
         self.trees.push(NewTree {
             digest: changed.folder.digest,
             tree: Arc::clone(tree),
             former: changed.former,
             unchanged,
+            shared,
         });
     }
 

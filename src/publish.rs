@@ -351,8 +351,7 @@ impl Publish<'_> {
         let signing = async { Ok::<_, Stop>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
         let sending = async { Ok(sync::send_objects(&work, plan, workshop, &mut times).await?) };
         let (signature, mut stock) = futures_util::future::try_join(signing, sending).await?;
-        let texts = plan.trees.iter().map(|tree| tree.tree.render());
-        let manifests = sync::write_documents(&work, texts, &mut stock, workshop, &mut times).await?;
+        let manifests = sync::write_manifests(&work, plan, &mut stock, workshop, &mut times).await?;
         let documents = std::iter::once((text, layout::release_document(&release)));
         let documents = documents.chain(signature.map(|text| (text, layout::release_signature(&release))));
         let documents: Vec<(String, String)> = documents.collect();

@@ -66,6 +66,8 @@ struct State {
     live: Live,
     runs: Vec<RunId>,
     later: Vec<Op>,
+    /// Whether the host was seen to refuse what it says that it can copy.
+    forgoes_copies: bool,
 }
 
 impl Session {
@@ -180,6 +182,18 @@ impl Session {
     fn forget_host(&self) {
         let mut state = self.state();
         (state.host, state.later) = (None, Vec::new());
+    }
+
+    /// Whether the host there is a connection to can copy between its files.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        let state = self.state();
+        !state.forgoes_copies && state.host.as_ref().is_some_and(|host| host.copies())
+    }
+
+    /// From here on the host is not asked to copy.
+    pub(crate) fn forgo_copies(&self) {
+        self.state().forgoes_copies = true;
     }
 
     /// Operations whose answers nobody waits for, such as closing what was read: they go with the next flight.

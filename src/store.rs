@@ -14,6 +14,7 @@ pub use self::asking::{Opened, ask, find_out, load_trees};
 pub use self::reading::{documents, read_files, releases, roots, why_unread};
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op, Refusal, RefusalKind, Time};
 use crate::model::delivery::Delivery;
+use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::{Generation, Hold, ReleaseId};
@@ -192,6 +193,8 @@ pub struct Along<'a> {
     pub questions: BTreeSet<Question>,
     /// So many temporary files are opened.
     pub temps: usize,
+    /// Manifests of these trees are opened, to copy from.
+    pub bases: Vec<Digest>,
     /// The first that follow are staged in the workshop, then comes [`Workshop::acquire`], then what a holder of the lock
     /// does. Made anew where the store had to be made first.
     pub lock: Option<&'a (dyn Fn(&mut Workshop) -> Locking + Sync)>,
@@ -239,6 +242,9 @@ pub async fn enter(
         let asked_at = first.ops.len();
         let mut asking = Asking::new(along.questions.iter().take(ASKED_AT_ONCE).cloned());
         first.ops.extend(asking.ops());
+        let bases_at = first.ops.len();
+        let bases = along.bases.iter().copied();
+        first.ops.extend(bases.map(|tree| Op::Open(layout::manifest(tree))));
         let locking = along.lock.map(|lock| lock(workshop)).unwrap_or_default();
         let staged_at = first.ops.len();
         first.ops.extend(locking.staged);
@@ -270,7 +276,8 @@ pub async fn enter(
         workshop.keep_opened(&answers[opened_at..asked_at]);
         session.note_live(entrance.current.clone());
         facts.current.clone_from(&entrance.current);
-        let opened = asking.note(&answers[asked_at..staged_at], facts);
+        let opened = asking.note(&answers[asked_at..bases_at], facts);
+        workshop.keep_bases(opened_of(&along.bases, &answers[bases_at..staged_at]));
         asking.read_the_rest(session, facts).await?;
         return Ok(Entered {
             entrance,
@@ -282,6 +289,16 @@ pub async fn enter(
         host: session.host_name(),
         what: "the store could not be made".to_owned(),
     })
+}
+
+/// The files that were opened, each with what it was opened for.
+fn opened_of(wanted: &[Digest], answers: &[Result<Answer, Refusal>]) -> Opened {
+    let answers = wanted.iter().zip(answers);
+    let opened = answers.filter_map(|(digest, answer)| match answer {
+        Ok(Answer::Opened(handle)) => Some((*digest, *handle)),
+        _ => None,
+    });
+    opened.collect()
 }
 
 /// What was found where a store is, or is to be, before anything was written there.

@@ -7,6 +7,7 @@
 mod build;
 mod copies;
 mod make;
+mod manifests;
 mod times;
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +19,7 @@ pub use self::build::{Building, pool_name, pool_ops, tree_name};
 pub(crate) use self::build::{folders_of_pool, pool_folders};
 use self::copies::{AllCopies, send_copies};
 use self::make::{Made, Outcome, encode_in_background, make_all, pieces_in_background};
+pub use self::manifests::write_manifests;
 pub use self::times::Times;
 use crate::event::{Event, Observer, Stage};
 use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Event, Note, Observer};
 use crate::host::{Answer, Answers, Handle, HostError, Op, Refusal, RefusalKind, Time};
+use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::printable;
 use crate::model::release::{Generation, Owner, RunId};
@@ -29,6 +30,8 @@ pub struct Workshop {
     free: Vec<(u32, Handle)>,
     /// The file that is synced last.
     last: Option<Handle>,
+    /// Manifests that are open to copy from, by their trees.
+    bases: Vec<(Digest, Handle)>,
     temps: u32,
     beats: u32,
     /// What was made in it and may still be there, by name within it; parents before children.
@@ -105,6 +108,7 @@ impl Workshop {
             holding: false,
             free: Vec::new(),
             last: None,
+            bases: Vec::new(),
             temps: 0,
             beats: 0,
             litter: Vec::new(),
@@ -215,10 +219,23 @@ impl Workshop {
         self.free.pop().map(|(number, handle)| (temp_name(number), handle))
     }
 
-    /// Closes the temporary files that nobody needed.
+    /// Keeps manifests that are open for reading until this run leaves, to copy from.
+    pub(crate) fn keep_bases(&mut self, bases: impl IntoIterator<Item = (Digest, Handle)>) {
+        self.bases.extend(bases);
+    }
+
+    /// The manifest of a tree, where it is open to copy from.
+    #[must_use]
+    pub(crate) fn base(&self, tree: Digest) -> Option<Handle> {
+        let base = self.bases.iter().find(|(digest, _)| *digest == tree);
+        base.map(|(_, handle)| *handle)
+    }
+
+    /// Closes the temporary files that nobody needed, and what was copied from.
     pub fn close_unused(&mut self) -> Vec<Op> {
         let unused = self.free.drain(..).map(|(_, handle)| handle);
-        unused.chain(self.last.take()).map(Op::Close).collect()
+        let bases = self.bases.drain(..).map(|(_, handle)| handle);
+        unused.chain(self.last.take()).chain(bases).map(Op::Close).collect()
     }
 
     /// Opens a file that says nothing, once the lock is held, for [`Self::leave_synced`].

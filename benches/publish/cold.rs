@@ -10,7 +10,7 @@ use crate::site::{self, Size};
 use crate::support::sshd::Offer;
 
 /// Makes `fsync` return at once in the process that loads it: what the host's SFTP server waits for.
-const UNFLUSHED: &str = "libeatmydata.so";
+pub const UNFLUSHED: &str = "libeatmydata.so";
 
 /// Publishes to a host that waits for its disk, to one that does not, and runs the encoders alone, in turns.
 pub fn cold(extent: Extent, table: &mut Table) {
@@ -103,7 +103,7 @@ fn copy_of(export: &Path, folder: &Path) -> PathBuf {
 }
 
 /// Where the system keeps a library, if it does.
-fn library(name: &str) -> Option<PathBuf> {
+pub fn library(name: &str) -> Option<PathBuf> {
     let folders = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
     let below = std::fs::read_dir("/usr/lib").ok()?;
     let below = below.filter_map(|entry| Some(entry.ok()?.path()));

@@ -1,9 +1,11 @@
 //! Many small files over a line that is both long and narrow, beside what the line itself allows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::cold::{UNFLUSHED, library};
 use crate::measure::{Row, Table, Watch};
-use crate::ours::{Levels, Ours, RTT, Way};
+use crate::ours::{Levels, Ours, Publish, RTT, Way};
 use crate::peer;
 use crate::scenarios::{Extent, say, thousands};
 use crate::site::{self, PAGES_A_SECTION};
@@ -26,26 +28,32 @@ pub fn small(extent: Extent, table: &mut Table) {
     let mut sending = Row::new("its stage sync alone");
     let mut least = Row::new("limit: connecting, bytes ÷ bandwidth, four round trips");
     let mut counted = Row::new("limit with the round trips that it made");
+    let mut unflushed = Row::new("the same to a host whose fsync waits for nothing");
+    let mut unflushed_sending = Row::new("its stage sync alone");
+    let library = library(UNFLUSHED);
+    if library.is_none() {
+        say("libeatmydata is missing: what the disk takes is not told apart");
+    }
     let mut encoding = Row::new("stage encode, beside the sending: encodings are decoded, none is made");
     for round in 0..rounds {
         say(&format!(
             "{pages} new pages: writing and encoding them, {} of {rounds}",
             round + 1
         ));
-        let mut ours = Ours::with(Levels::QUICK, Offer::default(), |export| {
-            site::write_in_sections(export, pages, PAGES_A_SECTION);
-            encode(export);
-        });
-        let home = ours.new_home();
-        ours.publish(Way::Near, &home, Watch::Time);
-        for number in pages..2 * pages {
-            site::edit(&ours.export, number, 0);
+        let (publish, stages, connecting) = of_new_pages(pages, Offer::default());
+        if let Some(library) = &library {
+            let preload = Some(library.as_path());
+            let offer = Offer {
+                preload,
+                ..Offer::default()
+            };
+            let (quick, stages, _) = of_new_pages(pages, offer);
+            unflushed.against.push(quick.ran.seconds / publish.ran.seconds);
+            unflushed.add(&quick);
+            unflushed_sending
+                .time
+                .push(stages.get("sync").copied().unwrap_or_default());
         }
-        encode(&ours.export);
-        let connecting = ours.connecting();
-        ours.far.set_rate(BYTES_A_SECOND);
-        let (publish, stages) = ours.publish_timed(Way::Far, &home);
-        ours.far.set_rate(0);
         let rate = f64::from(u32::try_from(BYTES_A_SECOND).expect("a small number"));
         let line = connecting + publish.sent / rate;
         let limits = [LEAST_ROUND_TRIPS, publish.round_trips].map(|trips| line + trips * RTT.as_secs_f64());
@@ -65,6 +73,29 @@ pub fn small(extent: Extent, table: &mut Table) {
     for row in [&took, &sending, &encoding, &least, &counted] {
         table.push(row);
     }
+    if library.is_some() {
+        table.push(&unflushed);
+        table.push(&unflushed_sending);
+    }
+}
+
+/// Publishes as many new pages as are live, over the narrow line. Also returns the seconds of each stage, and those that
+/// connecting takes.
+fn of_new_pages(pages: usize, offer: Offer<'_>) -> (Publish, BTreeMap<String, f64>, f64) {
+    let mut ours = Ours::with(Levels::QUICK, offer, |export| {
+        site::write_in_sections(export, pages, PAGES_A_SECTION);
+        encode(export);
+    });
+    let home = ours.new_home();
+    ours.publish(Way::Near, &home, Watch::Time);
+    for number in pages..2 * pages {
+        site::edit(&ours.export, number, 0);
+    }
+    encode(&ours.export);
+    let connecting = ours.connecting();
+    ours.far.set_rate(BYTES_A_SECOND);
+    let (publish, stages) = ours.publish_timed(Way::Far, &home);
+    (publish, stages, connecting)
 }
 
 /// Writes the encodings beside the files that have none.

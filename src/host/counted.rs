@@ -72,4 +72,8 @@ impl Host for Counted {
     fn name(&self) -> String {
         self.host.name()
     }
+
+    fn copies(&self) -> bool {
+        self.host.copies()
+    }
 }

@@ -93,6 +93,10 @@ impl Host for Local {
     fn name(&self) -> String {
         self.state.root.display().to_string()
     }
+
+    fn copies(&self) -> bool {
+        true
+    }
 }
 
 impl State {
@@ -151,6 +155,13 @@ impl State {
             }
             Op::Read { handle, offset, length } => read(&*self.file(handle)?, offset, length as usize),
             Op::Write { handle, offset, bytes } => done(self.file(handle)?.write_all_at(&bytes, offset)),
+            Op::Copy {
+                from,
+                offset,
+                length,
+                to,
+                at,
+            } => copy(&*self.file(from)?, offset, length, &*self.file(to)?, at),
             Op::Finish { handle, mtime } => {
                 let file = self.take(handle)?;
                 file.set_permissions(fs::Permissions::from_mode(0o644))?;
@@ -242,6 +253,20 @@ fn read(file: &File, offset: u64, length: usize) -> io::Result<Answer> {
     }
     bytes.truncate(filled);
     Ok(Answer::Bytes(bytes))
+}
+
+/// Bytes that are read at once to be copied.
+const COPIED: u64 = 1 << 20;
+
+fn copy(from: &File, offset: u64, length: u64, to: &File, at: u64) -> io::Result<Answer> {
+    let mut done = 0;
+    while done < length {
+        let mut piece = vec![0; usize::try_from((length - done).min(COPIED)).unwrap_or(0)];
+        from.read_exact_at(&mut piece, offset + done)?;
+        to.write_all_at(&piece, at + done)?;
+        done += piece.len() as u64;
+    }
+    Ok(Answer::Done)
 }
 
 fn attr(metadata: &fs::Metadata) -> Attr {

@@ -1,6 +1,6 @@
 //! A host: the place that holds a store, reached locally or over SFTP.
 //!
-//! The trait is one method: a *flight* of operations, sent together and answered together, so that the number of round
+//! The trait is one method, and what it takes to use it: a *flight* of operations, sent together and answered together, so that the number of round
 //! trips of any work is the number of its flights. A host holds no policy: no retry, no recursion, no order of its own,
 //! no output. It must never do an operation that was not in a flight, and never report one as done that it does not
 //! know to be done.
@@ -40,6 +40,11 @@ pub trait Host: Send + Sync {
 
     /// What the host is called in messages: a name or a folder.
     fn name(&self) -> String;
+
+    /// Whether it knows [`Op::Copy`], which not every host does.
+    fn copies(&self) -> bool {
+        false
+    }
 }
 
 /// Makes connections to one host: the first, and another when one is lost.

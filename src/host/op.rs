@@ -76,6 +76,19 @@ pub enum Op {
         /// What to write.
         bytes: Vec<u8>,
     },
+    /// Copies bytes of one open file into another, on the host. Fails where there are not so many.
+    Copy {
+        /// The file that is read, open for reading.
+        from: Handle,
+        /// Where, in bytes.
+        offset: u64,
+        /// How many bytes; not none.
+        length: u64,
+        /// The file that is written, another one.
+        to: Handle,
+        /// Where, in bytes.
+        at: u64,
+    },
     /// Sets mode and time, waits until everything is on the disk, closes.
     Finish {
         /// The open file.
@@ -132,6 +145,7 @@ impl fmt::Display for Op {
             Self::Open(path) => write!(f, "open {path}"),
             Self::Read { length, .. } => write!(f, "read {length}"),
             Self::Write { bytes, .. } => write!(f, "write {}", bytes.len()),
+            Self::Copy { length, .. } => write!(f, "copy {length}"),
             Self::Finish { .. } => write!(f, "finish"),
             Self::Close(_) => write!(f, "close"),
         }

@@ -13,6 +13,7 @@ mod gathered;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -244,6 +245,10 @@ impl Host for Sftp {
     fn name(&self) -> String {
         self.session.host.clone()
     }
+
+    fn copies(&self) -> bool {
+        self.session.client.support_copy()
+    }
 }
 
 /// Why an operation has no answer.
@@ -326,6 +331,13 @@ impl Session {
             }
             Op::Read { handle, offset, length } => read(self.file(handle)?, offset, length).await,
             Op::Write { handle, offset, bytes } => write(&self.file(handle)?, offset, &bytes).await,
+            Op::Copy {
+                from,
+                offset,
+                length,
+                to,
+                at,
+            } => copy((self.file(from)?, offset), length, (self.file(to)?, at)).await,
             Op::Finish { handle, mtime } => finish(self.take(handle)?, mtime).await,
             Op::Close(handle) => Ok(self.take(handle)?.close().await.map(done)?),
         }
@@ -517,6 +529,20 @@ async fn write(file: &File, offset: u64, bytes: &[u8]) -> Outcome {
     });
     try_join_all(chunks).await?;
     Ok(Answer::Done)
+}
+
+/// By `copy-data` of OpenSSH 9.0 and later. It takes a file that ends too early for whole, so its length is asked beside it.
+async fn copy((mut from, offset): (File, u64), length: u64, (mut to, at): (File, u64)) -> Outcome {
+    let mut source = from.clone();
+    seek(&mut from, offset)?;
+    seek(&mut to, at)?;
+    let wanted = NonZeroU64::new(length).ok_or_else(|| refused("nothing to copy"))?;
+    let (copied, there) = join(from.copy_to(&mut to, wanted), source.metadata()).await;
+    copied?;
+    match there?.len() {
+        Some(there) if offset.checked_add(length).is_some_and(|end| end <= there) => Ok(Answer::Done),
+        _ => Err(refused("the file that is copied from is too short")),
+    }
 }
 
 /// Mode and time are set and the disk is waited for with two requests sent at once. The close follows when the last

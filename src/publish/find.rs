@@ -16,6 +16,9 @@ use crate::workshop::Workshop;
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
 
+/// So many manifests are kept open to copy from.
+const BASES: usize = 64;
+
 /// What is known before the host is asked. It saves round trips, and is trusted no further than that.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Hints<'a> {
@@ -85,6 +88,7 @@ impl Publish<'_> {
                 None => plan::opening_questions(self.site),
             }),
             temps: TEMPS_AHEAD,
+            bases: plan::bases(self.site, &facts, BASES),
             ..Along::default()
         };
         let entered = store::enter(self.session, workshop, &along, &mut facts).await?;
@@ -97,7 +101,9 @@ impl Publish<'_> {
             facts.live.clear();
         }
         let next = |facts: &Facts| plan::questions(self.site, facts);
-        store::find_out(self.session, &mut facts, entered.opened, next).await?;
+        let mut read = Vec::new();
+        store::find_out(self.session, &mut facts, entered.opened, Some((&mut read, BASES)), next).await?;
+        workshop.keep_bases(read);
         self.check_owners(&facts, &entrance)?;
         let plan = Plan::new(self.site, &facts)
             .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;

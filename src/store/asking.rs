@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::StoreError;
-use super::reading::{read_files, read_opened};
+use super::reading::{read_files, read_opened, read_to_ends};
 use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal};
 use crate::model::digest::Digest;
 use crate::model::layout;
@@ -199,7 +199,8 @@ pub async fn ask(session: &Session, facts: &mut Facts, questions: &BTreeSet<Ques
 }
 
 /// Asks questions until none is left, with `next` naming those that follow from what is known. Manifests that are open, those
-/// in `opened` first, are read in the same flight that asks what can be asked without them.
+/// in `opened` first, are read in the same flight that asks what can be asked without them; they stay open where `kept` has
+/// room for them, which says how many it takes.
 ///
 /// # Errors
 /// [`StoreError`] where the connection is lost.
@@ -207,6 +208,7 @@ pub async fn find_out(
     session: &Session,
     facts: &mut Facts,
     mut opened: Opened,
+    mut kept: Option<(&mut Opened, usize)>,
     next: impl Fn(&Facts) -> BTreeSet<Question>,
 ) -> Result<(), StoreError> {
     let mut pending = BTreeSet::new().into_iter();
@@ -235,13 +237,14 @@ pub async fn find_out(
         let reading = std::mem::replace(&mut opened, asking.note(&answers[..asked], facts));
         for ((digest, handle), answer) in reading.into_iter().zip(&answers[asked..]) {
             let bytes = match answer {
-                Ok(Answer::Bytes(bytes)) if bytes.len() < MAX_READ as usize => {
-                    session.send_later([Op::Close(handle)]);
-                    Some(bytes.clone())
-                }
+                Ok(Answer::Bytes(bytes)) if bytes.len() < MAX_READ as usize => Some(bytes.clone()),
                 // A wide folder's is longer than one answer.
-                _ => read_opened(session, &[handle]).await?.pop().flatten(),
+                _ => read_to_ends(session, &[handle]).await?.pop().flatten(),
             };
+            match &mut kept {
+                Some((kept, most)) if kept.len() < *most => kept.push((digest, handle)),
+                _ => session.send_later([Op::Close(handle)]),
+            }
             note_manifest(facts, digest, bytes);
         }
         asking.read_the_rest(session, facts).await?;

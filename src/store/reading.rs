@@ -19,6 +19,13 @@ const LONG_AT_ONCE: usize = 8;
 
 /// Reads open files to their ends and closes them, all at once. `None` for one that can't be read or is too large.
 pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    let contents = read_to_ends(session, handles).await?;
+    session.send_later(handles.iter().copied().map(Op::Close));
+    Ok(contents)
+}
+
+/// The same, and leaves them open.
+pub(super) async fn read_to_ends(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
     let mut contents: Vec<Option<Vec<u8>>> = vec![Some(Vec::new()); handles.len()];
     let mut open: Vec<usize> = (0..handles.len()).collect();
     // The first flight reads one piece of each, which is all that most have.
@@ -67,7 +74,6 @@ pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result
         open.extend(later);
         pieces = 16;
     }
-    session.send_later(handles.iter().copied().map(Op::Close));
     Ok(contents)
 }
 

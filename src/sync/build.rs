@@ -26,6 +26,8 @@ enum Weight {
     FromFormer(usize),
     /// The same of an encoding of an unchanged file, which may not exist.
     MayBeMissing(usize),
+    /// A copy of what is on the host: when refused, it will be sent.
+    Copied,
     /// A link from an object: when refused though the object is there, it has as many links as can be.
     FromObject(String),
 }
@@ -70,7 +72,11 @@ impl<'p> Building<'p> {
             replan: None,
         };
         for op in stock.take_riding() {
-            building.push(op, Weight::Must);
+            let weight = match op {
+                Op::Copy { .. } => Weight::Copied,
+                _ => Weight::Must,
+            };
+            building.push(op, weight);
         }
         building
     }
@@ -245,6 +251,10 @@ impl<'p> Building<'p> {
             let Some(refusal) = answer.refusal() else { continue };
             let spent = match (weight, refusal.kind) {
                 (Weight::MayBeMissing(_), RefusalKind::NotFound) => continue,
+                (Weight::Copied, _) => {
+                    session.forgo_copies();
+                    None
+                }
                 (Weight::FromObject(name), RefusalKind::Failed) => Some(name.clone()),
                 (Weight::FromFormer(tree) | Weight::MayBeMissing(tree), RefusalKind::Failed) => {
                     let tree = self.plan.trees.get(*tree);

@@ -50,6 +50,7 @@ cases![
     many_reads_in_one_flight_give_their_own_piece,
     content_written_in_any_order_is_whole,
     an_empty_file_is_written,
+    bytes_of_one_file_are_copied_into_another,
     unknown_handles_are_refused,
     a_finished_file_takes_no_more,
     an_unfinished_file_can_be_moved_away,
@@ -577,6 +578,36 @@ async fn content_written_in_any_order_is_whole(host: Arc<dyn Host>, disk: PathBu
     all(&host, ops).await;
     assert!(fs::read(disk.join("in place")).unwrap() == whole);
     assert_eq!(attr(&host, "in place").await.mtime, TIME);
+}
+
+async fn bytes_of_one_file_are_copied_into_another(host: Arc<dyn Host>, disk: PathBuf) {
+    assert!(host.copies());
+    file(&host, "from", "0123456789").await;
+    let (from, to) = (open(&host, "from").await, create(&host, "to").await);
+    let copy = |from, offset, length, at| Op::Copy {
+        from,
+        offset,
+        length,
+        to,
+        at,
+    };
+    // In the order of the flight, beside what is written, and at any place.
+    all(
+        &host,
+        vec![
+            write(to, 0, b"ab"),
+            copy(from, 3, 4, 2),
+            copy(from, 0, 1, 6),
+            write(to, 3, b"x"),
+        ],
+    )
+    .await;
+    // Not where there are fewer bytes, nor from what is not open.
+    assert_eq!(refusal(&host, copy(from, 8, 3, 20)).await, RefusalKind::Failed);
+    assert_eq!(refusal(&host, copy(Handle(999), 0, 1, 0)).await, RefusalKind::Failed);
+    all(&host, vec![finish(to), Op::Close(from)]).await;
+    let copied = fs::read(disk.join("to")).expect("a file");
+    assert!(copied.starts_with(b"ab3x560"), "{copied:?}");
 }
 
 async fn an_empty_file_is_written(host: Arc<dyn Host>, disk: PathBuf) {

@@ -10,6 +10,8 @@ pub mod points;
 pub mod scenario;
 mod table;
 
+use syntax_publish::host::Op;
+
 use self::ground::{Folder, Ground, InMemoryGround};
 use self::points::{course, on_a_thread, try_all};
 use self::scenario::Scenario;
@@ -69,6 +71,7 @@ macro_rules! each {
 each! {
     first_publish: FAULTS,
     publish_of_an_edit: FAULTS,
+    publish_of_an_edit_in_a_wide_folder: FAULTS,
     publish_of_an_edit_before_another: FAULTS,
     publish_of_an_edit_to_what_was_seen: FAULTS,
     publish_that_adds_to_what_was_seen: FAULTS,
@@ -102,4 +105,11 @@ fn a_publish_that_has_seen_what_is_live_goes_another_way() {
     ] {
         assert!(flights(&knowing) < flights(&not_knowing), "{}", knowing.name);
     }
+}
+
+#[test]
+fn a_publish_in_a_wide_folder_copies_on_the_host() {
+    let wide = scenario::publish_of_an_edit_in_a_wide_folder();
+    let (course, _) = on_a_thread(course(&InMemoryGround::new(), &wide));
+    assert!(course.flights.iter().flatten().any(|op| matches!(op, Op::Copy { .. })));
 }

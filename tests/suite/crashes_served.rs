@@ -119,6 +119,10 @@ impl Host for Reused {
     fn name(&self) -> String {
         self.host.name()
     }
+
+    fn copies(&self) -> bool {
+        self.host.copies()
+    }
 }
 
 impl Ground for Served {
@@ -195,14 +199,14 @@ each! {
 each! {
     no_death_tears_the_site_over_sftp_in_the_long_run_during, DEATHS,
     #[ignore = "takes minutes"]
-    first_publish, publish_of_an_edit, publish_of_an_edit_to_what_was_seen, publish_sent_in_batches, publish_with_prune,
-    resume, prune,
+    first_publish, publish_of_an_edit, publish_of_an_edit_in_a_wide_folder, publish_of_an_edit_to_what_was_seen,
+    publish_sent_in_batches, publish_with_prune, resume, prune,
 }
 
 each! {
     no_fault_tears_the_site_over_sftp_during, FAULTS,
     #[ignore = "takes minutes"]
-    first_publish, publish_of_an_edit, publish_of_an_edit_to_what_was_seen, publish_that_adds_to_the_pool,
-    publish_sent_in_batches, publish_with_prune,
+    first_publish, publish_of_an_edit, publish_of_an_edit_in_a_wide_folder, publish_of_an_edit_to_what_was_seen,
+    publish_that_adds_to_the_pool, publish_sent_in_batches, publish_with_prune,
     rollback, hold, resume, prune,
 }

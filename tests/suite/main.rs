@@ -21,6 +21,7 @@ mod cli_sftp;
 mod clock;
 mod command;
 mod contract;
+mod copied;
 mod crashes;
 mod crashes_served;
 mod cuts;

@@ -209,6 +209,7 @@ macro_rules! each {
 each! {
     first_publish,
     publish_of_an_edit,
+    publish_of_an_edit_in_a_wide_folder,
     publish_of_an_edit_before_another,
     publish_that_adds_to_what_was_seen,
     publish_that_adds_to_the_pool,
@@ -231,6 +232,7 @@ fn what_a_run_reported_is_not_lost_with_the_power() {
     for scenario in [
         scenario::first_publish(),
         scenario::publish_of_an_edit(),
+        scenario::publish_of_an_edit_in_a_wide_folder(),
         scenario::publish_that_adds_to_the_pool(),
         scenario::publish_sent_in_batches(),
         scenario::rollback(),

@@ -72,7 +72,7 @@ impl Run {
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
         let mut facts = ground.facts;
-        store::find_out(session, &mut facts, Vec::new(), |facts| {
+        store::find_out(session, &mut facts, Vec::new(), None, |facts| {
             plan::questions(&prepared.site, facts)
         })
         .await?;

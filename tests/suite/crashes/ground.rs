@@ -158,6 +158,10 @@ impl Host for PatientHost {
         self.inner.flight(ops)
     }
 
+    fn copies(&self) -> bool {
+        self.inner.copies()
+    }
+
     fn name(&self) -> String {
         self.inner.name()
     }

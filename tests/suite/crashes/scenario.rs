@@ -41,6 +41,20 @@ pub fn grown() -> Content {
     site
 }
 
+/// `base` with a folder that is wide enough for its manifest to be worth copying.
+pub fn wide() -> Content {
+    let mut site = base();
+    site.extend((0..20).map(|number| (format!("wide/{number}.html"), format!("page {number}").into_bytes())));
+    site
+}
+
+/// `wide` with one of its many pages edited.
+pub fn wide_edited() -> Content {
+    let mut site = wide();
+    site.insert("wide/11.html".to_owned(), b"another page 11".to_vec());
+    site
+}
+
 /// Bytes that no encoder makes smaller.
 fn noise(seed: u32, length: usize) -> Vec<u8> {
     let mut state = seed;
@@ -86,6 +100,15 @@ pub fn publish_of_an_edit() -> Scenario {
         before: vec![publish(base())],
         command: publish(edited()),
         next: edited(),
+    }
+}
+
+pub fn publish_of_an_edit_in_a_wide_folder() -> Scenario {
+    Scenario {
+        name: "publish of an edit in a wide folder",
+        before: vec![publish(wide())],
+        command: Command::PublishHavingSeen(wide_edited(), wide()),
+        next: base(),
     }
 }
 

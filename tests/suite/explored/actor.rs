@@ -165,7 +165,7 @@ fn told(op: Op, ids: &[(String, String)]) -> Op {
             offset,
             bytes: swapped_bytes(&bytes, ids, false),
         },
-        op @ (Op::Read { .. } | Op::Finish { .. } | Op::Close(_)) => op,
+        op @ (Op::Read { .. } | Op::Copy { .. } | Op::Finish { .. } | Op::Close(_)) => op,
     }
 }
 

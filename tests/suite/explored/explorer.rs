@@ -486,7 +486,7 @@ fn is_private(op: &Op) -> bool {
         Op::MakeFolder(path) | Op::RemoveFile(path) | Op::RemoveFolder(path) | Op::Create(path) => own(path),
         Op::Symlink { at, .. } => own(at),
         Op::Link { from, to } => own(from) && own(to),
-        Op::Read { .. } | Op::Write { .. } | Op::Finish { .. } | Op::Close(_) | Op::Space(_) => true,
+        Op::Read { .. } | Op::Write { .. } | Op::Copy { .. } | Op::Finish { .. } | Op::Close(_) | Op::Space(_) => true,
         Op::Rename { .. } | Op::List(_) | Op::Resolve(_) | Op::Open(_) => false,
     }
 }

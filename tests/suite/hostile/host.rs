@@ -70,6 +70,10 @@ impl Host for LyingHost {
     fn name(&self) -> String {
         "liar".to_owned()
     }
+
+    fn copies(&self) -> bool {
+        true
+    }
 }
 
 /// The paths of an operation, below the docroot.
@@ -88,7 +92,7 @@ fn paths(op: &Op) -> Vec<&str> {
         | Op::Open(path) => vec![path],
         Op::Symlink { at, .. } => vec![at],
         Op::Link { from, to } | Op::Rename { from, to } => vec![from, to],
-        Op::Read { .. } | Op::Write { .. } | Op::Finish { .. } | Op::Close(_) => Vec::new(),
+        Op::Read { .. } | Op::Write { .. } | Op::Copy { .. } | Op::Finish { .. } | Op::Close(_) => Vec::new(),
     }
 }
 

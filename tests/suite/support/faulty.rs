@@ -64,6 +64,7 @@ pub fn changes(op: &Op) -> bool {
         | Op::RemoveFolder(_)
         | Op::Create(_)
         | Op::Write { .. }
+        | Op::Copy { .. }
         | Op::Finish { .. } => true,
         Op::Lstat(_)
         | Op::Stat(_)
@@ -252,6 +253,10 @@ impl FaultyHost {
 impl Host for FaultyHost {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
         Box::pin(self.fly(ops))
+    }
+
+    fn copies(&self) -> bool {
+        self.inner.copies()
     }
 
     fn name(&self) -> String {

@@ -452,28 +452,22 @@ impl Disk {
                 let to = from.saturating_add(*length as usize).min(bytes.len());
                 Ok(Answer::Bytes(bytes[from..to].to_vec()))
             }
-            Op::Write { handle, offset, bytes } => {
-                let inode = *self.open.get(handle).ok_or(Errno::BadHandle)?;
-                let now = self.now;
-                let node = Arc::make_mut(&mut self.nodes[inode]);
-                let id = node.id;
-                let What::File(content) = &mut node.what else {
+            Op::Write { handle, offset, bytes } => self.write(*handle, *offset, bytes),
+            Op::Copy {
+                from,
+                offset,
+                length,
+                to,
+                at,
+            } => {
+                let inode = *self.open.get(from).ok_or(Errno::BadHandle)?;
+                let What::File(bytes) = &self.nodes[inode].what else {
                     return Err(Errno::Invalid);
                 };
-                self.sum ^= hash((id, &*content));
-                let from = usize::try_from(*offset).map_err(|_| Errno::Invalid)?;
-                if content.len() < from + bytes.len() {
-                    content.resize(from + bytes.len(), 0);
-                }
-                content[from..from + bytes.len()].copy_from_slice(bytes);
-                self.sum ^= hash((id, &*content));
-                node.mtime = now;
-                self.note(|| Effect::Written {
-                    inode,
-                    offset: from,
-                    bytes: bytes.clone(),
-                });
-                Ok(Answer::Done)
+                let begin = usize::try_from(*offset).map_err(|_| Errno::Invalid)?;
+                let end = begin.saturating_add(usize::try_from(*length).unwrap_or(usize::MAX));
+                let bytes = bytes.get(begin..end).ok_or(Errno::Invalid)?.to_vec();
+                self.write(*to, *at, &bytes)
             }
             Op::Finish { handle, mtime } => {
                 let inode = self.open.remove(handle).ok_or(Errno::BadHandle)?;
@@ -700,6 +694,30 @@ impl Disk {
         Ok(Answer::Done)
     }
 
+    fn write(&mut self, handle: Handle, offset: u64, bytes: &[u8]) -> Result<Answer, Errno> {
+        let inode = *self.open.get(&handle).ok_or(Errno::BadHandle)?;
+        let now = self.now;
+        let node = Arc::make_mut(&mut self.nodes[inode]);
+        let id = node.id;
+        let What::File(content) = &mut node.what else {
+            return Err(Errno::Invalid);
+        };
+        self.sum ^= hash((id, &*content));
+        let from = usize::try_from(offset).map_err(|_| Errno::Invalid)?;
+        if content.len() < from + bytes.len() {
+            content.resize(from + bytes.len(), 0);
+        }
+        content[from..from + bytes.len()].copy_from_slice(bytes);
+        self.sum ^= hash((id, &*content));
+        node.mtime = now;
+        self.note(|| Effect::Written {
+            inode,
+            offset: from,
+            bytes: bytes.to_vec(),
+        });
+        Ok(Answer::Done)
+    }
+
     fn keep(&mut self, inode: Inode) -> Answer {
         self.handles += 1;
         self.open.insert(Handle(self.handles), inode);
@@ -721,6 +739,19 @@ pub fn half(op: &Op) -> Option<Op> {
             handle: *handle,
             offset: *offset,
             bytes: bytes[..bytes.len() / 2].to_vec(),
+        }),
+        Op::Copy {
+            from,
+            offset,
+            length,
+            to,
+            at,
+        } => Some(Op::Copy {
+            from: *from,
+            offset: *offset,
+            length: length / 2,
+            to: *to,
+            at: *at,
         }),
         _ => None,
     }
@@ -785,6 +816,10 @@ impl Host for Memory {
 
     fn name(&self) -> String {
         "memory".to_owned()
+    }
+
+    fn copies(&self) -> bool {
+        true
     }
 }
 

@@ -1,0 +1,86 @@
+//! Writing the manifests of new trees. What the former of a tree has alike is copied on the host, where it can do that.
+//!
+//! A copy is of what the host has under the digest of the former. Were it damaged there, the new manifest would be, too;
+//! no visitor is served one, and whoever reads one compares its digest. It must never copy from anything else.
+
+use super::{RIDING_FILES, Stock, SyncError, Work, open_temps, write_document, write_documents};
+use crate::host::{Handle, Op};
+use crate::plan::{NewTree, Plan, Run};
+use crate::sync::Times;
+use crate::workshop::Workshop;
+
+/// Writes the manifest of each new tree into a temporary file, in the order of the plan.
+///
+/// # Errors
+/// [`SyncError`].
+pub async fn write_manifests(
+    work: &Work<'_>,
+    plan: &Plan,
+    stock: &mut Stock,
+    workshop: &mut Workshop,
+    times: &mut Times,
+) -> Result<Vec<String>, SyncError> {
+    let trees = &plan.trees;
+    if trees.len() > RIDING_FILES {
+        let texts = trees.iter().map(|tree| tree.tree.render());
+        return write_documents(work, texts, stock, workshop, times).await;
+    }
+    open_temps(work.session, workshop, trees.len()).await?;
+    let copies = work.session.copies();
+    let mut temps = Vec::with_capacity(trees.len());
+    for tree in trees {
+        let text = tree.tree.render();
+        let base = base(tree, workshop).filter(|_| copies);
+        let temp = match base {
+            Some(base) => composed(base, &tree.shared, &text, stock, workshop, times),
+            None => write_document(stock, workshop, times, text),
+        };
+        temps.extend(temp);
+    }
+    Ok(temps)
+}
+
+/// The manifest to copy from, where it is open.
+fn base(tree: &NewTree, workshop: &Workshop) -> Option<Handle> {
+    let former = tree.former.filter(|_| !tree.shared.is_empty())?;
+    workshop.base(former)
+}
+
+/// A manifest made of runs of its former and of what is new between them.
+fn composed(
+    base: Handle,
+    shared: &[Run],
+    text: &str,
+    stock: &mut Stock,
+    workshop: &mut Workshop,
+    times: &mut Times,
+) -> Option<String> {
+    let (temp, handle) = workshop.take_temp()?;
+    let mut new = |from: usize, to: usize| {
+        if from < to {
+            stock.riding.push(Op::Write {
+                handle,
+                offset: from as u64,
+                bytes: text.as_bytes()[from..to].to_vec(),
+            });
+        }
+    };
+    let mut written = 0;
+    let mut copied = Vec::with_capacity(shared.len());
+    for run in shared {
+        new(written, run.at);
+        written = run.at + run.length;
+        copied.push(Op::Copy {
+            from: base,
+            offset: run.from as u64,
+            length: run.length as u64,
+            to: handle,
+            at: run.at as u64,
+        });
+    }
+    new(written, text.len());
+    stock.riding.extend(copied);
+    let mtime = times.next(text.len() as u64);
+    stock.riding.push(Op::Finish { handle, mtime });
+    Some(temp)
+}
