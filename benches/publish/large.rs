@@ -17,8 +17,12 @@ use crate::support::sshd::Offer;
 /// The file is published, and right after it the peers copy it over the same line.
 pub fn large(extent: Extent, table: &mut Table) {
     let (rounds, mebibytes, lines) = match extent {
-        Extent::Quick => (1, 10, vec![50]),
-        Extent::Full => (5, 100, vec![0, 50, 150]),
+        Extent::Quick => (1, 10, vec![(50, Way::Far)]),
+        Extent::Full => (
+            5,
+            100,
+            vec![(0, Way::Far), (0, Way::Plain), (50, Way::Far), (150, Way::Far)],
+        ),
     };
     let mut ours = Ours::with(Levels::QUICK, Offer::default(), |export| {
         site::write_in_sections(export, PAGES_A_SECTION, PAGES_A_SECTION);
@@ -27,7 +31,7 @@ pub fn large(extent: Extent, table: &mut Table) {
     let home = ours.new_home();
     ours.publish(Way::Near, &home, Watch::Time);
     let mut revision = 0;
-    for milliseconds in lines {
+    for (milliseconds, way) in lines {
         ours.far = DelayProxy::start(ours.port(), Duration::from_millis(milliseconds));
         ours.write_manifest(Levels::QUICK, "");
         let mut all = Row::new("syntax-publish, all that a publish does");
@@ -45,7 +49,7 @@ pub fn large(extent: Extent, table: &mut Table) {
             ));
             revision += 1;
             renew(&ours.export.join("film.mp4"), revision);
-            let (publish, stages) = ours.publish_timed(Way::Far, &home);
+            let (publish, stages) = ours.publish_timed(way, &home);
             let sync = stages.get("sync").copied().expect("it was sent ahead");
             let connecting = ours.connecting();
             all.add(&publish);
@@ -60,8 +64,12 @@ pub fn large(extent: Extent, table: &mut Table) {
                 less.against.push((seconds - connecting) / sync);
             }
         }
+        let said = match way {
+            Way::Plain => ", compression = false",
+            Way::Near | Way::Far => "",
+        };
         table.group(&format!(
-            "one new file of {mebibytes} MiB, RTT {milliseconds} ms; \"without connecting\" is divided by the sending alone"
+            "one new file of {mebibytes} MiB, RTT {milliseconds} ms{said}; \"without connecting\" is divided by the sending alone"
         ));
         table.push(&all);
         table.push(&alone);

@@ -47,6 +47,8 @@ impl Levels {
 pub enum Way {
     Near,
     Far,
+    /// Far, and SSH does not compress.
+    Plain,
 }
 
 /// A project with a site, and its host.
@@ -167,9 +169,10 @@ impl Ours {
         // Nothing is pruned: the peer keeps everything, too.
         self.project.write_manifest(&format!(
             "[site]\nname = \"bench\"\nurl = \"{url}\"\nexport = \"export\"\n\
-             [publish]\nkeep = 1000\n{tables}{encode}{}{}",
+             [publish]\nkeep = 1000\n{tables}{encode}{}{}{}compression = false\n",
             target("near", self.sshd.port),
             target("far", self.far.port),
+            target("plain", self.far.port),
         ));
     }
 
@@ -231,7 +234,7 @@ impl Ours {
     pub fn session(&self, way: Way, what: &str) -> Session {
         let port = match way {
             Way::Near => self.sshd.port,
-            Way::Far => self.far.port,
+            Way::Far | Way::Plain => self.far.port,
         };
         let address = SftpAddress {
             host: "127.0.0.1".to_owned(),
@@ -254,6 +257,7 @@ impl Ours {
         let target = match way {
             Way::Near => "near",
             Way::Far => "far",
+            Way::Plain => "plain",
         };
         let mut command: Command = self.project.command();
         command

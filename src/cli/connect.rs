@@ -42,6 +42,7 @@ pub fn address(workplace: &Workplace, sftp: &SftpTarget) -> Result<SftpAddress, 
         known_hosts: file(&sftp.known_hosts)?,
         host_key: sftp.host_key.as_ref().map(ToString::to_string),
         docroot: sftp.docroot.clone(),
+        uncompressed: !sftp.compression,
         ssh: None,
     })
 }

@@ -51,6 +51,8 @@ pub struct SftpTarget {
     pub host_key: Option<HostKey>,
     /// The folder that holds the store, as SFTP sees it: absolute, without `.` and `..`.
     pub docroot: String,
+    /// Whether SSH compresses.
+    pub compression: bool,
 }
 
 impl Target {
@@ -90,7 +92,15 @@ const HOST_KEY: Expect = expect(
     "exactly one public key, its type and its base64",
     r#""ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…""#,
 );
-const SFTP_ONLY: [&str; 6] = ["host", "user", "port", "identity", "known-hosts", "host-key"];
+const SFTP_ONLY: [&str; 7] = [
+    "host",
+    "user",
+    "port",
+    "identity",
+    "known-hosts",
+    "host-key",
+    "compression",
+];
 
 /// Reads `[targets]`. A target with a mistake in it still has its name in the second value.
 pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, Vec<String>) {
@@ -156,6 +166,7 @@ fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
         let key = text(value)?;
         HostKey::parse(key).or_else(which)
     });
+    let compression = section.read_bool("compression", "false").unwrap_or(true);
     Some(SftpTarget {
         host: host?,
         user,
@@ -164,6 +175,7 @@ fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
         known_hosts,
         host_key,
         docroot: docroot?,
+        compression,
     })
 }
 

@@ -40,6 +40,8 @@ pub struct SftpAddress {
     pub host_key: Option<String>,
     /// The docroot as SFTP sees it: absolute.
     pub docroot: String,
+    /// Whether what goes over the line is left uncompressed.
+    pub uncompressed: bool,
     /// The program; `ssh` on the PATH where there's none.
     pub ssh: Option<PathBuf>,
 }
@@ -68,7 +70,7 @@ pub enum BadAddress {
 }
 
 /// Said on every command line. Where a user's configuration says otherwise, this wins.
-const OPTIONS: [&str; 22] = [
+const OPTIONS: [&str; 21] = [
     // Nobody is there to answer, and nobody may be.
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
@@ -78,7 +80,6 @@ const OPTIONS: [&str; 22] = [
     "ConnectTimeout=20",
     "ServerAliveInterval=10",
     "ServerAliveCountMax=3",
-    "Compression=yes",
     // What would break the subsystem or its pipes.
     "RemoteCommand=none",
     "RequestTTY=no",
@@ -112,6 +113,7 @@ pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<
         text.push(value);
         line.extend([OsString::from("-o"), text]);
     };
+    option("Compression", if address.uncompressed { "no" } else { "yes" }.as_ref());
     for (name, value) in OPTIONS.iter().filter_map(|o| o.split_once('=')) {
         option(name, value.as_ref());
     }
@@ -536,8 +538,17 @@ mod tests {
         for option in OPTIONS {
             assert!(line.contains(&format!("-o {option} ")), "{option}");
         }
-        assert!(line.starts_with("-s -o "), "{line}");
+        assert!(line.starts_with("-s -o Compression=yes -o "), "{line}");
         assert!(line.ends_with("-o LogLevel=INFO -- Pheme sftp"), "{line}");
+    }
+
+    #[test]
+    fn a_line_may_be_left_uncompressed() {
+        let line = line(&SftpAddress {
+            uncompressed: true,
+            ..address()
+        });
+        assert!(line.starts_with("-s -o Compression=no -o "), "{line}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The command line over SFTP: the same commands, and what only a host can refuse.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::command::{Project, Signal, small_export};
 use crate::support::sshd::{Jail, Sshd};
 
@@ -86,5 +89,29 @@ fn interrupted_publish_tells_what_is_live_and_leaves_no_lock() {
             "{}",
             folder.display()
         );
+    }
+}
+
+#[test]
+fn compression_of_the_line_is_the_targets_choice() {
+    let sshd = Sshd::start(Jail::Plain);
+    let project = project(&sshd, &sshd.host_key);
+    let manifest = fs::read_to_string(project.dir.join("site-manifest.toml")).expect("a site manifest");
+    // In front of the system's own, which it runs.
+    let ssh = project.write(
+        "bin/ssh",
+        "#!/bin/sh\nfor word; do case $word in Compression=*) echo \"$word\" > \"$HOME/said\" ;; esac; done\n\
+         PATH=${PATH#*:} exec ssh \"$@\"\n",
+    );
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).expect("a program");
+    let path = std::env::var("PATH").expect("PATH");
+    let path = format!("{}:{path}", ssh.parent().expect("a folder").display());
+    for (key, said) in [("", "Compression=yes\n"), ("compression = false\n", "Compression=no\n")] {
+        project.write_manifest(&format!("{manifest}{key}"));
+        project
+            .run_env(&["publish", "--force"], &[("PATH", &path)])
+            .expect_code(0);
+        let told = fs::read_to_string(project.home.join("said")).expect("what ssh was told");
+        assert_eq!(told, said);
     }
 }
