@@ -27,6 +27,10 @@ bench-all:
 plot *args:
     cargo bench --profile dev --locked --bench plot -- {{ args }}
 
+# The pure parts alone: digest, manifest, HTML, flight, checks; how to compare with another commit stands in CONTRIBUTING.md
+bench-pure *args:
+    cargo bench --locked --bench pure -- {{ args }}
+
 # Where a publish of one changed page spends its time, as a flame graph: wants samply, cargo-flamegraph, or perf with inferno
 profile pages="10000":
     CARGO_PROFILE_BENCH_DEBUG=1 CARGO_PROFILE_BENCH_STRIP=none cargo bench --locked --bench profile -- {{ pages }}
