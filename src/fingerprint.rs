@@ -93,7 +93,8 @@ pub fn fingerprint(
         .collect();
     let changed = changed?;
 
-    let mut origins: Vec<(SitePath, Origin)> = Vec::with_capacity(changed.iter().flatten().count() + copies.len());
+    // Nearly all files of most sites; were one too many for it, it would grow to twice the room.
+    let mut origins: Vec<(SitePath, Origin)> = Vec::with_capacity(assets.len() + copies.len());
     let mut finished = Vec::with_capacity(assets.len() + copies.len());
     let rewritten = changed
         .iter()
@@ -124,6 +125,7 @@ pub fn fingerprint(
         }
     }
     finished.sort_by(|a, b| a.path.cmp(&b.path));
+    origins.shrink_to_fit();
     Ok(Site {
         assets: finished,
         source: Arc::new(Finished::new(export, rewriter, origins)),
