@@ -286,7 +286,8 @@ pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> 
     }
 }
 
-/// Trees of the live release whose manifests will be worth copying from, as far as can be told: at most so many.
+/// Trees of the live release whose manifests will be worth copying from, as far as can be told: at most so many, and none
+/// where it isn't known yet what is live.
 #[must_use]
 pub fn bases(site: &Site, facts: &Facts, most: usize) -> Vec<Digest> {
     let changed = changed_folders(site, facts, &mut BTreeSet::new());

@@ -1,6 +1,6 @@
 //! A host: the place that holds a store, reached locally or over SFTP.
 //!
-//! The trait is one method, and what it takes to use it: a *flight* of operations, sent together and answered together, so that the number of round
+//! The trait is one method in the main: a *flight* of operations, sent together and answered together, so that the number of round
 //! trips of any work is the number of its flights. A host holds no policy: no retry, no recursion, no order of its own,
 //! no output. It must never do an operation that was not in a flight, and never report one as done that it does not
 //! know to be done.

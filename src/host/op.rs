@@ -76,7 +76,8 @@ pub enum Op {
         /// What to write.
         bytes: Vec<u8>,
     },
-    /// Copies bytes of one open file into another, on the host. Fails where there are not so many.
+    /// Copies bytes of one open file to the end of another, on the host. Fails where there are not so many. Of a copy into
+    /// the middle a host may not notice that it failed.
     Copy {
         /// The file that is read, open for reading.
         from: Handle,

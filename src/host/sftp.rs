@@ -322,7 +322,9 @@ impl Session {
             Op::RemoveFolder(path) => Ok(fs.remove_dir(self.at(&path)).await.map(done)?),
             Op::Create(path) => {
                 let mut options = self.client.options();
-                let file = options.write(true).create_new(true).open(self.at(&path)).await?;
+                // The client asks for the length only of what is open for reading, too.
+                options.read(true).write(true).create_new(true);
+                let file = options.open(self.at(&path)).await?;
                 Ok(Answer::Opened(self.keep(file)))
             }
             Op::Open(path) => {
@@ -531,17 +533,18 @@ async fn write(file: &File, offset: u64, bytes: &[u8]) -> Outcome {
     Ok(Answer::Done)
 }
 
-/// By `copy-data` of OpenSSH 9.0 and later. It takes a file that ends too early for whole, so its length is asked beside it.
+/// By `copy-data` of OpenSSH 9.0 and later. The server may call it done though the source ended too early, or the last
+/// part could not be read or written; then the file has not become as long as it should.
 async fn copy((mut from, offset): (File, u64), length: u64, (mut to, at): (File, u64)) -> Outcome {
-    let mut source = from.clone();
+    let mut written = to.clone();
     seek(&mut from, offset)?;
     seek(&mut to, at)?;
     let wanted = NonZeroU64::new(length).ok_or_else(|| refused("nothing to copy"))?;
-    let (copied, there) = join(from.copy_to(&mut to, wanted), source.metadata()).await;
+    let (copied, there) = join(from.copy_to(&mut to, wanted), written.metadata()).await;
     copied?;
     match there?.len() {
-        Some(there) if offset.checked_add(length).is_some_and(|end| end <= there) => Ok(Answer::Done),
-        _ => Err(refused("the file that is copied from is too short")),
+        Some(there) if at.checked_add(length).is_some_and(|end| end <= there) => Ok(Answer::Done),
+        _ => Err(refused("not all of it was copied")),
     }
 }
 

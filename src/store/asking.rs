@@ -16,6 +16,9 @@ use crate::session::{Read, Session};
 /// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
 pub(crate) const OPEN_AT_ONCE: usize = 256;
 
+/// Manifests shorter than this are not kept open: there would be little to copy.
+const WORTH_KEEPING: usize = 2048;
+
 /// So many questions go in one flight: each has an operation, an answer and mostly a refusal while it is under way, and the
 /// first publish of a large site has hundreds of thousands.
 pub(crate) const ASKED_AT_ONCE: usize = 8192;
@@ -241,8 +244,9 @@ pub async fn find_out(
                 // A wide folder's is longer than one answer.
                 _ => read_to_ends(session, &[handle]).await?.pop().flatten(),
             };
+            let length = bytes.as_ref().map_or(0, Vec::len);
             match &mut kept {
-                Some((kept, most)) if kept.len() < *most => kept.push((digest, handle)),
+                Some((kept, most)) if kept.len() < *most && length >= WORTH_KEEPING => kept.push((digest, handle)),
                 _ => session.send_later([Op::Close(handle)]),
             }
             note_manifest(facts, digest, bytes);

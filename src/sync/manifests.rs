@@ -56,30 +56,27 @@ fn composed(
     times: &mut Times,
 ) -> Option<String> {
     let (temp, handle) = workshop.take_temp()?;
-    let mut new = |from: usize, to: usize| {
-        if from < to {
-            stock.riding.push(Op::Write {
-                handle,
-                offset: from as u64,
-                bytes: text.as_bytes()[from..to].to_vec(),
-            });
-        }
+    let new = |from: usize, to: usize| {
+        (from < to).then(|| Op::Write {
+            handle,
+            offset: from as u64,
+            bytes: text.as_bytes()[from..to].to_vec(),
+        })
     };
-    let mut written = 0;
-    let mut copied = Vec::with_capacity(shared.len());
+    // From the front to the end: that a copy came whole shows by the length of the file.
+    let mut end = 0;
     for run in shared {
-        new(written, run.at);
-        written = run.at + run.length;
-        copied.push(Op::Copy {
+        stock.riding.extend(new(end, run.at));
+        stock.riding.push(Op::Copy {
             from: base,
             offset: run.from as u64,
             length: run.length as u64,
             to: handle,
             at: run.at as u64,
         });
+        end = run.at + run.length;
     }
-    new(written, text.len());
-    stock.riding.extend(copied);
+    stock.riding.extend(new(end, text.len()));
     let mtime = times.next(text.len() as u64);
     stock.riding.push(Op::Finish { handle, mtime });
     Some(temp)

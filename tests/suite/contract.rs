@@ -591,7 +591,7 @@ async fn bytes_of_one_file_are_copied_into_another(host: Arc<dyn Host>, disk: Pa
         to,
         at,
     };
-    // In the order of the flight, beside what is written, and at any place.
+    // In the order of the flight, beside what is written.
     all(
         &host,
         vec![

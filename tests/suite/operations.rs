@@ -757,6 +757,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       lstat trees/{/}
       lstat trees/{docs/}
       create lock/RUN/last
+      close × 2
     flight 5
       link lock/RUN/f/29 objects/…/{docs/a.html'}
       link lock/RUN/f/31 objects/…/{docs/a.html'}.br4v1
@@ -768,7 +769,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       rename trees/{docs/'}/../../lock/RUN/t/1 trees/{/'}
       rename trees/{/'}/../../lock/RUN/rel releases/RELEASE1
       rename releases/RELEASE1/../../lock/RUN/cur current
-      close × 28
+      close × 26
       rename lock/RUN stale/RUN
       finish
       remove stale/RUN/last
