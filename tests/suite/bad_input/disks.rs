@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use syntax_publish::host::{Answers, Connect, Host, HostError, Local, LocalConnector, Op};
+use syntax_publish::host::{
+    Answer, Answers, Connect, Host, HostError, Local, LocalConnector, Op, SftpAddress, SftpConnector,
+};
 
 use super::World;
 use super::served::Unmount;
@@ -303,4 +305,46 @@ async fn a_slow_disk_makes_a_publish_slow_and_nothing_else() {
     let host = Local::open(&docroot).expect("a docroot");
     assert_eq!(seen(&host).await.site.get("docs/a.html"), base().get("docs/a.html"));
     assert_eq!(faults_of_live(slow()).await, []);
+}
+
+/// OpenSSH calls a copy done whose last part could not be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_for_which_the_disk_has_no_room_is_refused() {
+    if !root_for("a small file system") {
+        return;
+    }
+    let sshd = Sshd::start(Jail::Plain);
+    fs::create_dir_all(&sshd.docroot).expect("a docroot");
+    let at = sshd.docroot.display().to_string();
+    if !mount(&["-t", "tmpfs", "-o", "size=96k,mode=755", "tmpfs", &at]) {
+        return skipped("does not let a file system be mounted");
+    }
+    let _disk = Unmount(at.clone());
+    give_to(&sshd.docroot, &sshd.user);
+    let address = SftpAddress {
+        host: "127.0.0.1".to_owned(),
+        port: Some(sshd.port),
+        user: Some(sshd.user.clone()),
+        identity: Some(sshd.identity.clone()),
+        known_hosts: Some(sshd.known_hosts.clone()),
+        docroot: at,
+        ..SftpAddress::default()
+    };
+    let connector = SftpConnector::new(address).expect("an address");
+    let host = connector.connect().await.expect("a connection");
+    fs::write(sshd.docroot.join("from"), noise(60_000)).expect("room for a file");
+    let ops = vec![Op::Open("from".to_owned()), Op::Create("to".to_owned())];
+    let opened = host.flight(ops).await.expect("a connection");
+    let [Ok(Answer::Opened(from)), Ok(Answer::Opened(to))] = opened[..] else {
+        panic!("{opened:?}");
+    };
+    let copy = Op::Copy {
+        from,
+        offset: 0,
+        length: 60_000,
+        to,
+        at: 0,
+    };
+    let copied = host.flight(vec![copy]).await.expect("a connection");
+    assert!(copied[0].is_err(), "{copied:?}");
 }
