@@ -82,13 +82,15 @@ impl Publish<'_> {
         let expected = hints
             .seen
             .and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
+        // One that is not connected yet has nothing that is known, either.
+        let most = if self.session.copies() { BASES } else { 0 };
         let along = Along {
             questions: expected.unwrap_or_else(|| match hints.ground {
                 Some(_) => plan::questions(self.site, &facts),
                 None => plan::opening_questions(self.site),
             }),
             temps: TEMPS_AHEAD,
-            bases: plan::bases(self.site, &facts, BASES),
+            bases: plan::bases(self.site, &facts, most),
             ..Along::default()
         };
         let entered = store::enter(self.session, workshop, &along, &mut facts).await?;
@@ -102,7 +104,8 @@ impl Publish<'_> {
         }
         let next = |facts: &Facts| plan::questions(self.site, facts);
         let mut read = Vec::new();
-        store::find_out(self.session, &mut facts, entered.opened, Some((&mut read, BASES)), next).await?;
+        let kept = self.session.copies().then_some((&mut read, BASES));
+        store::find_out(self.session, &mut facts, entered.opened, kept, next).await?;
         workshop.keep_bases(read);
         self.check_owners(&facts, &entrance)?;
         let plan = Plan::new(self.site, &facts)

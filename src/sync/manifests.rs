@@ -26,12 +26,10 @@ pub async fn write_manifests(
         return write_documents(work, texts, stock, workshop, times).await;
     }
     open_temps(work.session, workshop, trees.len()).await?;
-    let copies = work.session.copies();
     let mut temps = Vec::with_capacity(trees.len());
     for tree in trees {
         let text = tree.tree.render();
-        let base = base(tree, workshop).filter(|_| copies);
-        let temp = match base {
+        let temp = match base(tree, workshop) {
             Some(base) => composed(base, &tree.shared, &text, stock, workshop, times),
             None => write_document(stock, workshop, times, text),
         };
@@ -40,7 +38,7 @@ pub async fn write_manifests(
     Ok(temps)
 }
 
-/// The manifest to copy from, where it is open.
+/// The manifest to copy from, where it is open, as it is only where the host can copy.
 fn base(tree: &NewTree, workshop: &Workshop) -> Option<Handle> {
     let former = tree.former.filter(|_| !tree.shared.is_empty())?;
     workshop.base(former)
