@@ -775,7 +775,8 @@ async fn a_path_is_resolved_through_all_symlinks(host: Arc<dyn Host>, disk: Path
 
 // What only a connection can do.
 
-fn address(sshd: &Sshd) -> SftpAddress {
+/// The server's docroot.
+pub fn address(sshd: &Sshd) -> SftpAddress {
     SftpAddress {
         host: "127.0.0.1".to_owned(),
         user: Some(sshd.user.clone()),

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
-use syntax_publish::host::{
-    Answers, Connect, Host, HostError, Local, Op, Refusal, RefusalKind, SftpAddress, SftpConnector,
-};
+use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, Refusal, RefusalKind, SftpConnector};
 
+use crate::contract::address;
 use crate::crashes::scenario::{wide, wide_edited};
 use crate::support::bench::{Command, How, faults_of_live, run, seen};
 use crate::support::sshd::{Jail, Offer, Sshd};
@@ -102,15 +101,7 @@ async fn a_server_may_copy_or_not() {
                 ..Offer::default()
             },
         );
-        let address = SftpAddress {
-            host: "127.0.0.1".to_owned(),
-            port: Some(sshd.port),
-            user: Some(sshd.user.clone()),
-            identity: Some(sshd.identity.clone()),
-            known_hosts: Some(sshd.known_hosts.clone()),
-            docroot: sshd.docroot.display().to_string(),
-            ..SftpAddress::default()
-        };
+        let address = address(&sshd);
         let host = SftpConnector::new(address.clone()).unwrap().connect().await.unwrap();
         assert_eq!(host.copies(), deny.is_empty());
         publish_both(|| Box::new(SftpConnector::new(address.clone()).unwrap())).await;

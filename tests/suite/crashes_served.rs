@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, SftpAddress, SftpConnector};
 use tempfile::TempDir;
 
+use crate::contract::address;
 use crate::crashes::ground::{Ground, copy, make_old};
 use crate::crashes::scenario::{self, Scenario};
 use crate::crashes::survives;
@@ -45,13 +46,8 @@ impl Served {
         let number = GROUNDS.fetch_add(1, Ordering::SeqCst);
         let name = format!("site-{}-{number}", process::id());
         let address = SftpAddress {
-            host: "127.0.0.1".to_owned(),
-            port: Some(sshd.port),
-            user: Some(sshd.user.clone()),
-            identity: Some(sshd.identity.clone()),
-            known_hosts: Some(sshd.known_hosts.clone()),
             docroot: sshd.root.join(&name).display().to_string(),
-            ..SftpAddress::default()
+            ..address(sshd)
         };
         // The connection outlives the runtime of each point.
         let connection = tokio::runtime::Builder::new_multi_thread()

@@ -3,23 +3,11 @@
 use std::fs;
 use std::process::Command;
 
-use syntax_publish::host::SftpAddress;
 use syntax_publish::verify::Depth;
 
+use crate::contract::address;
 use crate::support::sshd::{Jail, Sshd, USER, is_root};
 use crate::verify::{FILES, Place, STORE, lines, noise};
-
-fn address(sshd: &Sshd) -> SftpAddress {
-    SftpAddress {
-        host: "127.0.0.1".to_owned(),
-        user: Some(sshd.user.clone()),
-        port: Some(sshd.port),
-        identity: Some(sshd.identity.clone()),
-        host_key: Some(sshd.host_key.clone()),
-        docroot: sshd.remote_docroot.clone(),
-        ..SftpAddress::default()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_release_is_mended_over_sftp() {

@@ -11,12 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use syntax_publish::host::{
-    Answer, Answers, Connect, Host, HostError, Local, LocalConnector, Op, SftpAddress, SftpConnector,
-};
+use syntax_publish::host::{Answer, Answers, Connect, Host, HostError, Local, LocalConnector, Op, SftpConnector};
 
 use super::World;
 use super::served::Unmount;
+use crate::contract::address;
 use crate::crashes::ground::make_old;
 use crate::crashes::scenario::{base, edited};
 use crate::support::bench::{self, How, faults_of_live, seen};
@@ -319,18 +318,9 @@ async fn a_copy_for_which_the_disk_has_no_room_is_refused() {
     if !mount(&["-t", "tmpfs", "-o", "size=96k,mode=755", "tmpfs", &at]) {
         return skipped("does not let a file system be mounted");
     }
-    let _disk = Unmount(at.clone());
+    let _disk = Unmount(at);
     give_to(&sshd.docroot, &sshd.user);
-    let address = SftpAddress {
-        host: "127.0.0.1".to_owned(),
-        port: Some(sshd.port),
-        user: Some(sshd.user.clone()),
-        identity: Some(sshd.identity.clone()),
-        known_hosts: Some(sshd.known_hosts.clone()),
-        docroot: at,
-        ..SftpAddress::default()
-    };
-    let connector = SftpConnector::new(address).expect("an address");
+    let connector = SftpConnector::new(address(&sshd)).expect("an address");
     let host = connector.connect().await.expect("a connection");
     fs::write(sshd.docroot.join("from"), noise(60_000)).expect("room for a file");
     let ops = vec![Op::Open("from".to_owned()), Op::Create("to".to_owned())];
