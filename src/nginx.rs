@@ -25,7 +25,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::model::cache::CacheClass;
+use crate::model::cache::{CacheClass, Pattern};
 use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::media;
@@ -67,8 +67,8 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
         docroot: values::docroot(&vhost.docroot)?,
         listen: vhost.listen.as_deref().map(values::listen).transpose()?,
         base: values::base_path(&vhost.rules.base_path)?,
-        immutable: alternatives(vhost.rules.classes.immutable_folders())?,
-        pooled: alternatives(vhost.rules.classes.pooled_folders())?,
+        immutable: alternatives(vhost.rules.classes.immutable())?,
+        pooled: alternatives(vhost.rules.classes.pooled())?,
         types: types(&vhost.rules)?,
         vhost,
     };
@@ -112,9 +112,9 @@ struct Site<'a> {
     docroot: &'a str,
     listen: Option<&'a str>,
     base: &'a str,
-    /// The folders of immutable files, as one group of a regular expression.
+    /// The paths of immutable files, as one group of a regular expression.
     immutable: String,
-    /// The folders of the pool, likewise.
+    /// The paths of the pool, likewise.
     pooled: String,
     types: BTreeMap<String, BTreeSet<String>>,
     vhost: &'a Vhost,
@@ -157,7 +157,7 @@ map $status:$uri {cache} {{
     volatile;
     default "{revalidate}";
     "~^[45]" "{no_store}";
-    "~^(?:{carrying}):/{immutable}/" "{forever}";
+    "~(?s)^(?:{carrying}):/{immutable}" "{forever}";
 }}
 
 # The tree that `current` leads to.
@@ -323,10 +323,19 @@ fn types(rules: &Rules) -> Result<BTreeMap<String, BTreeSet<String>>, VhostError
     Ok(by_type)
 }
 
-/// Folders as one group of a regular expression, without their closing slashes.
-fn alternatives<'a>(folders: impl Iterator<Item = &'a str>) -> Result<String, VhostError> {
-    let names: Vec<_> = folders.map(values::folder).collect::<Result<_, _>>()?;
-    Ok(format!("(?:{})", names.join("|")))
+/// Files as one group of a regular expression that follows the first slash of a path.
+fn alternatives<'a>(patterns: impl Iterator<Item = Pattern<'a>>) -> Result<String, VhostError> {
+    let one = |pattern: Pattern<'a>| {
+        let folder = values::folder(pattern.folder)?;
+        let endings: Vec<&str> = pattern.endings.iter().map(|e| e.trim_start_matches('.')).collect();
+        Ok(match endings[..] {
+            [] => format!("{folder}/"),
+            [ending] => format!("{folder}/.*[.]{ending}\\z"),
+            _ => format!("{folder}/.*[.](?:{})\\z", endings.join("|")),
+        })
+    };
+    let patterns: Vec<String> = patterns.map(one).collect::<Result<_, _>>()?;
+    Ok(format!("(?:{})", patterns.join("|")))
 }
 
 fn indented(lines: &str) -> String {

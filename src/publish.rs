@@ -19,6 +19,7 @@ use futures_util::future::BoxFuture;
 use globset::GlobSet;
 
 use self::find::{Found, Hints};
+pub use self::refusals::conflicts;
 use self::stop::Stop;
 use self::under_lock::UnderLock;
 use crate::check::Level;
@@ -317,7 +318,7 @@ impl Publish<'_> {
         }
         self.refuse_to_overtake(&plan, replaces)?;
         self.refuse_mass_removal(&plan)?;
-        self.judge_conflicts(&plan)?;
+        self.judge_conflicts(&plan).await?;
         let sending = self.send(&entrance, &plan, workshop);
         let (parcel, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
         let mut parcel = parcel?;

@@ -65,7 +65,7 @@ pub struct Rules {
     /// The path that all addresses of the site begin with, Next.js's `basePath`: `/handbook`, or
     /// nothing. Files have their paths of the export all the same.
     pub base_path: String,
-    /// Which folders hold files that never change under one name.
+    /// Which files never change under one name.
     pub classes: Classes,
     /// The id that the build was told, Next.js's `deploymentId`. Every answer then names it: without
     /// that, each click is a full load.

@@ -4,6 +4,7 @@
 //! store, and never delete.
 
 mod asking;
+mod holders;
 mod reading;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 use self::asking::{ASKED_AT_ONCE, Asking};
 pub(crate) use self::asking::{OPEN_AT_ONCE, read_manifest};
 pub use self::asking::{Opened, ask, find_out, load_trees};
+pub use self::holders::{Holder, holders};
 pub use self::reading::{documents, read_files, releases, roots, why_unread};
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op, Refusal, RefusalKind, Time};
 use crate::model::delivery::Delivery;

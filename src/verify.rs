@@ -7,6 +7,7 @@
 mod copies;
 mod deep;
 mod fault;
+mod others;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -105,13 +106,14 @@ pub async fn verify(
         let found = deep::read_back(session, readings, observer).await?;
         walk.faults.extend(found);
     }
+    let faults = others::without(session, walk.faults).await?;
     observer.notice(Event::StageEnded { stage: Stage::Verify });
     Ok(Verified {
         release: release.clone(),
         depth,
         root,
         checked: walk.checked,
-        faults: walk.faults,
+        faults,
     })
 }
 

@@ -3,29 +3,123 @@
 //! What readers have is known on the host alone, so the paths come out of the plan, not out of the export.
 
 use super::{Level, Problem, Severity};
+use crate::model::digest::Digest;
 use crate::model::path::SitePath;
+use crate::model::release::ReleaseId;
 
 /// The check's name in the site manifest.
 pub const NAME: &str = "immutable";
 
+/// So many digits of a digest tell two files apart.
+const DIGITS: usize = 12;
+
+/// An immutable path that would get other bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The path.
+    pub path: SitePath,
+    /// What this build has there.
+    pub new: Bytes,
+    /// What readers have; none where no release that is still on the host tells.
+    pub old: Option<Earlier>,
+}
+
+/// What tells the bytes of one file from those of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes {
+    /// Their digest.
+    pub digest: Digest,
+    /// Their number.
+    pub size: u64,
+}
+
+/// A release that has other bytes at the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The release.
+    pub release: ReleaseId,
+    /// The commit it was built from, if that is known.
+    pub commit: Option<String>,
+    /// What it has there.
+    pub bytes: Bytes,
+}
+
 /// The problems that such paths are.
 #[must_use]
-pub fn problems<'p>(paths: impl Iterator<Item = &'p SitePath>, level: Level) -> Vec<Problem> {
+pub fn problems(conflicts: &[Conflict], level: Level) -> Vec<Problem> {
     let severity = match level {
         Level::Error => Severity::Error,
         Level::Warn => Severity::Warning,
         Level::Off => return Vec::new(),
     };
-    let problem = |path: &SitePath| Problem {
-        path: path.clone(),
+    let problem = |conflict: &Conflict| Problem {
+        path: conflict.path.clone(),
         line: None,
         severity,
         check: NAME,
-        message:
-            "a release that readers may have open has other bytes under this name, and browsers keep them for a year"
+        message: message(conflict),
+        hint:
+            "give the file a name that changes with its content, or move it out of the folders that browsers keep; if \
+               the bundler named it and the same source gave both, delete the cache of the build (`.next`) and change \
+               something in the file. To publish it as it is, name it in `allow` of [check]: readers of the earlier \
+               release then keep its bytes"
                 .to_owned(),
-        hint: "build again from a clean folder, so that the name follows the bytes; or give the file another name"
-            .to_owned(),
     };
-    paths.map(problem).collect()
+    conflicts.iter().map(problem).collect()
+}
+
+fn message(conflict: &Conflict) -> String {
+    let new = shown(conflict.new);
+    let kept = "browsers keep what they have under this name for a year";
+    let Some(old) = &conflict.old else {
+        return format!("an earlier release wrote other bytes under this name than this build ({new}): {kept}");
+    };
+    let commit = old
+        .commit
+        .as_ref()
+        .map_or_else(String::new, |commit| format!(" (commit {})", super::shortened(commit)));
+    format!(
+        "release {}{commit} wrote {} under this name, and this build writes {new}: {kept}",
+        old.release,
+        shown(old.bytes)
+    )
+}
+
+fn shown(bytes: Bytes) -> String {
+    format!("{} ({} bytes)", bytes.digest.short(DIGITS), bytes.size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_says_which_build_wrote_which_bytes() {
+        let bytes = |text: &str| Bytes {
+            digest: Digest::of(text.as_bytes()),
+            size: text.len() as u64,
+        };
+        let mut conflict = Conflict {
+            path: SitePath::new("_next/static/chunks/a.js").unwrap(),
+            new: bytes("new"),
+            old: Some(Earlier {
+                release: "20261123-184502-a1b2c3".parse().unwrap(),
+                commit: Some("0f3c".to_owned()),
+                bytes: bytes("older"),
+            }),
+        };
+        let message = |conflict: &Conflict| problems(std::slice::from_ref(conflict), Level::Warn).remove(0).message;
+        let told = message(&conflict);
+        let (new, old) = (Digest::of(b"new").short(12), Digest::of(b"older").short(12));
+        for part in [
+            "release 20261123-184502-a1b2c3 (commit 0f3c)".to_owned(),
+            format!("{old} (5 bytes)"),
+            format!("this build writes {new} (3 bytes)"),
+        ] {
+            assert!(told.contains(&part), "{told}");
+        }
+        conflict.old = None;
+        assert!(message(&conflict).contains(&format!("({new} (3 bytes))")));
+        assert!(problems(&[conflict], Level::Off).is_empty());
+    }
 }

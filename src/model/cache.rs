@@ -1,39 +1,72 @@
 //! The cache class of a file: whether a reader may keep it for good or must ask again. Pure.
 //!
-//! The folders that [`Classes`] knows are the only rules there are. The manifest and the printed
-//! vhost both read them, so what the store calls immutable is exactly what nginx announces as
-//! immutable. The manifest writes each file's class down: whoever looks at a host reads it there
-//! and needs no site manifest.
+//! A file is immutable if its name holds a hash of its content, so that other bytes have another name. The patterns that
+//! [`Classes`] knows say which files those are, and are the only rules there are. The manifest and the printed vhost both
+//! read them, so what the store calls immutable is exactly what nginx announces as immutable. The manifest writes each
+//! file's class down: whoever looks at a host reads it there and needs no site manifest.
 //!
-//! A class never depends on the shape of a file's name: bundlers change how their hashes look,
-//! but not where they put the files. And when in doubt the answer is [`CacheClass::Revalidate`],
-//! which costs a request; a wrong `Immutable` costs a reader a year of a stale file.
+//! A pattern is a folder, and where other files lie there too, the ends of the names that count. It is never the shape of
+//! a hash: bundlers change how their hashes look, but not where they put the files. When in doubt the answer is
+//! [`CacheClass::Revalidate`], which costs a request; a wrong `Immutable` costs a reader a year of a stale file.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Folders of Next.js and Pagefind whose files never change under one name.
+/// Files below one folder, by the end of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pattern<'a> {
+    /// The folder, relative to the root of the export, with its closing slash.
+    pub folder: &'a str,
+    /// The endings that count, each with its dot; empty where all files do.
+    pub endings: &'a [&'a str],
+}
+
+impl<'a> Pattern<'a> {
+    const fn all(folder: &'a str) -> Self {
+        Self { folder, endings: &[] }
+    }
+
+    const fn some(folder: &'a str, endings: &'a [&'a str]) -> Self {
+        Self { folder, endings }
+    }
+
+    /// Whether the path of a file, without a slash at its front, is one of these.
+    #[must_use]
+    pub fn has(&self, path: &[u8]) -> bool {
+        let ends = |ending: &&str| path.ends_with(ending.as_bytes());
+        path.starts_with(self.folder.as_bytes()) && (self.endings.is_empty() || self.endings.iter().any(ends))
+    }
+
+    /// Whether all files of another pattern are among these.
+    fn covers(&self, other: &Pattern<'_>) -> bool {
+        self.endings.is_empty() && other.folder.starts_with(self.folder)
+    }
+}
+
+/// Files of Next.js and Pagefind that are named after their content.
 ///
-/// Relative to the root of the export, each with its closing slash. The folder of the
-/// fingerprinted copies comes beside them: its name is the site manifest's.
-const IMMUTABLE_FOLDERS: &[&str] = &[
-    "_next/static/chunks/",
-    "_next/static/css/",
-    "_next/static/media/",
-    "pagefind/fragment/",
-    "pagefind/index/",
-    "_pagefind/fragment/",
-    "_pagefind/index/",
+/// Among the chunks there may be files that are not: source maps have the hash of their script, which stays the same
+/// where only the map changes, and Nextra 2 and 3 put their search index there under a fixed name. Pagefind's scripts and
+/// `pagefind-entry.json` have fixed names too.
+const HASHED: &[Pattern<'static>] = &[
+    Pattern::some("_next/static/chunks/", &[".css", ".js", ".mjs", ".wasm"]),
+    Pattern::some("_next/static/css/", &[".css"]),
+    Pattern::all("_next/static/media/"),
+    Pattern::some("pagefind/", PAGEFIND),
+    Pattern::some("_pagefind/", PAGEFIND),
 ];
 
-/// Folders that an open tab still reads from after a publish although their files may change.
-///
-/// Beside the immutable folders, `_next/static/` holds a folder named after the build, with the
-/// manifests that the Pages Router loads late.
-const LATE_FOLDERS: &[&str] = &["_next/static/"];
+/// Pagefind loads these one by one as the reader types or filters.
+const PAGEFIND: &[&str] = &[".pf_filter", ".pf_fragment", ".pf_index", ".pf_meta"];
 
-/// The folders that decide the cache classes of one site.
+/// Files that an open tab still reads from after a publish although they may change.
+///
+/// Beside what is immutable, `_next/static/` holds a folder named after the build, with the manifests that the Pages Router
+/// loads late.
+const LATE: Pattern<'static> = Pattern::all("_next/static/");
+
+/// The patterns that decide the cache classes of one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classes {
     /// The folder of the fingerprinted copies, with its closing slash.
@@ -52,22 +85,23 @@ impl Classes {
     /// The cache class of a file by its path in the export, with or without the leading slash.
     #[must_use]
     pub fn classify(&self, path: &str) -> CacheClass {
-        if lies_in(path, self.immutable_folders()) {
+        let path = without_slash(path);
+        if self.immutable().any(|pattern| pattern.has(path)) {
             CacheClass::Immutable
         } else {
             CacheClass::Revalidate
         }
     }
 
-    /// The folders whose files never change under one name, each with its closing slash.
-    pub fn immutable_folders(&self) -> impl Iterator<Item = &str> {
-        IMMUTABLE_FOLDERS.iter().copied().chain([self.copies.as_str()])
+    /// The files that never change under one name. The folder of the copies is the site manifest's.
+    pub fn immutable(&self) -> impl Iterator<Item = Pattern<'_>> {
+        HASHED.iter().copied().chain([Pattern::all(&self.copies)])
     }
 
-    /// The folders of the pool, none of them inside another.
-    pub fn pooled_folders(&self) -> impl Iterator<Item = &str> {
-        let all = || LATE_FOLDERS.iter().copied().chain(self.immutable_folders());
-        all().filter(move |folder| !all().any(|other| other != *folder && folder.starts_with(other)))
+    /// The files of the pool, in as few patterns as will do.
+    pub fn pooled(&self) -> impl Iterator<Item = Pattern<'_>> {
+        let all = || [LATE].into_iter().chain(self.immutable());
+        all().filter(move |pattern| !all().any(|other| other != *pattern && other.covers(pattern)))
     }
 }
 
@@ -75,7 +109,7 @@ impl Classes {
 /// release.
 #[must_use]
 pub fn pooled(path: &str, class: CacheClass) -> bool {
-    class == CacheClass::Immutable || lies_in(path, LATE_FOLDERS.iter().copied())
+    class == CacheClass::Immutable || LATE.has(without_slash(path))
 }
 
 /// How long a reader may use a file without asking again.
@@ -108,9 +142,8 @@ impl fmt::Display for CacheClass {
     }
 }
 
-fn lies_in<'a>(path: &str, mut folders: impl Iterator<Item = &'a str>) -> bool {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    folders.any(|folder| path.starts_with(folder))
+fn without_slash(path: &str) -> &[u8] {
+    path.strip_prefix('/').unwrap_or(path).as_bytes()
 }
 
 #[cfg(test)]
@@ -122,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_immutable_by_folder_alone() {
+    fn files_whose_names_hold_a_hash_are_immutable_and_pooled() {
         let classes = Classes::new("_assets");
         for path in [
             "_next/static/chunks/0t0z5u_ughhp5.js",
@@ -131,6 +164,9 @@ mod tests {
             "_next/static/media/font.woff2",
             "pagefind/fragment/en_1.pf_fragment",
             "_pagefind/index/en_1.pf_index",
+            "pagefind/filter/en_1.pf_filter",
+            "pagefind/pagefind.en_39eb99c436.pf_meta",
+            "_next/static/media/data.0123abcd.json",
             "_assets/images/logo.0123456789abcdef.png",
         ] {
             assert_eq!(classes.classify(path), CacheClass::Immutable, "{path}");
@@ -143,6 +179,9 @@ mod tests {
             "_next/static.html",
             "_next/data/id/usage.json",
             "pagefind/pagefind.js",
+            "pagefind/pagefind-entry.json",
+            "pagefind/wasm.en.pagefind",
+            "docs/pagefind/index/en_1.pf_index",
             "_assets.txt",
             "//_assets/a.png",
             "",
@@ -170,22 +209,28 @@ mod tests {
     }
 
     #[test]
-    fn build_manifests_revalidate_and_are_pooled() {
+    fn files_beside_chunks_that_have_fixed_names_revalidate_and_are_pooled() {
         let classes = Classes::new("_assets");
-        for path in ["_next/static/3fa0/_buildManifest.js", "_next/static/chunks.js"] {
+        for path in [
+            "_next/static/3fa0/_buildManifest.js",
+            "_next/static/chunks.js",
+            "_next/static/chunks/nextra-data-en-US.json",
+            "_next/static/chunks/a6dad97d9634a72d.js.map",
+            "_next/static/css/0123abcd.css.map",
+        ] {
             assert_eq!(classes.classify(path), CacheClass::Revalidate);
             assert!(is_pooled(&classes, path));
         }
     }
 
     #[test]
-    fn pooled_folders_cover_every_immutable_folder_once() {
-        for prefix in ["_assets", "pagefind", "_next"] {
+    fn the_patterns_of_the_pool_cover_every_immutable_file_once() {
+        for prefix in ["_assets", "_next"] {
             let classes = Classes::new(prefix);
-            let folders: Vec<_> = classes.pooled_folders().collect();
-            for immutable in classes.immutable_folders().chain(LATE_FOLDERS.iter().copied()) {
-                let covering = folders.iter().filter(|f| immutable.starts_with(**f));
-                assert_eq!(covering.count(), 1, "{immutable} of {prefix}");
+            let pooled: Vec<_> = classes.pooled().collect();
+            for immutable in classes.immutable().chain([LATE]) {
+                let covering = pooled.iter().filter(|p| p.covers(&immutable) || **p == immutable);
+                assert_eq!(covering.count(), 1, "{immutable:?} of {prefix}");
             }
         }
     }

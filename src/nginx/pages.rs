@@ -120,7 +120,7 @@ impl Site<'_> {
                 let well_known = WELL_KNOWN.trim_start_matches('.');
                 format!("~ \"(?:^/[.](?!{well_known})|[^/]/[.])\"")
             }
-            Place::Pooled => format!("~ \"^/{}/\"", self.pooled),
+            Place::Pooled => format!("~ \"(?s)^/{}\"", self.pooled),
             Place::Slash => "~ \"(?s)^(?<sp_page>/.+)/\\z\"".to_owned(),
             Place::Any => "/".to_owned(),
         };

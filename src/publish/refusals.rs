@@ -1,13 +1,62 @@
-//! What a publish refuses to do, once it is planned. Asks nobody anything.
+//! What a publish refuses to do, once it is planned. Asks the host only who wrote what stands in the way.
+
+use std::collections::BTreeSet;
+
+use globset::GlobSet;
 
 use super::{Publish, Stop};
+use crate::check::immutable::{Bytes, Conflict, Earlier};
 use crate::check::{self, Severity};
 use crate::error::Error;
 use crate::event::{Event, Note};
-use crate::manifest::{ChangeKind, is_page};
+use crate::manifest::{ChangeKind, Site, is_page};
 use crate::model::release::ReleaseId;
 use crate::plan::{Facts, Plan};
+use crate::session::Session;
 use crate::store::{self, Entrance};
+
+/// Of so many conflicts it is asked which release wrote the other bytes. There are more only where all names stay.
+const TRACED: usize = 64;
+
+/// The immutable paths that would get other bytes than readers have of them, without those in `allowed`.
+///
+/// # Errors
+/// [`Error`] where the host can't be asked.
+pub async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSet) -> Result<Vec<Conflict>, Error> {
+    let paths = plan.conflicts.iter();
+    let mut conflicts: Vec<Conflict> = paths
+        .filter(|path| !allowed.is_match(path.as_str()))
+        .filter_map(|path| {
+            let file = site.file(path)?;
+            Some(Conflict {
+                path: path.clone(),
+                new: Bytes {
+                    digest: file.digest,
+                    size: file.size,
+                },
+                old: None,
+            })
+        })
+        .collect();
+    let traced: BTreeSet<_> = conflicts.iter().take(TRACED).map(|c| c.path.clone()).collect();
+    if traced.is_empty() {
+        return Ok(conflicts);
+    }
+    let holders = store::holders(session, &traced).await?;
+    for conflict in &mut conflicts {
+        let known = holders.get(&conflict.path).into_iter().flatten();
+        let mut others = known.filter(|holder| holder.file.digest != conflict.new.digest);
+        conflict.old = others.next().map(|holder| Earlier {
+            release: holder.release.clone(),
+            commit: holder.commit.clone(),
+            bytes: Bytes {
+                digest: holder.file.digest,
+                size: holder.file.size,
+            },
+        });
+    }
+    Ok(conflicts)
+}
 
 impl Publish<'_> {
     pub(super) fn check_owners(&self, facts: &Facts, entrance: &Entrance) -> Result<(), Stop> {
@@ -62,12 +111,9 @@ impl Publish<'_> {
     }
 
     /// Readers keep an immutable file for a year: other bytes under its name would reach some of them, and not others.
-    pub(super) fn judge_conflicts(&self, plan: &Plan) -> Result<(), Stop> {
-        let conflicts = plan
-            .conflicts
-            .iter()
-            .filter(|path| !self.options.allowed.is_match(path.as_str()));
-        let problems = check::immutable::problems(conflicts, self.options.immutable);
+    pub(super) async fn judge_conflicts(&self, plan: &Plan) -> Result<(), Stop> {
+        let conflicts = conflicts(self.session, self.site, plan, &self.options.allowed).await?;
+        let problems = check::immutable::problems(&conflicts, self.options.immutable);
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(Stop::Failed(Error::Check { problems }));
         }

@@ -14,7 +14,7 @@ pub enum Place {
     Front,
     /// A segment begins with a dot; not where the first one is [`WELL_KNOWN`] and no other does.
     Dot,
-    /// In a folder of the pool.
+    /// A file that the pool may have.
     Pooled,
     /// Ends with a slash.
     Slash,
@@ -209,8 +209,7 @@ fn has(place: Place, path: &[u8], rules: &Rules) -> bool {
         Place::Dot => is_dotted(path),
         Place::Pooled => {
             let path = path.strip_prefix(b"/").unwrap_or(path);
-            let mut folders = rules.classes.pooled_folders();
-            folders.any(|folder| path.starts_with(folder.as_bytes()))
+            rules.classes.pooled().any(|pattern| pattern.has(path))
         }
         Place::Slash => path.ends_with(b"/"),
         Place::Any => true,

@@ -13,7 +13,7 @@ use syntax_publish::pipeline;
 use syntax_publish::plan::{self, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
-use syntax_publish::{build, releases, store};
+use syntax_publish::{build, publish, releases, store};
 
 use super::Run;
 use crate::cli::args::Nginx;
@@ -81,8 +81,8 @@ impl Run {
             reason: format!("{} questions were left open", open.len()),
         })?;
         let (level, allowed) = pipeline::immutable(&workplace.config)?;
-        let conflicts = plan.conflicts.iter().filter(|path| !allowed.is_match(path.as_str()));
-        for problem in check::immutable::problems(conflicts, level) {
+        let conflicts = publish::conflicts(session, &prepared.site, &plan, &allowed).await?;
+        for problem in check::immutable::problems(&conflicts, level) {
             notes.push(format!("{}: {}", problem.path, problem.message));
         }
         let made = |recipe: &Recipe| matches!(recipe, Recipe::Made { .. });

@@ -158,6 +158,46 @@ fn pool_serves_what_the_live_release_lacks() {
     }
 }
 
+#[test]
+fn files_under_fixed_names_beside_chunks_revalidate_and_hashed_search_files_do_not() {
+    let fixed = [
+        "_next/static/chunks/nextra-data-en-US.json",
+        "_next/static/chunks/a.js.map",
+        "pagefind/pagefind-entry.json",
+    ];
+    let (filter, meta) = (
+        "pagefind/filter/en_1.pf_filter",
+        "pagefind/pagefind.en_39eb99c436.pf_meta",
+    );
+    let docroot = Docroot::new()
+        .with(PAGES)
+        .with(&fixed)
+        .with(&[meta, "pagefind/guide.html"])
+        .pooled(filter, b"filter of before");
+    for site in docroot.serve_everywhere(PageForm::Flat) {
+        for path in fixed {
+            let answer = site.get(&format!("/{path}"));
+            assert_eq!(
+                (answer.status, answer.header("cache-control")),
+                (200, Some("no-cache")),
+                "{path}"
+            );
+        }
+        for path in [filter, meta] {
+            let answer = site.get(&format!("/{path}"));
+            assert_eq!(
+                (answer.status, answer.header("cache-control")),
+                (200, Some(IMMUTABLE)),
+                "{path}"
+            );
+        }
+        site.assert_outcomes(&[
+            (&format!("/{filter}"), "filter of before"),
+            ("/pagefind/guide", "pagefind/guide.html"),
+        ]);
+    }
+}
+
 /// nginx looks for a file and then opens it, and `current` may move in between. What is there when it is looked for and
 /// not when it is opened is played by a pipe, which nginx finds and does not serve.
 #[test]

@@ -191,6 +191,8 @@ fn immutable_path_with_other_bytes_stops_a_publish() {
         (problem["check"].clone(), problem["path"].clone()),
         (json!("immutable"), json!("_next/static/chunks/planted.js"))
     );
+    let message = text(&problem["message"]);
+    assert!(message.contains(&format!("release {first} ")), "{message}");
     assert_eq!(world.live(), before);
     let planned = world.run(&["plan"]).expect_code(0);
     assert!(planned.stderr.contains("planted.js"), "{}", planned.stderr);
@@ -213,6 +215,63 @@ fn immutable_path_with_other_bytes_stops_a_publish() {
     assert!(warned.stderr.contains("planted.js"), "{}", warned.stderr);
     let nginx = serve(&world);
     assert_eq!(get(nginx.address(), "_next/static/chunks/planted.js", &[]).body, b"two");
+}
+
+#[test]
+fn files_under_fixed_names_beside_chunks_may_change() {
+    let world = world();
+    let chunks = world.export().join("_next/static/chunks");
+    for path in ["nextra-data-en-US.json", "planted.js.map"] {
+        fs::write(chunks.join(path), r#"{"sources":["one"]}"#).unwrap();
+        world.publish();
+        fs::write(chunks.join(path), r#"{"sources":["two"]}"#).unwrap();
+        assert_eq!(world.ask(&["publish"])["swapped"], json!(true), "{path}");
+        world.assert_whole();
+    }
+}
+
+#[test]
+fn path_that_is_allowed_gets_other_bytes() {
+    let world = world();
+    let chunk = world.export().join("_next/static/chunks/planted.js");
+    fs::write(&chunk, "one").unwrap();
+    world.publish();
+    fs::write(&chunk, "two").unwrap();
+    let refused = world.run(&["publish"]).expect_code(3).json();
+    assert!(text(&refused["error"]["problems"][0]["hint"]).contains("`allow` of [check]"));
+    world.set("", &format!("{FINISHED}[check]\nallow = [\"**/planted.js\"]\n"));
+    assert_eq!(world.ask(&["publish"])["swapped"], json!(true));
+}
+
+#[test]
+fn releases_are_whole_where_the_pool_has_what_another_one_named_alike() {
+    let world = world();
+    world.set("", &format!("{FINISHED}[check]\nimmutable = \"warn\"\n"));
+    let chunk = world.export().join("_next/static/chunks/planted.js");
+    let script = |words: &str| format!("console.log({words:?});\n").repeat(60);
+    fs::write(&chunk, script("one")).unwrap();
+    let first = world.publish();
+    // As long as the first, and then longer.
+    for other in ["two", "three"] {
+        fs::write(&chunk, script(other)).unwrap();
+        let second = world.publish();
+        world.ask(&["rollback", "--to", &first]);
+        for release in [&first, &second] {
+            for deep in [&[][..], &["--deep"]] {
+                let verified = world.ask(&[&["verify", release], deep].concat());
+                assert_eq!(verified["problems"], json!([]), "{release} {deep:?}");
+            }
+        }
+    }
+    let pooled = world.docroot().join("immutable/_next/static/chunks/planted.js");
+    let damaged = pooled.with_extension("damaged");
+    fs::write(&damaged, "nobody's").unwrap();
+    fs::rename(&damaged, &pooled).unwrap();
+    let verified = world.run(&["verify", &first]).expect_code(1).json();
+    assert_eq!(
+        verified["problems"][0]["path"],
+        json!("immutable/_next/static/chunks/planted.js")
+    );
 }
 
 /// nginx makes its `ETag` of time and size. A page that keeps its length and is replaced within the second would be
