@@ -119,11 +119,22 @@ pub fn urls<'a>(rules: &Rules, origin: &str, paths: impl Iterator<Item = &'a Sit
     urls.into_iter().collect()
 }
 
-/// How long to wait before asking again: what the server says, else longer each time.
+/// The longest wait that a server may name: a larger number means this one.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// How long to wait before asking again: what the server says, else longer each time. A server that says 0 is not asked
+/// without a pause.
 fn pause(retry_after: Option<&str>, attempt: u32) -> Duration {
-    let said = retry_after.and_then(|text| text.trim().parse::<u64>().ok());
     let own = Duration::from_millis(500).saturating_mul(1 << attempt.min(5));
-    said.map_or(own, Duration::from_secs)
+    let said = retry_after.map(str::trim).filter(|text| is_number(text));
+    match said.map(|text| text.parse::<u64>().unwrap_or(u64::MAX)) {
+        None | Some(0) => own,
+        Some(seconds) => Duration::from_secs(seconds).min(LONGEST_WAIT),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A secret: sent, and never shown.
@@ -159,6 +170,18 @@ mod tests {
         assert_eq!(pause(None, 0), Duration::from_millis(500));
         assert_eq!(pause(Some("soon"), 2), Duration::from_secs(2));
         assert_eq!(pause(None, 40), Duration::from_secs(16));
+        assert_eq!(pause(Some("0"), 1), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn no_number_of_a_server_is_too_large_to_wait_for() {
+        let hour = Duration::from_hours(1);
+        for text in ["3601", "18446744073709551615", "18446744073709551616", &"9".repeat(400)] {
+            assert_eq!(pause(Some(text), 0), hour, "{text}");
+            assert!(std::time::Instant::now().checked_add(pause(Some(text), 0)).is_some());
+        }
+        assert_eq!(pause(Some("-1"), 0), Duration::from_millis(500));
+        assert_eq!(pause(Some(""), 0), Duration::from_millis(500));
     }
 
     #[test]

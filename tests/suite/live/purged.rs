@@ -127,6 +127,24 @@ fn busy_api_is_asked_again_when_it_says() {
 }
 
 #[test]
+fn api_that_wants_an_endless_wait_is_owed_and_ends_no_publish() {
+    let site = Site::behind_cdn(true);
+    site.run(&["publish"]).expect_code(0);
+    for (text, wait) in [("Edited.", "18446744073709551615"), ("Again.", "99999999999999999999")] {
+        site.edit(text);
+        site.cdn()
+            .refuses_once(Reply::new(429, "{}").header("retry-after", wait));
+        let ran = site.run(&["publish"]).expect_code(7);
+        assert!(ran.stderr.contains("Cloudflare had no time for it"), "{ran}");
+        assert_eq!(ran.json()["swapped"], true, "{ran}");
+        assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], true);
+    }
+    site.run(&["publish"]).expect_code(0);
+    assert!(seen(site.cdn().edge.address).contains("Again."));
+    assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], false);
+}
+
+#[test]
 fn batches_keep_to_what_the_api_takes() {
     let site = Site::behind_cdn(true);
     let page = std::fs::read_to_string(site.project.dir.join("out/docs/a.html")).unwrap();
