@@ -8,7 +8,7 @@
 //! scan leaves it out and the vhost we print does not serve it; and a folder of documents keeps them apart from the
 //! site's own names, of which any might be taken.
 
-use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::manifest::Site;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::path::{SitePath, printable};
-use crate::model::tree::{File, Tree};
+use crate::model::tree::{Entry, File, Tree};
 use crate::source::{Source, SourceError};
 
 /// The folder of documents, which marks a build as ours.
@@ -30,6 +30,9 @@ pub const DOCUMENTS: &str = ".syntax-publish";
 
 /// The document that names the site by its root digest.
 const ROOT: &str = "root";
+
+/// No manifest is longer, in bytes: a folder of 400,000 files.
+const LARGEST_DOCUMENT: u64 = 64 << 20;
 
 /// A build that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,49 +131,106 @@ fn judge(out: &Path) -> Result<bool, BuildError> {
     if names.next().is_none() {
         return Ok(true);
     }
-    let ours = names_of(out).unwrap_or_default();
-    match first_foreign(out, &SitePath::root(), &ours).map_err(failed("read", out))? {
+    let earlier = Earlier { folder: out };
+    match earlier.first_foreign().map_err(failed("read", out))? {
         None => Ok(true),
         Some(name) => Err(BuildError::Foreign { folder: folder(), name }),
     }
 }
 
-/// Every path that an earlier build wrote, by its own documents; none where they don't read.
-fn names_of(out: &Path) -> Option<HashSet<String>> {
-    let documents = out.join(DOCUMENTS);
-    let root: Digest = fs::read_to_string(documents.join(ROOT)).ok()?.trim_end().parse().ok()?;
-    let mut names = HashSet::from([DOCUMENTS.to_owned(), format!("{DOCUMENTS}/{ROOT}")]);
-    let mut todo = vec![(SitePath::root(), root)];
-    while let Some((path, digest)) = todo.pop() {
-        let tree = Tree::parse(&fs::read_to_string(documents.join(digest.to_string())).ok()?).ok()?;
-        names.insert(format!("{DOCUMENTS}/{digest}"));
-        names.insert(path.to_string());
-        for (name, file) in tree.files() {
-            let at = path.child(name).to_string();
-            names.extend(file.encodings.iter().map(|(coding, _)| coding.beside(&at)));
-            names.insert(at);
-        }
-        todo.extend(tree.folders().map(|(name, digest)| (path.child(name), digest)));
-    }
-    Some(names)
+/// A folder that may hold an earlier build, and nothing else.
+///
+/// What is on the disk is walked, not what the documents say: they may lie in a circle, or name folders without end.
+struct Earlier<'a> {
+    folder: &'a Path,
 }
 
-/// Something in the folder that is not among the names.
-fn first_foreign(out: &Path, below: &SitePath, ours: &HashSet<String>) -> io::Result<Option<String>> {
-    for entry in fs::read_dir(out.join(below.as_str()))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = below.child(&name);
-        if !ours.contains(path.as_str()) {
-            return Ok(Some(printable(path.as_str())));
+impl Earlier<'_> {
+    /// Something that no earlier build wrote, by that build's own documents.
+    fn first_foreign(&self) -> io::Result<Option<String>> {
+        let documents = SitePath::root().child(DOCUMENTS);
+        let Some(root) = self.root() else {
+            let first = fs::read_dir(self.folder)?.next().transpose()?;
+            return Ok(first.map(|entry| printable(&entry.file_name().to_string_lossy())));
+        };
+        let mut todo = vec![(SitePath::root(), root)];
+        while let Some((path, tree)) = todo.pop() {
+            for entry in fs::read_dir(self.folder.join(path.as_str()))? {
+                let entry = entry?;
+                let at = path.child(&entry.file_name().to_string_lossy());
+                let is_folder = entry.file_type()?.is_dir();
+                if is_folder && at == documents {
+                    if let Some(foreign) = self.foreign_document()? {
+                        return Ok(Some(foreign));
+                    }
+                    continue;
+                }
+                let below = match written(&tree, &entry.file_name(), is_folder) {
+                    Some(Written::File) => continue,
+                    Some(Written::Folder(digest)) => self.tree(digest),
+                    None => None,
+                };
+                match below {
+                    Some(below) => todo.push((at, below)),
+                    None => return Ok(Some(printable(at.as_str()))),
+                }
+            }
         }
-        if entry.file_type()?.is_dir()
-            && let Some(foreign) = first_foreign(out, &path, ours)?
-        {
-            return Ok(Some(foreign));
-        }
+        Ok(None)
     }
-    Ok(None)
+
+    /// Something among the documents that is none.
+    fn foreign_document(&self) -> io::Result<Option<String>> {
+        for entry in fs::read_dir(self.folder.join(DOCUMENTS))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let digest = name.parse::<Digest>().ok();
+            if name != ROOT && digest.and_then(|digest| self.tree(digest)).is_none() {
+                return Ok(Some(printable(&format!("{DOCUMENTS}/{name}"))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The manifest of the top folder.
+    fn root(&self) -> Option<Tree> {
+        self.tree(self.document(ROOT)?.trim_end().parse().ok()?)
+    }
+
+    /// The manifest of this digest; none where its bytes are others.
+    fn tree(&self, digest: Digest) -> Option<Tree> {
+        let text = self.document(&digest.to_string())?;
+        let is_it = Digest::of(text.as_bytes()) == digest;
+        is_it.then(|| Tree::parse(&text).ok()).flatten()
+    }
+
+    fn document(&self, name: &str) -> Option<String> {
+        let file = self.folder.join(DOCUMENTS).join(name);
+        // A pipe would never end.
+        let is_file = fs::symlink_metadata(&file).is_ok_and(|about| about.is_file() && about.len() <= LARGEST_DOCUMENT);
+        is_file.then(|| fs::read_to_string(&file).ok()).flatten()
+    }
+}
+
+/// What a build wrote under a name.
+enum Written {
+    File,
+    Folder(Digest),
+}
+
+/// What a build with this manifest wrote under a name of a folder, if anything.
+fn written(tree: &Tree, name: &OsStr, is_folder: bool) -> Option<Written> {
+    let name = name.to_str()?;
+    let entry = |name: &str| tree.entries.get(name);
+    match entry(name) {
+        Some(Entry::Folder(digest)) => return is_folder.then_some(Written::Folder(*digest)),
+        Some(Entry::File(_)) => return (!is_folder).then_some(Written::File),
+        None => {}
+    }
+    let is_encoding = |coding: Coding| {
+        let original = coding.original(name).and_then(entry);
+        matches!(original, Some(Entry::File(file)) if file.encodings.get(coding).is_some())
+    };
+    (!is_folder && Coding::ALL.into_iter().any(is_encoding)).then_some(Written::File)
 }
 
 /// A name in the same folder, so that a rename stays on one file system.
@@ -344,6 +404,71 @@ mod tests {
         let refused = built(folder.path());
         assert!(matches!(refused, Err(BuildError::Foreign { name, .. }) if name == "notes.txt"));
         assert!(note.exists());
+    }
+
+    /// A document that `trees` names: `folders` are the names and digests of its folders.
+    fn document(out: &Path, digest: Digest, folders: &[(&str, Digest)]) {
+        let lines: String = folders
+            .iter()
+            .map(|(name, digest)| format!("folder {digest} {name}\n"))
+            .collect();
+        let text = format!("{}\n{lines}", crate::model::tree::HEADER);
+        fs::write(out.join(DOCUMENTS).join(digest.to_string()), text).unwrap();
+    }
+
+    #[test]
+    fn documents_that_form_a_circle_or_never_end_are_no_build() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = folder.path().join(DOCUMENTS);
+        fs::create_dir(&documents).unwrap();
+        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+        document(folder.path(), one, &[("a", two), ("b", two)]);
+        document(folder.path(), two, &[("a", one), ("b", one)]);
+        fs::write(documents.join(ROOT), format!("{one}\n")).unwrap();
+        assert!(matches!(built(folder.path()), Err(BuildError::Foreign { .. })));
+        // What can't be said by a digest in a circle can be said by few honest ones: two folders at each of 60 levels.
+        fs::remove_dir_all(&documents).unwrap();
+        fs::create_dir(&documents).unwrap();
+        let mut below = Tree::default();
+        for _ in 0..60 {
+            let text = below.render();
+            let digest = Digest::of(text.as_bytes());
+            fs::write(documents.join(digest.to_string()), text).unwrap();
+            below = Tree::default();
+            below
+                .entries
+                .extend(["a", "b"].map(|name| (name.into(), Entry::Folder(digest))));
+        }
+        let text = below.render();
+        let digest = Digest::of(text.as_bytes());
+        fs::write(documents.join(digest.to_string()), text).unwrap();
+        fs::write(documents.join(ROOT), format!("{digest}\n")).unwrap();
+        assert_eq!(built(folder.path()).unwrap().files, 2);
+    }
+
+    #[test]
+    fn what_was_put_among_the_documents_or_in_the_place_of_a_file_is_not_deleted() {
+        let notes = [
+            format!("{DOCUMENTS}/notes"),
+            format!("{DOCUMENTS}/{}", Digest::of(b"x")),
+        ];
+        for what in [&*notes[0], &*notes[1], "404.html"] {
+            let folder = tempfile::tempdir().unwrap();
+            built(folder.path()).unwrap();
+            let at = folder.path().join(what);
+            if at.exists() {
+                fs::remove_file(&at).unwrap();
+                fs::create_dir(&at).unwrap();
+            } else {
+                fs::write(&at, "kept").unwrap();
+            }
+            let refused = built(folder.path());
+            assert!(
+                matches!(&refused, Err(BuildError::Foreign { name, .. }) if name == what),
+                "{refused:?}"
+            );
+            assert!(at.exists());
+        }
     }
 
     #[test]
