@@ -7,7 +7,7 @@
 
 mod records;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
 use self::records::Records;
@@ -400,20 +400,21 @@ fn parents_first(dead: &HashSet<Digest>, facts: &Facts) -> Vec<Digest> {
         }
     }
     let unread = |digest: &Digest| facts.manifests.get(digest).is_none_or(Option::is_none);
-    let mut ready: Vec<Digest> = parents
+    let mut roots: Vec<Digest> = parents
         .iter()
         .filter(|(_, count)| **count == 0)
         .map(|(digest, _)| *digest)
         .collect();
-    ready.sort_by_key(|digest| (unread(digest), *digest));
+    roots.sort_by_key(|digest| std::cmp::Reverse((unread(digest), *digest)));
+    let mut ready = VecDeque::from(roots);
     let mut ordered = Vec::with_capacity(dead.len());
-    while let Some(digest) = ready.pop() {
+    while let Some(digest) = ready.pop_front() {
         ordered.push(digest);
         for child in children(&digest) {
             if let Some(count) = parents.get_mut(&child) {
                 *count -= 1;
                 if *count == 0 {
-                    ready.insert(0, child);
+                    ready.push_back(child);
                 }
             }
         }
@@ -570,4 +571,37 @@ async fn clear_stale(session: &Session, now: Time) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tree::{Entry, Tree};
+
+    #[test]
+    fn parents_come_first_in_a_store_of_any_size() {
+        // One folder that holds all others, each of which holds two of the next level.
+        let digest = |number: u32| Digest::of(&number.to_be_bytes());
+        let last = 150_000;
+        let mut facts = Facts::default();
+        for number in 0..last {
+            let below = [2 * number + 1, 2 * number + 2]
+                .into_iter()
+                .filter(|below| *below < last);
+            let mut tree = Tree::default();
+            tree.entries
+                .extend(below.map(|below| (below.to_string().into(), Entry::Folder(digest(below)))));
+            facts.manifests.insert(digest(number), Some(tree));
+        }
+        let dead: HashSet<Digest> = (0..last).map(digest).collect();
+        let began = std::time::Instant::now();
+        let ordered = parents_first(&dead, &facts);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let place: std::collections::HashMap<Digest, usize> =
+            ordered.iter().enumerate().map(|(at, digest)| (*digest, at)).collect();
+        assert_eq!(place.len(), dead.len());
+        for number in 1..last {
+            assert!(place[&digest((number - 1) / 2)] < place[&digest(number)], "{number}");
+        }
+    }
 }

@@ -427,27 +427,32 @@ pub fn line_at(bytes: &[u8], at: usize) -> u32 {
     u32::try_from(lines).unwrap_or(u32::MAX)
 }
 
-/// The lines of places that come in order: counting goes on from the last one, so a text with many faults is counted
+/// The lines of places: counting goes on from the last one, so a text with many faults, which come in order, is counted
 /// through once.
-struct Lines<'a> {
-    text: &'a str,
+pub(crate) struct Lines<'a> {
+    text: &'a [u8],
     counted: (usize, u32),
 }
 
 impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, counted: (0, 1) }
     }
 
     /// The line of a byte, from 1.
-    fn at(&mut self, at: usize) -> u32 {
+    pub(crate) fn at(&mut self, at: usize) -> u32 {
         let (from, line) = self.counted;
-        if at < from {
-            return line_at(self.text.as_bytes(), at);
-        }
-        let between = self.text.as_bytes().get(from..at).unwrap_or_default();
-        self.counted = (at, line + line_at(between, between.len()) - 1);
-        self.counted.1
+        let lines = |from: usize, to: usize| {
+            let between = self.text.get(from..to).unwrap_or_default();
+            line_at(between, between.len()) - 1
+        };
+        let line = if at < from {
+            line.saturating_sub(lines(at, from))
+        } else {
+            line.saturating_add(lines(from, at))
+        };
+        self.counted = (at, line);
+        line
     }
 }
 

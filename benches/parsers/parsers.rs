@@ -2,8 +2,10 @@
 
 use std::hint::black_box;
 
+use syntax_publish::check::{Forbidden, Levels, Searches};
 use syntax_publish::next::url::{Resolver, is_relative};
 use syntax_publish::next::{Reference, Visit, css, data, flight, html, page, push, srcset};
+use syntax_publish::survey::Search as _;
 
 use super::shapes::{self, Shape};
 
@@ -104,6 +106,14 @@ pub const PARSERS: &[Parser] = &[
             for url in text.lines() {
                 black_box((resolver.resolve("/docs/usage", url), is_relative(url)));
             }
+        },
+    },
+    Parser {
+        name: "secrets",
+        shapes: shapes::SECRETS,
+        run: |text| {
+            let (levels, forbidden) = (Levels::default(), Forbidden::default());
+            black_box(Searches::new(&levels, &forbidden).hits("a.txt", text.as_bytes()));
         },
     },
     Parser {

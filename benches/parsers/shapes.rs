@@ -441,6 +441,45 @@ pub const URL: &[Shape] = &[
     },
 ];
 
+pub const SECRETS: &[Shape] = &[
+    Shape {
+        name: "beginnings of JSON Web Tokens, glued",
+        make: |size| many("eyJ", size),
+    },
+    Shape {
+        name: "beginnings of JSON Web Tokens, apart",
+        make: |size| many("eyJ-", size),
+    },
+    Shape {
+        name: "JSON Web Tokens in a chain",
+        make: |size| many("eyJhbGciOiJIUzI1NiJ9-.", size),
+    },
+    Shape {
+        name: "tokens of a chat in one word",
+        make: |size| many("xoxb-12345678-11111111111-", size),
+    },
+    Shape {
+        name: "headers of keys",
+        make: |size| many(concat!("-----BEGIN PRIVATE ", "KEY-----\n"), size),
+    },
+    Shape {
+        name: "tokens, each another one",
+        make: |size| {
+            let mut state = 7_u64;
+            let mut token = || -> String {
+                let letters = std::iter::repeat_with(|| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    char::from(
+                        b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-"[(state >> 58) as usize],
+                    )
+                });
+                letters.filter(char::is_ascii_alphanumeric).take(36).collect()
+            };
+            (0..size / 41).map(|_| format!("ghp_{}\n", token())).collect()
+        },
+    },
+];
+
 pub const PAGE: &[Shape] = &[
     Shape {
         name: "a payload in small pieces",

@@ -29,7 +29,7 @@ mod source_maps;
 mod tests;
 mod utf8;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use globset::GlobSet;
 use rayon::prelude::*;
@@ -144,12 +144,12 @@ impl<'a> Material<'a> {
             Kind::Payload(page) | Kind::Data(page) => self.survey.facts.get(page),
             _ => None,
         };
-        let is_told = move |hit: &Hit| {
-            let mut of_page = page.iter().flat_map(|page| &page.hits);
-            of_page.any(|told| (&told.check, &told.rule, &told.shown) == (&hit.check, &hit.rule, &hit.shown))
-        };
-        let hits = file.facts.hits.iter().filter(move |hit| hit.check == check);
-        hits.filter(move |hit| !is_told(hit))
+        let what = |hit: &'a Hit| (hit.rule.as_str(), hit.shown.as_str());
+        let of_check = move |hit: &&Hit| hit.check == check;
+        let of_page = page.iter().flat_map(|page| &page.hits);
+        let told: HashSet<(&str, &str)> = of_page.filter(of_check).map(what).collect();
+        let hits = file.facts.hits.iter().filter(of_check);
+        hits.filter(move |hit| !told.contains(&what(hit)))
     }
 }
 

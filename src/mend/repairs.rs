@@ -8,7 +8,7 @@ use super::path_of;
 use crate::host::{Kind, Op};
 use crate::manifest::Site;
 use crate::model::digest::Digest;
-use crate::model::encoding::{Encodings, Recipe};
+use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
@@ -82,15 +82,15 @@ impl Repairs {
     pub fn new(site: &Site, found: &Verified, at_hand: &dyn Fn(&Content) -> bool) -> Self {
         let known: HashSet<Digest> = site.all_files().map(|(_, file)| file.digest).collect();
         // What lies behind a symlink in the pool is not the pool's.
-        let astray: Vec<String> = found.faults.iter().filter_map(leads_astray).collect();
+        let astray: HashSet<&str> = found.faults.iter().filter_map(leads_astray).collect();
+        let is_astray = |path: &str| path.match_indices('/').any(|(at, _)| astray.contains(&path[..at]));
         let mut repairs = Self::default();
         let mut manifests = BTreeSet::new();
         for fault in &found.faults {
             match fault {
                 Fault::File { place, content, flaw } => {
                     let at = place.store_path(content);
-                    let behind = astray.iter().any(|folder| at.starts_with(folder));
-                    let makeable = !behind && known.contains(&content.digest) && at_hand(content);
+                    let makeable = !is_astray(&at) && known.contains(&content.digest) && at_hand(content);
                     if makeable && *flaw != Flaw::Kind(Kind::Other) {
                         repairs.files.push((place.clone(), *content, flaw.is_folder()));
                     }
@@ -212,17 +212,23 @@ impl Repairs {
     /// What to read, encode and send.
     pub fn wanted(&self, site: &Site) -> Vec<Wanted> {
         let paths = path_of(site);
+        // The export brought these very encodings, each beside one of the paths at least.
+        let mut brought: HashMap<(Digest, Coding, Recipe), SitePath> = HashMap::new();
+        for (path, file) in site.all_files() {
+            let given = |(_, recipe): &(Coding, Recipe)| matches!(recipe, Recipe::Given { .. });
+            for (coding, recipe) in file.encodings.iter().filter(given) {
+                brought
+                    .entry((file.digest, coding, recipe))
+                    .or_insert_with(|| path.clone());
+            }
+        }
         let mut wanted: BTreeMap<(Digest, Option<SitePath>), Wanted> = BTreeMap::new();
         for content in self.contents() {
             let (at, path) = match content.encoded {
-                // The export brought these very bytes beside one of the paths.
-                Some((coding, recipe @ Recipe::Given { .. })) => {
-                    let brought = site
-                        .all_files()
-                        .find(|(_, file)| file.digest == content.digest && file.encodings.get(coding) == Some(recipe));
-                    let Some((path, _)) = brought else { continue };
-                    (Some(path.clone()), path)
-                }
+                Some((coding, recipe @ Recipe::Given { .. })) => match brought.get(&(content.digest, coding, recipe)) {
+                    Some(path) => (Some(path.clone()), path.clone()),
+                    None => continue,
+                },
                 _ => match paths.get(&content.digest) {
                     Some(path) => (None, path.clone()),
                     None => continue,
@@ -306,13 +312,13 @@ impl Repairs {
     }
 }
 
-/// The beginning of all paths that lead through something which should be a folder of the pool and is none.
-fn leads_astray(fault: &Fault) -> Option<String> {
+/// Something that should be a folder of the pool and is none: what lies behind it is elsewhere.
+fn leads_astray(fault: &Fault) -> Option<&str> {
     match fault {
         Fault::StoreFolder {
             path,
             flaw: Flaw::Kind(_),
-        } => Some(format!("{path}/")),
+        } => Some(path),
         _ => None,
     }
 }
@@ -390,5 +396,71 @@ impl Staging {
             guard,
             file: false,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::manifest::Input;
+    use crate::model::cache::Classes;
+    use crate::verify::Depth;
+
+    /// A site of so many files, each with an encoding that the export brought, in folders of ten.
+    fn site(files: u32) -> Site {
+        let inputs = (0..files).map(|number| Input {
+            path: SitePath::new(&format!("{}/{number}.html", number / 10)).unwrap(),
+            digest: Digest::of(&number.to_be_bytes()),
+            size: 1000,
+            encodings: Encodings {
+                br: Some(Recipe::given(Digest::of(&(!number).to_be_bytes()))),
+                gz: None,
+            },
+        });
+        Site::new(inputs, &Classes::new("_assets"))
+    }
+
+    #[test]
+    fn every_damage_of_a_large_site_is_mended_in_proportion_to_their_number() {
+        let site = site(60_000);
+        let mut faults = Vec::new();
+        for (path, file) in site.all_files() {
+            faults.extend(Content::of_file(file).map(|content| Fault::File {
+                place: Place::Pool { path: path.clone() },
+                content,
+                flaw: Flaw::Missing,
+            }));
+        }
+        for folder in site.folders.values() {
+            faults.push(Fault::Tree {
+                digest: folder.digest,
+                path: SitePath::root(),
+                flaw: Flaw::Missing,
+            });
+        }
+        faults.extend((0..20_000).map(|number| Fault::StoreFolder {
+            path: format!("immutable/other/{number}"),
+            flaw: Flaw::Kind(Kind::Symlink),
+        }));
+        let found = Verified {
+            release: "a".parse().unwrap(),
+            depth: Depth::Deep,
+            root: Some(site.root),
+            checked: 0,
+            faults,
+        };
+        let began = Instant::now();
+        let mut repairs = Repairs::new(&site, &found, &|_| true);
+        repairs.order_trees(&site);
+        let wanted = repairs.wanted(&site);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let encodings = wanted.iter().filter(|wanted| wanted.encodings.br.is_some()).count();
+        let files = wanted.iter().filter(|wanted| wanted.identity).count();
+        assert_eq!((encodings, files), (60_000, 60_000));
+        for wanted in &wanted {
+            assert_eq!(site.file(&wanted.path).unwrap().digest, wanted.digest);
+        }
     }
 }

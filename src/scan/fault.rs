@@ -141,8 +141,10 @@ pub enum FaultKind {
         why: String,
     },
     /// The walk was broken off.
-    #[error("there are more than {limit} files; the walk ended here")]
+    #[error("there are more than {limit} {what}; the walk ended here")]
     TooMany {
+        /// Of what, in the plural.
+        what: &'static str,
         /// The limit.
         limit: usize,
     },

@@ -105,6 +105,21 @@ fn later() -> SystemTime {
 }
 
 #[test]
+fn symlinks_that_multiply_a_folder_end_the_walk_and_are_named() {
+    let site = Site::new(&[("index.html", b"x"), ("l18/a.html", b"x")]);
+    for level in 0..18 {
+        for name in ["a", "b"] {
+            site.link(&format!("l{level}/{name}"), &format!("../l{}", level + 1));
+        }
+    }
+    let began = std::time::Instant::now();
+    let error = site.scan_with(&[], None).unwrap_err().to_string();
+    assert!(error.contains("more than 5000 symlinks to folders"), "{error}");
+    assert!(error.contains("symlinks repeat one folder"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
 fn every_file_is_found_with_its_digest_and_size_in_order_of_paths() {
     let site = Site::new(&[("b.html", b"two"), ("a/größe $(x).txt", b"one"), ("a.html", b"")]);
     let scan = site.scan().unwrap();

@@ -16,8 +16,12 @@ use super::LeftOut;
 use super::fault::{FaultKind, Faults, ScanError, shown};
 use crate::model::path::SitePath;
 
-/// More files than any site has: links to folders can multiply what a walk sees without ever making a loop.
-const MOST_FILES: usize = 4_000_000;
+/// More files and folders than any site has, those that are left out among them.
+const MOST_ENTRIES: usize = 4_000_000;
+
+/// More symlinks to folders than any site has. They can multiply what a walk sees without ever making a loop: two in each
+/// folder of a chain of twenty are a million ways to its end.
+const MOST_LINKS: usize = 5_000;
 
 /// The one name with a dot that is part of a site: RFC 8615.
 const WELL_KNOWN: &str = ".well-known";
@@ -74,11 +78,19 @@ pub(super) fn walk(root: &Path, exclude: &GlobSet, mut take: impl FnMut(Vec<Foun
         exclude,
         batch: Vec::with_capacity(BATCH),
         walked: Walked::default(),
+        entries: 0,
+        links: 0,
     };
-    let mut count = 0;
     let mut entries = WalkDir::new(root).follow_links(true).min_depth(1).into_iter();
     while let Some(entry) = entries.next() {
         let is_folder = entry.as_ref().is_ok_and(|entry| entry.file_type().is_dir());
+        walk.entries += 1;
+        if let Some(fault) = walk.is_endless() {
+            let at = entry.as_ref().map_or(root, DirEntry::path);
+            let relative = walk.relative(at);
+            walk.fault(&relative, fault);
+            break;
+        }
         let enter = match entry {
             Ok(entry) => walk.entry(&entry)?,
             Err(error) => walk.failure(&error)?,
@@ -86,16 +98,7 @@ pub(super) fn walk(root: &Path, exclude: &GlobSet, mut take: impl FnMut(Vec<Foun
         if is_folder && enter == Enter::No {
             entries.skip_current_dir();
         }
-        if count + walk.batch.len() > MOST_FILES {
-            let last = walk.batch.pop().map(|found| found.path).unwrap_or_default();
-            let limit = MOST_FILES;
-            walk.walked
-                .faults
-                .add(Path::new(last.as_str()), FaultKind::TooMany { limit });
-            break;
-        }
         if walk.batch.len() == BATCH {
-            count += BATCH;
             take(std::mem::replace(&mut walk.batch, Vec::with_capacity(BATCH)));
         }
     }
@@ -148,15 +151,30 @@ struct Walk<'a> {
     /// Files that have not been given on yet.
     batch: Vec<Found>,
     walked: Walked,
+    /// How many files and folders it came upon, and how many symlinks to folders.
+    entries: usize,
+    links: usize,
 }
 
 impl Walk<'_> {
+    /// Why it must end before it is through.
+    fn is_endless(&self) -> Option<FaultKind> {
+        let (what, limit) = if self.links > MOST_LINKS {
+            ("symlinks to folders", MOST_LINKS)
+        } else if self.entries > MOST_ENTRIES {
+            ("files and folders", MOST_ENTRIES)
+        } else {
+            return None;
+        };
+        Some(FaultKind::TooMany { what, limit })
+    }
+
     fn entry(&mut self, entry: &DirEntry) -> Result<Enter, ScanError> {
         let relative = entry.path().strip_prefix(self.root).unwrap_or(entry.path());
         let kind = entry.file_type();
         if let Some(left) = self.leaves_out(relative) {
             let files = if kind.is_dir() && !entry.path_is_symlink() {
-                count_files(entry.path())
+                self.count_files(entry.path())
             } else {
                 1
             };
@@ -181,6 +199,7 @@ impl Walk<'_> {
             link = Some(target);
         }
         if kind.is_dir() {
+            self.links += usize::from(entry.path_is_symlink());
             return Ok(Enter::Yes);
         }
         let what = if kind.is_file() {
@@ -247,6 +266,19 @@ impl Walk<'_> {
         }
     }
 
+    /// How many files a folder holds that is left out; what can't be read in there does not matter.
+    fn count_files(&mut self, folder: &Path) -> u64 {
+        let mut files = 0;
+        for entry in WalkDir::new(folder).into_iter().filter_map(Result::ok) {
+            self.entries += 1;
+            if self.entries > MOST_ENTRIES {
+                break;
+            }
+            files += u64::from(!entry.file_type().is_dir());
+        }
+        files
+    }
+
     fn count(&mut self, left: &Left, files: u64) {
         match left {
             Left::Dot => self.walked.left_out.dot_files += files,
@@ -258,12 +290,6 @@ impl Walk<'_> {
         self.walked.faults.add(relative, kind);
         Enter::No
     }
-}
-
-/// How many files a folder holds that is left out; what can't be read in there does not matter.
-fn count_files(folder: &Path) -> u64 {
-    let entries = WalkDir::new(folder).into_iter().filter_map(Result::ok);
-    entries.filter(|entry| !entry.file_type().is_dir()).count() as u64
 }
 
 fn link_target(link: &Path) -> String {

@@ -34,7 +34,7 @@ impl<'a> Sheet<'a> {
     fn new(address: &'a str, text: &'a str, context: &'a Context<'a>) -> Self {
         Self {
             address,
-            lines: Lines::new(text),
+            lines: Lines::new(text.as_bytes()),
             context,
             facts: Facts::default(),
         }

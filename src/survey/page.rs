@@ -121,7 +121,7 @@ impl<'a> Markup<'a> {
     fn new(address: &'a str, text: &'a str, context: &'a Context<'a>) -> Self {
         Self {
             address,
-            lines: Lines::new(text),
+            lines: Lines::new(text.as_bytes()),
             context,
             facts: Facts::default(),
             fetched: BTreeMap::new(),

@@ -8,6 +8,37 @@ const SHORT: u64 = 24 * 60 * 60;
 /// Values of the samples that every library shows.
 const SAMPLES: &[&str] = &["1234567890", "John Doe", "Jane Doe", "joe", "example"];
 
+/// The longest text that is taken for a token, in bytes. Web servers take no longer header.
+const LONGEST: usize = 16 << 10;
+
+/// Which places of a text may begin a token. Each part of the text is looked at once, however many places are asked of.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    /// Where the characters of a token end that were looked at last.
+    end: usize,
+}
+
+impl Tokens {
+    /// Whether a token may start at a place; places come in order. Of those within one run of a token's characters it is
+    /// the first that stands alone: the others are part of its header, and what follows them is the same.
+    pub(super) fn may_start_at(&mut self, bytes: &[u8], start: usize) -> bool {
+        if start < self.end {
+            return false;
+        }
+        let is_glued = bytes[..start].last().is_some_and(|byte| super::is_word(*byte));
+        if is_glued && !super::ends_with_escape(&bytes[..start]) {
+            return false;
+        }
+        let run = bytes[start..].iter().position(|byte| !is_of_token(*byte));
+        self.end = start + run.unwrap_or(bytes.len() - start);
+        self.end - start <= LONGEST && bytes[self.end..].starts_with(b".eyJ")
+    }
+}
+
+const fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
 /// Whether a token opens something: it is one, is no sample, and lives longer than a day.
 pub(super) fn is_worth_telling(token: &[u8]) -> bool {
     let mut parts = token.split(|byte| *byte == b'.').map(decode);

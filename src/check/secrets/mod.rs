@@ -10,6 +10,7 @@ mod names;
 mod pem;
 mod rules;
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ use regex::bytes::Regex;
 
 use super::repeats::Repeats;
 use super::{Finding, Material};
-use crate::survey::{Hit, line_at};
+use crate::survey::{Hit, Lines};
 use rules::{RULES, Rule, Shape};
 
 pub(super) const NAME: &str = "secrets";
@@ -79,21 +80,25 @@ pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
     let Some(patterns) = &*PATTERNS else {
         return;
     };
-    let mut told: Vec<(&str, &[u8])> = Vec::new();
+    let mut told: HashSet<(&str, &[u8])> = HashSet::new();
+    let mut lines = Lines::new(bytes);
+    let mut jwt = jwt::Tokens::default();
     for literal in patterns.literals.find_iter(bytes) {
         let candidates = RULES.iter().zip(&patterns.rules).filter(|(rule, _)| {
             let mut literals = rule.literals.iter();
             literals.any(|known| known.as_bytes() == literal.as_bytes())
         });
         for (rule, pattern) in candidates {
+            if rule.shape == Shape::Jwt && !jwt.may_start_at(bytes, literal.start()) {
+                continue;
+            }
             let Some((start, secret)) = secret_at(rule, pattern, path, bytes, literal.range()) else {
                 continue;
             };
-            if !told.contains(&(rule.id, secret)) {
-                told.push((rule.id, secret));
+            if told.insert((rule.id, secret)) {
                 hits.push(Hit {
                     check: NAME.into(),
-                    line: Some(line_at(bytes, start)),
+                    line: Some(lines.at(start)),
                     rule: rule.id.to_owned(),
                     shown: masked(secret),
                 });

@@ -12,6 +12,7 @@ const MOST: usize = 32 * 1024;
 const ENTROPY: f64 = 4.5;
 
 const DASHES: &[u8] = b"-----";
+const BEGIN: &[u8] = b"-----BEGIN";
 
 /// Words of samples. In a text as long as a key shorter ones come up by chance.
 const MADE_UP: &[&str] = &["example", "placeholder", "redacted", "yourkey"];
@@ -20,6 +21,9 @@ const MADE_UP: &[&str] = &["example", "placeholder", "redacted", "yourkey"];
 /// escaped; what a highlighter puts around its lines does not count.
 pub(super) fn key_at(bytes: &[u8], start: usize) -> Option<&[u8]> {
     let near = bytes.get(start..bytes.len().min(start + MOST))?;
+    // No key holds the header of another: so each byte is looked at for one header.
+    let next = find(near.get(DASHES.len()..)?, BEGIN).map_or(near.len(), |at| at + DASHES.len());
+    let near = &near[..next];
     let header = DASHES.len() + find(near.get(DASHES.len()..)?, DASHES)? + DASHES.len();
     let end = header + find(near.get(header..)?, b"-----END")?;
     let body = body(&near[header..end]);

@@ -7,7 +7,8 @@
 //! by design, and a JSON Web Token mostly is a sample, so both are told only where neither is likely, and as warnings.
 //!
 //! A pattern is tried only where its literal stands, and what it finds must stand alone: no letter, digit or `_` before
-//! and behind it. So patterns need no ends.
+//! and behind it. So patterns need no ends. None may run over its own literal without a bound: in a text that repeats the
+//! literal it would read the rest of the text each time. (`jwt` would, and is tried once for each run of its characters.)
 
 /// How a find is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -501,7 +502,7 @@ pub(super) const RULES: &[Rule] = &[
         "slack-bot-token",
         "a bot's token of Slack",
         &["xoxb-"],
-        r"xoxb-[0-9]{8,14}-(?:[0-9]{10,13}[a-zA-Z0-9-]+|[a-zA-Z0-9]{18,26})",
+        r"xoxb-[0-9]{8,14}-(?:[0-9]{10,13}[a-zA-Z0-9-]{1,250}|[a-zA-Z0-9]{18,26})",
         3.0,
     ),
     token(

@@ -312,3 +312,76 @@ fn rules_are_sorted_and_their_patterns_compile() {
     assert!(RULES.windows(2).all(|pair| pair[0].id <= pair[1].id));
     assert!(PATTERNS.is_some());
 }
+
+/// How long a search of a text takes, and what it finds.
+fn searched(text: &str) -> (std::time::Duration, Vec<Hit>) {
+    let (began, mut hits) = (std::time::Instant::now(), Vec::new());
+    search("a.txt", text.as_bytes(), &mut hits);
+    (began.elapsed(), hits)
+}
+
+#[test]
+fn time_stays_in_proportion_to_a_text_that_repeats_beginnings_of_secrets() {
+    let header = format!("-----BEGIN PRIVATE {}-----\n", "KEY");
+    for (what, text) in [
+        ("glued", "eyJ".repeat(170_000)),
+        ("apart", "eyJ-".repeat(125_000)),
+        ("in turns", "eyJhbGciOiJIUzI1NiJ9-.".repeat(23_000)),
+        (
+            "one token",
+            format!("{0}.{0}.{0}", "eyJhbGciOiJIUzI1NiJ9-".repeat(8_000)),
+        ),
+        ("of a chat", format!("xoxb-12345678-{}-", "1".repeat(11)).repeat(19_000)),
+        ("of keys", header.repeat(18_000)),
+    ] {
+        let (took, _) = searched(&text);
+        assert!(took < std::time::Duration::from_secs(20), "{what}: {took:?}");
+    }
+}
+
+#[test]
+fn time_stays_in_proportion_to_the_number_of_secrets() {
+    let mut state = 7_u64;
+    let mut drawn = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let number = |at: u64| (state >> at) % 62;
+        char::from(WORD.as_bytes()[usize::try_from(number(33)).unwrap()])
+    };
+    let mut token = || -> String { (0..36).map(|_| drawn()).collect() };
+    let text: String = (0..50_000).map(|_| format!("ghp_{}\n", token())).collect();
+    let (took, hits) = searched(&text);
+    assert!(hits.len() > 45_000, "{}", hits.len());
+    assert_eq!(hits.last().unwrap().line, Some(50_000));
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+    // A payload repeats what its page has: the two are compared, and that takes no squares, either.
+    let page = ("a.html", text.as_str());
+    let payload = ("a.txt", text.as_str());
+    let forbidden = crate::check::Forbidden::default();
+    let export = Export::searched(
+        &[page, payload],
+        &crate::check::Searches::new(&Levels::default(), &forbidden),
+    );
+    let began = std::time::Instant::now();
+    // All look alike once they are masked.
+    assert_eq!(export.finds(find).len(), 1);
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn token_behind_a_word_and_a_dash_is_found_once() {
+    let token = jwt::tests::token(r#"{"role":"service_role","iss":"db"}"#);
+    for text in [
+        format!("key-{token}"),
+        format!("key-{token} {token}"),
+        format!("\\n{token}\\n"),
+    ] {
+        let (_, hits) = searched(&text);
+        assert_eq!(hits.len(), 1, "{text}");
+    }
+    let (_, hits) = searched(&format!("x{token}"));
+    assert_eq!(hits, []);
+}
