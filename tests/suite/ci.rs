@@ -20,6 +20,11 @@ use crate::support::sshd::{Jail, Sshd, is_root};
 
 const WORKFLOW: &str = ".github/workflows/publish.yml";
 
+/// What a user fills in, and what git keeps beside a checkout.
+const SOURCE: &str = "https://git.example.org/syntax-publish";
+const COMMIT: &str = "89abcdef0123456789abcdef0123456789abcdef";
+const GIT_CONFIG: &str = "[core]\nbare = false\n";
+
 fn workflow() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(WORKFLOW);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
@@ -93,16 +98,179 @@ fn every_script_of_the_workflow_is_run_by_these_tests() {
     assert_eq!(scripts.count(), names.len());
     let expected = [
         "build: Build the documentation",
-        "check: Unpack",
         "check: Install syntax-publish",
+        "check: Take the archive",
+        "check: Unpack",
         "check: Check",
-        "publish: Unpack",
         "publish: Install syntax-publish",
+        "publish: Take the archive",
+        "publish: Unpack",
         "publish: Publish",
         "rollback: Install syntax-publish",
         "rollback: Roll back",
     ];
     assert_eq!(names, expected);
+}
+
+/// The variables of the whole workflow.
+fn variables() -> BTreeMap<String, String> {
+    let text = workflow();
+    let lines = text.lines().skip_while(|line| *line != "env:").skip(1);
+    let lines = lines.take_while(|line| line.starts_with("  "));
+    let variable = |line: &str| {
+        let (name, value) = line.trim().split_once(": ")?;
+        Some((name.to_owned(), value.trim_matches('"').to_owned()))
+    };
+    lines
+        .filter(|line| !line.trim().starts_with('#'))
+        .filter_map(variable)
+        .collect()
+}
+
+#[test]
+fn tool_is_installed_before_anything_of_others_is_there() {
+    let text = workflow();
+    for job in ["check", "publish", "rollback"] {
+        let below = text.split_once(&format!("\n  {job}:\n")).expect("a job").1;
+        let first = below.lines().find(|line| line.starts_with("      - ")).expect("a step");
+        assert_eq!(first, "      - name: Install syntax-publish", "{job}");
+    }
+}
+
+#[test]
+fn actions_are_named_by_their_commits() {
+    for workflow in [WORKFLOW, ".github/workflows/ci.yml"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(workflow);
+        let text = fs::read_to_string(file).expect("a workflow");
+        let used: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once("uses: "))
+            .map(|(_, used)| used)
+            .collect();
+        assert!(used.len() > 3, "{workflow}");
+        for used in used {
+            let (commit, release) = used
+                .split_once('@')
+                .and_then(|(_, at)| at.split_once(" # v"))
+                .expect("a commit");
+            assert!(
+                commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()),
+                "{used}"
+            );
+            assert!(release.starts_with(|c: char| c.is_ascii_digit()), "{used}");
+        }
+    }
+}
+
+#[test]
+fn nobodys_sources_are_built_that_the_user_did_not_name() {
+    assert_eq!(
+        variables().values().map(String::as_str).collect::<Vec<_>>(),
+        ["", ""],
+        "the workflow names a repository or a commit by itself"
+    );
+    let text = workflow();
+    assert!(
+        !text.contains("cargo install --locked syntax-publish"),
+        "a name that anybody can register"
+    );
+    let commit = COMMIT.to_owned();
+    for (source, commit) in [
+        (String::new(), String::new()),
+        (SOURCE.to_owned(), String::new()),
+        (String::new(), commit.clone()),
+        (SOURCE.to_owned(), "main".to_owned()),
+        (SOURCE.to_owned(), format!("{commit} --config x")),
+        ("http://git.example.org/x".to_owned(), commit),
+    ] {
+        let mut ci = Ci::new();
+        ci.values.insert("env.SYNTAX_PUBLISH_SOURCE", source.clone());
+        ci.values.insert("env.SYNTAX_PUBLISH_COMMIT", commit.clone());
+        for job in ["check", "publish", "rollback"] {
+            let left = ci.runner(job).step("Install syntax-publish");
+            assert_eq!(left.ran.code, 1, "{source} {commit}: {}", left.ran);
+            assert!(left.commands()[0].contains("SYNTAX_PUBLISH_COMMIT"), "{}", left.ran);
+            assert!(!ci.project.home.join(".cargo/bin").exists());
+        }
+    }
+}
+
+/// A member of an archive: its name, its kind as tar has it, where it leads if it is a link, and what it holds.
+fn member(name: &str, kind: u8, link: &str, text: &str) -> Vec<u8> {
+    let mut head = [0; 512];
+    let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, name.as_bytes());
+    put(100, b"0000644\00000000\00000000\0");
+    put(124, format!("{:011o}\0", text.len()).as_bytes());
+    put(136, b"00000000000\0        ");
+    put(156, &[kind]);
+    put(157, link.as_bytes());
+    put(257, b"ustar\000");
+    let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
+    head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut all = head.to_vec();
+    all.extend(text.as_bytes());
+    all.resize(all.len().next_multiple_of(512), 0);
+    all
+}
+
+#[test]
+fn archive_of_the_build_puts_nothing_beside_the_site() {
+    const FILE: u8 = b'0';
+    const LINK: u8 = b'2';
+    let evil = "[watch]\ncommand = [\"evil\"]\n";
+    let archives = [
+        vec![
+            member("rust-toolchain.toml", FILE, "", "[toolchain]\npath = \"/tmp/evil\"\n"),
+            member("site-manifest.toml", FILE, "", evil),
+            member(".git/config", FILE, "", "[core]\nfsmonitor = evil\n"),
+            member(".cargo/config.toml", FILE, "", "[build]\nrustc = \"evil\"\n"),
+        ],
+        vec![
+            member("out", LINK, ".git", ""),
+            member("out/config", FILE, "", "[core]\nfsmonitor = evil\n"),
+        ],
+        vec![member("../site-manifest.toml", FILE, "", evil)],
+        vec![
+            member("up", LINK, "..", ""),
+            member("up/site-manifest.toml", FILE, "", evil),
+        ],
+        vec![
+            member(".", LINK, "..", ""),
+            member("./site-manifest.toml", FILE, "", evil),
+        ],
+    ];
+    for (number, members) in archives.into_iter().enumerate() {
+        let ci = Ci::new();
+        for job in ["check", "publish"] {
+            let runner = ci.checked_out(job);
+            let artifact = runner.workspace.join("artifact");
+            fs::create_dir(&artifact).expect("a folder");
+            let mut bytes = members.concat();
+            bytes.resize(bytes.len() + 1024, 0);
+            fs::write(artifact.join("site.tar"), bytes).expect("an archive");
+            // And what else such an artifact may hold.
+            fs::write(artifact.join("site-manifest.toml"), evil).expect("a file");
+            runner.step("Take the archive").ran.expect_code(0);
+            let unpacked = runner.step("Unpack");
+            let mut names: Vec<String> = fs::read_dir(&runner.workspace)
+                .expect("a workspace")
+                .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+                .collect();
+            names.sort();
+            let expected = [".git", "artifact", "out", "site-manifest.toml", "site.tar"];
+            assert_eq!(names, expected, "{number}: {}", unpacked.ran);
+            assert!(
+                fs::symlink_metadata(runner.workspace.join("out"))
+                    .expect("out")
+                    .is_dir(),
+                "{number}"
+            );
+            let read = |name: &str| fs::read_to_string(runner.workspace.join(name)).expect("a file");
+            assert!(!read("site-manifest.toml").contains("evil"), "{number}");
+            assert_eq!(read(".git/config"), GIT_CONFIG, "{number}");
+        }
+    }
 }
 
 #[test]
@@ -165,7 +333,7 @@ impl Ci {
         );
         tool("npm", build);
         let install = format!(
-            "[ \"$*\" = 'install --locked syntax-publish' ]\nmkdir -p \"$HOME/.cargo/bin\"\nln -sf {} \"$HOME/.cargo/bin\"\n",
+            "[ \"$*\" = 'install --locked --git {SOURCE} --rev {COMMIT} syntax-publish' ]\n[ -z \"$(ls -A)\" ]\nmkdir -p \"$HOME/.cargo/bin\"\nln -sf {} \"$HOME/.cargo/bin\"\n",
             env!("CARGO_BIN_EXE_syntax-publish")
         );
         tool("cargo", install);
@@ -177,6 +345,8 @@ impl Ci {
             ("secrets.PUBLISH_KEY", secret.unwrap_or_default().trim_end().to_owned()),
             ("inputs.rollback", String::new()),
             ("inputs.hold", String::new()),
+            ("env.SYNTAX_PUBLISH_SOURCE", SOURCE.to_owned()),
+            ("env.SYNTAX_PUBLISH_COMMIT", COMMIT.to_owned()),
         ]);
         Ci {
             project,
@@ -186,17 +356,11 @@ impl Ci {
         }
     }
 
-    /// A fresh machine for a job, with the repository checked out.
+    /// A fresh machine for a job.
     fn runner(&self, job: &'static str) -> Runner<'_> {
         self.jobs.set(self.jobs.get() + 1);
         let workspace = self.project.dir.join(format!("job{}", self.jobs.get()));
         fs::create_dir(&workspace).expect("a workspace");
-        let manifest = "site-manifest.toml";
-        fs::copy(
-            self.project.dir.join("repository").join(manifest),
-            workspace.join(manifest),
-        )
-        .expect("a checkout");
         Runner {
             ci: self,
             job,
@@ -204,14 +368,32 @@ impl Ci {
         }
     }
 
+    /// A machine of a job with the tool, and then with the repository.
+    fn checked_out(&self, job: &'static str) -> Runner<'_> {
+        let runner = self.runner(job);
+        if job != "build" {
+            runner.step("Install syntax-publish").ran.expect_code(0);
+        }
+        let manifest = "site-manifest.toml";
+        fs::copy(
+            self.project.dir.join("repository").join(manifest),
+            runner.workspace.join(manifest),
+        )
+        .expect("a checkout");
+        write(&runner.workspace.join(".git/config"), GIT_CONFIG);
+        runner
+    }
+
     /// Builds the site, and unpacks it on a machine of another job, which has the tool.
     fn built(&self, job: &'static str) -> Runner<'_> {
-        let build = self.runner("build");
+        let build = self.checked_out("build");
         build.step("Build the documentation").ran.expect_code(0);
-        let runner = self.runner(job);
-        fs::copy(build.workspace.join("site.tar"), runner.workspace.join("site.tar")).expect("an artifact");
+        let runner = self.checked_out(job);
+        let artifact = runner.workspace.join("artifact");
+        fs::create_dir(&artifact).expect("a folder");
+        fs::copy(build.workspace.join("site.tar"), artifact.join("site.tar")).expect("an artifact");
+        runner.step("Take the archive").ran.expect_code(0);
         runner.step("Unpack").ran.expect_code(0);
-        runner.step("Install syntax-publish").ran.expect_code(0);
         runner
     }
 
@@ -274,6 +456,9 @@ impl Runner<'_> {
             .env("GITHUB_WORKSPACE", &self.workspace)
             .env("GITHUB_OUTPUT", self.file("output"))
             .env("GITHUB_STEP_SUMMARY", self.file("summary"));
+        for name in variables().into_keys() {
+            command.env(&name, &self.ci.values[format!("env.{name}").as_str()]);
+        }
         for (name, value) in &step.env {
             let key = value.trim_start_matches("${{").trim_end_matches("}}").trim();
             let value = self.ci.values.get(key).unwrap_or_else(|| panic!("{name}: {value}"));
@@ -421,8 +606,7 @@ fn push_publishes_and_a_rollback_by_hand_goes_back_and_holds() {
     ci.values.insert("inputs.rollback", "previous".to_owned());
     ci.values
         .insert("inputs.hold", "it's \"bad\"; $(touch pwned)".to_owned());
-    let runner = ci.runner("rollback");
-    runner.step("Install syntax-publish").ran.expect_code(0);
+    let runner = ci.checked_out("rollback");
     let back = runner.step("Roll back");
     assert_eq!(back.ran.code, 0, "{}", back.ran);
     assert_eq!(back.outputs(), (release.clone(), "true".to_owned()));
@@ -452,7 +636,7 @@ fn push_publishes_and_a_rollback_by_hand_goes_back_and_holds() {
     // By its id, too: on to the newer one again.
     ci.values.insert("inputs.rollback", bad.clone());
     ci.values.insert("inputs.hold", String::new());
-    let runner = ci.runner("rollback");
+    let runner = ci.checked_out("rollback");
     let on = runner.step("Roll back");
     assert_eq!(on.outputs().0, bad, "{}", on.ran);
 }
