@@ -37,7 +37,7 @@ pub use feature::{
 pub use host_key::HostKey;
 pub use problem::{ConfigError, Problem, Warning};
 pub use target::{SftpTarget, Target, TargetKind};
-pub use url::WebUrl;
+pub use url::{WebUrl, is_loopback};
 pub use values::{Percent, compile_globs, parse_duration};
 
 use report::Report;

@@ -47,6 +47,12 @@ impl Place {
         }
     }
 
+    /// Whether nobody on the way can read what is sent: it speaks TLS, or is on this machine.
+    #[must_use]
+    pub fn keeps_secrets(&self) -> bool {
+        self.tls || crate::config::is_loopback(self.address().0)
+    }
+
     /// The URL of a target.
     #[must_use]
     pub fn url(&self, target: &str) -> String {

@@ -76,6 +76,7 @@ impl Notice {
                 // A chat that gets null where it wants a string refuses the whole.
                 match self.value(name) {
                     Value::Null => "\"\"".to_owned(),
+                    Value::String(text) => Value::String(without_markup(&text)).to_string(),
                     value => value.to_string(),
                 }
             });
@@ -87,6 +88,19 @@ impl Notice {
         all.extend(self.more.clone());
         Value::Object(all).to_string()
     }
+}
+
+/// A text that a chat shows as it is: it tells nobody by name, and a link in it shows where it leads. A file's name or a
+/// reason is somebody else's text, and chats have markup of their own each, so what begins it is replaced by its like.
+fn without_markup(text: &str) -> String {
+    let text = text.replace("](", "] (");
+    let like = |c| match c {
+        '<' => '‹',
+        '>' => '›',
+        '@' => '＠',
+        c => c,
+    };
+    text.chars().map(like).collect()
 }
 
 /// A template with its names replaced. Braces around anything else are JSON's own.
@@ -184,6 +198,24 @@ mod tests {
     fn template_gets_strings_with_their_quotes_and_keeps_its_own_braces() {
         let body = notice().body(Some(r#"{"text": {text}, "blocks": [{"a": {}}, {previous}]}"#));
         assert_eq!(body, r#"{"text": "docs: \"new\" guide", "blocks": [{"a": {}}, ""]}"#);
+    }
+
+    #[test]
+    fn text_of_others_calls_nobody_in_a_chat_and_hides_no_link() {
+        let notice = Notice {
+            text: "docs: <!channel> @everyone <https://evil.example|log in> [log in](https://evil.example)".to_owned(),
+            error: Some("out/<@U123>.html".to_owned()),
+            ..notice()
+        };
+        let body: Value = serde_json::from_str(&notice.body(Some("{\"text\": {text}, \"e\": {error}}"))).unwrap();
+        assert_eq!(
+            body["text"],
+            "docs: ‹!channel› ＠everyone ‹https://evil.example|log in› [log in] (https://evil.example)"
+        );
+        assert_eq!(body["e"], "out/‹＠U123›.html");
+        // A program gets what there is.
+        let body: Value = serde_json::from_str(&notice.body(None)).unwrap();
+        assert_eq!(body["error"], "out/<@U123>.html");
     }
 
     #[test]

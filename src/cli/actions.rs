@@ -71,7 +71,7 @@ impl Actions {
                 } else {
                     export.join(problem.path.as_str())
                 };
-                screen::plainly(&annotation(problem, &self.below_workspace(&file)));
+                screen::command(&annotation(problem, &self.below_workspace(&file)));
             }
         }
     }
@@ -159,7 +159,7 @@ fn mark_undelivered(error: Option<&json::FailedBody>) {
 
 /// Marks the step with what went wrong.
 fn mark(text: &str) {
-    screen::plainly(&format!("::error title=syntax-publish::{}", data(text)));
+    screen::command(&format!("::error title=syntax-publish::{}", data(text)));
 }
 
 /// One finding as a command of the runner.

@@ -20,6 +20,14 @@ pub enum Failure {
         /// Where the search began.
         folder: PathBuf,
     },
+    /// The nearest site manifest belongs to somebody else.
+    #[error("{} belongs to another user (uid {uid}), or its folder does: nothing of it was used", super::site::shown(.file))]
+    ForeignSiteManifest {
+        /// The file.
+        file: PathBuf,
+        /// Whom it belongs to.
+        uid: u32,
+    },
     /// The site manifest can't be read.
     #[error("can't read {}: {source}", .file.display())]
     Unreadable {
@@ -115,6 +123,7 @@ impl Failure {
         match self {
             Self::Library(error) => error.exit_code(),
             Self::NoSiteManifest { .. }
+            | Self::ForeignSiteManifest { .. }
             | Self::Unreadable { .. }
             | Self::Exists { .. }
             | Self::Config { .. }
@@ -133,6 +142,7 @@ impl Failure {
         match self {
             Self::Library(error) => error.code(),
             Self::NoSiteManifest { .. } => "no-site-manifest",
+            Self::ForeignSiteManifest { .. } => "foreign-site-manifest",
             Self::Unreadable { .. } | Self::Config { .. } => "site-manifest",
             Self::Exists { .. } => "exists",
             Self::NoSuchTarget { .. } => "no-such-target",

@@ -27,6 +27,10 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         Failure::NoSiteManifest { .. } => {
             "go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one".to_owned()
         }
+        Failure::ForeignSiteManifest { file, .. } => format!(
+            "it names programs to run and secrets to send: read it, and if you trust it name it with --site {}",
+            super::site::shown(file)
+        ),
         Failure::Unreadable { .. } => "name a file that you may read with --site FILE".to_owned(),
         Failure::Exists { .. } => "nothing was changed: edit it, or write another one with --site FILE".to_owned(),
         Failure::Config { .. } => "correct the lines named above".to_owned(),

@@ -1,7 +1,9 @@
 //! The two streams of the command: results on stdout, everything else on stderr.
 //!
 //! All that is printed passes here, and no control character does, wherever the text came from: a file's name, a host's
-//! banner, a release's message. In JSON it is escaped as JSON has it.
+//! banner, a release's message. In JSON it is escaped as JSON has it. Nor does a command of a CI runner pass, but those that
+//! [`command`] is given: GitHub's reads `::error::` at the beginning of a line and `##[error]` anywhere in it, Azure's
+//! `##vso[…]`, TeamCity's `##teamcity[…]`.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -65,7 +67,7 @@ impl Screen {
     }
 
     fn text(text: &str) -> Result<(), Failure> {
-        let text = printable_text(text);
+        let text = fit(text);
         let mut out = anstream::stdout().lock();
         let end = if text.is_empty() || text.ends_with('\n') {
             ""
@@ -100,7 +102,7 @@ pub fn say(kind: &str, text: &str) {
         _ => anstyle::AnsiColor::Cyan,
     };
     let style = color.on_default().effects(anstyle::Effects::BOLD);
-    let text = printable_text(text);
+    let text = fit(text);
     // One write, so that lines of two threads don't mix.
     let line = format!("{style}{kind}:{style:#} {text}\n");
     let _ = anstream::stderr().lock().write_all(line.as_bytes());
@@ -108,6 +110,10 @@ pub fn say(kind: &str, text: &str) {
 
 /// JSON with what a terminal could take for an order spelled out; it escapes by itself what lies below the blank alone.
 fn escaped(json: &str) -> String {
+    // Both can only stand in a string.
+    let json = &MARKS.iter().fold(json.to_owned(), |json, mark| {
+        json.replace(mark, &format!("\\u0023{}", &mark[1..]))
+    });
     if !json.chars().any(|c| c != '\n' && is_unprintable(c)) {
         return json.to_owned();
     }
@@ -127,7 +133,37 @@ fn escaped(json: &str) -> String {
 pub fn plainly(text: &str) {
     let _ = anstream::stderr()
         .lock()
+        .write_all(format!("{}\n", fit(text)).as_bytes());
+}
+
+/// A command for the runner of a CI service, on stderr. What it holds of others must be escaped as the runner wants it.
+pub fn command(text: &str) {
+    let _ = anstream::stderr()
+        .lock()
         .write_all(format!("{}\n", printable_text(text)).as_bytes());
+}
+
+/// What makes a runner take the rest of a line for a command.
+const MARKS: [&str; 3] = ["##[", "##vso[", "##teamcity["];
+
+/// Text fit for a terminal and for the log of a runner: what either would take for an order is spelled out.
+fn fit(text: &str) -> String {
+    let text = printable_text(text);
+    let text = MARKS.iter().fold(text, |text, mark| {
+        text.replace(mark, &format!("\\u{{23}}{}", &mark[1..]))
+    });
+    let is_command = |line: &str| line.trim_start().starts_with("::");
+    if !text.lines().any(is_command) {
+        return text;
+    }
+    let line = |line: &str| {
+        if is_command(line) {
+            line.replacen(':', "\\u{3a}", 1)
+        } else {
+            line.to_owned()
+        }
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 /// Whether stderr shows bars: a terminal that can move its cursor, and no log of a CI service.
@@ -140,4 +176,34 @@ pub fn shows_bars() -> bool {
 /// Whether colours are wanted on stderr.
 pub fn shows_colors() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_is_a_command_of_a_runner() {
+        for (text, shown) in [
+            ("::error file=a::b", "\\u{3a}:error file=a::b"),
+            ("a\n  ::stop-commands::x\nb ::c", "a\n  \\u{3a}:stop-commands::x\nb ::c"),
+            ("a ##[set-output name=x;]y", "a \\u{23}#[set-output name=x;]y"),
+            ("####[x]", "##\\u{23}#[x]"),
+            (
+                "##vso[task.setvariable variable=x]y",
+                "\\u{23}#vso[task.setvariable variable=x]y",
+            ),
+            ("## [a] a::b\n", "## [a] a::b\n"),
+        ] {
+            assert_eq!(fit(text), shown);
+        }
+    }
+
+    #[test]
+    fn json_holds_no_command_of_a_runner_and_says_the_same() {
+        let value = serde_json::json!({"path": "##[group]\u{202e}::x", "##vso[a]": 1});
+        let json = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!json.contains("##"), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
+    }
 }

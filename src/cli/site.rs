@@ -4,6 +4,7 @@
 //! values.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -36,7 +37,11 @@ impl Workplace {
     pub fn open(global: &Global, screen: &Screen) -> Result<Self, Failure> {
         let file = match &global.site {
             Some(file) => file.clone(),
-            None => find(&here()?)?,
+            None => {
+                let found = find(&here()?)?;
+                refuse_foreign(&found)?;
+                found
+            }
         };
         let text = std::fs::read_to_string(&file).map_err(|source| Failure::Unreadable {
             file: file.clone(),
@@ -152,6 +157,37 @@ fn find(folder: &Path) -> Result<PathBuf, Failure> {
     nearest.ok_or_else(|| Failure::NoSiteManifest {
         folder: folder.to_owned(),
     })
+}
+
+/// Refuses a site manifest that nobody named and another user can change: it names programs to run and secrets to send.
+/// As git refuses a repository: the file and its folder must be the caller's or root's.
+fn refuse_foreign(file: &Path) -> Result<(), Failure> {
+    let caller = rustix::process::geteuid().as_raw();
+    // By sudo, root works for somebody.
+    let behind_sudo = std::env::var("SUDO_UID").ok().filter(|_| caller == 0);
+    let behind_sudo = behind_sudo.and_then(|uid| uid.parse::<u32>().ok());
+    let is_ours = |uid: u32| uid == 0 || uid == caller || Some(uid) == behind_sudo;
+    let folder = folder_of(file)?;
+    let looked_at = [
+        std::fs::symlink_metadata(file),
+        std::fs::metadata(file),
+        std::fs::metadata(folder),
+    ];
+    for looked_at in looked_at {
+        let uid = looked_at
+            .map(|there| there.uid())
+            .map_err(|source| Failure::Unreadable {
+                file: file.to_owned(),
+                source,
+            })?;
+        if !is_ours(uid) {
+            return Err(Failure::ForeignSiteManifest {
+                file: file.to_owned(),
+                uid,
+            });
+        }
+    }
+    Ok(())
 }
 
 pub fn folder_of(file: &Path) -> Result<PathBuf, Failure> {

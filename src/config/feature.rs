@@ -294,10 +294,25 @@ pub struct PurgeHook {
 
 impl FromSection for PurgeHook {
     fn from_section(section: &Section<'_>) -> Self {
-        Self {
+        let hook = Self {
             url: url(section, "url"),
             token_env: section.read_text("token-env", TOKEN, variable_name),
+        };
+        if hook.token_env.is_some() {
+            refuse_plain(section, "url", hook.url.as_ref());
         }
+        hook
+    }
+}
+
+/// Refuses an address to which a token would go where everybody on the way can read it.
+fn refuse_plain(section: &Section<'_>, key: &'static str, url: Option<&WebUrl>) {
+    if let Some(url) = url.filter(|url| !url.keeps_secrets()) {
+        section.problem(
+            key,
+            format!("the token would be sent to {url} without encryption, readable to everybody on the way"),
+            "write an https URL; http is for this machine alone (127.0.0.1, [::1], localhost)".to_owned(),
+        );
     }
 }
 
@@ -356,7 +371,7 @@ const TOKEN: Expect = expect(
 impl FromSection for Cloudflare {
     fn from_section(section: &Section<'_>) -> Self {
         let zone = expect("the name or the id of a zone", r#""example.com""#);
-        Self {
+        let cloudflare = Self {
             zone: section.read_text("zone", zone, |text| {
                 let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
                 if text.is_empty() || !text.bytes().all(is_plain) {
@@ -373,7 +388,9 @@ impl FromSection for Cloudflare {
                 })
                 .unwrap_or(Self::default().purge),
             api: url(section, "api"),
-        }
+        };
+        refuse_plain(section, "api", cloudflare.api.as_ref());
+        cloudflare
     }
 }
 

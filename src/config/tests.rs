@@ -676,6 +676,35 @@ fn text_that_is_not_toml_names_line_and_column() {
 }
 
 #[test]
+fn a_token_goes_nowhere_in_the_clear() {
+    let hook = |url: &str, token: &str| parse(&format!("[purge]\nurl = \"{url}\"\n{token}"));
+    let token = "token-env = \"T\"\n";
+    for url in [
+        "http://cdn.example.com/purge",
+        "http://192.0.2.7",
+        "http://localhost.example.com",
+        "http://[2001:db8::1]/",
+    ] {
+        let error = hook(url, token).unwrap_err().to_string();
+        assert!(
+            error.contains("without encryption") && error.contains("line 2"),
+            "{error}"
+        );
+        assert!(hook(url, "").is_ok(), "{url}: nothing secret is sent");
+        let api = parse(&format!("[cloudflare]\nzone = \"z\"\napi = \"{url}\"\n"));
+        assert!(api.unwrap_err().to_string().contains("without encryption"), "{url}");
+    }
+    for url in [
+        "https://cdn.example.com/purge",
+        "http://127.0.0.1:8080/",
+        "http://LOCALHOST:1/",
+        "http://[::1]/",
+    ] {
+        assert!(hook(url, token).is_ok(), "{url}");
+    }
+}
+
+#[test]
 fn a_problem_has_its_parts() {
     let error = parse("\n  [publish]\n  keep = 'é'\n").unwrap_err();
     assert_eq!(

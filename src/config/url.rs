@@ -4,6 +4,7 @@
 //! headers, so it is plain ASCII. It never carries credentials, a query or a fragment, and nothing
 //! here resolves or asks anything.
 
+use core::net::IpAddr;
 use std::fmt;
 
 /// An http or https URL; displayed as it was written.
@@ -70,6 +71,22 @@ impl WebUrl {
     pub fn is_https(&self) -> bool {
         self.is_https
     }
+}
+
+impl WebUrl {
+    /// Whether nobody on the way to it can read what is sent: it is https, or never leaves this machine.
+    #[must_use]
+    pub fn keeps_secrets(&self) -> bool {
+        self.is_https || is_loopback(&self.host)
+    }
+}
+
+/// Whether a host, without the brackets of an IPv6 address or with them, is this machine.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    let plain = host.trim_start_matches('[').trim_end_matches(']');
+    let is_address = plain.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_address || host.eq_ignore_ascii_case("localhost")
 }
 
 impl fmt::Display for WebUrl {

@@ -5,7 +5,7 @@ use std::fs;
 use regex_lite::Regex;
 use serde_json::Value;
 
-use crate::support::command::{Project, Ran, Signal, docroot_state, small_export, write};
+use crate::support::command::{Project, Ran, Running, Signal, docroot_state, small_export, write};
 
 /// A project with a small export and a target of its own.
 fn project() -> Project {
@@ -352,6 +352,53 @@ fn site_manifest_is_found_in_a_parent_folder() {
         .output()
         .expect("a run");
     assert_eq!(ran.status.code(), Some(0));
+}
+
+#[test]
+fn site_manifest_of_another_user_is_used_only_where_it_is_named() {
+    if !crate::support::sshd::is_root() {
+        crate::support::report::say("skipped, as it takes root to give a file away: a site manifest of another user");
+        return;
+    }
+    let project = Project::new();
+    let ran_at = project.dir.join("ran");
+    let manifest = format!("[watch]\ncommand = [\"touch\", \"{}\"]\n", ran_at.display());
+    let manifest = project.write("shared/site-manifest.toml", manifest);
+    small_export(&project.dir.join("shared/mine/out"));
+    let shared = project.dir.join("shared");
+    std::fs::set_permissions(&shared, std::os::unix::fs::PermissionsExt::from_mode(0o1777)).expect("chmod");
+    std::os::unix::fs::chown(&manifest, Some(65_534), None).expect("chown");
+    let run = |args: &[&str], environment: &[(&str, &str)]| {
+        let mut command = project.command();
+        command
+            .current_dir(shared.join("mine"))
+            .args(args)
+            .envs(environment.iter().copied());
+        Running::start(command).wait()
+    };
+    for args in [&["watch"][..], &["check"], &["status"]] {
+        let ran = run(args, &[]).expect_code(2);
+        assert!(ran.stderr.contains("belongs to another user (uid 65534)"), "{ran}");
+        assert!(ran.stderr.contains("--site "), "{ran}");
+    }
+    assert_eq!(
+        run(&["check", "--json"], &[]).json()["error"]["code"],
+        "foreign-site-manifest"
+    );
+    assert!(!ran_at.exists());
+    // A link of ours to it is no better, nor is a folder of his with a file of ours.
+    std::os::unix::fs::symlink(&manifest, shared.join("mine/site-manifest.toml")).expect("a symlink");
+    run(&["check"], &[]).expect_code(2);
+    std::fs::remove_file(shared.join("mine/site-manifest.toml")).expect("a symlink");
+    std::os::unix::fs::chown(&manifest, Some(0), None).expect("chown");
+    std::os::unix::fs::chown(&shared, Some(65_534), None).expect("chown");
+    run(&["check"], &[]).expect_code(2);
+    // Named, or that of whoever called sudo, it counts.
+    let named = manifest.to_str().expect("a path");
+    let ran = run(&["status", "--site", named], &[]);
+    assert!(!ran.stderr.contains("another user"), "{ran}");
+    let ran = run(&["status"], &[("SUDO_UID", "65534")]);
+    assert!(!ran.stderr.contains("another user"), "{ran}");
 }
 
 #[test]

@@ -394,6 +394,7 @@ impl Run {
             .url_env
             .as_ref()
             .map(|name| std::env::var(name).unwrap_or_default());
+        let is_secret = secret.is_some();
         let url = secret.or_else(|| config.url.as_ref().map(|url| url.as_str().to_owned()));
         let Some(url) = url else { return };
         if config
@@ -420,6 +421,11 @@ impl Run {
         };
         let place = url::Url::parse(&url).ok().as_ref().and_then(Place::of);
         let sent = match place {
+            Some((place, _)) if is_secret && !place.keeps_secrets() => Err(format!(
+                "the address in the environment variable is secret and has to be https: everybody on the way to {} \
+                 could read it",
+                place.authority()
+            )),
             Some((place, target)) => {
                 let body = notice.body(config.template.as_deref());
                 notification::send(&place, &target, body)

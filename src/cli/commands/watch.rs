@@ -52,6 +52,13 @@ impl Run {
         let teller = Arc::new(Teller::new(self, Arc::clone(&preview), origin, options.open));
         let serving = preview::serve(listening.listener, Arc::clone(&preview));
         let watched = watched(workplace, options)?;
+        if !watched.command.is_empty() {
+            self.screen.note(&format!(
+                "runs `{}` in {}, now and when its sources change",
+                watched.command.join(" "),
+                site::shown(&watched.folder)
+            ));
+        }
         let again = Arc::new(Notify::new());
         let console = Console {
             progress: Arc::clone(&self.progress),

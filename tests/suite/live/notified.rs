@@ -99,3 +99,20 @@ fn notification_that_fails_fails_no_publish() {
         assert!(!ran.stderr.contains("s3cret"), "{ran}");
     }
 }
+
+#[test]
+fn address_that_is_a_secret_is_asked_by_https_alone() {
+    let mut site = Site::new();
+    site.tables = "[notify]\nurl-env = \"CHAT_HOOK\"\n".to_owned();
+    site.write();
+    let secret = "http://chat.invalid/hook/s3cret";
+    let ran = site
+        .project
+        .run_env(&["hold", "moving"], &[("CHAT_HOOK", secret)])
+        .expect_code(0);
+    assert!(ran.stderr.contains("has to be https"), "{ran}");
+    assert!(
+        ran.stderr.contains("chat.invalid") && !ran.stderr.contains("s3cret"),
+        "{ran}"
+    );
+}
