@@ -1,7 +1,8 @@
 //! From a swap to the visitors: publish, ask the origin, purge the CDN, ask the public address; and what becomes of the
 //! release then.
 //!
-//! A release that fails at the origin where the one before did not is taken back, through the same code as any rollback.
+//! A release that fails at the origin where the one before did not is taken back, through the same code as any rollback;
+//! but never by what was seen over a connection whose certificate is not in order, for then anybody may have answered.
 //! Whatever else is wrong is told, and the release stays: an edge that is behind, a certificate, a fault that was there
 //! before are no fault of a release. Nothing here decides what an answer means ([`crate::live`]), and no failure to ask, to
 //! purge or to note ever makes a publish fail.
@@ -250,6 +251,7 @@ pub async fn deliver(
     let mut origin = sight.origin(&mut looking, observer).await;
     if let (Asked::Seen(seen), Some(baseline), Some(previous), true) =
         (&mut origin, &known.baseline, &published.previous, published.swapped)
+        && seen.is_trusted
         && !regressions(&seen.findings, baseline).is_empty()
     {
         tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -257,7 +259,7 @@ pub async fn deliver(
             *seen = again;
         }
         let faults: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
-        if !faults.is_empty() {
+        if seen.is_trusted && !faults.is_empty() {
             let failed = Failed {
                 published: &published,
                 previous,

@@ -74,6 +74,8 @@ pub struct Seen {
     pub days_left: Option<i64>,
     /// The CDN that answered.
     pub cdn: Option<String>,
+    /// Whether nobody on the way can have changed what was seen.
+    pub is_trusted: bool,
 }
 
 /// A side that is not asked, or that can't be.
@@ -129,6 +131,7 @@ impl Seen {
             address: Some(facts.peer.to_string()),
             days_left: facts.certificate.as_ref().map(|known| known.days_left),
             cdn: round.cdn,
+            is_trusted: visitor.is_trusted(),
         }
     }
 

@@ -67,6 +67,10 @@ pub(super) async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     }
 }
 
+/// So many bytes are read of the front page, whose length is compared, and of each answer that is asked for beside others.
+const LARGEST_PAGE: usize = 8 << 20;
+const MOST: usize = 1 << 20;
+
 /// The site's front page, as visitors get it.
 pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> Result<Response, String> {
     let mut last = "its name does not resolve".to_owned();
@@ -74,7 +78,7 @@ pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> 
         let place = url.place(Some(address.to_string()));
         let asked = async {
             let connection = connect(&place, Trust::Note, WEB).await?;
-            connection.send(&get(&front(base_path), &[])).await
+            connection.send(&get(&front(base_path), &[]), LARGEST_PAGE).await
         };
         match timeout(WEB, asked).await {
             Ok(Ok(answer)) => return Ok(answer),
@@ -111,7 +115,11 @@ async fn knock(host: &str, port: u16) -> Result<(), String> {
 
 /// Sends a request; the outcome as text where there is none.
 async fn ask(connection: &Connection, request: &Request, end: Instant) -> Result<Response, String> {
-    match timeout_at(end.min(Instant::now() + WEB), connection.send(request)).await {
+    ask_within(connection, request, MOST, end).await
+}
+
+async fn ask_within(connection: &Connection, request: &Request, most: usize, end: Instant) -> Result<Response, String> {
+    match timeout_at(end.min(Instant::now() + WEB), connection.send(request, most)).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err("no answer in time".to_owned()),
     }
@@ -125,14 +133,14 @@ async fn questions(
     end: Instant,
 ) -> Replies {
     let front = front(base_path);
-    let page = ask(connection, &get(&front, &[]), end).await;
+    let page = ask_within(connection, &get(&front, &[]), LARGEST_PAGE, end).await;
     // The form of its address that the site prefers.
     let front = match &page {
         Ok(answer) if answer.status == 308 => answer.header("location").unwrap_or(&front).to_owned(),
         _ => front,
     };
     let page = match page {
-        Ok(answer) if answer.status == 308 => ask(connection, &get(&front, &[]), end).await,
+        Ok(answer) if answer.status == 308 => ask_within(connection, &get(&front, &[]), LARGEST_PAGE, end).await,
         page => page,
     };
     let etag = page

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{self, Either};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
@@ -19,20 +19,18 @@ use tokio_rustls::TlsConnector;
 use super::tls::{self, HANDSHAKE};
 use super::{Certificate, Facts, HttpError, Place, Protocol, Request, Response, Trust};
 
-/// The most bytes of an answer that are read: larger files are not asked for.
-const MAX_BODY: usize = 64 << 20;
+/// The most bytes of an answer to a single request that are read, such as that of a CDN's API.
+const MOST_ONCE: usize = 1 << 20;
+
+/// The most bytes that a server may send over HTTP/2 before they are read: of one answer, and of all together.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
 
 /// How long an address may take to accept, before the next is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Who asks.
-const AGENT: &str = concat!(
-    "syntax-publish/",
-    env!("CARGO_PKG_VERSION"),
-    " (+",
-    env!("CARGO_PKG_REPOSITORY"),
-    ")"
-);
+const AGENT: &str = concat!("syntax-publish/", env!("CARGO_PKG_VERSION"));
 
 /// A connection to a server.
 pub struct Connection {
@@ -66,7 +64,14 @@ pub async fn connect(place: &Place, trust: Trust, patience: Duration) -> Result<
 pub async fn send_once(place: &Place, request: &Request, patience: Duration) -> Result<Response, HttpError> {
     let sending = async {
         let connection = connect_now(place, Trust::Require).await?;
-        connection.send(request).await
+        let answer = connection.send(request, MOST_ONCE).await?;
+        if answer.body.len() > MOST_ONCE {
+            return Err(HttpError::TooLong {
+                address: shown(place),
+                limit: MOST_ONCE,
+            });
+        }
+        Ok(answer)
     };
     timeout(patience, sending)
         .await
@@ -180,7 +185,7 @@ async fn secure(
         _ => Protocol::Http1,
     };
     let first = session.peer_certificates().and_then(<[_]>::first);
-    let certificate = first.and_then(|der| noted.certificate(der, &name));
+    let certificate = first.and_then(|der| noted.certificate(der));
     Ok((stream, protocol, certificate))
 }
 
@@ -198,8 +203,8 @@ where
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             // Many answers share the connection: none should wait for the window of the rest.
-            builder.initial_stream_window_size(1 << 20);
-            builder.initial_connection_window_size(16 << 20);
+            builder.initial_stream_window_size(STREAM_WINDOW);
+            builder.initial_connection_window_size(CONNECTION_WINDOW);
             let (sender, connection) = builder.handshake(io).await?;
             tokio::spawn(connection);
             Ok(Sender::Http2(sender))
@@ -228,11 +233,12 @@ impl Connection {
         &self.facts
     }
 
-    /// Sends a request and reads the whole answer. Over HTTP/1.1 one waits for the other. There is no limit of time here.
+    /// Sends a request and reads the answer. Of a body of more than `most` bytes one byte more is read and the rest left:
+    /// over HTTP/1.1 the connection is of no more use then. There one waits for the other. There is no limit of time here.
     ///
     /// # Errors
     /// [`HttpError`]; after one, over HTTP/1.1 the connection is of no more use.
-    pub async fn send(&self, request: &Request) -> Result<Response, HttpError> {
+    pub async fn send(&self, request: &Request, most: usize) -> Result<Response, HttpError> {
         let broken = |error: &dyn std::error::Error| HttpError::Broken {
             address: shown(&self.place),
             detail: told(error),
@@ -243,14 +249,14 @@ impl Connection {
                 let mut sender = sender.lock().await;
                 sender.ready().await.map_err(|error| broken(&error))?;
                 let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
-                self.read(answer).await
+                self.read(answer, most).await
             }
             Sender::Http2(sender) => {
                 let request = self.build(request, Protocol::Http2)?;
                 let mut sender = sender.clone();
                 sender.ready().await.map_err(|error| broken(&error))?;
                 let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
-                self.read(answer).await
+                self.read(answer, most).await
             }
         }
     }
@@ -280,29 +286,29 @@ impl Connection {
             })
     }
 
-    async fn read(&self, answer: hyper::Response<hyper::body::Incoming>) -> Result<Response, HttpError> {
-        let (head, body) = answer.into_parts();
+    async fn read(&self, answer: hyper::Response<hyper::body::Incoming>, most: usize) -> Result<Response, HttpError> {
+        let (head, mut coming) = answer.into_parts();
         let headers = head.headers.iter().map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             (name.as_str().to_owned(), value)
         });
-        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                HttpError::TooLong {
-                    address: shown(&self.place),
-                    limit: MAX_BODY,
-                }
-            } else {
-                HttpError::Broken {
-                    address: shown(&self.place),
-                    detail: told(&*error),
-                }
+        let most = most.saturating_add(1);
+        let mut body = Vec::new();
+        while body.len() < most
+            && let Some(frame) = coming.frame().await
+        {
+            let frame = frame.map_err(|error| HttpError::Broken {
+                address: shown(&self.place),
+                detail: told(&error),
+            })?;
+            if let Some(data) = frame.data_ref() {
+                body.extend_from_slice(&data[..data.len().min(most - body.len())]);
             }
-        })?;
+        }
         Ok(Response {
             status: head.status.as_u16(),
             headers: headers.collect(),
-            body: body.to_bytes().to_vec(),
+            body,
         })
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use x509_cert::der::Decode as _;
 
@@ -29,8 +29,12 @@ pub struct Certificate {
     pub for_cdn: bool,
 }
 
-/// How Cloudflare's certificates for origins name who signed them.
-const CDN_ISSUER: &str = "CloudFlare Origin";
+/// The authorities whose certificates Cloudflare gives to origins, as it publishes them: "Cloudflare Origin CA root
+/// certificate" in its documentation. Their keys decide; anybody can write their names into a certificate.
+const FOR_ORIGINS: [&str; 2] = [
+    include_str!("cloudflare_origin_ecc.pem"),
+    include_str!("cloudflare_origin_rsa.pem"),
+];
 
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
@@ -64,8 +68,9 @@ pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<Noted>), String>
     let strict = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider()).build();
     let noted = Arc::new(Noted {
         strict: strict.map_err(|error| why(&error))?,
+        for_origins: verifier(&FOR_ORIGINS)?,
         trust,
-        error: Mutex::default(),
+        wrong: Mutex::default(),
     });
     let builder = ClientConfig::builder_with_provider(provider());
     let builder = builder.with_safe_default_protocol_versions();
@@ -78,32 +83,47 @@ pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<Noted>), String>
     Ok((config, noted))
 }
 
+/// Checks certificates by authorities that are given, each as PEM.
+fn verifier(authorities: &[&str]) -> Result<Arc<WebPkiServerVerifier>, String> {
+    let mut store = RootCertStore::empty();
+    for authority in authorities {
+        let authority = CertificateDer::from_pem_slice(authority.as_bytes()).map_err(|error| error.to_string())?;
+        store.add(authority).map_err(|error| error.to_string())?;
+    }
+    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build();
+    built.map_err(|error| error.to_string())
+}
+
 /// Checks certificates as browsers do; where that is wanted, a fault is noted and the connection goes on.
 #[derive(Debug)]
 pub(super) struct Noted {
     strict: Arc<WebPkiServerVerifier>,
+    for_origins: Arc<WebPkiServerVerifier>,
     trust: Trust,
-    error: Mutex<Option<Error>>,
+    wrong: Mutex<Option<Wrong>>,
+}
+
+/// What was found wrong with a certificate.
+#[derive(Debug, Clone)]
+struct Wrong {
+    /// Why a browser would not take it.
+    error: Error,
+    /// Whether it is one of Cloudflare's for origins; with what is wrong with it as such.
+    for_cdn: Option<Option<Error>>,
 }
 
 impl Noted {
     /// What the certificate says, and what was found wrong with it.
-    pub(super) fn certificate(&self, der: &CertificateDer<'_>, name: &ServerName<'_>) -> Option<Certificate> {
+    pub(super) fn certificate(&self, der: &CertificateDer<'_>) -> Option<Certificate> {
         let parsed = x509_cert::Certificate::from_der(der).ok()?;
         let until = parsed.tbs_certificate.validity.not_after.to_unix_duration();
         let expires = i64::try_from(until.as_secs()).unwrap_or(i64::MAX);
         let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(0);
         let issuer = parsed.tbs_certificate.issuer.to_string();
-        let error = self.error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Its chain ends with an authority that no browser knows. The name and the days are looked at all the same.
-        let for_cdn = error.as_ref().is_some_and(is_unknown_issuer) && issuer.contains(CDN_ISSUER);
-        let fault = if for_cdn {
-            let fits =
-                ParsedCertificate::try_from(der).and_then(|parsed| rustls::client::verify_server_name(&parsed, name));
-            fits.err().map(|error| told(&error))
-        } else {
-            error.as_ref().map(told)
-        };
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let for_cdn = wrong.as_ref().is_some_and(|wrong| wrong.for_cdn.is_some());
+        let fault = wrong.and_then(|wrong| wrong.for_cdn.unwrap_or(Some(wrong.error)));
+        let fault = fault.as_ref().map(told);
         let fault = fault.or_else(|| (expires < now).then(|| EXPIRED.to_owned()));
         Some(Certificate {
             expires,
@@ -117,6 +137,18 @@ impl Noted {
 
 fn is_unknown_issuer(error: &Error) -> bool {
     matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer))
+}
+
+/// Whether an authority signed a certificate that it was checked by; with what else is wrong with it.
+fn signed(checked: Result<ServerCertVerified, Error>) -> Option<Option<Error>> {
+    use CertificateError as Wrong;
+    match checked {
+        Ok(_) => Some(None),
+        Err(error @ Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. })) => {
+            Some(Some(error))
+        }
+        Err(_) => None,
+    }
 }
 
 const EXPIRED: &str = "the certificate has expired";
@@ -153,7 +185,11 @@ impl ServerCertVerifier for Noted {
         let strict = &self.strict;
         match strict.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(error) if self.trust == Trust::Note => {
-                *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                let origins = &self.for_origins;
+                let for_cdn = is_unknown_issuer(&error)
+                    .then(|| origins.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now))
+                    .and_then(signed);
+                *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(Wrong { error, for_cdn });
                 Ok(ServerCertVerified::assertion())
             }
             outcome => outcome,
@@ -185,3 +221,75 @@ impl ServerCertVerifier for Noted {
 
 /// How long a handshake may take: a server that accepts and says nothing would hang for ever.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An authority of these tests that has the name of one of Cloudflare's.
+    const NAMESAKE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIICETCCAbegAwIBAgIUW5YF5jzdpV4+pKp9vrU/tfkzXpowCgYIKoZIzj0EAwIw
+VTEZMBcGA1UECgwQQ2xvdWRGbGFyZSwgSW5jLjE4MDYGA1UECwwvQ2xvdWRGbGFy
+ZSBPcmlnaW4gU1NMIEVDQyBDZXJ0aWZpY2F0ZSBBdXRob3JpdHkwIBcNMjYxMTI5
+MDY0NDI5WhgPMjA1MTA3MjEwNjQ0MjlaMFUxGTAXBgNVBAoMEENsb3VkRmxhcmUs
+IEluYy4xODA2BgNVBAsML0Nsb3VkRmxhcmUgT3JpZ2luIFNTTCBFQ0MgQ2VydGlm
+aWNhdGUgQXV0aG9yaXR5MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEy6fnNqoG
+Dvbis6sSOrtA7iKpbeHYACyEVz7/NEYLfix1H/gN4ShJFLHCzWNz3g252doXyLtE
+DG2jJZNl7mrElKNjMGEwHQYDVR0OBBYEFG+uLiLe0fobX5FgsZkPbPWIKIobMB8G
+A1UdIwQYMBaAFG+uLiLe0fobX5FgsZkPbPWIKIobMA8GA1UdEwEB/wQFMAMBAf8w
+DgYDVR0PAQH/BAQDAgIEMAoGCCqGSM49BAMCA0gAMEUCIQC8HUctpIxuNTKQlMnf
+2p7Gcuohg5mnYik4+EU4F7cBewIgZYVuZFYQ1P0e7zr8uqQtBtFz8bpSVvN4IXYr
+DV28a0Q=
+-----END CERTIFICATE-----
+";
+
+    /// What it signed for docs.example.com.
+    const SIGNED: &str = "\
+-----BEGIN CERTIFICATE-----
+MIICBTCCAaugAwIBAgIUD6Tc26MGVQrA/hjr1LPzVK8K5EowCgYIKoZIzj0EAwIw
+VTEZMBcGA1UECgwQQ2xvdWRGbGFyZSwgSW5jLjE4MDYGA1UECwwvQ2xvdWRGbGFy
+ZSBPcmlnaW4gU1NMIEVDQyBDZXJ0aWZpY2F0ZSBBdXRob3JpdHkwIBcNMjYxMTI5
+MDY0NDI5WhgPMjA1MTA3MjEwNjQ0MjlaMCgxJjAkBgNVBAMMHUNsb3VkRmxhcmUg
+T3JpZ2luIENlcnRpZmljYXRlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEyQk6
+ryTQ7aHUqK+q3R82rwHe3RNEJZf2snAYpaoBR5ii1yzayM2ETI6NYiwqMqEQZXhp
+WU12VrMOa3BFl9rwuKOBgzCBgDAbBgNVHREEFDASghBkb2NzLmV4YW1wbGUuY29t
+MBMGA1UdJQQMMAoGCCsGAQUFBwMBMAwGA1UdEwEB/wQCMAAwHQYDVR0OBBYEFJ2k
+EbAVasU7ZdO+3mZcQ2ozMBU1MB8GA1UdIwQYMBaAFG+uLiLe0fobX5FgsZkPbPWI
+KIobMAoGCCqGSM49BAMCA0gAMEUCIQDBZ5baR3gzOGZBFXGSLfD6tmCWxNW8oDoW
+87bj/+qIcwIgf733bxRZ+ao4mAhdVlHDeEAgZYiOdWBG/xGuRNxJPrs=
+-----END CERTIFICATE-----
+";
+
+    /// Whether an authority signed it, and what else is wrong with it.
+    fn judged(authorities: &[&str], name: &'static str) -> Option<Option<String>> {
+        let leaf = CertificateDer::from_pem_slice(SIGNED.as_bytes()).unwrap();
+        let name = ServerName::try_from(name).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        let checked = verifier(authorities)
+            .unwrap()
+            .verify_server_cert(&leaf, &[], &name, &[], now);
+        signed(checked).map(|wrong| wrong.as_ref().map(told))
+    }
+
+    #[test]
+    fn key_of_an_authority_decides_and_not_its_name() {
+        assert_eq!(judged(&[NAMESAKE], "docs.example.com"), Some(None));
+        let other = judged(&[NAMESAKE], "example.org");
+        assert!(matches!(other, Some(Some(fault)) if fault.contains("for another name")));
+        assert_eq!(judged(&FOR_ORIGINS, "docs.example.com"), None);
+        assert_eq!(judged(&FOR_ORIGINS, "example.org"), None);
+    }
+
+    #[test]
+    fn authorities_for_origins_are_those_that_are_published() {
+        use x509_cert::der::Encode as _;
+        let found = FOR_ORIGINS.map(|pem| {
+            let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+            let read = x509_cert::Certificate::from_der(&der).unwrap().tbs_certificate;
+            let key = read.subject_public_key_info.to_der().unwrap();
+            (read.subject.to_string().contains("CloudFlare Origin SSL"), key.len())
+        });
+        assert_eq!(found, [(true, 91), (true, 294)]);
+    }
+}

@@ -89,13 +89,17 @@ pub fn answered(answer: &Response) -> bool {
     named("cf-ray") || named("cf-cache-status") || named("x-cache") || named("via") || named("x-served-by")
 }
 
+/// The most characters of a header that are kept for a message.
+const MOST_SHOWN: usize = 100;
+
 /// What the CDN said of its cache: "cf-cache-status HIT, age 3600".
 #[must_use]
 pub fn cached(answer: &Response) -> Option<String> {
+    let short = |value: &str| value.chars().take(MOST_SHOWN).collect::<String>();
     let status = ["cf-cache-status", "x-cache"]
         .into_iter()
-        .find_map(|name| Some(format!("{name} {}", answer.header(name)?)));
-    let age = answer.header("age").map(|age| format!("age {age}"));
+        .find_map(|name| Some(format!("{name} {}", short(answer.header(name)?))));
+    let age = answer.header("age").map(|age| format!("age {}", short(age)));
     let said: Vec<String> = status.into_iter().chain(age).collect();
     (!said.is_empty()).then(|| crate::model::path::printable(&said.join(", ")))
 }

@@ -3,7 +3,7 @@
 use super::cdn;
 use super::expect::{Expected, Files};
 use super::finding::{Difference, Flaw, Side};
-use super::question::{Question, Subject};
+use super::question::{LONGEST, Question, Subject};
 use crate::decode::decode;
 use crate::http::Response;
 use crate::model::digest::Digest;
@@ -41,6 +41,7 @@ pub(super) fn flaws(
     let mut flaws = Vec::new();
     if let Some((digest, size)) = expected.body
         && !question.head
+        && size <= LONGEST
     {
         flaws.extend(difference(question, (digest, size), answer, by_cdn, former).map(Flaw::Bytes));
     }
@@ -50,7 +51,7 @@ pub(super) fn flaws(
     {
         flaws.push(Flaw::Type {
             want: want.clone(),
-            got: got.map(str::to_owned),
+            got: got.map(short),
         });
     }
     flaws.extend(kept(expected, answer));
@@ -79,12 +80,29 @@ fn kept(expected: &Expected, answer: &Response) -> Option<Flaw> {
     if expected.status >= 400
         && let Some(got) = got
     {
-        return Some(Flaw::KeptError(format!("Cache-Control is \"{got}\"")));
+        return Some(Flaw::KeptError(format!("Cache-Control is \"{}\"", short(got))));
     }
     Some(Flaw::Cache {
         want: expected.cache,
-        got: got.map(str::to_owned),
+        got: got.map(short),
     })
+}
+
+/// The most characters of a header that are kept for a message.
+const MOST_SHOWN: usize = 200;
+
+fn short(value: &str) -> String {
+    value.chars().take(MOST_SHOWN).collect()
+}
+
+/// How much longer than the file an answer may be, in bytes, before the rest is not read: what comes through a CDN may have
+/// been rewritten.
+const SLACK: u64 = 64 << 10;
+
+/// How many bytes of an answer are worth reading.
+pub(super) fn most(question: &Question, expected: &Expected) -> u64 {
+    let size = expected.body.map_or(0, |(_, size)| size);
+    if question.head { 0 } else { size.min(LONGEST) + SLACK }
 }
 
 /// Whether two values of a header say the same: case and blanks count for nothing.
@@ -104,6 +122,9 @@ fn difference(
     by_cdn: bool,
     former: Option<&dyn Files>,
 ) -> Option<Difference> {
+    if answer.body.len() as u64 > size + SLACK {
+        return Some(Difference::Other);
+    }
     // A rewritten page may be a little longer than it was.
     let limit = size.saturating_mul(2).saturating_add(1 << 20);
     let coding = match answer.header("content-encoding") {
@@ -112,7 +133,8 @@ fn difference(
         Some("br") => Some(Coding::Brotli),
         Some(other) => {
             return Some(Difference::Undecodable(format!(
-                "it comes as {other}, which was not asked for"
+                "it comes as {}, which was not asked for",
+                short(other)
             )));
         }
     };

@@ -83,8 +83,8 @@ const MOST_OTHERS: usize = 400;
 const MOST_REMOVED: usize = 40;
 /// A sample is no longer than this.
 const MOST_SAMPLES: usize = 16;
-/// What is longer is asked for without its bytes.
-const LONGEST: u64 = 2 << 20;
+/// What is longer is asked for without its bytes, and not compared.
+pub(super) const LONGEST: u64 = 2 << 20;
 /// What is longer is no sample.
 const LONGEST_SAMPLE: u64 = 1 << 20;
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::finding::{Finding, Flaw, Side};
@@ -17,6 +18,10 @@ use crate::http::{self, Connection, HttpError, Place, Protocol, Request, Respons
 const IN_FLIGHT: usize = 64;
 /// So many connections are made where each carries one question at a time, as browsers do.
 const PARALLEL: usize = 6;
+/// What all answers that are read together may hold, in bytes. As much again may wait in the window of HTTP/2.
+const MOST_HELD: usize = 8 << 20;
+/// Of an answer whose body nobody looks at.
+const LITTLE: usize = 16 << 10;
 /// How often a connection is made again over which not one answer came. One that ends otherwise is made again as often as
 /// it takes: nginx ends each after a thousand answers.
 const FRUITLESS: usize = 2;
@@ -38,6 +43,8 @@ pub struct Visit {
 pub struct Visitor {
     visit: Visit,
     facts: http::Facts,
+    /// Whether the certificate of each connection so far was in order. Without TLS there is none to be judged.
+    is_trusted: bool,
     connections: Vec<Connection>,
 }
 
@@ -93,8 +100,9 @@ impl Visitor {
         let certificate = first.facts().certificate.as_ref();
         visit.insecure = certificate.is_some_and(|known| known.fault.is_some() || known.for_cdn);
         Ok(Self {
-            visit,
+            is_trusted: is_trusted(&visit.place, first.facts()),
             facts: first.facts().clone(),
+            visit,
             connections: vec![first],
         })
     }
@@ -109,6 +117,21 @@ impl Visitor {
     #[must_use]
     pub fn facts(&self) -> &http::Facts {
         &self.facts
+    }
+
+    /// Whether nobody on the way can have changed what was seen, as far as certificates say: whoever can may make any
+    /// release look broken.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
+    fn add(&mut self, connection: Connection) {
+        if self.is_trusted && !is_trusted(&self.visit.place, connection.facts()) {
+            self.is_trusted = false;
+            self.facts.certificate.clone_from(&connection.facts().certificate);
+        }
+        self.connections.push(connection);
     }
 
     /// What the connection itself shows: the certificate, the protocol.
@@ -152,23 +175,35 @@ impl Visitor {
                 Protocol::Http2 => IN_FLIGHT,
                 Protocol::Http1 => connections.len(),
             };
+            let room = &Semaphore::new(MOST_HELD);
             let answers = stream::iter(pending.iter().copied()).map(|at| async move {
-                let request = request(&questions[at]);
+                let question = &questions[at];
+                let expected = (yardstick.expected)(question);
+                let most = usize::try_from(judge::most(question, &expected)).unwrap_or(MOST_HELD);
+                let share = u32::try_from(most.min(MOST_HELD)).unwrap_or(0);
                 let connection = &connections[at % connections.len()];
-                let answer = timeout_at(until, connection.send(&request)).await;
-                (at, answer)
+                let asking = async {
+                    // Kept until the answer is judged.
+                    let held = room.acquire_many(share).await;
+                    (connection.send(&request(question), most).await, held)
+                };
+                (at, expected, timeout_at(until, asking).await)
             });
             let mut answers = answers.buffer_unordered(parallel.max(1));
             let mut again = Vec::new();
-            while let Some((at, answer)) = answers.next().await {
+            while let Some((at, expected, answer)) = answers.next().await {
+                let (answer, _held) = match answer {
+                    Ok((answer, held)) => (Ok(answer), held.ok()),
+                    Err(late) => (Err(late), None),
+                };
                 match answer {
                     Ok(Ok(answer)) => {
                         round.answered += 1;
                         if round.cdn.is_none() && cdn::answered(&answer) {
-                            round.cdn = Some(answer.header("server").unwrap_or("a CDN").to_owned());
+                            let name = answer.header("server").unwrap_or("a CDN");
+                            round.cdn = Some(name.chars().take(100).collect());
                         }
                         let question = &questions[at];
-                        let expected = (yardstick.expected)(question);
                         let flaws = judge::flaws(self.visit.side, question, &expected, &answer, yardstick.former);
                         found.extend(
                             flaws
@@ -217,15 +252,23 @@ impl Visitor {
         let left = || until.saturating_duration_since(Instant::now());
         if self.connections.is_empty() {
             let first = http::connect(&self.visit.place, Trust::Note, left()).await?;
-            self.connections.push(first);
+            self.add(first);
         }
         if self.facts.protocol == Protocol::Http1 {
             let more = PARALLEL.min(questions).saturating_sub(self.connections.len());
             let connecting = (0..more).map(|_| http::connect(&self.visit.place, Trust::Note, left()));
             let made = futures_util::future::join_all(connecting).await;
-            self.connections.extend(made.into_iter().flatten());
+            made.into_iter().flatten().for_each(|connection| self.add(connection));
         }
         Ok(())
+    }
+}
+
+fn is_trusted(place: &Place, facts: &http::Facts) -> bool {
+    match &facts.certificate {
+        Some(certificate) => certificate.fault.is_none(),
+        // One that can't even be read.
+        None => !place.tls,
     }
 }
 
@@ -257,7 +300,7 @@ pub async fn plain_http(visit: &Visit, until: Instant) -> Option<Finding> {
             target: "/".to_owned(),
             ..Request::default()
         };
-        connection.send(&request).await.ok()
+        connection.send(&request, LITTLE).await.ok()
     };
     let answer = timeout_at(until, asking).await.ok().flatten()?;
     let leads =

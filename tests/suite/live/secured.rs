@@ -79,7 +79,7 @@ fn server_without_http2_is_a_warning() {
 }
 
 #[test]
-fn certificate_of_the_cdn_for_origins_is_taken_at_the_origin_and_nowhere_else() {
+fn certificate_that_only_says_that_it_is_the_cdns_is_one_of_anybodys() {
     let authority = Authority::named("CloudFlare Origin SSL Certificate Authority");
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
     // Browsers know others.
@@ -90,7 +90,45 @@ fn certificate_of_the_cdn_for_origins_is_taken_at_the_origin_and_nowhere_else() 
         .iter()
         .map(|problem| problem["side"].as_str().unwrap())
         .collect();
-    assert_eq!(sides, ["public"], "{ran}");
+    assert_eq!(sides, ["origin", "public"], "{ran}");
+}
+
+#[test]
+fn whoever_stands_between_takes_no_release_back() {
+    let authority = Authority::new();
+    let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
+    let first = run(&site, &authority, &["publish"]).expect_code(0).json();
+    // Serves what was live before, whatever is live.
+    let (docroot, stale) = (
+        site.project.dir.join("target/docroot"),
+        site.project.dir.join("target/stale"),
+    );
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([&docroot, &stale])
+        .status();
+    assert!(copied.unwrap().success());
+    let args = ["nginx", "--listen", LISTEN, "--nginx-version", "1.22"];
+    let vhost = site.project.run(&args).expect_code(0).stdout;
+    let vhost = vhost.replace(docroot.to_str().unwrap(), stale.to_str().unwrap());
+    let signed = authority.signs("localhost", PAST, FUTURE);
+    let between = Nginx::start(&signed.put_into(&vhost, "localhost"));
+    site.project.write_manifest(&format!(
+        "[site]\nname = \"docs\"\nurl = \"https://localhost:{}\"\n[verify]\norigin = \"https://{}\"\npublic = false\n",
+        site.origin.address().port(),
+        between.address(),
+    ));
+    // Its certificate is good: what it answers counts.
+    site.edit("Edited.");
+    run(&site, &authority, &["publish"]).expect_code(6);
+    let status = run(&site, &authority, &["status"]).expect_code(0).json();
+    assert_eq!(status["release"], first["release"]);
+    // To whoever knows another authority it has none.
+    let ran = run(&site, &Authority::named("Another"), &["publish"]).expect_code(7);
+    assert_eq!(codes(&ran), ["certificate", "former-bytes"], "{ran}");
+    let status = run(&site, &authority, &["status"]).expect_code(0).json();
+    assert_eq!(status["release"], ran.json()["release"]);
+    assert_ne!(status["release"], first["release"]);
 }
 
 #[test]
@@ -145,4 +183,57 @@ fn plain_http_that_does_not_lead_to_https_is_a_finding() {
         assert_eq!(codes(&ran), found, "{ran}");
         drop(nginx);
     }
+}
+
+/// The most memory that a process has had, in MiB, looked at until it ends.
+fn most_memory(mut running: crate::support::command::Running) -> (u64, crate::support::command::Ran) {
+    let mut most = 0;
+    while running.is_running() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        most = most.max(kibibytes.unwrap_or(0) / 1024);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    (most, running.wait())
+}
+
+#[test]
+fn server_that_answers_everything_at_length_takes_little_memory() {
+    let authority = Authority::new();
+    let plain = site(&authority, "localhost", FUTURE, |vhost| vhost);
+    for number in 0..100 {
+        let page = std::fs::read_to_string(plain.project.dir.join("out/docs/a.html")).unwrap();
+        plain.project.write(format!("out/more/{number}.html"), page);
+    }
+    plain.project.write("long/long.html", "x".repeat(12 << 20));
+    let signed = authority.signs("localhost", PAST, FUTURE);
+    let vhost = format!(
+        "server {{\n listen {LISTEN} ssl http2;\n server_name localhost;\n gzip off;\n ssl_certificate {};\n \
+         ssl_certificate_key {};\n location / {{ root {}; try_files /long.html =404; }}\n}}\n",
+        signed.chain.display(),
+        signed.key.display(),
+        plain.project.dir.join("long").display()
+    );
+    let origin = Nginx::start(&vhost);
+    plain.project.write_manifest(&format!(
+        "[site]\nname = \"docs\"\nurl = \"https://localhost:{0}\"\n[verify]\norigin = \"https://{1}\"\npublic = true\n",
+        origin.address().port(),
+        origin.address(),
+    ));
+    let mut command = plain.project.command();
+    command
+        .args(["publish", "--json"])
+        .env("SSL_CERT_FILE", authority.file());
+    let (most, ran) = most_memory(crate::support::command::Running::start(command));
+    let ran = ran.expect_code(7);
+    assert!(codes(&ran).contains(&"bytes".to_owned()), "{ran}");
+    assert!(
+        ran.json()["delivery"]["public"]["answered"].as_u64().unwrap() > 100,
+        "{ran}"
+    );
+    say(&format!(
+        "asking a server that answers at length took {most} MiB at most"
+    ));
+    assert!(most < 150, "{most} MiB");
 }

@@ -212,6 +212,11 @@ impl Running {
     }
 
     /// Whether the run has not ended yet.
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child to wait for").is_none()
     }
