@@ -408,11 +408,10 @@ mod tests {
 
     /// A document that `trees` names: `folders` are the names and digests of its folders.
     fn document(out: &Path, digest: Digest, folders: &[(&str, Digest)]) {
-        let lines: String = folders
-            .iter()
-            .map(|(name, digest)| format!("folder {digest} {name}\n"))
-            .collect();
-        let text = format!("{}\n{lines}", crate::model::tree::HEADER);
+        let mut text = format!("{}\n", crate::model::tree::HEADER);
+        for (name, digest) in folders {
+            text.extend(["folder ", &digest.to_string(), " ", name, "\n"]);
+        }
         fs::write(out.join(DOCUMENTS).join(digest.to_string()), text).unwrap();
     }
 

@@ -475,7 +475,9 @@ pub const SECRETS: &[Shape] = &[
                 });
                 letters.filter(char::is_ascii_alphanumeric).take(36).collect()
             };
-            (0..size / 41).map(|_| format!("ghp_{}\n", token())).collect()
+            (0..size / 41)
+                .flat_map(|_| ["ghp_".to_owned(), token(), "\n".to_owned()])
+                .collect()
         },
     },
 ];

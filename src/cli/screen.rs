@@ -3,7 +3,7 @@
 //! All that is printed passes here, and no control character does, wherever the text came from: a file's name, a host's
 //! banner, a release's message. In JSON it is escaped as JSON has it. Nor does a command of a CI runner pass, but those that
 //! [`command`] is given: GitHub's reads `::error::` at the beginning of a line and `##[error]` anywhere in it, Azure's
-//! `##vso[…]`, TeamCity's `##teamcity[…]`.
+//! `##vso[…]`, and that of `TeamCity` `##teamcity[…]`.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};

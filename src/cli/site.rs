@@ -35,13 +35,9 @@ pub struct Workplace {
 impl Workplace {
     /// Finds and reads the site manifest that the options mean.
     pub fn open(global: &Global, screen: &Screen) -> Result<Self, Failure> {
-        let file = match &global.site {
-            Some(file) => file.clone(),
-            None => {
-                let found = find(&here()?)?;
-                refuse_foreign(&found)?;
-                found
-            }
+        let file = match global.site.clone() {
+            Some(file) => file,
+            None => not_foreign(find(&here()?)?)?,
         };
         let text = std::fs::read_to_string(&file).map_err(|source| Failure::Unreadable {
             file: file.clone(),
@@ -161,33 +157,26 @@ fn find(folder: &Path) -> Result<PathBuf, Failure> {
 
 /// Refuses a site manifest that nobody named and another user can change: it names programs to run and secrets to send.
 /// As git refuses a repository: the file and its folder must be the caller's or root's.
-fn refuse_foreign(file: &Path) -> Result<(), Failure> {
+fn not_foreign(file: PathBuf) -> Result<PathBuf, Failure> {
     let caller = rustix::process::geteuid().as_raw();
     // By sudo, root works for somebody.
     let behind_sudo = std::env::var("SUDO_UID").ok().filter(|_| caller == 0);
     let behind_sudo = behind_sudo.and_then(|uid| uid.parse::<u32>().ok());
     let is_ours = |uid: u32| uid == 0 || uid == caller || Some(uid) == behind_sudo;
-    let folder = folder_of(file)?;
+    let folder = folder_of(&file)?;
     let looked_at = [
-        std::fs::symlink_metadata(file),
-        std::fs::metadata(file),
+        std::fs::symlink_metadata(&file),
+        std::fs::metadata(&file),
         std::fs::metadata(folder),
     ];
     for looked_at in looked_at {
-        let uid = looked_at
-            .map(|there| there.uid())
-            .map_err(|source| Failure::Unreadable {
-                file: file.to_owned(),
-                source,
-            })?;
-        if !is_ours(uid) {
-            return Err(Failure::ForeignSiteManifest {
-                file: file.to_owned(),
-                uid,
-            });
+        match looked_at.map(|there| there.uid()) {
+            Ok(uid) if is_ours(uid) => {}
+            Ok(uid) => return Err(Failure::ForeignSiteManifest { file, uid }),
+            Err(source) => return Err(Failure::Unreadable { file, source }),
         }
     }
-    Ok(())
+    Ok(file)
 }
 
 pub fn folder_of(file: &Path) -> Result<PathBuf, Failure> {

@@ -200,12 +200,12 @@ fn member(name: &str, kind: u8, link: &str, text: &str) -> Vec<u8> {
     let mut head = [0; 512];
     let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name.as_bytes());
-    put(100, b"0000644\00000000\00000000\0");
+    put(100, b"0000644 0000000 0000000 ");
     put(124, format!("{:011o}\0", text.len()).as_bytes());
     put(136, b"00000000000\0        ");
     put(156, &[kind]);
     put(157, link.as_bytes());
-    put(257, b"ustar\000");
+    put(257, b"ustar\x0000");
     let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
     head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     let mut all = head.to_vec();
