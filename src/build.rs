@@ -8,16 +8,18 @@
 //! scan leaves it out and the vhost we print does not serve it; and a folder of documents keeps them apart from the
 //! site's own names, of which any might be taken.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::encode::encode;
 use crate::error::Error;
-use crate::event::{Event, Observer, Stage};
+use crate::event::{Event, Observer, Running, Stage};
 use crate::manifest::Site;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
@@ -95,19 +97,16 @@ impl From<BuildError> for Error {
 /// # Errors
 /// [`BuildError`]; then `out` is as it was.
 pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observer) -> Result<Built, BuildError> {
+    clear_leftovers(out)?;
     let replaces = judge(out)?;
     let growing = beside(out, "new")?;
     // What an earlier run left half-done under this process's name.
     remove(&growing)?;
     let files: Vec<(SitePath, &File)> = site.all_files().collect();
-    observer.notice(Event::StageBegan {
-        stage: Stage::Encode,
-        items: Some(site.files),
-        bytes: Some(site.bytes),
-    });
+    let running = Running::begin_measured(observer, Stage::Encode, Some(site.files), Some(site.bytes));
     let written =
         write_all(site, source, &files, &growing, observer).and_then(|()| take_place(&growing, out, replaces));
-    observer.notice(Event::StageEnded { stage: Stage::Encode });
+    running.end();
     if written.is_err() {
         let _ = fs::remove_dir_all(&growing);
     }
@@ -235,14 +234,54 @@ fn written(tree: &Tree, name: &OsStr, is_folder: bool) -> Option<Written> {
 
 /// A name in the same folder, so that a rename stays on one file system.
 fn beside(out: &Path, what: &str) -> Result<PathBuf, BuildError> {
+    let (place, mut hidden) = hidden(out)?;
+    hidden.push(format!("{what}.{}", std::process::id()));
+    Ok(place.with_file_name(hidden))
+}
+
+/// Where the folder is, and how names beside it begin that a build gives.
+fn hidden(out: &Path) -> Result<(PathBuf, OsString), BuildError> {
     let resolved = fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
     let name = resolved
         .file_name()
         .ok_or_else(|| BuildError::NoName { folder: out.to_owned() })?;
-    let mut hidden = std::ffi::OsString::from(".");
+    let mut hidden = OsString::from(".");
     hidden.push(name);
-    hidden.push(format!(".{what}.{}", std::process::id()));
-    Ok(resolved.with_file_name(hidden))
+    hidden.push(".");
+    Ok((resolved, hidden))
+}
+
+/// Clears what builds to this folder left that were killed. Where one of them had moved the build before away and not put
+/// its own in place, that one comes back.
+fn clear_leftovers(out: &Path) -> Result<(), BuildError> {
+    let (place, hidden) = hidden(out)?;
+    let Some(folder) = place.parent() else { return Ok(()) };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let rest = name.as_encoded_bytes().strip_prefix(hidden.as_encoded_bytes());
+        let rest = rest.and_then(|rest| std::str::from_utf8(rest).ok());
+        let Some((what, process)) = rest.and_then(|rest| rest.split_once('.')) else {
+            continue;
+        };
+        let is_dead = process.parse().is_ok_and(|process: i32| !is_alive(process));
+        let is_ours = entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.path().join(DOCUMENTS).is_dir();
+        if !is_dead || !is_ours || !matches!(what, "new" | "old") {
+            continue;
+        }
+        if what == "old" && fs::symlink_metadata(&place).is_err() {
+            fs::rename(entry.path(), &place).map_err(failed("move back", &entry.path()))?;
+        } else {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_alive(process: i32) -> bool {
+    let known = Pid::from_raw(process).filter(|pid| pid.as_raw_nonzero().get() > 0);
+    known.is_none_or(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn write_all(
@@ -252,6 +291,9 @@ fn write_all(
     growing: &Path,
     observer: &dyn Observer,
 ) -> Result<(), BuildError> {
+    // First, so that what a killed run leaves is known by it.
+    let documents = growing.join(DOCUMENTS);
+    fs::create_dir_all(&documents).map_err(failed("make", &documents))?;
     for path in site.folders.keys() {
         let folder = growing.join(path.as_str());
         fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
@@ -265,8 +307,6 @@ fn write_all(
         });
         Ok::<(), BuildError>(())
     })?;
-    let documents = growing.join(DOCUMENTS);
-    fs::create_dir_all(&documents).map_err(failed("make", &documents))?;
     for folder in site.folders.values() {
         write(
             &documents.join(folder.digest.to_string()),
@@ -393,6 +433,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = built(folder.path()).unwrap();
         assert_eq!(built(folder.path()).unwrap(), first);
+    }
+
+    #[test]
+    fn what_killed_builds_left_is_cleared_and_a_build_that_was_moved_away_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        built(&out).unwrap();
+        let ended = {
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            child.wait().unwrap();
+            child.id()
+        };
+        let leftover = |what: &str, process: u32| folder.path().join(format!(".out.{what}.{process}"));
+        // Killed while it grew, and between both renames; one that another run is writing; and what only looks like it.
+        fs::create_dir_all(leftover("new", ended).join(DOCUMENTS)).unwrap();
+        fs::create_dir_all(leftover("new", 1).join(DOCUMENTS)).unwrap();
+        fs::create_dir_all(leftover("new", ended).with_extension("notes")).unwrap();
+        fs::create_dir_all(leftover("kept", ended).join(DOCUMENTS)).unwrap();
+        fs::rename(&out, leftover("old", ended)).unwrap();
+        clear_leftovers(&out).unwrap();
+        assert!(out.join("index.html").exists(), "the build before is back");
+        built(&out).unwrap();
+        let left = [
+            format!(".out.kept.{ended}"),
+            ".out.new.1".to_owned(),
+            ".out.new.notes".to_owned(),
+            "out".to_owned(),
+        ];
+        assert_eq!(names(folder.path()), left);
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //! purge or to note ever makes a publish fail.
 
 mod looking;
+mod paying;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,20 +18,22 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant as Moment;
 
 pub use self::looking::{Asked, Looking, Need, Seen, Skipped};
+pub use self::paying::pay_after_rollback;
+use self::paying::{Live, pay};
 use crate::error::Error;
-use crate::event::{Event, Note, Observer, Stage};
+use crate::event::{Event, Note, Observer, Running, Stage};
 use crate::live::question::{Questions, questions};
 use crate::live::verdict::{Baseline, regressions, verdict};
 use crate::live::visitor::Yardstick;
 use crate::live::{Files, Finding, Former, Severity, Verdict, expect};
 use crate::manifest::{ChangeKind, Changes, Site};
-use crate::model::delivery::Delivery;
+use crate::model::delivery::{Delivery, Paid};
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 use crate::model::tree::File;
 use crate::plan::Plan;
 use crate::publish::{self, Beforehand, Published};
-use crate::purge::{self, Purge, PurgeError, Purged, Wanted};
+use crate::purge::{Purge, PurgeError, Purged, Wanted};
 use crate::releases;
 use crate::rollback::{self, Destination};
 use crate::serving::Rules;
@@ -92,14 +95,12 @@ impl Report {
         verdict(&all)
     }
 
-    /// What is kept of it.
-    fn note(&self, release: &ReleaseId, owed: &Delivery, way: &Way) -> Delivery {
+    /// What is kept of it, beside what is owed.
+    fn note(&self, release: &ReleaseId) -> Delivery {
         let ok = |asked: &Asked| match asked {
             Asked::Not(_) => None,
             Asked::Seen(seen) => Some(verdict(&seen.findings) == Verdict::Fine),
         };
-        let settled = !way.purges.is_empty() && self.purged.iter().all(|(_, purged)| purged.is_ok());
-        let kept = if settled { Delivery::default() } else { owed.clone() };
         let errors = || self.findings().filter(|finding| finding.severity() == Severity::Error);
         Delivery {
             release: Some(release.clone()),
@@ -107,7 +108,7 @@ impl Report {
             origin: ok(&self.origin),
             public: ok(&self.public),
             problems: errors().count() as u64,
-            ..kept
+            ..Delivery::default()
         }
         .with_first(
             errors()
@@ -232,11 +233,7 @@ pub async fn deliver(
             round_trips,
         });
     }
-    observer.notice(Event::StageBegan {
-        stage: Stage::Verify,
-        items: None,
-        bytes: None,
-    });
+    let _running = Running::begin(observer, Stage::Verify);
     let asked = ask_for(way, site, &published.changes, &mark);
     let former = Former {
         site,
@@ -266,12 +263,19 @@ pub async fn deliver(
                 findings: faults,
             };
             let error = Box::pin(take_back(session, way, failed, &options.signing, observer)).await;
-            observer.notice(Event::StageEnded { stage: Stage::Verify });
             return Err(error);
         }
     }
-    let wanted = Box::pin(wanted(session, way, site, &published)).await;
-    let purged = purge_all(way, wanted, observer).await;
+    let live = Live {
+        release: &published.release,
+        site: Some(site),
+        replaced: published
+            .previous
+            .as_ref()
+            .filter(|_| published.changes_known)
+            .map(|previous| (previous, &published.changes)),
+    };
+    let (purged, paid) = Box::pin(pay(session, way, &live, &published.owed, observer)).await;
     let public = sight.public(&mut looking, !purged.is_empty()).await;
     let report = Report {
         origin,
@@ -280,14 +284,8 @@ pub async fn deliver(
         left_out: asked.left_out,
         took: began.elapsed(),
     };
-    let owed = match &published.previous {
-        // As the swap left it.
-        previous if published.swapped && !way.purges.is_empty() => owed.owing(previous.as_ref()),
-        _ => owed.clone(),
-    };
-    let note = report.note(&published.release, &owed, way);
-    keep(session, &report, note, Some(FOR_THE_LOCK), observer).await;
-    observer.notice(Event::StageEnded { stage: Stage::Verify });
+    let note = report.note(&published.release);
+    keep(session, &report, note, &paid, Some(FOR_THE_LOCK), observer).await;
     let report = Report {
         took: began.elapsed(),
         ..report
@@ -333,17 +331,7 @@ async fn take_back(
     match back.await {
         Ok(back) => {
             // Between the two swaps an edge may have fetched some of it.
-            let paths = published.changes.list.iter().map(|change| &change.path);
-            let urls = way.base.as_ref().map(|base| purge::urls(&way.rules, base, paths));
-            let wanted = urls.map(|urls| way.wanted(urls, previous));
-            let purged = purge_all(way, wanted, observer).await;
-            if !purged.is_empty() && purged.iter().all(|(_, purged)| purged.is_ok()) {
-                let note = Delivery {
-                    release: Some(previous.clone()),
-                    ..Delivery::default()
-                };
-                note_quietly(session, previous, note, Some(FOR_THE_LOCK), observer).await;
-            }
+            pay_after_rollback(session, way, previous, observer).await;
             Error::TakenBack {
                 release: published.release.clone(),
                 live: back.release,
@@ -370,51 +358,6 @@ impl Way {
             release: release.to_string(),
         }
     }
-}
-
-/// What is to be purged after a publish: what it changed, and what is owed from before.
-async fn wanted(session: &Session, way: &Way, site: &Site, published: &Published) -> Option<Wanted> {
-    let base = way.base.as_ref().filter(|_| !way.purges.is_empty())?;
-    let mut paths: BTreeSet<SitePath> = BTreeSet::new();
-    if published.swapped {
-        paths.extend(published.changes.list.iter().map(|change| change.path.clone()));
-    }
-    let mut all = published.owed.owed_all;
-    for owed in &published.owed.owed {
-        if *owed == published.release || (published.swapped && published.previous.as_ref() == Some(owed)) {
-            continue;
-        }
-        match releases::diff(session, owed, &published.release).await {
-            Ok(changes) => paths.extend(changes.list.into_iter().map(|change| change.path)),
-            // It was pruned: nobody knows any more what it had.
-            Err(_) => all = true,
-        }
-    }
-    if all {
-        paths.extend(site.all_files().map(|(path, _)| path));
-    }
-    let urls = purge::urls(&way.rules, base, paths.iter());
-    (!urls.is_empty()).then(|| way.wanted(urls, &published.release))
-}
-
-/// Tells every CDN.
-async fn purge_all(
-    way: &Way,
-    wanted: Option<Wanted>,
-    observer: &dyn Observer,
-) -> Vec<(String, Result<Purged, PurgeError>)> {
-    let Some(wanted) = wanted else { return Vec::new() };
-    let all = way.purges.iter().map(|purge| async {
-        let purged = purge.purge(&wanted, FOR_PURGING).await;
-        if let Err(error) = &purged {
-            observer.notice(Event::Noted(Note::NotPurged {
-                reason: error.to_string(),
-                hint: error.hint(),
-            }));
-        }
-        (purge.name(), purged)
-    });
-    futures_util::future::join_all(all).await
 }
 
 /// One look at a release: what is asked, and what is right.
@@ -498,24 +441,32 @@ impl Sight<'_> {
     }
 }
 
-/// Keeps what was seen on the host.
-async fn keep(session: &Session, report: &Report, note: Delivery, wait: Option<Duration>, observer: &dyn Observer) {
+/// Keeps what was seen on the host, and what was paid of what was owed.
+async fn keep(
+    session: &Session,
+    report: &Report,
+    note: Delivery,
+    paid: &Paid,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) {
     let none_seen = matches!((&report.origin, &report.public), (Asked::Not(_), Asked::Not(_)));
-    if none_seen && report.purged.is_empty() {
+    if none_seen && report.purged.is_empty() && paid.is_nothing() {
         return;
     }
     let Some(release) = note.release.clone() else { return };
-    note_quietly(session, &release, note, wait, observer).await;
+    note_quietly(session, &release, note, paid, wait, observer).await;
 }
 
 async fn note_quietly(
     session: &Session,
     release: &ReleaseId,
     note: Delivery,
+    paid: &Paid,
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) {
-    let noting = Box::pin(rollback::note_delivery(session, release, &note, wait, observer));
+    let noting = Box::pin(rollback::note_delivery(session, release, &note, paid, wait, observer));
     if let Err(error) = noting.await {
         observer.notice(Event::Noted(Note::OutcomeNotKept {
             reason: error.to_string(),
@@ -601,11 +552,7 @@ pub async fn look(
     observer: &dyn Observer,
 ) -> Report {
     let began = Instant::now();
-    observer.notice(Event::StageBegan {
-        stage: Stage::Verify,
-        items: None,
-        bytes: None,
-    });
+    let _running = Running::begin(observer, Stage::Verify);
     let mut changes = on_host.changes.clone();
     if extent == Extent::Pages {
         let pages = on_host.files.iter().filter(|(path, _)| crate::manifest::is_page(path));
@@ -634,14 +581,17 @@ pub async fn look(
         asked: &asked,
     };
     let origin = sight.origin(&mut looking, observer).await;
-    let wanted = match (&way.base, extent) {
-        (Some(base), Extent::Changes) if !way.purges.is_empty() && !changes.list.is_empty() => {
-            let urls = purge::urls(&way.rules, base, changes.list.iter().map(|change| &change.path));
-            Some(way.wanted(urls, release))
-        }
-        _ => None,
+    let owed = match store::look(session).await {
+        Ok(entrance) if entrance.current.as_ref() == Some(release) => entrance.delivery,
+        // What is owed now is for whoever made another release live.
+        Ok(_) | Err(_) => Delivery::default(),
     };
-    let purged = purge_all(way, wanted, observer).await;
+    let live = Live {
+        release,
+        site: None,
+        replaced: None,
+    };
+    let (purged, paid) = Box::pin(pay(session, way, &live, &owed, observer)).await;
     let public = sight.public(&mut looking, !purged.is_empty()).await;
     let report = Report {
         origin,
@@ -650,13 +600,8 @@ pub async fn look(
         left_out: asked.left_out,
         took: began.elapsed(),
     };
-    let owed = match store::look(session).await {
-        Ok(entrance) => entrance.delivery,
-        Err(_) => Delivery::default(),
-    };
     // A look that changes nothing need not wait for anybody.
     let wait = (extent == Extent::Changes).then_some(FOR_THE_LOCK);
-    keep(session, &report, report.note(release, &owed, way), wait, observer).await;
-    observer.notice(Event::StageEnded { stage: Stage::Verify });
+    keep(session, &report, report.note(release), &paid, wait, observer).await;
     report
 }

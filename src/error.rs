@@ -66,6 +66,14 @@ pub enum Error {
         /// What was found last.
         reason: String,
     },
+    /// Other runs were quicker again and again.
+    #[error("gave up after {attempts} attempts: other runs changed the store each time: {reason}")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+        /// What was found last.
+        reason: String,
+    },
     /// The connection went at the swap and the host can't be asked what became of it.
     #[error("the connection was lost at the swap, and the host can't be asked whether it was done: {lost}")]
     Uncertain {
@@ -213,7 +221,11 @@ impl Error {
             | Self::Check { .. }
             | Self::RemovesTooMuch { .. } => 3,
             Self::Sign(SignError::NoKey | SignError::NoAllowedSigners | SignError::AllowedSigners { .. }) => 2,
-            Self::Taken(Taken::Busy { .. }) | Self::Overtaken { .. } | Self::OnHold { .. } => 4,
+            Self::Taken(Taken::Busy { .. } | Taken::Buried)
+            | Self::Overtaken { .. }
+            | Self::Contended { .. }
+            | Self::OnHold { .. } => 4,
+            Self::Store(StoreError::Host(HostError::Panicked { .. })) => 1,
             Self::Store(_) | Self::Taken(Taken::Jammed { .. } | Taken::Stuck { .. }) => 5,
             Self::TakenBack { .. } => 6,
             Self::CannotGoBack { .. } => 7,
@@ -230,7 +242,6 @@ impl Error {
             | Self::Unsigned { .. }
             | Self::Sign(_)
             | Self::Build(_)
-            | Self::Taken(Taken::Buried)
             | Self::Io { .. } => 1,
         }
     }
@@ -239,6 +250,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Source(SourceError::Worker { .. }) => "panic",
             Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) | Self::Source(_) => "export-changed",
             Self::Scan(_) => "export",
             Self::Check { .. } => "check",
@@ -251,6 +263,7 @@ impl Error {
             Self::Overtaken { .. } => "overtaken",
             Self::OnHold { .. } => "on-hold",
             Self::NoPeace { .. } => "no-peace",
+            Self::Contended { .. } => "contended",
             Self::Uncertain { .. } => "uncertain",
             Self::NoSuchRelease { .. } => "no-such-release",
             Self::AmbiguousRelease { .. } => "ambiguous-release",
@@ -289,6 +302,7 @@ fn store_code(error: &StoreError) -> &'static str {
             HostError::MissingExtension { .. } => "missing-extension",
             HostError::Folder { .. } => "folder",
             HostError::Lost { .. } => "connection-lost",
+            HostError::Panicked { .. } => "panic",
         },
         StoreError::NoParent { .. } => "no-parent",
         StoreError::NotAStore { .. } => "not-a-store",

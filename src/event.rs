@@ -149,6 +149,13 @@ pub enum Note {
     },
     /// The connection was lost and has been made again.
     Reconnected,
+    /// The server dropped the connection before authentication, or nobody listened; it is tried again.
+    ConnectingAgain {
+        /// What the first try came to.
+        reason: String,
+        /// How often it is tried again, at most.
+        times: u32,
+    },
     /// The origin can't be reached from here, so only the public address is asked.
     OriginNotAsked {
         /// Why.
@@ -172,6 +179,37 @@ pub enum Note {
 pub trait Observer: Send + Sync {
     /// Takes notice of an event.
     fn notice(&self, event: Event);
+}
+
+/// A stage that is under way. It ends when this is dropped, however that comes about.
+#[must_use = "the stage ends at once"]
+pub struct Running<'a> {
+    observer: &'a dyn Observer,
+    stage: Stage,
+}
+
+impl<'a> Running<'a> {
+    /// Begins a stage of which nobody knows how much there is to do.
+    pub fn begin(observer: &'a dyn Observer, stage: Stage) -> Self {
+        Self::begin_measured(observer, stage, None, None)
+    }
+
+    /// Begins a stage; how much there is to do, where that is known already.
+    pub fn begin_measured(observer: &'a dyn Observer, stage: Stage, items: Option<u64>, bytes: Option<u64>) -> Self {
+        observer.notice(Event::StageBegan { stage, items, bytes });
+        Self { observer, stage }
+    }
+
+    /// Ends it here.
+    pub fn end(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.observer.notice(Event::StageEnded { stage: self.stage });
+    }
 }
 
 /// Nobody listens.

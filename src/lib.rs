@@ -40,6 +40,7 @@ pub mod model;
 pub mod next;
 pub mod nginx;
 pub mod notification;
+pub mod panics;
 pub mod pipeline;
 pub mod plan;
 pub mod preview;

@@ -15,7 +15,7 @@ use crate::check::{self, Forbidden, Levels, Material, Problem, Searches, Severit
 use crate::config::{self, SiteConfig, WebUrl};
 use crate::encode::{EncodeOptions, encodings_for};
 use crate::error::Error;
-use crate::event::{Event, Note, Observer, Stage};
+use crate::event::{Event, Note, Observer, Running, Stage};
 use crate::fingerprint;
 use crate::manifest::{Input, Site};
 use crate::model::asset::Asset;
@@ -270,11 +270,9 @@ fn find_problems(
     // The patterns of a parsed site manifest are right; of one that was made otherwise they may not be.
     let forbidden = Forbidden::new(&config.check.forbid).map_err(unusable)?;
     let allowed = globs(&config.check.allow)?;
-    observer.notice(Event::StageBegan {
-        stage: Stage::Check,
-        items: Some(assets.len() as u64),
-        bytes: Some(assets.iter().map(|asset| asset.size).sum()),
-    });
+    let bytes = assets.iter().map(|asset| asset.size).sum();
+    let items = Some(assets.len() as u64);
+    let _running = Running::begin_measured(observer, Stage::Check, items, Some(bytes));
     let options = survey::Options {
         origin: config.site.url.as_ref().map(WebUrl::as_str),
         base_path: config.next.base_path.as_deref(),
@@ -292,7 +290,6 @@ fn find_problems(
         let problems = check::check(material, &levels);
         (survey, problems)
     });
-    ended(Stage::Check, observer);
     Ok(checked?)
 }
 
@@ -340,7 +337,7 @@ fn fingerprint(
     source: Arc<dyn Source>,
     observer: &dyn Observer,
 ) -> Result<fingerprint::Site, Error> {
-    began(Stage::Fingerprint, observer);
+    let running = Running::begin(observer, Stage::Fingerprint);
     let include = config.fingerprint.include.as_deref().map(globs).transpose()?;
     let options = fingerprint::Options {
         stable_build_id: config.next.stable_build_id,
@@ -350,12 +347,12 @@ fn fingerprint(
         origin: config.site.url.as_ref().map(WebUrl::as_str),
     };
     let site = fingerprint::fingerprint(assets, survey, source, &options, observer);
-    ended(Stage::Fingerprint, observer);
+    running.end();
     Ok(site?)
 }
 
 fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) -> Site {
-    began(Stage::Manifest, observer);
+    let running = Running::begin(observer, Stage::Manifest);
     let options = EncodeOptions {
         brotli: config.encode.brotli,
         gzip: config.encode.gzip,
@@ -367,7 +364,7 @@ fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) ->
         size: asset.size,
     });
     let site = Site::new(files, &Classes::new(&config.fingerprint.prefix));
-    ended(Stage::Manifest, observer);
+    running.end();
     site
 }
 
@@ -392,18 +389,6 @@ fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
         what: "use the patterns of the site manifest".to_owned(),
         source: std::io::Error::other(error),
     }
-}
-
-fn began(stage: Stage, observer: &dyn Observer) {
-    observer.notice(Event::StageBegan {
-        stage,
-        items: None,
-        bytes: None,
-    });
-}
-
-fn ended(stage: Stage, observer: &dyn Observer) {
-    observer.notice(Event::StageEnded { stage });
 }
 
 #[cfg(test)]

@@ -360,6 +360,25 @@ fn changes(site: &Site, former: Option<Digest>, facts: &Facts) -> Result<Changes
     manifest::diff(former, Some(site.root), &known)
 }
 
+/// The same, and whether all of the former's manifests were read that this takes: of one that is damaged, nobody knows which
+/// files it listed.
+fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &Facts) -> (Changes, bool) {
+    let known = |digest| {
+        site.tree(digest)
+            .or_else(|| facts.manifests.get(&digest).and_then(Option::as_ref))
+    };
+    match manifest::diff(former, Some(site.root), &known) {
+        Ok(changes) => (changes, true),
+        Err(_) => (changes(site, former, facts).unwrap_or_default(), false),
+    }
+}
+
+/// All files of a site, as what it changes where there was nothing.
+#[must_use]
+pub(crate) fn all_as_changes(site: &Site) -> Changes {
+    changes(site, None, &Facts::default()).unwrap_or_default()
+}
+
 /// What was at the paths that change; none where nothing was.
 #[must_use]
 pub fn former_files(changes: &Changes, facts: &Facts) -> HashMap<SitePath, Option<File>> {
@@ -428,6 +447,8 @@ pub struct Plan {
     pub live_already: bool,
     /// What changes for visitors.
     pub changes: Changes,
+    /// Whether that is all: not where manifests of the live release could not be read.
+    pub changes_known: bool,
     /// Files to send.
     pub wanted: Vec<Wanted>,
     /// Objects that the host has, so need not be sent.
@@ -461,12 +482,14 @@ impl Plan {
         }
         let changed = changed_folders(site, facts, &mut BTreeSet::new());
         let former_root = live_tree(&SitePath::root(), facts).flatten();
-        let changes = changes(site, former_root, facts).unwrap_or_default();
+        let (changes, changes_known) = changes_and_whether_known(site, former_root, facts);
         let mut plan = Self {
             previous: facts.current.clone(),
             root: site.root,
             live_already: former_root == Some(site.root),
             changes,
+            // What is live and leads to no tree is not nothing.
+            changes_known: changes_known && (former_root.is_some() || facts.current.is_none()),
             wanted: Vec::new(),
             present: HashSet::new(),
             worn: facts.worn.clone(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::records::Records;
 use crate::error::Error;
-use crate::event::{Event, Observer, Stage};
+use crate::event::{Event, Observer, Running, Stage};
 use crate::host::{Answer, Kind, Op, Time};
 use crate::manifest::MOST_FOLDERS;
 use crate::model::cache::pooled;
@@ -73,11 +73,7 @@ pub struct Pruned {
 /// # Errors
 /// [`Error`]; the live site is never touched.
 pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer) -> Result<Pruned, Error> {
-    observer.notice(Event::StageBegan {
-        stage: Stage::Prune,
-        items: None,
-        bytes: None,
-    });
+    let _running = Running::begin(observer, Stage::Prune);
     let mut reason = String::new();
     for _ in 0..ATTEMPTS {
         let entrance = store::survey_ground(session, []).await?.entrance;
@@ -92,13 +88,12 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
         match take_away(session, &marker.run, &dead, observer).await? {
             Swept::Done => {
                 clear_stale(session, marker.now).await?;
-                observer.notice(Event::StageEnded { stage: Stage::Prune });
                 return Ok(dead.pruned());
             }
             Swept::Changed => "something was published meanwhile".clone_into(&mut reason),
         }
     }
-    Err(Error::NoPeace {
+    Err(Error::Contended {
         attempts: ATTEMPTS,
         reason,
     })

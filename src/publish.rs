@@ -13,7 +13,7 @@ mod under_lock;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use globset::GlobSet;
@@ -24,7 +24,7 @@ use self::stop::Stop;
 use self::under_lock::UnderLock;
 use crate::check::Level;
 use crate::error::Error;
-use crate::event::{Event, Note, Observer, Stage};
+use crate::event::{Event, Note, Observer, Running, Stage};
 use crate::host::{HostError, Op, RefusalKind};
 pub use crate::leaving::abandon;
 use crate::leaving::find_after_loss;
@@ -36,7 +36,8 @@ use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::model::tree::File;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
+use crate::releases;
 use crate::seen::Seen;
 use crate::session::{Read, Session};
 use crate::sign::Signing;
@@ -115,12 +116,15 @@ pub struct Published {
     pub changes: Changes,
     /// What was sent.
     pub sent: sync::Sent,
-    /// What was known of the way to the visitors before, so also what a CDN is still owed.
+    /// What is known of the way to the visitors now, so also what a CDN is owed.
     pub owed: Delivery,
+    /// Whether [`Self::changes`] is exactly what this release has other than [`Self::previous`].
+    pub changes_known: bool,
 }
 
 /// Everything that does not change from attempt to attempt.
 struct Publish<'a> {
+    began: Instant,
     session: &'a Session,
     source: &'a Arc<dyn Source>,
     site: &'a Site,
@@ -140,6 +144,8 @@ struct Parcel {
     manifests: Vec<String>,
     /// The release document and, where there is one, its signature: the temporary file, and its place.
     records: Vec<(String, String)>,
+    /// What the swap notes that a CDN is owed: the symlink in the workshop, and what it says.
+    owing: (&'static str, Delivery),
 }
 
 /// What must be known after a connection was lost.
@@ -186,6 +192,7 @@ pub async fn publish_after(
 ) -> Result<Published, Error> {
     options.signing.check()?;
     let publish = Publish {
+        began: Instant::now(),
         session,
         source,
         site,
@@ -254,12 +261,12 @@ impl Publish<'_> {
     /// Tries until the site is live, or it is known that it can't be. Also says what [`Trace::unnamed`] does.
     async fn in_attempts(&self, hints: Hints<'_>) -> Result<(Published, bool), Error> {
         let mut worn = HashSet::new();
-        let mut reconnects = 0;
-        let mut last_reason = String::new();
+        let (mut reconnects, mut planned, mut contended) = (0, 0, 0);
         let mut replaces = None;
-        for attempt in 0..ATTEMPTS {
+        let mut guess = Some(hints);
+        loop {
             // What was seen before is worth one guess.
-            let hints = if attempt == 0 { hints } else { Hints::default() };
+            let hints = guess.take().unwrap_or_default();
             let mut workshop = Workshop::new(crate::random::run_id());
             let mut trace = Trace::default();
             match self
@@ -273,9 +280,25 @@ impl Publish<'_> {
                 }
                 Err(Stop::Replan(reason)) => {
                     leave(self.session, &mut workshop).await;
-                    self.observer
-                        .notice(Event::Noted(Note::Replanned { reason: reason.clone() }));
-                    last_reason = reason;
+                    planned += 1;
+                    if planned >= ATTEMPTS {
+                        let attempts = ATTEMPTS;
+                        return Err(Error::NoPeace { attempts, reason });
+                    }
+                    self.observer.notice(Event::Noted(Note::Replanned { reason }));
+                }
+                Err(Stop::Contended(reason)) => {
+                    leave(self.session, &mut workshop).await;
+                    contended += 1;
+                    let is_over = match self.patience() {
+                        Some(left) => left.is_zero(),
+                        None => contended >= ATTEMPTS,
+                    };
+                    if is_over {
+                        let attempts = contended;
+                        return Err(Error::Contended { attempts, reason });
+                    }
+                    self.observer.notice(Event::Noted(Note::Replanned { reason }));
                 }
                 Err(Stop::Lost(error)) => {
                     let went_live = self.after_loss(workshop.run(), &trace, &error).await?;
@@ -290,10 +313,11 @@ impl Publish<'_> {
                 }
             }
         }
-        Err(Error::NoPeace {
-            attempts: ATTEMPTS,
-            reason: last_reason,
-        })
+    }
+
+    /// How much longer others are waited for; none: not at all.
+    fn patience(&self) -> Option<Duration> {
+        self.options.wait.map(|wait| wait.saturating_sub(self.began.elapsed()))
     }
 
     async fn attempt(
@@ -314,7 +338,7 @@ impl Publish<'_> {
         {
             let live = live.clone();
             leave(self.session, workshop).await;
-            return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed));
+            return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed.clone()));
         }
         self.refuse_to_overtake(&plan, replaces)?;
         self.refuse_mass_removal(&plan)?;
@@ -323,18 +347,13 @@ impl Publish<'_> {
         let (parcel, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
         let mut parcel = parcel?;
         trace.release = Some(parcel.release.clone());
-        self.observer.notice(Event::StageBegan {
-            stage: Stage::Swap,
-            items: None,
-            bytes: None,
-        });
+        let _running = Running::begin(self.observer, Stage::Swap);
         self.build_and_lock(&plan, owed, &mut parcel, workshop, worn).await?;
         self.add_to_pool(&plan, workshop).await?;
         trace.swap_sent = true;
         trace.unnamed = self.make_live(&plan, &parcel, workshop).await?;
-        self.observer.notice(Event::StageEnded { stage: Stage::Swap });
         let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
-        Ok(self.published(parcel.release, previous, true, &plan, sent, owed))
+        Ok(self.published(parcel.release, previous, true, &plan, sent, parcel.owing.1))
     }
 
     /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
@@ -377,6 +396,7 @@ impl Publish<'_> {
             stock,
             manifests,
             records,
+            owing: ("delivery", entrance.delivery.clone()),
         })
     }
 
@@ -402,7 +422,8 @@ impl Publish<'_> {
             ops.push(workshop.symlink("former", layout::former_text(&parcel.release, former)));
         }
         if self.options.purges {
-            ops.push(workshop.symlink("delivery", owed.owing(plan.previous.as_ref()).text()));
+            parcel.owing.1 = owed.owing(plan.previous.as_ref(), workshop.run());
+            ops.push(workshop.symlink("delivery", parcel.owing.1.text()));
         }
         let staged = ops.len();
         let under_lock = UnderLock::new(plan, workshop, &parcel.records);
@@ -419,7 +440,7 @@ impl Publish<'_> {
             workshop,
             answers[staged..].to_vec(),
             &under_lock.ops,
-            self.options.wait,
+            self.patience(),
             self.observer,
         )
         .await??;
@@ -429,18 +450,41 @@ impl Publish<'_> {
         let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
         match read {
             // Files of this release would have the times of files that others have made meanwhile.
-            Ok(()) if moved => {
-                let stop = Stop::Replan("another run published meanwhile".to_owned());
+            Ok(_) if moved => {
+                let stop = Stop::Contended("another run published meanwhile".to_owned());
                 self.take_back_records(parcel, workshop, stop).await
             }
-            Ok(()) => {
+            Ok(found) => {
                 for (temp, _) in &parcel.records {
                     workshop.moved_out(temp);
                 }
-                Ok(())
+                self.owe_what_is_owed_now(&found, owed, plan, parcel, workshop).await
             }
             Err(stop) => self.take_back_records(parcel, workshop, stop).await,
         }
+    }
+
+    /// Others may have purged or failed to since this run entered, and even have swapped back and forth: the note goes by what
+    /// is owed under the lock.
+    async fn owe_what_is_owed_now(
+        &self,
+        found: &Delivery,
+        entered: &Delivery,
+        plan: &Plan,
+        parcel: &mut Parcel,
+        workshop: &mut Workshop,
+    ) -> Result<(), Stop> {
+        if !self.options.purges || found.owes_as(entered) {
+            return Ok(());
+        }
+        let owing = found.owing(plan.previous.as_ref(), workshop.run());
+        let note = workshop.symlink("owing", owing.text());
+        let answers = self.session.flight(vec![note]).await?;
+        if let Some(refusal) = answers.first().and_then(Read::refusal) {
+            return Err(Stop::Replan(refusal.to_string()));
+        }
+        parcel.owing = ("owing", owing);
+        Ok(())
     }
 
     async fn check_built(
@@ -526,7 +570,7 @@ impl Publish<'_> {
         if self.options.purges {
             // Before the swap: what is owed too much is purged once for nothing, what is forgotten stays at the edge.
             ops.push(Op::Rename {
-                from: workshop.path_holding("delivery"),
+                from: workshop.path_holding(parcel.owing.0),
                 to: layout::DELIVERY.to_owned(),
             });
         }
@@ -540,8 +584,13 @@ impl Publish<'_> {
         let swap = ops.len() - 1;
         ops.extend(workshop.leave_synced());
         let answers = self.session.flight(ops).await?;
-        if let Some(refusal) = answers.get(swap).and_then(Read::refusal) {
-            return Err(Stop::Replan(refusal.to_string()));
+        match answers.get(swap).and_then(Read::refusal) {
+            // Another run took this one for dead and the lock with it, or a prune what the release is made of.
+            Some(refusal) if refusal.kind == RefusalKind::NotFound => {
+                return Err(Stop::Contended(refusal.to_string()));
+            }
+            Some(refusal) => return Err(Stop::Replan(refusal.to_string())),
+            None => {}
         }
         self.session.forget_run(workshop.run());
         self.session.note_live(Some(parcel.release.clone()));
@@ -562,7 +611,7 @@ impl Publish<'_> {
         swapped: bool,
         plan: &Plan,
         sent: sync::Sent,
-        owed: &Delivery,
+        owed: Delivery,
     ) -> Published {
         Published {
             release,
@@ -571,7 +620,8 @@ impl Publish<'_> {
             files: self.site.files,
             changes: plan.changes.clone(),
             sent,
-            owed: owed.clone(),
+            owed,
+            changes_known: plan.changes_known,
         }
     }
 
@@ -616,6 +666,11 @@ impl Publish<'_> {
             .flatten()
             .next()
             .and_then(|document| document.previous);
+        let owed = store::look(self.session).await?.delivery;
+        let changes = match &previous {
+            Some(previous) => releases::diff(self.session, previous, &release).await,
+            None => Ok(plan::all_as_changes(self.site)),
+        };
         self.observer.notice(Event::Swapped {
             release: release.clone(),
         });
@@ -624,9 +679,10 @@ impl Publish<'_> {
             previous,
             swapped: true,
             files: self.site.files,
-            changes: Changes::default(),
+            changes_known: changes.is_ok(),
+            changes: changes.unwrap_or_default(),
             sent: sync::Sent::default(),
-            owed: Delivery::default(),
+            owed,
         })
     }
 }

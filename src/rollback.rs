@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::host::{Answer, HostError, Op, Refusal};
+use crate::host::{Answer, HostError, Op, Refusal, RefusalKind};
 use crate::leaving::{find_after_loss, leave};
-use crate::model::delivery::Delivery;
+use crate::model::delivery::{Delivery, Paid};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::plan::Facts;
@@ -120,12 +120,11 @@ impl WayBack<'_> {
         if let Some(signers) = &self.options.signers {
             signers.insist(self.session, to).await?;
         }
-        let owing = || self.entrance.delivery.owing(Some(self.live));
         let change = Change::Swap {
             to: to.clone(),
             from: self.live.clone(),
             hold: self.options.hold.clone(),
-            note: self.options.purges.then(owing),
+            owes: self.options.purges,
         };
         change_under_lock(self.session, &change, self.entrance, self.options.wait, self.observer).await
     }
@@ -143,8 +142,8 @@ pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> R
     change_under_lock(session, &change, &ground.entrance, None, observer).await
 }
 
-/// Keeps what is known of the live release's way to its visitors. Where another went live meanwhile, nothing is kept: that
-/// is for whoever made it live.
+/// Keeps what is known of the live release's way to its visitors, and subtracts what was paid from what is owed. Where
+/// another went live meanwhile, nothing is kept: that is for whoever made it live.
 ///
 /// # Errors
 /// [`Error`].
@@ -152,12 +151,14 @@ pub async fn note_delivery(
     session: &Session,
     release: &ReleaseId,
     note: &Delivery,
+    paid: &Paid,
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
     let change = Change::Note {
         of: release.clone(),
         note: note.clone(),
+        paid: paid.clone(),
     };
     change_under_lock(session, &change, &Entrance::default(), wait, observer).await
 }
@@ -180,11 +181,13 @@ enum Change {
         to: ReleaseId,
         from: ReleaseId,
         hold: Option<String>,
-        note: Option<Delivery>,
+        /// Whether it is noted that a CDN may have what is replaced.
+        owes: bool,
     },
     Note {
         of: ReleaseId,
         note: Delivery,
+        paid: Paid,
     },
     Hold {
         reason: String,
@@ -272,8 +275,13 @@ async fn attempt(
     workshop::keep_clock(session, workshop, found, entered, &ours).await?;
     let text = answers.get(CURRENT).and_then(Read::text);
     let current = text.and_then(|text| store::read_current(&text));
-    let there = answers.get(RELEASE).is_some_and(Read::done);
-    let mut ops = change.ops(workshop, current.as_ref(), there)?;
+    let found = Found {
+        current,
+        there: answers.get(RELEASE).is_some_and(Read::done),
+        delivery: delivery_of(session, answers.get(DELIVERY)).await?,
+        now: before.now,
+    };
+    let mut ops = change.ops(workshop, &found)?;
     for index in WRITTEN {
         all_done(session, answers.get(index..=index).unwrap_or_default()).await?;
     }
@@ -292,8 +300,30 @@ async fn attempt(
 
 /// Where the answers stand to what [`Change::held`] asks, and to what it writes.
 const CURRENT: usize = 2;
-const RELEASE: usize = 3;
-const WRITTEN: [usize; 2] = [1, 4];
+const DELIVERY: usize = 3;
+const RELEASE: usize = 4;
+const WRITTEN: [usize; 2] = [1, 5];
+
+/// What was found under the lock.
+struct Found {
+    current: Option<ReleaseId>,
+    /// Whether the release is there that is to be live.
+    there: bool,
+    delivery: Delivery,
+    /// The host's clock, where a record needs it.
+    now: crate::host::Time,
+}
+
+/// What is known of the way to the visitors. What can't be read is not what isn't there: it would be forgotten.
+async fn delivery_of(session: &Session, answer: Option<&Result<Answer, Refusal>>) -> Result<Delivery, Error> {
+    if let Some(refusal) = answer.and_then(Read::refusal)
+        && refusal.kind != RefusalKind::NotFound
+    {
+        return Err(store::explain(session, refusal).await.into());
+    }
+    let text = answer.and_then(Read::text);
+    Ok(text.map(|text| Delivery::read(&text)).unwrap_or_default())
+}
 
 async fn all_done(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), Error> {
     let refusal = answers.iter().find_map(Read::refusal);
@@ -327,14 +357,20 @@ impl Change {
         self.reason().is_some() || matches!(self, Self::Note { .. })
     }
 
-    /// What is to be known from then on, at this time of the host's clock.
-    fn note(&self, now: crate::host::Time) -> Option<Delivery> {
+    /// What is to be known from then on of the way to the visitors.
+    fn note(&self, found: &Found, run: &RunId) -> Option<Delivery> {
         match self {
-            Self::Swap { note, .. } => note.clone(),
-            Self::Note { note, .. } => Some(Delivery {
-                at: now,
-                ..note.clone()
-            }),
+            Self::Swap { from, owes, .. } => owes.then(|| found.delivery.owing(Some(from), run)),
+            Self::Note { note, paid, .. } => {
+                let left = found.delivery.without(paid);
+                Some(Delivery {
+                    at: found.now,
+                    owed: left.owed,
+                    owed_all: left.owed_all,
+                    swap: left.swap,
+                    ..note.clone()
+                })
+            }
             Self::Hold { .. } | Self::Resume => None,
         }
     }
@@ -356,9 +392,6 @@ impl Change {
             let text = serde_json::to_string(&held).unwrap_or_default();
             staged.push(workshop.symlink("hold", text));
         }
-        if let Some(note) = self.note(known.now) {
-            staged.push(workshop.symlink("delivery", note.text()));
-        }
         Locking {
             staged,
             held: self.held(workshop),
@@ -374,6 +407,7 @@ impl Change {
                 to: layout::GENERATION.to_owned(),
             },
             Op::ReadLink(layout::CURRENT.to_owned()),
+            Op::ReadLink(layout::DELIVERY.to_owned()),
         ];
         if let Self::Swap { to, from, .. } = self {
             held.push(Op::Stat(layout::release(to)));
@@ -389,7 +423,7 @@ impl Change {
     }
 
     /// The renames that make the change, once the lock is held.
-    fn ops(&self, workshop: &Workshop, current: Option<&ReleaseId>, there: bool) -> Result<Vec<Op>, Error> {
+    fn ops(&self, workshop: &mut Workshop, found: &Found) -> Result<Vec<Op>, Error> {
         let mut ops = Vec::new();
         if self.reason().is_some() {
             ops.push(Op::Rename {
@@ -397,13 +431,21 @@ impl Change {
                 to: layout::HOLD.to_owned(),
             });
         }
-        let noting = Op::Rename {
-            from: workshop.path_holding("delivery"),
-            to: layout::DELIVERY.to_owned(),
+        let note = self.note(found, &workshop.run().clone());
+        let current = found.current.as_ref();
+        let noting = |workshop: &mut Workshop, note: Delivery| {
+            let made = workshop.symlink("delivery", note.text());
+            let rename = Op::Rename {
+                from: workshop.path_holding("delivery"),
+                to: layout::DELIVERY.to_owned(),
+            };
+            workshop.moved_out("delivery");
+            [made, rename]
         };
         match self {
             Self::Hold { .. } => {}
-            Self::Note { of, .. } => ops.extend((current == Some(of)).then_some(noting)),
+            Self::Note { of, .. } if current != Some(of) => {}
+            Self::Note { .. } => ops.extend(note.into_iter().flat_map(|note| noting(workshop, note))),
             Self::Resume => {
                 ops.push(Op::Rename {
                     from: layout::HOLD.to_owned(),
@@ -411,17 +453,17 @@ impl Change {
                 });
                 ops.push(Op::RemoveFile(workshop.path_holding("trash/hold")));
             }
-            Self::Swap { to, from, note, .. } => {
+            Self::Swap { to, from, .. } => {
                 if current != Some(from) {
                     return Err(Error::Overtaken { by: current.cloned() });
                 }
-                if !there {
+                if !found.there {
                     return Err(Error::NoSuchRelease {
                         wanted: to.to_string(),
                         there: Vec::new(),
                     });
                 }
-                ops.extend(note.is_some().then_some(noting));
+                ops.extend(note.into_iter().flat_map(|note| noting(workshop, note)));
                 ops.push(swap(to, workshop));
             }
         }

@@ -27,7 +27,7 @@ pub use self::fault::{Fault, FaultKind, Faults, ScanError};
 use self::read::{Broken, Stamp};
 use self::walk::Found;
 pub use self::walk::top_folders;
-use crate::event::{Event, Note, Observer, Stage};
+use crate::event::{Event, Note, Observer, Running, Stage};
 pub use crate::model::asset::{Asset, Given, GivenEncodings};
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
@@ -77,15 +77,8 @@ struct Read {
 /// # Errors
 /// [`ScanError`]; what is wrong with single files is collected into [`ScanError::Unfit`].
 pub fn scan(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
-    let stage = Stage::Scan;
-    observer.notice(Event::StageBegan {
-        stage,
-        items: None,
-        bytes: None,
-    });
-    let scanned = run(export, options, observer);
-    observer.notice(Event::StageEnded { stage });
-    scanned
+    let _running = Running::begin(observer, Stage::Scan);
+    run(export, options, observer)
 }
 
 fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {

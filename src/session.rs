@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::event::{Event, Note, Observer, Silent};
 use crate::host::{
     Answer, Answers, Attr, Connect, Counted, Counts, Host, HostError, Op, Refusal, refuse_impossible_names,
 };
@@ -34,6 +35,9 @@ pub struct Pace {
     pub answer: Duration,
     /// How often a taken lock is looked at.
     pub look: Duration,
+    /// How long to wait before connecting is tried again, where the server dropped the connection before authentication; twice
+    /// as long each time after.
+    pub again: Duration,
     /// After a robbery, how long to wait before the first change: a system call of the robbed run may already be under
     /// way.
     pub after_robbery: Duration,
@@ -44,16 +48,21 @@ impl Default for Pace {
         Self {
             answer: Duration::from_mins(10),
             look: Duration::from_millis(400),
+            again: Duration::from_millis(500),
             after_robbery: Duration::from_secs(2),
         }
     }
 }
+
+/// How often connecting is tried again.
+const TRIES_AGAIN: u32 = 3;
 
 /// A run's connection and memory.
 pub struct Session {
     connector: Box<dyn Connect>,
     owner: Owner,
     pace: Pace,
+    observer: Arc<dyn Observer>,
     counts: Counts,
     /// Flights that were answered, over all connections.
     answered: AtomicU64,
@@ -78,6 +87,7 @@ impl Session {
             connector,
             owner,
             pace: Pace::default(),
+            observer: Arc::new(Silent),
             counts: Counts::default(),
             answered: AtomicU64::new(0),
             state: Mutex::default(),
@@ -88,6 +98,13 @@ impl Session {
     #[must_use]
     pub fn at_pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
+        self
+    }
+
+    /// The same, with somebody who is told where connecting takes more than one try.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
         self
     }
 
@@ -167,14 +184,33 @@ impl Session {
         }
     }
 
-    /// A new connection in place of the one there was.
+    /// A new connection in place of the one there was. A server that drops it before authentication may only be full, or be
+    /// starting: that is tried again, a few times.
     ///
     /// # Errors
     /// [`HostError`] where none comes about.
     pub async fn connect_again(&self) -> Result<Arc<dyn Host>, HostError> {
         // Handles of the connection before mean nothing on the next.
         self.forget_host();
-        let host: Arc<dyn Host> = Arc::new(Counted::new(self.connector.connect().await?, self.counts.clone()));
+        let mut pause = self.pace.again;
+        let mut tries = 0;
+        let host = loop {
+            match self.connector.connect().await {
+                Ok(host) => break host,
+                Err(error) if error.why().may_pass() && tries < TRIES_AGAIN => {
+                    if tries == 0 {
+                        let reason = error.to_string();
+                        let times = TRIES_AGAIN;
+                        self.observer.notice(Event::Noted(Note::ConnectingAgain { reason, times }));
+                    }
+                    tries += 1;
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(error) => return Err(error.after(tries)),
+            }
+        };
+        let host: Arc<dyn Host> = Arc::new(Counted::new(host, self.counts.clone()));
         self.state().host = Some(Arc::clone(&host));
         Ok(host)
     }

@@ -38,10 +38,10 @@ pub enum SourceError {
         /// What went wrong.
         detail: String,
     },
-    /// A worker thread ended early.
-    #[error("a worker thread ended early: {detail}")]
+    /// A task panicked: a bug of this program.
+    #[error("a task of syntax-publish panicked: {detail}")]
     Worker {
-        /// What is known of it.
+        /// What it said.
         detail: String,
     },
 }

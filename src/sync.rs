@@ -21,7 +21,7 @@ use self::copies::{AllCopies, send_copies};
 use self::make::{Made, Outcome, encode_in_background, make_all, pieces_in_background};
 pub use self::manifests::write_manifests;
 pub use self::times::Times;
-use crate::event::{Event, Observer, Stage};
+use crate::event::{Event, Observer, Running, Stage};
 use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};
 use crate::model::layout;
 use crate::plan::{Plan, Wanted};
@@ -124,11 +124,8 @@ pub async fn send_objects(
     let mut stock = Stock::default();
     let bytes: u64 = plan.wanted.iter().map(|wanted| wanted.size).sum();
     let files = plan.wanted_names().count();
-    work.observer.notice(Event::StageBegan {
-        stage: Stage::Encode,
-        items: Some(plan.wanted.len() as u64),
-        bytes: Some(bytes),
-    });
+    let items = Some(plan.wanted.len() as u64);
+    let _running = Running::begin_measured(work.observer, Stage::Encode, items, Some(bytes));
     if bytes <= RIDING_BYTES && files <= RIDING_FILES {
         ride(work, plan.wanted.clone(), workshop, times, &mut stock).await?;
     } else {
@@ -139,7 +136,6 @@ pub async fn send_objects(
         send_in_batches(work, again, Resting::Workshop, workshop, times, &mut stock).await?;
     }
     send_copies(work, plan, workshop, times, &mut stock).await?;
-    work.observer.notice(Event::StageEnded { stage: Stage::Encode });
     Ok(stock)
 }
 
@@ -376,12 +372,7 @@ async fn send_in_batches(
     if wanted.is_empty() {
         return Ok(());
     }
-    let began = Event::StageBegan {
-        stage: Stage::Sync,
-        items: None,
-        bytes: None,
-    };
-    work.observer.notice(began);
+    let _running = Running::begin(work.observer, Stage::Sync);
     let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
     let mut outcomes = encode_in_background(work.source, small);
     let mut sending = stream::FuturesUnordered::new();
@@ -423,7 +414,6 @@ async fn send_in_batches(
             stock.rest(written, resting);
         }
     }
-    work.observer.notice(Event::StageEnded { stage: Stage::Sync });
     Ok(())
 }
 

@@ -18,7 +18,7 @@ pub use fault::{Content, DocumentFlaw, Fault, Flaw, LinkFlaw, Place};
 use self::copies::Demand;
 use self::deep::Reading;
 use crate::error::Error;
-use crate::event::{Event, Observer, Stage};
+use crate::event::{Event, Observer, Running, Stage};
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op};
 use crate::manifest::MOST_FOLDERS;
 use crate::model::cache::pooled;
@@ -85,11 +85,7 @@ pub async fn verify(
     depth: Depth,
     observer: &dyn Observer,
 ) -> Result<Verified, Error> {
-    observer.notice(Event::StageBegan {
-        stage: Stage::Verify,
-        items: None,
-        bytes: None,
-    });
+    let _running = Running::begin(observer, Stage::Verify);
     let mut walk = Walk::new(session, observer);
     let root = walk.enter(release).await?;
     if let Some(root) = root {
@@ -107,7 +103,6 @@ pub async fn verify(
         walk.faults.extend(found);
     }
     let faults = others::without(session, walk.faults).await?;
-    observer.notice(Event::StageEnded { stage: Stage::Verify });
     Ok(Verified {
         release: release.clone(),
         depth,

@@ -25,6 +25,7 @@ use self::kept::Kept;
 use crate::config::SiteConfig;
 use crate::error::Error;
 use crate::event::Observer;
+use crate::panics;
 use crate::pipeline::{self, Extent, Memory};
 use crate::preview::{self, Gist, Preview, Snapshot};
 use crate::scan::{Scan, ScanError};
@@ -184,6 +185,7 @@ pub async fn watch(
         places: Where::Anywhere,
         whole_due: None,
         building_due: None,
+        building_since: None,
         is_waiting: false,
         doubt: Doubt::default(),
         is_asked: false,
@@ -191,6 +193,11 @@ pub async fn watch(
     };
     watching.run(export_changed, sources_changed, &asked).await;
     Ok(())
+}
+
+/// Until when a change at `now` puts a look or a build off, where others have put it off `since`.
+fn put_off(since: &mut Option<Instant>, now: Instant) -> Instant {
+    (now + QUIET).min(*since.get_or_insert(now) + AT_MOST)
 }
 
 /// What starts the build.
@@ -251,8 +258,9 @@ struct Watching {
     places: Where,
     /// When the whole of it is to be looked at, since the last look was at a few files.
     whole_due: Option<Instant>,
-    /// When the build is to be started.
+    /// When the build is to be started, and since when that is put off.
     building_due: Option<Instant>,
+    building_since: Option<Instant>,
     /// Whether it was told that there is no export.
     is_waiting: bool,
     /// How often in a row the export changed while it was read.
@@ -270,25 +278,33 @@ impl Watching {
         loop {
             let now = Instant::now();
             let wait = |due: Option<Instant>| due.unwrap_or(now + Duration::from_hours(24)).into();
+            // Whatever floods, the others get their turn, too.
             tokio::select! {
-                biased;
                 Some(()) = export.recv() => self.export_changed(),
                 () = asked.notified() => self.asked(),
-                Some(()) = next(&mut sources) => self.building_due = Some(Instant::now() + QUIET),
+                Some(()) = next(&mut sources) => {
+                    self.building_due = Some(put_off(&mut self.building_since, Instant::now()));
+                }
                 news = news_of(&mut self.build) => match news {
                     News::Line(line) => self.listener.happened(Happening::BuildPrinted { line }),
                     News::Ended(ended) => self.build_ended(ended),
                 },
                 () = sleep_until(wait(self.due)), if self.due.is_some() => {
-                    (self.due, self.since) = (None, None);
-                    self.look().await;
+                    // A change that came meanwhile puts it off, for as long as that may be.
+                    if export.try_recv().is_ok() {
+                        self.export_changed();
+                    }
+                    if self.due.is_none_or(|due| due <= Instant::now()) {
+                        (self.due, self.since) = (None, None);
+                        self.look().await;
+                    }
                 }
                 () = sleep_until(wait(self.whole_due)), if self.whole_due.is_some() && self.due.is_none() => {
                     self.places = Where::Anywhere;
                     self.look().await;
                 }
                 () = sleep_until(wait(self.building_due)), if self.building_due.is_some() && self.build.is_none() => {
-                    self.building_due = None;
+                    (self.building_due, self.building_since) = (None, None);
                     self.start_build();
                 }
             }
@@ -308,11 +324,11 @@ impl Watching {
     fn export_changed(&mut self) {
         let now = Instant::now();
         self.doubt.since = None;
-        let since = *self.since.get_or_insert(now);
+        let put_off = put_off(&mut self.since, now);
         self.due = Some(if self.build.is_some() || self.doubt.is_unsettled {
             now + QUIET_UNSETTLED
         } else {
-            (now + QUIET).min(since + AT_MOST)
+            put_off
         });
         Self::followed(&self.listener, self.export.follow());
     }
@@ -470,7 +486,7 @@ impl Watching {
             (snapshot, memory)
         });
         prepared.await.unwrap_or_else(|error| {
-            let detail = error.to_string();
+            let detail = panics::said(error);
             (Err(Error::Source(SourceError::Worker { detail })), Memory::default())
         })
     }
@@ -510,4 +526,22 @@ fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_without_end_put_nothing_off_for_ever() {
+        let began = Instant::now();
+        let mut since = None;
+        let mut due = began;
+        for flood in 0..200 {
+            due = put_off(&mut since, began + Duration::from_millis(10) * flood);
+        }
+        assert_eq!(due, began + AT_MOST);
+        let later = began + Duration::from_secs(60);
+        assert_eq!(put_off(&mut None, later), later + QUIET);
+    }
 }

@@ -17,6 +17,11 @@ use crate::model::layout;
 use crate::model::path::printable;
 use crate::model::release::{Generation, Owner, RunId};
 use crate::session::{Read, Session};
+use crate::store::{self, StoreError};
+
+/// How often in a row the lock may be refused and seen empty right behind before the refusal itself is explained: under
+/// contention another run may have let go of it between the two.
+const REFUSED_THOUGH_FREE: u32 = 3;
 
 /// A holder that has not shown itself for so long, by the host's clock, is taken for dead. In seconds.
 pub const LEASE: Time = 10;
@@ -371,12 +376,13 @@ pub fn bury(run: &RunId) -> Vec<Op> {
 /// workshop must be preparing.
 ///
 /// # Errors
-/// [`Taken`] in the inner result; [`HostError`] where the connection is lost.
+/// [`Taken`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses what has nothing to do
+/// with another run.
 pub async fn wait_for_lock(
     session: &Session,
     workshop: &mut Workshop,
     patience: Option<Duration>,
-) -> Result<Result<(), Taken>, HostError> {
+) -> Result<Result<(), Taken>, StoreError> {
     let began = Instant::now();
     let mut seen: Option<(String, Time)> = None;
     let mut robbed: Option<RunId> = None;
@@ -390,6 +396,10 @@ pub async fn wait_for_lock(
         let answers = session.flight(ask).await?;
         let names = match answers.first() {
             Some(Ok(Answer::Names(names))) => names.clone(),
+            // What can't be read is not what isn't there.
+            Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => {
+                return Err(store::explain(session, refusal).await);
+            }
             _ => Vec::new(),
         };
         let now = answers.get(2).and_then(Read::attr).map_or(0, |attr| attr.mtime);
@@ -441,7 +451,7 @@ pub async fn wait_for_lock(
 /// when nobody else is at work. Returns the answers to `held`, which must hold the rename of the workshop's `gen`.
 ///
 /// # Errors
-/// [`Taken`] in the inner result; [`HostError`] where the connection is lost.
+/// [`Taken`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses a lock that nobody holds.
 pub async fn take_lock(
     session: &Session,
     workshop: &mut Workshop,
@@ -449,20 +459,40 @@ pub async fn take_lock(
     held: &[Op],
     patience: Option<Duration>,
     observer: &dyn Observer,
-) -> Result<Result<Answers, Taken>, HostError> {
+) -> Result<Result<Answers, Taken>, StoreError> {
     let mut answers = first;
+    let began = Instant::now();
+    let mut is_told = false;
+    let mut refused = 0;
     while !answers.first().is_some_and(Read::done) {
         // Onto a full lock the rename fails; not found is the workshop itself, and waiting would not bring it back.
         if answers.first().is_some_and(is_gone) {
             return Ok(Err(Taken::Buried));
         }
-        observer.notice(Event::Noted(Note::LockAwaited));
-        if let Err(taken) = wait_for_lock(session, workshop, patience).await? {
+        // A missing right, or a lock that is refused again and again though nobody is seen to hold it, is not contention.
+        if let Some(refusal) = answers.first().and_then(Read::refusal)
+            && (refusal.kind == RefusalKind::Denied || refused >= REFUSED_THOUGH_FREE)
+        {
+            return Err(store::explain(session, refusal).await);
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            observer.notice(Event::Noted(Note::LockAwaited));
+        }
+        let left = patience.map(|patience| patience.saturating_sub(began.elapsed()));
+        if let Err(taken) = wait_for_lock(session, workshop, left).await? {
             return Ok(Err(taken));
         }
-        let mut again = vec![workshop.acquire()];
+        if refused > 0 {
+            tokio::time::sleep(session.pace().look).await;
+        }
+        let mut again = vec![workshop.acquire(), Op::List(layout::LOCK.to_owned())];
         again.extend_from_slice(held);
         answers = session.flight(again).await?;
+        let is_free = matches!(answers.get(1), Some(Ok(Answer::Names(names))) if names.is_empty());
+        refused = if is_free { refused + 1 } else { 0 };
+        if answers.len() > 1 {
+            drop(answers.remove(1));
+        }
     }
     workshop.took_lock(answers.first());
     workshop.moved_out("gen");

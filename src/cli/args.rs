@@ -86,7 +86,11 @@ Examples:
     #[command(after_help = "\
 Example:
   syntax-publish plan --target pheme")]
-    Plan,
+    Plan {
+        /// Tell what each stage took, and what it asked of the host
+        #[arg(long)]
+        timings: bool,
+    },
 
     /// Check the export, without a host
     #[command(after_help = "\
@@ -125,6 +129,7 @@ Example:
   syntax-publish hold \"moving to a new host\"")]
     Hold {
         /// Why: every publish shows it, until `resume`
+        #[arg(value_parser = reason)]
         reason: String,
     },
 
@@ -322,7 +327,7 @@ pub struct Rollback {
     pub steps: u32,
 
     /// Also stop publishing, for this reason
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = reason)]
     pub hold: Option<String>,
 }
 
@@ -358,6 +363,18 @@ fn steps(text: &str) -> Result<u32, String> {
     count.ok_or_else(|| "write a whole number from 1 on".to_owned())
 }
 
+/// It is kept in a symlink, and shown in one line by every publish.
+const LONGEST_REASON: usize = 500;
+
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text.chars().count() {
+        0 => Err("write why: every publish shows it".to_owned()),
+        1..=LONGEST_REASON => Ok(text.to_owned()),
+        long => Err(format!("write at most {LONGEST_REASON} characters; these are {long}")),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|reason| format!("it {reason}: write it as 90s, 10m or 1h"))
 }
@@ -376,6 +393,7 @@ impl Args {
             ("--wait", publish.wait.is_some()),
             ("--allow-removals", publish.allow_removals),
             ("--force", publish.force),
+            ("--timings", publish.timings),
         ];
         let name = given.into_iter().find_map(|(name, given)| given.then_some(name))?;
         Some(format!("put {name} after the name of the command it is for"))

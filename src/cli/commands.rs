@@ -9,17 +9,18 @@ mod init;
 mod verify;
 mod watch;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use syntax_publish::check::Problem;
 use syntax_publish::error::Error;
-use syntax_publish::event::{Event, Observer as _, Stage};
+use syntax_publish::event::{Running, Stage};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::pipeline::{self, Prepared};
 use syntax_publish::session::{Live, Session};
 use syntax_publish::store::{self, Ground};
-use syntax_publish::{plan, scan};
+use syntax_publish::{panics, plan, scan};
 
 use super::actions::Actions;
 use super::args::{Command, Global};
@@ -44,6 +45,8 @@ pub struct Run {
     began: Instant,
     workplace: OnceLock<Workplace>,
     session: OnceLock<Arc<Session>>,
+    /// Whether the result was printed: what comes after it is no part of it.
+    has_reported: AtomicBool,
 }
 
 /// What a report of a failure can tell beside the failure.
@@ -77,15 +80,26 @@ impl Run {
             began: Instant::now(),
             workplace: OnceLock::new(),
             session: OnceLock::new(),
+            has_reported: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that the result was printed, and all others were told of it.
+    fn note_reported(&self) {
+        self.has_reported.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the result was printed.
+    pub fn has_reported(&self) -> bool {
+        self.has_reported.load(Ordering::SeqCst)
     }
 
     /// Runs a command. Returns the exit code.
     pub async fn command(&self, command: Command) -> Result<u8, Failure> {
         match command {
-            Command::Publish(options) if options.dry_run => self.plan("publish").await,
+            Command::Publish(options) if options.dry_run => self.plan("publish", options.timings).await,
             Command::Publish(options) => self.publish(options).await,
-            Command::Plan => self.plan("plan").await,
+            Command::Plan { timings } => self.plan("plan", timings).await,
             Command::Check => self.check().await,
             Command::Build { out } => self.build(out).await,
             Command::Watch(options) => self.watch(options).await,
@@ -178,7 +192,8 @@ impl Run {
     /// A session with the target, which connects when it is first used.
     fn open(&self, what: &str) -> Result<(&Workplace, &Arc<Session>), Failure> {
         let workplace = self.workplace()?;
-        let session = Arc::new(Session::new(connect::connector(workplace)?, site::owner(what)));
+        let session = Session::new(connect::connector(workplace)?, site::owner(what));
+        let session = Arc::new(session.observed_by(Arc::clone(&self.progress) as _));
         self.progress.timings.count(session.counts());
         Ok((workplace, self.session.get_or_init(|| session)))
     }
@@ -191,7 +206,7 @@ impl Run {
         let progress = Arc::clone(&self.progress);
         let done = tokio::task::spawn_blocking(move || work(&progress)).await;
         let done = done.map_err(|error| {
-            let detail = error.to_string();
+            let detail = panics::said(error);
             Failure::from(Error::from(syntax_publish::source::SourceError::Worker { detail }))
         })?;
         Ok(done?)
@@ -214,14 +229,10 @@ impl Run {
     ) -> Result<(Prepared, Ground), Failure> {
         let export = workplace.export()?;
         let connecting = async {
-            self.progress.notice(Event::StageBegan {
-                stage: Stage::Connect,
-                items: None,
-                bytes: None,
-            });
+            let running = Running::begin(&*self.progress, Stage::Connect);
             let near = self.aside(move |_| Ok(scan::top_folders(&export, plan::GUESSED_FOLDERS)));
             let ground = async { Ok(store::survey_ground(session, near.await?).await?) }.await;
-            self.progress.notice(Event::StageEnded { stage: Stage::Connect });
+            running.end();
             ground
         };
         let (prepared, ground) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;

@@ -84,6 +84,9 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             "see whether what went live is newer than yours; then publish again, or with --wait 10m".to_owned()
         }
         Error::OnHold { .. } => format!("when the reason is gone: `{}`", again(global, "resume")),
+        Error::Contended { .. } => {
+            "try again when the others have ended, or let publish wait for them: --wait 10m".to_owned()
+        }
         Error::NoPeace { .. } => format!(
             "see who else publishes to this target, and try again when that has ended; if nobody does, `{}` tells whether the store is damaged",
             again(global, "verify")
@@ -156,7 +159,7 @@ fn of_source(error: &SourceError) -> &'static str {
         SourceError::Encoder { .. } => {
             "leave that encoding out (`brotli = false` or `gzip = false` in [encode]), and report it"
         }
-        SourceError::Worker { .. } => "try again; if it comes back, report it",
+        SourceError::Worker { .. } => "this is a bug in syntax-publish: report it, with this message",
     }
 }
 
@@ -184,7 +187,7 @@ fn of_store(error: &StoreError, global: &Global) -> String {
         }
         StoreError::NotAFolder { .. } => "see what stands there, and move it away".to_owned(),
         StoreError::NotWritable { .. } => {
-            "give the user who publishes the docroot, and see that the disk is not mounted read-only".to_owned()
+            "on the host: give the user who publishes the docroot; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)".to_owned()
         }
         StoreError::DiskFull { .. } => format!(
             "make room on the host; `{}` deletes old releases",
@@ -211,6 +214,9 @@ fn of_store(error: &StoreError, global: &Global) -> String {
 }
 
 fn of_host(error: &HostError, global: &Global) -> String {
+    if let Some(fix) = error.why().fix() {
+        return fix.to_owned();
+    }
     match error {
         HostError::Unreachable { host, .. } => format!(
             "try `sftp {}`, and see the name, the network and `port` of the target",
@@ -228,6 +234,7 @@ fn of_host(error: &HostError, global: &Global) -> String {
         HostError::NoSftp { .. } => "let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config; and every folder of a chroot, from / on, must be root's and writable by root alone".to_owned(),
         HostError::MissingExtension { .. } => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer".to_owned(),
         HostError::Folder { .. } => "correct `docroot` of the target, or see who may enter it".to_owned(),
+        HostError::Panicked { .. } => "this is a bug in syntax-publish: report it, with this message".to_owned(),
         HostError::Lost { .. } => format!(
             "try again: what was sent is not sent twice; `{}` tells what is live",
             again(global, "status")

@@ -69,7 +69,19 @@ pub async fn run(args: Args) -> u8 {
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,
         number = stop::asked(is_endless) => {
-            if is_endless { Ok(stop::code(number)) } else { Err(stop::end(&run, number).await) }
+            if is_endless {
+                Ok(stop::code(number))
+            } else {
+                let failure = stop::end(&run, number).await;
+                if run.has_reported() {
+                    run.finish();
+                    let text = "interrupted after the release went live; old releases are left to the next prune";
+                    screen::say("note", text);
+                    Ok(stop::code(number))
+                } else {
+                    Err(failure)
+                }
+            }
         }
     };
     run.finish();

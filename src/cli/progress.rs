@@ -354,6 +354,9 @@ fn sentence(note: &Note) -> String {
             )
         }
         Note::Reconnected => "the connection was lost and is up again".to_owned(),
+        Note::ConnectingAgain { reason, times } => {
+            format!("{}; trying again, up to {times} times", printable(reason))
+        }
         Note::OriginNotAsked { reason } => format!(
             "the origin is not asked, since it can't be reached from here: {}; `origin` in [verify] says where it is, or false",
             printable(reason)

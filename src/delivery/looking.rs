@@ -162,7 +162,7 @@ impl Half {
             self.arrived = Some(arriving.await.unwrap_or_else(|error| {
                 Err(HttpError::Broken {
                     address: self.visit.place.authority(),
-                    detail: error.to_string(),
+                    detail: format!("a task of syntax-publish panicked: {}", crate::panics::said(error)),
                 })
             }));
         }

@@ -88,9 +88,9 @@ fn failed(host: &str, error: &HostError, pinned: Pinned) -> Vec<Finding> {
             format!("the key of {host} is not known: {}", line(detail)),
             "put it into `host-key` of the target, from /etc/ssh/ssh_host_ed25519_key.pub on the host itself",
         ),
-        HostError::KeyRefused { detail, .. } => wrong(
+        HostError::KeyRefused { .. } => wrong(
             "key",
-            format!("{host} refuses the key: {}", line(detail)),
+            error.to_string().lines().last().unwrap_or_default().to_owned(),
             "put the public key into /etc/ssh/authorized_keys/USER on the host (root's, mode 644), and see `user` and `identity` of the target",
         ),
         HostError::NoSftp { detail, .. } => wrong(
@@ -108,11 +108,20 @@ fn failed(host: &str, error: &HostError, pinned: Pinned) -> Vec<Finding> {
             format!("can't use the folder {folder}: {}", line(detail)),
             "correct `docroot` of the target, which is a path as SFTP sees it, or see who may enter it",
         ),
+        HostError::Panicked { detail, .. } => wrong(
+            "ssh",
+            format!("a task of syntax-publish panicked: {}", line(detail)),
+            "this is a bug in syntax-publish: report it, with this message",
+        ),
         HostError::Lost { detail, .. } => wrong(
             "ssh",
             format!("the connection to {host} was lost: {}", line(detail)),
             "try again; sshd's log on the host says why (`journalctl -u ssh`)",
         ),
+    };
+    let broken = match error.why().fix() {
+        Some(fix) => wrong(broken.check, broken.detail, fix),
+        None => broken,
     };
     let at = CHECKS.iter().position(|check| *check == broken.check).unwrap_or(0);
     let mut found = none_asked(&CHECKS, &format!("see `{}`", broken.check));
@@ -142,7 +151,8 @@ mod tests {
     fn what_stands_before_a_fault_is_fine_and_what_stands_behind_is_not_asked() {
         let refused = HostError::KeyRefused {
             host: "box".to_owned(),
-            detail: "Warning: x\nPermission denied (publickey).\n".to_owned(),
+            detail: "Permission denied (publickey).".to_owned(),
+            why: crate::host::Why::Unknown,
         };
         let found = judge("box", &Err(refused), &Shell::Refused, Pinned::Yes);
         let states: Vec<State> = found.iter().map(|finding| finding.state).collect();
@@ -156,6 +166,7 @@ mod tests {
         let error = HostError::MissingExtension {
             host: "box".to_owned(),
             extension: "hardlink@openssh.com".to_owned(),
+            why: crate::host::Why::Denies,
         };
         let found = judge("box", &Err(error), &Shell::Given, Pinned::No);
         assert_eq!((found[3].state, found[4].state), (State::Wrong, State::Wrong));

@@ -15,7 +15,7 @@ use super::origin::Ports;
 use super::site::{Front, Replies};
 use super::store::Seen;
 use super::{Origin, Patient, Url};
-use crate::host::{Answer, HostError, Kind, Op, opens_shell};
+use crate::host::{Answer, HostError, Kind, Op, Why, opens_shell};
 use crate::http::{Connection, Facts, Place, Request, Response, Trust, connect};
 use crate::model::layout;
 use crate::model::release::RunId;
@@ -267,6 +267,7 @@ pub(super) async fn enter(session: &Session) -> Result<(), HostError> {
         Err(_) => Err(HostError::Unreachable {
             host: session.host_name(),
             detail: format!("it did not answer within {} s", SSH.as_secs()),
+            why: Why::Unknown,
         }),
     }
 }

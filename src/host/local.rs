@@ -83,9 +83,9 @@ impl Host for Local {
             let folder = state.root.display().to_string();
             tokio::task::spawn_blocking(move || ops.into_iter().map(|op| state.execute(op)).collect())
                 .await
-                .map_err(|error| HostError::Folder {
-                    folder,
-                    detail: error.to_string(),
+                .map_err(|error| HostError::Panicked {
+                    host: folder,
+                    detail: crate::panics::said(error),
                 })
         })
     }

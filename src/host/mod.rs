@@ -6,10 +6,12 @@
 //! know to be done.
 
 mod counted;
+mod key;
 mod local;
 mod op;
 mod sftp;
 mod ssh;
+mod why;
 
 use futures_util::future::BoxFuture;
 
@@ -18,6 +20,7 @@ pub use local::{Local, LocalConnector};
 pub(crate) use op::refuse_impossible_names;
 pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Space, Time};
 pub use sftp::{Sftp, SftpConnector};
+pub use why::Why;
 pub use ssh::{BadAddress, SftpAddress, command_line, opens_shell, real_name};
 
 /// Answers of a flight, one for each operation, in the order of the operations.
@@ -32,7 +35,7 @@ pub type Answers = Vec<Result<Answer, Refusal>>;
 ///   empty path is the docroot itself.
 /// - `Rename` replaces a file or an empty folder and fails onto a full folder; `Link`, `Symlink`, `Create` and `MakeFolder`
 ///   fail where something exists, even a dangling symlink. `Link` of a symlink links the symlink.
-/// - `Close` answers after everything written is on the disk.
+/// - `Finish` answers after everything written is on the disk. `Close` promises nothing of the kind.
 /// - `Err` means that the connection is gone and that any operation of the flight may have been executed or may be yet.
 pub trait Host: Send + Sync {
     /// Sends the operations together and waits for all answers.
@@ -66,14 +69,18 @@ pub enum HostError {
         host: String,
         /// What ssh said.
         detail: String,
+        /// The cause, where it is known more exactly.
+        why: Why,
     },
-    /// The host does not take the key.
-    #[error("{host} refuses the key: {detail}")]
+    /// The host does not take the key, or it can't be used on this machine.
+    #[error("{}", if why.is_local_key() { format!("no key can be used for {host}: {detail}") } else { format!("{host} refuses the key: {detail}") })]
     KeyRefused {
         /// The host.
         host: String,
         /// What ssh said.
         detail: String,
+        /// The cause, where it is known more exactly.
+        why: Why,
     },
     /// The host shows a key that isn't known or isn't the one that was pinned.
     #[error("the key of {host} is {}: {detail}", if *changed { "not the one that is known" } else { "not known" })]
@@ -92,6 +99,8 @@ pub enum HostError {
         host: String,
         /// What ssh or the protocol said.
         detail: String,
+        /// The cause, where it is known more exactly.
+        why: Why,
     },
     /// The SFTP server can't do what the store needs.
     #[error("the SFTP server of {host} lacks the extension {extension}")]
@@ -100,6 +109,8 @@ pub enum HostError {
         host: String,
         /// Its name on the wire.
         extension: String,
+        /// The cause, where it is known more exactly.
+        why: Why,
     },
     /// The docroot can't be used at all.
     #[error("can't use the folder {folder}: {detail}")]
@@ -117,4 +128,35 @@ pub enum HostError {
         /// What is known of it.
         detail: String,
     },
+    /// A task panicked: a bug of this program, whatever the host did.
+    #[error("a task of syntax-publish that works with {host} panicked: {detail}")]
+    Panicked {
+        /// The host.
+        host: String,
+        /// What it said.
+        detail: String,
+    },
+}
+
+impl HostError {
+    /// The same after it was tried again so often, which it then says.
+    #[must_use]
+    pub(crate) fn after(mut self, tries: u32) -> Self {
+        if let (Self::Unreachable { detail, .. }, 1..) = (&mut self, tries) {
+            detail.push_str(&format!(" (tried {} times)", tries + 1));
+        }
+        self
+    }
+
+    /// The cause, where it is known more exactly than by the kind.
+    #[must_use]
+    pub const fn why(&self) -> &Why {
+        match self {
+            Self::Unreachable { why, .. }
+            | Self::KeyRefused { why, .. }
+            | Self::NoSftp { why, .. }
+            | Self::MissingExtension { why, .. } => why,
+            Self::HostKey { .. } | Self::Folder { .. } | Self::Lost { .. } | Self::Panicked { .. } => &Why::Unknown,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The operations that a host can do, and its answers.
 //!
 //! Pure values. Each is one request of SFTP version 3 or an extension of OpenSSH, except [`Op::List`], which is a few,
-//! and [`Op::Close`], which first sets the times and waits for the disk.
+//! and [`Op::Finish`], which sets mode and time and waits for the disk.
 
 use std::fmt;
 

@@ -29,11 +29,11 @@ use openssh_sftp_client::{Error, Sftp as Client, SftpOptions, UnixTimeStamp};
 use tokio::io::AsyncSeek as _;
 use tokio::time::timeout;
 
-use self::bounded::Bounded;
+use self::bounded::{Beginning, Bounded};
 use self::gathered::{Gate, Gathered};
 use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
 use super::ssh::{self, BadAddress, SftpAddress, Ssh};
-use super::{Answers, Connect, Host, HostError};
+use super::{Answers, Connect, Host, HostError, Why};
 use crate::model::path::printable;
 
 /// What may be on its way at once: enough to fill a line of some hundred milliseconds, little enough for memory.
@@ -119,27 +119,18 @@ impl Sftp {
         let gate = Arc::new(Gate::default());
         let stdin = Gathered::new(stdin, &gate);
         // On a task of its own: what the client makes of a server that breaks off must not end this one.
-        let greeting = tokio::spawn(async move { Client::new(stdin, Bounded::new(stdout), options).await });
+        let beginning = Beginning::default();
+        let stdout = Bounded::new(stdout, beginning.clone());
+        let greeting = tokio::spawn(async move { Client::new(stdin, stdout, options).await });
         let client = match timeout(CONNECT, greeting).await {
             Ok(Ok(Ok(client))) => client,
-            Ok(Ok(Err(error))) => {
-                return Err(ssh::failure(
-                    address,
-                    &ssh.last_words().await,
-                    &short(&error.to_string()),
-                ));
-            }
-            Ok(Err(_)) => {
-                return Err(ssh::failure(
-                    address,
-                    &ssh.last_words().await,
-                    "the server broke off the greeting",
-                ));
-            }
+            // Where the server breaks off the client panics, too.
+            Ok(Ok(Err(_)) | Err(_)) => return Err(ssh.why_no_sftp(address, beginning.text()).await),
             Err(_) => {
                 return Err(HostError::Unreachable {
                     host: address.host.clone(),
                     detail: format!("no answer within {} seconds", CONNECT.as_secs()),
+                    why: Why::Unknown,
                 });
             }
         };
@@ -153,6 +144,7 @@ impl Sftp {
             return Err(HostError::MissingExtension {
                 host: address.host.clone(),
                 extension: (*missing).to_owned(),
+                why: why_missing(&client, needed.iter().all(|(_, there)| !there)),
             });
         }
         let docroot = address.docroot.trim_end_matches('/').to_owned();
@@ -180,6 +172,15 @@ impl Sftp {
             host: self.session.host.clone(),
             detail,
         }
+    }
+}
+
+/// OpenSSH's server has every extension that we need since 6.5, and advertises none that it was told to deny.
+fn why_missing(client: &Client, all: bool) -> Why {
+    match (client.support_statvfs() || client.support_expand_path(), all) {
+        (false, _) => Why::Unknown,
+        (true, true) => Why::ReadOnly,
+        (true, false) => Why::Denies,
     }
 }
 
@@ -264,7 +265,9 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::SftpError(kind, message) => Self::Refused(refusal_kind(kind), short(message.get().0)),
-            other => Self::Broken(short(&other.to_string())),
+            Error::IOError(error) => Self::Broken(short(&error.to_string())),
+            // What else the client says is about itself.
+            _ => Self::Broken("it broke off".to_owned()),
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::HostError;
+use super::{HostError, Why, key};
 use crate::model::path::printable;
 
 /// How to reach a host, and which of its folders is the docroot.
@@ -244,6 +244,8 @@ fn algorithms(host_key: &str) -> &str {
 /// A running ssh. Dropping it ends the process: in order where that works at once, else by force.
 pub(super) struct Ssh {
     words: Words,
+    /// The exit code of the process, once it has ended.
+    ended: watch::Receiver<Option<i32>>,
     /// Goes as soon as the host has shown its key: should we be killed later, nothing is left behind.
     pinned: Option<NamedTempFile>,
     /// Dropped, it tells the process's keeper that nobody needs it any more.
@@ -262,6 +264,7 @@ impl Ssh {
         let cannot = |detail: String| HostError::Unreachable {
             host: address.host.clone(),
             detail,
+            why: Why::Unknown,
         };
         let pinned = match &address.host_key {
             Some(key) => {
@@ -287,10 +290,12 @@ impl Ssh {
             return Err(cannot("ssh has no pipes".to_owned()));
         };
         let (leave, left) = oneshot::channel();
-        tokio::spawn(keep(child, left));
+        let (end, ended) = watch::channel(None);
+        tokio::spawn(keep(child, left, end));
         Ok((
             Self {
                 words: Words::hear(stderr),
+                ended,
                 pinned,
                 _leave: leave,
             },
@@ -307,6 +312,67 @@ impl Ssh {
     /// All that ssh said, once it has said it; what there is, where it doesn't end.
     pub(super) async fn last_words(&self) -> String {
         self.words.last().await
+    }
+}
+
+impl Ssh {
+    /// Why no SFTP came about; `text` is what came in its place.
+    pub(super) async fn why_no_sftp(&self, address: &SftpAddress, text: Option<String>) -> HostError {
+        let said = self.last_words().await;
+        let mut ended = self.ended.clone();
+        let code = match timeout(GRACE, ended.wait_for(Option::is_some)).await {
+            Ok(Ok(code)) => *code,
+            _ => None,
+        };
+        let error = failure(address, &said, &Instead { text, code });
+        match error {
+            HostError::KeyRefused { host, detail, .. } => why_no_key(address, host, detail).await,
+            error => error,
+        }
+    }
+}
+
+/// Finds out on this machine why no key opened the host: tries the key that is named, or looks whether ssh had any to offer.
+async fn why_no_key(address: &SftpAddress, host: String, detail: String) -> HostError {
+    let why = match &address.identity {
+        Some(identity) => key::fault(identity).await,
+        None => (!offers_a_key(address).await).then_some(Why::NoKeyOffered),
+    };
+    let Some(why) = why else {
+        return HostError::KeyRefused {
+            host,
+            detail,
+            why: Why::Unknown,
+        };
+    };
+    let detail = match &address.identity {
+        Some(identity) => format!("{}: {}", printable(&identity.display().to_string()), why.of_key()),
+        None => "ssh found none to offer".to_owned(),
+    };
+    HostError::KeyRefused { host, detail, why }
+}
+
+/// Whether ssh has a key to offer to the host, by what it says when it is told to say more.
+async fn offers_a_key(address: &SftpAddress) -> bool {
+    let pinned = match &address.host_key {
+        Some(key) => pin(address, key).ok(),
+        None => None,
+    };
+    let Ok(line) = command_line(address, pinned.as_ref().map(NamedTempFile::path)) else {
+        return true;
+    };
+    // The first value of an option counts.
+    let mut command = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")));
+    let ran = command
+        .args(["-o", "LogLevel=DEBUG1"])
+        .args(line)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .output();
+    match timeout(SHELL, ran).await {
+        Ok(Ok(output)) => String::from_utf8_lossy(&output.stderr).contains("Offering public key"),
+        _ => true,
     }
 }
 
@@ -356,9 +422,11 @@ fn pin(address: &SftpAddress, key: &str) -> std::io::Result<NamedTempFile> {
 }
 
 /// Waits for the process, so that no zombie stays, and sees to it that it ends.
-async fn keep(mut child: Child, left: oneshot::Receiver<()>) {
+async fn keep(mut child: Child, left: oneshot::Receiver<()>, end: watch::Sender<Option<i32>>) {
     tokio::select! {
-        _ = child.wait() => {}
+        status = child.wait() => {
+            let _ = end.send(status.ok().and_then(|status| status.code()));
+        }
         _ = left => {
             if timeout(GRACE, child.wait()).await.is_err() {
                 let _ = child.kill().await;
@@ -434,10 +502,36 @@ impl Lines {
     }
 }
 
-/// Why no SFTP came about, from what ssh said. `otherwise` is what the protocol saw.
-pub(super) fn failure(address: &SftpAddress, said: &str, otherwise: &str) -> HostError {
+/// What there was in place of SFTP.
+#[derive(Default)]
+struct Instead {
+    /// The first line of text that came.
+    text: Option<String>,
+    /// The exit code of ssh: of what ran on the host, or 255 for its own.
+    code: Option<i32>,
+}
+
+/// ssh's own exit code.
+const OWN: i32 = 255;
+
+/// Why no SFTP came about, from what ssh said and what came.
+fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
     let host = address.host.clone();
     let line = |marks: &[&str]| said.lines().rfind(|line| marks.iter().any(|mark| line.contains(mark)));
+    let unreachable = |line: &str, why: Why| HostError::Unreachable {
+        host: host.clone(),
+        detail: line.to_owned(),
+        why,
+    };
+    // What follows may be the words of a jump host's ssh, about that host.
+    if let Some(closed) = line(&["UNKNOWN port 65535"]) {
+        let of_jump = said.lines().find(|line| !OF_A_PROXY.iter().any(|mark| line.contains(mark)));
+        let detail = format!("its jump host or proxy gave no way to it: {}", of_jump.unwrap_or(closed));
+        return unreachable(&detail, Why::Jump);
+    }
+    if let Some(line) = line(&["No user exists for uid"]) {
+        return unreachable(line, Why::NoUser);
+    }
     if line(&["REMOTE HOST IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY"]).is_some() {
         let shown = said.split_whitespace().find(|word| word.starts_with("SHA256:"));
         let detail = shown.map_or_else(
@@ -465,51 +559,68 @@ pub(super) fn failure(address: &SftpAddress, said: &str, otherwise: &str) -> Hos
         };
     }
     if let Some(refused) = line(&["Permission denied (", "Too many authentication failures"]) {
-        // The usual reason, which ssh gives as a warning only.
-        let missing = line(&["Identity file", "Load key"]);
-        let detail = missing.map_or_else(|| refused.to_owned(), |missing| format!("{refused} {missing}"));
-        return HostError::KeyRefused { host, detail };
+        return HostError::KeyRefused {
+            host,
+            detail: refused.to_owned(),
+            why: Why::Unknown,
+        };
+    }
+    let no_sftp = |detail: &str, why: Why| HostError::NoSftp {
+        host: host.clone(),
+        detail: detail.to_owned(),
+        why,
+    };
+    if let Some(text) = &instead.text {
+        let text: String = text.chars().take(LONGEST_SHOWN).collect();
+        let detail = format!("text comes before SFTP begins: {:?}", printable(&text));
+        return no_sftp(&detail, Why::Text);
     }
     if let Some(line) = line(&["subsystem request failed"]) {
-        return HostError::NoSftp {
-            host,
-            detail: line.to_owned(),
-        };
+        return no_sftp(line, Why::Unknown);
+    }
+    if let Some((line, why)) = NOT_REACHED.iter().find_map(|(mark, why)| Some((line(&[*mark])?, why))) {
+        return unreachable(line, why.clone());
     }
     // The key was taken, and then the session ended: mostly a chroot that sshd does not accept.
     if let Some(line) = line(&["client_loop:", "roken pipe"]) {
-        return HostError::NoSftp {
-            host,
-            detail: line.to_owned(),
-        };
+        return no_sftp(line, Why::Unknown);
     }
-    if let Some(line) = line(&NOT_REACHED) {
-        return HostError::Unreachable {
-            host,
-            detail: line.to_owned(),
-        };
+    if let Some(code) = instead.code.filter(|code| *code != OWN) {
+        let detail = format!("what the host runs in place of SFTP ended with exit code {code}");
+        return no_sftp(&detail, Why::Ended);
     }
-    let detail = said
-        .lines()
-        .last()
-        .map_or_else(|| otherwise.to_owned(), |line| format!("{otherwise}; ssh said: {line}"));
-    HostError::NoSftp { host, detail }
+    let last = said.lines().last();
+    no_sftp(last.unwrap_or("the connection ended before SFTP began"), Why::Unknown)
 }
 
-const NOT_REACHED: [&str; 13] = [
-    "Could not resolve hostname",
-    "Connection refused",
-    "onnection timed out",
-    "Operation timed out",
-    "Timeout, server",
-    "No route to host",
-    "Network is unreachable",
-    "onnection reset",
-    "Connection closed by",
+/// The longest text of a host that is shown.
+const LONGEST_SHOWN: usize = 80;
+
+/// What ssh says of itself where the way through a proxy ended.
+const OF_A_PROXY: [&str; 4] = [
+    "UNKNOWN port 65535",
     "kex_exchange_identification",
-    "anner exchange",
-    "Unable to negotiate",
-    "onfiguration option",
+    "banner exchange",
+    "Warning: Permanently added",
+];
+
+/// What ssh says where it did not come as far as the key, and what that means; the first that is found counts.
+const NOT_REACHED: [(&str, Why); 15] = [
+    ("Could not resolve hostname", Why::NoAddress),
+    ("Connection refused", Why::NobodyListens),
+    ("onnection timed out", Why::Unknown),
+    ("Operation timed out", Why::Unknown),
+    ("Timeout, server", Why::Unknown),
+    ("No route to host", Why::Unknown),
+    ("Network is unreachable", Why::Unknown),
+    ("onfiguration option", Why::Unknown),
+    ("Unable to negotiate", Why::Unknown),
+    ("Not allowed at this time", Why::Dropped),
+    ("Exceeded MaxStartups", Why::Dropped),
+    ("kex_exchange_identification", Why::Dropped),
+    ("anner exchange", Why::Dropped),
+    ("onnection reset", Why::Dropped),
+    ("Connection closed by", Why::Dropped),
 ];
 
 #[cfg(test)]
@@ -652,7 +763,7 @@ mod tests {
 
     #[test]
     fn failures_are_told_apart_by_what_ssh_says() {
-        let of = |said: &str| failure(&address(), said, "it ended");
+        let of = |said: &str| failure(&address(), said, &Instead::default());
         assert!(matches!(
             of("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nis\nSHA256:abc.\nHost key verification failed."),
             HostError::HostKey { changed: true, detail, .. } if detail == "it shows SHA256:abc"
@@ -673,7 +784,7 @@ mod tests {
             of("ssh: connect to host x port 22: Connection refused"),
             HostError::Unreachable { .. }
         ));
-        assert!(matches!(of(""), HostError::NoSftp { detail, .. } if detail == "it ended"));
+        assert!(matches!(of(""), HostError::NoSftp { detail, .. } if detail.contains("ended before SFTP")));
     }
 
     #[test]

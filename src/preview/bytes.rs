@@ -123,7 +123,7 @@ impl Preview {
             let _permit = permit;
             work()
         });
-        work.await.map_err(|error| ended(error.to_string()))?
+        work.await.map_err(|error| ended(crate::panics::said(error)))?
     }
 }
 

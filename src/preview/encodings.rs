@@ -58,9 +58,14 @@ impl Encodings {
         key: Key,
         make: impl AsyncFnOnce() -> Result<Option<Bytes>, E>,
     ) -> Result<Option<Bytes>, E> {
-        let made = Arc::clone(self.kept().made.entry(key).or_default());
+        let asked = Asked {
+            encodings: self,
+            key,
+            made: Arc::clone(self.kept().made.entry(key).or_default()),
+        };
         let mut is_new = false;
-        let encoding = made
+        let encoding = asked
+            .made
             .get_or_try_init(async || {
                 is_new = true;
                 make().await
@@ -71,6 +76,12 @@ impl Encodings {
             self.keep(key, encoding.as_ref().map_or(0, Bytes::len));
         }
         Ok(encoding)
+    }
+
+    /// How many there are, those that are being made included.
+    #[cfg(test)]
+    fn count(&self) -> usize {
+        self.kept().made.len()
     }
 
     fn keep(&self, key: Key, length: usize) {
@@ -89,6 +100,25 @@ impl Encodings {
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who waits for an encoding. One that could not be made, or that nobody waits for any more, is not kept.
+struct Asked<'a> {
+    encodings: &'a Encodings,
+    key: Key,
+    made: Made,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let mut kept = self.encodings.kept();
+        // Nobody else comes by one while the lock is held: it is in the map, and here.
+        let is_last = Arc::strong_count(&self.made) == 2;
+        let is_this = kept.made.get(&self.key).is_some_and(|made| Arc::ptr_eq(made, &self.made));
+        if is_last && is_this && self.made.get().is_none() {
+            kept.made.remove(&self.key);
+        }
     }
 }
 
@@ -134,6 +164,11 @@ mod tests {
             let encodings = Encodings::new(100);
             let failed = encodings.get(key(1), async || Err::<Option<Bytes>, _>("no")).await;
             assert_eq!(failed, Err("no"));
+            assert_eq!(encodings.count(), 0, "what failed is not kept");
+            // Nor is what nobody waits for any more.
+            let waiting = encodings.get(key(2), async || std::future::pending::<Result<_, &str>>().await);
+            assert!(futures_util::poll!(Box::pin(waiting)).is_pending());
+            assert_eq!(encodings.count(), 0);
             let none = encodings.get(key(1), async || Ok::<_, &str>(None)).await;
             assert_eq!(none, Ok(None));
         });

@@ -71,7 +71,7 @@ pub struct Listening {
 pub async fn listen(host: &str, port: Option<u16>) -> Result<Listening, PortError> {
     let mut passed = Vec::new();
     let first = port.unwrap_or(DEFAULT);
-    for port_tried in first..first.saturating_add(TRIED) {
+    for port_tried in first..=first.saturating_add(TRIED - 1) {
         match bind(host, port_tried).await {
             Ok(listener) => {
                 let address = listener.local_addr().map_err(|source| refused(host, source))?;
@@ -91,7 +91,7 @@ pub async fn listen(host: &str, port: Option<u16>) -> Result<Listening, PortErro
         }
     }
     let free = match bind(host, 0).await.and_then(|listener| listener.local_addr()) {
-        Ok(_) if port.is_some() => next_free(host, first.saturating_add(1)).await,
+        Ok(address) if port.is_some() => next_free(host, first).await.or(Some(address.port())),
         Ok(address) => Some(address.port()),
         Err(_) => None,
     };
@@ -99,8 +99,8 @@ pub async fn listen(host: &str, port: Option<u16>) -> Result<Listening, PortErro
     Err(PortError::Taken { port, by, free })
 }
 
-async fn next_free(host: &str, from: u16) -> Option<u16> {
-    for port in from..from.saturating_add(TRIED) {
+async fn next_free(host: &str, after: u16) -> Option<u16> {
+    for port in after.checked_add(1)?..=after.saturating_add(TRIED) {
         if bind(host, port).await.is_ok() {
             return Some(port);
         }
@@ -175,6 +175,22 @@ fn listening(table: &str, port: u16) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_last_port_can_be_listened_on_and_one_that_is_taken_is_told_with_another() {
+        let host = "127.0.0.1";
+        // Somebody else may have it; then that is what must be said.
+        match listen(host, Some(u16::MAX)).await {
+            Ok(listening) => assert_eq!(listening.address.port(), u16::MAX),
+            Err(error) => assert!(matches!(error, PortError::Taken { by: Some(_), .. }), "{error}"),
+        }
+        let _holder = bind(host, u16::MAX).await;
+        let taken = listen(host, Some(u16::MAX)).await.map(|listening| listening.address);
+        assert!(
+            matches!(taken, Err(PortError::Taken { port: u16::MAX, free: Some(_), .. })),
+            "{taken:?}"
+        );
+    }
 
     #[test]
     fn only_sockets_that_listen_on_the_port_are_named() {

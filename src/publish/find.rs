@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Publish, Published, Stop};
 use crate::error::Error;
-use crate::event::{Event, Stage};
+use crate::event::{Running, Stage};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::plan::{self, Facts, Plan};
@@ -53,7 +53,7 @@ impl Publish<'_> {
         if !self.options.signing.is_met(self.session, live).await? {
             return Ok(None);
         }
-        let owed = &ground.entrance.delivery;
+        let owed = ground.entrance.delivery.clone();
         Ok(Some(self.published(
             live.clone(),
             None,
@@ -71,11 +71,7 @@ impl Publish<'_> {
         worn: &HashSet<String>,
         hints: Hints<'_>,
     ) -> Result<Found, Stop> {
-        self.observer.notice(Event::StageBegan {
-            stage: Stage::Plan,
-            items: None,
-            bytes: None,
-        });
+        let _running = Running::begin(self.observer, Stage::Plan);
         let mut facts = hints.ground.map(|ground| ground.facts.clone()).unwrap_or_default();
         facts.worn.clone_from(worn);
         let known = facts.current.clone();
@@ -110,7 +106,6 @@ impl Publish<'_> {
         self.check_owners(&facts, &entrance)?;
         let plan = Plan::new(self.site, &facts)
             .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
-        self.observer.notice(Event::StageEnded { stage: Stage::Plan });
         let former = plan::former_files(&plan.changes, &facts);
         Ok(Found { entrance, plan, former })
     }

@@ -12,6 +12,8 @@ pub(super) enum Stop {
     Failed(Error),
     /// The store changed: plan again.
     Replan(String),
+    /// Other runs were quicker: plan again, for as long as others may be waited for.
+    Contended(String),
     /// The connection is gone.
     Lost(HostError),
 }
@@ -46,7 +48,7 @@ impl From<Taken> for Stop {
     fn from(taken: Taken) -> Self {
         match taken {
             // Nothing is lost but the time: what was sent is on the host.
-            Taken::Buried => Self::Replan(taken.to_string()),
+            Taken::Buried => Self::Contended(taken.to_string()),
             Taken::Busy { .. } | Taken::Jammed { .. } | Taken::Stuck { .. } => Self::Failed(taken.into()),
         }
     }

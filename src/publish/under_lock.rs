@@ -5,6 +5,7 @@
 use super::Stop;
 use crate::error::Error;
 use crate::host::{Answer, Kind, Op, Refusal, RefusalKind};
+use crate::model::delivery::Delivery;
 use crate::model::layout;
 use crate::model::release::Hold;
 use crate::plan::Plan;
@@ -16,7 +17,8 @@ use crate::workshop::Workshop;
 /// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
 pub(super) struct UnderLock {
     pub(super) ops: Vec<Op>,
-    /// Where the question for `current` stands, with the one for `hold` behind it. All others up to `relied` must succeed.
+    /// Where the question for `current` stands, with those for `hold` and `delivery` behind it. All others up to `relied` must
+    /// succeed.
     current: usize,
     /// Where folders of the pool are asked for, which may be missing, but not lead elsewhere.
     relied: usize,
@@ -38,6 +40,7 @@ impl UnderLock {
         let current = ops.len();
         ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
         ops.push(Op::ReadLink(layout::HOLD.to_owned()));
+        ops.push(Op::ReadLink(layout::DELIVERY.to_owned()));
         ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
         ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
         let relied = ops.len();
@@ -47,15 +50,15 @@ impl UnderLock {
         Self { ops, current, relied }
     }
 
-    /// What was found under the lock, against what the plan was made from.
+    /// What was found under the lock, against what the plan was made from. Returns what is known of the way to visitors.
     pub(super) fn read(
         &self,
         host: &str,
         answers: &[Result<Answer, Refusal>],
         plan: &Plan,
         patient: bool,
-    ) -> Result<(), Stop> {
-        for answer in answers.iter().skip(self.current).take(2) {
+    ) -> Result<Delivery, Stop> {
+        for answer in answers.iter().skip(self.current).take(3) {
             if let Some(refusal) = answer.refusal().filter(|refusal| refusal.kind != RefusalKind::NotFound) {
                 return Err(Stop::Replan(refusal.to_string()));
             }
@@ -66,7 +69,7 @@ impl UnderLock {
             .and_then(|text| store::read_current(&text));
         if current != plan.previous {
             if patient {
-                return Err(Stop::Replan("another release went live".to_owned()));
+                return Err(Stop::Contended("another release went live".to_owned()));
             }
             return Err(Stop::Failed(Error::Overtaken { by: current }));
         }
@@ -91,12 +94,18 @@ impl UnderLock {
             .iter()
             .take(self.current)
             .skip(1)
-            .chain(must.iter().skip(self.current + 2))
+            .chain(must.iter().skip(self.current + 3))
         {
-            if let Some(refusal) = answer.refusal() {
-                return Err(Stop::Replan(refusal.to_string()));
+            match answer.refusal() {
+                // A prune took away what the plan relied on.
+                Some(refusal) if refusal.kind == RefusalKind::NotFound => {
+                    return Err(Stop::Contended(refusal.to_string()));
+                }
+                Some(refusal) => return Err(Stop::Replan(refusal.to_string())),
+                None => {}
             }
         }
-        Ok(())
+        let delivery = answers.get(self.current + 2).and_then(Read::text);
+        Ok(delivery.map(|text| Delivery::read(&text)).unwrap_or_default())
     }
 }

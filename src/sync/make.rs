@@ -4,11 +4,15 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinHandle;
+
 use super::{PIECE, SyncError};
 use crate::decode;
 use crate::encode;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
+use crate::panics;
 use crate::plan::Wanted;
 use crate::source::{Source, SourceError};
 
@@ -40,7 +44,7 @@ pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> R
     match made.await {
         Ok(made) => Ok(made?),
         Err(error) => Err(SourceError::Worker {
-            detail: error.to_string(),
+            detail: panics::said(error),
         }
         .into()),
     }
@@ -108,13 +112,25 @@ pub(super) fn encode_in_background(
     use rayon::prelude::*;
     let (sender, receiver) = tokio::sync::mpsc::channel(4 * rayon::current_num_threads());
     let source = Arc::clone(source);
-    tokio::task::spawn_blocking(move || {
+    let made = sender.clone();
+    let work = tokio::task::spawn_blocking(move || {
         // A closed channel means that sending has failed: the rest need not be made.
         let _ = wanted
             .par_iter()
-            .try_for_each(|wanted| sender.blocking_send(make(&*source, wanted)));
+            .try_for_each(|wanted| made.blocking_send(make(&*source, wanted)));
     });
+    tell_of_panic(work, sender);
     receiver
+}
+
+/// Without this a task that panicked would look like one that is done.
+fn tell_of_panic<T: Send + 'static>(work: JoinHandle<()>, sender: Sender<Result<T, SourceError>>) {
+    tokio::spawn(async move {
+        if let Err(error) = work.await {
+            let detail = panics::said(error);
+            let _ = sender.send(Err(SourceError::Worker { detail })).await;
+        }
+    });
 }
 
 /// Reads a file piece by piece on a thread of its own. The last message is an error if it is not what was promised.
@@ -124,7 +140,9 @@ pub(super) fn pieces_in_background(
 ) -> tokio::sync::mpsc::Receiver<Result<(u64, Vec<u8>), SourceError>> {
     let (sender, receiver) = tokio::sync::mpsc::channel(2);
     let (source, path, digest, size) = (Arc::clone(source), wanted.path.clone(), wanted.digest, wanted.size);
-    tokio::task::spawn_blocking(move || {
+    let read = sender.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let sender = read;
         let mut offset = 0;
         let read = source.read_pieces(&path, digest, size, PIECE, &mut |piece| {
             let at = offset;
@@ -136,5 +154,6 @@ pub(super) fn pieces_in_background(
             let _ = sender.blocking_send(Err(error));
         }
     });
+    tell_of_panic(work, sender);
     receiver
 }

@@ -192,9 +192,9 @@ async fn read_large(session: &Session, reading: Reading) -> Result<(u64, Option<
 }
 
 async fn finished<T>(session: &Session, task: tokio::task::JoinHandle<T>) -> Result<T, HostError> {
-    task.await.map_err(|error| HostError::Lost {
+    task.await.map_err(|error| HostError::Panicked {
         host: session.host_name(),
-        detail: error.to_string(),
+        detail: crate::panics::said(error),
     })
 }
 

@@ -125,7 +125,8 @@ fn help_of_plan() {
     Usage: syntax-publish plan [OPTIONS]
 
     Options:
-      -h, --help  Print help
+          --timings  Tell what each stage took, and what it asked of the host
+      -h, --help     Print help
 
     [options everywhere]
 

@@ -754,6 +754,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       rename lock/RUN/f/26 releases/RELEASE1.json
       readlink current
       readlink hold
+      readlink delivery
       lstat trees/{/}
       lstat trees/{docs/}
       create lock/RUN/last

@@ -20,7 +20,7 @@ use crate::cli::args::Nginx;
 use crate::cli::failure::Failure;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{self, again, shown};
-use crate::cli::{actions, changes, json, papers, problems, report};
+use crate::cli::{actions, changes, json, papers, problems, report, timings};
 
 /// What a publish would change.
 pub(super) struct Planned {
@@ -33,9 +33,9 @@ pub(super) struct Planned {
 }
 
 impl Run {
-    pub(super) async fn plan(&self, what: &str) -> Result<u8, Failure> {
+    pub(super) async fn plan(&self, what: &str, timings: bool) -> Result<u8, Failure> {
         let Planned {
-            value,
+            mut value,
             changes,
             notes,
             problems,
@@ -44,6 +44,7 @@ impl Run {
         for note in notes {
             self.screen.note(&note);
         }
+        value.timings = timings.then(|| self.progress.timings.stages());
         let workplace = self.workplace()?;
         if let Some(actions) = &self.actions {
             actions.annotate(&problems, &workplace.export()?);
@@ -56,8 +57,10 @@ impl Run {
                 problems: &problems,
             });
         }
-        self.screen
-            .result(&value, || changes::plan(&value, &changes, workplace))?;
+        self.screen.result(&value, || {
+            let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
+            changes::plan(&value, &changes, workplace) + &timings
+        })?;
         Ok(0)
     }
 

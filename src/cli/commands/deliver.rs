@@ -9,6 +9,7 @@ use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::notification::{self, Notice};
+use syntax_publish::publish::Published;
 use syntax_publish::rollback::{self, Destination};
 use syntax_publish::scan::ScanError;
 use syntax_publish::serving::{PageForm, Rules};
@@ -79,7 +80,6 @@ impl Run {
         } = delivered;
         let took = self.began.elapsed();
         let timings = wants_timings.then(|| self.progress.timings.stages());
-        self.tidy_up(workplace, session, &published).await;
         self.finish();
         self.warn_of_shell(workplace, shell).await;
         let value = json::Publish {
@@ -114,7 +114,9 @@ impl Run {
         }
         self.screen.summary(&value, text)?;
         let code = self.say_what_was_found(&report, published.release.as_str());
-        if published.swapped || code != 0 {
+        // A fault that was there at the last look, too, was told then.
+        let is_new_fault = code != 0 && !was_at_fault(&published);
+        if published.swapped || is_new_fault {
             let counts = [
                 ("added", value.added),
                 ("changed", value.changed),
@@ -128,10 +130,14 @@ impl Run {
                 more.insert("delivery".to_owned(), seen);
             }
             let state = if code == 0 { "" } else { ", but visitors don't get it" };
-            let text = format!(
-                "published {} to {}: {} added, {} changed, {} removed{state}",
-                published.release, workplace.target_name, value.added, value.changed, value.removed
-            );
+            let (release, target) = (&published.release, &workplace.target_name);
+            let (event, text) = if published.swapped {
+                let (added, changed, removed) = (value.added, value.changed, value.removed);
+                let what = format!("{added} added, {changed} changed, {removed} removed{state}");
+                ("published", format!("published {release} to {target}: {what}"))
+            } else {
+                ("failed", format!("nothing to publish: {release} is live on {target}{state}"))
+            };
             let told = Told {
                 release: Some(published.release.to_string()),
                 previous: published.previous.as_ref().map(ToString::to_string),
@@ -140,8 +146,11 @@ impl Run {
                 hint: value.error.as_ref().map(|error| error.hint.clone()),
                 more,
             };
-            self.tell("published", text, Some(told)).await;
+            self.tell(event, text, Some(told)).await;
         }
+        // Last, since all that was said so far holds whatever becomes of this.
+        self.note_reported();
+        self.tidy_up(workplace, session, &published).await;
         Ok(code)
     }
 
@@ -439,6 +448,13 @@ impl Run {
                 .say("warning", &format!("nobody was told of it: {reason}"));
         }
     }
+}
+
+/// Whether the last look at this release found a fault already.
+fn was_at_fault(published: &Published) -> bool {
+    let last = &published.owed;
+    let is_bad = last.origin == Some(false) || last.public == Some(false);
+    !published.swapped && is_bad && last.release.as_ref() == Some(&published.release)
 }
 
 fn not_delivered(release: &str, report: &Report) -> String {

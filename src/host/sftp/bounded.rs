@@ -6,6 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
@@ -17,7 +18,34 @@ const LONGEST: u32 = 1 << 20;
 pub(super) struct Bounded<R> {
     packets: R,
     framing: Framing,
+    beginning: Beginning,
 }
+
+/// The first bytes that came, whatever they are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beginning(Arc<Mutex<Vec<u8>>>);
+
+impl Beginning {
+    fn add(&self, bytes: &[u8]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MOST_KEPT.saturating_sub(known.len());
+        known.extend(bytes.iter().take(room));
+    }
+
+    /// The text that came in place of a packet: each packet begins with the high bytes of its length, which are zero.
+    pub(super) fn text(&self) -> Option<String> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.first().is_none_or(|first| *first == 0) {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&known);
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+        Some(line.unwrap_or_default().to_owned())
+    }
+}
+
+/// So many bytes of it are kept.
+const MOST_KEPT: usize = 256;
 
 /// Where in a packet the stream is.
 #[derive(Debug, Default)]
@@ -27,6 +55,8 @@ struct Framing {
     come: usize,
     /// What is left of the packet behind those.
     left: u32,
+    /// Whether a packet has begun that is one.
+    has_begun: bool,
 }
 
 const LENGTH: usize = 4;
@@ -37,10 +67,11 @@ const NAMES: u8 = 104;
 const SHORTEST_NAME: u32 = 12;
 
 impl<R> Bounded<R> {
-    pub(super) fn new(packets: R) -> Self {
+    pub(super) fn new(packets: R, beginning: Beginning) -> Self {
         Self {
             packets,
             framing: Framing::default(),
+            beginning,
         }
     }
 }
@@ -53,6 +84,9 @@ impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.packets).poll_read(context, buffer))?;
+        if !self.framing.has_begun {
+            self.beginning.add(&buffer.filled()[before..]);
+        }
         let passed = self.framing.pass(&buffer.filled()[before..]);
         Poll::Ready(passed)
     }
@@ -94,6 +128,7 @@ impl Framing {
             return Err(invalid(format!("the server announces {count} names in {length} bytes")));
         }
         self.come = 0;
+        self.has_begun = true;
         self.left = length - length.min(body);
         Ok(())
     }
@@ -121,6 +156,21 @@ mod tests {
                 framing.pass(piece).unwrap();
             }
             assert_eq!((framing.come, framing.left), (0, 0), "{part}");
+        }
+    }
+
+    #[tokio::test]
+    async fn text_in_place_of_a_packet_is_kept() {
+        use tokio::io::AsyncReadExt as _;
+        for (stream, text) in [
+            (b"\nWelcome, stranger\nsecond".to_vec(), Some("Welcome, stranger")),
+            (packets(&[9]), None),
+            (Vec::new(), None),
+        ] {
+            let beginning = Beginning::default();
+            let mut bounded = Bounded::new(&stream[..], beginning.clone());
+            let _ = bounded.read_to_end(&mut Vec::new()).await;
+            assert_eq!(beginning.text().as_deref(), text);
         }
     }
 

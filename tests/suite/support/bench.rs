@@ -119,6 +119,7 @@ pub fn session(connector: Box<dyn Connect>, what: &str, how: How) -> Session {
     let pace = Pace {
         answer: how.answer,
         look: Duration::ZERO,
+        again: Duration::ZERO,
         after_robbery: Duration::ZERO,
     };
     Session::new(connector, owner).at_pace(pace)
@@ -168,6 +169,29 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
     }
 }
 
+/// Options of a publish that knows nothing beforehand.
+pub fn options(how: How) -> publish::Options {
+    publish::Options {
+        ground: None,
+        commit: None,
+        message: None,
+        wait: how.wait,
+        max_removed: None,
+        immutable: Level::Warn,
+        allowed: GlobSet::empty(),
+        force: false,
+        tool: "test".to_owned(),
+        signing: syntax_publish::sign::Signing::default(),
+        seen: None,
+        purges: false,
+    }
+}
+
+/// Publishes over a session of the caller's.
+pub async fn publish_over(session: &Session, content: &Content, how: How) -> Result<Option<ReleaseId>, Error> {
+    publish_site(session, content, None, how).await
+}
+
 async fn publish_site(
     session: &Session,
     content: &Content,
@@ -180,17 +204,8 @@ async fn publish_site(
     let ground = store::survey_ground(session, site.folders.keys().cloned()).await?;
     let options = publish::Options {
         ground: Some(ground),
-        commit: None,
-        message: None,
-        wait: how.wait,
-        max_removed: None,
-        immutable: Level::Warn,
-        allowed: GlobSet::empty(),
-        force: false,
-        tool: "test".to_owned(),
-        signing: syntax_publish::sign::Signing::default(),
         seen,
-        purges: false,
+        ..options(how)
     };
     let published = publish::publish(session, &source, &site, &options, &Silent).await?;
     Ok(Some(published.release))

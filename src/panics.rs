@@ -1,0 +1,14 @@
+//! What a task says that panicked: a bug of this program, and told as one, whatever the task was doing.
+
+use tokio::task::JoinError;
+
+/// The message of the panic, or that the task was cancelled.
+#[must_use]
+pub fn said(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else {
+        return "it was cancelled".to_owned();
+    };
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    crate::model::path::printable(text.unwrap_or("it gave no message"))
+}

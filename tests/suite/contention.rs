@@ -1,0 +1,157 @@
+//! Locks that are refused though nobody holds them, and many runs that want one at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use syntax_publish::error::Error;
+use syntax_publish::host::{Answers, Connect, Host, HostError, LocalConnector, Op, Refusal, RefusalKind};
+use syntax_publish::session::Pace;
+use syntax_publish::store::StoreError;
+
+use crate::crashes::scenario::{base, edited};
+use crate::support::bench::{self, Command, Content, How, content, run};
+use crate::support::memory::{Disk, Memory};
+use crate::support::report::say;
+
+/// A host that refuses every lock, whoever wants it.
+#[derive(Clone)]
+struct Lockless {
+    inner: Memory,
+    kind: RefusalKind,
+    operations: Arc<AtomicUsize>,
+}
+
+impl Host for Lockless {
+    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+        self.operations.fetch_add(ops.len(), Ordering::SeqCst);
+        let answers = ops.iter().map(|op| match op {
+            Op::Rename { to, .. } if to == "lock" => Err(Refusal {
+                kind: self.kind,
+                op: op.to_string(),
+                message: "no".to_owned(),
+            }),
+            op => self.inner.disk().execute(op),
+        });
+        Box::pin(std::future::ready(Ok(answers.collect())))
+    }
+
+    fn name(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+impl Connect for Lockless {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+        Box::pin(async { Ok(Box::new(self.clone()) as Box<dyn Host>) })
+    }
+
+    fn name(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_is_refused_though_nobody_holds_it_is_explained() {
+    let memory = Memory::new(Disk::new(1_000_000));
+    for site in [base(), edited()] {
+        run(Box::new(memory.clone()), &Command::Publish(site), How::default())
+            .await
+            .expect("a publish");
+    }
+    let disk = memory.snapshot();
+    let commands = [
+        Command::Publish(base()),
+        Command::Hold,
+        Command::Rollback(1),
+        Command::Prune(1),
+    ];
+    for kind in [RefusalKind::Denied, RefusalKind::Failed] {
+        for command in &commands {
+            for wait in [None, Some(Duration::from_secs(3600))] {
+                memory.replace(disk.clone());
+                let lockless = Lockless {
+                    inner: memory.clone(),
+                    kind,
+                    operations: Arc::default(),
+                };
+                let operations = Arc::clone(&lockless.operations);
+                let how = How { wait, ..How::default() };
+                let refused = run(Box::new(lockless), command, how).await;
+                let error = refused.expect_err("a host that gives no lock");
+                assert_eq!(error.exit_code(), 5, "{command:?}: {error}");
+                let is_told = match kind {
+                    RefusalKind::Denied => matches!(error, Error::Store(StoreError::NotWritable { .. })),
+                    _ => matches!(error, Error::Store(StoreError::Refused { .. })),
+                };
+                assert!(is_told && error.to_string().contains("lock"), "{command:?}: {error}");
+                let operations = operations.load(Ordering::SeqCst);
+                assert!(operations < 400, "{command:?}: {operations} operations");
+                let left = memory.disk().list("work").len();
+                assert!(left <= 1, "{command:?} leaves {left} workshops");
+            }
+        }
+    }
+}
+
+/// A site of its own for each.
+fn by(number: usize, round: usize) -> Content {
+    let text = format!("by {number} in {round} ");
+    let mut site = base();
+    site.extend(content([("docs/a.html", text.as_str())]));
+    site
+}
+
+/// Publishers at once, over and over: how many went live, and how many were told that another was quicker.
+fn race(publishers: usize, rounds: usize, wait: Option<Duration>) -> (usize, usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let docroot = folder.path().join("site");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let (mut live, mut late) = (0, 0);
+    runtime.expect("a runtime").block_on(async {
+        for round in 0..rounds {
+            let running: Vec<_> = (0..publishers)
+                .map(|number| {
+                    let docroot = docroot.clone();
+                    tokio::spawn(async move {
+                        let how = How { wait, ..How::default() };
+                        let pace = Pace {
+                            look: Duration::from_millis(3),
+                            ..Pace::default()
+                        };
+                        let connector = Box::new(LocalConnector { docroot });
+                        let session = bench::session(connector, "publish", how).at_pace(pace);
+                        bench::publish_over(&session, &by(number, round), how).await
+                    })
+                })
+                .collect();
+            for one in running {
+                match one.await.expect("a publisher") {
+                    Ok(_) => live += 1,
+                    Err(error) => {
+                        assert_eq!(error.exit_code(), 4, "{error}");
+                        late += 1;
+                    }
+                }
+            }
+            let connector = || Box::new(LocalConnector { docroot: docroot.clone() });
+            let faults = bench::faults_of_live(connector()).await;
+            assert!(faults.is_empty(), "{faults:?}");
+        }
+    });
+    (live, late)
+}
+
+#[test]
+fn twenty_publishers_in_ten_rounds_go_live_or_say_that_another_was_quicker() {
+    let (live, late) = race(20, 10, None);
+    say(&format!("contention: {live} went live, {late} were told that another was quicker"));
+    assert!(live >= 10);
+}
+
+#[test]
+fn twenty_publishers_that_wait_all_go_live() {
+    let (live, late) = race(20, 3, Some(Duration::from_secs(600)));
+    assert_eq!((live, late), (60, 0));
+}
