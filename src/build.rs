@@ -256,8 +256,14 @@ fn hidden(out: &Path) -> Result<(PathBuf, OsString), BuildError> {
 fn clear_leftovers(out: &Path) -> Result<(), BuildError> {
     let (place, hidden) = hidden(out)?;
     let Some(folder) = place.parent() else { return Ok(()) };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let rest = name.as_encoded_bytes().strip_prefix(hidden.as_encoded_bytes());

@@ -225,13 +225,8 @@ impl Error {
             | Self::Overtaken { .. }
             | Self::Contended { .. }
             | Self::OnHold { .. } => 4,
-            Self::Store(StoreError::Host(HostError::Panicked { .. })) => 1,
-            Self::Store(_) | Self::Taken(Taken::Jammed { .. } | Taken::Stuck { .. }) => 5,
-            Self::TakenBack { .. } => 6,
-            Self::CannotGoBack { .. } => 7,
-            Self::Uncertain { .. } => 8,
-            Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
-            Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
+            Self::Store(StoreError::Host(HostError::Panicked { .. }))
+            | Self::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
             | Self::Source(_)
             | Self::NoPeace { .. }
             | Self::NoSuchRelease { .. }
@@ -243,6 +238,11 @@ impl Error {
             | Self::Sign(_)
             | Self::Build(_)
             | Self::Io { .. } => 1,
+            Self::Store(_) | Self::Taken(Taken::Jammed { .. } | Taken::Stuck { .. }) => 5,
+            Self::TakenBack { .. } => 6,
+            Self::CannotGoBack { .. } => 7,
+            Self::Uncertain { .. } => 8,
+            Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
         }
     }
 

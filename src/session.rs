@@ -201,7 +201,8 @@ impl Session {
                     if tries == 0 {
                         let reason = error.to_string();
                         let times = TRIES_AGAIN;
-                        self.observer.notice(Event::Noted(Note::ConnectingAgain { reason, times }));
+                        self.observer
+                            .notice(Event::Noted(Note::ConnectingAgain { reason, times }));
                     }
                     tries += 1;
                     tokio::time::sleep(pause).await;

@@ -6,21 +6,25 @@
 
 mod build;
 mod copies;
+mod large;
 mod make;
 mod manifests;
 mod times;
+mod window;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 pub use self::build::{Building, pool_name, pool_ops, tree_name};
 pub(crate) use self::build::{folders_of_pool, pool_folders};
 use self::copies::{AllCopies, send_copies};
-use self::make::{Made, Outcome, encode_in_background, make_all, pieces_in_background};
+use self::make::{Made, Outcome, encode_in_background, make_all};
 pub use self::manifests::write_manifests;
 pub use self::times::Times;
+use self::window::Window;
 use crate::event::{Event, Observer, Running, Stage};
 use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};
 use crate::model::layout;
@@ -34,14 +38,14 @@ use crate::workshop::Workshop;
 const RIDING_BYTES: u64 = 1024 * 1024;
 /// Up to so many files ride.
 const RIDING_FILES: usize = 96;
-/// Files larger than this are sent piece by piece and never held whole.
-const PIECEWISE: u64 = 4 * 1024 * 1024;
+/// What is larger is sent piece by piece, and goes on where it stopped; files of the export are never held whole.
+const PIECEWISE: u64 = 1024 * 1024;
 /// One piece of a large file.
 const PIECE: usize = 256 * 1024;
 /// Pieces of a large file in the air at once: 4 MiB, twice the most that OpenSSH lets be on its way over one channel.
 const PIECES_AT_ONCE: usize = 16;
 /// A batch of small files is closed at so much content or so many files.
-const BATCH_BYTES: usize = 1024 * 1024;
+const BATCH_BYTES: usize = 128 * 1024;
 const BATCH_FILES: usize = 64;
 /// Batches in the air at once.
 const BATCHES_AT_ONCE: usize = 8;
@@ -181,18 +185,9 @@ async fn ride(
     times: &mut Times,
     stock: &mut Stock,
 ) -> Result<(), SyncError> {
-    let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
     let mut made = Vec::new();
-    for one in make_all(work.source, small).await? {
+    for one in make_all(work.source, wanted).await? {
         made.extend(stock.take(work.observer, one));
-    }
-    for wanted in large {
-        let (temp, encodings) = send_piecewise(work, &wanted, workshop, times).await?;
-        if let Some(temp) = temp {
-            stock.count(wanted.size);
-            stock.temps.insert(layout::object(wanted.digest), temp);
-        }
-        made.extend(stock.take(work.observer, encodings));
     }
     open_temps(work.session, workshop, made.len()).await?;
     for one in made {
@@ -282,7 +277,7 @@ pub(crate) async fn write_documents(
         let Some(written) = sending.next().await else {
             return Ok(temps);
         };
-        temps.extend(written?.into_iter().map(|(_, temp)| temp));
+        temps.extend(written?.written.into_iter().map(|(_, temp)| temp));
     }
 }
 
@@ -376,51 +371,95 @@ async fn send_in_batches(
     let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
     let mut outcomes = encode_in_background(work.source, small);
     let mut sending = stream::FuturesUnordered::new();
-    // Their files are closed, so they stand in nobody's way.
-    let mut naming = stream::FuturesUnordered::new();
-    let mut batch: Vec<Made> = Vec::new();
+    let mut window = Window::new();
+    let began = Instant::now();
+    // What was made and is not under way yet.
+    let mut made: VecDeque<Made> = VecDeque::new();
+    let mut pieces = Vec::new();
     let mut ended = false;
     // What is on its way goes on while the next file is being encoded.
-    while !ended || !sending.is_empty() || !naming.is_empty() {
+    while !ended || !made.is_empty() || !sending.is_empty() {
+        while sending.len() < BATCHES_AT_ONCE
+            && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes))
+        {
+            let batch = BatchOps::new(stock.count_all(batch), workshop, times);
+            window.left(batch.bytes());
+            sending.push(batch.send(work, resting));
+        }
         tokio::select! {
-            outcome = outcomes.recv(), if !ended && sending.len() < BATCHES_AT_ONCE => {
+            outcome = outcomes.recv(), if !ended && !is_batch(&made) => {
                 ended = outcome.is_none();
                 if let Some(outcome) = outcome {
-                    batch.extend(stock.take(work.observer, outcome?));
-                }
-                let bytes: usize = batch.iter().map(|made| made.bytes.len()).sum();
-                if batch.len() >= BATCH_FILES || bytes >= BATCH_BYTES || ended && !batch.is_empty() {
-                    let ready = BatchOps::new(stock.count_all(std::mem::take(&mut batch)), workshop, times);
-                    sending.push(ready.write(work));
+                    let (large, small): (Vec<Made>, Vec<Made>) =
+                        stock.take(work.observer, outcome?).into_iter().partition(Made::is_large);
+                    pieces.extend(large.into_iter().map(large::of_made));
+                    made.extend(small);
                 }
             }
-            Some(written) = sending.next(), if !sending.is_empty() => naming.push(written?.rest(work, resting)),
-            Some(written) = naming.next(), if !naming.is_empty() => stock.rest(written?, resting),
+            Some(sent) = sending.next(), if !sending.is_empty() => {
+                let sent = sent?;
+                window.named(sent.bytes, sent.latency, began.elapsed());
+                stock.rest(sent.written, resting);
+            }
+        }
+        // Of large encodings few are held at once.
+        if !pieces.is_empty() {
+            large::send_large(work, std::mem::take(&mut pieces), resting, workshop, times, stock).await?;
         }
     }
-    drop(naming);
     drop(sending);
+    let files = large.iter().filter_map(large::of_file).collect();
+    large::send_large(work, files, resting, workshop, times, stock).await?;
     for wanted in large {
-        let (temp, encodings) = send_piecewise(work, &wanted, workshop, times).await?;
-        let made = stock.take(work.observer, encodings);
-        let ready = BatchOps::new(stock.count_all(made), workshop, times);
-        stock.rest(ready.send(work, resting).await?, resting);
-        if let Some(temp) = temp {
-            stock.count(wanted.size);
-            let written = vec![(layout::object(wanted.digest), temp)];
-            if resting == Resting::Objects {
-                put_in_place(work.session, &in_workshop(workshop, &written)).await?;
-            }
-            stock.rest(written, resting);
-        }
+        let made = stock.take(work.observer, encodings_of_large(work, wanted).await?);
+        let (large, small): (Vec<Made>, Vec<Made>) = made.into_iter().partition(Made::is_large);
+        let large = large.into_iter().map(large::of_made).collect();
+        large::send_large(work, large, resting, workshop, times, stock).await?;
+        let ready = BatchOps::new(stock.count_all(small), workshop, times);
+        stock.rest(ready.send(work, resting).await?.written, resting);
     }
     Ok(())
 }
 
-/// Names of objects, with the full paths of the temporary files that hold them.
-fn in_workshop(workshop: &Workshop, written: &[(String, String)]) -> Vec<(String, String)> {
-    let full = |(name, temp): &(String, String)| (name.clone(), workshop.path_preparing(temp));
-    written.iter().map(full).collect()
+/// Whether enough was made for a batch.
+fn is_batch(made: &VecDeque<Made>) -> bool {
+    made.len() >= BATCH_FILES || made.iter().map(|made| made.bytes.len()).sum::<usize>() >= BATCH_BYTES
+}
+
+/// The next batch, where there is enough for one, or no more will come, and it fits.
+fn next_batch(made: &mut VecDeque<Made>, ended: bool, fits: impl Fn(u64) -> bool) -> Option<Vec<Made>> {
+    if made.is_empty() || !(ended || is_batch(made)) {
+        return None;
+    }
+    let (mut files, mut bytes) = (0, 0);
+    for one in made.iter().take(BATCH_FILES) {
+        if files > 0 && bytes + one.bytes.len() > BATCH_BYTES {
+            break;
+        }
+        files += 1;
+        bytes += one.bytes.len();
+    }
+    fits(bytes as u64).then(|| made.drain(..files).collect())
+}
+
+/// The encodings of a large file.
+async fn encodings_of_large(work: &Work<'_>, wanted: Wanted) -> Result<Outcome, SyncError> {
+    let mut nothing = Outcome {
+        made: Vec::new(),
+        dropped: Vec::new(),
+        encoded: 0,
+        read: wanted.size,
+    };
+    if wanted.encodings.iter().next().is_some() {
+        let only_encodings = Wanted {
+            identity: false,
+            ..wanted
+        };
+        if let Some(outcome) = make_all(work.source, vec![only_encodings]).await?.pop() {
+            nothing = outcome;
+        }
+    }
+    Ok(nothing)
 }
 
 /// A batch of small files, each with its object's name and its temporary file.
@@ -449,8 +488,12 @@ impl BatchOps {
     }
 
     /// All three flights.
-    async fn send(self, work: &Work<'_>, resting: Resting) -> Result<Vec<(String, String)>, SyncError> {
+    async fn send(self, work: &Work<'_>, resting: Resting) -> Result<WrittenBatch, SyncError> {
         self.write(work).await?.rest(work, resting).await
+    }
+
+    fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.made.bytes.len() as u64).sum()
     }
 
     /// Two flights: open; write and wait for the disk.
@@ -461,7 +504,9 @@ impl BatchOps {
             return Ok(batch);
         }
         let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();
+        let began = Instant::now();
         let opened = session.flight(create).await?;
+        batch.latency = began.elapsed();
         let mut ops = Vec::new();
         for (answer, file) in opened.into_iter().zip(self.files) {
             let handle = match answer {
@@ -487,11 +532,13 @@ struct WrittenBatch {
     /// The same, with full paths.
     named: Vec<(String, String)>,
     bytes: u64,
+    /// How long the host took to open them.
+    latency: Duration,
 }
 
 impl WrittenBatch {
     /// A third flight gives the files names among the objects, where they go there.
-    async fn rest(self, work: &Work<'_>, resting: Resting) -> Result<Vec<(String, String)>, SyncError> {
+    async fn rest(self, work: &Work<'_>, resting: Resting) -> Result<Self, SyncError> {
         if resting == Resting::Objects && !self.named.is_empty() {
             put_in_place(work.session, &self.named).await?;
         }
@@ -500,7 +547,7 @@ impl WrittenBatch {
             items: self.written.len() as u64,
             bytes: self.bytes,
         });
-        Ok(self.written)
+        Ok(self)
     }
 }
 
@@ -527,65 +574,4 @@ async fn put_in_place(session: &Session, named: &[(String, String)]) -> Result<(
         }
     }
     Ok(())
-}
-
-/// Sends one large file in pieces, hashing it once more on the way. Memory is a few pieces, whatever its size.
-///
-/// Returns the temporary file that holds it, if its own bytes were wanted, and the encodings that were.
-async fn send_piecewise(
-    work: &Work<'_>,
-    wanted: &Wanted,
-    workshop: &mut Workshop,
-    times: &mut Times,
-) -> Result<(Option<String>, Outcome), SyncError> {
-    let mut temp = None;
-    if wanted.identity {
-        open_temps(work.session, workshop, 1).await?;
-        let Some((name, handle)) = workshop.take_temp() else {
-            return Err(SyncError::Replan("no temporary file could be opened".to_owned()));
-        };
-        let pieces = pieces_in_background(work.source, wanted);
-        let writes = stream::unfold(pieces, |mut pieces| async {
-            pieces.recv().await.map(|piece| (piece, pieces))
-        });
-        writes
-            .map(|piece| async move {
-                let (offset, bytes) = piece?;
-                let length = bytes.len() as u64;
-                let answers = work.session.flight(vec![Op::Write { handle, offset, bytes }]).await?;
-                check(work.session, &answers).await?;
-                work.observer.notice(Event::Progressed {
-                    stage: Stage::Sync,
-                    items: 0,
-                    bytes: length,
-                });
-                Ok::<(), SyncError>(())
-            })
-            .buffer_unordered(PIECES_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
-        let finish = Op::Finish {
-            handle,
-            mtime: times.next(wanted.size),
-        };
-        check(work.session, &work.session.flight(vec![finish]).await?).await?;
-        temp = Some(name);
-    }
-    let outcome = if wanted.encodings.iter().next().is_some() {
-        let only_encodings = Wanted {
-            identity: false,
-            ..wanted.clone()
-        };
-        let mut outcomes = make_all(work.source, vec![only_encodings]).await?;
-        outcomes.pop()
-    } else {
-        None
-    };
-    let nothing = Outcome {
-        made: Vec::new(),
-        dropped: Vec::new(),
-        encoded: 0,
-        read: wanted.size,
-    };
-    Ok((temp, outcome.unwrap_or(nothing)))
 }

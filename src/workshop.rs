@@ -197,6 +197,13 @@ impl Workshop {
         names
     }
 
+    /// The name of a temporary file that another run can tell what it was to be: of its object's name the last part.
+    pub(crate) fn new_named_temp(&mut self, object: &str) -> String {
+        let name = format!("f/{object}");
+        self.litter_file(&name);
+        name
+    }
+
     /// Opens temporary files; [`Self::keep_opened`] reads the answers.
     pub fn open_temps(&mut self, count: usize) -> Vec<Op> {
         let names = self.new_temps(count);

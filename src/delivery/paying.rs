@@ -97,7 +97,9 @@ async fn due(session: &Session, way: &Way, live: &Live<'_>, owed: &Delivery) -> 
 /// Purges what is owed after a release was made live again, and notes what that paid.
 pub async fn pay_after_rollback(session: &Session, way: &Way, live: &ReleaseId, observer: &dyn Observer) {
     // What can't be asked now is owed still.
-    let Ok(entrance) = store::look(session).await else { return };
+    let Ok(entrance) = store::look(session).await else {
+        return;
+    };
     let again = Live {
         release: live,
         site: None,

@@ -139,7 +139,9 @@ impl State {
             Op::RemoveFile(path) => done(fs::remove_file(at(&path))),
             Op::RemoveFolder(path) => done(fs::remove_dir(at(&path))),
             Op::Create(path) => {
+                // As over SFTP: what was written may be read back.
                 let file = OpenOptions::new()
+                    .read(true)
                     .write(true)
                     .create_new(true)
                     .mode(0o644)

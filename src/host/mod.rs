@@ -20,8 +20,8 @@ pub use local::{Local, LocalConnector};
 pub(crate) use op::refuse_impossible_names;
 pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Space, Time};
 pub use sftp::{Sftp, SftpConnector};
-pub use why::Why;
 pub use ssh::{BadAddress, SftpAddress, command_line, opens_shell, real_name};
+pub use why::Why;
 
 /// Answers of a flight, one for each operation, in the order of the operations.
 pub type Answers = Vec<Result<Answer, Refusal>>;
@@ -143,7 +143,7 @@ impl HostError {
     #[must_use]
     pub(crate) fn after(mut self, tries: u32) -> Self {
         if let (Self::Unreachable { detail, .. }, 1..) = (&mut self, tries) {
-            detail.push_str(&format!(" (tried {} times)", tries + 1));
+            *detail = format!("{detail} (tried {} times)", tries + 1);
         }
         self
     }

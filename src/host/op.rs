@@ -54,7 +54,7 @@ pub enum Op {
     RemoveFile(String),
     /// Removes an empty folder.
     RemoveFolder(String),
-    /// Makes a new file, mode 0644, for writing. Answers [`Answer::Opened`].
+    /// Makes a new file, mode 0644, for writing and for reading back. Answers [`Answer::Opened`].
     Create(String),
     /// Opens a file for reading. Answers [`Answer::Opened`].
     Open(String),

@@ -525,8 +525,13 @@ fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
     };
     // What follows may be the words of a jump host's ssh, about that host.
     if let Some(closed) = line(&["UNKNOWN port 65535"]) {
-        let of_jump = said.lines().find(|line| !OF_A_PROXY.iter().any(|mark| line.contains(mark)));
-        let detail = format!("its jump host or proxy gave no way to it: {}", of_jump.unwrap_or(closed));
+        let of_jump = said
+            .lines()
+            .find(|line| !OF_A_PROXY.iter().any(|mark| line.contains(mark)));
+        let detail = format!(
+            "its jump host or proxy gave no way to it: {}",
+            of_jump.unwrap_or(closed)
+        );
         return unreachable(&detail, Why::Jump);
     }
     if let Some(line) = line(&["No user exists for uid"]) {

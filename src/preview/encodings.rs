@@ -115,7 +115,10 @@ impl Drop for Asked<'_> {
         let mut kept = self.encodings.kept();
         // Nobody else comes by one while the lock is held: it is in the map, and here.
         let is_last = Arc::strong_count(&self.made) == 2;
-        let is_this = kept.made.get(&self.key).is_some_and(|made| Arc::ptr_eq(made, &self.made));
+        let is_this = kept
+            .made
+            .get(&self.key)
+            .is_some_and(|made| Arc::ptr_eq(made, &self.made));
         if is_last && is_this && self.made.get().is_none() {
             kept.made.remove(&self.key);
         }

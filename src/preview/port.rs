@@ -187,7 +187,14 @@ mod tests {
         let _holder = bind(host, u16::MAX).await;
         let taken = listen(host, Some(u16::MAX)).await.map(|listening| listening.address);
         assert!(
-            matches!(taken, Err(PortError::Taken { port: u16::MAX, free: Some(_), .. })),
+            matches!(
+                taken,
+                Err(PortError::Taken {
+                    port: u16::MAX,
+                    free: Some(_),
+                    ..
+                })
+            ),
             "{taken:?}"
         );
     }

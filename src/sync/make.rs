@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
-use super::{PIECE, SyncError};
+use super::{PIECE, PIECEWISE, SyncError};
 use crate::decode;
 use crate::encode;
 use crate::model::encoding::{Coding, Recipe};
@@ -21,6 +21,13 @@ use crate::source::{Source, SourceError};
 pub(super) struct Made {
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
+}
+
+impl Made {
+    /// Whether it is sent piece by piece.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes.len() as u64 > PIECEWISE
+    }
 }
 
 /// What was made of one file.

@@ -135,7 +135,11 @@ fn race(publishers: usize, rounds: usize, wait: Option<Duration>) -> (usize, usi
                     }
                 }
             }
-            let connector = || Box::new(LocalConnector { docroot: docroot.clone() });
+            let connector = || {
+                Box::new(LocalConnector {
+                    docroot: docroot.clone(),
+                })
+            };
             let faults = bench::faults_of_live(connector()).await;
             assert!(faults.is_empty(), "{faults:?}");
         }
@@ -146,7 +150,9 @@ fn race(publishers: usize, rounds: usize, wait: Option<Duration>) -> (usize, usi
 #[test]
 fn twenty_publishers_in_ten_rounds_go_live_or_say_that_another_was_quicker() {
     let (live, late) = race(20, 10, None);
-    say(&format!("contention: {live} went live, {late} were told that another was quicker"));
+    say(&format!(
+        "contention: {live} went live, {late} were told that another was quicker"
+    ));
     assert!(live >= 10);
 }
 

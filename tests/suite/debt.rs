@@ -62,7 +62,12 @@ enum PurgeGoes {
 }
 
 fn versions() -> impl Strategy<Value = [Option<u8>; 4]> {
-    (0..2u8, prop::option::of(0..2u8), prop::option::of(0..2u8), prop::option::of(0..2u8))
+    (
+        0..2u8,
+        prop::option::of(0..2u8),
+        prop::option::of(0..2u8),
+        prop::option::of(0..2u8),
+    )
         .prop_map(|(a, b, c, d)| [Some(a), b, c, d])
 }
 
@@ -157,7 +162,9 @@ impl World {
 
     /// What the edge may show that is neither live nor owed.
     fn forgotten(&self) -> Vec<String> {
-        let Some((id, live)) = self.live() else { return Vec::new() };
+        let Some((id, live)) = self.live() else {
+            return Vec::new();
+        };
         let note = self.memory.disk().text("delivery").unwrap_or_default();
         let owed = Delivery::read(&note);
         let state = self.state();
@@ -250,7 +257,9 @@ impl Purge for Api {
                 if back(&self.world, &Destination::Steps(1)).await.is_ok()
                     && let Some(live) = live
                 {
-                    back(&self.world, &Destination::Release(live)).await.expect("the way forth");
+                    back(&self.world, &Destination::Release(live))
+                        .await
+                        .expect("the way forth");
                 }
             }
             Ok(Purged {
@@ -272,12 +281,18 @@ async fn back(world: &World, to: &Destination) -> Result<(), Error> {
         purges: true,
         ..rollback::Options::default()
     };
-    rollback::rollback(&session(world), to, &options, &Silent).await.map(drop)
+    rollback::rollback(&session(world), to, &options, &Silent)
+        .await
+        .map(drop)
 }
 
 fn way(world: &World) -> Way {
     let config = config::parse("[site]\nname = \"demo\"\nurl = \"https://demo.test\"\n");
-    let rules = pipeline::rules(&config.expect("a site manifest").config, Client::default(), PATHS.iter().copied());
+    let rules = pipeline::rules(
+        &config.expect("a site manifest").config,
+        Client::default(),
+        PATHS.iter().copied(),
+    );
     Way {
         rules: rules.clone(),
         base: Some(BASE.to_owned()),
@@ -292,7 +307,8 @@ fn way(world: &World) -> Way {
 
 fn site_of(versions: [Option<u8>; 4]) -> Content {
     let pages = PATHS.iter().zip(versions);
-    let text = |(path, version): (&&str, Option<u8>)| Some(((*path).to_owned(), format!("{path} {}", version?).into_bytes()));
+    let text =
+        |(path, version): (&&str, Option<u8>)| Some(((*path).to_owned(), format!("{path} {}", version?).into_bytes()));
     pages.filter_map(text).collect()
 }
 

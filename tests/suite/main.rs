@@ -52,6 +52,7 @@ mod publish;
 mod races;
 mod remembered;
 mod repair;
+mod resumed;
 mod sequences;
 mod served_verify;
 mod signatures;

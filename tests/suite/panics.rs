@@ -65,7 +65,11 @@ fn content(command: &Command) -> Content {
 async fn a_panic_is_told_as_a_bug_and_nothing_is_published() {
     for scenario in [publish_sent_in_batches(), publish_of_a_large_file()] {
         let content = content(&scenario.command);
-        let bad = content.keys().find(|path| path.starts_with("files/")).expect("a file").clone();
+        let bad = content
+            .keys()
+            .find(|path| path.starts_with("files/"))
+            .expect("a file")
+            .clone();
         let memory = Memory::new(Disk::new(1_000_000));
         let session = bench::session(Box::new(memory.clone()), "publish", How::default());
         let site = bench::site(&content, Encode::Brotli);
@@ -84,7 +88,10 @@ async fn a_panic_is_told_as_a_bug_and_nothing_is_published() {
         stages.have_ended();
         let disk = memory.disk();
         assert!(!disk.exists("current"));
-        assert!(!disk.exists(&format!("objects/{}/{bytes}", &bytes[..2])), "half a file has no name");
+        assert!(
+            !disk.exists(&format!("objects/{}/{bytes}", &bytes[..2])),
+            "half a file has no name"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::command::{Project, Ran, Running, small_export};
-use crate::support::sshd::{Jail, Sshd, root_for};
+use crate::support::sshd::{Jail, Offer, SHELL_USER, Sshd, root_for};
 
 /// A project with a target on that server.
 fn project(sshd: &Sshd, target: &str) -> Project {
@@ -23,7 +23,13 @@ fn project(sshd: &Sshd, target: &str) -> Project {
 }
 
 fn with_key(sshd: &Sshd, identity: &Path) -> Project {
-    project(sshd, &format!("host = \"127.0.0.1\"\nidentity = {:?}\n", identity.display().to_string()))
+    project(
+        sshd,
+        &format!(
+            "host = \"127.0.0.1\"\nidentity = {:?}\n",
+            identity.display().to_string()
+        ),
+    )
 }
 
 /// The failure names the cause and the fix, and nothing of this program's insides.
@@ -32,7 +38,15 @@ fn tells(ran: &Ran, cause: &str, fix: &str) {
     assert_eq!(ran.code, 5, "{ran}");
     assert!(ran.stderr.contains(cause), "{cause:?} is not named\n{ran}");
     assert!(ran.stderr.contains(fix), "{fix:?} is not named\n{ran}");
-    for inside in ["IO Error", "Custom {", "Os {", "kind:", "Background task", "awaitable", "panicked"] {
+    for inside in [
+        "IO Error",
+        "Custom {",
+        "Os {",
+        "kind:",
+        "Background task",
+        "awaitable",
+        "panicked",
+    ] {
         assert!(!ran.stderr.contains(inside), "{ran}");
     }
 }
@@ -59,11 +73,19 @@ fn a_key_that_can_not_be_used_is_named_with_the_reason() {
         change.args(["-q", "-p", "-P", "", "-N", "a secret", "-f"]).arg(path);
         assert!(change.status().expect("ssh-keygen").success());
     });
-    tells(&status(&locked), "it has a passphrase, and no agent holds it", "ssh-add");
+    tells(
+        &status(&locked),
+        "it has a passphrase, and no agent holds it",
+        "ssh-add",
+    );
     let windows = key(&sshd, "crlf", |path| rewrite(path, |text| text.replace('\n', "\r\n")));
     tells(&status(&windows), "its lines end with carriage returns", "sed -i");
     let cut = key(&sshd, "cut", |path| rewrite(path, |text| text.trim_end().to_owned()));
-    tells(&status(&cut), "the newline at the end of its last line is missing", "echo >>");
+    tells(
+        &status(&cut),
+        "the newline at the end of its last line is missing",
+        "echo >>",
+    );
     let open = key(&sshd, "open", |path| {
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("chmod of a key");
     });
@@ -73,11 +95,23 @@ fn a_key_that_can_not_be_used_is_named_with_the_reason() {
     let half = path.with_extension("pub");
     fs::set_permissions(&half, fs::Permissions::from_mode(0o600)).expect("chmod of a key");
     fs::remove_file(&path).expect("the private half");
-    tells(&status(&with_key(&sshd, &half)), "it is the public half", "without `.pub`");
+    tells(
+        &status(&with_key(&sshd, &half)),
+        "it is the public half",
+        "without `.pub`",
+    );
     let missing = with_key(&sshd, Path::new("/nowhere/key"));
-    tells(&status(&missing), "/nowhere/key: the file does not exist", "correct `identity`");
+    tells(
+        &status(&missing),
+        "/nowhere/key: the file does not exist",
+        "correct `identity`",
+    );
     let garbage = key(&sshd, "garbage", |path| rewrite(path, |_| "no key\n".to_owned()));
-    tells(&status(&garbage), "it is not a private key that ssh can read", "ssh-keygen -y");
+    tells(
+        &status(&garbage),
+        "it is not a private key that ssh can read",
+        "ssh-keygen -y",
+    );
     // A good key that the server does not know is the server's to accept.
     let (stranger, _) = sshd.new_key("stranger");
     let ran = status(&with_key(&sshd, &stranger));
@@ -116,20 +150,42 @@ fn a_user_without_an_entry_is_told_so() {
         .arg("status")
         .current_dir(&project.dir)
         .env("HOME", &project.home);
-    tells(&Running::start(command).wait(), "No user exists for uid 54321", "/etc/passwd");
+    tells(
+        &Running::start(command).wait(),
+        "No user exists for uid 54321",
+        "/etc/passwd",
+    );
 }
 
 #[test]
 fn what_runs_in_place_of_sftp_is_named() {
-    let ran = |extra: &str| {
-        let sshd = Sshd::start_with(Jail::Plain, extra);
+    // What is forced runs by the user's shell.
+    let ran = |extra_config: &str| {
+        let offer = Offer {
+            extra_config,
+            user: Some(SHELL_USER),
+            ..Offer::default()
+        };
+        let sshd = Sshd::offering(Jail::Plain, offer);
         with_key(&sshd, &sshd.identity).run(&["status"])
     };
     let greets = ran("ForceCommand /bin/sh -c 'echo hello from .bashrc; exec /usr/lib/openssh/sftp-server'");
-    tells(&greets, "text comes before SFTP begins: \"hello from .bashrc\"", "~/.bashrc");
+    tells(
+        &greets,
+        "text comes before SFTP begins: \"hello from .bashrc\"",
+        "~/.bashrc",
+    );
     tells(&ran("ForceCommand /bin/true"), "ended with exit code 0", "ForceCommand");
-    tells(&ran("ForceCommand /bin/sh -c 'exit 3'"), "ended with exit code 3", "command=");
-    tells(&ran("ForceCommand internal-sftp -R"), "lacks the extension", "take `-R` away");
+    tells(
+        &ran("ForceCommand /bin/sh -c 'exit 3'"),
+        "ended with exit code 3",
+        "command=",
+    );
+    tells(
+        &ran("ForceCommand internal-sftp -R"),
+        "lacks the extension",
+        "take `-R` away",
+    );
     let sshd = Sshd::start_denying(Jail::Plain, &["hardlink@openssh.com"]);
     let ran = with_key(&sshd, &sshd.identity).run(&["status"]);
     tells(&ran, "hardlink@openssh.com", "without `-P` and `-p`");
@@ -142,18 +198,36 @@ fn what_runs_in_place_of_sftp_is_named() {
 fn a_host_that_can_not_be_reached_is_named_with_the_side_to_look_at() {
     let mut sshd = Sshd::start(Jail::Plain);
     let identity = sshd.identity.display().to_string();
-    let nowhere = project(&sshd, &format!("host = \"no-such-host.invalid\"\nidentity = {identity:?}\n"));
-    tells(&nowhere.run(&["status"]), "Could not resolve hostname", "correct `host`");
+    let nowhere = project(
+        &sshd,
+        &format!("host = \"no-such-host.invalid\"\nidentity = {identity:?}\n"),
+    );
+    tells(
+        &nowhere.run(&["status"]),
+        "Could not resolve hostname",
+        "correct `host`",
+    );
     // A jump that nobody listens at, by an ssh that has it in its configuration.
     let here = with_key(&sshd, &sshd.identity);
     let path = std::env::var("PATH").unwrap_or_default();
-    let ssh = here.write("bin/ssh", "#!/bin/sh\nexec /usr/bin/ssh -o ProxyJump=jump@127.0.0.1:1 \"$@\"\n");
+    let ssh = here.write(
+        "bin/ssh",
+        "#!/bin/sh\nexec /usr/bin/ssh -o ProxyJump=jump@127.0.0.1:1 \"$@\"\n",
+    );
     fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).expect("chmod of a script");
     let path = format!("{}:{path}", ssh.parent().expect("a folder").display());
     let ran = here.run_env(&["status"], &[("PATH", &path)]);
-    tells(&ran, "its jump host or proxy gave no way to it: ssh: connect to host 127.0.0.1 port 1", "ProxyJump");
+    tells(
+        &ran,
+        "its jump host or proxy gave no way to it: ssh: connect to host 127.0.0.1 port 1",
+        "ProxyJump",
+    );
     sshd.kill();
-    tells(&here.run(&["status"]), "Connection refused (tried 4 times)", "see that sshd runs");
+    tells(
+        &here.run(&["status"]),
+        "Connection refused (tried 4 times)",
+        "see that sshd runs",
+    );
 }
 
 #[test]

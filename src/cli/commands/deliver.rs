@@ -114,8 +114,25 @@ impl Run {
         }
         self.screen.summary(&value, text)?;
         let code = self.say_what_was_found(&report, published.release.as_str());
+        self.tell_of_publish(workplace, &published, &value, options.commit.as_ref(), code)
+            .await;
+        // Last, since all that was said so far holds whatever becomes of this.
+        self.note_reported();
+        self.tidy_up(workplace, session, &published).await;
+        Ok(code)
+    }
+
+    /// Tells others of a publish, and of a fault that is new.
+    async fn tell_of_publish(
+        &self,
+        workplace: &Workplace,
+        published: &Published,
+        value: &json::Publish,
+        commit: Option<&String>,
+        code: u8,
+    ) {
         // A fault that was there at the last look, too, was told then.
-        let is_new_fault = code != 0 && !was_at_fault(&published);
+        let is_new_fault = code != 0 && !was_at_fault(published);
         if published.swapped || is_new_fault {
             let counts = [
                 ("added", value.added),
@@ -136,22 +153,21 @@ impl Run {
                 let what = format!("{added} added, {changed} changed, {removed} removed{state}");
                 ("published", format!("published {release} to {target}: {what}"))
             } else {
-                ("failed", format!("nothing to publish: {release} is live on {target}{state}"))
+                (
+                    "failed",
+                    format!("nothing to publish: {release} is live on {target}{state}"),
+                )
             };
             let told = Told {
                 release: Some(published.release.to_string()),
                 previous: published.previous.as_ref().map(ToString::to_string),
-                commit: options.commit.clone(),
+                commit: commit.cloned(),
                 error: value.error.as_ref().map(|error| error.message.clone()),
                 hint: value.error.as_ref().map(|error| error.hint.clone()),
                 more,
             };
             self.tell(event, text, Some(told)).await;
         }
-        // Last, since all that was said so far holds whatever becomes of this.
-        self.note_reported();
-        self.tidy_up(workplace, session, &published).await;
-        Ok(code)
     }
 
     pub(super) async fn rollback(&self, options: Rollback) -> Result<u8, Failure> {

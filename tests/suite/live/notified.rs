@@ -116,3 +116,55 @@ fn address_that_is_a_secret_is_asked_by_https_alone() {
         "{ran}"
     );
 }
+
+#[test]
+fn fault_that_stays_is_told_once_and_never_as_a_publish() {
+    let mut site = Site::new();
+    let hook = Server::start(|_| Reply::new(200, ""));
+    site.tables = format!("[notify]\nurl = \"http://{}/\"\n", hook.address);
+    site.write();
+    site.run(&["publish"]).expect_code(0);
+    let well = site.asked_at.replace("127.0.0.1:1".parse().unwrap());
+    site.write();
+    for _ in 0..3 {
+        site.run(&["publish"]).expect_code(7);
+    }
+    assert_eq!(events(&hook), ["published", "failed"]);
+    let failed = hook.received()[1].json();
+    assert!(
+        failed["text"].as_str().unwrap().contains("visitors don't get it"),
+        "{failed}"
+    );
+    // Once it was well in between, it is news again.
+    let broken = std::mem::replace(&mut site.asked_at, well);
+    site.write();
+    site.run(&["publish"]).expect_code(0);
+    site.asked_at = broken;
+    site.write();
+    site.run(&["publish"]).expect_code(7);
+    assert_eq!(events(&hook), ["published", "failed", "failed"]);
+}
+
+#[test]
+fn release_is_told_of_before_old_ones_are_pruned() {
+    let mut site = Site::new();
+    let releases = site.project.dir.join("target/docroot/releases");
+    let there = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&there);
+    let count = move || {
+        let names = std::fs::read_dir(&releases).unwrap().flatten();
+        names.filter(|name| name.path().is_symlink()).count()
+    };
+    let counting = count.clone();
+    let hook = Server::start(move |_| {
+        seen.lock().unwrap().push(counting());
+        Reply::new(200, "")
+    });
+    site.tables = format!("[publish]\nkeep = 1\n[notify]\nurl = \"http://{}/\"\n", hook.address);
+    site.write();
+    site.run(&["publish"]).expect_code(0);
+    site.edit("Edited.");
+    site.run(&["publish"]).expect_code(0);
+    assert_eq!(*there.lock().unwrap(), [1, 2]);
+    assert_eq!(count(), 1);
+}

@@ -358,3 +358,23 @@ fn of_two_publishers_one_goes_live_and_the_other_says_so() {
         }
     });
 }
+
+#[test]
+fn interrupt_while_old_releases_are_pruned_loses_nothing_of_the_result() {
+    let edited = Edited::new();
+    let proxy = DelayProxy::start(edited.world.sshd().port, Duration::from_millis(200));
+    let manifest = edited.world.manifest(proxy.port, "keep = 1\nskew = \"0\"", FAST);
+    edited.world.project.write_manifest(&manifest);
+    let mut run = edited.world.start(&["publish"]);
+    run.wait_for_stdout("\"swapped\"");
+    run.signal(Signal::INT);
+    let ran = run.wait().expect_code(130);
+    assert_eq!(
+        ran.json()["swapped"],
+        true,
+        "one JSON value, of a release that is live\n{ran}"
+    );
+    assert!(ran.stderr.contains("after the release went live"), "{ran}");
+    assert!(edited.is_new_live());
+    edited.finish();
+}

@@ -390,13 +390,18 @@ PermitUserEnvironment no
 PermitUserRC no
 PrintMotd no
 PrintLastLog no
-# Many tests connect at once.
-MaxStartups 100:30:200
+{startups}
 MaxSessions 100
 {serves}
 {chroot}
 ",
             extra = offer.extra_config,
+            // Many tests connect at once. Of this keyword the last value wins.
+            startups = if offer.extra_config.contains("MaxStartups") {
+                ""
+            } else {
+                "MaxStartups 100:30:200"
+            },
             port = self.port,
             base = self.base.path().display(),
             user = self.user,
