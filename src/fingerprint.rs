@@ -1,9 +1,10 @@
 //! The fingerprint stage: from the export's files to the site's.
 //!
-//! A stable build id takes the place of the random one, and what pages show gets a second name that follows its bytes,
-//! so that it can be cached for good. Every file keeps its first name. Reads the export through a [`Source`] and keeps
-//! none of what it reads: the bytes of a rewritten file are made again when they are sent (`finished.rs`), and are the
-//! same, or the file changed. It must never touch text, nor script, nor a file that can't be read exactly.
+//! A stable build id takes the place of the random one, in all bytes of all files. The addresses of what pages show get
+//! the hash of its bytes as a query, and a copy that can be cached for good lies under a name with that hash. Every file
+//! keeps its own address. Reads the export through a [`Source`] and keeps none of what it reads: the bytes of a rewritten
+//! file are made again when they are sent (`finished.rs`), and are the same, or the file changed. It must never change
+//! what a browser, a crawler or a service worker could notice; where that can't be proved, a file stays as it is.
 
 mod finished;
 mod names;
@@ -11,29 +12,30 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use globset::GlobSet;
-use memchr::memmem;
 use rayon::prelude::*;
 
 use self::finished::{Finished, Origin};
-pub use self::names::{NEVER, is_picked};
-use self::rewrite::{Change, Rewriter};
+pub use self::names::NEVER;
+use self::rewrite::{Change, Language, Rewriter};
 use crate::event::{Event, Note, Observer, Stage};
 use crate::model::asset::{Asset, GivenEncodings};
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
-use crate::next::build_id;
+use crate::next::build_id::{self, Mention, Renaming};
+use crate::next::policy;
 use crate::next::url::Resolver;
 use crate::source::{Source, SourceError};
-use crate::survey::{Kind, Rewritten, Survey};
+use crate::survey::{Kind, MAX_TEXT, Rewritten, Survey};
 
 /// What is to be done.
 pub struct Options<'a> {
     /// Whether the build id is replaced by one that follows the client's code.
     pub stable_build_id: bool,
-    /// Which files get a fingerprint; none: those that [`is_picked`] names.
+    /// Which files get a fingerprint; none: those that [`crate::serving::fingerprint::is_picked`] names.
     pub include: Option<&'a GlobSet>,
     /// Which files get none, whatever `include` says.
     pub exclude: &'a GlobSet,
@@ -65,13 +67,14 @@ pub fn fingerprint(
     observer: &dyn Observer,
 ) -> Result<Site, SourceError> {
     let resolver = Resolver::new(options.origin, &survey.base_path);
-    let rename = if options.stable_build_id {
+    let renaming = if options.stable_build_id {
         renaming(assets, survey, &*export, observer)?
     } else {
         None
     };
-    let mut rewriter = Rewriter::new(resolver, rename);
-    let copies = names::name(assets, survey, &*export, options, &mut rewriter)?;
+    let mut rewriter = Rewriter::new(resolver, renaming);
+    set_proofs(assets, survey, &*export, &mut rewriter)?;
+    let copies = names::name(assets, survey, options, &mut rewriter);
     observer.notice(Event::StageMeasured {
         stage: Stage::Fingerprint,
         items: assets.len() as u64,
@@ -114,14 +117,7 @@ pub fn fingerprint(
     }
     for copy in copies {
         if let Some(asset) = assets.get(copy.of) {
-            finished.push(entry(
-                &mut origins,
-                asset,
-                copy.path,
-                copy.change,
-                copy.digest,
-                copy.size,
-            ));
+            finished.push(entry(&mut origins, asset, copy.path, None, asset.digest, asset.size));
         }
     }
     finished.sort_by(|a, b| a.path.cmp(&b.path));
@@ -165,33 +161,105 @@ fn entry(
     }
 }
 
-/// The old build id and the new; none where there is none, or where it can't be replaced everywhere.
+/// The change of the build id; `None` where there is none, or where it can't be replaced everywhere.
 fn renaming(
     assets: &[Asset],
     survey: &Survey,
     export: &dyn Source,
     observer: &dyn Observer,
-) -> Result<Option<(String, String)>, SourceError> {
-    let ids = survey.build_ids(assets);
-    let mut ids = ids.into_iter();
-    let (Some(old), None) = (ids.next(), ids.next()) else {
-        // None at all, or those of several builds, of which a check tells.
+) -> Result<Option<Renaming>, SourceError> {
+    let Some(old) = &survey.build_id else { return Ok(None) };
+    if survey.build_ids(assets).len() > 1 {
+        // Files of several builds, which a check reports.
         return Ok(None);
-    };
-    let new = build_id::stable(assets.iter().map(|asset| (asset.path.as_str(), asset.digest)), &old);
+    }
+    if let Some((path, reason)) = obstacle(assets, survey, old) {
+        observer.notice(Event::Noted(Note::BuildIdKept {
+            path: path.clone(),
+            reason: reason.to_owned(),
+        }));
+        return Ok(None);
+    }
+    let mut code = Vec::new();
     for (asset, facts) in assets.iter().zip(&survey.facts) {
-        let Some(unclear) = &facts.unclear else { continue };
-        let bytes = export.read(&asset.path, asset.digest, asset.size)?;
-        let named = [old.clone(), build_id::in_comment(&old)];
-        if !old.is_empty() && named.iter().any(|id| memmem::find(&bytes, id.as_bytes()).is_some()) {
-            observer.notice(Event::Noted(Note::BuildIdKept {
-                path: asset.path.clone(),
-                reason: unclear.to_string(),
-            }));
-            return Ok(None);
+        if build_id::is_code(asset.path.as_str()) {
+            let digest = match facts.mention {
+                Mention::None => asset.digest,
+                _ => build_id::digest_without(&export.read(&asset.path, asset.digest, asset.size)?, old),
+            };
+            code.push((asset.path.as_str(), digest));
         }
     }
-    Ok((old != new).then_some((old, new)))
+    Ok(Renaming::new(old, &build_id::stable(code.into_iter(), old)))
+}
+
+/// The first file that keeps the id from being replaced, and why.
+fn obstacle<'a>(assets: &'a [Asset], survey: &Survey, id: &str) -> Option<(&'a SitePath, &'static str)> {
+    let is_random = build_id::is_random(id);
+    let paths: HashSet<&str> = assets.iter().map(|asset| asset.path.as_str()).collect();
+    assets.iter().zip(&survey.facts).find_map(|(asset, facts)| {
+        let path = asset.path.as_str();
+        let is_proved = || PROOFS.iter().any(|proof| paths.contains(&*format!("{path}{proof}")));
+        let reason = match facts.mention {
+            Mention::None if is_random || !path.replace(&format!("/{id}/"), "/").contains(id) => return None,
+            Mention::None => "its name holds the id",
+            _ if asset.size > MAX_TEXT => "it holds the id and is too large to be changed",
+            Mention::Elsewhere(_) if !is_random => {
+                "it holds the id as a text; with a constant `generateBuildId`, only pages that changed would be published"
+            }
+            _ if is_proved() => "it holds the id, and a file beside it proves its bytes",
+            _ => return None,
+        };
+        Some((&asset.path, reason))
+    })
+}
+
+/// What the name of a file that proves the bytes of another adds to that one's.
+const PROOFS: &[&str] = &[
+    ".asc", ".md5", ".minisig", ".sha1", ".sha256", ".sha384", ".sha512", ".sig",
+];
+
+/// The hashes of scripts and style sheets that the build id changes, as they were and as they will be: `integrity` may
+/// name them in any text. One that names another's hash changes with it, so this goes on until nothing changes.
+fn set_proofs(
+    assets: &[Asset],
+    survey: &Survey,
+    export: &dyn Source,
+    rewriter: &mut Rewriter,
+) -> Result<(), SourceError> {
+    if rewriter.renaming().is_none() {
+        return Ok(());
+    }
+    let mut proved = Vec::new();
+    for (asset, facts) in assets.iter().zip(&survey.facts) {
+        let is_loaded = [".js", ".mjs", ".css"]
+            .iter()
+            .any(|end| asset.path.as_str().ends_with(end));
+        if is_loaded && facts.mention != Mention::None {
+            proved.push((asset, export.read(&asset.path, asset.digest, asset.size)?));
+        }
+    }
+    for _ in 0..proved.len() {
+        let proofs: Vec<(String, String)> = proved
+            .iter()
+            .filter_map(|(asset, old)| Some((old, rewriter.rewrite(old, &unread(asset))?)))
+            .flat_map(|(old, new)| policy::hashes(old).into_iter().zip(policy::hashes(&new)))
+            .collect();
+        if proofs == rewriter.proofs() {
+            break;
+        }
+        rewriter.set_proofs(proofs);
+    }
+    Ok(())
+}
+
+/// The change of a file that is not read.
+fn unread(asset: &Asset) -> Change {
+    Change {
+        language: Language::Unread,
+        base: asset.path.clone(),
+        allowed: Arc::default(),
+    }
 }
 
 /// What becomes of a file that can be rewritten.
@@ -200,7 +268,7 @@ struct Outcome {
     rewritten: Rewritten,
 }
 
-/// What becomes of a file; `None`: it stays as it is, whatever it holds.
+/// What becomes of a file; `None`: it stays as it is.
 fn outcome(
     assets: &[Asset],
     index: usize,
@@ -212,24 +280,24 @@ fn outcome(
     else {
         return Ok(None);
     };
-    if facts.unclear.is_some() || facts.not_utf8.is_some() {
-        return Ok(None);
+    let is_read = facts.unclear.is_none() && facts.not_utf8.is_none();
+    let mut change = match kind {
+        Kind::Page if is_read => with_fingerprints(assets, index, Language::Page, survey, rewriter),
+        Kind::Payload(page) if is_read => with_fingerprints(assets, *page, Language::Payload, survey, rewriter),
+        _ => None,
     }
-    let (page, language) = match kind {
-        Kind::Page => (index, rewrite::Language::Page),
-        Kind::Payload(page) => (*page, rewrite::Language::Payload),
-        Kind::Data(page) => (*page, rewrite::Language::Data),
-        _ => return Ok(None),
-    };
-    let allowed = rewriter.allowed(survey.facts.get(page).map_or(&[], |facts| &facts.used));
-    if allowed.is_empty() && rewriter.rename().is_none() {
-        return Ok(None);
+    .unwrap_or_else(|| unread(asset));
+    let has_id = facts.mention != Mention::None;
+    let may_have_proofs = rewriter.has_proofs() && *kind != Kind::Other && asset.size <= MAX_TEXT;
+    if change.allowed.is_empty() {
+        if !(has_id && rewriter.renaming().is_some()) && !may_have_proofs {
+            return Ok(None);
+        }
+        // Of a page, its policy may have to follow.
+        if *kind != Kind::Page {
+            change = unread(asset);
+        }
     }
-    let change = Change {
-        language,
-        base: assets.get(page).unwrap_or(asset).path.clone(),
-        allowed,
-    };
     let key = rewriter.key(&change);
     let known = survey
         .learned
@@ -239,21 +307,26 @@ fn outcome(
         return Ok(Some(Outcome { change, rewritten }));
     }
     let bytes = export.read(&asset.path, asset.digest, asset.size)?;
-    let Ok(text) = std::str::from_utf8(&bytes) else {
-        return Ok(None);
-    };
-    let new = rewriter.rewrite(text, &change);
-    let result = new
-        .as_ref()
-        .map(|new| (*Digest::of(new.as_bytes()).as_bytes(), new.len() as u64));
-    let text = new.as_deref().unwrap_or(text);
-    let has_id = rewriter
-        .rename()
-        .is_some_and(|(old, _)| text.contains(old.as_str()) || text.contains(&build_id::in_comment(old)));
+    let new = rewriter.rewrite(&bytes, &change);
     let rewritten = Rewritten {
         key: *key.as_bytes(),
-        has_id,
-        result,
+        has_id: has_id && rewriter.renaming().is_none(),
+        result: new.map(|new| (*Digest::of(&new).as_bytes(), new.len() as u64)),
     };
     Ok(Some(Outcome { change, rewritten }))
+}
+
+/// The change of a page or payload file: what it may name of the fingerprints is what its page may.
+fn with_fingerprints(
+    assets: &[Asset],
+    page: usize,
+    language: Language,
+    survey: &Survey,
+    rewriter: &Rewriter,
+) -> Option<Change> {
+    Some(Change {
+        language,
+        base: assets.get(page)?.path.clone(),
+        allowed: rewriter.allowed(&survey.facts.get(page)?.used),
+    })
 }

@@ -11,7 +11,7 @@
 //!   `$uri` is decoded, and in a header it would be an open redirect or a second header.
 //! - **call an answer immutable that isn't the file that was asked for**: an error or another
 //!   path's file under an immutable path would stay with a reader for a year.
-//! - **touch another vhost of the same nginx.** All it adds at http level are three maps, whose names
+//! - **touch another vhost of the same nginx.** All it adds at http level are five maps, whose names
 //!   are derived from the server name.
 //!
 //! Every header is added once, at server level, and its value comes from a map where it depends on
@@ -31,7 +31,7 @@ use crate::model::layout;
 use crate::model::media;
 use crate::serving::address::{DISGUISES, HARMLESS};
 use crate::serving::types::CHARSET;
-use crate::serving::{CODINGS, Rules, headers};
+use crate::serving::{CODINGS, Rules, fingerprint, headers};
 
 pub use crate::serving::PageForm;
 pub use values::{Version, VhostError};
@@ -69,6 +69,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
         base: values::base_path(&vhost.rules.base_path)?,
         immutable: alternatives(vhost.rules.classes.immutable())?,
         pooled: alternatives(vhost.rules.classes.pooled())?,
+        copies: copies(&vhost.rules)?,
         types: types(&vhost.rules)?,
         vhost,
     };
@@ -116,6 +117,8 @@ struct Site<'a> {
     immutable: String,
     /// The paths of the pool, likewise.
     pooled: String,
+    /// The folder of the fingerprinted copies, without its slash.
+    copies: &'a str,
     types: BTreeMap<String, BTreeSet<String>>,
     vhost: &'a Vhost,
 }
@@ -160,6 +163,18 @@ map $status:$uri {cache} {{
     "~(?s)^(?:{carrying}):/{immutable}" "{forever}";
 }}
 
+# The copy that a fingerprint in the query names, and the file that a copy was made of.
+# `volatile`: the error page is another file of the same request.
+map "$arg_{parameter}:$uri" {copy} {{
+    volatile;
+    default "";
+    "~(?s)^([0-9a-f]{{{length}}}):(?!.*/[.])(/.*[^/])([.][0-9A-Za-z]+)\z" "/{copies}$2.$1$3";
+}}
+map $uri {plain} {{
+    default "/.none";
+    "~(?s)^/{copies_pattern}(/.*[^/])[.][0-9a-f]{{{length}}}([.][0-9A-Za-z]+)\z" "$1$2";
+}}
+
 # The tree that `current` leads to.
 map $realpath_root {tree} {{
     default "";
@@ -184,6 +199,12 @@ map $request_uri {path} {{
             no_store = headers::NO_STORE,
             carrying = carrying.join("|"),
             disguises = DISGUISES.join("|"),
+            parameter = fingerprint::PARAMETER,
+            length = fingerprint::LENGTH,
+            copy = self.variable("copy"),
+            plain = self.variable("plain"),
+            copies = self.copies,
+            copies_pattern = values::pattern(self.copies),
         )
     }
 
@@ -321,6 +342,13 @@ fn types(rules: &Rules) -> Result<BTreeMap<String, BTreeSet<String>>, VhostError
         by_type.entry(media_type).or_default().insert(extension);
     }
     Ok(by_type)
+}
+
+/// The folder of the fingerprinted copies, without its slash.
+fn copies(rules: &Rules) -> Result<&str, VhostError> {
+    let folder = rules.classes.copies();
+    values::folder(folder)?;
+    Ok(folder.trim_end_matches('/'))
 }
 
 /// Files as one group of a regular expression that follows the first slash of a path.

@@ -11,6 +11,7 @@ mod accept;
 pub mod address;
 pub mod base;
 pub mod conditions;
+pub mod fingerprint;
 pub mod headers;
 pub mod marker;
 pub mod pages;

@@ -6,6 +6,7 @@
 //! recalls from the cache of facts, if the caller gives it one.
 
 mod cache;
+mod code;
 mod css;
 mod found;
 mod page;
@@ -15,6 +16,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use memchr::memmem;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -25,14 +27,18 @@ pub use self::found::Paths;
 use crate::event::{Event, Observer, Stage};
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
+use crate::next::build_id::{self, Mention};
 use crate::next::client::{self, Client};
 use crate::next::page::{self as next_page, Router};
 use crate::next::url::Resolver;
-use crate::next::{Position, Unclear, build_id, data};
+use crate::next::{Position, Unclear, data};
 use crate::source::{Source, SourceError};
 
 /// No page is larger; a file that is, is taken as it is.
-const MAX_TEXT: u64 = 64 * 1024 * 1024;
+pub const MAX_TEXT: u64 = 64 * 1024 * 1024;
+
+/// So many bytes of a larger file are read at once.
+const PIECE: usize = 1 << 20;
 
 /// What a file is to the survey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +53,8 @@ pub enum Kind {
     Style,
     /// A drawing, which may refer to others.
     Drawing,
+    /// A script, or data that scripts may read.
+    Code,
     /// Anything else.
     Other,
 }
@@ -126,18 +134,19 @@ pub struct Facts {
     pub odd: Vec<Unclear>,
     /// The build ids that Next.js's client reads in it, sorted, each once.
     pub ids: Vec<String>,
+    /// How it names the build id of the export.
+    pub mention: Mention,
     /// URLs that are not right, in order.
     pub faulty: Vec<FaultyUrl>,
     /// Links into pages.
     pub fragments: Vec<Fragment>,
     /// The places that links into this page can lead to, sorted.
     pub anchors: Vec<String>,
-    /// Files whose URL may be replaced in this file, by their places among the assets, sorted.
+    /// Of a page: files whose URLs may get a fingerprint in it, by their places among the assets, sorted.
     pub used: Vec<usize>,
-    /// Files that a browser fetches for this page by URLs that may not be replaced, by their places, sorted.
+    /// Of a style sheet, a drawing or a script: files that it names, and that are fetched from there by their own
+    /// addresses; by their places, sorted.
     pub kept: Vec<usize>,
-    /// Whether it names something relative to its own place.
-    pub relative: bool,
     /// Strings that name a file of the site where it can't be told what they are for.
     pub unclassified: u32,
     /// What rules do not allow.
@@ -150,6 +159,9 @@ pub struct Survey {
     pub client: Client,
     /// The base path: empty, or with a slash at its front.
     pub base_path: String,
+    /// The build id, by the folders of the export; `None` where there is none or several, or it is too short to be told
+    /// from a part of a word.
+    pub build_id: Option<String>,
     /// The kind of each asset.
     pub kinds: Vec<Kind>,
     /// What is known of each asset; shared by those of which the same is known, and with the cache of facts.
@@ -205,7 +217,9 @@ pub fn survey(
     let recall = options
         .cache
         .map(|cache| cache.recall(settings(options, &base_path), assets, &paths));
+    let build_id = build_id::of_paths(assets.iter().map(|asset| asset.path.as_str()));
     let reading = Reading {
+        build_id: build_id.as_deref(),
         paths: &paths,
         resolver: &resolver,
         beside: &Resolver::new(options.origin, ""),
@@ -242,6 +256,7 @@ pub fn survey(
     Ok(Survey {
         client,
         base_path,
+        build_id,
         kinds,
         facts,
         learned: recall.map(|recall| recall.finish(learned, &paths)),
@@ -317,7 +332,8 @@ fn kind_of(path: &str, paths: &Paths<'_>) -> Kind {
         Some("css") => Kind::Style,
         Some("svg") => Kind::Drawing,
         Some("txt") => owner().map_or(Kind::Other, Kind::Payload),
-        Some("json") => owner().map_or(Kind::Other, Kind::Data),
+        Some("json") => owner().map_or(Kind::Code, Kind::Data),
+        Some("js" | "mjs" | "cjs") => Kind::Code,
         _ => Kind::Other,
     }
 }
@@ -341,6 +357,7 @@ impl From<(Arc<Facts>, Learned)> for Looked {
 
 /// What all files are looked at with.
 struct Reading<'a> {
+    build_id: Option<&'a str>,
     paths: &'a Paths<'a>,
     resolver: &'a Resolver,
     beside: &'a Resolver,
@@ -365,7 +382,15 @@ impl Reading<'_> {
         let searched = self
             .search
             .filter(|search| text::is_likely(asset.path.name()) || search.wants(path));
-        if asset.size > MAX_TEXT || (kind == Kind::Other && searched.is_none()) {
+        let is_named_in = self.build_id.is_some() && !text::is_packed(asset.path.name());
+        if asset.size > MAX_TEXT {
+            return Ok(if is_named_in {
+                self.look_through(asset)?
+            } else {
+                self.nothing()
+            });
+        }
+        if kind == Kind::Other && searched.is_none() && !is_named_in {
             return Ok(self.nothing());
         }
         if let Some(known) = self.recall.and_then(|recall| recall.exact(index, asset, kind)) {
@@ -385,6 +410,9 @@ impl Reading<'_> {
         if let Some(search) = searched {
             facts.hits = search.hits(path, &bytes);
         }
+        if let Some(id) = self.build_id {
+            facts.mention = build_id::mention(&bytes, id);
+        }
         let facts = Arc::new(facts);
         let learned =
             neutral.map(|(recall, neutral)| recall.learn(asset, kind, neutral, &facts, context.paths.questions()));
@@ -393,6 +421,35 @@ impl Reading<'_> {
             learned,
             remembered: false,
         })
+    }
+
+    /// Looks for the build id in a file that is too large to be read as a text. It is not rewritten either, so where it
+    /// is found counts for nothing.
+    fn look_through(&self, asset: &Asset) -> Result<Looked, SourceError> {
+        let mut looked = self.nothing();
+        let Some(id) = self.build_id.map(str::as_bytes) else {
+            return Ok(looked);
+        };
+        let (mut end, mut at, mut found) = (Vec::new(), 0, None);
+        let mut take = |piece: Vec<u8>| {
+            // An id may stand across the end of a piece.
+            let mut seam: Vec<u8> = std::mem::take(&mut end);
+            let before = seam.len();
+            seam.extend_from_slice(&piece);
+            found = memmem::find(&seam, id).map(|place| at - before + place);
+            at += piece.len();
+            end = seam.split_off(seam.len().saturating_sub(id.len() - 1));
+            found.is_none()
+        };
+        self.source
+            .read_pieces(&asset.path, asset.digest, asset.size, PIECE, &mut take)?;
+        if let Some(at) = found {
+            looked.facts = Arc::new(Facts {
+                mention: Mention::Elsewhere(at),
+                ..Facts::default()
+            });
+        }
+        Ok(looked)
     }
 
     /// What is to be kept of a file with the bytes of another. What became of it may be something else, since it may
@@ -407,6 +464,7 @@ impl Reading<'_> {
 fn facts(path: &str, kind: Kind, bytes: &[u8], context: &Context<'_>) -> Facts {
     match (kind, std::str::from_utf8(bytes)) {
         (Kind::Other, _) => Facts::default(),
+        (Kind::Code, _) => code::look(bytes, context),
         (_, Err(error)) => Facts {
             not_utf8: Some(line_at(bytes, error.valid_up_to())),
             ..Facts::default()

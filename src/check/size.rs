@@ -28,7 +28,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
                 PAGE,
                 "hand less data from server to client components, or split the page",
             ),
-            Kind::Style | Kind::Drawing | Kind::Other => (
+            Kind::Style | Kind::Drawing | Kind::Code | Kind::Other => (
                 "file",
                 FILE,
                 "make it smaller, or offer it where downloads belong; if it is meant to be here, name it in `allow`",

@@ -50,12 +50,9 @@ impl Finished {
         (known == path).then_some(origin)
     }
 
-    /// Puts the path of the site into an error about the file of the export that it comes from.
-    fn rewritten(&self, path: &SitePath, origin: &Origin, change: &Change) -> Result<Vec<u8>, SourceError> {
+    fn rewritten(&self, origin: &Origin, change: &Change) -> Result<Vec<u8>, SourceError> {
         let bytes = self.export.read(&origin.path, origin.digest, origin.size)?;
-        let changed = || SourceError::Changed { path: path.clone() };
-        let text = String::from_utf8(bytes).map_err(|_| changed())?;
-        Ok(self.rewriter.rewrite(&text, change).unwrap_or(text).into_bytes())
+        Ok(self.rewriter.rewrite(&bytes, change).unwrap_or(bytes))
     }
 }
 
@@ -67,7 +64,7 @@ impl Source for Finished {
         let Some(change) = &origin.change else {
             return self.export.read(&origin.path, digest, size);
         };
-        unchanged(self.rewritten(path, origin, change)?, path, digest, size)
+        unchanged(self.rewritten(origin, change)?, path, digest, size)
     }
 
     fn read_pieces(

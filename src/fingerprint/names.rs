@@ -1,25 +1,21 @@
-//! Which files get a second name, and what it is.
+//! Which files get a fingerprint, and where their copies lie.
+//!
+//! A copy has the bytes of its file under a name that follows them. Pages keep the file's own address and add the
+//! fingerprint as a query; the vhost leads from there to the copy.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::Options;
-use super::rewrite::{Change, Language, Rewriter};
+use super::rewrite::Rewriter;
 use crate::model::asset::Asset;
-use crate::model::cache::{CacheClass, Classes};
+use crate::model::cache::{Classes, pooled};
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
-use crate::source::{Source, SourceError};
+use crate::next::build_id::Mention;
+use crate::serving::fingerprint;
 use crate::survey::{Facts, Kind, Survey};
 
-/// Extensions of what pages show: pictures, fonts, sound, film, and the sheets that name them.
-///
-/// No scripts: one may load others from beside itself, and would look for them beside its copy.
-const PICKED: &[&str] = &[
-    "apng", "avif", "bmp", "css", "eot", "flac", "gif", "ico", "jpeg", "jpg", "jxl", "m4a", "m4v", "mov", "mp3", "mp4",
-    "oga", "ogg", "ogv", "opus", "otf", "png", "svg", "ttf", "vtt", "wav", "webm", "webp", "woff", "woff2",
-];
-
-/// Names of files that are asked for by these very names, from anywhere, and so never get another.
+/// Names of files that are requested by these very names, from anywhere, and so never get another.
 pub const NEVER: &[&str] = &[
     "favicon.ico",
     "robots.txt",
@@ -34,18 +30,11 @@ pub const NEVER: &[&str] = &[
     "OneSignalSDKWorker.js",
 ];
 
-/// Whether a file is one of those that get a fingerprint where the site manifest names none.
-#[must_use]
-pub fn is_picked(path: &str) -> bool {
-    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
-    PICKED.contains(&extension)
-}
-
 /// Whether a file may get a fingerprint at all.
 fn may_be_named(path: &str, kind: Kind) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_fixed = NEVER.contains(&name)
-        || path.starts_with(".well-known/")
+        || path.split('/').any(|segment| segment.starts_with('.'))
         || name.ends_with(".webmanifest")
         || name == "manifest.json"
         || name.starts_with("sitemap") && name.ends_with(".xml")
@@ -60,203 +49,55 @@ pub struct Copy {
     pub of: usize,
     /// Its second name.
     pub path: SitePath,
-    /// What is done with its bytes; none: nothing.
-    pub change: Option<Change>,
-    /// The digest of the copy's bytes.
-    pub digest: Digest,
-    /// Their length.
-    pub size: u64,
 }
 
-/// Names the copies, and tells the rewriter of them.
-///
-/// # Errors
-/// [`SourceError`] where a style sheet can't be read.
-pub fn name(
-    assets: &[Asset],
-    survey: &Survey,
-    export: &dyn Source,
-    options: &Options<'_>,
-    rewriter: &mut Rewriter,
-) -> Result<Vec<Copy>, SourceError> {
+/// Names the copies, and adds them to the rewriter.
+pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: &mut Rewriter) -> Vec<Copy> {
     if options.include.is_some_and(globset::GlobSet::is_empty) {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let mut naming = Naming {
-        assets,
-        survey,
-        export,
-        options,
-        rewriter,
-        copies: Vec::new(),
-        state: HashMap::new(),
-        classes: Classes::new(options.prefix),
-        torn: torn(survey),
+    let classes = Classes::new(options.prefix);
+    let files = |wanted: fn(&Kind) -> bool, list: fn(&Facts) -> &[usize]| {
+        let such = survey.kinds.iter().zip(&survey.facts);
+        let such = such.filter(move |(kind, _)| wanted(kind));
+        such.flat_map(move |(_, facts)| list(facts).iter().copied())
     };
-    let pages = survey
-        .kinds
-        .iter()
-        .zip(&survey.facts)
-        .filter(|(kind, _)| **kind == Kind::Page);
-    let used: BTreeSet<usize> = pages.flat_map(|(_, facts)| facts.used.iter().copied()).collect();
-    for index in used {
-        naming.visit(index)?;
-    }
-    Ok(naming.copies)
-}
-
-/// Files that a style sheet names, and that a page names where its URL must stay. The sheet is the same for all pages, so
-/// a reader would fetch such a file under both names: it gets no second one.
-fn torn(survey: &Survey) -> HashSet<usize> {
-    let of = |kind: Kind, files: fn(&Facts) -> &[usize]| -> HashSet<usize> {
-        let such = survey
-            .kinds
-            .iter()
-            .zip(&survey.facts)
-            .filter(move |(other, _)| **other == kind);
-        such.flat_map(|(_, facts)| files(facts).iter().copied()).collect()
-    };
-    let in_sheets = of(Kind::Style, |facts| &facts.used);
-    let kept = of(Kind::Page, |facts| &facts.kept);
-    in_sheets.intersection(&kept).copied().collect()
-}
-
-/// How far the naming of a file is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// What it uses is being named.
-    Open,
-    Done,
-}
-
-struct Naming<'a, 'o> {
-    assets: &'a [Asset],
-    survey: &'a Survey,
-    export: &'a dyn Source,
-    options: &'a Options<'o>,
-    rewriter: &'a mut Rewriter,
-    copies: Vec<Copy>,
-    state: HashMap<usize, State>,
-    classes: Classes,
-    torn: HashSet<usize>,
-}
-
-impl Naming<'_, '_> {
-    /// Names a file, after those that it uses.
-    fn visit(&mut self, first: usize) -> Result<(), SourceError> {
-        // A chain of imports may be as long as someone likes, so it is not followed by calls.
-        let mut stack = vec![first];
-        while let Some(&index) = stack.last() {
-            let (Some(asset), Some(facts), Some(kind)) = (
-                self.assets.get(index),
-                self.survey.facts.get(index),
-                self.survey.kinds.get(index),
-            ) else {
-                stack.pop();
-                continue;
-            };
-            match self.state.get(&index) {
-                Some(State::Done) => {
-                    stack.pop();
-                }
-                None if *kind == Kind::Style => {
-                    self.state.insert(index, State::Open);
-                    // One that is open already imports this one: the circle is broken there.
-                    let used = facts.used.iter().copied().filter(|used| !self.state.contains_key(used));
-                    stack.extend(used.collect::<Vec<_>>());
-                }
-                _ => {
-                    self.state.insert(index, State::Done);
-                    stack.pop();
-                    if let Some(copy) = self.copy(index, asset, *kind)? {
-                        self.rewriter.add_copy(index, asset.path.as_str(), copy.path.as_str());
-                        self.copies.push(copy);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn copy(&self, index: usize, asset: &Asset, kind: Kind) -> Result<Option<Copy>, SourceError> {
+    let used: BTreeSet<usize> = files(|kind| *kind == Kind::Page, |facts| &facts.used).collect();
+    // What a style sheet, a drawing or a script names is fetched from there by its own address: a page that added a
+    // fingerprint would have it fetched twice, and a service worker would not find it.
+    let kept: HashSet<usize> = files(
+        |kind| matches!(kind, Kind::Style | Kind::Drawing | Kind::Code),
+        |facts| &facts.kept,
+    )
+    .collect();
+    let mut copies = Vec::new();
+    for index in used.into_iter().filter(|index| !kept.contains(index)) {
+        let (Some(asset), Some(kind), Some(facts)) =
+            (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
+        else {
+            continue;
+        };
         let path = asset.path.as_str();
-        let facts = &self.survey.facts[index];
-        let is_chosen = self
-            .options
+        let is_chosen = options
             .include
-            .map_or_else(|| is_picked(path), |globs| globs.is_match(path));
-        let is_chosen = is_chosen
-            && !self.torn.contains(&index)
-            && !self.options.exclude.is_match(path)
-            && may_be_named(path, kind);
-        let is_readable = facts.unclear.is_none() && facts.not_utf8.is_none();
-        // A drawing that names others by where it stands must stand there.
-        let stays = kind == Kind::Drawing && facts.relative;
-        if !is_chosen || !is_readable || stays {
-            return Ok(None);
+            .map_or_else(|| fingerprint::is_picked(path), |globs| globs.is_match(path));
+        let is_fit = !options.exclude.is_match(path)
+            && may_be_named(path, *kind)
+            && !pooled(path, classes.classify(path))
+            && facts.mention == Mention::None;
+        if !is_chosen || !is_fit {
+            continue;
         }
-        let is_immutable = self.classes.classify(path) == CacheClass::Immutable;
-        if kind == Kind::Style {
-            return self.copy_of_style(index, asset, is_immutable);
+        let hash = asset.digest.short(fingerprint::LENGTH);
+        if let Some(path) = copy_path(path, asset.digest, options.prefix) {
+            rewriter.add_copy(index, asset.path.as_str(), &hash);
+            copies.push(Copy { of: index, path });
         }
-        if is_immutable {
-            return Ok(None);
-        }
-        let copy = |path| Copy {
-            of: index,
-            path,
-            change: None,
-            digest: asset.digest,
-            size: asset.size,
-        };
-        Ok(self.copy_path(path, asset.digest).map(copy))
     }
-
-    /// A style sheet names others, so its copy may have other bytes. One whose name follows its bytes already is
-    /// copied only then.
-    fn copy_of_style(&self, index: usize, asset: &Asset, is_immutable: bool) -> Result<Option<Copy>, SourceError> {
-        let path = asset.path.as_str();
-        let allowed = self.rewriter.allowed(&self.survey.facts[index].used);
-        if is_immutable && allowed.is_empty() {
-            return Ok(None);
-        }
-        let change = Change {
-            language: Language::Style,
-            base: asset.path.clone(),
-            allowed,
-        };
-        let bytes = self.export.read(&asset.path, asset.digest, asset.size)?;
-        let new = std::str::from_utf8(&bytes)
-            .ok()
-            .and_then(|text| self.rewriter.rewrite(text, &change));
-        let (change, digest, size) = match &new {
-            Some(new) => (Some(change), Digest::of(new.as_bytes()), new.len() as u64),
-            None if is_immutable => return Ok(None),
-            None => (None, asset.digest, asset.size),
-        };
-        let copy = |path| Copy {
-            of: index,
-            path,
-            change,
-            digest,
-            size,
-        };
-        Ok(self.copy_path(path, digest).map(copy))
-    }
-
-    /// `images/logo.png` is `_assets/images/logo.<16 hex digits>.png`.
-    fn copy_path(&self, path: &str, digest: Digest) -> Option<SitePath> {
-        let (folder, name) = path
-            .rsplit_once('/')
-            .map_or(("", path), |(folder, name)| (folder, name));
-        let (stem, extension) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
-        let slash = if folder.is_empty() { "" } else { "/" };
-        let digest = digest.to_string();
-        let fingerprint = digest.get(..FINGERPRINT)?;
-        let prefix = self.options.prefix;
-        SitePath::new(&format!("{prefix}/{folder}{slash}{stem}.{fingerprint}.{extension}")).ok()
-    }
+    copies
 }
 
-/// Hex digits of a fingerprint.
-const FINGERPRINT: usize = 16;
+fn copy_path(path: &str, digest: Digest, prefix: &str) -> Option<SitePath> {
+    let copy = fingerprint::copy_of(prefix, path, &digest.short(fingerprint::LENGTH))?;
+    SitePath::new(&copy).ok()
+}

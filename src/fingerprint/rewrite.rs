@@ -1,70 +1,91 @@
-//! The visitor that changes: what stands in a file of the site, where the export has something else. Pure.
+//! What is in a file of the site where the export has something else. Pure.
+//!
+//! Three changes, in this order: the new build id, the hashes of scripts that changed with it, and the fingerprints of
+//! pictures and the like. The first two replace bytes by as many others, whatever the format; only the third reads one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::digest::{Digest, Hasher};
 use crate::model::path::SitePath;
-use crate::next::url::{Resolver, SiteUrl, Target, encoded, is_relative};
-use crate::next::{Reference, Visit, build_id, css, data, page};
+use crate::next::build_id::{Renaming, overwrite};
+use crate::next::url::{Resolver, Target};
+use crate::next::{Reference, Visit, page, policy};
+use crate::serving::fingerprint;
 
-/// In which language a file is rewritten.
+/// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// HTML.
     Page,
     /// The payload.
     Payload,
-    /// The data of the Pages Router.
-    Data,
-    /// A style sheet that gets another folder.
-    Style,
+    /// Not at all.
+    Unread,
 }
 
 /// How a file is rewritten: all that is needed to do it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its language.
+    /// How it is read.
     pub language: Language,
-    /// The file of the export from whose address its relative URLs start.
+    /// The page from whose address its relative URLs start.
     pub base: SitePath,
-    /// The files whose copies it may name, by their places among the assets, sorted.
+    /// The files whose fingerprints it may name, by their places among the assets, sorted.
     pub allowed: Arc<[usize]>,
 }
 
 /// What all files are rewritten with.
 pub struct Rewriter {
     resolver: Resolver,
-    rename: Option<(String, String)>,
-    /// The files that have a copy: path, place among the assets, URL of the copy.
+    renaming: Option<Renaming>,
+    /// Hashes of files that changed, as `integrity` has them, and those that they have now.
+    proofs: Vec<(String, String)>,
+    /// The files that have a fingerprint: path, place among the assets, fingerprint.
     copies: HashMap<String, (usize, String)>,
     /// The paths of those files, by their places.
     copied: HashMap<usize, String>,
 }
 
 impl Rewriter {
-    /// Without any copies yet; `rename` is the old build id and the new one.
-    pub fn new(resolver: Resolver, rename: Option<(String, String)>) -> Self {
+    /// Without any fingerprints yet.
+    pub fn new(resolver: Resolver, renaming: Option<Renaming>) -> Self {
         Self {
             resolver,
-            rename,
+            renaming,
+            proofs: Vec::new(),
             copies: HashMap::new(),
             copied: HashMap::new(),
         }
     }
 
-    /// The old build id and the new one.
-    pub fn rename(&self) -> Option<&(String, String)> {
-        self.rename.as_ref()
+    /// The change of the build id.
+    pub fn renaming(&self) -> Option<&Renaming> {
+        self.renaming.as_ref()
     }
 
-    /// Notes the copy of a file.
-    pub fn add_copy(&mut self, index: usize, path: &str, copy: &str) {
+    /// Whether hashes are replaced, which any text may have.
+    pub fn has_proofs(&self) -> bool {
+        !self.proofs.is_empty()
+    }
+
+    /// Hashes of files: as they were, and as they are.
+    pub fn proofs(&self) -> &[(String, String)] {
+        &self.proofs
+    }
+
+    /// Sets the hashes of files: as they were, and as they are.
+    pub fn set_proofs(&mut self, proofs: Vec<(String, String)>) {
+        self.proofs = proofs;
+    }
+
+    /// Adds the fingerprint of a file.
+    pub fn add_copy(&mut self, index: usize, path: &str, fingerprint: &str) {
         self.copied.insert(index, path.to_owned());
-        self.copies.insert(path.to_owned(), (index, self.resolver.url_of(copy)));
+        self.copies.insert(path.to_owned(), (index, fingerprint.to_owned()));
     }
 
-    /// Those of some files that have a copy. Sorted, if the files are.
+    /// Those of some files that have a fingerprint. Sorted, if the files are.
     pub fn allowed(&self, used: &[usize]) -> Arc<[usize]> {
         used.iter()
             .copied()
@@ -75,7 +96,6 @@ impl Rewriter {
     /// Digest of all that decides how a file is rewritten, besides its bytes, the site's address and its base path. The
     /// old build id is left out: what is made of a file from which it is gone does not depend on it.
     pub fn key(&self, change: &Change) -> Digest {
-        let new_id = self.rename.as_ref().map(|(_, new)| new.as_str());
         let mut hasher = Hasher::new();
         let mut add = |part: &str| {
             hasher.update(&(part.len() as u64).to_le_bytes());
@@ -84,28 +104,54 @@ impl Rewriter {
         add(match change.language {
             Language::Page => "page",
             Language::Payload => "payload",
-            Language::Data => "data",
-            Language::Style => "style",
+            Language::Unread => "unread",
         });
         add(&self.resolver.page_address(change.base.as_str()));
-        add(new_id.unwrap_or_default());
+        add(self.renaming.as_ref().map_or("", Renaming::to));
+        for (from, to) in &self.proofs {
+            add(from);
+            add(to);
+        }
+        add("");
         for path in change.allowed.iter().filter_map(|index| self.copied.get(index)) {
             add(path);
-            add(self.copies.get(path).map_or("", |(_, copy)| copy));
+            add(self.copies.get(path).map_or("", |(_, fingerprint)| fingerprint));
         }
         hasher.finish()
     }
 
-    /// The path of a file with the new build id; `None` where it has none.
+    /// The path of a file with the new build id; `None` where it does not have the old one.
     pub fn renamed(&self, path: &str) -> Option<String> {
-        let (old, new) = self.rename.as_ref()?;
-        build_id::renamed(path, old, new)
+        self.renaming.as_ref()?.path(path)
     }
 
-    /// The new text of a file; `None` where nothing in it changes, or where it can't be read exactly.
-    pub fn rewrite(&self, text: &str, change: &Change) -> Option<String> {
+    /// The new bytes of a file; `None` where nothing in it changes.
+    pub fn rewrite(&self, bytes: &[u8], change: &Change) -> Option<Vec<u8>> {
+        let mut new = self.renaming.as_ref().and_then(|renaming| renaming.apply(bytes));
+        for (from, to) in &self.proofs {
+            overwrite(bytes, &mut new, from.as_bytes(), to.as_bytes());
+        }
+        let text = std::str::from_utf8(new.as_deref().unwrap_or(bytes)).ok();
+        if let Some(fingerprinted) = text.and_then(|text| self.fingerprinted(text, change)) {
+            new = Some(fingerprinted.into_bytes());
+        }
+        let mut new = new?;
+        if change.language == Language::Page
+            && let (Ok(before), Ok(after)) = (std::str::from_utf8(bytes), std::str::from_utf8(&new))
+            && let Some(allowed) = policy::renewed(before, after)
+        {
+            new = allowed.into_bytes();
+        }
+        Some(new)
+    }
+
+    /// The text with fingerprints; `None` where none are added, or where it can't be read exactly.
+    fn fingerprinted(&self, text: &str, change: &Change) -> Option<String> {
+        if change.allowed.is_empty() {
+            return None;
+        }
         let address = self.resolver.page_address(change.base.as_str());
-        let visit = || Replace {
+        let visit = || Fingerprints {
             rewriter: self,
             change,
             address: &address,
@@ -113,60 +159,28 @@ impl Rewriter {
         let edits = match change.language {
             Language::Page => page::rewrite(text, &mut visit(), &mut visit()).ok()?.edits,
             Language::Payload => page::rewrite_payload(text, &mut visit()).ok()?,
-            Language::Data => data::rewrite_file(text, &mut visit()).ok()?,
-            Language::Style => css::rewrite(text, 0, &mut visit()).ok()?,
+            Language::Unread => return None,
         };
         (!edits.is_empty()).then(|| edits.apply(text))
     }
 }
 
-struct Replace<'a> {
+struct Fingerprints<'a> {
     rewriter: &'a Rewriter,
     change: &'a Change,
     address: &'a str,
 }
 
-impl Visit for Replace<'_> {
+impl Visit for Fingerprints<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+        if !reference.position.takes_fingerprint() || reference.url.contains('?') {
+            return None;
+        }
         let Target::Site(url) = self.rewriter.resolver.resolve(self.address, reference.url) else {
             return None;
         };
-        if let Some(path) = self.rewriter.renamed(&url.path) {
-            return Some(format!("{}{}", self.rewriter.resolver.url_of(&path), tail(&url)));
-        }
-        if reference.position.is_fetched()
-            && url.query.is_none()
-            && let Some((index, copy)) = self.rewriter.copies.get(&url.path)
-            && self.change.allowed.binary_search(index).is_ok()
-        {
-            return Some(format!("{copy}{}", tail(&url)));
-        }
-        // A style sheet stands in another folder now.
-        let moves = self.change.language == Language::Style && is_relative(reference.url);
-        moves.then(|| format!("{}{}", self.rewriter.resolver.url_of(&url.path), tail(&url)))
+        let (index, hash) = self.rewriter.copies.get(&url.path)?;
+        self.change.allowed.binary_search(index).ok()?;
+        Some(fingerprint::added(reference.url, hash))
     }
-
-    fn build_id(&mut self, id: &str) -> Option<String> {
-        let (old, new) = self.rewriter.rename.as_ref()?;
-        (id == old).then(|| new.clone())
-    }
-
-    fn build_comment(&mut self, text: &str) -> Option<String> {
-        let (old, new) = self.rewriter.rename.as_ref()?;
-        (text == build_id::in_comment(old)).then(|| build_id::in_comment(new))
-    }
-}
-
-/// What stands behind the path of a URL.
-fn tail(url: &SiteUrl) -> String {
-    let mut tail = String::new();
-    if let Some(query) = &url.query {
-        tail.push('?');
-        tail.push_str(query);
-    }
-    if let Some(fragment) = &url.fragment {
-        tail.push('#');
-        tail.push_str(&encoded(fragment));
-    }
-    tail
 }

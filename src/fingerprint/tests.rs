@@ -96,6 +96,11 @@ fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> B
     site.assets.iter().map(read).collect()
 }
 
+/// The fingerprint of some bytes.
+fn hash(bytes: &str) -> String {
+    Digest::of(bytes.as_bytes()).short(16)
+}
+
 fn copy_of(site: &BTreeMap<String, String>, start: &str) -> String {
     let found: Vec<_> = site.keys().filter(|path| path.starts_with(start)).collect();
     assert_eq!(found.len(), 1, "{start}: {:?}", site.keys());
@@ -117,6 +122,10 @@ fn page(id: &str, markup: &str, elements: &str) -> String {
 fn payload(id: &str, elements: &str) -> String {
     format!("1:\"$Sreact.fragment\"\n0:{{\"P\":null,\"b\":\"{id}\",\"f\":[{elements}]}}\n")
 }
+
+/// Two ids as Next.js draws them.
+const ID: &str = "aBc-1eF3gH4iJ5kL6_mN7";
+const OTHER: &str = "Zy9xW8vU7tS6rQ5pO4nM3";
 
 const IMAGE: &str = r#"<img src="/images/a.png"/>"#;
 const IMAGE_ELEMENT: &str = r#"["$","img",null,{"src":"/images/a.png"}]"#;
@@ -145,87 +154,136 @@ fn finished(id: &str, markup: &str, elements: &str, more: &[(&str, &str)], how: 
     finish(&files, how)
 }
 
-#[test]
-fn builds_that_differ_in_their_id_alone_are_one_site() {
-    let one = finished("aBc-1", IMAGE, IMAGE_ELEMENT, &[], &How::default());
-    let two = finished("another_id", IMAGE, IMAGE_ELEMENT, &[], &How::default());
-    assert_eq!(one, two);
-    assert!(!one.values().any(|text| text.contains("aBc-1")) && !one.keys().any(|path| path.contains("aBc-1")));
+/// The files of a site with this page, whatever else there is in it.
+fn finished_page(id: &str, page: &str, more: &[(&str, &str)], observer: &dyn Observer) -> BTreeMap<String, String> {
+    let payload = payload(id, IMAGE_ELEMENT);
+    let files = site_with(page, &payload, id, more);
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    finish_noted(&files, &How::default(), observer)
+}
+
+/// The id of the site.
+fn id_of(site: &BTreeMap<String, String>) -> String {
+    let folder = site.keys().find(|path| path.ends_with("_buildManifest.js")).unwrap();
+    folder.split('/').nth(2).unwrap().to_owned()
+}
+
+fn reasons(notes: Notes) -> Vec<(String, String)> {
+    let notes = notes.0.into_inner().unwrap().into_iter();
+    notes
+        .filter_map(|note| match note {
+            Note::BuildIdKept { path, reason } => Some((path.to_string(), reason)),
+            _ => None,
+        })
+        .collect()
 }
 
 #[test]
-fn id_in_the_comment_of_a_page_is_replaced_as_next_spells_it() {
+fn builds_that_differ_in_their_id_alone_are_one_site() {
     let site = |id: &str| {
         let comment = id.replace('-', "_");
         let page =
             page(id, IMAGE, IMAGE_ELEMENT).replace("<!DOCTYPE html>", &format!("<!DOCTYPE html><!--{comment}-->"));
-        let payload = payload(id, IMAGE_ELEMENT);
-        let files = site_with(&page, &payload, id, &[]);
-        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
-        finish(&files, &How::default())
+        // Formats that no code of ours reads, and a name that holds the id.
+        let worker = format!("precache([{{url:\"/_next/static/{id}/_buildManifest.js\"}}])");
+        let index = format!("\u{1}{id}\u{2}{id}");
+        let state = format!("state-{id}.json");
+        let more = [
+            ("sw.js", worker.as_str()),
+            ("search.bin", index.as_str()),
+            (&*state, "{}"),
+        ];
+        finished_page(id, &page, &more, &Silent)
     };
-    let one = site("aB-c-1");
-    assert!(!one["index.html"].contains("aB_c"), "{}", one["index.html"]);
-    assert_eq!(one, site("-other_id"));
+    let one = site(ID);
+    assert_eq!(one, site(OTHER));
+    let id = id_of(&one);
+    assert_eq!(id.len(), ID.len());
+    let text = format!("{one:?}");
+    assert!(!text.contains(ID) && !text.contains(&ID.replace('-', "_")), "{text}");
+    assert_eq!(one["search.bin"], format!("\u{1}{id}\u{2}{id}"));
+    assert!(
+        one["index.html"].starts_with(&format!("<!DOCTYPE html><!--{id}-->")),
+        "{}",
+        one["index.html"]
+    );
+    assert!(one.contains_key(&format!("state-{id}.json")));
+}
+
+#[test]
+fn id_is_replaced_in_payloads_of_every_version() {
+    for old in [
+        "0:{\"buildId\":\"ID\",\"rsc\":[]}\n",
+        "2:I[1]\n0:[\"ID\",[[\"\"]]]\n",
+        "#something new: ID",
+    ] {
+        let segment = old.replace("ID", ID);
+        let page = page(ID, IMAGE, IMAGE_ELEMENT);
+        let site = finished_page(ID, &page, &[("__next._tree.txt", &segment)], &Silent);
+        assert_eq!(site["__next._tree.txt"], old.replace("ID", &id_of(&site)));
+    }
 }
 
 #[test]
 fn id_follows_the_code_of_the_client() {
-    let id = |code: &str| {
-        let site = finished(
-            "aBc",
-            IMAGE,
-            IMAGE_ELEMENT,
-            &[("_next/static/chunks/b.js", code)],
-            &How::default(),
-        );
-        let folder = site
-            .keys()
-            .find(|path| path.ends_with("_buildManifest.js"))
-            .unwrap()
-            .clone();
-        let id = folder.split('/').nth(2).unwrap().to_owned();
+    let id = |code: &str, more: &[(&str, &str)]| {
+        let mut files = vec![("_next/static/chunks/b.js", code)];
+        files.extend(more);
+        let site = finished(ID, IMAGE, IMAGE_ELEMENT, &files, &How::default());
+        let id = id_of(&site);
         assert!(site["index.txt"].contains(&format!("\"b\":\"{id}\"")) && site["index.html"].contains(&id));
         id
     };
-    assert_eq!(id("one"), id("one"));
-    assert_ne!(id("one"), id("two"));
+    assert_eq!(id("one", &[]), id("one", &[]));
+    assert_ne!(id("one", &[]), id("two", &[]));
+    // Neither the search index of Nextra 2 and 3 nor a source map is code.
+    let data = [
+        ("_next/static/chunks/nextra-data-en-US.json", "{}"),
+        ("_next/static/chunks/b.js.map", "{}"),
+    ];
+    assert_eq!(id("one", &[]), id("one", &data));
+    // Nor does it matter that code names the id.
+    let named = [ID, OTHER].map(|id| {
+        let code = format!("load('/_next/data/{id}/')");
+        let page = page(id, IMAGE, IMAGE_ELEMENT);
+        id_of(&finished_page(
+            id,
+            &page,
+            &[("_next/static/chunks/b.js", &code)],
+            &Silent,
+        ))
+    });
+    assert_eq!(named[0], named[1]);
 }
 
 #[test]
-fn text_that_names_the_id_keeps_it() {
-    let markup = "<code>aBc</code><img src=\"/aBc.png\"/>";
-    let elements = r#"["$","code",null,{"children":"aBc","b":"aBc"}]"#;
-    let more = [("aBc.png", "x"), ("notes.txt", "aBc"), ("x.js", "'aBc'")];
-    let site = finished("aBc", markup, elements, &more, &How::default());
-    assert!(site["index.html"].contains(markup));
-    assert!(site["index.txt"].contains(elements));
-    assert_eq!((site["notes.txt"].as_str(), site["x.js"].as_str()), ("aBc", "'aBc'"));
+fn a_site_that_is_finished_already_stays_as_it_is() {
+    let id = id_of(&finished(ID, IMAGE, IMAGE_ELEMENT, &[], &How::default()));
+    let again = finished(&id, IMAGE, IMAGE_ELEMENT, &[], &How::default());
+    assert_eq!(id_of(&again), id);
 }
 
 #[test]
-fn id_stays_everywhere_where_one_file_can_not_be_read() {
-    let (page, payload) = (page("aBc", IMAGE, IMAGE_ELEMENT), payload("aBc", IMAGE_ELEMENT));
-    let broken = page.replace("push([1,", "push([3,");
-    let more = [("other.html", broken.as_str())];
-    let files = site_with(&page, &payload, "aBc", &more);
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
-    let notes = Notes::default();
-    let site = finish_noted(&files, &How::default(), &notes);
-    assert!(site["index.txt"].contains("\"b\":\"aBc\""));
-    assert!(site.contains_key("_next/static/aBc/_buildManifest.js"));
-    assert_eq!(site["other.html"], broken);
-    let notes = notes.0.into_inner().unwrap();
+fn id_that_the_site_chose_is_replaced_unless_a_text_has_it() {
+    let chosen = "3f9c1a7b20d4";
+    let site = |id: &str, more: &[(&str, &str)]| {
+        let notes = Notes::default();
+        let page = page(id, "<p>text</p>", "\"\"");
+        (finished_page(id, &page, more, &notes), reasons(notes))
+    };
+    let (one, notes) = site(chosen, &[]);
+    assert_eq!((one, notes), site("aaaabbbbcccc", &[]));
+    let footer = format!("<p>built from {chosen}</p>");
+    let (kept, notes) = site(chosen, &[("about.html", &footer)]);
+    assert_eq!(id_of(&kept), chosen);
+    assert!(kept["index.txt"].contains(chosen) && kept["about.html"] == footer);
     assert!(
-        matches!(&notes[..], [Note::BuildIdKept { path, reason }] if path.as_str() == "other.html" && reason.contains("binary")),
+        matches!(&notes[..], [(path, reason)] if path == "about.html" && reason.contains("constant")),
         "{notes:?}"
     );
-    // A file that does not name the id is in nobody's way.
-    let harmless = broken.replace("aBc", "");
-    let more = [("other.html", harmless.as_str())];
-    let files = site_with(&page, &payload, "aBc", &more);
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
-    assert!(!finish(&files, &How::default())["index.txt"].contains("aBc"));
+    // One that may be a part of any word stays, and nothing is said of it.
+    let (kept, notes) = site("v1.2.3", &[("about.html", "v1.2.3")]);
+    assert_eq!((id_of(&kept).as_str(), notes.len()), ("v1.2.3", 0));
 }
 
 #[test]
@@ -234,150 +292,211 @@ fn id_stays_where_that_is_wanted_or_where_there_are_two() {
         stable_build_id: false,
         ..How::default()
     };
-    assert!(finished("aBc", IMAGE, IMAGE_ELEMENT, &[], &how)["index.txt"].contains("aBc"));
+    assert!(finished(ID, IMAGE, IMAGE_ELEMENT, &[], &how)["index.txt"].contains(ID));
     let more = [("_next/static/older/_buildManifest.js", "{}")];
-    assert!(finished("aBc", IMAGE, IMAGE_ELEMENT, &more, &How::default())["index.txt"].contains("aBc"));
+    assert!(finished(ID, IMAGE, IMAGE_ELEMENT, &more, &How::default())["index.txt"].contains(ID));
 }
 
 #[test]
-fn what_a_sheet_shares_with_a_page_that_keeps_its_url_has_one_name() {
-    // The picture stands in the markup alone: code drew it, and would draw it again under its old name.
-    let markup = "<link rel=\"stylesheet\" href=\"/s.css\"/><img src=\"/images/a.png\"/>";
-    let elements = r#"["$","link",null,{"rel":"stylesheet","href":"/s.css"}]"#;
-    let more = [
-        (
-            "s.css",
-            "p{background:url(images/a.png)}q{background:url(images/b.png)}",
+fn id_stays_where_something_proves_the_bytes_that_have_it() {
+    let worker = format!("self.id='{ID}'");
+    let page = page(ID, IMAGE, IMAGE_ELEMENT);
+    let notes = Notes::default();
+    let more = [("sw.js", worker.as_str()), ("sw.js.sig", "signed")];
+    let site = finished_page(ID, &page, &more, &notes);
+    assert_eq!(id_of(&site), ID);
+    assert_eq!(site["sw.js"], worker);
+    assert!(matches!(&reasons(notes)[..], [(path, _)] if path == "sw.js"));
+}
+
+#[test]
+fn integrity_and_policy_follow_what_changed() {
+    let worker = format!("self.id='{ID}'");
+    let [_, integrity, _] = policy::hashes(worker.as_bytes());
+    let inner = page(ID, IMAGE, IMAGE_ELEMENT);
+    let start = inner.rfind("self.__next_f.push([1").unwrap();
+    let script = &inner[start..inner.rfind("</script>").unwrap()];
+    let [allowed, ..] = policy::hashes(script.as_bytes());
+    let page = inner.replace(
+        "<head>",
+        &format!(
+            "<head><meta http-equiv=\"Content-Security-Policy\" content=\"script-src '{allowed}' 'self'\"/>\
+             <script src=\"/w.js\" integrity=\"{integrity}\"></script>"
         ),
-        ("images/b.png", "another"),
-    ];
-    let site = finished("aBc", markup, elements, &more, &How::default());
+    );
+    // A script that names the hash of another changes with it, and so does its own.
+    let loader = format!("load('/w.js','{integrity}','{ID}')");
+    let [loaded, ..] = policy::hashes(loader.as_bytes());
+    let page = page.replace(
+        "</head>",
+        &format!("<script src=\"/l.js\" integrity=\"{loaded}\"></script></head>"),
+    );
+    let site = finished_page(ID, &page, &[("w.js", &worker), ("l.js", &loader)], &Silent);
+    let page = &site["index.html"];
+    assert!(page.contains(&policy::hashes(site["w.js"].as_bytes())[1]), "{page}");
     assert!(
-        !site.keys().any(|path| path.starts_with("_assets/images/a.")),
-        "{:?}",
-        site.keys()
+        site["l.js"].contains(&policy::hashes(site["w.js"].as_bytes())[1]),
+        "{}",
+        site["l.js"]
     );
-    let (sheet, picture) = (copy_of(&site, "_assets/s."), copy_of(&site, "_assets/images/b."));
-    assert_eq!(
-        site[&sheet],
-        format!("p{{background:url(/images/a.png)}}q{{background:url(/{picture})}}")
+    assert!(page.contains(&policy::hashes(site["l.js"].as_bytes())[0]), "{page}");
+    let script = &page[page.rfind("self.__next_f.push([1").unwrap()..page.rfind("</script>").unwrap()];
+    assert!(
+        page.contains(&format!("'{}'", policy::hashes(script.as_bytes())[0])),
+        "{page}"
     );
+    assert!(!page.contains(&integrity) && !page.contains(&allowed));
 }
 
 #[test]
-fn picture_gets_a_copy_that_page_and_payload_name() {
-    let site = finished("aBc", IMAGE, IMAGE_ELEMENT, &[], &How::default());
+fn picture_has_a_copy_and_its_hash_in_page_and_payload() {
+    let site = finished(ID, IMAGE, IMAGE_ELEMENT, &[], &How::default());
     let copy = copy_of(&site, "_assets/");
-    assert_eq!(
-        copy,
-        format!("_assets/images/a.{}.png", &Digest::of(b"picture").to_string()[..16])
-    );
+    assert_eq!(copy, format!("_assets/images/a.{}.png", hash("picture")));
     assert_eq!(
         (site[&copy].as_str(), site["images/a.png"].as_str()),
         ("picture", "picture")
     );
-    for file in ["index.html", "index.txt", "__next._full.txt"] {
+    let url = format!("/images/a.png?v={}", hash("picture"));
+    assert!(
+        site["index.html"].contains(&format!("<img src=\"{url}\"/>")),
+        "{}",
+        site["index.html"]
+    );
+    for file in ["index.txt", "__next._full.txt"] {
+        assert!(site[file].contains(&format!("{{\"src\":\"{url}\"}}")), "{}", site[file]);
+    }
+}
+
+#[test]
+fn urls_stay_absolute_or_relative_as_they_were() {
+    let forms = [
+        "https://docs.example.com/images/a.png",
+        "http://docs.example.com/images/a.png",
+        "//docs.example.com/images/a.png",
+        "images/a.png",
+        "./images/../images/a.png",
+        "/images/%61.png",
+        "/images/a.png#part",
+    ];
+    for url in forms {
+        let (markup, elements) = (
+            format!("<img src=\"{url}\"/>"),
+            format!("[\"$\",\"img\",null,{{\"src\":\"{url}\"}}]"),
+        );
+        let site = finished(ID, &markup, &elements, &[], &How::default());
+        let (path, part) = url.split_at(url.find('#').unwrap_or(url.len()));
+        let expected = format!("\"{path}?v={}{part}\"", hash("picture"));
+        assert!(site["index.html"].contains(&expected), "{url}: {}", site["index.html"]);
+        assert!(site["index.txt"].contains(&expected), "{url}: {}", site["index.txt"]);
+    }
+}
+
+#[test]
+fn url_that_code_may_read_is_left_alone() {
+    let component = r#"["$","$L5",null,{"src":"/images/a.png"}]"#;
+    let list = r#"["$","$L5",null,{"pictures":["/images/a.png"]}]"#;
+    for elements in ["\"no element\"", component, list] {
+        let site = finished(ID, IMAGE, elements, &[], &How::default());
+        assert!(site["index.html"].contains(IMAGE), "{elements}: {}", site["index.html"]);
+        assert!(site["index.txt"].contains(elements));
+        assert!(!site.keys().any(|path| path.starts_with("_assets")), "{elements}");
+        // Nor where the page draws it itself, too: both would be fetched.
+        let both = format!("{IMAGE_ELEMENT},{elements}");
+        let site = finished(ID, IMAGE, &both, &[], &How::default());
+        let is_named = elements != "\"no element\"";
+        assert_eq!(
+            site["index.txt"].contains(&both),
+            is_named,
+            "{elements}: {}",
+            site["index.txt"]
+        );
+        assert_eq!(site["index.html"].contains(IMAGE), is_named, "{elements}");
+    }
+    // What the client may draw later is drawn by its own address.
+    let site = finished(ID, "", IMAGE_ELEMENT, &[], &How::default());
+    assert!(site["index.txt"].contains(IMAGE_ELEMENT) && !site.keys().any(|path| path.starts_with("_assets")));
+}
+
+#[test]
+fn what_a_script_or_a_sheet_names_is_left_alone() {
+    let page = page(ID, IMAGE, IMAGE_ELEMENT);
+    for (path, text) in [
+        ("sw.js", "precache([{url:'/images/a.png',revision:'1'}])"),
+        ("_next/static/chunks/b.js", "e.jsx(\"img\",{src:\"/images/a.png\"})"),
+        ("data.json", "{\"picture\":\"images/a.png\"}"),
+        ("s.css", "p{background:url(images/a.png)}"),
+        ("d.svg", "<svg><image href=\"images/a.png\"/></svg>"),
+    ] {
+        let site = finished_page(ID, &page, &[(path, text)], &Silent);
+        assert!(site["index.html"].contains(IMAGE), "{path}: {}", site["index.html"]);
+        assert!(!site.keys().any(|path| path.starts_with("_assets")), "{path}");
+        assert_eq!(site[path], text);
+    }
+    let other = [("_next/static/chunks/b.js", "'/images/b.png /images/a.png.webp'")];
+    let site = finished_page(ID, &page, &other, &Silent);
+    copy_of(&site, "_assets/images/a.");
+}
+
+#[test]
+fn what_a_style_of_the_page_names_is_left_alone() {
+    let markup = format!("{IMAGE}<p style=\"background:url(/images/a.png)\">x</p>");
+    let site = finished(ID, &markup, IMAGE_ELEMENT, &[], &How::default());
+    assert!(site["index.html"].contains(&markup) && site["index.txt"].contains(IMAGE_ELEMENT));
+}
+
+#[test]
+fn what_readers_follow_or_request_by_name_keeps_its_address() {
+    let markup = r#"<a href="/images/a.png">x</a><link rel="icon" href="/favicon.ico"/><link rel="manifest" href="/m.webmanifest"/><img src="/images/a.png?v=1"/><meta property="og:image" content="https://docs.example.com/images/a.png"/>"#;
+    let elements = r#"["$","a",null,{"href":"/images/a.png"}],["$","link",null,{"rel":"icon","href":"/favicon.ico"}],["$","link",null,{"rel":"manifest","href":"/m.webmanifest"}],["$","img",null,{"src":"/images/a.png?v=1"}],["$","meta",null,{"property":"og:image","content":"https://docs.example.com/images/a.png"}]"#;
+    let more = [("favicon.ico", "x"), ("m.webmanifest", "{}")];
+    let site = finished(ID, markup, elements, &more, &How::default());
+    assert!(site["index.html"].contains(markup) && site["index.txt"].contains(elements));
+    assert!(!site.keys().any(|path| path.starts_with("_assets")));
+    // A card keeps its address where the page shows the picture, too.
+    let (markup, elements) = (format!("{markup}{IMAGE}"), format!("{elements},{IMAGE_ELEMENT}"));
+    let site = finished(ID, &markup, &elements, &more, &How::default());
+    for (file, card) in [
+        ("index.html", "content=\"https://docs.example.com/images/a.png\""),
+        ("index.txt", "\"content\":\"https://docs.example.com/images/a.png\""),
+    ] {
+        assert!(site[file].contains(card), "{}", site[file]);
         assert!(
-            site[file].contains(&copy) && !site[file].contains("\"/images/a.png"),
-            "{file}: {}",
+            site[file].contains(&format!("/images/a.png?v={}\"", hash("picture"))),
+            "{}",
             site[file]
         );
     }
 }
 
 #[test]
-fn url_that_comes_out_of_code_is_left_alone() {
-    let site = finished("aBc", IMAGE, r#""no element""#, &[], &How::default());
-    assert!(site["index.html"].contains(IMAGE) && !site.keys().any(|path| path.starts_with("_assets")));
-    // What the client may draw later is drawn with the old name too.
-    let site = finished("aBc", "", IMAGE_ELEMENT, &[], &How::default());
-    assert!(site["index.txt"].contains(IMAGE_ELEMENT) && !site.keys().any(|path| path.starts_with("_assets")));
-}
-
-#[test]
-fn what_readers_follow_or_ask_for_by_name_keeps_its_name() {
-    let markup = r#"<a href="/images/a.png">x</a><link rel="icon" href="/favicon.ico"/><link rel="manifest" href="/m.webmanifest"/><img src="/images/a.png?v=1"/>"#;
-    let elements = r#"["$","a",null,{"href":"/images/a.png"}],["$","link",null,{"rel":"icon","href":"/favicon.ico"}],["$","link",null,{"rel":"manifest","href":"/m.webmanifest"}],["$","img",null,{"src":"/images/a.png?v=1"}]"#;
+fn style_sheets_keep_their_bytes() {
+    let markup = "<link rel=\"stylesheet\" href=\"/css/a.css\"/>";
+    let elements = r#"["$","link","0",{"rel":"stylesheet","href":"/css/a.css"}]"#;
+    let css = "@import \"b.css\";a{c:url(../images/a.png)}";
     let site = finished(
-        "aBc",
+        ID,
         markup,
         elements,
-        &[("favicon.ico", "x"), ("m.webmanifest", "{}")],
+        &[("css/a.css", css), ("css/b.css", "b{}")],
         &How::default(),
     );
-    assert!(site["index.html"].contains(markup) && site["index.txt"].contains(elements));
-    assert!(!site.keys().any(|path| path.starts_with("_assets")));
+    let copy = copy_of(&site, "_assets/css/a.");
+    assert_eq!((site[&copy].as_str(), site["css/a.css"].as_str()), (css, css));
+    assert!(site["index.html"].contains(&format!("href=\"/css/a.css?v={}\"", hash(css))));
 }
 
-const SHEET: &str = r#"<link rel="stylesheet" href="/_next/static/chunks/a.css"/>"#;
-const SHEET_ELEMENT: &str = r#"["$","link","0",{"rel":"stylesheet","href":"/_next/static/chunks/a.css"}]"#;
-
 #[test]
-fn style_sheet_that_names_a_copy_moves_with_all_it_names() {
-    let css = "a{b:url(/images/a.png);c:url(../media/f.woff2);d:url(data:x);e:url(#x);f:url(\"../media/f.woff2?y#z\")}";
-    let more = [
-        ("_next/static/chunks/a.css", css),
-        ("_next/static/media/f.woff2", "font"),
-    ];
-    let site = finished("aBc", SHEET, SHEET_ELEMENT, &more, &How::default());
-    let (sheet, picture) = (
-        copy_of(&site, "_assets/_next/static/chunks/a."),
-        copy_of(&site, "_assets/images/a."),
+fn relative_urls_of_a_page_with_a_base_are_left_alone() {
+    let inner = page(ID, "<img src=\"a.png\"/>", r#"["$","img",null,{"src":"a.png"}]"#);
+    let page = inner.replace("<head>", "<head><base href=\"/images/\"/>");
+    let site = finished_page(ID, &page, &[("a.png", "another")], &Silent);
+    assert!(
+        site["index.html"].contains("<img src=\"a.png\"/>"),
+        "{}",
+        site["index.html"]
     );
-    assert_eq!(
-        site[&sheet],
-        format!(
-            "a{{b:url(/{picture});c:url(/_next/static/media/f.woff2);d:url(data:x);e:url(#x);\
-             f:url(\"/_next/static/media/f.woff2?y#z\")}}"
-        )
-    );
-    assert_eq!(site["_next/static/chunks/a.css"], css);
-    assert!(site["index.html"].contains(&sheet) && site["index.txt"].contains(&sheet));
-    assert!(sheet.contains(&Digest::of(site[&sheet].as_bytes()).to_string()[..16]));
-}
-
-#[test]
-fn style_sheet_that_names_no_copy_stays() {
-    let css = "a{c:url(../media/f.woff2)}";
-    let more = [
-        ("_next/static/chunks/a.css", css),
-        ("_next/static/media/f.woff2", "font"),
-    ];
-    let site = finished("aBc", SHEET, SHEET_ELEMENT, &more, &How::default());
     assert!(!site.keys().any(|path| path.starts_with("_assets")));
-}
-
-#[test]
-fn imported_sheets_are_named_first_and_circles_end() {
-    let markup = r#"<link rel="stylesheet" href="/css/a.css"/>"#;
-    let elements = r#"["$","link","0",{"rel":"stylesheet","href":"/css/a.css"}]"#;
-    let more = [
-        ("css/a.css", "@import \"b.css\";a{}"),
-        ("css/b.css", "@import url(a.css);b{c:url(../images/a.png)}"),
-    ];
-    let site = finished("aBc", markup, elements, &more, &How::default());
-    let (a, b) = (copy_of(&site, "_assets/css/a."), copy_of(&site, "_assets/css/b."));
-    let picture = copy_of(&site, "_assets/images/a.");
-    assert_eq!(site[&a], format!("@import \"/{b}\";a{{}}"));
-    assert_eq!(site[&b], format!("@import url(/css/a.css);b{{c:url(/{picture})}}"));
-    assert!(site["index.html"].contains(&a));
-}
-
-#[test]
-fn drawing_that_names_others_by_its_place_stays_there() {
-    let markup = r#"<img src="/d/a.svg"/><img src="/d/b.svg"/>"#;
-    let elements = r#"["$","img",null,{"src":"/d/a.svg"}],["$","img",null,{"src":"/d/b.svg"}]"#;
-    let more = [
-        ("d/a.svg", "<svg><image href=\"x.png\"/></svg>"),
-        (
-            "d/b.svg",
-            "<svg><use href=\"#a\"/><rect fill=\"url(#b)\" style=\"fill:url(#b)\"/></svg>",
-        ),
-        ("d/x.png", "x"),
-    ];
-    let site = finished("aBc", markup, elements, &more, &How::default());
-    let copies: Vec<_> = site.keys().filter(|path| path.starts_with("_assets")).collect();
-    assert!(copies.len() == 1 && copies[0].starts_with("_assets/d/b."), "{copies:?}");
 }
 
 #[test]
@@ -389,7 +508,7 @@ fn site_manifest_says_what_gets_a_fingerprint_and_where() {
             prefix: "files.v1",
             ..How::default()
         };
-        let site = finished("aBc", IMAGE, IMAGE_ELEMENT, &[], &how);
+        let site = finished(ID, IMAGE, IMAGE_ELEMENT, &[], &how);
         site.into_keys().filter(|path| path.starts_with("files.v1/")).count()
     };
     assert_eq!(with(None, &[]), 1);
@@ -400,14 +519,14 @@ fn site_manifest_says_what_gets_a_fingerprint_and_where() {
 }
 
 #[test]
-fn pages_router_has_its_id_in_data_and_urls() {
+fn pages_router_gets_the_id_and_keeps_its_props() {
     let site = |id: &str| {
         let page = format!(
             "<link rel=\"stylesheet\" href=\"/css/a.css\" data-n-g=\"\"/><script src=\"/_next/static/{id}/_buildManifest.js\" defer=\"\"></script>\
-             <img src=\"/images/a.png\"/><img src=\"/images/code.png\"/><code>{id}</code><script id=\"__NEXT_DATA__\" type=\"application/json\">\
-             {{\"props\":{{\"pageProps\":{{\"src\":\"/images/a.png\",\"text\":\"/images/a.png\"}}}},\"buildId\":\"{id}\"}}</script>"
+             <img src=\"/images/a.png\"/><script id=\"__NEXT_DATA__\" type=\"application/json\">\
+             {{\"props\":{{\"pageProps\":{{\"src\":\"/images/a.png\"}}}},\"buildId\":\"{id}\"}}</script>"
         );
-        let data = "{\"pageProps\":{\"src\":\"/images/a.png\",\"text\":\"/images/a.png\"},\"__N_SSG\":true}";
+        let data = "{\"pageProps\":{\"src\":\"/images/a.png\"},\"__N_SSG\":true}";
         let data_path = format!("_next/data/{id}/usage.json");
         let manifest = format!("_next/static/{id}/_buildManifest.js");
         let files = [
@@ -416,41 +535,19 @@ fn pages_router_has_its_id_in_data_and_urls() {
             (manifest.as_str(), "{}"),
             ("css/a.css", "a{}"),
             ("images/a.png", "a"),
-            ("images/code.png", "b"),
         ];
-        finish(&files, &How::default())
+        (finish(&files, &How::default()), page)
     };
-    let one = site("aBc");
-    let new = one.keys().find(|path| path.ends_with("/usage.json")).unwrap();
-    let id = new.split('/').nth(2).unwrap();
-    let picture = copy_of(&one, "_assets/images/a.");
-    assert_eq!(
-        one[new],
-        format!("{{\"pageProps\":{{\"src\":\"/{picture}\",\"text\":\"/images/a.png\"}},\"__N_SSG\":true}}")
-    );
-    let page = &one["usage.html"];
-    assert!(
-        page.contains(&format!("\"buildId\":\"{id}\""))
-            && page.contains(&format!("/_next/static/{id}/_buildManifest.js"))
-    );
-    assert!(
-        page.contains(&format!(
-            "<img src=\"/{picture}\"/><img src=\"/images/code.png\"/><code>aBc</code>"
-        )),
-        "{page}"
-    );
-    assert!(page.contains(&copy_of(&one, "_assets/css/a.")), "{page}");
-    let mut two = site("other");
-    let mut one = one;
-    for site in [&mut one, &mut two] {
-        let page = site.get_mut("usage.html").unwrap();
-        *page = page.replace("<code>aBc<", "<code><").replace("<code>other<", "<code><");
-    }
-    assert_eq!(one, two);
+    let (one, page) = site(ID);
+    assert_eq!(one, site(OTHER).0);
+    let id = id_of(&one);
+    assert_eq!(one["usage.html"], page.replace(ID, &id));
+    assert!(one.contains_key(&format!("_next/data/{id}/usage.json")));
+    assert_eq!(one.len(), 5);
 }
 
 #[test]
 fn page_without_a_client_is_rewritten_by_its_markup() {
     let site = finish(&[("a.html", "<img src=i/b.png>"), ("i/b.png", "x")], &How::default());
-    assert_eq!(site["a.html"], format!("<img src=/{}>", copy_of(&site, "_assets/i/b.")));
+    assert_eq!(site["a.html"], format!("<img src=\"i/b.png?v={}\">", hash("x")));
 }

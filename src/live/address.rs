@@ -2,7 +2,7 @@
 
 use crate::next::url::encoded;
 use crate::serving::base::FRONT_PAYLOAD;
-use crate::serving::{Address, Outcome, Rules};
+use crate::serving::{Address, Outcome, Rules, fingerprint};
 
 /// What an address leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,12 @@ fn candidates(rules: &Rules, path: &str) -> impl Iterator<Item = String> {
                 found.extend([bare.clone(), format!("{bare}/")]);
             }
         }
+    }
+    if let Some((original, hash)) = path
+        .strip_prefix(rules.classes.copies())
+        .and_then(fingerprint::original_of)
+    {
+        found.push(fingerprint::added(&format!("{base}/{}", encoded(&original)), hash));
     }
     found.push(format!("{base}/{}", encoded(path)));
     if !base.is_empty() {

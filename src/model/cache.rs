@@ -82,6 +82,12 @@ impl Classes {
         }
     }
 
+    /// The folder of the fingerprinted copies, with its closing slash.
+    #[must_use]
+    pub fn copies(&self) -> &str {
+        &self.copies
+    }
+
     /// The cache class of a file by its path in the export, with or without the leading slash.
     #[must_use]
     pub fn classify(&self, path: &str) -> CacheClass {

@@ -1,10 +1,20 @@
-//! The build id: where it stands in the names of files, and which one takes its place. Pure.
+//! The build id: where an export names it, and the one that takes its place. Pure.
 //!
-//! Next.js's client compares the id of the page that is open with that of a payload, and loads the page anew where they
-//! differ, since its code may not fit. So the id must change when the client's code does, and there is no need for it
-//! to change when only a text does. A digest of the client's code is such an id.
+//! Next.js's client compares the id of the page that is open with that of a payload, and loads the page again where they
+//! differ, because its code may not fit. So the id must change when the client's code does, and need not change when
+//! only a text does. A digest of the client's code is such an id.
+//!
+//! No format is read to replace it. The new id has the length of the old one and takes its place in every byte of every
+//! file, so the result is an export that `next build` could have written with another random number: lengths in
+//! payloads stay right, and so do service workers, search indexes and formats that did not exist when this was written.
+//! That is safe for an id that Next.js drew at random, which nothing else spells. An id that the site chose itself, such
+//! as a commit, may also be a text that a page shows; it is replaced only where every mention of it stands between the
+//! marks that Next.js puts around an id.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use memchr::memmem;
+use serde::{Deserialize, Serialize};
 
 use crate::model::digest::{Digest, Hasher};
 
@@ -18,7 +28,13 @@ const MEDIA: &str = "_next/static/media/";
 const MANIFEST: &str = "/_buildManifest.js";
 
 /// Changes when the way of making the id does.
-const VERSION: &[u8] = b"syntax-publish build id 1\n";
+const VERSION: &[u8] = b"syntax-publish build id 2\n";
+
+/// A shorter id may be part of a word, and stays as it is.
+pub const SHORTEST: usize = 8;
+
+/// The length of the ids that Next.js draws at random.
+const RANDOM: usize = 21;
 
 /// The ids of the builds whose files are there, by the names of folders.
 #[must_use]
@@ -34,6 +50,17 @@ pub fn in_path(path: &str) -> Option<&str> {
     }
     let (id, page) = path.strip_prefix(DATA)?.split_once('/')?;
     page.ends_with(".json").then_some(id)
+}
+
+/// The id of an export, by the names of its folders; `None` where there is none or several, or it is shorter than
+/// [`SHORTEST`].
+#[must_use]
+pub fn of_paths<'a>(paths: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut ids = in_paths(paths).into_iter();
+    match (ids.next(), ids.next()) {
+        (Some(id), None) if id.len() >= SHORTEST => Some(id.to_owned()),
+        _ => None,
+    }
 }
 
 /// The path with one id in place of another, where the path has it as the folder of a build.
@@ -57,30 +84,187 @@ pub fn in_comment(id: &str) -> String {
 /// So much of an id stands in a comment.
 const IN_COMMENT: usize = 24;
 
-/// The id that follows from the client's code: names and bytes below `_next/static`, with the old id taken out of them.
-/// Pictures and fonts don't count, since whatever uses them names them.
+/// Whether Next.js drew an id at random: then nothing but the id is spelled so.
 #[must_use]
-pub fn stable<'a>(assets: impl Iterator<Item = (&'a str, Digest)>, old: &str) -> String {
-    let code: BTreeMap<String, Digest> = assets
-        .filter(|(path, _)| path.starts_with(STATIC) && !path.starts_with(MEDIA))
-        .map(|(path, digest)| (renamed(path, old, "").unwrap_or_else(|| path.to_owned()), digest))
-        .collect();
-    let mut hasher = Hasher::new();
-    hasher.update(VERSION);
-    for (path, digest) in code {
-        hasher.update(format!("{digest} {path}\n").as_bytes());
-    }
-    let mut id = hasher.finish().to_string();
-    id.truncate(LENGTH);
-    id
+pub fn is_random(id: &str) -> bool {
+    let is_drawn = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    id.len() == RANDOM && id.bytes().all(is_drawn)
 }
 
-/// Hex digits: 80 bits, in about as many characters as Next.js's own ids have.
-const LENGTH: usize = 20;
+/// How a file names the build id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Mention {
+    /// Not at all.
+    #[default]
+    None,
+    /// Only between the marks that Next.js puts around an id.
+    Marked,
+    /// Elsewhere, too; first at this byte.
+    Elsewhere(usize),
+}
+
+/// What Next.js writes before an id and behind it: in the path of the client's files and of the data, in the payload of
+/// version 13 and 14 (first in the root row), of 15.3 to 16.3 and of the Pages Router (`buildId`), and of the others
+/// (`b`), each as it is and as it stands in a script of a page; and in a comment.
+const MARKS: &[(&str, &str)] = &[
+    ("_next/static/", "/"),
+    ("_next/data/", "/"),
+    ("\n0:[\"", "\","),
+    ("0:[\\\"", "\\\","),
+    ("\"buildId\":\"", "\""),
+    ("\\\"buildId\\\":\\\"", "\\\""),
+    ("\"b\":\"", "\""),
+    ("\\\"b\\\":\\\"", "\\\""),
+    ("<!--", "-->"),
+];
+
+/// How the bytes of a file name an id.
+#[must_use]
+pub fn mention(bytes: &[u8], id: &str) -> Mention {
+    let mut mention = Mention::None;
+    for at in memmem::find_iter(bytes, id.as_bytes()) {
+        let (before, behind) = (&bytes[..at], &bytes[at + id.len()..]);
+        let is_marked =
+            |(front, back): &(&str, &str)| before.ends_with(front.as_bytes()) && behind.starts_with(back.as_bytes());
+        let is_first = before == b"0:[\"" && behind.starts_with(b"\",");
+        if !is_first && !MARKS.iter().any(is_marked) {
+            return Mention::Elsewhere(at);
+        }
+        mention = Mention::Marked;
+    }
+    let comment = comment(id);
+    if mention == Mention::None && memmem::find(bytes, comment.as_bytes()).is_some() {
+        return Mention::Marked;
+    }
+    mention
+}
+
+fn comment(id: &str) -> String {
+    format!("<!--{}-->", in_comment(id))
+}
+
+/// Puts one id in the place of another of the same length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renaming {
+    from: String,
+    to: String,
+}
+
+impl Renaming {
+    /// From one id to another. They must have the same length: payloads and archives count bytes.
+    #[must_use]
+    pub fn new(from: &str, to: &str) -> Option<Self> {
+        let is_change = from.len() == to.len() && from != to && from.len() >= SHORTEST;
+        is_change.then(|| Self {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        })
+    }
+
+    /// The new id.
+    #[must_use]
+    pub fn to(&self) -> &str {
+        &self.to
+    }
+
+    /// The bytes with the new id; `None` where they don't have the old one.
+    #[must_use]
+    pub fn apply(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut new = None;
+        for (from, to) in [
+            (self.from.clone(), self.to.clone()),
+            (comment(&self.from), comment(&self.to)),
+        ] {
+            overwrite(bytes, &mut new, from.as_bytes(), to.as_bytes());
+        }
+        new
+    }
+
+    /// The path with the new id; `None` where it doesn't have the old one. An id that the site chose is renamed only
+    /// where it is the folder of a build.
+    #[must_use]
+    pub fn path(&self, path: &str) -> Option<String> {
+        if is_random(&self.from) {
+            return path.contains(&self.from).then(|| path.replace(&self.from, &self.to));
+        }
+        renamed(path, &self.from, &self.to)
+    }
+}
+
+/// Overwrites each place of a text by another of the same length. `new` is made when the first is found.
+pub fn overwrite(bytes: &[u8], new: &mut Option<Vec<u8>>, from: &[u8], to: &[u8]) {
+    debug_assert_eq!(from.len(), to.len());
+    for at in memmem::find_iter(bytes, from) {
+        let new = new.get_or_insert_with(|| bytes.to_vec());
+        if let Some(place) = new.get_mut(at..at + to.len()) {
+            place.copy_from_slice(to);
+        }
+    }
+}
+
+/// Whether a file counts as the client's code, which the id follows: scripts and style sheets below `_next/static`.
+///
+/// Pictures and fonts don't, because whatever uses them names them; nor do source maps, which no page loads, nor a
+/// search index, which is data (Nextra 2 and 3 write one there, in an order of keys that changes by itself).
+#[must_use]
+pub fn is_code(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    path.starts_with(STATIC) && !path.starts_with(MEDIA) && matches!(extension, "js" | "mjs" | "cjs" | "css" | "wasm")
+}
+
+/// The digest of a file's bytes with the id taken out of them.
+#[must_use]
+pub fn digest_without(bytes: &[u8], id: &str) -> Digest {
+    let mut blank = None;
+    overwrite(bytes, &mut blank, id.as_bytes(), &vec![0; id.len()]);
+    Digest::of(blank.as_deref().unwrap_or(bytes))
+}
+
+/// The id that follows from the client's code, in the length of the old one. `code` are the files for which [`is_code`]
+/// holds, each with the digest of its bytes without the old id.
+#[must_use]
+pub fn stable<'a>(code: impl Iterator<Item = (&'a str, Digest)>, old: &str) -> String {
+    let mut lines: Vec<String> = code
+        .map(|(path, digest)| format!("{digest} {}\n", path.replace(old, "")))
+        .collect();
+    lines.sort_unstable();
+    let mut hasher = Hasher::new();
+    hasher.update(VERSION);
+    for line in lines {
+        hasher.update(line.as_bytes());
+    }
+    spelled(hasher.finish(), old.len())
+}
+
+/// Letters and digits, of which no blocker of advertisements can make `ad`, and no comment two hyphens.
+const ALPHABET: &[u8] = b"0123456789BCDEFGHIJKLMNOPQRSTUVWXYZbcdefghijklmnopqrstuvwxyz";
+
+/// A digest in so many letters and digits.
+fn spelled(digest: Digest, length: usize) -> String {
+    let mut id = String::with_capacity(length);
+    let mut bytes = *digest.as_bytes();
+    while id.len() < length {
+        // A long division of the digest by the number of letters, from the digit of most weight on.
+        let mut rest = 0_u32;
+        for byte in &mut bytes {
+            let value = rest << 8 | u32::from(*byte);
+            *byte = u8::try_from(value / ALPHABET.len() as u32).unwrap_or(0);
+            rest = value % ALPHABET.len() as u32;
+        }
+        id.push(char::from(ALPHABET[rest as usize]));
+        if bytes.iter().all(|byte| *byte == 0) {
+            bytes = *Digest::of(id.as_bytes()).as_bytes();
+        }
+    }
+    id
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OLD: &str = "Ab1cD2-F3gH4iJ5kL6mN7";
+    const NEW: &str = "Zy9xW8vU7tS6rQ5pO4nM3";
 
     #[test]
     fn ids_are_read_off_the_folders_of_a_build() {
@@ -124,44 +308,108 @@ mod tests {
     }
 
     #[test]
-    fn id_follows_the_code_and_nothing_else() {
-        let one = Digest::of(b"1");
-        let two = Digest::of(b"2");
-        let id = |assets: &[(&str, Digest)], old: &str| stable(assets.iter().copied(), old);
-        let first = id(
-            &[
-                ("_next/static/chunks/a.js", one),
-                ("_next/static/abc/_buildManifest.js", two),
-            ],
-            "abc",
+    fn a_random_id_is_told_by_its_form() {
+        assert!(is_random(OLD) && is_random(NEW));
+        for chosen in [
+            "3f9c1a7",
+            "v1.2.3",
+            "release-2026-11-23-x.y",
+            "Ab1cD2eF3gH4iJ5kL6mN",
+            "",
+        ] {
+            assert!(!is_random(chosen), "{chosen}");
+        }
+    }
+
+    #[test]
+    fn every_mention_is_replaced_whatever_the_format() {
+        let renaming = Renaming::new(OLD, NEW).unwrap();
+        let text = format!(
+            "<!DOCTYPE html><!--{}-->\0ä{OLD}{OLD}\"/_next/static/{OLD}/x.js",
+            in_comment(OLD)
         );
-        assert_eq!(first.len(), 20);
+        let new = renaming.apply(text.as_bytes()).unwrap();
+        assert_eq!(
+            String::from_utf8(new).unwrap(),
+            format!("<!DOCTYPE html><!--{NEW}-->\0ä{NEW}{NEW}\"/_next/static/{NEW}/x.js")
+        );
+        assert_eq!(renaming.apply(b"nothing of it"), None);
+        assert_eq!(renaming.path(&format!("x/{OLD}.json")), Some(format!("x/{NEW}.json")));
+        assert_eq!(Renaming::new(OLD, OLD), None);
+        assert_eq!(Renaming::new("short", "other"), None);
+    }
+
+    #[test]
+    fn a_chosen_id_is_replaced_only_if_all_its_mentions_are_marked() {
+        let id = "3f9c1a7b20d4";
+        for marked in [
+            format!("/_next/static/{id}/_buildManifest.js"),
+            format!("/_next/data/{id}/a.json"),
+            format!("0:{{\"b\":\"{id}\"}}"),
+            format!("0:{{\"buildId\":\"{id}\"}}"),
+            format!("push([1,\"0:{{\\\"b\\\":\\\"{id}\\\"}}\"])"),
+            format!("0:[\"{id}\",[[]]]"),
+            format!("2:I[1]\n0:[\"{id}\",[[]]]"),
+            format!("<!DOCTYPE html><!--{id}--><html>"),
+        ] {
+            assert_eq!(mention(marked.as_bytes(), id), Mention::Marked, "{marked}");
+        }
+        for other in [
+            format!("built from {id}"),
+            format!("{{\"commit\":\"{id}\"}}"),
+            format!("/static/{id}x/"),
+            format!("0:[[\"{id}\",1]]"),
+        ] {
+            assert!(
+                matches!(mention(other.as_bytes(), id), Mention::Elsewhere(_)),
+                "{other}"
+            );
+        }
+        let both = format!("/_next/static/{id}/ {id}");
+        assert_eq!(mention(both.as_bytes(), id), Mention::Elsewhere(15 + id.len() + 1));
+        assert_eq!(mention(b"", id), Mention::None);
+        let comment = format!("<!--{}-->", in_comment(OLD));
+        assert_eq!(mention(comment.as_bytes(), OLD), Mention::Marked);
+    }
+
+    #[test]
+    fn id_follows_the_code_and_nothing_else() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let manifest = |id: &str| format!("_next/static/{id}/_buildManifest.js");
+        let id = |assets: &[(&str, Digest)], old: &str| {
+            let code = assets.iter().copied().filter(|(path, _)| is_code(path));
+            stable(code, old)
+        };
+        let first = id(&[("_next/static/chunks/a.js", one), (&manifest(OLD), two)], OLD);
+        assert_eq!(first.len(), OLD.len());
+        assert!(first.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{first}");
+        assert!(!first.to_lowercase().contains("ad"), "{first}");
         let rebuilt = [
-            ("_next/static/xyz/_buildManifest.js", two),
+            (&*manifest(NEW), two),
             ("_next/static/chunks/a.js", one),
             ("usage.html", two),
             ("_next/static/media/a.png", two),
+            ("_next/static/chunks/a.js.map", two),
+            ("_next/static/chunks/nextra-data-en-US.json", two),
         ];
-        assert_eq!(id(&rebuilt, "xyz"), first);
-        assert_ne!(
-            id(
-                &[
-                    ("_next/static/chunks/a.js", two),
-                    ("_next/static/abc/_buildManifest.js", two)
-                ],
-                "abc"
-            ),
-            first
+        assert_eq!(id(&rebuilt, NEW), first);
+        for other in [
+            [("_next/static/chunks/a.js", two), (&*manifest(OLD), two)],
+            [("_next/static/chunks/b.js", one), (&*manifest(OLD), two)],
+        ] {
+            assert_ne!(id(&other, OLD), first);
+        }
+        let long = id(&[("_next/static/chunks/a.js", one)], &"x".repeat(90));
+        assert_eq!(long.len(), 90);
+    }
+
+    #[test]
+    fn code_that_names_the_id_has_a_digest_without_it() {
+        let text = |id: &str| format!("fetch('/_next/data/{id}/a.json')");
+        assert_eq!(
+            digest_without(text(OLD).as_bytes(), OLD),
+            digest_without(text(NEW).as_bytes(), NEW)
         );
-        assert_ne!(
-            id(
-                &[
-                    ("_next/static/chunks/b.js", one),
-                    ("_next/static/abc/_buildManifest.js", two)
-                ],
-                "abc"
-            ),
-            first
-        );
+        assert_eq!(digest_without(b"x", OLD), Digest::of(b"x"));
     }
 }

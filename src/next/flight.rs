@@ -123,11 +123,15 @@ pub fn rewrite(stream: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, 
                 let is_root = row.id == "0";
                 json::read(body, &mut |event| {
                     uses.note(&event);
-                    if let Event::Object(object) = event {
-                        if is_root && object.depth == 0 {
-                            build_id(&object, "b", visit, &mut inner, json::quoted);
+                    match event {
+                        Event::Object(object) => {
+                            if is_root && object.depth == 0 {
+                                build_id(&object, "b", visit, &mut inner, json::quoted);
+                            }
+                            urls_of(&object, at, visit, &mut inner, json::quoted);
                         }
-                        urls_of(&object, at, visit, &mut inner, json::quoted);
+                        Event::Item { in_element: true, .. } => {}
+                        Event::Item { text, .. } | Event::Whole(text) => item(&text.value, at, visit),
                     }
                 })?;
             }
@@ -284,7 +288,9 @@ fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Fo
     let mut items: [Option<(String, Range<usize>)>; 2] = [None, None];
     let mut options = Vec::new();
     json::read(body, &mut |event| match event {
-        Event::Item { index, depth: 1, text } => {
+        Event::Item {
+            index, depth: 1, text, ..
+        } => {
             if let Some(place) = items.get_mut(index) {
                 *place = Some((text.value.to_string(), text.range.clone()));
             }
@@ -330,9 +336,6 @@ const ATTRIBUTES: &[(&str, &str)] = &[
     ("xlinkHref", "xlink:href"),
 ];
 
-/// Props of client components that are passed on to elements under their own names.
-const COMPONENT_URLS: &[&str] = &["src", "srcSet", "poster", "href"];
-
 /// Visits the URLs among the members of an object.
 pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit, edits: &mut Found, quote: Quote) {
     let get = |name: &str| object.get(name).map(|text| text.value.as_ref());
@@ -375,6 +378,21 @@ pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit,
     }
 }
 
+/// Visits a string that is a value or an item of a list; what it is for can't be told, so it is never replaced.
+fn item(value: &str, at: usize, visit: &mut dyn Visit) {
+    if looks_like_a_path(value) {
+        visit.url(Reference {
+            url: value,
+            position: Position::Unknown,
+            at,
+        });
+    }
+}
+
+fn looks_like_a_path(value: &str) -> bool {
+    value.starts_with('/') && value.len() < 1024 && !value.contains(char::is_whitespace)
+}
+
 /// What the member of an object is for; `None` for text.
 fn position_in(object: &Object<'_, '_>, key: &str, value: &str, said: Option<Position>) -> Option<Position> {
     match object.element {
@@ -382,16 +400,11 @@ fn position_in(object: &Object<'_, '_>, key: &str, value: &str, said: Option<Pos
             let renamed = ATTRIBUTES.iter().find(|(react, _)| *react == key);
             html::position_of(tag, renamed.map_or(key, |(_, html)| html), said)
         }
-        // A component of the client, or data of the site's own: only names that leave no doubt.
-        _ if COMPONENT_URLS.contains(&key) => Some(match key {
-            "href" => Position::Link,
-            _ => Position::Image,
-        }),
+        // A component of the client, or data of the site's own. What becomes of a prop is for its code to say.
+        _ if key == "href" => Some(Position::Link),
         _ => {
-            let looks_like_a_path =
-                value.starts_with('/') && value.len() < 1024 && !value.contains(char::is_whitespace);
             let is_text = matches!(key, "children" | "title" | "alt" | "id" | "className" | "value");
-            (looks_like_a_path && !is_text).then_some(Position::Unknown)
+            (looks_like_a_path(value) && !is_text).then_some(Position::Unknown)
         }
     }
 }
@@ -503,7 +516,7 @@ mod tests {
             ),
             (
                 r#"["$","$L4",null,{"src":"/a","href":"/b"}]"#,
-                r#"["$","$L4",null,{"src":"!/a","href":"!/b"}]"#,
+                r#"["$","$L4",null,{"src":"/a","href":"!/b"}]"#,
             ),
             (
                 r#"["$","meta",null,{"property":"og:image","content":"/a"}]"#,

@@ -76,6 +76,8 @@ pub enum Event<'s, 'a> {
         index: usize,
         /// How many objects and arrays are around it.
         depth: usize,
+        /// Whether the array is a React element: the string is its mark, its type or its key.
+        in_element: bool,
         /// The string.
         text: &'s Text<'a>,
     },
@@ -267,6 +269,7 @@ impl<'a> Reader<'a> {
                 visit(Event::Item {
                     index: *index,
                     depth,
+                    in_element: *is_element,
                     text: &text,
                 });
                 match *index {
@@ -451,7 +454,7 @@ mod tests {
                     told.push(format!("{} {}={} @{}", place.join("/"), key, text.value, object.depth));
                 }
             }
-            Event::Item { index, depth, text } => told.push(format!("[{index}]={} @{depth}", text.value)),
+            Event::Item { index, depth, text, .. } => told.push(format!("[{index}]={} @{depth}", text.value)),
             Event::Whole(text) => told.push(text.value.to_string()),
         })?;
         Ok(told)

@@ -18,6 +18,7 @@ pub mod flight;
 pub mod html;
 mod json;
 pub mod page;
+pub mod policy;
 pub mod push;
 pub mod srcset;
 pub mod url;
@@ -57,11 +58,18 @@ pub enum Position {
 }
 
 impl Position {
-    /// Whether a browser fetches what stands here by itself, so that another name for the same bytes does as well. A
-    /// link is no such place: its address is copied, kept and shared by readers.
+    /// Whether a browser or a crawler fetches what stands here by itself.
     #[must_use]
     pub const fn is_fetched(self) -> bool {
         !matches!(self, Self::Link | Self::Frame | Self::WebManifest | Self::Unknown)
+    }
+
+    /// Whether a URL here may get a fingerprint: it becomes the attribute of an element, and a browser does nothing with
+    /// it but fetch it. Others keep what they were given: readers share a link, crawlers store a card's picture, and a
+    /// style sheet is the same for all pages.
+    #[must_use]
+    pub const fn takes_fingerprint(self) -> bool {
+        self.is_fetched() && !matches!(self, Self::Card | Self::CssUrl | Self::CssImport)
     }
 }
 

@@ -105,7 +105,11 @@ impl Site<'_> {
                 "# Pages are folders, X/index.html for /X/. /X goes there, or is an X.html that came along.\n\
                  # That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.\n"
             }
-            (Place::Front | Place::Any, _) => "",
+            (Place::Any, _) => {
+                "# `?v=` with the hash of a file's bytes leads to a copy that never changes, here or in the pool. Where there\n\
+                 # is none, it counts for nothing.\n"
+            }
+            (Place::Front, _) => "",
         }
     }
 
@@ -133,21 +137,36 @@ impl Site<'_> {
             _ => (String::new(), String::new()),
         };
         let mut text = location(&pattern, &format!("{first}{again}"));
-        if !rest.is_empty() {
+        match rest {
+            [] => {}
+            [Step::Pool, originals @ ..] => {
+                let second = format!("{root}try_files $uri {ORIGINAL};\n");
+                text += &location(next(rule), &second);
+                text += &location(ORIGINAL, &self.block(originals, "=404").0);
+            }
             // Of the steps behind files none is a file again but at the end, so there is never a third.
-            let (second, _) = self.block(
-                match rest {
-                    [Step::Pool, ..] => &[Step::File(Name::Itself)],
-                    rest => rest,
-                },
-                "=404",
-            );
-            text += &location(next(rule), &format!("{root}{second}"));
+            rest => text += &location(next(rule), &format!("{root}{}", self.block(rest, "=404").0)),
         }
-        if rule.place == Place::Any {
-            text += &named_types(&first);
+        if let (Place::Any, [Step::Copy, steps @ ..]) = (rule.place, rule.steps) {
+            // A copy's name has an extension.
+            text += &named_types(&self.block(steps, next(rule)).0);
         }
         text
+    }
+
+    /// A file as `try_files` and `-f` name it. `$sp_page` is set by the pattern of [`Place::Slash`].
+    fn file(&self, name: Name) -> String {
+        let original = self.variable("plain");
+        match name {
+            Name::Itself => "$uri".to_owned(),
+            Name::Page => "$uri.html".to_owned(),
+            Name::Index => "${uri}index.html".to_owned(),
+            Name::IndexBelow => "$uri/index.html".to_owned(),
+            Name::BarePage => "$sp_page.html".to_owned(),
+            Name::Original => original,
+            Name::OriginalPage => format!("{original}.html"),
+            Name::OriginalIndex => format!("{original}/index.html"),
+        }
     }
 
     /// The directives for the steps up to the first that must wait for the files before it, and the steps from there on;
@@ -159,13 +178,17 @@ impl Site<'_> {
         let mut rest = steps;
         while let [step, tail @ ..] = rest {
             match step {
-                Step::File(name) => files.push(variable(*name)),
+                Step::File(name) => files.push(self.file(*name)),
                 Step::Marker => {
                     let said = marker::text(&self.variable("tree")).replace('\n', "\\n");
                     return (format!("default_type text/plain;\nreturn 200 \"{said}\";\n"), tail);
                 }
                 _ if !files.is_empty() => break,
                 Step::Pool => break,
+                Step::Copy => {
+                    let copy = self.variable("copy");
+                    let _ = write!(text, "if ({copy}) {{\n    rewrite ^ {copy} last;\n}}\n");
+                }
                 Step::Spelled => {
                     let _ = write!(text, "if ({path} = \"\") {{\n    return 404;\n}}\n");
                 }
@@ -175,7 +198,7 @@ impl Site<'_> {
                         "if (-f $document_root{there}) {{\n    \
                              return 308 {path}{to}$is_args$args;\n\
                          }}\n",
-                        there = variable(*there),
+                        there = self.file(*there),
                         to = to.text(),
                     );
                 }
@@ -201,16 +224,8 @@ fn next(rule: Rule) -> &'static str {
     }
 }
 
-/// A file as `try_files` and `-f` name it. `$sp_page` is set by the pattern of [`Place::Slash`].
-fn variable(name: Name) -> &'static str {
-    match name {
-        Name::Itself => "$uri",
-        Name::Page => "$uri.html",
-        Name::Index => "${uri}index.html",
-        Name::IndexBelow => "$uri/index.html",
-        Name::BarePage => "$sp_page.html",
-    }
-}
+/// The location of the files that copies were made of.
+const ORIGINAL: &str = "@original";
 
 fn location(pattern: &str, directives: &str) -> String {
     format!("location {pattern} {{\n{}}}\n", super::indented(directives))

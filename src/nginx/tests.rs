@@ -191,7 +191,10 @@ fn immutable_and_pooled_files_are_those_of_the_classes() {
 fn without_a_base_path_nothing_is_rewritten() {
     for form in [PageForm::Flat, PageForm::Folder] {
         let vhost = with(Rules { form, ..rules() });
-        assert_eq!(count(&vhost, "rewrite"), 0);
+        assert_eq!(
+            count(&vhost, "rewrite"),
+            count(&vhost, "rewrite ^ $sp_docs_example_com_copy last;")
+        );
         assert_eq!(count(&vhost, "error_page 404 /404.html;"), 1);
     }
 }
@@ -225,7 +228,10 @@ fn no_location_adds_a_header_and_nothing_is_global() {
         assert_eq!(count(&vhost, "default_server"), 0);
         let text = render(&vhost).unwrap();
         for line in text.lines().filter(|line| !line.starts_with(['#', ' ', '}'])) {
-            let global = line.is_empty() || line == "server {" || line.starts_with("map $");
+            let global = line.is_empty()
+                || line == "server {"
+                || line.starts_with("map $")
+                || line.starts_with("map \"$arg_v:$uri\" $");
             assert!(global && !line.starts_with("map $sp_"), "{line}");
         }
         assert!(text.contains("$sp_docs_example_com_cache"));
@@ -286,7 +292,8 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
             .collect();
         assert_eq!(added.join("\n").replace('"', ""), said.join("\n"), "headers");
 
-        // One location a place, one for what comes behind files, one a type without an extension.
+        // One location a place, one for what comes behind files, one for what copies were made of, one a type without an
+        // extension.
         let places = crate::serving::pages::rules(form);
         let behind = |rule: &crate::serving::pages::Rule| {
             let files = |step: &crate::serving::pages::Step| matches!(step, crate::serving::pages::Step::File(_));
@@ -296,13 +303,15 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
                 .any(|step| !files(step))
         };
         let types: BTreeSet<_> = media::NAMED.iter().map(|(_, media_type)| media_type).collect();
-        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + types.len();
+        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 1 + types.len();
         assert_eq!(starting("location "), wanted, "locations");
 
         let takes = crate::serving::base::rules(form);
         let leads = usize::from(!base_path.is_empty());
         let rewrites = if base_path.is_empty() { 0 } else { takes.len() - 1 };
-        assert_eq!(starting("rewrite "), rewrites, "rewrites");
+        let steps = places.iter().flat_map(|rule| rule.steps);
+        let copies = steps.filter(|step| **step == crate::serving::pages::Step::Copy).count();
+        assert_eq!(starting("rewrite "), rewrites + copies, "rewrites");
         let spelled = places.iter().flat_map(|rule| rule.steps);
         let leading = spelled.filter(|step| matches!(step, crate::serving::pages::Step::Lead { .. }));
         assert_eq!(starting("return 308 "), leading.count() + leads, "redirects");
@@ -346,5 +355,5 @@ fn the_number_of_the_rules_is_raised_with_what_is_printed() {
         crate::model::digest::Digest::of(text.as_bytes()).short(16),
     );
     // Another digest: raise the number, say in `marker::CHANGES` what an older vhost does not do, and write both here.
-    assert_eq!(printed, (4, "c4db4cf50f427247".to_owned()));
+    assert_eq!(printed, (5, "b70ef540612371ee".to_owned()));
 }

@@ -62,6 +62,12 @@ impl Address {
         (starts && harmless && count > 0).then_some(path)
     }
 
+    /// What follows the question mark, as it was sent.
+    #[must_use]
+    pub fn query(&self) -> &[u8] {
+        &self.query
+    }
+
     /// Another path with the query of this one.
     #[must_use]
     pub fn with_query(&self, path: &[u8]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 //!
 //! Paths are those of the export with a slash at their front, the base path taken off.
 
-use super::{Address, PageForm, Rules, marker};
+use super::{Address, PageForm, Rules, fingerprint, marker};
 use crate::model::media;
 
 /// Which paths a rule is for. Of the rules of [`rules`], the first whose place has a path decides.
@@ -29,6 +29,9 @@ pub enum Step {
     Marker,
     /// Serves a file, where there is one.
     File(Name),
+    /// Goes on with the path of the copy that the query's fingerprint names, where it has one. Whether there is such a
+    /// copy shows there.
+    Copy,
     /// Serves the file of a former release, where the pool has one. It comes after a file that was there when it was
     /// looked for and is not when it is opened, too: a swap lies in between.
     Pool,
@@ -56,6 +59,12 @@ pub enum Name {
     IndexBelow,
     /// The path without its slash, and `.html`.
     BarePage,
+    /// The path of the file that a copy was made of, where the path is a copy's.
+    Original,
+    /// The same and `.html`.
+    OriginalPage,
+    /// The same, `/` and `index.html`.
+    OriginalIndex,
 }
 
 /// How an address ends.
@@ -101,11 +110,11 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
     let (slash, any): (&[Step], &[Step]) = match form {
         PageForm::Flat => (
             &[Spelled, TO_BARE, File(Name::Index)],
-            &[File(Name::Itself), File(Name::Page), Spelled, TO_SLASH],
+            &[Step::Copy, File(Name::Itself), File(Name::Page), Spelled, TO_SLASH],
         ),
         PageForm::Folder => (
             &[File(Name::Index), Spelled, TO_BARE],
-            &[File(Name::Itself), Spelled, TO_SLASH, File(Name::Page)],
+            &[Step::Copy, File(Name::Itself), Spelled, TO_SLASH, File(Name::Page)],
         ),
     };
     [
@@ -123,7 +132,14 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
         },
         Rule {
             place: Place::Pooled,
-            steps: &[File(Name::Itself), Step::Pool],
+            // A copy that is neither here nor in the pool: the address was derived from another, or is too old.
+            steps: &[
+                File(Name::Itself),
+                Step::Pool,
+                File(Name::Original),
+                File(Name::OriginalPage),
+                File(Name::OriginalIndex),
+            ],
         },
         Rule {
             place: Place::Slash,
@@ -170,7 +186,7 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
     let Some(rule) = of_form.iter().find(|rule| has(rule.place, path, rules)) else {
         return Outcome::NotFound;
     };
-    let found = |name: Name| file_of(name, path).filter(|path| is_file(path));
+    let found = |name: Name| file_of(name, path, rules).filter(|path| is_file(path));
     for step in rule.steps {
         match step {
             Step::Marker => return Outcome::Marker,
@@ -181,6 +197,11 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                         path: file,
                         default_type,
                     };
+                }
+            }
+            Step::Copy => {
+                if let Some(copy) = copy_of(path, address, rules) {
+                    return resolve(rules, &copy, address, is_file);
                 }
             }
             // Former releases are on the host alone.
@@ -223,15 +244,30 @@ fn is_dotted(path: &[u8]) -> bool {
         .any(|segment| segment.starts_with(b"."))
 }
 
-/// The path of a file in the site; none where no file can have it.
-fn file_of(name: Name, path: &[u8]) -> Option<String> {
+/// The path of the copy that a query's fingerprint names, with a slash at its front.
+fn copy_of(path: &[u8], address: &Address, rules: &Rules) -> Option<Vec<u8>> {
     let path = std::str::from_utf8(path).ok()?.strip_prefix('/')?;
+    let folder = rules.classes.copies().trim_end_matches('/');
+    let copy = fingerprint::copy_of(folder, path, fingerprint::in_query(address.query())?)?;
+    Some(format!("/{copy}").into_bytes())
+}
+
+/// The path of a file in the site; none where no file can have it.
+fn file_of(name: Name, path: &[u8], rules: &Rules) -> Option<String> {
+    let path = std::str::from_utf8(path).ok()?.strip_prefix('/')?;
+    let original = || {
+        let copy = path.strip_prefix(rules.classes.copies())?;
+        fingerprint::original_of(copy).map(|(path, _)| path)
+    };
     let file = match name {
         Name::Itself => path.to_owned(),
         Name::Page => format!("{path}.html"),
         Name::Index => format!("{path}index.html"),
         Name::IndexBelow => format!("{path}/index.html"),
         Name::BarePage => format!("{}.html", path.strip_suffix('/')?),
+        Name::Original => original()?,
+        Name::OriginalPage => format!("{}.html", original()?),
+        Name::OriginalIndex => format!("{}/index.html", original()?),
     };
     Some(file)
 }

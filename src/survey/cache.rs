@@ -26,13 +26,10 @@ use crate::next::build_id;
 use crate::sealed::{self, Unsealed};
 
 /// Another form of the file has another number.
-const HEADER: &[u8] = b"syntax-publish facts 3\n";
+const HEADER: &[u8] = b"syntax-publish facts 4\n";
 
 /// To be raised when the same file gets other facts, or is rewritten in another way: a test knows of both.
-pub(super) const VERSION: u32 = 2;
-
-/// An id that is shorter may stand anywhere by chance, and is not left out of the comparison.
-const SHORTEST_ID: usize = 8;
+pub(super) const VERSION: u32 = 3;
 
 /// At most one in so many questions may be one that no note relies on any more.
 const TOLERATED: usize = 8;
@@ -239,7 +236,7 @@ impl Cache {
 
     /// What can be recalled for these files under these settings.
     pub(super) fn recall<'a>(&'a self, settings: Digest, assets: &[Asset], paths: &Paths<'_>) -> Recall<'a> {
-        let id = id_of(assets);
+        let id = build_id::of_paths(assets.iter().map(|asset| asset.path.as_str()));
         let book = (self.book.settings == *settings.as_bytes()).then_some(&self.book);
         let places: Vec<Option<usize>> = book
             .iter()
@@ -300,15 +297,6 @@ impl Cache {
         let mut unsealed = Unsealed::new(HEADER, 0);
         self.book.write(unsealed.body()).map_err(io::Error::other)?;
         sealed::write(file, &unsealed.seal())
-    }
-}
-
-/// The build id of an export, if it has one that can be told from anything else.
-fn id_of(assets: &[Asset]) -> Option<String> {
-    let mut ids = build_id::in_paths(assets.iter().map(|asset| asset.path.as_str())).into_iter();
-    match (ids.next(), ids.next()) {
-        (Some(id), None) if id.len() >= SHORTEST_ID => Some(id.to_owned()),
-        _ => None,
     }
 }
 
@@ -621,6 +609,7 @@ impl Kind {
             Self::Style => 3,
             Self::Drawing => 4,
             Self::Other => 5,
+            Self::Code => 6,
         }
     }
 }

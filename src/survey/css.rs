@@ -2,7 +2,6 @@
 
 use super::page::judge;
 use super::{Context, Facts, FaultyUrl, Lines};
-use crate::next::url::is_relative;
 use crate::next::{Position, Reference, Unclear, Visit, css, html};
 
 /// A style sheet.
@@ -41,8 +40,8 @@ impl<'a> Sheet<'a> {
     }
 
     fn done(mut self) -> Facts {
-        self.facts.used.sort_unstable();
-        self.facts.used.dedup();
+        self.facts.kept.sort_unstable();
+        self.facts.kept.dedup();
         self.facts
     }
 }
@@ -53,11 +52,10 @@ impl Visit for Sheet<'_> {
         if reference.url.starts_with('#') {
             return None;
         }
-        self.facts.relative |= is_relative(reference.url);
         match judge(self.address, reference.url, self.context) {
             Ok(Some((index, url))) => {
                 if url.query.is_none() && reference.position != Position::Link {
-                    self.facts.used.push(index);
+                    self.facts.kept.push(index);
                 }
             }
             Ok(None) => {}

@@ -1,6 +1,6 @@
 //! What the survey notes of a page and of its payload files. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::found::Found;
 use super::{Context, Facts, FaultyUrl, Fragment, Lines, Position, UrlFault};
@@ -10,7 +10,10 @@ use crate::next::{Edits, Reference, Unclear, Visit, html};
 
 /// A page.
 pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
-    let address = base_of(text, context.resolver.page_address(path));
+    let address = context.resolver.page_address(path);
+    let base = base_of(text, &address);
+    let has_base = base.is_some();
+    let address = base.unwrap_or(address);
     let mut markup = Markup::new(&address, text, context);
     let mut payload = Payload::new(&address, context);
     let read = page::rewrite(text, &mut markup, &mut payload);
@@ -23,32 +26,28 @@ pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
     match read {
         Ok(page) => {
             facts.router = Some(page.router);
-            facts.used = agreed(page.router, &markup.fetched, &payload.fetched);
+            // Payload files don't say what their relative URLs start from.
+            if !has_base {
+                markup.kept.append(&mut payload.kept);
+                facts.used = agreed(page.router, markup.fetched, &payload.fetched, &markup.kept);
+            }
         }
         Err(unclear) => facts.unclear = Some(unclear),
     }
-    let kept = markup
-        .fetched
-        .keys()
-        .filter(|index| facts.used.binary_search(index).is_err());
-    facts.kept = kept.copied().collect();
     facts
 }
 
-/// What the relative URLs of a page start from: its address, unless a `<base>` says otherwise.
-fn base_of(text: &str, address: String) -> String {
+/// What a `<base>` says that the relative URLs of a page start from.
+fn base_of(text: &str, address: &str) -> Option<String> {
     // Hardly any page has one, and looking for it is far cheaper than reading the page twice.
     let head = text.find("<body").map_or(text, |body| &text[..body]);
     let may_have_one = head.contains("<base") || head.contains("<BASE");
-    let base = may_have_one.then(|| html::walk(head, 0, &mut Deaf).base).flatten();
-    match base {
-        None => address,
-        Some(base) if is_relative(&base) => {
-            let folder = address.rfind('/').map_or("", |slash| &address[..=slash]);
-            format!("{folder}{base}")
-        }
-        Some(base) => base,
+    let base = may_have_one.then(|| html::walk(head, 0, &mut Deaf).base).flatten()?;
+    if is_relative(&base) {
+        let folder = address.rfind('/').map_or("", |slash| &address[..=slash]);
+        return Some(format!("{folder}{base}"));
     }
+    Some(base)
 }
 
 /// Takes no notice of anything.
@@ -60,22 +59,20 @@ impl Visit for Deaf {
     }
 }
 
-/// The files whose URL may be replaced in a page.
+/// The files whose URLs get a fingerprint in a page.
 ///
-/// What the client draws again must be the same in the payload as in the markup, or the browser takes the old URL back
-/// and fetches both: a URL that only one of them has comes out of code, and code is not rewritten. A page without a
-/// client has only its markup.
-fn agreed(router: Router, markup: &BTreeMap<usize, bool>, payload: &BTreeSet<usize>) -> Vec<usize> {
-    let fits = |(index, is_style): (&usize, &bool)| match router {
+/// What React draws again must be the same in the payload as in the markup, or the browser fetches both. So the URL must
+/// be an attribute of an element in both, and nothing else in either: a prop of a component goes to code, which may
+/// make anything of it. The Pages Router's data are props, all of them. A page without a client has only its markup.
+fn agreed(router: Router, markup: BTreeSet<usize>, payload: &BTreeSet<usize>, kept: &BTreeSet<usize>) -> Vec<usize> {
+    let fits = |index: &usize| match router {
         Router::App => payload.contains(index),
-        // Its style sheets are in no data, and no code of a page names them.
-        Router::Pages => *is_style || payload.contains(index),
+        Router::Pages => false,
         Router::None => true,
     };
     markup
-        .iter()
-        .filter(|entry| fits(*entry))
-        .map(|(index, _)| *index)
+        .into_iter()
+        .filter(|index| fits(index) && !kept.contains(index))
         .collect()
 }
 
@@ -113,8 +110,10 @@ struct Markup<'a> {
     lines: Lines<'a>,
     context: &'a Context<'a>,
     facts: Facts,
-    /// Files that the browser fetches by itself, and whether only as style sheets.
-    fetched: BTreeMap<usize, bool>,
+    /// Files that are named where a fingerprint may be.
+    fetched: BTreeSet<usize>,
+    /// Files that are named where none may be, and fetched from there.
+    kept: BTreeSet<usize>,
 }
 
 impl<'a> Markup<'a> {
@@ -124,7 +123,8 @@ impl<'a> Markup<'a> {
             lines: Lines::new(text.as_bytes()),
             context,
             facts: Facts::default(),
-            fetched: BTreeMap::new(),
+            fetched: BTreeSet::new(),
+            kept: BTreeSet::new(),
         }
     }
 
@@ -159,9 +159,12 @@ impl Visit for Markup<'_> {
                     name: name.to_owned(),
                 });
             }
-        } else if reference.position.is_fetched() && url.query.is_none() {
-            let is_style = reference.position == Position::Style;
-            *self.fetched.entry(index).or_insert(true) &= is_style;
+        } else if url.query.is_none() {
+            if reference.position.takes_fingerprint() {
+                self.fetched.insert(index);
+            } else if matches!(reference.position, Position::CssUrl | Position::CssImport) {
+                self.kept.insert(index);
+            }
         }
         None
     }
@@ -226,6 +229,7 @@ struct Payload<'a> {
     address: &'a str,
     context: &'a Context<'a>,
     fetched: BTreeSet<usize>,
+    kept: BTreeSet<usize>,
     ids: BTreeSet<String>,
     odd: Vec<Unclear>,
     unclassified: u32,
@@ -237,6 +241,7 @@ impl<'a> Payload<'a> {
             address,
             context,
             fetched: BTreeSet::new(),
+            kept: BTreeSet::new(),
             ids: BTreeSet::new(),
             odd: Vec::new(),
             unclassified: 0,
@@ -253,10 +258,13 @@ impl Visit for Payload<'_> {
             return None;
         };
         let index = self.context.paths.file(&url.path)?;
-        if reference.position == Position::Unknown {
-            self.unclassified += 1;
-        } else if url.query.is_none() {
-            self.fetched.insert(index);
+        self.unclassified += u32::from(reference.position == Position::Unknown);
+        if url.query.is_none() {
+            if reference.position.takes_fingerprint() {
+                self.fetched.insert(index);
+            } else if reference.position != Position::Card {
+                self.kept.insert(index);
+            }
         }
         None
     }

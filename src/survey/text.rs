@@ -39,6 +39,29 @@ pub(super) fn is_likely(name: &str) -> bool {
     }
 }
 
+/// Whether a file of this name is a picture, a font, sound, film, or compressed: bytes in which no text of the site stands
+/// as it is, so that looking for one would cost a read and find nothing.
+pub(super) fn is_packed(name: &str) -> bool {
+    const PACKED: &[&str] = &[
+        "br",
+        "gz",
+        "pf_filter",
+        "pf_fragment",
+        "pf_index",
+        "pf_meta",
+        "tgz",
+        "xz",
+        "zip",
+        "zst",
+    ];
+    let media = media_type(name);
+    let is_packed = extension(name).is_some_and(|extension| PACKED.contains(&extension.as_str()));
+    let is_drawn = media.split_once('/').is_some_and(|(kind, subtype)| {
+        matches!(kind, "image" | "audio" | "video" | "font") && !subtype.ends_with("+xml")
+    });
+    is_packed || is_drawn
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +106,24 @@ mod tests {
             assert!(!is_likely(name), "{name}");
         }
         assert!(BINARY.is_sorted());
+    }
+
+    #[test]
+    fn pictures_and_archives_have_no_text_as_it_is() {
+        for name in ["a.png", "a.woff2", "a.mp4", "favicon.ico", "en.pf_fragment", "a.zip"] {
+            assert!(is_packed(name), "{name}");
+        }
+        for name in [
+            "a.svg",
+            "a.wasm",
+            "a.bin",
+            "a.msgpack",
+            "search",
+            "a.pdf",
+            "a.js",
+            "a.txt",
+        ] {
+            assert!(!is_packed(name), "{name}");
+        }
     }
 }

@@ -126,6 +126,73 @@ fn only_the_file_itself_is_immutable() {
 }
 
 #[test]
+fn fingerprint_in_the_query_leads_to_a_copy_or_counts_for_nothing() {
+    let docroot = Docroot::new()
+        .with(PAGES)
+        .with(&[
+            "img/logo.png",
+            "img/logo-dark.png",
+            "img/a b?.svg",
+            "v1.2.html",
+            "_assets/img/logo.1111111111111111.png",
+            "_assets/img/a b?.3333333333333333.svg",
+        ])
+        .pooled("_assets/img/logo.2222222222222222.png", b"previous logo")
+        .pooled("_assets/img/logo.2222222222222222.png.br", &brotli(b"previous logo"));
+    let live = "_assets/img/logo.1111111111111111.png";
+    for form in [PageForm::Flat, PageForm::Folder] {
+        for site in docroot.serve_everywhere(form) {
+            for (target, wanted, cache) in [
+                ("/img/logo.png", "img/logo.png", "no-cache"),
+                ("/img/logo.png?v=1111111111111111", live, IMMUTABLE),
+                ("/img/logo.png?w=640&v=1111111111111111&q=75", live, IMMUTABLE),
+                ("/img/logo.png?v=2222222222222222", "previous logo", IMMUTABLE),
+                (
+                    "/img/a%20b%3f.svg?v=3333333333333333",
+                    "_assets/img/a b?.3333333333333333.svg",
+                    IMMUTABLE,
+                ),
+                // Derived by a site's own code from an address with the fingerprint of another file.
+                ("/img/logo-dark.png?v=1111111111111111", "img/logo-dark.png", "no-cache"),
+                ("/img/logo.png?v=4444444444444444", "img/logo.png", "no-cache"),
+                ("/img/logo.png?v=zzz", "img/logo.png", "no-cache"),
+                ("/img/logo.png?v=../../../x", "img/logo.png", "no-cache"),
+                ("/img/logo.png?v=1111111111111111.png", "img/logo.png", "no-cache"),
+                ("/v1.2?v=1111111111111111", "v1.2.html", "no-cache"),
+                // A page that an older release of this tool wrote, after the pool let go of what it names.
+                ("/_assets/img/logo.5555555555555555.png", "img/logo.png", "no-cache"),
+            ] {
+                let answer = site.get(target);
+                assert_eq!(
+                    (answer.status, String::from_utf8_lossy(&answer.body).as_ref()),
+                    (200, wanted),
+                    "{target}"
+                );
+                assert_eq!(answer.header("cache-control"), Some(cache), "{target}");
+            }
+            for target in [
+                "/img/none.png?v=1111111111111111",
+                "/img/.logo.png?v=1111111111111111",
+                "/_assets/_assets/img/logo.1111111111111111.2222222222222222.png/",
+            ] {
+                let answer = site.get(target);
+                assert_eq!(
+                    (answer.status, answer.header("cache-control")),
+                    (404, Some("no-store")),
+                    "{target}"
+                );
+            }
+            let answer = site
+                .request("GET", "/img/logo.png?v=2222222222222222")
+                .header("Accept-Encoding", "br")
+                .send(site.address());
+            assert_eq!(unbrotli(&answer.body), b"previous logo");
+            assert_eq!(answer.header("content-type"), Some("image/png"));
+        }
+    }
+}
+
+#[test]
 fn pool_serves_what_the_live_release_lacks() {
     let old = "_next/static/chunks/old.js";
     let docroot = Docroot::new()

@@ -98,8 +98,8 @@ fn a_style_sheet_is_swapped_and_the_page_is_not_loaded_anew() {
     browser.evaluate("a", MARK);
     let linked = "[...document.querySelectorAll('link[rel=stylesheet]')].map((link) => link.getAttribute('href'))";
     let before = browser.evaluate("a", linked);
-    assert!(before[0].as_str().unwrap().starts_with("/_assets/sheet."), "{before}");
-    // Its copy gets another name, so that the page's file changes, too.
+    assert!(before[0].as_str().unwrap().starts_with("/sheet.css?v="), "{before}");
+    // Its address gets another fingerprint, so that the page's file changes, too.
     for color in ["rgb(2, 2, 2)", "rgb(3, 3, 3)"] {
         project.write("out/sheet.css", format!("h1 {{ color: {color} }}"));
         browser.until("a", &color_is("h1", color));

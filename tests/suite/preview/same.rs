@@ -20,6 +20,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use syntax_publish::serving::fingerprint;
+
 use super::{World, copy, fixture, get, world};
 use crate::support::http::{Request, Response};
 
@@ -176,6 +178,19 @@ fn every_file(world: &World, base: &str) -> Vec<Question> {
         questions.push(question("GET", &target, &[("Accept-Encoding", "gzip")]));
         questions.push(question("GET", &target, &[("If-None-Match", "{etag}")]));
         questions.push(question("GET", &target, &[("Range", "bytes=0-99")]));
+        // The address that leads to a copy, and others that look like it.
+        let copy = path.strip_prefix("_assets/").and_then(fingerprint::original_of);
+        if let Some((original, hash)) = copy {
+            let original = format!("{base}/{}", encoded(&original));
+            for query in [format!("v={hash}"), format!("w=640&V={hash}"), format!("v={hash}x")] {
+                questions.push(question(
+                    "GET",
+                    format!("{original}?{query}"),
+                    &[("Accept-Encoding", "br")],
+                ));
+            }
+        }
+        questions.push(question("GET", format!("{target}?v=0123456789abcdef"), &[]));
         if let Some(page) = target.strip_suffix(".html") {
             let bare = page
                 .strip_suffix("/index")
@@ -383,6 +398,13 @@ const HOSTILE: &[&str] = &[
     "/_assets/",
     "/_assets/none.png",
     "/_assets/icon",
+    "/_assets/docs.0123456789abcdef.html",
+    "/_assets/docs/guides.0123456789abcdef.x",
+    "/_assets/.0123456789abcdef.html",
+    "/docs.html?v=0123456789abcdef",
+    "/docs/?v=0123456789abcdef",
+    "/none.png?v=0123456789abcdef",
+    "/.git/config.png?v=0123456789abcdef",
     "/current/index.html",
     "/releases",
     "/immutable/",

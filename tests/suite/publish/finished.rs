@@ -1,6 +1,6 @@
-//! What the tool makes of an export, published and served: a stable build id, copies named after their bytes.
+//! What the tool makes of an export, published and served: a stable build id, fingerprints of pictures.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -10,6 +10,8 @@ use serde_json::json;
 use super::served::{get, serve};
 use super::{FINISHED, Kind, PAGE, World, copy, files_below, text};
 use crate::support::export::{build_id, rebuild, replaced};
+use crate::support::http::{Request, Response};
+use crate::support::nginx::Nginx;
 
 /// A page and the payloads that say the same.
 const FILES_OF_A_PAGE: usize = 4;
@@ -86,69 +88,81 @@ fn two_real_builds_are_one_site() {
     }
 }
 
+const IMMUTABLE: Option<&str> = Some("public, max-age=31536000, immutable");
+
+/// What a visitor gets for an address with a query.
+fn visit(nginx: &Nginx, target: &str) -> Response {
+    Request::get(target).send(nginx.address())
+}
+
+/// The addresses with a fingerprint that a page names.
+fn fingerprinted(page: &[u8]) -> BTreeSet<String> {
+    let urls = Regex::new(r#"/[^"' ,)\\]+[?]v=[0-9a-f]{16}"#).unwrap();
+    let page = std::str::from_utf8(page).unwrap();
+    urls.find_iter(page).map(|url| url.as_str().to_owned()).collect()
+}
+
 #[test]
-fn pictures_are_kept_for_good_under_a_name_of_their_bytes_and_reachable_under_their_own() {
+fn pictures_are_kept_for_good_with_their_fingerprint_and_revalidated_without() {
     let world = world();
     world.publish();
     let nginx = serve(&world);
-    let page = String::from_utf8(get(nginx.address(), "index.html", &[]).body).unwrap();
-    let names = Regex::new(r#"/_assets/[^"' ,)\\]+"#).unwrap();
-    let mut seen = BTreeMap::new();
-    for copy in names.find_iter(&page) {
-        let answer = get(nginx.address(), copy.as_str().trim_start_matches('/'), &[]);
-        assert_eq!(answer.status, 200, "{}", copy.as_str());
+    let page = get(nginx.address(), "docs/guides/embedding", &[]).body;
+    let urls = fingerprinted(&page);
+    assert!(urls.iter().any(|url| url.starts_with("/images/chart.png")), "{urls:?}");
+    for url in urls {
+        let (own, _) = url.split_once('?').unwrap();
+        let (copy, first) = (visit(&nginx, &url), visit(&nginx, own));
+        assert_eq!((copy.status, copy.header("cache-control")), (200, IMMUTABLE), "{url}");
         assert_eq!(
-            answer.header("cache-control"),
-            Some("public, max-age=31536000, immutable")
+            (first.status, first.header("cache-control")),
+            (200, Some("no-cache")),
+            "{own}"
         );
-        let own = copy.as_str().trim_start_matches("/_assets/");
-        let own = Regex::new("[.][0-9a-f]{16}[.]").unwrap().replace(own, ".").into_owned();
-        let first = get(nginx.address(), &own, &[]);
-        assert_eq!(first.status, 200, "{own}");
-        if !own.ends_with(".css") {
-            assert!(first.body == answer.body, "{own}");
-            assert_eq!(first.header("cache-control"), Some("no-cache"));
-        }
-        seen.insert(own, answer.body);
+        assert!(
+            copy.body == first.body && copy.body == fs::read(world.export().join(&own[1..])).unwrap(),
+            "{own}"
+        );
+        // What a site's own code makes of the address.
+        let derived = visit(&nginx, &format!("{url}&w=640"));
+        assert!(derived.body == copy.body, "{url}");
     }
-    assert!(
-        seen.keys().any(|path| path.ends_with(".png")) && seen.keys().any(|path| path.ends_with(".css")),
-        "{:?}",
-        seen.keys()
-    );
 }
 
 /// A reader whose tab was opened before a picture changed still gets the old one.
 #[test]
-fn copy_of_a_replaced_picture_stays_reachable() {
+fn page_of_a_replaced_release_gets_the_pictures_it_was_made_for() {
     let world = world();
     world.publish();
     let nginx = serve(&world);
-    let old = |world: &World| {
-        let copies = files_below(&world.current());
-        let copies: Vec<String> = copies
-            .into_keys()
-            .filter(|path| path.starts_with("_assets/images/logo."))
-            .collect();
-        copies.into_iter().find(|path| path.ends_with(".png")).unwrap()
+    let picture = world.export().join("images/chart.png");
+    let shown = || {
+        let urls = fingerprinted(&get(nginx.address(), "docs/guides/embedding", &[]).body);
+        urls.into_iter()
+            .find(|url| url.starts_with("/images/chart.png"))
+            .unwrap()
     };
-    let first = old(&world);
-    let picture = world.export().join("images/logo.png");
-    let mut bytes = fs::read(&picture).unwrap();
-    bytes.push(0);
-    fs::write(&picture, &bytes).unwrap();
+    let (first, old) = (shown(), fs::read(&picture).unwrap());
+    let new = [&old[..], &[0]].concat();
+    fs::write(&picture, &new).unwrap();
     world.publish();
-    let second = old(&world);
+    let second = shown();
     assert_ne!(first, second);
-    for path in [&first, &second] {
-        assert_eq!(get(nginx.address(), path, &[]).status, 200, "{path}");
-    }
-    assert!(get(nginx.address(), &second, &[]).body == bytes);
+    let all_right = || {
+        for (url, bytes) in [(&first, &old), (&second, &new)] {
+            let answer = visit(&nginx, url);
+            assert_eq!(
+                (answer.status, answer.header("cache-control")),
+                (200, IMMUTABLE),
+                "{url}"
+            );
+            assert!(answer.body == *bytes, "{url}");
+        }
+    };
+    all_right();
     world.ask(&["rollback"]);
-    assert!(
-        get(nginx.address(), &second, &[]).body == bytes,
-        "for a tab of the newer release"
-    );
+    all_right();
+    assert_eq!(shown(), first);
 }
 
 #[test]
@@ -173,7 +187,7 @@ fn text_of_every_page_is_that_of_the_export() {
     assert!(pages > 12);
     // A code sample that shows a path shows that path.
     let sample = String::from_utf8(live["docs/guides/embedding.html"].clone()).unwrap();
-    assert!(sample.contains("/images/logo.png") && sample.contains("/_assets/images/logo."));
+    assert!(sample.contains(">/images/chart.png<") && sample.contains("\"/images/chart.png?v="));
 }
 
 #[test]
