@@ -204,7 +204,7 @@ fn obstacle<'a>(assets: &'a [Asset], survey: &Survey, id: &str) -> Option<(&'a S
             Mention::None if is_random || !path.replace(&format!("/{id}/"), "/").contains(id) => return None,
             Mention::None => "its name holds the id",
             _ if asset.size > MAX_TEXT => "it holds the id and is too large to be changed",
-            Mention::Elsewhere(_) if !is_random => {
+            Mention::Elsewhere if !is_random => {
                 "it holds the id as a text; with a constant `generateBuildId`, only pages that changed would be published"
             }
             _ if is_proved() => "it holds the id, and a file beside it proves its bytes",

@@ -430,22 +430,20 @@ impl Reading<'_> {
         let Some(id) = self.build_id.map(str::as_bytes) else {
             return Ok(looked);
         };
-        let (mut end, mut at, mut found) = (Vec::new(), 0, None);
+        let (mut end, mut is_found) = (Vec::new(), false);
         let mut take = |piece: Vec<u8>| {
             // An id may stand across the end of a piece.
-            let mut seam: Vec<u8> = std::mem::take(&mut end);
-            let before = seam.len();
-            seam.extend_from_slice(&piece);
-            found = memmem::find(&seam, id).map(|place| at - before + place);
-            at += piece.len();
+            let mut seam = std::mem::take(&mut end);
+            seam.extend(piece);
+            is_found = memmem::find(&seam, id).is_some();
             end = seam.split_off(seam.len().saturating_sub(id.len() - 1));
-            found.is_none()
+            !is_found
         };
         self.source
             .read_pieces(&asset.path, asset.digest, asset.size, PIECE, &mut take)?;
-        if let Some(at) = found {
+        if is_found {
             looked.facts = Arc::new(Facts {
-                mention: Mention::Elsewhere(at),
+                mention: Mention::Elsewhere,
                 ..Facts::default()
             });
         }

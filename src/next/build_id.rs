@@ -99,8 +99,8 @@ pub enum Mention {
     None,
     /// Only between the marks that Next.js puts around an id.
     Marked,
-    /// Elsewhere, too; first at this byte.
-    Elsewhere(usize),
+    /// Elsewhere, too.
+    Elsewhere,
 }
 
 /// What Next.js writes before an id and behind it: in the path of the client's files and of the data, in the payload of
@@ -128,7 +128,7 @@ pub fn mention(bytes: &[u8], id: &str) -> Mention {
             |(front, back): &(&str, &str)| before.ends_with(front.as_bytes()) && behind.starts_with(back.as_bytes());
         let is_first = before == b"0:[\"" && behind.starts_with(b"\",");
         if !is_first && !MARKS.iter().any(is_marked) {
-            return Mention::Elsewhere(at);
+            return Mention::Elsewhere;
         }
         mention = Mention::Marked;
     }
@@ -360,13 +360,10 @@ mod tests {
             format!("/static/{id}x/"),
             format!("0:[[\"{id}\",1]]"),
         ] {
-            assert!(
-                matches!(mention(other.as_bytes(), id), Mention::Elsewhere(_)),
-                "{other}"
-            );
+            assert!(mention(other.as_bytes(), id) == Mention::Elsewhere, "{other}");
         }
         let both = format!("/_next/static/{id}/ {id}");
-        assert_eq!(mention(both.as_bytes(), id), Mention::Elsewhere(15 + id.len() + 1));
+        assert_eq!(mention(both.as_bytes(), id), Mention::Elsewhere);
         assert_eq!(mention(b"", id), Mention::None);
         let comment = format!("<!--{}-->", in_comment(OLD));
         assert_eq!(mention(comment.as_bytes(), OLD), Mention::Marked);
