@@ -139,6 +139,8 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
 struct Visit {
     dns: Option<Result<name::Dns, String>>,
     public: Option<Result<crate::http::Response, String>>,
+    /// The second of two addresses of one file that differ in their query, where a CDN is in front.
+    queried: Option<crate::http::Response>,
     addresses: Option<Result<Vec<IpAddr>, String>>,
     origin: ask::OriginSeen,
 }
@@ -148,6 +150,7 @@ async fn visitor(patient: &Patient, mut told: watch::Receiver<Option<Option<Stri
         return Visit::default();
     };
     let base_path = &patient.rules.base_path;
+    let mut told_too = told.clone();
     let front = async {
         let dns = match url.host.parse::<IpAddr>() {
             Ok(address) => Ok(name::Dns {
@@ -160,7 +163,21 @@ async fn visitor(patient: &Patient, mut told: watch::Receiver<Option<Option<Stri
             Ok(dns) => Some(ask::public(url, base_path, &dns.addresses).await),
             Err(_) => None,
         };
-        (dns, public)
+        let queried = match (&dns, &public) {
+            (Ok(dns), Some(Ok(answer))) if edge::is_from_cdn(answer) => {
+                let asset = told_too
+                    .wait_for(Option::is_some)
+                    .await
+                    .ok()
+                    .and_then(|asset| asset.clone().flatten());
+                match asset {
+                    Some(asset) => ask::with_queries(url, base_path, &asset, &dns.addresses, end).await,
+                    None => None,
+                }
+            }
+            _ => None,
+        };
+        (dns, public, queried)
     };
     let asset = async move {
         let asset = told.wait_for(Option::is_some).await.ok()?;
@@ -178,10 +195,11 @@ async fn visitor(patient: &Patient, mut told: watch::Receiver<Option<Option<Stri
             }
         }
     };
-    let ((dns, public), (addresses, origin)) = tokio::join!(front, behind);
+    let ((dns, public, queried), (addresses, origin)) = tokio::join!(front, behind);
     Visit {
         dns: Some(dns),
         public,
+        queried,
         addresses,
         origin,
     }
@@ -259,7 +277,7 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
         // Nobody answers, and it has been said why.
         Some(Err(_)) if leads_elsewhere => none_asked(&["cdn", "public"], "see `address`"),
         Some(Err(_)) if is_down => none_asked(&["cdn", "public"], "see `https-port` and `http-port`"),
-        Some(public) => edge::judge(public, &url.text),
+        Some(public) => edge::judge(public, visit.queried.as_ref(), &url.text),
         None => none_asked(&["cdn", "public"], "the name does not resolve"),
     });
     let Some(origin) = &patient.origin else {

@@ -173,7 +173,7 @@ fn renaming(
         // Files of several builds, which a check reports.
         return Ok(None);
     }
-    if let Some((path, reason)) = obstacle(assets, survey, old) {
+    if let Some((path, reason)) = obstacle(assets, survey) {
         observer.notice(Event::Noted(Note::BuildIdKept {
             path: path.clone(),
             reason: reason.to_owned(),
@@ -193,8 +193,10 @@ fn renaming(
     Ok(Renaming::new(old, &build_id::stable(code.into_iter(), old)))
 }
 
-/// The first file that keeps the id from being replaced, and why.
-fn obstacle<'a>(assets: &'a [Asset], survey: &Survey, id: &str) -> Option<(&'a SitePath, &'static str)> {
+/// The first file that keeps the build id from being replaced, and why.
+#[must_use]
+pub fn obstacle<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(&'a SitePath, &'static str)> {
+    let id = survey.build_id.as_deref()?;
     let is_random = build_id::is_random(id);
     let paths: HashSet<&str> = assets.iter().map(|asset| asset.path.as_str()).collect();
     assets.iter().zip(&survey.facts).find_map(|(asset, facts)| {

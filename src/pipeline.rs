@@ -183,9 +183,15 @@ pub fn inspect(
         let reasons = facts.unclear.iter().chain(&facts.odd);
         reasons.map(|reason| (asset.path.clone(), reason.to_string()))
     });
+    let mut unread: Vec<(SitePath, String)> = unread.collect();
+    if config.next.stable_build_id
+        && let Some((path, reason)) = fingerprint::obstacle(&scan.assets, &survey)
+    {
+        unread.push((path.clone(), format!("the build id stays in every file: {reason}")));
+    }
     let inspected = Inspected {
         problems,
-        unread: unread.collect(),
+        unread,
         unclassified: survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum(),
     };
     if let Some(mut cache) = cache

@@ -341,7 +341,7 @@ fn sentence(note: &Note) -> String {
             )
         }
         Note::BuildIdKept { path, reason } => {
-            format!("the build id stays as Next.js made it, in every file: {path} can't be changed: {reason}")
+            format!("the build id stays in every file, so each build changes every page: {path}: {reason}")
         }
         Note::ImmutableReplaced { path } => {
             format!("{path} has other bytes now, and readers who have the old ones keep them for up to a year")

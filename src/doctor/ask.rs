@@ -19,6 +19,7 @@ use crate::host::{Answer, HostError, Kind, Op, Why, opens_shell};
 use crate::http::{Connection, Facts, Place, Request, Response, Trust, connect};
 use crate::model::layout;
 use crate::model::release::RunId;
+use crate::next::url::encoded;
 use crate::serving::marker;
 use crate::session::{Read, Session};
 use crate::store::{self, StoreError};
@@ -87,6 +88,27 @@ pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> 
         }
     }
     Err(last)
+}
+
+/// The public answer for a file at an address with a query that was never requested before, requested right after the same
+/// file with another such query. `None` where there is no answer.
+pub(super) async fn with_queries(
+    url: &Url,
+    base_path: &str,
+    asset: &str,
+    addresses: &[IpAddr],
+    end: Instant,
+) -> Option<Response> {
+    let place = url.place(Some(addresses.first()?.to_string()));
+    let connection = timeout_at(end, connect(&place, Trust::Note, WEB)).await.ok()?.ok()?;
+    let target = format!("{base_path}/{}", encoded(asset));
+    let mark = crate::random::run_id();
+    let mut last = None;
+    for number in [1, 2] {
+        let target = format!("{target}?doctor={mark}-{number}");
+        last = Some(ask(&connection, &get(&target, &[]), end).await.ok()?);
+    }
+    last
 }
 
 fn front(base_path: &str) -> String {

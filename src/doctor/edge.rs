@@ -76,8 +76,17 @@ fn cure(status: u16) -> &'static str {
     }
 }
 
-/// `cdn` and `public`.
-pub(super) fn judge(answer: &Result<Response, String>, url: &str) -> Vec<Finding> {
+/// Whether a CDN answers an address that was never requested before from its cache: then it ignores the query.
+fn ignores_queries(answer: &Response) -> bool {
+    let is_old = answer.header("age").and_then(|age| age.parse::<u64>().ok()) > Some(0);
+    let is_hit = answer
+        .header("cf-cache-status")
+        .is_some_and(|status| status.eq_ignore_ascii_case("hit"));
+    answer.status == 200 && (is_old || is_hit)
+}
+
+/// `cdn` and `public`. `queried` is the answer for an address whose query was never requested before.
+pub(super) fn judge(answer: &Result<Response, String>, queried: Option<&Response>, url: &str) -> Vec<Finding> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(why) => {
@@ -121,6 +130,16 @@ pub(super) fn judge(answer: &Result<Response, String>, url: &str) -> Vec<Finding
             not_asked("public", "the CDN leads in a circle"),
         ];
     }
+    if queried.is_some_and(ignores_queries) {
+        return vec![
+            wrong(
+                "cdn",
+                "Cloudflare ignores the query of an address: after a publish visitors get the previous pictures, because `?v=…` is what tells them apart",
+                "set Caching > Configuration > Caching Level to Standard, and let no Cache Rule leave the query string out of the cache key",
+            ),
+            public(answer),
+        ];
+    }
     vec![fine("cdn", "Cloudflare is in front"), public(answer)]
 }
 
@@ -162,7 +181,32 @@ mod tests {
             headers: headers.collect(),
             body: Vec::new(),
         };
-        judge(&Ok(answer), "https://x")
+        judge(&Ok(answer), None, "https://x")
+    }
+
+    #[test]
+    fn a_cdn_that_ignores_queries_is_found() {
+        let response = |headers: &[(&str, &str)]| Response {
+            status: 200,
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: Vec::new(),
+        };
+        let judged = |queried: &[(&str, &str)]| {
+            let front = Ok(response(&[("cf-ray", "1")]));
+            judge(&front, Some(&response(queried)), "https://x")[0].state
+        };
+        assert_eq!(judged(&[("cf-cache-status", "HIT")]), State::Wrong);
+        assert_eq!(judged(&[("age", "3")]), State::Wrong);
+        for fresh in [
+            &[("cf-cache-status", "MISS")],
+            &[("age", "0")],
+            &[("cf-cache-status", "DYNAMIC")],
+        ] {
+            assert_eq!(judged(fresh), State::Fine);
+        }
     }
 
     #[test]
