@@ -292,7 +292,7 @@ fn outcome(
     let has_id = facts.mention != Mention::None;
     let may_have_proofs = rewriter.has_proofs() && *kind != Kind::Other && asset.size <= MAX_TEXT;
     if change.allowed.is_empty() {
-        if !(has_id && rewriter.renaming().is_some()) && !may_have_proofs {
+        if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
             return Ok(None);
         }
         // Of a page, its policy may have to follow.

@@ -144,8 +144,8 @@ pub struct Facts {
     pub anchors: Vec<String>,
     /// Of a page: files whose URLs may get a fingerprint in it, by their places among the assets, sorted.
     pub used: Vec<usize>,
-    /// Of a style sheet, a drawing or a script: files that it names, and that are fetched from there by their own
-    /// addresses; by their places, sorted.
+    /// Files that it names where a URL gets no fingerprint, and that are fetched from there by their own addresses; by
+    /// their places, sorted.
     pub kept: Vec<usize>,
     /// Strings that name a file of the site where it can't be told what they are for.
     pub unclassified: u32,

@@ -13,7 +13,7 @@ use crate::model::digest::Digest;
 use crate::model::path::SitePath;
 use crate::next::build_id::Mention;
 use crate::serving::fingerprint;
-use crate::survey::{Facts, Kind, Survey};
+use crate::survey::{Kind, Survey};
 
 /// Names of files that are requested by these very names, from anywhere, and so never get another.
 pub const NEVER: &[&str] = &[
@@ -57,19 +57,18 @@ pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: 
         return Vec::new();
     }
     let classes = Classes::new(options.prefix);
-    let files = |wanted: fn(&Kind) -> bool, list: fn(&Facts) -> &[usize]| {
-        let such = survey.kinds.iter().zip(&survey.facts);
-        let such = such.filter(move |(kind, _)| wanted(kind));
-        such.flat_map(move |(_, facts)| list(facts).iter().copied())
-    };
-    let used: BTreeSet<usize> = files(|kind| *kind == Kind::Page, |facts| &facts.used).collect();
-    // What a style sheet, a drawing or a script names is fetched from there by its own address: a page that added a
-    // fingerprint would have it fetched twice, and a service worker would not find it.
-    let kept: HashSet<usize> = files(
-        |kind| matches!(kind, Kind::Style | Kind::Drawing | Kind::Code),
-        |facts| &facts.kept,
-    )
-    .collect();
+    let used: BTreeSet<usize> = survey
+        .facts
+        .iter()
+        .flat_map(|facts| facts.used.iter().copied())
+        .collect();
+    // A file that one place fetches by its own address would be fetched twice if another added a fingerprint, and a
+    // service worker would not find it.
+    let kept: HashSet<usize> = survey
+        .facts
+        .iter()
+        .flat_map(|facts| facts.kept.iter().copied())
+        .collect();
     let mut copies = Vec::new();
     for index in used.into_iter().filter(|index| !kept.contains(index)) {
         let (Some(asset), Some(kind), Some(facts)) =

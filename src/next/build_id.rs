@@ -241,6 +241,7 @@ const ALPHABET: &[u8] = b"0123456789BCDEFGHIJKLMNOPQRSTUVWXYZbcdefghijklmnopqrst
 
 /// A digest in so many letters and digits.
 fn spelled(digest: Digest, length: usize) -> String {
+    let letters = u32::try_from(ALPHABET.len()).unwrap_or(u32::MAX);
     let mut id = String::with_capacity(length);
     let mut bytes = *digest.as_bytes();
     while id.len() < length {
@@ -248,8 +249,8 @@ fn spelled(digest: Digest, length: usize) -> String {
         let mut rest = 0_u32;
         for byte in &mut bytes {
             let value = rest << 8 | u32::from(*byte);
-            *byte = u8::try_from(value / ALPHABET.len() as u32).unwrap_or(0);
-            rest = value % ALPHABET.len() as u32;
+            *byte = u8::try_from(value / letters).unwrap_or(0);
+            rest = value % letters;
         }
         id.push(char::from(ALPHABET[rest as usize]));
         if bytes.iter().all(|byte| *byte == 0) {

@@ -28,12 +28,16 @@ pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
             facts.router = Some(page.router);
             // Payload files don't say what their relative URLs start from.
             if !has_base {
-                markup.kept.append(&mut payload.kept);
-                facts.used = agreed(page.router, markup.fetched, &payload.fetched, &markup.kept);
+                let kept = &(&markup.kept | &payload.kept);
+                facts.used = agreed(page.router, &markup.fetched, &payload.fetched, kept);
             }
         }
         Err(unclear) => facts.unclear = Some(unclear),
     }
+    let all = [markup.fetched, markup.kept, payload.fetched, payload.kept];
+    let all: BTreeSet<usize> = all.into_iter().flatten().collect();
+    let kept = all.into_iter().filter(|index| facts.used.binary_search(index).is_err());
+    facts.kept = kept.collect();
     facts
 }
 
@@ -64,16 +68,14 @@ impl Visit for Deaf {
 /// What React draws again must be the same in the payload as in the markup, or the browser fetches both. So the URL must
 /// be an attribute of an element in both, and nothing else in either: a prop of a component goes to code, which may
 /// make anything of it. The Pages Router's data are props, all of them. A page without a client has only its markup.
-fn agreed(router: Router, markup: BTreeSet<usize>, payload: &BTreeSet<usize>, kept: &BTreeSet<usize>) -> Vec<usize> {
+fn agreed(router: Router, markup: &BTreeSet<usize>, payload: &BTreeSet<usize>, kept: &BTreeSet<usize>) -> Vec<usize> {
     let fits = |index: &usize| match router {
         Router::App => payload.contains(index),
         Router::Pages => false,
         Router::None => true,
     };
-    markup
-        .into_iter()
-        .filter(|index| fits(index) && !kept.contains(index))
-        .collect()
+    let fitting = markup.iter().filter(|index| fits(index) && !kept.contains(index));
+    fitting.copied().collect()
 }
 
 /// Reads a payload or data file, of which only the build id is noted: its URLs are those of its page.
