@@ -198,18 +198,19 @@ fn renaming(
 pub fn obstacle<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(&'a SitePath, &'static str)> {
     let id = survey.build_id.as_deref()?;
     let is_random = build_id::is_random(id);
-    let paths: HashSet<&str> = assets.iter().map(|asset| asset.path.as_str()).collect();
+    let folder = format!("/{id}/");
+    let proof_of = |asset: &'a Asset| PROOFS.iter().find_map(|end| asset.path.as_str().strip_suffix(end));
+    let proved: HashSet<&str> = assets.iter().filter_map(proof_of).collect();
     assets.iter().zip(&survey.facts).find_map(|(asset, facts)| {
         let path = asset.path.as_str();
-        let is_proved = || PROOFS.iter().any(|proof| paths.contains(&*format!("{path}{proof}")));
         let reason = match facts.mention {
-            Mention::None if is_random || !path.replace(&format!("/{id}/"), "/").contains(id) => return None,
+            Mention::None if is_random || !path.replace(&folder, "/").contains(id) => return None,
             Mention::None => "its name holds the id",
             _ if asset.size > MAX_TEXT => "it holds the id and is too large to be changed",
             Mention::Elsewhere if !is_random => {
                 "it holds the id as a text; with a constant `generateBuildId`, only pages that changed would be published"
             }
-            _ if is_proved() => "it holds the id, and a file beside it proves its bytes",
+            _ if proved.contains(path) => "it holds the id, and a file beside it proves its bytes",
             _ => return None,
         };
         Some((&asset.path, reason))
