@@ -31,8 +31,8 @@ use toml::de::DeTable;
 
 pub use check::{CHECKS, Check, Level};
 pub use feature::{
-    Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Notify, Origin, PurgeHook, Scope, Sign, Verify,
-    Watch,
+    Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign,
+    Verify, Watch,
 };
 pub use host_key::HostKey;
 pub use problem::{ConfigError, Problem, Warning};
@@ -94,6 +94,8 @@ pub struct SiteConfig {
     pub purge: PurgeHook,
     /// `[notify]`.
     pub notify: Notify,
+    /// `[nginx]`.
+    pub nginx: Nginx,
     /// `[watch]`.
     pub watch: Watch,
     /// `[sign]`.
@@ -255,6 +257,7 @@ fn read(document: &DeTable<'_>, report: &Report<'_>) -> SiteConfig {
         cloudflare: top.read_table("cloudflare"),
         purge: top.read_table("purge"),
         notify: top.read_table("notify"),
+        nginx: top.read_table("nginx"),
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
         csp: top.read_table("csp"),

@@ -109,6 +109,8 @@ pub struct Patient {
     pub origin: Option<Origin>,
     /// What requests should get.
     pub rules: Rules,
+    /// For how many seconds browsers are to use HTTPS alone; none: the vhost does not say so.
+    pub hsts: Option<u64>,
     /// The way to the store.
     pub session: Session,
     /// The way to the folder that the docroot lies in, where that must be there for a first publish.
@@ -304,6 +306,7 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
             rules: &patient.rules,
             url: &url.text,
             tls: origin.tls,
+            hsts: patient.hsts.filter(|_| origin.tls),
             tree: store.tree.as_deref(),
             front: store.front,
             modified,

@@ -89,7 +89,7 @@ pub enum Error {
         there: Vec<ReleaseId>,
     },
     /// Several releases begin so.
-    #[error("{wanted:?} may be {}", candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
+    #[error("{wanted:?} is ambiguous; it matches:{}", a_line_each(candidates))]
     AmbiguousRelease {
         /// What was asked for.
         wanted: String,
@@ -102,11 +102,24 @@ pub enum Error {
         /// The host.
         host: String,
     },
-    /// There is no release to go back to.
-    #[error("there's no former release to go back to")]
-    NoFormerRelease,
+    /// There are not so many releases before one.
+    #[error("{}", too_few(from, *wanted, *there))]
+    NoFormerRelease {
+        /// The one to count from.
+        from: ReleaseId,
+        /// How many were to be gone back.
+        wanted: u32,
+        /// How many there are.
+        there: u32,
+    },
+    /// The release to roll back to is live.
+    #[error("{release} is already live")]
+    AlreadyLive {
+        /// The release.
+        release: ReleaseId,
+    },
     /// A release is not whole.
-    #[error("{release} is not whole: {} problems", problems.len())]
+    #[error("{release} is damaged: {} problems", problems.len())]
     NotWhole {
         /// The release.
         release: ReleaseId,
@@ -126,8 +139,8 @@ pub enum Error {
     Sign(#[from] SignError),
     /// A release failed at the origin where the one before did not, and that one is live again.
     #[error(
-        "{release} went live and failed at the origin, so {live} is live again: {}",
-        first(findings)
+        "{release} failed at the origin and was rolled back, so {live} is live again: {}",
+        failed(findings)
     )]
     TakenBack {
         /// The release that failed.
@@ -139,8 +152,8 @@ pub enum Error {
     },
     /// A release failed at the origin, and the one before could not be made live again.
     #[error(
-        "{release} is live and fails at the origin, and going back to {previous} failed: {source}: {}",
-        first(findings)
+        "{release} is live and fails at the origin, and the rollback to {previous} failed: {source}: {}",
+        failed(findings)
     )]
     CannotGoBack {
         /// The release that fails.
@@ -164,24 +177,39 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Ended by a signal.
-    #[error("ended by signal {number}")]
+    #[error("{}", signalled(*number))]
     Signal {
         /// Its number.
         number: i32,
     },
 }
 
-/// The first of what was found.
-fn first(findings: &[Finding]) -> String {
-    let more = findings.len().saturating_sub(1);
-    let more = if more > 0 {
-        format!(" (and {more} more)")
-    } else {
-        String::new()
-    };
-    findings.first().map_or_else(String::new, |finding| {
-        format!("{} {}{more}", finding.path(), finding.message())
-    })
+/// Which requests failed.
+fn failed(findings: &[Finding]) -> String {
+    crate::live::failures(findings.iter(), None, &|_| None)
+}
+
+/// How a signal ends a run: Ctrl-C is the one that people send.
+fn signalled(number: i32) -> String {
+    match number {
+        2 => "interrupted".to_owned(),
+        15 => "terminated".to_owned(),
+        number => format!("ended by signal {number}"),
+    }
+}
+
+fn a_line_each(releases: &[ReleaseId]) -> String {
+    releases
+        .iter()
+        .fold(String::new(), |text, id| text + "\n  " + id.as_str())
+}
+
+fn too_few(from: &ReleaseId, wanted: u32, there: u32) -> String {
+    match there {
+        0 => format!("there is no release before {from}"),
+        1 => format!("there is only 1 release before {from}, not {wanted}"),
+        there => format!("there are only {there} releases before {from}, not {wanted}"),
+    }
 }
 
 /// Since when and by whom, where that is known.
@@ -232,7 +260,8 @@ impl Error {
             | Self::NoSuchRelease { .. }
             | Self::AmbiguousRelease { .. }
             | Self::NothingPublished { .. }
-            | Self::NoFormerRelease
+            | Self::NoFormerRelease { .. }
+            | Self::AlreadyLive { .. }
             | Self::NotWhole { .. }
             | Self::Unsigned { .. }
             | Self::Sign(_)
@@ -268,7 +297,8 @@ impl Error {
             Self::NoSuchRelease { .. } => "no-such-release",
             Self::AmbiguousRelease { .. } => "ambiguous-release",
             Self::NothingPublished { .. } => "nothing-published",
-            Self::NoFormerRelease => "no-former-release",
+            Self::NoFormerRelease { .. } => "no-former-release",
+            Self::AlreadyLive { .. } => "already-live",
             Self::NotWhole { .. } => "not-whole",
             Self::Unsigned { .. } => "unsigned",
             Self::Sign(error) => match error {

@@ -68,6 +68,8 @@ pub enum Destination {
         user: Option<String>,
         /// The docroot, as SFTP sees it.
         docroot: String,
+        /// The docroot, as nginx sees it.
+        nginx_root: String,
     },
 }
 
@@ -86,6 +88,9 @@ pub struct Choice {
 
 /// Where a store lies in the recipe of the documents, as SFTP sees it.
 pub const DOCROOT: &str = "/site";
+
+/// The same folder as nginx sees it, outside of the recipe's chroot.
+pub const NGINX_ROOT: &str = "/srv/syntax/site";
 
 /// Where `next build` puts an export that was told nothing else.
 pub const OUT: &str = "out";

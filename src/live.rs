@@ -14,6 +14,7 @@ pub mod address;
 pub mod cdn;
 mod curl;
 pub mod expect;
+mod failures;
 pub mod finding;
 mod judge;
 pub mod question;
@@ -23,6 +24,7 @@ pub mod verdict;
 pub mod visitor;
 
 pub use expect::{Expected, Files, Former};
+pub use failures::failures;
 pub use finding::{Difference, Finding, Flaw, Severity, Side};
 pub use question::{Accept, Question, Subject};
 pub use verdict::Verdict;

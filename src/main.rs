@@ -11,7 +11,11 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let args = match cli::parse(std::env::args_os().collect()) {
+    let words: Vec<_> = std::env::args_os().collect();
+    if cli::answered_a_shell(&words) {
+        return ExitCode::SUCCESS;
+    }
+    let args = match cli::parse(words) {
         Ok(args) => args,
         Err(code) => return code.into(),
     };

@@ -34,7 +34,13 @@ use crate::serving::types::CHARSET;
 use crate::serving::{CODINGS, Rules, fingerprint, headers};
 
 pub use crate::serving::PageForm;
-pub use values::{Version, VhostError};
+pub use values::{Version, VhostError, is_includable};
+
+/// Where certbot puts what Let's Encrypt requests: the folder that Debian's default site serves.
+const ACME: &str = "/var/www/html";
+
+/// A longer host name does not fit the hash of nginx's default on common machines.
+const LONGEST_NAME: usize = 46;
 
 /// What a vhost is printed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +49,17 @@ pub struct Vhost {
     pub server_name: String,
     /// The docroot as nginx sees it: absolute, the folder that holds `current`.
     pub docroot: String,
-    /// `ADDR:PORT` or `PORT`. Without it the vhost listens on the usual ports, IPv4 and IPv6; with
+    /// `ADDR:PORT` or `PORT`. Without it the vhost listens on `port`; with
     /// it there and nowhere else, so no redirect from port 80 is printed either.
     pub listen: Option<String>,
+    /// The port of the site's URL; none: the usual one.
+    pub port: Option<u16>,
+    /// Whether it listens on IPv6 beside IPv4.
+    pub ipv6: bool,
+    /// For how many seconds browsers are told to use HTTPS alone; none: they are not told.
+    pub hsts: Option<u64>,
+    /// Files of the host that the server block includes.
+    pub include: Option<String>,
     /// Whether the vhost speaks TLS, with the certificate where Let's Encrypt's client puts it.
     pub tls: bool,
     /// Whether the nginx has the module that serves `.br` files.
@@ -76,9 +90,12 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     if let Some(id) = &vhost.rules.deployment_id {
         values::deployment_id(id)?;
     }
+    if let Some(path) = vhost.include.as_ref().filter(|path| !is_includable(path)) {
+        return Err(VhostError::Include { path: path.clone() });
+    }
     let mut text = site.preamble();
     text += &site.maps();
-    if vhost.tls && vhost.listen.is_none() {
+    if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
         text += &site.plain_server();
     }
     text += "\nserver {\n";
@@ -89,8 +106,10 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
         site.media_types(),
         site.headers(),
         site.pages(),
+        site.included(),
     ];
-    text += &indented(&sections.join("\n"));
+    text += indented(&sections.join("\n")).trim_end();
+    text += "\n";
     text += "}\n";
     Ok(text)
 }
@@ -131,11 +150,27 @@ impl Site<'_> {
     fn preamble(&self) -> String {
         let mut text = format!(
             "# {name}: a static export of Next.js, published by syntax-publish.\n\
-             # For nginx {version} and later. Printed by `syntax-publish nginx`: print it anew rather than edit it.\n\
+             # For nginx {version} and later. Printed by `syntax-publish nginx`: don't edit it, print it again. Lines of\n\
+             # your own go into a file of their own, which `include` in [nginx] of the site manifest names.\n\
              # It goes where http-level files go (sites-enabled/) and changes no other vhost.\n",
             name = self.name,
             version = self.vhost.version,
         );
+        if self.vhost.tls {
+            let _ = write!(
+                text,
+                "#\n\
+                 # nginx does not start without the certificate. To get it first, while Debian's default site is enabled:\n\
+                 #     certbot certonly --webroot -w {ACME} -d {}\n",
+                self.name
+            );
+        }
+        if self.name.len() > LONGEST_NAME {
+            text += "#\n\
+                # This host name is long. If nginx says `could not build server_names_hash`, put this line into the http\n\
+                # block of nginx.conf:\n\
+                #     server_names_hash_bucket_size 128;\n";
+        }
         if self.vhost.brotli {
             text += "#\n\
                 # brotli_static needs the module ngx_http_brotli_static_module (Debian:\n\
@@ -211,8 +246,7 @@ map $request_uri {path} {{
     /// The redirect from HTTP, for the usual ports only.
     fn plain_server(&self) -> String {
         let lines = format!(
-            "listen 80;\n\
-             listen [::]:80;\n\
+            "{listen}\
              server_name {name};\n\
              server_tokens off;\n\
              {headers}\
@@ -221,15 +255,33 @@ map $request_uri {path} {{
              location / {{\n    \
                  return 308 https://{name}$request_uri;\n\
              }}\n\
-             # Where certificates are renewed by a file that is asked for here (HTTP-01, \"webroot\"). Its folder\n\
-             # must not be the docroot: what lies there is the store's, and a stray file would damage a release.\n\
-             # location ^~ /.well-known/acme-challenge/ {{\n\
-             #     root /var/www/acme;\n\
-             # }}\n",
+             # Certificates are renewed by a file that is requested here (HTTP-01, \"webroot\"). Its folder must not\n\
+             # be the docroot: what lies there is the store's, and a stray file would damage a release.\n\
+             location ^~ /.well-known/acme-challenge/ {{\n    \
+                 root {ACME};\n\
+             }}\n",
+            listen = self.listen_on(80, ""),
             name = self.name,
             headers = added(headers::SECURITY.into_iter()),
         );
         format!("\nserver {{\n{}}}\n", indented(&lines))
+    }
+
+    /// The lines that listen on a port.
+    fn listen_on(&self, port: u16, parameters: &str) -> String {
+        let ipv6 = if self.vhost.ipv6 {
+            format!("listen [::]:{port}{parameters};\n")
+        } else {
+            String::new()
+        };
+        format!("listen {port}{parameters};\n{ipv6}")
+    }
+
+    /// Lines of one's own.
+    fn included(&self) -> String {
+        self.vhost.include.as_ref().map_or_else(String::new, |path| {
+            format!("# An `add_header` in a location drops all headers above for that location.\ninclude {path};\n")
+        })
     }
 
     fn listeners(&self) -> String {
@@ -239,10 +291,10 @@ map $request_uri {path} {{
             (true, true) => " ssl",
             (true, false) => " ssl http2",
         };
-        let port = if tls { "443" } else { "80" };
+        let port = self.vhost.port.unwrap_or(if tls { 443 } else { 80 });
         let mut text = match self.listen {
             Some(listen) => format!("listen {listen}{parameters};\n"),
-            None => format!("listen {port}{parameters};\nlisten [::]:{port}{parameters};\n"),
+            None => self.listen_on(port, parameters),
         };
         if tls && modern {
             text += "# Before 1.25.1 nginx refuses `http2 on` and wants `http2` at the end of each `listen` above:\n\
@@ -327,7 +379,11 @@ map $request_uri {path} {{
              add_header Cache-Control {cache} always;\n",
             cache = self.variable("cache"),
         );
-        text += &added(self.vhost.rules.headers(self.vhost.tls));
+        text += &added(self.vhost.rules.headers());
+        if let Some(hsts) = self.vhost.hsts.filter(|_| self.vhost.tls) {
+            let value = format!("max-age={hsts}");
+            text += &added(std::iter::once((headers::HSTS, value)));
+        }
         text
     }
 }

@@ -47,7 +47,8 @@ const ATTEMPTS: u32 = 4;
 /// What to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// So many releases, the newest; the live one always.
+    /// So many releases, the newest; whatever else, the live one, the one that it replaced, and those that a rollback left
+    /// within `skew`: these are what `undo` has named.
     pub keep: usize,
     /// So long immutable files of replaced releases stay in the pool.
     pub skew: Duration,
@@ -216,13 +217,14 @@ impl Dead {
 async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, Error> {
     let entrance = store::look(session).await?;
     let there = store::releases(session).await?;
+    let records = Records::read(session).await?;
+    let promised = records.promised(entrance.current.as_ref(), now, options.skew, &there);
     let kept: Vec<ReleaseId> = there
         .iter()
         .enumerate()
-        .filter(|(index, id)| *index < options.keep || entrance.current.as_ref() == Some(*id))
+        .filter(|(index, id)| *index < options.keep || promised.contains(id))
         .map(|(_, id)| id.clone())
         .collect();
-    let records = Records::read(session).await?;
     let within_skew = records.within(now, options.skew, &there);
     let mut facts = Facts::default();
     let kept_roots = roots_of(session, &kept).await?;

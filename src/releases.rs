@@ -80,7 +80,12 @@ pub async fn steps_back(session: &Session, from: &ReleaseId, steps: u32) -> Resu
     let there: HashSet<ReleaseId> = store::releases(session).await?.into_iter().collect();
     let mut at = from.clone();
     let mut seen = HashSet::from([from.clone()]);
-    for _ in 0..steps {
+    for step in 0..steps {
+        let too_few = || Error::NoFormerRelease {
+            from: from.clone(),
+            wanted: steps,
+            there: step,
+        };
         loop {
             let documents = store::documents(session, std::slice::from_ref(&at)).await?;
             let Some(previous) = documents
@@ -89,11 +94,11 @@ pub async fn steps_back(session: &Session, from: &ReleaseId, steps: u32) -> Resu
                 .next()
                 .and_then(|document| document.previous)
             else {
-                return Err(Error::NoFormerRelease);
+                return Err(too_few());
             };
             // A history that runs in a circle was written by somebody else.
             if !seen.insert(previous.clone()) {
-                return Err(Error::NoFormerRelease);
+                return Err(too_few());
             }
             at = previous;
             if there.contains(&at) {

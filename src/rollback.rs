@@ -93,6 +93,9 @@ pub async fn rollback(
             Destination::Release(wanted) => releases::resolve(session, wanted).await?,
             Destination::Steps(steps) => releases::steps_back(session, &live, *steps).await?,
         };
+        if release == live {
+            return Err(Error::AlreadyLive { release });
+        }
         way_back.take(&release).await?;
         release
     };

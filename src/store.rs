@@ -385,6 +385,15 @@ pub async fn look(session: &Session) -> Result<Entrance, StoreError> {
     seen_from_outside(session, &answers).await
 }
 
+/// Whether there is a folder at the docroot.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn has_folder(session: &Session) -> Result<bool, StoreError> {
+    let answers = session.flight(vec![Op::Stat(String::new())]).await?;
+    Ok(answers.first().is_some_and(Read::done))
+}
+
 /// What the answers to [`first_flight`] without a workshop say.
 async fn seen_from_outside(session: &Session, answers: &Answers) -> Result<Entrance, StoreError> {
     if answers.first().is_none_or(crate::workshop::is_gone) || needs_making(session, answers).await? {

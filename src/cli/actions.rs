@@ -15,7 +15,9 @@ use syntax_publish::manifest::Changes;
 use syntax_publish::model::path::printable;
 
 use super::failure::Failure;
+use super::pages::Grouped;
 use super::screen::Screen;
+use super::site::Workplace;
 use super::{json, report, screen};
 
 /// The runner shows so many annotations of a kind for a step, and drops the others.
@@ -35,6 +37,7 @@ pub struct Actions {
 pub struct Told<'a> {
     pub value: &'a json::Publish,
     pub changes: &'a Changes,
+    pub grouped: &'a Grouped,
     pub target: &'a str,
     pub commit: Option<&'a str>,
     /// The commands that undo it, or carry it out.
@@ -61,16 +64,14 @@ impl Actions {
         })
     }
 
-    /// Marks files of the export with what was found in them.
-    pub fn annotate(&self, problems: &[Problem], export: &Path) {
+    /// Marks what was found: at the source of the page where it is known, else at the site manifest. The export itself is
+    /// hardly ever part of a repository, and a pull request shows no annotation of a file that it does not have.
+    pub fn annotate(&self, problems: &[Problem], workplace: &Workplace) {
         for severity in [Severity::Error, Severity::Warning] {
             let of_it = problems.iter().filter(|problem| problem.severity == severity);
             for problem in of_it.take(SHOWN) {
-                let file = if problem.path.is_root() {
-                    export.to_owned()
-                } else {
-                    export.join(problem.path.as_str())
-                };
+                let source = source_of(problem.path.as_str(), &|path| workplace.base.join(path).is_file());
+                let file = source.map_or_else(|| workplace.file.clone(), |source| workplace.base.join(source));
                 screen::command(&annotation(problem, &self.below_workspace(&file)));
             }
         }
@@ -91,8 +92,8 @@ impl Actions {
     }
 
     /// After `check`.
-    pub fn checked(&self, problems: &[Problem], export: &Path) {
-        self.annotate(problems, export);
+    pub fn checked(&self, problems: &[Problem], workplace: &Workplace) {
+        self.annotate(problems, workplace);
         self.summarize(&markdown::checked(problems));
     }
 
@@ -162,18 +163,50 @@ fn mark(text: &str) {
     screen::command(&format!("::error title=syntax-publish::{}", data(text)));
 }
 
+/// The source of a page, by where Next.js has it: `app/docs/page.mdx` or `pages/docs.mdx` for `docs.html`.
+fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
+    let stem = path.strip_suffix(".html")?;
+    let page = stem.strip_suffix("/index").unwrap_or(stem);
+    let page = if page == "index" { "" } else { page };
+    let below = |folder: &str, name: &str| match page {
+        "" => format!("{folder}/{name}"),
+        page => format!("{folder}/{page}/{name}"),
+    };
+    let beside = |folder: &str| match page {
+        "" => format!("{folder}/index"),
+        page => format!("{folder}/{page}"),
+    };
+    let stems = ["app", "src/app"]
+        .map(|folder| below(folder, "page"))
+        .into_iter()
+        .chain(
+            ["pages", "src/pages", "content", "src/content"]
+                .into_iter()
+                .flat_map(|folder| [beside(folder), below(folder, "index")]),
+        );
+    stems
+        .flat_map(|stem| ["tsx", "jsx", "mdx", "md", "ts", "js"].map(|end| format!("{stem}.{end}")))
+        .find(|file| is_file(file))
+}
+
 /// One finding as a command of the runner.
 fn annotation(problem: &Problem, file: &str) -> String {
     let kind = match problem.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let line = problem.line.map_or_else(String::new, |line| format!(",line={line}"));
+    // The line is one of the export.
+    let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
+    let path = if problem.path.is_root() {
+        "the export"
+    } else {
+        problem.path.as_str()
+    };
     format!(
-        "::{kind} file={}{line},title={}::{}",
+        "::{kind} file={},title={}::{}",
         property(file),
         property(problem.check),
-        data(&format!("{}: {}", problem.message, problem.hint)),
+        data(&format!("{path}{line}: {}: {}", problem.message, problem.hint)),
     )
 }
 
@@ -208,13 +241,13 @@ mod tests {
     fn finding_is_one_command_of_the_runner() {
         let found = problem("a.html", Some(3), "no page /b");
         assert_eq!(
-            annotation(&found, "out/a.html"),
-            "::error file=out/a.html,line=3,title=links::no page /b: mend it"
+            annotation(&found, "app/a/page.mdx"),
+            "::error file=app/a/page.mdx,title=links::a.html:3: no page /b: mend it"
         );
         let found = problem("a.html", None, "x");
         assert_eq!(
-            annotation(&found, "a.html"),
-            "::error file=a.html,title=links::x: mend it"
+            annotation(&found, "site-manifest.toml"),
+            "::error file=site-manifest.toml,title=links::a.html: x: mend it"
         );
     }
 
@@ -223,8 +256,23 @@ mod tests {
         let found = problem("a.html", Some(1), "100% of it\r\n::set-env name=PATH::/tmp");
         assert_eq!(
             annotation(&found, "out/a,b:c%\n::error::x.html"),
-            "::error file=out/a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax.html,line=1,title=links::100%25 of it%0D%0A::set-env name=PATH::/tmp: mend it"
+            "::error file=out/a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax.html,title=links::a.html:1: 100%25 of it%0D%0A::set-env name=PATH::/tmp: mend it"
         );
+    }
+
+    #[test]
+    fn the_source_of_a_page_is_found_where_next_has_it() {
+        let there = |files: &'static [&'static str]| move |path: &str| files.contains(&path);
+        for (files, page, source) in [
+            (&["app/docs/a/page.mdx"][..], "docs/a.html", Some("app/docs/a/page.mdx")),
+            (&["src/app/page.tsx"], "index.html", Some("src/app/page.tsx")),
+            (&["pages/docs/a.mdx"], "docs/a/index.html", Some("pages/docs/a.mdx")),
+            (&["content/index.mdx"], "index.html", Some("content/index.mdx")),
+            (&["app/docs/[slug]/page.tsx"], "docs/a.html", None),
+            (&["app/a/page.tsx"], "a.js", None),
+        ] {
+            assert_eq!(source_of(page, &there(files)).as_deref(), source, "{page}");
+        }
     }
 
     #[test]

@@ -7,23 +7,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 use syntax_publish::config::parse_duration;
 use syntax_publish::nginx::Version;
 
-/// Publishes a Next.js static export to a plain nginx host: atomic releases, only what changed travels, and one symlink
-/// to go back. With no command it publishes.
+use super::complete;
+
+/// Publishes a Next.js static export to a plain nginx host over SFTP: atomic releases, uploads only what changed, rolls
+/// back in a second. Without a command it publishes.
 #[derive(Debug, Parser)]
 #[command(
     name = "syntax-publish",
     version,
-    disable_help_subcommand = true,
     max_term_width = 100,
     override_usage = "syntax-publish [COMMAND] [OPTIONS]",
     after_help = "\
 Examples:
   syntax-publish                          publish the site to its default target
   syntax-publish --dry-run                only show what that would change
-  syntax-publish --target pheme           publish it to another target
+  syntax-publish --target staging         publish it to another target
   syntax-publish rollback                 go back to what was live before"
 )]
 pub struct Args {
@@ -39,14 +41,14 @@ pub struct Args {
 
 /// Options that every command has.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Options everywhere")]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The site manifest [default: site-manifest.toml here or in a parent folder]
     #[arg(long, global = true, value_name = "FILE", display_order = 100)]
     pub site: Option<PathBuf>,
 
-    /// The target of the site manifest to work with [default: its `publish.target`]
-    #[arg(long, global = true, value_name = "NAME", display_order = 101)]
+    /// The target to use [default: `target` in [publish] of the site manifest]
+    #[arg(long, short, global = true, value_name = "NAME", display_order = 101, add = ArgValueCompleter::new(complete::targets))]
     pub target: Option<String>,
 
     /// Print one JSON value on stdout, and everything else on stderr
@@ -57,7 +59,7 @@ pub struct Global {
     #[arg(long, short, global = true, display_order = 103)]
     pub quiet: bool,
 
-    /// Tell of every stage on stderr
+    /// Print more: every file, every stage
     #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 104)]
     pub verbose: bool,
 }
@@ -78,27 +80,27 @@ pub enum Command {
     /// Publish the site (the default)
     #[command(after_help = "\
 Examples:
-  syntax-publish publish --target pheme --message \"New guide\"
-  syntax-publish publish --wait 10m       in CI: let a publish that is under way end first")]
+  syntax-publish publish --target staging --message \"New guide\"
+  syntax-publish publish --wait 10m       in CI: wait for a publish that is already running")]
     Publish(Publish),
 
     /// Show what a publish would add, change and remove
     #[command(after_help = "\
 Example:
-  syntax-publish plan --target pheme")]
+  syntax-publish plan --target staging")]
     Plan {
-        /// Tell what each stage took, and what it asked of the host
+        /// Show how long each stage took, and its requests to the host
         #[arg(long)]
         timings: bool,
     },
 
-    /// Check the export, without a host
+    /// Check the export locally
     #[command(after_help = "\
 Example:
   syntax-publish check --json             in CI: exit code 3 if there is an error")]
     Check,
 
-    /// Write the finished site to a plain folder, for any web server
+    /// Write the built site to a plain folder, for any web server
     #[command(after_help = "\
 Example:
   syntax-publish build --out dist")]
@@ -108,18 +110,18 @@ Example:
         out: PathBuf,
     },
 
-    /// Serve the finished site on this machine, as the host would, and anew when it changes
+    /// Serve the built site exactly as the host would, and reload on changes
     #[command(after_help = "\
 Examples:
   syntax-publish watch --open
-  syntax-publish watch -- npm run build   build it, and again when its sources change")]
+  syntax-publish watch -- npm run build   build it now, and again when its sources change")]
     Watch(Watch),
 
-    /// Make a former release live again
+    /// Roll back to an earlier release
     #[command(after_help = "\
 Examples:
   syntax-publish rollback
-  syntax-publish rollback --to 20260914   the release whose id begins so
+  syntax-publish rollback --to 20260914   the release whose id starts with this
   syntax-publish rollback --hold \"broken search\"")]
     Rollback(Rollback),
 
@@ -128,15 +130,15 @@ Examples:
 Example:
   syntax-publish hold \"moving to a new host\"")]
     Hold {
-        /// Why: every publish shows it, until `resume`
+        /// The reason, which every publish shows until `resume`
         #[arg(value_parser = reason)]
         reason: String,
     },
 
-    /// Let publishing to the target go on
+    /// Allow publishing again
     #[command(after_help = "\
 Example:
-  syntax-publish resume --target pheme")]
+  syntax-publish resume --target staging")]
     Resume,
 
     /// List the releases on the target, newest first
@@ -145,53 +147,53 @@ Example:
   syntax-publish releases")]
     Releases,
 
-    /// Tell what is live, since when and from which commit
+    /// Show what is live, since when and from which commit
     #[command(after_help = "\
 Example:
-  syntax-publish status --target pheme --json")]
+  syntax-publish status --target staging --json")]
     Status,
 
-    /// List the files that differ between two releases
+    /// List the pages and files that differ between two releases
     #[command(after_help = "\
 Examples:
   syntax-publish diff                     what the live release changed
   syntax-publish diff 20260914 20260921   what changed between these two")]
     Diff {
-        /// The earlier release, or the beginning of its id [default: the one before B]
-        #[arg(value_name = "A")]
+        /// The earlier release, or the start of its id [default: the one before B]
+        #[arg(value_name = "A", add = ArgValueCompleter::new(complete::releases))]
         from: Option<String>,
         /// The later release [default: the live one]
-        #[arg(value_name = "B")]
+        #[arg(value_name = "B", add = ArgValueCompleter::new(complete::releases))]
         to: Option<String>,
     },
 
-    /// Check that a release on the target is whole
+    /// Check that a release on the target is intact
     #[command(after_help = "\
 Examples:
   syntax-publish verify
   syntax-publish verify 20260914 --deep
-  syntax-publish verify --signature       also that somebody signed it whose signature counts
-  syntax-publish verify --repair          and mend what is damaged
-  syntax-publish verify --live            whether visitors get what is live")]
+  syntax-publish verify --signature       also check who signed it
+  syntax-publish verify --repair          and repair what is damaged
+  syntax-publish verify --live            check what visitors get")]
     Verify(Verify),
 
-    /// Delete releases beyond the retention, then what nothing refers to
+    /// Delete old releases, and files that no release uses any more
     #[command(after_help = "\
 Example:
   syntax-publish prune --dry-run")]
     Prune {
-        /// Only say what would be deleted
-        #[arg(long)]
+        /// Only show what would be deleted
+        #[arg(long, short = 'n')]
         dry_run: bool,
     },
 
-    /// Follow the way of a visitor and of a publish, and say what is wrong with either
+    /// Diagnose the visitor's path and the publishing path
     #[command(after_help = "\
 Examples:
-  syntax-publish doctor --target pheme
-  syntax-publish doctor --resolver 1.1.1.1    ask this resolver, and not the network's own")]
+  syntax-publish doctor --target staging
+  syntax-publish doctor --resolver 1.1.1.1    use this DNS resolver")]
     Doctor {
-        /// The DNS resolver to ask [default: the system's]
+        /// The DNS resolver to use [default: the system's]
         #[arg(long, value_name = "ADDR", value_parser = resolver)]
         resolver: Option<std::net::SocketAddr>,
     },
@@ -200,9 +202,9 @@ Examples:
     #[command(after_help = "\
 Examples:
   syntax-publish init
-  syntax-publish init --yes               ask nothing, and take what was found")]
+  syntax-publish init --yes               no questions: use what was found")]
     Init {
-        /// Ask nothing: take what was found, and defaults for the rest
+        /// No questions: use what was found, and defaults for the rest
         #[arg(long, short)]
         yes: bool,
     },
@@ -210,24 +212,35 @@ Examples:
     /// Print the nginx vhost for this site and target
     #[command(after_help = "\
 Examples:
-  syntax-publish nginx --target pheme > syntax.conf
+  syntax-publish nginx > docs.example.com.conf
   syntax-publish nginx --listen 127.0.0.1:8080 --without-tls --without-brotli")]
     Nginx(Nginx),
 
-    /// Print the completions of a shell
+    /// Print the completion script for a shell
     #[command(after_help = "\
-Example:
-  syntax-publish completions bash > /etc/bash_completion.d/syntax-publish")]
+Examples:
+  syntax-publish completions bash > /etc/bash_completion.d/syntax-publish
+  syntax-publish completions zsh > ~/.zfunc/_syntax-publish")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
 
-    /// Print the manual page
+    /// Print a manual page
     #[command(after_help = "\
-Example:
-  syntax-publish man > syntax-publish.1")]
-    Man,
+Examples:
+  syntax-publish man > syntax-publish.1
+  syntax-publish man publish | man -l -   read the page of a command
+  syntax-publish man --out ~/.local/share/man/man1")]
+    Man {
+        /// The command whose page to print [default: the page of syntax-publish itself]
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
+
+        /// Write the pages of all commands to this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "of")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// The default is looked up where the site manifest is known.
@@ -238,41 +251,41 @@ const COMMIT: &str = "The commit the export was built from [default: $GITHUB_SHA
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Publish {
     /// Stop after the plan, and change nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub dry_run: bool,
 
     /// The commit the export was built from
     #[arg(long, value_name = "ID", help = COMMIT)]
     pub commit: Option<String>,
 
-    /// A text to keep with the release
-    #[arg(long, value_name = "TEXT")]
+    /// A message to keep with the release
+    #[arg(long, short, value_name = "TEXT")]
     pub message: Option<String>,
 
-    /// How long to wait for another publish to end, as in 90s or 10m
+    /// How long to wait for another publish to end, such as 90s or 10m
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub wait: Option<Duration>,
 
-    /// Publish even if more pages vanish than `max-removed` allows
+    /// Publish even if it removes more pages than `max-removed` allows
     #[arg(long)]
     pub allow_removals: bool,
 
-    /// Make a new release even if nothing changed; mend what is damaged
+    /// Make a new release even if nothing changed, and repair what is damaged
     #[arg(long)]
     pub force: bool,
 
-    /// Tell what each stage took, and what it asked of the host
+    /// Show how long each stage took, and its requests to the host
     #[arg(long)]
     pub timings: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Watch {
-    /// The port to listen on [default: `port` in [watch], or the first free one from 4400 on]
-    #[arg(long, value_name = "N")]
+    /// The port to listen on, 1 to 65535 [default: `port` in [watch], or the first free one from 4400 on]
+    #[arg(long, value_name = "N", value_parser = port)]
     pub port: Option<u16>,
 
-    /// The address to listen on: whoever reaches it can read the site
+    /// The address to listen on; anyone who can reach it can read the site
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
     pub host: String,
 
@@ -280,15 +293,15 @@ pub struct Watch {
     #[arg(long)]
     pub open: bool,
 
-    /// Leave pages exactly as they are published: they then learn of no change
+    /// Serve pages exactly as they are published; they don't reload then
     #[arg(long)]
     pub no_reload: bool,
 
-    /// Look for changes every half second instead of being told, for folders of a network
+    /// Look for changes twice a second, for network folders that don't report them
     #[arg(long)]
     pub poll: bool,
 
-    /// The site's own build, run when its sources change [default: `command` in [watch]]
+    /// The site's build command, run when its sources change [default: `command` in [watch]]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -296,33 +309,34 @@ pub struct Watch {
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Verify {
-    /// The release, or the beginning of its id [default: the live one]
+    /// The release, or the start of its id [default: the live one]
+    #[arg(add = ArgValueCompleter::new(complete::releases))]
     pub release: Option<String>,
 
     /// Read every byte back, and decode every encoding
     #[arg(long)]
     pub deep: bool,
 
-    /// Also check who signed it, by `allowed-signers` in [sign]; implies --deep
+    /// Also check its signature against `allowed-signers` in [sign]; implies --deep
     #[arg(long)]
     pub signature: bool,
 
-    /// Mend what is damaged, from the export and from other copies on the target; implies --deep
+    /// Repair what is damaged, from the export and from other copies on the target; implies --deep
     #[arg(long)]
     pub repair: bool,
 
-    /// Ask the live site instead: the origin, and the public URL
+    /// Check the live site instead: the origin and the public URL
     #[arg(long, conflicts_with_all = ["deep", "signature", "repair"])]
     pub live: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Rollback {
-    /// The release to go back to, or the beginning of its id
-    #[arg(long, value_name = "RELEASE", conflicts_with = "steps")]
+    /// The release to roll back to, or the start of its id
+    #[arg(long, value_name = "RELEASE", conflicts_with = "steps", add = ArgValueCompleter::new(complete::releases))]
     pub to: Option<String>,
 
-    /// How many releases to go back
+    /// How many releases to roll back
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = steps)]
     pub steps: u32,
 
@@ -331,9 +345,13 @@ pub struct Rollback {
     pub hold: Option<String>,
 }
 
+/// The default is looked up in the target.
+const NGINX_VERSION: &str = "The version of nginx on the host, as `nginx -v` prints it [default: the target's \
+                             `nginx-version`, or 1.28]";
+
 #[derive(Debug, clap::Args)]
 pub struct Nginx {
-    /// Where to listen, as in 127.0.0.1:8080 [default: the usual ports]
+    /// Where to listen, such as 127.0.0.1:8080 [default: the port of `url`]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
 
@@ -346,16 +364,21 @@ pub struct Nginx {
     pub without_brotli: bool,
 
     /// The version of nginx to print for
-    #[arg(long = "nginx-version", value_name = "X", default_value_t = Version::default())]
-    pub version: Version,
+    #[arg(long = "nginx-version", value_name = "X", help = NGINX_VERSION)]
+    pub version: Option<Version>,
 
-    /// The docroot as nginx sees it [default: the target's]
+    /// The docroot as nginx sees it [default: the target's `nginx-root`, or its docroot]
     #[arg(long, value_name = "PATH")]
     pub docroot: Option<String>,
 }
 
 fn resolver(text: &str) -> Result<std::net::SocketAddr, String> {
-    syntax_publish::doctor::resolver(text).ok_or_else(|| "write an address, as 1.1.1.1 or [::1]:5353".to_owned())
+    syntax_publish::doctor::resolver(text).ok_or_else(|| "write an address, such as 1.1.1.1 or [::1]:5353".to_owned())
+}
+
+/// A port; 0 stands for any free one.
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "write a port from 1 to 65535".to_owned())
 }
 
 fn steps(text: &str) -> Result<u32, String> {

@@ -1,27 +1,54 @@
-//! What changes for visitors, as a table, and the words at the end of a publish.
+//! What changes for visitors, and the words at the end of a publish.
+//!
+//! Pages are named by their URLs and counted with all that belongs to them; files, payloads and objects are for `-v`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use syntax_publish::config::TargetKind;
 use syntax_publish::manifest::{Change, ChangeKind, Changes};
+use syntax_publish::prune::Pruned;
 use syntax_publish::publish::Published;
 
 use super::args::Global;
 use super::json;
+use super::pages::{Grouped, Item, mark};
 use super::report::{bytes, count, seconds, table};
-use super::site::{Workplace, again, quoted, shown};
+use super::site::{Workplace, again};
 
-/// A table of changes with their totals.
-pub fn listed(changes: &Changes) -> String {
-    first_listed(changes, usize::MAX)
+/// A publish lists so many pages and files; `plan`, `diff` and `-v` list all.
+const LISTED: usize = 6;
+
+/// Pages and files that changed with their totals; with `files`, every file with its size.
+pub fn listed(changes: &Changes, grouped: &Grouped, files: bool) -> String {
+    first_listed(changes, grouped, files, usize::MAX)
 }
 
-/// The same with so many lines of the table at most.
-fn first_listed(changes: &Changes, most: usize) -> String {
-    if changes.list.is_empty() {
+/// The same with so many lines of the list at most.
+fn first_listed(changes: &Changes, grouped: &Grouped, files: bool, most: usize) -> String {
+    let Some(total) = grouped.totals() else {
         return "no changes\n".to_owned();
+    };
+    if files {
+        return format!("{}{}\n", every_file(changes, most), totals(changes));
     }
+    format!("{}{total}\n", items(grouped, most, ""))
+}
+
+/// Pages and files by URL, so many at most.
+fn items(grouped: &Grouped, most: usize, indent: &str) -> String {
+    let all = grouped.items().count();
+    let row = |item: &Item| vec![format!("{indent}{}", mark(item.change)), item.url.clone()];
+    let rows: Vec<Vec<String>> = grouped.items().take(most).map(row).collect();
+    let more = match all.saturating_sub(most) {
+        0 => String::new(),
+        more => format!("{indent}and {more} more\n"),
+    };
+    table(&rows, &[]) + &more
+}
+
+/// Every file of the site that changed, so many at most.
+fn every_file(changes: &Changes, most: usize) -> String {
     let row = |change: &Change| {
         vec![
             mark(change.change).to_owned(),
@@ -34,18 +61,10 @@ fn first_listed(changes: &Changes, most: usize) -> String {
         0 => String::new(),
         more => format!("and {more} more\n"),
     };
-    format!("{}{more}{}\n", table(&rows, &[1]), totals(changes))
+    table(&rows, &[1]) + &more
 }
 
-fn mark(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Added => "added",
-        ChangeKind::Changed => "changed",
-        ChangeKind::Removed => "removed",
-    }
-}
-
-/// The totals of some changes: "2 added (1.0 KiB), 1 changed (20 B), 0 removed".
+/// The totals of some changes: "2 files added (1.0 KiB), 1 changed (20 B), 0 removed".
 fn totals(changes: &Changes) -> String {
     let of = |kind: ChangeKind| {
         let sum: u64 = changes
@@ -59,73 +78,111 @@ fn totals(changes: &Changes) -> String {
             number => format!("{number} {} ({})", mark(kind), bytes(sum)),
         }
     };
-    [ChangeKind::Added, ChangeKind::Changed, ChangeKind::Removed]
+    let all = [ChangeKind::Added, ChangeKind::Changed, ChangeKind::Removed]
         .map(of)
-        .join(", ")
+        .join(", ");
+    format!("files: {all}")
 }
 
-/// What a publish would do.
-pub fn plan(plan: &json::Publish, changes: &Changes, workplace: &Workplace) -> String {
-    short_plan(plan, changes, workplace, usize::MAX)
+/// What a publish would do; with `files`, to every file.
+pub fn plan(plan: &json::Publish, changes: &Changes, grouped: &Grouped, workplace: &Workplace, files: bool) -> String {
+    let text = first_listed(changes, grouped, files, usize::MAX);
+    text + &upload(plan, workplace, files)
 }
 
 /// The same with so many changes at most.
-pub fn short_plan(plan: &json::Publish, changes: &Changes, workplace: &Workplace, most: usize) -> String {
-    let mut text = first_listed(changes, most);
-    let unchanged = count(plan.unchanged, "file");
-    let _ = match plan.objects_sent {
-        0 => writeln!(
-            text,
-            "{unchanged} unchanged; {} has every file already",
-            workplace.target_name
-        ),
-        objects => writeln!(
-            text,
-            "{unchanged} unchanged; at most {} to send to {}, {} before encoding",
-            count(objects, "object"),
-            workplace.target_name,
+pub fn short_plan(
+    plan: &json::Publish,
+    changes: &Changes,
+    grouped: &Grouped,
+    workplace: &Workplace,
+    most: usize,
+) -> String {
+    first_listed(changes, grouped, false, most) + &upload(plan, workplace, false)
+}
+
+fn upload(plan: &json::Publish, workplace: &Workplace, files: bool) -> String {
+    let target = &workplace.target_name;
+    let mut text = match plan.objects_sent {
+        0 => format!("nothing to upload: {target} already has every file\n"),
+        _ => format!(
+            "to upload to {target}: at most {} before compression\n",
             bytes(plan.bytes_sent)
         ),
     };
+    if files {
+        let _ = writeln!(
+            text,
+            "{} unchanged, {} to upload",
+            count(plan.unchanged, "file"),
+            count(plan.objects_sent, "object")
+        );
+    }
     text
 }
 
-/// What a publish did, in five lines at most.
-pub fn published(published: &Published, took: Duration, workplace: &Workplace, global: &Global) -> String {
-    let target = &workplace.target_name;
+/// The site as messages name it: with the site manifest where that is not in this folder.
+pub fn site(workplace: &Workplace) -> String {
+    let name = &workplace.config.site.name;
+    match workplace.elsewhere() {
+        None => name.clone(),
+        Some(file) => format!("{name} ({file})"),
+    }
+}
+
+/// The first line of a publish, before anything is done.
+pub fn begun(what: &str, workplace: &Workplace) -> String {
+    let (site, target, place) = (site(workplace), &workplace.target_name, workplace.place());
+    format!("{what} {site} to {target} ({place})")
+}
+
+/// What a publish did, in a few lines.
+pub fn published(
+    published: &Published,
+    grouped: &Grouped,
+    took: Duration,
+    workplace: &Workplace,
+    global: &Global,
+) -> String {
+    let (site, target) = (site(workplace), &workplace.target_name);
     let release = &published.release;
     if !published.swapped {
-        let files = count(published.files, "file");
         return format!(
-            "nothing changed: {release} is live on {target} already ({files})\nlive: {}\n",
+            "nothing to publish: {site} {release} is already live on {target}\nlive: {}\n",
             live(workplace)
         );
     }
-    let counts = json::Publish::counting(&published.changes, published.files);
     let first = published.previous.is_none();
-    let mut text = if first {
-        format!("published {release} to {target}: {}\n", count(published.files, "file"))
-    } else {
-        format!(
-            "published {release} to {target}: {} added, {} changed, {} removed, {} unchanged\n",
-            counts.added, counts.changed, counts.removed, counts.unchanged
-        )
+    let totals = grouped.totals();
+    let totals = match &totals {
+        Some(totals) if first => totals.replace(" added", ""),
+        Some(totals) => totals.clone(),
+        None => "no changes".to_owned(),
     };
-    let (objects, sent) = (count(published.sent.objects, "object"), bytes(published.sent.bytes));
-    let _ = writeln!(text, "sent {objects}, {sent}, in {}", seconds(took));
-    let _ = writeln!(text, "live: {}", live(workplace));
-    if let Some(look) = look(workplace) {
-        let _ = writeln!(text, "look at it: {look}");
+    let mut text = format!("published {site} to {target}: {totals}\n");
+    if global.verbose {
+        text += &every_file(&published.changes, usize::MAX);
+    } else if !first {
+        text += &items(grouped, LISTED, "  ");
     }
-    let _ = if first {
-        writeln!(
-            text,
-            "next: `{}` prints the vhost that serves it",
-            again(global, "nginx")
-        )
+    let objects = if global.verbose {
+        format!(" in {}", count(published.sent.objects, "object"))
     } else {
-        writeln!(text, "undo: {}", again(global, "rollback"))
+        String::new()
     };
+    let _ = writeln!(
+        text,
+        "release: {release}, uploaded {}{objects} in {}",
+        bytes(published.sent.bytes),
+        seconds(took)
+    );
+    let _ = writeln!(text, "live: {}", live(workplace));
+    if matches!(workplace.target.kind, TargetKind::Local { .. }) {
+        let _ = writeln!(text, "preview: {}", again(global, "watch --open"));
+    }
+    if !first {
+        let _ = writeln!(text, "undo: {}", again(global, "rollback"));
+    }
     text
 }
 
@@ -138,13 +195,8 @@ pub fn live(workplace: &Workplace) -> String {
     }
 }
 
-/// How to see a local target in a browser: with a server that finds pages by their names without `.html`, and follows
-/// the symlinks between folders.
-fn look(workplace: &Workplace) -> Option<String> {
-    let TargetKind::Local { docroot } = &workplace.target.kind else {
-        return None;
-    };
-    let current = workplace.path(docroot).ok()?.join("current");
-    let folder = quoted(&shown(&current));
-    Some(format!("npx serve --symlinks {folder}, then http://localhost:3000"))
+/// What a publish pruned; none where that is nothing.
+pub fn pruned(pruned: Pruned) -> Option<String> {
+    let releases = (pruned.releases > 0).then(|| count(pruned.releases, "old release"))?;
+    Some(format!("pruned {releases}, {}", bytes(pruned.bytes)))
 }

@@ -28,7 +28,7 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::screen::Screen;
 use super::site::{self, Workplace, again};
-use super::{connect, json, papers, problems, report};
+use super::{complete, connect, json, papers, problems, report};
 
 /// A publish names so many warnings of the checks; `check` names all.
 const SHOWN_WARNINGS: usize = 10;
@@ -116,13 +116,19 @@ impl Run {
             Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
             Command::Completions { shell } => {
-                let script = papers::completions(shell);
+                let script = complete::script(shell)?;
                 self.screen
                     .result(&json::text("completions", &script), || script.clone())?;
                 Ok(0)
             }
-            Command::Man => {
-                let page = papers::man()?;
+            Command::Man { of: _, out: Some(out) } => {
+                let pages = papers::write_man_pages(&out)?;
+                let text = || format!("wrote {} to {}\n", report::count(pages, "page"), site::shown(&out));
+                self.screen.summary(&json::text("man", &out.to_string_lossy()), text)?;
+                Ok(0)
+            }
+            Command::Man { of, out: None } => {
+                let page = papers::man(of.as_deref())?;
                 self.screen.result(&json::text("man", &page), || page.clone())?;
                 Ok(0)
             }
@@ -136,8 +142,7 @@ impl Run {
 
     /// Takes the bars off the screen.
     pub fn finish(&self) {
-        self.progress.finish();
-        self.progress.unpin();
+        self.progress.end();
     }
 
     /// What can be told of the target, once it is known.
@@ -169,8 +174,8 @@ impl Run {
             Failure::Library(Error::Check { problems }) => problems,
             _ => &[],
         };
-        if let Some(export) = self.workplace.get().and_then(|workplace| workplace.export().ok()) {
-            actions.annotate(problems, &export);
+        if let Some(workplace) = self.workplace.get() {
+            actions.annotate(problems, workplace);
         }
         let told = self.told();
         let (live, hint) = (

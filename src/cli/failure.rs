@@ -50,6 +50,12 @@ pub enum Failure {
         /// All of them. Not a cause: the text names them.
         mistakes: ConfigError,
     },
+    /// There is no such command.
+    #[error("there is no command {name:?}")]
+    NoSuchCommand {
+        /// Its name.
+        name: String,
+    },
     /// The site manifest has no such target.
     #[error("the site manifest has no target {name:?}")]
     NoSuchTarget {
@@ -128,6 +134,7 @@ impl Failure {
             | Self::Exists { .. }
             | Self::Config { .. }
             | Self::NoSuchTarget { .. }
+            | Self::NoSuchCommand { .. }
             | Self::NoHome { .. }
             | Self::Nested { .. }
             | Self::Address { .. }
@@ -146,6 +153,7 @@ impl Failure {
             Self::Unreadable { .. } | Self::Config { .. } => "site-manifest",
             Self::Exists { .. } => "exists",
             Self::NoSuchTarget { .. } => "no-such-target",
+            Self::NoSuchCommand { .. } => "no-such-command",
             Self::NoHome { .. } => "no-home",
             Self::Nested { .. } => "nested",
             Self::Address { .. } => "address",

@@ -4,6 +4,7 @@
 //! options of the command line stands here and nowhere else.
 
 use syntax_publish::build::BuildError;
+use syntax_publish::check::{Problem, Severity};
 use syntax_publish::error::Error;
 use syntax_publish::host::HostError;
 use syntax_publish::model::layout;
@@ -33,11 +34,12 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         ),
         Failure::Unreadable { .. } => "name a file that you may read with --site FILE".to_owned(),
         Failure::Exists { .. } => "nothing was changed: edit it, or write another one with --site FILE".to_owned(),
-        Failure::Config { .. } => "correct the lines named above".to_owned(),
+        Failure::Config { .. } => "fix the lines named above".to_owned(),
         Failure::NoSuchTarget { known, .. } => format!(
-            "use --target with one of: {}; or add a table [targets.NAME] to the site manifest",
+            "use --target with one of: {}; or add [targets.NAME] to the site manifest",
             known.join(", ")
         ),
+        Failure::NoSuchCommand { .. } => "`syntax-publish --help` lists the commands".to_owned(),
         Failure::NoHome { .. } => "write the path in full, or set HOME".to_owned(),
         Failure::Nested { .. } => "give each a folder of its own: nothing was written".to_owned(),
         Failure::NobodyToAsk { has_url: false } => "add `url` to [site]: https://docs.example.com".to_owned(),
@@ -58,10 +60,7 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
 pub fn of_library(error: &Error, global: &Global) -> String {
     match error {
         Error::Scan(error) => error.hint().to_owned(),
-        Error::Check { .. } => {
-            "correct what is named above, or set the check's level to \"warn\" in [check] of the site manifest"
-                .to_owned()
-        }
+        Error::Check { problems } => of_checks(problems),
         Error::Source(error) => of_source(error).to_owned(),
         Error::RemovesTooMuch { .. } => format!(
             "see what would go with `{}`; if it is meant, publish with --allow-removals",
@@ -92,17 +91,18 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             again(global, "verify")
         ),
         Error::Uncertain { .. } => format!(
-            "ask which it is when the host answers again: `{}`",
+            "check which it is when the host answers again: `{}`",
             again(global, "status")
         ),
         Error::NoSuchRelease { there, .. } => match there.first() {
             Some(newest) => format!("the newest is {newest}; `{}` lists them all", again(global, "releases")),
             None => format!("see what there is with `{}`", again(global, "releases")),
         },
-        Error::AmbiguousRelease { .. } => "give more of its id".to_owned(),
+        Error::AmbiguousRelease { .. } => "give more of the id".to_owned(),
+        Error::AlreadyLive { .. } => format!("`{}` lists the others", again(global, "releases")),
         Error::NothingPublished { .. } => format!("publish first: `{}`", again(global, "publish")),
-        Error::NoFormerRelease => format!(
-            "name a release that is there: `{}` lists them",
+        Error::NoFormerRelease { .. } => format!(
+            "`{}` lists the releases there are",
             again(global, "releases")
         ),
         Error::NotWhole { .. } => format!("publish again to repair it: `{} --force`", again(global, "publish")),
@@ -119,7 +119,7 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             )
         }),
         Error::CannotGoBack { source, .. } if matches!(**source, Error::Unsigned { .. }) => format!(
-            "mend the fault and publish again; or go back to a release that is signed: `{} --to RELEASE`",
+            "fix the fault and publish again; or roll back to a signed release: `{} --to RELEASE`",
             again(global, "rollback")
         ),
         Error::CannotGoBack { .. } => format!(
@@ -130,6 +130,22 @@ pub fn of_library(error: &Error, global: &Global) -> String {
         Error::Build(error) => of_build(error).to_owned(),
         Error::Io { .. } => "see whether the path is right, you may use it, and there is room".to_owned(),
         Error::Signal { .. } => "run it again when you like: what was sent is not sent twice".to_owned(),
+    }
+}
+
+/// What to do about what the checks found. A secret is never let through, and only revoking it helps whoever leaked it.
+fn of_checks(problems: &[Problem]) -> String {
+    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let revoke = "remove the secret from the sources and build again. Then REVOKE IT where it was issued: \
+                  anyone who saw the build may have it";
+    let others = "fix what is named above, or set the check's level to \"warn\" in [check] of the site manifest";
+    match (
+        errors().any(|problem| problem.check == "secrets"),
+        errors().all(|problem| problem.check == "secrets"),
+    ) {
+        (true, true) => revoke.to_owned(),
+        (true, false) => format!("{others} (not for secrets); {revoke}"),
+        (false, _) => others.to_owned(),
     }
 }
 
@@ -206,7 +222,7 @@ fn of_store(error: &StoreError, global: &Global) -> String {
             layout::format_text()
         ),
         StoreError::Damaged { .. } => format!(
-            "`{}` tells how much is damaged; `{} --force` makes a whole release",
+            "`{}` shows what is damaged; `{} --force` makes a new, intact release",
             again(global, "verify"),
             again(global, "publish")
         ),
@@ -233,7 +249,7 @@ fn of_host(error: &HostError, global: &Global) -> String {
         }
         HostError::NoSftp { .. } => "let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config; and every folder of a chroot, from / on, must be root's and writable by root alone".to_owned(),
         HostError::MissingExtension { .. } => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer".to_owned(),
-        HostError::Folder { .. } => "correct `docroot` of the target, or see who may enter it".to_owned(),
+        HostError::Folder { .. } => "fix `docroot` of the target, or see who may enter it".to_owned(),
         HostError::Panicked { .. } => "this is a bug in syntax-publish: report it, with this message".to_owned(),
         HostError::Lost { .. } => format!(
             "try again: what was sent is not sent twice; `{}` tells what is live",
@@ -275,7 +291,8 @@ fn of_port(error: &PortError) -> String {
 fn of_vhost(error: &VhostError) -> &'static str {
     match error {
         VhostError::ServerName { .. } => "give the site a `url` in the site manifest, or a name that is a host's",
-        VhostError::Docroot { .. } => "name it as nginx sees it with --docroot PATH",
+        VhostError::Docroot { .. } => "set `nginx-root` of the target to the docroot as nginx sees it",
+        VhostError::Include { .. } => "set `include` in [nginx] to a path on the host",
         VhostError::BasePath { .. } => "set `base-path` in [next] to what `basePath` is in next.config",
         VhostError::Folder { .. } => "set `prefix` in [fingerprint] to the name of one folder, such as \"_assets\"",
         VhostError::DeploymentId { .. } => "build with a `deploymentId` of letters, digits, `-` and `_`",

@@ -52,6 +52,9 @@ pub struct Publish {
     pub delivery: Option<Delivery>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
+    /// What to do next, where nothing serves the site yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// Where visitors don't get it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
@@ -80,6 +83,7 @@ impl Publish {
             seconds: 0.0,
             delivery: None,
             changes: None,
+            next: None,
             error: None,
             timings: None,
         }
@@ -115,6 +119,7 @@ pub struct Release {
     pub bytes: Option<u64>,
     pub root: Option<String>,
     pub commit: Option<String>,
+    pub message: Option<String>,
     pub channel: Option<String>,
 }
 
@@ -129,6 +134,7 @@ impl From<&releases::Listed> for Release {
             bytes: document.map(|document| document.bytes),
             root: document.map(|document| document.root.to_string()),
             commit: document.and_then(|document| document.commit.clone()),
+            message: document.and_then(|document| document.message.clone()),
             channel: document.and_then(|document| document.channel.clone()),
         }
     }
@@ -141,6 +147,12 @@ pub struct Status {
     pub since: Option<String>,
     pub commit: Option<String>,
     pub message: Option<String>,
+    /// Who published it.
+    pub who: Option<String>,
+    /// The target and its place.
+    pub target: String,
+    pub place: String,
+    pub files: Option<u64>,
     pub releases: u64,
     pub bytes_stored: u64,
     pub held: Option<HeldBy>,
@@ -206,8 +218,9 @@ pub struct Lock {
     pub since: Option<String>,
 }
 
-impl From<&releases::Status> for Status {
-    fn from(status: &releases::Status) -> Self {
+impl Status {
+    /// What is known of a target at a place.
+    pub fn of(status: &releases::Status, target: &str, place: String) -> Self {
         let document = status.document.as_ref();
         let lock = status.lock.as_ref().map(|lock| {
             let owner = lock.owner.as_ref();
@@ -223,6 +236,10 @@ impl From<&releases::Status> for Status {
             since: status.since.map(|since| timestamp(since).to_string()),
             commit: document.and_then(|document| document.commit.clone()),
             message: document.and_then(|document| document.message.clone()),
+            who: document.map(|document| document.who.clone()),
+            target: target.to_owned(),
+            place,
+            files: document.map(|document| document.files),
             releases: status.releases,
             bytes_stored: status.bytes_stored,
             held: status.hold.as_ref().map(HeldBy::from),

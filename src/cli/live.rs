@@ -8,8 +8,9 @@ use syntax_publish::delivery::{Asked, Looking, Need, Report, Seen, Skipped, Way}
 use syntax_publish::host;
 use syntax_publish::http::Place;
 use syntax_publish::live::visitor::Visit;
-use syntax_publish::live::{Finding, Severity, Side, Verdict};
-use syntax_publish::model::path::printable;
+use syntax_publish::live::{Finding, Severity, Side, Verdict, failures};
+use syntax_publish::manifest::{ChangeKind, Changes, is_page};
+use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::purge::cloudflare::{API, Cloudflare};
 use syntax_publish::purge::webhook::Webhook;
 use syntax_publish::purge::{Purge, Token};
@@ -239,31 +240,61 @@ pub fn seen(report: &Report) -> Option<Delivery> {
     })
 }
 
-/// What was seen, in a line: "visitors get it: 24 answers of the origin, 24 of the public address".
-pub fn line(report: &Report) -> Option<String> {
+/// Whether anything serves the site: a file came with its bytes.
+pub fn is_served(report: &Report) -> bool {
+    [&report.origin, &report.public].into_iter().any(|asked| match asked {
+        Asked::Not(_) => false,
+        Asked::Seen(seen) => seen.served > 0,
+    })
+}
+
+/// Which requests failed: "6 of 108 requests failed, all for /prices (new page)".
+pub fn failed(report: &Report, changes: &Changes) -> String {
+    let sent = |asked: &Asked| match asked {
+        Asked::Not(_) => 0,
+        Asked::Seen(seen) => seen.answered + seen.unanswered,
+    };
+    let remark = |path: &SitePath| {
+        let change = changes.list.iter().find(|change| change.path == *path)?;
+        Some(match (change.change, is_page(path)) {
+            (ChangeKind::Added, true) => "new page",
+            (ChangeKind::Added, false) => "new file",
+            (ChangeKind::Changed, true) => "changed page",
+            (ChangeKind::Changed, false) => "changed file",
+            (ChangeKind::Removed, true) => "removed page",
+            (ChangeKind::Removed, false) => "removed file",
+        })
+    };
+    let total = sent(&report.origin) + sent(&report.public);
+    failures(report.findings(), Some(total), &remark)
+}
+
+/// What was seen, in a line: "verified: 24 requests to the origin and 24 to the public URL succeeded"; and what was
+/// purged.
+pub fn line(report: &Report, changes: &Changes) -> Option<String> {
     let delivery = seen(report)?;
-    let mut text = String::new();
-    for (side, name) in [
-        (&delivery.origin, "the origin"),
-        (&delivery.public, "the public address"),
-    ] {
-        if side.ok.is_some() {
-            let gap = if text.is_empty() { "" } else { ", " };
-            let _ = write!(text, "{gap}{} of {name}", count(side.answered as u64, "answer"));
-        }
-    }
     let told = report.purged.iter().filter_map(|(by, purged)| {
         let purged = purged.as_ref().ok()?;
-        Some(format!("purged of {by}: {}\n", purged.what))
+        Some(format!("purged from {by}: {}\n", purged.what))
     });
     let mut lines: String = told.collect();
-    if !text.is_empty() {
-        let verdict = if delivery.ok {
-            "visitors get it"
-        } else {
-            "visitors don't get it"
-        };
-        let _ = writeln!(lines, "{verdict}: {text}");
+    let sides = [
+        (&delivery.origin, "to the origin"),
+        (&delivery.public, "to the public URL"),
+    ];
+    let asked: Vec<String> = sides
+        .iter()
+        .filter(|(side, _)| side.ok.is_some())
+        .enumerate()
+        .map(|(at, (side, name))| match at {
+            0 => format!("{} {name}", count(side.answered as u64, "request")),
+            _ => format!("{} {name}", side.answered),
+        })
+        .collect();
+    if !delivery.ok {
+        let _ = writeln!(lines, "not verified: {}", failed(report, changes));
+    } else if !asked.is_empty() {
+        let _ = writeln!(lines, "verified: {} succeeded", asked.join(" and "));
     }
     Some(lines)
 }

@@ -8,12 +8,14 @@ mod actions;
 mod args;
 mod changes;
 mod commands;
+mod complete;
 mod connect;
 mod failure;
 mod hints;
 mod json;
 mod keys;
 mod live;
+mod pages;
 mod papers;
 mod problems;
 mod progress;
@@ -31,6 +33,7 @@ use clap::{CommandFactory as _, Parser as _};
 pub use args::Args;
 use args::Command;
 use commands::Run;
+pub use complete::answered as answered_a_shell;
 use failure::Failure;
 use screen::Screen;
 
@@ -49,7 +52,31 @@ pub fn parse(words: Vec<OsString>) -> Result<Args, u8> {
             None => Ok(args),
             Some(message) => Err(Args::command().error(clap::error::ErrorKind::ArgumentConflict, message)),
         })
-        .map_err(|error| report::usage(&error, json))
+        .map_err(|error| report::usage(&suggesting(error), json))
+}
+
+/// Names the right command where another tool calls it differently.
+fn suggesting(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    let word = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) => word.clone(),
+        _ => return error,
+    };
+    let command = match word.as_str() {
+        "deploy" | "push" | "upload" | "release" | "sync" => "publish",
+        "list" | "ls" | "log" | "logs" | "history" => "releases",
+        "undo" | "revert" | "back" => "rollback",
+        "serve" | "dev" | "preview" | "start" => "watch",
+        "lint" | "test" => "check",
+        "new" | "setup" | "config" => "init",
+        "pause" | "stop" | "freeze" => "hold",
+        "unhold" | "continue" => "resume",
+        "clean" | "gc" => "prune",
+        _ => return error,
+    };
+    let suggested = ContextValue::Strings(vec![command.to_owned()]);
+    error.insert(ContextKind::SuggestedSubcommand, suggested);
+    error
 }
 
 /// Reports that not even the runtime could be started.

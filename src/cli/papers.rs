@@ -1,46 +1,129 @@
 //! Texts that a command prints about itself or for others: the vhost, completions, the manual page.
 
+use std::path::Path;
+
 use clap::CommandFactory as _;
-use syntax_publish::config::TargetKind;
-use syntax_publish::nginx::{Vhost, render};
+use syntax_publish::config::{TargetKind, WebUrl};
+use syntax_publish::error::Error;
+use syntax_publish::nginx::{Version, Vhost, render};
 use syntax_publish::serving::Rules;
 
 use super::args::{Args, Nginx};
 use super::failure::Failure;
 use super::site::Workplace;
 
-/// The vhost for a site and target, given the rules of its export.
-pub fn vhost(workplace: &Workplace, options: Nginx, rules: Rules) -> Result<String, Failure> {
-    let docroot = match (options.docroot, &workplace.target.kind) {
+/// The vhost for a site and target, given the rules of its export; and what had to be assumed for it.
+pub fn vhost(workplace: &Workplace, options: Nginx, rules: Rules) -> Result<(String, Vec<String>), Failure> {
+    let (target, config) = (&workplace.target, &workplace.config);
+    let mut assumed = Vec::new();
+    let docroot = match (options.docroot.or_else(|| target.nginx_root.clone()), &target.kind) {
         (Some(docroot), _) => docroot,
         (None, TargetKind::Local { docroot }) => workplace.path(docroot)?.to_string_lossy().into_owned(),
-        (None, TargetKind::Sftp(sftp)) => sftp.docroot.clone(),
+        (None, TargetKind::Sftp(sftp)) => {
+            assumed.push(format!(
+                "`root` is {0}/current, the docroot as SFTP sees it; for an account in a chroot nginx sees another path: \
+                 set `nginx-root` in [targets.{1}], such as \"/srv/syntax{0}\"",
+                sftp.docroot, workplace.target_name
+            ));
+            sftp.docroot.clone()
+        }
     };
-    Ok(render(&Vhost {
-        server_name: workplace.config.server_name().to_owned(),
+    let url = config.site.url.as_ref();
+    let tls = !options.without_tls && url.is_none_or(WebUrl::is_https);
+    let version = options.version.or(target.nginx_version).unwrap_or_else(|| {
+        if tls && matches!(target.kind, TargetKind::Sftp(_)) {
+            assumed.push(format!(
+                "printed for nginx {} or later; an older one refuses `http2 on`: set `nginx-version` in [targets.{}] to \
+                 what `nginx -v` prints on the host",
+                Version::default(),
+                workplace.target_name
+            ));
+        }
+        Version::default()
+    });
+    let text = render(&Vhost {
+        server_name: config.server_name().to_owned(),
         docroot,
         listen: options.listen,
-        tls: !options.without_tls,
+        port: url.and_then(port),
+        ipv6: config.nginx.ipv6,
+        hsts: config.nginx.hsts.map(|hsts| hsts.as_secs()),
+        include: config.nginx.include.clone(),
+        tls,
         brotli: !options.without_brotli,
-        version: options.version,
+        version,
         rules,
-    })?)
+    })?;
+    Ok((text, assumed))
 }
 
-/// The completions of a shell.
-pub fn completions(shell: clap_complete::Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "syntax-publish", &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+/// The port that a URL names, unless it is the usual one.
+fn port(url: &WebUrl) -> Option<u16> {
+    url::Url::parse(url.as_str()).ok()?.port()
 }
 
-/// The manual page.
-pub fn man() -> Result<String, Failure> {
+/// The manual page of a command; of the tool itself where none is named.
+pub fn man(of: Option<&str>) -> Result<String, Failure> {
+    let mut main = Args::command();
+    // Puts the global options into each command.
+    main.build();
+    let Some(of) = of else { return page(&main) };
+    let found = main.get_subcommands().find(|command| command.get_name() == of);
+    match found {
+        Some(command) => page(command),
+        None => Err(Failure::NoSuchCommand { name: of.to_owned() }),
+    }
+}
+
+/// Writes the manual pages of the tool and of all its commands. Returns how many they are.
+pub fn write_man_pages(folder: &Path) -> Result<u64, Failure> {
+    let mut main = Args::command();
+    main.build();
+    let mut pages = vec![("syntax-publish.1".to_owned(), page(&main)?)];
+    for command in main.get_subcommands() {
+        let name = command.get_name();
+        pages.push((format!("syntax-publish-{name}.1"), page(command)?));
+    }
+    let failed = |source| {
+        let what = format!("write manual pages to {}", super::site::shown(folder));
+        Failure::from(Error::Io { what, source })
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    for (name, page) in &pages {
+        std::fs::write(folder.join(name), page).map_err(failed)?;
+    }
+    Ok(pages.len() as u64)
+}
+
+/// One page: what the generator makes of a command, and its examples line by line.
+fn page(command: &clap::Command) -> Result<String, Failure> {
+    let examples = command.get_after_help().map(ToString::to_string);
+    let man = clap_mangen::Man::new(command.clone());
     let mut page = Vec::new();
-    clap_mangen::Man::new(Args::command())
-        .render(&mut page)
-        .map_err(|source| Failure::Output { source })?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    let written = man
+        .render_title(&mut page)
+        .and_then(|()| man.render_name_section(&mut page))
+        .and_then(|()| man.render_synopsis_section(&mut page))
+        .and_then(|()| man.render_description_section(&mut page))
+        .and_then(|()| man.render_options_section(&mut page))
+        .and_then(|()| {
+            if command.has_subcommands() {
+                man.render_subcommands_section(&mut page)
+            } else {
+                Ok(())
+            }
+        });
+    written.map_err(|source| Failure::Output { source })?;
+    let mut text = String::from_utf8_lossy(&page).into_owned();
+    if let Some(examples) = examples {
+        text += ".SH EXAMPLES\n.nf\n";
+        for line in examples.lines().skip(1) {
+            text += &line.replace('\\', "\\e").replace('-', "\\-");
+            text.push('\n');
+        }
+        text += ".fi\n";
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

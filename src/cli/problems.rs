@@ -51,17 +51,17 @@ pub fn inspected(found: &Inspected, extent: Extent) -> String {
         of_it.count() as u64
     };
     let _ = match (number(Severity::Error), number(Severity::Warning)) {
-        (0, 0) => writeln!(text, "the export is in order"),
+        (0, 0) => writeln!(text, "no problems found"),
         (errors, warnings) => writeln!(text, "{}, {}", count(errors, "error"), count(warnings, "warning")),
     };
     if extent == Extent::Whole {
         let _ = writeln!(
             text,
-            "{} in payloads may be URLs of the site, which can't be told: they stay as they are",
+            "{} in payloads may or may not be URLs of the site; they stay unchanged",
             count(found.unclassified, "string")
         );
         for (path, reason) in &found.unread {
-            let _ = writeln!(text, "stays as it is, or a part of it: {path}: {}", printable(reason));
+            let _ = writeln!(text, "left unchanged, at least in part: {path}: {}", printable(reason));
         }
     }
     text
@@ -132,7 +132,7 @@ fn of_one_file(problems: &[&Problem], extent: Extent, indent: &str, text: &mut S
         if let Some(more) = alike.len().checked_sub(shown).filter(|more| *more > 0) {
             let _ = writeln!(text, "{indent}  and {more} more like these (all with -v)");
         }
-        let _ = writeln!(text, "{indent}    cure: {}", printable(hint));
+        let _ = writeln!(text, "{indent}    fix: {}", printable(hint));
     }
 }
 

@@ -40,8 +40,8 @@ struct State {
     spoke: Option<Instant>,
     /// The line that stays.
     pinned: Option<ProgressBar>,
-    /// Whether it was taken away for good. Who works on yet, at the end of a command, must not bring it back.
-    is_unpinned: bool,
+    /// Whether the command has ended: work that still runs in the background must draw nothing any more.
+    is_over: bool,
 }
 
 /// One stage that is under way.
@@ -72,7 +72,16 @@ impl Progress {
         }
     }
 
-    /// Takes every bar away: what is printed next stands alone.
+    /// Removes all bars and the line that stays, for good: the command has ended, and only its result is left.
+    pub fn end(&self) {
+        self.state().is_over = true;
+        self.finish();
+        if let Some(pinned) = self.state().pinned.take() {
+            pinned.finish_and_clear();
+        }
+    }
+
+    /// Removes all bars, so that what is printed next stands alone.
     pub fn finish(&self) {
         let mut state = self.state();
         for running in std::mem::take(&mut state.stages).into_values() {
@@ -92,7 +101,7 @@ impl Progress {
         let Manner::Bars(bars) = &self.manner else { return };
         let pinned = {
             let mut state = self.state();
-            if state.is_unpinned {
+            if state.is_over {
                 return;
             }
             let pinned = state.pinned.get_or_insert_with(|| {
@@ -107,15 +116,6 @@ impl Progress {
             pinned.tick();
         } else {
             pinned.set_message(text);
-        }
-    }
-
-    /// Takes the line away that stays, for good.
-    pub fn unpin(&self) {
-        let mut state = self.state();
-        state.is_unpinned = true;
-        if let Some(pinned) = state.pinned.take() {
-            pinned.finish_and_clear();
         }
     }
 
@@ -165,24 +165,24 @@ impl Progress {
     }
 
     fn began(&self, stage: Stage, items: Option<u64>, bytes: Option<u64>) {
-        let bar = match &self.manner {
-            // A line that stays stands alone: it tells the stage itself.
-            Manner::Bars(bars) => (self.state().pinned.is_none()).then(|| bars.add(new_bar(stage, bytes))),
-            Manner::Silent | Manner::Lines => None,
-        };
-        let running = Running {
+        let mut running = Running {
             began: Instant::now(),
             items: 0,
             bytes: 0,
             of_items: items,
             of_bytes: bytes,
-            bar,
+            bar: None,
         };
-        let former = self.state().stages.insert(stage, running);
-        // A stage that begins again, since the whole is done again.
-        if let Some(bar) = former.and_then(|former| former.bar) {
+        let mut state = self.state();
+        // A stage that begins again, since the work is done again.
+        if let Some(bar) = state.stages.remove(&stage).and_then(|earlier| earlier.bar) {
             bar.finish_and_clear();
         }
+        // The line that stays names the stage itself.
+        if let (Manner::Bars(bars), None, false) = (&self.manner, &state.pinned, state.is_over) {
+            running.bar = Some(running.new_bar(stage, bars));
+        }
+        state.stages.insert(stage, running);
     }
 
     fn went_on(&self, stage: Stage, items: u64, bytes: u64) {
@@ -195,7 +195,7 @@ impl Progress {
         running.bytes += bytes;
         if let Some(bar) = &running.bar {
             bar.set_position(running.bytes);
-            bar.set_message(running.files());
+            bar.set_message(running.short());
         } else if matches!(self.manner, Manner::Lines) && spoke.elapsed() >= EVERY {
             let line = running.line(stage);
             known.spoke = Some(Instant::now());
@@ -224,6 +224,18 @@ impl Progress {
 }
 
 impl Running {
+    /// A bar for the stage. It is complete before it is added and moves only after that: whatever a bar draws
+    /// while it stands alone is never removed from the terminal.
+    fn new_bar(&self, stage: Stage, bars: &MultiProgress) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(self.of_bytes, ProgressDrawTarget::hidden())
+            .with_style(style(self.of_bytes.is_some()))
+            .with_prefix(name(stage))
+            .with_message(self.short());
+        let bar = bars.add(bar);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+
     fn files(&self) -> String {
         match self.of_items {
             Some(all) => format!("{} of {}", self.items.min(all), count(all, "file")),
@@ -231,23 +243,52 @@ impl Running {
         }
     }
 
+    /// What stands behind a bar, short enough for 80 columns: files, bytes, and the time that is left.
+    fn short(&self) -> String {
+        match (self.items + self.bytes, self.of_bytes) {
+            (0, None) => String::new(),
+            (_, None) => self.files(),
+            (_, Some(_)) => format!("{}, {}{}", self.files(), self.done(), self.left()),
+        }
+    }
+
     /// The progress in words: files, bytes, rate, and the time that is left where it can be guessed.
     fn line(&self, stage: Stage) -> String {
+        format!(
+            "{}: {}, {}, {}/s{}",
+            name(stage),
+            self.files(),
+            self.done(),
+            bytes(self.per_second()),
+            self.left()
+        )
+    }
+
+    fn done(&self) -> String {
+        match self.of_bytes {
+            Some(all) => format!("{} of {}", bytes(self.bytes.min(all)), bytes(all)),
+            None => bytes(self.bytes),
+        }
+    }
+
+    fn per_second(&self) -> u64 {
         let took = self.began.elapsed().as_secs_f64().max(0.001);
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = self.bytes as f64 / took;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative")]
         let per_second = rate as u64;
-        let done = match self.of_bytes {
-            Some(all) => format!("{} of {}", bytes(self.bytes.min(all)), bytes(all)),
-            None => bytes(self.bytes),
-        };
-        let mut line = format!("{}: {}, {done}, {}/s", name(stage), self.files(), bytes(per_second));
-        if let Some(all) = self.of_bytes.filter(|all| *all > self.bytes && per_second > 0) {
-            let left = Duration::from_secs((all - self.bytes) / per_second);
-            line = format!("{line}, {} left", seconds(left));
+        per_second
+    }
+
+    fn left(&self) -> String {
+        let per_second = self.per_second();
+        match self.of_bytes.filter(|all| *all > self.bytes && per_second > 0) {
+            Some(all) => {
+                let left = Duration::from_secs((all - self.bytes) / per_second);
+                format!(", {} left", seconds(left))
+            }
+            None => String::new(),
         }
-        line
     }
 }
 
@@ -265,6 +306,7 @@ impl Observer for Progress {
                     if let Some(bar) = &running.bar {
                         bar.set_length(bytes);
                         bar.set_style(style(true));
+                        bar.set_message(running.short());
                     }
                 }
             }
@@ -280,20 +322,10 @@ impl Observer for Progress {
     }
 }
 
-fn new_bar(stage: Stage, bytes: Option<u64>) -> ProgressBar {
-    let bar = bytes.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    bar.set_style(style(bytes.is_some()));
-    bar.set_prefix(name(stage));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
-}
-
 fn style(measured: bool) -> ProgressStyle {
     let template = match (measured, screen::shows_colors()) {
-        (true, true) => {
-            "{prefix:>10.bold} [{bar:28.cyan}] {bytes} of {total_bytes}, {msg}, {bytes_per_sec}, {eta} left"
-        }
-        (true, false) => "{prefix:>10} [{bar:28}] {bytes} of {total_bytes}, {msg}, {bytes_per_sec}, {eta} left",
+        (true, true) => "{prefix:>10.bold} [{wide_bar:.cyan}] {msg}",
+        (true, false) => "{prefix:>10} [{wide_bar}] {msg}",
         (false, true) => "{prefix:>10.bold} {spinner} {msg}",
         (false, false) => "{prefix:>10} {spinner} {msg}",
     };
@@ -346,10 +378,10 @@ fn sentence(note: &Note) -> String {
         Note::ImmutableReplaced { path } => {
             format!("{path} has other bytes now, and readers who have the old ones keep them for up to a year")
         }
-        Note::LockAwaited => "another run holds the lock; waiting for it".to_owned(),
+        Note::LockAwaited => "another run holds the lock; waiting".to_owned(),
         Note::Replanned { reason } => {
             format!(
-                "the store changed meanwhile, so this is planned again: {}",
+                "the store changed in the meantime; planning again: {}",
                 printable(reason)
             )
         }
@@ -358,7 +390,7 @@ fn sentence(note: &Note) -> String {
             format!("{}; trying again, up to {times} times", printable(reason))
         }
         Note::OriginNotAsked { reason } => format!(
-            "the origin is not asked, since it can't be reached from here: {}; `origin` in [verify] says where it is, or false",
+            "the origin is not checked, because it can't be reached from here: {}; set `origin` in [verify] to its URL, or to false",
             printable(reason)
         ),
         Note::NotPurged { reason, hint } => format!(
@@ -366,7 +398,7 @@ fn sentence(note: &Note) -> String {
             printable(reason)
         ),
         Note::OutcomeNotKept { reason } => format!(
-            "what was found at the live site is not kept for `status`: {}",
+            "the result of the live check could not be stored for `status`: {}",
             printable(reason)
         ),
     }
@@ -376,18 +408,45 @@ fn sentence(note: &Note) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_line_that_was_taken_away_is_not_brought_back() {
-        let progress = Progress {
+    fn on_a_terminal() -> Progress {
+        Progress {
             timings: Timings::new(),
             verbose: false,
             manner: Manner::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::hidden())),
             state: Mutex::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_still_at_work_at_the_end_brings_no_line_back() {
+        let progress = on_a_terminal();
         progress.pin("scanning".to_owned());
         assert!(progress.state().pinned.is_some());
-        progress.unpin();
+        progress.end();
         progress.pin("scanning".to_owned());
-        assert!(progress.state().pinned.is_none());
+        progress.began(Stage::Scan, None, Some(9));
+        let state = progress.state();
+        assert!(state.pinned.is_none() && state.stages[&Stage::Scan].bar.is_none());
+    }
+
+    #[test]
+    fn a_bar_and_its_words_fit_80_columns() {
+        let running = Running {
+            began: Instant::now().checked_sub(Duration::from_secs(3000)).unwrap(),
+            items: 99_999,
+            bytes: 900 << 20,
+            of_items: Some(100_000),
+            of_bytes: Some(1023 << 20),
+            bar: None,
+        };
+        let words = running.short();
+        assert_eq!(words, "99999 of 100000 files, 900.0 MiB of 1023.0 MiB, 6 min 50 s left");
+        assert!("connecting [] ".len() + words.len() < 80);
+        let measured = Running {
+            items: 0,
+            bytes: 0,
+            ..running
+        };
+        assert_eq!(measured.short(), "0 of 100000 files, 0 B of 1023.0 MiB");
     }
 }

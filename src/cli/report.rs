@@ -13,6 +13,7 @@ use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::releases::{Listed, Status};
 use syntax_publish::session::Live;
+use syntax_publish::store::StoreError;
 
 use super::commands::Told;
 use super::failure::Failure;
@@ -54,6 +55,37 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
+/// A time in the time zone of this machine, and on a terminal how long ago that is: "2026-11-29 07:20:11+00:00 (3 min ago)".
+pub fn when(seconds: i64) -> String {
+    let at = timestamp(seconds).to_zoned_datetime(jiff::tz::TimeZone::system());
+    let text = at.strftime("%Y-%m-%d %H:%M:%S%:z").to_string();
+    if screen::shows_results() {
+        format!("{text} ({})", ago(seconds))
+    } else {
+        text
+    }
+}
+
+/// How long ago a time is, by the clock of this machine.
+fn ago(seconds: i64) -> String {
+    let past = jiff::Timestamp::now().as_second().saturating_sub(seconds);
+    match past {
+        ..60 => "just now".to_owned(),
+        60..3600 => format!("{} min ago", past / 60),
+        3600..86_400 => format!("{} h ago", past / 3600),
+        _ => count(u64::try_from(past / 86_400).unwrap_or(0), "day") + " ago",
+    }
+}
+
+/// A time of a document, for a column: how long ago on a terminal, else local time.
+fn created(text: &str) -> String {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(at) if screen::shows_results() => ago(at.as_second()),
+        Ok(at) => when(at.as_second()),
+        Err(_) => printable(text),
+    }
+}
+
 /// Columns as wide as their widest cell. The last is not filled up; those named in `right` are aligned to the right.
 pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -87,7 +119,7 @@ pub fn releases(listed: &[Listed]) -> String {
         return "nothing has been published yet\n".to_owned();
     }
     let mut rows = vec![
-        ["", "release", "created", "files", "size", "commit", "message"]
+        ["", "release", "published", "files", "size", "commit", "message"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -98,21 +130,38 @@ pub fn releases(listed: &[Listed]) -> String {
         vec![
             mark.to_owned(),
             listed.id.to_string(),
-            document.map_or_else(
-                || "its document is damaged".to_owned(),
-                |document| printable(&document.created),
-            ),
+            document.map_or_else(|| "record damaged".to_owned(), |document| created(&document.created)),
             document.map_or_else(String::new, |document| document.files.to_string()),
             document.map_or_else(String::new, |document| bytes(document.bytes)),
             short(&text(document.and_then(|document| document.commit.as_ref()))),
             text(document.and_then(|document| document.message.as_ref())),
         ]
     }));
-    format!("{}* is live\n", table(&rows, &[3, 4]))
+    let table = table(&rows, &[3, 4]);
+    match screen::columns() {
+        // Messages may be long, and a line is to stay one.
+        Some(columns) => {
+            table
+                .lines()
+                .map(|line| shortened(line, columns) + "\n")
+                .collect::<String>()
+                + "* live\n"
+        }
+        None => table + "* live\n",
+    }
 }
 
 fn short(commit: &str) -> String {
-    commit.chars().take(12).collect()
+    commit.chars().take(8).collect()
+}
+
+/// A line that fits so many columns.
+fn shortened(line: &str, columns: usize) -> String {
+    if line.chars().count() <= columns {
+        return line.to_owned();
+    }
+    let kept: String = line.chars().take(columns.saturating_sub(1)).collect();
+    kept.trim_end().to_owned() + "…"
 }
 
 /// What is live on a target.
@@ -124,14 +173,14 @@ pub fn status(status: &Status, place: &str) -> String {
     }
     rows.push(("where", place.to_owned()));
     if let Some(since) = status.since.filter(|_| status.release.is_some()) {
-        rows.push(("since", timestamp(since).to_string()));
+        rows.push(("since", when(since)));
     }
     if let Some(document) = &status.document {
         let files = format!("{}, {}", count(document.files, "file"), bytes(document.bytes));
         rows.push(("site", files));
         rows.extend(document.commit.iter().map(|commit| ("commit", printable(commit))));
         rows.extend(document.message.iter().map(|message| ("message", printable(message))));
-        rows.push(("by", printable(&document.who)));
+        rows.push(("published", format!("by {}", printable(&document.who))));
     }
     let stored = format!(
         "{}, {} stored, {} in the pool",
@@ -143,14 +192,11 @@ pub fn status(status: &Status, place: &str) -> String {
     if let Some(known) = &status.delivery {
         rows.push(("visitors", delivery(known, status.release.as_ref())));
         if known.is_owing() {
-            rows.push((
-                "owed",
-                "a CDN was not told yet what changed; the next publish tells it".to_owned(),
-            ));
+            rows.push(("owed", "a CDN was not purged yet; the next publish does it".to_owned()));
         }
     }
     if let Some(hold) = &status.hold {
-        let since = timestamp(hold.since);
+        let since = when(hold.since);
         rows.push((
             "on hold",
             format!(
@@ -166,7 +212,7 @@ pub fn status(status: &Status, place: &str) -> String {
                 "{} of {}, since {}",
                 printable(&owner.what),
                 printable(&owner.who),
-                timestamp(owner.since)
+                when(owner.since)
             ),
             None => lock.name.clone(),
         };
@@ -182,23 +228,23 @@ pub fn status(status: &Status, place: &str) -> String {
 /// What the last look at the live site found.
 fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
     let Some(looked) = known.release.as_ref().filter(|looked| Some(*looked) == release) else {
-        return "nobody has looked since it went live".to_owned();
+        return "not verified since it went live".to_owned();
     };
-    let sides = [("the origin", known.origin), ("the public address", known.public)];
+    let sides = [("the origin", known.origin), ("the public URL", known.public)];
     let asked: Vec<&str> = sides
         .iter()
         .filter(|side| side.1.is_some())
         .map(|side| side.0)
         .collect();
     if asked.is_empty() {
-        return format!("nobody was asked about {looked}");
+        return format!("not verified: {looked} could not be checked");
     }
-    let (at, asked) = (timestamp(known.at), asked.join(" and "));
+    let (at, asked) = (when(known.at), asked.join(" and "));
     match &known.first {
-        None => format!("get it, by {asked} ({at})"),
+        None => format!("verified by {asked} ({at})"),
         Some(first) => {
             let problems = count(known.problems, "problem");
-            format!("don't get it: {problems}, by {asked} ({at}); {}", printable(first))
+            format!("not verified: {problems} at {asked} ({at}); {}", printable(first))
         }
     }
 }
@@ -207,7 +253,7 @@ fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
 pub fn verified(verified: &json::Verify) -> String {
     let mut text = String::new();
     for mended in verified.mended.iter().flatten() {
-        let _ = writeln!(text, "mended: {}: {}", mended.path, mended.problem);
+        let _ = writeln!(text, "repaired: {}: {}", mended.path, mended.problem);
     }
     for broken in &verified.problems {
         let _ = writeln!(text, "{}: {}", broken.path, broken.problem);
@@ -216,10 +262,10 @@ pub fn verified(verified: &json::Verify) -> String {
     let _ = if verified.ok {
         let signed = verified.signature.as_ref();
         let signed = signed.map_or_else(String::new, |by| format!(", signed by {} with {}", by.signer, by.key));
-        writeln!(text, "{} is whole: {checked} checked{signed}", verified.release)
+        writeln!(text, "{} is intact ({checked} checked{signed})", verified.release)
     } else {
         let found = count(verified.problems.len() as u64, "problem");
-        writeln!(text, "{} is not whole: {found}, {checked} checked", verified.release)
+        writeln!(text, "{} is damaged: {found} ({checked} checked)", verified.release)
     };
     text
 }
@@ -227,16 +273,16 @@ pub fn verified(verified: &json::Verify) -> String {
 /// What is live, after a failure.
 pub fn live_now(failure: &Failure, told: Option<&Told>) -> String {
     let Some(told) = told.filter(|told| told.asked) else {
-        return "as it was: no target was touched".to_owned();
+        return "unchanged; no target was contacted".to_owned();
     };
     if matches!(failure, Failure::Library(Error::Uncertain { .. })) {
-        return "the release before or the new one, and whichever it is, whole".to_owned();
+        return "either the previous release or the new one; it is complete in both cases".to_owned();
     }
     match (&told.live, failure) {
         (Live::Release(release), _) => release.to_string(),
         (Live::Nothing, _) => "nothing yet".to_owned(),
         (Live::Unknown, Failure::Library(Error::Signal { .. })) => "not known".to_owned(),
-        (Live::Unknown, _) => "as it was".to_owned(),
+        (Live::Unknown, _) => "unchanged".to_owned(),
     }
 }
 
@@ -301,6 +347,11 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
 
 /// What to do after a failure.
 pub fn hint(failure: &Failure, told: Option<&Told>) -> String {
+    let is_full = matches!(failure, Failure::Library(Error::Store(StoreError::DiskFull { .. })));
+    if is_full && told.is_some_and(|told| told.live == Live::Nothing) {
+        // There is no earlier release that could be deleted.
+        return "make room on the host, or publish to a larger disk".to_owned();
+    }
     super::hints::hint(failure, told.map_or(&super::args::Global::NONE, |told| &told.global))
 }
 
@@ -362,6 +413,23 @@ mod tests {
         ] {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
+    }
+
+    #[test]
+    fn times_long_ago_are_told_by_one_unit() {
+        let now = jiff::Timestamp::now().as_second();
+        for (past, text) in [
+            (5, "just now"),
+            (-90, "just now"),
+            (200, "3 min ago"),
+            (7300, "2 h ago"),
+            (90_000, "1 day ago"),
+            (900_000, "10 days ago"),
+        ] {
+            assert_eq!(ago(now - past), text);
+        }
+        assert_eq!(shortened("abcdef", 6), "abcdef");
+        assert_eq!(shortened("abc defg", 5), "abc…");
     }
 
     #[test]

@@ -173,6 +173,24 @@ pub fn shows_bars() -> bool {
     io::IsTerminal::is_terminal(&io::stderr()) && !dumb && !set("CI")
 }
 
+/// Whether results go to a terminal, and so to a person.
+pub fn shows_results() -> bool {
+    io::IsTerminal::is_terminal(&io::stdout())
+}
+
+/// How many columns a terminal has that shows results.
+pub fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then(|| usize::from(size.ws_col))
+}
+
+/// How many columns the terminal has on stderr; what most have where it does not say.
+pub fn columns_of_bars() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+    size.filter(|size| size.ws_col > 0)
+        .map_or(80, |size| usize::from(size.ws_col))
+}
+
 /// Whether colours are wanted on stderr.
 pub fn shows_colors() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never

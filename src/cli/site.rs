@@ -24,6 +24,8 @@ pub const NAME: &str = "site-manifest.toml";
 /// A site manifest that was read.
 #[derive(Debug, Clone)]
 pub struct Workplace {
+    /// The site manifest.
+    pub file: PathBuf,
     /// The folder of the site manifest, which its relative paths start from.
     pub base: PathBuf,
     pub config: SiteConfig,
@@ -60,10 +62,18 @@ impl Workplace {
         };
         Ok(Self {
             base: folder_of(&file)?,
+            file,
             config,
             target_name,
             target,
         })
+    }
+
+    /// The site manifest, where it is another than that of this folder.
+    pub fn elsewhere(&self) -> Option<String> {
+        let here = here().ok().map(|here| here.join(NAME));
+        let is_here = here.is_some_and(|here| std::path::absolute(&self.file).is_ok_and(|file| file == here));
+        (!is_here).then(|| shown(&self.file))
     }
 
     /// The folder of the export.

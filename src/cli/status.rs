@@ -50,9 +50,18 @@ enum Tone {
 }
 
 impl Status {
-    /// The line, in the colours of a terminal or without.
-    pub fn line(&self, now: Instant, colors: bool) -> String {
-        let parts = self.parts(now).into_iter().map(|(tone, text)| match tone {
+    /// The line, in the colours of a terminal or without, for so many columns: where they are few, what matters least is
+    /// left out, and the keys stay.
+    pub fn line(&self, now: Instant, colors: bool, columns: usize) -> String {
+        let mut parts = self.parts(now);
+        let width =
+            |parts: &[(Tone, String)]| -> usize { parts.iter().map(|(_, text)| text.chars().count() + 3).sum() };
+        for dispensable in ["client", "rebuilt", "file"] {
+            if width(&parts) > columns + 3 {
+                parts.retain(|(tone, text)| *tone != Tone::Plain || !text.contains(dispensable));
+            }
+        }
+        let parts = parts.into_iter().map(|(tone, text)| match tone {
             _ if !colors => text,
             Tone::Plain => text,
             Tone::Busy => painted(anstyle::AnsiColor::Cyan, &text),
@@ -129,21 +138,50 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_keys_stay_where_columns_are_few() {
+        let now = Instant::now();
+        let status = Status {
+            files: Some(154),
+            prepared: Some((now, Duration::from_millis(312))),
+            trouble: Some(Trouble::Build),
+            clients: 2,
+            errors: 3,
+            warnings: 21,
+            has_keys: true,
+            ..Status::default()
+        };
+        let line = |columns| status.line(now, false, columns);
+        assert_eq!(
+            line(200),
+            "the build failed | 154 files | rebuilt just now in 312 ms | 2 clients | 3 errors | 21 warnings | ? for keys"
+        );
+        assert_eq!(
+            line(80),
+            "the build failed | 154 files | 3 errors | 21 warnings | ? for keys"
+        );
+        assert!(
+            line(60).ends_with("| ? for keys") && line(60).len() <= 60,
+            "{}",
+            line(60)
+        );
+    }
+
+    #[test]
     fn the_line_tells_files_last_rebuild_clients_and_findings() {
         let now = Instant::now();
         let mut status = Status {
             has_keys: true,
             ..Status::default()
         };
-        assert_eq!(status.line(now, false), "no site yet | 0 clients | ? for keys");
+        assert_eq!(status.line(now, false, 200), "no site yet | 0 clients | ? for keys");
         status.stage = Some("checking");
         assert_eq!(
-            status.line(now, false),
+            status.line(now, false, 200),
             "checking | no site yet | 0 clients | ? for keys"
         );
         (status.stage, status.trouble) = (None, Some(Trouble::Waiting));
         assert_eq!(
-            status.line(now, false),
+            status.line(now, false, 200),
             "waiting for an export | no site yet | 0 clients | ? for keys"
         );
         status = Status {
@@ -153,7 +191,7 @@ mod tests {
             ..Status::default()
         };
         assert_eq!(
-            status.line(now, false),
+            status.line(now, false, 200),
             "12 files | rebuilt just now in 83 ms | 2 clients | no findings"
         );
         (status.errors, status.warnings) = (1, 3);
@@ -161,10 +199,12 @@ mod tests {
         status.building = Some(now);
         let later = now + Duration::from_secs(125);
         assert_eq!(
-            status.line(later, false),
+            status.line(later, false, 200),
             "the build failed | building, 125 s | 12 files | rebuilt 2 min ago in 83 ms | 2 clients | 1 error | 3 warnings"
         );
-        assert!(!status.line(later, false).contains('\u{1b}') && status.line(later, true).contains("\u{1b}[31m"));
+        assert!(
+            !status.line(later, false, 200).contains('\u{1b}') && status.line(later, true, 200).contains("\u{1b}[31m")
+        );
     }
 
     #[test]

@@ -404,6 +404,54 @@ fn variable_name(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
+/// `[nginx]`: what the printed vhost says beside the site itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nginx {
+    /// For how long browsers are told to use HTTPS alone (HSTS); `None`: they are not told.
+    pub hsts: Option<Duration>,
+    /// Files of the host that the vhost includes, for lines of one's own.
+    pub include: Option<String>,
+    /// Whether it listens on IPv6, too.
+    pub ipv6: bool,
+}
+
+impl Default for Nginx {
+    fn default() -> Self {
+        Self {
+            hsts: Some(Duration::from_hours(365 * 24)),
+            include: None,
+            ipv6: true,
+        }
+    }
+}
+
+impl FromSection for Nginx {
+    fn from_section(section: &Section<'_>) -> Self {
+        let default = Self::default();
+        let hsts = expect("a number with one of d, h, m, s; or false", r#""365d""#);
+        let include = expect(
+            "an absolute path on the host, which may hold `*`",
+            r#""/etc/nginx/docs.example.com.d/*.conf""#,
+        );
+        Self {
+            hsts: section
+                .read("hsts", hsts, |value| match value.as_bool() {
+                    Some(false) => Ok(None),
+                    _ => parse_duration(text(value)?).or_else(which).map(Some),
+                })
+                .unwrap_or(default.hsts),
+            include: section.read_text("include", include, |text| {
+                if crate::nginx::is_includable(text) {
+                    Ok(text.to_owned())
+                } else {
+                    which("is not absolute, or holds a character that nginx reads as something else")
+                }
+            }),
+            ipv6: section.read_bool("ipv6", "true").unwrap_or(default.ipv6),
+        }
+    }
+}
+
 /// `[watch]`: building while the site is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watch {

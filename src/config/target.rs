@@ -11,6 +11,7 @@ use super::host_key::HostKey;
 use super::section::{Expect, Refusal, Section, expect, quoted, text, which, whole};
 use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
+use crate::nginx::Version;
 
 /// The name of the target that is there without a table.
 pub(super) const EMBEDDED: &str = "local";
@@ -20,6 +21,10 @@ pub(super) const EMBEDDED: &str = "local";
 pub struct Target {
     /// Where it is, and how it is reached.
     pub kind: TargetKind,
+    /// The docroot as nginx sees it, where that is another path: an account in a chroot sees less of the disk.
+    pub nginx_root: Option<String>,
+    /// The version of the host's nginx.
+    pub nginx_version: Option<Version>,
 }
 
 /// Where a target is.
@@ -70,6 +75,8 @@ impl Target {
             kind: TargetKind::Local {
                 docroot: "target/docroot".to_owned(),
             },
+            nginx_root: None,
+            nginx_version: None,
         }
     }
 }
@@ -92,6 +99,11 @@ const HOST_KEY: Expect = expect(
     "exactly one public key, its type and its base64",
     r#""ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…""#,
 );
+const NGINX_ROOT: Expect = expect(
+    "an absolute path as nginx sees it, without `.`, `..` or a `/` at its end",
+    r#""/srv/syntax/site""#,
+);
+const NGINX_VERSION: Expect = expect("what `nginx -v` says on the host", r#""1.22""#);
 const SFTP_ONLY: [&str; 7] = [
     "host",
     "user",
@@ -114,7 +126,16 @@ pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, 
                 "begin with a lower-case letter or a digit, and go on with those, `_` and `-`".to_owned(),
             );
         }
-        if let Some(target) = read_one(&section) {
+        let nginx_root = section.read_text("nginx-root", NGINX_ROOT, absolute);
+        let nginx_version = section.read_text("nginx-version", NGINX_VERSION, |text| {
+            text.parse().or_else(|_| which("is not a version of nginx"))
+        });
+        if let Some(kind) = read_one(&section) {
+            let target = Target {
+                kind,
+                nginx_root,
+                nginx_version,
+            };
             read.insert(name.clone(), target);
         }
         section.close();
@@ -125,7 +146,7 @@ pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, 
     (read, names)
 }
 
-fn read_one(section: &Section<'_>) -> Option<Target> {
+fn read_one(section: &Section<'_>) -> Option<TargetKind> {
     if !section.has("kind") {
         section.missing("kind", KIND);
     }
@@ -137,13 +158,9 @@ fn read_one(section: &Section<'_>) -> Option<Target> {
         Some(false) => {
             section.refuse_keys(&SFTP_ONLY, r#"it is for targets of kind = "sftp""#);
             let docroot = required(section, "docroot", LOCAL_DOCROOT, local_path)?;
-            Some(Target {
-                kind: TargetKind::Local { docroot },
-            })
+            Some(TargetKind::Local { docroot })
         }
-        Some(true) => read_sftp(section).map(|sftp| Target {
-            kind: TargetKind::Sftp(sftp),
-        }),
+        Some(true) => read_sftp(section).map(TargetKind::Sftp),
         None => {
             // Which keys are right can't be told: none is called unknown that either kind has.
             section.skip(&SFTP_ONLY);
@@ -240,7 +257,10 @@ fn user(text: &str) -> Result<String, Refusal> {
 }
 
 fn sftp_docroot(text: &str) -> Result<String, Refusal> {
-    let text = ssh_safe(text)?;
+    absolute(ssh_safe(text)?)
+}
+
+fn absolute(text: &str) -> Result<String, Refusal> {
     let Some(relative) = text.strip_prefix('/') else {
         return which("is not absolute");
     };

@@ -66,6 +66,8 @@ pub struct Seen {
     pub answered: usize,
     /// Questions that were not.
     pub unanswered: usize,
+    /// Questions for files that were answered with their bytes.
+    pub served: usize,
     /// What is wrong.
     pub findings: Vec<Finding>,
     /// The address that was asked.
@@ -127,6 +129,7 @@ impl Seen {
         Self {
             answered: round.answered,
             unanswered: round.unanswered,
+            served: round.served,
             findings,
             address: Some(facts.peer.to_string()),
             days_left: facts.certificate.as_ref().map(|known| known.days_left),

@@ -52,7 +52,7 @@ pub(super) fn tls(name: &str, connection: &Result<Facts, String>, is_behind_cdn:
         Protocol::Http1 => wrong(
             "http2",
             "the origin speaks HTTP/1.1 only: a browser loads a page's files six at a time",
-            "print the vhost for the host's nginx (`syntax-publish nginx --nginx-version X`): it then has `http2` in the place where that version wants it",
+            "print the vhost for the host's nginx (`syntax-publish nginx`, with `nginx-version` of the target set): it then has `http2` in the place where that version wants it",
         ),
     };
     vec![chain(name, certificate, is_behind_cdn), expiry(certificate), http2]

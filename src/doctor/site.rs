@@ -69,6 +69,8 @@ pub struct Known<'a> {
     pub url: &'a str,
     /// Whether the origin is asked over TLS.
     pub tls: bool,
+    /// For how long it should tell browsers to use HTTPS alone, in seconds; none where it should not.
+    pub hsts: Option<u64>,
     /// The digest of the live tree, where the store could be asked.
     pub tree: Option<&'a str>,
     /// The front page, likewise.
@@ -129,7 +131,7 @@ fn marker_of(replies: &Replies) -> Option<Marker> {
     Marker::parse(std::str::from_utf8(&answer.body).ok()?)
 }
 
-const PRINT: &str = "print the vhost with the docroot as nginx sees it (`syntax-publish nginx --docroot PATH --nginx-version X`), put it in sites-enabled, and reload nginx";
+const PRINT: &str = "set `nginx-root` and `nginx-version` of the target, print the vhost with `syntax-publish nginx`, put it in sites-enabled, and reload nginx";
 
 /// Whether this site's vhost answers, and serves this store; none where that can't be told.
 fn vhost(replies: &Replies, page: &Response, known: Known<'_>) -> (Finding, Option<bool>) {
@@ -243,9 +245,11 @@ fn kinds(replies: &Replies) -> impl Iterator<Item = (&'static str, &Response)> {
 
 fn every_header(replies: &Replies, known: Known<'_>) -> Finding {
     let mut number = 0;
+    let hsts = known.hsts.map(|seconds| (headers::HSTS, format!("max-age={seconds}")));
     for (kind, answer) in kinds(replies) {
         number += 1;
-        for (name, value) in known.rules.headers(known.tls) {
+        let hsts = hsts.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in known.rules.headers().chain(hsts) {
             let sent = answer.header(&name.to_ascii_lowercase());
             if sent != Some(value) {
                 let sent = sent.map_or_else(
@@ -396,6 +400,7 @@ mod tests {
             rules: &rules,
             url: "https://docs.example.com",
             tls: true,
+            hsts: None,
             tree: None,
             front: None,
             modified: None,

@@ -163,14 +163,42 @@ fn told(error: &Error) -> String {
         }
         Error::InvalidCertificate(Wrong::NotValidForName) => "the certificate is for another name".to_owned(),
         Error::InvalidCertificate(Wrong::NotValidForNameContext { presented, .. }) => {
-            format!("the certificate is for another name: {}", presented.join(", "))
+            let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+            format!("the certificate is for another name: {}", names.join(", "))
         }
         Error::InvalidCertificate(Wrong::UnknownIssuer) => {
             "the certificate is signed by nobody whom browsers trust, or its chain is not sent in full".to_owned()
         }
         Error::InvalidCertificate(Wrong::Revoked) => "the certificate has been revoked".to_owned(),
+        Error::InvalidCertificate(wrong) => match &*words(&format!("{wrong:?}")) {
+            "ca used as end entity" => {
+                "the certificate is one of a certificate authority, and not of a server".to_owned()
+            }
+            words => format!("browsers refuse the certificate: {words}"),
+        },
         other => format!("browsers refuse the certificate: {other}"),
     }
+}
+
+/// The name alone, of a name in a certificate as the library writes it: `DnsName("a.example.com")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
+    inner.trim_matches(['(', ')', '"'])
+}
+
+/// What a library calls a fault, as words: `Other(OtherError(CaUsedAsEndEntity))` is "ca used as end entity".
+fn words(name: &str) -> String {
+    let mut names = name
+        .rsplit(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|name| !name.is_empty());
+    let mut text = String::new();
+    for c in names.next().unwrap_or_default().chars() {
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push(' ');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    text
 }
 
 impl ServerCertVerifier for Noted {
@@ -270,6 +298,14 @@ KIobMAoGCCqGSM49BAMCA0gAMEUCIQDBZ5baR3gzOGZBFXGSLfD6tmCWxNW8oDoW
             .unwrap()
             .verify_server_cert(&leaf, &[], &name, &[], now);
         signed(checked).map(|wrong| wrong.as_ref().map(told))
+    }
+
+    #[test]
+    fn faults_are_said_in_words() {
+        assert_eq!(bare(r#"DnsName("a.example.com")"#), "a.example.com");
+        assert_eq!(bare("a.example.com"), "a.example.com");
+        assert_eq!(words("Other(OtherError(CaUsedAsEndEntity))"), "ca used as end entity");
+        assert_eq!(words("BadSignature"), "bad signature");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Choice, DOCROOT, Destination, Found, judge};
+use super::{Choice, DOCROOT, Destination, Found, NGINX_ROOT, judge};
 use crate::config::{self, ConfigError, WebUrl};
 use crate::model::path::printable;
 
@@ -164,9 +164,14 @@ fn targets(lines: &mut Lines, found: &Found, choice: &Choice) {
         (Destination::Local, None, None) => "docs.example.com".to_owned(),
     };
     let alias = found.aliases.iter().find(|alias| alias.name == host);
-    let (user, docroot) = match &choice.destination {
-        Destination::Host { user, docroot, .. } => (user.as_ref(), docroot.as_str()),
-        Destination::Local => (None, DOCROOT),
+    let (user, docroot, nginx_root) = match &choice.destination {
+        Destination::Host {
+            user,
+            docroot,
+            nginx_root,
+            ..
+        } => (user.as_ref(), docroot.as_str(), nginx_root.as_str()),
+        Destination::Local => (None, DOCROOT, NGINX_ROOT),
     };
     let mut known = String::new();
     if is_local && own.is_none() && !found.aliases.is_empty() {
@@ -204,6 +209,11 @@ fn targets(lines: &mut Lines, found: &Found, choice: &Choice) {
         &format!("{off}docroot = {}", quoted(docroot)),
         "as SFTP sees it; made if its parent exists",
     );
+    lines.line(
+        &format!("{off}nginx-root = {}", quoted(nginx_root)),
+        "the same folder as nginx sees it: outside of a chroot",
+    );
+    lines.line("# nginx-version = \"1.22\"", "what `nginx -v` prints on the host");
 }
 
 fn watch(lines: &mut Lines, found: &Found) {
@@ -288,6 +298,8 @@ mod tests {
         # identity = "~/.ssh/id_ed25519"      # the private key; else what ssh says
         # host-key = "ssh-ed25519 AAAA..."    # from /etc/ssh/ssh_host_ed25519_key.pub on the host: pins it, so CI needs no known-hosts file
         # docroot = "/site"                   # as SFTP sees it; made if its parent exists
+        # nginx-root = "/srv/syntax/site"     # the same folder as nginx sees it: outside of a chroot
+        # nginx-version = "1.22"              # what `nginx -v` prints on the host
 
         [watch]
         command = ["npm", "run", "build"]     # the site's own build (package.json)
@@ -303,11 +315,13 @@ mod tests {
                 host: "box".to_owned(),
                 user: None,
                 docroot: "/srv/docs".to_owned(),
+                nginx_root: "/srv/docs".to_owned(),
             },
             ..found.suggested()
         };
         let config = config::parse(&manifest(&found, &choice).unwrap()).unwrap().config;
         assert_eq!(config.publish.target, "production");
+        assert_eq!(config.targets["production"].nginx_root.as_deref(), Some("/srv/docs"));
         let TargetKind::Sftp(target) = &config.targets["production"].kind else {
             panic!("not sftp");
         };

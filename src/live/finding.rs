@@ -136,6 +136,20 @@ impl Flaw {
         }
     }
 
+    /// Whether something other than the file came, or nothing at all.
+    #[must_use]
+    pub const fn is_another_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAnswer(_)
+                | Self::Status { .. }
+                | Self::EdgeError(_)
+                | Self::Challenged
+                | Self::PageForMissing
+                | Self::Bytes(_)
+        )
+    }
+
     /// Whether it is about the answer itself, and so may be the release's fault.
     #[must_use]
     pub const fn is_of_the_release(&self) -> bool {
@@ -255,7 +269,7 @@ impl Finding {
                 "renew the certificate (`certbot renew`) and reload nginx; the vhost's ssl_certificate must be the full chain for the site's name"
             }
             Flaw::NoHttp2 => {
-                "print the vhost for your nginx: `syntax-publish nginx --nginx-version X` has the right words for HTTP/2"
+                "set `nginx-version` of the target to what `nginx -v` prints on the host, and print the vhost again with `syntax-publish nginx`"
             }
             Flaw::NotRedirected(_) => "let port 80 answer with `return 308 https://…`, as the printed vhost does",
         };
@@ -280,7 +294,7 @@ fn quoted(got: Option<&String>) -> String {
 fn different(difference: &Difference, cached: Option<&str>) -> String {
     let cached = cached.map_or_else(String::new, |cached| format!(" ({cached})"));
     match difference {
-        Difference::Former => format!("still has the bytes of the release before{cached}"),
+        Difference::Former => format!("still has the bytes of the previous release{cached}"),
         Difference::Undecodable(why) => format!("can't be decoded: {}", printable(why)),
         Difference::Rewritten(rewriter) => format!("was rewritten on the way: {}", rewriter.name),
         Difference::Shortened(by) => format!("was made {by} bytes shorter on the way: something minifies it"),

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::finding::{Finding, Flaw, Side};
-use super::question::Question;
+use super::question::{Question, Subject};
 use super::{Expected, Files, cdn, curl, judge};
 use crate::http::{self, Connection, HttpError, Place, Protocol, Request, Response, Trust};
 
@@ -55,6 +55,8 @@ pub struct Round {
     pub answered: usize,
     /// How many were not, in the time there was.
     pub unanswered: usize,
+    /// How many files of the site came with their bytes, whatever else may be wrong with the answer.
+    pub served: usize,
     /// What is wrong, in the order of the questions.
     pub findings: Vec<Finding>,
     /// What the CDN calls itself, where one answered.
@@ -205,6 +207,10 @@ impl Visitor {
                         }
                         let question = &questions[at];
                         let flaws = judge::flaws(self.visit.side, question, &expected, &answer, yardstick.former);
+                        let is_file = matches!(question.subject, Subject::File(_));
+                        if is_file && !flaws.iter().any(Flaw::is_another_answer) {
+                            round.served += 1;
+                        }
                         found.extend(
                             flaws
                                 .into_iter()

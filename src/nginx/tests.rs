@@ -6,6 +6,10 @@ fn vhost() -> Vhost {
         server_name: "docs.example.com".into(),
         docroot: "/srv/site".into(),
         listen: None,
+        port: None,
+        ipv6: true,
+        hsts: Some(31_536_000),
+        include: None,
         tls: true,
         brotli: true,
         version: Version::default(),
@@ -287,7 +291,7 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
         added.retain(|line| !line.starts_with("Cache-Control $sp_"));
         let said: Vec<String> = vhost
             .rules
-            .headers(false)
+            .headers()
             .map(|(name, value)| format!("{name} {value} always;"))
             .collect();
         assert_eq!(added.join("\n").replace('"', ""), said.join("\n"), "headers");
@@ -356,4 +360,69 @@ fn the_number_of_the_rules_is_raised_with_what_is_printed() {
     );
     // Another digest: raise the number, say in `marker::CHANGES` what an older vhost does not do, and write both here.
     assert_eq!(printed, (5, "b70ef540612371ee".to_owned()));
+}
+
+#[test]
+fn the_port_of_the_url_is_the_one_to_listen_on() {
+    let with_port = Vhost {
+        port: Some(8443),
+        ..vhost()
+    };
+    let lines = lines(&with_port);
+    assert!(lines.contains(&"listen 8443 ssl;".to_owned()) && lines.contains(&"listen [::]:8443 ssl;".to_owned()));
+    assert_eq!(count(&with_port, "listen 80;"), 0, "the usual port is another site's");
+}
+
+#[test]
+fn ipv6_and_hsts_can_be_turned_off() {
+    assert_eq!(count(&vhost(), "listen [::]:"), 2);
+    assert_eq!(
+        count(&vhost(), "Strict-Transport-Security \"max-age=31536000\" always;"),
+        1
+    );
+    let less = Vhost {
+        ipv6: false,
+        hsts: None,
+        ..vhost()
+    };
+    assert_eq!(count(&less, "listen [::]:"), 0);
+    assert_eq!(count(&less, "listen 443 ssl;"), 1);
+    assert_eq!(count(&less, "Strict-Transport-Security"), 0);
+    let shorter = Vhost {
+        hsts: Some(300),
+        ..vhost()
+    };
+    assert_eq!(count(&shorter, "max-age=300"), 1);
+}
+
+#[test]
+fn lines_of_ones_own_are_included_at_the_end_of_the_server() {
+    let own = Vhost {
+        include: Some("/etc/nginx/docs.d/*.conf".to_owned()),
+        ..vhost()
+    };
+    let text = render(&own).unwrap();
+    assert!(text.ends_with("    include /etc/nginx/docs.d/*.conf;\n}\n"), "{text}");
+    assert_eq!(count(&vhost(), "include "), 0);
+    for bad in ["x.conf", "/a;b", "/a b"] {
+        let bad = Vhost {
+            include: Some(bad.to_owned()),
+            ..vhost()
+        };
+        assert!(matches!(render(&bad), Err(VhostError::Include { .. })));
+    }
+}
+
+#[test]
+fn what_has_to_be_done_first_stands_at_the_top() {
+    let first = "certbot certonly --webroot -w /var/www/html -d docs.example.com";
+    assert_eq!(count(&vhost(), first), 1);
+    let plain = Vhost { tls: false, ..vhost() };
+    assert_eq!(count(&plain, "certbot"), 0);
+    assert_eq!(count(&vhost(), "server_names_hash_bucket_size"), 0);
+    let long = Vhost {
+        server_name: format!("{}.example.com", "a".repeat(40)),
+        ..vhost()
+    };
+    assert_eq!(count(&long, "server_names_hash_bucket_size 128;"), 1);
 }

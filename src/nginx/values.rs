@@ -60,6 +60,12 @@ pub enum VhostError {
         /// The address as given.
         listen: String,
     },
+    /// What the vhost is to include is no path on the host.
+    #[error("`{}` can't be included by a vhost: it must be an absolute path", .path.escape_debug())]
+    Include {
+        /// The path as given.
+        path: String,
+    },
     /// A file extension or its media type can't be printed.
     #[error("the media type `{}` of `.{}` can't be written into a vhost", .media_type.escape_debug(), .extension.escape_debug())]
     MediaType {
@@ -171,6 +177,12 @@ pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
     } else {
         Err(VhostError::Docroot { path: path.to_owned() })
     }
+}
+
+/// Whether a path, perhaps with `*` in it, can stand behind `include`.
+#[must_use]
+pub fn is_includable(path: &str) -> bool {
+    docroot(&path.replace('*', "x")).is_ok() && !path.ends_with('/')
 }
 
 /// Nothing, or a path of one or more segments without a closing slash.
@@ -306,6 +318,16 @@ mod tests {
         assert_eq!(docroot("/"), Ok(""));
         for bad in ["", "srv", "./srv", "/srv/../etc", "/srv/.."] {
             assert!(docroot(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_included_is_a_path_on_the_host() {
+        for good in ["/etc/nginx/site.d/*.conf", "/etc/nginx/x.conf"] {
+            assert!(is_includable(good), "{good}");
+        }
+        for bad in ["", "x.conf", "/etc/x;y", "/a b", "/etc/../x", "/etc/", "/$x"] {
+            assert!(!is_includable(bad), "{bad}");
         }
     }
 

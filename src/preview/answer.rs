@@ -390,7 +390,7 @@ fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Bo
     *answer.status_mut() = status;
     if let Some(rules) = rules {
         set(&mut answer, CACHE_CONTROL, rules.cache_control(status.as_u16(), path));
-        for (name, value) in rules.headers(false) {
+        for (name, value) in rules.headers() {
             if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
                 set(&mut answer, name, value);
             }

@@ -95,6 +95,7 @@ impl Preview {
         });
         json!({
             "root": site.site.root.to_string(),
+            "name": self.desk.as_deref().and_then(super::Desk::site),
             "base": site.rules.base_path,
             "bytes": site.site.bytes,
             "levels": { "br": level(Coding::Brotli), "gzip": level(Coding::Gzip) },

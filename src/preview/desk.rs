@@ -7,6 +7,9 @@ use super::hub::Trouble;
 
 /// What the dashboard asks of somebody who knows a target, as JSON. Both may take as long as a connection does.
 pub trait Desk: Send + Sync {
+    /// What the site is called, where that is known.
+    fn site(&self) -> Option<String>;
+
     /// What a publish would change, asked of the target now.
     fn plan(&self) -> BoxFuture<'_, Result<Value, Trouble>>;
 

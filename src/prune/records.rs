@@ -96,6 +96,32 @@ impl Records {
         within
     }
 
+    /// Releases that somebody was told they can go back to: the live one, the one that a rollback would make live, and
+    /// those that a rollback left less than `skew` ago.
+    pub(super) fn promised(
+        &self,
+        live: Option<&ReleaseId>,
+        now: Time,
+        skew: Duration,
+        there: &[ReleaseId],
+    ) -> HashSet<ReleaseId> {
+        let since = now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX));
+        let left = self.left.iter().filter(|(_, left)| **left > since);
+        let mut promised: HashSet<ReleaseId> = left.map(|(id, _)| id.clone()).collect();
+        promised.extend(live.cloned());
+        let mut seen = HashSet::new();
+        let mut at = live;
+        while let Some(id) = at.filter(|id| seen.insert(*id)) {
+            let previous = self.documents.get(id).and_then(|document| document.previous.as_ref());
+            if let Some(previous) = previous.filter(|previous| there.contains(previous)) {
+                promised.insert(previous.clone());
+                break;
+            }
+            at = previous;
+        }
+        promised
+    }
+
     pub(super) fn beyond(&self, kept: &[ReleaseId], within: &HashSet<ReleaseId>) -> Vec<String> {
         let needed = |id: &ReleaseId| kept.contains(id) || within.contains(id);
         self.paths

@@ -14,8 +14,8 @@ pub const SECURITY: [(&str, &str); 4] = [
 /// The header that names the deployment, where there is one: Next.js's client reads it.
 pub const DEPLOYMENT: &str = "x-nextjs-deployment-id";
 
-/// What every answer over TLS has beside.
-pub const OVER_TLS: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
+/// The header that tells browsers to use HTTPS alone.
+pub const HSTS: &str = "Strict-Transport-Security";
 
 /// The statuses of answers that carry the file that was asked for, or say that the reader has it.
 pub const CARRYING: [u16; 3] = [200, 206, 304];
@@ -39,9 +39,8 @@ impl Rules {
     }
 
     /// The headers of every answer, beside `Cache-Control`, in the order in which they are sent.
-    pub fn headers(&self, tls: bool) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let deployment = self.deployment_id.as_deref().map(|id| (DEPLOYMENT, id));
-        let over_tls = tls.then_some(OVER_TLS);
-        SECURITY.into_iter().chain(deployment).chain(over_tls)
+        SECURITY.into_iter().chain(deployment)
     }
 }

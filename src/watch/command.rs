@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
@@ -57,23 +58,20 @@ impl Build {
         let Some((program, arguments)) = command.split_first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let mut child = Command::new(program)
+        // One pipe for both, so that lines keep their order.
+        let (reader, writer) = io::pipe()?;
+        let child = Command::new(program)
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let (sender, lines) = mpsc::channel(LINES);
-        if let Some(out) = child.stdout.take() {
-            tokio::spawn(pass_on(out, sender.clone()));
-        }
-        if let Some(err) = child.stderr.take() {
-            tokio::spawn(pass_on(err, sender));
-        }
+        tokio::spawn(pass_on(pipe::Receiver::from_owned_fd(reader.into())?, sender));
         Ok(Self {
             guard: group.and_then(guard),
             child,

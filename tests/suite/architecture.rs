@@ -149,7 +149,7 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("hickory_resolver", &["doctor/resolve.rs"]),
     ("httpdate", &["preview/answer.rs", "doctor.rs"]),
     ("opener::", &["cli/"]),
-    ("rustix::termios", &["cli/keys.rs"]),
+    ("rustix::termios", &["cli/keys.rs", "cli/screen.rs"]),
     ("notify::", &["watch/changes.rs"]),
     ("regex::", &["check/"]),
     ("\"ssh-keygen\"", &["sign/keygen.rs", "host/key.rs"]),

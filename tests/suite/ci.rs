@@ -531,7 +531,7 @@ fn pull_request_is_built_and_checked() {
     let ci = Ci::new();
     let left = ci.built("check").step("Check");
     assert_eq!(left.ran.code, 0, "{}", left.ran);
-    assert_eq!(left.summary, "### The export is in order\n");
+    assert_eq!(left.summary, "### No problems found in the export\n");
     assert_eq!(left.commands(), Vec::<&str>::new());
 }
 
@@ -544,9 +544,9 @@ fn pull_request_that_breaks_a_link_fails_and_the_file_is_marked() {
     let left = ci.built("check").step("Check");
     assert_eq!(left.ran.code, 3, "{}", left.ran);
     let commands = left.commands();
-    let marked = commands
-        .iter()
-        .any(|line| line.starts_with("::error file=out/docs/a.html,line=2,title=links::") && line.contains("/gone"));
+    let marked = commands.iter().any(|line| {
+        line.starts_with("::error file=site-manifest.toml,title=links::docs/a.html:2: ") && line.contains("/gone")
+    });
     assert!(marked, "{commands:?}");
     assert!(left.summary.contains("#### 1 error, "), "{}", left.summary);
     assert!(
@@ -587,7 +587,7 @@ fn push_publishes_and_a_rollback_by_hand_goes_back_and_holds() {
     let row = format!("| before | <code>{release}</code> |");
     assert!(second.summary.contains(&row), "{}", second.summary);
     assert!(
-        second.summary.contains("| changed | <code>docs/a.html</code> |"),
+        second.summary.contains("| changed | <code>/docs/a</code> |"),
         "{}",
         second.summary
     );

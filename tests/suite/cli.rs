@@ -53,13 +53,14 @@ fn first_publish_says_where_it_is_how_to_look_at_it_and_what_is_next() {
     insta::assert_snapshot!(run(&project(), &[]), @r"
     exit 0
     --- stdout
-    published [release] to local: 12 files
-    sent 17 objects, 4.0 KiB, in [time]
+    published demo to local: 3 pages, 2 other files, 5 build assets
+    release: [release], uploaded 4.0 KiB in [time]
     live: target/docroot/current
-    look at it: npx serve --symlinks target/docroot/current, then http://localhost:[port]
+    preview: npx serve --symlinks target/docroot/current, then http://localhost:[port]
     next: `syntax-publish nginx` prints the vhost that serves it
 
     --- stderr
+    publishing demo to local (target/docroot)
     ");
 }
 
@@ -70,10 +71,11 @@ fn publish_of_an_unchanged_site_says_so() {
     insta::assert_snapshot!(run(&project, &[]), @r"
     exit 0
     --- stdout
-    nothing changed: [release] is live on local already (12 files)
+    nothing to publish: demo [release] is already live on local
     live: target/docroot/current
 
     --- stderr
+    publishing demo to local (target/docroot)
     ");
 }
 
@@ -86,31 +88,34 @@ fn publish_of_a_change_says_what_changed_and_how_to_undo_it() {
     insta::assert_snapshot!(run(&project, &["plan"]), @r"
     exit 0
     --- stdout
-    added    25 B  docs/new.html
-    changed  14 B  robots.txt
-    1 added (25 B), 1 changed (14 B), 0 removed
-    11 files unchanged; at most 2 objects to send to local, 39 B before encoding
+    added    /docs/new
+    changed  /robots.txt
+    1 page added, 1 other file changed
+    to upload to local: at most 39 B before compression
 
     --- stderr
     ");
     insta::assert_snapshot!(run(&project, &["publish", "--message", "new guide"]), @r"
     exit 0
     --- stdout
-    published [release] to local: 1 added, 1 changed, 0 removed, 11 unchanged
-    sent 2 objects, 39 B, in [time]
+    published demo to local: 1 page added, 1 other file changed
+      added    /docs/new
+      changed  /robots.txt
+    release: [release], uploaded 39 B in [time]
     live: target/docroot/current
-    look at it: npx serve --symlinks target/docroot/current, then http://localhost:[port]
+    preview: npx serve --symlinks target/docroot/current, then http://localhost:[port]
     undo: syntax-publish rollback
 
     --- stderr
+    publishing demo to local (target/docroot)
     ");
     insta::assert_snapshot!(run(&project, &["diff"]), @r"
     exit 0
     --- stdout
     from [release] to [release]:
-    added    25 B  docs/new.html
-    changed  14 B  robots.txt
-    1 added (25 B), 1 changed (14 B), 0 removed
+    added    /docs/new
+    changed  /robots.txt
+    1 page added, 1 other file changed
 
     --- stderr
     ");
@@ -135,6 +140,7 @@ fn rollback_says_what_is_live_again_and_holds_publishing_if_asked() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: publishing is on hold since [time], by [who]: broken search
     target: local (target/docroot)
     live: [release]
@@ -226,9 +232,11 @@ fn json_of_each_command_has_its_shape() {
         keys
     };
     let first = json(&[]);
-    assert_eq!(sorted(&first), publish);
+    let with_next = [&publish[..5], &["next"], &publish[5..]].concat();
+    assert_eq!(sorted(&first), with_next, "nothing serves it yet");
     assert_eq!((&first["swapped"], &first["previous"]), (&true.into(), &Value::Null));
     let again = json(&["publish"]);
+    assert_eq!(sorted(&again), publish);
     assert_eq!(
         (&again["swapped"], &again["release"]),
         (&false.into(), &first["release"])
@@ -244,13 +252,17 @@ fn json_of_each_command_has_its_shape() {
         "bytes_stored",
         "commit",
         "delivery",
+        "files",
         "held",
         "lock",
         "message",
+        "place",
         "pool",
         "release",
         "releases",
         "since",
+        "target",
+        "who",
     ];
     assert_eq!(sorted(&status), keys);
     assert_eq!(
@@ -260,7 +272,7 @@ fn json_of_each_command_has_its_shape() {
 
     let releases = json(&["releases"]);
     let keys = [
-        "bytes", "channel", "commit", "created", "current", "files", "id", "root",
+        "bytes", "channel", "commit", "created", "current", "files", "id", "message", "root",
     ];
     assert_eq!(sorted(&releases[0]), keys);
     assert_eq!(
@@ -474,6 +486,7 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: the checks found 2 errors in the export
       404.html
         error  not-found  there is no 404.html: a wrong address shows the web server's own error page
@@ -483,7 +496,7 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
           cure: rename one of the two: file systems that ignore case keep only one of them
     target: local (target/docroot)
     live: [release]
-    hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest
+    hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
     "#);
     let ran = project.run(&["publish", "--json"]).expect_code(3);
     assert_eq!(
@@ -515,6 +528,7 @@ fn export_that_is_not_there_is_told() {
     --- stdout
 
     --- stderr
+    publishing site to local (target/docroot)
     error: there is no folder [project]/out
     target: local (target/docroot)
     live: nothing yet
@@ -531,6 +545,7 @@ fn docroot_of_somebody_else_is_not_touched() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: the docroot on [project]/target/docroot holds things that are not a release store: index.html
     target: local (target/docroot)
     live: as it was
@@ -729,4 +744,201 @@ fn folders_within_each_other_are_refused_and_nothing_is_written() {
         assert!(ran.to_string().contains(message), "{args:?} {manifest}:\n{ran}");
         assert_eq!(docroot_state(&project.dir), before, "{args:?} {manifest}");
     }
+}
+
+#[test]
+fn releases_that_rollback_and_diff_cant_use_are_refused_with_the_reason() {
+    let project = project();
+    let [first, second] = two_releases(&project);
+    let refused = |args: &[&str], code: i32| project.run(args).expect_code(code).stderr;
+    let said = refused(&["rollback", "--to", &second], 1);
+    assert!(said.contains(&format!("error: {second} is already live\n")), "{said}");
+    let said = refused(&["rollback", "--steps", "50"], 1);
+    assert!(
+        said.contains(&format!("error: there is only 1 release before {second}, not 50\n")),
+        "{said}"
+    );
+    project.run(&["rollback"]).expect_code(0);
+    let said = refused(&["diff"], 1);
+    assert!(
+        said.contains(&format!("error: there is no release before {first}\n")),
+        "{said}"
+    );
+    let said = refused(&["verify", &first[..2]], 1);
+    let matches = format!(
+        "error: \"{}\" is ambiguous; it matches:\n  {second}\n  {first}\n",
+        &first[..2]
+    );
+    assert!(said.contains(&matches), "{said}");
+}
+
+#[test]
+fn docroot_that_cant_be_made_is_an_error_of_status_too() {
+    let project = project();
+    let missing = project.dir.join("gone/docroot");
+    project.write_manifest(&format!(
+        "[targets.local]\nkind = \"local\"\ndocroot = \"{}\"\n",
+        missing.display()
+    ));
+    let ran = project.run(&["status", "--json"]).expect_code(5);
+    assert_eq!(ran.json()["error"]["code"], "no-parent");
+    fs::create_dir(project.dir.join("gone")).unwrap();
+    assert_eq!(
+        project.run(&["status", "--json"]).expect_code(0).json()["release"],
+        Value::Null
+    );
+}
+
+#[test]
+fn words_of_other_tools_lead_to_the_right_command() {
+    let project = project();
+    for (word, command) in [
+        ("deploy", "publish"),
+        ("push", "publish"),
+        ("list", "releases"),
+        ("logs", "releases"),
+        ("undo", "rollback"),
+    ] {
+        let said = project.run(&[word]).expect_code(2).stderr;
+        assert!(said.contains(&format!("'{command}'")), "{word}: {said}");
+    }
+}
+
+#[test]
+fn short_options_are_those_of_other_tools() {
+    let project = project();
+    let planned = project.run(&["-n", "-t", "local", "--json"]).expect_code(0).json();
+    assert_eq!(planned["release"], Value::Null);
+    project.run(&["publish", "-m", "First"]).expect_code(0);
+    let listed = project.run(&["releases", "--json"]).expect_code(0).json();
+    assert_eq!(listed[0]["message"], "First");
+    project.run(&["prune", "-n"]).expect_code(0);
+}
+
+#[test]
+fn help_of_a_command_is_there_as_a_command_too() {
+    let project = project();
+    let help = |args: &[&str]| project.run(args).expect_code(0).stdout;
+    assert_eq!(help(&["help", "plan"]), help(&["plan", "--help"]));
+    assert_eq!(help(&["help"]), help(&["--help"]));
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_its_options_and_examples() {
+    let project = project();
+    let page = project.run(&["man"]).expect_code(0).stdout;
+    project.run(&["man", "--out", "man1"]).expect_code(0);
+    let name = Regex::new(r"syntax\\-publish\\-([a-z]+)\(1\)").expect("a pattern");
+    let named: Vec<String> = name.captures_iter(&page).map(|found| found[1].to_owned()).collect();
+    assert!(named.len() >= 18, "{named:?}");
+    for command in &named {
+        let page = fs::read_to_string(project.dir.join(format!("man1/syntax-publish-{command}.1"))).expect(command);
+        assert!(page.contains(&format!("syntax\\-publish\\-{command}")), "{page}");
+        if command != "help" {
+            assert!(page.contains(".SH EXAMPLES\n.nf\n"), "{page}");
+            assert_eq!(page, project.run(&["man", command]).expect_code(0).stdout);
+        }
+    }
+    let page = fs::read_to_string(project.dir.join("man1/syntax-publish-rollback.1")).unwrap();
+    assert!(page.contains("\\-\\-steps") && page.contains("\\-\\-target"), "{page}");
+    let examples = page.split(".SH EXAMPLES").nth(1).unwrap();
+    assert!(
+        examples
+            .lines()
+            .filter(|line| line.starts_with("  syntax\\-publish rollback"))
+            .count()
+            == 3,
+        "{page}"
+    );
+    let ran = project.run(&["man", "deploy"]).expect_code(2);
+    assert!(ran.stderr.contains("there is no command \"deploy\""), "{ran}");
+}
+
+#[test]
+fn vhost_follows_the_target_and_says_what_it_had_to_assume() {
+    let project = project();
+    let manifest = |target: &str, url: &str| {
+        project.write_manifest(&format!(
+            "[site]\nname = \"demo\"\nurl = \"{url}\"\n[publish]\ntarget = \"box\"\n[targets.box]\nkind = \"sftp\"\n\
+             host = \"docs.example.com\"\ndocroot = \"/site\"\n{target}\n[nginx]\nhsts = \"5m\"\nipv6 = false\n"
+        ));
+        project.run(&["nginx"]).expect_code(0)
+    };
+    let ran = manifest("", "https://docs.example.com");
+    assert!(
+        ran.stdout.contains("root /site/current;") && ran.stdout.contains("http2 on;"),
+        "{ran}"
+    );
+    assert!(
+        ran.stderr
+            .contains("warning: `root` is /site/current, the docroot as SFTP sees it"),
+        "{ran}"
+    );
+    assert!(
+        ran.stderr.contains("warning: printed for nginx 1.28.0 or later"),
+        "{ran}"
+    );
+    let known = "nginx-root = \"/srv/syntax/site\"\nnginx-version = \"1.22\"";
+    let ran = manifest(known, "https://docs.example.com");
+    assert_eq!(ran.stderr, "");
+    for line in [
+        "root /srv/syntax/site/current;",
+        "listen 443 ssl http2;",
+        "add_header Strict-Transport-Security \"max-age=300\" always;",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}: {ran}");
+    }
+    assert!(!ran.stdout.contains("[::]"), "{ran}");
+    let ran = manifest(known, "https://docs.example.com:8443");
+    assert!(
+        ran.stdout.contains("listen 8443 ssl http2;") && !ran.stdout.contains("listen 80;"),
+        "{ran}"
+    );
+    let ran = manifest(known, "http://docs.example.com");
+    assert!(
+        ran.stdout.contains("listen 80;") && !ran.stdout.contains("ssl"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn the_shell_completes_commands_options_targets_and_releases() {
+    let project = project();
+    project.write_manifest(
+        "[site]\nname = \"demo\"\n[targets.local]\nkind = \"local\"\ndocroot = \"target/docroot\"\n\
+         [targets.staging]\nkind = \"local\"\ndocroot = \"staging\"\n",
+    );
+    let [first, second] = two_releases(&project);
+    let script = project.run(&["completions", "bash"]).expect_code(0).stdout;
+    let script = project.write("complete.bash", script);
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_syntax-publish"))
+        .parent()
+        .expect("a folder");
+    let complete = |line: &str| -> Vec<String> {
+        // What bash itself does when somebody presses Tab.
+        let text = format!(
+            "PATH={}:$PATH; source {}; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({line}); \
+             [ \"${{COMP_LINE: -1}}\" = ' ' ] && COMP_WORDS+=(''); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_TYPE=9; \
+             f=$(complete -p syntax-publish | sed 's/.*-F \\([^ ]*\\).*/\\1/'); compopt() {{ :; }}; \
+             $f syntax-publish \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            binary.display(),
+            script.display()
+        );
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["--norc", "-c", &text]).current_dir(&project.dir);
+        bash.env("HOME", &project.home);
+        let output = bash.output().expect("bash");
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .collect()
+    };
+    assert_eq!(complete("syntax-publish roll"), ["rollback"]);
+    assert!(complete("syntax-publish rollback --s").contains(&"--steps".to_owned()));
+    assert_eq!(complete("syntax-publish plan --target "), ["local", "staging"]);
+    assert_eq!(
+        complete("syntax-publish rollback --to "),
+        [second.clone(), first.clone()]
+    );
+    assert_eq!(complete("syntax-publish verify 2"), [second, first]);
 }

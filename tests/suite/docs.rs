@@ -50,7 +50,7 @@ fn all(pattern: &str, text: &str) -> BTreeSet<String> {
 }
 
 fn help(project: &Project, command: &[&str]) -> String {
-    project.run(&[command, &["--help"]].concat()).expect_code(0).stdout
+    project.run(&[&["help"], command].concat()).expect_code(0).stdout
 }
 
 /// Options and arguments, as `--help` lists them.
@@ -80,22 +80,18 @@ fn assert_mentions(text: &str, names: impl IntoIterator<Item = String>, place: &
 fn reference_has_every_command_and_option() {
     let (project, reference) = (Project::new(), reference());
     let main = help(&project, &[]);
-    let everywhere = section(&reference, "### Options everywhere");
+    let everywhere = section(&reference, "### Global options");
     assert_mentions(
         everywhere,
-        options(&listed(&main, "\nOptions everywhere:\n")),
-        "Options everywhere",
+        options(&listed(&main, "\nGlobal options:\n")),
+        "Global options",
     );
-    assert_mentions(
-        everywhere,
-        options(&listed(&main, "\nOptions:\n")),
-        "Options everywhere",
-    );
+    assert_mentions(everywhere, options(&listed(&main, "\nOptions:\n")), "Global options");
     let commands = all(r"(?m)^  ([a-z]+) ", &listed(&main, "\nCommands:\n"));
     assert!(commands.len() > 10, "{commands:?}");
     for command in &commands {
         let text = help(&project, &[command]);
-        let own = text.split("\nOptions everywhere:").next().expect("a part");
+        let own = text.split("\nGlobal options:").next().expect("a part");
         let own = options(own).into_iter().filter(|name| name != "-h" && name != "--help");
         let heading = format!("### `{command}`");
         assert_mentions(section(&reference, &heading), own, &heading);

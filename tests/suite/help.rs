@@ -20,9 +20,9 @@ fn help(command: &[&str]) -> String {
         let length = main[begin..].find("\n\n").expect("an end");
         main[begin..begin + length].to_owned()
     };
-    let everywhere = part("Options everywhere:");
+    let everywhere = part("Global options:");
     assert!(text.contains(&everywhere), "{text}");
-    text.replace(&everywhere, "[options everywhere]")
+    text.replace(&everywhere, "[global options]")
         .replace(&part("Options of publish:"), "[options of publish]")
 }
 
@@ -82,7 +82,7 @@ fn help_lists_every_command_with_examples() {
           --force            Make a new release even if nothing changed; mend what is damaged
           --timings          Tell what each stage took, and what it asked of the host
 
-    Options everywhere:
+    Global options:
           --site <FILE>    The site manifest [default: site-manifest.toml here or in a parent folder]
           --target <NAME>  The target of the site manifest to work with [default: its `publish.target`]
           --json           Print one JSON value on stdout, and everything else on stderr
@@ -109,7 +109,7 @@ fn help_of_publish() {
 
     [options of publish]
 
-    [options everywhere]
+    [global options]
 
     Examples:
       syntax-publish publish --target pheme --message "New guide"
@@ -128,7 +128,7 @@ fn help_of_plan() {
           --timings  Tell what each stage took, and what it asked of the host
       -h, --help     Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish plan --target pheme
@@ -145,7 +145,7 @@ fn help_of_check() {
     Options:
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish check --json             in CI: exit code 3 if there is an error
@@ -163,7 +163,7 @@ fn help_of_build() {
           --out <DIR>  The folder: missing, empty, or an earlier build, which it replaces
       -h, --help       Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish build --out dist
@@ -191,7 +191,7 @@ fn help_of_watch() {
                          network
       -h, --help         Print help
 
-    [options everywhere]
+    [global options]
 
     Examples:
       syntax-publish watch --open
@@ -212,7 +212,7 @@ fn help_of_rollback() {
           --hold <REASON>  Also stop publishing, for this reason
       -h, --help           Print help
 
-    [options everywhere]
+    [global options]
 
     Examples:
       syntax-publish rollback
@@ -234,7 +234,7 @@ fn help_of_hold() {
     Options:
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish hold "moving to a new host"
@@ -251,7 +251,7 @@ fn help_of_resume() {
     Options:
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish resume --target pheme
@@ -268,7 +268,7 @@ fn help_of_releases() {
     Options:
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish releases
@@ -285,7 +285,7 @@ fn help_of_status() {
     Options:
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish status --target pheme --json
@@ -306,7 +306,7 @@ fn help_of_diff() {
     Options:
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Examples:
       syntax-publish diff                     what the live release changed
@@ -332,7 +332,7 @@ fn help_of_verify() {
           --live       Ask the live site instead: the origin, and the public URL
       -h, --help       Print help
 
-    [options everywhere]
+    [global options]
 
     Examples:
       syntax-publish verify
@@ -354,7 +354,7 @@ fn help_of_doctor() {
           --resolver <ADDR>  The DNS resolver to ask [default: the system's]
       -h, --help             Print help
 
-    [options everywhere]
+    [global options]
 
     Examples:
       syntax-publish doctor --target pheme
@@ -373,7 +373,7 @@ fn help_of_init() {
       -y, --yes   Ask nothing: take what was found, and defaults for the rest
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Examples:
       syntax-publish init
@@ -392,7 +392,7 @@ fn help_of_prune() {
           --dry-run  Only say what would be deleted
       -h, --help     Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish prune --dry-run
@@ -414,7 +414,7 @@ fn help_of_nginx() {
           --docroot <PATH>      The docroot as nginx sees it [default: the target's]
       -h, --help                Print help
 
-    [options everywhere]
+    [global options]
 
     Examples:
       syntax-publish nginx --target pheme > syntax.conf
@@ -435,7 +435,7 @@ fn help_of_completions() {
     Options:
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish completions bash > /etc/bash_completion.d/syntax-publish
@@ -452,7 +452,7 @@ fn help_of_man() {
     Options:
       -h, --help  Print help
 
-    [options everywhere]
+    [global options]
 
     Example:
       syntax-publish man > syntax-publish.1

@@ -256,6 +256,7 @@ fn on_a_terminal_it_asks_and_an_empty_line_takes_what_was_found() {
         "box.acme.com",
         "deploy",
         "",
+        "",
     ]);
     let ran = terminal.running.wait().expect_code(0);
     assert!(ran.stdout.contains("target  production"), "{ran}");
@@ -270,6 +271,8 @@ fn on_a_terminal_it_asks_and_an_empty_line_takes_what_was_found() {
         (&*target.host, user, &*target.docroot),
         ("box.acme.com", Some("deploy"), "/site")
     );
+    let outside = config.targets["production"].nginx_root.as_deref();
+    assert_eq!(outside, Some("/srv/syntax/site"));
 }
 
 #[test]

@@ -53,6 +53,7 @@ mod races;
 mod remembered;
 mod repair;
 mod resumed;
+mod screens;
 mod sequences;
 mod served_verify;
 mod signatures;

@@ -211,7 +211,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
                     assert_eq!(done.release, to);
                     model.current = Some(to);
                 }
-                (Err(Error::NoFormerRelease | Error::NothingPublished { .. }), None) => {}
+                (Err(Error::NoFormerRelease { .. } | Error::NothingPublished { .. }), None) => {}
                 (done, expected) => panic!("{done:?}, but {expected:?} was expected"),
             }
         }
@@ -223,9 +223,11 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
             };
             prune::prune(&real.session("prune"), &options, &Silent).await.unwrap();
             let newest: BTreeSet<ReleaseId> = model.there.iter().rev().take(*keep).cloned().collect();
+            // The way back stays open whatever the number.
+            let back = model.back(1);
             model
                 .there
-                .retain(|id| newest.contains(id) || Some(id) == model.current.as_ref());
+                .retain(|id| newest.contains(id) || Some(id) == model.current.as_ref() || Some(id) == back.as_ref());
         }
         Command::Hold => {
             rollback::hold(&real.session("hold"), "for a reason", &Silent)

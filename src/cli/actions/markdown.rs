@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 
 use syntax_publish::check::{Problem, Severity};
-use syntax_publish::manifest::ChangeKind;
 
 use super::Told;
 use crate::cli::json;
+use crate::cli::pages::mark;
 use crate::cli::report::{bytes, count};
 
 /// So many rows of a table are shown; the runner takes no summary of more than a MiB.
@@ -43,37 +43,25 @@ fn facts(rows: &[(&str, String)]) -> String {
     text
 }
 
-fn counts(value: &json::Publish) -> String {
-    format!(
-        "{} added, {} changed, {} removed, {} unchanged",
-        value.added, value.changed, value.removed, value.unchanged
-    )
+fn counts(told: &Told<'_>) -> String {
+    told.grouped.totals().unwrap_or_else(|| "no changes".to_owned())
 }
 
+/// The pages and files that changed.
 fn changes(told: &Told<'_>) -> String {
-    let list = &told.changes.list;
-    if list.is_empty() {
+    let all = told.grouped.items().count();
+    if all == 0 {
         return String::new();
     }
     let mut text = format!(
-        "\n<details><summary>{}</summary>\n\n| | file | size |\n|---|---|--:|\n",
-        count(list.len() as u64, "change")
+        "\n<details><summary>{}</summary>\n\n| | |\n|---|---|\n",
+        count(all as u64, "change")
     );
-    for change in list.iter().take(ROWS) {
-        let kind = match change.change {
-            ChangeKind::Added => "added",
-            ChangeKind::Changed => "changed",
-            ChangeKind::Removed => "removed",
-        };
-        let _ = writeln!(
-            text,
-            "| {kind} | {} | {} |",
-            code(change.path.as_str()),
-            bytes(change.bytes)
-        );
+    for item in told.grouped.items().take(ROWS) {
+        let _ = writeln!(text, "| {} | {} |", mark(item.change), code(&item.url));
     }
-    if let Some(more) = list.len().checked_sub(ROWS).filter(|more| *more > 0) {
-        let _ = writeln!(text, "| | and {more} more | |");
+    if let Some(more) = all.checked_sub(ROWS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "| | and {more} more |");
     }
     text + "\n</details>\n"
 }
@@ -118,9 +106,9 @@ fn findings(problems: &[Problem]) -> String {
 /// After `check`.
 pub fn checked(problems: &[Problem]) -> String {
     if problems.is_empty() {
-        "### The export is in order\n".to_owned()
+        "### No problems found in the export\n".to_owned()
     } else {
-        format!("### What the checks of the export found\n{}", findings(problems))
+        format!("### Problems in the export\n{}", findings(problems))
     }
 }
 
@@ -135,7 +123,7 @@ pub fn published(told: &Told<'_>) -> String {
     let undelivered = not_delivered(value.error.as_ref());
     if !value.swapped {
         return format!(
-            "### Nothing to publish to {target}\n\nNothing changed: {release} is live already.\n{undelivered}{}",
+            "### Nothing to publish to {target}\n\n{release} is already live.\n{undelivered}{}",
             findings(told.problems)
         );
     }
@@ -147,13 +135,8 @@ pub fn published(told: &Told<'_>) -> String {
             .map(|previous| ("before", code(previous.as_str()))),
     );
     rows.extend(told.commit.map(|commit| ("commit", code(commit))));
-    let sent = format!(
-        "{}, {}, in {:.1} s",
-        count(value.objects_sent, "object"),
-        bytes(value.bytes_sent),
-        value.seconds
-    );
-    rows.extend([("files", counts(value)), ("sent", sent)]);
+    let sent = format!("{} in {:.1} s", bytes(value.bytes_sent), value.seconds);
+    rows.extend([("changes", counts(told)), ("uploaded", sent)]);
     if value.previous.is_some() {
         rows.push(("undo", code(told.next)));
     }
@@ -169,7 +152,7 @@ pub fn published(told: &Told<'_>) -> String {
 fn not_delivered(error: Option<&json::FailedBody>) -> String {
     error.map_or_else(String::new, |error| {
         format!(
-            "\n#### Visitors don't get it\n\n{}<br>{}\n",
+            "\n#### Not verified\n\n{}<br>{}\n",
             code(&error.message),
             code(&error.hint)
         )
@@ -179,20 +162,16 @@ fn not_delivered(error: Option<&json::FailedBody>) -> String {
 /// After a plan.
 pub fn planned(told: &Told<'_>) -> String {
     let value = told.value;
-    let sent = format!(
-        "at most {}, {} before encoding",
-        count(value.objects_sent, "object"),
-        bytes(value.bytes_sent)
-    );
+    let sent = format!("at most {} before compression", bytes(value.bytes_sent));
     let live = value
         .previous
         .as_ref()
         .map_or_else(|| "nothing yet".to_owned(), |live| code(live.as_str()));
     let rows = [
         ("live now", live),
-        ("files", counts(value)),
-        ("to send", sent),
-        ("to do it", code(told.next)),
+        ("changes", counts(told)),
+        ("to upload", sent),
+        ("publish", code(told.next)),
     ];
     format!(
         "### What a publish to {} would change\n\n{}{}{}",
@@ -227,10 +206,14 @@ pub fn failed(message: &str, live: &str, hint: &str, problems: &[Problem]) -> St
 
 #[cfg(test)]
 mod tests {
-    use syntax_publish::manifest::{Change, Changes};
+    use syntax_publish::config;
+    use syntax_publish::manifest::{Change, ChangeKind, Changes};
     use syntax_publish::model::path::SitePath;
+    use syntax_publish::next::client::Client;
+    use syntax_publish::pipeline;
 
     use super::*;
+    use crate::cli::pages::grouped;
 
     #[test]
     fn names_and_messages_begin_no_markup() {
@@ -270,9 +253,13 @@ mod tests {
             message: "no page".to_owned(),
             hint: "mend".to_owned(),
         }];
+        let config = config::parse("").unwrap().config;
+        let rules = pipeline::rules(&config, Client::default(), std::iter::empty());
+        let grouped = grouped(&changes, &rules, &|_| false);
         let told = Told {
             value: &value,
             changes: &changes,
+            grouped: &grouped,
             target: "web",
             commit: Some("abc"),
             next: "syntax-publish rollback",
@@ -286,16 +273,16 @@ mod tests {
         | release | <code>20261127-120000-abcdef</code> |
         | before | <code>20261126-120000-abcdef</code> |
         | commit | <code>abc</code> |
-        | files | 1 added, 1 changed, 0 removed, 10 unchanged |
-        | sent | 3 objects, 1.0 KiB, in 1.2 s |
+        | changes | 1 page changed, 1 other file added |
+        | uploaded | 1.0 KiB in 1.2 s |
         | undo | <code>syntax-publish rollback</code> |
 
         <details><summary>2 changes</summary>
 
-        | | file | size |
-        |---|---|--:|
-        | changed | <code>a.html</code> | 2.0 KiB |
-        | added | <code>b.png</code> | 10 B |
+        | | |
+        |---|---|
+        | changed | <code>/a</code> |
+        | added | <code>/b.png</code> |
 
         </details>
 

@@ -6,26 +6,31 @@ use syntax_publish::check::{self, Problem, Severity};
 use syntax_publish::error::Error;
 use syntax_publish::manifest::Changes;
 use syntax_publish::model::encoding::Recipe;
-use syntax_publish::model::path::printable;
-use syntax_publish::model::release::{ReleaseId, timestamp};
+use syntax_publish::model::path::{SitePath, printable};
+use syntax_publish::model::release::ReleaseId;
 use syntax_publish::next::client::Client;
 use syntax_publish::pipeline;
 use syntax_publish::plan::{self, Plan};
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
+use syntax_publish::store::StoreError;
 use syntax_publish::{build, publish, releases, store};
 
 use super::Run;
+use super::doctor::above;
 use crate::cli::args::Nginx;
 use crate::cli::failure::Failure;
+use crate::cli::pages::Grouped;
 use crate::cli::report::{bytes, count};
 use crate::cli::site::{self, again, shown};
-use crate::cli::{actions, changes, json, papers, problems, report, timings};
+use crate::cli::{actions, changes, connect, json, pages, papers, problems, report, timings};
 
 /// What a publish would change.
 pub(super) struct Planned {
     pub(super) value: json::Publish,
     pub(super) changes: Changes,
+    /// The same by pages.
+    pub(super) grouped: Grouped,
     /// What there is to say beside it.
     pub(super) notes: Vec<String>,
     /// What the checks found.
@@ -37,6 +42,7 @@ impl Run {
         let Planned {
             mut value,
             changes,
+            grouped,
             notes,
             problems,
         } = self.planned(what).await?;
@@ -47,10 +53,11 @@ impl Run {
         value.timings = timings.then(|| self.progress.timings.stages());
         let workplace = self.workplace()?;
         if let Some(actions) = &self.actions {
-            actions.annotate(&problems, &workplace.export()?);
+            actions.annotate(&problems, workplace);
             actions.planned(&actions::Told {
                 value: &value,
                 changes: &changes,
+                grouped: &grouped,
                 target: &workplace.target_name,
                 commit: None,
                 next: &again(&self.global, "publish"),
@@ -59,7 +66,7 @@ impl Run {
         }
         self.screen.result(&value, || {
             let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
-            changes::plan(&value, &changes, workplace) + &timings
+            changes::plan(&value, &changes, &grouped, workplace, self.screen.verbose) + &timings
         })?;
         Ok(0)
     }
@@ -71,7 +78,7 @@ impl Run {
         let entrance = ground.entrance;
         let mut notes = Vec::new();
         if let Some(hold) = &entrance.hold {
-            let (since, who, reason) = (timestamp(hold.since), printable(&hold.who), printable(&hold.reason));
+            let (since, who, reason) = (report::when(hold.since), printable(&hold.who), printable(&hold.reason));
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
         let mut facts = ground.facts;
@@ -107,8 +114,12 @@ impl Run {
             changes: Some(plan.changes.list.clone()),
             ..json::Publish::counting(&plan.changes, prepared.site.files)
         };
+        let site = &prepared.site;
+        let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| site.file(&path).is_some());
+        let grouped = pages::grouped(&plan.changes, &prepared.rules, &is_file);
         Ok(Planned {
             value,
+            grouped,
             changes: plan.changes,
             notes,
             problems: prepared.problems,
@@ -134,7 +145,7 @@ impl Run {
             unclassified: found.unclassified,
         };
         if let Some(actions) = &self.actions {
-            actions.checked(&found.problems, &workplace.export()?);
+            actions.checked(&found.problems, workplace);
         }
         let extent = problems::Extent::of(&self.screen);
         self.screen.result(&value, || problems::inspected(&found, extent))?;
@@ -182,13 +193,24 @@ impl Run {
     pub(super) async fn status(&self) -> Result<u8, Failure> {
         let (workplace, session) = self.open("status")?;
         let status = releases::status(session).await?;
+        if let (None, Some(above)) = (&status.release, above(workplace)) {
+            // A docroot that can't be made is a mistake in the target, not a store without a release.
+            let outside = Session::new(connect::connector(&above)?, site::owner("status"));
+            if !store::has_folder(session).await.map_err(Error::from)?
+                && !store::has_folder(&outside).await.map_err(Error::from)?
+            {
+                let host = session.host_name();
+                return Err(Error::from(StoreError::NoParent { host }).into());
+            }
+        }
         let text = || report::status(&status, &changes::live(workplace));
-        self.screen.result(&json::Status::from(&status), text)?;
+        let value = json::Status::of(&status, &workplace.target_name, workplace.place());
+        self.screen.result(&value, text)?;
         Ok(0)
     }
 
     pub(super) async fn diff(&self, from: Option<String>, to: Option<String>) -> Result<u8, Failure> {
-        let (_, session) = self.open("diff")?;
+        let (workplace, session) = self.open("diff")?;
         let live = live(session).await?;
         let to = match to {
             Some(to) => releases::resolve(session, &to).await?,
@@ -204,7 +226,13 @@ impl Run {
             to: to.clone(),
             changes: changes.list.clone(),
         };
-        let text = || format!("from {from} to {to}:\n{}", changes::listed(&changes));
+        let paths = changes.list.iter().map(|change| change.path.as_str());
+        let rules = pipeline::rules(&workplace.config, Client::default(), paths);
+        let grouped = pages::grouped(&changes, &rules, &|_| false);
+        let text = || {
+            let listed = changes::listed(&changes, &grouped, self.screen.verbose);
+            format!("from {from} to {to}:\n{listed}")
+        };
         self.screen.result(&value, text)?;
         Ok(0)
     }
@@ -226,7 +254,10 @@ impl Run {
             }
             Err(failure) => return Err(failure),
         };
-        let vhost = papers::vhost(workplace, options, rules)?;
+        let (vhost, assumed) = papers::vhost(workplace, options, rules)?;
+        for text in assumed {
+            self.screen.warn(&text);
+        }
         self.screen.result(&json::text("nginx", &vhost), || vhost.clone())?;
         Ok(0)
     }

@@ -29,21 +29,28 @@ impl Run {
             let host = workplace.place();
             let host = host.split(':').next().unwrap_or_default();
             self.screen.warn(&format!(
-                "the key opens a shell on {host}, so whoever has it can do more than publish; give it an account for SFTP alone (docs/host-setup.md)"
+                "the SSH key opens a shell on {host}, so anyone who has it can do more than publish; use an SFTP-only account (docs/host-setup.md)"
             ));
         }
         stop.abort();
     }
 
     /// Prunes after a publish, where that is due. The site is live already, so a failure is only a warning.
-    pub(super) async fn tidy_up(&self, workplace: &Workplace, session: &Session, published: &Published) {
+    /// What went.
+    pub(super) async fn tidy_up(
+        &self,
+        workplace: &Workplace,
+        session: &Session,
+        published: &Published,
+    ) -> prune::Pruned {
+        let mut gone = prune::Pruned::default();
         if !published.swapped {
-            return;
+            return gone;
         }
         let options = retention(workplace, false);
         let pruned = async {
             if prune::is_due(session, options.keep, published.files).await? {
-                prune::prune(session, &options, &*self.progress).await?;
+                gone = prune::prune(session, &options, &*self.progress).await?;
             }
             Ok::<(), Error>(())
         };
@@ -52,6 +59,7 @@ impl Run {
             let text = format!("the release is live, but old ones could not be pruned: {error}; try `{later}` later");
             self.progress.say("warning", &text);
         }
+        gone
     }
 
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {
@@ -73,7 +81,7 @@ impl Run {
         let (workplace, session) = self.open("resume")?;
         let held = rollback::resume(session, &*self.progress).await?;
         if held.is_some() {
-            let text = format!("publishing to {} goes on", workplace.target_name);
+            let text = format!("publishing to {} resumed", workplace.target_name);
             self.tell("resumed", text, None).await;
         }
         self.finish();
@@ -82,7 +90,7 @@ impl Run {
             match held {
                 Some(former) => {
                     let reason = syntax_publish::model::path::printable(&former.reason);
-                    format!("publishing to {target} goes on; it was on hold for: {reason}\n")
+                    format!("publishing to {target} resumed (was on hold: {reason:?})\n")
                 }
                 None => format!("publishing to {target} was not on hold\n"),
             }

@@ -1,10 +1,12 @@
 //! Publishing and rolling back as visitors see it: the live site is looked at, a CDN purged, others told.
 
 use serde_json::{Map, Value};
+use syntax_publish::config::TargetKind;
 use syntax_publish::delivery::{self, Delivered, Extent, OnHost, Report, Way};
 use syntax_publish::error::Error;
 use syntax_publish::http::Place;
-use syntax_publish::live::{Finding, Severity, Verdict};
+use syntax_publish::live::{Finding, Severity, Side, Verdict};
+use syntax_publish::manifest::Changes;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
@@ -22,7 +24,7 @@ use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::live as looks;
 use crate::cli::site::{self, Workplace, again};
-use crate::cli::{actions, changes, connect, json, report, timings};
+use crate::cli::{actions, changes, connect, json, pages, report, timings};
 
 /// The exit code where visitors don't get what is live on the host.
 const NOT_DELIVERED: u8 = 7;
@@ -49,6 +51,7 @@ impl Run {
 
     async fn publish_and_look(&self, options: Publish) -> Result<u8, Failure> {
         let (workplace, session) = self.open("publish")?;
+        self.progress.plainly(&changes::begun("publishing", workplace));
         let shell = shell_behind(workplace)?;
         let looking = looks::begin(workplace).await?;
         let (prepared, ground) = self.prepare_and_connect(workplace, session).await?;
@@ -82,7 +85,15 @@ impl Run {
         let timings = wants_timings.then(|| self.progress.timings.stages());
         self.finish();
         self.warn_of_shell(workplace, shell).await;
+        let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| site.file(&path).is_some());
+        let grouped = pages::grouped(&published.changes, &prepared.rules, &is_file);
+        // A first release is there before anything serves it, and that is no failure.
+        let is_unserved = published.previous.is_none() && published.swapped && !looks::is_served(&report);
+        let failed = looks::failed(&report, &published.changes);
+        let stays = Self::why_it_stays(&report, published.previous.is_some());
+        let error = (!is_unserved).then(|| self.not_delivered(&report, published.release.as_str(), &failed, &stays));
         let value = json::Publish {
+            next: is_unserved.then(|| self.to_be_served()),
             release: Some(published.release.clone()),
             previous: published.previous.clone(),
             swapped: published.swapped,
@@ -93,19 +104,24 @@ impl Run {
             seconds: took.as_secs_f64(),
             timings,
             delivery: looks::seen(&report),
-            error: self.not_delivered(&report, published.release.as_str()),
+            error: error.flatten(),
             ..json::Publish::counting(&published.changes, published.files)
         };
         let text = || {
             let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
-            let seen = looks::line(&report).unwrap_or_default();
-            changes::published(&published, took, workplace, &self.global) + &seen + &timings
+            let seen = match &value.next {
+                Some(next) if failed.is_empty() => format!("next: {next}\n"),
+                Some(next) => format!("nothing serves this site yet: {failed}\nnext: {next}\n"),
+                None => looks::line(&report, &published.changes).unwrap_or_default(),
+            };
+            changes::published(&published, &grouped, took, workplace, &self.global) + &seen + &timings
         };
         if let Some(actions) = &self.actions {
-            actions.annotate(&prepared.problems, &workplace.export()?);
+            actions.annotate(&prepared.problems, workplace);
             actions.published(&actions::Told {
                 value: &value,
                 changes: &published.changes,
+                grouped: &grouped,
                 target: &workplace.target_name,
                 commit: options.commit.as_deref(),
                 next: &again(&self.global, "rollback"),
@@ -113,21 +129,33 @@ impl Run {
             });
         }
         self.screen.summary(&value, text)?;
-        let code = self.say_what_was_found(&report, published.release.as_str());
-        self.tell_of_publish(workplace, &published, &value, options.commit.as_ref(), code)
+        let code = match &value.next {
+            Some(_) => 0,
+            None => self.say_what_was_found(&report, published.release.as_str(), value.error.as_ref()),
+        };
+        let what = grouped.totals().unwrap_or_else(|| "no changes".to_owned());
+        let state = match (&value.error, &value.next) {
+            (Some(_), _) => format!("; {failed}"),
+            (None, Some(_)) => "; nothing serves this site yet".to_owned(),
+            (None, None) => String::new(),
+        };
+        self.tell_of_publish(&published, &value, (&what, &state), options.commit.as_ref(), code)
             .await;
         // Last, since all that was said so far holds whatever becomes of this.
         self.note_reported();
-        self.tidy_up(workplace, session, &published).await;
+        let pruned = self.tidy_up(workplace, session, &published).await;
+        if let Some(text) = changes::pruned(pruned) {
+            self.screen.note(&text);
+        }
         Ok(code)
     }
 
     /// Tells others of a publish, and of a fault that is new.
     async fn tell_of_publish(
         &self,
-        workplace: &Workplace,
         published: &Published,
         value: &json::Publish,
+        (what, state): (&str, &str),
         commit: Option<&String>,
         code: u8,
     ) {
@@ -146,16 +174,14 @@ impl Run {
             if let Some(seen) = value.delivery.as_ref().and_then(|seen| serde_json::to_value(seen).ok()) {
                 more.insert("delivery".to_owned(), seen);
             }
-            let state = if code == 0 { "" } else { ", but visitors don't get it" };
-            let (release, target) = (&published.release, &workplace.target_name);
+            let release = &published.release;
+            let target = self.workplace().map_or("", |workplace| &workplace.target_name);
             let (event, text) = if published.swapped {
-                let (added, changed, removed) = (value.added, value.changed, value.removed);
-                let what = format!("{added} added, {changed} changed, {removed} removed{state}");
-                ("published", format!("published {release} to {target}: {what}"))
+                ("published", format!("published {release} to {target}: {what}{state}"))
             } else {
                 (
                     "failed",
-                    format!("nothing to publish: {release} is live on {target}{state}"),
+                    format!("nothing to publish: {release} is already live on {target}{state}"),
                 )
             };
             let told = Told {
@@ -216,16 +242,23 @@ impl Run {
                 Err(error) => {
                     self.progress.say(
                         "warning",
-                        &format!("it is live again, but nobody could look at it: {error}"),
+                        &format!("the rollback is live, but could not be verified: {error}"),
                     );
                     None
                 }
             }
         };
         self.finish();
+        // What differs between the two is not known here.
+        let unknown = Changes::default();
+        let failed = report
+            .as_ref()
+            .map(|report| looks::failed(report, &unknown))
+            .unwrap_or_default();
+        let stays = "nothing was changed back".to_owned();
         let error = report
             .as_ref()
-            .and_then(|report| self.not_delivered(report, done.release.as_str()));
+            .and_then(|report| self.not_delivered(report, done.release.as_str(), &failed, &stays));
         let value = json::RolledBack {
             release: done.release.clone(),
             previous: done.previous.clone(),
@@ -239,25 +272,28 @@ impl Run {
         self.screen.summary(&value, || {
             let held = options.hold.as_ref().map_or_else(String::new, |_| {
                 format!(
-                    "on hold: nothing is published until `{}`\n",
+                    "on hold: publishing is blocked until `{}`\n",
                     again(&self.global, "resume")
                 )
             });
-            let seen = report.as_ref().and_then(looks::line).unwrap_or_default();
+            let seen = report
+                .as_ref()
+                .and_then(|report| looks::line(report, &unknown))
+                .unwrap_or_default();
             format!(
-                "{} is live again on {}, in place of {}\nlive: {}\n{seen}{held}undo: {undo}\n",
-                done.release,
+                "rolled back {} to {} (was {})\nlive: {}\n{seen}{held}undo: {undo}\n",
                 workplace.target_name,
+                done.release,
                 done.previous,
                 changes::live(workplace),
             )
         })?;
-        let code = report
-            .as_ref()
-            .map_or(0, |report| self.say_what_was_found(report, done.release.as_str()));
+        let code = report.as_ref().map_or(0, |report| {
+            self.say_what_was_found(report, done.release.as_str(), value.error.as_ref())
+        });
         let text = format!(
-            "{} is live again on {}, in place of {}",
-            done.release, workplace.target_name, done.previous
+            "rolled back {} to {} (was {})",
+            workplace.target_name, done.release, done.previous
         );
         let told = Told {
             release: Some(done.release.to_string()),
@@ -326,7 +362,8 @@ impl Run {
             } else {
                 "is not what visitors get"
             };
-            format!("{release} {verdict}\n{}", looks::line(&report).unwrap_or_default())
+            let line = looks::line(&report, &Changes::default()).unwrap_or_default();
+            format!("{release} {verdict}\n{line}")
         })?;
         looks::tell(&findings, self.global.quiet);
         Ok(u8::from(!ok))
@@ -352,16 +389,46 @@ impl Run {
         }
     }
 
+    /// What to do about a first release that nothing serves.
+    fn to_be_served(&self) -> String {
+        let (nginx, doctor) = (again(&self.global, "nginx"), again(&self.global, "doctor"));
+        match self.workplace().map(|workplace| &workplace.target.kind) {
+            Ok(TargetKind::Sftp(_)) => {
+                format!("set up nginx on the host with the output of `{nginx}`; then `{doctor}` checks it")
+            }
+            _ => format!("`{nginx}` prints the vhost that serves it"),
+        }
+    }
+
+    /// Why a release that visitors don't get was not rolled back.
+    fn why_it_stays(report: &Report, has_previous: bool) -> String {
+        let errors: Vec<&Finding> = report
+            .findings()
+            .filter(|finding| finding.severity() == Severity::Error)
+            .collect();
+        let at_origin = errors.iter().any(|finding| finding.side == Side::Origin);
+        let reason = match &report.origin {
+            _ if !has_previous => "it is the first release",
+            delivery::Asked::Not(_) => "only the public URL could be checked, and a CDN or the DNS may be the cause",
+            delivery::Asked::Seen(_) if !at_origin => "the origin serves it correctly",
+            delivery::Asked::Seen(_) if !errors.iter().any(|finding| finding.flaw.is_of_the_release()) => {
+                "the cause is not in the release"
+            }
+            delivery::Asked::Seen(_) => "the previous release failed in the same way",
+        };
+        format!("it stays live and was not rolled back: {reason}")
+    }
+
     /// What `--json` says as an error where visitors don't get what is live.
-    fn not_delivered(&self, report: &Report, release: &str) -> Option<json::FailedBody> {
+    fn not_delivered(&self, report: &Report, release: &str, failed: &str, stays: &str) -> Option<json::FailedBody> {
         let first = report
             .findings()
             .find(|finding| finding.severity() == Severity::Error)?;
         Some(json::FailedBody {
             code: "not-delivered".to_owned(),
-            message: not_delivered(release, report),
+            message: not_delivered(release, failed, stays),
             hint: format!(
-                "{}; look again with `{}`",
+                "{}; then check again with `{}`",
                 first.cure(),
                 again(&self.global, "verify --live")
             ),
@@ -372,25 +439,19 @@ impl Run {
     }
 
     /// Names what is wrong. Returns the exit code.
-    fn say_what_was_found(&self, report: &Report, release: &str) -> u8 {
+    fn say_what_was_found(&self, report: &Report, release: &str, error: Option<&json::FailedBody>) -> u8 {
         let findings: Vec<&Finding> = report.findings().collect();
         looks::tell(&findings, self.global.quiet);
         if report.left_out > 0 {
             let left = report::count(report.left_out as u64, "changed file");
-            self.screen.note(&format!("{left} more were not asked for"));
+            self.screen.note(&format!("{left} more were not checked"));
         }
-        match report.verdict() {
-            Verdict::Fine => 0,
-            Verdict::Stays => {
-                crate::cli::screen::say("error", &not_delivered(release, report));
+        match error {
+            None => 0,
+            Some(error) => {
+                crate::cli::screen::say("error", &error.message);
                 crate::cli::screen::say("live", release);
-                crate::cli::screen::say(
-                    "hint",
-                    &format!(
-                        "nothing was rolled back: it was so before, or there was nothing to compare with, or it is not the release's fault; look again with `{}`",
-                        again(&self.global, "verify --live")
-                    ),
-                );
+                crate::cli::screen::say("hint", &error.hint);
                 NOT_DELIVERED
             }
         }
@@ -457,11 +518,11 @@ impl Run {
                     .await
                     .map_err(|error| error.to_string())
             }
-            None => Err("the address to tell is no URL, or its environment variable is not set".to_owned()),
+            None => Err("`url` in [notify] is not a URL, or its environment variable is not set".to_owned()),
         };
         if let Err(reason) = sent {
             self.progress
-                .say("warning", &format!("nobody was told of it: {reason}"));
+                .say("warning", &format!("the notification was not sent: {reason}"));
         }
     }
 }
@@ -473,15 +534,8 @@ fn was_at_fault(published: &Published) -> bool {
     !published.swapped && is_bad && last.release.as_ref() == Some(&published.release)
 }
 
-fn not_delivered(release: &str, report: &Report) -> String {
-    let errors = report
-        .findings()
-        .filter(|finding| finding.severity() == Severity::Error)
-        .count();
-    format!(
-        "{release} is live on the host, but visitors don't get it: {}",
-        report::count(errors as u64, "problem")
-    )
+fn not_delivered(release: &str, failed: &str, stays: &str) -> String {
+    format!("{release} is live, but {failed}; {stays}")
 }
 
 fn answered(report: &Report) -> u64 {

@@ -2,6 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use syntax_publish::error::Error;
 use syntax_publish::preview::{Desk, Trouble};
 
 use super::Run;
@@ -9,7 +10,7 @@ use crate::cli::args::Global;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::site::again;
-use crate::cli::{changes, hints, json, report};
+use crate::cli::{changes, hints, json, pages, report};
 
 /// Answers for the target of the options.
 pub struct OfTarget {
@@ -37,7 +38,7 @@ impl OfTarget {
         let planned = run.planned("plan").await.map_err(|failure| self.trouble(&failure))?;
         let workplace = run.workplace().map_err(|failure| self.trouble(&failure))?;
         let notes = planned.notes.into_iter().map(|note| ("note", note));
-        let text = changes::short_plan(&planned.value, &planned.changes, workplace, most);
+        let text = changes::short_plan(&planned.value, &planned.changes, &planned.grouped, workplace, most);
         Ok(notes
             .chain(text.lines().map(|line| ("plan", line.to_owned())))
             .collect())
@@ -46,12 +47,20 @@ impl OfTarget {
     fn trouble(&self, failure: &Failure) -> Trouble {
         Trouble {
             message: report::message(failure),
-            hint: hints::hint(failure, &self.global),
+            hint: match failure {
+                Failure::Library(Error::Check { .. }) => "fix the errors that are listed under Findings".to_owned(),
+                failure => hints::hint(failure, &self.global),
+            },
         }
     }
 }
 
 impl Desk for OfTarget {
+    fn site(&self) -> Option<String> {
+        let run = self.run();
+        run.workplace().ok().map(|workplace| workplace.config.site.name.clone())
+    }
+
     fn plan(&self) -> BoxFuture<'_, Result<Value, Trouble>> {
         Box::pin(async {
             let run = self.run();
@@ -60,7 +69,15 @@ impl Desk for OfTarget {
                 .workplace()
                 .map(|workplace| workplace.target_name.clone())
                 .unwrap_or_default();
-            Ok(serde_json::json!({ "target": target, "notes": planned.notes, "plan": planned.value }))
+            let items = planned.grouped.items();
+            let items = items.map(|item| serde_json::json!({ "change": pages::mark(item.change), "url": item.url }));
+            Ok(serde_json::json!({
+                "target": target,
+                "notes": planned.notes,
+                "plan": planned.value,
+                "summary": planned.grouped.totals(),
+                "items": items.collect::<Vec<_>>(),
+            }))
         })
     }
 

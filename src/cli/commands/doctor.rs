@@ -37,6 +37,7 @@ impl Run {
             origin,
             url,
             rules: rules?,
+            hsts: workplace.config.nginx.hsts.map(|hsts| hsts.as_secs()),
             session: Session::new(connect::connector(workplace)?, site::owner("doctor")),
             above: above(workplace)
                 .map(|above| connect::connector(&above))
@@ -49,7 +50,8 @@ impl Run {
         let found = Box::pin(doctor::examine(&patient)).await;
         self.finish();
         let value: Vec<json::Diagnosis> = found.iter().map(diagnosis).collect();
-        self.screen.result(&value, || told(&found))?;
+        let is_short = matches!(workplace.target.kind, TargetKind::Local { .. }) && !self.screen.verbose;
+        self.screen.result(&value, || told(&found, is_short))?;
         Ok(u8::from(found.iter().any(|finding| finding.state == State::Wrong)))
     }
 
@@ -100,7 +102,7 @@ async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&U
 }
 
 /// The target as if its docroot were the folder around it; none where a publish makes that, too.
-fn above(workplace: &Workplace) -> Option<Workplace> {
+pub(super) fn above(workplace: &Workplace) -> Option<Workplace> {
     let mut above = workplace.clone();
     let docroot = match &mut above.target.kind {
         TargetKind::Local { docroot } if Path::new(docroot).is_relative() => return None,
@@ -126,11 +128,21 @@ fn diagnosis(finding: &Finding) -> json::Diagnosis {
 }
 
 /// A line a check, and the cure below it.
-fn told(found: &[Finding]) -> String {
+fn told(found: &[Finding], is_short: bool) -> String {
     let mut text = String::new();
-    for (title, checks) in [("a visitor's way", &VISITORS[..]), ("a publish's way", &PUBLISHERS[..])] {
-        text = format!("{text}{title}\n");
+    for (title, checks) in [("visitors", &VISITORS[..]), ("publishing", &PUBLISHERS[..])] {
         let of_it: Vec<&Finding> = found.iter().filter(|finding| checks.contains(&finding.check)).collect();
+        if is_short && of_it.iter().all(|finding| finding.state != State::Wrong) {
+            // Of a folder on this machine there is hardly anything to be diagnosed.
+            let fine = of_it.iter().filter(|finding| finding.state == State::Fine).count() as u64;
+            let said = match fine {
+                0 => "not checked: a local target has no web server".to_owned(),
+                fine => format!("ok ({})", count(fine, "check")),
+            };
+            text = format!("{text}{title}: {said}\n");
+            continue;
+        }
+        text = format!("{text}{title}\n");
         let rows: Vec<Vec<String>> = of_it
             .iter()
             .map(|finding| {
@@ -145,14 +157,14 @@ fn told(found: &[Finding]) -> String {
         for (row, finding) in table(&rows, &[]).lines().zip(of_it) {
             text = format!("{text}{row}\n");
             if let Some(fix) = &finding.fix {
-                text = format!("{text}           cure: {fix}\n");
+                text = format!("{text}           fix: {fix}\n");
             }
         }
     }
     let wrong = found.iter().filter(|finding| finding.state == State::Wrong).count() as u64;
     let last = match wrong {
-        0 => "nothing is wrong".to_owned(),
-        wrong => format!("{} found something wrong", count(wrong, "check")),
+        0 => "no problems found".to_owned(),
+        wrong => format!("{} failed", count(wrong, "check")),
     };
     format!("{text}{last}\n")
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use syntax_publish::error::Error;
-use syntax_publish::init::{self, Choice, DOCROOT, Destination, Found, Surroundings};
+use syntax_publish::init::{self, Choice, DOCROOT, Destination, Found, NGINX_ROOT, Surroundings};
 use syntax_publish::model::path::printable;
 
 use super::Run;
@@ -168,10 +168,16 @@ fn ask(found: &Found) -> io::Result<Choice> {
         let docroot = question("Docroot on it, as SFTP sees it", DOCROOT, |path| {
             judged("targets.x", "docroot", path)
         })?;
+        // In the recipe of the documents the account is in a chroot.
+        let outside = if docroot == DOCROOT { NGINX_ROOT } else { &docroot };
+        let nginx_root = question("The same folder as nginx sees it", outside, |path| {
+            judged("targets.x", "nginx-root", path)
+        })?;
         choice.destination = Destination::Host {
             host,
             user: (!user.is_empty()).then_some(user),
             docroot,
+            nginx_root,
         };
     }
     Ok(choice)

@@ -64,7 +64,7 @@ impl Run {
                 left = mended.left;
             }
             Err(failure) => {
-                let text = format!("the export is of no help: {failure}; mending from other copies on the target");
+                let text = format!("the export can't be used for repair: {failure}; using other copies on the target");
                 self.progress.say("note", &text);
             }
         }

@@ -53,11 +53,15 @@ impl Run {
         let serving = preview::serve(listening.listener, Arc::clone(&preview));
         let watched = watched(workplace, options)?;
         if !watched.command.is_empty() {
-            self.screen.note(&format!(
-                "runs `{}` in {}, now and when its sources change",
-                watched.command.join(" "),
-                site::shown(&watched.folder)
-            ));
+            // Beside the line that stays, which is there already.
+            self.progress.say(
+                "note",
+                &format!(
+                    "runs `{}` in {}, now and when its sources change",
+                    watched.command.join(" "),
+                    site::shown(&watched.folder)
+                ),
+            );
         }
         let again = Arc::new(Notify::new());
         let console = Console {

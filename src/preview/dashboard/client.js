@@ -175,12 +175,16 @@
     pre { white-space: pre-wrap; max-height: 16rem; overflow: auto; padding: .6rem; border-radius: 6px; margin: .6rem 0;
       background: light-dark(#f1f2f5, #101115); }
     p { margin: .2rem 0; }
-    .cure { color: light-dark(#4a4d57, #b9bcc6); }
+    .fix { color: light-dark(#4a4d57, #b9bcc6); }
     [hidden] { display: none; }
+    .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+    @media (max-width: 30rem) { .panel { width: calc(100vw - 2rem); padding: .7rem .8rem; } }
   `;
 
   let host = null;
   let root = null;
+  // Closes what is open.
+  let shut = null;
   // What the reader has closed: it stays closed until something else is wrong.
   let closed = '';
 
@@ -198,30 +202,48 @@
 
   function summary() {
     const parts = [];
-    if (state.trouble) parts.push(state.trouble.what === 'build' ? 'the build failed' : 'the site could not be prepared');
+    if (state.trouble) parts.push(state.trouble.what === 'build' ? 'the build failed' : 'the export could not be read');
     if (state.errors) parts.push(many(state.errors, 'error'));
     if (state.warnings) parts.push(many(state.warnings, 'warning'));
     const text = parts.join(', ');
     return text && text[0].toUpperCase() + text.slice(1);
   }
 
+  // Whether a finding is about the page that the reader is on, also after a click that loaded no document.
+  function isHere(path) {
+    const at = decodeURI(location.pathname).replace(/^\/|\/$/g, '');
+    const files = [`${at}.html`, `${at}/index.html`, at === '' ? 'index.html' : at];
+    return files.some((file) => path === file || file.endsWith(`/${path}`));
+  }
+
+  // This page's findings first, and each fix once, with all the places that it is for.
   function findings() {
-    const items = state.findings.map(({ path, line, severity, check, message, hint }) =>
-      make(
-        'li',
-        { class: severity },
-        make('p', {}, make('strong', {}, `${severity}: `), make('code', {}, line ? `${path}:${line}` : path || 'the site')),
-        make('p', {}, `${message} (${check})`),
-        make('p', { class: 'cure' }, hint),
-      ),
-    );
+    const groups = new Map();
+    for (const { path, line, severity, check, message, hint } of state.findings) {
+      const key = [isHere(path), severity, check, hint].join('\n');
+      const group = groups.get(key) ?? { isHere: isHere(path), severity, check, hint, places: [] };
+      group.places.push({ where: line ? `${path}:${line}` : path || 'the site', message });
+      groups.set(key, group);
+    }
+    const rank = ({ isHere: here, severity }) => (here ? 0 : 2) + (severity === 'error' ? 0 : 1);
+    const items = [...groups.values()]
+      .sort((a, b) => rank(a) - rank(b))
+      .map(({ isHere: here, severity, check, hint, places }) =>
+        make(
+          'li',
+          { class: severity },
+          make('p', {}, make('strong', {}, `${severity}${here ? ' on this page' : ''}`), ` (${check})`),
+          ...places.map(({ where, message }) => make('p', {}, make('code', {}, where), ` ${message}`)),
+          make('p', { class: 'fix' }, `fix: ${hint}`),
+        ),
+      );
     return items.length > 0 ? [make('ul', { role: 'list' }, ...items)] : [];
   }
 
   function trouble() {
     if (!state.trouble) return [];
     const { message, hint, output } = state.trouble;
-    const parts = [make('p', {}, make('strong', {}, message)), make('p', { class: 'cure' }, hint)];
+    const parts = [make('p', {}, make('strong', {}, message)), make('p', { class: 'fix' }, hint)];
     if (output.length > 0) {
       parts.push(make('pre', { tabindex: '0', role: 'region', 'aria-label': 'Output of the build' }, output.join('\n')));
     }
@@ -263,33 +285,44 @@
       render(key, true);
       root.querySelector('.close').focus();
     };
-    const close = () => {
+    shut = () => {
       closed = key;
       render(key, false);
       root.querySelector('.badge').focus();
     };
+    if (!isOpen) shut = null;
     const content = isOpen
       ? make(
           'section',
-          { class: 'panel', 'aria-labelledby': 'title', onkeydown: (event) => event.key === 'Escape' && close() },
+          { class: 'panel', 'aria-labelledby': 'title' },
           make(
             'div',
             { class: 'top' },
             make('h2', { id: 'title' }, text),
-            make('button', { class: 'close', type: 'button', onclick: close }, 'Close'),
+            make('button', { class: 'close', type: 'button', onclick: shut }, 'Close (Esc)'),
           ),
           ...trouble(),
           ...findings(),
-          make('p', {}, make('a', { href: own.pathname }, 'All of it, in the dashboard')),
+          make('p', {}, make('a', { href: `${own.pathname}#findings` }, 'All findings')),
         )
       : make(
           'button',
           { class: isGrave ? 'badge error' : 'badge', type: 'button', 'aria-expanded': 'false', onclick: open },
           text,
         );
-    const said = make('div', { role: 'status', class: 'frame' });
-    root.replaceChildren(said);
-    // A reader's voice tells what comes into a region that is there already.
-    said.append(content);
+    let said = root.querySelector('.said');
+    if (!said) {
+      said = make('div', { role: 'status', class: 'said' });
+      root.append(said);
+    }
+    root.querySelector('.frame')?.remove();
+    root.append(make('div', { class: 'frame' }, content));
+    // A screen reader announces what changes in a region that is there already: how much is wrong, and not all of it.
+    if (said.textContent !== text) soon(() => said.replaceChildren(text));
   }
+
+  // Wherever the focus is.
+  addEventListener('keydown', (event) => {
+    if (event.key === 'Escape' && shut && host?.isConnected && !event.defaultPrevented) shut();
+  });
 })();

@@ -53,7 +53,12 @@ function bytes(number) {
 }
 
 const seconds = (number) => (number < 1 ? `${Math.round(number * 1000)} ms` : `${number.toFixed(1)} s`);
-const clock = (at) => make('time', { datetime: new Date(at).toISOString() }, new Date(at).toLocaleTimeString());
+// One clock for all times: that of the reader.
+const clock = (at) => {
+  const when = new Date(at);
+  const isToday = when.toDateString() === new Date().toDateString();
+  return make('time', { datetime: when.toISOString() }, isToday ? when.toLocaleTimeString() : when.toLocaleString());
+};
 
 async function read(path) {
   const answer = await fetch(`/__syntax/${path}`);
@@ -177,8 +182,8 @@ function drawSizes() {
   const cell = (files, kind) => bytes(sum(files, kind));
   fill(
     $('files'),
-    'Files, the largest first',
-    [['Path'], ['Cache'], ['As it is', 'number'], ['gzip', 'number'], ['brotli', 'number']],
+    'Files, largest first',
+    [['Path'], ['Cache'], ['Uncompressed', 'number'], ['gzip (preview)', 'number'], ['brotli (preview)', 'number']],
     all
       .slice(0, ROWS)
       .map(({ name, files }) => [
@@ -197,7 +202,7 @@ function drawSizes() {
   fill(
     $('totals'),
     'What the site holds',
-    [['What'], ['Files', 'number'], ['As it is', 'number'], ['gzip', 'number'], ['brotli', 'number']],
+    [['What'], ['Files', 'number'], ['Uncompressed', 'number'], ['gzip (preview)', 'number'], ['brotli (preview)', 'number']],
     kinds.map(([title, files]) => [
       title,
       files.length.toLocaleString('en'),
@@ -266,7 +271,7 @@ async function choose(tile, measure) {
   const [plain, gzip, br] = cells(tile.files);
   const parts = [
     make('h3', {}, tile.name),
-    make('p', {}, `${plain} as it is, ${gzip} in gzip, ${br} in brotli; ${classOf(tile.files)}`),
+    make('p', {}, `${plain} uncompressed, ${gzip} gzip, ${br} brotli; ${classOf(tile.files)}`),
   ];
   if (!tile.isRest && file.kind === 'page') {
     const { files } = await ask('api/page', { path: file.path });
@@ -275,8 +280,8 @@ async function choose(tile, measure) {
     const row = (file) => [make('code', {}, file.path), file.class, ...cells([file])];
     const table = fill(
       make('table'),
-      `A browser that opens this page is told to fetch ${many(named.length, 'file')}, ${bytes(sum([file, ...named], measure))} with it`,
-      [['Path'], ['Cache'], ['As it is', 'number'], ['gzip', 'number'], ['brotli', 'number']],
+      `This page makes a browser fetch ${many(named.length, 'file')}, ${bytes(sum([file, ...named], measure))} in total`,
+      [['Path'], ['Cache'], ['Uncompressed', 'number'], ['gzip (preview)', 'number'], ['brotli (preview)', 'number']],
       named.sort((a, b) => b.bytes - a.bytes).map(row),
     );
     parts.push(make('div', { class: 'scroll', role: 'region', 'aria-label': 'Files of the page', tabindex: '0' }, table));
@@ -290,7 +295,7 @@ function noteSizes() {
   const ownGzip = new Set(site.files.flatMap((file) => [file.gzip]).filter((level) => typeof level === 'number'));
   const note = $('sizes-note');
   note.replaceChildren(
-    `Encoded sizes are those of the preview, brotli ${br} and gzip ${gzip}. A publish makes brotli ${[...own].join(', ') || 'none'}`,
+    `Compressed sizes are those of the preview (brotli ${br}, gzip ${gzip}). A publish uses brotli ${[...own].join(', ') || 'none'}`,
     ` and gzip ${[...ownGzip].join(', ') || 'none'}, and they are a little smaller. `,
   );
   const left = unmeasured();
@@ -298,7 +303,7 @@ function noteSizes() {
     const button = make('button', { type: 'button', onclick: () => measure(true) }, `Compress ${many(left.length, 'file')}`);
     note.append(button);
   } else if (left.length > 0) {
-    note.append(`${many(left.length, 'file')} to go.`);
+    note.append(`${many(left.length, 'file')} left.`);
   }
 }
 
@@ -343,23 +348,48 @@ function drawTrouble() {
   $('trouble').replaceChildren(...parts);
 }
 
+// What is wrong comes first.
+function placeFindings(findings) {
+  const section = $('findings').closest('section');
+  const main = $('main');
+  const isFirst = findings.length > 0 || Boolean(state.trouble);
+  if (isFirst && main.firstElementChild !== section) main.prepend(section);
+  else if (!isFirst && main.firstElementChild === section) $('sizes').closest('section').after(section);
+}
+
 function drawFindings(findings) {
+  placeFindings(findings);
   if (findings.length === 0) {
-    $('findings-list').replaceChildren(make('p', {}, 'The checks found nothing.'));
+    $('findings-list').replaceChildren(make('p', {}, 'No problems found.'));
     return;
   }
   const rows = findings
     .sort((a, b) => (a.severity < b.severity ? -1 : a.severity > b.severity ? 1 : 0))
-    .map(({ severity, path, line, check, message, hint }) => [
-      make('span', { class: severity }, severity),
-      make('code', {}, line ? `${path}:${line}` : path || 'the site'),
-      check,
-      message,
-      hint,
-    ]);
-  const table = fill(make('table'), many(rows.length, 'finding'), [['Severity'], ['Where'], ['Check'], ['What'], ['Cure']], rows);
+    .reduce((groups, { severity, path, line, check, message, hint }) => {
+      // Findings with one fix are one row.
+      const key = [severity, check, hint].join('\n');
+      const group = groups.get(key) ?? { severity, check, hint, places: [] };
+      group.places.push(make('div', {}, make('code', {}, line ? `${path}:${line}` : path || 'the site'), ` ${message}`));
+      return groups.set(key, group);
+    }, new Map());
+  const cells = [...rows.values()].map(({ severity, check, hint, places }) => [
+    make('span', { class: severity }, places.length > 1 ? `${many(places.length, severity)}` : severity),
+    check,
+    make('div', {}, ...shortened(places)),
+    hint,
+  ]);
+  const table = fill(make('table'), many(findings.length, 'finding'), [['Severity'], ['Check'], ['What'], ['Fix']], cells);
   const scroll = make('div', { class: 'scroll', role: 'region', 'aria-label': 'List of findings', tabindex: '0' }, table);
   $('findings-list').replaceChildren(scroll);
+}
+
+// The first of many, and the others behind a line to open.
+function shortened(places) {
+  const first = places.slice(0, 5);
+  const others = places.slice(5);
+  if (others.length === 0) return first;
+  const more = make('details', { class: 'more' }, make('summary', {}, `${others.length.toLocaleString('en')} more`), ...others);
+  return [...first, more];
 }
 
 function drawTimes(times) {
@@ -367,9 +397,9 @@ function drawTimes(times) {
     $('times-list').replaceChildren(make('p', {}, 'None yet.'));
     return;
   }
-  const what = { build: 'build of the site', site: 'preparing what is shown' };
+  const what = { build: 'build', site: 'preparing the preview' };
   const rows = times.map((time) => [clock(time.at), what[time.what], time.ok ? 'done' : 'failed', seconds(time.seconds)]);
-  const table = fill(make('table'), 'The newest first', [['Ended'], ['What'], ['How'], ['Took', 'number']], rows);
+  const table = fill(make('table'), 'Newest first', [['Ended'], ['What'], ['Result'], ['Took', 'number']], rows);
   const scroll = make('div', { class: 'scroll', role: 'region', 'aria-label': 'Times', tabindex: '0' }, table);
   $('times-list').replaceChildren(scroll);
 }
@@ -382,52 +412,52 @@ function asks(name, draw) {
   button.addEventListener('click', async () => {
     button.disabled = true;
     const told = $(`${name}-asked`);
-    told.textContent = 'Asking…';
+    told.textContent = 'Loading…';
     const answer = await ask(`api/${name}`, {}).catch(() => undefined);
     button.disabled = false;
     button.focus();
     if (!answer) {
-      told.textContent = 'The preview does not answer: is it still running?';
+      told.textContent = 'The preview does not answer. Is it still running?';
       return;
     }
-    told.replaceChildren('Asked at ', clock(answer.asked), '. ', make('span', { class: 'stale' }));
+    told.replaceChildren('As of ', clock(answer.asked), '. ', make('span', { class: 'stale' }));
     told.dataset.root = site.root;
     const parts = answer.error
       ? [make('p', { class: 'error' }, make('strong', {}, answer.error.message)), make('p', {}, answer.error.hint)]
       : draw(answer.ok);
     $(`${name}-answer`).replaceChildren(...parts);
-    button.textContent = 'Ask again';
+    button.textContent = 'Refresh';
   });
 }
 
-asks('plan', ({ target, notes, plan }) => {
+asks('plan', ({ target, notes, plan, summary, items }) => {
   const { changes } = plan;
   const text =
     changes.length === 0
-      ? `Nothing: ${target} has this site already.`
-      : `On ${target}: ${plan.added} added, ${plan.changed} changed, ${plan.removed} removed, ${plan.unchanged} unchanged. ` +
-        `At most ${many(plan.objects_sent, 'object')} to send, ${bytes(plan.bytes_sent)} before encoding.`;
+      ? `Nothing to publish: ${target} already has this site.`
+      : `On ${target}: ${summary}. To upload: at most ${bytes(plan.bytes_sent)} before compression.`;
   const parts = [make('p', {}, text), ...notes.map((note) => make('p', { class: 'warning' }, note))];
   if (changes.length > 0) {
-    const rows = changes.slice(0, ROWS).map(({ change, path, bytes: length }) => [change, make('code', {}, path), bytes(length)]);
-    const table = fill(make('table'), 'What changes for visitors', [['How'], ['Path'], ['Bytes', 'number']], rows);
+    const rows = items.slice(0, ROWS).map(({ change, url }) => [change, make('code', {}, url)]);
+    const table = fill(make('table'), 'Pages and files that change', [['Change'], ['URL']], rows);
     parts.push(make('div', { class: 'scroll', role: 'region', 'aria-label': 'Changes', tabindex: '0' }, table));
-    if (changes.length > ROWS) parts.push(make('p', {}, `and ${many(changes.length - ROWS, 'more change')}`));
+    if (items.length > ROWS) parts.push(make('p', {}, `and ${many(items.length - ROWS, 'more change')}`));
   }
   return parts;
 });
 
 asks('releases', ({ target, releases }) => {
-  if (releases.length === 0) return [make('p', {}, `${target} has none.`)];
-  const rows = releases.map(({ id, created, current, files, bytes: length, commit, rollback }) => [
+  if (releases.length === 0) return [make('p', {}, `Nothing has been published to ${target} yet.`)];
+  const rows = releases.map(({ id, created, current, files, bytes: length, commit, message, rollback }) => [
     make('code', {}, id),
-    created ?? 'unknown',
+    created ? clock(created) : 'unknown',
     files === null ? '' : `${many(files, 'file')}, ${bytes(length)}`,
     commit ? make('code', {}, commit.slice(0, 12)) : '',
+    message ?? '',
     current ? make('strong', {}, 'live') : copied(rollback),
   ]);
-  const columns = [['Release'], ['Made'], ['What'], ['Commit'], ['To go back to it']];
-  const table = fill(make('table'), `On ${target}, the newest first`, columns, rows);
+  const columns = [['Release'], ['Published'], ['Size'], ['Commit'], ['Message'], ['Roll back']];
+  const table = fill(make('table'), `On ${target}, newest first`, columns, rows);
   return [make('div', { class: 'scroll', role: 'region', 'aria-label': 'List of releases', tabindex: '0' }, table)];
 });
 
@@ -454,10 +484,14 @@ async function refresh() {
   }
   $('front').href = `${site.base ?? ''}/`;
   $('root').textContent = site.root ? site.root.slice(0, 12) : '';
+  if (site.name) {
+    $('name').textContent = site.name;
+    document.title = `${site.name} – preview`;
+  }
   for (const name of ['plan', 'releases']) {
     const told = $(`${name}-asked`);
     const stale = told.querySelector('.stale');
-    if (stale && told.dataset.root !== site.root) stale.textContent = 'The site has changed since.';
+    if (stale && told.dataset.root !== site.root) stale.textContent = 'The site has changed since then.';
   }
   drawSizes();
   drawFindings(findings);
@@ -467,7 +501,7 @@ async function refresh() {
 
 function summary() {
   const parts = [];
-  parts.push(state.site ? `${many(site.files.length, 'file')} are served` : 'No site to show yet');
+  parts.push(state.site ? many(site.files.length, 'file') : 'No export yet');
   if (state.building) parts.push('a build is running');
   if (state.trouble) parts.push('the last attempt failed');
   parts.push(`${many(state.errors ?? 0, 'error')}, ${many(state.warnings ?? 0, 'warning')}`);
@@ -480,8 +514,10 @@ events.addEventListener('state', async ({ data }) => {
   drawTrouble();
   await refresh().catch(() => undefined);
   summary();
+  // What the address names was not there yet when the browser looked for it.
+  if (document.documentElement.dataset.ready !== 'yes' && location.hash) $(location.hash.slice(1))?.scrollIntoView();
   document.documentElement.dataset.ready = 'yes';
 });
 events.addEventListener('error', () => {
-  $('summary').textContent = 'The preview does not answer: is it still running?';
+  $('summary').textContent = 'The preview does not answer. Is it still running?';
 });

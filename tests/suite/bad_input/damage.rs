@@ -59,6 +59,7 @@ fn a_current_that_points_out_of_the_store_says_how_to_set_it_right() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: current on [project]/target/docroot is damaged: it points to "/etc/ssl"
     target: local (target/docroot)
     live: as it was
@@ -91,6 +92,7 @@ fn a_hold_that_does_not_read_holds_and_can_be_resumed() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: publishing is on hold: because
     target: local (target/docroot)
     live: [release]
@@ -114,6 +116,7 @@ fn a_store_that_lost_its_mark_is_not_taken_for_anything_else() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: format on [project]/target/docroot is damaged: it is missing, and what else is there looks like a release store
     target: local (target/docroot)
     live: as it was

@@ -19,6 +19,7 @@ fn an_export_that_is_missing_empty_or_no_folder_is_not_published() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: there is no folder [project]/out
     target: local (target/docroot)
     live: [release]
@@ -30,6 +31,7 @@ fn an_export_that_is_missing_empty_or_no_folder_is_not_published() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: [project]/out is not a folder
     target: local (target/docroot)
     live: [release]
@@ -42,6 +44,7 @@ fn an_export_that_is_missing_empty_or_no_folder_is_not_published() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: the folder [project]/out holds no files to publish (0 dot files and 0 excluded files were left out)
     target: local (target/docroot)
     live: [release]
@@ -59,6 +62,7 @@ fn an_export_without_its_first_page_or_its_error_page_is_not_published() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: the checks found 3 errors in the export
       404.html
         error  not-found  there is no 404.html: a wrong address shows the web server's own error page
@@ -71,7 +75,7 @@ fn an_export_without_its_first_page_or_its_error_page_is_not_published() {
           cure: see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well
     target: local (target/docroot)
     live: [release]
-    hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest
+    hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
     "#);
 }
 
@@ -84,13 +88,14 @@ fn names_that_differ_only_in_case_are_not_published() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: the checks found an error in the export
       docs/a.html
         error  case  differs from docs/A.html only in case
           cure: rename one of the two: file systems that ignore case keep only one of them
     target: local (target/docroot)
     live: [release]
-    hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest
+    hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
     "#);
 }
 
@@ -117,6 +122,7 @@ fn names_and_links_that_cannot_be_published_are_all_named() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: the export can't be published as it is:
       bell\u{7}.html: the name holds a control character, which logs, terminals and manifests can't carry safely (rename it)
       d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d: the path is 37 folders deep; nginx follows at most 40 symlinks, so at most 36 can be served (move it up)
@@ -154,6 +160,7 @@ fn a_file_that_grows_while_it_is_read_is_noticed() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: growing.bin changed while it was read
     target: local (target/docroot)
     live: [release]
@@ -176,6 +183,7 @@ fn a_publish_that_would_empty_the_site_wants_to_be_meant() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: this would remove 8 of 15 live pages, more than 30 %
     target: local (target/docroot)
     live: [release]

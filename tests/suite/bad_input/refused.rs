@@ -26,6 +26,7 @@ fn foreign_files_in_a_docroot_are_named_and_left_alone() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: the docroot on 127.0.0.1 holds things that are not a release store: index.php, objects
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -44,6 +45,7 @@ fn a_docroot_that_is_a_file_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: the docroot on 127.0.0.1 should be a folder and isn't
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -61,6 +63,7 @@ fn a_folder_that_others_may_write_to_is_named_with_the_command_that_mends_it() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: trees on 127.0.0.1 may be written by others (mode 777)
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -84,6 +87,7 @@ fn an_object_of_another_user_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: objects/69/[digest] on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
     target: box (127.0.0.1:[host]/site)
     live: [release]
@@ -105,6 +109,7 @@ fn a_folder_of_objects_that_belongs_to_another_user_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: objects/69 on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
     target: box (127.0.0.1:[host]/site)
     live: [release]
@@ -150,6 +155,7 @@ fn a_stray_name_in_the_lock_is_named_over_sftp() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     note: another run holds the lock; waiting for it
     error: the lock is jammed: its folder lock/ holds "lost+found", which no publish put there
     target: box (127.0.0.1:[host]/site)
@@ -173,6 +179,7 @@ fn a_known_host_with_another_key_is_not_trusted() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: the key of 127.0.0.1 is not the one that is known: it shows [fingerprint]
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -189,6 +196,7 @@ fn a_private_key_that_is_not_there_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey). Warning: Identity file /nowhere/id_ed25519 not accessible: No such file or directory.
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -205,6 +213,7 @@ fn a_user_whom_the_host_does_not_know_is_refused() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -239,6 +248,7 @@ fn a_docroot_that_is_mounted_read_only_is_said_to_be_so() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: not allowed to write on 127.0.0.1: its disk is mounted read-only
     target: box (127.0.0.1:[host]/site)
     live: [release]

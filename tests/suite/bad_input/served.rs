@@ -16,6 +16,7 @@ fn a_host_that_cannot_be_reached_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (no-such-host.invalid:[host]/site)
     error: can't reach no-such-host.invalid: ssh: Could not resolve hostname no-such-host.invalid: Name or service not known
     target: box (no-such-host.invalid:[host]/site)
     live: as it was
@@ -30,6 +31,7 @@ fn a_host_that_cannot_be_reached_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: can't reach 127.0.0.1: ssh: connect to host 127.0.0.1 port [port]: Connection refused
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -48,6 +50,7 @@ fn a_key_that_is_refused_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -65,6 +68,7 @@ fn a_host_key_that_is_not_known_or_not_the_pinned_one_is_not_trusted() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: the key of 127.0.0.1 is not known: No ED25519 host key is known for [127.0.0.1]:[port] and you have requested strict checking.
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -78,6 +82,7 @@ fn a_host_key_that_is_not_known_or_not_the_pinned_one_is_not_trusted() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: the key of 127.0.0.1 is not the one that is known: it shows [fingerprint]
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -93,6 +98,7 @@ fn a_server_without_sftp_is_said_to_be_one() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: 127.0.0.1 does not serve SFTP: subsystem request failed on channel 0
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -113,6 +119,7 @@ fn a_server_that_lacks_an_extension_names_it() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: the SFTP server of 127.0.0.1 lacks the extension hardlink(openssh)
     target: box (127.0.0.1:[host]/site)
     live: as it was
@@ -133,6 +140,7 @@ fn a_docroot_that_may_not_be_written_is_said_to_be_so() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[docroot])
     error: not allowed to write on 127.0.0.1: mkdir objects: Permission denied
     target: box (127.0.0.1:[docroot])
     live: nothing yet
@@ -153,6 +161,7 @@ fn files_of_another_user_are_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[docroot])
     error: objects on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
     target: box (127.0.0.1:[docroot])
     live: [release]
@@ -169,6 +178,7 @@ fn a_docroot_whose_parent_is_missing_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:/nowhere/site)
     error: the docroot on 127.0.0.1 doesn't exist, and neither does the folder it would lie in
     target: box (127.0.0.1:/nowhere/site)
     live: nothing yet
@@ -211,6 +221,7 @@ fn a_full_disk_says_so_and_a_retry_goes_on() {
     --- stdout
 
     --- stderr
+    publishing site to box (127.0.0.1:[host]/site)
     error: the disk on 127.0.0.1 is full: 0 bytes free
     target: box (127.0.0.1:[host]/site)
     live: [release]

@@ -18,6 +18,7 @@ fn a_docroot_with_other_things_in_it_is_left_alone() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: the docroot on [project]/target/docroot holds things that are not a release store: index.php, storage
     target: local (target/docroot)
     live: as it was
@@ -45,6 +46,7 @@ fn a_docroot_that_is_a_file_or_has_no_parent_is_named() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: can't use the folder [project]/target/docroot: it is not a folder
     target: local (target/docroot)
     live: as it was
@@ -58,6 +60,7 @@ fn a_docroot_that_is_a_file_or_has_no_parent_is_named() {
     --- stdout
 
     --- stderr
+    publishing site to local (/nowhere/at/all)
     error: the docroot on /nowhere/at/all doesn't exist, and neither does the folder it would lie in
     target: local (/nowhere/at/all)
     live: nothing yet
@@ -76,6 +79,7 @@ fn a_store_of_a_later_format_is_not_touched() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: the store on [project]/target/docroot is of a format this version does not know: "syntax-publish-store-2"
     target: local (target/docroot)
     live: as it was
@@ -93,6 +97,7 @@ fn a_store_that_others_may_write_is_not_trusted() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: trees on [project]/target/docroot may be written by others (mode 777)
     target: local (target/docroot)
     live: as it was
@@ -112,6 +117,7 @@ fn a_current_that_points_elsewhere_is_named() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: current on [project]/target/docroot is damaged: it points to "/etc"
     target: local (target/docroot)
     live: as it was
@@ -129,6 +135,7 @@ fn a_stray_name_in_the_lock_is_named() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     note: another run holds the lock; waiting for it
     error: the lock is jammed: its folder lock/ holds "My Backup", which no publish put there
     target: local (target/docroot)
@@ -169,6 +176,7 @@ fn a_lock_whose_holder_lives_is_waited_for_no_longer_than_it_takes_to_see_that()
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     note: another run holds the lock; waiting for it
     error: publish of [who] (since [time]) holds the lock
     target: local (target/docroot)
@@ -285,6 +293,7 @@ fn publishing_on_hold_gives_the_reason_and_planning_goes_on() {
     --- stdout
 
     --- stderr
+    publishing demo to local (target/docroot)
     error: publishing is on hold since [time], by [who]: the fees page is wrong
     target: local (target/docroot)
     live: [release]

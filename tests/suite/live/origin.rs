@@ -106,6 +106,73 @@ fn fault_that_was_there_before_is_told_and_the_release_stays() {
 }
 
 #[test]
+fn first_release_that_nothing_serves_yet_is_no_failure_and_says_what_is_next() {
+    let mut site = Site::new();
+    // A port that nobody listens on.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    site.asked_at = Some(free);
+    site.write();
+    let ran = site.project.run(&["publish"]).expect_code(0);
+    assert!(ran.stdout.contains("\nnothing serves this site yet: origin: "), "{ran}");
+    assert!(
+        ran.stdout
+            .ends_with("\nnext: `syntax-publish nginx` prints the vhost that serves it\n"),
+        "{ran}"
+    );
+    assert!(!ran.stderr.contains("error"), "{ran}");
+    // From then on a server that does not answer is a fault.
+    site.edit("Edited.");
+    let ran = site.project.run(&["publish"]).expect_code(7);
+    assert!(
+        ran.stderr
+            .contains("it stays live and was not rolled back: the cause is not in the release"),
+        "{ran}"
+    );
+
+    let other = Site::new();
+    let ran = other.run(&["publish"]).expect_code(0);
+    assert_eq!(ran.json().get("next"), None, "it is served: {ran}");
+}
+
+#[test]
+fn what_failed_is_counted_by_request_and_named_by_page() {
+    let site = Site::changed(|vhost| {
+        vhost.replace(
+            "autoindex off;",
+            "autoindex off;\nlocation = /broken { if (-f $document_root/broken.html) { return 500; } return 404; }",
+        )
+    });
+    site.run(&["publish"]).expect_code(0);
+    for end in ["html", "txt"] {
+        let bytes = fs::read(site.project.dir.join(format!("out/docs/a.{end}"))).unwrap();
+        site.project.write(format!("out/broken.{end}"), bytes);
+    }
+    let ran = site.project.run(&["publish"]).expect_code(6);
+    let said = "failed at the origin and was rolled back, so ";
+    assert!(
+        ran.stderr.contains(said) && ran.stderr.contains(" requests failed, all for /broken\n"),
+        "{ran}"
+    );
+    // Where it stays, of how many, too.
+    let site =
+        Site::changed(|vhost| vhost.replace("autoindex off;", "autoindex off;\nlocation = /docs/a { return 500; }"));
+    let ran = site.project.run(&["publish"]).expect_code(7);
+    assert!(ran.stdout.contains("not verified: "), "{ran}");
+    assert!(
+        ran.stdout.contains(" requests failed, all for /docs/a (new page)\n"),
+        "{ran}"
+    );
+    assert!(
+        ran.stderr
+            .contains("it stays live and was not rolled back: it is the first release"),
+        "{ran}"
+    );
+}
+
+#[test]
 fn release_that_visitors_dont_get_is_marked_in_its_job() {
     let site = Site::changed(|vhost| {
         let kept = vhost.lines().filter(|line| !line.contains("add_header Cache-Control"));
@@ -120,7 +187,7 @@ fn release_that_visitors_dont_get_is_marked_in_its_job() {
     assert!(ran.stderr.contains("::error title=syntax-publish::"), "{ran}");
     let summary = std::fs::read_to_string(summary).unwrap();
     assert!(summary.contains("Published to"), "{summary}");
-    assert!(summary.contains("#### Visitors don't get it"), "{summary}");
+    assert!(summary.contains("#### Not verified"), "{summary}");
 }
 
 #[test]

@@ -38,28 +38,30 @@ fn the_dashboard_shows_the_site_and_asks_the_target_when_it_is_told_to() {
     let mut browser = Browser::start("dashboard");
     browser.watch("tab", &url);
     browser.until("tab", READY);
+    assert_eq!(browser.evaluate("tab", "document.title"), "site – preview");
     let sections = "[...document.querySelectorAll('main h2')].map((heading) => heading.textContent)";
     assert_eq!(
         browser.evaluate("tab", sections),
-        serde_json::json!(["What a publish would change", "Sizes", "Findings", "Releases", "Builds"])
+        serde_json::json!(["Findings", "What a publish would change", "Sizes", "Releases", "Builds"]),
+        "findings come first where there are any"
     );
     // Every file is compressed by itself, and the totals say so.
     browser.until("tab", "!document.querySelector('#totals').textContent.includes('…')");
     assert!(text_of(&mut browser, "#sizes-note").contains("brotli 4 and gzip 6"));
-    assert!(text_of(&mut browser, "#sizes-note").contains("A publish makes brotli 11 and gzip 9"));
+    assert!(text_of(&mut browser, "#sizes-note").contains("A publish uses brotli 11 and gzip 9"));
     assert!(text_of(&mut browser, "#findings-list").contains("anchors"));
-    assert!(text_of(&mut browser, "#times-list").contains("preparing what is shown"));
+    assert!(text_of(&mut browser, "#times-list").contains("preparing the preview"));
     let tiles = browser.evaluate("tab", "document.querySelectorAll('#treemap button').length");
     assert!(tiles.as_u64().unwrap() > 20, "{tiles}");
 
-    assert_eq!(text_of(&mut browser, "#plan-asked"), "Not asked yet.");
+    assert_eq!(text_of(&mut browser, "#plan-asked"), "Not compared yet.");
     browser.click("tab", "#ask-plan");
     browser.until(
         "tab",
-        "document.querySelector('#plan-answer').textContent.includes('newer.html')",
+        "document.querySelector('#plan-answer').textContent.includes('/newer')",
     );
-    assert!(text_of(&mut browser, "#plan-answer").contains("On box: 1 added, 0 changed, 0 removed"));
-    assert!(text_of(&mut browser, "#plan-asked").starts_with("Asked at "));
+    assert!(text_of(&mut browser, "#plan-answer").contains("On box: 1 page added. To upload: at most "));
+    assert!(text_of(&mut browser, "#plan-asked").starts_with("As of "));
     browser.click("tab", "#ask-releases");
     browser.until(
         "tab",
@@ -85,7 +87,7 @@ fn the_dashboard_shows_the_site_and_asks_the_target_when_it_is_told_to() {
     project.write("out/newest.html", "<!doctype html><title>newest</title>");
     browser.until(
         "tab",
-        "document.querySelector('#plan-asked').textContent.includes('The site has changed since')",
+        "document.querySelector('#plan-asked').textContent.includes('The site has changed since then')",
     );
     let told = browser.told("tab");
     assert_eq!(told.problems, Vec::<String>::new());
@@ -121,7 +123,7 @@ fn the_treemap_is_used_with_the_keyboard_and_has_a_table() {
         name.as_str().unwrap()
     );
     browser.until("tab", &named);
-    assert!(text_of(&mut browser, "#detail").contains("A browser that opens this page is told to fetch"));
+    assert!(text_of(&mut browser, "#detail").contains("This page makes a browser fetch"));
     let rows = browser.evaluate("tab", "document.querySelectorAll('#files tbody tr').length");
     let tiles = browser.evaluate("tab", "document.querySelectorAll('#treemap button').length");
     assert_eq!(rows, tiles);
@@ -149,6 +151,34 @@ fn axe_finds_nothing_in_either_colour_scheme() {
         assert_eq!(found.violations, Vec::<String>::new(), "{scheme}");
         assert!(found.passes > 20, "{found:?}");
     }
+}
+
+#[test]
+fn the_dashboard_fits_a_phone_and_its_anchors_lead_there() {
+    let (project, _watch, url) = start();
+    // Far enough down that a page which does not scroll shows it by chance.
+    for page in 0..30 {
+        project.write(
+            format!("out/p{page}.html"),
+            "<!doctype html><title>p</title><a href=\"/docs#nowhere\">x</a>",
+        );
+    }
+    let mut browser = Browser::start("dashboard-phone");
+    browser.watch("tab", &format!("{url}#releases"));
+    browser.until("tab", READY);
+    browser.until(
+        "tab",
+        "document.querySelector('#findings-list').textContent.includes('31 findings')",
+    );
+    let rows = "document.querySelectorAll('#findings-list tbody tr').length";
+    assert_eq!(browser.evaluate("tab", rows), 1, "one fix, one row");
+    browser.until(
+        "tab",
+        "Math.abs(document.querySelector('#releases').getBoundingClientRect().top) < innerHeight",
+    );
+    browser.evaluate("tab", "void (document.documentElement.style.width = '320px')");
+    let wide = "[...document.querySelectorAll('main *')].filter((element) => !element.closest('.scroll, #treemap') && element.getBoundingClientRect().right > 321).map((element) => element.outerHTML.slice(0, 80))";
+    assert_eq!(browser.evaluate("tab", wide), serde_json::json!([]));
 }
 
 #[test]

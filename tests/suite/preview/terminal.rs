@@ -67,7 +67,7 @@ fn a_line_stays_below_what_happens_and_tells_how_it_stands() {
     terminal.until_shown("rebuilt: docs/a.html");
     assert_eq!(terminal.screen().matches("the link /gone is not there").count(), 1);
     write(&out.join("docs/b.html"), "<h1>New</h1>");
-    terminal.until_shown("mended: 1 finding");
+    terminal.until_shown("fixed: 1 finding");
     terminal.until_last("| no findings |");
     let lines = terminal.screen();
     assert_eq!(lines.matches(" clients").count(), 1, "there is one such line:\n{lines}");
@@ -115,8 +115,8 @@ fn each_key_does_what_the_help_says() {
     assert_eq!(fs::read_to_string(opened).unwrap(), url);
 
     terminal.type_keys("p");
-    terminal.until_shown("plan: 12 added");
-    terminal.until_shown("objects to send to local");
+    terminal.until_shown("plan: 3 pages added, 2 other files added");
+    terminal.until_shown("plan: to upload to local: at most ");
     assert!(!project.dir.join("docroot/current").exists(), "it is a plan alone");
 
     // Letters within the bytes of other keys are none.
@@ -339,5 +339,17 @@ fn an_export_that_is_missing_is_waited_for_in_the_line_too() {
     terminal.until_last("waiting for an export | no site yet | 0 clients");
     fs::rename(project.dir.join("later"), &out).unwrap();
     terminal.until_last("12 files | rebuilt");
+    quit(terminal);
+}
+
+#[test]
+fn a_browser_that_does_not_open_is_told() {
+    let project = project();
+    let bin = project.dir.join("bin");
+    write(&bin.join("xdg-open"), "#!/bin/sh\nexit 3\n");
+    fs::set_permissions(bin.join("xdg-open"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let terminal = start_with(&project, &["--open"], &[("PATH", &path)]);
+    terminal.until_shown("note: can't open a browser: xdg-open ended with exit status: 3");
     quit(terminal);
 }

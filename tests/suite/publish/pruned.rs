@@ -22,12 +22,20 @@ fn three_releases(world: &World) -> Vec<String> {
     releases
 }
 
+/// The same, and a fourth, so that the second is neither live nor the one before.
+fn four_releases(world: &World) -> Vec<String> {
+    let mut releases = three_releases(world);
+    world.edit(PAGE, "Ten");
+    releases.push(world.publish());
+    releases
+}
+
 #[test]
 fn what_is_kept_is_whole_and_nothing_else_is_left() {
     everywhere(|world| {
-        let releases = three_releases(&world);
+        let releases = four_releases(&world);
         let live = world.live();
-        for keep in [2, 1] {
+        for keep in [3, 2] {
             world.set(&format!("keep = {keep}\nskew = \"0\"\n"), FAST);
             let before = files_below(&world.docroot().join("objects"));
             let dry = world.ask(&["prune", "--dry-run"]);
@@ -54,7 +62,7 @@ fn what_is_kept_is_whole_and_nothing_else_is_left() {
             world.ask(&["prune"]),
             json!({"releases": 0, "trees": 0, "objects": 0, "bytes": 0})
         );
-        world.edit(PAGE, "Ten");
+        world.edit(PAGE, "Two");
         world.publish();
         world.assert_live(&files_below(&world.export()));
     });
@@ -63,7 +71,7 @@ fn what_is_kept_is_whole_and_nothing_else_is_left() {
 #[test]
 fn open_tabs_find_their_chunks_until_the_skew_window_ends() {
     everywhere(|world| {
-        three_releases(&world);
+        four_releases(&world);
         let chunk = world.docroot().join("immutable/_next/static/chunks/only-in-two.js");
         world.set("keep = 1\nskew = \"1h\"\n", FAST);
         assert_eq!(world.ask(&["prune"])["releases"], json!(2));
@@ -93,6 +101,26 @@ fn release_that_was_rolled_back_to_is_kept() {
 }
 
 #[test]
+fn the_way_back_stays_open_however_few_releases_are_kept() {
+    everywhere(|world| {
+        world.set("keep = 2\nskew = \"0\"\n", FAST);
+        let first = world.publish();
+        world.edit(PAGE, "Two");
+        world.publish();
+        world.ask(&["rollback"]);
+        world.edit(PAGE, "Six");
+        world.publish();
+        world.edit(PAGE, "Ten");
+        world.set("keep = 1\nskew = \"0\"\n", FAST);
+        world.ask(&["prune"]);
+        // What it replaced is older than the one that was rolled back.
+        assert_eq!(world.ask(&["rollback"])["release"], json!(first));
+        store::assert_swept(world.docroot());
+        world.assert_whole();
+    });
+}
+
+#[test]
 fn publish_prunes_by_itself_what_is_beyond_the_retention() {
     everywhere(|world| {
         world.set("keep = 2\nskew = \"0\"\n", FAST);
@@ -104,7 +132,7 @@ fn publish_prunes_by_itself_what_is_beyond_the_retention() {
 }
 
 #[test]
-fn readers_of_a_release_that_was_rolled_back_find_its_chunks() {
+fn a_release_that_a_rollback_left_is_kept_for_a_while_and_its_readers_find_their_chunks() {
     let world = World::new(Kind::Local);
     let releases = three_releases(&world);
     // All of them were made long ago.
@@ -118,11 +146,11 @@ fn readers_of_a_release_that_was_rolled_back_find_its_chunks() {
     world.ask(&["rollback", "--to", &releases[1]]);
     world.ask(&["rollback", "--to", &releases[0]]);
     world.set("keep = 1\nskew = \"1h\"", FAST);
-    assert_eq!(world.ask(&["prune"])["releases"], json!(1));
-    assert!(!world.releases().contains(&releases[1]));
+    assert_eq!(world.ask(&["prune"])["releases"], json!(0));
+    assert!(world.releases().contains(&releases[1]), "undo has named it");
     assert!(chunk.is_file(), "it was live until a moment ago");
     world.set("keep = 1\nskew = \"0\"", FAST);
-    world.ask(&["prune"]);
+    assert_eq!(world.ask(&["prune"])["releases"], json!(1));
     assert!(!chunk.exists());
     store::assert_swept(world.docroot());
 }

@@ -40,9 +40,14 @@ struct Shown {
 impl Terminal {
     /// Starts a command with its environment in a terminal.
     pub fn start(command: &Command) -> Terminal {
+        Self::sized(command, ROWS, COLUMNS)
+    }
+
+    /// The same in a terminal of so many rows and columns.
+    pub fn sized(command: &Command, rows: u16, columns: u16) -> Terminal {
         let size = PtySize {
-            rows: ROWS,
-            cols: COLUMNS,
+            rows,
+            cols: columns,
             pixel_width: 0,
             pixel_height: 0,
         };
@@ -61,7 +66,7 @@ impl Terminal {
         let mut reader = pair.master.try_clone_reader().expect("the screen's end");
         let writer = pair.master.take_writer().expect("the keyboard's end");
         let shown = Shown {
-            screen: vt100::Parser::new(nonzero(ROWS), nonzero(COLUMNS), 1000),
+            screen: vt100::Parser::new(nonzero(rows), nonzero(columns), 1000),
             raw: Vec::new(),
             ended: false,
         };
@@ -136,6 +141,14 @@ impl Terminal {
             let shown = self.shown.0.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = self.shown.1.wait_timeout(shown, Duration::from_millis(20));
         }
+    }
+
+    /// Waits until all that the command printed has arrived.
+    #[track_caller]
+    pub fn until_ended(&self) {
+        self.until("the end of the output", |_| {
+            self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).ended
+        });
     }
 
     /// Waits until a text is on the screen.

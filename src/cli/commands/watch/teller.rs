@@ -90,7 +90,7 @@ impl Listener for Teller {
                     ..of("unsettled")
                 };
                 self.print(&value, || {
-                    format!("waiting for the rest of the export: {reason}; what was shown stays up")
+                    format!("export looks incomplete ({reason}); waiting, still showing the previous one")
                 });
             }
             Happening::Failed { error } => self.failed_with(&Failure::from(error)),
@@ -113,9 +113,9 @@ impl Listener for Teller {
 /// Why an export seems to be half there.
 fn half_there(half: &Half) -> String {
     match half {
-        Half::Without { page } => format!("it has no {page}"),
-        Half::Fewer { before, now } => format!("it has {} of {before}", count(*now, "file")),
-        Half::Mixed => "files of two builds lie in it".to_owned(),
+        Half::Without { page } => format!("{page} is missing"),
+        Half::Fewer { before, now } => format!("{now} of {}", count(*before, "file")),
+        Half::Mixed => "it has files of two builds".to_owned(),
         Half::Names { url, count: 1 } => format!("pages name {}, which is not there", printable(url)),
         Half::Names { url, count } => {
             let more = *count - 1;
@@ -125,7 +125,7 @@ fn half_there(half: &Half) -> String {
 }
 
 /// What to do about a build that failed.
-const BUILD_HINT: &str = "correct what it names; the site before stays up";
+const BUILD_HINT: &str = "fix what it names; the previous site stays up";
 
 const UNSTARTED_HINT: &str = "see `command` in [watch]";
 
@@ -180,7 +180,7 @@ impl Teller {
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut status);
         status.clients = self.preview.clients();
-        let line = status.line(Instant::now(), screen::shows_colors());
+        let line = status.line(Instant::now(), screen::shows_colors(), screen::columns_of_bars());
         drop(status);
         self.progress.pin(line);
     }
@@ -342,7 +342,7 @@ impl Teller {
             .collect();
         let mended = before.iter().filter(|problem| !is_in(&site.problems, problem)).count();
         if mended > 0 {
-            self.say("mended", &count(mended as u64, "finding"));
+            self.say("fixed", &count(mended as u64, "finding"));
         }
         for problem in new.iter().take(SHOWN_FINDINGS) {
             self.say(json::severity(problem.severity), &problems::line(problem));
@@ -357,10 +357,27 @@ impl Teller {
         let progress = Arc::clone(&self.progress);
         // A browser may take its time, and some stay in the foreground.
         std::thread::spawn(move || {
-            if let Err(error) = opener::open_browser(&url) {
-                progress.say("note", &format!("can't open a browser: {error}"));
+            if let Err(reason) = open_browser(&url) {
+                progress.say("note", &format!("can't open a browser: {reason}; open {url} yourself"));
             }
         });
+    }
+}
+
+/// Opens a URL in the browser, and waits to see whether that went well.
+fn open_browser(url: &str) -> Result<(), String> {
+    let quiet = || std::process::Stdio::null();
+    let opened = std::process::Command::new("xdg-open")
+        .arg(url)
+        .stdin(quiet())
+        .stdout(quiet())
+        .stderr(quiet())
+        .status();
+    match opened {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("xdg-open ended with {status}")),
+        // Other systems have no xdg-open.
+        Err(_) => opener::open_browser(url).map_err(|error| error.to_string()),
     }
 }
 

@@ -1,0 +1,98 @@
+//! Completions: the shell asks this tool for each word, so that targets and releases are completed, too.
+//!
+//! Nothing is printed but candidates, and whatever goes wrong completes nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use clap_complete::engine::CompletionCandidate;
+use clap_complete::env::{CompleteEnv, Shells};
+use syntax_publish::releases;
+use syntax_publish::session::Session;
+
+use super::args::{Args, Global};
+use super::connect;
+use super::failure::Failure;
+use super::screen::Screen;
+use super::site::{self, Workplace};
+
+/// The variable that says which shell asks.
+const VARIABLE: &str = "COMPLETE";
+
+/// How long a host may take to name its releases.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Answers a shell that wants completions. Whether it was one.
+pub fn answered(words: &[OsString]) -> bool {
+    let here = std::env::current_dir().ok();
+    let answered = CompleteEnv::with_factory(Args::command)
+        .var(VARIABLE)
+        .try_complete(words.iter().cloned(), here.as_deref());
+    answered.unwrap_or(true)
+}
+
+/// The script that makes a shell ask.
+pub fn script(shell: clap_complete::Shell) -> Result<String, Failure> {
+    let mut script = Vec::new();
+    let shells = Shells::builtins();
+    let name = "syntax-publish";
+    shells
+        .completer(&shell.to_string())
+        .ok_or(std::io::ErrorKind::Unsupported.into())
+        .and_then(|completer| completer.write_registration(VARIABLE, name, name, name, &mut script))
+        .map_err(|source| Failure::Output { source })?;
+    Ok(String::from_utf8_lossy(&script).into_owned())
+}
+
+fn workplace() -> Option<Workplace> {
+    let screen = Screen {
+        json: false,
+        quiet: true,
+        verbose: false,
+    };
+    Workplace::open(&Global::NONE, &screen).ok()
+}
+
+/// The targets of the site manifest.
+pub fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
+    let begin = current.to_string_lossy();
+    let names = workplace()
+        .into_iter()
+        .flat_map(|workplace| workplace.config.targets.into_keys());
+    names
+        .filter(|name| name.starts_with(&*begin))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// The releases of the default target, newest first.
+pub fn releases(current: &OsStr) -> Vec<CompletionCandidate> {
+    let begin = current.to_string_lossy().into_owned();
+    listed()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|id| id.starts_with(&begin))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+fn listed() -> Option<Vec<String>> {
+    let workplace = workplace()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    runtime.block_on(async {
+        let session = Arc::new(Session::new(
+            connect::connector(&workplace).ok()?,
+            site::owner("complete"),
+        ));
+        let listed = tokio::time::timeout(PATIENCE, releases::list(&session))
+            .await
+            .ok()?
+            .ok()?;
+        Some(listed.into_iter().map(|listed| listed.id.to_string()).collect())
+    })
+}
