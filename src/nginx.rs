@@ -318,12 +318,14 @@ map $request_uri {path} {{
         format!(
             "# `current` is a symlink, and a publish or a rollback is its replacement: nginx must follow\n\
              # links, and must not remember where they led (open_file_cache), or it serves the old page.\n\
-             root {}/current;\n\
-             disable_symlinks off;\n\
+             root {docroot}/current;\n\
+             # But a link only to what belongs to the link's own owner: whoever has the key that publishes could\n\
+             # plant one to any file that nginx may read.\n\
+             disable_symlinks if_not_owner from={docroot};\n\
              open_file_cache off;\n\
              autoindex off;\n\
              etag on;\n",
-            self.docroot
+            docroot = self.docroot
         )
     }
 

@@ -125,6 +125,8 @@ impl Repairs {
                     }
                     _ => {}
                 },
+                Fault::Stray { path, .. } if !is_astray(path) => repairs.extras.push(path.clone()),
+                Fault::Stray { .. } => {}
                 Fault::Extra { tree, name, .. } => repairs.extras.push(format!("{}/{name}", layout::tree(*tree))),
                 // Modes and owners of folders can't be changed by a rename.
                 Fault::StoreFolder { .. } => {}

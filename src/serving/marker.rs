@@ -9,10 +9,10 @@ pub const ADDRESS: &str = "/.well-known/syntax-publish";
 
 /// The number of the rules that are printed. It is raised, and `CHANGES` gets a line, with every change of the vhost that
 /// somebody could notice; a test beside the vhost sees to it.
-pub const RULES: u32 = 5;
+pub const RULES: u32 = 6;
 
 /// What came with each number: what a vhost that was printed before does not do.
-const CHANGES: [(u32, &str); 4] = [
+const CHANGES: [(u32, &str); 5] = [
     (
         2,
         "it does not say which release it serves, so nothing tells whether it serves this store",
@@ -30,6 +30,10 @@ const CHANGES: [(u32, &str); 4] = [
         5,
         "pictures and other files with a fingerprint in their address (`?v=…`) are revalidated on each visit, and pages of \
          a previous release get the live release's pictures",
+    ),
+    (
+        6,
+        "a symlink that whoever has the publishing key plants in the store serves any file that nginx may read",
     ),
 ];
 

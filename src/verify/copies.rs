@@ -3,15 +3,16 @@
 //! Only reads. Whether an encoding should be there at all is not written anywhere: one that would not have paid was never
 //! made. So its copies tell of each other: where one is, all must be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::deep::Reading;
 use super::fault::{Content, Fault, Flaw, Place};
-use super::{AT_ONCE, READABLE, Walk, flights};
+use super::{AT_ONCE, LISTS_AT_ONCE, READABLE, Walk, flights};
 use crate::error::Error;
-use crate::host::{Attr, Kind, Op};
+use crate::host::{Answer, Attr, Kind, Op};
 use crate::model::encoding::Recipe;
 use crate::model::layout;
+use crate::model::path::MAX_DEPTH;
 use crate::session::Read;
 
 /// Who has a use for an object.
@@ -56,6 +57,7 @@ impl Walk<'_> {
             })
             .collect();
         let folders = pool_folders(&pool);
+        let known: HashSet<String> = pool.iter().map(|(place, content)| place.store_path(content)).collect();
         let paths = objects.keys().map(Content::object);
         let paths = paths.chain(pool.iter().map(|(place, content)| place.store_path(content)));
         let ops = paths.chain(folders.iter().cloned()).map(Op::Lstat).collect();
@@ -83,12 +85,55 @@ impl Walk<'_> {
                 self.look_at_copy(place, content, attr);
             }
         }
-        for folder in folders {
+        for folder in &folders {
             let attr = attr();
             // That it is missing shows in its files.
             if attr.is_some() {
-                self.store_folder(folder, attr);
+                self.store_folder(folder.clone(), attr);
             }
+        }
+        self.look_for_strays(&known, &folders).await
+    }
+
+    /// Looks through the pool for what no publish puts there: whoever may write to it can plant a symlink to any file of
+    /// the host. Files of other releases are no strays, and what nothing refers to is left to prune.
+    async fn look_for_strays(&mut self, known: &HashSet<String>, judged: &BTreeSet<String>) -> Result<(), Error> {
+        let pool = layout::POOL.to_owned();
+        let at = flights(self.session, vec![Op::Lstat(pool.clone())], AT_ONCE).await?;
+        // Through a symlink lies something else.
+        let is_folder = at
+            .first()
+            .and_then(Read::attr)
+            .is_some_and(|attr| attr.kind == Kind::Folder);
+        let mut level = if is_folder { vec![pool] } else { Vec::new() };
+        let mut depth = 0;
+        while !level.is_empty() {
+            let ops = level.iter().cloned().map(Op::List).collect();
+            let answers = flights(self.session, ops, LISTS_AT_ONCE).await?;
+            let mut below = Vec::new();
+            for (folder, answer) in level.iter().zip(answers) {
+                let Ok(Answer::Names(names)) = answer else { continue };
+                for (name, attr) in names {
+                    let path = format!("{folder}/{name}");
+                    let is_folder = attr.kind == Kind::Folder;
+                    let is_judged = known.contains(&path) || judged.contains(&path);
+                    let kind = if is_folder { Kind::Folder } else { Kind::File };
+                    if let Some(flaw) = self.flaw(Some(attr), kind, 0, None).filter(|_| !is_judged) {
+                        self.faults.push(Fault::Stray { path, flaw });
+                    } else if is_folder {
+                        below.push(path);
+                    }
+                }
+            }
+            depth += 1;
+            if depth > MAX_DEPTH {
+                let flaw = Flaw::Kind(Kind::Folder);
+                self.faults.extend(below.drain(..).map(|path| Fault::Stray {
+                    path,
+                    flaw: flaw.clone(),
+                }));
+            }
+            level = below;
         }
         Ok(())
     }

@@ -237,6 +237,13 @@ pub enum Fault {
         /// What is wrong.
         flaw: Flaw,
     },
+    /// Something in the pool that no publish puts there.
+    Stray {
+        /// Below the docroot.
+        path: String,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
     /// A name that was never published.
     Extra {
         /// The folder level that holds it.
@@ -256,6 +263,7 @@ impl Fault {
             Self::Document { release, .. } => layout::release_document(release),
             Self::Release { release, .. } => layout::release(release),
             Self::StoreFolder { path, .. } => path.clone(),
+            Self::Stray { path, .. } => printable(path),
             Self::Tree { digest, .. } => layout::tree(*digest),
             Self::Manifest { digest, .. } => layout::manifest(*digest),
             Self::Link { path, .. } => path.to_string(),
@@ -295,6 +303,10 @@ impl Fault {
                 };
                 format!("{what} {}", flaw.text(content.encoded.is_some()))
             }
+            Self::Stray {
+                flaw: Flaw::Kind(kind), ..
+            } => format!("is {} in the pool, which holds published files alone", kind_text(*kind)),
+            Self::Stray { flaw, .. } => format!("is no file of this release, and {}", flaw.text(false)),
             Self::Extra { .. } => "was never published and is served".to_owned(),
         }
     }

@@ -4,6 +4,7 @@ mod answers;
 mod base;
 mod copies;
 mod forms;
+mod links;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::command::Project;
+use super::sshd::is_root;
 
 /// Where a vhost for [`Nginx::start`] says it listens; a free port takes its place.
 pub const LISTEN: &str = "127.0.0.1:1";
@@ -47,13 +50,27 @@ impl Nginx {
         Self::start(&project.run(&[&plain, more].concat()).expect_code(0).stdout)
     }
 
+    /// As [`Nginx::start`], as another user, if this is root.
+    pub fn start_as(vhost: &str, uid: u32) -> Self {
+        for _ in 0..5 {
+            if let Some(nginx) = Self::try_start_as(vhost, Some(uid)) {
+                return nginx;
+            }
+        }
+        panic!("nginx found no free port");
+    }
+
     fn try_start(vhost: &str) -> Option<Self> {
+        Self::try_start_as(vhost, None)
+    }
+
+    fn try_start_as(vhost: &str, uid: Option<u32>) -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("an address");
         drop(free);
         let folder = tempfile::tempdir().expect("a folder");
         let vhost = vhost.replace(LISTEN, &address.to_string());
-        match Self::run(address, &vhost, folder) {
+        match Self::run_as(address, &vhost, folder, uid) {
             Ok(nginx) => Some(nginx),
             Err(log) => {
                 assert!(log.contains("Address already in use"), "nginx ended: {log}");
@@ -64,7 +81,16 @@ impl Nginx {
 
     /// Starts it; what it complained about, where it ends instead of accepting.
     fn run(address: SocketAddr, vhost: &str, folder: TempDir) -> Result<Self, String> {
-        let child = command(folder.path(), vhost)
+        Self::run_as(address, vhost, folder, None)
+    }
+
+    fn run_as(address: SocketAddr, vhost: &str, folder: TempDir, uid: Option<u32>) -> Result<Self, String> {
+        let mut command = command(folder.path(), vhost);
+        if let Some(uid) = uid.filter(|_| is_root()) {
+            chown(folder.path(), Some(uid), Some(uid)).expect("a folder to give away");
+            command.uid(uid).gid(uid);
+        }
+        let child = command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
