@@ -26,7 +26,7 @@ use crate::live::question::{Questions, questions};
 use crate::live::verdict::{Baseline, regressions, verdict};
 use crate::live::visitor::Yardstick;
 use crate::live::{Files, Finding, Former, Severity, Verdict, expect};
-use crate::manifest::{ChangeKind, Changes, Site};
+use crate::manifest::{ChangeKind, Changes, MOST_FOLDERS, Site};
 use crate::model::delivery::{Delivery, Paid};
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
@@ -517,16 +517,11 @@ async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<Site
     };
     let mut facts = crate::plan::Facts::default();
     store::load_trees(session, &mut facts, &[root]).await?;
-    let mut files = HashMap::new();
-    let mut todo = vec![(SitePath::root(), root)];
-    while let Some((path, digest)) = todo.pop() {
-        let Some(tree) = facts.manifests.get(&digest).and_then(Option::as_ref) else {
-            continue;
-        };
-        files.extend(tree.files().map(|(name, file)| (path.child(name), file.clone())));
-        todo.extend(tree.folders().map(|(name, digest)| (path.child(name), digest)));
-    }
-    Ok(files)
+    let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
+    let Some((site, _)) = Site::of_trees(root, MOST_FOLDERS, &known) else {
+        return Err(store::StoreError::endless(session.host_name(), root).into());
+    };
+    Ok(site.all_files().map(|(path, file)| (path, file.clone())).collect())
 }
 
 /// Which part of a release is asked for.

@@ -87,7 +87,7 @@ impl Site {
     }
 
     /// The site that a root digest names, out of trees that are known. Folders whose trees are not, and all below them,
-    /// are left out; also says whether that was so. None where it has more than `most` folders.
+    /// are left out; also says whether that was so. None where it has more than `most` folders, or more files than any site.
     #[must_use]
     pub fn of_trees<'t>(
         root: Digest,
@@ -112,7 +112,7 @@ impl Site {
             }
             todo.extend(tree.folders().map(|(name, child)| (path.child(name), child)));
             folders.insert(path, Folder { tree, digest });
-            if folders.len() + todo.len() > most {
+            if folders.len() + todo.len() > most || count > MOST_FILES as u64 {
                 return None;
             }
         }
@@ -245,8 +245,10 @@ fn drop_encodings_whose_names_are_taken(trees: &mut BTreeMap<SitePath, Tree>) {
     }
 }
 
-/// No site has so many folders; few trees can be made to look like endless ones.
+/// No site has so many folders, nor so many files; few trees can be made to look like endless ones.
 pub const MOST_FOLDERS: usize = 1_000_000;
+/// As [`MOST_FOLDERS`], of files.
+pub const MOST_FILES: usize = 4_000_000;
 
 /// How a public path changed between two releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -302,9 +304,10 @@ pub fn diff<'a>(
         changes: Changes::default(),
         unknown: BTreeSet::new(),
         folders: 0,
+        names: 0,
     };
     comparison.folder(&SitePath::root(), from, to, 0);
-    if comparison.folders > MOST_FOLDERS {
+    if comparison.is_endless() {
         return Err(BTreeSet::new());
     }
     if comparison.unknown.is_empty() {
@@ -321,9 +324,15 @@ struct Comparison<'a, 'k> {
     changes: Changes,
     unknown: BTreeSet<Digest>,
     folders: usize,
+    names: usize,
 }
 
 impl<'a: 'k, 'k> Comparison<'a, 'k> {
+    /// Whether this is more than any two sites have.
+    fn is_endless(&self) -> bool {
+        self.folders > MOST_FOLDERS || self.names > 2 * (MOST_FILES + MOST_FOLDERS)
+    }
+
     fn tree(&mut self, digest: Option<Digest>) -> Option<&'k Tree> {
         let Some(digest) = digest else { return Some(self.empty) };
         let tree = (self.known)(digest);
@@ -335,12 +344,14 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
 
     fn folder(&mut self, path: &SitePath, from: Option<Digest>, to: Option<Digest>, depth: usize) {
         // Deeper folders can't be published, nor served: only somebody else can have put them there.
-        if from == to || depth > MAX_DEPTH || self.folders > MOST_FOLDERS {
+        if from == to || depth > MAX_DEPTH || self.is_endless() {
             return;
         }
         self.folders += 1;
         let (from, to) = (self.tree(from), self.tree(to));
         let (Some(from), Some(to)) = (from, to) else { return };
+        // Of both releases: each may have as many as a site has.
+        self.names += from.entries.len() + to.entries.len();
         let names: BTreeSet<&str> = from
             .entries
             .keys()

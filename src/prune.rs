@@ -14,7 +14,7 @@ use self::records::Records;
 use crate::error::Error;
 use crate::event::{Event, Observer, Running, Stage};
 use crate::host::{Answer, Kind, Op, Time};
-use crate::manifest::MOST_FOLDERS;
+use crate::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
 use crate::model::layout;
@@ -348,12 +348,13 @@ fn reach(facts: &Facts, roots: &[Digest]) -> Reached {
     // The pool goes by path, so a tree counts once for each path that it has.
     let mut seen: HashSet<(SitePath, Digest)> = HashSet::new();
     let mut todo: Vec<(SitePath, Digest)> = roots.iter().map(|root| (SitePath::root(), *root)).collect();
+    let mut files = 0;
     while let Some((path, digest)) = todo.pop() {
         if !seen.insert((path.clone(), digest)) {
             continue;
         }
-        // Few trees can be made to look like endless folders: no release has so many.
-        if seen.len() > MOST_FOLDERS {
+        // Few trees can be made to look like endless folders: no release has so many, nor so many files.
+        if seen.len() > MOST_FOLDERS || files > 2 * MOST_FILES {
             reached.unread.push(digest);
             return reached;
         }
@@ -363,6 +364,7 @@ fn reach(facts: &Facts, roots: &[Digest]) -> Reached {
             continue;
         };
         todo.extend(tree.folders().map(|(name, child)| (path.child(name), child)));
+        files += tree.entries.len();
         for (name, file) in tree.files() {
             let public = path.child(name);
             let in_pool = pooled(public.as_str(), file.cache).then(|| layout::pool(public.as_str()));

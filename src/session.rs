@@ -30,8 +30,8 @@ pub enum Live {
 /// How long a run waits, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// A connection over which no flight was answered for so long is taken for lost. The most that may be on its way
-    /// before a first answer is a MiB, so a line of 2 kB/s is still one.
+    /// A flight that is not answered after so long is given up, and the connection taken for lost; with what its own
+    /// operations and those on their way before it may take ([`Op::weight`]).
     pub answer: Duration,
     /// How often a taken lock is looked at.
     pub look: Duration,
@@ -43,10 +43,21 @@ pub struct Pace {
     pub after_robbery: Duration,
 }
 
+impl Pace {
+    /// How long a flight may take that has to wait for operations of this weight: a line of 2 kB/s is still one.
+    fn for_weight(&self, weight: u64) -> Duration {
+        let times = u32::try_from(weight / WORTH_AN_ANSWER).unwrap_or(u32::MAX);
+        self.answer.saturating_mul(times.saturating_add(1))
+    }
+}
+
+/// What a line of 2 kB/s carries in two minutes.
+const WORTH_AN_ANSWER: u64 = 240_000;
+
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            answer: Duration::from_mins(10),
+            answer: Duration::from_mins(2),
             look: Duration::from_millis(400),
             again: Duration::from_millis(500),
             after_robbery: Duration::from_secs(2),
@@ -64,10 +75,15 @@ pub struct Session {
     pace: Pace,
     observer: Arc<dyn Observer>,
     counts: Counts,
-    /// Flights that were answered, over all connections.
-    answered: AtomicU64,
+    /// The weight of the operations on their way.
+    under_way: AtomicU64,
+    /// Bytes of manifests and documents that the host sent, over all connections.
+    held: AtomicU64,
     state: Mutex<State>,
 }
+
+/// The most that a host may send of manifests and documents, all of which is kept: seven million files.
+const MOST_HELD: u64 = 1 << 30;
 
 #[derive(Default)]
 struct State {
@@ -89,7 +105,8 @@ impl Session {
             pace: Pace::default(),
             observer: Arc::new(Silent),
             counts: Counts::default(),
-            answered: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             state: Mutex::default(),
         }
     }
@@ -238,10 +255,30 @@ impl Session {
         self.state().later.extend(ops);
     }
 
+    fn lost(&self, detail: String) -> HostError {
+        HostError::Lost {
+            host: self.host_name(),
+            detail,
+        }
+    }
+
+    /// Notes that so many bytes of what the host says of its store are kept.
+    ///
+    /// # Errors
+    /// [`HostError`] where that is more than any store has.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), HostError> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > MOST_HELD {
+            return Err(self.lost("it sends more manifests and documents than any store has".to_owned()));
+        }
+        Ok(())
+    }
+
     /// Sends a flight over the connection there is.
     ///
-    /// A host that answers nothing any more, though the line stands, is given up after [`Pace::answer`]: what was sent may
-    /// be executed all the same, at any later moment, as after any lost connection.
+    /// Each flight has a time, after which a host that does not answer, though the line stands, is given up: what was sent
+    /// may be executed all the same, at any later moment, as after any lost connection.
     ///
     /// # Errors
     /// [`HostError`] where the connection can't be made or is lost.
@@ -252,25 +289,29 @@ impl Session {
         let host = self.host().await?;
         let asked = ops.len();
         ops.extend(std::mem::take(&mut self.state().later));
-        let mut flying = host.flight(ops);
-        let mut answers = loop {
-            let before = self.answered.load(Ordering::Relaxed);
-            match timeout(self.pace.answer, &mut flying).await {
-                Ok(answers) => break answers?,
-                // Others are answered, so the line is only slow.
-                Err(_) if self.answered.load(Ordering::Relaxed) != before => {}
-                Err(_) => {
-                    return Err(HostError::Lost {
-                        host: self.host_name(),
-                        detail: format!("no answer within {:?}", self.pace.answer),
-                    });
-                }
-            }
+        let own = ops.iter().map(Op::weight).fold(0, u64::saturating_add);
+        let before = self.under_way.fetch_add(own, Ordering::Relaxed);
+        let _sent = UnderWay { session: self, own };
+        let patience = self.pace.for_weight(before.saturating_add(own));
+        let Ok(answers) = timeout(patience, host.flight(ops)).await else {
+            return Err(self.lost(format!("no answer within {patience:.0?}")));
         };
-        self.answered.fetch_add(1, Ordering::Relaxed);
+        let mut answers = answers?;
         answers.truncate(asked);
         answers.iter_mut().for_each(refuse_impossible_names);
         Ok(answers)
+    }
+}
+
+/// A flight that is on its way, until it is answered or given up.
+struct UnderWay<'a> {
+    session: &'a Session,
+    own: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.session.under_way.fetch_sub(self.own, Ordering::Relaxed);
     }
 }
 
@@ -307,5 +348,52 @@ impl Read for Result<Answer, Refusal> {
 
     fn refusal(&self) -> Option<&Refusal> {
         self.as_ref().err()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+
+    struct Nowhere;
+
+    impl Connect for Nowhere {
+        fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn name(&self) -> String {
+            "nowhere".to_owned()
+        }
+    }
+
+    #[test]
+    fn host_may_send_so_much_of_manifests_and_no_more() {
+        let owner = Owner {
+            who: String::new(),
+            what: String::new(),
+            since: 0,
+        };
+        let session = Session::new(Box::new(Nowhere), owner);
+        let half = usize::try_from(MOST_HELD / 2).unwrap();
+        assert_eq!(session.hold(half), Ok(()));
+        assert_eq!(session.hold(half), Ok(()));
+        assert!(session.hold(1).is_err());
+    }
+
+    #[test]
+    fn flight_has_the_time_that_a_slow_line_and_disk_take() {
+        let pace = Pace::default();
+        let minutes = |weight| pace.for_weight(weight).as_secs() / 60;
+        assert_eq!(minutes(0), 2);
+        let write = |length| Op::Write {
+            handle: crate::host::Handle(1),
+            offset: 0,
+            bytes: vec![0; length],
+        };
+        assert!((8..16).contains(&minutes(write(1 << 20).weight())), "a MiB at 2 kB/s");
+        assert_eq!(pace.for_weight(u64::MAX), pace.answer.saturating_mul(u32::MAX));
     }
 }

@@ -120,6 +120,17 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Few trees were made to look like endless folders or files.
+    pub(crate) fn endless(host: String, root: Digest) -> Self {
+        Self::Damaged {
+            host,
+            path: layout::manifest(root),
+            detail: "it leads to more folders or files than any web server could serve".to_owned(),
+        }
+    }
+}
+
 fn list(names: &[String]) -> String {
     let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
     let more = names.len().saturating_sub(shown.len());

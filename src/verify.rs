@@ -20,7 +20,7 @@ use self::deep::Reading;
 use crate::error::Error;
 use crate::event::{Event, Observer, Running, Stage};
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op};
-use crate::manifest::MOST_FOLDERS;
+use crate::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
 use crate::model::layout;
@@ -283,6 +283,9 @@ impl<'a> Walk<'a> {
                 }
                 for (name, file) in known.tree.iter().flat_map(Tree::files) {
                     count += 1;
+                    if self.checked + count > MOST_FILES as u64 {
+                        return Err(StoreError::endless(self.session.host_name(), root).into());
+                    }
                     let path = spot.path.child(name);
                     if pooled(path.as_str(), file.cache) {
                         self.pool.insert(path, file.clone());
@@ -291,12 +294,7 @@ impl<'a> Walk<'a> {
             }
             depth += 1;
             if next.len() > MOST_FOLDERS || depth > MAX_DEPTH && !next.is_empty() {
-                return Err(StoreError::Damaged {
-                    host: self.session.host_name(),
-                    path: layout::manifest(root),
-                    detail: "it leads to more folders than any web server could serve".to_owned(),
-                }
-                .into());
+                return Err(StoreError::endless(self.session.host_name(), root).into());
             }
             self.checked += count;
             self.observer.notice(Event::Progressed {
@@ -314,25 +312,34 @@ impl<'a> Walk<'a> {
         let ops = |op: fn(String) -> Op| spots.iter().map(move |spot| op(layout::tree(spot.digest))).collect();
         let manifests: Vec<String> = spots.iter().map(|spot| layout::manifest(spot.digest)).collect();
         let manifest_attrs = manifests.iter().cloned().map(Op::Lstat).collect();
-        let (folders, lists, attrs, contents) = tokio::try_join!(
+        let (folders, lists, attrs, trees) = tokio::try_join!(
             async { Ok::<_, Error>(flights(self.session, ops(Op::Lstat), AT_ONCE).await?) },
             async { Ok(flights(self.session, ops(Op::List), LISTS_AT_ONCE).await?) },
             async { Ok(flights(self.session, manifest_attrs, AT_ONCE).await?) },
             async {
-                let mut contents = Vec::new();
-                for some in manifests.chunks(store::OPEN_AT_ONCE) {
-                    contents.extend(store::read_files(self.session, some).await?);
+                // Each is read as it comes: the bytes of a whole level are too many.
+                let mut trees = Vec::new();
+                for (some, spots) in manifests
+                    .chunks(store::OPEN_AT_ONCE)
+                    .zip(spots.chunks(store::OPEN_AT_ONCE))
+                {
+                    for (bytes, spot) in store::read_files(self.session, some).await?.into_iter().zip(spots) {
+                        self.session.hold(bytes.as_ref().map_or(0, Vec::len))?;
+                        trees.push(match bytes {
+                            Some(bytes) => store::read_manifest(spot.digest, bytes).ok_or(Flaw::Bytes),
+                            None => Err(Flaw::Unreadable),
+                        });
+                    }
                 }
-                Ok(contents)
+                Ok(trees)
             },
         )?;
-        let looked = spots.iter().zip(folders).zip(lists).zip(attrs).zip(contents);
+        let looked = spots.iter().zip(folders).zip(lists).zip(attrs).zip(trees);
         Ok(looked
-            .map(|((((spot, folder), list), attr), bytes)| {
-                let manifest = match (self.flaw(attr.attr(), Kind::File, 0, None), bytes) {
-                    (Some(flaw), _) => Err(flaw),
-                    (None, None) => Err(Flaw::Unreadable),
-                    (None, Some(bytes)) => store::read_manifest(spot.digest, bytes).ok_or(Flaw::Bytes),
+            .map(|((((spot, folder), list), attr), tree)| {
+                let manifest = match self.flaw(attr.attr(), Kind::File, 0, None) {
+                    Some(flaw) => Err(flaw),
+                    None => tree,
                 };
                 let names = match list {
                     Ok(Answer::Names(names)) => Some(names.into_iter().collect()),

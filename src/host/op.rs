@@ -104,12 +104,30 @@ pub enum Op {
 /// The most bytes that one [`Op::Read`] may ask for.
 pub const MAX_READ: u32 = 128 * 1024;
 
+/// What any operation takes beside what it carries: a disk may be busy.
+const EACH: u64 = 100;
+
 impl Op {
     /// The bytes of content that it carries to the host.
     #[must_use]
     pub fn payload(&self) -> usize {
         match self {
             Self::Write { bytes, .. } => bytes.len(),
+            _ => 0,
+        }
+    }
+
+    /// How long it may take at the most, as a number of bytes on a line: what it carries, and what the host's disk does
+    /// meanwhile.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        EACH + match self {
+            Self::Write { bytes, .. } => bytes.len() as u64,
+            // Most files end long before.
+            Self::Read { length, .. } => u64::from(*length) / 8,
+            Self::List(_) => 16 << 10,
+            // On the host a thousand bytes are copied while one crosses a line.
+            Self::Copy { length, .. } => *length >> 10,
             _ => 0,
         }
     }

@@ -15,6 +15,7 @@ use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
@@ -50,9 +51,12 @@ const CHUNK: usize = 20 * 1024;
 /// How many requests read a folder at once.
 const READERS: usize = 8;
 
-/// A server that never ends a folder shall not fill the memory, nor one whose names have no end.
+/// A server that never ends a folder shall not fill the memory, nor one whose names and texts have no end: over one
+/// connection it lists no more names, and sends no more bytes of names and of symlinks' texts.
 const MOST_NAMES: usize = 5_000_000;
+const MOST_TEXT: usize = 256 << 20;
 const LONGEST_NAME: usize = 255;
+const LONGEST_TEXT: usize = 4096;
 
 /// Longest message of a server that is passed on.
 const LONGEST_MESSAGE: usize = 300;
@@ -99,6 +103,25 @@ struct Session {
     docroot: String,
     client: Client,
     open: Mutex<Open>,
+    budget: Budget,
+}
+
+/// What of the server's words is kept, over one connection.
+#[derive(Default)]
+struct Budget {
+    names: AtomicUsize,
+    text: AtomicUsize,
+}
+
+impl Budget {
+    fn take_in(&self, names: usize, bytes: usize) -> Result<(), Fault> {
+        let names = names.saturating_add(self.names.fetch_add(names, Ordering::Relaxed));
+        let bytes = bytes.saturating_add(self.text.fetch_add(bytes, Ordering::Relaxed));
+        if names > MOST_NAMES || bytes > MOST_TEXT {
+            return Err(Fault::Broken("the server lists more than any store holds".to_owned()));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -153,6 +176,7 @@ impl Sftp {
             docroot,
             client,
             open: Mutex::default(),
+            budget: Budget::default(),
         };
         Ok(Self {
             session: Arc::new(session),
@@ -306,14 +330,14 @@ impl Session {
         match op {
             Op::Lstat(path) => attr(&fs.symlink_metadata(self.at(&path)).await?),
             Op::Stat(path) => attr(&fs.metadata(self.at(&path)).await?),
-            Op::ReadLink(path) => text(fs.read_link(self.at(&path)).await?),
+            Op::ReadLink(path) => self.text(fs.read_link(self.at(&path)).await?),
             Op::Resolve(path) => {
                 // The server would resolve a path whose last name is missing, too.
                 let mut there = self.client.fs();
                 let at = self.at(&path);
                 let (resolved, there) = join(fs.canonicalize(&at), there.metadata(&at)).await;
                 there?;
-                text(resolved?)
+                self.text(resolved?)
             }
             Op::List(path) => self.list(&path).await,
             Op::Space(path) => self.space(&path).await,
@@ -402,12 +426,20 @@ impl Session {
             if name.is_empty() || name.len() > LONGEST_NAME || name.contains(['/', '\0']) {
                 return Err(refused(&format!("the host lists an impossible name: {}", short(name))));
             }
-            if names.len() >= MOST_NAMES {
-                return Err(refused("the folder does not end"));
-            }
+            self.budget.take_in(1, name.len())?;
             names.push((name.to_owned(), attr_of(&entry.metadata())?));
         }
         Ok(Answer::Names(names))
+    }
+
+    fn text(&self, path: std::path::PathBuf) -> Outcome {
+        let text = path.into_os_string().into_string();
+        let text = text.map_err(|_| refused("the symlink's text is not UTF-8"))?;
+        if text.len() > LONGEST_TEXT {
+            return Err(refused("the symlink's text is longer than any can be"));
+        }
+        self.budget.take_in(0, text.len())?;
+        Ok(Answer::Text(text))
     }
 
     async fn space(&self, path: &str) -> Outcome {
@@ -425,12 +457,6 @@ impl Session {
 
 /// The bit of `statvfs@openssh.com` that tells of a file system which is mounted read-only.
 const READ_ONLY: u64 = 1;
-
-fn text(path: std::path::PathBuf) -> Outcome {
-    let text = path.into_os_string().into_string();
-    text.map(Answer::Text)
-        .map_err(|_| refused("the symlink's text is not UTF-8"))
-}
 
 fn attr(metadata: &MetaData) -> Outcome {
     attr_of(metadata).map(Answer::Attr)
@@ -565,4 +591,21 @@ async fn finish(file: File, mtime: Time) -> Outcome {
     set?;
     synced?;
     Ok(Answer::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_have_one_budget_for_a_connection() {
+        let budget = Budget::default();
+        for _ in 0..10 {
+            assert!(budget.take_in(MOST_NAMES / 10, MOST_TEXT / 10).is_ok());
+        }
+        assert!(matches!(budget.take_in(MOST_NAMES / 10, 0), Err(Fault::Broken(_))));
+        let budget = Budget::default();
+        assert!(budget.take_in(1, MOST_TEXT).is_ok());
+        assert!(matches!(budget.take_in(0, LONGEST_TEXT), Err(Fault::Broken(_))));
+    }
 }

@@ -1,5 +1,7 @@
 //! The manifest's promises: the same files are the same digest, and the difference between two is exact.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -125,4 +127,33 @@ fn any_damage_to_a_manifest_is_noticed() {
             assert_ne!(tree.digest(), site.root, "byte {at}");
         }
     }
+}
+
+#[test]
+fn few_trees_that_claim_to_be_millions_of_files_are_neither_compared_nor_put_together() {
+    let mut trees: HashMap<Digest, Tree> = HashMap::new();
+    let mut tree = Tree::default();
+    for number in 1000..2000 {
+        let file = File {
+            digest: Digest::of(b"x"),
+            size: 1,
+            cache: CacheClass::Revalidate,
+            encodings: Encodings::default(),
+            media_type: "text/plain".into(),
+        };
+        tree.entries.insert(format!("{number}").into(), Entry::File(file));
+    }
+    let mut digest = Digest::of(tree.render().as_bytes());
+    for _ in 0..16 {
+        trees.insert(digest, tree);
+        tree = Tree::default();
+        for name in ["a", "b"] {
+            tree.entries.insert(name.into(), Entry::Folder(digest));
+        }
+        digest = Digest::of(tree.render().as_bytes());
+    }
+    trees.insert(digest, tree);
+    let known = |digest| trees.get(&digest);
+    assert_eq!(diff(None, Some(digest), &known), Err(BTreeSet::new()));
+    assert!(Site::of_trees(digest, MOST_FOLDERS, &known).is_none());
 }

@@ -105,7 +105,7 @@ impl Asking {
         let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
         let contents = read_opened(session, &handles).await?;
         for ((digest, _), bytes) in opened.into_iter().zip(contents) {
-            note_manifest(facts, digest, bytes);
+            note_manifest(session, facts, digest, bytes)?;
         }
         self.read_the_rest(session, facts).await
     }
@@ -150,7 +150,9 @@ impl Asking {
         for (digest, answer) in self.manifests.iter().zip(manifests) {
             match answer {
                 Ok(Answer::Opened(handle)) => opened.push((*digest, *handle)),
-                _ => note_manifest(facts, *digest, None),
+                _ => {
+                    facts.manifests.insert(*digest, None);
+                }
             }
         }
         opened
@@ -168,7 +170,7 @@ impl Asking {
         for more in rest.chunks(OPEN_AT_ONCE) {
             let paths: Vec<String> = more.iter().copied().map(layout::manifest).collect();
             for (digest, bytes) in more.iter().zip(read_files(session, &paths).await?) {
-                note_manifest(facts, *digest, bytes);
+                note_manifest(session, facts, *digest, bytes)?;
             }
         }
         Ok(())
@@ -182,9 +184,16 @@ fn stamp(attr: Attr) -> Stamp {
     }
 }
 
-fn note_manifest(facts: &mut Facts, digest: Digest, bytes: Option<Vec<u8>>) {
+fn note_manifest(
+    session: &Session,
+    facts: &mut Facts,
+    digest: Digest,
+    bytes: Option<Vec<u8>>,
+) -> Result<(), StoreError> {
+    session.hold(bytes.as_ref().map_or(0, Vec::len))?;
     let tree = bytes.and_then(|bytes| read_manifest(digest, bytes));
     facts.manifests.insert(digest, tree);
+    Ok(())
 }
 
 /// Asks some questions and adds the answers to the facts.
@@ -249,7 +258,7 @@ pub async fn find_out(
                 Some((kept, most)) if kept.len() < *most && length >= WORTH_KEEPING => kept.push((digest, handle)),
                 _ => session.send_later([Op::Close(handle)]),
             }
-            note_manifest(facts, digest, bytes);
+            note_manifest(session, facts, digest, bytes)?;
         }
         asking.read_the_rest(session, facts).await?;
     }

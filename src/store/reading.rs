@@ -124,14 +124,14 @@ pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
 /// [`StoreError`] where the connection is lost.
 pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Option<ReleaseDocument>>, StoreError> {
     let paths: Vec<String> = ids.iter().map(layout::release_document).collect();
-    let mut contents = Vec::new();
+    let mut documents = Vec::new();
     for some in paths.chunks(OPEN_AT_ONCE) {
-        contents.extend(read_files(session, some).await?);
+        for bytes in read_files(session, some).await? {
+            session.hold(bytes.as_ref().map_or(0, Vec::len))?;
+            documents.push(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()));
+        }
     }
-    Ok(contents
-        .into_iter()
-        .map(|bytes| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
-        .collect())
+    Ok(documents)
 }
 
 /// Why the host does not let a file be read that is there; none where it does, or where nothing is there.

@@ -16,12 +16,13 @@ use syntax_publish::event::Silent;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, SftpAddress, SftpConnector};
 use syntax_publish::manifest::{Input, Site};
 use syntax_publish::mend::{self, Mended, mend};
-use syntax_publish::model::cache::Classes;
+use syntax_publish::model::cache::{CacheClass, Classes};
 use syntax_publish::model::digest::Digest;
-use syntax_publish::model::encoding::{Coding, Recipe};
+use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
 use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
+use syntax_publish::model::tree::{Entry, File, Tree};
 use syntax_publish::publish::{Options, Published, publish};
 use syntax_publish::rollback::{self, Destination, rollback};
 use syntax_publish::session::Session;
@@ -677,6 +678,20 @@ pub const STORE: &[Damage] = &[
             fs::remove_dir_all(place.pool("_next")).unwrap();
         },
     ),
+    shallow(
+        "symlink planted in the pool",
+        "immutable/_next/static/planted.txt: is a symlink in the pool",
+        |place| {
+            symlink("/etc/passwd", place.pool("_next/static/planted.txt")).unwrap();
+        },
+    ),
+    shallow(
+        "symlink to a folder planted in the pool",
+        "immutable/_next/static/chunks/planted: is a symlink in the pool",
+        |place| {
+            symlink("/etc", place.pool("_next/static/chunks/planted")).unwrap();
+        },
+    ),
     shallow("release's symlink gone", "the release's symlink is missing", |place| {
         fs::remove_file(place.release()).unwrap();
     }),
@@ -1094,4 +1109,43 @@ async fn mending_stops_when_another_release_goes_live() {
     assert!(matches!(stopped, Err(Error::Overtaken { .. })), "{stopped:?}");
     assert_eq!(fs::read(&page).unwrap(), b"damaged");
     assert_eq!(fs::read_dir(place.docroot().join("lock")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_trees_that_claim_to_be_millions_of_files_are_not_followed() {
+    let place = Place::with_site();
+    let release = place.publish().await.release;
+    let docroot = place.docroot();
+    let put = |tree: &Tree| {
+        let text = tree.render();
+        let digest = Digest::of(text.as_bytes());
+        write(&docroot.join(format!("manifests/{digest}")), text);
+        fs::create_dir_all(docroot.join(format!("trees/{digest}"))).unwrap();
+        digest
+    };
+    let mut tree = Tree::default();
+    for number in 100..300 {
+        let file = File {
+            digest: Digest::of(b"x"),
+            size: 1,
+            cache: CacheClass::Revalidate,
+            encodings: Encodings::default(),
+            media_type: "text/plain".into(),
+        };
+        tree.entries.insert(format!("{number}.txt").into(), Entry::File(file));
+    }
+    let mut digest = put(&tree);
+    for _ in 0..16 {
+        let mut above = Tree::default();
+        for name in ["a", "b"] {
+            above.entries.insert(name.into(), Entry::Folder(digest));
+        }
+        digest = put(&above);
+    }
+    relink(&place.release(), &format!("../trees/{digest}"));
+    for depth in [Depth::Shallow, Depth::Deep] {
+        let refused = verify(&place.session(), &release, depth, &Silent).await.unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains("more folders or files than any web server"), "{text}");
+    }
 }

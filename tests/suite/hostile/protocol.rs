@@ -11,6 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use syntax_publish::host::{Answer, Connect, HostError, Op, Refusal, SftpAddress, SftpConnector};
+use syntax_publish::model::release::Owner;
+use syntax_publish::session::{Pace, Session};
 use tempfile::TempDir;
 
 use crate::support::command::open_tempdir;
@@ -245,7 +247,7 @@ async fn a_greeting_that_is_none_is_no_connection() {
 /// What an answer may be, to which operation, and what becomes of that.
 type Bad = (&'static str, Server, fn() -> Op, &'static str);
 
-const ANSWERS: [Bad; 18] = [
+const ANSWERS: [Bad; 19] = [
     (
         "another id",
         |r, _| {
@@ -440,6 +442,18 @@ const ANSWERS: [Bad; 18] = [
         "",
     ),
     (
+        "a target without an end",
+        |r, _| {
+            Some(if r.kind == READLINK {
+                names(r.id, &[&[b'n'; 100_000]])
+            } else {
+                usual(r)
+            })
+        },
+        || Op::ReadLink("x".to_owned()),
+        "refused: the symlink's text is longer than any can be",
+    ),
+    (
         "two targets of a link",
         |r, _| {
             Some(if r.kind == READLINK {
@@ -463,4 +477,35 @@ async fn an_answer_that_is_none_ends_the_operation_or_the_connection() {
         let bytes = ended.strip_suffix(" bytes").and_then(|bytes| bytes.parse::<u32>().ok());
         assert!(bytes.is_none_or(|bytes| bytes <= 1000), "{what}: {ended}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flight_that_is_not_answered_is_given_up_whatever_else_is_answered() {
+    let silent: Server = |r, _| Some(if r.kind == LSTAT { Vec::new() } else { usual(r) });
+    let (_folder, connector) = reach(silent);
+    let owner = Owner {
+        who: "test@here".to_owned(),
+        what: "test".to_owned(),
+        since: 0,
+    };
+    let pace = Pace {
+        answer: Duration::from_millis(500),
+        ..Pace::default()
+    };
+    let session = Session::new(Box::new(connector), owner).at_pace(pace);
+    session.host().await.unwrap();
+    let others = async {
+        loop {
+            session.flight(vec![Op::ReadLink("x".to_owned())]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let given_up = tokio::time::timeout(Duration::from_secs(30), async {
+        tokio::select! {
+            ended = session.flight(vec![lstat()]) => ended,
+            () = others => unreachable!(),
+        }
+    });
+    let lost = given_up.await.expect("an end").unwrap_err();
+    assert!(lost.to_string().contains("no answer within"), "{lost}");
 }
