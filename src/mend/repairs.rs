@@ -126,10 +126,9 @@ impl Repairs {
                     _ => {}
                 },
                 Fault::Stray { path, .. } if !is_astray(path) => repairs.extras.push(path.clone()),
-                Fault::Stray { .. } => {}
                 Fault::Extra { tree, name, .. } => repairs.extras.push(format!("{}/{name}", layout::tree(*tree))),
-                // Modes and owners of folders can't be changed by a rename.
-                Fault::StoreFolder { .. } => {}
+                // Modes and owners of folders can't be changed by a rename; what lies behind a symlink is not the pool's.
+                Fault::StoreFolder { .. } | Fault::Stray { .. } => {}
             }
         }
         repairs.trees.retain(|digest| {
