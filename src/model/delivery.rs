@@ -160,6 +160,14 @@ mod tests {
         assert_eq!(owing.without(&paid('2')).owed, [id("b")]);
         assert_eq!(owing.without(&paid('1')), owing);
         assert_eq!(owing.without(&Paid::default()), owing);
+        // As versions before wrote it, which named no swap.
+        let older = Delivery::read(r#"{"release":"b","at":7,"problems":0,"owed":["a"],"owed_all":true}"#);
+        let paid = Paid {
+            owed: older.owed.clone(),
+            all: true,
+            swap: older.swap.clone(),
+        };
+        assert!(older.is_owing() && !older.without(&paid).is_owing());
     }
 
     #[test]

@@ -942,3 +942,43 @@ fn the_shell_completes_commands_options_targets_and_releases() {
     );
     assert_eq!(complete("syntax-publish verify 2"), [second, first]);
 }
+
+#[test]
+fn a_hold_needs_a_reason_that_fits_in_a_line() {
+    let project = project();
+    two_releases(&project);
+    let long = "x".repeat(501);
+    for reason in ["", "  \t ", long.as_str()] {
+        for args in [vec!["hold", reason], vec!["rollback", "--hold", reason]] {
+            project.run(&args).expect_code(2);
+        }
+    }
+    project.run(&["publish"]).expect_code(0);
+    // As long as it may be, of what takes the most room.
+    let fits = "\u{1f512}".repeat(500);
+    project.run(&["hold", &fits]).expect_code(0);
+    let held = project.run(&["status", "--json"]).expect_code(0).json();
+    assert!(held.to_string().contains(&fits), "{held}");
+    project.run(&["publish"]).expect_code(4);
+}
+
+#[test]
+fn a_plan_tells_its_timings_too() {
+    let project = project();
+    for args in [
+        vec!["plan", "--timings", "--json"],
+        vec!["publish", "--dry-run", "--timings", "--json"],
+        vec!["--dry-run", "--timings", "--json"],
+    ] {
+        let plan = project.run(&args).expect_code(0).json();
+        let stages = plan["timings"].as_array().expect("a list");
+        assert!(stages.iter().any(|stage| stage["stage"] == "scan"), "{plan}");
+    }
+    let text = project.run(&["plan", "--timings"]).expect_code(0).stdout;
+    assert!(text.contains("round trips"), "{text}");
+    let ran = project.run(&["--timings", "plan"]).expect_code(2);
+    assert!(
+        ran.stderr.contains("put --timings after the name of the command"),
+        "{ran}"
+    );
+}

@@ -287,3 +287,43 @@ fn a_signal_ends_it_at_once_and_quietly() {
         assert!(TcpStream::connect(server).is_err(), "nobody listens any more");
     }
 }
+
+#[test]
+fn a_build_gets_its_turn_although_its_sources_change_without_end() {
+    let project = project();
+    let source = project.write("app/page.txt", "0");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut watch = project.spawn(&[
+            "watch",
+            "--port",
+            "0",
+            "--json",
+            "--",
+            "sh",
+            "-c",
+            "echo x >> ../builds",
+        ]);
+        watch.wait_for_stdout("\"ready\"");
+        scope.spawn(|| {
+            let mut change = 0;
+            while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
+                change += 1;
+                fs::write(&source, change.to_string()).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let builds = || fs::read_to_string(project.dir.join("../builds")).map_or(0, |text| text.lines().count());
+        let before = builds();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while builds() < before + 2 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(
+            builds() >= before + 2,
+            "{} builds in 30 seconds of changes",
+            builds() - before
+        );
+    });
+}
