@@ -1,7 +1,8 @@
 //! What is in a file of the site where the export has something else. Pure.
 //!
-//! Three changes, in this order: the new build id, the hashes of scripts that changed with it, and the fingerprints of
-//! pictures and the like. The first two replace bytes by as many others, whatever the format; only the third reads one.
+//! Four changes, in this order: the new build id, the keys that Next.js 15.0 to 15.3 draw for each page, the hashes of
+//! scripts that changed with the id, and the fingerprints of pictures and the like. The first three replace bytes by as many
+//! others, whatever the format; only the last reads one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::model::digest::{Digest, Hasher};
 use crate::model::path::SitePath;
 use crate::next::build_id::{Renaming, overwrite};
 use crate::next::url::{Resolver, Target};
-use crate::next::{Reference, Visit, page, policy};
+use crate::next::{Reference, Visit, page, policy, render_key};
 use crate::serving::fingerprint;
 
 /// How a file is read.
@@ -128,6 +129,11 @@ impl Rewriter {
     /// The new bytes of a file; `None` where nothing in it changes.
     pub fn rewrite(&self, bytes: &[u8], change: &Change) -> Option<Vec<u8>> {
         let mut new = self.renaming.as_ref().and_then(|renaming| renaming.apply(bytes));
+        if self.renaming.is_some()
+            && let Some(settled) = render_key::settled(change.base.as_str(), new.as_deref().unwrap_or(bytes))
+        {
+            new = Some(settled);
+        }
         for (from, to) in &self.proofs {
             overwrite(bytes, &mut new, from.as_bytes(), to.as_bytes());
         }

@@ -118,9 +118,27 @@ const MARKS: &[(&str, &str)] = &[
     ("<!--", "-->"),
 ];
 
+/// What stands between two parts of the payload in a page.
+pub(super) const SEAM: &[u8] = br#""])</script><script>self.__next_f.push([1,""#;
+
+/// Where the scripts of a page cut an id in two: where it begins, and how long its first part is.
+///
+/// Next.js 13 to 15 writes the payload into the page while it is made, in parts that end anywhere.
+fn cuts<'a>(bytes: &'a [u8], id: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let id = id.as_bytes();
+    memmem::find_iter(bytes, SEAM).filter_map(move |seam| {
+        let (before, behind) = (bytes.get(..seam)?, bytes.get(seam + SEAM.len()..)?);
+        let first = (1..id.len()).find(|first| before.ends_with(&id[..*first]) && behind.starts_with(&id[*first..]))?;
+        Some((seam - first, first))
+    })
+}
+
 /// How the bytes of a file name an id.
 #[must_use]
 pub fn mention(bytes: &[u8], id: &str) -> Mention {
+    if cuts(bytes, id).next().is_some() {
+        return Mention::Elsewhere;
+    }
     let mut mention = Mention::None;
     for at in memmem::find_iter(bytes, id.as_bytes()) {
         let (before, behind) = (&bytes[..at], &bytes[at + id.len()..]);
@@ -176,6 +194,13 @@ impl Renaming {
             (comment(&self.from), comment(&self.to)),
         ] {
             overwrite(bytes, &mut new, from.as_bytes(), to.as_bytes());
+        }
+        for (at, first) in cuts(bytes, &self.from) {
+            let (one, two) = self.to.as_bytes().split_at(first);
+            let new = new.get_or_insert_with(|| bytes.to_vec());
+            new[at..at + first].copy_from_slice(one);
+            let second = at + first + SEAM.len();
+            new[second..second + two.len()].copy_from_slice(two);
         }
         new
     }
@@ -338,6 +363,25 @@ mod tests {
         assert_eq!(renaming.path(&format!("x/{OLD}.json")), Some(format!("x/{NEW}.json")));
         assert_eq!(Renaming::new(OLD, OLD), None);
         assert_eq!(Renaming::new("short", "other"), None);
+    }
+
+    #[test]
+    fn an_id_that_scripts_cut_in_two_is_replaced() {
+        let renaming = Renaming::new(OLD, &"n".repeat(OLD.len())).unwrap();
+        let page = |id: &str, first: usize| {
+            let seam = std::str::from_utf8(SEAM).unwrap();
+            format!(
+                "push([1,\"0:{{\\\"b\\\":\\\"{}{seam}{}\\\"\"])",
+                &id[..first],
+                &id[first..]
+            )
+        };
+        for first in 1..OLD.len() {
+            let before = page(OLD, first);
+            assert_ne!(mention(before.as_bytes(), OLD), Mention::None);
+            let after = renaming.apply(before.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(after).unwrap(), page(renaming.to(), first));
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod json;
 pub mod page;
 pub mod policy;
 pub mod push;
+pub mod render_key;
 pub mod srcset;
 pub mod url;
 
