@@ -95,6 +95,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     }
     let mut text = site.preamble();
     text += &site.maps();
+    text += &site.deployments();
     if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
         text += &site.plain_server();
     }
@@ -180,6 +181,25 @@ impl Site<'_> {
             # Behind Cloudflare the logs name its servers instead of the visitors, unless the server block has\n\
             #     set_real_ip_from 173.245.48.0/20;    # and every other range of https://www.cloudflare.com/ips/\n\
             #     real_ip_header CF-Connecting-IP;\n"
+    }
+
+    /// The deployment that a client says it is of, if it can be one.
+    fn deployments(&self) -> String {
+        if self.vhost.rules.deployment_id.is_none() {
+            return String::new();
+        }
+        format!(
+            r#"
+# The deployment that Next.js's client says it is of.
+map $http_{header} {claimed} {{
+    default "";
+    "~^({id})\z" $1;
+}}
+"#,
+            header = headers::CLIENT_DEPLOYMENT.replace('-', "_"),
+            claimed = self.variable("claim"),
+            id = headers::DEPLOYMENT_ID,
+        )
     }
 
     fn maps(&self) -> String {
@@ -385,6 +405,23 @@ map $request_uri {path} {{
         if let Some(hsts) = self.vhost.hsts.filter(|_| self.vhost.tls) {
             let value = format!("max-age={hsts}");
             text += &added(std::iter::once((headers::HSTS, value)));
+        }
+        if self.vhost.rules.deployment_id.is_some() {
+            let _ = write!(
+                text,
+                "\n# Next.js's client loads the document at each click unless this names its own deployment. The live release\n\
+                 # has a file for the one that it is of.\n\
+                 set {deployment} \"\";\n\
+                 if (-f $document_root/{marks}/{claimed}{ending}) {{\n    \
+                     set {deployment} {claimed};\n\
+                 }}\n\
+                 add_header {header} {deployment} always;\n",
+                deployment = self.variable("dpl"),
+                claimed = self.variable("claim"),
+                marks = headers::DEPLOYMENT_MARKS,
+                ending = headers::DEPLOYMENT_ENDING,
+                header = headers::DEPLOYMENT,
+            );
         }
         text
     }

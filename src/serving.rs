@@ -68,8 +68,7 @@ pub struct Rules {
     pub base_path: String,
     /// Which files never change under one name.
     pub classes: Classes,
-    /// The id that the build was told, Next.js's `deploymentId`. Every answer then names it: without
-    /// that, each click is a full load.
+    /// The id that the build was told, Next.js's `deploymentId`, as [`headers::DEPLOYMENT`] needs it.
     pub deployment_id: Option<String>,
     /// Types of extensions that the export has and the table of media types hasn't. Where the table
     /// has one, it wins: the manifest takes its types from there too.

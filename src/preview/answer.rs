@@ -30,7 +30,7 @@ use crate::next::page::owners;
 use crate::serving::conditions::{Conditions, Time, Validators, Verdict, judge};
 use crate::serving::ranges::{self, Parts};
 use crate::serving::types::content_type;
-use crate::serving::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, marker};
+use crate::serving::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, headers, marker};
 use crate::source::SourceError;
 
 /// A longer page is sent as it is: it is not held in memory for the sake of a script.
@@ -390,7 +390,8 @@ fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Bo
     *answer.status_mut() = status;
     if let Some(rules) = rules {
         set(&mut answer, CACHE_CONTROL, rules.cache_control(status.as_u16(), path));
-        for (name, value) in rules.headers() {
+        let deployment = rules.deployment_id.as_deref().map(|id| (headers::DEPLOYMENT, id));
+        for (name, value) in rules.headers().chain(deployment) {
             if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
                 set(&mut answer, name, value);
             }

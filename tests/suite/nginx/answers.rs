@@ -22,19 +22,31 @@ fn every_answer_has_each_header_once() {
 }
 
 #[test]
-fn every_answer_names_the_deployment_where_there_is_one() {
-    let docroot = Docroot::new().with(PAGES).pooled("_assets/old.png", b"old");
+fn deployment_is_named_to_its_own_clients_as_long_as_it_is_live() {
+    const HEADER: &str = "x-nextjs-deployment-id";
+    let docroot = Docroot::new()
+        .with(PAGES)
+        .with(&["_deployment/dpl_1.txt"])
+        .pooled("_assets/old.png", b"old");
     let mut vhost = docroot.vhost(PageForm::Flat);
-    vhost.rules.deployment_id = Some("dpl_1".into());
+    vhost.rules.deployment_id = Some("dpl_0".into());
     vhost.rules.base_path = "/handbook".into();
     let site = Served {
         nginx: Nginx::start(&render(&vhost).unwrap()),
         base: "/handbook",
         form: PageForm::Flat,
     };
-    let id = ("x-nextjs-deployment-id", "dpl_1");
-    assert_headers(&site, &[id], &[]);
-    assert_eq!(site.get("/_assets/old.png").all(id.0), [id.1], "of the pool");
+    assert_headers(&site, &[], &[HEADER]);
+    for target in ["/usage", "/usage.txt", "/nothing", "/_assets/old.png"] {
+        let named = |id: &str| {
+            let request = site.request("GET", target).header("X-Deployment-Id", id);
+            request.send(site.address()).all(HEADER).join(", ")
+        };
+        assert_eq!(named("dpl_1"), "dpl_1", "{target}");
+        for other in ["dpl_0", "dpl_2", "../_deployment/dpl_1", "../../usage", ".", ""] {
+            assert_eq!(named(other), "", "{target}: {other}");
+        }
+    }
 }
 
 /// Every kind of answer has these headers beside the usual ones, each once, and has not those.
