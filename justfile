@@ -39,6 +39,14 @@ profile pages="10000":
 rebuilds *args:
     cargo bench --locked --bench rebuilds -- {{ args }}
 
+# Builds versions of Next.js from npm, publishes each three times and compares; names of fixtures/versions/versions.json, or --next VERSION
+matrix *args:
+    MATRIX="{{ args }}" cargo test --locked --test suite -- --ignored --nocapture faithful::matrix::versions_from_npm
+
+# Fetches exports that others have published (PyPI), publishes two versions of each and compares; wants pip and 400 MB of disk
+real:
+    cargo test --locked --test suite -- --ignored --nocapture faithful::matrix::exports_of_others
+
 # The suite with its long tests, again and again, until it fails or the rounds are done
 soak rounds="20" *args:
     for round in $(seq {{ rounds }}); do echo "round $round"; cargo test --locked --test suite -- --include-ignored {{ args }} || exit 1; done

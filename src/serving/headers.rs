@@ -62,7 +62,7 @@ impl Rules {
     }
 
     /// The headers of every answer, beside `Cache-Control`, in the order in which they are sent.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         SECURITY.into_iter()
     }
 }

@@ -13,6 +13,7 @@ import { Browsers } from './browsers.mjs';
 import * as live from './live.mjs';
 import { survey } from './survey.mjs';
 import { close, find, open, press, wander } from './tabs.mjs';
+import { offline, tour } from './tour.mjs';
 import { visit } from './visitor.mjs';
 
 const settings = JSON.parse(process.argv[2]);
@@ -36,6 +37,10 @@ const orders = {
   axe: live.axe,
   picture: live.picture,
   leave: live.leave,
+  // One page after the other, by the elements that are clicked.
+  tour: (order) => tour(browsers, settings, order),
+  // What a service worker shows without its server.
+  offline: (order) => offline(browsers, settings, order),
   // A visit by someone whose cache stays.
   visit: (order) => visit(browsers, settings, order),
 };

@@ -5,6 +5,8 @@
 //! one row of `fixtures!`; what its pages are is read off the export. Figures and pictures of what
 //! went wrong are left in `target/tmp/browser`.
 
+mod deployments;
+mod pictures;
 mod returning;
 mod site;
 mod survey;

@@ -31,6 +31,7 @@ mod delay;
 mod docs;
 mod doctor;
 mod explored;
+mod faithful;
 mod format;
 mod fuzz;
 mod golden;

@@ -197,6 +197,56 @@ pub struct Visited {
     pub problems: Vec<String>,
 }
 
+/// What a tour showed, one element clicked after the other.
+#[derive(Debug, Deserialize)]
+pub struct Tour {
+    pub stops: Vec<Stop>,
+    /// Documents that were loaded on the way.
+    pub documents: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Stop {
+    pub path: String,
+    pub title: String,
+    pub text: String,
+    pub images: Vec<Shown>,
+    /// The background pictures.
+    pub grounds: Vec<String>,
+    /// What the page says of itself to those who share it.
+    pub cards: Vec<String>,
+    pub requests: Vec<Request>,
+    pub problems: Vec<String>,
+}
+
+/// A picture as the page shows it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Shown {
+    pub id: String,
+    /// Path and query.
+    pub url: String,
+    pub width: u32,
+    pub height: u32,
+    pub decoded: bool,
+}
+
+/// What a service worker gives without its server.
+#[derive(Debug, Deserialize)]
+pub struct Offline {
+    /// What the page says of it.
+    pub state: String,
+    /// What the browser says of it.
+    pub worker: String,
+    pub stops: Vec<Kept>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Kept {
+    pub path: String,
+    pub problem: Option<String>,
+    pub images: Vec<Shown>,
+}
+
 /// What became of a tab of the preview.
 #[derive(Debug, Deserialize)]
 pub struct Told {
@@ -291,6 +341,16 @@ impl Browser {
     pub fn visit(&mut self, profile: &Path, base: &str, paths: &[String]) -> Visit {
         let order = json!({ "profile": profile, "base": base, "paths": paths });
         self.ask("visit", order)
+    }
+
+    /// Loads a page, and clicks what each selector names.
+    pub fn tour(&mut self, url: &str, clicks: &[&str]) -> Tour {
+        self.ask("tour", json!({ "url": url, "clicks": clicks }))
+    }
+
+    /// Lets a page register its worker, and loads pages without a network.
+    pub fn offline(&mut self, url: &str, paths: &[&str]) -> Offline {
+        self.ask("offline", json!({ "url": url, "paths": paths }))
     }
 
     /// Opens a tab of the preview, which nobody touches unless a test says so.
