@@ -54,9 +54,9 @@ fn first_publish_says_where_it_is_how_to_look_at_it_and_what_is_next() {
     exit 0
     --- stdout
     published demo to local: 3 pages, 2 other files, 5 build assets
-    release: [release], uploaded 4.0 KiB in [time]
+    release: [release], uploaded 4.1 KiB in [time]
     live: target/docroot/current
-    preview: npx serve --symlinks target/docroot/current, then http://localhost:[port]
+    preview: syntax-publish watch --open
     next: `syntax-publish nginx` prints the vhost that serves it
 
     --- stderr
@@ -103,7 +103,7 @@ fn publish_of_a_change_says_what_changed_and_how_to_undo_it() {
       changed  /robots.txt
     release: [release], uploaded 39 B in [time]
     live: target/docroot/current
-    preview: npx serve --symlinks target/docroot/current, then http://localhost:[port]
+    preview: syntax-publish watch --open
     undo: syntax-publish rollback
 
     --- stderr
@@ -128,9 +128,9 @@ fn rollback_says_what_is_live_again_and_holds_publishing_if_asked() {
     insta::assert_snapshot!(run(&project, &["rollback", "--hold", "broken search"]), @r"
     exit 0
     --- stdout
-    [release] is live again on local, in place of [release]
+    rolled back local to [release] (was [release])
     live: target/docroot/current
-    on hold: nothing is published until `syntax-publish resume`
+    on hold: publishing is blocked until `syntax-publish resume`
     undo: syntax-publish rollback --to [release]
 
     --- stderr
@@ -149,23 +149,23 @@ fn rollback_says_what_is_live_again_and_holds_publishing_if_asked() {
     insta::assert_snapshot!(run(&project, &["status"]), @r"
     exit 0
     --- stdout
-    live     [release]
-    where    target/docroot/current
-    since    [time]
-    site     12 files, 2.2 KiB
-    by       [who]
-    store    2 releases, 4.1 KiB stored, 5 files in the pool
-    on hold  broken search (by [who], since [time])
+    live       [release]
+    where      target/docroot/current
+    since      [time]
+    site       12 files, 2.2 KiB
+    published  by [who]
+    store      2 releases, 4.1 KiB stored, 5 files in the pool
+    on hold    broken search (by [who], since [time])
 
     --- stderr
     ");
-    insta::assert_snapshot!(run(&project, &["resume"]), @r"
+    insta::assert_snapshot!(run(&project, &["resume"]), @r#"
     exit 0
     --- stdout
-    publishing to local goes on; it was on hold for: broken search
+    publishing to local resumed (was on hold: "broken search")
 
     --- stderr
-    ");
+    "#);
     insta::assert_snapshot!(run(&project, &["resume"]), @r"
     exit 0
     --- stdout
@@ -176,10 +176,10 @@ fn rollback_says_what_is_live_again_and_holds_publishing_if_asked() {
     insta::assert_snapshot!(run(&project, &["releases"]), @r"
     exit 0
     --- stdout
-       release                 created               files     size  commit  message
+       release                 published                  files     size  commit  message
        [release]  [time]     13  2.3 KiB
     *  [release]  [time]     12  2.2 KiB
-    * is live
+    * live
 
     --- stderr
     ");
@@ -421,7 +421,7 @@ fn missing_site_manifest_is_told() {
 
     --- stderr
     error: there is no site-manifest.toml in [project] or a folder above it
-    live: as it was: no target was touched
+    live: unchanged; no target was contacted
     hint: go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one
     ");
 }
@@ -438,8 +438,8 @@ fn mistakes_in_the_site_manifest_are_told_with_their_lines() {
     error: site-manifest.toml can't be used:
       unknown key "nam" in [site], line 2: did you mean "name"?
       "keep" in [publish] is the number 0, which is too small, line 5: it must be a whole number from 1 to 1000000, such as keep = 10
-    live: as it was: no target was touched
-    hint: correct the lines named above
+    live: unchanged; no target was contacted
+    hint: fix the lines named above
     "#);
     let ran = project.run(&["check", "--json"]).expect_code(2);
     assert_eq!(keys(&ran.json()["error"]), ["code", "hint", "live", "message"]);
@@ -454,8 +454,8 @@ fn unknown_target_and_unknown_option_are_usage() {
 
     --- stderr
     error: the site manifest has no target "nope"
-    live: as it was: no target was touched
-    hint: use --target with one of: local; or add a table [targets.NAME] to the site manifest
+    live: unchanged; no target was contacted
+    hint: use --target with one of: local; or add [targets.NAME] to the site manifest
     "#);
     insta::assert_snapshot!(run(&project, &["--dryrun"]), @r"
     exit 2
@@ -490,10 +490,10 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
     error: the checks found 2 errors in the export
       404.html
         error  not-found  there is no 404.html: a wrong address shows the web server's own error page
-          cure: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+          fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
       robots.txt
         error  case  differs from Robots.txt only in case
-          cure: rename one of the two: file systems that ignore case keep only one of them
+          fix: rename one of the two: file systems that ignore case keep only one of them
     target: local (target/docroot)
     live: [release]
     hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
@@ -509,10 +509,10 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
     --- stdout
     404.html
       error  not-found  there is no 404.html: a wrong address shows the web server's own error page
-        cure: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+        fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
     robots.txt
       error  case  differs from Robots.txt only in case
-        cure: rename one of the two: file systems that ignore case keep only one of them
+        fix: rename one of the two: file systems that ignore case keep only one of them
     2 errors, 0 warnings
 
     --- stderr
@@ -548,7 +548,7 @@ fn docroot_of_somebody_else_is_not_touched() {
     publishing demo to local (target/docroot)
     error: the docroot on [project]/target/docroot holds things that are not a release store: index.html
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched
     ");
 }
@@ -572,7 +572,7 @@ fn build_writes_a_plain_folder_and_refuses_foreign_ones() {
 
     --- stderr
     error: dist holds what no earlier build wrote: notes.txt
-    live: as it was: no target was touched
+    live: unchanged; no target was contacted
     hint: give --out a folder that is missing or empty, or move that file away; nothing was deleted
     ");
 }
@@ -596,10 +596,10 @@ fn rollback_without_a_former_release_and_to_an_unknown_one_are_told() {
     --- stdout
 
     --- stderr
-    error: there's no former release to go back to
+    error: there is no release before [release]
     target: local (target/docroot)
     live: [release]
-    hint: name a release that is there: `syntax-publish releases` lists them
+    hint: `syntax-publish releases` lists the releases there are
     ");
     insta::assert_snapshot!(run(&project, &["rollback", "--to", "1999"]), @r#"
     exit 1
@@ -672,7 +672,7 @@ fn texts_for_packagers_are_whole() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = project.run(&["completions", shell]).expect_code(0);
         assert!(
-            ran.stdout.contains("syntax-publish") && ran.stdout.contains("rollback"),
+            ran.stdout.contains("syntax-publish") && ran.stdout.contains("COMPLETE"),
             "{shell}"
         );
     }

@@ -42,59 +42,60 @@ fn version_is_one_line() {
 
 #[test]
 fn help_lists_every_command_with_examples() {
-    insta::assert_snapshot!(help(&[]), @r#"
-    Publishes a Next.js static export to a plain nginx host: atomic releases, only what changed travels,
-    and one symlink to go back. With no command it publishes
+    insta::assert_snapshot!(help(&[]), @r"
+    Publishes a Next.js static export to a plain nginx host over SFTP: atomic releases, uploads only
+    what changed, rolls back in a second. Without a command it publishes
 
     Usage: syntax-publish [COMMAND] [OPTIONS]
 
     Commands:
       publish      Publish the site (the default)
       plan         Show what a publish would add, change and remove
-      check        Check the export, without a host
-      build        Write the finished site to a plain folder, for any web server
-      watch        Serve the finished site on this machine, as the host would, and anew when it changes
-      rollback     Make a former release live again
+      check        Check the export locally
+      build        Write the built site to a plain folder, for any web server
+      watch        Serve the built site exactly as the host would, and reload on changes
+      rollback     Roll back to an earlier release
       hold         Stop publishing to the target
-      resume       Let publishing to the target go on
+      resume       Allow publishing again
       releases     List the releases on the target, newest first
-      status       Tell what is live, since when and from which commit
-      diff         List the files that differ between two releases
-      verify       Check that a release on the target is whole
-      prune        Delete releases beyond the retention, then what nothing refers to
-      doctor       Follow the way of a visitor and of a publish, and say what is wrong with either
+      status       Show what is live, since when and from which commit
+      diff         List the pages and files that differ between two releases
+      verify       Check that a release on the target is intact
+      prune        Delete old releases, and files that no release uses any more
+      doctor       Diagnose the visitor's path and the publishing path
       init         Write a site-manifest.toml for the site in this folder
       nginx        Print the nginx vhost for this site and target
-      completions  Print the completions of a shell
-      man          Print the manual page
+      completions  Print the completion script for a shell
+      man          Print a manual page
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help
       -V, --version  Print version
 
     Options of publish:
-          --dry-run          Stop after the plan, and change nothing
+      -n, --dry-run          Stop after the plan, and change nothing
           --commit <ID>      The commit the export was built from [default: $GITHUB_SHA, $CI_COMMIT_SHA,
                              or git's HEAD]
-          --message <TEXT>   A text to keep with the release
-          --wait <DURATION>  How long to wait for another publish to end, as in 90s or 10m
-          --allow-removals   Publish even if more pages vanish than `max-removed` allows
-          --force            Make a new release even if nothing changed; mend what is damaged
-          --timings          Tell what each stage took, and what it asked of the host
+      -m, --message <TEXT>   A message to keep with the release
+          --wait <DURATION>  How long to wait for another publish to end, such as 90s or 10m
+          --allow-removals   Publish even if it removes more pages than `max-removed` allows
+          --force            Make a new release even if nothing changed, and repair what is damaged
+          --timings          Show how long each stage took, and its requests to the host
 
     Global options:
           --site <FILE>    The site manifest [default: site-manifest.toml here or in a parent folder]
-          --target <NAME>  The target of the site manifest to work with [default: its `publish.target`]
+      -t, --target <NAME>  The target to use [default: `target` in [publish] of the site manifest]
           --json           Print one JSON value on stdout, and everything else on stderr
       -q, --quiet          Print no progress, no notes and no summary
-      -v, --verbose        Tell of every stage on stderr
+      -v, --verbose        Print more: every file, every stage
 
     Examples:
       syntax-publish                          publish the site to its default target
       syntax-publish --dry-run                only show what that would change
-      syntax-publish --target pheme           publish it to another target
+      syntax-publish --target staging         publish it to another target
       syntax-publish rollback                 go back to what was live before
-    "#);
+    ");
 }
 
 #[test]
@@ -112,33 +113,33 @@ fn help_of_publish() {
     [global options]
 
     Examples:
-      syntax-publish publish --target pheme --message "New guide"
-      syntax-publish publish --wait 10m       in CI: let a publish that is under way end first
+      syntax-publish publish --target staging --message "New guide"
+      syntax-publish publish --wait 10m       in CI: wait for a publish that is already running
     "#);
 }
 
 #[test]
 fn help_of_plan() {
-    insta::assert_snapshot!(help(&["plan"]), @r#"
+    insta::assert_snapshot!(help(&["plan"]), @r"
     Show what a publish would add, change and remove
 
     Usage: syntax-publish plan [OPTIONS]
 
     Options:
-          --timings  Tell what each stage took, and what it asked of the host
+          --timings  Show how long each stage took, and its requests to the host
       -h, --help     Print help
 
     [global options]
 
     Example:
-      syntax-publish plan --target pheme
-    "#);
+      syntax-publish plan --target staging
+    ");
 }
 
 #[test]
 fn help_of_check() {
-    insta::assert_snapshot!(help(&["check"]), @r#"
-    Check the export, without a host
+    insta::assert_snapshot!(help(&["check"]), @r"
+    Check the export locally
 
     Usage: syntax-publish check [OPTIONS]
 
@@ -149,13 +150,13 @@ fn help_of_check() {
 
     Example:
       syntax-publish check --json             in CI: exit code 3 if there is an error
-    "#);
+    ");
 }
 
 #[test]
 fn help_of_build() {
-    insta::assert_snapshot!(help(&["build"]), @r#"
-    Write the finished site to a plain folder, for any web server
+    insta::assert_snapshot!(help(&["build"]), @r"
+    Write the built site to a plain folder, for any web server
 
     Usage: syntax-publish build [OPTIONS] --out <DIR>
 
@@ -167,48 +168,48 @@ fn help_of_build() {
 
     Example:
       syntax-publish build --out dist
-    "#);
+    ");
 }
 
 #[test]
 fn help_of_watch() {
-    insta::assert_snapshot!(help(&["watch"]), @r#"
-    Serve the finished site on this machine, as the host would, and anew when it changes
+    insta::assert_snapshot!(help(&["watch"]), @r"
+    Serve the built site exactly as the host would, and reload on changes
 
     Usage: syntax-publish watch [OPTIONS] [-- <COMMAND>...]
 
     Arguments:
-      [COMMAND]...  The site's own build, run when its sources change [default: `command` in [watch]]
+      [COMMAND]...  The site's build command, run when its sources change [default: `command` in
+                    [watch]]
 
     Options:
-          --port <N>     The port to listen on [default: `port` in [watch], or the first free one from
-                         4400 on]
-          --host <ADDR>  The address to listen on: whoever reaches it can read the site [default:
+          --port <N>     The port to listen on, 1 to 65535 [default: `port` in [watch], or the first
+                         free one from 4400 on]
+          --host <ADDR>  The address to listen on; anyone who can reach it can read the site [default:
                          127.0.0.1]
           --open         Open the site in the browser
-          --no-reload    Leave pages exactly as they are published: they then learn of no change
-          --poll         Look for changes every half second instead of being told, for folders of a
-                         network
+          --no-reload    Serve pages exactly as they are published; they don't reload then
+          --poll         Look for changes twice a second, for network folders that don't report them
       -h, --help         Print help
 
     [global options]
 
     Examples:
       syntax-publish watch --open
-      syntax-publish watch -- npm run build   build it, and again when its sources change
-    "#);
+      syntax-publish watch -- npm run build   build it now, and again when its sources change
+    ");
 }
 
 #[test]
 fn help_of_rollback() {
     insta::assert_snapshot!(help(&["rollback"]), @r#"
-    Make a former release live again
+    Roll back to an earlier release
 
     Usage: syntax-publish rollback [OPTIONS]
 
     Options:
-          --to <RELEASE>   The release to go back to, or the beginning of its id
-          --steps <N>      How many releases to go back [default: 1]
+          --to <RELEASE>   The release to roll back to, or the start of its id
+          --steps <N>      How many releases to roll back [default: 1]
           --hold <REASON>  Also stop publishing, for this reason
       -h, --help           Print help
 
@@ -216,7 +217,7 @@ fn help_of_rollback() {
 
     Examples:
       syntax-publish rollback
-      syntax-publish rollback --to 20260914   the release whose id begins so
+      syntax-publish rollback --to 20260914   the release whose id starts with this
       syntax-publish rollback --hold "broken search"
     "#);
 }
@@ -229,7 +230,7 @@ fn help_of_hold() {
     Usage: syntax-publish hold [OPTIONS] <REASON>
 
     Arguments:
-      <REASON>  Why: every publish shows it, until `resume`
+      <REASON>  The reason, which every publish shows until `resume`
 
     Options:
       -h, --help  Print help
@@ -243,8 +244,8 @@ fn help_of_hold() {
 
 #[test]
 fn help_of_resume() {
-    insta::assert_snapshot!(help(&["resume"]), @r#"
-    Let publishing to the target go on
+    insta::assert_snapshot!(help(&["resume"]), @r"
+    Allow publishing again
 
     Usage: syntax-publish resume [OPTIONS]
 
@@ -254,8 +255,8 @@ fn help_of_resume() {
     [global options]
 
     Example:
-      syntax-publish resume --target pheme
-    "#);
+      syntax-publish resume --target staging
+    ");
 }
 
 #[test]
@@ -277,8 +278,8 @@ fn help_of_releases() {
 
 #[test]
 fn help_of_status() {
-    insta::assert_snapshot!(help(&["status"]), @r#"
-    Tell what is live, since when and from which commit
+    insta::assert_snapshot!(help(&["status"]), @r"
+    Show what is live, since when and from which commit
 
     Usage: syntax-publish status [OPTIONS]
 
@@ -288,19 +289,19 @@ fn help_of_status() {
     [global options]
 
     Example:
-      syntax-publish status --target pheme --json
-    "#);
+      syntax-publish status --target staging --json
+    ");
 }
 
 #[test]
 fn help_of_diff() {
-    insta::assert_snapshot!(help(&["diff"]), @r#"
-    List the files that differ between two releases
+    insta::assert_snapshot!(help(&["diff"]), @r"
+    List the pages and files that differ between two releases
 
     Usage: syntax-publish diff [OPTIONS] [A] [B]
 
     Arguments:
-      [A]  The earlier release, or the beginning of its id [default: the one before B]
+      [A]  The earlier release, or the start of its id [default: the one before B]
       [B]  The later release [default: the live one]
 
     Options:
@@ -311,25 +312,25 @@ fn help_of_diff() {
     Examples:
       syntax-publish diff                     what the live release changed
       syntax-publish diff 20260914 20260921   what changed between these two
-    "#);
+    ");
 }
 
 #[test]
 fn help_of_verify() {
-    insta::assert_snapshot!(help(&["verify"]), @r#"
-    Check that a release on the target is whole
+    insta::assert_snapshot!(help(&["verify"]), @r"
+    Check that a release on the target is intact
 
     Usage: syntax-publish verify [OPTIONS] [RELEASE]
 
     Arguments:
-      [RELEASE]  The release, or the beginning of its id [default: the live one]
+      [RELEASE]  The release, or the start of its id [default: the live one]
 
     Options:
           --deep       Read every byte back, and decode every encoding
-          --signature  Also check who signed it, by `allowed-signers` in [sign]; implies --deep
-          --repair     Mend what is damaged, from the export and from other copies on the target;
+          --signature  Also check its signature against `allowed-signers` in [sign]; implies --deep
+          --repair     Repair what is damaged, from the export and from other copies on the target;
                        implies --deep
-          --live       Ask the live site instead: the origin, and the public URL
+          --live       Check the live site instead: the origin and the public URL
       -h, --help       Print help
 
     [global options]
@@ -337,28 +338,28 @@ fn help_of_verify() {
     Examples:
       syntax-publish verify
       syntax-publish verify 20260914 --deep
-      syntax-publish verify --signature       also that somebody signed it whose signature counts
-      syntax-publish verify --repair          and mend what is damaged
-      syntax-publish verify --live            whether visitors get what is live
-    "#);
+      syntax-publish verify --signature       also check who signed it
+      syntax-publish verify --repair          and repair what is damaged
+      syntax-publish verify --live            check what visitors get
+    ");
 }
 
 #[test]
 fn help_of_doctor() {
     insta::assert_snapshot!(help(&["doctor"]), @"
-    Follow the way of a visitor and of a publish, and say what is wrong with either
+    Diagnose the visitor's path and the publishing path
 
     Usage: syntax-publish doctor [OPTIONS]
 
     Options:
-          --resolver <ADDR>  The DNS resolver to ask [default: the system's]
+          --resolver <ADDR>  The DNS resolver to use [default: the system's]
       -h, --help             Print help
 
     [global options]
 
     Examples:
-      syntax-publish doctor --target pheme
-      syntax-publish doctor --resolver 1.1.1.1    ask this resolver, and not the network's own
+      syntax-publish doctor --target staging
+      syntax-publish doctor --resolver 1.1.1.1    use this DNS resolver
     ");
 }
 
@@ -370,62 +371,64 @@ fn help_of_init() {
     Usage: syntax-publish init [OPTIONS]
 
     Options:
-      -y, --yes   Ask nothing: take what was found, and defaults for the rest
+      -y, --yes   No questions: use what was found, and defaults for the rest
       -h, --help  Print help
 
     [global options]
 
     Examples:
       syntax-publish init
-      syntax-publish init --yes               ask nothing, and take what was found
+      syntax-publish init --yes               no questions: use what was found
     ");
 }
 
 #[test]
 fn help_of_prune() {
-    insta::assert_snapshot!(help(&["prune"]), @r#"
-    Delete releases beyond the retention, then what nothing refers to
+    insta::assert_snapshot!(help(&["prune"]), @r"
+    Delete old releases, and files that no release uses any more
 
     Usage: syntax-publish prune [OPTIONS]
 
     Options:
-          --dry-run  Only say what would be deleted
+      -n, --dry-run  Only show what would be deleted
       -h, --help     Print help
 
     [global options]
 
     Example:
       syntax-publish prune --dry-run
-    "#);
+    ");
 }
 
 #[test]
 fn help_of_nginx() {
-    insta::assert_snapshot!(help(&["nginx"]), @r#"
+    insta::assert_snapshot!(help(&["nginx"]), @r"
     Print the nginx vhost for this site and target
 
     Usage: syntax-publish nginx [OPTIONS]
 
     Options:
-          --listen <ADDR:PORT>  Where to listen, as in 127.0.0.1:8080 [default: the usual ports]
+          --listen <ADDR:PORT>  Where to listen, such as 127.0.0.1:8080 [default: the port of `url`]
           --without-tls         Without TLS
           --without-brotli      For an nginx without the brotli module
-          --nginx-version <X>   The version of nginx to print for [default: 1.28.0]
-          --docroot <PATH>      The docroot as nginx sees it [default: the target's]
+          --nginx-version <X>   The version of nginx on the host, as `nginx -v` prints it [default: the
+                                target's `nginx-version`, or 1.28]
+          --docroot <PATH>      The docroot as nginx sees it [default: the target's `nginx-root`, or its
+                                docroot]
       -h, --help                Print help
 
     [global options]
 
     Examples:
-      syntax-publish nginx --target pheme > syntax.conf
+      syntax-publish nginx > docs.example.com.conf
       syntax-publish nginx --listen 127.0.0.1:8080 --without-tls --without-brotli
-    "#);
+    ");
 }
 
 #[test]
 fn help_of_completions() {
-    insta::assert_snapshot!(help(&["completions"]), @r#"
-    Print the completions of a shell
+    insta::assert_snapshot!(help(&["completions"]), @r"
+    Print the completion script for a shell
 
     Usage: syntax-publish completions [OPTIONS] <SHELL>
 
@@ -437,24 +440,31 @@ fn help_of_completions() {
 
     [global options]
 
-    Example:
+    Examples:
       syntax-publish completions bash > /etc/bash_completion.d/syntax-publish
-    "#);
+      syntax-publish completions zsh > ~/.zfunc/_syntax-publish
+    ");
 }
 
 #[test]
 fn help_of_man() {
-    insta::assert_snapshot!(help(&["man"]), @r#"
-    Print the manual page
+    insta::assert_snapshot!(help(&["man"]), @r"
+    Print a manual page
 
-    Usage: syntax-publish man [OPTIONS]
+    Usage: syntax-publish man [OPTIONS] [COMMAND]
+
+    Arguments:
+      [COMMAND]  The command whose page to print [default: the page of syntax-publish itself]
 
     Options:
-      -h, --help  Print help
+          --out <DIR>  Write the pages of all commands to this folder
+      -h, --help       Print help
 
     [global options]
 
-    Example:
+    Examples:
       syntax-publish man > syntax-publish.1
-    "#);
+      syntax-publish man publish | man -l -   read the page of a command
+      syntax-publish man --out ~/.local/share/man/man1
+    ");
 }

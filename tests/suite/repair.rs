@@ -210,18 +210,18 @@ fn a_repair_says_what_it_mended() {
     insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @r"
     exit 0
     --- stdout
-    mended: robots.txt: the file has 26 bytes instead of 23
-    mended: planted.html: was never published and is served
-    mended: objects/26/[digest]: the object has 26 bytes instead of 23
-    mended: index.html.br: the br encoding is missing
-    [release] is whole: 12 files checked
+    repaired: robots.txt: the file has 26 bytes instead of 23
+    repaired: planted.html: was never published and is served
+    repaired: objects/26/[digest]: the object has 26 bytes instead of 23
+    repaired: index.html.br: the br encoding is missing
+    [release] is intact (12 files checked)
 
     --- stderr
     ");
     insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @r"
     exit 0
     --- stdout
-    [release] is whole: 12 files checked
+    [release] is intact (12 files checked)
 
     --- stderr
     ");
@@ -235,11 +235,11 @@ fn a_repair_without_the_export_says_so_and_names_what_is_left() {
     insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @r"
     exit 1
     --- stdout
-    mended: planted.html: was never published and is served
-    mended: index.html.br: the br encoding is missing
+    repaired: planted.html: was never published and is served
+    repaired: index.html.br: the br encoding is missing
     robots.txt: the file has 26 bytes instead of 23
     objects/26/[digest]: the object has 26 bytes instead of 23
-    [release] is not whole: 2 problems, 12 files checked
+    [release] is damaged: 2 problems (12 files checked)
 
     --- stderr
     note: the export is of no help: there is no folder [project]/out; mending from other copies on the target

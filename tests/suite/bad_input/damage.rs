@@ -39,7 +39,7 @@ fn a_current_that_points_to_no_release_is_named_and_mended() {
     --- stdout
     releases/[release]: the release's symlink is missing
     releases/[release].json: the release's document is missing
-    [release] is not whole: 2 problems, 0 files checked
+    [release] is damaged: 2 problems (0 files checked)
 
     --- stderr
     ");
@@ -62,7 +62,7 @@ fn a_current_that_points_out_of_the_store_says_how_to_set_it_right() {
     publishing demo to local (target/docroot)
     error: current on [project]/target/docroot is damaged: it points to "/etc/ssl"
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn releases/RELEASE current
     "#);
     insta::assert_snapshot!(world.refuses(5, &["verify"]), @r#"
@@ -72,7 +72,7 @@ fn a_current_that_points_out_of_the_store_says_how_to_set_it_right() {
     --- stderr
     error: current on [project]/target/docroot is damaged: it points to "/etc/ssl"
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn releases/RELEASE current
     "#);
     world.refuses(5, &["rollback"]);
@@ -119,7 +119,7 @@ fn a_store_that_lost_its_mark_is_not_taken_for_anything_else() {
     publishing demo to local (target/docroot)
     error: format on [project]/target/docroot is damaged: it is missing, and what else is there looks like a release store
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: if this is the target's own store, mark it again, on the host, in the docroot: ln -s syntax-publish-store-1 format; nothing was touched
     ");
     replace_link(&world, "format", mark.to_str().unwrap());
@@ -139,7 +139,7 @@ fn a_manifest_with_flipped_bytes_is_named_and_the_next_publish_is_whole() {
     exit 1
     --- stdout
     manifests/[digest]: the manifest of /docs has other bytes than were published
-    [release] is not whole: 1 problem, 10 files checked
+    [release] is damaged: 1 problem (10 files checked)
 
     --- stderr
     ");
@@ -157,7 +157,7 @@ fn an_object_that_was_cut_short_is_named_and_sent_again_by_force() {
     --- stdout
     docs/a.html: the file has 3 bytes instead of 570
     objects/37/[digest]: the object has 3 bytes instead of 570
-    [release] is not whole: 2 problems, 12 files checked
+    [release] is damaged: 2 problems (12 files checked)
 
     --- stderr
     ");
@@ -190,7 +190,7 @@ fn a_missing_folder_of_the_release_is_named_and_made_again() {
             exit 1
             --- stdout
             trees/[digest]: the folder level of /docs is missing
-            [release] is not whole: 1 problem, 12 files checked
+            [release] is damaged: 1 problem (12 files checked)
 
             --- stderr
             ");
@@ -210,7 +210,7 @@ fn a_missing_object_is_named_and_sent_again_by_force() {
     exit 1
     --- stdout
     objects/37/[digest]: the object is missing
-    [release] is not whole: 1 problem, 12 files checked
+    [release] is damaged: 1 problem (12 files checked)
 
     --- stderr
     ");

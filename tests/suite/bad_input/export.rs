@@ -66,13 +66,13 @@ fn an_export_without_its_first_page_or_its_error_page_is_not_published() {
     error: the checks found 3 errors in the export
       404.html
         error  not-found  there is no 404.html: a wrong address shows the web server's own error page
-          cure: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+          fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
       docs/a.html
         1  error  links  the link / is not there: the site has nothing at this address
-          cure: correct the address, or add the page
+          fix: correct the address, or add the page
       index.html
         error  index  there is no index.html at the top: whoever asks for the site itself gets an error
-          cure: see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well
+          fix: see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well
     target: local (target/docroot)
     live: [release]
     hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
@@ -92,7 +92,7 @@ fn names_that_differ_only_in_case_are_not_published() {
     error: the checks found an error in the export
       docs/a.html
         error  case  differs from docs/A.html only in case
-          cure: rename one of the two: file systems that ignore case keep only one of them
+          fix: rename one of the two: file systems that ignore case keep only one of them
     target: local (target/docroot)
     live: [release]
     hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest

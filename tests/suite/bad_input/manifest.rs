@@ -17,8 +17,8 @@ fn a_mistyped_key_names_its_line_and_the_nearest_known_one() {
     --- stderr
     error: site-manifest.toml can't be used:
       unknown key "keeep" in [publish], line 5: did you mean "keep"?
-    live: as it was: no target was touched
-    hint: correct the lines named above
+    live: unchanged; no target was contacted
+    hint: fix the lines named above
     "#);
 }
 
@@ -32,8 +32,8 @@ fn an_unknown_table_and_a_wrong_type_are_named_together() {
     error: site-manifest.toml can't be used:
       unknown table [sites], line 1: did you mean [site]?
       "keep" in [publish] is the string "many", line 4: it must be a whole number from 1 to 1000000, such as keep = 10
-    live: as it was: no target was touched
-    hint: correct the lines named above
+    live: unchanged; no target was contacted
+    hint: fix the lines named above
     "#);
 }
 
@@ -46,8 +46,8 @@ fn text_that_is_no_toml_names_line_and_column() {
     --- stderr
     error: site-manifest.toml can't be used:
       this is not TOML, line 1, column 9: unclosed table, expected `]`
-    live: as it was: no target was touched
-    hint: correct the lines named above
+    live: unchanged; no target was contacted
+    hint: fix the lines named above
     ");
 }
 
@@ -59,8 +59,8 @@ fn a_target_that_is_not_there_names_those_that_are() {
 
     --- stderr
     error: the site manifest has no target "pheme"
-    live: as it was: no target was touched
-    hint: use --target with one of: local; or add a table [targets.NAME] to the site manifest
+    live: unchanged; no target was contacted
+    hint: use --target with one of: local; or add [targets.NAME] to the site manifest
     "#);
 }
 
@@ -78,8 +78,8 @@ fn a_value_that_could_become_an_option_or_a_command_is_refused() {
       "identity" in [targets.box] is the string "${HOME}/k", which holds a `${`, which ssh would expand, line 5: it must be the file of a private key, such as identity = "~/.ssh/id_ed25519"
       "host-key" in [targets.box] is the string "ssh-ed25519 AAAA\nssh-rsa BBBB", which holds a line break or another control character, line 6: it must be exactly one public key, its type and its base64, such as host-key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…"
       "docroot" in [targets.box] is the string "site", which is not absolute, line 7: it must be an absolute path as SFTP sees it, without `.`, `..` or a `/` at its end, such as docroot = "/site"
-    live: as it was: no target was touched
-    hint: correct the lines named above
+    live: unchanged; no target was contacted
+    hint: fix the lines named above
     "#);
 }
 
@@ -93,7 +93,7 @@ fn no_site_manifest_says_where_it_was_looked_for() {
 
     --- stderr
     error: there is no site-manifest.toml in [project] or a folder above it
-    live: as it was: no target was touched
+    live: unchanged; no target was contacted
     hint: go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one
     ");
 }
@@ -107,7 +107,7 @@ fn a_site_manifest_that_is_named_and_missing_is_named_back() {
 
     --- stderr
     error: can't read elsewhere.toml: No such file or directory (os error 2)
-    live: as it was: no target was touched
+    live: unchanged; no target was contacted
     hint: name a file that you may read with --site FILE
     ");
 }

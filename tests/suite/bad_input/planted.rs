@@ -142,7 +142,7 @@ fn a_docroot_that_another_user_may_write_to_is_refused_whatever_he_plants() {
     publishing site to box (127.0.0.1:[host]/site)
     error: the docroot on 127.0.0.1 may be written by others (mode 777)
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: take that right away on the host: chmod go-w DOCROOT
     ");
     let script = format!(

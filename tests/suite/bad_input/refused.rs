@@ -29,7 +29,7 @@ fn foreign_files_in_a_docroot_are_named_and_left_alone() {
     publishing site to box (127.0.0.1:[host]/site)
     error: the docroot on 127.0.0.1 holds things that are not a release store: index.php, objects
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched
     ");
     world.refuses(5, &["prune"]);
@@ -48,7 +48,7 @@ fn a_docroot_that_is_a_file_is_named() {
     publishing site to box (127.0.0.1:[host]/site)
     error: the docroot on 127.0.0.1 should be a folder and isn't
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: see what stands there, and move it away
     ");
 }
@@ -66,7 +66,7 @@ fn a_folder_that_others_may_write_to_is_named_with_the_command_that_mends_it() {
     publishing site to box (127.0.0.1:[host]/site)
     error: trees on 127.0.0.1 may be written by others (mode 777)
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: take that right away on the host, in the docroot: chmod go-w trees
     ");
 }
@@ -139,7 +139,7 @@ fn a_store_of_a_later_format_is_left_alone() {
     --- stderr
     error: the store on 127.0.0.1 is of a format this version does not know: "syntax-publish-store-2"
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: update syntax-publish to the version that published last
     "#);
 }
@@ -156,7 +156,7 @@ fn a_stray_name_in_the_lock_is_named_over_sftp() {
 
     --- stderr
     publishing site to box (127.0.0.1:[host]/site)
-    note: another run holds the lock; waiting for it
+    note: another run holds the lock; waiting
     error: the lock is jammed: its folder lock/ holds "lost+found", which no publish put there
     target: box (127.0.0.1:[host]/site)
     live: [release]
@@ -182,7 +182,7 @@ fn a_known_host_with_another_key_is_not_trusted() {
     publishing site to box (127.0.0.1:[host]/site)
     error: the key of 127.0.0.1 is not the one that is known: it shows [fingerprint]
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file
     ");
 }
@@ -197,10 +197,10 @@ fn a_private_key_that_is_not_there_is_named() {
 
     --- stderr
     publishing site to box (127.0.0.1:[host]/site)
-    error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey). Warning: Identity file /nowhere/id_ed25519 not accessible: No such file or directory.
+    error: no key can be used for 127.0.0.1: /nowhere/id_ed25519: the file does not exist
     target: box (127.0.0.1:[host]/site)
-    live: as it was
-    hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys
+    live: unchanged
+    hint: on this machine: correct `identity` of the target, or put the private key there
     ");
 }
 
@@ -216,7 +216,7 @@ fn a_user_whom_the_host_does_not_know_is_refused() {
     publishing site to box (127.0.0.1:[host]/site)
     error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys
     ");
 }
@@ -252,7 +252,7 @@ fn a_docroot_that_is_mounted_read_only_is_said_to_be_so() {
     error: not allowed to write on 127.0.0.1: its disk is mounted read-only
     target: box (127.0.0.1:[host]/site)
     live: [release]
-    hint: give the user who publishes the docroot, and see that the disk is not mounted read-only
+    hint: on the host: give the user who publishes the docroot; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)
     ");
     drop(mount);
     world.project.run(&["publish"]).expect_code(0);

@@ -19,8 +19,8 @@ fn a_host_that_cannot_be_reached_is_named() {
     publishing site to box (no-such-host.invalid:[host]/site)
     error: can't reach no-such-host.invalid: ssh: Could not resolve hostname no-such-host.invalid: Name or service not known
     target: box (no-such-host.invalid:[host]/site)
-    live: as it was
-    hint: try `sftp no-such-host.invalid`, and see the name, the network and `port` of the target
+    live: unchanged
+    hint: on this machine: correct `host` of the target, and see that the DNS and your network know the name
     ");
     world.write_served(&[]);
     if let Some(sshd) = &mut world.sshd {
@@ -32,10 +32,11 @@ fn a_host_that_cannot_be_reached_is_named() {
 
     --- stderr
     publishing site to box (127.0.0.1:[host]/site)
-    error: can't reach 127.0.0.1: ssh: connect to host 127.0.0.1 port [port]: Connection refused
+    note: can't reach 127.0.0.1: ssh: connect to host 127.0.0.1 port [port]: Connection refused; trying again, up to 3 times
+    error: can't reach 127.0.0.1: ssh: connect to host 127.0.0.1 port [port]: Connection refused (tried 4 times)
     target: box (127.0.0.1:[host]/site)
-    live: as it was
-    hint: try `sftp 127.0.0.1`, and see the name, the network and `port` of the target
+    live: unchanged
+    hint: on the host: see that sshd runs; in the target: that `host` and `port` are right
     ");
 }
 
@@ -53,7 +54,7 @@ fn a_key_that_is_refused_is_named() {
     publishing site to box (127.0.0.1:[host]/site)
     error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys
     ");
 }
@@ -71,7 +72,7 @@ fn a_host_key_that_is_not_known_or_not_the_pinned_one_is_not_trusted() {
     publishing site to box (127.0.0.1:[host]/site)
     error: the key of 127.0.0.1 is not known: No ED25519 host key is known for [127.0.0.1]:[port] and you have requested strict checking.
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target
     ");
     let (_, other) = world.sshd().new_key("pinned");
@@ -85,7 +86,7 @@ fn a_host_key_that_is_not_known_or_not_the_pinned_one_is_not_trusted() {
     publishing site to box (127.0.0.1:[host]/site)
     error: the key of 127.0.0.1 is not the one that is known: it shows [fingerprint]
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file
     ");
 }
@@ -101,7 +102,7 @@ fn a_server_without_sftp_is_said_to_be_one() {
     publishing site to box (127.0.0.1:[host]/site)
     error: 127.0.0.1 does not serve SFTP: subsystem request failed on channel 0
     target: box (127.0.0.1:[host]/site)
-    live: as it was
+    live: unchanged
     hint: let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config; and every folder of a chroot, from / on, must be root's and writable by root alone
     ");
 }
@@ -122,8 +123,8 @@ fn a_server_that_lacks_an_extension_names_it() {
     publishing site to box (127.0.0.1:[host]/site)
     error: the SFTP server of 127.0.0.1 lacks the extension hardlink(openssh)
     target: box (127.0.0.1:[host]/site)
-    live: as it was
-    hint: the host needs OpenSSH's own SFTP server, of version 6.5 or newer
+    live: unchanged
+    hint: on the host: let `internal-sftp` serve everything: without `-P` and `-p` in sshd_config (or authorized_keys)
     ");
 }
 
@@ -144,7 +145,7 @@ fn a_docroot_that_may_not_be_written_is_said_to_be_so() {
     error: not allowed to write on 127.0.0.1: mkdir objects: Permission denied
     target: box (127.0.0.1:[docroot])
     live: nothing yet
-    hint: give the user who publishes the docroot, and see that the disk is not mounted read-only
+    hint: on the host: give the user who publishes the docroot; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)
     ");
 }
 

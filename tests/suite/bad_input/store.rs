@@ -21,7 +21,7 @@ fn a_docroot_with_other_things_in_it_is_left_alone() {
     publishing demo to local (target/docroot)
     error: the docroot on [project]/target/docroot holds things that are not a release store: index.php, storage
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched
     ");
     assert_eq!(docroot_state(&world.docroot), before);
@@ -32,7 +32,7 @@ fn a_docroot_with_other_things_in_it_is_left_alone() {
     --- stderr
     error: the docroot on [project]/target/docroot holds things that are not a release store: index.php, storage
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched
     ");
 }
@@ -49,8 +49,8 @@ fn a_docroot_that_is_a_file_or_has_no_parent_is_named() {
     publishing demo to local (target/docroot)
     error: can't use the folder [project]/target/docroot: it is not a folder
     target: local (target/docroot)
-    live: as it was
-    hint: correct `docroot` of the target, or see who may enter it
+    live: unchanged
+    hint: fix `docroot` of the target, or see who may enter it
     ");
     world
         .project
@@ -82,7 +82,7 @@ fn a_store_of_a_later_format_is_not_touched() {
     publishing demo to local (target/docroot)
     error: the store on [project]/target/docroot is of a format this version does not know: "syntax-publish-store-2"
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: update syntax-publish to the version that published last
     "#);
 }
@@ -100,7 +100,7 @@ fn a_store_that_others_may_write_is_not_trusted() {
     publishing demo to local (target/docroot)
     error: trees on [project]/target/docroot may be written by others (mode 777)
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: take that right away on the host, in the docroot: chmod go-w trees
     ");
 }
@@ -120,7 +120,7 @@ fn a_current_that_points_elsewhere_is_named() {
     publishing demo to local (target/docroot)
     error: current on [project]/target/docroot is damaged: it points to "/etc"
     target: local (target/docroot)
-    live: as it was
+    live: unchanged
     hint: see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn releases/RELEASE current
     "#);
 }
@@ -136,7 +136,7 @@ fn a_stray_name_in_the_lock_is_named() {
 
     --- stderr
     publishing demo to local (target/docroot)
-    note: another run holds the lock; waiting for it
+    note: another run holds the lock; waiting
     error: the lock is jammed: its folder lock/ holds "My Backup", which no publish put there
     target: local (target/docroot)
     live: [release]
@@ -177,7 +177,7 @@ fn a_lock_whose_holder_lives_is_waited_for_no_longer_than_it_takes_to_see_that()
 
     --- stderr
     publishing demo to local (target/docroot)
-    note: another run holds the lock; waiting for it
+    note: another run holds the lock; waiting
     error: publish of [who] (since [time]) holds the lock
     target: local (target/docroot)
     live: [release]
@@ -206,10 +206,10 @@ fn releases_that_are_not_there_are_said_not_to_be() {
     --- stdout
 
     --- stderr
-    error: there's no former release to go back to
+    error: there is no release before [release]
     target: local (target/docroot)
     live: [release]
-    hint: name a release that is there: `syntax-publish releases` lists them
+    hint: `syntax-publish releases` lists the releases there are
     ");
     insta::assert_snapshot!(world.fails(1, &["rollback", "--to", "nope"]), @r#"
     exit 1
@@ -248,10 +248,12 @@ fn releases_that_are_not_there_are_said_not_to_be() {
     --- stdout
 
     --- stderr
-    error: "20" may be [release] or [release]
+    error: "20" is ambiguous; it matches:
+      [release]
+      [release]
     target: local (target/docroot)
     live: [release]
-    hint: give more of its id
+    hint: give more of the id
     "#);
 }
 
@@ -316,7 +318,7 @@ fn a_damaged_object_is_found_named_and_mended() {
     --- stdout
     docs/a.html: the file has other bytes than were published
     objects/37/[digest]: the object has other bytes than were published
-    [release] is not whole: 2 problems, 12 files checked
+    [release] is damaged: 2 problems (12 files checked)
 
     --- stderr
     ");
@@ -334,7 +336,7 @@ fn a_damaged_manifest_is_found_named_and_mended() {
     exit 1
     --- stdout
     manifests/[digest]: the manifest of /_next/static/pX3vLm9Qe_TzKc7uR1aYb has other bytes than were published
-    [release] is not whole: 1 problem, 9 files checked
+    [release] is damaged: 1 problem (9 files checked)
 
     --- stderr
     ");

@@ -14,7 +14,7 @@ fn an_address_to_listen_on_that_is_none_is_refused() {
 
     --- stderr
     error: `here; root /` is nothing to listen on: PORT or ADDRESS:PORT, as in 127.0.0.1:[port] or [::1]:8080
-    live: as it was: no target was touched
+    live: unchanged; no target was contacted
     hint: write --listen 127.0.0.1:[port], or leave it out
     ");
 }
@@ -70,8 +70,8 @@ fn a_docroot_that_is_the_root_itself_is_refused() {
     --- stderr
     error: site-manifest.toml can't be used:
       "docroot" in [targets.box] is the string "/", which is the root itself, line 6: it must be an absolute path as SFTP sees it, without `.`, `..` or a `/` at its end, such as docroot = "/site"
-    live: as it was: no target was touched
-    hint: correct the lines named above
+    live: unchanged; no target was contacted
+    hint: fix the lines named above
     "#);
 }
 
@@ -83,20 +83,20 @@ fn steps_beyond_the_first_release_are_refused() {
     --- stdout
 
     --- stderr
-    error: there's no former release to go back to
+    error: there is no release before [release]
     target: local (target/docroot)
     live: [release]
-    hint: name a release that is there: `syntax-publish releases` lists them
+    hint: `syntax-publish releases` lists the releases there are
     ");
     insta::assert_snapshot!(world.fails(1, &["diff"]), @r"
     exit 1
     --- stdout
 
     --- stderr
-    error: there's no former release to go back to
+    error: there is no release before [release]
     target: local (target/docroot)
     live: [release]
-    hint: name a release that is there: `syntax-publish releases` lists them
+    hint: `syntax-publish releases` lists the releases there are
     ");
     insta::assert_snapshot!(world.fails(1, &["diff", "", "zzz"]), @r#"
     exit 1

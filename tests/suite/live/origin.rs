@@ -30,7 +30,7 @@ fn good_release_is_asked_for_and_status_tells_so() {
     assert_eq!(status["delivery"]["origin"], true, "{status}");
     assert_eq!(status["delivery"]["release"], second["release"]);
     let told = site.project.run(&["status"]).expect_code(0).stdout;
-    assert!(told.contains("get it, by the origin ("), "{told}");
+    assert!(told.contains("verified by the origin ("), "{told}");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn sftp_target_is_asked_by_default_and_a_silent_origin_is_said_once() {
     drop(nginx);
     manifest(&url, "public = false");
     let ran = project.run(&["--force", "--json"]).expect_code(0);
-    assert_eq!(ran.stderr.matches("the origin is not asked").count(), 1, "{ran}");
+    assert_eq!(ran.stderr.matches("the origin is not checked").count(), 1, "{ran}");
     // Where somebody says that it is there, silence is a fault, and no fault of the release.
     manifest(&url, &format!("public = false\norigin = \"{url}\""));
     let ran = project.run(&["--force", "--json"]).expect_code(7);

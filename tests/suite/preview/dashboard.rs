@@ -47,7 +47,7 @@ fn the_dashboard_shows_the_site_and_asks_the_target_when_it_is_told_to() {
     );
     // Every file is compressed by itself, and the totals say so.
     browser.until("tab", "!document.querySelector('#totals').textContent.includes('…')");
-    assert!(text_of(&mut browser, "#sizes-note").contains("brotli 4 and gzip 6"));
+    assert!(text_of(&mut browser, "#sizes-note").contains("brotli 4, gzip 6"));
     assert!(text_of(&mut browser, "#sizes-note").contains("A publish uses brotli 11 and gzip 9"));
     assert!(text_of(&mut browser, "#findings-list").contains("anchors"));
     assert!(text_of(&mut browser, "#times-list").contains("preparing the preview"));

@@ -294,11 +294,14 @@ fn the_plan_and_the_releases_are_those_of_the_commands() {
         (&release["current"], &release["rollback"]),
         (&true.into(), &format!("syntax-publish rollback --to {id}").into())
     );
-    // What a publish would refuse is refused here, with its cure.
+    // What a publish would refuse is refused here, with its fix.
     project.write("out/bad.html", "<a href=\"/gone\">gone</a>");
     let refused = value(&ask(server, "plan", &json!({})));
     assert!(
-        refused["error"]["hint"].as_str().unwrap().contains("[check]"),
+        refused["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("listed under Findings"),
         "{refused}"
     );
 }
