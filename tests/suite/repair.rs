@@ -242,7 +242,7 @@ fn a_repair_without_the_export_says_so_and_names_what_is_left() {
     [release] is damaged: 2 problems (12 files checked)
 
     --- stderr
-    note: the export is of no help: there is no folder [project]/out; mending from other copies on the target
+    note: the export can't be used for repair: there is no folder [project]/out; using other copies on the target
     ");
     let ran = project.run(&["verify", "--repair", "--json"]).expect_code(1);
     let value = ran.json();
