@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-pub use check::{CHECKS, Check, Level};
+pub use check::{CHECKS, Check, KnownFindings, Level};
 pub use feature::{
     Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign,
     Verify, Watch,

@@ -135,11 +135,6 @@ pub enum Note {
         /// Why.
         reason: String,
     },
-    /// An immutable path got other bytes than readers may have of it.
-    ImmutableReplaced {
-        /// The path.
-        path: SitePath,
-    },
     /// The lock is another's; it is being watched.
     LockAwaited,
     /// The store had changed while the publish was prepared, so it is planned again.

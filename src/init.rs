@@ -189,9 +189,27 @@ pub fn site_of(address: &str, code_host: Option<&str>) -> Option<String> {
     let origin = format!("{}://{}", scheme.to_ascii_lowercase(), &rest[..end]);
     let url = WebUrl::parse(&origin).ok()?;
     let host = url.host();
-    let is_own = host == "localhost" || host.starts_with("127.") || host == "[::1]" || host.ends_with(".localhost");
+    let is_own = host == "localhost" || host.starts_with("127.") || host == "[::1]" || is_reserved(host);
     let is_code = CODE_HOSTS.contains(&host) || code_host == Some(host);
     (!is_own && !is_code).then_some(origin)
+}
+
+/// Whether a name is set aside for documentation and tests (RFC 2606, RFC 6761), so that no site has it.
+fn is_reserved(host: &str) -> bool {
+    const NAMES: [&str; 7] = [
+        "example.com",
+        "example.net",
+        "example.org",
+        "example",
+        "invalid",
+        "localhost",
+        "test",
+    ];
+    let is_below = |name: &&str| {
+        host.strip_suffix(*name)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    NAMES.iter().any(is_below)
 }
 
 /// What the parser says of one value of a site manifest, so that whoever typed it can be told at once.
@@ -238,17 +256,20 @@ mod tests {
     fn addresses_of_code_hosts_and_of_this_machine_are_no_site() {
         let of = |address: &str| site_of(address, Some("git.example.com"));
         assert_eq!(
-            of("https://Docs.example.com/a?b#c").as_deref(),
-            Some("https://Docs.example.com")
+            of("https://Docs.acme.dev/a?b#c").as_deref(),
+            Some("https://Docs.acme.dev")
         );
         assert_eq!(
-            of("http://docs.example.com:8080").as_deref(),
-            Some("http://docs.example.com:8080")
+            of("http://docs.acme.dev:8080").as_deref(),
+            Some("http://docs.acme.dev:8080")
         );
         for none in [
             "https://github.com/a/b#readme",
             "https://git.example.com/a",
             "http://localhost:3000",
+            "https://example.com",
+            "https://docs.example.org",
+            "https://site.test",
             "http://127.0.0.1/",
             "docs.example.com",
             "ftp://x.example.com",

@@ -67,7 +67,7 @@ impl Site {
                 size: input.size,
                 cache: classes.classify(input.path.as_str()),
                 encodings: input.encodings,
-                media_type: media_type(input.path.name()).into(),
+                media_type: media_type(input.path.as_str()).into(),
             };
             insert(&mut trees, &input.path, file);
         }

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use globset::GlobSet;
 
 use crate::check::{self, Forbidden, Levels, Material, Problem, Searches, Severity};
-use crate::config::{self, SiteConfig, WebUrl};
+use crate::config::{self, KnownFindings, SiteConfig, WebUrl};
 use crate::encode::{EncodeOptions, encodings_for};
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Running, Stage};
@@ -24,10 +24,11 @@ use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::media::media_type;
 use crate::model::path::SitePath;
 use crate::next::client::Client;
+use crate::publish::Refusals;
 use crate::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::serving::{PageForm, Rules};
 use crate::source::{Export, Source};
-use crate::survey::{self, Rewritten, Survey};
+use crate::survey::{self, Elsewhere, Rewritten, Survey};
 
 /// A site that is ready to be compared with a host, sent, or written to a folder.
 pub struct Prepared {
@@ -35,7 +36,7 @@ pub struct Prepared {
     pub site: Site,
     /// Where the bytes come from.
     pub source: Arc<dyn Source>,
-    /// What the checks found: warnings only.
+    /// What the checks found.
     pub problems: Vec<Problem>,
     /// What the export holds and the site does not.
     pub left_out: LeftOut,
@@ -48,8 +49,31 @@ pub struct Prepared {
 /// Prepares the site in the folder `export`: scan, check, fingerprint, manifest.
 ///
 /// # Errors
-/// [`Error::Scan`], and [`Error::Check`] where a finding must not go live.
+/// [`Error::Scan`], and [`Error::Check`] where a finding is an error.
 pub fn prepare(
+    config: &SiteConfig,
+    export: &Path,
+    cache: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Prepared, Error> {
+    let prepared = prepare_to_judge(config, export, cache, observer)?;
+    if prepared
+        .problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+    {
+        return Err(Error::Check {
+            problems: prepared.problems,
+        });
+    }
+    Ok(prepared)
+}
+
+/// The same, whatever the checks find: what is live decides what it leads to.
+///
+/// # Errors
+/// [`Error::Scan`].
+pub fn prepare_to_judge(
     config: &SiteConfig,
     export: &Path,
     cache: Option<&Path>,
@@ -58,9 +82,6 @@ pub fn prepare(
     let (scan, cache) = scan_and_recall(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, cache.as_ref(), observer)?;
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        return Err(Error::Check { problems });
-    }
     // Let go of before the site is compared and sent: at many pages it takes room.
     let learn = |survey: Survey, rewritten: &[Option<Rewritten>]| {
         if let Some(mut cache) = cache
@@ -284,6 +305,7 @@ fn find_problems(
         base_path: config.next.base_path.as_deref(),
         search: Some(&Searches::new(&levels, &forbidden)),
         cache,
+        elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(unusable)?),
     };
     let surveyed = survey::survey(assets, source, &options, observer);
     let checked = surveyed.map(|survey| {
@@ -327,13 +349,29 @@ const fn of_config(level: config::Level) -> check::Level {
     }
 }
 
-/// The level of the check that a publish makes itself, and the paths whose findings don't count.
+/// What a publish of a site with these problems is refused for.
 ///
 /// # Errors
 /// [`Error::Io`] where a glob does not compile, which those of a parsed site manifest do.
-pub fn immutable(config: &SiteConfig) -> Result<(check::Level, GlobSet), Error> {
-    let level = config.check.level(check::immutable::NAME);
-    Ok((of_config(level), globs(&config.check.allow)?))
+pub fn refusals(config: &SiteConfig, problems: Vec<Problem>) -> Result<Refusals, Error> {
+    let level = |name: &str| of_config(config.check.level(name));
+    Ok(Refusals {
+        max_removed: Some(config.publish.max_removed.get()),
+        immutable: level(check::immutable::NAME),
+        well_known: level(check::well_known::NAME),
+        allowed: globs(&config.check.allow)?,
+        problems,
+        known: match config.check.known {
+            KnownFindings::Warn => check::Level::Warn,
+            KnownFindings::Error => check::Level::Error,
+        },
+    })
+}
+
+/// Whether a problem stops a publish whatever is live, so that nobody need be asked.
+#[must_use]
+pub fn stops_always(config: &SiteConfig, problem: &Problem) -> bool {
+    problem.severity == Severity::Error && (problem.always || config.check.known == KnownFindings::Error)
 }
 
 fn fingerprint(
@@ -376,7 +414,7 @@ fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) ->
 
 /// What the export brought along is taken as it is; the others are made.
 fn encodings(asset: &Asset, options: EncodeOptions) -> Encodings {
-    let mut encodings = encodings_for(media_type(asset.path.name()), asset.size, &options);
+    let mut encodings = encodings_for(media_type(asset.path.as_str()), asset.size, &options);
     for coding in Coding::ALL {
         if let Some(given) = asset.given.get(coding) {
             encodings.set(coding, Some(Recipe::given(given.digest)));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub use self::shared::Run;
 
+use crate::check::known::{Findings, Live};
 use crate::manifest::{self, Changes, Folder, Site};
 use crate::model::cache::{CacheClass, pooled};
 use crate::model::digest::Digest;
@@ -45,6 +46,8 @@ pub enum Question {
     Pool(String),
     /// Which bytes does the pool hold under this public path? (The whole file is read.)
     PoolBytes(String),
+    /// What does a piece of a release's findings say?
+    Findings(ReleaseId, u8),
 }
 
 /// What tells one file from another without reading it.
@@ -77,6 +80,34 @@ pub struct Facts {
     pub owners: Vec<(String, u32, u32)>,
     /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
     pub worn: HashSet<String>,
+    /// Pieces of the findings of releases; `None` where there is none.
+    pub findings: HashMap<(ReleaseId, u8), Option<String>>,
+}
+
+impl Facts {
+    /// What the findings of a site are compared with.
+    #[must_use]
+    pub fn live_findings(&self) -> Live {
+        let Some(release) = &self.current else {
+            return Live::Nothing;
+        };
+        let piece = |piece| self.findings.get(&(release.clone(), piece)).cloned().flatten();
+        let text: String = (0..layout::FINDINGS_PIECES).map_while(piece).collect();
+        Live::Release(Findings::read(&text))
+    }
+}
+
+/// What to ask for the findings of the live release, as far as it is known.
+#[must_use]
+pub fn findings_questions(facts: &Facts) -> BTreeSet<Question> {
+    let Some(release) = &facts.current else {
+        return BTreeSet::new();
+    };
+    let pieces = (0..layout::FINDINGS_PIECES).map(|piece| (release.clone(), piece));
+    let unknown = pieces.filter(|piece| !facts.findings.contains_key(piece));
+    unknown
+        .map(|(release, piece)| Question::Findings(release, piece))
+        .collect()
 }
 
 /// A folder that differs from the live one at the same path.

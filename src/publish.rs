@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use globset::GlobSet;
 
 use self::find::{Found, Hints};
-pub use self::refusals::conflicts;
+pub use self::refusals::{Judged, Refusals, judge};
 use self::stop::Stop;
 use self::under_lock::UnderLock;
-use crate::check::Level;
+use crate::check::Problem;
+use crate::check::known::Findings;
 use crate::error::Error;
 use crate::event::{Event, Note, Observer, Running, Stage};
 use crate::host::{HostError, Op, RefusalKind};
@@ -63,12 +63,8 @@ pub struct Options {
     pub message: Option<String>,
     /// How long to wait for the lock, and go on after another publish; none: not at all.
     pub wait: Option<Duration>,
-    /// The largest share of live pages that may be removed, in percent; none: any.
-    pub max_removed: Option<u8>,
-    /// What to do where an immutable path is to get other bytes than readers have of it.
-    pub immutable: Level,
-    /// Paths whose findings don't count.
-    pub allowed: GlobSet,
+    /// What it is refused for.
+    pub refusals: Refusals,
     /// Make a release even of the site that is live already, and trust nothing on the host that was not read back: what
     /// is live in the end is read byte for byte, and mended.
     pub force: bool,
@@ -120,6 +116,8 @@ pub struct Published {
     pub owed: Delivery,
     /// Whether [`Self::changes`] is exactly what this release has other than [`Self::previous`].
     pub changes_known: bool,
+    /// What is wrong with the site, and what of it is known.
+    pub problems: Vec<Problem>,
 }
 
 /// Everything that does not change from attempt to attempt.
@@ -146,6 +144,8 @@ struct Parcel {
     records: Vec<(String, String)>,
     /// What the swap notes that a CDN is owed: the symlink in the workshop, and what it says.
     owing: (&'static str, Delivery),
+    /// The findings, in pieces that each fit into a symlink.
+    findings: Vec<String>,
 }
 
 /// What must be known after a connection was lost.
@@ -331,19 +331,28 @@ impl Publish<'_> {
         if let Some(published) = self.already_live(hints.ground).await? {
             return Ok(published);
         }
-        let Found { entrance, plan, former } = self.find_out(workshop, worn, hints).await?;
+        let Found {
+            entrance,
+            plan,
+            former,
+            live,
+        } = self.find_out(workshop, worn, hints).await?;
         let owed = &entrance.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
             && self.options.signing.is_met(self.session, live).await?
         {
             let live = live.clone();
             leave(self.session, workshop).await;
-            return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed.clone()));
+            let problems = self.options.refusals.of_live();
+            return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed.clone(), problems));
         }
         self.refuse_to_overtake(&plan, replaces)?;
-        self.refuse_mass_removal(&plan)?;
-        self.judge_conflicts(&plan).await?;
-        let sending = self.send(&entrance, &plan, workshop);
+        let judged = judge(self.session, self.site, &plan, &live, &self.options.refusals).await?;
+        if let Some(refused) = judged.refused {
+            return Err(Stop::Failed(refused));
+        }
+        let problems = judged.problems;
+        let sending = self.send(&entrance, &plan, &problems, workshop);
         let (parcel, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
         let mut parcel = parcel?;
         trace.release = Some(parcel.release.clone());
@@ -353,11 +362,17 @@ impl Publish<'_> {
         trace.swap_sent = true;
         trace.unnamed = self.make_live(&plan, &parcel, workshop).await?;
         let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
-        Ok(self.published(parcel.release, previous, true, &plan, sent, parcel.owing.1))
+        Ok(self.published(parcel.release, previous, true, &plan, sent, parcel.owing.1, problems))
     }
 
     /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
-    async fn send(&self, entrance: &Entrance, plan: &Plan, workshop: &mut Workshop) -> Result<Parcel, Stop> {
+    async fn send(
+        &self,
+        entrance: &Entrance,
+        plan: &Plan,
+        problems: &[Problem],
+        workshop: &mut Workshop,
+    ) -> Result<Parcel, Stop> {
         let mut times = Times::new(entrance.now, entrance.generation.as_ref());
         let work = Work {
             session: self.session,
@@ -389,8 +404,10 @@ impl Publish<'_> {
             made: made_at,
             run: workshop.run().to_string(),
         };
+        let findings = Findings::of(problems, &release).pieces(layout::FINDINGS_PIECE);
         Ok(Parcel {
             release,
+            findings,
             generation,
             after: entrance.generation.clone(),
             stock,
@@ -424,6 +441,13 @@ impl Publish<'_> {
         if self.options.purges {
             parcel.owing.1 = owed.owing(plan.previous.as_ref(), workshop.run());
             ops.push(workshop.symlink("delivery", parcel.owing.1.text()));
+        }
+        for (piece, text) in (0..layout::FINDINGS_PIECES).zip(std::mem::take(&mut parcel.findings)) {
+            let name = format!("finds{piece}");
+            ops.push(workshop.symlink(&name, text));
+            parcel
+                .records
+                .push((name, layout::release_findings(&parcel.release, piece)));
         }
         let staged = ops.len();
         let under_lock = UnderLock::new(plan, workshop, &parcel.records);
@@ -604,6 +628,7 @@ impl Publish<'_> {
         Ok(there.is_ok_and(|there| there.iter().any(workshop::is_gone)))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a publish did is as much")]
     fn published(
         &self,
         release: ReleaseId,
@@ -612,6 +637,7 @@ impl Publish<'_> {
         plan: &Plan,
         sent: sync::Sent,
         owed: Delivery,
+        problems: Vec<Problem>,
     ) -> Published {
         Published {
             release,
@@ -622,6 +648,7 @@ impl Publish<'_> {
             sent,
             owed,
             changes_known: plan.changes_known,
+            problems,
         }
     }
 
@@ -683,6 +710,7 @@ impl Publish<'_> {
             changes: changes.unwrap_or_default(),
             sent: sync::Sent::default(),
             owed,
+            problems: self.options.refusals.of_live(),
         })
     }
 }

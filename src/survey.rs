@@ -16,14 +16,16 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use globset::GlobSet;
 use memchr::memmem;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use self::cache::{AllLearned, Cache, Rewritten};
 use self::cache::{Learned, Recall};
-use self::found::Asked;
 pub use self::found::Paths;
+use self::found::{Asked, Found};
+use crate::config::compile_globs;
 use crate::event::{Event, Observer, Stage};
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
@@ -175,7 +177,7 @@ pub struct Survey {
 /// Finds what is forbidden in a text.
 pub trait Search: Sync {
     /// Whether a file is searched although its name does not say that it is a text.
-    fn wants(&self, path: &str) -> bool;
+    fn wants(&self, path: &str, size: u64) -> bool;
 
     /// All that is found in a file's bytes.
     fn hits(&self, path: &str, bytes: &[u8]) -> Vec<Hit>;
@@ -194,6 +196,44 @@ pub struct Options<'a> {
     pub search: Option<&'a dyn Search>,
     /// What earlier surveys noted; none: every text is read.
     pub cache: Option<&'a Cache>,
+    /// Addresses of the host that something else answers; none: there are none.
+    pub elsewhere: Option<&'a Elsewhere>,
+}
+
+/// Addresses of the host that something else answers, so that nothing of the site is missing there.
+pub struct Elsewhere {
+    globs: GlobSet,
+    patterns: Vec<String>,
+}
+
+/// What every site behind Cloudflare has.
+const BUILT_IN: &str = "/cdn-cgi/**";
+
+impl Elsewhere {
+    /// Those that globs over the paths of URLs name, and what is built in. `/blog/**` is `/blog` too.
+    ///
+    /// # Errors
+    /// A glob that is not one.
+    pub fn new(globs: &[String]) -> Result<Self, globset::Error> {
+        let mut patterns: Vec<String> = std::iter::once(BUILT_IN.to_owned())
+            .chain(globs.iter().cloned())
+            .collect();
+        let folders: Vec<String> = patterns
+            .iter()
+            .filter_map(|glob| glob.strip_suffix("/**"))
+            .map(str::to_owned)
+            .collect();
+        patterns.extend(folders.into_iter().filter(|folder| !folder.is_empty()));
+        Ok(Self {
+            globs: compile_globs(&patterns)?,
+            patterns,
+        })
+    }
+
+    /// Whether a path is one, without the slash at its front.
+    fn is_match(&self, path: &str) -> bool {
+        self.globs.is_match(path)
+    }
 }
 
 /// Surveys an export.
@@ -225,6 +265,7 @@ pub fn survey(
         beside: &Resolver::new(options.origin, ""),
         source,
         search: options.search,
+        elsewhere: options.elsewhere,
         recall: recall.as_ref(),
         nothing: Arc::default(),
     };
@@ -268,12 +309,14 @@ pub fn survey(
 fn settings(options: &Options<'_>, base_path: &str) -> Digest {
     let mut hasher = Hasher::new();
     let search = options.search.map(Search::name);
+    let elsewhere = options.elsewhere.map(|elsewhere| format!("{:?}", elsewhere.patterns));
     let parts = [
         env!("CARGO_PKG_VERSION"),
         &cache::VERSION.to_string(),
         options.origin.unwrap_or_default(),
         base_path,
         search.as_deref().unwrap_or_default(),
+        elsewhere.as_deref().unwrap_or_default(),
     ];
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -304,6 +347,7 @@ pub(crate) struct Context<'a> {
     resolver: &'a Resolver,
     /// Resolves as if there were no base path: what a URL that lies outside of it may have meant.
     beside: &'a Resolver,
+    elsewhere: Option<&'a Elsewhere>,
 }
 
 /// Where the client's files lie, by an export's own pages; at the top, in one that says nothing of it.
@@ -318,6 +362,15 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
     for asset in pages().filter(is_first).chain(pages().take(8)) {
         let bytes = source.read(&asset.path, asset.digest, asset.size)?;
         if let Some(client) = std::str::from_utf8(&bytes).ok().and_then(client::of_page) {
+            return Ok(client);
+        }
+    }
+    let paths = Paths::new(assets);
+    let is_there = |path: &str| matches!(paths.look_up(path), Found::File(_));
+    for asset in pages().filter(is_first).chain(pages().take(8)) {
+        let bytes = source.read(&asset.path, asset.digest, asset.size)?;
+        let page = std::str::from_utf8(&bytes).ok();
+        if let Some(client) = page.and_then(|page| client::behind_prefix(page, &is_there)) {
             return Ok(client);
         }
     }
@@ -363,6 +416,7 @@ struct Reading<'a> {
     beside: &'a Resolver,
     source: &'a dyn Source,
     search: Option<&'a dyn Search>,
+    elsewhere: Option<&'a Elsewhere>,
     recall: Option<&'a Recall<'a>>,
     /// What is known of a file that is not looked at.
     nothing: Arc<Facts>,
@@ -381,7 +435,7 @@ impl Reading<'_> {
         let path = asset.path.as_str();
         let searched = self
             .search
-            .filter(|search| text::is_likely(asset.path.name()) || search.wants(path));
+            .filter(|search| text::is_likely(asset.path.name()) || search.wants(path, asset.size));
         let is_named_in = self.build_id.is_some() && !text::is_packed(asset.path.name());
         if asset.size > MAX_TEXT {
             return Ok(if is_named_in {
@@ -405,6 +459,7 @@ impl Reading<'_> {
             paths: Asked::new(self.paths, self.recall.is_some()),
             resolver: self.resolver,
             beside: self.beside,
+            elsewhere: self.elsewhere,
         };
         let mut facts = facts(path, kind, &bytes, &context);
         if let Some(search) = searched {

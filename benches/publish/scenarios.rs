@@ -173,6 +173,7 @@ impl Bench {
             base_path: None,
             search: Some(&Searches::new(&levels, &forbidden)),
             cache: None,
+            elsewhere: None,
         };
         let nothing = GlobSet::empty();
         let mut scanned = Row::new("scan, no digest cache");

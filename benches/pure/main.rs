@@ -153,6 +153,7 @@ fn checks(criterion: &mut Criterion) {
         base_path: None,
         search: Some(&Searches::new(&levels, &forbidden)),
         cache: None,
+        elsewhere: None,
     };
     let survey =
         survey::survey(&found.assets, &Export::new(&export), &options, &Silent).expect("an export that can be read");

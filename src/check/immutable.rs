@@ -64,6 +64,9 @@ pub fn problems(conflicts: &[Conflict], level: Level) -> Vec<Problem> {
                something in the file. To publish it as it is, name it in `allow` of [check]: readers of the earlier \
                release then keep its bytes"
                 .to_owned(),
+        fault: None,
+        always: true,
+        known: None,
     };
     conflicts.iter().map(problem).collect()
 }

@@ -1,4 +1,7 @@
 //! `index`: the site has a first page. Pure.
+//!
+//! One without is mostly an export of the wrong folder. It may be meant, as where `/en` and `/de` are all there is, so it
+//! is a warning as long as there is any page.
 
 use super::{Finding, Material, holds};
 use crate::model::path::SitePath;
@@ -10,9 +13,20 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     if holds(assets, PAGE) {
         return Vec::new();
     }
+    if !assets.iter().any(|asset| asset.path.name().ends_with(".html")) {
+        return vec![
+            Finding::new(
+                SitePath::root(),
+                "there is no page: no file of the export ends in .html",
+                "see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well",
+            )
+            .heavy()
+            .always(),
+        ];
+    }
     vec![Finding::new(
         SitePath::root().child(PAGE),
-        "there is no index.html at the top: whoever asks for the site itself gets an error",
+        "there is no index.html at the top: the address of the site itself is answered with 404",
         "see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well",
     )]
 }
@@ -21,6 +35,12 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::check::tests::found;
+
+    #[test]
+    fn a_folder_without_any_page_is_an_error() {
+        let findings = find(crate::check::tests::Export::of_paths(&["a.js"]).material());
+        assert_eq!(findings[0].weight, crate::check::Weight::Heavy);
+    }
 
     #[test]
     fn a_site_without_a_first_page_is_found() {

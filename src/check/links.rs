@@ -8,17 +8,23 @@
 use super::repeats::Repeats;
 use super::{Finding, Material, payloads, shortened};
 use crate::next::Position;
+use crate::next::client::CLIENT_ASSETS;
 use crate::survey::UrlFault;
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     let mut own = Repeats::new();
     let mut foreign = Repeats::new();
+    // Files of the build itself: without them pages do not work.
+    let mut of_build = Repeats::new();
     for file in material.files() {
         for faulty in &file.facts.faulty {
             let found = (faulty.url.as_str(), faulty.position, &faulty.fault);
             match &faulty.fault {
                 // The check `local` looks at these.
                 UrlFault::Local { .. } => {}
+                UrlFault::Missing if faulty.url.contains(CLIENT_ASSETS) => {
+                    of_build.add(found, &file.asset.path, faulty.line);
+                }
                 UrlFault::Malformed if names_a_host(&faulty.url) => foreign.add(found, &file.asset.path, faulty.line),
                 _ => own.add(found, &file.asset.path, faulty.line),
             }
@@ -26,6 +32,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     }
     let mut findings = own.findings(words);
     findings.extend(foreign.findings(words).into_iter().map(Finding::light));
+    findings.extend(of_build.findings(words).into_iter().map(Finding::always));
     findings.extend(payloads::find(material));
     findings
 }
@@ -48,7 +55,7 @@ fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, Strin
         ),
         UrlFault::Spelled { right } => (
             format!("{what} is not there in this spelling: the site has {right}"),
-            format!("write {right}: web servers tell upper from lower case"),
+            format!("write {right}: {}", difference(right)),
         ),
         UrlFault::OutsideBasePath { right } => (
             format!("{what} leaves out the base path: the site has {right}"),
@@ -58,6 +65,18 @@ fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, Strin
             format!("{what} is no URL: nobody can follow it"),
             "correct the address".to_owned(),
         ),
+    }
+}
+
+/// Why an address is not there in another spelling.
+fn difference(right: &str) -> &'static str {
+    if right.contains("%25") {
+        "the name of that file has a percent sign in it, which a URL writes as %25; or rename the file"
+    } else if right.contains('%') {
+        "web servers tell upper from lower case, and one letter with an accent from a letter and an accent; or rename the \
+         file"
+    } else {
+        "web servers tell upper from lower case"
     }
 }
 
@@ -146,6 +165,34 @@ mod tests {
     }
 
     #[test]
+    fn name_with_a_percent_sign_and_other_code_points_are_found_with_the_file_that_was_meant() {
+        let export = Export::new(&[
+            ("index.html", "<a href='/c%23'><a href='/%C3%BCber'><a href='/a%2523'>"),
+            ("c%23.html", ""),
+            ("u\u{308}ber.html", ""),
+            ("a%23.html", ""),
+        ]);
+        assert_eq!(
+            export.finds(find),
+            [
+                "index.html:1: the link /%C3%BCber is not there in this spelling: the site has /u%CC%88ber",
+                "index.html:1: the link /c%23 is not there in this spelling: the site has /c%2523",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_slashes_in_a_row_are_one() {
+        let page = "<script src='/docs/_next/static/a.js'></script><img src='/docs//_next/static/media/a.png'>";
+        let export = Export::new(&[
+            ("index.html", page),
+            ("_next/static/a.js", "1"),
+            ("_next/static/media/a.png", "1"),
+        ]);
+        assert_eq!(export.finds(find), [""; 0]);
+    }
+
+    #[test]
     fn forgotten_base_path_is_found_and_a_link_to_another_site_is_not() {
         let page = "<script src='/docs/_next/static/a.js'></script><a href='/'><a href='/pricing'><a href='/docs/a'>\
                     <a href='/docs'>\n<a href='/a'><img src='/logo.png'>";
@@ -153,7 +200,7 @@ mod tests {
             ("index.html", page),
             ("a.html", ""),
             ("logo.png", ""),
-            ("_next/static/a.js", ""),
+            ("_next/static/a.js", "1"),
         ]);
         assert_eq!(
             export.finds(find),
@@ -209,7 +256,7 @@ mod tests {
     #[test]
     fn a_url_that_is_none_stops_a_publish_only_where_it_is_the_sites_own() {
         let page = "<a href='/%ff'>\n<a href='https://&lt;your-domain>/'>";
-        let export = Export::new(&[("index.html", page), ("404.html", ""), ("_next/static/a.js", "")]);
+        let export = Export::new(&[("index.html", page), ("404.html", ""), ("_next/static/a.js", "1")]);
         let problems = check(export.material(), &Levels::default());
         let found: Vec<_> = problems
             .iter()

@@ -4,15 +4,19 @@
 //! the survey they know its values alone: a check never reads a file. It only ever reports; what a finding leads to is
 //! the caller's decision, by its severity. Where a check is in doubt it keeps quiet: a false alarm teaches people to turn
 //! checks off.
+//!
+//! A finding that the live release has too is known, and no reason not to publish: see [`known`].
 
 mod anchors;
 mod builds;
 mod case;
 mod clash;
 mod depth;
+mod empty;
 mod forbid;
 pub mod immutable;
 mod index;
+pub mod known;
 mod links;
 mod local;
 mod next;
@@ -25,9 +29,11 @@ mod secrets;
 mod shadowed;
 mod size;
 mod source_maps;
+mod stray;
 #[cfg(test)]
 mod tests;
 mod utf8;
+pub mod well_known;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -38,6 +44,7 @@ pub use self::forbid::{ForbidError, Forbidden};
 pub use self::search::Searches;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
+use crate::model::release::ReleaseId;
 use crate::survey::{Facts, Hit, Kind, Survey};
 
 /// What a finding does.
@@ -64,6 +71,21 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: String,
+    /// The message without the number of files, where it stands for several.
+    pub fault: Option<String>,
+    /// Whether it stops every publish, whatever is live.
+    pub always: bool,
+    /// Whether the live release has it too.
+    pub known: Option<Known>,
+}
+
+/// A finding that is no news.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Known {
+    /// The live release has it, and the first that had it is this one.
+    Since(ReleaseId),
+    /// It is known, and from when on is not told: nothing was published before, or a file in the repository says so.
+    Accepted,
 }
 
 /// How serious the findings of a check are.
@@ -156,6 +178,8 @@ impl<'a> Material<'a> {
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weight {
+    /// An error, unless the check is off.
+    Heavy,
     /// As much as the level of its check says.
     Full,
     /// It stops nothing: it may well be meant so.
@@ -170,6 +194,8 @@ struct Finding {
     weight: Weight,
     message: String,
     hint: String,
+    fault: Option<String>,
+    always: bool,
 }
 
 impl Finding {
@@ -181,12 +207,26 @@ impl Finding {
             weight: Weight::Full,
             message: message.into(),
             hint: hint.into(),
+            fault: None,
+            always: false,
         }
     }
 
     /// About one line.
     fn at(mut self, line: impl Into<Option<u32>>) -> Self {
         self.line = line.into();
+        self
+    }
+
+    /// Not known by what is live: it stops every publish.
+    fn always(mut self) -> Self {
+        self.always = true;
+        self
+    }
+
+    /// An error, unless the check is off.
+    fn heavy(mut self) -> Self {
+        self.weight = Weight::Heavy;
         self
     }
 
@@ -231,13 +271,18 @@ const CHECKS: &[Check] = &[
         find: depth::find,
     },
     Check {
+        name: empty::NAME,
+        default: Level::Error,
+        find: empty::find,
+    },
+    Check {
         name: "forbid",
         default: Level::Error,
         find: forbid::find,
     },
     Check {
         name: "index",
-        default: Level::Error,
+        default: Level::Warn,
         find: index::find,
     },
     Check {
@@ -257,7 +302,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "not-found",
-        default: Level::Error,
+        default: Level::Warn,
         find: not_found::find,
     },
     Check {
@@ -276,9 +321,14 @@ const CHECKS: &[Check] = &[
         find: size::find,
     },
     Check {
-        name: "source-maps",
+        name: source_maps::NAME,
         default: Level::Warn,
         find: source_maps::find,
+    },
+    Check {
+        name: "stray",
+        default: Level::Warn,
+        find: stray::find,
     },
     Check {
         name: "utf8",
@@ -311,12 +361,16 @@ pub fn check(material: Material<'_>, levels: &Levels) -> Vec<Problem> {
             path: finding.path,
             line: finding.line,
             severity: match finding.weight {
+                Weight::Heavy => Severity::Error,
                 Weight::Full => severity,
                 Weight::Light => Severity::Warning,
             },
             check: check.name,
             message: finding.message,
             hint: finding.hint,
+            fault: finding.fault,
+            always: finding.always || known::ALWAYS.contains(&check.name),
+            known: None,
         })
     });
     let mut problems: Vec<Problem> = found.collect();

@@ -1,4 +1,6 @@
 //! `not-found`: there is a page for what is not there, which the vhost names in `error_page`. Pure.
+//!
+//! Without it nginx answers with its own page, so it is a warning.
 
 use super::{Finding, Material, holds};
 use crate::model::path::SitePath;

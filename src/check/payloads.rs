@@ -39,7 +39,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         .filter_map(|(index, _)| Some((index, &material.assets.get(index)?.path)))
         .filter(|(_, path)| is_reached_by_links(path.as_str()))
         .collect();
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = in_folders(material).into_iter().collect();
     for form in [Form::Click, Form::Ahead] {
         let (with, without): (Vec<_>, Vec<_>) = pages.iter().partition(|(index, _)| have.contains(&(form, *index)));
         if with.len() <= without.len() {
@@ -59,6 +59,31 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         }));
     }
     findings
+}
+
+/// Next.js writes the parts of a page's payload as `docs/__next.docs.__PAGE__.txt`, and that is where its client looks.
+/// Built on Windows, some versions write `docs/__next.docs/__PAGE__.txt`.
+fn in_folders(material: Material<'_>) -> Option<Finding> {
+    let is_in_one = |path: &SitePath| {
+        let folders = path.as_str().rsplit_once('/').map_or("", |(folders, _)| folders);
+        path.name().ends_with(".txt") && folders.split('/').any(|folder| folder.starts_with("__next."))
+    };
+    let mut found = material
+        .files()
+        .map(|file| &file.asset.path)
+        .filter(|path| is_in_one(path));
+    let first = found.next()?;
+    let others = match found.count() {
+        0 => String::new(),
+        others => format!(", like {others} others"),
+    };
+    Some(Finding::new(
+        first.clone(),
+        format!(
+            "this part of a payload lies in a folder{others}, and the client looks for a name with dots: each prefetch is a 404"
+        ),
+        "build on Linux or macOS, in WSL or in CI: some versions of Next.js write these names wrong on Windows",
+    ))
 }
 
 fn payload_of(page: &str, form: Form) -> String {
@@ -121,6 +146,21 @@ mod tests {
             ("public.html", "<p>"),
         ];
         assert_eq!(export("", &more).finds(find), [""; 0]);
+    }
+
+    #[test]
+    fn parts_in_folders_are_found_once() {
+        let more = [
+            ("a/__next.a/__PAGE__.txt", "0:{}\n"),
+            ("a/__next.a/b/__PAGE__.txt", "0:{}\n"),
+        ];
+        let found = export("", &more).finds(find);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("a/__next.a/__PAGE__.txt: this part of a payload lies in a folder, like 1 others")
+        );
+        let right = [("a/__next.a.__PAGE__.txt", "0:{}\n"), ("a/__next.a.txt", "0:{}\n")];
+        assert_eq!(export("", &right).finds(find), [""; 0]);
     }
 
     #[test]

@@ -45,8 +45,10 @@ impl<'a, K: Ord> Repeats<'a, K> {
                 );
             } else if let Some((path, line)) = places.first() {
                 let others = places.len() - 1;
-                let message = format!("{message}; the same in {others} other files");
-                findings.push(Finding::new((*path).clone(), message, hint).at(*line));
+                let told = format!("{message}; the same in {others} other files");
+                let mut finding = Finding::new((*path).clone(), told, hint).at(*line);
+                finding.fault = Some(message);
+                findings.push(finding);
             }
         }
         findings

@@ -1,11 +1,13 @@
 //! What the survey searches the texts of an export for, on behalf of `secrets` and `forbid`. Pure.
 
-use super::{Forbidden, Levels, secrets};
+use super::{Forbidden, Levels, empty, secrets, source_maps};
 use crate::survey::{Hit, Search};
 
 /// The searches of all checks together, so that each text is read once.
 pub struct Searches<'a> {
     secrets: bool,
+    empty: bool,
+    maps: bool,
     forbidden: &'a Forbidden,
 }
 
@@ -15,14 +17,16 @@ impl<'a> Searches<'a> {
     pub fn new(levels: &Levels, forbidden: &'a Forbidden) -> Self {
         Self {
             secrets: levels.runs(secrets::NAME),
+            empty: levels.runs(empty::NAME),
+            maps: levels.runs(source_maps::NAME),
             forbidden,
         }
     }
 }
 
 impl Search for Searches<'_> {
-    fn wants(&self, path: &str) -> bool {
-        self.secrets && secrets::is_named_like_one(path)
+    fn wants(&self, path: &str, size: u64) -> bool {
+        self.secrets && secrets::is_named_like_one(path) || self.empty && empty::may_be_pointer(size)
     }
 
     fn hits(&self, path: &str, bytes: &[u8]) -> Vec<Hit> {
@@ -30,12 +34,18 @@ impl Search for Searches<'_> {
         if self.secrets {
             secrets::search(path, bytes, &mut hits);
         }
+        if self.empty {
+            empty::search(bytes, &mut hits);
+        }
+        if self.maps {
+            source_maps::search(path, bytes, &mut hits);
+        }
         self.forbidden.search(bytes, &mut hits);
         hits
     }
 
     fn name(&self) -> String {
         let patterns: Vec<&str> = self.forbidden.patterns().collect();
-        format!("{} {patterns:?}", self.secrets)
+        format!("{} {} {} {patterns:?}", self.secrets, self.empty, self.maps)
     }
 }

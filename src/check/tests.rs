@@ -70,6 +70,7 @@ impl Export {
             base_path: None,
             search: Some(search),
             cache: None,
+            elsewhere: Some(&survey::Elsewhere::new(&["/blog/**".to_owned()]).unwrap()),
         };
         let survey = survey::survey(&assets, &Files(files), &options, &Silent).unwrap();
         Self {
@@ -81,7 +82,7 @@ impl Export {
 
     /// Of files of these paths, all alike.
     pub fn of_paths(paths: &[&str]) -> Self {
-        let files: Vec<(&str, &str)> = paths.iter().map(|path| (*path, "")).collect();
+        let files: Vec<(&str, &str)> = paths.iter().map(|path| (*path, "x")).collect();
         Self::new(&files)
     }
 
@@ -144,9 +145,9 @@ fn levels_decide_whether_a_finding_stops_a_publish() {
         let problems = check(export.material(), levels);
         problems.iter().map(|problem| problem.severity).collect()
     };
-    assert_eq!(severities(&Levels::default()), [Severity::Error]);
-    let warn = Levels::default().with("index", Level::Warn);
-    assert_eq!(severities(&warn), [Severity::Warning]);
+    assert_eq!(severities(&Levels::default()), [Severity::Warning]);
+    let error = Levels::default().with("index", Level::Error);
+    assert_eq!(severities(&error), [Severity::Error]);
     let off = Levels::default()
         .with("index", Level::Off)
         .with("unheard-of", Level::Error);
@@ -168,6 +169,16 @@ fn findings_in_allowed_files_do_not_count() {
     assert_eq!(check(export.material(), &Levels::default()).len(), 1);
     let export = export.allowing(&["a/**"]);
     assert_eq!(check(export.material(), &Levels::default()), []);
+}
+
+#[test]
+fn addresses_that_something_else_answers_are_not_missing() {
+    let page = "<a href='/blog'><a href='/blog/a/b?c'><script src='/cdn-cgi/x.js'></script><a href='/blogs'>";
+    let export = Export::new(&[("index.html", page), ("404.html", ""), ("_next/static/a.js", "1")]);
+    let problems = check(export.material(), &Levels::default());
+    let told: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("/blogs"));
 }
 
 #[test]

@@ -234,6 +234,9 @@ mod tests {
             check: "links",
             message: message.to_owned(),
             hint: "mend it".to_owned(),
+            fault: None,
+            always: false,
+            known: None,
         }
     }
 

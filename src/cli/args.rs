@@ -96,9 +96,11 @@ Example:
 
     /// Check the export locally
     #[command(after_help = "\
-Example:
-  syntax-publish check --json             in CI: exit code 3 if there is an error")]
-    Check,
+Examples:
+  syntax-publish check --json                  in CI: exit code 3 if there is an error
+  syntax-publish check --against pheme         what the live release has too is a warning
+  syntax-publish check --baseline known.json   what that file names is a warning")]
+    Check(Check),
 
     /// Write the built site to a plain folder, for any web server
     #[command(after_help = "\
@@ -304,6 +306,21 @@ pub struct Watch {
     /// The site's build command, run when its sources change [default: `command` in [watch]]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, Default, clap::Args)]
+pub struct Check {
+    /// Compare with what is live on this target: a finding that it has too is known, and a warning
+    #[arg(long, value_name = "TARGET", conflicts_with_all = ["baseline", "write_baseline"])]
+    pub against: Option<String>,
+
+    /// Compare with the findings in this file, which --write-baseline wrote
+    #[arg(long, value_name = "FILE", conflicts_with = "write_baseline")]
+    pub baseline: Option<PathBuf>,
+
+    /// Write the findings to this file, so that from now on only others are errors
+    #[arg(long, value_name = "FILE")]
+    pub write_baseline: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use syntax_publish::check::Problem;
+use syntax_publish::check::{Problem, Severity};
 use syntax_publish::error::Error;
 use syntax_publish::event::{Running, Stage};
 use syntax_publish::model::release::ReleaseId;
@@ -22,6 +22,7 @@ use syntax_publish::session::{Live, Session};
 use syntax_publish::store::{self, Ground};
 use syntax_publish::{panics, plan, scan};
 
+use self::ask::Removals;
 use super::actions::Actions;
 use super::args::{Command, Global};
 use super::failure::Failure;
@@ -35,6 +36,15 @@ const SHOWN_WARNINGS: usize = 10;
 
 /// How long to ask what is live, after a failure that happened on this side.
 const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// When findings that stop every publish are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judge {
+    /// As soon as they are found.
+    AtOnce,
+    /// With the plan.
+    WithThePlan,
+}
 
 /// One run of the command.
 pub struct Run {
@@ -97,10 +107,17 @@ impl Run {
     /// Runs a command. Returns the exit code.
     pub async fn command(&self, command: Command) -> Result<u8, Failure> {
         match command {
-            Command::Publish(options) if options.dry_run => self.plan("publish", options.timings).await,
+            Command::Publish(options) if options.dry_run => {
+                let allowance = if options.allow_removals {
+                    Removals::Allowed
+                } else {
+                    Removals::Limited
+                };
+                self.plan("publish", options.timings, allowance).await
+            }
             Command::Publish(options) => self.publish(options).await,
-            Command::Plan { timings } => self.plan("plan", timings).await,
-            Command::Check => self.check().await,
+            Command::Plan { timings } => self.plan("plan", timings, Removals::Limited).await,
+            Command::Check(options) => self.check(options).await,
             Command::Build { out } => self.build(out).await,
             Command::Watch(options) => self.watch(options).await,
             Command::Rollback(options) => self.rollback(options).await,
@@ -225,12 +242,30 @@ impl Run {
             .await
     }
 
+    /// The same, whatever the checks find.
+    async fn prepare_to_judge(&self, workplace: &Workplace, judge: Judge) -> Result<Prepared, Failure> {
+        workplace.keep_apart(None)?;
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        self.aside(move |progress| {
+            let prepared = pipeline::prepare_to_judge(&config, &export, cache.as_deref(), progress)?;
+            let mut problems = prepared.problems.iter();
+            if judge == Judge::AtOnce && problems.any(|problem| pipeline::stops_always(&config, problem)) {
+                return Err(Error::Check {
+                    problems: prepared.problems,
+                });
+            }
+            Ok(prepared)
+        })
+        .await
+    }
+
     /// The site, prepared while the connection is made and the host is asked what is there. The folders of the export that
     /// lie near its top are asked for on the chance that they are as they were.
     async fn prepare_and_connect(
         &self,
         workplace: &Workplace,
         session: &Session,
+        judge: Judge,
     ) -> Result<(Prepared, Ground), Failure> {
         let export = workplace.export()?;
         let connecting = async {
@@ -240,16 +275,21 @@ impl Run {
             running.end();
             ground
         };
-        let (prepared, ground) = futures_util::future::try_join(self.prepare(workplace), connecting).await?;
-        self.warn_of(&prepared.problems);
-        Ok((prepared, ground))
+        Ok(futures_util::future::try_join(self.prepare_to_judge(workplace, judge), connecting).await?)
     }
 
+    /// Names the warnings, and counts those that are known.
     fn warn_of(&self, problems: &[Problem]) {
-        for problem in problems.iter().take(SHOWN_WARNINGS) {
+        let is_news = |problem: &&Problem| problem.known.is_none() && problem.severity == Severity::Warning;
+        let news: Vec<&Problem> = problems.iter().filter(is_news).collect();
+        for problem in news.iter().take(SHOWN_WARNINGS) {
             self.progress.say("warning", &problems::line(problem));
         }
-        if let Some(more) = problems.len().checked_sub(SHOWN_WARNINGS).filter(|more| *more > 0) {
+        if let Some(known) = problems::known(problems) {
+            let check = again(&self.global, "check");
+            self.progress.say("warning", &format!("{known} (`{check}` lists them)"));
+        }
+        if let Some(more) = news.len().checked_sub(SHOWN_WARNINGS).filter(|more| *more > 0) {
             let check = again(&self.global, "check");
             self.progress
                 .say("warning", &format!("and {more} more: `{check}` lists them all"));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use syntax_publish::check::{Problem, Severity};
+use syntax_publish::check::{Known, Problem, Severity};
 use syntax_publish::manifest::{Change, ChangeKind, Changes};
 use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
 use syntax_publish::releases;
@@ -55,7 +55,10 @@ pub struct Publish {
     /// What to do next, where nothing serves the site yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// Where visitors don't get it.
+    /// What the checks found, and what of it the live release has too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Finding>,
+    /// Where visitors don't get it; of a plan: why a publish would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
     /// Only where it was asked for.
@@ -84,6 +87,7 @@ impl Publish {
             delivery: None,
             changes: None,
             next: None,
+            problems: Vec::new(),
             error: None,
             timings: None,
         }
@@ -327,6 +331,11 @@ pub struct Finding {
     pub check: &'static str,
     pub message: String,
     pub hint: String,
+    /// Whether the live release has it too.
+    pub known: bool,
+    /// The first release that had it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<ReleaseId>,
 }
 
 impl From<&Problem> for Finding {
@@ -338,6 +347,11 @@ impl From<&Problem> for Finding {
             check: problem.check,
             message: problem.message.clone(),
             hint: problem.hint.clone(),
+            known: problem.known.is_some(),
+            since: match &problem.known {
+                Some(Known::Since(release)) => Some(release.clone()),
+                Some(Known::Accepted) | None => None,
+            },
         }
     }
 }

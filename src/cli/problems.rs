@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use syntax_publish::check::{Problem, Severity};
+use syntax_publish::check::{Known, Problem, Severity};
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::pipeline::Inspected;
 
@@ -52,7 +52,19 @@ pub fn inspected(found: &Inspected, extent: Extent) -> String {
     };
     let _ = match (number(Severity::Error), number(Severity::Warning)) {
         (0, 0) => writeln!(text, "no problems found"),
-        (errors, warnings) => writeln!(text, "{}, {}", count(errors, "error"), count(warnings, "warning")),
+        (errors, warnings) => {
+            let known = found.problems.iter().filter(|problem| problem.known.is_some()).count() as u64;
+            let known = match known {
+                0 => String::new(),
+                known => format!(", {known} of them known"),
+            };
+            writeln!(
+                text,
+                "{}, {}{known}",
+                count(errors, "error"),
+                count(warnings, "warning")
+            )
+        }
     };
     if extent == Extent::Whole {
         let _ = writeln!(
@@ -109,7 +121,10 @@ fn of_one_file(problems: &[&Problem], extent: Extent, indent: &str, text: &mut S
         .map(|problem| {
             vec![
                 problem.line.map_or_else(String::new, |line| line.to_string()),
-                severity(problem.severity).to_owned(),
+                match problem.known {
+                    Some(_) => "known".to_owned(),
+                    None => severity(problem.severity).to_owned(),
+                },
                 problem.check.to_owned(),
                 printable(&problem.message),
             ]
@@ -134,6 +149,23 @@ fn of_one_file(problems: &[&Problem], extent: Extent, indent: &str, text: &mut S
         }
         let _ = writeln!(text, "{indent}    fix: {}", printable(hint));
     }
+}
+
+/// Those that are known, in one line; none where there are none.
+pub fn known(problems: &[Problem]) -> Option<String> {
+    let all: Vec<&Known> = problems.iter().filter_map(|problem| problem.known.as_ref()).collect();
+    if all.is_empty() {
+        return None;
+    }
+    let since = all.iter().filter_map(|known| match known {
+        Known::Since(release) => Some(release),
+        Known::Accepted => None,
+    });
+    let text = match since.min() {
+        Some(release) => format!("the live release has them too, the first since {release}"),
+        None => "nothing was live before, or the live site is this one".to_owned(),
+    };
+    Some(format!("{}: {text}", count(all.len() as u64, "known finding")))
 }
 
 /// One problem in one line: where, what, and what to do.
@@ -163,6 +195,9 @@ mod tests {
             check: "links",
             message: message.to_owned(),
             hint: hint.to_owned(),
+            fault: None,
+            always: false,
+            known: None,
         }
     }
 

@@ -375,9 +375,6 @@ fn sentence(note: &Note) -> String {
         Note::BuildIdKept { path, reason } => {
             format!("the build id stays in every file, so each build changes every page: {path}: {reason}")
         }
-        Note::ImmutableReplaced { path } => {
-            format!("{path} has other bytes now, and readers who have the old ones keep them for up to a year")
-        }
         Note::LockAwaited => "another run holds the lock; waiting".to_owned(),
         Note::Replanned { reason } => {
             format!(

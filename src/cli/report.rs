@@ -309,29 +309,47 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
     if failure.is_closed_pipe() {
         return failure.exit_code();
     }
-    let hint = hint(failure, told);
-    let mut message = message(failure);
-    let found: &[Problem] = match failure {
+    if screen.json {
+        let error = body(failure, told);
+        // What can't be printed on stdout is said on stderr all the same.
+        let _ = screen.result(&json::Failed { error }, String::new);
+    }
+    say(screen, failure, told)
+}
+
+/// What `--json` says of a failure.
+pub fn body(failure: &Failure, told: Option<&Told>) -> json::FailedBody {
+    json::FailedBody {
+        code: failure.code().to_owned(),
+        message: message(failure),
+        hint: hint(failure, told),
+        live: told.and_then(Told::release).cloned(),
+        problems: found(failure).iter().map(json::Finding::from).collect(),
+        answers: answers(failure).iter().map(live::Answer::from).collect(),
+    }
+}
+
+/// What a check found, where that is the failure.
+fn found(failure: &Failure) -> &[Problem] {
+    match failure {
         Failure::Library(Error::Check { problems }) => problems,
         _ => &[],
-    };
-    let answers: &[syntax_publish::live::Finding] = match failure {
+    }
+}
+
+/// What the live site answered, where that is the failure.
+fn answers(failure: &Failure) -> &[syntax_publish::live::Finding] {
+    match failure {
         Failure::Library(Error::TakenBack { findings, .. } | Error::CannotGoBack { findings, .. }) => findings,
         _ => &[],
-    };
-    live::tell(&answers.iter().collect::<Vec<_>>(), screen.quiet);
-    if screen.json {
-        let body = json::FailedBody {
-            code: failure.code().to_owned(),
-            message: message.clone(),
-            hint: hint.clone(),
-            live: told.and_then(Told::release).cloned(),
-            problems: found.iter().map(json::Finding::from).collect(),
-            answers: answers.iter().map(live::Answer::from).collect(),
-        };
-        // What can't be printed on stdout is said on stderr all the same.
-        let _ = screen.result(&json::Failed { error: body }, String::new);
     }
+}
+
+/// Reports a failure on stderr. Returns the exit code.
+pub fn say(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
+    live::tell(&answers(failure).iter().collect::<Vec<_>>(), screen.quiet);
+    let mut message = message(failure);
+    let found = found(failure);
     if !found.is_empty() {
         let extent = problems::Extent::of(screen);
         message = format!("{message}\n{}", problems::listed(found, extent, "  ").trim_end());
@@ -341,7 +359,7 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
         screen::say("target", &told.target);
     }
     screen::say("live", &live_now(failure, told));
-    screen::say("hint", &hint);
+    screen::say("hint", &hint(failure, told));
     failure.exit_code()
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::section::{Expect, FromSection, Refusal, Section, expect, which};
-use super::values::globs;
+use super::values::{glob, globs};
 use crate::check::Forbidden;
 
 /// What a finding of a check does.
@@ -20,25 +20,28 @@ pub enum Level {
 }
 
 /// Every check that has a level, by its key, with the level it has by default.
-pub const CHECKS: [(&str, Level); 18] = [
+pub const CHECKS: [(&str, Level); 21] = [
     ("anchors", Level::Warn),
     ("builds", Level::Error),
     ("case", Level::Error),
     ("clash", Level::Error),
     ("depth", Level::Error),
+    ("empty", Level::Error),
     ("encodings", Level::Error),
     ("immutable", Level::Error),
-    ("index", Level::Error),
+    ("index", Level::Warn),
     ("links", Level::Error),
     ("local", Level::Warn),
     ("moved", Level::Warn),
     ("next", Level::Warn),
-    ("not-found", Level::Error),
+    ("not-found", Level::Warn),
     ("secrets", Level::Error),
     ("shadowed", Level::Warn),
     ("size", Level::Warn),
     ("source-maps", Level::Warn),
+    ("stray", Level::Warn),
     ("utf8", Level::Error),
+    ("well-known", Level::Error),
 ];
 
 const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
@@ -52,6 +55,20 @@ pub struct Check {
     pub forbid: Vec<String>,
     /// Globs of files whose findings don't count.
     pub allow: Vec<String>,
+    /// Globs of addresses of the host that something else answers.
+    pub elsewhere: Vec<String>,
+    /// What becomes of findings that the live release has too.
+    pub known: KnownFindings,
+}
+
+/// What becomes of findings that the live release has too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KnownFindings {
+    /// They are warnings, and counted.
+    #[default]
+    Warn,
+    /// They count like any other.
+    Error,
 }
 
 impl Check {
@@ -86,7 +103,24 @@ impl FromSection for Check {
                 })
                 .unwrap_or_default(),
             allow: globs(section, "allow").unwrap_or_default(),
+            elsewhere: section.read_list("elsewhere", ELSEWHERE, glob).unwrap_or_default(),
+            known: section.read_text("known", KNOWN, known).unwrap_or_default(),
         }
+    }
+}
+
+const ELSEWHERE: Expect = expect(
+    "a list of globs over addresses of the host",
+    r#"["/blog/**", "/api/**"]"#,
+);
+
+const KNOWN: Expect = expect(r#""warn" or "error""#, r#""error""#);
+
+fn known(text: &str) -> Result<KnownFindings, Refusal> {
+    match text {
+        "warn" => Ok(KnownFindings::Warn),
+        "error" => Ok(KnownFindings::Error),
+        _ => which("is neither of the two"),
     }
 }
 

@@ -69,6 +69,7 @@ fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> B
         base_path: None,
         search: None,
         cache: None,
+        elsewhere: None,
     };
     let survey = survey::survey(&scan.assets, &*export, &looked, &Silent).unwrap();
     let options = Options {

@@ -27,7 +27,7 @@ pub struct Surroundings {
 const LONGEST: u64 = 1 << 20;
 
 /// How deep an export or a site is looked for.
-const DEPTH: usize = 3;
+const DEPTH: usize = 5;
 
 /// More folders are not looked at.
 const MOST_FOLDERS: usize = 2_000;

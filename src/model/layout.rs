@@ -145,6 +145,20 @@ pub fn release_left(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}.left")
 }
 
+/// A symlink whose text is a piece of the findings of a release, from 0 up.
+#[must_use]
+pub fn release_findings(id: &ReleaseId, piece: u8) -> String {
+    format!("{RELEASES}/{id}{FINDINGS}{piece}")
+}
+
+/// What stands between a release's id and the number in the name of a piece of its findings.
+pub const FINDINGS: &str = ".findings.";
+
+/// There are so many pieces at most, of so many bytes: a symlink of XFS takes 1023.
+pub const FINDINGS_PIECES: u8 = 4;
+/// See [`FINDINGS_PIECES`].
+pub const FINDINGS_PIECE: usize = 1000;
+
 /// The text of [`FORMER`].
 #[must_use]
 pub fn former_text(live: &ReleaseId, former: &ReleaseId) -> String {

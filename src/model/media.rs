@@ -114,21 +114,31 @@ const COMPRESSIBLE: &[&str] = &[
     "model/gltf-binary",
 ];
 
-/// File names without an extension that have a type all the same.
-///
-/// Next.js exports the images that a route draws (`opengraph-image.tsx`) without one, and a link
-/// preview shows no image of an unknown type. In a route group a mark follows the name, which
-/// [`MARK`] describes.
-pub const NAMED: &[(&str, &str)] = &[
-    ("apple-app-site-association", "application/json"),
-    ("apple-icon", "image/png"),
-    ("icon", "image/png"),
-    ("opengraph-image", "image/png"),
-    ("twitter-image", "image/png"),
-];
+/// What Next.js exports of the images that a route draws (`opengraph-image.tsx`): a file without an extension, or, where
+/// there are several (`generateImageMetadata`), a folder of such files. A link preview shows no image of an unknown type.
+pub const IMAGES: [&str; 4] = ["apple-icon", "icon", "opengraph-image", "twitter-image"];
 
-/// What may follow a name of [`NAMED`], as a regular expression.
-pub const MARK: &str = "(?:-[0-9a-z]{6})?";
+/// The type of [`IMAGES`].
+pub const IMAGE: &str = "image/png";
+
+/// What may follow a name of [`IMAGES`], as a regular expression: in a route group a number in base 36.
+pub const MARK: &str = "(?:-[0-9a-z]{1,6})?";
+
+/// Other files without an extension that have a type: how their paths end, sorted. Those of `.well-known/` are JSON by their
+/// standards, `api/search` is the search index of Fumadocs, and the others are what routes for feeds are called.
+pub const NAMED: &[(&str, &str)] = &[
+    (".well-known/matrix/client", "application/json"),
+    (".well-known/matrix/server", "application/json"),
+    (".well-known/matrix/support", "application/json"),
+    (".well-known/oauth-authorization-server", "application/json"),
+    (".well-known/openid-configuration", "application/json"),
+    (".well-known/webauthn", "application/json"),
+    ("api/search", "application/json"),
+    ("apple-app-site-association", "application/json"),
+    ("atom", "application/atom+xml"),
+    ("feed", "application/xml"),
+    ("rss", "application/rss+xml"),
+];
 
 /// The media type of a file by its name or path: `image/png` for `logo.PNG`.
 #[must_use]
@@ -178,22 +188,34 @@ pub fn is_text(media_type: &str) -> bool {
 #[must_use]
 pub fn known(media_type: &str) -> Option<&'static str> {
     let of_tables = TABLE.iter().chain(NAMED).map(|(_, known)| *known);
-    of_tables.chain([UNKNOWN]).find(|known| *known == media_type)
+    of_tables.chain([IMAGE, UNKNOWN]).find(|known| *known == media_type)
 }
 
-/// The type of a file without an extension, by its name or path; see [`NAMED`].
+/// The type of a file without an extension, by its path; see [`IMAGES`] and [`NAMED`].
 #[must_use]
-pub fn by_name(name: &str) -> Option<&'static str> {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let is_mark = |mark: &str| mark.len() == 6 && mark.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
-    NAMED
-        .iter()
-        .find(|(known, _)| match file.strip_prefix(known) {
-            Some("") => true,
-            Some(rest) => rest.strip_prefix('-').is_some_and(is_mark),
-            None => false,
-        })
-        .map(|(_, media_type)| *media_type)
+pub fn by_name(path: &str) -> Option<&'static str> {
+    let mut segments = path.rsplit('/');
+    // The file itself, or the folder that it lies in.
+    if segments.by_ref().take(2).any(is_image) {
+        return Some(IMAGE);
+    }
+    let ends = |end: &str| {
+        path.strip_suffix(end)
+            .is_some_and(|above| above.is_empty() || above.ends_with('/'))
+    };
+    let named = NAMED.iter().find(|(end, _)| ends(end));
+    named.map(|(_, media_type)| *media_type)
+}
+
+fn is_image(name: &str) -> bool {
+    let is_mark = |mark: &str| {
+        (1..=6).contains(&mark.len()) && mark.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+    };
+    IMAGES.iter().any(|known| match name.strip_prefix(known) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('-').is_some_and(is_mark),
+        None => false,
+    })
 }
 
 /// Every extension of the table with its type, sorted by extension.
@@ -215,6 +237,7 @@ mod tests {
     #[test]
     fn lists_are_sorted_and_without_repeats() {
         assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(NAMED.windows(2).all(|pair| pair[0].0 < pair[1].0));
         assert!(COMPRESSIBLE.windows(2).all(|pair| pair[0] < pair[1]));
     }
 
@@ -234,7 +257,21 @@ mod tests {
             ("LICENSE", UNKNOWN),
             ("docs/opengraph-image", "image/png"),
             ("icon-1ow20b", "image/png"),
-            ("icon-large", UNKNOWN),
+            ("(docs)/opengraph-image-9", "image/png"),
+            ("icon-largest", UNKNOWN),
+            ("icon-Large", UNKNOWN),
+            ("icon/small", "image/png"),
+            ("docs/opengraph-image-1ow20b/0", "image/png"),
+            ("icon/small/x", UNKNOWN),
+            (".well-known/webauthn", "application/json"),
+            (".well-known/matrix/client", "application/json"),
+            ("matrix/client", UNKNOWN),
+            (".well-known/apple-app-site-association", "application/json"),
+            ("docs/api/search", "application/json"),
+            ("myapi/search", UNKNOWN),
+            ("blog/feed", "application/xml"),
+            ("rss", "application/rss+xml"),
+            ("press", UNKNOWN),
             ("größe.svg", "image/svg+xml"),
             ("talk.odp", "application/vnd.oasis.opendocument.presentation"),
             ("x.neverheardof", UNKNOWN),

@@ -31,6 +31,44 @@ pub fn of_page(page: &str) -> Option<Client> {
     look.0
 }
 
+/// Reads it off a page that names the client's files at another address, as an absolute `assetPrefix` makes it: the base
+/// path is that of the address if a URL of the page itself begins with it and leads to something. `is_there` says of a path of the site, without
+/// the slash at its front, whether it is there.
+#[must_use]
+pub fn behind_prefix(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Client> {
+    #[derive(Default)]
+    struct Look {
+        prefix: Option<Client>,
+        own: Vec<String>,
+    }
+    impl Visit for Look {
+        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+            let url = reference.url;
+            if url.starts_with('/') && !url.starts_with("//") {
+                self.own.push(url.to_owned());
+            } else if self.prefix.is_none() && matches!(reference.position, Position::Script | Position::Style) {
+                let path = url::Url::parse(url).ok();
+                self.prefix = path.and_then(|url| of_url(&url[url::Position::BeforePath..]));
+            }
+            None
+        }
+    }
+    let mut look = Look::default();
+    html::walk(page, 0, &mut look);
+    let client = look.prefix.filter(|client| !client.base_path.is_empty())?;
+    let base = client.base_path.as_str();
+    let leads = |url: &String| {
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        let below = path
+            .strip_prefix(base)
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        // The bare path alone proves nothing: a page of that name may lie at the root.
+        below.is_some_and(|rest| rest.len() > 1 && is_there(rest.trim_start_matches('/')))
+            && !is_there(path.trim_start_matches('/'))
+    };
+    look.own.iter().any(leads).then_some(client)
+}
+
 fn of_url(url: &str) -> Option<Client> {
     let is_path = url.starts_with('/') && !url.starts_with("//");
     let (before, after) = url.split_once(CLIENT_ASSETS).filter(|_| is_path)?;
@@ -41,7 +79,8 @@ fn of_url(url: &str) -> Option<Client> {
         .find(|(key, _)| key == "dpl")
         .map(|(_, id)| id.into_owned());
     Some(Client {
-        base_path: before.to_owned(),
+        // Of two slashes, as an `assetPrefix` with a slash at its end makes them, nginx sees one.
+        base_path: before.trim_end_matches('/').to_owned(),
         deployment_id,
     })
 }
@@ -64,9 +103,31 @@ mod tests {
             Some("/handbook".to_owned())
         );
         assert_eq!(base_path("/a/b/_next/static/chunks/a.js"), Some("/a/b".to_owned()));
+        assert_eq!(base_path("/docs//_next/static/chunks/a.js"), Some("/docs".to_owned()));
         assert_eq!(base_path("https://cdn.example.com/_next/static/chunks/a.js"), None);
         assert_eq!(base_path("//cdn.example.com/_next/static/chunks/a.js"), None);
         assert_eq!(base_path("/analytics.js"), None);
+    }
+
+    #[test]
+    fn base_path_of_a_page_whose_client_lies_at_another_address_is_that_of_its_own_urls() {
+        let of = |page: &str| {
+            let there = |path: &str| matches!(path, "guide" | "favicon.ico" | "docs");
+            behind_prefix(page, &there).map(|client| client.base_path)
+        };
+        let script = "<script src='https://someone.github.io/handbook/_next/static/chunks/a.js'></script>";
+        let with = |markup: &str| of(&format!("{script}{markup}"));
+        assert_eq!(with("<a href='/handbook/guide'>").as_deref(), Some("/handbook"));
+        assert_eq!(
+            with("<link rel=icon href='/handbook/favicon.ico?x'>").as_deref(),
+            Some("/handbook")
+        );
+        // A CDN with a folder for this site, whose pages lie at the root.
+        assert_eq!(with("<a href='/guide'><a href='/handbook'>"), None);
+        assert_eq!(with("<a href='/handbook/nowhere'>"), None);
+        assert_eq!(of("<a href='/handbook/guide'>"), None);
+        let cdn = "<script src='https://cdn.acme.dev/_next/static/chunks/a.js'></script><a href='/guide'>";
+        assert_eq!(of(cdn), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! From a URL in a page to the file of the site that it names, and back. Pure.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
@@ -107,6 +109,7 @@ impl Resolver {
     }
 
     fn own(&self, path: &str, query: Option<&str>, fragment: Option<&str>) -> Target {
+        let path = merged(path);
         let Some(below) = path.strip_prefix(self.base_path.as_str()) else {
             return Target::Outside;
         };
@@ -115,12 +118,7 @@ impl Resolver {
             None if below.is_empty() => "",
             None => return Target::Outside,
         };
-        let decode = |text: &str| {
-            percent_decode_str(text)
-                .decode_utf8()
-                .ok()
-                .map(std::borrow::Cow::into_owned)
-        };
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned);
         let Some(path) = decode(below) else {
             return Target::Malformed;
         };
@@ -137,6 +135,23 @@ impl Resolver {
     pub fn url_of(&self, path: &str) -> String {
         format!("{}/{}", self.base_path, encoded(path))
     }
+}
+
+/// A path with one slash where there are several in a row, as nginx looks it up.
+fn merged(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return path.into();
+    }
+    let mut last = None;
+    let kept = path.chars().filter(|c| last.replace(*c) != Some('/') || *c != '/');
+    kept.collect::<String>().into()
+}
+
+/// A name with its percent signs read as those of a URL; none where that is no text.
+#[must_use]
+pub fn decoded(name: &str) -> Option<String> {
+    let text = percent_decode_str(name).decode_utf8().ok()?;
+    Some(text.into_owned())
 }
 
 /// A URL that is only a path, with nothing in it that a parser would change.
@@ -221,6 +236,8 @@ mod tests {
         assert_eq!(at("/"), site("", None, None));
         assert_eq!(at("/a/../b"), site("b", None, None));
         assert_eq!(at("\\a"), site("a", None, None));
+        assert_eq!(at("/a//b///c"), site("a/b/c", None, None));
+        assert_eq!(at("b//c?x=//"), site("guides/b/c", Some("x=//"), None));
         assert_eq!(at("https://example.com/a"), Target::Host("example.com".to_owned()));
         assert_eq!(at("//example.com/a"), Target::Host("example.com".to_owned()));
         for nothing in [
@@ -263,6 +280,7 @@ mod tests {
         let at = |url: &str| resolver.resolve(&resolver.page_address("usage/index.html"), url);
         assert_eq!(at("/handbook/images/a.png"), site("images/a.png", None, None));
         assert_eq!(at("/handbook"), site("", None, None));
+        assert_eq!(at("/handbook//images/a.png"), site("images/a.png", None, None));
         assert_eq!(at("a.png"), site("usage/a.png", None, None));
         assert_eq!(at("/handbooks/a"), Target::Outside);
         assert_eq!(at("/images/a.png"), Target::Outside);

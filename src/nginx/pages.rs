@@ -234,17 +234,15 @@ fn location(pattern: &str, directives: &str) -> String {
 /// The files that have a type without an extension. A page of that name is found all the same:
 /// its `.html` decides before the default does.
 fn named_types(lookup: &str) -> String {
-    let mut by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, media_type) in media::NAMED {
-        by_type.entry(media_type).or_default().push(name);
+    let mut by_type: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let images = format!("(?:{}){}(?:/[^/.]+)?", media::IMAGES.join("|"), media::MARK);
+    by_type.insert(media::IMAGE, vec![images]);
+    for (end, media_type) in media::NAMED {
+        by_type.entry(media_type).or_default().push(values::pattern(end));
     }
     let mut text = String::from("\n# Files without an extension.\n");
-    for (media_type, names) in by_type {
-        let pattern = format!(
-            "~ \"/(?:{names}){mark}\\z\"",
-            names = names.join("|"),
-            mark = media::MARK
-        );
+    for (media_type, ends) in by_type {
+        let pattern = format!("~ \"/(?:{})\\z\"", ends.join("|"));
         text += &location(&pattern, &format!("default_type {media_type};\n{lookup}"));
     }
     text

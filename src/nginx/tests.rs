@@ -307,7 +307,8 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
                 .skip_while(|step| !files(step))
                 .any(|step| !files(step))
         };
-        let types: BTreeSet<_> = media::NAMED.iter().map(|(_, media_type)| media_type).collect();
+        let named = media::NAMED.iter().map(|(_, media_type)| *media_type);
+        let types: BTreeSet<_> = named.chain([media::IMAGE]).collect();
         let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 1 + types.len();
         assert_eq!(starting("location "), wanted, "locations");
 

@@ -47,6 +47,9 @@ impl Memory {
             Question::PoolBytes(path) => {
                 facts.pool_bytes.insert(path.clone(), None);
             }
+            Question::Findings(release, piece) => {
+                facts.findings.insert((release.clone(), *piece), None);
+            }
         }
     }
 

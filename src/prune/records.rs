@@ -33,7 +33,8 @@ impl Records {
             ids.extend(document.clone());
             left_ids.extend(left.clone());
             let signature = name.strip_suffix(layout::SIGNATURE).and_then(|id| id.parse().ok());
-            if let Some(id) = document.or(left).or(signature) {
+            let findings = name.split_once(layout::FINDINGS).and_then(|(id, _)| id.parse().ok());
+            if let Some(id) = document.or(left).or(signature).or(findings) {
                 paths.push((path, id));
             }
         }

@@ -1,8 +1,9 @@
 //! Finding out what a publish has to do: enters the store, asks, and plans. Changes nothing that others see.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{Publish, Published, Stop};
+use crate::check::known::Live;
 use crate::error::Error;
 use crate::event::{Running, Stage};
 use crate::model::path::SitePath;
@@ -31,6 +32,8 @@ pub(super) struct Found {
     pub(super) entrance: Entrance,
     pub(super) plan: Plan,
     pub(super) former: HashMap<SitePath, Option<File>>,
+    /// What the findings of the site are compared with.
+    pub(super) live: Live,
 }
 
 impl Publish<'_> {
@@ -61,6 +64,7 @@ impl Publish<'_> {
             &plan,
             sync::Sent::default(),
             owed,
+            self.options.refusals.of_live(),
         )))
     }
 
@@ -78,13 +82,19 @@ impl Publish<'_> {
         let expected = hints
             .seen
             .and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
+        let about_findings = |facts: &Facts| match self.options.refusals.problems.is_empty() {
+            true => BTreeSet::new(),
+            false => plan::findings_questions(facts),
+        };
         // One that is not connected yet has nothing that is known, either.
         let most = if self.session.copies() { BASES } else { 0 };
+        let mut questions = expected.unwrap_or_else(|| match hints.ground {
+            Some(_) => plan::questions(self.site, &facts),
+            None => plan::opening_questions(self.site),
+        });
+        questions.extend(about_findings(&facts));
         let along = Along {
-            questions: expected.unwrap_or_else(|| match hints.ground {
-                Some(_) => plan::questions(self.site, &facts),
-                None => plan::opening_questions(self.site),
-            }),
+            questions,
             temps: TEMPS_AHEAD,
             bases: plan::bases(self.site, &facts, most),
             ..Along::default()
@@ -98,7 +108,11 @@ impl Publish<'_> {
             // Another release went live meanwhile.
             facts.live.clear();
         }
-        let next = |facts: &Facts| plan::questions(self.site, facts);
+        let next = |facts: &Facts| {
+            let mut asked = plan::questions(self.site, facts);
+            asked.extend(about_findings(facts));
+            asked
+        };
         let mut read = Vec::new();
         let kept = self.session.copies().then_some((&mut read, BASES));
         store::find_out(self.session, &mut facts, entered.opened, kept, next).await?;
@@ -107,6 +121,11 @@ impl Publish<'_> {
         let plan = Plan::new(self.site, &facts)
             .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
         let former = plan::former_files(&plan.changes, &facts);
-        Ok(Found { entrance, plan, former })
+        Ok(Found {
+            entrance,
+            plan,
+            former,
+            live: facts.live_findings(),
+        })
     }
 }

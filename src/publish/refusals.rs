@@ -1,4 +1,6 @@
 //! What a publish refuses to do, once it is planned. Asks the host only who wrote what stands in the way.
+//!
+//! `plan` and `publish` judge by the same function, so what one says the other does.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +8,120 @@ use globset::GlobSet;
 
 use super::{Publish, Stop};
 use crate::check::immutable::{Bytes, Conflict, Earlier};
-use crate::check::{self, Severity};
+use crate::check::known::{self, Live};
+use crate::check::{self, Level, Problem, Severity};
 use crate::error::Error;
-use crate::event::{Event, Note};
 use crate::manifest::{ChangeKind, Site, is_page};
 use crate::model::release::ReleaseId;
 use crate::plan::{Facts, Plan};
 use crate::session::Session;
 use crate::store::{self, Entrance};
+
+/// What a publish is refused for.
+#[derive(Debug, Clone)]
+pub struct Refusals {
+    /// The largest share of live pages that may be removed, in percent; none: any.
+    pub max_removed: Option<u8>,
+    /// What to do where an immutable path is to get other bytes than readers have of it.
+    pub immutable: Level,
+    /// What to do where all of `.well-known/` is to go. Not asked where any removal is allowed.
+    pub well_known: Level,
+    /// Paths whose findings don't count.
+    pub allowed: GlobSet,
+    /// What the checks found in the export.
+    pub problems: Vec<Problem>,
+    /// What findings are that the live release has too: errors as they were, or warnings.
+    pub known: Level,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self {
+            max_removed: None,
+            immutable: Level::Error,
+            well_known: Level::Error,
+            allowed: GlobSet::empty(),
+            problems: Vec::new(),
+            known: Level::Warn,
+        }
+    }
+}
+
+impl Refusals {
+    /// What the checks found, marked by what is live.
+    fn marked(&self, live: &Live) -> Vec<Problem> {
+        let mut problems = self.problems.clone();
+        if self.known != Level::Error {
+            known::mark(&mut problems, live);
+        }
+        problems
+    }
+
+    /// What the checks found in the very site that is live.
+    pub(super) fn of_live(&self) -> Vec<Problem> {
+        self.marked(&Live::Nothing)
+    }
+}
+
+/// What came of judging a plan.
+#[derive(Debug)]
+pub struct Judged {
+    /// What is wrong, and what of it is known.
+    pub problems: Vec<Problem>,
+    /// Why it is refused, if it is.
+    pub refused: Option<Error>,
+}
+
+/// Judges a plan.
+///
+/// # Errors
+/// [`Error`] where the host can't be asked.
+pub async fn judge(
+    session: &Session,
+    site: &Site,
+    plan: &Plan,
+    live: &Live,
+    refusals: &Refusals,
+) -> Result<Judged, Error> {
+    let mut problems = refusals.marked(live);
+    let conflicts = conflicts(session, site, plan, &refusals.allowed).await?;
+    problems.extend(check::immutable::problems(&conflicts, refusals.immutable));
+    if refusals.max_removed.is_some() {
+        let removed = plan
+            .changes
+            .list
+            .iter()
+            .filter(|change| change.change == ChangeKind::Removed);
+        let removed = removed.map(|change| &change.path);
+        let is_left = site.folders.keys().any(|folder| folder.as_str() == ".well-known");
+        let lost = check::well_known::problem(removed, is_left, refusals.well_known);
+        problems.extend(lost.filter(|problem| !refusals.allowed.is_match(problem.path.as_str())));
+    }
+    let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
+    let refused = mass_removal(site, plan, refusals.max_removed).or_else(|| {
+        is_wrong.then(|| Error::Check {
+            problems: problems.clone(),
+        })
+    });
+    Ok(Judged { problems, refused })
+}
+
+/// That a plan removes more pages than it may.
+fn mass_removal(site: &Site, plan: &Plan, limit: Option<u8>) -> Option<Error> {
+    let limit = limit?;
+    let pages = |kind| {
+        let changes = plan.changes.list.iter();
+        changes.filter(|c| c.change == kind && is_page(&c.path)).count()
+    };
+    let (removed, added) = (pages(ChangeKind::Removed), pages(ChangeKind::Added));
+    let ours = site.all_files().filter(|(path, _)| is_page(path)).count();
+    let live = ours + removed - added.min(ours);
+    check::removal::removes_too_much(live as u64, removed as u64, limit).then_some(Error::RemovesTooMuch {
+        removed: removed as u64,
+        live: live as u64,
+        limit,
+    })
+}
 
 /// Of so many conflicts it is asked which release wrote the other bytes. There are more only where all names stay.
 const TRACED: usize = 64;
@@ -22,7 +130,7 @@ const TRACED: usize = 64;
 ///
 /// # Errors
 /// [`Error`] where the host can't be asked.
-pub async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSet) -> Result<Vec<Conflict>, Error> {
+async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSet) -> Result<Vec<Conflict>, Error> {
     let paths = plan.conflicts.iter();
     let mut conflicts: Vec<Conflict> = paths
         .filter(|path| !allowed.is_match(path.as_str()))
@@ -81,45 +189,6 @@ impl Publish<'_> {
         if self.options.wait.is_none() && *first != plan.previous {
             let by = plan.previous.clone();
             return Err(Stop::Failed(Error::Overtaken { by }));
-        }
-        Ok(())
-    }
-
-    pub(super) fn refuse_mass_removal(&self, plan: &Plan) -> Result<(), Stop> {
-        let Some(limit) = self.options.max_removed else {
-            return Ok(());
-        };
-        let pages = |kind| {
-            plan.changes
-                .list
-                .iter()
-                .filter(|c| c.change == kind && is_page(&c.path))
-                .count()
-        };
-        let (removed, added) = (pages(ChangeKind::Removed), pages(ChangeKind::Added));
-        let ours = self.site.all_files().filter(|(path, _)| is_page(path)).count();
-        let live = ours + removed - added.min(ours);
-        if check::removal::removes_too_much(live as u64, removed as u64, limit) {
-            let error = Error::RemovesTooMuch {
-                removed: removed as u64,
-                live: live as u64,
-                limit,
-            };
-            return Err(Stop::Failed(error));
-        }
-        Ok(())
-    }
-
-    /// Readers keep an immutable file for a year: other bytes under its name would reach some of them, and not others.
-    pub(super) async fn judge_conflicts(&self, plan: &Plan) -> Result<(), Stop> {
-        let conflicts = conflicts(self.session, self.site, plan, &self.options.allowed).await?;
-        let problems = check::immutable::problems(&conflicts, self.options.immutable);
-        if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            return Err(Stop::Failed(Error::Check { problems }));
-        }
-        for problem in problems {
-            self.observer
-                .notice(Event::Noted(Note::ImmutableReplaced { path: problem.path }));
         }
         Ok(())
     }

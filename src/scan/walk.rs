@@ -23,6 +23,9 @@ const MOST_ENTRIES: usize = 4_000_000;
 /// folder of a chain of twenty are a million ways to its end.
 const MOST_LINKS: usize = 5_000;
 
+/// What GitHub Pages wants, and nobody else.
+const NO_JEKYLL: &str = ".nojekyll";
+
 /// The one name with a dot that is part of a site: RFC 8615.
 const WELL_KNOWN: &str = ".well-known";
 
@@ -143,6 +146,8 @@ enum Enter {
 enum Left {
     Dot,
     Excluded,
+    /// It is no news that it is left out.
+    Unsaid,
 }
 
 struct Walk<'a> {
@@ -257,7 +262,10 @@ impl Walk<'_> {
     /// Whether the last name of a path keeps it out of the site. Folders above it have been let in.
     fn leaves_out(&self, relative: &Path) -> Option<Left> {
         let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
-        if relative.file_name().is_some_and(hidden) && relative != Path::new(WELL_KNOWN) {
+        if relative == Path::new(NO_JEKYLL) {
+            // Every second export has it, for GitHub Pages: that it is left out is no news.
+            Some(Left::Unsaid)
+        } else if relative.file_name().is_some_and(hidden) && relative != Path::new(WELL_KNOWN) {
             Some(Left::Dot)
         } else if self.exclude.is_match(relative) {
             Some(Left::Excluded)
@@ -283,6 +291,7 @@ impl Walk<'_> {
         match left {
             Left::Dot => self.walked.left_out.dot_files += files,
             Left::Excluded => self.walked.left_out.excluded += files,
+            Left::Unsaid => {}
         }
     }
 

@@ -24,7 +24,7 @@ const CHANGES: [(u32, &str); 5] = [
     (
         4,
         "browsers keep source maps and search indexes below `_next/static/chunks` for a year although they change, and a \
-         filtered search in an open tab may fail after a publish",
+         filtered search in an open tab may fail after a publish; some files without an extension have no type",
     ),
     (
         5,

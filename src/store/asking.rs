@@ -58,7 +58,11 @@ impl Asking {
             match question {
                 Question::Manifest(digest) => asking.manifests.push(digest),
                 Question::PoolBytes(path) => asking.pool_bytes.push(path),
-                Question::Live(_) | Question::Tree(_) | Question::Object(_) | Question::Pool(_) => {
+                Question::Live(_)
+                | Question::Tree(_)
+                | Question::Object(_)
+                | Question::Pool(_)
+                | Question::Findings(..) => {
                     if let Question::Object(name) = &question
                         && let Some((folder, _)) = name.rsplit_once('/')
                         && !asking.folders.contains(folder)
@@ -85,6 +89,7 @@ impl Asking {
                 Question::Tree(digest) => Op::Lstat(layout::tree(*digest)),
                 Question::Object(name) => Op::Lstat(name.clone()),
                 Question::Pool(path) => Op::Lstat(layout::pool(path)),
+                Question::Findings(release, piece) => Op::ReadLink(layout::release_findings(release, *piece)),
                 Question::Manifest(_) | Question::PoolBytes(_) => return None,
             })
         });
@@ -136,6 +141,9 @@ impl Asking {
                 Question::Pool(path) => {
                     let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
                     facts.pool.insert(path, attr.map(stamp));
+                }
+                Question::Findings(release, piece) => {
+                    facts.findings.insert((release, piece), answer.text());
                 }
                 Question::Manifest(_) | Question::PoolBytes(_) => {}
             }

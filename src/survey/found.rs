@@ -7,12 +7,14 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use crate::model::asset::Asset;
+use crate::model::encoding::Coding;
+use crate::next::url::decoded;
 
 /// The paths of an export, for looking up.
 pub struct Paths<'a> {
     files: HashMap<&'a str, usize>,
-    /// By the path in lower case, for links that a case-blind file system let pass. Made when first wanted: most sites have
-    /// no such link.
+    /// By [`folded`] paths, for links that a more tolerant file system let pass. Made when first wanted: most sites have no
+    /// such link.
     folded: OnceLock<HashMap<String, usize>>,
     assets: &'a [Asset],
 }
@@ -22,10 +24,13 @@ pub struct Paths<'a> {
 pub enum Found {
     /// To this file, by its place among the assets.
     File(usize),
-    /// To nothing, but there is this file, whose name differs in case alone.
+    /// To nothing, but there is this file, whose name is spelled otherwise: in another case, with a percent sign that a URL
+    /// must escape, or with other code points for the same letters.
     Otherwise(usize),
     /// To nothing.
     Nothing,
+    /// To an encoding that the export brought along, which is served under its own name too.
+    Encoding,
 }
 
 impl<'a> Paths<'a> {
@@ -59,7 +64,10 @@ impl<'a> Paths<'a> {
         if let Some(index) = self.file(path).or_else(|| self.page(path)) {
             return Found::File(index);
         }
-        let folded = path.trim_end_matches('/').to_lowercase();
+        if self.is_encoding(path) {
+            return Found::Encoding;
+        }
+        let folded = folded(path.trim_end_matches('/'));
         let otherwise = std::iter::once(folded.clone())
             .chain(candidates(&folded))
             .find_map(|path| self.folded().get(&path).copied());
@@ -68,10 +76,24 @@ impl<'a> Paths<'a> {
 
     fn folded(&self) -> &HashMap<String, usize> {
         self.folded.get_or_init(|| {
-            let paths = self.assets.iter().enumerate();
-            paths
-                .map(|(index, asset)| (asset.path.as_str().to_lowercase(), index))
-                .collect()
+            let mut known = HashMap::new();
+            for (index, asset) in self.assets.iter().enumerate() {
+                let path = asset.path.as_str();
+                let read = Some(path).filter(|path| path.contains('%')).and_then(decoded);
+                if let Some(read) = read {
+                    known.entry(folded(&read)).or_insert(index);
+                }
+                known.insert(folded(path), index);
+            }
+            known
+        })
+    }
+
+    fn is_encoding(&self, path: &str) -> bool {
+        Coding::ALL.into_iter().any(|coding| {
+            let original = coding.original(path).and_then(|original| self.file(original));
+            let asset = original.and_then(|index| self.assets.get(index));
+            asset.is_some_and(|asset| asset.given.get(coding).is_some())
         })
     }
 
@@ -171,6 +193,12 @@ impl<'a> Asked<'a> {
         let files = files.into_iter().map(Question::File);
         files.chain(visits.into_iter().map(Question::Visit)).collect()
     }
+}
+
+/// A path as a file system reads it that tells neither cases nor Unicode forms apart.
+fn folded(path: &str) -> String {
+    let composed = icu_normalizer::ComposingNormalizerBorrowed::new_nfc().normalize(path);
+    composed.to_lowercase()
 }
 
 fn candidates(path: &str) -> Vec<String> {

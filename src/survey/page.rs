@@ -203,6 +203,28 @@ fn is_local(host: &str) -> bool {
 
 /// The file that a URL leads to, and its parts; none for a URL that is none of the site's.
 pub(super) fn judge(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
+    match judge_own(address, url, context) {
+        Err(UrlFault::Missing | UrlFault::Spelled { .. } | UrlFault::OutsideBasePath { .. })
+            if is_elsewhere(address, url, context) =>
+        {
+            Ok(None)
+        }
+        judged => judged,
+    }
+}
+
+/// Whether something else on the host answers at this address.
+fn is_elsewhere(address: &str, url: &str, context: &Context<'_>) -> bool {
+    let Some(elsewhere) = context.elsewhere else {
+        return false;
+    };
+    match context.beside.resolve(address, url) {
+        Target::Site(meant) => elsewhere.is_match(meant.path.trim_end_matches('/')),
+        _ => false,
+    }
+}
+
+fn judge_own(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
     match context.resolver.resolve(address, url) {
         Target::Site(site) => match context.paths.look_up(&site.path) {
             Found::File(index) => Ok(Some((index, site))),
@@ -210,6 +232,7 @@ pub(super) fn judge(address: &str, url: &str, context: &Context<'_>) -> Result<O
                 right: context.resolver.page_address(context.paths.path(index)),
             }),
             Found::Nothing => Err(UrlFault::Missing),
+            Found::Encoding => Ok(None),
         },
         Target::Outside => match context.beside.resolve(address, url) {
             Target::Site(meant) => match context.paths.look_up(&meant.path) {

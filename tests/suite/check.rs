@@ -13,6 +13,7 @@ const FIXTURES: [&str; 4] = ["export", "pages/export", "nextra/export", "based/e
 
 /// Nothing that a fixture shows may match these.
 const MANIFEST: &str = "[site]\nurl = \"https://docs.example.com\"\n[check]\n\
+                        known = \"error\"\n\
                         forbid = [\"10.77.0.0/16\", \"db.internal.example.com\", \"/srv-[0-9]{3}/\"]\n\
                         [encode]\nbrotli = 1\ngzip = 1\n";
 
@@ -286,6 +287,27 @@ const FAULTS: &[Fault] = &[
         severity: "error",
     },
     Fault {
+        what: "a file of another host",
+        plant: |out| new_file(out, "_redirects", "/a /b 301"),
+        check: "stray",
+        severity: "warning",
+    },
+    Fault {
+        what: "a part of a payload in a folder, as some versions write it on Windows",
+        plant: |out| new_file(out, "docs/__next.docs/__PAGE__.txt", "0:{}\n"),
+        check: "links",
+        severity: "error",
+    },
+    Fault {
+        what: "a pointer of Git LFS in place of a picture",
+        plant: |out| {
+            let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 51200\n";
+            new_file(out, "images/large.png", pointer)
+        },
+        check: "empty",
+        severity: "error",
+    },
+    Fault {
         what: "a page of six megabytes",
         plant: |out| {
             into_page(out, "docs.html", &vec![b' '; 6 << 20]);
@@ -433,4 +455,26 @@ fn findings_in_allowed_files_and_of_checks_that_are_off_do_not_count() {
     project.write_manifest("[check]\nsecrets = \"off\"\nlinks = \"off\"\n");
     let checked = project.run(&["check", "--json"]).expect_code(0).json();
     assert_eq!(checked["problems"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn base_path_of_a_site_with_an_absolute_asset_prefix_is_found() {
+    let project = Project::new();
+    let head = "<script src=\"https://someone.github.io/handbook/_next/static/chunks/a.js\" async=\"\"></script>\
+                <link rel=\"icon\" href=\"/handbook/favicon.ico\"/>";
+    for (name, link) in [
+        ("index", "/handbook/guide"),
+        ("guide", "/handbook"),
+        ("404", "/handbook/"),
+    ] {
+        let page = format!("<!DOCTYPE html><html><head>{head}</head><body><a href=\"{link}\">x</a></body></html>");
+        project.write(format!("out/{name}.html"), page);
+    }
+    project.write("out/favicon.ico", "icon");
+    project.write("out/_next/static/chunks/a.js", "console.log(1)");
+    project.write_manifest("");
+    let checked = project.run(&["check", "--json"]).expect_code(0).json();
+    assert_eq!(checked["problems"], Value::Array(Vec::new()));
+    let vhost = project.run(&["nginx"]).expect_code(0).stdout;
+    assert!(vhost.contains("error_page 404 /handbook/404.html;"), "{vhost}");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use regex_lite::Regex;
 use serde_json::Value;
 
-use crate::support::command::{Project, Ran, Running, Signal, docroot_state, small_export, write};
+use crate::support::command::{Project, Ran, Running, Signal, docroot_state, small_export, visitor_state, write};
 
 /// A project with a small export and a target of its own.
 fn project() -> Project {
@@ -478,7 +478,8 @@ fn unknown_target_and_unknown_option_are_usage() {
 fn failing_checks_stop_a_publish_and_name_what_is_live() {
     let project = project();
     let live = release(project.run(&["--json"]));
-    let before = docroot_state(&project.dir.join("target/docroot"));
+    let current = project.dir.join("target/docroot/current");
+    let before = visitor_state(&current);
     fs::remove_file(project.dir.join("out/404.html")).expect("removed");
     write(&project.dir.join("out/Robots.txt"), "x");
     insta::assert_snapshot!(run(&project, &["publish"]), @r#"
@@ -487,13 +488,13 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
 
     --- stderr
     publishing demo to local (target/docroot)
-    error: the checks found 2 errors in the export
-      404.html
-        error  not-found  there is no 404.html: a wrong address shows the web server's own error page
-          fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+    error: the checks found an error in the export
       robots.txt
         error  case  differs from Robots.txt only in case
           fix: rename one of the two: file systems that ignore case keep only one of them
+      404.html
+        warning  not-found  there is no 404.html: a wrong address shows the web server's own error page
+          fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
     target: local (target/docroot)
     live: [release]
     hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
@@ -503,17 +504,17 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
         (&ran.json()["error"]["code"], &ran.json()["error"]["live"]),
         (&"check".into(), &live.into())
     );
-    assert_eq!(docroot_state(&project.dir.join("target/docroot")), before);
+    assert_eq!(visitor_state(&current), before);
     insta::assert_snapshot!(run(&project, &["check"]), @r"
     exit 3
     --- stdout
-    404.html
-      error  not-found  there is no 404.html: a wrong address shows the web server's own error page
-        fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
     robots.txt
       error  case  differs from Robots.txt only in case
         fix: rename one of the two: file systems that ignore case keep only one of them
-    2 errors, 0 warnings
+    404.html
+      warning  not-found  there is no 404.html: a wrong address shows the web server's own error page
+        fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+    1 error, 1 warning
 
     --- stderr
     ");

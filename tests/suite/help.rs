@@ -144,13 +144,20 @@ fn help_of_check() {
     Usage: syntax-publish check [OPTIONS]
 
     Options:
-      -h, --help  Print help
+          --against <TARGET>       Compare with what is live on this target: a finding that it has too
+                                   is known, and a warning
+          --baseline <FILE>        Compare with the findings in this file, which --write-baseline wrote
+          --write-baseline <FILE>  Write the findings to this file, so that from now on only others are
+                                   errors
+      -h, --help                   Print help
 
     [global options]
 
-    Example:
-      syntax-publish check --json             in CI: exit code 3 if there is an error
-    ");
+    Examples:
+      syntax-publish check --json                  in CI: exit code 3 if there is an error
+      syntax-publish check --against pheme         what the live release has too is a warning
+      syntax-publish check --baseline known.json   what that file names is a warning
+    "#);
 }
 
 #[test]

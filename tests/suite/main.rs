@@ -38,6 +38,7 @@ mod golden;
 mod help;
 mod hostile;
 mod init;
+mod known;
 mod languages;
 mod layout;
 mod least_privilege;

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use globset::GlobSet;
 use regex_lite::Regex;
-use syntax_publish::check::Level;
 use syntax_publish::config;
 use syntax_publish::event::Silent;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op};
@@ -16,7 +14,7 @@ use syntax_publish::manifest::Site;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::release::Owner;
 use syntax_publish::pipeline::{self, Prepared};
-use syntax_publish::publish::{Options, Published, publish};
+use syntax_publish::publish::{Options, Published, Refusals, publish};
 use syntax_publish::rollback::{self, Destination, RolledBack};
 use syntax_publish::session::Session;
 use syntax_publish::sign::Signing;
@@ -142,9 +140,7 @@ impl Bench {
             commit: None,
             message: None,
             wait: None,
-            max_removed: None,
-            immutable: Level::Error,
-            allowed: GlobSet::empty(),
+            refusals: Refusals::default(),
             force: false,
             tool: "test".to_owned(),
             signing: Signing::default(),

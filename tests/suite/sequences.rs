@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::GlobSet;
 use proptest::prelude::*;
 use syntax_publish::check::Level;
 use syntax_publish::error::Error;
@@ -142,9 +141,10 @@ impl Real {
             commit: None,
             message: None,
             wait: None,
-            max_removed: None,
-            immutable: Level::Warn,
-            allowed: GlobSet::empty(),
+            refusals: publish::Refusals {
+                immutable: Level::Warn,
+                ..publish::Refusals::default()
+            },
             force: false,
             tool: "test".to_owned(),
             signing: Signing::default(),

@@ -8,7 +8,6 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use globset::GlobSet;
 use syntax_publish::check::Level;
 use syntax_publish::encode::{self, EncodeOptions, encodings_for};
 use syntax_publish::error::Error;
@@ -23,7 +22,7 @@ use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::model::tree::{Entry, File, Tree};
-use syntax_publish::publish::{Options, Published, publish};
+use syntax_publish::publish::{Options, Published, Refusals, publish};
 use syntax_publish::rollback::{self, Destination, rollback};
 use syntax_publish::session::Session;
 use syntax_publish::sign::Signing;
@@ -308,9 +307,10 @@ pub fn publishing(force: bool) -> Options {
         commit: None,
         message: None,
         wait: None,
-        max_removed: None,
-        immutable: Level::Warn,
-        allowed: GlobSet::empty(),
+        refusals: Refusals {
+            immutable: Level::Warn,
+            ..Refusals::default()
+        },
         force,
         tool: TOOL.to_owned(),
         signing: Signing::default(),

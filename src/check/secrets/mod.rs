@@ -218,9 +218,28 @@ const MADE_UP: &[&str] = &[
     "your",
 ];
 
+/// Values that services publish as examples in their own documentation: they look like secrets and open nothing. Each
+/// is the part behind what all tokens of its kind begin with.
+const PUBLISHED: &[&str] = &[
+    // GitHub, for all its kinds of tokens.
+    "16C7e42F292c6912E7710c838347Ae178B4a",
+    // Google Maps and Google Cloud.
+    "SyClzfrOzB818x55FASHvX4JuGQciR9lv7q",
+    "SyDaGmWKa4JsXZ-HjGw7ISLn_3namBGewQe",
+    // SendGrid.
+    "ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr",
+    // Slack.
+    "17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",
+    // Stripe.
+    "4eC39HqLyjWDarjtT1zdp7dc",
+    "BQokikJOvBiI2HlWgH4olfQ2",
+    "tR3PYbcVNZZ796tH88S4VQ2u",
+];
+
 fn is_made_up(text: &[u8]) -> bool {
-    let lower = String::from_utf8_lossy(text).to_ascii_lowercase();
-    MADE_UP.iter().any(|word| lower.contains(word))
+    let text = String::from_utf8_lossy(text);
+    let lower = text.to_ascii_lowercase();
+    MADE_UP.iter().any(|word| lower.contains(word)) || PUBLISHED.iter().any(|sample| text.contains(sample))
 }
 
 /// The first four characters of a secret, and its length.

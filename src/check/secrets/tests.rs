@@ -202,6 +202,12 @@ fn samples_are_left_in_peace() {
         "glpat-your-token-goes-here",
         "npm_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
+        "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "access_token=gho_16C7e42F292c6912E7710c838347Ae178B4a&scope=repo",
+        "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+        "ghs_16C7e42F292c6912E7710c838347Ae178B4a",
+        "AIzaSyDaGmWKa4JsXZ-HjGw7ISLn_3namBGewQe",
+        "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",
         "sk_live_...",
         "sk_live_xxxxxxxxxxxxxxxxxxxxxxxx",
         "sk_live_YourSecretKeyGoesHere",
@@ -291,7 +297,7 @@ fn what_may_be_public_is_only_a_warning() {
     let export = Export::new(&[
         ("index.html", page.as_str()),
         ("404.html", ""),
-        ("_next/static/a.js", ""),
+        ("_next/static/a.js", "1"),
     ]);
     let problems = check(export.material(), &Levels::default());
     let found: Vec<_> = problems

@@ -90,7 +90,11 @@ fn findings(problems: &[Problem]) -> String {
         let _ = writeln!(
             text,
             "| {} | {} | {line} | {} | {}<br>{} |",
-            json::severity(problem.severity),
+            if problem.known.is_some() {
+                "known"
+            } else {
+                json::severity(problem.severity)
+            },
             code(path),
             problem.check,
             code(&problem.message),
@@ -252,6 +256,9 @@ mod tests {
             check: "links",
             message: "no page".to_owned(),
             hint: "mend".to_owned(),
+            fault: None,
+            always: false,
+            known: None,
         }];
         let config = config::parse("").unwrap().config;
         let rules = pipeline::rules(&config, Client::default(), std::iter::empty());
@@ -303,6 +310,9 @@ mod tests {
             check: "links",
             message: "m".to_owned(),
             hint: "h".to_owned(),
+            fault: None,
+            always: false,
+            known: None,
         };
         let mut problems: Vec<Problem> = (0..ROWS).map(|_| problem(Severity::Warning)).collect();
         problems.push(problem(Severity::Error));

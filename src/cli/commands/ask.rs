@@ -1,8 +1,10 @@
 //! The commands that only ask, and those that stay on this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use syntax_publish::check::{self, Problem, Severity};
+use syntax_publish::check::known::{self, Baseline, Findings, Live};
+use syntax_publish::check::{Problem, Severity};
+use syntax_publish::config::KnownFindings;
 use syntax_publish::error::Error;
 use syntax_publish::manifest::Changes;
 use syntax_publish::model::encoding::Recipe;
@@ -11,18 +13,19 @@ use syntax_publish::model::release::ReleaseId;
 use syntax_publish::next::client::Client;
 use syntax_publish::pipeline;
 use syntax_publish::plan::{self, Plan};
+use syntax_publish::publish::Judged;
 use syntax_publish::scan::ScanError;
 use syntax_publish::session::Session;
 use syntax_publish::store::StoreError;
 use syntax_publish::{build, publish, releases, store};
 
-use super::Run;
 use super::doctor::above;
-use crate::cli::args::Nginx;
+use super::{Judge, Run};
+use crate::cli::args::{Check, Nginx};
 use crate::cli::failure::Failure;
 use crate::cli::pages::Grouped;
 use crate::cli::report::{bytes, count};
-use crate::cli::site::{self, again, shown};
+use crate::cli::site::{self, Workplace, again, shown};
 use crate::cli::{actions, changes, connect, json, pages, papers, problems, report, timings};
 
 /// What a publish would change.
@@ -35,18 +38,46 @@ pub(super) struct Planned {
     pub(super) notes: Vec<String>,
     /// What the checks found.
     pub(super) problems: Vec<Problem>,
+    /// Why a publish would be refused, if it would.
+    pub(super) refused: Option<Error>,
+}
+
+impl Planned {
+    /// The plan, where a publish would not be refused.
+    pub(super) fn granted(mut self) -> Result<Self, Failure> {
+        match self.refused.take() {
+            Some(error) => Err(Failure::Library(error)),
+            None => Ok(self),
+        }
+    }
+}
+
+/// Whether any number of pages may be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removals {
+    /// As many as the site manifest says.
+    Limited,
+    /// Any.
+    Allowed,
 }
 
 impl Run {
-    pub(super) async fn plan(&self, what: &str, timings: bool) -> Result<u8, Failure> {
+    pub(super) async fn plan(&self, what: &str, timings: bool, allowance: Removals) -> Result<u8, Failure> {
         let Planned {
             mut value,
             changes,
             grouped,
             notes,
             problems,
-        } = self.planned(what).await?;
+            refused,
+        } = self.planned(what, allowance).await?;
         self.finish();
+        let refused = refused.map(Failure::Library);
+        if refused.is_none() {
+            self.warn_of(&problems);
+        }
+        let told = self.told();
+        value.error = refused.as_ref().map(|failure| report::body(failure, told.as_ref()));
         for note in notes {
             self.screen.note(&note);
         }
@@ -68,13 +99,13 @@ impl Run {
             let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
             changes::plan(&value, &changes, &grouped, workplace, self.screen.verbose) + &timings
         })?;
-        Ok(0)
+        Ok(refused.map_or(0, |failure| report::say(&self.screen, &failure, told.as_ref())))
     }
 
     /// What a publish would change, asked of the target now.
-    pub(super) async fn planned(&self, what: &str) -> Result<Planned, Failure> {
+    pub(super) async fn planned(&self, what: &str, allowance: Removals) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
-        let (prepared, ground) = self.prepare_and_connect(workplace, session).await?;
+        let (prepared, ground) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
         let entrance = ground.entrance;
         let mut notes = Vec::new();
         if let Some(hold) = &entrance.hold {
@@ -83,18 +114,23 @@ impl Run {
         }
         let mut facts = ground.facts;
         store::find_out(session, &mut facts, Vec::new(), None, |facts| {
-            plan::questions(&prepared.site, facts)
+            let mut asked = plan::questions(&prepared.site, facts);
+            if !prepared.problems.is_empty() {
+                asked.extend(plan::findings_questions(facts));
+            }
+            asked
         })
         .await?;
         let plan = Plan::new(&prepared.site, &facts).map_err(|open| Error::NoPeace {
             attempts: 1,
             reason: format!("{} questions were left open", open.len()),
         })?;
-        let (level, allowed) = pipeline::immutable(&workplace.config)?;
-        let conflicts = publish::conflicts(session, &prepared.site, &plan, &allowed).await?;
-        for problem in check::immutable::problems(&conflicts, level) {
-            notes.push(format!("{}: {}", problem.path, problem.message));
+        let mut refusals = pipeline::refusals(&workplace.config, prepared.problems)?;
+        if allowance == Removals::Allowed {
+            refusals.max_removed = None;
         }
+        let live = facts.live_findings();
+        let Judged { problems, refused } = publish::judge(session, &prepared.site, &plan, &live, &refusals).await?;
         let made = |recipe: &Recipe| matches!(recipe, Recipe::Made { .. });
         let wanted = plan.wanted.iter();
         let value = json::Publish {
@@ -112,6 +148,7 @@ impl Run {
             round_trips: session.counts().round_trips(),
             seconds: self.began.elapsed().as_secs_f64(),
             changes: Some(plan.changes.list.clone()),
+            problems: problems.iter().map(json::Finding::from).collect(),
             ..json::Publish::counting(&plan.changes, prepared.site.files)
         };
         let site = &prepared.site;
@@ -122,17 +159,27 @@ impl Run {
             grouped,
             changes: plan.changes,
             notes,
-            problems: prepared.problems,
+            problems,
+            refused,
         })
     }
 
-    pub(super) async fn check(&self) -> Result<u8, Failure> {
+    pub(super) async fn check(&self, options: Check) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        let found = self
+        let live = self.compared_with(&options).await?;
+        let mut found = self
             .aside(move |progress| pipeline::inspect(&config, &export, cache.as_deref(), progress))
             .await?;
         self.finish();
+        if let Some(file) = &options.write_baseline {
+            let baseline = Baseline::of(&found.problems);
+            write_baseline(file, &baseline)?;
+            let known = Live::Release(Findings::of_baseline(&baseline));
+            known::mark(&mut found.problems, &known);
+        } else if let Some(live) = live.filter(|_| workplace.config.check.known == KnownFindings::Warn) {
+            known::mark(&mut found.problems, &live);
+        }
         let ok = found.problems.iter().all(|problem| problem.severity != Severity::Error);
         let unread = found.unread.iter().map(|(path, reason)| json::Unread {
             path: path.to_string(),
@@ -150,6 +197,24 @@ impl Run {
         let extent = problems::Extent::of(&self.screen);
         self.screen.result(&value, || problems::inspected(&found, extent))?;
         Ok(if ok { 0 } else { 3 })
+    }
+
+    /// What the findings of the export are compared with, if with anything.
+    async fn compared_with(&self, options: &Check) -> Result<Option<Live>, Failure> {
+        if let Some(file) = &options.baseline {
+            return read_baseline(file).map(Some);
+        }
+        let Some(target) = &options.against else {
+            return Ok(None);
+        };
+        let mut global = self.global.clone();
+        global.target = Some(target.clone());
+        let workplace = Workplace::open(&global, &self.screen)?;
+        let session = Session::new(connect::connector(&workplace)?, site::owner("check"));
+        let mut facts = store::survey_ground(&session, []).await?.facts;
+        let questions = plan::findings_questions(&facts);
+        store::ask(&session, &mut facts, &questions).await?;
+        Ok(Some(facts.live_findings()))
     }
 
     pub(super) async fn build(&self, out: PathBuf) -> Result<u8, Failure> {
@@ -261,6 +326,30 @@ impl Run {
         self.screen.result(&json::text("nginx", &vhost), || vhost.clone())?;
         Ok(0)
     }
+}
+
+fn read_baseline(file: &Path) -> Result<Live, Failure> {
+    let unreadable = |source: std::io::Error| Failure::Unreadable {
+        file: file.to_owned(),
+        source,
+    };
+    let text = std::fs::read_to_string(file).map_err(unreadable)?;
+    let baseline: Baseline = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+    if baseline.format != 1 {
+        let text = format!("it has the format {}, and this version knows 1", baseline.format);
+        return Err(unreadable(std::io::Error::other(text)));
+    }
+    Ok(Live::Release(Findings::of_baseline(&baseline)))
+}
+
+fn write_baseline(file: &Path, baseline: &Baseline) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(baseline).unwrap_or_default() + "\n";
+    std::fs::write(file, text).map_err(|source| {
+        Failure::Library(Error::Io {
+            what: format!("write {}", shown(file)),
+            source,
+        })
+    })
 }
 
 /// The live release.

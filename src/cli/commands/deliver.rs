@@ -17,9 +17,9 @@ use syntax_publish::scan::ScanError;
 use syntax_publish::serving::{PageForm, Rules};
 use syntax_publish::{pipeline, publish, releases};
 
-use super::Run;
 use super::ask::live;
 use super::change::{TOOL, shell_behind};
+use super::{Judge, Run};
 use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::live as looks;
@@ -54,19 +54,19 @@ impl Run {
         self.progress.plainly(&changes::begun("publishing", workplace));
         let shell = shell_behind(workplace)?;
         let looking = looks::begin(workplace).await?;
-        let (prepared, ground) = self.prepare_and_connect(workplace, session).await?;
+        let (prepared, ground) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
         let wants_timings = options.timings;
-        let max_removed = workplace.config.publish.max_removed.get();
-        let (immutable, allowed) = pipeline::immutable(&workplace.config)?;
+        let mut refusals = pipeline::refusals(&workplace.config, prepared.problems)?;
+        if options.allow_removals {
+            refusals.max_removed = None;
+        }
         let way = looks::way(workplace, prepared.rules.clone());
         let options = publish::Options {
-            immutable,
-            allowed,
+            refusals,
             commit: workplace.commit(options.commit.as_ref()),
             message: options.message,
             wait: options.wait,
-            max_removed: (!options.allow_removals).then_some(max_removed),
             force: options.force,
             tool: TOOL.to_owned(),
             signing: workplace.signing()?,
@@ -92,6 +92,7 @@ impl Run {
         let failed = looks::failed(&report, &published.changes);
         let stays = Self::why_it_stays(&report, published.previous.is_some());
         let error = (!is_unserved).then(|| self.not_delivered(&report, published.release.as_str(), &failed, &stays));
+        self.warn_of(&published.problems);
         let value = json::Publish {
             next: is_unserved.then(|| self.to_be_served()),
             release: Some(published.release.clone()),
@@ -104,6 +105,7 @@ impl Run {
             seconds: took.as_secs_f64(),
             timings,
             delivery: looks::seen(&report),
+            problems: published.problems.iter().map(json::Finding::from).collect(),
             error: error.flatten(),
             ..json::Publish::counting(&published.changes, published.files)
         };
@@ -117,7 +119,7 @@ impl Run {
             changes::published(&published, &grouped, took, workplace, &self.global) + &seen + &timings
         };
         if let Some(actions) = &self.actions {
-            actions.annotate(&prepared.problems, workplace);
+            actions.annotate(&published.problems, workplace);
             actions.published(&actions::Told {
                 value: &value,
                 changes: &published.changes,
@@ -125,7 +127,7 @@ impl Run {
                 target: &workplace.target_name,
                 commit: options.commit.as_deref(),
                 next: &again(&self.global, "rollback"),
-                problems: &prepared.problems,
+                problems: &published.problems,
             });
         }
         self.screen.summary(&value, text)?;

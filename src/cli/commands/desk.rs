@@ -6,6 +6,7 @@ use syntax_publish::error::Error;
 use syntax_publish::preview::{Desk, Trouble};
 
 use super::Run;
+use super::ask::{Planned, Removals};
 use crate::cli::args::Global;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
@@ -35,7 +36,11 @@ impl OfTarget {
     /// What a publish would change, in words, with so many changes at most.
     pub async fn plan_in_words(&self, most: usize) -> Result<Vec<(&'static str, String)>, Trouble> {
         let run = self.run();
-        let planned = run.planned("plan").await.map_err(|failure| self.trouble(&failure))?;
+        let planned = run
+            .planned("plan", Removals::Limited)
+            .await
+            .and_then(Planned::granted)
+            .map_err(|failure| self.trouble(&failure))?;
         let workplace = run.workplace().map_err(|failure| self.trouble(&failure))?;
         let notes = planned.notes.into_iter().map(|note| ("note", note));
         let text = changes::short_plan(&planned.value, &planned.changes, &planned.grouped, workplace, most);
@@ -64,7 +69,11 @@ impl Desk for OfTarget {
     fn plan(&self) -> BoxFuture<'_, Result<Value, Trouble>> {
         Box::pin(async {
             let run = self.run();
-            let planned = run.planned("plan").await.map_err(|failure| self.trouble(&failure))?;
+            let planned = run
+                .planned("plan", Removals::Limited)
+                .await
+                .and_then(Planned::granted)
+                .map_err(|failure| self.trouble(&failure))?;
             let target = run
                 .workplace()
                 .map(|workplace| workplace.target_name.clone())

@@ -53,7 +53,7 @@ fn an_export_that_is_missing_empty_or_no_folder_is_not_published() {
 }
 
 #[test]
-fn an_export_without_its_first_page_or_its_error_page_is_not_published() {
+fn an_export_that_lost_its_first_page_is_not_published_where_pages_link_to_it() {
     let world = World::local();
     fs::remove_file(world.out("index.html")).unwrap();
     fs::remove_file(world.out("404.html")).unwrap();
@@ -63,15 +63,15 @@ fn an_export_without_its_first_page_or_its_error_page_is_not_published() {
 
     --- stderr
     publishing demo to local (target/docroot)
-    error: the checks found 3 errors in the export
-      404.html
-        error  not-found  there is no 404.html: a wrong address shows the web server's own error page
-          fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+    error: the checks found an error in the export
       docs/a.html
         1  error  links  the link / is not there: the site has nothing at this address
           fix: correct the address, or add the page
+      404.html
+        warning  not-found  there is no 404.html: a wrong address shows the web server's own error page
+          fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
       index.html
-        error  index  there is no index.html at the top: whoever asks for the site itself gets an error
+        warning  index  there is no index.html at the top: the address of the site itself is answered with 404
           fix: see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well
     target: local (target/docroot)
     live: [release]

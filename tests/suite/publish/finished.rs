@@ -208,7 +208,7 @@ fn immutable_path_with_other_bytes_stops_a_publish() {
     let message = text(&problem["message"]);
     assert!(message.contains(&format!("release {first} ")), "{message}");
     assert_eq!(world.live(), before);
-    let planned = world.run(&["plan"]).expect_code(0);
+    let planned = world.run(&["plan"]).expect_code(3);
     assert!(planned.stderr.contains("planted.js"), "{}", planned.stderr);
 
     fs::remove_file(&chunk).unwrap();

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::GlobSet;
 use regex_lite::Regex;
 use syntax_publish::check::Level;
 use syntax_publish::error::Error;
@@ -176,9 +175,10 @@ pub fn options(how: How) -> publish::Options {
         commit: None,
         message: None,
         wait: how.wait,
-        max_removed: None,
-        immutable: Level::Warn,
-        allowed: GlobSet::empty(),
+        refusals: publish::Refusals {
+            immutable: Level::Warn,
+            ..publish::Refusals::default()
+        },
         force: false,
         tool: "test".to_owned(),
         signing: syntax_publish::sign::Signing::default(),

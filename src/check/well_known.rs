@@ -1,0 +1,68 @@
+//! `well-known`: the files of `.well-known/` do not all vanish at once. Pure.
+//!
+//! Tools that upload the files of a build leave out names that begin with a dot unless they are told otherwise, and then
+//! apps lose their links and certificates their proofs. What was there is known on the host alone, so this comes out of the
+//! plan.
+
+use super::{Level, Problem, Severity};
+use crate::model::path::SitePath;
+
+/// The check's name in the site manifest.
+pub const NAME: &str = "well-known";
+
+/// The folder.
+const FOLDER: &str = ".well-known/";
+
+/// The problem that it is where a publish removes the whole folder: of the paths that it removes, and whether the new site
+/// has a file in the folder.
+#[must_use]
+pub fn problem<'a>(removed: impl Iterator<Item = &'a SitePath>, is_left: bool, level: Level) -> Option<Problem> {
+    let severity = match level {
+        Level::Error => Severity::Error,
+        Level::Warn => Severity::Warning,
+        Level::Off => return None,
+    };
+    let lost: Vec<&SitePath> = removed.filter(|path| holds(path)).collect();
+    let first = (*lost.first().filter(|_| !is_left)?).clone();
+    let count = match lost.len() {
+        1 => "1 file".to_owned(),
+        more => format!("{more} files"),
+    };
+    Some(Problem {
+        path: first,
+        line: None,
+        severity,
+        check: NAME,
+        message: format!("{FOLDER} is gone with {count} that the live release has"),
+        hint: "the upload of the build may have left out names that begin with a dot (actions/upload-artifact: \
+               `include-hidden-files: true`); if it is meant, publish with --allow-removals"
+            .to_owned(),
+        fault: None,
+        always: true,
+        known: None,
+    })
+}
+
+/// Whether a path is one of the folder.
+#[must_use]
+pub fn holds(path: &SitePath) -> bool {
+    path.as_str().starts_with(FOLDER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_of_the_whole_folder_is_found_and_that_of_one_file_is_not() {
+        let lost = [".well-known/security.txt", "a.html"].map(|path| SitePath::new(path).unwrap());
+        let found = problem(lost.iter(), false, Level::Error).unwrap();
+        assert_eq!(
+            (found.path.as_str(), found.severity),
+            (".well-known/security.txt", Severity::Error)
+        );
+        assert_eq!(problem(lost.iter(), true, Level::Error), None);
+        assert_eq!(problem(lost.iter(), false, Level::Off), None);
+        assert_eq!(problem(lost[1..].iter(), false, Level::Error), None);
+    }
+}
