@@ -275,7 +275,7 @@ impl Run {
             running.end();
             ground
         };
-        Ok(futures_util::future::try_join(self.prepare_to_judge(workplace, judge), connecting).await?)
+        futures_util::future::try_join(self.prepare_to_judge(workplace, judge), connecting).await
     }
 
     /// Names the warnings, and counts those that are known.

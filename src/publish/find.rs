@@ -82,9 +82,12 @@ impl Publish<'_> {
         let expected = hints
             .seen
             .and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
-        let about_findings = |facts: &Facts| match self.options.refusals.problems.is_empty() {
-            true => BTreeSet::new(),
-            false => plan::findings_questions(facts),
+        let about_findings = |facts: &Facts| {
+            if self.options.refusals.problems.is_empty() {
+                BTreeSet::new()
+            } else {
+                plan::findings_questions(facts)
+            }
         };
         // One that is not connected yet has nothing that is known, either.
         let most = if self.session.copies() { BASES } else { 0 };

@@ -418,12 +418,12 @@ fn problems_are_listed_by_file_with_their_cures() {
     insta::assert_snapshot!(project.redact(&ran.stdout), @r"
     docs.html
       2  error  links  the link /Fees is not there in this spelling: the site has /fees
-        cure: write /fees: web servers tell upper from lower case
+        fix: write /fees: web servers tell upper from lower case
       2  error  links  the link /gone is not there: the site has nothing at this address
-        cure: correct the address, or add the page
+        fix: correct the address, or add the page
     fees.html
       2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
-        cure: correct the part behind `#`, or give the heading in docs.html that id
+        fix: correct the part behind `#`, or give the heading in docs.html that id
     2 errors, 1 warning
     ");
     let ran = project.run(&["publish"]).expect_code(3);
@@ -431,12 +431,12 @@ fn problems_are_listed_by_file_with_their_cures() {
     error: the checks found 2 errors in the export
       docs.html
         2  error  links  the link /Fees is not there in this spelling: the site has /fees
-          cure: write /fees: web servers tell upper from lower case
+          fix: write /fees: web servers tell upper from lower case
         2  error  links  the link /gone is not there: the site has nothing at this address
-          cure: correct the address, or add the page
+          fix: correct the address, or add the page
       fees.html
         2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
-          cure: correct the part behind `#`, or give the heading in docs.html that id
+          fix: correct the part behind `#`, or give the heading in docs.html that id
     target: local (target/docroot)
     live: nothing yet
     hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest
