@@ -138,7 +138,7 @@ fn help_of_plan() {
 
 #[test]
 fn help_of_check() {
-    insta::assert_snapshot!(help(&["check"]), @r"
+    insta::assert_snapshot!(help(&["check"]), @r#"
     Check the export locally
 
     Usage: syntax-publish check [OPTIONS]
