@@ -335,13 +335,24 @@ map $request_uri {path} {{
     }
 
     fn files(&self) -> String {
+        let links = if self.vhost.brotli {
+            "# Links are followed wherever they lead: with `if_not_owner`, ngx_http_brotli_static_module misses some of its\n\
+             # files. `syntax-publish nginx --without-brotli` prints it, so that a planted link serves nothing of the host.\n\
+             disable_symlinks off;\n"
+                .to_owned()
+        } else {
+            format!(
+                "# But a link only to what belongs to the link's own owner: whoever has the key that publishes could\n\
+                 # plant one to any file that nginx may read.\n\
+                 disable_symlinks if_not_owner from={};\n",
+                self.docroot
+            )
+        };
         format!(
             "# `current` is a symlink, and a publish or a rollback is its replacement: nginx must follow\n\
              # links, and must not remember where they led (open_file_cache), or it serves the old page.\n\
              root {docroot}/current;\n\
-             # But a link only to what belongs to the link's own owner: whoever has the key that publishes could\n\
-             # plant one to any file that nginx may read.\n\
-             disable_symlinks if_not_owner from={docroot};\n\
+             {links}\
              open_file_cache off;\n\
              autoindex off;\n\
              etag on;\n",

@@ -46,10 +46,13 @@ fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, Strin
     let what = format!("{} {}", noun(*position), shortened(url));
     match fault {
         UrlFault::Missing => (
-            format!("{what} is not there: the site has nothing at this address"),
             match position {
-                Position::Link => "correct the address, or add the page",
-                _ => "correct the address, or put the file into `public/`",
+                Position::Link => format!("broken link: {} does not exist", shortened(url)),
+                _ => format!("{what} does not exist"),
+            },
+            match position {
+                Position::Link => "correct the link or add the page",
+                _ => "correct the address or put the file into `public/`",
             }
             .to_owned(),
         ),
@@ -117,14 +120,14 @@ mod tests {
         assert_eq!(
             export.finds(find),
             [
-                "a.css:2: the file of a style /f.woff2 is not there: the site has nothing at this address",
-                "index.html:2: the link /nowhere is not there: the site has nothing at this address",
-                "index.html:3: the picture /y.png is not there: the site has nothing at this address",
-                "index.html:4: the picture /z.svg#z is not there: the site has nothing at this address",
-                "a.css:1: the style sheet b.css is not there: the site has nothing at this address",
-                "d.svg:2: the picture e.png is not there: the site has nothing at this address",
-                "index.html:4: the link https://docs.example.com/gone#x is not there: the site has nothing at this address",
-                "index.html:3: the picture pictures/x.png?v=1 is not there: the site has nothing at this address",
+                "a.css:2: the file of a style /f.woff2 does not exist",
+                "index.html:2: broken link: /nowhere does not exist",
+                "index.html:3: the picture /y.png does not exist",
+                "index.html:4: the picture /z.svg#z does not exist",
+                "a.css:1: the style sheet b.css does not exist",
+                "d.svg:2: the picture e.png does not exist",
+                "index.html:4: broken link: https://docs.example.com/gone#x does not exist",
+                "index.html:3: the picture pictures/x.png?v=1 does not exist",
             ]
         );
     }
@@ -228,10 +231,7 @@ mod tests {
                 "<head><base href='https://elsewhere.example.com/'></head><body><img src='x.png'>",
             ),
         ]);
-        assert_eq!(
-            export.finds(find),
-            ["b/index.html:1: the picture c.png is not there: the site has nothing at this address"]
-        );
+        assert_eq!(export.finds(find), ["b/index.html:1: the picture c.png does not exist"]);
     }
 
     #[test]
@@ -245,7 +245,10 @@ mod tests {
             .collect();
         let found = Export::new(&pages).finds(find);
         assert_eq!(found.len(), 1);
-        assert!(found[0].starts_with("00.html:2: the link /gone is not there") && found[0].ends_with("49 other files"));
+        assert!(
+            found[0].starts_with("00.html:2: broken link: /gone does not exist")
+                && found[0].ends_with("49 other files")
+        );
         let found = Export::new(&pages).allowing(&["00.html"]).finds(find);
         assert!(
             found[0].starts_with("01.html:2:") && found[0].ends_with("48 other files"),

@@ -205,7 +205,7 @@ fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Opt
         "br" => {
             "install the module (Debian: libnginx-mod-http-brotli-static), and print the vhost without --without-brotli"
         }
-        _ => "print the vhost anew: it has `gzip_static on`",
+        _ => "print the vhost again: it has `gzip_static on`",
     };
     match answer.header("content-encoding") {
         Some(sent) if sent == coding && answer.body.len() as u64 == stored => {
@@ -259,7 +259,7 @@ fn every_header(replies: &Replies, known: Known<'_>) -> Finding {
                 return wrong(
                     "headers",
                     format!("{kind} has {sent} {name}"),
-                    "print the vhost anew rather than edit it: one `add_header` in a location drops all others there",
+                    "print the vhost again instead of editing it: one `add_header` in a location drops all others there",
                 );
             }
         }
@@ -301,7 +301,7 @@ fn cache(replies: &Replies) -> Finding {
                     "{kind} says {} in Cache-Control instead of {wanted}: {readers}",
                     crate::model::path::printable(&sent)
                 ),
-                "print the vhost anew, and see whether `expires` or `add_header` was added to it",
+                "print the vhost again, and see whether `expires` or `add_header` was added to it",
             );
         }
     }
@@ -327,7 +327,7 @@ fn missing(replies: &Replies) -> Finding {
                     "{what} that is not there answers {}: search engines and open tabs take it for one that is",
                     answer.status
                 ),
-                "print the vhost anew: no `try_files` of it ends with a page",
+                "print the vhost again: no `try_files` of it ends with a page",
             );
         }
     }
@@ -343,7 +343,7 @@ fn dot_files(replies: &Replies) -> Finding {
         status => wrong(
             "dot-files",
             format!("an address whose name begins with a dot answers {status}"),
-            "print the vhost anew: it has a location that hides them",
+            "print the vhost again: it has a location that hides them",
         ),
     }
 }
@@ -373,7 +373,7 @@ fn redirect(replies: &Replies, known: Known<'_>) -> Finding {
                         "HTTP answers {}{to}: visitors who type the name stay without TLS, or go elsewhere",
                         answer.status
                     ),
-                    "print the vhost anew: its first server block leads HTTP to HTTPS; another one for this name on port 80 may stand before it",
+                    "print the vhost again: its first server block leads HTTP to HTTPS; another one for this name on port 80 may stand before it",
                 )
             }
         }

@@ -83,7 +83,7 @@ pub enum HostError {
         why: Why,
     },
     /// The host shows a key that isn't known or isn't the one that was pinned.
-    #[error("the key of {host} is {}: {detail}", if *changed { "not the one that is known" } else { "not known" })]
+    #[error("{}: {detail}", if *changed { format!("host key mismatch for {host}") } else { format!("the key of {host} is not known") })]
     HostKey {
         /// The host.
         host: String,

@@ -33,7 +33,8 @@ const CHANGES: [(u32, &str); 5] = [
     ),
     (
         6,
-        "a symlink that whoever has the publishing key plants in the store serves any file that nginx may read",
+        "without brotli, a symlink that was planted in the store serves any file that nginx may read; with a `deploymentId`, each \
+         click loads the whole page after a publish",
     ),
 ];
 

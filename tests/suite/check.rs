@@ -419,8 +419,8 @@ fn problems_are_listed_by_file_with_their_cures() {
     docs.html
       2  error  links  the link /Fees is not there in this spelling: the site has /fees
         fix: write /fees: web servers tell upper from lower case
-      2  error  links  the link /gone is not there: the site has nothing at this address
-        fix: correct the address, or add the page
+      2  error  links  broken link: /gone does not exist
+        fix: correct the link or add the page
     fees.html
       2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
         fix: correct the part behind `#`, or give the heading in docs.html that id
@@ -432,8 +432,8 @@ fn problems_are_listed_by_file_with_their_cures() {
       docs.html
         2  error  links  the link /Fees is not there in this spelling: the site has /fees
           fix: write /fees: web servers tell upper from lower case
-        2  error  links  the link /gone is not there: the site has nothing at this address
-          fix: correct the address, or add the page
+        2  error  links  broken link: /gone does not exist
+          fix: correct the link or add the page
       fees.html
         2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
           fix: correct the part behind `#`, or give the heading in docs.html that id

@@ -65,8 +65,8 @@ fn an_export_that_lost_its_first_page_is_not_published_where_pages_link_to_it() 
     publishing demo to local (target/docroot)
     error: the checks found an error in the export
       docs/a.html
-        1  error  links  the link / is not there: the site has nothing at this address
-          fix: correct the address, or add the page
+        1  error  links  broken link: / does not exist
+          fix: correct the link or add the page
       404.html
         warning  not-found  there is no 404.html: a wrong address shows the web server's own error page
           fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it

@@ -180,7 +180,7 @@ fn a_known_host_with_another_key_is_not_trusted() {
 
     --- stderr
     publishing site to box (127.0.0.1:[host]/site)
-    error: the key of 127.0.0.1 is not the one that is known: it shows [fingerprint]
+    error: host key mismatch for 127.0.0.1: it shows [fingerprint]
     target: box (127.0.0.1:[host]/site)
     live: unchanged
     hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 
-use syntax_publish::nginx::{PageForm, render};
+use syntax_publish::nginx::{PageForm, Vhost, render};
 use walkdir::WalkDir;
 
 use super::Docroot;
@@ -49,8 +49,12 @@ fn link_leads_to_what_its_owner_has_and_to_nothing_else() {
         }
         chown(&own, Some(PUBLISHER), None).unwrap();
     }
-    let vhost = render(&docroot.vhost(PageForm::Flat)).unwrap();
-    let nginx = Nginx::start_as(&vhost, SERVER);
+    let vhost = Vhost {
+        // Its module can't be used together with the directive.
+        brotli: false,
+        ..docroot.vhost(PageForm::Flat)
+    };
+    let nginx = Nginx::start_as(&render(&vhost).unwrap(), SERVER);
     let name = passwd.file_name().unwrap().to_str().unwrap();
     for (target, status, body) in [
         ("/".to_owned(), 200, Some("index.html")),

@@ -193,7 +193,7 @@ fn people_are_told_where_it_is_and_what_is_wrong() {
     ready: http://127.0.0.1:[port]/  (13 files in [time])
 
     --- stderr
-    error: bad.html:1: the link /gone is not there: the site has nothing at this address (links): correct the address, or add the page
+    error: bad.html:1: broken link: /gone does not exist (links): correct the link or add the page
     ");
 }
 
