@@ -50,7 +50,7 @@ fn host_that_shows_another_key_is_refused_with_advice() {
     let project = project(&sshd, &key);
     let ran = project.run(&["publish", "--json"]).expect_code(5);
     assert_eq!(ran.json()["error"]["code"], "host-key", "{ran}");
-    assert!(ran.stderr.contains("\nlive: as it was\nhint: "), "{ran}");
+    assert!(ran.stderr.contains("\nlive: unchanged\nhint: "), "{ran}");
 }
 
 #[test]

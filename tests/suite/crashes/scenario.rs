@@ -12,6 +12,21 @@ pub struct Scenario {
     pub next: Content,
 }
 
+impl Scenario {
+    /// Every site that it publishes: a prune keeps the predecessor of the live release, which may be any of them.
+    pub fn contents(&self) -> impl Iterator<Item = &Content> {
+        self.before
+            .iter()
+            .chain([&self.command])
+            .filter_map(|command| match command {
+                Command::Publish(content)
+                | Command::PublishHavingSeen(content, _)
+                | Command::PublishAndPrune(content) => Some(content),
+                _ => None,
+            })
+    }
+}
+
 pub fn base() -> Content {
     content([
         ("index.html", "home "),
