@@ -417,10 +417,10 @@ fn problems_are_listed_by_file_with_their_cures() {
     let ran = project.run(&["check"]).expect_code(3);
     insta::assert_snapshot!(project.redact(&ran.stdout), @r"
     docs.html
-      2  error  links  the link /Fees is not there in this spelling: the site has /fees
-        fix: write /fees: web servers tell upper from lower case
       2  error  links  broken link: /gone does not exist
         fix: correct the link or add the page
+      2  error  links  the link /Fees is not there in this spelling: the site has /fees
+        fix: write /fees: web servers tell upper from lower case
     fees.html
       2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
         fix: correct the part behind `#`, or give the heading in docs.html that id
@@ -428,18 +428,19 @@ fn problems_are_listed_by_file_with_their_cures() {
     ");
     let ran = project.run(&["publish"]).expect_code(3);
     insta::assert_snapshot!(project.redact(&ran.stderr), @r#"
+    publishing site to local (target/docroot)
     error: the checks found 2 errors in the export
       docs.html
-        2  error  links  the link /Fees is not there in this spelling: the site has /fees
-          fix: write /fees: web servers tell upper from lower case
         2  error  links  broken link: /gone does not exist
           fix: correct the link or add the page
+        2  error  links  the link /Fees is not there in this spelling: the site has /fees
+          fix: write /fees: web servers tell upper from lower case
       fees.html
         2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
           fix: correct the part behind `#`, or give the heading in docs.html that id
     target: local (target/docroot)
     live: nothing yet
-    hint: correct what is named above, or set the check's level to "warn" in [check] of the site manifest
+    hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
     "#);
 }
 

@@ -257,6 +257,9 @@ fn findings_beyond_their_room_are_known_by_their_number() {
     // What prune deletes goes with its findings.
     page(&project, "index", "");
     json(project.run(&["publish", "--json"]), 0);
+    // The predecessor of the live release is kept with its own.
+    page(&project, "docs", "changed again");
+    json(project.run(&["publish", "--json"]), 0);
     let manifest = fs::read_to_string(project.dir.join("site-manifest.toml")).unwrap();
     project.write_manifest(&format!("[publish]\nkeep = 1\nskew = \"0\"\n{manifest}"));
     json(project.run(&["prune", "--json"]), 0);

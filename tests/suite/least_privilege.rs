@@ -166,7 +166,7 @@ fn a_user_without_rights_reads_all_of_a_release_and_changes_nothing() {
 // --- A key that could do more.
 
 fn warned(ran: &Ran) -> bool {
-    ran.stderr.contains("warning: the key opens a shell on 127.0.0.1")
+    ran.stderr.contains("warning: the SSH key opens a shell on 127.0.0.1")
 }
 
 /// The user of this machine that has a shell: its own, or one that tests/run creates.
