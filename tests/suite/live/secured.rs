@@ -226,7 +226,8 @@ fn server_that_answers_everything_at_length_takes_little_memory() {
         .args(["publish", "--json"])
         .env("SSL_CERT_FILE", authority.file());
     let (most, ran) = most_memory(crate::support::command::Running::start(command));
-    let ran = ran.expect_code(7);
+    // A first release that nothing serves yet is no failure.
+    let ran = ran.expect_code(0);
     assert!(codes(&ran).contains(&"bytes".to_owned()), "{ran}");
     assert!(
         ran.json()["delivery"]["public"]["answered"].as_u64().unwrap() > 100,
