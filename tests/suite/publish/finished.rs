@@ -109,7 +109,7 @@ fn pictures_are_kept_for_good_with_their_fingerprint_and_revalidated_without() {
     let nginx = serve(&world);
     let page = get(nginx.address(), "docs/guides/embedding", &[]).body;
     let urls = fingerprinted(&page);
-    assert!(urls.iter().any(|url| url.starts_with("/images/chart.png")), "{urls:?}");
+    assert!(urls.iter().any(|url| url.starts_with("/images/chart-2x.png")), "{urls:?}");
     for url in urls {
         let (own, _) = url.split_once('?').unwrap();
         let (copy, first) = (visit(&nginx, &url), visit(&nginx, own));
@@ -135,11 +135,11 @@ fn page_of_a_replaced_release_gets_the_pictures_it_was_made_for() {
     let world = world();
     world.publish();
     let nginx = serve(&world);
-    let picture = world.export().join("images/chart.png");
+    let picture = world.export().join("images/chart-2x.png");
     let shown = || {
         let urls = fingerprinted(&get(nginx.address(), "docs/guides/embedding", &[]).body);
         urls.into_iter()
-            .find(|url| url.starts_with("/images/chart.png"))
+            .find(|url| url.starts_with("/images/chart-2x.png"))
             .unwrap()
     };
     let (first, old) = (shown(), fs::read(&picture).unwrap());
@@ -187,7 +187,7 @@ fn text_of_every_page_is_that_of_the_export() {
     assert!(pages > 12);
     // A code sample that shows a path shows that path.
     let sample = String::from_utf8(live["docs/guides/embedding.html"].clone()).unwrap();
-    assert!(sample.contains(">/images/chart.png<") && sample.contains("\"/images/chart.png?v="));
+    assert!(sample.contains(">/images/chart.png<") && sample.contains("\"/images/chart-2x.png?v="));
 }
 
 #[test]
