@@ -84,6 +84,9 @@ fn nothing_of_the_progress_is_left_when_a_command_fails() {
         &project.dir.join("out/docs/page-1.html"),
         "<!DOCTYPE html><a href=\"/gone\">",
     );
+    let manifest = project.dir.join("site-manifest.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    write(&manifest, format!("{text}\n[check]\nknown = \"error\"\n"));
     let said = project.run(&["publish"]).expect_code(3).stderr;
     let (code, screen, _) = run(&project, &["publish"]);
     assert_eq!(code, 3);

@@ -152,7 +152,7 @@ fn what_never_becomes_whole_is_shown_in_the_end() {
     let (mut watch, server) = preview(&project, &[]);
     fs::remove_file(out.join("404.html")).unwrap();
     edit(&out, "docs/a.html", "A page about a.", "Without an error page.");
-    watch.wait_for_stdout("it has no 404.html");
+    watch.wait_for_stdout("there is no 404.html");
     wait_until("what there is", || {
         text(server, "/docs/a").contains("Without an error page.")
     });

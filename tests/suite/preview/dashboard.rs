@@ -168,7 +168,7 @@ fn the_dashboard_fits_a_phone_and_its_anchors_lead_there() {
     browser.until("tab", READY);
     browser.until(
         "tab",
-        "document.querySelector('#findings-list').textContent.includes('30 warnings')",
+        "document.querySelector('#findings-list').textContent.includes('#nowhere')",
     );
     let rows = "[...document.querySelectorAll('#findings-list tbody tr')].filter((row) => row.textContent.includes('#nowhere')).length";
     assert_eq!(browser.evaluate("tab", rows), 1, "one fix, one row");

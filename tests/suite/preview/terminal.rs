@@ -60,12 +60,15 @@ fn a_line_stays_below_what_happens_and_tells_how_it_stands() {
     terminal.until_shown("rebuilt: docs/b.html");
     terminal.until_last("13 files | rebuilt");
     write(&out.join("docs/b.html"), "<a href=\"/gone\">gone</a>");
-    terminal.until_shown("error: docs/b.html:1: the link /gone is not there");
+    terminal.until_shown("error: docs/b.html:1: broken link: /gone does not exist");
     terminal.until_last("| 1 error |");
     // What was told is not told again with every save.
     write(&out.join("docs/a.html"), "<h1>Another</h1>");
     terminal.until_shown("rebuilt: docs/a.html");
-    assert_eq!(terminal.screen().matches("the link /gone is not there").count(), 1);
+    assert_eq!(
+        terminal.screen().matches("broken link: /gone does not exist").count(),
+        1
+    );
     write(&out.join("docs/b.html"), "<h1>New</h1>");
     terminal.until_shown("fixed: 1 finding");
     terminal.until_last("| no findings |");
