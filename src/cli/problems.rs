@@ -1,4 +1,4 @@
-//! How the problems of an export are shown: by file, each cure once.
+//! How the problems of an export are shown: by file, each fix once.
 //!
 //! Text in, text out. Files with errors come first, and long lists are cut short, so that what stops a publish is always
 //! on the screen.
@@ -102,20 +102,20 @@ pub fn listed(problems: &[Problem], extent: Extent, indent: &str) -> String {
     text
 }
 
-/// The problems of one file: those with the same cure together, and the cure below.
+/// The problems of one file: those with the same hint together, and the hint below.
 fn of_one_file(problems: &[&Problem], extent: Extent, indent: &str, text: &mut String) {
-    let mut cures: Vec<(&str, &str, Vec<&Problem>)> = Vec::new();
+    let mut groups: Vec<(&str, &str, Vec<&Problem>)> = Vec::new();
     for problem in problems {
-        let known = cures
+        let known = groups
             .iter_mut()
             .find(|(check, hint, _)| (*check, *hint) == (problem.check, problem.hint.as_str()));
         match known {
             Some((_, _, alike)) => alike.push(problem),
-            None => cures.push((problem.check, &problem.hint, vec![problem])),
+            None => groups.push((problem.check, &problem.hint, vec![problem])),
         }
     }
     let shown = |alike: &[&Problem]| extent.shown(alike.len(), ALIKE);
-    let rows: Vec<Vec<String>> = cures
+    let rows: Vec<Vec<String>> = groups
         .iter()
         .flat_map(|(_, _, alike)| &alike[..shown(alike)])
         .map(|problem| {
@@ -139,7 +139,7 @@ fn of_one_file(problems: &[&Problem], extent: Extent, indent: &str, text: &mut S
     let right: &[usize] = if has_lines { &[0] } else { &[] };
     let rows = table(&rows, right);
     let mut rows = rows.lines();
-    for (_, hint, alike) in &cures {
+    for (_, hint, alike) in &groups {
         let shown = shown(alike);
         for row in rows.by_ref().take(shown) {
             let _ = writeln!(text, "{indent}  {row}");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_stand_below_their_file_with_each_cure_once() {
+    fn problems_stand_below_their_file_with_each_fix_once() {
         let problems = [
             problem("a.html", Some(3), Severity::Warning, "one", "do this"),
             problem("b.html", Some(9), Severity::Error, "two", "do this"),
@@ -215,15 +215,15 @@ mod tests {
 b.html
     9  error    links  two
   120  warning  links  four
-    cure: do this
+    fix: do this
    10  error    links  three
-    cure: do that
+    fix: do that
 c.html
   error  links  five
-    cure: do this
+    fix: do this
 a.html
   3  warning  links  one
-    cure: do this
+    fix: do this
 ";
         assert_eq!(text, expected);
     }
