@@ -674,3 +674,119 @@ fn cancelled_publish_leaves_nothing_that_the_next_one_trips_over() {
     assert_eq!(again.outputs().1, "true");
     assert!(ci.docroot().join("current/big3.html").is_file());
 }
+
+/// The script of a job of GitLab's version, which the workflow has as a comment.
+fn gitlab_script(job: &str) -> String {
+    let text = workflow();
+    let (_, ours) = text.split_once("# GitLab CI").expect("GitLab's version");
+    let lines: Vec<&str> = ours
+        .lines()
+        .skip(2)
+        .map(|line| line.strip_prefix("#   ").unwrap_or_default())
+        .collect();
+    let mut script = String::new();
+    let below = lines.iter().skip_while(|line| !line.starts_with(&format!("{job}:")));
+    let body = below
+        .skip(1)
+        .take_while(|line| line.is_empty() || line.starts_with(' '));
+    let is_item = |line: &str| line.trim_start().starts_with("- ");
+    let mut body = body
+        .skip_while(|line| !job.starts_with('.') && line.trim() != "script:")
+        .peekable();
+    while let Some(line) = body.next() {
+        let Some(item) = line.trim_start().strip_prefix("- ") else {
+            continue;
+        };
+        match item {
+            "*tool" => script += &gitlab_script(".tool"),
+            "|" => {
+                while let Some(line) = body.next_if(|line| !is_item(line)) {
+                    script += line.trim_start();
+                    script.push('\n');
+                }
+            }
+            command => script.extend([command, "\n"]),
+        }
+        // The script ends where another key of the job begins.
+        if body
+            .peek()
+            .is_some_and(|next| !is_item(next) && next.trim_end().ends_with(':'))
+        {
+            break;
+        }
+    }
+    script
+}
+
+/// Runs the script of a job of GitLab's in a project's folder.
+fn run_gitlab(ci: &Ci, job: &str, folder: &Path) -> Ran {
+    let script = folder.with_extension("sh");
+    let end = "\ntrap '[ -z \"$SSH_AGENT_PID\" ] || kill \"$SSH_AGENT_PID\"' EXIT\n";
+    fs::write(&script, format!("{end}{}", gitlab_script(job))).unwrap();
+    let repository = ci.project.dir.join("repository");
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=x", "-c", "user.email=x@example.com", "-C"]);
+        let output = git.arg(&repository).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    if !repository.join(".git").exists() {
+        git(&["init", "-q"]);
+        git(&["add", "."]);
+        git(&["commit", "-q", "-m", "x"]);
+    }
+    let project = &ci.project;
+    let path = format!(
+        "{}:{}:{}",
+        project.dir.join("bin").display(),
+        project.home.join(".cargo/bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut command = Command::new("bash");
+    command.arg("-e").arg(&script).current_dir(folder).env_clear();
+    command.envs(
+        project
+            .command()
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    command
+        .env("PATH", path)
+        .env("CI", "true")
+        .env("CI_PROJECT_DIR", folder)
+        .env("CI_REPOSITORY_URL", &repository)
+        .env("CI_COMMIT_SHA", git(&["rev-parse", "HEAD"]))
+        .env("PUBLISH_KEY", &ci.values["secrets.PUBLISH_KEY"])
+        .env("SYNTAX_PUBLISH_SOURCE", SOURCE)
+        .env("SYNTAX_PUBLISH_COMMIT", COMMIT);
+    Running::start(command).wait()
+}
+
+#[test]
+fn gitlabs_jobs_use_nothing_of_the_build_but_its_archive() {
+    let ci = Ci::with_host();
+    let build = ci.project.dir.join("build");
+    fs::create_dir(&build).unwrap();
+    run_gitlab(&ci, "build", &build).expect_code(0);
+
+    // What the build's artifacts put into the folder of the job that has the key.
+    let folder = ci.project.dir.join("job");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(build.join("site.tar"), folder.join("site.tar")).unwrap();
+    let elsewhere = "[targets.production]\nkind = \"local\"\ndocroot = \"stolen\"\n";
+    for (path, text) in [
+        ("site-manifest.toml", elsewhere),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"nightly\"\n"),
+        (".cargo/config.toml", "[build]\nrustc-wrapper = \"./own\"\n"),
+        (".git/config", "[core]\nfsmonitor = ./own\n"),
+        ("own", "#!/bin/sh\ntouch stolen\n"),
+    ] {
+        write(&folder.join(path), text);
+    }
+    run_gitlab(&ci, "check", &folder).expect_code(0);
+    let ran = run_gitlab(&ci, "publish", &folder).expect_code(0);
+    assert!(ran.stdout.contains("production"), "{ran}");
+    assert!(ci.docroot().join("current/index.html").exists(), "{ran}");
+    assert!(!folder.join("stolen").exists(), "{ran}");
+}
