@@ -63,6 +63,10 @@ bench-preview *args:
 bench-parsers *args:
     cargo bench --locked --bench parsers -- {{ args }}
 
+# Twice as many symlinks, tokens, folders to prune, encodings to repair: twice the time?
+bench-growth *args:
+    cargo bench --locked --bench growth -- {{ args }}
+
 # Texts made at random for one parser, or all of them, for so many seconds each (CONTRIBUTING.md)
 fuzz target="all" seconds="60":
     FUZZ_TARGET={{ target }} FUZZ_SECONDS={{ seconds }} cargo test --locked --test suite -- --ignored --nocapture fuzz::
