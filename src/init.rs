@@ -44,8 +44,8 @@ pub struct Found {
     pub next: Option<Known<NextConfig>>,
     /// Where `next build` puts the export, relative to the folder; only where there is a configuration.
     pub destination: Option<String>,
-    /// The export that is there already, relative to the folder.
-    pub export: Option<String>,
+    /// The exports that are there already, relative to the folder; the one to propose first.
+    pub exports: Vec<String>,
     /// The site's own build, where it can be run from the folder.
     pub build: Option<Known<Vec<String>>>,
     /// Folders and files of its sources.
@@ -96,10 +96,16 @@ pub const NGINX_ROOT: &str = "/srv/syntax/site";
 pub const OUT: &str = "out";
 
 impl Found {
+    /// The export to propose.
+    #[must_use]
+    pub fn export(&self) -> Option<&str> {
+        self.exports.first().map(String::as_str)
+    }
+
     /// What follows from it, with nobody asked: the local target, which works at once.
     #[must_use]
     pub fn suggested(&self) -> Choice {
-        let export = self.export.as_deref().or(self.destination.as_deref());
+        let export = self.export().or(self.destination.as_deref());
         Choice {
             name: self.name.as_ref().map_or("site", |name| &name.value).to_owned(),
             url: self.url.as_ref().map(|url| url.value.clone()),
@@ -137,8 +143,8 @@ impl Found {
                 None => {}
             }
         }
-        match (&self.export, &self.destination) {
-            (Some(export), Some(destination)) if export != destination && *export == choice.export => {
+        match (self.export(), self.destination.as_deref()) {
+            (Some(export), Some(destination)) if export != destination && export == choice.export => {
                 notes.push(format!(
                     "`next build` writes {destination}, which is not there; {export} holds an export, so `export` names it"
                 ));
@@ -148,6 +154,19 @@ impl Found {
                 choice.export
             )),
             _ => {}
+        }
+        if self.exports.len() > 1 {
+            let which = match self.export() {
+                Some(first) if first != choice.export => "",
+                first if first == self.destination.as_deref() => "the one that `next build` writes, ",
+                _ => "the newest, ",
+            };
+            notes.push(format!(
+                "there are {} exports: {}; `export` names {which}{}",
+                self.exports.len(),
+                self.exports.join(", "),
+                choice.export
+            ));
         }
         notes
     }

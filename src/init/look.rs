@@ -3,9 +3,12 @@
 //! Reads the folder, and the ssh configuration that it is told of. It runs nothing, asks nobody, and takes what can't be
 //! read for missing: whoever asked is told what was found, not what was tried.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use globset::{Glob, GlobMatcher};
 use serde_json::Value;
@@ -13,6 +16,7 @@ use serde_json::Value;
 use super::next_config::{NextConfig, Setting};
 use super::ssh_config::{Alias, aliases, includes};
 use super::{Found, Known, OUT, name_of, site_of};
+use crate::next::document;
 
 /// What is known beside the folder.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +44,9 @@ const CONFIGS: [&str; 6] = [
     "next.config.mts",
     "next.config.cts",
 ];
+
+/// So many pages of an export are asked for the site's own address.
+const MOST_PAGES: usize = 50;
 
 /// Files that tell which program manages the packages.
 const LOCKS: [(&str, &str); 5] = [
@@ -73,25 +80,29 @@ pub fn look(folder: &Path, surroundings: &Surroundings) -> Found {
     let next = configs
         .iter()
         .filter(|(place, ..)| Some(depth(place)) == nearest)
-        .max_by_key(|(_, _, config)| config.output == Setting::Is("export".to_owned()))
+        .max_by_key(|(place, _, config)| {
+            let makes_export = config.output == Setting::Is("export".to_owned());
+            (makes_export, age(&folder.join(destination_of(place, config))))
+        })
         .or(configs.first());
     let site = next.map_or("", |(place, ..)| place.as_str());
-    let destination = next.map(|(place, _, config)| {
-        let dist = config.dist_dir.plain().map_or(OUT, String::as_str);
-        joined(place, dist.trim_end_matches('/'))
-    });
-    let is_there = |place: &String| is_export(&folder.join(place));
-    let export = destination
+    let destination = next.map(|(place, _, config)| destination_of(place, config));
+    let mut exports: Vec<String> = places
         .iter()
-        .find(|place| is_there(place))
-        .or_else(|| places.iter().find(|place| is_there(place)))
-        .map(|place| {
-            if place.is_empty() {
-                ".".to_owned()
-            } else {
-                place.clone()
-            }
-        });
+        .filter(|place| is_export(&folder.join(place)))
+        .cloned()
+        .collect();
+    // Where `next build` writes, or else the newest, or of those of one moment the one with more pages.
+    exports.sort_by_cached_key(|place| {
+        let is_other = Some(place) != destination.as_ref();
+        (is_other, Reverse(age(&folder.join(place))), place.clone())
+    });
+    for place in &mut exports {
+        if place.is_empty() {
+            ".".clone_into(place);
+        }
+    }
+    let export = exports.first().cloned();
     let package = read(&folder.join(site).join("package.json")).and_then(|text| serde_json::from_str(&text).ok());
     Found {
         name: name(folder, site, package.as_ref(), surroundings.remote.as_deref()),
@@ -113,7 +124,7 @@ pub fn look(folder: &Path, surroundings: &Surroundings) -> Found {
         },
         next: next.map(|(place, name, config)| Known::new(config.clone(), joined(place, name))),
         destination,
-        export,
+        exports,
         aliases: surroundings.home.as_deref().map(of_ssh).unwrap_or_default(),
     }
 }
@@ -178,6 +189,37 @@ fn is_export(folder: &Path) -> bool {
     folder.join("_next/static").is_dir() && (is_page("index.html") || is_page("404.html"))
 }
 
+/// When an export was built, and how many pages it has at its top; none where there is no export.
+fn age(folder: &Path) -> Option<(SystemTime, usize)> {
+    let built = ["index.html", "404.html"]
+        .into_iter()
+        .find_map(|page| fs::metadata(folder.join(page)).ok()?.modified().ok())?;
+    Some((built, pages(folder).len()))
+}
+
+/// The pages at the top of an export and one folder below.
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        paths
+    };
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries(folder).into_iter().partition(|path| path.is_dir());
+    let below = folders.iter().flat_map(|folder| entries(folder));
+    files
+        .into_iter()
+        .chain(below)
+        .filter(|file| file.extension().is_some_and(|extension| extension == "html"))
+        .collect()
+}
+
+/// Where `next build` writes the export of a site.
+fn destination_of(place: &str, config: &NextConfig) -> String {
+    let dist = config.dist_dir.plain().map_or(OUT, String::as_str);
+    joined(place, dist.trim_end_matches('/'))
+}
+
 fn next(folder: &Path, place: &str) -> Option<(String, &'static str, NextConfig)> {
     CONFIGS.iter().find_map(|name| {
         let text = read(&folder.join(place).join(name))?;
@@ -240,6 +282,21 @@ fn url(
                 let (_, rest) = text.split_once("<loc>")?;
                 site_of(rest.split_once("</loc>")?.0)
             })
+        })
+        .or_else(|| {
+            let pages = pages(&folder.join(export?));
+            let pages: Vec<String> = pages.iter().take(MOST_PAGES).filter_map(|page| read(page)).collect();
+            let own: BTreeSet<String> = pages
+                .iter()
+                .flat_map(|page| document::own_addresses(page))
+                .filter_map(|address| site_of(&address))
+                .collect();
+            let mut own = own.into_iter();
+            // Where pages name several sites, none of them is known to be this one.
+            let (Some(site), None) = (own.next(), own.next()) else {
+                return None;
+            };
+            Some(Known::new(site, "canonical links and og:url of the pages"))
         })
 }
 
@@ -360,7 +417,7 @@ mod tests {
             Some(Known::new("https://docs.acme.com".to_owned(), "package.json"))
         );
         assert_eq!(
-            (found.destination.as_deref(), found.export.as_deref()),
+            (found.destination.as_deref(), found.export()),
             (Some("dist"), Some("dist"))
         );
         assert_eq!(found.build.unwrap().value, ["pnpm", "run", "build"]);
@@ -380,7 +437,7 @@ mod tests {
             ("apps/web/next.config.js", "module.exports = { }"),
         ]);
         let found = look(folder.path(), &Surroundings::default());
-        assert_eq!(found.export.as_deref(), Some("apps/docs/export"));
+        assert_eq!(found.export(), Some("apps/docs/export"));
         assert_eq!(found.destination.as_deref(), Some("apps/docs/out"));
         assert_eq!(found.next.as_ref().unwrap().from, "apps/docs/next.config.js");
         assert_eq!(found.build, None);
@@ -422,6 +479,74 @@ mod tests {
     }
 
     #[test]
+    fn the_address_of_the_site_is_what_all_its_pages_call_their_own() {
+        let of = |pages: &[(&str, &str)]| {
+            let export = [("out/_next/static/x", ""), ("out/404.html", "")];
+            let folder = folder(&[&export[..], pages].concat());
+            look(folder.path(), &Surroundings::default()).url.map(|url| url.value)
+        };
+        let canonical = "<head><link rel=\"canonical\" href=\"https://docs.acme.com/a/\"></head>";
+        let graph = "<head><meta property=\"og:url\" content=\"https://docs.acme.com/b\"></head>";
+        let alternate = "<head><link rel=\"alternate\" hreflang=\"de\" href=\"https://docs.acme.com/de\"></head>";
+        let other = "<head><link rel=canonical href=https://www.acme.com></head>";
+        let reserved = "<head><link rel=canonical href=https://example.com/x></head>";
+        let in_body = "<body><link rel=canonical href=https://docs.acme.com>";
+        let acme = Some("https://docs.acme.com".to_owned());
+        for (pages, url) in [
+            (&[("out/index.html", canonical)][..], &acme),
+            (&[("out/index.html", graph)], &acme),
+            (&[("out/de/index.html", alternate)], &acme),
+            (&[("out/index.html", canonical), ("out/x.html", reserved)], &acme),
+            (&[("out/index.html", canonical), ("out/x.html", other)], &None),
+            (&[("out/index.html", reserved)], &None),
+            (&[("out/index.html", in_body)], &None),
+        ] {
+            assert_eq!(&of(pages), url, "{pages:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_exports_all_are_named_and_the_newest_is_proposed() {
+        let folder = folder(&[
+            ("a/out/_next/static/x", ""),
+            ("a/out/index.html", ""),
+            ("b/c/d/e/out/_next/static/x", ""),
+            ("b/c/d/e/out/index.html", ""),
+            ("f/out/_next/static/x", ""),
+            ("f/out/index.html", ""),
+            ("f/out/more.html", ""),
+        ]);
+        let aged = |page: &str, days: u64| {
+            let file = fs::File::options().write(true).open(folder.path().join(page)).unwrap();
+            let age = std::time::Duration::from_secs(days * 86_400);
+            file.set_modified(SystemTime::UNIX_EPOCH + age).unwrap();
+        };
+        aged("a/out/index.html", 10_000);
+        aged("b/c/d/e/out/index.html", 10_001);
+        aged("f/out/index.html", 10_000);
+        let found = look(folder.path(), &Surroundings::default());
+        // Five folders down, and of those of one moment the larger first.
+        assert_eq!(found.exports, ["b/c/d/e/out", "f/out", "a/out"]);
+        assert_eq!(
+            found.notes(&found.suggested()),
+            ["there are 3 exports: b/c/d/e/out, f/out, a/out; `export` names the newest, b/c/d/e/out"]
+        );
+
+        // Where `next build` writes comes first, however old.
+        fs::write(
+            folder.path().join("a/next.config.js"),
+            "module.exports = { output: 'export' }",
+        )
+        .unwrap();
+        let found = look(folder.path(), &Surroundings::default());
+        assert_eq!(found.exports, ["a/out", "b/c/d/e/out", "f/out"]);
+        assert_eq!(
+            found.notes(&found.suggested()),
+            ["there are 3 exports: a/out, b/c/d/e/out, f/out; `export` names the one that `next build` writes, a/out"]
+        );
+    }
+
+    #[test]
     fn the_repository_names_a_site_without_a_package_and_is_not_its_address() {
         let folder = folder(&[("package.json", r#"{"homepage":"https://git.acme.com/team/guide"}"#)]);
         let surroundings = Surroundings {
@@ -452,6 +577,6 @@ mod tests {
     fn a_folder_that_is_an_export_is_one() {
         let folder = folder(&[("_next/static/x", ""), ("index.html", "")]);
         let found = look(folder.path(), &Surroundings::default());
-        assert_eq!(found.export.as_deref(), Some("."));
+        assert_eq!(found.export(), Some("."));
     }
 }

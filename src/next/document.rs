@@ -1,11 +1,11 @@
-//! Of a page: where its body ends, and what it forbids itself. Pure.
+//! Of a page: where its body ends, what it forbids itself, and which addresses it calls its own. Pure.
 //!
 //! For who adds to a page at the moment of showing it. What is published is never touched by what stands here.
 
 use std::convert::Infallible;
 
 use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
+use html5gum::{Span, Token, Tokenizer};
 
 /// What is known of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +34,27 @@ pub fn read(text: &str) -> Document {
         body_end: end.unwrap_or(text.len()),
         policies: reading.policies,
     }
+}
+
+/// What the head of a page gives as its own addresses: `rel="canonical"`, `rel="alternate"` and `og:url`.
+#[must_use]
+pub fn own_addresses(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for Ok(token) in Tokenizer::new(page) {
+        let Token::StartTag(tag) = token else { continue };
+        let get = |name: &str| {
+            let value = tag.attributes.get(name.as_bytes())?;
+            std::str::from_utf8(value).ok()
+        };
+        let address = match &*tag.name.0 {
+            b"body" => break,
+            b"link" if get("rel").is_some_and(|rel| matches!(rel, "canonical" | "alternate")) => get("href"),
+            b"meta" if get("property") == Some("og:url") => get("content"),
+            _ => None,
+        };
+        found.extend(address.map(str::to_owned));
+    }
+    found
 }
 
 struct Reading {

@@ -52,7 +52,7 @@ impl Run {
             target: target(&choice).to_owned(),
             notes: found.notes(&choice),
         };
-        let next = match (&found.export, &found.build) {
+        let next = match (found.export(), &found.build) {
             (None, Some(build)) => build.value.join(" "),
             _ => again(&self.global, "plan"),
         };
