@@ -323,6 +323,7 @@ async fn look(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) 
         Op::List(layout::LOCK.to_owned()),
     ];
     ops.extend(layout::FOLDERS.map(|folder| Op::Lstat(folder.to_owned())));
+    ops.push(Op::Lstat(layout::CURRENT.to_owned()));
     let answers = session.flight(ops).await?;
     let store = &mut seen.store;
     store.docroot = answers.first().and_then(Read::attr);
@@ -372,6 +373,7 @@ async fn look(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) 
     store.folders = folders
         .map(|(name, answer)| ((*name).to_owned(), answer.attr()))
         .collect();
+    store.link = answers.last().and_then(Read::attr);
     try_out(session, store).await?;
     store.releases = store::releases(session).await?.len() as u64;
     if let Some(live) = store.current.clone() {

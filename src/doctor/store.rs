@@ -47,6 +47,8 @@ pub struct Seen {
     pub fault: Option<StoreError>,
     /// Folders of the store, and what they are.
     pub folders: Vec<(String, Option<Attr>)>,
+    /// The symlink `current` itself.
+    pub link: Option<Attr>,
     /// Room on its disk.
     pub space: Option<Space>,
     /// What was made there for a moment, to see whether it can be, whose it then is, and what time it is there.
@@ -185,7 +187,9 @@ fn owner(seen: &Seen) -> Finding {
         .folders
         .iter()
         .filter_map(|(name, attr)| Some((name.clone(), (*attr)?)));
-    match docroot.into_iter().chain(folders).find(|(_, attr)| attr.uid != uid) {
+    let link = seen.link.map(|attr| (layout::CURRENT.to_owned(), attr));
+    let mut all = docroot.into_iter().chain(folders).chain(link);
+    match all.find(|(_, attr)| attr.uid != uid) {
         Some((name, attr)) => wrong(
             check,
             format!(
@@ -461,6 +465,31 @@ mod tests {
             let made = Some(Ok(attr(time)));
             assert_eq!(wrong_ones(&Seen { made, ..seen() }), expected, "{time}");
         }
+    }
+
+    #[test]
+    fn what_belongs_to_another_account_is_named() {
+        let other = Some(Attr { uid: 0, ..attr(0) });
+        let message = |seen: &Seen| owner(seen).detail;
+        assert_eq!(
+            wrong_ones(&Seen {
+                docroot: other,
+                ..seen()
+            }),
+            ["owner"]
+        );
+        let link = Seen { link: other, ..seen() };
+        assert_eq!(wrong_ones(&link), ["owner"]);
+        assert!(
+            message(&link).starts_with("current belongs to user number 0"),
+            "{}",
+            message(&link)
+        );
+        let ours = Seen {
+            link: Some(attr(0)),
+            ..seen()
+        };
+        assert_eq!(wrong_ones(&ours), Vec::<&str>::new());
     }
 
     #[test]
