@@ -40,8 +40,9 @@ pub use target::{SftpTarget, Target, TargetKind};
 pub use url::{WebUrl, is_loopback};
 pub use values::{Percent, compile_globs, parse_duration};
 
+use crate::serving::OwnTypes;
 use report::Report;
-use section::{FromSection, Section, expect, quoted, suggestion, which, whole};
+use section::{FromSection, Refusal, Section, expect, quoted, suggestion, which, whole};
 use values::{globs, is_name, local_path};
 
 /// Tables, and keys as `table.key`, that are known and checked but not acted on by this version.
@@ -100,6 +101,8 @@ pub struct SiteConfig {
     pub watch: Watch,
     /// `[sign]`.
     pub sign: Sign,
+    /// `[types]`.
+    pub types: OwnTypes,
     /// `[csp]`.
     pub csp: Csp,
     /// `[dictionary]`.
@@ -260,6 +263,7 @@ fn read(document: &DeTable<'_>, report: &Report<'_>) -> SiteConfig {
         nginx: top.read_table("nginx"),
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
+        types: top.open("types").as_ref().map(types).unwrap_or_default(),
         csp: top.read_table("csp"),
         dictionary: top.read_table("dictionary"),
     };
@@ -274,6 +278,20 @@ fn read(document: &DeTable<'_>, report: &Report<'_>) -> SiteConfig {
     }
     top.close();
     config
+}
+
+fn types(section: &Section<'_>) -> OwnTypes {
+    let mut types = OwnTypes::default();
+    let wanted = expect(
+        "a media type behind a glob over paths of the export",
+        r#""application/json""#,
+    );
+    section.each_text(wanted, |glob, media_type| {
+        types
+            .add(glob, media_type)
+            .map_err(|bad| Refusal::Which(bad.to_string()))
+    });
+    types
 }
 
 fn refuse_default_target(top: &Section<'_>, target: &str, names: &[String]) {

@@ -556,6 +556,7 @@ pub async fn look(
                 path: path.clone(),
                 change: ChangeKind::Changed,
                 bytes: file.size,
+                brought: Vec::new(),
             })
             .collect();
         changes.list.sort_by(|a, b| a.path.cmp(&b.path));

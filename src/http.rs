@@ -47,9 +47,9 @@ impl Place {
         }
     }
 
-    /// Whether nobody on the way can read what is sent: it speaks TLS, or is on this machine.
+    /// Whether nobody on the way can read or change what is sent: it speaks TLS, or is on this machine.
     #[must_use]
-    pub fn keeps_secrets(&self) -> bool {
+    pub fn is_private(&self) -> bool {
         self.tls || crate::config::is_loopback(self.address().0)
     }
 

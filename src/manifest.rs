@@ -3,6 +3,7 @@
 //! Pure. The manifest says everything that a release is: two exports with the same root digest are the same site. It
 //! must never depend on when, where or from which folder it was made.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -10,8 +11,7 @@ use rayon::prelude::*;
 
 use crate::model::cache::Classes;
 use crate::model::digest::Digest;
-use crate::model::encoding::{Coding, Encodings};
-use crate::model::media::media_type;
+use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::path::{MAX_DEPTH, SitePath};
 use crate::model::tree::{Entry, File, Tree};
 
@@ -26,6 +26,8 @@ pub struct Input {
     pub size: u64,
     /// The encodings it is to have.
     pub encodings: Encodings,
+    /// Its media type.
+    pub media_type: Cow<'static, str>,
 }
 
 /// A site: every folder with its tree, and the digest that names the whole.
@@ -67,7 +69,7 @@ impl Site {
                 size: input.size,
                 cache: classes.classify(input.path.as_str()),
                 encodings: input.encodings,
-                media_type: media_type(input.path.as_str()).into(),
+                media_type: input.media_type,
             };
             insert(&mut trees, &input.path, file);
         }
@@ -271,6 +273,18 @@ pub struct Change {
     pub change: ChangeKind,
     /// Bytes of the file, unencoded: of the later release, or of the earlier where it was removed.
     pub bytes: u64,
+    /// Encodings that the export of either release brought along: files that are public by their own names.
+    #[serde(skip)]
+    pub brought: Vec<Coding>,
+}
+
+impl Change {
+    /// The path, and those of the encodings that the export brought along.
+    pub fn public_paths(&self) -> impl Iterator<Item = SitePath> {
+        let brought = self.brought.iter();
+        let beside = brought.filter_map(|coding| SitePath::new(&coding.beside(self.path.as_str())).ok());
+        std::iter::once(self.path.clone()).chain(beside)
+    }
 }
 
 /// What differs between two releases.
@@ -365,7 +379,8 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
             }
             let at = path.child(name);
             self.folder(&at, folder_of(old), folder_of(new), depth + 1);
-            let (change, bytes) = match (file_of(old), file_of(new)) {
+            let (old, new) = (file_of(old), file_of(new));
+            let (change, bytes) = match (old, new) {
                 (None, Some(after)) => (ChangeKind::Added, after.size),
                 (Some(before), None) => (ChangeKind::Removed, before.size),
                 (Some(before), Some(after)) if before.digest != after.digest => (ChangeKind::Changed, after.size),
@@ -375,6 +390,7 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
                 path: at,
                 change,
                 bytes,
+                brought: brought(&old.into_iter().chain(new)),
             });
         }
     }
@@ -392,6 +408,15 @@ fn file_of(entry: Option<&Entry>) -> Option<&File> {
         Some(Entry::File(file)) => Some(file),
         _ => None,
     }
+}
+
+/// The encodings of which one of these files was brought along.
+fn brought<'a>(files: &(impl Iterator<Item = &'a File> + Clone)) -> Vec<Coding> {
+    let is_brought = |coding: &Coding| {
+        let mut recipes = files.clone().filter_map(|file| file.encodings.get(*coding));
+        recipes.any(|recipe| matches!(recipe, Recipe::Given { .. }))
+    };
+    Coding::ALL.into_iter().filter(is_brought).collect()
 }
 
 /// Whether a path is a page, as a reader counts them.

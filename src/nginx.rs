@@ -84,7 +84,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
         immutable: alternatives(vhost.rules.classes.immutable())?,
         pooled: alternatives(vhost.rules.classes.pooled())?,
         copies: copies(&vhost.rules)?,
-        types: types(&vhost.rules)?,
+        types: types(&vhost.rules),
         vhost,
     };
     if let Some(id) = &vhost.rules.deployment_id {
@@ -383,13 +383,16 @@ map $request_uri {path} {{
             let extensions: Vec<_> = extensions.iter().map(String::as_str).collect();
             let _ = writeln!(text, "    {media_type} {};", extensions.join(" "));
         }
-        let charset: Vec<_> = self
+        let of_paths = self.vhost.rules.types.by_path().iter().map(|own| &own.media_type);
+        let charset: BTreeSet<_> = self
             .types
             .keys()
+            .chain(of_paths)
+            .map(String::as_str)
             // nginx has this one in its list already and warns when it is given again.
             .filter(|media_type| media::is_text(media_type) && *media_type != "text/html")
-            .map(String::as_str)
             .collect();
+        let charset: Vec<_> = charset.into_iter().collect();
         let _ = write!(
             text,
             "}}\n\
@@ -438,16 +441,13 @@ map $request_uri {path} {{
     }
 }
 
-/// The table's types and the export's own, by type.
-fn types(rules: &Rules) -> Result<BTreeMap<String, BTreeSet<String>>, VhostError> {
-    for (extension, media_type) in &rules.extra_types {
-        values::media_type(extension, media_type)?;
-    }
+/// The table's types and the site manifest's, by type.
+fn types(rules: &Rules) -> BTreeMap<String, BTreeSet<String>> {
     let mut by_type: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (extension, media_type) in rules.types() {
         by_type.entry(media_type).or_default().insert(extension);
     }
-    Ok(by_type)
+    by_type
 }
 
 /// The folder of the fingerprinted copies, without its slash.

@@ -4,7 +4,7 @@
 //! `build` see exactly the site that `publish` would send. It must never write to the export, and never know of a
 //! target: what is already on a host is no business of the site's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,7 +21,7 @@ use crate::manifest::{Input, Site};
 use crate::model::asset::Asset;
 use crate::model::cache::Classes;
 use crate::model::encoding::{Coding, Encodings, Recipe};
-use crate::model::media::media_type;
+use crate::model::media;
 use crate::model::path::SitePath;
 use crate::next::client::Client;
 use crate::publish::Refusals;
@@ -167,7 +167,17 @@ fn finish(
         rewritten,
     } = fingerprint(config, &scan.assets, &survey, source, observer)?;
     let missing_chunks = survey.missing_chunks();
-    let (site, ()) = rayon::join(|| manifest(config, assets, observer), || learn(survey, &rewritten));
+    let texts: HashSet<SitePath> = scan
+        .assets
+        .iter()
+        .zip(&survey.facts)
+        .filter(|(_, facts)| facts.is_text)
+        .map(|(asset, _)| asset.path.clone())
+        .collect();
+    let (site, ()) = rayon::join(
+        || manifest(config, assets, &texts, &rules, observer),
+        || learn(survey, &rewritten),
+    );
     Ok(Prepared {
         rules,
         missing_chunks,
@@ -281,7 +291,7 @@ pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item 
         base_path: config.next.base_path.clone().unwrap_or(client.base_path),
         classes: Classes::new(&config.fingerprint.prefix),
         deployment_id: client.deployment_id,
-        extra_types: BTreeMap::new(),
+        types: config.types.clone(),
     }
 }
 
@@ -383,10 +393,13 @@ fn fingerprint(
 ) -> Result<fingerprint::Site, Error> {
     let running = Running::begin(observer, Stage::Fingerprint);
     let include = config.fingerprint.include.as_deref().map(globs).transpose()?;
+    // A copy has its type by its extension alone.
+    let typed = config.types.by_path().iter().map(|own| own.glob().glob().to_owned());
+    let exclude: Vec<String> = config.fingerprint.exclude.iter().cloned().chain(typed).collect();
     let options = fingerprint::Options {
         stable_build_id: config.next.stable_build_id,
         include: include.as_ref(),
-        exclude: &globs(&config.fingerprint.exclude)?,
+        exclude: &globs(&exclude)?,
         prefix: &config.fingerprint.prefix,
         origin: config.site.url.as_ref().map(WebUrl::as_str),
     };
@@ -395,26 +408,39 @@ fn fingerprint(
     Ok(site?)
 }
 
-fn manifest(config: &SiteConfig, assets: Vec<Asset>, observer: &dyn Observer) -> Site {
+/// `texts`: files that are text although their names say nothing of it.
+fn manifest(
+    config: &SiteConfig,
+    assets: Vec<Asset>,
+    texts: &HashSet<SitePath>,
+    rules: &Rules,
+    observer: &dyn Observer,
+) -> Site {
     let running = Running::begin(observer, Stage::Manifest);
     let options = EncodeOptions {
         brotli: config.encode.brotli,
         gzip: config.encode.gzip,
     };
-    let files = assets.into_iter().map(|asset| Input {
-        encodings: encodings(&asset, options),
-        path: asset.path,
-        digest: asset.digest,
-        size: asset.size,
+    let files = assets.into_iter().map(|asset| {
+        let media_type = rules.type_in_manifest(asset.path.as_str());
+        let is_text = media_type == media::UNKNOWN && texts.contains(&asset.path);
+        let compressed_as = if is_text { "text/plain" } else { &media_type };
+        Input {
+            encodings: encodings(&asset, compressed_as, options),
+            path: asset.path,
+            digest: asset.digest,
+            size: asset.size,
+            media_type,
+        }
     });
-    let site = Site::new(files, &Classes::new(&config.fingerprint.prefix));
+    let site = Site::new(files, &rules.classes);
     running.end();
     site
 }
 
 /// What the export brought along is taken as it is; the others are made.
-fn encodings(asset: &Asset, options: EncodeOptions) -> Encodings {
-    let mut encodings = encodings_for(media_type(asset.path.as_str()), asset.size, &options);
+fn encodings(asset: &Asset, media_type: &str, options: EncodeOptions) -> Encodings {
+    let mut encodings = encodings_for(media_type, asset.size, &options);
     for coding in Coding::ALL {
         if let Some(given) = asset.given.get(coding) {
             encodings.set(coding, Some(Recipe::given(given.digest)));
@@ -467,9 +493,36 @@ mod tests {
         asset
             .given
             .set(Coding::Brotli, crate::model::asset::Given { digest, size: 9 });
-        let encodings = encodings(&asset, EncodeOptions::default());
+        let encodings = encodings(&asset, "text/javascript", EncodeOptions::default());
         assert_eq!(encodings.br, Some(Recipe::given(digest)));
         assert_eq!(encodings.gz, Some(Recipe::made(9)));
+    }
+
+    #[test]
+    fn text_without_a_known_type_is_compressed_and_so_is_what_the_site_manifest_calls_text() {
+        let words = "words that repeat, ".repeat(200);
+        let binary = format!("{words}\0{words}");
+        let folder = export(&[
+            ("index.html", &words),
+            ("404.html", "x"),
+            ("LICENSE", &words),
+            ("notes/a.neverheardof", &words),
+            ("blob", &binary),
+            ("a.bin", &words),
+            ("shown/a.bin", &words),
+        ]);
+        let config = config("[types]\n\"shown/*.bin\" = \"text/x-shown\"\n");
+        let site = prepare(&config, folder.path(), None, &Silent).unwrap().site;
+        let of = |path: &str| {
+            let (_, file) = site.all_files().find(|(known, _)| known.as_str() == path).unwrap();
+            (file.encodings.br.is_some(), file.media_type.to_string())
+        };
+        let unknown = media::UNKNOWN.to_owned();
+        assert_eq!(of("LICENSE"), (true, unknown.clone()));
+        assert_eq!(of("notes/a.neverheardof"), (true, unknown.clone()));
+        assert_eq!(of("blob"), (false, unknown.clone()));
+        assert_eq!(of("a.bin"), (false, unknown), "the name says that it is none");
+        assert_eq!(of("shown/a.bin"), (true, "text/x-shown".to_owned()));
     }
 
     #[test]

@@ -204,6 +204,7 @@ mod tests {
             path: SitePath::new(path).unwrap(),
             digest: Digest::of(text.as_bytes()),
             size: text.len() as u64,
+            media_type: "text/html".into(),
             encodings: Encodings::default(),
         });
         Site::new(inputs, &Classes::new("_assets"))

@@ -20,11 +20,10 @@ pub mod ranges;
 mod tests;
 pub mod types;
 
-use std::collections::BTreeMap;
-
 pub use accept::accepts;
 pub use address::{Address, BadAddress};
 pub use pages::Outcome;
+pub use types::OwnTypes;
 
 use crate::model::cache::Classes;
 use crate::model::encoding::Coding;
@@ -70,9 +69,8 @@ pub struct Rules {
     pub classes: Classes,
     /// The id that the build was told, Next.js's `deploymentId`, as [`headers::DEPLOYMENT`] needs it.
     pub deployment_id: Option<String>,
-    /// Types of extensions that the export has and the table of media types hasn't. Where the table
-    /// has one, it wins: the manifest takes its types from there too.
-    pub extra_types: BTreeMap<String, String>,
+    /// The types that the site manifest gives to files.
+    pub types: OwnTypes,
 }
 
 /// The encodings that stand beside a file, the one first that is taken where a visitor accepts both.

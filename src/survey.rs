@@ -130,6 +130,8 @@ pub struct Facts {
     pub router: Option<Router>,
     /// Where it stops being UTF-8: the line, from 1.
     pub not_utf8: Option<u32>,
+    /// Of a file whose name says nothing of its type: whether it is text, in UTF-8.
+    pub is_text: bool,
     /// Why it can't be rewritten; it stays as it is.
     pub unclear: Option<Unclear>,
     /// Parts of it that stay as they are.
@@ -444,7 +446,8 @@ impl Reading<'_> {
                 self.nothing()
             });
         }
-        if kind == Kind::Other && searched.is_none() && !is_named_in {
+        let may_be_text = text::is_unknown(asset.path.name());
+        if kind == Kind::Other && searched.is_none() && !is_named_in && !may_be_text {
             return Ok(self.nothing());
         }
         if let Some(known) = self.recall.and_then(|recall| recall.exact(index, asset, kind)) {
@@ -468,6 +471,7 @@ impl Reading<'_> {
         if let Some(id) = self.build_id {
             facts.mention = build_id::mention(&bytes, id);
         }
+        facts.is_text = may_be_text && !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok();
         let facts = Arc::new(facts);
         let learned =
             neutral.map(|(recall, neutral)| recall.learn(asset, kind, neutral, &facts, context.paths.questions()));

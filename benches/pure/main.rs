@@ -74,6 +74,7 @@ fn site() -> Site {
         path: SitePath::new(&format!("docs/section-{:03}/page-{number}.html", number / 100)).expect("a path"),
         digest: Digest::of(format!("{number}").as_bytes()),
         size: 10_000,
+        media_type: "text/html".into(),
         encodings: Encodings {
             br: Some(Recipe::made(11)),
             gz: Some(Recipe::made(9)),

@@ -297,7 +297,6 @@ fn of_vhost(error: &VhostError) -> &'static str {
         VhostError::Folder { .. } => "set `prefix` in [fingerprint] to the name of one folder, such as \"_assets\"",
         VhostError::DeploymentId { .. } => "build with a `deploymentId` of letters, digits, `-` and `_`",
         VhostError::Listen { .. } => "write --listen 127.0.0.1:8080, or leave it out",
-        VhostError::MediaType { .. } => "rename the file, or leave it out with `exclude`",
         VhostError::Version { .. } => "write --nginx-version 1.28",
     }
 }

@@ -160,6 +160,7 @@ mod tests {
             path: SitePath::new(path).unwrap(),
             change: *change,
             bytes: 1,
+            brought: Vec::new(),
         });
         Changes { list: list.collect() }
     }

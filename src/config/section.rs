@@ -180,6 +180,16 @@ impl<'a> Section<'a> {
         entries
     }
 
+    /// Every entry of this table, whatever it is called, by its name and its string.
+    pub(super) fn each_text(&self, expect: Expect, mut take: impl FnMut(&str, &str) -> Result<(), Refusal>) {
+        for (name, value) in self.table {
+            let name: &str = name.get_ref();
+            if let Err(refusal) = text(value.get_ref()).and_then(|text| take(name, text)) {
+                self.refuse(name, expect, &refusal, value, "is");
+            }
+        }
+    }
+
     /// The table at `key`, left for the caller to read and close.
     pub(super) fn open(&self, key: &'static str) -> Option<Section<'a>> {
         let value = self.table_value(key, &format!("[{}]", self.dotted(key)))?;
@@ -303,7 +313,12 @@ impl<'a> Section<'a> {
             value.span().start,
             self.dotted(key),
             message,
-            format!("it must be {}, such as {key} = {}", expect.allowed, expect.example),
+            format!(
+                "it must be {}, such as {} = {}",
+                expect.allowed,
+                bare(key),
+                expect.example
+            ),
         );
     }
 

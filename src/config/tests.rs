@@ -214,9 +214,9 @@ fn an_unknown_table_names_the_nearest_known_one() {
     ]), @r#"
         unknown table [publsh], line 1: did you mean [publish]?
         unknown table [redirect], line 1: did you mean [redirects]?
-        unknown table [qqqqqqqq], line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [verify], [watch]
-        unknown key "name" at the top level, line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [verify], [watch]
-        unknown table ["\u{7}"], line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [verify], [watch]
+        unknown table [qqqqqqqq], line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
+        unknown key "name" at the top level, line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
+        unknown table ["\u{7}"], line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
         "#);
 }
 
@@ -853,4 +853,32 @@ fn every_check_that_there_is_can_be_set_and_has_its_own_default() {
         assert_eq!(known, Some(same), "{name}");
         assert!(!NOT_YET.contains(&format!("check.{name}").as_str()), "{name}");
     }
+}
+
+#[test]
+fn types_are_read_and_what_is_wrong_with_one_is_said() {
+    let types = config("[types]\n\"api/**\" = \"application/json\"\n\"**/*.odp\" = \"application/x-slides\"\n").types;
+    assert_eq!(types.of_path("api/a/b").unwrap().media_type, "application/json");
+    assert_eq!(types.by_extension()["odp"], "application/x-slides");
+    assert_snapshot!(errors_of_each([
+        "[types]\n\"a/*\" = 1",
+        "[types]\n\"a/*\" = \"text\"",
+        "[types]\n\"**/*.html\" = \"text/plain\"",
+        "types = []",
+    ]), @r#"
+    "a/*" in [types] is the number 1, line 2: it must be a media type behind a glob over paths of the export, such as "a/*" = "application/json"
+    "a/*" in [types] is the string "text", which is not a media type, line 2: it must be a media type behind a glob over paths of the export, such as "a/*" = "application/json"
+    "**/*.html" in [types] is the string "text/plain", which is for .html files, whose type Next.js depends on, line 2: it must be a media type behind a glob over paths of the export, such as "**/*.html" = "application/json"
+    "types" at the top level is a list, line 1: it must be a table: begin it with [types]
+    "#);
+}
+
+#[test]
+fn addresses_that_something_else_answers_are_globs() {
+    let check = config("[check]\nelsewhere = [\"/blog/**\", \"api/*\"]").check;
+    assert_eq!(check.elsewhere, ["/blog/**", "api/*"]);
+    assert_snapshot!(errors_of_each(["[check]\nelsewhere = \"/blog\"", "[check]\nelsewhere = [\"a[\"]"]), @r#"
+    "elsewhere" in [check] is the string "/blog", line 2: it must be a list of globs over addresses of the host, such as elsewhere = ["/blog/**", "/api/**"]
+    "elsewhere" in [check] holds the string "a[", which is not a glob: unclosed character class; missing ']', line 2: it must be a list of globs over addresses of the host, such as elsewhere = ["/blog/**", "/api/**"]
+    "#);
 }

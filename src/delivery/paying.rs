@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{FOR_PURGING, FOR_THE_LOCK, Way, files_of, note_quietly};
 use crate::error::Error;
 use crate::event::{Event, Note, Observer};
-use crate::manifest::{Changes, Site};
+use crate::manifest::{Change, Changes, Site};
 use crate::model::delivery::{Delivery, Paid};
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
@@ -64,10 +64,10 @@ async fn due(session: &Session, way: &Way, live: &Live<'_>, owed: &Delivery) -> 
         if let Some((replaced, changes)) = live.replaced
             && replaced == former
         {
-            paths.extend(changes.list.iter().map(|change| change.path.clone()));
+            paths.extend(changes.list.iter().flat_map(Change::public_paths));
         } else if former != live.release {
             match releases::diff(session, former, live.release).await {
-                Ok(changes) => paths.extend(changes.list.into_iter().map(|change| change.path)),
+                Ok(changes) => paths.extend(changes.list.iter().flat_map(Change::public_paths)),
                 // It was pruned: nobody knows any more what it had.
                 Err(Error::NoSuchRelease { .. }) => all = true,
                 // Somebody may know another time.

@@ -394,7 +394,7 @@ mod tests {
             base_path: String::new(),
             classes: Classes::new("_assets"),
             deployment_id: None,
-            extra_types: std::collections::BTreeMap::new(),
+            types: crate::serving::OwnTypes::default(),
         };
         let known = Known {
             rules: &rules,

@@ -173,6 +173,9 @@ pub(super) fn cure(flaw: &Flaw) -> String {
             "purge it, and see that no Worker or Redirect Rule answers for what is not there"
         }
         Flaw::Status { .. } => "see whether a Redirect Rule, a Worker or the WAF answers in place of the origin",
+        Flaw::Deployment { .. } => {
+            "see whether a Transform Rule or a Worker removes `x-deployment-id` from requests or `x-nextjs-deployment-id` from answers, and that pages are not cached"
+        }
         Flaw::Type { .. } => "see whether a Transform Rule or a Worker changes the type; then purge it",
         Flaw::Certificate(_) | Flaw::CertificateEnds(_) => {
             "see SSL/TLS > Edge Certificates: Universal SSL covers the apex and one level below it"

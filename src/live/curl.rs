@@ -2,6 +2,7 @@
 
 use super::question::Question;
 use crate::http::Place;
+use crate::serving::headers::CLIENT_DEPLOYMENT;
 
 /// The command that repeats a question; without one, what the server says of its front page.
 pub(super) fn line(place: &Place, question: Option<&Question>, insecure: bool) -> String {
@@ -16,6 +17,9 @@ pub(super) fn line(place: &Place, question: Option<&Question>, insecure: bool) -
     }
     if let Some(question) = question {
         line = format!("{line} -H 'Accept-Encoding: {}'", question.accept.header());
+    }
+    if let Some(id) = question.and_then(Question::deployment) {
+        line = format!("{line} -H '{CLIENT_DEPLOYMENT}: {}'", id.replace('\'', ""));
     }
     if place.at.is_some() {
         let (host, port) = place.address();

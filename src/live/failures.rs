@@ -38,6 +38,7 @@ pub fn failures<'f>(
                 let remark = remark(path).map_or_else(String::new, |remark| format!(" ({remark})"));
                 format!("{}{remark}", printable(&question.target))
             }
+            Subject::Deployment(_) => format!("{}, for its deployment", printable(&question.target)),
             Subject::NoPage => "a page that does not exist".to_owned(),
             Subject::NoAsset => "a file that does not exist".to_owned(),
         };

@@ -6,6 +6,7 @@ use super::cdn;
 use super::question::{Accept, Question, Subject};
 use crate::model::encoding::Coding;
 use crate::model::path::printable;
+use crate::serving::headers::DEPLOYMENT;
 
 /// Who was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +84,13 @@ pub enum Flaw {
         /// The one that came.
         got: Option<String>,
     },
+    /// Next.js's client is not told that it is of the live deployment.
+    Deployment {
+        /// The deployment of the release.
+        want: String,
+        /// The one that the answer names.
+        got: Option<String>,
+    },
     /// An error that is kept.
     KeptError(String),
     /// An encoding that lies on the host is not sent.
@@ -114,6 +122,7 @@ impl Flaw {
             Self::Bytes(_) => "bytes",
             Self::Type { .. } => "type",
             Self::Cache { .. } => "cache",
+            Self::Deployment { .. } => "deployment",
             Self::KeptError(_) => "kept-error",
             Self::NoEncoding(_) => "encoding",
             Self::NoEtag => "etag",
@@ -156,7 +165,11 @@ impl Flaw {
         matches!(self.severity(), Severity::Error)
             && !matches!(
                 self,
-                Self::NoAnswer(_) | Self::Certificate(_) | Self::EdgeError(_) | Self::Challenged
+                Self::NoAnswer(_)
+                    | Self::Certificate(_)
+                    | Self::EdgeError(_)
+                    | Self::Challenged
+                    | Self::Deployment { .. }
             )
     }
 }
@@ -212,6 +225,11 @@ impl Finding {
             Flaw::Bytes(difference) => different(difference, self.cached.as_deref()),
             Flaw::Type { want, got } => format!("its type is {}, not {want}", or_none(got.as_ref())),
             Flaw::Cache { want, got } => format!("Cache-Control is {}, not \"{want}\"", quoted(got.as_ref())),
+            Flaw::Deployment { want, got } => format!(
+                "{DEPLOYMENT} is {}, not \"{}\": each click loads the whole page",
+                quoted(got.as_ref()),
+                printable(want)
+            ),
             Flaw::KeptError(how) => format!("an error is kept: {}", printable(how)),
             Flaw::NoEncoding(coding) => format!("comes without the {coding} encoding that lies on the host"),
             Flaw::NoEtag => "has no ETag, so it is sent again each time".to_owned(),
@@ -258,6 +276,9 @@ impl Finding {
             }
             Flaw::Cache { .. } | Flaw::KeptError(_) | Flaw::NoEtag => {
                 "print the vhost again with `syntax-publish nginx`, and see that nothing at nginx's http level (expires, add_header) overrides it"
+            }
+            Flaw::Deployment { .. } => {
+                "print the vhost again with `syntax-publish nginx`: it names the deployment of whichever release is live"
             }
             Flaw::NoEncoding(Coding::Brotli) => {
                 "load ngx_http_brotli_static_module and print the vhost without --without-brotli; or set `brotli = false` in [encode]"

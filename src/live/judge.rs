@@ -8,6 +8,7 @@ use crate::decode::decode;
 use crate::http::Response;
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
+use crate::serving::headers::DEPLOYMENT;
 
 /// What is wrong with an answer. `former` is the release before, where there is one.
 pub(super) fn flaws(
@@ -55,6 +56,14 @@ pub(super) fn flaws(
         });
     }
     flaws.extend(kept(expected, answer));
+    if let Some(want) = question.deployment()
+        && answer.header(DEPLOYMENT) != Some(want)
+    {
+        flaws.push(Flaw::Deployment {
+            want: want.to_owned(),
+            got: answer.header(DEPLOYMENT).map(short),
+        });
+    }
     if side == Side::Origin && !by_cdn {
         let coding = answer.header("content-encoding");
         if let Some(want) = expected.coding
@@ -155,7 +164,7 @@ fn difference(
     }
     let path = match &question.subject {
         Subject::File(path) | Subject::Removed(path) => Some(path.as_str()),
-        Subject::NoPage | Subject::NoAsset => None,
+        Subject::NoPage | Subject::NoAsset | Subject::Deployment(_) => None,
     };
     let before = former.zip(path).and_then(|(former, path)| former.file(path));
     if before.is_some_and(|before| before.digest == got) {

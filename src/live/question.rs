@@ -11,6 +11,7 @@ use crate::manifest::{Change, ChangeKind, is_page};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::serving::Rules;
+use crate::serving::headers::deployment_of;
 
 /// What a visitor says that it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +50,8 @@ pub enum Subject {
     NoPage,
     /// A file that there never was, in the folder of what may be kept for good.
     NoAsset,
+    /// A page, as Next.js's client requests it that is of this deployment.
+    Deployment(String),
 }
 
 /// One question.
@@ -62,6 +65,17 @@ pub struct Question {
     pub accept: Accept,
     /// Without the body: it is too long.
     pub head: bool,
+}
+
+impl Question {
+    /// The deployment that the client says it is of.
+    #[must_use]
+    pub fn deployment(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Deployment(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// The questions, and what was left out of them.
@@ -117,10 +131,22 @@ pub fn questions<'a>(
     }
     questions.changed = asked.len();
     questions.left_out = wanted.saturating_sub(chosen.len());
-    for (path, file) in samples(all) {
+    let samples = samples(all);
+    for (path, file) in &samples.files {
         if asked.insert(path.clone()) {
-            add(rules, files, &mut questions.list, &path, file, true);
+            add(rules, files, &mut questions.list, path, file, true);
         }
+    }
+    let page = samples.files.iter().find(|(path, _)| is_page(path));
+    if let (Some(deployment), Some((page, _))) = (samples.deployment, page)
+        && let Some(target) = address::of(rules, page.as_str(), &|path| files.file(path).is_some())
+    {
+        questions.list.push(Question {
+            target,
+            subject: Subject::Deployment(deployment),
+            accept: Accept::Browser,
+            head: true,
+        });
     }
     let removed = changes.iter().filter(|change| change.change == ChangeKind::Removed);
     // What is kept in the pool is still there, and rightly so.
@@ -189,12 +215,24 @@ fn add(rules: &Rules, files: &dyn Files, list: &mut Vec<Question>, path: &SitePa
     }));
 }
 
-/// The front page, the deepest page, and one file of each kind and class.
-fn samples<'a>(all: impl Iterator<Item = (SitePath, &'a File)>) -> Vec<(SitePath, &'a File)> {
+/// What is asked whatever changed.
+struct Samples<'a> {
+    /// The front page, the deepest page, and one file of each kind and class.
+    files: Vec<(SitePath, &'a File)>,
+    /// The deployment that the release says it is of.
+    deployment: Option<String>,
+}
+
+fn samples<'a>(all: impl Iterator<Item = (SitePath, &'a File)>) -> Samples<'a> {
+    let mut deployment = None;
     let mut kinds = BTreeSet::new();
     let mut chosen: Vec<(SitePath, &File)> = Vec::new();
     let mut deepest: Option<(usize, SitePath, &File)> = None;
     for (path, file) in all {
+        if let Some(id) = deployment_of(path.as_str()) {
+            deployment = Some(id.to_owned());
+            continue;
+        }
         if path.as_str() == "index.html" {
             chosen.insert(0, (path, file));
             continue;
@@ -215,5 +253,8 @@ fn samples<'a>(all: impl Iterator<Item = (SitePath, &'a File)>) -> Vec<(SitePath
         }
     }
     chosen.extend(deepest.map(|(_, path, file)| (path, file)));
-    chosen
+    Samples {
+        files: chosen,
+        deployment,
+    }
 }

@@ -20,7 +20,7 @@ fn rules(base_path: &str, form: PageForm) -> Rules {
         base_path: base_path.to_owned(),
         classes: Classes::new("_assets"),
         deployment_id: None,
-        extra_types: std::collections::BTreeMap::new(),
+        types: crate::serving::OwnTypes::default(),
     }
 }
 
@@ -57,6 +57,7 @@ fn change(text: &str, change: ChangeKind) -> Change {
         path: path(text),
         change,
         bytes: 1,
+        brought: Vec::new(),
     }
 }
 

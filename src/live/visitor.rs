@@ -13,6 +13,7 @@ use super::finding::{Finding, Flaw, Side};
 use super::question::{Question, Subject};
 use super::{Expected, Files, cdn, curl, judge};
 use crate::http::{self, Connection, HttpError, Place, Protocol, Request, Response, Trust};
+use crate::serving::headers::CLIENT_DEPLOYMENT;
 
 /// So many questions are in flight over HTTP/2; nginx takes 128.
 const IN_FLIGHT: usize = 64;
@@ -43,7 +44,7 @@ pub struct Visit {
 pub struct Visitor {
     visit: Visit,
     facts: http::Facts,
-    /// Whether the certificate of each connection so far was in order. Without TLS there is none to be judged.
+    /// Whether each connection so far had a valid certificate, or stayed on this machine.
     is_trusted: bool,
     connections: Vec<Connection>,
 }
@@ -121,8 +122,8 @@ impl Visitor {
         &self.facts
     }
 
-    /// Whether nobody on the way can have changed what was seen, as far as certificates say: whoever can may make any
-    /// release look broken.
+    /// Whether nobody on the way can have changed the answers. Somebody who can is able to make any release look broken,
+    /// so answers that are not trusted never lead to a rollback.
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
         self.is_trusted
@@ -273,8 +274,8 @@ impl Visitor {
 fn is_trusted(place: &Place, facts: &http::Facts) -> bool {
     match &facts.certificate {
         Some(certificate) => certificate.fault.is_none(),
-        // One that can't even be read.
-        None => !place.tls,
+        // No certificate, or one that can't be read. On this machine nobody is on the way.
+        None => !place.tls && place.is_private(),
     }
 }
 
@@ -283,10 +284,13 @@ fn request(question: &Question) -> Request {
     Request {
         method: if question.head { "HEAD" } else { "GET" },
         target: question.target.clone(),
-        headers: vec![
+        headers: [
             ("accept-encoding", question.accept.header().to_owned()),
             ("accept", "*/*".to_owned()),
-        ],
+        ]
+        .into_iter()
+        .chain(question.deployment().map(|id| (CLIENT_DEPLOYMENT, id.to_owned())))
+        .collect(),
         body: Vec::new(),
     }
 }
@@ -317,4 +321,36 @@ pub async fn plain_http(visit: &Visit, until: Instant) -> Option<Finding> {
         insecure: false,
     };
     (!leads).then(|| plain.finding(None, Flaw::NotRedirected(answer.status), Some(&answer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_without_tls_are_trusted_on_this_machine_alone() {
+        let facts = http::Facts {
+            peer: "192.0.2.7:80".parse().unwrap(),
+            protocol: Protocol::Http1,
+            certificate: None,
+            took: Duration::ZERO,
+        };
+        for (at, tls, trusted) in [
+            ("127.0.0.1", false, true),
+            ("localhost", false, true),
+            ("::1", false, true),
+            ("192.0.2.7", false, false),
+            ("pheme.internal", false, false),
+            // TLS with a certificate that can't be read.
+            ("127.0.0.1", true, false),
+        ] {
+            let place = Place {
+                name: "docs.example.com".to_owned(),
+                port: 80,
+                tls,
+                at: Some((at.to_owned(), 80)),
+            };
+            assert_eq!(is_trusted(&place, &facts), trusted, "{at}, tls: {tls}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ fn input(path: &str, content: &str) -> Input {
         path: SitePath::new(path).unwrap(),
         digest: Digest::of(content.as_bytes()),
         size: content.len() as u64,
+        media_type: "text/html".into(),
         encodings: Encodings {
             br: Some(Recipe::made(11)),
             gz: Some(Recipe::made(9)),
@@ -79,6 +80,35 @@ fn a_file_that_became_a_folder_is_removed_and_its_files_are_added() {
     let changes = diff(Some(from.root), Some(to.root), &known).unwrap();
     let listed: Vec<(&str, ChangeKind)> = changes.list.iter().map(|c| (c.path.as_str(), c.change)).collect();
     assert_eq!(listed, [("a", ChangeKind::Removed), ("a/b", ChangeKind::Added)]);
+}
+
+#[test]
+fn the_encodings_that_an_export_brought_are_public_by_their_own_names() {
+    let given = |content: &str| Input {
+        encodings: Encodings {
+            br: Some(Recipe::made(11)),
+            gz: Some(Recipe::given(Digest::of(content.as_bytes()))),
+        },
+        ..input("files/x.tar", content)
+    };
+    let known = |from: &Site, to: &Site| {
+        let known = |digest| from.tree(digest).or_else(|| to.tree(digest));
+        let changes = diff(Some(from.root), Some(to.root), &known).unwrap();
+        let paths = changes.list.iter().flat_map(Change::public_paths);
+        paths.map(|path| path.to_string()).collect::<Vec<_>>()
+    };
+    let (one, other, made, none) = (
+        site([given("x")]),
+        site([given("y")]),
+        site([input("files/x.tar", "z")]),
+        site([input("a", "x")]),
+    );
+    let both = ["files/x.tar", "files/x.tar.gz"];
+    assert_eq!(known(&one, &other), both);
+    assert_eq!(known(&made, &one), both);
+    assert_eq!(known(&one, &made), both);
+    assert_eq!(known(&made, &site([input("files/x.tar", "a")])), ["files/x.tar"]);
+    assert_eq!(known(&one, &none), ["a", "files/x.tar", "files/x.tar.gz"]);
 }
 
 #[test]

@@ -415,6 +415,7 @@ mod tests {
             path: SitePath::new(&format!("{}/{number}.html", number / 10)).unwrap(),
             digest: Digest::of(&number.to_be_bytes()),
             size: 1000,
+            media_type: "text/html".into(),
             encodings: Encodings {
                 br: Some(Recipe::given(Digest::of(&(!number).to_be_bytes()))),
                 gz: None,

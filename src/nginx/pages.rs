@@ -148,8 +148,29 @@ impl Site<'_> {
             rest => text += &location(next(rule), &format!("{root}{}", self.block(rest, "=404").0)),
         }
         if let (Place::Any, [Step::Copy, steps @ ..]) = (rule.place, rule.steps) {
+            let lookup = self.block(steps, next(rule)).0;
+            text += &self.own_types(&lookup);
             // A copy's name has an extension.
-            text += &named_types(&self.block(steps, next(rule)).0);
+            text += &named_types(&lookup);
+        }
+        text
+    }
+
+    /// The files that have their type from the site manifest. They have no copies.
+    fn own_types(&self, lookup: &str) -> String {
+        let mut text = String::new();
+        for own in self.vhost.rules.types.by_path() {
+            if text.is_empty() {
+                text += "\n# [types] of the site manifest.\n";
+            }
+            let media_type = &own.media_type;
+            let types = match &own.extension {
+                // What is served may be a page called like the file.
+                Some(extension) => format!("types {{\n    {media_type} {extension};\n    text/html html;\n}}\n"),
+                None => format!("default_type {media_type};\n"),
+            };
+            let pattern = values::of_glob(own.glob());
+            text += &location(&format!("~ \"^/{pattern}\\z\""), &format!("{types}{lookup}"));
         }
         text
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::cache::{CacheClass, Classes, pooled};
+use crate::serving::OwnTypes;
 
 fn vhost() -> Vhost {
     Vhost {
@@ -23,7 +24,7 @@ fn rules() -> Rules {
         base_path: String::new(),
         classes: Classes::new("_assets"),
         deployment_id: None,
-        extra_types: BTreeMap::new(),
+        types: OwnTypes::default(),
     }
 }
 
@@ -66,14 +67,6 @@ fn value_that_could_end_its_directive_is_refused() {
             }),
             with(Rules {
                 deployment_id: Some(bad.into()),
-                ..rules()
-            }),
-            with(Rules {
-                extra_types: [(bad.into(), "a/b".into())].into(),
-                ..rules()
-            }),
-            with(Rules {
-                extra_types: [("x".into(), format!("a/{bad}"))].into(),
                 ..rules()
             }),
         ] {
@@ -244,22 +237,27 @@ fn no_location_adds_a_header_and_nothing_is_global() {
 }
 
 #[test]
-fn types_of_the_export_are_added_and_the_table_wins() {
-    let extra = with(Rules {
-        extra_types: [
-            ("ODP".into(), "application/x-slides".into()),
-            ("txt".into(), "text/x-other".into()),
-            ("note".into(), "text/x-note".into()),
-        ]
-        .into(),
-        ..rules()
-    });
-    let text = render(&extra).unwrap();
+fn types_of_the_site_manifest_are_added_and_win() {
+    let mut types = OwnTypes::default();
+    for (glob, media_type) in [
+        ("**/*.ODP", "application/x-slides"),
+        ("**/*.md", "text/x-note"),
+        ("api/*", "application/json"),
+        ("feeds/**/*.xml", "text/x-feed"),
+    ] {
+        types.add(glob, media_type).unwrap();
+    }
+    let text = render(&with(Rules { types, ..rules() })).unwrap();
     assert!(text.contains("        application/x-slides odp;\n"));
-    assert!(text.contains("        text/plain log txt;\n"));
-    assert!(!text.contains("text/x-other"));
+    assert!(text.contains("        text/x-note md;\n"), "{text}");
+    assert!(
+        text.contains("    location ~ \"^/(?:api/[^/]*)\\z\" {\n        default_type application/json;\n"),
+        "{text}"
+    );
+    let feeds = "types {\n            text/x-feed xml;\n            text/html html;\n        }\n";
+    assert!(text.contains(feeds), "{text}");
     let charset = text.lines().find(|line| line.contains("charset_types")).unwrap();
-    assert!(charset.contains(" text/x-note") && !charset.contains("text/html"));
+    assert!(charset.contains(" text/x-note") && charset.contains(" text/x-feed") && !charset.contains("text/html"));
 }
 
 /// What the vhost does is what the rules say, no more and no less: the preview goes by the rules alone.

@@ -4,6 +4,7 @@
 //! directives read their argument a second time. So a value is never escaped: it is made of
 //! characters that mean nothing to nginx, or it is refused.
 
+use globset::Glob;
 use std::fmt;
 use std::str::FromStr;
 
@@ -65,14 +66,6 @@ pub enum VhostError {
     Include {
         /// The path as given.
         path: String,
-    },
-    /// A file extension or its media type can't be printed.
-    #[error("the media type `{}` of `.{}` can't be written into a vhost", .media_type.escape_debug(), .extension.escape_debug())]
-    MediaType {
-        /// The extension as given.
-        extension: String,
-        /// The type as given.
-        media_type: String,
     },
     /// This is no version of nginx.
     #[error("`{}` is no nginx version: write it as 1.28 or 1.28.0", .version.escape_debug())]
@@ -250,23 +243,12 @@ pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
     }
 }
 
-/// An extension and its type.
-pub(super) fn media_type(extension: &str, media_type: &str) -> Result<(), VhostError> {
-    let token = |s: &str| {
-        let harmless = |b: u8| b.is_ascii_alphanumeric() || b"+-._".contains(&b);
-        !s.is_empty() && s.bytes().all(harmless)
-    };
-    let typed = media_type
-        .split_once('/')
-        .is_some_and(|(kind, subtype)| token(kind) && token(subtype));
-    if token(extension) && typed {
-        Ok(())
-    } else {
-        Err(VhostError::MediaType {
-            extension: extension.to_owned(),
-            media_type: media_type.to_owned(),
-        })
-    }
+/// A glob as a part of a regular expression for paths. It is made of the syntax that nginx's library shares.
+pub(super) fn of_glob(glob: &Glob) -> String {
+    let regex = glob.regex();
+    let regex = regex.strip_prefix("(?-u)").unwrap_or(regex);
+    let regex = regex.strip_prefix('^').unwrap_or(regex);
+    format!("(?:{})", regex.strip_suffix('$').unwrap_or(regex))
 }
 
 #[cfg(test)]
@@ -287,8 +269,6 @@ mod tests {
             assert!(deployment_id(&format!("a{bad}b")).is_err(), "{bad:?}");
             assert!(listen(&format!("127.0.0.1{bad}:80")).is_err(), "{bad:?}");
             assert!(listen(&format!("80{bad}")).is_err(), "{bad:?}");
-            assert!(media_type(&format!("x{bad}"), "text/x").is_err(), "{bad:?}");
-            assert!(media_type("x", &format!("text/x{bad}")).is_err(), "{bad:?}");
         }
     }
 

@@ -142,6 +142,7 @@ fn site(files: &BTreeMap<String, u8>) -> Site {
         path: SitePath::new(path).unwrap(),
         digest: Digest::of(&[*content]),
         size: 1,
+        media_type: "text/html".into(),
         encodings: Encodings {
             br: (content % 2 == 0).then(|| Recipe::made(11)),
             gz: None,
@@ -225,6 +226,7 @@ fn large(sections: u32, pages: u32, edited: Option<(u32, u32)>) -> Site {
                     path: SitePath::new(&path).unwrap(),
                     digest: Digest::of(format!("{path} {content}").as_bytes()),
                     size: 1000,
+                    media_type: "text/html".into(),
                     encodings: Encodings {
                         br: Some(Recipe::made(11)),
                         gz: Some(Recipe::made(9)),

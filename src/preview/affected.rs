@@ -272,6 +272,7 @@ mod tests {
             path: SitePath::new(path).unwrap(),
             digest: Digest::of(text.as_bytes()),
             size: text.len() as u64,
+            media_type: crate::model::media::media_type(path).into(),
             encodings: Encodings::default(),
         });
         World {

@@ -40,6 +40,13 @@ pub fn deployment_mark(id: &str) -> Option<String> {
     is_name.then(|| format!("{DEPLOYMENT_MARKS}/{id}{DEPLOYMENT_ENDING}"))
 }
 
+/// The deployment that a file says its release is of; `None` for any other file.
+#[must_use]
+pub fn deployment_of(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(DEPLOYMENT_MARKS)?.strip_prefix('/')?;
+    name.strip_suffix(DEPLOYMENT_ENDING).filter(|id| !id.contains('/'))
+}
+
 /// The statuses of answers that carry the file that was asked for, or say that the reader has it.
 pub const CARRYING: [u16; 3] = [200, 206, 304];
 

@@ -199,6 +199,8 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                     };
                 }
             }
+            // A file of a type of its own has no copies.
+            Step::Copy if rules.own_type(as_file(path)).is_some() => {}
             Step::Copy => {
                 if let Some(copy) = copy_of(path, address, rules) {
                     return resolve(rules, &copy, address, is_file);
@@ -279,4 +281,9 @@ fn default_type(place: Place, path: &[u8]) -> &'static str {
         Place::Marker | Place::Front | Place::Dot | Place::Pooled | Place::Slash => None,
     };
     named.unwrap_or(media::UNKNOWN)
+}
+
+/// A path as the export has it; empty where it is no text, which no file is called.
+fn as_file(path: &[u8]) -> &str {
+    std::str::from_utf8(path).unwrap_or_default().trim_start_matches('/')
 }

@@ -9,8 +9,21 @@ fn rules(form: PageForm, base_path: &str) -> Rules {
         base_path: base_path.into(),
         classes: Classes::new("_assets"),
         deployment_id: None,
-        extra_types: BTreeMap::from([("ODP".into(), "application/x-slides".into())]),
+        types: own_types(),
     }
+}
+
+fn own_types() -> OwnTypes {
+    let mut types = OwnTypes::default();
+    for (glob, media_type) in [
+        ("**/*.ODP", "Application/x-slides"),
+        ("/data/**", "application/x-some"),
+        ("data/talks/*", "application/x-talk"),
+        ("data/*.xml", "application/x-feed"),
+    ] {
+        types.add(glob, media_type).unwrap();
+    }
+    types
 }
 
 /// What a target gets of these files: the file, `-> ` and where to, `404` or `400`.
@@ -157,6 +170,39 @@ fn only_an_answer_that_carries_the_file_is_immutable() {
 }
 
 #[test]
+fn a_type_of_ones_own_that_nginx_could_misread_or_next_could_miss_is_refused() {
+    let mut types = OwnTypes::default();
+    for (glob, media_type, said) in [
+        ("a[", "a/b", "is not a glob: unclosed character class; missing ']'"),
+        ("a\"b", "a/b", "has a character that nginx could misread: '\"'"),
+        ("a\\b", "a/b", "has a character that nginx could misread: '\\\\'"),
+        ("a\nb", "a/b", "has a character that nginx could misread: '\\n'"),
+        (
+            "x/*.{a,b}",
+            "a/b",
+            "ends with a pattern behind a dot: give each extension a line of its own",
+        ),
+        (
+            "x/*.",
+            "a/b",
+            "ends with a pattern behind a dot: give each extension a line of its own",
+        ),
+        ("**/*.txt", "text/x", "is for .txt files, whose type Next.js depends on"),
+        (
+            "a/*.HTML",
+            "text/x",
+            "is for .html files, whose type Next.js depends on",
+        ),
+        ("a/*", "text", "is not a media type"),
+        ("a/*", "text/plain; charset=x", "is not a media type"),
+        ("a/*", "a/b;", "is not a media type"),
+    ] {
+        assert_eq!(types.add(glob, media_type).unwrap_err().to_string(), said, "{glob}");
+    }
+    assert_eq!(types, OwnTypes::default());
+}
+
+#[test]
 fn a_type_follows_the_extension_and_else_the_place() {
     let rules = rules(PageForm::Flat, "");
     let of = |path: &str| rules.type_of(path, "application/octet-stream").to_owned();
@@ -165,6 +211,14 @@ fn a_type_follows_the_extension_and_else_the_place() {
     // The manifest knows this one, and the vhost does not list it.
     assert_eq!(of("talk.docx"), "application/octet-stream");
     assert_eq!(of("docs/.txt"), "application/octet-stream");
+    // What the site manifest says: the longest glob counts, and one without an extension leaves other types alone.
+    assert_eq!(of("data/a"), "application/x-some");
+    assert_eq!(of("data/talks/a"), "application/x-talk");
+    assert_eq!(of("data/talks/a.png"), "image/png");
+    assert_eq!(of("data/talks/a.html"), "text/html");
+    assert_eq!(of("data/a.xml"), "application/x-feed");
+    assert_eq!(of("data/talks/a.xml"), "application/xml");
+    assert_eq!(of("elsewhere/data/a.xml"), "application/xml");
     assert_eq!(types::content_type("text/css"), "text/css; charset=utf-8");
     assert_eq!(types::content_type("application/json"), "application/json");
     let named = |path: &str| {

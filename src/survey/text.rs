@@ -22,11 +22,16 @@ const BINARY: &[&str] = &[
     "zstd",
 ];
 
+/// Whether the name of a file says nothing of its type.
+pub(super) fn is_unknown(name: &str) -> bool {
+    media_type(name) == UNKNOWN && extension(name).is_none_or(|extension| by_extension(&extension).is_none())
+}
+
 /// Whether a file of this name is likely to be a text. What has an unknown name may be one.
 pub(super) fn is_likely(name: &str) -> bool {
     let media = media_type(name);
     if media == UNKNOWN {
-        return extension(name).is_none_or(|extension| by_extension(&extension).is_none());
+        return is_unknown(name);
     }
     match media.split_once('/') {
         Some(("text" | "message", _)) => true,

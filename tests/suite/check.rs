@@ -2,6 +2,7 @@
 //! and line, by `check` and by `publish`.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -378,6 +379,27 @@ fn an_encoding_of_other_bytes_is_found_and_stops_a_publish() {
             .contains("docs.html.gz")
     );
     project.run(&["publish"]).expect_code(3);
+}
+
+#[test]
+fn a_link_to_a_compressed_file_beside_the_file_itself_is_not_missing() {
+    let project = project("export");
+    let out = project.dir.join("out");
+    let (archive, packed) = ("an archive ".repeat(300), {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all("an archive ".repeat(300).as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    });
+    fs::write(out.join("x.tar"), archive).unwrap();
+    fs::write(out.join("x.tar.gz"), packed).unwrap();
+    into_page(
+        &out,
+        "docs.html",
+        b"<a href=/x.tar.gz>all of it</a><a href=/x.tar.br>not there</a>",
+    );
+    let ran = project.run(&["check"]).expect_code(3);
+    assert!(!ran.stdout.contains("/x.tar.gz"), "{ran}");
+    assert!(ran.stdout.contains("/x.tar.br"), "{ran}");
 }
 
 #[test]

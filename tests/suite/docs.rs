@@ -161,6 +161,11 @@ fn reference_has_every_key_of_the_site_manifest() {
             continue;
         }
         let heading = format!("### `[{table}]`");
+        // Its keys are globs.
+        if table == "types" {
+            assert!(!section(manifest, &heading).is_empty());
+            continue;
+        }
         assert_mentions(section(manifest, &heading), known(&format!("[{table}]")), &heading);
     }
 }
@@ -247,6 +252,8 @@ fn reference_has_every_field_of_json() {
     let mut fields = all(r"(?m)^    pub ([a-z_]+):", &source);
     let manifest = read("src/manifest.rs");
     let change = manifest.split("pub struct Change {").nth(1).expect("struct Change");
+    let skipped = Regex::new(r"#\[serde\(skip\)\]\s+pub").expect("a pattern");
+    let change = skipped.replace_all(change, "");
     fields.extend(all(
         r"(?m)^    pub ([a-z_]+):",
         change.split("\n}\n").next().expect("its end"),

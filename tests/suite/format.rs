@@ -7,6 +7,7 @@ use syntax_publish::manifest::{Input, Site};
 use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Encodings, Recipe};
+use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::ReleaseDocument;
 use syntax_publish::model::tree::Tree;
@@ -30,6 +31,7 @@ fn example() -> Site {
         path: SitePath::new(path).unwrap(),
         digest: Digest::of(path.as_bytes()),
         size: path.len() as u64,
+        media_type: media_type(path).into(),
         encodings,
     };
     let files = [

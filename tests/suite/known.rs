@@ -267,3 +267,22 @@ fn findings_beyond_their_room_are_known_by_their_number() {
     let left: Vec<String> = left.map(|name| name.to_string_lossy().into_owned()).collect();
     assert!(left.iter().all(|name| !name.contains(".findings.")), "{left:?}");
 }
+
+#[test]
+fn known_findings_cost_no_round_trip() {
+    let round_trips = |body: &str| {
+        let project = project("");
+        page(&project, "index", body);
+        let publish = || {
+            let published = json(project.run(&["publish", "--json"]), 0);
+            published["round_trips"].as_u64().expect("a number")
+        };
+        let first = publish();
+        page(&project, "docs", "edited");
+        let edited = publish();
+        (first, edited, publish())
+    };
+    let with_findings = round_trips(LINKS);
+    assert_eq!(with_findings, round_trips(""));
+    assert!(with_findings.1 > 0);
+}

@@ -7,6 +7,7 @@ mod secured;
 mod signed;
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -34,8 +35,13 @@ impl Site {
 
     /// A site whose vhost was changed by somebody.
     fn changed(change: impl Fn(String) -> String) -> Self {
+        Self::of(&small_export, change)
+    }
+
+    /// A site with this export.
+    fn of(export: &dyn Fn(&Path), change: impl Fn(String) -> String) -> Self {
         let project = Project::new();
-        small_export(&project.dir.join("out"));
+        export(&project.dir.join("out"));
         project.write_manifest("[site]\nname = \"docs\"\nurl = \"http://localhost\"\n");
         let origin = Nginx::start(&change(vhost(&project)));
         let site = Self {

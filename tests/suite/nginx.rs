@@ -14,11 +14,26 @@ use std::path::{Path, PathBuf};
 
 use syntax_publish::model::cache::Classes;
 use syntax_publish::nginx::{PageForm, Version, Vhost, render};
-use syntax_publish::serving::Rules;
+use syntax_publish::serving::{OwnTypes, Rules};
 use tempfile::TempDir;
 
 use crate::support::http::{Request, Response};
 use crate::support::nginx::{LISTEN, Nginx};
+
+/// Types as a site manifest gives them.
+fn own_types() -> OwnTypes {
+    let mut types = OwnTypes::default();
+    for (glob, media_type) in [
+        ("**/*.odp", "application/x-slides"),
+        ("feeds/*.xml", "application/x-feed"),
+        ("feeds/gr*e.xml", "application/x-feed"),
+        ("data/users/[0-9]*", "application/json"),
+        ("data/{text,texts}/**", "text/x-some"),
+    ] {
+        types.add(glob, media_type).unwrap();
+    }
+    types
+}
 
 /// A docroot with one live release and a pool.
 struct Docroot {
@@ -94,7 +109,7 @@ impl Docroot {
                 base_path: String::new(),
                 classes: Classes::new("_assets"),
                 deployment_id: None,
-                extra_types: BTreeMap::from([("odp".into(), "application/x-slides".into())]),
+                types: own_types(),
             },
         }
     }

@@ -129,6 +129,7 @@ impl Real {
                 path: SitePath::new(path).unwrap(),
                 digest: Digest::of(text.as_bytes()),
                 size: text.len() as u64,
+                media_type: "text/html".into(),
                 encodings: Encodings {
                     br: Some(Recipe::made(1)),
                     gz: None,

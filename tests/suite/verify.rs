@@ -206,6 +206,7 @@ impl Place {
                     path: SitePath::new(path).unwrap(),
                     digest: Digest::of(bytes),
                     size: bytes.len() as u64,
+                    media_type: media_type(path).into(),
                     encodings,
                 }
             });

@@ -233,6 +233,7 @@ mod tests {
             path: SitePath::new(path).unwrap(),
             change,
             bytes,
+            brought: Vec::new(),
         };
         let changes = Changes {
             list: vec![

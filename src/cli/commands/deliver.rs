@@ -509,7 +509,7 @@ impl Run {
         };
         let place = url::Url::parse(&url).ok().as_ref().and_then(Place::of);
         let sent = match place {
-            Some((place, _)) if is_secret && !place.keeps_secrets() => Err(format!(
+            Some((place, _)) if is_secret && !place.is_private() => Err(format!(
                 "the address in the environment variable is secret and has to be https: everybody on the way to {} \
                  could read it",
                 place.authority()

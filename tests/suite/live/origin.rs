@@ -4,6 +4,7 @@ use std::fs;
 
 use super::{Site, codes, seen};
 use crate::support::command::{Project, small_export};
+use crate::support::export::copy;
 use crate::support::http::Request;
 use crate::support::nginx::Nginx;
 use crate::support::server::{Reply, Server};
@@ -213,6 +214,36 @@ fn each_fault_of_a_vhost_is_named() {
         assert!(codes(&ran).contains(&code.to_owned()), "{code}: {ran}");
         assert!(ran.stderr.contains("\nhint: "), "{code}: {ran}");
     }
+}
+
+#[test]
+fn deployment_that_the_server_does_not_name_is_told_and_the_release_stays() {
+    let version = crate::faithful::version("16.4-deployment");
+    let site = |build: &str, change: fn(String) -> String| {
+        let build = version.build(build);
+        Site::of(&|out| copy(&build, out), change)
+    };
+    let right = site("first", |vhost| vhost);
+    assert_eq!(codes(&right.run(&["publish"]).expect_code(0)), [""; 0]);
+    let out = right.project.dir.join("out");
+    fs::remove_dir_all(&out).unwrap();
+    copy(&version.build("edited"), &out);
+    assert_eq!(codes(&right.run(&["publish"]).expect_code(0)), [""; 0]);
+    assert_eq!(codes(&right.run(&["rollback"]).expect_code(0)), [""; 0]);
+
+    let wrong = site("first", |vhost| {
+        vhost.replace("add_header x-nextjs-deployment-id", "add_header x-other")
+    });
+    let ran = wrong.run(&["publish"]).expect_code(7);
+    assert_eq!(codes(&ran), ["deployment"], "{ran}");
+    assert!(ran.stderr.contains("each click loads the whole page"), "{ran}");
+    let problem = &ran.json()["delivery"]["problems"][0];
+    assert!(
+        problem["repeat"].as_str().unwrap().contains("-H 'x-deployment-id: "),
+        "{ran}"
+    );
+    let ran = wrong.run(&["verify", "--live"]).expect_code(1);
+    assert_eq!(codes(&ran), ["deployment"], "{ran}");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! The CDN: what it keeps, what is purged, what it does to answers. Against a fake of Cloudflare, see `support::cdn`.
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 
 use super::{Site, codes, seen};
 use crate::support::cdn::{Mischief, TOKEN};
+use crate::support::http::Request;
 use crate::support::server::Reply;
 
 /// The URLs that were purged in all, in order.
@@ -52,6 +55,32 @@ fn exactly_what_changed_is_purged_in_each_of_its_forms() {
     let before = site.cdn().purged().len();
     site.run(&["publish"]).expect_code(0);
     assert_eq!(site.cdn().purged().len(), before);
+}
+
+#[test]
+fn a_compressed_file_that_the_export_brought_is_purged_by_its_own_name() {
+    let site = Site::behind_cdn(true);
+    let bring = |text: &str| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(text.repeat(300).as_bytes()).unwrap();
+        let packed = gzip.finish().unwrap();
+        site.project.write("out/x.tar", text.repeat(300));
+        site.project.write("out/x.tar.gz", &packed);
+        packed
+    };
+    bring("an archive ");
+    site.run(&["publish"]).expect_code(0);
+    let before = site.cdn().purged().len();
+    let packed = bring("another archive ");
+    site.run(&["publish"]).expect_code(0);
+    let at = format!("http://localhost:{}", site.cdn().edge.address.port());
+    assert_eq!(
+        urls(&site.cdn().purged()[before..]),
+        ["/x.tar", "/x.tar.gz"].map(|path| format!("{at}{path}"))
+    );
+    let answer = Request::get("/x.tar.gz").send(site.origin.address());
+    assert_eq!(answer.header("content-encoding"), None);
+    assert_eq!(answer.body, packed);
 }
 
 #[test]

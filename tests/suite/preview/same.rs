@@ -562,10 +562,20 @@ fn around(base: &str) -> Vec<Question> {
     targets.map(|target| question("GET", target, &[])).into()
 }
 
+/// Types for some of them.
+const TYPES: &str = "[types]\n\"**/*.neverheardof\" = \"text/x-talk\"\n\"feeds/*.xml\" = \"application/x-feed\"\n\
+                     \"/data/**\" = \"application/json\"\n";
+
 /// Files of every sort that the fixtures have not.
 fn add_odd_files(export: &Path) {
     let page = "<!doctype html><title>x</title><p>some words that repeat</p>\n".repeat(40);
-    let files: [(&str, &[u8]); 17] = [
+    let files: [(&str, &[u8]); 23] = [
+        ("feeds/a.xml", page.as_bytes()),
+        ("feeds/a.xml.html", page.as_bytes()),
+        ("feeds/b.xml.html", page.as_bytes()),
+        ("data/1", page.as_bytes()),
+        ("data/2.html", page.as_bytes()),
+        ("data/3.png", b"typed by its extension"),
         ("größe.html", page.as_bytes()),
         ("100%.html", page.as_bytes()),
         ("a?b.html", page.as_bytes()),
@@ -600,7 +610,19 @@ fn every_file_of_a_flat_export_is_answered_as_nginx_answers_it() {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixture("export"), folder.path());
     add_odd_files(folder.path());
-    let world = world(folder.path(), "");
+    let world = world(folder.path(), TYPES);
+    for (target, wanted) in [
+        ("/talk.NEVERHEARDOF", "text/x-talk; charset=utf-8"),
+        ("/feeds/a.xml", "application/x-feed"),
+        ("/feeds/b.xml", "text/html; charset=utf-8"),
+        ("/data/1", "application/json"),
+    ] {
+        assert_eq!(
+            get(world.preview, target).header("content-type"),
+            Some(wanted),
+            "{target}"
+        );
+    }
     let count = assert_same(&world, every_file(&world, ""));
     assert!(count > 1000, "{count}");
 }

@@ -64,6 +64,7 @@ pub fn site(content: &Content, encode: Encode) -> Site {
         path: SitePath::new(path).expect("a path of a site"),
         digest: Digest::of(bytes),
         size: bytes.len() as u64,
+        media_type: "text/html".into(),
         encodings: Encodings {
             br: (encode == Encode::Brotli && !path.ends_with(".bin")).then_some(Recipe::made(1)),
             gz: None,
