@@ -62,7 +62,11 @@ fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, Strin
         ),
         UrlFault::OutsideBasePath { right } => (
             format!("{what} leaves out the base path: the site has {right}"),
-            format!("write {right}, or let a component of Next.js put the base path in front"),
+            match position {
+                // Next.js joins it with the address of a picture, and never adds the base path by itself.
+                Position::Card => format!("write {right}, or give `metadataBase` the base path"),
+                _ => format!("write {right}, or let a component of Next.js put the base path in front"),
+            },
         ),
         UrlFault::Malformed | UrlFault::Local { .. } => (
             format!("{what} is no URL: nobody can follow it"),
@@ -212,6 +216,17 @@ mod tests {
                 "index.html:2: the picture /logo.png leaves out the base path: the site has /docs/logo.png",
             ]
         );
+    }
+
+    #[test]
+    fn preview_picture_without_the_base_path_wants_a_metadata_base_that_has_it() {
+        let page = "<script src='/docs/_next/static/a.js'></script>\
+                    <meta property='og:image' content='https://docs.example.com/card.png'>";
+        let export = Export::new(&[("index.html", page), ("card.png", ""), ("_next/static/a.js", "1")]);
+        let findings = find(export.material());
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].message.contains("leaves out the base path"), "{findings:?}");
+        assert!(findings[0].hint.ends_with("give `metadataBase` the base path"), "{findings:?}");
     }
 
     #[test]

@@ -19,22 +19,36 @@ const ENDINGS: &[&str] = &[".js.map", ".mjs.map", ".cjs.map", ".css.map"];
 const NEXT: &[&str] = &["node_modules/next/", "[turbopack]/", "/webpack/"];
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
-    let mut maps = material
+    let maps = material
         .files()
-        .filter(|file| material.hits(*file, NAME).next().is_some());
-    let Some(first) = maps.next() else {
-        return Vec::new();
-    };
-    // They come in one for each chunk, and one switch makes them all.
-    let message = match maps.count() {
-        0 => "this source map shows the site's sources to everybody".to_owned(),
-        others => format!("this source map and {others} others show the site's sources to everybody"),
-    };
-    vec![Finding::new(
-        first.asset.path.clone(),
-        message,
-        "switch `productionBrowserSourceMaps` off, or leave them out with `exclude = [\"**/*.map\"]`",
-    )]
+        .filter(|file| material.hits(*file, NAME).next().is_some())
+        .map(|file| &file.asset.path);
+    let (of_next, others): (Vec<_>, Vec<_>) = maps.partition(|path| path.as_str().starts_with("_next/"));
+    let (of_workers, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|path| is_of_worker(path.name()));
+    // Of each kind there are many or none, and one switch makes them all.
+    [
+        (of_next, "switch `productionBrowserSourceMaps` off, or leave"),
+        (of_workers, "set `sourcemap: false` where the service worker is made, or leave"),
+        (others, "leave"),
+    ]
+    .into_iter()
+    .filter_map(|(maps, switch)| {
+        let (first, others) = maps.split_first()?;
+        let message = match others.len() {
+            0 => "this source map shows the site's sources to everybody".to_owned(),
+            others => format!("this source map and {others} others show the site's sources to everybody"),
+        };
+        let hint = format!("{switch} them out with `exclude = [\"**/*.map\"]`");
+        Some(Finding::new((*first).clone(), message, hint))
+    })
+    .collect()
+}
+
+/// Whether a map is of a service worker as Workbox, Serwist and next-pwa call theirs.
+fn is_of_worker(name: &str) -> bool {
+    ["workbox-", "sw.", "swe-worker-", "service-worker.", "worker-"]
+        .iter()
+        .any(|begin| name.starts_with(begin))
 }
 
 /// Notes a source map that shows more than sources of Next.js, which exports one of those by itself.
@@ -92,6 +106,22 @@ mod tests {
             "a.html",
         ];
         assert_eq!(found(find, &paths), ["_next/static/chunks/a.js.map"]);
+    }
+
+    #[test]
+    fn each_kind_of_source_map_is_told_where_it_is_switched_off() {
+        let (chunk, worker, own) = ("_next/static/chunks/a.js.map", "workbox-4754cb34.js.map", "js/x.js.map");
+        let export = Export::new(&[(chunk, ""), (worker, ""), ("sw.js.map", ""), (own, "")]);
+        let hints: Vec<_> = find(export.material())
+            .into_iter()
+            .map(|finding| (finding.path.to_string(), finding.hint.split(',').next().unwrap_or("").to_owned()))
+            .collect();
+        let expected = [
+            (chunk, "switch `productionBrowserSourceMaps` off"),
+            ("sw.js.map", "set `sourcemap: false` where the service worker is made"),
+            (own, "leave them out with `exclude = [\"**/*.map\"]`"),
+        ];
+        assert_eq!(hints, expected.map(|(path, hint)| (path.to_owned(), hint.to_owned())));
     }
 
     #[test]
