@@ -226,7 +226,10 @@ mod tests {
         let findings = find(export.material());
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(findings[0].message.contains("leaves out the base path"), "{findings:?}");
-        assert!(findings[0].hint.ends_with("give `metadataBase` the base path"), "{findings:?}");
+        assert!(
+            findings[0].hint.ends_with("give `metadataBase` the base path"),
+            "{findings:?}"
+        );
     }
 
     #[test]

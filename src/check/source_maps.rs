@@ -28,7 +28,10 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     // Of each kind there are many or none, and one switch makes them all.
     [
         (of_next, "switch `productionBrowserSourceMaps` off, or leave"),
-        (of_workers, "set `sourcemap: false` where the service worker is made, or leave"),
+        (
+            of_workers,
+            "set `sourcemap: false` where the service worker is made, or leave",
+        ),
         (others, "leave"),
     ]
     .into_iter()
@@ -114,7 +117,12 @@ mod tests {
         let export = Export::new(&[(chunk, ""), (worker, ""), ("sw.js.map", ""), (own, "")]);
         let hints: Vec<_> = find(export.material())
             .into_iter()
-            .map(|finding| (finding.path.to_string(), finding.hint.split(',').next().unwrap_or("").to_owned()))
+            .map(|finding| {
+                (
+                    finding.path.to_string(),
+                    finding.hint.split(',').next().unwrap_or("").to_owned(),
+                )
+            })
             .collect();
         let expected = [
             (chunk, "switch `productionBrowserSourceMaps` off"),

@@ -180,6 +180,16 @@ fn dot_files_are_left_out_and_counted_but_for_well_known() {
     site.link(".dangling", "nowhere");
     assert_eq!(site.paths(), [".well-known/security.txt", "index.html"]);
     assert_eq!(site.scan().unwrap().left_out.dot_files, 7);
+    // Exports made for GitHub Pages have it at the top: not worth a note.
+    site.write(".nojekyll", b"");
+    assert_eq!(site.scan().unwrap().left_out.dot_files, 7);
+    assert!(
+        site.scan()
+            .unwrap()
+            .assets
+            .iter()
+            .all(|asset| asset.path.name() != ".nojekyll")
+    );
 }
 
 #[test]
