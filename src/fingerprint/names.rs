@@ -88,7 +88,7 @@ pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: 
             continue;
         }
         let hash = asset.digest.short(fingerprint::LENGTH);
-        if let Some(path) = copy_path(path, asset.digest, options.prefix) {
+        if let Some(path) = copy_path(path, &hash, options.prefix) {
             rewriter.add_copy(index, asset.path.as_str(), &hash);
             copies.push(Copy { of: index, path });
         }
@@ -96,7 +96,7 @@ pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: 
     copies
 }
 
-fn copy_path(path: &str, digest: Digest, prefix: &str) -> Option<SitePath> {
-    let copy = fingerprint::copy_of(prefix, path, &digest.short(fingerprint::LENGTH))?;
+fn copy_path(path: &str, hash: &str, prefix: &str) -> Option<SitePath> {
+    let copy = fingerprint::copy_of(prefix, path, hash)?;
     SitePath::new(&copy).ok()
 }
