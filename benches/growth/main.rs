@@ -88,11 +88,16 @@ fn main() {
 fn project() -> Project {
     let project = Project::new();
     small_export(&project.dir.join("out"));
-    project.write_manifest(
-        "[site]\nname = \"docs\"\n[publish]\nmax-removed = \"100%\"\n[prune]\nkeep = 1\nskew = \"0s\"\n\
-         [targets.local]\nkind = \"local\"\ndocroot = \"docroot\"\n",
-    );
+    keep(&project, 10);
     project
+}
+
+/// Writes the site manifest: so many releases are kept.
+fn keep(project: &Project, releases: u32) {
+    project.write_manifest(&format!(
+        "[site]\nname = \"docs\"\n[publish]\nmax-removed = \"100%\"\nkeep = {releases}\nskew = \"0s\"\n\
+         [targets.local]\nkind = \"local\"\ndocroot = \"docroot\"\n"
+    ));
 }
 
 /// Seconds of a command that ends with this exit code.
@@ -145,8 +150,9 @@ fn prune(count: usize) -> f64 {
     let project = project();
     for word in ["first", "second", "third"] {
         folders(&project.dir.join("out"), count, word);
-        project.run(&["publish", "--no-prune"]).expect_code(0);
+        project.run(&["publish"]).expect_code(0);
     }
+    keep(&project, 1);
     timed(&project, &["prune"], 0)
 }
 

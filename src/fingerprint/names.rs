@@ -9,7 +9,6 @@ use super::Options;
 use super::rewrite::Rewriter;
 use crate::model::asset::Asset;
 use crate::model::cache::{Classes, pooled};
-use crate::model::digest::Digest;
 use crate::model::path::SitePath;
 use crate::next::build_id::Mention;
 use crate::serving::fingerprint;
