@@ -133,19 +133,15 @@ pub fn of_library(error: &Error, global: &Global) -> String {
     }
 }
 
-/// What to do about what the checks found. A secret is never let through, and only revoking it helps whoever leaked it.
+/// What to do about what the checks found. Nothing lets a secret through, and only revoking it helps once it is out.
 fn of_checks(problems: &[Problem]) -> String {
-    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
-    let revoke = "remove the secret from the sources and build again. Then REVOKE IT where it was issued: \
-                  anyone who saw the build may have it";
-    let others = "fix what is named above, or set the check's level to \"warn\" in [check] of the site manifest";
-    match (
-        errors().any(|problem| problem.check == "secrets"),
-        errors().all(|problem| problem.check == "secrets"),
-    ) {
-        (true, true) => revoke.to_owned(),
-        (true, false) => format!("{others} (not for secrets); {revoke}"),
-        (false, _) => others.to_owned(),
+    let is_secret = |problem: &Problem| problem.severity == Severity::Error && problem.check == "secrets";
+    if problems.iter().any(is_secret) {
+        "fix what is named above and build again. Then REVOKE THE SECRET where it was issued: anyone who saw the build may \
+         have it"
+            .to_owned()
+    } else {
+        "fix what is named above, or set the check's level to \"warn\" in [check] of the site manifest".to_owned()
     }
 }
 

@@ -57,13 +57,33 @@ pub fn seconds(duration: Duration) -> String {
 
 /// A time in the time zone of this machine, and on a terminal how long ago that is: "2026-11-29 07:20:11+00:00 (3 min ago)".
 pub fn when(seconds: i64) -> String {
-    let at = timestamp(seconds).to_zoned_datetime(jiff::tz::TimeZone::system());
-    let text = at.strftime("%Y-%m-%d %H:%M:%S%:z").to_string();
+    let text = local(timestamp(seconds));
     if screen::shows_results() {
         format!("{text} ({})", ago(seconds))
     } else {
         text
     }
+}
+
+fn local(at: jiff::Timestamp) -> String {
+    let at = at.to_zoned_datetime(jiff::tz::TimeZone::system());
+    at.strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
+}
+
+/// A text of the library for people: its times, which are UTC, in the time zone of this machine.
+pub fn with_local_times(text: &str) -> String {
+    let mut made = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(end) = rest.find('Z').map(|at| at + 1) {
+        let start = end.checked_sub("2026-11-29T07:20:11Z".len());
+        let time = start.and_then(|start| Some((start, rest.get(start..end)?.parse().ok()?)));
+        match time {
+            Some((start, time)) => made.extend([&rest[..start], &local(time)]),
+            None => made.push_str(&rest[..end]),
+        }
+        rest = &rest[end..];
+    }
+    made + rest
 }
 
 /// How long ago a time is, by the clock of this machine.
@@ -448,6 +468,20 @@ mod tests {
         }
         assert_eq!(shortened("abcdef", 6), "abcdef");
         assert_eq!(shortened("abc defg", 5), "abc…");
+    }
+
+    #[test]
+    fn times_of_the_library_are_made_local_and_the_rest_stays() {
+        let at = "2026-11-29T07:20:11Z";
+        let here = local(at.parse().unwrap());
+        for (text, made) in [
+            ("", String::new()),
+            ("Zoë of ÄÖÜäöüÄÖÜäöüZ, Z", "Zoë of ÄÖÜäöüÄÖÜäöüZ, Z".to_owned()),
+            ("since 2026-13-29T07:20:11Z", "since 2026-13-29T07:20:11Z".to_owned()),
+            (&format!("a (since {at}) Z {at}"), format!("a (since {here}) Z {here}")),
+        ] {
+            assert_eq!(with_local_times(text), made);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use syntax_publish::model::path::{is_unprintable, printable_text};
 
 use super::args::Global;
 use super::failure::Failure;
+use super::report::with_local_times;
 
 /// What may be said, and where.
 #[derive(Debug, Clone)]
@@ -102,7 +103,7 @@ pub fn say(kind: &str, text: &str) {
         _ => anstyle::AnsiColor::Cyan,
     };
     let style = color.on_default().effects(anstyle::Effects::BOLD);
-    let text = fit(text);
+    let text = fit(&with_local_times(text));
     // One write, so that lines of two threads don't mix.
     let line = format!("{style}{kind}:{style:#} {text}\n");
     let _ = anstream::stderr().lock().write_all(line.as_bytes());

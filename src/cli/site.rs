@@ -1,6 +1,6 @@
 //! What the surroundings say: the site manifest, the user's home, the commit, who runs this and where.
 //!
-//! Reads the environment and the site manifest, and asks `git` for one line. What it finds goes to the library as
+//! Reads the environment and the site manifest, and asks `git` and `id` for one line each. What it finds goes to the library as
 //! values.
 
 use std::ffi::OsString;
@@ -259,6 +259,7 @@ pub fn owner(what: &str) -> Owner {
     let machine = system.nodename().to_string_lossy().into_owned();
     let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
     let user = named("USER").or_else(|| named("LOGNAME"));
+    let user = user.or_else(user_by_id);
     let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Owner {
@@ -266,6 +267,13 @@ pub fn owner(what: &str) -> Owner {
         what: what.to_owned(),
         since: i64::try_from(since.as_secs()).unwrap_or(0),
     }
+}
+
+/// The name of the user, asked of the system: jobs of a container or a service have no USER.
+fn user_by_id() -> Option<String> {
+    let said = Command::new("id").arg("-un").stderr(Stdio::null()).output().ok()?;
+    let name = String::from_utf8(said.stdout).ok()?.trim().to_owned();
+    Some(name).filter(|name| said.status.success() && !name.is_empty())
 }
 
 /// A path for people: relative where it lies below this folder, and fit for a terminal.

@@ -180,7 +180,7 @@ impl World {
             None => text,
         };
         for (pattern, name) in [
-            (r"[0-9a-z-]+@[0-9A-Za-z.-]+", "[who]"),
+            (r"[0-9A-Za-z._-]+@[0-9A-Za-z.-]+", "[who]"),
             (r"[0-9a-f]{64}", "[digest]"),
             (r"user number [0-9]+", "user number [uid]"),
             (r"\(number [0-9]+\)", "(number [uid])"),

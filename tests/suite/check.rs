@@ -467,6 +467,30 @@ fn problems_are_listed_by_file_with_their_cures() {
 }
 
 #[test]
+fn a_secret_is_to_be_revoked_in_the_last_line_and_no_level_is_offered() {
+    for also in [false, true] {
+        let project = project("export");
+        let out = project.dir.join("out");
+        into_page(&out, "docs.html", format!("<code>{}</code>", token()).as_bytes());
+        if also {
+            into_page(&out, "fees.html", b"<a href=\"/gone\">x</a>");
+        }
+        let ran = project.run(&["publish", "--json"]).expect_code(3);
+        let json = ran.json();
+        let hint = json["error"]["hint"].as_str().expect("a hint");
+        let last = ran.stderr.lines().last().unwrap_or_default();
+        assert_eq!(last, format!("hint: {hint}"));
+        assert!(hint.contains("Then REVOKE THE SECRET where it was issued"), "{hint}");
+        assert!(!ran.stderr.contains("\"warn\"") && !ran.stderr.contains("level"), "{ran}");
+        let fixes = json["error"]["problems"].as_array().expect("problems");
+        let fix = fixes.iter().find(|problem| problem["check"] == "secrets");
+        let fix = fix.and_then(|problem| problem["hint"].as_str()).expect("a fix");
+        assert!(ran.stderr.contains(&format!("fix: {fix}")), "{ran}");
+        assert!(fix.ends_with("then REVOKE IT where it was issued"), "{fix}");
+    }
+}
+
+#[test]
 fn findings_in_allowed_files_and_of_checks_that_are_off_do_not_count() {
     let project = project("export");
     let out = project.dir.join("out");

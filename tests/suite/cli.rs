@@ -17,7 +17,7 @@ fn project() -> Project {
 
 fn shown(project: &Project, ran: &Ran) -> String {
     let text = project.redact(&ran.to_string());
-    let who = Regex::new(r"[0-9a-z]+@[0-9A-Za-z.-]+").expect("a pattern");
+    let who = Regex::new(r"[0-9A-Za-z._-]+@[0-9A-Za-z.-]+").expect("a pattern");
     who.replace_all(&text, "[who]").into_owned()
 }
 
@@ -982,4 +982,36 @@ fn a_plan_tells_its_timings_too() {
         ran.stderr.contains("put --timings after the name of the command"),
         "{ran}"
     );
+}
+
+#[test]
+fn a_user_without_a_name_in_the_environment_is_named_all_the_same() {
+    let project = project();
+    project.run(&["publish"]).expect_code(0);
+    let said = std::process::Command::new("id").arg("-un").output().expect("a user");
+    let user = String::from_utf8(said.stdout).expect("a name");
+    let by = format!("published  by {}@", user.trim());
+    let status = project.run(&["status"]).expect_code(0).stdout;
+    assert!(status.contains(&by), "{status}");
+}
+
+#[test]
+fn times_in_messages_are_local_for_people_and_utc_in_json() {
+    let project = project();
+    project.run(&["publish"]).expect_code(0);
+    project.run(&["hold", "moving"]).expect_code(0);
+    let in_nepal = |args: &[&str]| {
+        let ran = project.command().args(args).env("TZ", "<+0545>-05:45").output();
+        let ran = ran.expect("a run");
+        [ran.stdout, ran.stderr].map(|text| String::from_utf8(text).expect("a text"))
+    };
+    let [_, said] = in_nepal(&["publish"]);
+    assert!(said.contains("+05:45, by ") && !said.contains("Z, by"), "{said}");
+    let [json, said] = in_nepal(&["publish", "--json"]);
+    assert!(said.contains("+05:45, by "), "{said}");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let message = json["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("Z, by "), "{message}");
+    let [doctor, _] = in_nepal(&["doctor"]);
+    assert!(doctor.contains("+05:45 by "), "{doctor}");
 }

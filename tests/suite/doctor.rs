@@ -593,4 +593,12 @@ fn target_on_this_machine_is_looked_at_as_far_as_it_goes() {
         (&serde_json::Value::Null, &true.into())
     );
     assert_eq!(of("ssh")["detail"], "not asked: the target is a folder of this machine");
+    let said = project.run(&["doctor"]).expect_code(0).stdout;
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(
+        matches!(lines[..], [visitors, publishing, "no problems found"]
+            if visitors == "visitors: not checked: a local target has no web server"
+                && publishing.starts_with("publishing: ok (") && publishing.ends_with(" checks)")),
+        "{said}"
+    );
 }

@@ -127,3 +127,26 @@ fn a_publish_names_site_and_target_first_and_a_site_manifest_that_lies_elsewhere
     assert_eq!(ran.json()["swapped"], false);
     assert_eq!(ran.stderr, "publishing demo to local (target/docroot)\n");
 }
+
+#[test]
+fn releases_with_long_messages_fit_a_terminal_of_80_columns() {
+    let project = project();
+    let message = "A message of more than eighty columns, which somebody wrote to say all that there was to say";
+    project.run(&["publish", "-m", message]).expect_code(0);
+    write(&project.dir.join("out/docs/page-1.html"), "<!DOCTYPE html><p>new");
+    let commit = "0123456789012345678901234567890123456789";
+    project.run(&["publish", "-m", message, "--commit", commit]).expect_code(0);
+    let mut command = project.command();
+    command.arg("releases");
+    for columns in [80, 200] {
+        let mut terminal = Terminal::sized(&command, 24, columns);
+        assert_eq!(terminal.wait(), 0);
+        terminal.until_ended();
+        let screen = terminal.screen();
+        // A line that does not fit would go on in the next.
+        assert_eq!(screen.lines().count(), 4, "{screen}");
+        assert_eq!(screen.matches(" just now ").count(), 2, "{screen}");
+        assert_eq!(screen.matches("A message of").count(), 2, "{screen}");
+        assert_eq!(screen.matches(message).count(), if columns == 80 { 0 } else { 2 }, "{screen}");
+    }
+}

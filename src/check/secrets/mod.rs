@@ -42,7 +42,7 @@ fn words((id, shown): &(&str, &str)) -> (String, String) {
     if let Some(what) = names::what(id) {
         return (
             format!("its name is that of {what} ({id})"),
-            "take it out of `public/`; what was published once must be replaced by a new one".to_owned(),
+            "take it out of `public/` and build again; then REVOKE WHAT IS IN IT where it was issued".to_owned(),
         );
     }
     let what = RULES
@@ -51,7 +51,8 @@ fn words((id, shown): &(&str, &str)) -> (String, String) {
         .map_or("a secret", |rule| rule.what);
     (
         format!("holds {what}: {shown} ({id})"),
-        "revoke it and take it out of the page; if it is a sample, name the file in `allow`".to_owned(),
+        "if it is a sample, name the file in `allow`; if not, remove it and build again, then REVOKE IT where it was issued"
+            .to_owned(),
     )
 }
 

@@ -269,6 +269,29 @@ fn a_finding_shows_no_more_than_four_characters_of_a_secret() {
     assert!(!format!("{problems:?}").contains(&secret[4..8]));
 }
 
+/// Nobody is to turn down a check because of a secret: it is out, and only revoking it helps.
+#[test]
+fn every_fix_ends_with_revoking_the_secret_and_none_turns_the_check_down() {
+    let named = ["server.pem", "key.p12", "production.env", "credentials.json"].map(|path| (path, "x".to_owned()));
+    let held = secrets().into_iter().map(|(_, secret)| ("page.html", secret));
+    let mut seen = 0;
+    for (path, secret) in named.into_iter().chain(held) {
+        let export = Export::new(&[(path, secret)]);
+        for problem in check(export.material(), &Levels::default()) {
+            if problem.check != NAME {
+                continue;
+            }
+            seen += 1;
+            let last = problem.hint.rsplit("then ").next().unwrap();
+            assert!(last.starts_with("REVOKE "), "{path}: {}", problem.hint);
+            for word in ["warn", "level", "off", "secrets"] {
+                assert!(!problem.hint.contains(word), "{path}: {}", problem.hint);
+            }
+        }
+    }
+    assert_eq!(seen, 4 + secrets().len());
+}
+
 #[test]
 fn a_file_named_like_a_secret_is_found_unless_it_holds_something_else() {
     let export = Export::new(&[

@@ -14,7 +14,7 @@ use syntax_publish::session::Session;
 
 use super::Run;
 use crate::cli::failure::Failure;
-use crate::cli::report::{count, table};
+use crate::cli::report::{count, table, with_local_times};
 use crate::cli::site::{self, Workplace};
 use crate::cli::{connect, json};
 
@@ -51,7 +51,7 @@ impl Run {
         self.finish();
         let value: Vec<json::Diagnosis> = found.iter().map(diagnosis).collect();
         let is_short = matches!(workplace.target.kind, TargetKind::Local { .. }) && !self.screen.verbose;
-        self.screen.result(&value, || told(&found, is_short))?;
+        self.screen.result(&value, || with_local_times(&told(&found, is_short)))?;
         Ok(u8::from(found.iter().any(|finding| finding.state == State::Wrong)))
     }
 

@@ -166,6 +166,32 @@ fn a_disk_without_inodes_says_so_and_a_retry_goes_on() {
 }
 
 #[test]
+fn where_there_is_no_earlier_release_a_full_disk_is_no_reason_to_prune() {
+    for small in Small::all() {
+        let world = &small.world;
+        let first = "hint: make room on the host, or publish to a larger disk";
+        let prune = "hint: make room on the host; `syntax-publish prune` deletes old releases";
+        write(&world.out("noise.bin"), noise(120 << 20));
+        let full = || world.project.run(&["publish"]).expect_code(5).stderr;
+        let said = full();
+        assert!(said.contains(prune), "{said}");
+        for entry in fs::read_dir(&world.docroot).expect("a docroot") {
+            let path = entry.expect("an entry").path();
+            let removed = if path.is_dir() && !path.is_symlink() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            };
+            removed.expect("an empty docroot");
+        }
+        let said = full();
+        assert!(said.contains(first) && !said.contains("prune"), "{said}");
+        let json = world.project.run(&["publish", "--json"]).expect_code(5).json();
+        assert_eq!(json["error"]["hint"], first.trim_start_matches("hint: "));
+    }
+}
+
+#[test]
 fn a_disk_that_fills_up_under_a_publish_says_so_and_a_retry_goes_on() {
     for small in Small::all() {
         let world = &small.world;

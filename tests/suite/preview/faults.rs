@@ -250,6 +250,24 @@ fn a_port_that_is_taken_is_passed_or_named_with_who_has_it() {
     assert!(ran.stderr.contains("can't listen on 192.0.2.1"), "{ran}");
 }
 
+#[test]
+fn a_port_is_a_number_from_1_to_65535() {
+    let project = project();
+    for port in ["65536", "-1", "http"] {
+        let ran = project.run(&["watch", &format!("--port={port}")]).expect_code(2);
+        assert!(ran.stderr.contains("write a port from 1 to 65535"), "{ran}");
+    }
+    let help = project.run(&["help", "watch"]).expect_code(0).stdout;
+    assert!(help.contains("1 to 65535"), "{help}");
+    if TcpListener::bind("127.0.0.1:65535").is_err() {
+        println!("skipped: port 65535 is taken");
+        return;
+    }
+    let mut watch = project.spawn(&["watch", "--json", "--port", "65535"]);
+    watch.wait_for_stdout("\"ready\"");
+    assert_eq!(address(&watch).port(), 65535);
+}
+
 /// A preview on the first port that is free.
 fn watch_anywhere(project: &Project) -> Running {
     let mut watch = project.spawn(&["watch", "--json"]);

@@ -352,7 +352,23 @@ fn a_browser_that_does_not_open_is_told() {
     write(&bin.join("xdg-open"), "#!/bin/sh\nexit 3\n");
     fs::set_permissions(bin.join("xdg-open"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let terminal = start_with(&project, &["--open"], &[("PATH", &path)]);
-    terminal.until_shown("note: can't open a browser: xdg-open ended with exit status: 3");
+    let mut terminal = start_with(&project, &["--open"], &[("PATH", &path)]);
+    let failed = "note: can't open a browser: xdg-open ended with exit status: 3";
+    terminal.until_shown(failed);
+    terminal.type_keys("o");
+    terminal.until("a second note, for the key", |screen| screen.matches(failed).count() == 2);
+    quit(terminal);
+}
+
+#[test]
+fn what_a_build_says_and_what_it_complains_of_stay_in_order() {
+    let project = project();
+    let script = "for n in 1 2 3 4 5 6 7 8 9; do echo out $n; echo err $n >&2; done";
+    let terminal = start_with(&project, &["--", "sh", "-c", script], &[]);
+    terminal.until_shown("built in");
+    let screen = terminal.screen();
+    let lines = screen.lines().filter_map(|line| line.trim_end().strip_prefix("build: "));
+    let wanted = (1..10).flat_map(|n| [format!("out {n}"), format!("err {n}")]);
+    assert_eq!(lines.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
     quit(terminal);
 }

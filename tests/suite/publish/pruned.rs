@@ -132,6 +132,22 @@ fn publish_prunes_by_itself_what_is_beyond_the_retention() {
 }
 
 #[test]
+fn a_publish_says_what_it_pruned() {
+    let world = World::new(Kind::Local);
+    world.set("keep = 1\nskew = \"0\"\n", FAST);
+    let said = |word| {
+        world.edit(PAGE, word);
+        world.project.run(&["publish"]).expect_code(0).stderr
+    };
+    for word in ["One", "Two"] {
+        let said = said(word);
+        assert!(!said.contains("pruned"), "{said}");
+    }
+    let said = said("Six");
+    assert!(said.contains("note: pruned 1 old release, "), "{said}");
+}
+
+#[test]
 fn a_release_that_a_rollback_left_is_kept_for_a_while_and_its_readers_find_their_chunks() {
     let world = World::new(Kind::Local);
     let releases = three_releases(&world);
