@@ -365,7 +365,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     fs::write(path, bytes).map_err(failed("write", path))
 }
 
-/// Puts the finished folder where it belongs. A former build steps aside first, and comes back if that fails.
+/// Puts the finished folder where it belongs. A previous build steps aside first, and comes back if that fails.
 fn take_place(growing: &Path, out: &Path, replaces: bool) -> Result<(), BuildError> {
     let place = fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
     if !replaces {

@@ -24,7 +24,7 @@ pub enum DecodeError {
         source: io::Error,
     },
     /// The stream is damaged, cut off, or of another format.
-    #[error("it is not a whole {coding} stream")]
+    #[error("it is not a complete {coding} stream")]
     Damaged {
         /// The coding it was taken for.
         coding: Coding,
@@ -54,7 +54,7 @@ pub fn decodes_to(coding: Coding, reader: impl Read, limit: u64) -> Result<(Dige
     Ok((hasher.finish(), hasher.length()))
 }
 
-/// Decodes a stream to bytes, for whoever has to look at them.
+/// Decodes a stream to bytes, for anyone who has to look at them.
 ///
 /// # Errors
 /// As [`decodes_to`].

@@ -305,7 +305,7 @@ struct Failed<'a> {
 }
 
 /// Swaps back to the release before. Where signatures are required it must have a good one, as for any rollback: that it
-/// was live a moment ago says nothing, since whoever can put an unsigned release there can also make the next one fail.
+/// was live a moment ago says nothing, since anyone who can put an unsigned release there can also make the next one fail.
 async fn take_back(
     session: &Session,
     way: &Way,
@@ -579,7 +579,7 @@ pub async fn look(
     let origin = sight.origin(&mut looking, observer).await;
     let owed = match store::look(session).await {
         Ok(entrance) if entrance.current.as_ref() == Some(release) => entrance.delivery,
-        // What is owed now is for whoever made another release live.
+        // What is owed now is for the run that made another release live.
         Ok(_) | Err(_) => Delivery::default(),
     };
     let live = Live {

@@ -78,7 +78,7 @@ const END: Duration = Duration::from_millis(8_500);
 /// The address that visitors use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// As it stands in the site manifest, without a slash at its end.
+    /// As it is in the site manifest, without a slash at its end.
     pub text: String,
     /// Its host; an IPv6 address without brackets.
     pub host: String,
@@ -88,7 +88,7 @@ pub struct Url {
     pub tls: bool,
 }
 
-/// Where the site is served, whoever stands in front.
+/// Where the site is served, whatever is in front.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The host.
@@ -126,7 +126,7 @@ pub struct Patient {
 /// Looks at everything. The findings are in the order of [`VISITORS`] and [`PUBLISHERS`].
 pub async fn examine(patient: &Patient) -> Vec<Finding> {
     let end = Instant::now() + END;
-    // The store tells which file of the build there is to ask for.
+    // The store shows which file of the build there is to ask for.
     let (tell, told) = watch::channel(None);
     let publishing = publisher(patient, tell);
     let visiting = visitor(patient, told, end);
@@ -214,7 +214,7 @@ async fn publisher(patient: &Patient, tell: watch::Sender<Option<Option<String>>
             Ok(()) => ask::store(patient).await,
             Err(_) => ask::StoreSeen::default(),
         };
-        // Whoever waits for it may have given up.
+        // What waits for it may have given up.
         let _ = tell.send(Some(seen.asset.clone()));
         (entered, seen)
     };
@@ -252,7 +252,7 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
         return none_asked(&VISITORS, "[site] has no `url`");
     };
     let cdn_answers = matches!(&visit.public, Some(Ok(answer)) if edge::is_from_cdn(answer));
-    let unknown = Err("it was not asked".to_owned());
+    let unknown = Err("it was not checked".to_owned());
     let dns = visit.dns.as_ref().unwrap_or(&unknown);
     let expected = match (&patient.origin, &visit.addresses) {
         (Some(origin), Some(addresses)) => Some(Expected {
@@ -276,7 +276,7 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
         .iter()
         .any(|port| matches!(port, Some((_, Err(_)))));
     found.extend(match &visit.public {
-        // Nobody answers, and it has been said why.
+        // No one answers, and it has been said why.
         Some(Err(_)) if leads_elsewhere => none_asked(&["cdn", "public"], "see `address`"),
         Some(Err(_)) if is_down => none_asked(&["cdn", "public"], "see `https-port` and `http-port`"),
         Some(public) => edge::judge(public, visit.queried.as_ref(), &url.text),
@@ -292,7 +292,7 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
         Some(connection) if origin.tls && matches!(visit.origin.ports.https, Some((_, Ok(())))) => {
             origin::tls(&url.host, connection, cdn_answers)
         }
-        _ if !origin.tls => none_asked(&VISITORS[6..9], "the origin is asked over HTTP"),
+        _ if !origin.tls => none_asked(&VISITORS[6..9], "the origin is requested over HTTP"),
         _ => none_asked(&VISITORS[6..9], "see `https-port`"),
     });
     let modified = visit.origin.replies.page.as_ref().and_then(|page| {

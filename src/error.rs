@@ -59,7 +59,7 @@ pub enum Error {
         hold: Hold,
     },
     /// The store changed again and again.
-    #[error("gave up after {attempts} attempts, for the store changed each time: {reason}")]
+    #[error("gave up after {attempts} attempts, because the store changed each time: {reason}")]
     NoPeace {
         /// How often it was tried.
         attempts: u32,

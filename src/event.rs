@@ -130,7 +130,7 @@ pub enum Note {
     },
     /// The build id could not be replaced everywhere, so it stays everywhere.
     BuildIdKept {
-        /// The first file that stands in the way.
+        /// The first file that is in the way.
         path: SitePath,
         /// Why.
         reason: String,
@@ -144,7 +144,7 @@ pub enum Note {
     },
     /// The connection was lost and has been made again.
     Reconnected,
-    /// The server dropped the connection before authentication, or nobody listened; it is tried again.
+    /// The server dropped the connection before authentication, or no one listened; it is tried again.
     ConnectingAgain {
         /// What the first try came to.
         reason: String,
@@ -184,7 +184,7 @@ pub struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Begins a stage of which nobody knows how much there is to do.
+    /// Begins a stage of which no one knows how much there is to do.
     pub fn begin(observer: &'a dyn Observer, stage: Stage) -> Self {
         Self::begin_measured(observer, stage, None, None)
     }
@@ -207,7 +207,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Nobody listens.
+/// No one listens.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -47,7 +47,7 @@ impl Place {
         }
     }
 
-    /// Whether nobody on the way can read or change what is sent: it speaks TLS, or is on this machine.
+    /// Whether no one on the way can read or change what is sent: it speaks TLS, or is on this machine.
     #[must_use]
     pub fn is_private(&self) -> bool {
         self.tls || crate::config::is_loopback(self.address().0)
@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-/// A host as it stands in a URL.
+/// A host as it is in a URL.
 #[must_use]
 pub fn bracketed(host: &str) -> String {
     if host.contains(':') {
@@ -166,7 +166,7 @@ pub enum HttpError {
         /// What the system said.
         detail: String,
     },
-    /// Nobody accepts connections there.
+    /// No one accepts connections there.
     #[error("can't connect to {address}: {detail}")]
     NoConnection {
         /// Where.

@@ -102,7 +102,7 @@ impl Found {
         self.exports.first().map(String::as_str)
     }
 
-    /// What follows from it, with nobody asked: the local target, which works at once.
+    /// What follows from it, with no one asked: the local target, which works at once.
     #[must_use]
     pub fn suggested(&self) -> Choice {
         let export = self.export().or(self.destination.as_deref());
@@ -231,7 +231,7 @@ fn is_reserved(host: &str) -> bool {
     NAMES.iter().any(is_below)
 }
 
-/// What the parser says of one value of a site manifest, so that whoever typed it can be told at once.
+/// What the parser says of one value of a site manifest, so that anyone who typed it can be told at once.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -62,7 +62,7 @@ pub(crate) async fn find_after_loss(
 /// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
 ///
 /// Only over the connection there is, and in one flight, so that it ends soon. The future that did the work must have
-/// been dropped. Afterwards [`Session::live`] tells what is live; after an error nobody knows.
+/// been dropped. Afterwards [`Session::live`] shows what is live; after an error no one knows.
 ///
 /// # Errors
 /// [`HostError`] where the connection is lost.

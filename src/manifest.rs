@@ -357,7 +357,7 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
     }
 
     fn folder(&mut self, path: &SitePath, from: Option<Digest>, to: Option<Digest>, depth: usize) {
-        // Deeper folders can't be published, nor served: only somebody else can have put them there.
+        // Deeper folders can't be published, nor served: only another program can have put them there.
         if from == to || depth > MAX_DEPTH || self.is_endless() {
             return;
         }

@@ -34,15 +34,15 @@ use crate::workshop::{self, Workshop};
 /// So many renames go in one flight, behind a sign of life.
 const AT_ONCE: usize = 1000;
 
-/// A damaged manifest hides what lies below it, so there may be more to mend once it is whole again.
+/// A damaged manifest hides what lies below it, so there may be more to repair once it is intact again.
 const ROUNDS: u32 = 4;
 
-/// How to mend.
+/// How to repair.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How long to wait for the lock; none: not at all.
     pub wait: Option<Duration>,
-    /// Name and version of this tool, for a document that must be written anew.
+    /// Name and version of this tool, for a document that must be written again.
     pub tool: String,
     /// How such a document is signed.
     pub signing: Signing,
@@ -61,7 +61,7 @@ pub struct Mended {
     pub others: u64,
     /// What was sent for it.
     pub sent: Sent,
-    /// The release as it is now: what it still names could not be mended from this site, or not by renaming.
+    /// The release as it is now: what it still names could not be repaired from this site, or not by renaming.
     pub left: Verified,
 }
 
@@ -84,10 +84,10 @@ impl Mended {
     }
 }
 
-/// Mends what a look at the host found from a site at hand, and looks again.
+/// Repairs what a look at the host found from a site at hand, and looks again.
 ///
 /// # Errors
-/// [`Error`]; [`Error::Overtaken`] where another release went live meanwhile. What was mended until then stays so.
+/// [`Error`]; [`Error::Overtaken`] where another release went live meanwhile. What was repaired until then stays so.
 pub async fn mend(
     session: &Session,
     site: &Site,
@@ -111,7 +111,7 @@ pub async fn mend(
     Ok(mended)
 }
 
-/// Mends what a look at the host found from what else the host has, and looks again: other copies of the same bytes, in
+/// Repairs what a look at the host found from what else the host has, and looks again: other copies of the same bytes, in
 /// any release, in the pool, or encoded.
 ///
 /// # Errors
@@ -153,7 +153,7 @@ pub async fn mend_from_host(
     Ok(mended)
 }
 
-/// One round of mending, and another look. Says whether a further one may help.
+/// One round of repairing, and another look. Says whether a further one may help.
 async fn round(
     work: &Work<'_>,
     site: &Site,
@@ -173,7 +173,7 @@ async fn round(
     Ok(mended.left.faults != faults)
 }
 
-/// What stays the same while one round of mending goes on.
+/// What stays the same while one round of repairing goes on.
 struct Round<'a> {
     work: &'a Work<'a>,
     site: &'a Site,
@@ -319,7 +319,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// The document of a release, written anew. What the old one still says is kept, unless it is to be signed: nobody's
+    /// The document of a release, written again. What the old one still says is kept, unless it is to be signed: no one's
     /// changes shall get a signature. What is lost is taken from what the store shows: its time from the release's
     /// symlink, the release before it from the list of releases.
     async fn document(&self, release: &ReleaseId, found: &Verified, entrance: &Entrance) -> Result<String, Error> {

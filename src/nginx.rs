@@ -74,7 +74,7 @@ pub struct Vhost {
 ///
 /// # Errors
 ///
-/// When a value can't stand in a configuration file without a risk of ending its directive.
+/// When a value can't be in a configuration file without a risk of ending its directive.
 pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     let site = Site {
         name: values::server_name(&vhost.server_name)?,
@@ -190,7 +190,7 @@ impl Site<'_> {
         }
         format!(
             r#"
-# The deployment that Next.js's client says it is of.
+# The deployment that Next.js's client names.
 map $http_{header} {claimed} {{
     default "";
     "~^({id})\z" $1;
@@ -208,8 +208,8 @@ map $http_{header} {claimed} {{
         let carrying = headers::CARRYING.map(|status| status.to_string());
         format!(
             r#"
-# What a reader may keep. Errors nothing, whatever their path; files that never change under one
-# name for good; everything else only if it asks each time. `volatile`: nginx may write the headers of
+# What a browser may keep. Errors: nothing, whatever their path; files that never change under one
+# name: for good; everything else: only if it revalidates each time. `volatile`: nginx may write the headers of
 # one request twice (a range that can't be satisfied), with another status.
 map $status:$uri {cache} {{
     volatile;
@@ -342,7 +342,7 @@ map $request_uri {path} {{
                 .to_owned()
         } else {
             format!(
-                "# But a link only to what belongs to the link's own owner: whoever has the key that publishes could\n\
+                "# But a link only to what belongs to the link's own owner: anyone who has the publishing key could\n\
                  # plant one to any file that nginx may read.\n\
                  disable_symlinks if_not_owner from={};\n",
                 self.docroot
@@ -409,7 +409,7 @@ map $request_uri {path} {{
 
     fn headers(&self) -> String {
         let mut text = format!(
-            "# All headers stand here and none in a location, which would drop the others.\n\
+            "# All headers are here and none in a location, which would drop the others.\n\
              server_tokens off;\n\
              expires off;\n\
              add_header Cache-Control {cache} always;\n",

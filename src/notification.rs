@@ -1,7 +1,7 @@
 //! Telling others what became of a publish: a webhook with JSON, or with what a chat system wants.
 //!
 //! What is told is a value and its text, which is pure; sending is one request with little time. It must never make a
-//! command fail, nor keep it waiting for long, and where the URL is a secret it stands in no message.
+//! command fail, nor keep it waiting for long, and where the URL is a secret it is in no message.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::http::{self, HttpError, Place, Request};
 
-/// What is told of.
+/// What is sent.
 pub const EVENTS: [&str; 6] = ["published", "failed", "taken-back", "rolled-back", "held", "resumed"];
 
 /// The names that a template may use.
@@ -90,8 +90,8 @@ impl Notice {
     }
 }
 
-/// A text that a chat shows as it is: it tells nobody by name, and a link in it shows where it leads. A file's name or a
-/// reason is somebody else's text, and chats have markup of their own each, so what begins it is replaced by its like.
+/// A text that a chat shows as it is: it mentions no one by name, and a link in it shows where it leads. A file's name or a
+/// reason is text of others, and chats have markup of their own each, so what begins it is replaced by its like.
 fn without_markup(text: &str) -> String {
     let text = text.replace("](", "] (");
     let like = |c| match c {
@@ -157,7 +157,7 @@ pub async fn send(place: &Place, target: &str, body: String) -> Result<(), Notif
     }
 }
 
-/// Nobody could be told.
+/// No one could be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotifyError {
     /// No answer.
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_template_everything_is_told_by_name() {
+    fn without_a_template_everything_is_sent_by_name() {
         let body: Value = serde_json::from_str(&notice().body(None)).unwrap();
         assert_eq!(body["event"], "published");
         assert_eq!(body["release"], Value::Null);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_others_calls_nobody_in_a_chat_and_hides_no_link() {
+    fn text_of_others_mentions_no_one_in_a_chat_and_hides_no_link() {
         let notice = Notice {
             text: "docs: <!channel> @everyone <https://evil.example|log in> [log in](https://evil.example)".to_owned(),
             error: Some("out/<@U123>.html".to_owned()),

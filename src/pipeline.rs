@@ -378,7 +378,7 @@ pub fn refusals(config: &SiteConfig, problems: Vec<Problem>) -> Result<Refusals,
     })
 }
 
-/// Whether a problem stops a publish whatever is live, so that nobody need be asked.
+/// Whether a problem stops a publish whatever is live, so that no one need be asked.
 #[must_use]
 pub fn stops_always(config: &SiteConfig, problem: &Problem) -> bool {
     problem.severity == Severity::Error && (problem.always || config.check.known == KnownFindings::Error)

@@ -25,7 +25,7 @@ use crate::model::tree::{Entry, File, Tree};
 /// So many folders, from the top down, are asked for at once before it is known whether anything above them changed.
 pub const GUESSED_FOLDERS: usize = 192;
 
-/// A folder with more files than this waits for the former manifest instead of asking for each of its files.
+/// A folder with more files than this waits for the previous manifest instead of asking for each of its files.
 const FEW_FILES: usize = 16;
 
 /// Where so many entries of a folder stay as they are, their part of the manifest is copied on the host.
@@ -50,7 +50,7 @@ pub enum Question {
     Findings(ReleaseId, u8),
 }
 
-/// What tells one file from another without reading it.
+/// What distinguishes one file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// In bytes.
@@ -118,7 +118,7 @@ struct ChangedFolder<'a> {
     former: Option<Digest>,
 }
 
-/// Walks from the top to every folder known to differ; what stands in the way of knowing more goes to `asked`.
+/// Walks from the top to every folder known to differ; what is in the way of knowing more goes to `asked`.
 fn changed_folders<'a>(site: &'a Site, facts: &Facts, asked: &mut BTreeSet<Question>) -> Vec<ChangedFolder<'a>> {
     let mut changed = Vec::new();
     let mut todo = vec![SitePath::root()];
@@ -239,7 +239,7 @@ pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
             }
         }
     }
-    // What was removed is counted by the manifests of the former trees.
+    // What was removed is counted by the manifests of the previous trees.
     if asked.iter().all(|question| !matches!(question, Question::Live(_)))
         && let Some(former) = live_tree(&SitePath::root(), facts)
         && let Err(unknown) = changes(site, former, facts)
@@ -331,7 +331,7 @@ pub fn bases(site: &Site, facts: &Facts, most: usize) -> Vec<Digest> {
     wide.into_iter().collect()
 }
 
-/// A wide folder's own manifest tells of all its children; asking for each would cost more.
+/// A wide folder's own manifest lists all its children; asking for each would cost more.
 fn keep_guesses_few(asked: &mut BTreeSet<Question>, changed: &[ChangedFolder<'_>], facts: &Facts) {
     let manifest_is_coming: HashSet<&SitePath> = changed
         .iter()
@@ -391,7 +391,7 @@ fn changes(site: &Site, former: Option<Digest>, facts: &Facts) -> Result<Changes
     manifest::diff(former, Some(site.root), &known)
 }
 
-/// The same, and whether all of the former's manifests were read that this takes: of one that is damaged, nobody knows which
+/// The same, and whether all of the previous tree's manifests were read that this takes: of one that is damaged, no one knows which
 /// files it listed.
 fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &Facts) -> (Changes, bool) {
     let known = |digest| {
@@ -433,9 +433,9 @@ pub struct NewTree {
     pub tree: Arc<Tree>,
     /// A live tree that holds the entries in `unchanged`, to link them from by name.
     pub former: Option<Digest>,
-    /// Names that the former tree has just so.
+    /// Names that the previous tree has just so.
     pub unchanged: BTreeSet<Box<str>>,
-    /// What the manifest has of the former's, where it is worth copying.
+    /// What the manifest has of the previous tree's, where it is worth copying.
     pub shared: Vec<Run>,
 }
 

@@ -135,7 +135,7 @@ impl Preview {
         self.hub.clients()
     }
 
-    /// Tells of every change of their number.
+    /// Reports every change of their number.
     #[must_use]
     pub fn clients_told(&self) -> watch::Receiver<usize> {
         self.hub.clients_told()
@@ -185,6 +185,6 @@ async fn connection(stream: TcpStream, preview: Arc<Preview>) {
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service);
-    // Whoever hung up, sent no HTTP or took too long has had the answer that there was for it.
+    // A client that hung up, sent no HTTP or took too long has had the answer that there was for it.
     let _ = served.await;
 }

@@ -41,7 +41,7 @@ const SWEEP_EVERY: Time = 24 * 60 * 60;
 /// On a site of up to so many files, pruning costs so little that each publish may do it.
 const SMALL_SITE: u64 = 2000;
 
-/// How often marking starts again because something was published meanwhile.
+/// How often marking starts again because something was published in the meantime.
 const ATTEMPTS: u32 = 4;
 
 /// What to keep.
@@ -91,7 +91,7 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
                 clear_stale(session, marker.now).await?;
                 return Ok(dead.pruned());
             }
-            Swept::Changed => "something was published meanwhile".clone_into(&mut reason),
+            Swept::Changed => "something was published in the meantime".clone_into(&mut reason),
         }
     }
     Err(Error::Contended {
@@ -276,7 +276,7 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
         }
     }
     if !remembered.unread.is_empty() {
-        // Nobody knows what their readers may ask for: the pool stays as it is until their window ends.
+        // No one knows what their readers may ask for: the pool stays as it is until their window ends.
         dead.manifests.clear();
         return Ok(dead);
     }

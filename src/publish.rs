@@ -66,13 +66,13 @@ pub struct Options {
     /// What it is refused for.
     pub refusals: Refusals,
     /// Make a release even of the site that is live already, and trust nothing on the host that was not read back: what
-    /// is live in the end is read byte for byte, and mended.
+    /// is live in the end is read byte for byte, and repaired.
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
     /// How releases are signed.
     pub signing: Signing,
-    /// The folder of the caches, and what tells this target from all others: what was seen live there saves round trips.
+    /// The folder of the caches, and what distinguishes this target from all others: what was seen live there saves round trips.
     pub seen: Option<(PathBuf, String)>,
     /// What was found on the host before the site was ready: it saves round trips, and is trusted no further than that.
     pub ground: Option<Ground>,
@@ -81,14 +81,14 @@ pub struct Options {
     pub purges: bool,
 }
 
-/// Whoever looks at the live site before it is replaced.
+/// Anyone who looks at the live site before it is replaced.
 pub trait Beforehand: Send + Sync {
     /// Looks, knowing what will change and which files were at those paths. Called again where the plan is made again. It
     /// goes on beside the sending, and the lock is taken only after it.
     fn look<'a>(&'a self, plan: &'a Plan, former: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()>;
 }
 
-/// Nobody looks.
+/// No one looks.
 struct Nobody;
 
 impl Beforehand for Nobody {
@@ -162,12 +162,12 @@ struct Trace {
 /// Publishes a site. Where the live release is this very site already, nothing is made of it.
 ///
 /// With [`Options::force`], a release is made all the same, and what is live in the end is read back whole, and what is not as it should be is sent again
-/// and put right. A publish that only skipped what it believes to be there would help nobody whose host is damaged; one
+/// and put right. A publish that only skipped what it believes to be there would help no one whose host is damaged; one
 /// that sent everything again would cost more than reading does, and prove less.
 ///
 /// # Errors
 /// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still; with [`Error::NotWhole`], the
-/// release is live and some of its faults could not be mended.
+/// release is live and some of its faults could not be repaired.
 pub async fn publish(
     session: &Session,
     source: &Arc<dyn Source>,
@@ -207,7 +207,7 @@ pub async fn publish_after(
     Ok(published)
 }
 
-/// Reads a release back and mends it.
+/// Reads a release back and repairs it.
 async fn make_whole(
     session: &Session,
     source: &Arc<dyn Source>,
@@ -475,7 +475,7 @@ impl Publish<'_> {
         match read {
             // Files of this release would have the times of files that others have made meanwhile.
             Ok(_) if moved => {
-                let stop = Stop::Contended("another run published meanwhile".to_owned());
+                let stop = Stop::Contended("another run published in the meantime".to_owned());
                 self.take_back_records(parcel, workshop, stop).await
             }
             Ok(found) => {

@@ -1,8 +1,8 @@
 //! Telling a CDN what to forget.
 //!
 //! What changed is a list of URLs, which is pure; telling is behind one small trait, with Cloudflare's API and a plain
-//! webhook for any other. It must never make a release fail: what could not be purged is owed, and whoever publishes next
-//! purges it. A secret is sent in a header to the API alone, and stands in no message.
+//! webhook for any other. It must never make a release fail: what could not be purged is owed, and anyone who publishes next
+//! purges it. A secret is sent in a header to the API alone, and is in no message.
 
 pub mod cloudflare;
 pub mod webhook;
@@ -55,7 +55,7 @@ pub trait Purge: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PurgeError {
     /// No answer.
-    #[error("{name} can't be asked: {source}")]
+    #[error("{name} can't be reached: {source}")]
     Http {
         /// Whom.
         name: String,
@@ -99,7 +99,7 @@ impl PurgeError {
         match self {
             Self::Http { .. } | Self::Busy { .. } => "the next publish purges it, too; or purge it by hand",
             Self::Refused { status: 401 | 403, .. } => {
-                "give the token the right Zone > Cache Purge > Purge for this zone, and write the zone's id, which its overview shows: a name can be looked up only by a token with the right Zone > Zone > Read"
+                "give the token the permission Zone > Cache Purge > Purge for this zone, and write the zone's id, which its overview shows: a name can be looked up only by a token with the permission Zone > Zone > Read"
             }
             Self::Refused { status: 404, .. } => "see `zone` in [cloudflare], or `url` in [purge]",
             Self::Refused { .. } => "see what it says; the next publish tries again",
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn token_is_shown_to_nobody() {
+    fn token_is_never_shown() {
         assert_eq!(format!("{:?}", Token::new("s3cret".to_owned())), "(secret)");
     }
 }

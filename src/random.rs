@@ -4,7 +4,7 @@ use crate::model::release::RunId;
 
 /// A new run's id.
 ///
-/// Where the system has no randomness to give, the time and the process stand in for it.
+/// Where the system has no randomness to give, the time and the process replace it.
 #[must_use]
 pub fn run_id() -> RunId {
     let mut bytes = [0; 8];

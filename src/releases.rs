@@ -1,4 +1,4 @@
-//! What the host holds: releases, the way from one to the former, what differs between two.
+//! What the host holds: releases, the way from one to the previous one, what differs between two.
 //!
 //! Only reads.
 
@@ -96,7 +96,7 @@ pub async fn steps_back(session: &Session, from: &ReleaseId, steps: u32) -> Resu
             else {
                 return Err(too_few());
             };
-            // A history that runs in a circle was written by somebody else.
+            // A history that runs in a circle was written by another program.
             if !seen.insert(previous.clone()) {
                 return Err(too_few());
             }
@@ -174,7 +174,7 @@ pub struct Status {
     pub lock: Option<Lock>,
     /// Files of the pool.
     pub pool: u64,
-    /// What the last look at the live site found, and what a CDN is owed; none where nobody ever looked.
+    /// What the last look at the live site found, and what a CDN is owed; none where no one ever looked.
     pub delivery: Option<Delivery>,
 }
 

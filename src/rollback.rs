@@ -50,7 +50,7 @@ pub struct RolledBack {
     pub previous: ReleaseId,
 }
 
-/// Makes a former release live again.
+/// Makes a previous release live again.
 ///
 /// # Errors
 /// [`Error`]; what was live before is live still, unless it is [`Error::Uncertain`].
@@ -109,7 +109,7 @@ pub async fn rollback(
     })
 }
 
-/// From the live release to a former one.
+/// From the live release to a previous one.
 struct WayBack<'a> {
     session: &'a Session,
     options: &'a Options,
@@ -146,7 +146,7 @@ pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> R
 }
 
 /// Keeps what is known of the live release's way to its visitors, and subtracts what was paid from what is owed. Where
-/// another went live meanwhile, nothing is kept: that is for whoever made it live.
+/// another went live meanwhile, nothing is kept: that is for the run that made it live.
 ///
 /// # Errors
 /// [`Error`].

@@ -1,7 +1,7 @@
 //! A file of the cache: written whole or not at all, and never believed when damaged.
 //!
 //! It is a header line that names its form, a body, and the digest of both. What is cut off, altered, of another form
-//! or too large is as good as absent, so whoever keeps a cache has no errors to tell of when it is read. It knows nothing
+//! or too large is as good as absent, so anyone who keeps a cache has no errors to tell of when it is read. It knows nothing
 //! of what the body means.
 
 use std::fs::{self, File, OpenOptions};
@@ -21,7 +21,7 @@ pub fn file_of(folder: &Path, export: &Path, extension: &str) -> PathBuf {
     folder.join(format!("{}.{extension}", export.short(32)))
 }
 
-/// A body to be sealed: the header stands in front of it already.
+/// A body to be sealed: the header is in front of it already.
 pub struct Unsealed(Vec<u8>);
 
 impl Unsealed {
@@ -87,7 +87,7 @@ pub fn open_file(file: &Path) -> io::Result<File> {
 /// Puts a file in the place of the one that was there. Makes the folder it lies in.
 ///
 /// # Errors
-/// What the system says; the former file is still there then.
+/// What the system says; the previous file is still there then.
 pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     write_by(file, |new| new.write_all(bytes))
 }
@@ -99,7 +99,7 @@ pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn write_by(file: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // Two runs may write at once: each has its own file until it is whole, and the last one wins.
+    // Two runs may write at once: each has its own file until it is complete, and the last one wins.
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let partial = file.with_file_name(format!("{name}.{}.tmp", std::process::id()));
     let renamed = write_new(&partial, content).and_then(|()| fs::rename(&partial, file));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_takes_the_place_of_the_former_and_leaves_nothing_beside_it() {
+    fn a_file_takes_the_place_of_the_previous_one_and_leaves_nothing_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/cache.facts");
         write(&file, b"one").unwrap();

@@ -5,7 +5,7 @@
 //! digest that names it. A file that is missing, damaged or of another form is as good as nothing, and costs round trips
 //! alone. It must never be where anything else than the first questions comes from.
 //!
-//! The file grows by what each publish adds, and is written anew once most of it is of former releases.
+//! The file grows by what each publish adds, and is written again once most of it is of previous releases.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -46,7 +46,7 @@ struct Place {
 }
 
 impl Seen {
-    /// Reads which manifests there are, and what was live. `target` tells this target from all others.
+    /// Reads which manifests there are, and what was live. `target` distinguishes this target from all others.
     #[must_use]
     pub fn load(folder: &Path, target: &str) -> Self {
         let mut seen = Self {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn manifests_of_former_releases_do_not_pile_up() {
+    fn manifests_of_previous_releases_do_not_pile_up() {
         let folder = tempfile::tempdir().unwrap();
         let load = || Seen::load(folder.path(), "a target");
         for number in 0..3 * i64::try_from(SPARE).unwrap() {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_is_believed_and_the_next_time_mends_it() {
+    fn no_damage_is_believed_and_the_next_time_repairs_it() {
         let folder = tempfile::tempdir().unwrap();
         let load = || Seen::load(folder.path(), "a target");
         let first = site(&[("index.html", "1"), ("a/b.html", "2")]);

@@ -5,7 +5,7 @@
 //! every case. What nginx does by itself, whatever is printed (how it reads an address, a range, a condition), stands
 //! here too, as measured; a test asks both servers the same questions and compares.
 //!
-//! It must never know which files there are: that is asked of whoever has them, one path at a time.
+//! It must never know which files there are: that is asked of the one who has them, one path at a time.
 
 mod accept;
 pub mod address;
@@ -83,7 +83,7 @@ pub const NOT_FOUND_PAGE: &str = "404.html";
 pub const MAX_BODY: u64 = 1 << 20;
 
 impl Rules {
-    /// What an address gets. `is_file` tells whether the site has a file at a path of the export.
+    /// What an address gets. `is_file` shows whether the site has a file at a path of the export.
     pub fn resolve(&self, address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
         let path = match base::take_off(&self.base_path, self.form, &address.path) {
             base::Arrival::Inside(path) => path,

@@ -1,7 +1,7 @@
 //! One run's way to its host: the connection, what has been counted on it, and what is known to be live.
 //!
 //! Touches the host only through [`Host`]. It connects when first needed and again when asked to; it never repeats an
-//! operation by itself, for after a lost connection nobody knows what was done.
+//! operation by itself, for after a lost connection no one knows what was done.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -250,7 +250,7 @@ impl Session {
         self.state().forgoes_copies = true;
     }
 
-    /// Operations whose answers nobody waits for, such as closing what was read: they go with the next flight.
+    /// Operations whose answers no one waits for, such as closing what was read: they go with the next flight.
     pub(crate) fn send_later(&self, ops: impl IntoIterator<Item = Op>) {
         self.state().later.extend(ops);
     }

@@ -1,8 +1,8 @@
 //! Whether the key that publishes could do more than publish: open a shell on its host.
 //!
-//! A key for SFTP alone is what docs/host-setup.md describes, and nobody notices that one opens more until it is stolen. So
+//! A key for SFTP alone is what docs/host-setup.md describes, and no one notices that one opens more until it is stolen. So
 //! the host is asked, beside a publish and never in its way, and the answer is kept in the folder of the caches for a month.
-//! What can't be found out is not told of. It must never run anything on a host but `echo`.
+//! What can't be found out is not reported. It must never run anything on a host but `echo`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

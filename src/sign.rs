@@ -1,6 +1,6 @@
 //! Signatures over release documents: made when publishing, judged before anything relies on them.
 //!
-//! A document names the digest of its release's top folder, and so every byte of the site: whoever signs it signs all of
+//! A document names the digest of its release's top folder, and so every byte of the site: anyone who signs it signs all of
 //! that. Signatures are those of OpenSSH (SSHSIG), made and judged by the system's `ssh-keygen`, as `git` does it: keys,
 //! agents, hardware keys and the file of allowed signers mean exactly what they mean there, and no key ever passes
 //! through this process. It must never ask for a passphrase, and never take a document for signed that is not, byte for
@@ -74,7 +74,7 @@ impl Verdict {
         match self {
             Self::Good(_) => None,
             Self::Missing => Some("is not signed".to_owned()),
-            Self::Bad(reason) => Some(format!("has a signature that does not count: {reason}")),
+            Self::Bad(reason) => Some(format!("has a signature that is not accepted: {reason}")),
         }
     }
 }
@@ -86,10 +86,10 @@ pub enum SignError {
     #[error("releases must be signed (`require` in [sign]), and there's no `key` to sign with")]
     NoKey,
     /// Signatures are to be judged, and nothing says whose count.
-    #[error("there's no `allowed-signers` in [sign], so no signature counts")]
+    #[error("there's no `allowed-signers` in [sign], so no signature can be accepted")]
     NoAllowedSigners,
-    /// The key has a passphrase, which nobody is asked for.
-    #[error("the key {} has a passphrase, and nobody is asked for it", .key.display())]
+    /// The key has a passphrase, which no one is asked for.
+    #[error("the key {} has a passphrase, and there is no prompt for it", .key.display())]
     Passphrase {
         /// Its file.
         key: PathBuf,
@@ -103,7 +103,7 @@ pub enum SignError {
         detail: String,
     },
     /// The key signs, but its signatures don't count.
-    #[error("a signature of the key {} does not count, by {}: {detail}", .key.display(), .allowed.display())]
+    #[error("a signature of the key {} is not accepted by {}: {detail}", .key.display(), .allowed.display())]
     NotAllowed {
         /// Its file.
         key: PathBuf,

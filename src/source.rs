@@ -54,7 +54,7 @@ pub trait Source: Send + Sync {
     /// [`SourceError::Changed`] where its bytes don't have this digest and size.
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError>;
 
-    /// A file in pieces, for as long as `take` wants more. Whoever can do without the whole file in memory says how.
+    /// A file in pieces, for as long as `take` wants more. Anyone who can do without the whole file in memory says how.
     ///
     /// # Errors
     /// As [`Self::read`], after the last piece.

@@ -31,7 +31,7 @@ pub enum StoreError {
     #[error(transparent)]
     Host(#[from] HostError),
     /// The folder above the docroot is missing, so the docroot can't be made.
-    #[error("the docroot on {host} doesn't exist, and neither does the folder it would lie in")]
+    #[error("the docroot on {host} doesn't exist, and neither does the folder above it")]
     NoParent {
         /// The host.
         host: String,
@@ -53,7 +53,7 @@ pub enum StoreError {
         found: String,
     },
     /// Something in the store belongs to another user than the one who publishes.
-    #[error("{path} on {host} belongs to user number {uid}, not to the one who publishes (number {ours})")]
+    #[error("{path} on {host} belongs to uid {uid}, and the publishing account is uid {ours}")]
     ForeignOwner {
         /// The host.
         host: String,
@@ -209,7 +209,7 @@ pub struct Along<'a> {
     /// Manifests of these trees are opened, to copy from.
     pub bases: Vec<Digest>,
     /// The first that follow are staged in the workshop, then comes [`Workshop::acquire`], then what a holder of the lock
-    /// does. Made anew where the store had to be made first.
+    /// does. Made again where the store had to be made first.
     pub lock: Option<&'a (dyn Fn(&mut Workshop) -> Locking + Sync)>,
 }
 
@@ -345,7 +345,7 @@ pub async fn survey_ground(
     ops.extend(asking.ops());
     let answers = session.flight(ops).await?;
     let folders = &answers[HEAD..HEAD + layout::FOLDERS.len()];
-    // A docroot without a store is looked at by whoever makes one.
+    // A docroot without a store is looked at by the run that makes one.
     if let Some(attr) = answers[own].attr()
         && folders.iter().any(Read::done)
     {
@@ -447,7 +447,7 @@ async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, Stor
         Some(Err(refusal)) => return Err(explain(session, &refusal).await),
         _ => Vec::new(),
     };
-    // Somebody else made it between the two questions. Making it again changes nothing, and then it is looked at anew.
+    // Somebody else made it between the two questions. Making it again changes nothing, and then it is looked at again.
     let is_mark = |(name, attr): &(String, Attr)| name == layout::FORMAT && attr.kind == Kind::Symlink;
     if names.iter().any(is_mark) {
         return Ok(true);
@@ -587,7 +587,7 @@ async fn check_made(session: &Session, answers: &[Result<Answer, Refusal>]) -> R
     }
 }
 
-/// Whoever may write to the docroot can put anything in place of what is in it. One that belongs to somebody else, such as
+/// Anyone who may write to the docroot can put anything in place of what is in it. One that belongs to another user, such as
 /// root, may be open to a group: that is how its owner lets us in.
 async fn check_docroot(session: &Session, answers: &Answers, ours: u32) -> Result<(), StoreError> {
     let mut docroot = answers.first().and_then(Read::attr);

@@ -89,7 +89,7 @@ pub enum UrlFault {
 /// A URL that is not right.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FaultyUrl {
-    /// The line it stands in, from 1.
+    /// The line it is in, from 1.
     pub line: u32,
     /// As it stands there.
     pub url: String,
@@ -102,7 +102,7 @@ pub struct FaultyUrl {
 /// A link to a place in a page of the site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fragment {
-    /// The line it stands in, from 1.
+    /// The line it is in, from 1.
     pub line: u32,
     /// The page's place among the assets.
     pub page: usize,
@@ -115,7 +115,7 @@ pub struct Fragment {
 pub struct Hit {
     /// The check that the rule belongs to.
     pub check: Cow<'static, str>,
-    /// The line it stands in, from 1; none where it is the file as a whole.
+    /// The line it is in, from 1; none where it is the file as a whole.
     pub line: Option<u32>,
     /// The rule's name.
     pub rule: String,

@@ -1,4 +1,4 @@
-//! Verifying: whether a release on the host is whole, as it was published.
+//! Verifying: whether a release on the host is intact, as it was published.
 //!
 //! Walks what is on the host, from the release's symlink down, and believes nothing but digests. It must never see a
 //! plan or the export, or it would mark its own homework, and it must never change anything: it sends operations that
@@ -50,7 +50,7 @@ pub struct Verified {
     pub root: Option<Digest>,
     /// Public paths that were looked at; encodings are not counted.
     pub checked: u64,
-    /// What is wrong; empty for a release that is whole.
+    /// What is wrong; empty for a release that is intact.
     pub faults: Vec<Fault>,
 }
 
@@ -72,10 +72,10 @@ const LISTS_AT_ONCE: usize = 128;
 /// What others may do with a file or folder that a web server serves.
 const READABLE: u32 = 0o004;
 const PASSABLE: u32 = 0o005;
-/// What nobody else may do with anything of a store.
+/// What no one else may do with anything of a store.
 const WRITABLE: u32 = 0o022;
 
-/// Looks whether a release is whole.
+/// Looks whether a release is intact.
 ///
 /// # Errors
 /// [`Error`] where the host can't be asked. What is wrong with the release is no error but a fault.

@@ -2,7 +2,7 @@
 //! build when its sources do.
 //!
 //! What is shown is always a whole site. One that can't be prepared, or looks as if a build were still writing it, leaves
-//! the one before in its place, whose bytes are kept for that. It tells what happened and prints nothing.
+//! the one before in its place, whose bytes are kept for that. It shows what happened and prints nothing.
 
 mod changes;
 mod command;
@@ -44,11 +44,11 @@ const HALF_THERE: Duration = Duration::from_secs(10);
 const HALF_BUILT: Duration = Duration::from_mins(1);
 const HALF_AT_FIRST: Duration = Duration::from_secs(1);
 
-/// How long after the last look at a few files the whole export is looked at: whatever the system did not tell of is seen
+/// How long after the last look at a few files the whole export is looked at: whatever the system did not report is seen
 /// then.
 const WHOLE_AFTER: Duration = Duration::from_secs(2);
 
-/// A site of so many bytes is kept before anything is told of it.
+/// A site of so many bytes is kept before anything is reported of it.
 const KEPT_AT_ONCE: u64 = 16 << 20;
 
 /// How long until an export that changed while it was read is read again, and how often before it is said.
@@ -108,7 +108,7 @@ pub enum Happening {
         /// How long it took to see that.
         took: Duration,
     },
-    /// The export seems to be half there. What was shown is shown still, until it is whole or nothing comes any more.
+    /// The export seems to be half there. What was shown is shown still, until it is complete or nothing comes any more.
     Unsettled {
         /// What speaks for it.
         half: Half,
@@ -229,7 +229,7 @@ fn ignores(options: &Options) -> impl Fn(&Path) -> bool + Send + 'static {
     }
 }
 
-/// What speaks against it that the export is whole.
+/// What speaks against it that the export is complete.
 #[derive(Default)]
 struct Doubt {
     /// Whether it seemed to be half there, or was gone, when it was looked at last.
@@ -238,7 +238,7 @@ struct Doubt {
     since: Option<Instant>,
     /// Whether that was told.
     is_told: bool,
-    /// Whether our build has ended well since, so that it is whole.
+    /// Whether our build has ended well since, so that it is complete.
     is_built: bool,
 }
 
@@ -366,9 +366,9 @@ impl Watching {
         }
     }
 
-    /// Looks at the export, and shows it if it is whole.
+    /// Looks at the export, and shows it if it is complete.
     async fn look(&mut self) {
-        // Asked first: what is watched anew may have changed before.
+        // Asked first: what is watched again may have changed before.
         self.places.and(self.export.places());
         Self::followed(&self.listener, self.export.follow());
         let began = Instant::now();
@@ -392,7 +392,7 @@ impl Watching {
                 }
                 self.shown_or_same(site, scan, began, is_quick).await;
             }
-            // A build takes it away before it makes it anew.
+            // A build takes it away before it makes it again.
             Err(error) if is_missing(&error) && self.preview.site().is_some() && !self.doubt.is_unsettled => {
                 self.doubt.is_unsettled = true;
                 self.due = Some(Instant::now() + QUIET_UNSETTLED);

@@ -1,7 +1,7 @@
 //! The workshop: a run's private folder on the host, which is also the lock.
 //!
 //! A run prepares in `work/<run>/<run>/`. It takes the lock by renaming `work/<run>` to `lock`, which succeeds for one
-//! run at a time; from then on its workshop is `lock/<run>/`. Whoever robs a stale holder renames that folder away, and
+//! run at a time; from then on its workshop is `lock/<run>/`. Anyone who robs a stale holder renames that folder away, and
 //! every later rename of the robbed run fails, since the path it names is gone. A run's id is never used again.
 //!
 //! Builds operations and reads answers; sends them only where it waits for the lock. It must never change anything
@@ -68,7 +68,7 @@ pub enum Taken {
         /// Who it is, where that can be read.
         owner: Option<Owner>,
     },
-    /// Something that no run put there lies in the lock's folder and blocks it for ever.
+    /// Something that no run put there lies in the lock's folder and blocks it forever.
     #[error("the lock is jammed: its folder lock/ holds {name:?}, which no publish put there")]
     Jammed {
         /// The stray name.
@@ -189,7 +189,7 @@ impl Workshop {
         self.moved.insert(name.to_owned(), self.litter.len());
     }
 
-    /// Names for temporary files, whoever opens them.
+    /// Names for temporary files, whatever opens them.
     pub fn new_temps(&mut self, count: usize) -> Vec<String> {
         let names: Vec<String> = (self.temps..).map(temp_name).take(count).collect();
         self.temps += u32::try_from(count).unwrap_or(u32::MAX);
@@ -243,7 +243,7 @@ impl Workshop {
         base.map(|(_, handle)| *handle)
     }
 
-    /// Closes the temporary files that nobody needed, and what was copied from.
+    /// Closes the temporary files that no one needed, and what was copied from.
     pub fn close_unused(&mut self) -> Vec<Op> {
         let unused = self.free.drain(..).map(|(_, handle)| handle);
         let bases = self.bases.drain(..).map(|(_, handle)| handle);
@@ -455,10 +455,10 @@ pub async fn wait_for_lock(
 /// Takes the lock, with `held` right behind it in the same flight: what a holder does and asks first.
 ///
 /// `first` are the answers to [`Workshop::acquire`] and `held` of a flight that was sent already, which is all it takes
-/// when nobody else is at work. Returns the answers to `held`, which must hold the rename of the workshop's `gen`.
+/// when no one else is at work. Returns the answers to `held`, which must hold the rename of the workshop's `gen`.
 ///
 /// # Errors
-/// [`Taken`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses a lock that nobody holds.
+/// [`Taken`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses a lock that no one holds.
 pub async fn take_lock(
     session: &Session,
     workshop: &mut Workshop,
@@ -476,7 +476,7 @@ pub async fn take_lock(
         if answers.first().is_some_and(is_gone) {
             return Ok(Err(Taken::Buried));
         }
-        // A missing right, or a lock that is refused again and again though nobody is seen to hold it, is not contention.
+        // A missing right, or a lock that is refused again and again though no one is seen to hold it, is not contention.
         if let Some(refusal) = answers.first().and_then(Read::refusal)
             && (refusal.kind == RefusalKind::Denied || refused >= REFUSED_THOUGH_FREE)
         {
@@ -571,7 +571,7 @@ pub async fn read_owner(session: &Session, holder: &RunId) -> Result<Option<Owne
 
 /// Removes a folder of the host and all below it, never following a symlink, in flights of bounded size.
 ///
-/// Only for folders that nobody else can reach any more: below `stale/` and in a run's own workshop.
+/// Only for folders that no one else can reach any more: below `stale/` and in a run's own workshop.
 ///
 /// # Errors
 /// [`HostError`] where the connection is lost. What can't be removed is left.

@@ -20,7 +20,7 @@ fn nested(open: &str, between: &str, close: &str, size: usize) -> String {
     format!("{}{between}{}", open.repeat(levels), close.repeat(levels))
 }
 
-/// Half of it `long`, half of it `short`, so that whoever looks at the one for each of the other takes squares.
+/// Half of it `long`, half of it `short`, so that anyone who looks at the one for each of the other takes squares.
 fn halves(before: &str, long: &str, between: &str, short: &str, after: &str, size: usize) -> String {
     format!(
         "{before}{}{between}{}{after}",

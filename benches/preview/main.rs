@@ -1,7 +1,7 @@
 //! Measures the preview: how soon an edit is served, and how many requests it answers beside nginx with the printed vhost.
 //!
 //! `cargo bench --bench preview -- [quick] [edit] [requests]`: both of them without a name. Nothing here fails for being
-//! slow: whoever reads the tables judges.
+//! slow: anyone who reads the tables judges.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Requests a second, beside nginx with the printed vhost on the same files. For information: nobody publishes with the
+//! Requests a second, beside nginx with the printed vhost on the same files. For information: no one publishes with the
 //! preview.
 
 use std::net::SocketAddr;

@@ -105,7 +105,7 @@ fn one_size(site: &mut Prepared, pages: usize, taken: &mut Taken, table: &mut Ta
             row.what.push_str(&other.note);
             row.time = row.time.plus(peer.encoding);
             row.against = row.time.over(&ours.time);
-            // It stands in the plot once.
+            // It is in the plot once.
             row.point = row.point.filter(|_| tool == "syntax-publish");
             table.push(&row);
         }

@@ -1,5 +1,5 @@
 //! One page edited in a very wide folder, beside the same site in narrow ones: each entry of a changed folder is linked
-//! anew, so width is what an edit pays for.
+//! again, so width is what an edit pays for.
 
 use crate::measure::{Row, Table, Watch};
 use crate::ours::{Levels, Ours, Way};

@@ -39,7 +39,7 @@ impl Served {
     }
 }
 
-/// One page edited: nobody looks, and then origin and public address are asked, both over the same line.
+/// One page edited: no one looks, and then origin and public address are asked, both over the same line.
 pub fn look(pages: usize, rounds: usize, table: &mut Table) {
     let mut served = Served::new(pages);
     let home = served.ours.new_home();

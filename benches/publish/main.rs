@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench publish -- [quick] [pages=10,100] [json=FILE] [SCENARIO…]`: all of [`SCENARIOS`] without a
 //! name. `pages` are the sizes of `edit`; every measurement is written to `target/bench/publish.json`, or where `json` says.
-//! Nothing here fails for being slow: what counts are the ratios between neighbours of one run, and whoever reads them judges.
+//! Nothing here fails for being slow: what counts are the ratios between neighbours of one run, and anyone who reads them judges.
 
 #![allow(
     clippy::expect_used,

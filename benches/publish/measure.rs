@@ -27,7 +27,7 @@ pub enum Watch {
 
 /// Runs a program; stops with all that it said if it fails.
 ///
-/// The disk is quiet when it starts: an `fsync` must not pay for what somebody else wrote.
+/// The disk is quiet when it starts: an `fsync` must not pay for what another wrote.
 pub fn run(mut command: Command, watch: Watch) -> Ran {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (out, err) = (folder.path().join("out"), folder.path().join("err"));
@@ -180,7 +180,7 @@ pub struct Row {
     pub sent: Spread,
     pub received: Spread,
     pub memory: Spread,
-    /// Where it stands in a plot, if it belongs to one.
+    /// Where it is in a plot, if it belongs to one.
     pub point: Option<Point>,
 }
 

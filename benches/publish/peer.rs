@@ -96,13 +96,13 @@ impl Peer {
         peer
     }
 
-    /// Writes a page anew, with its encodings, and keeps what was there.
+    /// Writes a page again, with its encodings, and keeps what was there.
     pub fn edit(&mut self, number: usize, revision: usize) {
         if self.before.exists() {
             fs::remove_dir_all(&self.before).expect("a folder to remove");
         }
         let copy = self.before.with_file_name("scratch");
-        // A page is a function of its number and revision: this tells which files it has, and nothing else.
+        // A page is a function of its number and revision: this shows which files it has, and nothing else.
         let paths = site::edit_in_sections(&copy, number, revision, self.size.a_section());
         fs::remove_dir_all(copy).expect("a folder to remove");
         let with_encodings = paths
@@ -112,7 +112,7 @@ impl Peer {
         for path in &self.edited {
             copy_with_times(&self.tree.join(path), &self.before.join(path));
         }
-        // Files that may have other names are made anew.
+        // Files that may have other names are made again.
         for path in &self.edited {
             fs::remove_file(self.tree.join(path)).expect("a file to remove");
         }

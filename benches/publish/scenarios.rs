@@ -333,7 +333,7 @@ pub fn thousands(count: usize) -> String {
     }
 }
 
-/// Progress, for whoever waits; the table alone goes to stdout.
+/// Progress, for anyone who waits; the table alone goes to stdout.
 pub fn say(what: &str) {
     eprintln!("{what} …");
 }

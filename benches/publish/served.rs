@@ -132,7 +132,7 @@ fn load(server: &Nginx, path: &str, accept: &str, seconds: u64) -> (f64, f64) {
 /// What a process has had of the processors, in seconds; in hundredths, as the system counts.
 fn processor_time(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it stands in brackets and may hold anything.
+    // The name before it is in brackets and may hold anything.
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
     fields
         .skip(11)

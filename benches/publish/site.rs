@@ -66,7 +66,7 @@ pub fn write_in_sections(folder: &Path, pages: usize, a_section: usize) {
     put(folder, "robots.txt", "User-Agent: *\nAllow: /\n");
 }
 
-/// Writes one page anew, with another sentence in it. Returns the files it is made of, relative to the folder.
+/// Writes one page again, with another sentence in it. Returns the files it is made of, relative to the folder.
 pub fn edit(folder: &Path, number: usize, revision: usize) -> Vec<String> {
     edit_in_sections(folder, number, revision, PAGES_A_SECTION)
 }

@@ -1,7 +1,7 @@
 //! `anchors`: a link to a place in a page leads to that place. Pure.
 //!
 //! Otherwise the reader lands at the top and wonders. Only a warning: scripts can make places that no file shows. An error
-//! page often has the layout of others with less in it, so that a link of its own to skip the menu leads nowhere; nobody
+//! page often has the layout of others with less in it, so that a link of its own to skip the menu leads nowhere; no one
 //! misses anything there.
 
 use super::repeats::Repeats;
@@ -40,7 +40,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
                 "the link to {address}#{} leads to the top: the page has no such place",
                 shortened(name)
             ),
-            format!("correct the part behind `#`, or give the heading in {path} that id"),
+            format!("correct the part after `#`, or give the heading in {path} that id"),
         )
     })
 }

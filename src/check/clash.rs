@@ -31,7 +31,7 @@ fn clash(assets: &[Asset], taken: &str, is_folder: bool) -> Option<Finding> {
     holds(assets, original).then_some(())?;
     Some(Finding::new(
         SitePath::new(taken).ok()?,
-        format!("this {what} stands where the {coding} encoding of {original} goes"),
+        format!("this {what} has the name of the {coding} encoding of {original}"),
         format!("rename the {what}, or leave it out with `exclude`"),
     ))
 }

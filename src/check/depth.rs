@@ -12,7 +12,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         (depth > MAX_DEPTH).then(|| {
             Finding::new(
                 asset.path.clone(),
-                format!("lies {depth} folders deep; the web server finds files up to {MAX_DEPTH} deep"),
+                format!("is {depth} folders deep; the web server finds files up to {MAX_DEPTH} deep"),
                 "move it up; each folder is a symlink in the store, and systems follow at most 40",
             )
         })

@@ -25,8 +25,8 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     }
     repeats.findings(|(rule, shown)| {
         (
-            format!("holds {shown:?}, which {rule:?} in `forbid` rules out"),
-            "take it out of the page; if this file may hold it, name the file in `allow`".to_owned(),
+            format!("contains {shown:?}, which {rule:?} in `forbid` forbids"),
+            "remove it from the page; if this file may contain it, name the file in `allow`".to_owned(),
         )
     })
 }
@@ -95,7 +95,7 @@ impl Forbidden {
     }
 }
 
-/// So many different findings of one pattern are told of one file.
+/// So many different findings of one pattern are reported for one file.
 const TOLD: usize = 8;
 
 impl Pattern {
@@ -366,8 +366,8 @@ mod tests {
         assert_eq!(
             export.finds(find),
             [
-                "a.html:2: holds \"10.1.2.3\", which \"10.0.0.0/8\" in `forbid` rules out",
-                "c.json:1: holds \"10.9.9.9\", which \"10.0.0.0/8\" in `forbid` rules out",
+                "a.html:2: contains \"10.1.2.3\", which \"10.0.0.0/8\" in `forbid` forbids",
+                "c.json:1: contains \"10.9.9.9\", which \"10.0.0.0/8\" in `forbid` forbids",
             ]
         );
     }

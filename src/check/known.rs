@@ -38,7 +38,7 @@ fn key(check: &str, path: Option<&str>, message: &str) -> Key {
     [(); LENGTH].map(|()| DIGITS[usize::from(bytes.next().copied().unwrap_or_default() % 64)])
 }
 
-/// A path without what each build names anew: below `_next/` only the folder and the ending count.
+/// A path without what each build renames: below `_next/` only the folder and the ending count.
 fn steady(path: &str) -> String {
     let Some(below) = path.strip_prefix("_next/") else {
         return path.to_owned();
@@ -198,7 +198,7 @@ pub fn mark(problems: &mut [Problem], live: &Live) {
         }
     }
     if let Live::Release(findings) = live {
-        // Of those that did not fit nobody knows which is new: none is, unless there are more of them.
+        // Of those that did not fit no one knows which is new: none is, unless there are more of them.
         let fit = |check: &str| more.get(check) <= findings.more.get(check) && findings.more.contains_key(check);
         for problem in problems
             .iter_mut()

@@ -1,7 +1,7 @@
 //! `links`: what a page, a style sheet or a drawing of the site names of the site is there. Pure.
 //!
 //! Only URLs count, as a browser would follow or fetch them, and only those of the site itself. What is spelled in
-//! another case works on the machine of whoever writes and on no web server. A link out of the base path leads to
+//! another case works on the machine of the one who writes and on no web server. A link out of the base path leads to
 //! another site of the same host, unless this one has a file of that name: then the base path was forgotten. What a click
 //! fetches without being named, the payload of a page, is looked for as well.
 
@@ -57,7 +57,7 @@ fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, Strin
             .to_owned(),
         ),
         UrlFault::Spelled { right } => (
-            format!("{what} is not there in this spelling: the site has {right}"),
+            format!("{what} does not exist in this spelling: the site has {right}"),
             format!("write {right}: {}", difference(right)),
         ),
         UrlFault::OutsideBasePath { right } => (
@@ -65,11 +65,11 @@ fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, Strin
             match position {
                 // Next.js joins it with the address of a picture, and never adds the base path by itself.
                 Position::Card => format!("write {right}, or give `metadataBase` the base path"),
-                _ => format!("write {right}, or let a component of Next.js put the base path in front"),
+                _ => format!("write {right}, or use a component of Next.js, which adds the base path"),
             },
         ),
         UrlFault::Malformed | UrlFault::Local { .. } => (
-            format!("{what} is no URL: nobody can follow it"),
+            format!("{what} is not a URL that can be followed"),
             "correct the address".to_owned(),
         ),
     }
@@ -80,10 +80,10 @@ fn difference(right: &str) -> &'static str {
     if right.contains("%25") {
         "the name of that file has a percent sign in it, which a URL writes as %25; or rename the file"
     } else if right.contains('%') {
-        "web servers tell upper from lower case, and one letter with an accent from a letter and an accent; or rename the \
+        "web servers distinguish upper and lower case, and a letter with an accent from the letter plus a combining accent; or rename the \
          file"
     } else {
-        "web servers tell upper from lower case"
+        "web servers distinguish upper and lower case"
     }
 }
 
@@ -182,8 +182,8 @@ mod tests {
         assert_eq!(
             export.finds(find),
             [
-                "index.html:1: the link /%C3%BCber is not there in this spelling: the site has /u%CC%88ber",
-                "index.html:1: the link /c%23 is not there in this spelling: the site has /c%2523",
+                "index.html:1: the link /%C3%BCber does not exist in this spelling: the site has /u%CC%88ber",
+                "index.html:1: the link /c%23 does not exist in this spelling: the site has /c%2523",
             ]
         );
     }

@@ -61,7 +61,7 @@ pub enum Severity {
 pub struct Problem {
     /// The file or folder; the top folder where it is about the whole.
     pub path: SitePath,
-    /// The line it stands in, from 1, where it is about one.
+    /// The line it is in, from 1, where it is about one.
     pub line: Option<u32>,
     /// How serious it is.
     pub severity: Severity,
@@ -338,7 +338,7 @@ const CHECKS: &[Check] = &[
 ];
 
 /// The names of all checks that have a level in the site manifest, with their default levels, sorted. That of `forbid`
-/// can't be set: whoever gives no pattern has switched it off.
+/// can't be set: anyone who gives no pattern has switched it off.
 pub fn names() -> impl Iterator<Item = (&'static str, Level)> {
     let settable = CHECKS.iter().filter(|check| check.name != forbid::NAME);
     settable.map(|check| (check.name, check.default))

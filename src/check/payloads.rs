@@ -48,7 +48,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         findings.extend(without.into_iter().map(|(_, page)| {
             let missing = payload_of(page.as_str(), form);
             let effect = match form {
-                Form::Click => "each click on a link to it loads the whole page anew",
+                Form::Click => "each click on a link to it reloads the page",
                 Form::Ahead => "it can't be fetched ahead",
             };
             Finding::new(

@@ -1,6 +1,6 @@
 //! One fault that many files share, told once. Pure.
 //!
-//! A wrong link in a menu stands in every page of a site. Thousands of findings would hide all others, so what stands
+//! A wrong link in a menu is in every page of a site. Thousands of findings would hide all others, so what stands
 //! in more than a few files becomes one finding, which says in how many.
 
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_of_many_files_is_told_once_with_their_number() {
+    fn a_fault_of_many_files_is_reported_once_with_their_number() {
         let paths: Vec<SitePath> = (0..5)
             .map(|number| SitePath::new(&format!("{number}.html")).unwrap())
             .collect();
@@ -70,7 +70,7 @@ mod tests {
             repeats.add("menu", path, 9);
         }
         repeats.add("alone", &paths[4], None);
-        let findings = repeats.findings(|fault| ((*fault).to_owned(), "cure".to_owned()));
+        let findings = repeats.findings(|fault| ((*fault).to_owned(), "fix".to_owned()));
         let told: Vec<_> = findings
             .iter()
             .map(|finding| (finding.path.as_str(), finding.line, finding.message.as_str()))
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_few_files_is_told_for_each() {
+    fn a_fault_of_few_files_is_reported_for_each() {
         let paths = ["a.html", "b.html"].map(|path| SitePath::new(path).unwrap());
         let mut repeats = Repeats::new();
         for path in &paths {

@@ -17,7 +17,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         holds(assets, &page).then(|| {
             Finding::new(
                 asset.path.clone(),
-                format!("/{folder} shows {page}, so nobody sees this page"),
+                format!("/{folder} shows {page}, so this page is never shown"),
                 format!("keep one of the two; a file of `public/` may have the address of a page: look for {folder}"),
             )
         })

@@ -1,7 +1,7 @@
 //! `size`: no file is so large that readers wait for it in vain. Pure.
 //!
 //! A page is read as a whole before anything can be clicked, and its payload before a link to it opens: beyond a few
-//! megabytes phones give up. Any other file of that weight is most likely a raw picture or film that nobody meant to
+//! megabytes phones give up. Any other file of that weight is most likely a raw picture or film that no one meant to
 //! publish.
 
 use super::{Finding, Material};
@@ -18,20 +18,16 @@ const FILE: u64 = 25 * MIB;
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     let found = material.files().filter_map(|file| {
         let (what, limit, hint) = match file.kind {
-            Kind::Page => (
-                "page",
-                PAGE,
-                "split the page, or load what is large in it when it is asked for",
-            ),
+            Kind::Page => ("page", PAGE, "split the page, or load its large parts on request"),
             Kind::Payload(_) | Kind::Data(_) => (
                 "payload",
                 PAGE,
-                "hand less data from server to client components, or split the page",
+                "pass less data from server to client components, or split the page",
             ),
             Kind::Style | Kind::Drawing | Kind::Code | Kind::Other => (
                 "file",
                 FILE,
-                "make it smaller, or offer it where downloads belong; if it is meant to be here, name it in `allow`",
+                "make it smaller, or offer it as a download elsewhere; if it is meant to be here, name it in `allow`",
             ),
         };
         (file.asset.size > limit).then(|| {

@@ -1,7 +1,7 @@
 //! `source-maps`: no source map of the client's code is published. Pure.
 //!
 //! A source map holds the sources as they were written, with their comments. Next.js makes none unless
-//! `productionBrowserSourceMaps` asks for them, and whoever asks for them mostly sends them elsewhere. Only a warning,
+//! `productionBrowserSourceMaps` asks for them, and anyone who asks for them mostly sends them elsewhere. Only a warning,
 //! since publishing them may be meant.
 
 use serde::Deserialize;
@@ -15,7 +15,7 @@ pub(super) const NAME: &str = "source-maps";
 /// The endings of source maps of what browsers run.
 const ENDINGS: &[&str] = &[".js.map", ".mjs.map", ".cjs.map", ".css.map"];
 
-/// What stands in the names of sources that everybody has: those of Next.js, and what its bundler puts in front.
+/// What is in the names of sources that everybody has: those of Next.js, and what its bundler puts in front.
 const NEXT: &[&str] = &["node_modules/next/", "[turbopack]/", "/webpack/"];
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
@@ -38,8 +38,8 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     .filter_map(|(maps, switch)| {
         let (first, others) = maps.split_first()?;
         let message = match others.len() {
-            0 => "this source map shows the site's sources to everybody".to_owned(),
-            others => format!("this source map and {others} others show the site's sources to everybody"),
+            0 => "this source map shows the site's sources to everyone".to_owned(),
+            others => format!("this source map and {others} others show the site's sources to everyone"),
         };
         let hint = format!("{switch} them out with `exclude = [\"**/*.map\"]`");
         Some(Finding::new((*first).clone(), message, hint))
@@ -149,7 +149,7 @@ mod tests {
         ]);
         assert_eq!(
             export.finds(find),
-            ["_next/static/chunks/b.js.map: this source map shows the site's sources to everybody"]
+            ["_next/static/chunks/b.js.map: this source map shows the site's sources to everyone"]
         );
     }
 

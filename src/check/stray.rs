@@ -52,10 +52,10 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     vec![Finding::new(
         (*first).clone(),
         format!(
-            "everybody can read what was meant for another host or left behind by an editor: {}{more}",
+            "everyone can read what was meant for another host or left by an editor: {}{more}",
             named.join(", ")
         ),
-        "take them out of `public/`, or leave them out with `exclude`; this host reads no `_headers` and no `_redirects`",
+        "remove them from `public/`, or leave them out with `exclude`; this host reads no `_headers` and no `_redirects`",
     )]
 }
 
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(
             export.finds(find),
             [
-                "CNAME: everybody can read what was meant for another host or left behind by an editor: CNAME, _headers, \
+                "CNAME: everyone can read what was meant for another host or left by an editor: CNAME, _headers, \
               a/notes.md.bak, a/page.html~"
             ]
         );

@@ -11,8 +11,8 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         let line = file.facts.not_utf8?;
         let finding = Finding::new(
             file.asset.path.clone(),
-            "is not UTF-8, as which it is sent: letters beyond ASCII are shown wrong",
-            "save what it was made from as UTF-8",
+            "is sent as UTF-8 and is not: letters beyond ASCII are shown wrong",
+            "save its source as UTF-8",
         );
         let finding = finding.at(line);
         Some(if file.kind == Kind::Page {

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loss_of_the_whole_folder_is_found_and_that_of_one_file_is_not() {
+    fn the_loss_of_the_folder_is_found_and_that_of_one_file_is_not() {
         let lost = [".well-known/security.txt", "a.html"].map(|path| SitePath::new(path).unwrap());
         let found = problem(lost.iter(), false, Level::Error).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What GitHub Actions is told of a run: annotations, a summary of the job, outputs of the step.
+//! What GitHub Actions is sent about a run: annotations, a summary of the job, outputs of the step.
 //!
 //! Only where `GITHUB_ACTIONS` is `true`. It says nothing that a person isn't told as well, and a file of the runner that
 //! can't be written is a warning: what was published stays so. Annotations go to stderr, which the runner reads as it
@@ -118,7 +118,7 @@ impl Actions {
         self.tell(Some(value.release.to_string()), true);
     }
 
-    /// After a failure of any command; `live` tells what is.
+    /// After a failure of any command; `live` shows what is.
     pub fn failed(&self, failure: &Failure, problems: &[Problem], live: &str, hint: &str) {
         let message = report::message(failure);
         mark(&format!("{message}\nlive: {live}\n{hint}"));
@@ -146,7 +146,7 @@ impl Actions {
         if let Err(error) = opened.and_then(|mut file| file.write_all(text.as_bytes())) {
             let file = printable(&file.to_string_lossy());
             self.screen
-                .warn(&format!("can't tell GitHub Actions in {file}: {error}"));
+                .warn(&format!("can't report to GitHub Actions in {file}: {error}"));
         }
     }
 }

@@ -98,7 +98,7 @@ Example:
     #[command(after_help = "\
 Examples:
   syntax-publish check --json                  in CI: exit code 3 if there is an error
-  syntax-publish check --against pheme         what the live release has too is a warning
+  syntax-publish check --against staging       what the live release has too is a warning
   syntax-publish check --baseline known.json   what that file names is a warning")]
     Check(Check),
 
@@ -400,7 +400,7 @@ fn port(text: &str) -> Result<u16, String> {
 
 fn steps(text: &str) -> Result<u32, String> {
     let count = text.parse().ok().filter(|count| *count > 0);
-    count.ok_or_else(|| "write a whole number from 1 on".to_owned())
+    count.ok_or_else(|| "write a whole number of 1 or more".to_owned())
 }
 
 /// It is kept in a symlink, and shown in one line by every publish.

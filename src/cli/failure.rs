@@ -20,7 +20,7 @@ pub enum Failure {
         /// Where the search began.
         folder: PathBuf,
     },
-    /// The nearest site manifest belongs to somebody else.
+    /// The nearest site manifest belongs to another user.
     #[error("{} belongs to another user (uid {uid}), or its folder does: nothing of it was used", super::site::shown(.file))]
     ForeignSiteManifest {
         /// The file.
@@ -64,7 +64,7 @@ pub enum Failure {
         /// What there is.
         known: Vec<String>,
     },
-    /// A path that begins with `~/`, and nobody knows whose home is meant.
+    /// A path that begins with `~/`, and no one knows whose home is meant.
     #[error("{path} begins with `~/`, and HOME is not set")]
     NoHome {
         /// The path.
@@ -93,8 +93,8 @@ pub enum Failure {
     /// Changes can't be noticed.
     #[error(transparent)]
     Watch(#[from] WatchError),
-    /// There is nobody to ask whether visitors get the site.
-    #[error("{}", if *.has_url { "the site manifest wants neither the origin nor the public address asked" } else { "the site has no `url`, so nobody knows where visitors find it" })]
+    /// There is no one to ask whether visitors get the site.
+    #[error("{}", if *.has_url { "the site manifest turns off the check of both the origin and the public URL" } else { "the site has no `url`, so it is not known where visitors find it" })]
     NobodyToAsk {
         /// Whether the site has a URL.
         has_url: bool,

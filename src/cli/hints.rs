@@ -74,10 +74,10 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             format!("see what put {} there, and delete it by hand", printable(name))
         }
         Error::Taken(Taken::Stuck { .. }) => {
-            "see on the host why: the disk may be full, or the rights of lock/ and stale/ in the docroot may be others than they were".to_owned()
+            "see on the host why: the disk may be full, or the permissions of lock/ and stale/ in the docroot may have changed".to_owned()
         }
         Error::Taken(Taken::Buried) => {
-            "a prune took this run for dead, after ten minutes without a sign of it: publish again".to_owned()
+            "a prune considered this run dead after ten minutes without a sign of it: publish again".to_owned()
         }
         Error::Overtaken { .. } => {
             "see whether what went live is newer than yours; then publish again, or with --wait 10m".to_owned()
@@ -87,7 +87,7 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             "try again when the others have ended, or let publish wait for them: --wait 10m".to_owned()
         }
         Error::NoPeace { .. } => format!(
-            "see who else publishes to this target, and try again when that has ended; if nobody does, `{}` tells whether the store is damaged",
+            "see who else publishes to this target, and try again when that has ended; if no one does, `{}` shows whether the store is damaged",
             again(global, "verify")
         ),
         Error::Uncertain { .. } => format!(
@@ -114,7 +114,7 @@ pub fn of_library(error: &Error, global: &Global) -> String {
         Error::TakenBack { findings, .. } => findings.first().map_or_else(String::new, |finding| {
             format!(
                 "{}; then publish again. The request that failed: {}",
-                finding.cure(),
+                finding.fix(),
                 finding.repeat
             )
         }),
@@ -179,36 +179,36 @@ fn of_store(error: &StoreError, global: &Global) -> String {
     match error {
         StoreError::Host(error) => of_host(error, global),
         StoreError::NoParent { .. } => {
-            "make the folder that the docroot is to lie in, or correct `docroot` of the target".to_owned()
+            "make the folder above the docroot, or correct `docroot` of the target".to_owned()
         }
         StoreError::NotAStore { .. } => {
             "give the target a docroot of its own, empty or missing; nothing in this one was touched".to_owned()
         }
         StoreError::NewerFormat { .. } => "update syntax-publish to the version that published last".to_owned(),
         StoreError::ForeignOwner { .. } => {
-            "publish as the user who owns the store, or give all of it to the one who publishes".to_owned()
+            "publish as the user who owns the store, or give everything to the publishing account".to_owned()
         }
         StoreError::WritableByOthers { path, .. } if path == "the docroot" => {
-            "take that right away on the host: chmod go-w DOCROOT".to_owned()
+            "remove that permission on the host: chmod go-w DOCROOT".to_owned()
         }
         StoreError::WritableByOthers { path, .. } => {
             format!(
-                "take that right away on the host, in the docroot: chmod go-w {}",
+                "remove that permission on the host, in the docroot: chmod go-w {}",
                 printable(path)
             )
         }
-        StoreError::NotAFolder { .. } => "see what stands there, and move it away".to_owned(),
+        StoreError::NotAFolder { .. } => "see what it is, and move it away".to_owned(),
         StoreError::NotWritable { .. } => {
-            "on the host: give the user who publishes the docroot; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)".to_owned()
+            "on the host: give the docroot to the publishing account; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)".to_owned()
         }
         StoreError::DiskFull { .. } => format!(
             "make room on the host; `{}` deletes old releases",
             again(global, "prune")
         ),
         StoreError::Refused { what, .. } if what.starts_with("create ") || what.starts_with("open ") => {
-            "let the server have 1024 files open at once, as it has by default (`ulimit -n`, `LimitNOFILE=` of sshd's unit); the host's log may tell another reason".to_owned()
+            "let the server have 1024 files open at once, as it has by default (`ulimit -n`, `LimitNOFILE=` of sshd's unit); the host's log may show another reason".to_owned()
         }
-        StoreError::Refused { .. } => "try again; if it comes back, the host's log tells why".to_owned(),
+        StoreError::Refused { .. } => "try again; if it happens again, the host's log says why".to_owned(),
         StoreError::Damaged { path, .. } if path == layout::CURRENT => format!(
             "see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn {}/RELEASE {path}",
             layout::RELEASES
@@ -248,7 +248,7 @@ fn of_host(error: &HostError, global: &Global) -> String {
         HostError::Folder { .. } => "fix `docroot` of the target, or see who may enter it".to_owned(),
         HostError::Panicked { .. } => "this is a bug in syntax-publish: report it, with this message".to_owned(),
         HostError::Lost { .. } => format!(
-            "try again: what was sent is not sent twice; `{}` tells what is live",
+            "try again: what was sent is not sent twice; `{}` shows what is live",
             again(global, "status")
         ),
     }

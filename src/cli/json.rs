@@ -162,7 +162,7 @@ pub struct Status {
     pub held: Option<HeldBy>,
     pub lock: Option<Lock>,
     pub pool: u64,
-    /// What the last look at the live site found; null where nobody looked.
+    /// What the last look at the live site found; null where no one looked.
     pub delivery: Option<Noted>,
 }
 
@@ -272,7 +272,7 @@ pub struct Verify {
     /// What visitors get, with `--live`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-    /// What was wrong and is not any more, where mending was asked for.
+    /// What was wrong and is not any more, where repairing was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mended: Option<Vec<Broken>>,
     /// Who signed it, where that was asked and the signature counts.

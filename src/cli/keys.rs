@@ -117,7 +117,7 @@ impl Drop for Keys {
     }
 }
 
-/// Reads keys until nobody waits for them any more, or the terminal is gone.
+/// Reads keys until no one waits for them any more, or the terminal is gone.
 fn read(is_taken: &AtomicBool, sender: &mpsc::Sender<Key>) {
     let look = Timespec::try_from(LOOK).ok();
     while !sender.is_closed() {
@@ -135,7 +135,7 @@ fn read(is_taken: &AtomicBool, sender: &mpsc::Sender<Key>) {
         }
         let mut bytes = [0; 256];
         match rustix::io::read(&stdin, &mut bytes) {
-            // Somebody else was faster, or the terminal has hung up, which a signal tells of.
+            // Somebody else was faster, or the terminal has hung up, which a signal reports.
             Ok(0) => thread::sleep(LOOK),
             Ok(count) => keys_of(&bytes[..count]).into_iter().for_each(|key| {
                 let _ = sender.try_send(key);

@@ -30,7 +30,7 @@ fn place(url: &WebUrl) -> Option<(Place, String)> {
     Place::of(&url::Url::parse(url.as_str()).ok()?)
 }
 
-/// Begins to connect to whomever the site manifest wants asked.
+/// Begins to connect to those whom the site manifest wants asked.
 pub async fn begin(workplace: &Workplace) -> Result<Looking, Failure> {
     let verify = &workplace.config.verify;
     let Some((site, _)) = workplace.config.site.url.as_ref().and_then(place) else {
@@ -176,7 +176,7 @@ impl From<&Finding> for Answer {
             severity: severity(finding),
             code: finding.flaw.code(),
             problem: finding.message(),
-            fix: finding.cure(),
+            fix: finding.fix(),
             repeat: finding.repeat.clone(),
         }
     }
@@ -213,7 +213,7 @@ impl From<&Asked> for SideSeen {
     }
 }
 
-/// What was seen; none where nobody was asked and nothing was to be purged.
+/// What was seen; none where no one was asked and nothing was to be purged.
 pub fn seen(report: &Report) -> Option<Delivery> {
     let nobody = Asked::Not(Skipped::NotWanted);
     if report.origin == nobody && report.public == nobody && report.purged.is_empty() {
@@ -326,7 +326,7 @@ pub fn tell(findings: &[&Finding], quiet: bool) {
                 others(first, more)
             ),
         );
-        screen::say("hint", &first.cure());
+        screen::say("hint", &first.fix());
         screen::say("repeat", &first.repeat);
     }
 }

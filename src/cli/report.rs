@@ -269,7 +269,7 @@ fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
     }
 }
 
-/// Whether a release is whole.
+/// Whether a release is intact.
 pub fn verified(verified: &json::Verify) -> String {
     let mut text = String::new();
     for mended in verified.mended.iter().flatten() {
@@ -396,7 +396,7 @@ pub fn hint(failure: &Failure, told: Option<&Told>) -> String {
 /// Reports help, the version, or wrong usage. Returns the exit code.
 pub fn usage(error: &clap::Error, json: bool) -> u8 {
     if !error.use_stderr() {
-        // Nobody is left to tell that the help can't be printed.
+        // No one is left to tell that the help can't be printed.
         let _ = error.print();
         return 0;
     }
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn times_long_ago_are_told_by_one_unit() {
+    fn times_long_ago_are_shown_in_one_unit() {
         let now = jiff::Timestamp::now().as_second();
         for (past, text) in [
             (5, "just now"),

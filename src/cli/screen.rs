@@ -95,7 +95,7 @@ impl Screen {
     }
 }
 
-/// A line of a kind on stderr. Where stderr is gone there is nobody left to tell.
+/// A line of a kind on stderr. Where stderr is gone there is no one left to tell.
 pub fn say(kind: &str, text: &str) {
     let color = match kind {
         "error" => anstyle::AnsiColor::Red,
@@ -111,7 +111,7 @@ pub fn say(kind: &str, text: &str) {
 
 /// JSON with what a terminal could take for an order spelled out; it escapes by itself what lies below the blank alone.
 fn escaped(json: &str) -> String {
-    // Both can only stand in a string.
+    // Both can only be in a string.
     let json = &MARKS.iter().fold(json.to_owned(), |json, mark| {
         json.replace(mark, &format!("\\u0023{}", &mark[1..]))
     });

@@ -165,7 +165,7 @@ fn find(folder: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Refuses a site manifest that nobody named and another user can change: it names programs to run and secrets to send.
+/// Refuses a site manifest that no one named and another user can change: it names programs to run and secrets to send.
 /// As git refuses a repository: the file and its folder must be the caller's or root's.
 fn not_foreign(file: PathBuf) -> Result<PathBuf, Failure> {
     let caller = rustix::process::geteuid().as_raw();
@@ -253,7 +253,7 @@ fn git(folder: &Path, words: &[&str]) -> Option<String> {
     (output.status.success() && !line.is_empty()).then(|| line.to_owned())
 }
 
-/// Who runs, for whoever finds the lock taken or reads a release.
+/// Who runs, for anyone who finds the lock taken or reads a release.
 pub fn owner(what: &str) -> Owner {
     let system = rustix::system::uname();
     let machine = system.nodename().to_string_lossy().into_owned();

@@ -11,11 +11,11 @@ pub struct Status {
     pub files: Option<u64>,
     /// When the site was prepared last, and how long that took.
     pub prepared: Option<(Instant, Duration)>,
-    /// What is being done to prepare it anew.
+    /// What is being done to prepare it again.
     pub stage: Option<&'static str>,
     /// Since when the site's own build runs.
     pub building: Option<Instant>,
-    /// What went wrong and is not mended.
+    /// What went wrong and is not repaired.
     pub trouble: Option<Trouble>,
     /// Open pages that wait for changes.
     pub clients: usize,
@@ -40,7 +40,7 @@ pub enum Trouble {
     Site,
 }
 
-/// How what stands in the line is meant.
+/// How what is in the line is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
     Plain,
@@ -77,7 +77,7 @@ impl Status {
             Some(Trouble::Build) => parts.push((Tone::Error, "the build failed".to_owned())),
             Some(Trouble::Site) => parts.push((Tone::Error, "the export can't be shown".to_owned())),
             Some(Trouble::Waiting) => parts.push((Tone::Warning, "waiting for an export".to_owned())),
-            Some(Trouble::Unsettled) => parts.push((Tone::Warning, "waiting for the rest of the export".to_owned())),
+            Some(Trouble::Unsettled) => parts.push((Tone::Warning, "export looks incomplete; waiting".to_owned())),
             None => {}
         }
         if let Some(since) = self.building {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_tells_files_last_rebuild_clients_and_findings() {
+    fn the_line_shows_files_last_rebuild_clients_and_findings() {
         let now = Instant::now();
         let mut status = Status {
             has_keys: true,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_the_unit_that_matters() {
+    fn times_are_shown_in_the_unit_that_matters() {
         let all = [0, 2, 59, 60, 3599, 7300].map(|whole| ago(Duration::from_secs(whole)));
         assert_eq!(
             all,

@@ -21,7 +21,7 @@ pub(super) fn url(section: &Section<'_>, key: &'static str) -> Option<WebUrl> {
 fn web_url(text: &str) -> Result<WebUrl, Refusal> {
     WebUrl::parse(text).or_else(|reason| {
         if text.contains('@') {
-            return Err(Refusal::Hidden("is no such URL, or holds credentials"));
+            return Err(Refusal::Hidden("is not such a URL, or holds credentials"));
         }
         which(reason)
     })
@@ -215,7 +215,7 @@ impl FromSection for Verify {
             "timeout",
             expect("a duration longer than nothing", r#""30s""#),
             |text| match parse_duration(text) {
-                Ok(Duration::ZERO) => which("is no time at all"),
+                Ok(Duration::ZERO) => which("is zero"),
                 other => other.or_else(which),
             },
         );
@@ -310,13 +310,13 @@ fn refuse_plain(section: &Section<'_>, key: &'static str, url: Option<&WebUrl>) 
     if let Some(url) = url.filter(|url| !url.keeps_secrets()) {
         section.problem(
             key,
-            format!("the token would be sent to {url} without encryption, readable to everybody on the way"),
+            format!("the token would be sent to {url} without encryption, readable by everyone on the way"),
             "write an https URL; http is for this machine alone (127.0.0.1, [::1], localhost)".to_owned(),
         );
     }
 }
 
-/// `[notify]`: who is told of publishes.
+/// `[notify]`: who is notified of publishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notify {
     /// Where to.
@@ -336,7 +336,7 @@ impl FromSection for Notify {
             r#""CHAT_HOOK""#,
         );
         let template = expect(
-            "JSON in which {text}, {event}, {site}, {target}, {release}, {previous}, {url}, {commit}, {who}, {error} and {hint} stand for strings",
+            "JSON in which {text}, {event}, {site}, {target}, {release}, {previous}, {url}, {commit}, {who}, {error} and {hint} become strings",
             r#"'{"text": {text}}'"#,
         );
         let events = expect(
@@ -356,7 +356,7 @@ impl FromSection for Notify {
                 if crate::notification::EVENTS.contains(&text) {
                     Ok(text.to_owned())
                 } else {
-                    which("is nothing that is told of")
+                    which("is no such event")
                 }
             }),
         }
@@ -508,7 +508,7 @@ impl FromSection for Sign {
         if sign.require && sign.allowed_signers.is_none() && !section.has("allowed-signers") {
             section.problem(
                 "require",
-                "\"require\" in [sign] is true, and nothing says whose signatures count".to_owned(),
+                "\"require\" in [sign] is true, and nothing says whose signatures are accepted".to_owned(),
                 r#"add the file that lists them, such as allowed-signers = ".allowed-signers""#.to_owned(),
             );
         }

@@ -1,7 +1,7 @@
 //! What is wrong with a site manifest, as values.
 //!
-//! Pure. A problem carries its place and its cure apart, so that a caller may print one line, a
-//! list, or JSON. Text taken from the file stands in messages only escaped and shortened: a
+//! Pure. A problem carries its place and its fix apart, so that a caller may print one line, a
+//! list, or JSON. Text taken from the file is in messages only escaped and shortened: a
 //! manifest can't write to the terminal through its own error.
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Reads one table of a parsed TOML document key by key, and keeps account of what was asked for.
 //!
 //! Pure. Every accessor either gives the value or records a problem and gives none, so a reader
-//! goes on to the next key and the user sees all mistakes at once. A key nobody asked for is
+//! goes on to the next key and the user sees all mistakes at once. A key no one asked for is
 //! unknown: there is no second list of keys that could fall behind. Values are judged by the
 //! closures passed in; nothing here knows what a key means.
 
@@ -20,7 +20,7 @@ const SHOWN: usize = 60;
 pub(super) struct Expect {
     /// A noun phrase: "a whole number, 1 or more".
     pub(super) allowed: &'static str,
-    /// A value as it would stand in the file.
+    /// A value as it would be in the file.
     pub(super) example: &'static str,
 }
 

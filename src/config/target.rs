@@ -152,7 +152,7 @@ fn read_one(section: &Section<'_>) -> Option<TargetKind> {
     }
     let kind = section.read_text("kind", KIND, |kind| match kind {
         "local" | "sftp" => Ok(kind == "sftp"),
-        _ => which("is no kind of target"),
+        _ => which("is not a kind of target"),
     });
     match kind {
         Some(false) => {

@@ -313,7 +313,7 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         "forbid" in [check] holds the string "", which would match everywhere, line 2: it must be a list of patterns: texts, networks, and regular expressions between slashes, such as forbid = ["internal.example.com", "10.0.0.0/8"]
         "forbid" in [check] holds the string "/(/", which is no regular expression: unclosed group, line 2: it must be a list of patterns: texts, networks, and regular expressions between slashes, such as forbid = ["internal.example.com", "10.0.0.0/8"]
         "forbid" in [check] holds the string "10.0.0.0/33", which is no network: its prefix has 0 to 32 bits, line 2: it must be a list of patterns: texts, networks, and regular expressions between slashes, such as forbid = ["internal.example.com", "10.0.0.0/8"]
-        "timeout" in [verify] is the string "0", which is no time at all, line 2: it must be a duration longer than nothing, such as timeout = "30s"
+        "timeout" in [verify] is the string "0", which is zero, line 2: it must be a duration longer than nothing, such as timeout = "30s"
         "origin" in [verify] is true, line 2: it must be an http or https URL, or false, such as origin = "http://192.0.2.7"
         "prefix" in [fingerprint] is the string "a/b", which holds other characters, line 2: it must be the name of one folder, of letters, digits, `.`, `_` and `-`, such as prefix = "_assets"
         "base-path" in [next] is the string "docs", which does not begin with `/`, line 2: it must be empty, or a path that begins with `/`, such as base-path = "/docs"
@@ -358,7 +358,7 @@ fn a_url_that_no_site_can_have_is_refused() {
         "url" in [site] is the string "ftp://a", which is neither http nor https, line 2: it must be an http or https URL without credentials, query and fragment, such as url = "https://www.example.com"
         "url" in [site] is the string "https://", which has no host, line 2: it must be an http or https URL without credentials, query and fragment, such as url = "https://www.example.com"
         "url" in [site] is the string "https:///path", which has no host, line 2: it must be an http or https URL without credentials, query and fragment, such as url = "https://www.example.com"
-        "url" in [site] is a value that is no such URL, or holds credentials, line 2: it must be an http or https URL without credentials, query and fragment, such as url = "https://www.example.com"
+        "url" in [site] is a value that is not such a URL, or holds credentials, line 2: it must be an http or https URL without credentials, query and fragment, such as url = "https://www.example.com"
         "url" in [site] is the string "https://a.b/?q", which has a query or a fragment, line 2: it must be an http or https URL without credentials, query and fragment, such as url = "https://www.example.com"
         "url" in [site] is the string "https://a.b/#f", which has a query or a fragment, line 2: it must be an http or https URL without credentials, query and fragment, such as url = "https://www.example.com"
         "url" in [site] is the string "https://a b", which has a host that is not a plain ASCII name or address, line 2: it must be an http or https URL without credentials, query and fragment, such as url = "https://www.example.com"
@@ -495,7 +495,7 @@ fn a_target_has_a_kind_and_what_the_kind_needs() {
         "[targets.\"a b\"]\nkind = \"local\"\ndocroot = \"a\"",
     ]), @r#"
         [targets.a] has no "kind", line 1: add "local" or "sftp", such as kind = "sftp"
-        "kind" in [targets.a] is the string "ftp", which is no kind of target, line 2: it must be "local" or "sftp", such as kind = "sftp"
+        "kind" in [targets.a] is the string "ftp", which is not a kind of target, line 2: it must be "local" or "sftp", such as kind = "sftp"
         [targets.a] has no "docroot", line 1: add an absolute path as SFTP sees it, without `.`, `..` or a `/` at its end, such as docroot = "/site"
         [targets.a] has no "host", line 1: add a host name, an address or an alias of the ssh configuration, such as host = "www.example.com"
         [targets.a] has no "docroot", line 1: add the folder to publish into, such as docroot = "target/docroot"
@@ -553,7 +553,7 @@ fn every_known_type_of_host_key_is_taken() {
 }
 
 #[test]
-fn anything_but_one_whole_host_key_is_refused() {
+fn anything_but_one_complete_host_key_is_refused() {
     let (base64, ed25519) = (&ED25519[12..], ED25519);
     let cases = [
         String::new(),
@@ -754,7 +754,7 @@ anything = [\"goes\"]
 
 #[test]
 fn signatures_can_be_required_only_where_some_count() {
-    assert_snapshot!(errors("[sign]\nkey = \"k\"\nrequire = true"), @r#""require" in [sign] is true, and nothing says whose signatures count, line 3: add the file that lists them, such as allowed-signers = ".allowed-signers""#);
+    assert_snapshot!(errors("[sign]\nkey = \"k\"\nrequire = true"), @r#""require" in [sign] is true, and nothing says whose signatures are accepted, line 3: add the file that lists them, such as allowed-signers = ".allowed-signers""#);
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl WebUrl {
 }
 
 impl WebUrl {
-    /// Whether nobody on the way to it can read what is sent: it is https, or never leaves this machine.
+    /// Whether no one on the way to it can read what is sent: it is https, or never leaves this machine.
     #[must_use]
     pub fn keeps_secrets(&self) -> bool {
         self.is_https || is_loopback(&self.host)

@@ -14,7 +14,7 @@ const TO_CONNECT: Duration = Duration::from_secs(5);
 /// How long one may take that need not be reachable from here: a firewall that drops everything costs each publish that much.
 const TO_TRY: Duration = Duration::from_secs(3);
 
-/// How long port 80 may take: where a firewall drops it, nobody waits for that.
+/// How long port 80 may take: where a firewall drops it, no one waits for that.
 const FOR_THE_REDIRECT: Duration = Duration::from_secs(1);
 
 /// Whether a side is asked that can't be reached.
@@ -22,7 +22,7 @@ const FOR_THE_REDIRECT: Duration = Duration::from_secs(1);
 pub enum Need {
     /// That is a finding.
     Must,
-    /// That is only said: nobody promised that it can be reached from here.
+    /// That is only said: no one promised that it can be reached from here.
     May,
 }
 
@@ -44,7 +44,7 @@ pub struct Looking {
 /// Why a side was not asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skipped {
-    /// Nobody wants it.
+    /// No one wants it.
     NotWanted,
     /// It can't be reached from here, and need not be.
     Unreachable(String),
@@ -76,7 +76,7 @@ pub struct Seen {
     pub days_left: Option<i64>,
     /// The CDN that answered.
     pub cdn: Option<String>,
-    /// Whether nobody on the way can have changed what was seen.
+    /// Whether no one on the way can have changed what was seen.
     pub is_trusted: bool,
 }
 

@@ -68,7 +68,7 @@ async fn due(session: &Session, way: &Way, live: &Live<'_>, owed: &Delivery) -> 
         } else if former != live.release {
             match releases::diff(session, former, live.release).await {
                 Ok(changes) => paths.extend(changes.list.iter().flat_map(Change::public_paths)),
-                // It was pruned: nobody knows any more what it had.
+                // It was pruned: no one knows any more what it had.
                 Err(Error::NoSuchRelease { .. }) => all = true,
                 // Somebody may know another time.
                 Err(_) => {

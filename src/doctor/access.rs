@@ -56,11 +56,11 @@ fn host_key(pinned: Pinned) -> Finding {
 
 fn shell_line(shell: &Shell) -> Finding {
     match shell {
-        Shell::Refused => fine("shell", "refused: the key can do SFTP and nothing else"),
+        Shell::Refused => fine("shell", "none: the key can do SFTP and nothing else"),
         Shell::Unknown(why) => not_asked("shell", why),
         Shell::Given => wrong(
             "shell",
-            "the host runs commands for this key: whoever gets it has more than the site",
+            "the host runs commands for this key: anyone who has it can do more than publish",
             "give publishing an account of its own, in sshd_config: Match User NAME, ForceCommand internal-sftp, ChrootDirectory /srv/syntax, DisableForwarding yes, PermitTTY no; then `sshd -t && systemctl reload ssh`",
         ),
     }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_before_a_fault_is_fine_and_what_stands_behind_is_not_asked() {
+    fn checks_before_a_fault_are_fine_and_those_after_it_are_not_made() {
         let refused = HostError::KeyRefused {
             host: "box".to_owned(),
             detail: "Permission denied (publickey).".to_owned(),

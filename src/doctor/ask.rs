@@ -385,7 +385,7 @@ async fn look(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) 
     served(session, seen).await
 }
 
-/// Makes an empty workshop and takes it away again: that tells whether anything can be made, whose it is, and what time
+/// Makes an empty workshop and takes it away again: that shows whether anything can be made, whose it is, and what time
 /// it is there.
 async fn try_out(session: &Session, store: &mut Seen) -> Result<(), StoreError> {
     let mut workshop = Workshop::new(crate::random::run_id());

@@ -54,7 +54,7 @@ pub(super) fn is_from_cdn(answer: &Response) -> bool {
 }
 
 /// What to do about an answer that says that the CDN has none of the origin's.
-fn cure(status: u16) -> &'static str {
+fn fix(status: u16) -> &'static str {
     match status {
         520 => {
             "see nginx's error log at that time; a firewall that resets connections, or headers of more than 128 KB, do it too"
@@ -69,7 +69,7 @@ fn cure(status: u16) -> &'static str {
             "give nginx a certificate for this name on port 443, or set the SSL mode to what the host can do; `certificate` says what it shows"
         }
         526 => {
-            "renew the certificate, or install one of Cloudflare's for origins: in Full (strict) mode it must be in order; `certificate` says what is wrong"
+            "renew the certificate, or install a Cloudflare origin certificate: in Full (strict) mode it must be valid; `certificate` says what is wrong"
         }
         527 => "switch Railgun off: it is no longer there",
         _ => "correct the origin's name in Cloudflare's DNS; the page of the error names a code 1xxx",
@@ -91,7 +91,7 @@ pub(super) fn judge(answer: &Result<Response, String>, queried: Option<&Response
         Ok(answer) => answer,
         Err(why) => {
             return vec![
-                not_asked("cdn", "nobody answers at the site's address"),
+                not_asked("cdn", "nothing answers at the site's address"),
                 wrong(
                     "public",
                     format!("visitors get no answer: {why}"),
@@ -102,7 +102,7 @@ pub(super) fn judge(answer: &Result<Response, String>, queried: Option<&Response
     };
     if !is_from_cdn(answer) {
         let by = answer.header("server").unwrap_or("a server that doesn't say its name");
-        let cdn = fine("cdn", format!("none in front: visitors ask {by} itself"));
+        let cdn = fine("cdn", format!("none: visitors reach {by} directly"));
         return vec![cdn, public(answer)];
     }
     let status = answer.status;
@@ -111,9 +111,9 @@ pub(super) fn judge(answer: &Result<Response, String>, queried: Option<&Response
             wrong(
                 "cdn",
                 format!("Cloudflare answers {status}: {}", cause(status)),
-                cure(status),
+                fix(status),
             ),
-            not_asked("public", "the CDN has no answer of the origin"),
+            not_asked("public", "the CDN got no answer from the origin"),
         ];
     }
     if (300..400).contains(&status)
@@ -124,17 +124,17 @@ pub(super) fn judge(answer: &Result<Response, String>, queried: Option<&Response
         return vec![
             wrong(
                 "cdn",
-                "Cloudflare leads visitors from the front page to itself, for ever: in SSL mode Flexible it asks the origin over HTTP, which sends to HTTPS",
+                "Cloudflare redirects the front page to itself in a loop: in SSL mode Flexible it requests the origin over HTTP, which redirects to HTTPS",
                 "set SSL/TLS > Overview to Full (strict)",
             ),
-            not_asked("public", "the CDN leads in a circle"),
+            not_asked("public", "the CDN redirects in a loop"),
         ];
     }
     if queried.is_some_and(ignores_queries) {
         return vec![
             wrong(
                 "cdn",
-                "Cloudflare ignores the query of an address: after a publish visitors get the previous pictures, because `?v=…` is what tells them apart",
+                "Cloudflare ignores the query of an address: after a publish visitors get the previous pictures, because only `?v=…` distinguishes them",
                 "set Caching > Configuration > Caching Level to Standard, and let no Cache Rule leave the query string out of the cache key",
             ),
             public(answer),
@@ -156,8 +156,8 @@ fn public(answer: &Response) -> Finding {
         ),
         403 if is_challenge(answer) => wrong(
             "public",
-            "Cloudflare asks visitors to prove that they are people",
-            "see Security > Settings in Cloudflare: a challenge for everybody keeps search engines and agents out, too",
+            "Cloudflare challenges visitors",
+            "see Security > Settings in Cloudflare: a challenge for everyone keeps search engines and agents out, too",
         ),
         status => wrong(
             "public",
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_of_the_edge_has_its_own_cause_and_cure() {
+    fn every_error_of_the_edge_has_its_own_cause_and_fix() {
         let mut seen = std::collections::BTreeSet::new();
         for status in [520, 521, 522, 523, 524, 525, 526, 527, 530] {
             let found = of(status, &[("cf-ray", "1-FRA")]);

@@ -49,7 +49,7 @@ pub(super) fn not_asked(check: &'static str, why: &str) -> Finding {
     Finding {
         check,
         state: State::NotAsked,
-        detail: format!("not asked: {why}"),
+        detail: format!("not checked: {why}"),
         fix: None,
     }
 }

@@ -61,7 +61,7 @@ fn address(name: &str, dns: &Dns, expected: Option<Expected<'_>>, cdn_answers: b
     let check = "address";
     let at_edge = |address: &IpAddr| edge::is_cloudflare(*address);
     if cdn_answers || dns.addresses.iter().all(at_edge) {
-        return fine(check, "leads to the CDN, which asks the origin");
+        return fine(check, "leads to the CDN, which requests the origin");
     }
     let Some(expected) = expected else {
         return not_asked(check, "no origin is known for this target: set `origin` in [verify]");
@@ -88,7 +88,7 @@ fn address(name: &str, dns: &Dns, expected: Option<Expected<'_>>, cdn_answers: b
     wrong(
         check,
         format!(
-            "{} is not {host} ({}), nor Cloudflare's: {some} ask another machine, and behind a CDN it answers 522",
+            "{} is not {host} ({}), nor Cloudflare's: {some} reach another machine, and behind a CDN it answers 522",
             list(&strangers),
             list(known)
         ),
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(address_of(&["198.51.100.1"], &["192.0.2.7"], true).state, State::Fine);
         let all = address_of(&["198.51.100.1"], &["192.0.2.7"], false);
         assert!(
-            all.detail.contains("198.51.100.1 is not box (192.0.2.7)") && all.detail.contains(" visitors ask"),
+            all.detail.contains("198.51.100.1 is not box (192.0.2.7)") && all.detail.contains(" visitors reach"),
             "{all:?}"
         );
         let stale = address_of(&["192.0.2.7", "2001:db8::9"], &["192.0.2.7"], false);

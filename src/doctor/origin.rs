@@ -67,15 +67,15 @@ fn chain(name: &str, certificate: &Certificate, is_behind_cdn: bool) -> Finding 
             check,
             format!("{fault} (signed by {})", certificate.issuer),
             format!(
-                "get one for {name}, with its whole chain: `certbot --nginx -d {name}` or a DNS challenge; `ssl_certificate` must name fullchain.pem"
+                "get one for {name}, with its full chain: `certbot --nginx -d {name}` or a DNS challenge; `ssl_certificate` must name fullchain.pem"
             ),
         ),
         None if certificate.for_cdn && !is_behind_cdn => wrong(
             check,
-            "it is one of Cloudflare's for origins, which no browser takes, and visitors ask this host itself",
-            "let the name lead to Cloudflare (proxied), or get a certificate that browsers take",
+            "it is a Cloudflare origin certificate, which no browser accepts, and visitors reach this host directly",
+            "let the name lead to Cloudflare (proxied), or get a certificate that browsers accept",
         ),
-        None if certificate.for_cdn => fine(check, "one of Cloudflare's for origins, which Full (strict) takes"),
+        None if certificate.for_cdn => fine(check, "a Cloudflare origin certificate, which Full (strict) accepts"),
         None => fine(check, format!("for {name}, signed by {}", certificate.issuer)),
     }
 }

@@ -1,6 +1,6 @@
 //! Asks the DNS for what visitors get: addresses, and the names in between.
 //!
-//! The DNS alone, and not this machine's file of hosts: a line there helps nobody else. It goes to the resolvers that the
+//! The DNS alone, and not this machine's file of hosts: a line there helps no one else. It goes to the resolvers that the
 //! system is set up with, or to one that is named.
 
 use std::net::SocketAddr;

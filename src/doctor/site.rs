@@ -84,7 +84,7 @@ pub(super) fn judge(replies: &Replies, known: Known<'_>) -> Vec<Finding> {
     let page = match &replies.page {
         Some(Ok(page)) => page,
         Some(Err(why)) => return none_asked(&CHECKS, &format!("the origin does not answer: {why}")),
-        None => return none_asked(&CHECKS, "the origin can't be asked"),
+        None => return none_asked(&CHECKS, "the origin can't be reached"),
     };
     let (vhost, is_ours) = vhost(replies, page, known);
     let mut found = vec![vhost];
@@ -95,7 +95,7 @@ pub(super) fn judge(replies: &Replies, known: Known<'_>) -> Vec<Finding> {
     if is_ours.is_none() && marker_of(replies).is_none() {
         found.extend(none_asked(
             &CHECKS[1..],
-            "nothing tells whether this site's vhost answers",
+            "it can't be seen whether this site's vhost answers",
         ));
         return found;
     }
@@ -137,7 +137,10 @@ const PRINT: &str = "set `nginx-root` and `nginx-version` of the target, print t
 fn vhost(replies: &Replies, page: &Response, known: Known<'_>) -> (Finding, Option<bool>) {
     let check = "vhost";
     let (Some(tree), Some(front)) = (known.tree, known.front) else {
-        return (not_asked(check, "the store can't be asked what should be served"), None);
+        return (
+            not_asked(check, "the store can't be read to see what should be served"),
+            None,
+        );
     };
     // Whether the page has the time and the length that the store's own has.
     let is_stores = known.modified == Some(front.mtime) && page.body.len() as u64 == front.size;
@@ -196,10 +199,10 @@ fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Opt
     let stored = match stored {
         Some(Some(stored)) => stored,
         Some(None) => return not_asked(check, "the front page of the live release has no such encoding"),
-        None => return not_asked(check, "the store can't be asked which encodings there are"),
+        None => return not_asked(check, "the store can't be read to see which encodings there are"),
     };
     let Some(answer) = ok(reply) else {
-        return not_asked(check, "the origin did not answer that question");
+        return not_asked(check, "the origin did not answer that request");
     };
     let module = match coding {
         "br" => {
@@ -214,7 +217,7 @@ fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Opt
         Some(sent) if sent == coding => wrong(
             check,
             format!(
-                "compressed while it is sent ({} bytes), and not the file of the release ({stored} bytes)",
+                "compressed for each request ({} bytes), instead of the file of the release ({stored} bytes)",
                 answer.body.len()
             ),
             module,
@@ -222,7 +225,7 @@ fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Opt
         _ => wrong(
             check,
             format!(
-                "who accepts {coding} gets the page without it ({} bytes)",
+                "a browser that accepts {coding} gets the page uncompressed ({} bytes)",
                 answer.body.len()
             ),
             module,
@@ -291,9 +294,9 @@ fn cache(replies: &Replies) -> Finding {
                 all.join(" and ")
             };
             let readers = match wanted {
-                headers::NO_STORE => "readers and the CDN may keep an error",
-                wanted if wanted == forever => "readers fetch again what never changes",
-                _ => "readers may keep an old page after a publish",
+                headers::NO_STORE => "browsers and the CDN may cache an error",
+                wanted if wanted == forever => "browsers download again what never changes",
+                _ => "browsers may show an old page after a publish",
             };
             return wrong(
                 "cache",
@@ -307,7 +310,7 @@ fn cache(replies: &Replies) -> Finding {
     }
     fine(
         "cache",
-        "pages ask again, files of the build are kept for good, errors not at all",
+        "pages revalidate, build assets are immutable, errors are not cached",
     )
 }
 
@@ -318,13 +321,13 @@ fn missing(replies: &Replies) -> Finding {
         ("a file below _next/static/", &replies.missing_asset),
     ] {
         let Some(answer) = ok(reply) else {
-            return not_asked(check, "the origin did not answer that question");
+            return not_asked(check, "the origin did not answer that request");
         };
         if answer.status != 404 {
             return wrong(
                 check,
                 format!(
-                    "{what} that is not there answers {}: search engines and open tabs take it for one that is",
+                    "{what} that does not exist answers {}: search engines and open tabs take it for one that does",
                     answer.status
                 ),
                 "print the vhost again: no `try_files` of it ends with a page",
@@ -336,13 +339,13 @@ fn missing(replies: &Replies) -> Finding {
 
 fn dot_files(replies: &Replies) -> Finding {
     let Some(answer) = ok(&replies.dot) else {
-        return not_asked("dot-files", "the origin did not answer that question");
+        return not_asked("dot-files", "the origin did not answer that request");
     };
     match answer.status {
         403 | 404 => fine("dot-files", format!("refused ({})", answer.status)),
         status => wrong(
             "dot-files",
-            format!("an address whose name begins with a dot answers {status}"),
+            format!("a name that begins with a dot answers {status}"),
             "print the vhost again: it has a location that hides them",
         ),
     }
@@ -354,8 +357,8 @@ fn redirect(replies: &Replies, known: Known<'_>) -> Finding {
         return not_asked(check, "the site's URL is http");
     }
     match &replies.plain {
-        None => not_asked(check, "the site's port is not the usual one, so there is none for HTTP"),
-        Some(Err(why)) => not_asked(check, &format!("nobody answers over HTTP: {why}")),
+        None => not_asked(check, "the site's port is not the default, so there is none for HTTP"),
+        Some(Err(why)) => not_asked(check, &format!("nothing answers over HTTP: {why}")),
         Some(Ok(answer)) => {
             let to = answer.header("location").unwrap_or_default();
             let permanent = matches!(answer.status, 301 | 308);
@@ -370,10 +373,10 @@ fn redirect(replies: &Replies, known: Known<'_>) -> Finding {
                 wrong(
                     check,
                     format!(
-                        "HTTP answers {}{to}: visitors who type the name stay without TLS, or go elsewhere",
+                        "HTTP answers {}{to}: visitors who type the name get no TLS, or another site",
                         answer.status
                     ),
-                    "print the vhost again: its first server block leads HTTP to HTTPS; another one for this name on port 80 may stand before it",
+                    "print the vhost again: its first server block redirects HTTP to HTTPS; another one for this name on port 80 may come first",
                 )
             }
         }

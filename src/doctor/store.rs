@@ -112,20 +112,18 @@ fn docroot(seen: &Seen) -> Finding {
     match (&seen.fault, &seen.docroot) {
         (Some(StoreError::NoParent { .. }), _) => wrong(
             check,
-            "it doesn't exist, and neither does the folder it would lie in",
+            "it doesn't exist, and neither does the folder above it",
             "in a chroot `docroot` is a path inside it: /site, not /srv/syntax/site; else make the folder, and give it to the account",
         ),
         (Some(StoreError::NotAStore { names, .. }), _) => wrong(
             check,
             format!(
-                "holds other things than a store: {}",
+                "holds files that are not of a store: {}",
                 crate::model::path::printable(&names.join(", "))
             ),
             "give the target a docroot of its own, empty or missing; nothing in this one was touched",
         ),
-        (Some(StoreError::NotAFolder { .. }), _) => {
-            wrong(check, "is no folder", "see what stands there, and move it away")
-        }
+        (Some(StoreError::NotAFolder { .. }), _) => wrong(check, "is no folder", "see what it is, and move it away"),
         (_, None) => fine(check, "not there yet: the first publish makes it"),
         (_, Some(_)) if seen.exists => fine(check, "holds a store"),
         (_, Some(_)) => fine(check, "empty: the first publish makes the store"),
@@ -177,10 +175,10 @@ fn owner(seen: &Seen) -> Finding {
             return wrong(
                 check,
                 format!("the account may not write in the store: {why}"),
-                "give all of it to the account that publishes: chown -hR USER: DOCROOT; and see that the disk is not mounted read-only",
+                "give everything to the publishing account: chown -hR USER: DOCROOT; and see that the disk is not mounted read-only",
             );
         }
-        None => return not_asked(check, "it can't be seen who publishes"),
+        None => return not_asked(check, "the publishing account is not known"),
     };
     let docroot = seen.docroot.map(|attr| (".".to_owned(), attr));
     let folders = seen
@@ -193,12 +191,15 @@ fn owner(seen: &Seen) -> Finding {
         Some((name, attr)) => wrong(
             check,
             format!(
-                "{name} belongs to user number {}, and the account that publishes is number {uid}",
+                "{name} belongs to uid {}, and the publishing account is uid {uid}",
                 attr.uid
             ),
-            "give all of it to the account that publishes: chown -hR USER: DOCROOT",
+            "give everything to the publishing account: chown -hR USER: DOCROOT",
         ),
-        None => fine(check, format!("all of the account that publishes (number {uid})")),
+        None => fine(
+            check,
+            format!("everything is owned by the publishing account (uid {uid})"),
+        ),
     }
 }
 
@@ -243,13 +244,13 @@ fn permissions(seen: &Seen) -> Finding {
             );
         }
     }
-    fine(check, "nginx may read, and nobody else may write")
+    fine(check, "nginx may read, and no other account may write")
 }
 
 fn space(seen: &Seen) -> Finding {
     let check = "space";
     let Some(space) = seen.space else {
-        return not_asked(check, "the host does not tell");
+        return not_asked(check, "the host does not report it");
     };
     let needed = seen.document.as_ref().map_or(0, |document| document.bytes).max(LITTLE);
     let free = mib(space.bytes);
@@ -289,7 +290,7 @@ fn inodes(seen: &Seen) -> Finding {
 fn clock(seen: &Seen) -> Finding {
     let check = "clock";
     let Some(Ok(made)) = &seen.made else {
-        return not_asked(check, "nothing could be made whose time would tell");
+        return not_asked(check, "no file could be made to compare its time");
     };
     let off = made.mtime - seen.now;
     if off.abs() > OFF {
@@ -333,7 +334,7 @@ fn lock(seen: &Seen) -> Finding {
             wrong(
                 check,
                 format!("held by {who}"),
-                "if that run is no more, the next publish takes the lock over by itself; if it hangs, end it where it runs",
+                "if that run has died, the next publish takes over the lock; if it hangs, end it where it runs",
             )
         }
     }
@@ -374,7 +375,7 @@ fn release(seen: &Seen) -> Finding {
         Some(live) if seen.document.is_none() => wrong(
             check,
             format!("the document of {live} is missing or damaged"),
-            "`syntax-publish verify` tells how much is damaged; `syntax-publish --force` makes a whole release",
+            "`syntax-publish verify` shows what is damaged; `syntax-publish --force` makes a new, intact release",
         ),
         Some(live) => fine(check, format!("{live} is live")),
     }
@@ -388,7 +389,7 @@ fn retention(seen: &Seen) -> Finding {
         wrong(
             check,
             format!(
-                "{} releases, and {} are to be kept: nothing has been pruned for days",
+                "{} releases, and `keep` is {}: nothing has been pruned for days",
                 seen.releases, seen.keep
             ),
             "`syntax-publish prune`",

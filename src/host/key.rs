@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::why::Why;
 
-/// How long a program of OpenSSH may take that asks nobody.
+/// How long a program of OpenSSH may take that asks no one.
 const TO_TRY: Duration = Duration::from_secs(5);
 
 /// No key is longer.
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_key_is_told_by_its_bytes() {
+    fn what_is_wrong_with_a_key_is_known_by_its_bytes() {
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
         assert_eq!(of_bytes(key.replace('\n', "\r\n").as_bytes()), Why::KeyCarriageReturns);
         assert_eq!(of_bytes(key.trim_end().as_bytes()), Why::KeyNoLastNewline);

@@ -290,7 +290,7 @@ fn attr(metadata: &fs::Metadata) -> Attr {
     }
 }
 
-/// As SFTP tells them apart, so that nobody comes to rely on more.
+/// As SFTP tells them apart, so that no one comes to rely on more.
 fn refusal_kind(error: &io::Error) -> RefusalKind {
     if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
         return RefusalKind::NotFound;

@@ -62,7 +62,7 @@ pub trait Connect: Send + Sync {
 /// The host can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// No connection came about: name, network, or nobody listens.
+    /// No connection came about: name, network, or no one listens.
     #[error("can't reach {host}: {detail}")]
     Unreachable {
         /// The host.

@@ -444,7 +444,7 @@ impl Session {
 
     async fn space(&self, path: &str) -> Outcome {
         if !self.client.support_statvfs() {
-            return Err(refused("the server does not tell how much room there is"));
+            return Err(refused("the server does not report how much room there is"));
         }
         let stat = self.client.fs().statvfs(self.at(path)).await?;
         Ok(Answer::Space(Space {
@@ -455,7 +455,7 @@ impl Session {
     }
 }
 
-/// The bit of `statvfs@openssh.com` that tells of a file system which is mounted read-only.
+/// The bit of `statvfs@openssh.com` that reports a file system which is mounted read-only.
 const READ_ONLY: u64 = 1;
 
 fn attr(metadata: &MetaData) -> Outcome {
@@ -578,7 +578,7 @@ async fn copy((mut from, offset): (File, u64), length: u64, (mut to, at): (File,
 }
 
 /// Mode and time are set and the disk is waited for with two requests sent at once. The close follows when the last
-/// view of the file goes; nobody waits for it, since after a successful sync there's nothing left that it could lose.
+/// view of the file goes; no one waits for it, since after a successful sync there's nothing left that it could lose.
 async fn finish(file: File, mtime: Time) -> Outcome {
     let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(mtime).unwrap_or(0));
     let time = UnixTimeStamp::new(time).map_err(|_| refused("a time that SFTP can't say"))?;

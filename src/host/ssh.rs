@@ -2,7 +2,7 @@
 //!
 //! `ssh` knows the user's configuration, agents, jumps and known hosts, so none of that is done here. What it is told on
 //! the command line wins over any configuration file, and leaves nothing to a shell: nothing here may run a command on
-//! this machine, or on the host any but the `echo` that tells whether there's a shell, forward anything, ask anybody, or accept a host key that isn't known already.
+//! this machine, or on the host any but the `echo` that shows whether there's a shell, forward anything, ask anybody, or accept a host key that isn't known already.
 //! OpenSSH 8.7 or newer is needed: earlier ones don't know two of the options.
 
 use std::collections::VecDeque;
@@ -71,12 +71,12 @@ pub enum BadAddress {
 
 /// Said on every command line. Where a user's configuration says otherwise, this wins.
 const OPTIONS: [&str; 21] = [
-    // Nobody is there to answer, and nobody may be.
+    // No one is there to answer, and no one may be.
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
     "NoHostAuthenticationForLocalhost=no",
     "UpdateHostKeys=no",
-    // A link that swallows everything would hang for ever.
+    // A link that swallows everything would hang forever.
     "ConnectTimeout=20",
     "ServerAliveInterval=10",
     "ServerAliveCountMax=3",
@@ -248,7 +248,7 @@ pub(super) struct Ssh {
     ended: watch::Receiver<Option<i32>>,
     /// Goes as soon as the host has shown its key: should we be killed later, nothing is left behind.
     pinned: Option<NamedTempFile>,
-    /// Dropped, it tells the process's keeper that nobody needs it any more.
+    /// Dropped, it tells the process's keeper that no one needs it any more.
     _leave: oneshot::Sender<()>,
 }
 
@@ -256,7 +256,7 @@ pub(super) struct Ssh {
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Ssh {
-    /// Starts it. The pipes come separately: whoever drops the first of them ends the connection.
+    /// Starts it. The pipes come separately: anyone who drops the first of them ends the connection.
     ///
     /// # Errors
     /// [`HostError::Unreachable`] where there's no such program, or no room for the file of the pinned key.
@@ -649,7 +649,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_asks_nobody_and_forwards_nothing() {
+    fn no_line_asks_or_forwards_anything() {
         let line = line(&address());
         for option in OPTIONS {
             assert!(line.contains(&format!("-o {option} ")), "{option}");

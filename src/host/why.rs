@@ -26,7 +26,7 @@ pub enum Why {
     NoUser,
     /// The host's name leads nowhere.
     NoAddress,
-    /// Nobody listens.
+    /// No one listens.
     NobodyListens,
     /// The server ended the connection before authentication.
     Dropped,

@@ -58,9 +58,7 @@ pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<Noted>), String>
     let (roots, unread) = roots();
     let why = |error: &dyn fmt::Display| {
         if roots.is_empty() {
-            format!(
-                "this machine has no certificates of authorities to go by (ca-certificates, or SSL_CERT_FILE): {unread}"
-            )
+            format!("this machine has no CA certificates (ca-certificates, or SSL_CERT_FILE): {unread}")
         } else {
             error.to_string()
         }
@@ -167,7 +165,7 @@ fn told(error: &Error) -> String {
             format!("the certificate is for another name: {}", names.join(", "))
         }
         Error::InvalidCertificate(Wrong::UnknownIssuer) => {
-            "the certificate is signed by nobody whom browsers trust, or its chain is not sent in full".to_owned()
+            "the certificate is not signed by a CA that browsers trust, or its chain is not sent in full".to_owned()
         }
         Error::InvalidCertificate(Wrong::Revoked) => "the certificate has been revoked".to_owned(),
         Error::InvalidCertificate(wrong) => match &*words(&format!("{wrong:?}")) {
@@ -247,7 +245,7 @@ impl ServerCertVerifier for Noted {
     }
 }
 
-/// How long a handshake may take: a server that accepts and says nothing would hang for ever.
+/// How long a handshake may take: a server that accepts and says nothing would hang forever.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

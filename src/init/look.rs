@@ -1,7 +1,7 @@
 //! Looks at a folder: which site is in it, how it is built, where its export lies.
 //!
-//! Reads the folder, and the ssh configuration that it is told of. It runs nothing, asks nobody, and takes what can't be
-//! read for missing: whoever asked is told what was found, not what was tried.
+//! Reads the folder, and the ssh configuration that it is given. It runs nothing, asks no one, and takes what can't be
+//! read for missing: anyone who asked is told what was found, not what was tried.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! The aliases of an `ssh_config`. Pure.
 //!
-//! Only what tells one host from another is read: ssh itself applies the rest, so an alias is all that a site manifest
+//! Only what distinguishes one host from another is read: ssh itself applies the rest, so an alias is all that a site manifest
 //! needs. What `Match` blocks say is left to it, too.
 
 /// A host that ssh knows under a name of its own.

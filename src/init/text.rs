@@ -144,7 +144,7 @@ fn targets(lines: &mut Lines, found: &Found, choice: &Choice) {
     let is_local = choice.destination == Destination::Local;
     lines.head(
         "[targets.local]",
-        "A folder of this machine: the same store as on a host, to look at.",
+        "A folder of this machine, with the same store as on a host, to try it out.",
     );
     lines.line("kind = \"local\"", "");
     // Beside an export that is this very folder, and not in it.
@@ -194,12 +194,12 @@ fn targets(lines: &mut Lines, found: &Found, choice: &Choice) {
         Some(user) => lines.line(&format!("{off}user = {}", quoted(user)), "an account of its own"),
         None => lines.line(
             "# user = \"syntax-publish\"",
-            "an account of its own; else what ssh says",
+            "an account of its own; else ssh's default",
         ),
     }
     lines.line(
         "# identity = \"~/.ssh/id_ed25519\"",
-        "the private key; else what ssh says",
+        "the private key; else ssh's default",
     );
     lines.line(
         "# host-key = \"ssh-ed25519 AAAA...\"",
@@ -284,7 +284,7 @@ mod tests {
         # max-removed = "30%"                 # a publish that removes more pages than this stops
         # exclude = []                        # globs over paths of the export that are left out
 
-        # A folder of this machine: the same store as on a host, to look at.
+        # A folder of this machine, with the same store as on a host, to try it out.
         [targets.local]
         kind = "local"
         docroot = "target/docroot"            # made by the first publish
@@ -294,8 +294,8 @@ mod tests {
         # [targets.production]
         # kind = "sftp"
         # host = "box"                        # an alias of ssh, for docs.example.com
-        # user = "syntax-publish"             # an account of its own; else what ssh says
-        # identity = "~/.ssh/id_ed25519"      # the private key; else what ssh says
+        # user = "syntax-publish"             # an account of its own; else ssh's default
+        # identity = "~/.ssh/id_ed25519"      # the private key; else ssh's default
         # host-key = "ssh-ed25519 AAAA..."    # from /etc/ssh/ssh_host_ed25519_key.pub on the host: pins it, so CI needs no known-hosts file
         # docroot = "/site"                   # as SFTP sees it; made if its parent exists
         # nginx-root = "/srv/syntax/site"     # the same folder as nginx sees it: outside of a chroot
@@ -366,7 +366,7 @@ mod tests {
                 Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
                 _ => line,
             })
-            // No key at all, and made so that nobody takes it for one.
+            // No key at all, and made so that no one takes it for one.
             .filter(|line| !line.starts_with("host-key"))
             .collect();
         let parsed = config::parse(&all.join("\n")).unwrap();

@@ -8,7 +8,7 @@ use crate::http::Response;
 /// A feature that rewrites answers, and leaves its mark in them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rewriter {
-    /// What stands in the answer.
+    /// What is in the answer.
     mark: &'static str,
     /// What it is called.
     pub name: &'static str,
@@ -131,7 +131,7 @@ pub const fn cause(status: u16) -> &'static str {
             "the TLS handshake with the origin fails: port 443 has no certificate for this name, or no common cipher"
         }
         526 => {
-            "SSL mode is Full (strict), and the origin's certificate is expired, for another name, or signed by nobody Cloudflare trusts"
+            "SSL mode is Full (strict), and the origin's certificate is expired, for another name, or not signed by a CA that Cloudflare trusts"
         }
         527 => "the connection between Railgun and the origin broke",
         530 => "the origin's name does not resolve for Cloudflare (error 1016), or the zone is suspended",
@@ -140,16 +140,16 @@ pub const fn cause(status: u16) -> &'static str {
 }
 
 /// What to do about a flaw that shows behind the CDN.
-pub(super) fn cure(flaw: &Flaw) -> String {
+pub(super) fn fix(flaw: &Flaw) -> String {
     let text = match flaw {
         Flaw::NoAnswer(_) => "see whether the DNS record of the name leads to the CDN, and whether it is proxied",
         Flaw::EdgeError(522 | 523) => {
             "compare the DNS record's address with the host's own, and let the CDN's addresses through to ports 80 and 443"
         }
         Flaw::EdgeError(525 | 526) => {
-            "give the origin a certificate for this name (Let's Encrypt, or one of Cloudflare's for origins), and reload nginx"
+            "give the origin a certificate for this name (Let's Encrypt, or a Cloudflare origin certificate), and reload nginx"
         }
-        Flaw::EdgeError(_) => "ask the origin itself: `syntax-publish verify --live`",
+        Flaw::EdgeError(_) => "check the origin itself: `syntax-publish verify --live`",
         Flaw::Challenged => {
             "let this tool's requests through: a WAF custom rule with the action Skip, for its User-Agent or address"
         }
@@ -158,10 +158,10 @@ pub(super) fn cure(flaw: &Flaw) -> String {
         }
         Flaw::Bytes(Difference::Rewritten(rewriter)) => rewriter.setting,
         Flaw::Bytes(Difference::Shortened(_)) => {
-            "switch off whatever minifies HTML, CSS or JavaScript on the way (Auto Minify, a Worker, an optimisation add-on): React finds another page than it made"
+            "switch off what minifies HTML, CSS or JavaScript on the way (Auto Minify, a Worker, an optimisation add-on): hydration fails"
         }
         Flaw::Bytes(_) => {
-            "see whether a Worker, a Snippet or a Transform Rule of the CDN changes it; if the origin serves it so, too, begin there"
+            "see whether a Worker, a Snippet or a Transform Rule of the CDN changes it; if the origin serves it so, too, fix it there"
         }
         Flaw::Cache { .. } => {
             "set Caching > Configuration > Browser Cache TTL to \"Respect Existing Headers\", and see that no Cache Rule sets a Browser TTL: readers would keep the old page for that long"

@@ -95,7 +95,7 @@ pub enum Flaw {
     KeptError(String),
     /// An encoding that lies on the host is not sent.
     NoEncoding(Coding),
-    /// No `ETag`, so that nobody can ask whether it changed.
+    /// No `ETag`, so that no one can ask whether it changed.
     NoEtag,
     /// Browsers refuse the certificate.
     Certificate(String),
@@ -231,21 +231,21 @@ impl Finding {
                 printable(want)
             ),
             Flaw::KeptError(how) => format!("an error is kept: {}", printable(how)),
-            Flaw::NoEncoding(coding) => format!("comes without the {coding} encoding that lies on the host"),
+            Flaw::NoEncoding(coding) => format!("comes without the {coding} encoding that is on the host"),
             Flaw::NoEtag => "has no ETag, so it is sent again each time".to_owned(),
             Flaw::Certificate(fault) => fault.clone(),
             Flaw::CertificateEnds(days) => format!("the certificate ends in {days} days"),
             Flaw::NoHttp2 => "speaks HTTP/1.1 and not HTTP/2".to_owned(),
-            Flaw::NotRedirected(status) => format!("plain HTTP answers {status} instead of leading to HTTPS"),
+            Flaw::NotRedirected(status) => format!("plain HTTP answers {status} instead of redirecting to HTTPS"),
         };
         format!("{said}{asked}")
     }
 
     /// What to do about it.
     #[must_use]
-    pub fn cure(&self) -> String {
+    pub fn fix(&self) -> String {
         if self.by_cdn && self.side == Side::Public {
-            return cdn::cure(&self.flaw);
+            return cdn::fix(&self.flaw);
         }
         let text = match &self.flaw {
             Flaw::NoAnswer(_) => "see whether the server runs, and whether a firewall lets port and address through",
@@ -259,14 +259,14 @@ impl Finding {
                 "see whether the vhost is the one that `syntax-publish nginx` prints for this site and target, and reload nginx"
             }
             Flaw::PageForMissing => {
-                "take out whatever answers every address with a page (`try_files … /index.html`): print the vhost with `syntax-publish nginx`"
+                "remove what answers every address with a page (`try_files … /index.html`): print the vhost with `syntax-publish nginx`"
             }
             Flaw::EdgeError(_) | Flaw::Challenged => "see the CDN's own page of its errors",
             Flaw::Bytes(Difference::Former) => {
-                "see whether the vhost's root is `current` of this docroot, and that no cache (open_file_cache, proxy_cache) stands in front"
+                "see whether the vhost's root is `current` of this docroot, and that no cache (open_file_cache, proxy_cache) is in front"
             }
             Flaw::Bytes(Difference::Undecodable(_)) => {
-                "`syntax-publish verify --deep` tells whether the file on the host is whole"
+                "`syntax-publish verify --deep` shows whether the file on the host is intact"
             }
             Flaw::Bytes(_) => {
                 "see whether the vhost's root is `current` of this docroot, and that nothing in nginx changes answers (sub_filter, gzip, ssi)"

@@ -142,7 +142,7 @@ fn difference(
         Some("br") => Some(Coding::Brotli),
         Some(other) => {
             return Some(Difference::Undecodable(format!(
-                "it comes as {}, which was not asked for",
+                "it comes as {}, which was not requested",
                 short(other)
             )));
         }

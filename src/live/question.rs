@@ -102,7 +102,7 @@ pub(super) const LONGEST: u64 = 2 << 20;
 /// What is longer is no sample.
 const LONGEST_SAMPLE: u64 = 1 << 20;
 
-/// What to ask of a site in which this changed. `files` is the whole site; `mark` makes up addresses that nobody asked for
+/// What to ask of a site in which this changed. `files` is the whole site; `mark` makes up addresses that no one asked for
 /// before.
 #[must_use]
 pub fn questions<'a>(

@@ -261,7 +261,7 @@ fn what_a_cdn_does_is_named_with_its_setting() {
             by_cdn: true,
             ..visit.clone()
         });
-        told.map(|finding| format!("{} | {} | {}", finding.flaw.code(), finding.message(), finding.cure()))
+        told.map(|finding| format!("{} | {} | {}", finding.flaw.code(), finding.message(), finding.fix()))
             .collect::<Vec<_>>()
             .join("\n")
     };
@@ -295,7 +295,7 @@ fn what_a_cdn_does_is_named_with_its_setting() {
 }
 
 #[test]
-fn bytes_of_the_release_before_are_told_from_others() {
+fn bytes_of_the_release_before_are_distinguished_from_others() {
     let files = files(&["a.html"]);
     let before: HashMap<SitePath, Option<File>> = HashMap::from([(path("a.html"), Some(file("before")))]);
     let former = Former {
@@ -359,7 +359,7 @@ fn what_passed_before_and_fails_now_is_the_release_s_fault() {
 }
 
 #[test]
-fn without_an_answer_before_nobody_can_say_what_was_right() {
+fn without_an_earlier_answer_it_is_unknown_what_was_right() {
     let before = Baseline {
         findings: vec![finding(Side::Origin, None, Flaw::NoAnswer("refused".to_owned()))],
         added: Vec::new(),

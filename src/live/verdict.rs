@@ -25,7 +25,7 @@ pub struct Baseline {
 /// a fault of the same kind anywhere excuses it.
 #[must_use]
 pub fn regressions<'f>(after: &'f [Finding], before: &Baseline) -> Vec<&'f Finding> {
-    // Where nobody answered before, nobody can say what was right.
+    // Where no one answered before, no one can say what was right.
     if before.findings.iter().any(|finding| finding.flaw.code() == "no-answer") {
         return Vec::new();
     }
@@ -48,7 +48,7 @@ pub fn regressions<'f>(after: &'f [Finding], before: &Baseline) -> Vec<&'f Findi
         .collect()
 }
 
-/// The kind of a fault, where former bytes and others are one: before, there were no former ones to be known.
+/// The kind of a fault, where previous bytes and others are one: before, there were no previous ones to be known.
 fn kind(finding: &Finding) -> &'static str {
     match finding.flaw.code() {
         "former-bytes" | "rewritten" => "bytes",

@@ -21,7 +21,7 @@ const IN_FLIGHT: usize = 64;
 const PARALLEL: usize = 6;
 /// What all answers that are read together may hold, in bytes. As much again may wait in the window of HTTP/2.
 const MOST_HELD: usize = 8 << 20;
-/// Of an answer whose body nobody looks at.
+/// Of an answer whose body no one looks at.
 const LITTLE: usize = 16 << 10;
 /// How often a connection is made again over which not one answer came. One that ends otherwise is made again as often as
 /// it takes: nginx ends each after a thousand answers.
@@ -122,7 +122,7 @@ impl Visitor {
         &self.facts
     }
 
-    /// Whether nobody on the way can have changed the answers. Somebody who can is able to make any release look broken,
+    /// Whether no one on the way can have changed the answers. Someone who can is able to make any release look broken,
     /// so answers that are not trusted never lead to a rollback.
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
@@ -146,7 +146,7 @@ impl Visitor {
             match &certificate.fault {
                 Some(fault) => flaws.push(Flaw::Certificate(fault.clone())),
                 None if certificate.for_cdn && self.visit.side == Side::Public => flaws.push(Flaw::Certificate(
-                    "the certificate is one of Cloudflare's for origins, which no browser takes".to_owned(),
+                    "the certificate is a Cloudflare origin certificate, which no browser accepts".to_owned(),
                 )),
                 None if certificate.days_left < SOON => flaws.push(Flaw::CertificateEnds(certificate.days_left)),
                 None => {}
@@ -243,7 +243,7 @@ impl Visitor {
         if let Some(first) = pending.first() {
             let why = trouble.map_or_else(|| "no answer came in time".to_owned(), |error| error.to_string());
             let flaw = Flaw::NoAnswer(format!(
-                "{} of {} questions were not answered: {why}",
+                "{} of {} requests were not answered: {why}",
                 pending.len(),
                 questions.len()
             ));
@@ -295,7 +295,7 @@ fn request(question: &Question) -> Request {
     }
 }
 
-/// Whether plain HTTP leads to HTTPS, asked of a host that answers on port 80. None where nobody does.
+/// Whether plain HTTP leads to HTTPS, asked of a host that answers on port 80. None where no one does.
 pub async fn plain_http(visit: &Visit, until: Instant) -> Option<Finding> {
     let place = Place {
         tls: false,

@@ -18,7 +18,7 @@ use crate::sync::Stock;
 use crate::verify::{Content, Fault, Flaw, LinkFlaw, Place, Verified};
 use crate::workshop::Workshop;
 
-/// Everything that can be mended of what was found.
+/// Everything that can be repaired of what was found.
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
     /// Places of files, with whether a folder stands there.
@@ -29,7 +29,7 @@ pub(super) struct Repairs {
     pub manifests: Vec<(Digest, Tree)>,
     /// Folder levels to build, children before parents once ordered.
     trees: Vec<Digest>,
-    /// Folder levels of `trees` whose place is taken by something that serves nobody.
+    /// Folder levels of `trees` whose place is taken by something that serves no one.
     taken: HashSet<Digest>,
     /// Names to take away.
     extras: Vec<String>,
@@ -114,7 +114,7 @@ impl Repairs {
                 }
                 Fault::Tree { digest, flaw, .. } => match flaw {
                     Flaw::Missing => repairs.trees.push(*digest),
-                    // Nobody gets through it as it is, so nobody sees less while another takes its place.
+                    // No one gets through it as it is, so no one sees less while another takes its place.
                     Flaw::Kind(Kind::File | Kind::Other) => {
                         repairs.taken.insert(*digest);
                         repairs.trees.push(*digest);
@@ -144,7 +144,7 @@ impl Repairs {
                 .built
                 .extend(site.tree(digest).map(|tree| (digest, tree.clone())));
         }
-        // What will be built whole needs no file mended in it.
+        // What will be built whole needs no file repaired in it.
         let built = &repairs.built;
         repairs
             .files
@@ -160,7 +160,7 @@ impl Repairs {
         self.links.push((at, text, flaw.is_folder()));
     }
 
-    /// Whether nothing can be mended.
+    /// Whether nothing can be repaired.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
             && self.links.is_empty()
@@ -250,7 +250,7 @@ impl Repairs {
         wanted.into_values().collect()
     }
 
-    /// Public paths of the pool that are mended.
+    /// Public paths of the pool that are repaired.
     pub fn pool_paths(&self) -> impl Iterator<Item = &SitePath> {
         self.files.iter().filter_map(|(place, ..)| match place {
             Place::Pool { path } => Some(path),
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn every_damage_of_a_large_site_is_mended_in_proportion_to_their_number() {
+    fn every_damage_of_a_large_site_is_repaired_in_proportion_to_their_number() {
         let site = site(60_000);
         let mut faults = Vec::new();
         for (path, file) in site.all_files() {

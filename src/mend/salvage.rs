@@ -24,7 +24,7 @@ use crate::source::{Source, SourceError};
 use crate::store;
 use crate::verify::Content;
 
-/// Larger files are mended from the export alone, for a copy is looked at as a whole.
+/// Larger files are repaired from the export alone, for a copy is looked at as a whole.
 const LARGEST: u64 = 32 << 20;
 
 /// So many copies are read at once, or so many bytes of them.

@@ -7,7 +7,7 @@ use super::path::SitePath;
 /// A file of the export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asset {
-    /// Where it stands in the site.
+    /// Where it is in the site.
     pub path: SitePath,
     /// Digest of its bytes.
     pub digest: Digest,

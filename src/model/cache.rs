@@ -3,7 +3,7 @@
 //! A file is immutable if its name holds a hash of its content, so that other bytes have another name. The patterns that
 //! [`Classes`] knows say which files those are, and are the only rules there are. The manifest and the printed vhost both
 //! read them, so what the store calls immutable is exactly what nginx announces as immutable. The manifest writes each
-//! file's class down: whoever looks at a host reads it there and needs no site manifest.
+//! file's class down: anyone who looks at a host reads it there and needs no site manifest.
 //!
 //! A pattern is a folder, and where other files lie there too, the ends of the names that count. It is never the shape of
 //! a hash: bundlers change how their hashes look, but not where they put the files. When in doubt the answer is

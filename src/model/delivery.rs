@@ -1,6 +1,6 @@
 //! What is known of a release's way to its visitors: the text of the symlink `delivery`. Pure.
 //!
-//! It stands on the host, so that whoever publishes next knows what a CDN was not told, and `status` what the last look at
+//! It stands on the host, so that anyone who publishes next knows what a CDN was not told, and `status` what the last look at
 //! the live site found. It must stay short: a symlink holds four thousand bytes.
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ const LONGEST: usize = 300;
 /// What is known of a release's way to its visitors.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The release that was looked at; none where a release went live and nobody has looked yet.
+    /// The release that was looked at; none where a release went live and no one has looked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseId>,
     /// When, by the host's clock, in seconds since 1970.
@@ -77,7 +77,7 @@ impl Delivery {
         serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
     }
 
-    /// What is to be known from the moment at which a swap of this run replaces `left`: nobody has looked, and a CDN may
+    /// What is to be known from the moment at which a swap of this run replaces `left`: no one has looked, and a CDN may
     /// have what was there before.
     #[must_use]
     pub fn owing(&self, left: Option<&ReleaseId>, run: &RunId) -> Self {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owed_grows_with_each_release_that_nobody_purged() {
+    fn what_is_owed_grows_with_each_release_that_no_one_purged() {
         let first = Delivery::default().owing(Some(&id("a")), &run('1'));
         let second = first.owing(Some(&id("b")), &run('2')).owing(Some(&id("a")), &run('3'));
         assert_eq!(second.owed, [id("a"), id("b")]);

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_hash_as_the_whole() {
+    fn pieces_hash_as_all_together() {
         let mut hasher = Hasher::new();
         hasher.update(b"hel");
         hasher.update(b"lo");

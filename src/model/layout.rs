@@ -46,7 +46,7 @@ pub const POOL: &str = "immutable";
 /// Every folder of a store, parents before children except for the fan-out of [`OBJECTS`].
 pub const FOLDERS: [&str; 8] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, WORK, STALE, LOCK];
 
-/// Everything that may stand in a docroot, beside [`FOLDERS`].
+/// Everything that may be in a docroot, beside [`FOLDERS`].
 pub const NAMES: [&str; 7] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT, DELIVERY, FORMER];
 
 /// The text of [`FORMAT`].
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_are_told_from_whatever_else_lies_beside_them() {
+    fn objects_are_distinguished_from_whatever_else_lies_beside_them() {
         let digest = Digest::of(b"x");
         assert!(is_object(&object(digest)));
         for recipe in [Recipe::made(11), Recipe::given(digest)] {

@@ -2,7 +2,7 @@
 //!
 //! The vhost, the preview server and the manifest all take their types from here, so a file is
 //! announced alike wherever it is served. A type never carries parameters: the one that matters,
-//! `charset=utf-8`, is added by whoever sends the answer, to the types that [`is_text`] names.
+//! `charset=utf-8`, is added by the sender of the answer, to the types that [`is_text`] names.
 //!
 //! Bytes are never looked at: nginx doesn't either.
 

@@ -1,6 +1,6 @@
 //! The values everything else speaks in: paths, digests, encodings, trees, releases.
 //!
-//! Pure. A value here is checked when it is made, so whoever holds one need not check again. Nothing in this
+//! Pure. A value here is checked when it is made, so anyone who holds one need not check again. Nothing in this
 //! folder reads a file, a clock or the network.
 
 pub mod asset;

@@ -93,7 +93,7 @@ impl RunId {
         Self(format!("{:016x}", u64::from_be_bytes(random)))
     }
 
-    /// The first digits: enough to tell one release from another made in the same second.
+    /// The first digits: enough to distinguish one release from another made in the same second.
     #[must_use]
     pub fn tail(&self) -> &str {
         self.0.get(..6).unwrap_or(&self.0)
@@ -114,7 +114,7 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Who runs: the text of the symlink in a workshop, read by whoever finds the lock taken.
+/// Who runs: the text of the symlink in a workshop, read by anyone who finds the lock taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// User and machine, as `user@machine`.
@@ -162,7 +162,7 @@ pub struct Generation {
     pub run: String,
 }
 
-/// Files can't be given later times over SFTP, which ends in 2106: a clock that is near it was set by nobody who meant well.
+/// Files can't be given later times over SFTP, which ends in 2106: a clock that is near it was set by no one who meant well.
 const LATEST: i64 = 4_200_000_000;
 
 impl fmt::Display for Generation {

@@ -72,7 +72,7 @@ pub fn renamed(path: &str, from: &str, to: &str) -> Option<String> {
     })
 }
 
-/// An id as it stands in the comment of a page: without hyphens, two of which would end it, and cut short.
+/// An id as it is in the comment of a page: without hyphens, two of which would end it, and cut short.
 #[must_use]
 pub fn in_comment(id: &str) -> String {
     id.chars()
@@ -81,7 +81,7 @@ pub fn in_comment(id: &str) -> String {
         .collect()
 }
 
-/// So much of an id stands in a comment.
+/// So much of an id is in a comment.
 const IN_COMMENT: usize = 24;
 
 /// Whether Next.js drew an id at random: then nothing but the id is spelled so.
@@ -105,7 +105,7 @@ pub enum Mention {
 
 /// What Next.js writes before an id and behind it: in the path of the client's files and of the data, in the payload of
 /// version 13 and 14 (first in the root row), of 15.3 to 16.3 and of the Pages Router (`buildId`), and of the others
-/// (`b`), each as it is and as it stands in a script of a page; and in a comment.
+/// (`b`), each as it is and as it is in a script of a page; and in a comment.
 const MARKS: &[(&str, &str)] = &[
     ("_next/static/", "/"),
     ("_next/data/", "/"),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_random_id_is_told_by_its_form() {
+    fn a_random_id_is_known_by_its_form() {
         assert!(is_random(OLD) && is_random(NEW));
         for chosen in [
             "3f9c1a7",

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn base_path_is_what_stands_before_the_client_assets() {
+    fn base_path_is_what_precedes_the_client_assets() {
         let base_path = |url: &str| page(url).map(|(base_path, _)| base_path);
         assert_eq!(base_path("/_next/static/chunks/a.js"), Some(String::new()));
         assert_eq!(

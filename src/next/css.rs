@@ -122,7 +122,7 @@ impl<'t> Walk<'t, '_> {
 
     fn nested(&mut self, parser: &mut Parser<'t>, strings: Strings, rule: Rule) -> Result<(), ParseError<()>> {
         parser.parse_nested_block(|inner| match (strings, rule) {
-            // The string of `@import url("…")` is the import's, that of `@namespace url("…")` nobody's.
+            // The string of `@import url("…")` is the import's, that of `@namespace url("…")` no one's.
             (Strings::Urls, Rule::Import | Rule::Namespace) => self.only_string(inner, rule),
             _ => self.block(inner, strings),
         })

@@ -2,7 +2,7 @@
 //!
 //! A payload is a stream of rows: `<hex id>:<json>\n`, with a tag before the JSON of some (`I[…]` imports, `HL[…]`
 //! hints), and `<hex id>:T<hex length>,<bytes>` for long texts, whose length counts bytes of UTF-8 and has no newline
-//! behind it. A wrong length stops the page from coming to life, so whoever changes a text changes its length here.
+//! behind it. A wrong length stops the page from coming to life, so anyone who changes a text changes its length here.
 //!
 //! What is a URL is decided as in HTML, by the element and the attribute it would become: a string elsewhere is text.
 
@@ -615,7 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn string_of_unknown_use_is_told_and_kept() {
+    fn string_of_unknown_use_is_reported_and_kept() {
         let stream = "5:[\"$\",\"$L4\",null,{\"cover\":\"/a.png\",\"title\":\"/b.png\",\"label\":\"no path\"}]\n";
         let mut mark = Mark::default();
         assert_eq!(rewrite(stream, 0, &mut mark).unwrap().apply(stream), stream);

@@ -12,7 +12,7 @@ use html5gum::{Span, Tokenizer};
 
 use super::{Edits, Position, Reference, Unclear, Visit, css, srcset};
 
-/// A script that stands in the page itself.
+/// A script that is in the page itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InlineScript {
     /// Where its text stands.
@@ -127,7 +127,7 @@ impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
 impl Walk<'_, '_> {
     fn attribute(&mut self, name: &[u8], end: usize) {
         let known = ATTRIBUTES.iter().find(|known| known.as_bytes() == name);
-        // Browsers take the first of a name, and so must whoever tells what is a URL.
+        // Browsers take the first of a name, and so must the code that finds URLs.
         let new = known.filter(|known| self.attributes.iter().all(|other| other.name != **known));
         self.expects_value = new.is_some();
         if let Some(name) = new {

@@ -17,7 +17,7 @@ pub struct Text<'a> {
     pub range: Range<usize>,
 }
 
-/// What a value stands in. What is known of the frames around is kept as their places in the stack: a copy for each
+/// What a value is in. What is known of the frames around is kept as their places in the stack: a copy for each
 /// frame would cost the length of a name for each level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Frame<'a> {
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_told_with_the_element_they_belong_to() {
+    fn strings_are_reported_with_the_element_they_belong_to() {
         let json = r#"["$","img","k",{"src":"/a","style":{"color":"red"},"x":[{"y":"z"}]}]"#;
         assert_eq!(
             told(json).unwrap(),
@@ -504,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_values_are_read() {
+    fn complete_values_are_read() {
         for json in ["null", "-1.5e+3", "[]", "{}", " [ ] ", "{\"a\":{}}", "[[],{}]"] {
             assert_eq!(told(json), Ok(vec![]), "{json}");
         }

@@ -77,7 +77,7 @@ impl Position {
 /// A URL at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference<'a> {
-    /// The URL, with the escapes of the language it stands in taken away.
+    /// The URL, with the escapes of the language it is in taken away.
     pub url: &'a str,
     /// What it is for.
     pub position: Position,

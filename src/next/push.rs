@@ -1,4 +1,4 @@
-//! The payload as it stands in a page: cut into pieces, each in a script of its own. Pure.
+//! The payload as it is in a page: cut into pieces, each in a script of its own. Pure.
 //!
 //! A cut may fall anywhere, even within a row, so the pieces are joined before anything is read, and an edit is brought
 //! back to the pieces it touches. A page with a script of this kind that is not understood stays as it is.
@@ -116,7 +116,7 @@ impl Pushes {
             let Range { start, end } = piece.text;
             let mut inner = Edits::default();
             while let Some((range, text)) = changes.peek() {
-                // What is put in where two pieces meet stands in the second.
+                // What is put in where two pieces meet is in the second.
                 if range.start >= end && index < last {
                     break;
                 }

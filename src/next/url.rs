@@ -39,7 +39,7 @@ pub struct Resolver {
     base_path: String,
 }
 
-/// Stands in for the address of a site that has none: `.invalid` is nobody's.
+/// Replaces the address of a site that has none: `.invalid` is no one's.
 const NO_ORIGIN: &str = "https://site.invalid/";
 
 impl Resolver {
@@ -130,7 +130,7 @@ impl Resolver {
         })
     }
 
-    /// The URL of a file of the site, spelled so that it can stand in any attribute, style sheet or `srcset`.
+    /// The URL of a file of the site, spelled so that it can be in any attribute, style sheet or `srcset`.
     #[must_use]
     pub fn url_of(&self, path: &str) -> String {
         format!("{}/{}", self.base_path, encoded(path))

@@ -89,7 +89,7 @@ impl Site<'_> {
     fn remark(&self, place: Place) -> &'static str {
         match (place, self.vhost.rules.form) {
             (Place::Marker, _) => {
-                "# By which rules this was printed, and which tree `current` leads to: `doctor` compares. Nothing else is told.\n"
+                "# By which rules this was printed, and which tree `current` leads to: `doctor` compares. Nothing else is shown.\n"
             }
             (Place::Dot, _) => "# No dot files, except what /.well-known/ is for.\n",
             (Place::Pooled, _) => {
@@ -114,7 +114,7 @@ impl Site<'_> {
     }
 
     /// A rule as a location, and one more for what comes after its files: directives that return are run before any file
-    /// is tried, so what is to be decided later stands in a location that `try_files` leads to.
+    /// is tried, so what is to be decided later is in a location that `try_files` leads to.
     fn rule(&self, rule: Rule) -> String {
         let (first, rest) = self.block(rule.steps, next(rule));
         let pattern = match rule.place {

@@ -414,7 +414,7 @@ fn lines_of_ones_own_are_included_at_the_end_of_the_server() {
 }
 
 #[test]
-fn what_has_to_be_done_first_stands_at_the_top() {
+fn what_has_to_be_done_first_is_at_the_top() {
     let first = "certbot certonly --webroot -w /var/www/html -d docs.example.com";
     assert_eq!(count(&vhost(), first), 1);
     let plain = Vhost { tls: false, ..vhost() };

@@ -180,7 +180,7 @@ pub fn is_includable(path: &str) -> bool {
 
 /// Nothing, or a path of one or more segments without a closing slash.
 ///
-/// It stands in regular expressions and in a `Location`, so it is made of what means itself in both.
+/// It is in regular expressions and in a `Location`, so it is made of what means itself in both.
 pub(super) fn base_path(path: &str) -> Result<&str, VhostError> {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
     let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(harmless);

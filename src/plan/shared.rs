@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-/// Bytes that stand in both manifests.
+/// Bytes that are in both manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
-    /// Where they begin in the former.
+    /// Where they begin in the previous one.
     pub from: usize,
     /// Where they begin in the new one.
     pub at: usize,

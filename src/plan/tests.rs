@@ -1,4 +1,4 @@
-//! The plan against a store in memory: for any two sites, what it asks ends soon and what it makes is whole.
+//! The plan against a store in memory: for any two sites, what it asks ends soon and what it makes is intact.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -170,7 +170,7 @@ fn files() -> impl Strategy<Value = BTreeMap<String, u8>> {
 
 proptest! {
     #[test]
-    fn any_history_of_sites_leaves_each_release_whole(history in prop::collection::vec(files(), 1..6)) {
+    fn any_history_of_sites_leaves_each_release_intact(history in prop::collection::vec(files(), 1..6)) {
         let mut memory = Memory::default();
         for (number, files) in history.iter().enumerate() {
             let site = site(files);

@@ -1,7 +1,7 @@
 //! Which pages that are open in browsers a change concerns, and how. Pure.
 //!
-//! A browser tells what it loaded: the file of the page, where the reader is now, and every file that the page asked for.
-//! So nothing has to be guessed of what scripts fetch, and a picture that was never shown concerns nobody. A page counts
+//! A browser reports what it loaded: the file of the page, where the reader is now, and every file that the page asked for.
+//! So nothing has to be guessed of what scripts fetch, and a picture that was never shown concerns no one. A page counts
 //! from the site that its document came from, however many there have been since.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -123,7 +123,7 @@ pub enum Verdict {
         /// The URL that the page has, and the one to put in its place.
         styles: Vec<(String, String)>,
     },
-    /// It is to be loaded anew.
+    /// It is to be loaded again.
     Reload,
 }
 
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_leads_elsewhere_now_is_loaded_anew() {
+    fn an_address_that_leads_elsewhere_now_is_loaded_again() {
         let before = world(BEFORE);
         let missing = open(&before, "404.html", "/new", &[]);
         assert_eq!(

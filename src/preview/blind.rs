@@ -1,5 +1,5 @@
 //! A page or payload without what may change while it stays the page that a reader sees: the URLs of its style sheets,
-//! which a browser can swap, and the build id, which nobody sees. Pure.
+//! which a browser can swap, and the build id, which no one sees. Pure.
 //!
 //! Two files that are equal in this way differ in nothing else, byte for byte; what can't be read exactly is equal to
 //! nothing.
@@ -62,7 +62,7 @@ impl Visit for Blanks {
     }
 }
 
-/// The style sheets that stand in the place of others, each old one once; none where the files differ in more.
+/// The style sheets that are in the place of others, each old one once; none where the files differ in more.
 #[must_use]
 pub fn restyled(old: &Blind, new: &Blind) -> Option<Vec<(String, String)>> {
     if old.rest != new.rest || old.styles.len() != new.styles.len() {

@@ -53,7 +53,7 @@ impl Preview {
         self.encodings.get(key, make).await
     }
 
-    /// An encoding of bytes that stand in no file of the site.
+    /// An encoding of bytes that are in no file of the site.
     pub(super) async fn encoding_of(
         &self,
         bytes: &Bytes,

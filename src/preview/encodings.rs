@@ -1,4 +1,4 @@
-//! Encodings for the preview: made when somebody asks for one, at levels that nobody waits for, and kept.
+//! Encodings for the preview: made when somebody asks for one, at levels that no one waits for, and kept.
 //!
 //! They are not those that a publish sends: what matters here is that there is one where the vhost would have one.
 
@@ -103,7 +103,7 @@ impl Encodings {
     }
 }
 
-/// Somebody who waits for an encoding. One that could not be made, or that nobody waits for any more, is not kept.
+/// Somebody who waits for an encoding. One that could not be made, or that no one waits for any more, is not kept.
 struct Asked<'a> {
     encodings: &'a Encodings,
     key: Key,
@@ -113,7 +113,7 @@ struct Asked<'a> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         let mut kept = self.encodings.kept();
-        // Nobody else comes by one while the lock is held: it is in the map, and here.
+        // No one else comes by one while the lock is held: it is in the map, and here.
         let is_last = Arc::strong_count(&self.made) == 2;
         let is_this = kept
             .made
@@ -161,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_made_is_made_anew() {
+    fn what_could_not_be_made_is_made_again() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let encodings = Encodings::new(100);
             let failed = encodings.get(key(1), async || Err::<Option<Bytes>, _>("no")).await;
             assert_eq!(failed, Err("no"));
             assert_eq!(encodings.count(), 0, "what failed is not kept");
-            // Nor is what nobody waits for any more.
+            // Nor is what no one waits for any more.
             let waiting = encodings.get(key(2), async || std::future::pending::<Result<_, &str>>().await);
             assert!(futures_util::poll!(Box::pin(waiting)).is_pending());
             assert_eq!(encodings.count(), 0);

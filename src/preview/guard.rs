@@ -1,7 +1,7 @@
 //! Who may ask: under which names the preview answers, and whose pages may read what is the preview's own. Pure.
 //!
 //! A page of the web that knows the port can let its own host's name lead to this machine (DNS rebinding), and would then
-//! read the site as if it were its own. The browser tells by the name that it asks for, so only names that nobody else can
+//! read the site as if it were its own. The browser tells by the name that it asks for, so only names that no one else can
 //! have are answered.
 
 use core::net::IpAddr;
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_that_nobody_else_can_have_are_answered() {
+    fn only_names_that_no_one_else_can_have_are_answered() {
         let local = Names::local();
         for name in [
             "localhost",

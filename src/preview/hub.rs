@@ -45,7 +45,7 @@ pub struct Trouble {
     pub hint: String,
 }
 
-/// Something that happened to the site that is shown. Whoever watches the export tells it.
+/// Something that happened to the site that is shown. Anyone who watches the export tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// The site's own build began.
@@ -225,7 +225,7 @@ impl Hub {
         *self.clients.borrow()
     }
 
-    /// Tells of every change of their number.
+    /// Reports every change of their number.
     pub fn clients_told(&self) -> watch::Receiver<usize> {
         self.clients.subscribe()
     }
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_build_is_told_with_its_output_and_a_good_one_takes_that_back() {
+    fn a_failed_build_is_reported_with_its_output_and_a_good_one_takes_that_back() {
         let hub = Hub::new();
         let state = || Arc::clone(&hub.state.borrow());
         hub.tell(News::BuildBegan);
@@ -376,7 +376,7 @@ mod tests {
         );
         assert_eq!(wrong.output[0], "line 1");
         hub.tell(News::BuildBegan);
-        assert!(state().trouble.is_some(), "it is not mended yet");
+        assert!(state().trouble.is_some(), "it is not fixed yet");
         hub.tell(ended(None));
         assert_eq!(*state(), State::default());
         let times: Vec<_> = hub

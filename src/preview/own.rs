@@ -1,5 +1,5 @@
 //! The preview's own addresses: the script that pages get, the events that it waits for, the dashboard and what it asks;
-//! and answers to who asks too early or for somebody else.
+//! and answers to who asks too early or for another name.
 //!
 //! Nothing here is part of the site. Pages of other sites may not read any of it, and what makes the preview work, or ask a
 //! target, is a POST that only a page of this server can send.
@@ -21,7 +21,7 @@ use super::guard::{is_foreign, is_of_this_server};
 use super::{Live, OWN, Preview, snippet};
 use crate::model::digest::Digest;
 
-/// Who else may embed an answer: nobody.
+/// Who else may embed an answer: no one.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// What the dashboard may do: show itself, and ask this server.
@@ -34,7 +34,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// What stands in files of its own, by its address below [`OWN`].
+/// What is in files of its own, by its address below [`OWN`].
 const FILES: [(&str, &str, &str); 4] = [
     ("", HTML, include_str!("dashboard/index.html")),
     ("dashboard.css", CSS, include_str!("dashboard/dashboard.css")),
@@ -156,7 +156,7 @@ impl Preview {
     fn not_yet(&self, headers: &HeaderMap, title: &str, text: &str, site: Option<Digest>) -> Response<Body> {
         let mut answer = if self.live == Live::Yes && snippet::is_opened(headers) {
             let script = snippet::element("", site);
-            // A site that is the same again is not told of.
+            // A site that is the same again is not reported.
             let refresh = site.map_or("", |_| "<meta http-equiv=\"refresh\" content=\"1\">");
             let page = format!(
                 "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">{refresh}<title>{title}</title>\n\

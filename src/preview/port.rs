@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_last_port_can_be_listened_on_and_one_that_is_taken_is_told_with_another() {
+    async fn the_last_port_can_be_listened_on_and_one_that_is_taken_is_reported_with_another() {
         let host = "127.0.0.1";
         // Somebody else may have it; then that is what must be said.
         match listen(host, Some(u16::MAX)).await {

@@ -1,6 +1,6 @@
 //! What the preview adds to a page that a browser opens: one script element, by which the page learns of changes. Pure.
 //!
-//! It is added to an answer and never to a file: whoever asks for the page in another way than a browser that opens it
+//! It is added to an answer and never to a file: anyone who asks for the page in another way than a browser that opens it
 //! (a script's `fetch`, `curl`, a test that compares) gets the bytes that would be published. A page whose own content
 //! security policy would forbid the script stays as it is, too.
 
@@ -11,7 +11,7 @@ use super::OWN;
 use crate::model::digest::Digest;
 use crate::next::document;
 
-/// The header in which a browser tells what it wants an answer for.
+/// The header in which a browser shows what it wants an answer for.
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Whether a browser asks in order to show the answer as a page of its own. Browsers that don't tell, which they do for

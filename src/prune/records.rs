@@ -70,7 +70,7 @@ impl Records {
         Ok(Self { documents, left, paths })
     }
 
-    /// Releases that were live less than `skew` ago, as far as documents tell; whoever is in doubt is within.
+    /// Releases that were live less than `skew` ago, as far as documents tell; in doubt one is within.
     pub(super) fn within(&self, now: Time, skew: Duration, there: &[ReleaseId]) -> HashSet<ReleaseId> {
         let since = now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX));
         let made = |document: &ReleaseDocument| {

@@ -1,4 +1,4 @@
-//! What a publish refuses to do, once it is planned. Asks the host only who wrote what stands in the way.
+//! What a publish refuses to do, once it is planned. Asks the host only who wrote what is in the way.
 //!
 //! `plan` and `publish` judge by the same function, so what one says the other does.
 

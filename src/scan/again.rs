@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_changed_are_as_a_look_at_the_whole_would_have_them() {
+    fn files_that_changed_are_as_a_full_scan_would_have_them() {
         let (folder, known) = export();
         let folder = folder.path();
         fs::write(folder.join("docs/a.html"), "another text").unwrap();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_more_than_that_takes_a_look_at_the_whole() {
+    fn whatever_is_more_than_that_takes_a_full_scan() {
         let (folder, known) = export();
         let folder = folder.path();
         fs::write(folder.join("new.html"), "x").unwrap();

@@ -7,7 +7,7 @@
 //!
 //! The body of the sealed file, little-endian: the time of the scan, the number of entries, and the entries, sorted by
 //! path. An entry is the path's length and bytes, then size, both times, inode, device and digest. They stay in memory as
-//! they are in the file: whoever asks does so in the same order, so nothing needs to be looked up.
+//! they are in the file: anyone who asks does so in the same order, so nothing needs to be looked up.
 
 use std::io;
 use std::path::{Path, PathBuf};

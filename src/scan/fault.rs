@@ -73,7 +73,7 @@ impl ScanError {
         match self {
             Self::Missing { .. } => "build the site first, or correct `export` in the site manifest",
             Self::NotAFolder { .. } => "let `export` name the folder that the build wrote (mostly `out`)",
-            Self::Closed { .. } => "give the user who publishes the right to read and enter it",
+            Self::Closed { .. } => "give the publishing account permission to read and enter it",
             Self::Empty { .. } => "see whether the build ended well, and what `exclude` leaves out",
             Self::Changed { .. } | Self::Vanished { .. } => "let the build end before publishing, and try again",
             Self::Unfit { .. } => "correct the files named above, or leave them out with `exclude`",
@@ -159,7 +159,7 @@ impl FaultKind {
             Self::Dangling { .. } => "delete the link, or build what it leads to",
             Self::Loop => "delete the link",
             Self::Special { .. } => "delete it; only files can be published",
-            Self::Unreadable { .. } => "give the user who publishes the right to read it",
+            Self::Unreadable { .. } => "give the publishing account permission to read it",
             Self::TooLarge { .. } => "delete it, or leave it out with `exclude`",
             Self::NotUtf8 => "rename it; addresses on the web are UTF-8",
             Self::Name(BadPath::TooDeep(_)) => "move it up",

@@ -107,7 +107,7 @@ pub(super) fn stamp(path: &Path) -> Result<Stamp, Broken> {
     Ok(Stamp::of(&meta))
 }
 
-/// A file that was opened in the state that its stamp tells of.
+/// A file that was opened in the state that its stamp reports.
 pub(super) struct Opened {
     file: File,
     stamp: Stamp,

@@ -23,7 +23,7 @@ const MOST_ENTRIES: usize = 4_000_000;
 /// folder of a chain of twenty are a million ways to its end.
 const MOST_LINKS: usize = 5_000;
 
-/// What GitHub Pages wants, and nobody else.
+/// What GitHub Pages wants, and no one else.
 const NO_JEKYLL: &str = ".nojekyll";
 
 /// The one name with a dot that is part of a site: RFC 8615.
@@ -32,7 +32,7 @@ const WELL_KNOWN: &str = ".well-known";
 /// A file of the export.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Where it stands in the site.
+    /// Where it is in the site.
     pub path: SitePath,
     /// What it leads to, where it is a symlink.
     pub link: Option<PathBuf>,

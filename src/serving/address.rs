@@ -4,7 +4,7 @@
 //! left is looked up. Where to go is never made of that, but of the visitor's own spelling, and only of one that
 //! [`Address::spelled`] finds harmless.
 
-/// The characters, beside ASCII letters, digits and percent signs, of a spelling that may stand in a `Location`.
+/// The characters, beside ASCII letters, digits and percent signs, of a spelling that may be in a `Location`.
 pub const HARMLESS: &str = "._~!$&'()*+,;=:@|^[]-";
 
 /// What no segment of such a spelling begins with: a slash or a backslash in disguise, which some client may undo.

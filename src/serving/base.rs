@@ -23,7 +23,7 @@ pub enum BaseRule {
 }
 
 /// What crawlers, certificate authorities and browsers ask the host for by name, whatever path its site has; a folder
-/// where it ends with a slash. Nobody else could answer them, since the site has the host to itself.
+/// where it ends with a slash. No one else could answer them, since the site has the host to itself.
 pub const OF_THE_HOST: [&str; 3] = [".well-known/", "robots.txt", "favicon.ico"];
 
 /// The front page's payload, as the export has it.

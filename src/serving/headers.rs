@@ -14,7 +14,7 @@ pub const SECURITY: [(&str, &str); 4] = [
 /// The header that names the deployment of the live release, for a site that has one: Next.js's client, from 16.2 on, loads
 /// the document where it is not its own. It is sent to a client that says in [`CLIENT_DEPLOYMENT`] that it is of that
 /// deployment, which is so while the release has the file that [`deployment_mark`] names. So it follows a publish and a
-/// rollback, and nothing that names a release stands in the vhost.
+/// rollback, and nothing that names a release is in the vhost.
 pub const DEPLOYMENT: &str = "x-nextjs-deployment-id";
 
 /// The header that tells browsers to use HTTPS alone.
@@ -54,7 +54,7 @@ pub const CARRYING: [u16; 3] = [200, 206, 304];
 pub const NO_STORE: &str = "no-store";
 
 impl Rules {
-    /// The value of `Cache-Control`: errors are kept by nobody, files that never change under one name for good, and all
+    /// The value of `Cache-Control`: errors are kept by no one, files that never change under one name for good, and all
     /// else only if the reader asks each time. `path` is that of the file which is served, if one is.
     #[must_use]
     pub fn cache_control(&self, status: u16, path: Option<&str>) -> &'static str {

@@ -15,11 +15,11 @@ pub const RULES: u32 = 6;
 const CHANGES: [(u32, &str); 5] = [
     (
         2,
-        "it does not say which release it serves, so nothing tells whether it serves this store",
+        "it does not say which release it serves, so it can't be seen whether it serves this store",
     ),
     (
         3,
-        "a chunk of the replaced release that is asked for in the instant of a swap may be a 404 once",
+        "a chunk of the replaced release that is requested at the moment of a swap may be a 404 once",
     ),
     (
         4,

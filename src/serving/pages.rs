@@ -32,7 +32,7 @@ pub enum Step {
     /// Goes on with the path of the copy that the query's fingerprint names, where it has one. Whether there is such a
     /// copy shows there.
     Copy,
-    /// Serves the file of a former release, where the pool has one. It comes after a file that was there when it was
+    /// Serves the file of a previous release, where the pool has one. It comes after a file that was there when it was
     /// looked for and is not when it is opened, too: a swap lies in between.
     Pool,
     /// Ends where the visitor's spelling must not be repeated, see [`Address::spelled`]: not found.
@@ -206,7 +206,7 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                     return resolve(rules, &copy, address, is_file);
                 }
             }
-            // Former releases are on the host alone.
+            // Previous releases are on the host alone.
             Step::Pool => {}
             Step::Spelled => {
                 if address.spelled().is_none() {

@@ -265,7 +265,7 @@ fn an_encoding_is_sent_to_who_takes_it() {
 }
 
 #[test]
-fn parts_are_what_was_asked_for_or_the_whole_or_none() {
+fn parts_are_what_was_requested_or_everything_or_none() {
     let whole = || Parts::Whole;
     let part = |part: std::ops::Range<u64>| Parts::Some([part].into());
     for (value, wanted) in [

@@ -2,7 +2,7 @@
 //!
 //! Starts processes, and writes signatures that are to be judged into temporary files, since it reads them from nowhere
 //! else. The document goes through its stdin. It is never asked anything of its own: an empty passphrase is given, and
-//! nobody's screen or keyboard is in its reach.
+//! no one's screen or keyboard is in its reach.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::{NAMESPACE, SignError, Signature, Verdict};
 use crate::model::path::printable;
 
-/// A key of hardware waits for a touch; nobody waits longer than this.
+/// A key of hardware waits for a touch; no one waits longer than this.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Longest text of it that is passed on.

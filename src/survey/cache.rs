@@ -45,7 +45,7 @@ type Raw = [u8; 32];
 pub struct Rewritten {
     /// All that decided it besides the file's bytes and the settings.
     pub key: Raw,
-    /// Whether the old build id still stands in it.
+    /// Whether the old build id still is in it.
     pub has_id: bool,
     /// Digest and length of its new bytes; none where they are the old ones.
     pub result: Option<(Raw, u64)>,

@@ -143,7 +143,7 @@ impl Paths<'_> {
 /// Paths that keep in mind what one look asked of them.
 pub(super) struct Asked<'a> {
     paths: &'a Paths<'a>,
-    /// None: nobody wants to know.
+    /// None: no one wants to know.
     kept: Option<RefCell<Kept>>,
 }
 

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_told_from_other_files_by_their_names() {
+    fn texts_are_distinguished_from_other_files_by_their_names() {
         for name in [
             "a.html",
             "a.js",

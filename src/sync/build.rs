@@ -21,7 +21,7 @@ use crate::workshop::Workshop;
 enum Weight {
     /// It must succeed.
     Must,
-    /// A link from the former of this tree, by its place in the plan: when refused though the former is there, what it has
+    /// A link from the previous version of this tree, by its place in the plan: when refused though that is there, what it has
     /// of that name may have as many links as can be.
     FromFormer(usize),
     /// The same of an encoding of an unchanged file, which may not exist.
@@ -47,13 +47,13 @@ pub struct Building<'p> {
     replan: Option<String>,
 }
 
-/// Where a new tree stands in the workshop.
+/// Where a new tree is in the workshop.
 #[must_use]
 pub fn tree_name(index: usize) -> String {
     format!("t/{index}")
 }
 
-/// Where an addition to the pool stands in the workshop.
+/// Where an addition to the pool is in the workshop.
 #[must_use]
 pub fn pool_name(index: usize) -> String {
     format!("p/{index}")
@@ -265,7 +265,7 @@ impl<'p> Building<'p> {
             };
             if spent.is_some() && !has_asked {
                 has_asked = true;
-                // Too many links, or the disk is full: only the former is mended by another copy.
+                // Too many links, or the disk is full: only the previous version is repaired by another copy.
                 if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
                     return Err(full.into());
                 }
@@ -291,7 +291,7 @@ pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
             layout::pool(file.path.as_str()),
         );
         if file.replaces {
-            // Encodings of the former bytes must not stay beside the new ones, which may have none.
+            // Encodings of the previous bytes must not stay beside the new ones, which may have none.
             for coding in Coding::ALL {
                 ops.push(Op::Rename {
                     from: coding.beside(&to),

@@ -55,7 +55,7 @@ struct Large {
 struct Leftover {
     path: String,
     size: u64,
-    /// Whether its run was put out of reach, so that nobody needs it any more.
+    /// Whether its run was put out of reach, so that no one needs it any more.
     is_buried: bool,
 }
 

@@ -157,7 +157,7 @@ pub(super) fn pieces_in_background(
             sender.blocking_send(Ok((at, piece))).is_ok()
         });
         if let Err(error) = read {
-            // Nobody listens any more only if sending has failed already.
+            // No one listens any more only if sending has failed already.
             let _ = sender.blocking_send(Err(error));
         }
     });

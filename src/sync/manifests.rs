@@ -1,7 +1,7 @@
-//! Writing the manifests of new trees. What the former of a tree has alike is copied on the host, where it can do that.
+//! Writing the manifests of new trees. What the previous version of a tree has in common is copied on the host, where it can do that.
 //!
-//! A copy is of what the host has under the digest of the former. Were it damaged there, the new manifest would be, too;
-//! no visitor is served one, and whoever reads one compares its digest. It must never copy from anything else.
+//! A copy is of what the host has under the digest of the previous one. Were it damaged there, the new manifest would be, too;
+//! no visitor is served one, and anyone who reads one compares its digest. It must never copy from anything else.
 
 use super::{RIDING_FILES, Stock, SyncError, Work, open_temps, write_document, write_documents};
 use crate::host::{Handle, Op};
@@ -44,7 +44,7 @@ fn base(tree: &NewTree, workshop: &Workshop) -> Option<Handle> {
     workshop.base(former)
 }
 
-/// A manifest made of runs of its former and of what is new between them.
+/// A manifest made of runs of the previous one and of what is new between them.
 fn composed(
     base: Handle,
     shared: &[Run],

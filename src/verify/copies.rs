@@ -95,7 +95,7 @@ impl Walk<'_> {
         self.look_for_strays(&known, &folders).await
     }
 
-    /// Looks through the pool for what no publish puts there: whoever may write to it can plant a symlink to any file of
+    /// Looks through the pool for what no publish puts there: anyone who may write to it can plant a symlink to any file of
     /// the host. Files of other releases are no strays, and what nothing refers to is left to prune.
     async fn look_for_strays(&mut self, known: &HashSet<String>, judged: &BTreeSet<String>) -> Result<(), Error> {
         let pool = layout::POOL.to_owned();

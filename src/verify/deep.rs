@@ -179,7 +179,7 @@ async fn read_large(session: &Session, reading: Reading) -> Result<(u64, Option<
         };
         // The end, whatever length the host named.
         let ended = piece.len() < MAX_READ as usize;
-        // Nobody takes it any more once the flaw is found.
+        // No one takes it any more once the flaw is found.
         if sender.send(piece).await.is_err() || ended {
             break;
         }

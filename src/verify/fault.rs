@@ -1,4 +1,4 @@
-//! What can be wrong with a release on the host, as values that mending can act on.
+//! What can be wrong with a release on the host, as values that repairing can act on.
 //!
 //! Pure. A fault names the place where something should be and what is there instead; how it came about is not known.
 
@@ -119,7 +119,7 @@ impl Flaw {
             Self::Kind(kind) => format!("is {}", kind_text(*kind)),
             Self::Mode(mode) => format!("can't be read by the web server (mode {mode:04o})"),
             Self::Writable(mode) => format!("may be written by others (mode {mode:04o})"),
-            Self::Owner(uid) => format!("belongs to user number {uid}, not to the store's"),
+            Self::Owner(uid) => format!("belongs to uid {uid}, not to the store's owner"),
             Self::Size { found, wanted } => format!("has {found} bytes instead of {wanted}"),
             Self::Bytes if encoded => "does not decode to its file".to_owned(),
             Self::Bytes => "has other bytes than were published".to_owned(),
@@ -208,7 +208,7 @@ pub enum Fault {
         /// What is wrong.
         flaw: Flaw,
     },
-    /// The manifest of a folder level: without it the next publish sends the folder anew.
+    /// The manifest of a folder level: without it the next publish sends the folder again.
     Manifest {
         /// The folder level.
         digest: Digest,

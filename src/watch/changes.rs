@@ -1,7 +1,7 @@
-//! What changed on the disk, as the system tells it: that something did, on which side, and where, as far as that is known.
+//! What changed on the disk, as the system reports it: that something did, on which side, and where, as far as that is known.
 //!
 //! The home of the `notify` crate. What an event says happened is not relied on: folders are replaced as a whole, editors
-//! save by renaming, and queues run over. Whoever is told looks for himself; where it happened is only a hint where to look
+//! save by renaming, and queues run over. The receiver looks by itself; where it happened is only a hint where to look
 //! first.
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use notify::event::ModifyKind;
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// How often is looked where the system does not tell.
+/// How often is looked where the system does not report it.
 const POLL: Duration = Duration::from_millis(500);
 
 /// How changes are noticed.
@@ -59,7 +59,7 @@ pub enum Where {
     /// Nowhere.
     #[default]
     Nowhere,
-    /// At these paths, and nowhere else as far as the system tells.
+    /// At these paths, and nowhere else as far as the system reports.
     At(BTreeSet<PathBuf>),
     /// It can't be told.
     Anywhere,
@@ -89,7 +89,7 @@ pub struct Changes {
     watched: Vec<PathBuf>,
     /// Whether one of the roots, or what it lies in, went away or came since it was watched.
     is_lost: Arc<AtomicBool>,
-    /// Where something changed that nobody has looked at.
+    /// Where something changed that no one has looked at.
     places: Arc<Mutex<Where>>,
 }
 
@@ -183,12 +183,12 @@ impl Changes {
         }
     }
 
-    /// Watches what has come, or has come back, since: a folder that is made anew is another one.
+    /// Watches what has come, or has come back, since: a folder that is made again is another one.
     pub fn follow(&mut self) -> Result<(), WatchError> {
         let Some(watcher) = &mut self.watcher else {
             return Ok(());
         };
-        // A folder that was made anew is another one, whatever its number.
+        // A folder that was made again is another one, whatever its number.
         if self.is_lost.swap(false, Ordering::SeqCst) {
             for path in std::mem::take(&mut self.watched) {
                 let _ = watcher.unwatch(&path);
@@ -218,7 +218,7 @@ impl Changes {
     }
 }
 
-/// Looks until nobody wants to know any more. Where that takes long it is done less often.
+/// Looks until no one wants to know any more. Where that takes long it is done less often.
 fn look_again_and_again(roots: &[PathBuf], ignored: &impl Fn(&Path) -> bool, sender: &mpsc::Sender<()>) {
     let mut before = None;
     while !sender.is_closed() {

@@ -192,7 +192,7 @@ mod tests {
         Build::start(&command, Path::new("/")).unwrap()
     }
 
-    /// Blocks the one thread there is until the process has ended, so that nobody reads meanwhile.
+    /// Blocks the one thread there is until the process has ended, so that no one reads meanwhile.
     fn wait_unseen(build: &Build) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(build.group.unwrap()), options).unwrap();

@@ -1,6 +1,6 @@
 //! Whether an export looks as if a build were still writing it, or taking it away. Pure.
 //!
-//! A folder tells nobody that it is whole. What tells is what a build of Next.js never leaves undone: the pages that every
+//! A folder does not show whether it is complete. What shows it is what a build of Next.js never leaves undone: the pages that every
 //! export has, the chunks that its pages name, one build id. What was like that in the site before says nothing.
 
 use crate::model::path::SitePath;

@@ -1,5 +1,5 @@
 //! The bytes of the export as they were when they were last shown, so that the site stays up while a build removes and
-//! writes them anew.
+//! writes them again.
 //!
 //! They stand one behind the other in a file that has no name: it is gone with the process, however that ends. What is
 //! not kept yet is read from the export, and is refused there if it has changed.
@@ -18,7 +18,7 @@ use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 use crate::source::{Export, Source, SourceError, in_pieces};
 
-/// What may lie in the file that nobody needs any more, beside as much as is needed.
+/// What may lie in the file that no one needs any more, beside as much as is needed.
 const SLACK: u64 = 64 << 20;
 
 /// The bytes that are kept.
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_full_of_what_nobody_needs_is_begun_anew() {
+    fn a_file_full_of_what_no_one_needs_is_begun_again() {
         let folder = tempfile::tempdir().unwrap();
         let kept = Arc::new(Kept::default());
         let small = asset("small", b"small");

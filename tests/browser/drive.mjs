@@ -27,7 +27,7 @@ const orders = {
   press,
   find,
   close,
-  // Tabs that nobody touches while the preview changes.
+  // Tabs that no one touches while the preview changes.
   watch: (order) => live.watch(browsers, order),
   evaluate: live.evaluate,
   until: live.until,

@@ -1,4 +1,4 @@
-// Tabs that nobody touches while the preview changes under them, and the preview's own pages.
+// Tabs that no one touches while the preview changes under them, and the preview's own pages.
 //
 // A tab is never "at rest": it waits for what the preview tells. So what is waited for is always said.
 

@@ -66,7 +66,7 @@ async function readPage(watched, report, { order, known, turn }) {
   });
 }
 
-// Follows a link and goes back, and tells what each was like.
+// Follows a link and goes back, and shows what each was like.
 async function thereAndBack(watched, link) {
   const home = new URL(watched.page.url());
   await mark(watched);

@@ -23,7 +23,7 @@ export async function open(browsers, settings, { tab, url }) {
 }
 
 // `order`: {tab, paths, clicks, turn}: follows links to pages of `paths`, one after the other, and
-// tells of each where it led and whether the tab kept its document. A page that the tab has asked for
+// reports each where it led and whether the tab kept its document. A page that the tab has asked for
 // nothing of when it was opened comes first; `turn` chooses among such.
 export function wander({ tab, paths, clicks, turn }) {
   const { watched, had } = tabs.get(tab);

@@ -124,12 +124,12 @@ export class Watched {
     });
     this.#cdp.on('Network.loadingFailed', ({ requestId, errorText, blockedReason }) => {
       const request = this.#known.get(requestId);
-      // Nobody reads the body of a HEAD, which has none: the browser calls that aborted.
+      // No one reads the body of a HEAD, which has none: the browser calls that aborted.
       const whole = request?.method === 'HEAD' && request.status !== 0;
       if (request && !whole) this.problems.push(`failed: ${request.path}: ${blockedReason ?? errorText}`);
       this.#done(requestId);
     });
-    // Nobody hears of the requests of a document that is gone.
+    // No one hears of the requests of a document that is gone.
     this.#cdp.on('Page.frameNavigated', ({ frame: { parentId, loaderId } }) => {
       if (parentId) return;
       for (const id of this.#flying) {
@@ -141,7 +141,7 @@ export class Watched {
   }
 
   #asked({ requestId, loaderId, request, type, redirectResponse }) {
-    // That of a worker's script is begun here and ended where nobody listens.
+    // That of a worker's script is begun here and ended where no one listens.
     if (!/^https?:/.test(request.url) || !loaderId) return;
     if (redirectResponse) {
       this.#note(requestId, {
@@ -199,7 +199,7 @@ export class Watched {
     });
   }
 
-  // By the session that tells of requests, so that what the page asked for before is known after.
+  // By the session that reports requests, so that what the page asked for before is known after.
   async #idled() {
     const asked = { expression: IDLED, awaitPromise: true, returnByValue: true };
     // A navigation takes the page away from under the question: then it is asked of the next one.

@@ -40,7 +40,7 @@ fn is_below(file: &str, places: &[&str]) -> bool {
         .any(|place| file == *place || place.ends_with('/') && file.starts_with(place))
 }
 
-/// What holds for files in `inside`: none of `forbidden` stands in their code.
+/// What holds for files in `inside`: none of `forbidden` is in their code.
 fn none_of(inside: &[&str], forbidden: &[&str]) -> Vec<String> {
     let mut broken = Vec::new();
     for (file, code) in sources() {

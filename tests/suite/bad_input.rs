@@ -131,7 +131,7 @@ impl World {
         shown
     }
 
-    /// What stands in the docroot. A run's private folder comes and goes, and touches the times of those above it.
+    /// What is in the docroot. A run's private folder comes and goes, and touches the times of those above it.
     fn held(&self) -> BTreeMap<String, String> {
         let mut state = docroot_state(&self.docroot);
         for what in state.values_mut().filter(|what| what.starts_with("dir ")) {
@@ -182,8 +182,7 @@ impl World {
         for (pattern, name) in [
             (r"[0-9A-Za-z._-]+@[0-9A-Za-z.-]+", "[who]"),
             (r"[0-9a-f]{64}", "[digest]"),
-            (r"user number [0-9]+", "user number [uid]"),
-            (r"\(number [0-9]+\)", "(number [uid])"),
+            (r"\buid [0-9]+", "uid [uid]"),
             (r"SHA256:[A-Za-z0-9+/]+", "[fingerprint]"),
             (r"port [0-9]+", "port [port]"),
             (r"\[127\.0\.0\.1\]:[0-9]+", "[127.0.0.1]:[port]"),

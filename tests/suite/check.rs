@@ -116,7 +116,7 @@ fn chunk(out: &Path, ending: &str) -> String {
     files.into_iter().next().expect("such a chunk")
 }
 
-/// Nobody's token, put together so that no scanner takes this file for a leak.
+/// No one's token, put together so that no scanner takes this file for a leak.
 fn token() -> String {
     format!("ghp_{}", "mQ7vRk2ZtW9bXc4LhNs8YpGd3JfVeUa6TxKo")
 }
@@ -425,7 +425,7 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
-fn problems_are_listed_by_file_with_their_cures() {
+fn problems_are_listed_by_file_with_their_fixes() {
     let project = project("export");
     let out = project.dir.join("out");
     for path in ["docs.html", "fees.html"] {
@@ -441,11 +441,11 @@ fn problems_are_listed_by_file_with_their_cures() {
     docs.html
       2  error  links  broken link: /gone does not exist
         fix: correct the link or add the page
-      2  error  links  the link /Fees is not there in this spelling: the site has /fees
-        fix: write /fees: web servers tell upper from lower case
+      2  error  links  the link /Fees does not exist in this spelling: the site has /fees
+        fix: write /fees: web servers distinguish upper and lower case
     fees.html
       2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
-        fix: correct the part behind `#`, or give the heading in docs.html that id
+        fix: correct the part after `#`, or give the heading in docs.html that id
     2 errors, 1 warning
     ");
     let ran = project.run(&["publish"]).expect_code(3);
@@ -455,11 +455,11 @@ fn problems_are_listed_by_file_with_their_cures() {
       docs.html
         2  error  links  broken link: /gone does not exist
           fix: correct the link or add the page
-        2  error  links  the link /Fees is not there in this spelling: the site has /fees
-          fix: write /fees: web servers tell upper from lower case
+        2  error  links  the link /Fees does not exist in this spelling: the site has /fees
+          fix: write /fees: web servers distinguish upper and lower case
       fees.html
         2  warning  anchors  the link to /docs#gone leads to the top: the page has no such place
-          fix: correct the part behind `#`, or give the heading in docs.html that id
+          fix: correct the part after `#`, or give the heading in docs.html that id
     target: local (target/docroot)
     live: nothing yet
     hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
@@ -481,7 +481,10 @@ fn a_secret_is_to_be_revoked_in_the_last_line_and_no_level_is_offered() {
         let last = ran.stderr.lines().last().unwrap_or_default();
         assert_eq!(last, format!("hint: {hint}"));
         assert!(hint.contains("Then REVOKE THE SECRET where it was issued"), "{hint}");
-        assert!(!ran.stderr.contains("\"warn\"") && !ran.stderr.contains("level"), "{ran}");
+        assert!(
+            !ran.stderr.contains("\"warn\"") && !ran.stderr.contains("level"),
+            "{ran}"
+        );
         let fixes = json["error"]["problems"].as_array().expect("problems");
         let fix = fixes.iter().find(|problem| problem["check"] == "secrets");
         let fix = fix.and_then(|problem| problem["hint"].as_str()).expect("a fix");

@@ -163,7 +163,7 @@ fn actions_are_named_by_their_commits() {
 }
 
 #[test]
-fn nobodys_sources_are_built_that_the_user_did_not_name() {
+fn only_sources_that_the_user_named_are_built() {
     assert_eq!(
         variables().values().map(String::as_str).collect::<Vec<_>>(),
         ["", ""],
@@ -275,7 +275,7 @@ fn archive_of_the_build_puts_nothing_beside_the_site() {
 
 #[test]
 fn script_holds_nothing_that_somebody_else_wrote() {
-    // What stands in `${{ … }}` is put into the script before a shell reads it.
+    // What is in `${{ … }}` is put into the script before a shell reads it.
     for step in steps() {
         assert!(!step.script.contains("${{"), "{}: {}", step.job, step.script);
     }

@@ -405,7 +405,7 @@ fn site_manifest_of_another_user_is_used_only_where_it_is_named() {
     std::os::unix::fs::chown(&manifest, Some(0), None).expect("chown");
     std::os::unix::fs::chown(&shared, Some(65_534), None).expect("chown");
     run(&["check"], &[]).expect_code(2);
-    // Named, or that of whoever called sudo, it counts.
+    // Named, or that of the one who called sudo, it counts.
     let named = manifest.to_str().expect("a path");
     let ran = run(&["status", "--site", named], &[]);
     assert!(!ran.stderr.contains("another user"), "{ran}");
@@ -414,7 +414,7 @@ fn site_manifest_of_another_user_is_used_only_where_it_is_named() {
 }
 
 #[test]
-fn missing_site_manifest_is_told() {
+fn missing_site_manifest_is_reported() {
     insta::assert_snapshot!(run(&Project::new(), &["publish"]), @r"
     exit 2
     --- stdout
@@ -427,7 +427,7 @@ fn missing_site_manifest_is_told() {
 }
 
 #[test]
-fn mistakes_in_the_site_manifest_are_told_with_their_lines() {
+fn mistakes_in_the_site_manifest_are_reported_with_their_lines() {
     let project = project();
     project.write_manifest("[site]\nnam = \"demo\"\n\n[publish]\nkeep = 0\n");
     insta::assert_snapshot!(run(&project, &["check"]), @r#"
@@ -521,7 +521,7 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
 }
 
 #[test]
-fn export_that_is_not_there_is_told() {
+fn export_that_is_not_there_is_reported() {
     let project = Project::new();
     project.write_manifest("");
     insta::assert_snapshot!(run(&project, &[]), @r"
@@ -579,7 +579,7 @@ fn build_writes_a_plain_folder_and_refuses_foreign_ones() {
 }
 
 #[test]
-fn rollback_without_a_former_release_and_to_an_unknown_one_are_told() {
+fn rollback_without_an_earlier_release_and_to_an_unknown_one_are_told() {
     let project = project();
     insta::assert_snapshot!(run(&project, &["rollback"]), @r"
     exit 1
@@ -668,7 +668,7 @@ fn interrupted_publish_ends_soon_and_leaves_no_lock() {
 }
 
 #[test]
-fn texts_for_packagers_are_whole() {
+fn texts_for_packagers_are_complete() {
     let project = Project::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = project.run(&["completions", shell]).expect_code(0);
@@ -964,7 +964,7 @@ fn a_hold_needs_a_reason_that_fits_in_a_line() {
 }
 
 #[test]
-fn a_plan_tells_its_timings_too() {
+fn a_plan_shows_its_timings_too() {
     let project = project();
     for args in [
         vec!["plan", "--timings", "--json"],

@@ -63,7 +63,7 @@ fn host_that_does_not_listen_is_unreachable() {
 }
 
 #[test]
-fn interrupted_publish_tells_what_is_live_and_leaves_no_lock() {
+fn interrupted_publish_shows_what_is_live_and_leaves_no_lock() {
     let sshd = Sshd::start(Jail::Plain);
     let project = project(&sshd, &sshd.host_key);
     let live = project.run(&["--json"]).expect_code(0).json();

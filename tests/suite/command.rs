@@ -49,7 +49,7 @@ fn project_can_be_entered_by_other_users() {
 }
 
 #[test]
-fn ran_tells_output_and_exit_code() {
+fn ran_shows_output_and_exit_code() {
     let ran = shell("echo '{\"files\": 3}'; echo told >&2; exit 5").wait();
     assert_eq!((ran.code, ran.signal), (5, None));
     assert_eq!(ran.json()["files"], 3);
@@ -85,7 +85,7 @@ fn redaction_leaves_what_stays_the_same() {
     );
 }
 
-/// Runs a change over a small site and tells whether the state shows it.
+/// Runs a change over a small site and shows whether the state shows it.
 fn shows(change: impl Fn(&Path)) -> bool {
     let folder = open_tempdir();
     write(&folder.path().join("a/page.html"), "page");

@@ -1,4 +1,4 @@
-//! Locks that are refused though nobody holds them, and many runs that want one at once.
+//! Locks that are refused though no one holds them, and many runs that want one at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::support::bench::{self, Command, Content, How, content, run};
 use crate::support::memory::{Disk, Memory};
 use crate::support::report::say;
 
-/// A host that refuses every lock, whoever wants it.
+/// A host that refuses every lock, anyone who wants it.
 #[derive(Clone)]
 struct Lockless {
     inner: Memory,
@@ -53,7 +53,7 @@ impl Connect for Lockless {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_refused_though_nobody_holds_it_is_explained() {
+async fn a_lock_that_is_refused_though_no_one_holds_it_is_explained() {
     let memory = Memory::new(Disk::new(1_000_000));
     for site in [base(), edited()] {
         run(Box::new(memory.clone()), &Command::Publish(site), How::default())

@@ -800,7 +800,7 @@ async fn failure(address: SftpAddress) -> HostError {
 }
 
 #[tokio::test]
-async fn a_host_where_nobody_listens_is_unreachable() {
+async fn a_host_where_nothing_listens_is_unreachable() {
     let mut sshd = Sshd::start(Jail::Plain);
     sshd.kill();
     let error = failure(address(&sshd)).await;
@@ -825,7 +825,7 @@ async fn a_name_that_does_not_resolve_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_machine_without_ssh_is_told_so() {
+async fn a_machine_without_ssh_is_explained() {
     let sshd = Sshd::start(Jail::Plain);
     let error = failure(SftpAddress {
         ssh: Some("/nowhere/ssh".into()),
@@ -889,7 +889,7 @@ async fn another_host_key_than_the_pinned_one_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn a_server_without_sftp_is_told_from_one_that_cannot_be_reached() {
+async fn a_server_without_sftp_is_distinguished_from_one_that_cannot_be_reached() {
     let sshd = Sshd::start_without_sftp(Jail::Plain);
     let error = failure(address(&sshd)).await;
     assert!(matches!(&error, HostError::NoSftp { .. }), "{error}");

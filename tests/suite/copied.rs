@@ -79,7 +79,7 @@ async fn publish_both(connector: impl Fn() -> Box<dyn Connect>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_refuses_to_copy_gets_the_whole_manifest() {
+async fn a_host_that_refuses_to_copy_gets_the_complete_manifest() {
     let folder = tempfile::tempdir().unwrap();
     let host = Boastful {
         docroot: folder.path().join("docroot"),

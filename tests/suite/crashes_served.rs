@@ -29,7 +29,7 @@ pub struct Served {
     looks: Arc<AtomicUsize>,
 }
 
-/// So many points share a connection. Whoever dies leaves files open at the server, which only the end of a connection
+/// So many points share a connection. Anyone who dies leaves files open at the server, which only the end of a connection
 /// closes; a server opens no more than some thousands.
 const SHARED: usize = 32;
 
@@ -70,7 +70,7 @@ impl Served {
         Arc::clone(&self.host.lock().unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    /// Counts a point, and connects anew where the connection has had its share.
+    /// Counts a point, and connects again where the connection has had its share.
     fn one_more(&self) {
         let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         host.1 += 1;

@@ -21,7 +21,7 @@ fn echo() -> u16 {
     })
 }
 
-/// A server that reads one connection to its end and tells what came.
+/// A server that reads one connection to its end and shows what came.
 fn sink() -> (u16, Receiver<Vec<u8>>) {
     let (tell, told) = mpsc::channel();
     let port = serve(move |mut client| {

@@ -1,4 +1,4 @@
-//! The doctor, on a host of its own with one fault at a time: it must name that one, with a cure, and no other.
+//! The doctor, on a host of its own with one fault at a time: it must name that one, with a fix, and no other.
 
 mod dns;
 mod world;
@@ -67,7 +67,7 @@ fn faults_of_the_name_are_found() {
     world.dns.set(NAME, &[&own, "fd00::7"]);
     world
         .examine()
-        .assert("a stale AAAA", &["address"], "some visitors ask another machine");
+        .assert("a stale AAAA", &["address"], "some visitors reach another machine");
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let found = world.examine_as(
         &world.certificates.path().join("ca.pem"),
@@ -156,7 +156,7 @@ fn faults_of_ports_and_certificates_are_found() {
     found.assert(
         "an authority that nobody trusts",
         &["certificate"],
-        "signed by nobody whom browsers trust",
+        "not signed by a CA that browsers trust",
     );
 
     world.serve(|vhost| vhost.replace("ssl http2", "ssl"));
@@ -247,13 +247,17 @@ fn faults_of_what_the_vhost_answers_are_found() {
     let docroot = world.sshd.docroot.clone();
     let without_brotli = world.vhost(&["--without-brotli"]);
     world.serve_this(&without_brotli);
-    world
-        .examine()
-        .assert("no brotli", &["brotli"], "who accepts br gets the page without it");
+    world.examine().assert(
+        "no brotli",
+        &["brotli"],
+        "a browser that accepts br gets the page uncompressed",
+    );
     world.serve(|vhost| vhost.replace("gzip_static on;", "gzip_static off;"));
-    world
-        .examine()
-        .assert("no gzip", &["gzip"], "who accepts gzip gets the page without it");
+    world.examine().assert(
+        "no gzip",
+        &["gzip"],
+        "a browser that accepts gzip gets the page uncompressed",
+    );
     world.serve(|vhost| {
         let dynamic = vhost.replace("gzip_static on;", "gzip_static off; gzip_min_length 1; gzip_types *;");
         dynamic.replace("gzip off;", "gzip on;")
@@ -444,7 +448,7 @@ fn faults_of_the_store_are_found() {
     give_to(&at("releases"), OTHER_USER);
     world
         .examine()
-        .assert("somebody else's", &["owner"], "releases belongs to user number");
+        .assert("somebody else's", &["owner"], "releases belongs to uid");
     give_to(&at("releases"), &world.sshd.user);
     give_to(&at("work"), "root");
     world
@@ -565,7 +569,7 @@ fn docroots_that_no_publish_can_use_are_found() {
     alarm(
         &world.examine(),
         "docroot",
-        "holds other things than a store: index.html",
+        "holds files that are not of a store: index.html",
     );
     let remote = world.sshd.remote_docroot.clone();
     world.manifest(|text| text.replace(&remote, "/missing/site"));
@@ -592,7 +596,10 @@ fn target_on_this_machine_is_looked_at_as_far_as_it_goes() {
         (&of("name")["ok"], &of("release")["ok"]),
         (&serde_json::Value::Null, &true.into())
     );
-    assert_eq!(of("ssh")["detail"], "not asked: the target is a folder of this machine");
+    assert_eq!(
+        of("ssh")["detail"],
+        "not checked: the target is a folder of this machine"
+    );
     let said = project.run(&["doctor"]).expect_code(0).stdout;
     let lines: Vec<&str> = said.lines().collect();
     assert!(

@@ -2,9 +2,9 @@
 //! publish, rollback and prune runs on a host in memory, and a scheduler decides after each operation whose is next, and
 //! which fault comes when.
 //!
-//! An execution begins anew for each order and follows its choices exactly, since ids are made the same each time. A
+//! An execution begins again for each order and follows its choices exactly, since ids are made the same each time. A
 //! state (what the host holds, what each run was answered, what is under way) that was seen is not gone on from. Of
-//! operations that nobody else can notice the order does not matter: what a run does in its own workshop before it holds
+//! operations that no one else can notice the order does not matter: what a run does in its own workshop before it holds
 //! the lock, and looks at what never changes, are done at once.
 //!
 //! What must hold in every state is in `invariants`.

@@ -1,4 +1,4 @@
-//! The store's format against examples that are only ever added to: what was written once is read for ever.
+//! The store's format against examples that are only ever added to: what was written once is read forever.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Fuzzing: each parser of `next`, and each of what a host hands out, on texts that nobody would write, and what must
+//! Fuzzing: each parser of `next`, and each of what a host hands out, on texts that no one would write, and what must
 //! hold for all of them.
 //!
 //! The targets are functions of a text, and a plain loop drives them: texts of the corpus and of the fixtures, changed at

@@ -1,4 +1,4 @@
-//! Whole stores as released versions wrote them, kept for ever: each is read, verified, published to, rolled back and pruned
+//! Whole stores as released versions wrote them, kept forever: each is read, verified, published to, rolled back and pruned
 //! by this one, and loses nothing that this one does not know.
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ fn records(project: &Project) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn a_store_of_every_released_version_is_whole_to_this_one() {
+fn a_store_of_every_released_version_is_intact_to_this_one() {
     for (store, releases) in STORES {
         let project = project(store);
         let status = project.run(&["status", "--json"]).expect_code(0).json();

@@ -155,7 +155,7 @@ fn help_of_check() {
 
     Examples:
       syntax-publish check --json                  in CI: exit code 3 if there is an error
-      syntax-publish check --against pheme         what the live release has too is a warning
+      syntax-publish check --against staging       what the live release has too is a warning
       syntax-publish check --baseline known.json   what that file names is a warning
     "#);
 }

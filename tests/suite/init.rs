@@ -160,7 +160,7 @@ fn site_manifest_that_is_there_is_never_written_over() {
 }
 
 #[test]
-fn alias_for_the_host_of_the_site_stands_in_the_example() {
+fn alias_for_the_host_of_the_site_is_in_the_example() {
     let project = Project::new();
     project.write(
         "package.json",

@@ -193,7 +193,7 @@ fn site_without_first_page_and_error_page_is_published_with_warnings() {
 }
 
 #[test]
-fn loss_of_a_whole_well_known_folder_stops() {
+fn loss_of_a_well_known_folder_stops() {
     let project = project("");
     let security = project.write("out/.well-known/security.txt", "Contact: mailto:a@example.com\n");
     let other = project.write("out/.well-known/other.txt", "x\n");

@@ -1,4 +1,4 @@
-//! The languages of an export, on everything the fixtures have and on what nobody would write.
+//! The languages of an export, on everything the fixtures have and on what no one would write.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
 //! Least privilege, as docs/host-setup.md prints it: the account does SFTP in its folder and nothing else, the web server's
-//! user reads and nothing else, and a key that opens a shell is told of.
+//! user reads and nothing else, and a key that opens a shell is informed of.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -186,7 +186,7 @@ fn user_with_shell() -> Option<&'static str> {
 }
 
 #[test]
-fn a_key_that_opens_a_shell_is_told_of_at_each_publish_and_asked_about_once() {
+fn a_key_that_opens_a_shell_is_warned_of_at_each_publish_and_tried_once() {
     let Some(user) = user_with_shell() else {
         eprintln!("skipped: there is no user with a shell; tests/run creates one");
         return;
@@ -217,7 +217,7 @@ fn a_key_that_opens_a_shell_is_told_of_at_each_publish_and_asked_about_once() {
 }
 
 #[test]
-fn a_key_that_opens_no_shell_is_not_told_of_and_asked_about_once() {
+fn a_key_that_opens_no_shell_gives_no_warning_and_is_tried_once() {
     let sshd = Sshd::start(Jail::Plain);
     let project = project(&sshd);
     assert!(!warned(&project.run(&["publish"]).expect_code(0)));

@@ -410,7 +410,7 @@ fn longest_manifest(bench: &Bench) -> usize {
 }
 
 #[test]
-fn what_a_wide_folders_manifest_has_of_the_former_is_copied_there() {
+fn what_a_wide_folders_manifest_has_of_the_previous_one_is_copied_there() {
     let mut bench = small_site();
     bench.looks = true;
     for number in 0..200 {
@@ -419,7 +419,7 @@ fn what_a_wide_folders_manifest_has_of_the_former_is_copied_there() {
     let (_, flights) = bench.publish();
     assert!(!flights.iter().flatten().any(|op| matches!(op, Op::Copy { .. })));
     let whole = longest_manifest(&bench);
-    // By a machine that reads the former manifest, and then by one that knows it: in as few flights as ever.
+    // By a machine that reads the previous manifest, and then by one that knows it: in as few flights as ever.
     for (keeps, count) in [(false, 6), (true, 6), (true, 4)] {
         bench.keeps = keeps;
         bench.write("blog/111.html", format!("another, {count} {keeps}"));
@@ -788,7 +788,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
 fn first_publish_and_one_with_new_chunks_are_fenced_too() {
     let mut bench = small_site();
     let (_, flights) = bench.publish();
-    // The flights that make the store come first: before it is marked as one, nobody else is there.
+    // The flights that make the store come first: before it is marked as one, no one else is there.
     let format = |flight: &Vec<Op>| {
         flight
             .iter()

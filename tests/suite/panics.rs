@@ -62,7 +62,7 @@ fn content(command: &Command) -> Content {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_told_as_a_bug_and_nothing_is_published() {
+async fn a_panic_is_reported_as_a_bug_and_nothing_is_published() {
     for scenario in [publish_sent_in_batches(), publish_of_a_large_file()] {
         let content = content(&scenario.command);
         let bad = content

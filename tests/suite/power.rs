@@ -292,7 +292,7 @@ fn a_disk_that_forgets_one_folder_and_keeps_the_rest_would_tear_the_site() {
             .iter()
             .filter(|effect| !matches!(effect, Effect::Named { folder: of, .. } if *of == folder));
         let disk = trace.before.with_effects(&trace.end, others);
-        // Whoever asks for a file of a folder that is not there gets none; reading such a disk whole ends early.
+        // Anyone who asks for a file of a folder that is not there gets none; reading such a disk whole ends early.
         if !disk.exists("current/docs/a.html") {
             *torn.entry(trace.end.path_of(folder)).or_default() += 1;
         }

@@ -1,4 +1,4 @@
-//! `verify --repair`: what is damaged is named and mended, from the export or from what else the host has, and visitors
+//! `verify --repair`: what is damaged is named and repaired, from the export or from what else the host has, and visitors
 //! see no less at any moment.
 
 use std::fs;
@@ -28,7 +28,7 @@ async fn mend_from_host(place: &Place, verified: &Verified) -> Mended {
     mended.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What can't be mended without the export: nothing else on the host says it.
+/// What can't be repaired without the export: nothing else on the host says it.
 const EXPORT_ALONE: [&str; 5] = [
     "given encoding gone everywhere",
     "manifest gone",
@@ -65,7 +65,7 @@ async fn check(healthy: &Place, damages: &[Damage]) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_host_still_has_somewhere_is_mended_without_the_export() {
+async fn what_the_host_still_has_somewhere_is_repaired_without_the_export() {
     let healthy = Place::with_site();
     healthy.write("large.bin", noise(5 << 20));
     let files = check(&healthy, FILES).await;
@@ -91,7 +91,7 @@ async fn a_file_that_is_damaged_in_all_its_copies_is_made_of_an_encoding() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_copy_has_any_more_is_left_and_named_and_the_rest_is_mended() {
+async fn what_no_copy_has_any_more_is_left_and_named_and_the_rest_is_repaired() {
     let place = Place::with_site();
     place.write("only.bin", noise(3000));
     let release = place.publish().await.release;
@@ -115,7 +115,7 @@ async fn another_release_lends_what_the_live_one_has_lost() {
     let place = Place::with_site();
     place.write("only.bin", noise(3000));
     place.publish().await;
-    // The former release has a copy of its own.
+    // The previous release has a copy of its own.
     let page = place.live("only.bin");
     let own = page.with_file_name(".own");
     fs::copy(&page, &own).unwrap();
@@ -204,7 +204,7 @@ fn shown(project: &Project, ran: &Ran) -> String {
 }
 
 #[test]
-fn a_repair_says_what_it_mended() {
+fn a_repair_says_what_it_repaired() {
     let project = project();
     damage(&project);
     insta::assert_snapshot!(shown(&project, &project.run(&["verify", "--repair"])), @r"
@@ -254,7 +254,7 @@ fn a_repair_without_the_export_says_so_and_names_what_is_left() {
 }
 
 #[test]
-fn a_repair_of_a_former_release_mends_that_one() {
+fn a_repair_of_an_earlier_release_repairs_that_one() {
     let project = project();
     let first = project.run(&["status", "--json"]).json()["release"]
         .as_str()

@@ -135,7 +135,9 @@ fn releases_with_long_messages_fit_a_terminal_of_80_columns() {
     project.run(&["publish", "-m", message]).expect_code(0);
     write(&project.dir.join("out/docs/page-1.html"), "<!DOCTYPE html><p>new");
     let commit = "0123456789012345678901234567890123456789";
-    project.run(&["publish", "-m", message, "--commit", commit]).expect_code(0);
+    project
+        .run(&["publish", "-m", message, "--commit", commit])
+        .expect_code(0);
     let mut command = project.command();
     command.arg("releases");
     for columns in [80, 200] {
@@ -147,6 +149,10 @@ fn releases_with_long_messages_fit_a_terminal_of_80_columns() {
         assert_eq!(screen.lines().count(), 4, "{screen}");
         assert_eq!(screen.matches(" just now ").count(), 2, "{screen}");
         assert_eq!(screen.matches("A message of").count(), 2, "{screen}");
-        assert_eq!(screen.matches(message).count(), if columns == 80 { 0 } else { 2 }, "{screen}");
+        assert_eq!(
+            screen.matches(message).count(),
+            if columns == 80 { 0 } else { 2 },
+            "{screen}"
+        );
     }
 }

@@ -36,7 +36,7 @@ enum Command {
     Resume,
 }
 
-/// A site of a few pages and chunks: path to what stands in it.
+/// A site of a few pages and chunks: path to what is in it.
 type Content = BTreeMap<&'static str, u8>;
 
 fn content() -> impl Strategy<Value = Content> {
@@ -244,7 +244,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
     }
 }
 
-/// What visitors get, what is listed, and that every release is whole.
+/// What visitors get, what is listed, and that every release is intact.
 async fn compare(model: &Model, real: &Real) {
     let expected = model.live().map(|content| {
         content

@@ -1,4 +1,4 @@
-//! A release behind a real SSH server: looked at and mended over SFTP alone.
+//! A release behind a real SSH server: looked at and repaired over SFTP alone.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::sshd::{Jail, Sshd, USER, is_root};
 use crate::verify::{FILES, Place, STORE, lines, noise};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damaged_release_is_mended_over_sftp() {
+async fn damaged_release_is_repaired_over_sftp() {
     for jail in Jail::all_usable() {
         let sshd = Sshd::start(jail);
         let place = Place::with_site().over_sftp(&sshd.docroot, address(&sshd));
@@ -46,7 +46,7 @@ async fn damaged_release_is_mended_over_sftp() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn file_of_another_user_is_named_and_replaced() {
-    // Only root can give a file to somebody else.
+    // Only root can give a file to another.
     if !Jail::Chroot.usable() {
         return;
     }
@@ -60,20 +60,20 @@ async fn file_of_another_user_is_named_and_replaced() {
     let verified = place.verify(&release, Depth::Shallow).await;
     assert_eq!(
         lines(&verified.faults),
-        ["docs/a.html: the file belongs to user number 0, not to the store's"]
+        ["docs/a.html: the file belongs to uid 0, not to the store's"]
     );
     let mended = place.mend(&verified).await;
     assert_eq!(lines(&mended.left.faults), Vec::<String>::new());
 }
 
-/// On one store, one after the other, so that each is mended before the next.
+/// On one store, one after the other, so that each is repaired before the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_damage_is_named_and_mended_over_sftp() {
+async fn every_damage_is_named_and_repaired_over_sftp() {
     let sshd = Sshd::start(Jail::Plain);
     let place = Place::with_site().over_sftp(&sshd.docroot, address(&sshd));
     place.write("large.bin", noise(5 << 20));
     let release = place.publish().await.release;
-    // What was mended is no longer one file with its object, so what all copies share can be harmed once.
+    // What was repaired is no longer one file with its object, so what all copies share can be harmed once.
     let damages = FILES.iter().chain(STORE);
     for damage in damages.filter(|damage| damage.what != "file cut short for all who share it") {
         let what = damage.what;

@@ -1,5 +1,5 @@
 //! Signed releases, against OpenSSH's own `ssh-keygen`: what it signs counts here, what is signed here counts there, and
-//! what nobody signed is refused where signatures are required.
+//! what no one signed is refused where signatures are required.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -223,7 +223,7 @@ const FORGERIES: [Forgery; 12] = [
             )
             .unwrap();
         },
-        "the release has a signature that does not count: it is not over this document",
+        "the release has a signature that is not accepted: it is not over this document",
     ),
     (
         "a byte more",
@@ -231,29 +231,29 @@ const FORGERIES: [Forgery; 12] = [
             let text = fs::read_to_string(signed.document(release)).unwrap();
             fs::write(signed.document(release), text + "\n").unwrap();
         },
-        "the release has a signature that does not count: it is not over this document",
+        "the release has a signature that is not accepted: it is not over this document",
     ),
     (
         "somebody else's key",
         |signed, release, _| {
             sign_by_hand(&signed.key("stranger", ""), NAMESPACE, &signed.document(release));
         },
-        "the release has a signature that does not count: its key is none of the allowed signers'",
+        "the release has a signature that is not accepted: its key is none of the allowed signers'",
     ),
     (
         "made for something else",
         |signed, release, _| sign_by_hand(&signed.project.dir.join("keys/ci"), "git", &signed.document(release)),
-        "the release has a signature that does not count: it was made for something else than a release",
+        "the release has a signature that is not accepted: it was made for something else than a release",
     ),
     (
         "no signature at all",
         |signed, release, _| fs::write(signed.signature(release), "\u{1b}[2Jhello").unwrap(),
-        "the release has a signature that does not count: it is no signature of ssh-keygen's",
+        "the release has a signature that is not accepted: it is no signature of ssh-keygen's",
     ),
     (
         "an empty signature",
         |signed, release, _| fs::write(signed.signature(release), "").unwrap(),
-        "the release has a signature that does not count: it is no signature of ssh-keygen's",
+        "the release has a signature that is not accepted: it is no signature of ssh-keygen's",
     ),
     (
         "a cut signature",
@@ -261,12 +261,12 @@ const FORGERIES: [Forgery; 12] = [
             let text = fs::read_to_string(signed.signature(release)).unwrap();
             fs::write(signed.signature(release), &text[..text.len() / 2]).unwrap();
         },
-        "the release has a signature that does not count: it is no signature of ssh-keygen's",
+        "the release has a signature that is not accepted: it is no signature of ssh-keygen's",
     ),
     (
         "an endless signature",
         |signed, release, _| fs::write(signed.signature(release), vec![b'-'; 2 << 20]).unwrap(),
-        "the release has a signature that does not count: it is too long to be one",
+        "the release has a signature that is not accepted: it is too long to be one",
     ),
     (
         "the records of another release",
@@ -274,7 +274,7 @@ const FORGERIES: [Forgery; 12] = [
             fs::copy(signed.document(other), signed.document(release)).unwrap();
             fs::copy(signed.signature(other), signed.signature(release)).unwrap();
         },
-        "the release has a signature that does not count: what was signed is the document of another release",
+        "the release has a signature that is not accepted: what was signed is the document of another release",
     ),
     (
         "something signed that is no document",
@@ -286,7 +286,7 @@ const FORGERIES: [Forgery; 12] = [
                 &signed.document(release),
             );
         },
-        "the release has a signature that does not count: what was signed is no release document",
+        "the release has a signature that is not accepted: what was signed is no release document",
     ),
     (
         "another site behind the release",
@@ -296,7 +296,7 @@ const FORGERIES: [Forgery; 12] = [
             fs::remove_file(&link).unwrap();
             symlink(to, link).unwrap();
         },
-        "the release has a signature that does not count: the release leads to another site than was signed",
+        "the release has a signature that is not accepted: the release leads to another site than was signed",
     ),
 ];
 
@@ -389,7 +389,7 @@ fn prune_takes_signatures_with_their_documents_and_no_others() {
 }
 
 #[test]
-fn a_document_that_was_mended_is_signed_anew() {
+fn a_document_that_was_repaired_is_signed_again() {
     let signed = Signed::new();
     let release = signed.publish();
     fs::write(signed.document(&release), "{").unwrap();
@@ -411,7 +411,7 @@ fn refusal(signed: &Signed, env: &[(&str, &str)]) -> (i32, String) {
 }
 
 #[test]
-fn a_key_with_a_passphrase_is_named_and_nobody_is_asked() {
+fn a_key_with_a_passphrase_is_named_and_no_one_is_asked() {
     let signed = Signed::new();
     signed.key("locked", "open sesame");
     signed.settings("key = \"keys/locked\"\n");
@@ -421,7 +421,7 @@ fn a_key_with_a_passphrase_is_named_and_nobody_is_asked() {
     );
     assert_eq!(code, 1);
     insta::assert_snapshot!(said, @r"
-    sign-key: the key [project]/keys/locked has a passphrase, and nobody is asked for it
+    sign-key: the key [project]/keys/locked has a passphrase, and there is no prompt for it
     hint: put it into an agent (ssh-add), or sign with a key of its own that has none and signs releases alone
     ");
 }
@@ -470,7 +470,7 @@ fn a_key_whose_signatures_do_not_count_is_found_before_anything_goes_live() {
     let (code, said) = refusal(&signed, &[]);
     assert_eq!(code, 1);
     insta::assert_snapshot!(said, @r"
-    sign-key: a signature of the key [project]/keys/ci does not count, by [project]/allowed: its key is none of the allowed signers'
+    sign-key: a signature of the key [project]/keys/ci is not accepted by [project]/allowed: its key is none of the allowed signers'
     hint: add the public key to that file, or sign with another
     ");
 }

@@ -121,7 +121,7 @@ fn a_key_that_can_not_be_used_is_named_with_the_reason() {
 }
 
 #[test]
-fn a_key_that_was_never_offered_is_told_from_one_that_was_refused() {
+fn a_key_that_was_never_offered_is_distinguished_from_one_that_was_refused() {
     let home = std::env::var("HOME").unwrap_or_default();
     let has_keys = fs::read_dir(format!("{home}/.ssh")).is_ok_and(|names| {
         names
@@ -137,7 +137,7 @@ fn a_key_that_was_never_offered_is_told_from_one_that_was_refused() {
 }
 
 #[test]
-fn a_user_without_an_entry_is_told_so() {
+fn a_user_without_an_entry_is_explained() {
     if !root_for("another user id") {
         return;
     }
@@ -207,7 +207,7 @@ fn a_host_that_can_not_be_reached_is_named_with_the_side_to_look_at() {
         "Could not resolve hostname",
         "correct `host`",
     );
-    // A jump that nobody listens at, by an ssh that has it in its configuration.
+    // A jump that no one listens at, by an ssh that has it in its configuration.
     let here = with_key(&sshd, &sshd.identity);
     let path = std::env::var("PATH").unwrap_or_default();
     let ssh = here.write(

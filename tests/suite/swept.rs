@@ -216,7 +216,7 @@ impl Bench {
                 "a kept release lacks {path} in the pool"
             );
         }
-        // Whoever had a page open within the window finds what it may ask for.
+        // Anyone who had a page open within the window finds what it may ask for.
         for (id, last) in &self.model.last_live {
             if *last > self.now() - SKEW {
                 for path in pooled(&self.model.made[id]) {

@@ -1,4 +1,4 @@
-//! A release on the host: found whole, found damaged, mended, and never worse for having been looked at.
+//! A release on the host: found whole, found damaged, repaired, and never worse for having been looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -733,7 +733,7 @@ fn without_time(line: &str) -> String {
         .join(" ")
 }
 
-/// Damages a healthy store, looks, mends, and looks at everything again.
+/// Damages a healthy store, looks, repairs, and looks at everything again.
 async fn check(healthy: &Place, release: &ReleaseId, damage: &Damage) {
     let place = healthy.copy();
     let what = damage.what;
@@ -800,7 +800,7 @@ async fn check_all(healthy: Place, damages: &[Damage]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_files_of_visitors_are_named_and_mended() {
+async fn damaged_files_of_visitors_are_named_and_repaired() {
     let healthy = Place::with_site();
     // Larger than what is sent and read in one piece.
     healthy.write("large.bin", noise(5 << 20));
@@ -808,12 +808,12 @@ async fn damaged_files_of_visitors_are_named_and_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_to_the_store_itself_is_named_and_mended() {
+async fn damage_to_the_store_itself_is_named_and_repaired() {
     check_all(Place::with_site(), STORE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_at_a_whole_release_only_reads() {
+async fn looking_at_an_intact_release_only_reads() {
     let place = Place::with_site();
     let release = place.publish().await.release;
     for depth in [Depth::Shallow, Depth::Deep] {
@@ -857,7 +857,7 @@ async fn flights_of_a_look_follow_the_depth_of_a_site_and_not_its_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_edited_page_leaves_a_whole_release_and_sends_one_page() {
+async fn one_edited_page_leaves_an_intact_release_and_sends_one_page() {
     let place = Place::with_site();
     let first = place.publish().await;
     place.write("docs/a.html", page_text("edited"));
@@ -888,7 +888,7 @@ async fn publishing_the_same_site_again_makes_no_release_and_leaves_nothing_behi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_releases_are_whole_after_a_rollback() {
+async fn both_releases_are_intact_after_a_rollback() {
     let place = Place::with_site();
     let first = place.publish().await.release;
     let before = place.served();
@@ -1015,7 +1015,7 @@ async fn same_bytes_with_and_without_a_given_encoding_are_both_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forced_publish_of_the_live_site_makes_a_release_and_mends_it() {
+async fn forced_publish_of_the_live_site_makes_a_release_and_repairs_it() {
     let place = Place::with_site();
     let first = place.publish().await;
     let before = place.served();
@@ -1038,7 +1038,7 @@ async fn forced_publish_of_the_live_site_makes_a_release_and_mends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forced_publish_of_a_whole_site_sends_nothing() {
+async fn forced_publish_of_an_intact_site_sends_nothing() {
     let place = Place::with_site();
     place.publish().await;
     let before = place.served();
@@ -1048,7 +1048,7 @@ async fn forced_publish_of_a_whole_site_sends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forced_publish_of_another_site_mends_what_it_took_over() {
+async fn forced_publish_of_another_site_repairs_what_it_took_over() {
     let place = Place::with_site();
     place.publish().await;
     let (page, object) = (place.live("deep/er/page.html"), place.object("deep/er/page.html"));
@@ -1078,7 +1078,7 @@ async fn what_the_site_does_not_have_is_left_alone_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mending_stops_when_another_release_goes_live() {
+async fn repairing_stops_when_another_release_goes_live() {
     let place = Place::with_site();
     let release = place.publish().await.release;
     let page = place.live("docs/a.html");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A token that lives no longer, in seconds, is worth nothing to whoever reads the page.
+/// A token that lives no longer, in seconds, is worth nothing to anyone who reads the page.
 const SHORT: u64 = 24 * 60 * 60;
 
 /// Values of the samples that every library shows.
@@ -109,7 +109,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn tokens_that_open_something_are_told_from_others() {
+    fn tokens_that_open_something_are_distinguished_from_others() {
         assert_eq!(decode(encode("{\"a\":1}").as_bytes()).unwrap(), b"{\"a\":1}");
         for claims in [
             r#"{"role":"service_role","iss":"db","iat":1700000000,"exp":2000000000}"#,

@@ -1,7 +1,7 @@
-//! `secrets`: nothing that opens a door stands in a file that everybody can read. Pure.
+//! `secrets`: nothing that opens a door is in a file that everybody can read. Pure.
 //!
 //! The rules are those of a published set, see [`rules`]. A documentation site shows samples of tokens, so what looks made
-//! up is left in peace: too regular for a random text, or with a word in it that nobody draws by lot. What may be public
+//! up is left in peace: too regular for a random text, or with a word in it that no one draws by lot. What may be public
 //! by design is a warning at most. The secret itself never leaves this module: a finding shows its first characters and
 //! its length.
 
@@ -42,7 +42,7 @@ fn words((id, shown): &(&str, &str)) -> (String, String) {
     if let Some(what) = names::what(id) {
         return (
             format!("its name is that of {what} ({id})"),
-            "take it out of `public/` and build again; then REVOKE WHAT IS IN IT where it was issued".to_owned(),
+            "remove it from `public/` and build again; then REVOKE WHAT IS IN IT where it was issued".to_owned(),
         );
     }
     let what = RULES
@@ -50,7 +50,7 @@ fn words((id, shown): &(&str, &str)) -> (String, String) {
         .find(|rule| rule.id == *id)
         .map_or("a secret", |rule| rule.what);
     (
-        format!("holds {what}: {shown} ({id})"),
+        format!("contains {what}: {shown} ({id})"),
         "if it is a sample, name the file in `allow`; if not, remove it and build again, then REVOKE IT where it was issued"
             .to_owned(),
     )
@@ -201,7 +201,7 @@ fn entropy(bytes: impl Iterator<Item = u8>) -> f64 {
     -used.map(share).map(|share| share * share.log2()).sum::<f64>()
 }
 
-/// What stands in samples, and in hardly any secret.
+/// What is in samples, and in hardly any secret.
 const MADE_UP: &[&str] = &[
     "00000",
     "12345",

@@ -17,7 +17,7 @@ const BEGIN: &[u8] = b"-----BEGIN";
 /// Words of samples. In a text as long as a key shorter ones come up by chance.
 const MADE_UP: &[&str] = &["example", "placeholder", "redacted", "yourkey"];
 
-/// The key whose header starts at a place, up to its end line. It may stand in markup, and in JSON with its line ends
+/// The key whose header starts at a place, up to its end line. It may be in markup, and in JSON with its line ends
 /// escaped; what a highlighter puts around its lines does not count.
 pub(super) fn key_at(bytes: &[u8], start: usize) -> Option<&[u8]> {
     let near = bytes.get(start..bytes.len().min(start + MOST))?;

@@ -150,7 +150,7 @@ fn ids(path: &str, text: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn each_rule_finds_a_secret_of_its_form_wherever_it_stands() {
+fn each_rule_finds_a_secret_of_its_form_wherever_it_is() {
     let secrets = secrets();
     let covered: Vec<&str> = secrets.iter().map(|(id, _)| *id).collect();
     let missing: Vec<&str> = RULES
@@ -263,13 +263,13 @@ fn a_finding_shows_no_more_than_four_characters_of_a_secret() {
     ]);
     assert_eq!(
         export.finds(find),
-        ["a.html:2: holds a token of GitHub: ghp_… (40 characters) (github-pat)"]
+        ["a.html:2: contains a GitHub token: ghp_… (40 characters) (github-pat)"]
     );
     let problems = check(export.material(), &Levels::default());
     assert!(!format!("{problems:?}").contains(&secret[4..8]));
 }
 
-/// Nobody is to turn down a check because of a secret: it is out, and only revoking it helps.
+/// No one is to turn down a check because of a secret: it is out, and only revoking it helps.
 #[test]
 fn every_fix_ends_with_revoking_the_secret_and_none_turns_the_check_down() {
     let named = ["server.pem", "key.p12", "production.env", "credentials.json"].map(|path| (path, "x".to_owned()));

@@ -1,6 +1,6 @@
 //! The summary of a job, in Markdown.
 //!
-//! Text in, text out. Names and messages come from files, so they stand in elements of HTML with every character that
+//! Text in, text out. Names and messages come from files, so they are in elements of HTML with every character that
 //! Markdown or HTML would read escaped.
 
 use std::fmt::Write as _;

@@ -21,7 +21,7 @@ pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 impl Run {
-    /// Tells of a key that could do more than publish. What is not known by now is left to the next publish.
+    /// Reports a key that could do more than publish. What is not known by now is left to the next publish.
     pub(super) async fn warn_of_shell(&self, workplace: &Workplace, shell: Option<JoinHandle<Option<bool>>>) {
         let Some(shell) = shell else { return };
         let stop = shell.abort_handle();

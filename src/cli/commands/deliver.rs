@@ -29,7 +29,7 @@ use crate::cli::{actions, changes, connect, json, pages, report, timings};
 /// The exit code where visitors don't get what is live on the host.
 const NOT_DELIVERED: u8 = 7;
 
-/// What is told of a release beside the text.
+/// What is sent about a release beside the text.
 #[derive(Default)]
 pub(super) struct Told {
     release: Option<String>,
@@ -431,7 +431,7 @@ impl Run {
             message: not_delivered(release, failed, stays),
             hint: format!(
                 "{}; then check again with `{}`",
-                first.cure(),
+                first.fix(),
                 again(&self.global, "verify --live")
             ),
             live: release.parse().ok(),
@@ -474,7 +474,7 @@ impl Run {
         self.tell(event, format!("{what} failed: {message}"), Some(told)).await;
     }
 
-    /// Tells whomever the site manifest names. That can fail, and is only said then.
+    /// Tells those whom the site manifest names. That can fail, and is only said then.
     pub(super) async fn tell(&self, event: &'static str, text: String, told: Option<Told>) {
         let Ok(workplace) = self.workplace() else { return };
         let config = &workplace.config.notify;
@@ -510,7 +510,7 @@ impl Run {
         let place = url::Url::parse(&url).ok().as_ref().and_then(Place::of);
         let sent = match place {
             Some((place, _)) if is_secret && !place.is_private() => Err(format!(
-                "the address in the environment variable is secret and has to be https: everybody on the way to {} \
+                "the address in the environment variable is secret and has to be https: everyone on the way to {} \
                  could read it",
                 place.authority()
             )),

@@ -51,7 +51,8 @@ impl Run {
         self.finish();
         let value: Vec<json::Diagnosis> = found.iter().map(diagnosis).collect();
         let is_short = matches!(workplace.target.kind, TargetKind::Local { .. }) && !self.screen.verbose;
-        self.screen.result(&value, || with_local_times(&told(&found, is_short)))?;
+        self.screen
+            .result(&value, || with_local_times(&told(&found, is_short)))?;
         Ok(u8::from(found.iter().any(|finding| finding.state == State::Wrong)))
     }
 
@@ -127,7 +128,7 @@ fn diagnosis(finding: &Finding) -> json::Diagnosis {
     }
 }
 
-/// A line a check, and the cure below it.
+/// A line a check, and the fix below it.
 fn told(found: &[Finding], is_short: bool) -> String {
     let mut text = String::new();
     for (title, checks) in [("visitors", &VISITORS[..]), ("publishing", &PUBLISHERS[..])] {

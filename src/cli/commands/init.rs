@@ -16,7 +16,7 @@ use crate::cli::site::{self, NAME, again, shown};
 impl Run {
     pub(super) async fn init(&self, yes: bool) -> Result<u8, Failure> {
         let file = self.global.site.clone().unwrap_or_else(|| PathBuf::from(NAME));
-        // Looked at first, so that nobody answers questions in vain; it counts when it is written.
+        // Looked at first, so that no one answers questions in vain; it counts when it is written.
         if file.symlink_metadata().is_ok() {
             return Err(Failure::Exists { file });
         }
@@ -27,7 +27,7 @@ impl Run {
         };
         let asks =
             !yes && !self.global.json && !self.global.quiet && io::stdin().is_terminal() && io::stderr().is_terminal();
-        // Whoever types takes their time, and a signal still ends the run.
+        // Anyone who types takes their time, and a signal still ends the run.
         let decided = tokio::task::spawn_blocking(move || {
             let found = init::look(&folder, &surroundings);
             let choice = if asks { ask(&found)? } else { found.suggested() };
@@ -158,7 +158,7 @@ fn ask(found: &Found) -> io::Result<Choice> {
         |host| judged("targets.x", "host", host),
     )?;
     if host != "local" {
-        let user = question("Account on it; empty for what ssh says", "", |user| {
+        let user = question("Account on it; empty for ssh's default", "", |user| {
             if user.is_empty() {
                 Ok(())
             } else {

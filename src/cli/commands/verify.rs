@@ -1,4 +1,4 @@
-//! `verify`: looking at a release, judging its signature, and mending what is damaged.
+//! `verify`: looking at a release, judging its signature, and repairing what is damaged.
 
 use syntax_publish::error::Error;
 use syntax_publish::mend;
@@ -48,7 +48,7 @@ impl Run {
         Ok(u8::from(!value.ok))
     }
 
-    /// Mends from the export first, as far as there is one, and then from whatever else the target has.
+    /// Repairs from the export first, as far as there is one, and then from whatever else the target has.
     async fn repair(&self, workplace: &Workplace, session: &Session, found: &Verified) -> Result<Verified, Failure> {
         store::survey_ground(session, []).await?;
         let options = mend::Options {

@@ -33,7 +33,7 @@ impl Run {
         if !is_local(&options.host, listening.address) {
             let port = listening.address.port();
             self.screen.warn(&format!(
-                "whoever reaches port {port} of this machine can read the site as it is now"
+                "anyone who can reach port {port} of this machine can read the site"
             ));
         }
         let url = format!("{origin}/");

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_written_waits_until_nobody_holds_it() {
+    async fn what_is_written_waits_until_no_one_holds_it() {
         let (near, mut far) = tokio::io::duplex(64);
         let gate = Arc::new(Gate::default());
         let mut near = Gathered::new(near, &gate);

@@ -27,7 +27,7 @@
   })();
 
   function reload(site) {
-    // A page that comes out of a cache again and again must not go round for ever.
+    // A page that comes out of a cache again and again must not go round forever.
     if (came?.to === site && born.site !== '') return;
     try {
       sessionStorage.setItem(KEY, JSON.stringify({ at: address(), to: site, x: scrollX, y: scrollY }));
@@ -125,7 +125,7 @@
     });
   }
 
-  // A browser has few connections for one server: tabs that nobody sees leave theirs to others.
+  // A browser has few connections for one server: tabs that no one sees leave theirs to others.
   function hear() {
     if (document.visibilityState === 'visible') {
       listen();

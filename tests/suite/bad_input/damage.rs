@@ -1,4 +1,4 @@
-//! A store that somebody or something damaged: found, named, and mended, and no publish makes it worse.
+//! A store that somebody or something damaged: found, named, and repaired, and no publish makes it worse.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -31,7 +31,7 @@ fn whole(world: &World) {
 }
 
 #[test]
-fn a_current_that_points_to_no_release_is_named_and_mended() {
+fn a_current_that_points_to_no_release_is_named_and_repaired() {
     let world = World::local();
     replace_link(&world, "current", "releases/20200101-000000-abcdef");
     insta::assert_snapshot!(world.fails(1, &["verify"]), @r"
@@ -128,7 +128,7 @@ fn a_store_that_lost_its_mark_is_not_taken_for_anything_else() {
 }
 
 #[test]
-fn a_manifest_with_flipped_bytes_is_named_and_the_next_publish_is_whole() {
+fn a_manifest_with_flipped_bytes_is_named_and_the_next_publish_is_intact() {
     let world = World::local();
     let manifest = world.docroot.join("manifests").join(docs_tree(&world));
     let mut bytes = fs::read(&manifest).unwrap();

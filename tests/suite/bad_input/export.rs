@@ -128,7 +128,7 @@ fn names_and_links_that_cannot_be_published_are_all_named() {
       d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d: the path is 37 folders deep; nginx follows at most 40 symlinks, so at most 36 can be served (move it up)
       dangles: it is a symlink to nowhere, which is not there (delete the link, or build what it leads to)
       gr��e.html: its name is not UTF-8 (rename it; addresses on the web are UTF-8)
-      index.html.gz: the web server would send it as index.html, but it is not a whole gzip stream (delete it or compress the file again; the publish makes its own encodings)
+      index.html.gz: the web server would send it as index.html, but it is not a complete gzip stream (delete it or compress the file again; the publish makes its own encodings)
       leaves: it is a symlink out of the export, to /etc/hostname (copy what it leads to into the export)
       pipe: it is a named pipe, not a file (delete it; only files can be published)
     target: local (target/docroot)

@@ -143,7 +143,7 @@ fn a_docroot_that_another_user_may_write_to_is_refused_whatever_he_plants() {
     error: the docroot on 127.0.0.1 may be written by others (mode 777)
     target: box (127.0.0.1:[host]/site)
     live: unchanged
-    hint: take that right away on the host: chmod go-w DOCROOT
+    hint: remove that permission on the host: chmod go-w DOCROOT
     ");
     let script = format!(
         "mv {0}/stale {0}/other && ln -s {1} {0}/stale",

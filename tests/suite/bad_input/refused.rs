@@ -49,12 +49,12 @@ fn a_docroot_that_is_a_file_is_named() {
     error: the docroot on 127.0.0.1 should be a folder and isn't
     target: box (127.0.0.1:[host]/site)
     live: unchanged
-    hint: see what stands there, and move it away
+    hint: see what it is, and move it away
     ");
 }
 
 #[test]
-fn a_folder_that_others_may_write_to_is_named_with_the_command_that_mends_it() {
+fn a_folder_that_others_may_write_to_is_named_with_the_command_that_repairs_it() {
     let world = World::served(Jail::Plain);
     fs::set_permissions(world.docroot.join("trees"), fs::Permissions::from_mode(0o777)).unwrap();
     world.edit("edited");
@@ -67,7 +67,7 @@ fn a_folder_that_others_may_write_to_is_named_with_the_command_that_mends_it() {
     error: trees on 127.0.0.1 may be written by others (mode 777)
     target: box (127.0.0.1:[host]/site)
     live: unchanged
-    hint: take that right away on the host, in the docroot: chmod go-w trees
+    hint: remove that permission on the host, in the docroot: chmod go-w trees
     ");
 }
 
@@ -88,10 +88,10 @@ fn an_object_of_another_user_is_named() {
 
     --- stderr
     publishing site to box (127.0.0.1:[host]/site)
-    error: objects/69/[digest] on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
+    error: objects/69/[digest] on 127.0.0.1 belongs to uid [uid], and the publishing account is uid [uid]
     target: box (127.0.0.1:[host]/site)
     live: [release]
-    hint: publish as the user who owns the store, or give all of it to the one who publishes
+    hint: publish as the user who owns the store, or give everything to the publishing account
     ");
 }
 
@@ -110,10 +110,10 @@ fn a_folder_of_objects_that_belongs_to_another_user_is_named() {
 
     --- stderr
     publishing site to box (127.0.0.1:[host]/site)
-    error: objects/69 on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
+    error: objects/69 on 127.0.0.1 belongs to uid [uid], and the publishing account is uid [uid]
     target: box (127.0.0.1:[host]/site)
     live: [release]
-    hint: publish as the user who owns the store, or give all of it to the one who publishes
+    hint: publish as the user who owns the store, or give everything to the publishing account
     ");
 }
 
@@ -222,7 +222,7 @@ fn a_user_whom_the_host_does_not_know_is_refused() {
 }
 
 #[test]
-fn a_damaged_object_is_found_and_mended_over_sftp() {
+fn a_damaged_object_is_found_and_repaired_over_sftp() {
     let world = World::served(Jail::Plain);
     let tree = fs::canonicalize(world.docroot.join("current/docs")).unwrap();
     let page = find(&tree, |name| name == "a.html");
@@ -252,7 +252,7 @@ fn a_docroot_that_is_mounted_read_only_is_said_to_be_so() {
     error: not allowed to write on 127.0.0.1: its disk is mounted read-only
     target: box (127.0.0.1:[host]/site)
     live: [release]
-    hint: on the host: give the user who publishes the docroot; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)
+    hint: on the host: give the docroot to the publishing account; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)
     ");
     drop(mount);
     world.project.run(&["publish"]).expect_code(0);

@@ -145,7 +145,7 @@ fn a_docroot_that_may_not_be_written_is_said_to_be_so() {
     error: not allowed to write on 127.0.0.1: mkdir objects: Permission denied
     target: box (127.0.0.1:[docroot])
     live: nothing yet
-    hint: on the host: give the user who publishes the docroot; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)
+    hint: on the host: give the docroot to the publishing account; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)
     ");
 }
 
@@ -163,10 +163,10 @@ fn files_of_another_user_are_named() {
 
     --- stderr
     publishing site to box (127.0.0.1:[docroot])
-    error: objects on 127.0.0.1 belongs to user number [uid], not to the one who publishes (number [uid])
+    error: objects on 127.0.0.1 belongs to uid [uid], and the publishing account is uid [uid]
     target: box (127.0.0.1:[docroot])
     live: [release]
-    hint: publish as the user who owns the store, or give all of it to the one who publishes
+    hint: publish as the user who owns the store, or give everything to the publishing account
     ");
 }
 
@@ -180,10 +180,10 @@ fn a_docroot_whose_parent_is_missing_is_named() {
 
     --- stderr
     publishing site to box (127.0.0.1:/nowhere/site)
-    error: the docroot on 127.0.0.1 doesn't exist, and neither does the folder it would lie in
+    error: the docroot on 127.0.0.1 doesn't exist, and neither does the folder above it
     target: box (127.0.0.1:/nowhere/site)
     live: nothing yet
-    hint: make the folder that the docroot is to lie in, or correct `docroot` of the target
+    hint: make the folder above the docroot, or correct `docroot` of the target
     ");
 }
 

@@ -61,10 +61,10 @@ fn a_docroot_that_is_a_file_or_has_no_parent_is_named() {
 
     --- stderr
     publishing site to local (/nowhere/at/all)
-    error: the docroot on /nowhere/at/all doesn't exist, and neither does the folder it would lie in
+    error: the docroot on /nowhere/at/all doesn't exist, and neither does the folder above it
     target: local (/nowhere/at/all)
     live: nothing yet
-    hint: make the folder that the docroot is to lie in, or correct `docroot` of the target
+    hint: make the folder above the docroot, or correct `docroot` of the target
     ");
 }
 
@@ -101,7 +101,7 @@ fn a_store_that_others_may_write_is_not_trusted() {
     error: trees on [project]/target/docroot may be written by others (mode 777)
     target: local (target/docroot)
     live: unchanged
-    hint: take that right away on the host, in the docroot: chmod go-w trees
+    hint: remove that permission on the host, in the docroot: chmod go-w trees
     ");
 }
 
@@ -307,7 +307,7 @@ fn publishing_on_hold_gives_the_reason_and_planning_goes_on() {
 }
 
 #[test]
-fn a_damaged_object_is_found_named_and_mended() {
+fn a_damaged_object_is_found_named_and_repaired() {
     let world = World::local();
     let page = world.docroot.join("current/docs/a.html");
     let good = fs::read(&page).unwrap();
@@ -328,7 +328,7 @@ fn a_damaged_object_is_found_named_and_mended() {
 }
 
 #[test]
-fn a_damaged_manifest_is_found_named_and_mended() {
+fn a_damaged_manifest_is_found_named_and_repaired() {
     let world = World::local();
     let manifest = find(&world.docroot.join("manifests"), |_| true);
     fs::write(&manifest, "syntax-publish tree 1\nfile").unwrap();

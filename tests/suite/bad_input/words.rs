@@ -39,7 +39,7 @@ fn a_missing_reason_and_a_count_that_goes_nowhere_are_refused() {
     --- stdout
 
     --- stderr
-    error: invalid value '0' for '--steps <N>': write a whole number from 1 on
+    error: invalid value '0' for '--steps <N>': write a whole number of 1 or more
 
     For more information, try '--help'.
     ");
@@ -121,7 +121,7 @@ fn a_reader_that_goes_away_is_no_panic() {
         &["--help"],
         &["publish"],
     ] {
-        // A pipe that nobody reads: its other end is closed before anything is written.
+        // A pipe that no one reads: its other end is closed before anything is written.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut child = world

@@ -39,7 +39,7 @@ pub fn assert_tabs_go_on(browser: &mut Browser, fixture: &Fixture) {
     for release in 1..=PUBLISHES[PUBLISHES.len() - 1] {
         let mut next = Copy::of(&export);
         next.rename_chunks(release);
-        // With the same id a tab goes on with the new code; with another, Next loads the page anew.
+        // With the same id a tab goes on with the new code; with another, Next loads the page again.
         if release > 1 {
             next.rebuild(release);
         }

@@ -70,7 +70,7 @@ impl Copy {
 
     fn find_edit(&self) -> Option<Edit> {
         let pages = self.files.iter().filter(|(path, _)| path.ends_with(".html"));
-        // The deepest page: its folder and its files are nobody else's.
+        // The deepest page: its folder and its files are no one else's.
         let mut pages: Vec<_> = pages.collect();
         pages.sort_by_key(|(path, _)| (std::cmp::Reverse(path.matches('/').count()), *path));
         for (page, html) in pages {

@@ -1,4 +1,4 @@
-//! A whole host of the test's own, on an address of this machine that nobody else uses: DNS, certificate, nginx on the
+//! A whole host of the test's own, on an address of this machine that no one else uses: DNS, certificate, nginx on the
 //! usual ports, an SSH server, and a site that was published there.
 
 use std::collections::BTreeSet;
@@ -164,7 +164,7 @@ impl Found {
         line.unwrap_or_else(|| panic!("no check {check}"))
     }
 
-    /// Fails unless exactly these checks found something wrong, and the first says so in these words and has a cure.
+    /// Fails unless exactly these checks found something wrong, and the first says so in these words and has a fix.
     #[track_caller]
     pub fn assert(&self, what: &str, wrong: &[&str], words: &str) {
         let expected: BTreeSet<&str> = wrong.iter().copied().collect();
@@ -177,7 +177,7 @@ impl Found {
         for check in wrong {
             assert!(
                 self.line(check)["fix"].as_str().is_some_and(|fix| fix.len() > 5),
-                "{what}: no cure\n{self}"
+                "{what}: no fix\n{self}"
             );
         }
     }

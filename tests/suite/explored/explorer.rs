@@ -26,7 +26,7 @@ pub struct Bounds {
     pub schedules: usize,
     /// After so long it is enough, too.
     pub time: Option<Duration>,
-    /// Where it is tried whether one more publish needs no help, all others standing still for ever.
+    /// Where it is tried whether one more publish needs no help, all others standing still forever.
     pub further: Further,
 }
 
@@ -250,7 +250,7 @@ impl Search<'_> {
 }
 
 impl Course {
-    /// What may come next; what comes if nobody interferes is the first.
+    /// What may come next; what comes if no one interferes is the first.
     fn choices(&self, bounds: Bounds) -> Vec<(usize, Step)> {
         let mut order: Vec<usize> = (0..self.actors.len()).collect();
         let last = self.last.map(|(actor, _)| actor);
@@ -284,7 +284,7 @@ impl Course {
                 choices.push((actor, Step::Lose));
             }
             if private {
-                // Nobody else notices it: whose turn it is can be asked afterwards.
+                // No one else notices it: whose turn it is can be asked afterwards.
                 return vec![(actor, Step::Execute)];
             }
         }
@@ -463,7 +463,7 @@ fn can_go_on_but(last: usize, actor: usize, can_go_on: &dyn Fn(usize) -> bool) -
     last != actor && can_go_on(last)
 }
 
-/// Whether nobody else can notice an operation, nor change what it answers.
+/// Whether no one else can notice an operation, nor change what it answers.
 fn is_private(op: &Op) -> bool {
     let own = |path: &str| path.starts_with("work/") || path.starts_with("stale/");
     let constant = |path: &str| {

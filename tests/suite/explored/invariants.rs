@@ -27,7 +27,7 @@ impl Known {
         Known { sites, levels }
     }
 
-    /// Of a manifest that the host refused to name, the run that made it learns behind its swap, and mends it: `strictly`
+    /// Of a manifest that the host refused to name, the run that made it learns behind its swap, and repairs it: `strictly`
     /// only where nothing was refused.
     pub fn check(&self, disk: &Disk, strictly: bool) -> Result<(), String> {
         for tree in disk.list("trees") {
@@ -56,7 +56,7 @@ impl Known {
         self.check_live(disk)
     }
 
-    /// A tree that exists is whole, with all below it.
+    /// A tree that exists is intact, with all below it.
     fn check_level(&self, disk: &Disk, tree: &str) -> Result<(), String> {
         let Some(entries) = self.levels.get(tree) else {
             return Err(format!("a tree that nobody made: {tree}"));

@@ -37,7 +37,7 @@ enum Step {
     Leave(String),
 }
 
-/// The items of a page. What stands in `noscript` is read as a crawler does.
+/// The items of a page. What is in `noscript` is read as a crawler does.
 pub fn items(text: &str) -> Vec<Item> {
     let options = ParseOpts {
         tree_builder: TreeBuilderOpts {

@@ -557,7 +557,7 @@ impl<'a> Judge<'a> {
             (Value::String(before), Value::String(after)) => self.compare_values(base, key, before, after),
             (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
                 let element = one.first().and_then(Value::as_str) == Some("$") && one.len() > 3;
-                // A random text of Next.js 15.0 to 15.3 that nobody is shown.
+                // A random text of Next.js 15.0 to 15.3 that no one is shown.
                 let drawn = element && is_render_key(&one[2]) && is_render_key(&two[2]);
                 let host = one.get(1).and_then(Value::as_str).is_some_and(is_element);
                 if element && !host && one.get(3) != two.get(3) && changes_props(&one[3], &two[3]) {
@@ -644,7 +644,7 @@ fn changes_props(before: &Value, after: &Value) -> bool {
     }
 }
 
-/// An id as it stands in a comment of a page.
+/// An id as it is in a comment of a page.
 fn comment(id: &str) -> String {
     id.replace('-', "_")
 }

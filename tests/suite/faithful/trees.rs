@@ -271,7 +271,7 @@ fn flight(nodes: &[Node], texts: &mut Vec<String>) -> Value {
     Value::Array(values)
 }
 
-/// The payload, as it stands in the file beside the page.
+/// The payload, as it is in the file beside the page.
 fn payload(page: &Page) -> String {
     let mut texts = Vec::new();
     let tree = flight(&page.nodes, &mut texts);

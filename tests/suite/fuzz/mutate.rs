@@ -183,7 +183,7 @@ pub struct Mutator {
 const LONGEST: usize = 3000;
 
 impl Mutator {
-    /// One that begins anew.
+    /// One that begins again.
     pub fn new(seed: u64) -> Self {
         Self {
             state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,

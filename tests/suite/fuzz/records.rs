@@ -111,7 +111,7 @@ pub fn record(text: &str) -> Result<u64, String> {
             again.as_ref() == Some(generation),
             "a generation is another one when read again",
         )?;
-        // Whoever comes next counts on from here.
+        // Anyone who comes next counts on from here.
         holds(
             generation.clock.checked_add(1 << 32).is_some(),
             "a clock without a next second",

@@ -174,7 +174,7 @@ type Read<'r> = &'r dyn Fn(&str, &mut Notes) -> Result<Edits, Unclear>;
 
 /// A URL as [`Resolver::url_of`] spells it, that can stand anywhere.
 const PLAIN: &str = "/_assets/images/gr%C3%B6%C3%9Fe%20%281%29.0123456789abcdef.png";
-/// A URL of everything that means something in one of the languages. It can't stand in a `srcset`.
+/// A URL of everything that means something in one of the languages. It can't be in a `srcset`.
 const ODD: &str = "/a b,&amp;\"'<!--</style></script>-->)(]}\\61 %{;\u{2028}ü\n\tx";
 
 fn has_sets(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Exports that nobody's build makes.
+//! Exports that no one's build makes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

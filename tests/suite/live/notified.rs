@@ -1,4 +1,4 @@
-//! Who is told of a publish, and that nothing depends on it.
+//! Who is informed of a publish, and that nothing depends on it.
 
 use super::Site;
 use crate::support::nginx::Nginx;
@@ -11,7 +11,7 @@ fn events(hook: &Server) -> Vec<String> {
 }
 
 #[test]
-fn publish_rollback_hold_and_failure_are_told() {
+fn publish_rollback_hold_and_failure_are_notified() {
     let mut site = Site::new();
     let hook = Server::start(|_| Reply::new(200, ""));
     site.tables = format!("[notify]\nurl = \"http://{}/hook\"\n", hook.address);
@@ -46,7 +46,7 @@ fn publish_rollback_hold_and_failure_are_told() {
 }
 
 #[test]
-fn release_that_was_taken_back_is_told_as_such() {
+fn release_that_was_rolled_back_is_reported_as_such() {
     let mut site = Site::new();
     let first = site.run(&["publish"]).expect_code(0).json();
     let nailed = super::vhost(&site.project).replace(
@@ -118,7 +118,7 @@ fn address_that_is_a_secret_is_asked_by_https_alone() {
 }
 
 #[test]
-fn fault_that_stays_is_told_once_and_never_as_a_publish() {
+fn fault_that_stays_is_reported_once_and_never_as_a_publish() {
     let mut site = Site::new();
     let hook = Server::start(|_| Reply::new(200, ""));
     site.tables = format!("[notify]\nurl = \"http://{}/\"\n", hook.address);
@@ -146,7 +146,7 @@ fn fault_that_stays_is_told_once_and_never_as_a_publish() {
 }
 
 #[test]
-fn release_is_told_of_before_old_ones_are_pruned() {
+fn release_is_reported_before_old_ones_are_pruned() {
     let mut site = Site::new();
     let releases = site.project.dir.join("target/docroot/releases");
     let there = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -11,7 +11,7 @@ use crate::support::server::{Reply, Server};
 use crate::support::sshd::{Jail, Sshd};
 
 #[test]
-fn good_release_is_asked_for_and_status_tells_so() {
+fn good_release_is_checked_and_status_shows_it() {
     let site = Site::new();
     let first = site.run(&["publish"]).expect_code(0).json();
     assert_eq!(first["delivery"]["ok"], true, "{first}");
@@ -81,7 +81,7 @@ fn new_page_that_the_server_fails_on_leads_to_a_rollback() {
 }
 
 #[test]
-fn fault_that_was_there_before_is_told_and_the_release_stays() {
+fn fault_that_was_there_before_is_reported_and_the_release_stays() {
     let site = Site::changed(|vhost| {
         let kept = vhost.lines().filter(|line| !line.contains("add_header Cache-Control"));
         kept.collect::<Vec<_>>().join("\n")
@@ -109,7 +109,7 @@ fn fault_that_was_there_before_is_told_and_the_release_stays() {
 #[test]
 fn first_release_that_nothing_serves_yet_is_no_failure_and_says_what_is_next() {
     let mut site = Site::new();
-    // A port that nobody listens on.
+    // A port that no one listens on.
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -265,7 +265,7 @@ fn live_release_can_be_looked_at_at_any_time() {
 }
 
 #[test]
-fn site_without_a_url_can_ask_nobody() {
+fn site_without_a_url_has_nothing_to_check() {
     let project = Project::new();
     project.write_manifest("");
     let ran = project.run(&["verify", "--live"]).expect_code(2);
@@ -346,7 +346,7 @@ fn fault_that_is_seen_once_only_is_no_fault() {
 fn changed_form_of_the_pages_is_served_by_the_vhost_of_before() {
     let site = Site::new();
     site.run(&["publish"]).expect_code(0);
-    // The export is built with `trailingSlash` now, and nobody printed the vhost anew.
+    // The export is built with `trailingSlash` now, and no one printed the vhost again.
     for (from, to) in [("docs/a.html", "docs/a/index.html"), ("docs/a.txt", "docs/a/index.txt")] {
         let out = site.project.dir.join("out");
         fs::create_dir_all(out.join("docs/a")).unwrap();

@@ -18,7 +18,7 @@ fn urls(purged: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn stale_edge_is_told_and_the_release_stays() {
+fn stale_edge_is_reported_and_the_release_stays() {
     let site = Site::behind_cdn(false);
     site.run(&["publish"]).expect_code(0);
     site.edit("Edited.");
@@ -266,7 +266,7 @@ fn what_the_cdn_does_to_answers_is_named_with_the_setting() {
 }
 
 #[test]
-fn other_cdns_are_told_by_a_post() {
+fn other_cdns_get_a_post() {
     let mut site = Site::behind_cdn(false);
     let hook = crate::support::server::Server::start(|_| Reply::new(204, ""));
     site.tables = format!(
@@ -291,7 +291,7 @@ fn other_cdns_are_told_by_a_post() {
     site.edit("Edited.");
     let ran = site.run(&["publish"]).expect_code(7);
     assert!(
-        ran.stderr.contains("the purge hook at 127.0.0.1:1 can't be asked"),
+        ran.stderr.contains("the purge hook at 127.0.0.1:1 can't be reached"),
         "{ran}"
     );
 }

@@ -61,11 +61,11 @@ fn certificate_that_browsers_refuse_is_named_and_the_site_is_asked_all_the_same(
             "{ran}"
         );
     }
-    // One that nobody knows who signed.
+    // One that no one knows who signed.
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
     let other = Authority::named("Another Authority");
     let ran = run(&site, &other, &["publish"]).expect_code(7);
-    assert!(ran.stderr.contains("signed by nobody whom browsers trust"), "{ran}");
+    assert!(ran.stderr.contains("not signed by a CA that browsers trust"), "{ran}");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn certificate_that_only_says_that_it_is_the_cdns_is_one_of_anybodys() {
 }
 
 #[test]
-fn whoever_stands_between_takes_no_release_back() {
+fn someone_in_the_middle_causes_no_rollback() {
     let authority = Authority::new();
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
     let first = run(&site, &authority, &["publish"]).expect_code(0).json();
@@ -123,7 +123,7 @@ fn whoever_stands_between_takes_no_release_back() {
     run(&site, &authority, &["publish"]).expect_code(6);
     let status = run(&site, &authority, &["status"]).expect_code(0).json();
     assert_eq!(status["release"], first["release"]);
-    // To whoever knows another authority it has none.
+    // To anyone who knows another authority it has none.
     let ran = run(&site, &Authority::named("Another"), &["publish"]).expect_code(7);
     assert_eq!(codes(&ran), ["certificate", "former-bytes"], "{ran}");
     let status = run(&site, &authority, &["status"]).expect_code(0).json();

@@ -299,7 +299,7 @@ fn chunk_that_goes_away_between_look_and_open_is_served_from_the_pool() {
             assert_eq!(plain.header("content-type"), Some("text/javascript; charset=utf-8"));
             let encoded = site.request("GET", &format!("/{lost}")).header("Accept-Encoding", "br");
             assert_eq!(unbrotli(&encoded.send(site.address()).body), b"pooled");
-            // The page for what is missing, which nobody keeps.
+            // The page for what is missing, which no one keeps.
             let missing = site.get(&format!("/{gone}"));
             assert_eq!((missing.status, missing.body.as_slice()), (404, &b"404.html"[..]));
             assert_eq!(missing.all("cache-control"), ["no-store"]);

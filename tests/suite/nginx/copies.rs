@@ -75,7 +75,7 @@ fn get(nginx: &Nginx, target: &str) -> Response {
 }
 
 #[test]
-fn copy_of_a_former_release_is_served_for_good_from_the_folder_that_the_site_names() {
+fn copy_of_an_earlier_release_is_served_for_good_from_the_folder_that_the_site_names() {
     let published = Published::new();
     let nginx = published.serve();
     for (path, status, cached) in [

@@ -1,4 +1,4 @@
-//! Symlinks: those of the store are followed, and those that whoever has the publishing key plants lead nowhere.
+//! Symlinks: those of the store are followed, and those that anyone who has the publishing key plants lead nowhere.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
@@ -11,7 +11,7 @@ use crate::support::http::Request;
 use crate::support::nginx::Nginx;
 use crate::support::sshd::is_root;
 
-/// Whoever publishes, and whoever serves.
+/// Anyone who publishes, and anyone who serves.
 const PUBLISHER: u32 = 65_533;
 const SERVER: u32 = 65_534;
 

@@ -93,13 +93,13 @@ fn a_thousand_saves_end_with_the_last_one() {
 }
 
 #[test]
-fn an_export_that_is_removed_stays_up_until_a_whole_one_is_there() {
+fn an_export_that_is_removed_stays_up_until_a_complete_one_is_there() {
     let project = project();
     let out = project.dir.join("out");
     let (watch, server) = preview(&project, &[]);
     let chunk = get(server, "/_next/static/chunks/x.js").body;
     for round in 1..4 {
-        // Once more than once: a folder made anew is watched as well as the first one.
+        // Once more than once: a folder made again is watched as well as the first one.
         fs::remove_dir_all(&out).unwrap();
         let marker = format!("Round {round}.");
         wait_until("word of it", || events(&watch, "waiting") == round);
@@ -146,7 +146,7 @@ fn an_export_whose_pages_name_what_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn what_never_becomes_whole_is_shown_in_the_end() {
+fn what_never_becomes_complete_is_shown_in_the_end() {
     let project = project();
     let out = project.dir.join("out");
     let (mut watch, server) = preview(&project, &[]);

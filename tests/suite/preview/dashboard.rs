@@ -33,7 +33,7 @@ fn text_of(browser: &mut Browser, selector: &str) -> String {
 }
 
 #[test]
-fn the_dashboard_shows_the_site_and_asks_the_target_when_it_is_told_to() {
+fn the_dashboard_shows_the_site_and_asks_the_target_on_request() {
     let (project, _watch, url) = start();
     let mut browser = Browser::start("dashboard");
     browser.watch("tab", &url);

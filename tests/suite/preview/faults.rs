@@ -135,7 +135,7 @@ fn a_request_with_two_lengths_is_one_request() {
 }
 
 #[test]
-fn clients_that_hang_keep_nobody_else_waiting() {
+fn clients_that_hang_keep_no_other_waiting() {
     let project = project();
     fs::write(project.dir.join("out/large.bin"), vec![7; 20 << 20]).unwrap();
     let (watch, server) = preview(&project, &[]);
@@ -161,7 +161,7 @@ fn clients_that_hang_keep_nobody_else_waiting() {
 }
 
 #[test]
-fn a_large_file_comes_whole_and_in_parts() {
+fn a_large_file_comes_complete_and_in_parts() {
     let project = project();
     let bytes: Vec<u8> = (0..9_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
     fs::write(project.dir.join("out/large.bin"), &bytes).unwrap();
@@ -178,7 +178,7 @@ fn a_large_file_comes_whole_and_in_parts() {
 }
 
 #[test]
-fn people_are_told_where_it_is_and_what_is_wrong() {
+fn its_address_and_what_is_wrong_are_printed() {
     let project = project();
     fs::write(project.dir.join("out/bad.html"), "<a href=\"/gone\">gone</a>").unwrap();
     let mut watch = project.spawn(&["watch", "--port", "0"]);
@@ -280,7 +280,7 @@ fn an_address_of_the_network_is_served_with_a_warning() {
     let project = project();
     let (watch, server) = preview(&project, &["--host", "0.0.0.0"]);
     assert!(
-        watch.stderr().contains("warning: whoever reaches port "),
+        watch.stderr().contains("warning: anyone who can reach port "),
         "{}",
         watch.stderr()
     );

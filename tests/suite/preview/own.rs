@@ -85,7 +85,7 @@ fn get_with(server: SocketAddr, target: &str, coding: &str) -> Response {
 }
 
 #[test]
-fn an_opened_page_is_whole_in_parts_and_unchanged_when_it_is_asked_again() {
+fn an_opened_page_can_be_requested_completely_in_parts_and_again_unchanged() {
     let project = project();
     let (_watch, server) = preview(&project, &[]);
     let whole = open("/docs/a").send(server);

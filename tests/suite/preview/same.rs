@@ -11,9 +11,9 @@
 //! - Bytes that no URL may hold (`<`, a backtick, raw bytes that are no UTF-8) and versions of HTTP that no browser speaks
 //!   never get as far as the rules: the library that reads requests refuses them.
 //! - A request with both `Content-Length` and `Transfer-Encoding` is refused by nginx; the preview, behind which there is
-//!   nobody to be smuggled to, reads it by the standard and ends the connection.
+//!   no one to be smuggled to, reads it by the standard and ends the connection.
 //! - nginx does not mind a date on the wrong day of the week.
-//! - Files that only former releases had are in nginx's pool.
+//! - Files that only previous releases had are in nginx's pool.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -71,7 +71,7 @@ fn disturb(project: &Project, random: &mut Random, round: u64) {
     let number = random.below(PAGES);
     match random.below(20) {
         0 => {
-            // As `next build` does it: away as a whole, and anew.
+            // As `next build` does it: away as a whole, and again.
             fs::remove_dir_all(&out).expect("an export to be removed");
             make(&out, &text);
         }

@@ -50,7 +50,7 @@ fn quit(mut terminal: Terminal) {
 }
 
 #[test]
-fn a_line_stays_below_what_happens_and_tells_how_it_stands() {
+fn a_line_stays_below_the_events_and_shows_the_state() {
     let project = project();
     let out = project.dir.join("out");
     let terminal = start(&project, &[]);
@@ -81,7 +81,7 @@ fn a_line_stays_below_what_happens_and_tells_how_it_stands() {
     open.read_exact(&mut [0; 1]).unwrap();
     terminal.until_last("| 1 client |");
     drop(open);
-    // It is noticed when it is told of something.
+    // It is noticed when it is informed of something.
     write(&out.join("docs/b.html"), "<h1>Newer</h1>");
     write(&out.join("docs/c.html"), "<a href=\"/gone\">gone</a>");
     terminal.until_last("| 0 clients |");
@@ -130,7 +130,7 @@ fn each_key_does_what_the_help_says() {
 }
 
 #[test]
-fn a_plan_that_can_not_be_made_is_told_with_its_cure_and_ends_nothing() {
+fn a_plan_that_can_not_be_made_is_reported_with_its_fix_and_ends_nothing() {
     let project = project();
     write(&project.dir.join("docroot/precious"), "not ours");
     let mut terminal = start(&project, &[]);
@@ -165,7 +165,7 @@ fn the_rebuild_key_runs_the_build_of_the_site() {
 }
 
 #[test]
-fn a_build_that_fails_is_told_in_the_line_until_one_succeeds() {
+fn a_build_that_fails_is_reported_in_the_line_until_one_succeeds() {
     let project = project();
     project.write("src/word", "bad");
     let args = ["--", "sh", "-c", "grep -q good src/word"];
@@ -260,7 +260,7 @@ fn while_it_is_stopped_the_terminal_is_the_shells_and_afterwards_it_goes_on() {
 }
 
 #[test]
-fn colours_are_left_out_where_nobody_wants_them() {
+fn colours_are_left_out_where_they_are_not_wanted() {
     let project = project();
     write(&project.dir.join("out/docs/a.html"), "<a href=\"/gone\">gone</a>");
     let red = "\u{1b}[31m";
@@ -311,7 +311,7 @@ fn what_can_not_be_watched_is_named_with_the_setting_and_the_terminal_is_in_orde
             .envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command
     };
-    for (setting, limit, cure) in [
+    for (setting, limit, fix) in [
         ("max_inotify_watches", 1, "fs.inotify.max_user_watches=524288"),
         ("max_inotify_instances", 0, "fs.inotify.max_user_instances=1024"),
     ] {
@@ -324,7 +324,7 @@ fn what_can_not_be_watched_is_named_with_the_setting_and_the_terminal_is_in_orde
         }
         terminal.until_shown("error: the system watches no more folders for this user");
         terminal.until_shown(&format!(
-            "hint: raise it, `sudo sysctl {cure}`, or look for changes with --poll"
+            "hint: raise it, `sudo sysctl {fix}`, or look for changes with --poll"
         ));
         assert_eq!(code, 1, "{screen}");
         assert!(terminal.is_in_order());
@@ -346,7 +346,7 @@ fn an_export_that_is_missing_is_waited_for_in_the_line_too() {
 }
 
 #[test]
-fn a_browser_that_does_not_open_is_told() {
+fn a_browser_that_does_not_open_is_reported() {
     let project = project();
     let bin = project.dir.join("bin");
     write(&bin.join("xdg-open"), "#!/bin/sh\nexit 3\n");
@@ -356,7 +356,9 @@ fn a_browser_that_does_not_open_is_told() {
     let failed = "note: can't open a browser: xdg-open ended with exit status: 3";
     terminal.until_shown(failed);
     terminal.type_keys("o");
-    terminal.until("a second note, for the key", |screen| screen.matches(failed).count() == 2);
+    terminal.until("a second note, for the key", |screen| {
+        screen.matches(failed).count() == 2
+    });
     quit(terminal);
 }
 
@@ -367,7 +369,9 @@ fn what_a_build_says_and_what_it_complains_of_stay_in_order() {
     let terminal = start_with(&project, &["--", "sh", "-c", script], &[]);
     terminal.until_shown("built in");
     let screen = terminal.screen();
-    let lines = screen.lines().filter_map(|line| line.trim_end().strip_prefix("build: "));
+    let lines = screen
+        .lines()
+        .filter_map(|line| line.trim_end().strip_prefix("build: "));
     let wanted = (1..10).flat_map(|n| [format!("out {n}"), format!("err {n}")]);
     assert_eq!(lines.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
     quit(terminal);

@@ -261,7 +261,7 @@ fn path_that_is_allowed_gets_other_bytes() {
 }
 
 #[test]
-fn releases_are_whole_where_the_pool_has_what_another_one_named_alike() {
+fn releases_are_intact_where_the_pool_has_what_another_one_named_alike() {
     let world = world();
     world.set("", &format!("{FINISHED}[check]\nimmutable = \"warn\"\n"));
     let chunk = world.export().join("_next/static/chunks/planted.js");

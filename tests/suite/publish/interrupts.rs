@@ -199,7 +199,7 @@ fn interrupt(rate: u64) {
 }
 
 #[test]
-fn interrupted_publish_ends_soon_and_blocks_nobody() {
+fn interrupted_publish_ends_soon_and_blocks_no_other_run() {
     interrupt(0);
 }
 
@@ -209,7 +209,7 @@ fn interrupted_publish_ends_soon_on_a_slow_line_too() {
 }
 
 #[test]
-fn killed_publish_leaves_one_whole_release_and_the_next_takes_over() {
+fn killed_publish_leaves_one_intact_release_and_the_next_takes_over() {
     let total = Edited::bytes_of_a_publish();
     at_points(total, &POINTS, |bytes| {
         let edited = Edited::new();
@@ -289,7 +289,7 @@ fn publish_says_what_is_live_when_the_line_stays_down() {
 }
 
 #[test]
-fn rollback_tells_the_truth_after_the_connection_was_cut() {
+fn rollback_says_what_is_live_after_the_connection_was_cut() {
     let total = {
         let edited = Edited::new();
         edited.world.publish();

@@ -31,7 +31,7 @@ fn four_releases(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn what_is_kept_is_whole_and_nothing_else_is_left() {
+fn what_is_kept_is_intact_and_nothing_else_is_left() {
     everywhere(|world| {
         let releases = four_releases(&world);
         let live = world.live();

@@ -225,7 +225,7 @@ fn chunks_of_other_releases_are_served_to_open_tabs() {
 }
 
 #[test]
-fn export_of_this_run_is_served_whole() {
+fn export_of_this_run_is_served_completely() {
     let Some(built) = std::env::var_os("SYNTAX_PUBLISH_BUILT_EXPORT") else {
         let skipped = "SYNTAX_PUBLISH_BUILT_EXPORT is not set, tests/run sets it: a test is left out";
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{skipped}");

@@ -27,7 +27,7 @@ enum Line {
     Folder(String),
 }
 
-/// Fails unless every release is whole, and `current` one of them.
+/// Fails unless every release is intact, and `current` one of them.
 #[track_caller]
 pub fn assert_whole(docroot: &Path) -> Reached {
     let current = fs::read_link(docroot.join("current")).expect("a live release");

@@ -353,7 +353,7 @@ impl Browser {
         self.ask("offline", json!({ "url": url, "paths": paths }))
     }
 
-    /// Opens a tab of the preview, which nobody touches unless a test says so.
+    /// Opens a tab of the preview, which no one touches unless a test says so.
     pub fn watch(&mut self, tab: &str, url: &str) {
         let () = self.ask("watch", json!({ "tab": tab, "url": url }));
     }

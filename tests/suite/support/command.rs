@@ -1,5 +1,5 @@
 //! Runs the built `syntax-publish` in a project of its own, with nothing of the caller's
-//! environment but the PATH, and tells what a folder holds before and after.
+//! environment but the PATH, and shows what a folder holds before and after.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -354,7 +354,7 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// Everything that stands in `folder`, links not followed: a line for each entry, `.` the folder
+/// Everything that is in `folder`, links not followed: a line for each entry, `.` the folder
 /// itself. Empty where there is no such folder. Equal states are equal byte for byte, modes and
 /// times included.
 pub fn docroot_state(folder: &Path) -> BTreeMap<String, String> {

@@ -319,7 +319,7 @@ impl Line {
 
     /// Waits until `due`; false if the connection died or the line is gone before.
     ///
-    /// A silent line lets nobody past: whoever comes waits here until the end.
+    /// A silent line lets no one past: anyone who comes waits here until the end.
     fn wait_until(&self, due: Instant, connection: &Connection) -> bool {
         let mut state = self.state();
         loop {

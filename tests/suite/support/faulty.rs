@@ -18,7 +18,7 @@ pub enum Fault {
     Dead,
     /// The client dies in the middle of a write: half of its bytes arrive.
     HalfWritten,
-    /// The client stands still, and what it had sent is executed once somebody else has done his work.
+    /// The client stands still, and what it had sent is executed once another has done his work.
     Woken,
     /// The connection is lost; another one can be made.
     Cut,

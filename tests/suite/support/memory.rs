@@ -277,7 +277,7 @@ impl Disk {
         self.now
     }
 
-    /// A line for everything that stands in the docroot, by path, links not followed; content by what `tell` makes of it.
+    /// A line for everything that is in the docroot, by path, links not followed; content by what `tell` makes of it.
     pub fn told(&self, tell: impl Fn(&[u8]) -> String) -> BTreeMap<String, String> {
         let mut lines = BTreeMap::new();
         let mut todo = vec![(String::new(), DOCROOT)];
@@ -789,7 +789,7 @@ impl Memory {
         self.disk().clone()
     }
 
-    /// What stands in the docroot, one line each, for messages.
+    /// What is in the docroot, one line each, for messages.
     pub fn listing(&self) -> String {
         let lines = self.disk().told(|bytes| format!("{} bytes", bytes.len()));
         lines.iter().fold(String::new(), |mut text, (path, what)| {

@@ -54,7 +54,7 @@ impl Reply {
 
 type Log = Arc<(Mutex<Vec<Received>>, Condvar)>;
 
-/// A running server. Its threads end with the test's process; dropped, it accepts nobody any more.
+/// A running server. Its threads end with the test's process; dropped, it accepts no one any more.
 pub struct Server {
     pub address: SocketAddr,
     log: Log,

@@ -2,7 +2,7 @@
 //! as the project means it, without a shell.
 //!
 //! As root it serves the system user `syntax-publish-test`, which `tests/run` creates; else it
-//! serves whoever runs the tests, who can't be put into a chroot: ask [`Jail::usable`] first, or
+//! serves anyone who runs the tests, who can't be put into a chroot: ask [`Jail::usable`] first, or
 //! go through [`Jail::all_usable`].
 //!
 //! What OpenSSH 9.2 does with `internal-sftp -P` was tried: names are those of `sftp-server -Q
@@ -27,7 +27,7 @@ use super::command::open_tempdir_in;
 /// The user that the server serves when root runs the tests.
 pub const USER: &str = "syntax-publish-test";
 
-/// Another user, for files that belong to somebody else.
+/// Another user, for files that belong to another.
 pub const OTHER_USER: &str = "syntax-publish-other";
 
 /// A user with a shell, whose key could do more than it should.
@@ -321,7 +321,7 @@ impl Sshd {
             .spawn()
             .expect("sshd to start");
         let deadline = Instant::now() + PATIENCE;
-        // The line is this server's own; a connection alone might reach somebody else's.
+        // The line is this server's own; a connection alone might reach another's.
         let listening = format!("Server listening on 127.0.0.1 port {}.", self.port);
         loop {
             let log = self.log();
@@ -572,7 +572,7 @@ fn descendants(ancestor: u32) -> Vec<u32> {
 /// as gone.
 fn living_parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it stands in brackets and may hold anything.
+    // The name before it is in brackets and may hold anything.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;

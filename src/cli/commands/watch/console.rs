@@ -68,11 +68,11 @@ impl Console {
                     }
                     Key::Open => self.teller.open(),
                     Key::Plan if plans.is_empty() => {
-                        self.say("asking the target what a publish would change");
+                        self.say("comparing with the target");
                         let desk = Arc::clone(&self.desk);
                         plans.spawn(async move { desk.plan_in_words(SHOWN_CHANGES).await });
                     }
-                    Key::Plan => self.say("the target is being asked already"),
+                    Key::Plan => self.say("a comparison is running already"),
                     Key::Help => self.say(&HELP.join("\n")),
                     Key::Line => self.say(""),
                     Key::Quit => return,
@@ -112,7 +112,7 @@ impl Console {
         }
     }
 
-    /// Ctrl-Z: gives the terminal back and stops, as if nobody had taken notice of the signal. Comes back when the job is
+    /// Ctrl-Z: gives the terminal back and stops, as if no one had taken notice of the signal. Comes back when the job is
     /// continued.
     fn stop(&self, keys: Option<&mut Keys>) {
         self.progress.hide();
@@ -126,7 +126,7 @@ impl Console {
         }
     }
 
-    /// Brings the line up to date, and takes the terminal if it is this job's again, which nobody tells of.
+    /// Brings the line up to date, and takes the terminal if it is this job's again, which no one reports.
     fn look_around(&self, keys: Option<&mut Keys>) {
         let Some(keys) = keys else {
             self.progress.unhide();

@@ -1,4 +1,4 @@
-//! What a preview tells of itself.
+//! What a preview reports.
 
 use std::io;
 use std::process::ExitStatus;
@@ -26,7 +26,7 @@ use crate::cli::{hints, json, problems};
 /// A preview names so many findings of the checks at a time; `check` names all.
 const SHOWN_FINDINGS: usize = 10;
 
-/// Tells what happens: on the terminal, as JSON, and to open pages.
+/// Shows what happens: on the terminal, as JSON, and to open pages.
 pub struct Teller {
     global: Global,
     screen: Screen,
@@ -151,7 +151,7 @@ fn of(event: &'static str) -> json::Watched {
 }
 
 impl Teller {
-    /// One that tells of a preview below this origin, and opens the browser as soon as there is something to see, if that is
+    /// One that reports on a preview below this origin, and opens the browser as soon as there is something to see, if that is
     /// wanted.
     pub fn new(run: &Run, preview: Arc<Preview>, origin: String, opens: bool) -> Self {
         let has_status = !run.screen.json && run.progress.has_bars();
@@ -264,7 +264,7 @@ impl Teller {
         }
     }
 
-    /// What open pages are told of it.
+    /// What open pages are sent about it.
     fn news(&self, happening: &Happening) -> Option<News> {
         let trouble = |message: String, hint: &str| Trouble {
             message,
@@ -291,7 +291,7 @@ impl Teller {
     }
 
     fn print(&self, value: &json::Watched, text: impl FnOnce() -> String) {
-        // Whoever read the lines is gone, and the browser may be there still.
+        // The reader of the lines is gone, and the browser may be there still.
         let _ = self.progress.aside(|| self.screen.event(value, text));
     }
 
@@ -340,9 +340,9 @@ impl Teller {
             .iter()
             .filter(|problem| !is_in(&before, problem))
             .collect();
-        let mended = before.iter().filter(|problem| !is_in(&site.problems, problem)).count();
-        if mended > 0 {
-            self.say("fixed", &count(mended as u64, "finding"));
+        let fixed = before.iter().filter(|problem| !is_in(&site.problems, problem)).count();
+        if fixed > 0 {
+            self.say("fixed", &count(fixed as u64, "finding"));
         }
         for problem in new.iter().take(SHOWN_FINDINGS) {
             self.say(json::severity(problem.severity), &problems::line(problem));
