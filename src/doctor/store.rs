@@ -482,7 +482,7 @@ mod tests {
         let link = Seen { link: other, ..seen() };
         assert_eq!(wrong_ones(&link), ["owner"]);
         assert!(
-            message(&link).starts_with("current belongs to user number 0"),
+            message(&link).starts_with("current belongs to uid 0"),
             "{}",
             message(&link)
         );

@@ -264,7 +264,7 @@ fn faults_of_what_the_vhost_answers_are_found() {
     });
     world
         .examine()
-        .assert("compressed anew", &["gzip"], "compressed while it is sent");
+        .assert("compressed anew", &["gzip"], "compressed for each request");
     world.serve(|vhost| {
         let lines = vhost
             .lines()
@@ -277,11 +277,11 @@ fn faults_of_what_the_vhost_answers_are_found() {
     world.serve(|vhost| vhost.replace("expires off;", "expires 1h;"));
     world
         .examine()
-        .assert("pages that are kept", &["cache"], "readers may keep an old page");
+        .assert("pages that are kept", &["cache"], "browsers may show an old page");
     world.serve(|vhost| vhost.replace("\"~^[45]\" \"no-store\";", ""));
     world
         .examine()
-        .assert("errors that are kept", &["cache"], "may keep an error");
+        .assert("errors that are kept", &["cache"], "may cache an error");
     world.serve(|vhost| vhost.replace("=404", "/index.html"));
     let found = world.examine();
     assert!(found.wrong().contains("missing"), "{found}");
@@ -481,7 +481,7 @@ fn faults_of_the_store_are_found() {
     }
     world.manifest(|text| text.replace("[publish]\n", "[publish]\nkeep = 1\n"));
     world.examine().assert(
-        "releases that nobody prunes",
+        "releases that are never pruned",
         &["retention"],
         "nothing has been pruned for days",
     );
@@ -573,7 +573,7 @@ fn docroots_that_no_publish_can_use_are_found() {
     );
     let remote = world.sshd.remote_docroot.clone();
     world.manifest(|text| text.replace(&remote, "/missing/site"));
-    alarm(&world.examine(), "docroot", "neither does the folder it would lie in");
+    alarm(&world.examine(), "docroot", "neither does the folder above it");
 }
 
 #[test]
