@@ -311,9 +311,10 @@ fn outcome(
         if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
             return Ok(None);
         }
-        // Of a page, its policy may have to follow.
-        if *kind != Kind::Page {
-            change = unread(asset);
+        change = unread(asset);
+        // Its policy may have to follow, whether or not its payload can be read.
+        if *kind == Kind::Page {
+            change.language = Language::Page;
         }
     }
     let key = rewriter.key(&change);

@@ -141,6 +141,12 @@ impl Rewriter {
         if let Some(fingerprinted) = text.and_then(|text| self.fingerprinted(text, change)) {
             new = Some(fingerprinted.into_bytes());
         }
+        if change.language == Language::Page
+            && let Ok(text) = std::str::from_utf8(new.as_deref().unwrap_or(bytes))
+            && let Some(proved) = policy::unescaped(text, &self.proofs)
+        {
+            new = Some(proved.into_bytes());
+        }
         let mut new = new?;
         if change.language == Language::Page
             && let (Ok(before), Ok(after)) = (std::str::from_utf8(bytes), std::str::from_utf8(&new))

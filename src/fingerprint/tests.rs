@@ -350,6 +350,57 @@ fn integrity_and_policy_follow_what_changed() {
 }
 
 #[test]
+fn policy_and_integrity_follow_whether_or_not_the_payload_is_read_and_however_they_are_spelled() {
+    let worker = format!("self.id='{ID}'");
+    let [integrity, ..] = policy::hashes(worker.as_bytes());
+    for binary in ["", "<script>self.__next_f.push([3,\"AAAA\"])</script>"] {
+        for escapes in [[("+", "+"), ("=", "=")], [("+", "&#x2B;"), ("=", "&#61;")]] {
+            let spell = |hash: &str| {
+                escapes
+                    .iter()
+                    .fold(hash.to_owned(), |hash, (from, to)| hash.replace(from, to))
+            };
+            let inner = page(ID, IMAGE, IMAGE_ELEMENT).replace("</body>", &format!("{binary}</body>"));
+            let script = |page: &str| {
+                let start = page.find("self.__next_f.push([1").unwrap();
+                page[start..start + page[start..].find("</script>").unwrap()].to_owned()
+            };
+            let head = |allowed: &str, integrity: &str| {
+                format!(
+                    "<head><meta http-equiv=\"Content-Security-Policy\" content=\"script-src {allowed}\"/>\
+                     <script src=\"/w.js\" integrity=\"{integrity}\"></script>"
+                )
+            };
+            let [allowed, ..] = policy::hashes(script(&inner).as_bytes());
+            let page = inner.replace("<head>", &head(&spell(&allowed), &spell(&integrity)));
+            let site = finished_page(ID, &page, &[("w.js", &worker)], &Silent);
+            let page = &site["index.html"];
+            assert_ne!(id_of(&site), ID);
+            let [allowed, ..] = policy::hashes(script(page).as_bytes());
+            let [integrity, ..] = policy::hashes(site["w.js"].as_bytes());
+            assert!(
+                page.contains(&head(&allowed, &integrity)),
+                "{binary} {escapes:?}: {page}"
+            );
+        }
+    }
+}
+
+#[test]
+fn id_that_scripts_cut_in_three_is_replaced_in_the_page_that_a_browser_reads() {
+    let (cut, seam) = (
+        format!("{}|{}|{}", &ID[..3], &ID[3..9], &ID[9..]),
+        "\"])</script><script>self.__next_f.push([1,\"",
+    );
+    let page = page(ID, IMAGE, IMAGE_ELEMENT);
+    let cut = page.replace(ID, &cut.replace('|', seam));
+    assert_ne!(cut, page);
+    let site = finished_page(ID, &cut, &[], &Silent);
+    let whole = site["index.html"].replace(seam, "");
+    assert!(whole.contains(&id_of(&site)) && !whole.contains(ID), "{whole}");
+}
+
+#[test]
 fn picture_has_a_copy_and_its_hash_in_page_and_payload() {
     let site = finished(ID, IMAGE, IMAGE_ELEMENT, &[], &How::default());
     let copy = copy_of(&site, "_assets/");

@@ -12,6 +12,7 @@
 //! marks that Next.js puts around an id.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
@@ -121,16 +122,40 @@ const MARKS: &[(&str, &str)] = &[
 /// What stands between two parts of the payload in a page.
 pub(super) const SEAM: &[u8] = br#""])</script><script>self.__next_f.push([1,""#;
 
-/// Where the scripts of a page cut an id in two: where it begins, and how long its first part is.
+/// What ends such a part, and what begins one. Between them React also puts markup.
+const END: &[u8] = br#""])"#;
+const START: &[u8] = br#"self.__next_f.push([1,""#;
+
+/// The pieces of each mention of an id that the scripts of a page cut.
 ///
 /// Next.js 13 to 15 writes the payload into the page while it is made, in parts that end anywhere.
-fn cuts<'a>(bytes: &'a [u8], id: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
-    let id = id.as_bytes();
-    memmem::find_iter(bytes, SEAM).filter_map(move |seam| {
-        let (before, behind) = (bytes.get(..seam)?, bytes.get(seam + SEAM.len()..)?);
-        let first = (1..id.len()).find(|first| before.ends_with(&id[..*first]) && behind.starts_with(&id[*first..]))?;
-        Some((seam - first, first))
+fn cuts<'a>(bytes: &'a [u8], id: &'a str) -> impl Iterator<Item = Vec<Range<usize>>> + 'a {
+    let starts: Vec<usize> = memmem::find_iter(bytes, START).map(|at| at + START.len()).collect();
+    let ends = (!starts.is_empty()).then(|| memmem::find_iter(bytes, END));
+    ends.into_iter().flatten().filter_map(move |end| {
+        let is_first = |first: &usize| bytes[..end].ends_with(&id.as_bytes()[..*first]);
+        (1..id.len())
+            .filter(is_first)
+            .find_map(|first| pieces(bytes, id.as_bytes(), end - first..end, &starts))
     })
+}
+
+/// The pieces of a mention whose first one stands here, before the end of a part.
+fn pieces(bytes: &[u8], id: &[u8], first: Range<usize>, starts: &[usize]) -> Option<Vec<Range<usize>>> {
+    let mut rest = id.get(first.len()..)?;
+    let mut end = first.end;
+    let mut pieces = vec![first];
+    while !rest.is_empty() {
+        if !bytes.get(end..)?.starts_with(END) {
+            return None;
+        }
+        let start = *starts.get(starts.partition_point(|start| *start <= end))?;
+        let same = bytes.get(start..)?.iter().zip(rest).take_while(|(a, b)| a == b).count();
+        rest = &rest[same..];
+        end = start + same;
+        pieces.push(start..end);
+    }
+    Some(pieces)
 }
 
 /// How the bytes of a file name an id.
@@ -195,12 +220,14 @@ impl Renaming {
         ] {
             overwrite(bytes, &mut new, from.as_bytes(), to.as_bytes());
         }
-        for (at, first) in cuts(bytes, &self.from) {
-            let (one, two) = self.to.as_bytes().split_at(first);
+        for pieces in cuts(bytes, &self.from) {
             let new = new.get_or_insert_with(|| bytes.to_vec());
-            new[at..at + first].copy_from_slice(one);
-            let second = at + first + SEAM.len();
-            new[second..second + two.len()].copy_from_slice(two);
+            let mut id = self.to.bytes();
+            for (place, byte) in pieces.into_iter().flatten().zip(&mut id) {
+                if let Some(old) = new.get_mut(place) {
+                    *old = byte;
+                }
+            }
         }
         new
     }
@@ -366,21 +393,41 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_scripts_cut_in_two_is_replaced() {
+    fn an_id_that_scripts_cut_is_replaced() {
         let renaming = Renaming::new(OLD, &"n".repeat(OLD.len())).unwrap();
-        let page = |id: &str, first: usize| {
-            let seam = std::str::from_utf8(SEAM).unwrap();
-            format!(
-                "push([1,\"0:{{\\\"b\\\":\\\"{}{seam}{}\\\"\"])",
-                &id[..first],
-                &id[first..]
-            )
+        let plain = std::str::from_utf8(SEAM).unwrap();
+        let with_markup = r#""])</script><div hidden id="S:1">x</div><script>$RC("B:1","S:1")</script><script>self.__next_f.push([1,""#;
+        let page = |id: &str, seam: &str, cuts: [usize; 2]| {
+            let [one, two] = cuts;
+            let parts = [&id[..one], &id[one..two], &id[two..]].join(seam);
+            format!("<script>self.__next_f.push([1,\"0:{{\\\"b\\\":\\\"{parts}\\\"}}\"])</script>")
         };
-        for first in 1..OLD.len() {
-            let before = page(OLD, first);
-            assert_ne!(mention(before.as_bytes(), OLD), Mention::None);
-            let after = renaming.apply(before.as_bytes()).unwrap();
-            assert_eq!(String::from_utf8(after).unwrap(), page(renaming.to(), first));
+        for seam in [plain, with_markup] {
+            // Cut at one place where both are the same, and before its first letter where that is 0.
+            for one in 0..OLD.len() {
+                for two in one.max(1)..OLD.len() {
+                    let before = page(OLD, seam, [one, two]);
+                    assert_ne!(mention(before.as_bytes(), OLD), Mention::None, "{one} {two}");
+                    let after = renaming.apply(before.as_bytes()).unwrap();
+                    assert_eq!(String::from_utf8(after).unwrap(), page(renaming.to(), seam, [one, two]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_begins_like_an_id_before_a_cut_stays() {
+        let seam = std::str::from_utf8(SEAM).unwrap();
+        let renaming = Renaming::new(OLD, NEW).unwrap();
+        for (before, behind) in [
+            (&OLD[..5], &OLD[6..]),
+            (&OLD[..5], &OLD[5..20]),
+            (&OLD[1..5], &OLD[5..]),
+            (&OLD[..5], ""),
+        ] {
+            let page = format!("<script>self.__next_f.push([1,\"{before}{seam}{behind}\"])</script>");
+            assert_eq!(mention(page.as_bytes(), OLD), Mention::None, "{page}");
+            assert_eq!(renaming.apply(page.as_bytes()), None, "{page}");
         }
     }
 

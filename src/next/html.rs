@@ -380,7 +380,7 @@ fn of_meta(name: &str) -> Option<Position> {
 }
 
 /// A value as React writes it into an attribute.
-fn escaped(value: &str) -> String {
+pub(super) fn escaped(value: &str) -> String {
     let mut out = String::with_capacity(value.len() + 16);
     for c in value.chars() {
         match c {

@@ -2,10 +2,15 @@
 //!
 //! A page may allow its inline scripts by their hashes, in a `<meta>`. Where a script was changed, the hash that it had
 //! gives way to the one that it has: both are equally long. It must never allow a script that the page did not allow.
+//!
+//! `integrity` and policies are attributes, and whoever writes pages may spell `+`, `/` and `=` as character references.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use data_encoding::BASE64;
+use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
 use memchr::memmem;
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
@@ -24,14 +29,12 @@ pub fn hashes(bytes: &[u8]) -> [String; 3] {
 /// is the page as it was.
 #[must_use]
 pub fn renewed(before: &str, after: &str) -> Option<String> {
-    let names_hashes = ALGORITHMS
-        .iter()
-        .any(|(name, _)| memmem::find(before.as_bytes(), format!("{name}-").as_bytes()).is_some());
-    if !names_hashes {
+    if !names_hashes(before) {
         return None;
     }
     let (was, is) = (scripts(before), scripts(after));
     let mut edits = Edits::default();
+    let mut changed = Vec::new();
     for (old, new) in was.iter().zip(&is) {
         let (old, new) = (before.get(old.clone())?, after.get(new.clone())?);
         if old == new {
@@ -44,9 +47,64 @@ pub fn renewed(before: &str, after: &str) -> Option<String> {
                     edits.replace(at..at + from.len(), to.clone());
                 }
             }
+            changed.push((from.clone(), to));
         }
     }
-    (was.len() == is.len() && !edits.is_empty()).then(|| edits.apply(after))
+    if was.len() != is.len() {
+        return None;
+    }
+    let new = (!edits.is_empty()).then(|| edits.apply(after));
+    unescaped(new.as_deref().unwrap_or(after), &changed).or(new)
+}
+
+/// Whether a page names hashes at all, so that hardly any has to be read for them.
+fn names_hashes(page: &str) -> bool {
+    ALGORITHMS
+        .iter()
+        .any(|(name, _)| memmem::find(page.as_bytes(), name.as_bytes()).is_some())
+}
+
+/// The page with other hashes in attributes that spell them with character references; `None` where there are none.
+#[must_use]
+pub fn unescaped(page: &str, changed: &[(String, String)]) -> Option<String> {
+    if changed.is_empty() || !names_hashes(page) {
+        return None;
+    }
+    let mut values = Values {
+        page,
+        changed,
+        edits: Edits::default(),
+    };
+    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut values);
+    emitter.naively_switch_states(true);
+    Tokenizer::new_with_emitter(page, emitter).for_each(drop);
+    (!values.edits.is_empty()).then(|| values.edits.apply(page))
+}
+
+struct Values<'a> {
+    page: &'a str,
+    changed: &'a [(String, String)],
+    edits: Edits,
+}
+
+impl Callback<Infallible, usize> for &mut Values<'_> {
+    fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
+        if let CallbackEvent::AttributeValue { value } = event
+            && let Some(raw) = self.page.get(span.start..span.end)
+            && raw.as_bytes() != value
+        {
+            let value = String::from_utf8_lossy(value);
+            let new = self
+                .changed
+                .iter()
+                .fold(value.to_string(), |value, (from, to)| value.replace(from, to));
+            let quote = span.start.checked_sub(1).and_then(|at| self.page.as_bytes().get(at));
+            if new != value && matches!(quote, Some(b'"' | b'\'')) {
+                self.edits.replace(span.start..span.end, html::escaped(&new));
+            }
+        }
+        None
+    }
 }
 
 fn scripts(page: &str) -> Vec<Range<usize>> {
@@ -79,6 +137,32 @@ mod tests {
             let after = page(&format!("&#x27;{old}&#x27;"), "new()");
             let expected = page(&format!("&#x27;{new}&#x27;"), "new()");
             assert_eq!(renewed(&before, &after).as_deref(), Some(expected.as_str()));
+        }
+    }
+
+    #[test]
+    fn hash_with_character_references_follows_too() {
+        let spell = |hash: &str| {
+            hash.replace('-', "&#x2d;")
+                .replace('+', "&#43;")
+                .replace('/', "&sol;")
+                .replace('=', "&#x3D;")
+        };
+        for (old, new) in hashes(b"old()").iter().zip(hashes(b"new()")) {
+            let policy = |hash: &str| format!("&apos;{}&apos; &apos;self&apos;", spell(hash));
+            let (before, after) = (page(&policy(old), "old()"), page(&policy(old), "new()"));
+            let expected = page(&format!("&#x27;{new}&#x27; &#x27;self&#x27;"), "new()");
+            assert_eq!(renewed(&before, &after), Some(expected));
+            let loaded = |hash: &str| format!("<script src=\"/a.js\" integrity=\"{hash}\"></script>");
+            let changed = [(old.clone(), new.clone())];
+            assert_eq!(unescaped(&loaded(&spell(old)), &changed), Some(loaded(&new)));
+            assert_eq!(
+                unescaped(&loaded(old), &changed),
+                None,
+                "other code replaces what has no references"
+            );
+            let other = format!("<p title=\"sha256 &amp; {}\">{}</p>", &old[..20], spell(old));
+            assert_eq!(unescaped(&other, &changed), None);
         }
     }
 
