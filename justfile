@@ -39,7 +39,7 @@ profile pages="10000":
 rebuilds *args:
     cargo bench --locked --bench rebuilds -- {{ args }}
 
-# Builds versions of Next.js from npm, publishes each three times and compares; names of fixtures/versions/versions.json, or --next VERSION
+# Builds versions of Next.js from npm, publishes each three times and compares; names of fixtures/versions/versions.json, --next VERSION, or a folder of builds
 matrix *args:
     MATRIX="{{ args }}" cargo test --locked --test suite -- --ignored --nocapture faithful::matrix::versions_from_npm
 
