@@ -67,7 +67,7 @@ pub fn fingerprint(
     options: &Options<'_>,
     observer: &dyn Observer,
 ) -> Result<Site, SourceError> {
-    let resolver = Resolver::new(options.origin, &survey.base_path);
+    let resolver = Resolver::new(options.origin, &survey.base_path).with_asset_prefix(&survey.asset_prefix);
     let renaming = if options.stable_build_id {
         renaming(assets, survey, &*export, observer)?
     } else {

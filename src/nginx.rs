@@ -81,6 +81,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
         docroot: values::docroot(&vhost.docroot)?,
         listen: vhost.listen.as_deref().map(values::listen).transpose()?,
         base: values::base_path(&vhost.rules.base_path)?,
+        asset_prefix: values::base_path(&vhost.rules.asset_prefix)?,
         immutable: alternatives(vhost.rules.classes.immutable())?,
         pooled: alternatives(vhost.rules.classes.pooled())?,
         copies: copies(&vhost.rules)?,
@@ -133,6 +134,7 @@ struct Site<'a> {
     docroot: &'a str,
     listen: Option<&'a str>,
     base: &'a str,
+    asset_prefix: &'a str,
     /// The paths of immutable files, as one group of a regular expression.
     immutable: String,
     /// The paths of the pool, likewise.

@@ -286,9 +286,11 @@ pub fn served(
 /// What requests to a site get whose export has these paths, and says this of its client.
 #[must_use]
 pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item = &'a str> + Clone) -> Rules {
+    let base_path = config.next.base_path.as_ref().unwrap_or(&client.base_path);
     Rules {
         form: PageForm::of(paths),
-        base_path: config.next.base_path.clone().unwrap_or(client.base_path),
+        base_path: base_path.clone(),
+        asset_prefix: client.asset_prefix(base_path).to_owned(),
         classes: Classes::new(&config.fingerprint.prefix),
         deployment_id: client.deployment_id,
         types: config.types.clone(),

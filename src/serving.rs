@@ -65,6 +65,9 @@ pub struct Rules {
     /// The path that all addresses of the site begin with, Next.js's `basePath`: `/handbook`, or
     /// nothing. Files have their paths of the export all the same.
     pub base_path: String,
+    /// The path behind which the client's files are asked for, too: an `assetPrefix` that is a path and not the base
+    /// path, or nothing.
+    pub asset_prefix: String,
     /// Which files never change under one name.
     pub classes: Classes,
     /// The id that the build was told, Next.js's `deploymentId`, as [`headers::DEPLOYMENT`] needs it.
@@ -85,7 +88,9 @@ pub const MAX_BODY: u64 = 1 << 20;
 impl Rules {
     /// What an address gets. `is_file` shows whether the site has a file at a path of the export.
     pub fn resolve(&self, address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
-        let path = match base::take_off(&self.base_path, self.form, &address.path) {
+        let arrival = base::behind_asset_prefix(&self.asset_prefix, &address.path)
+            .unwrap_or_else(|| base::take_off(&self.base_path, self.form, &address.path));
+        let path = match arrival {
             base::Arrival::Inside(path) => path,
             base::Arrival::Moved(to) => return Outcome::Moved(address.with_query(&to)),
             base::Arrival::Outside => return Outcome::NotFound,

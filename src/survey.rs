@@ -30,7 +30,7 @@ use crate::event::{Event, Observer, Stage};
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
 use crate::next::build_id::{self, Mention};
-use crate::next::client::{self, Client};
+use crate::next::client::{self, Client, Leads};
 use crate::next::page::{self as next_page, Router};
 use crate::next::url::Resolver;
 use crate::next::{Position, Unclear, data};
@@ -163,6 +163,8 @@ pub struct Survey {
     pub client: Client,
     /// The base path: empty, or with a slash at its front.
     pub base_path: String,
+    /// What stands before `/_next/` where that is not the base path, likewise.
+    pub asset_prefix: String,
     /// The build id, by the folders of the export; `None` where there is none or several, or it is too short to be told
     /// from a part of a word.
     pub build_id: Option<String>,
@@ -251,14 +253,15 @@ pub fn survey(
     let paths = Paths::new(assets);
     let client = find_client(assets, source)?;
     let base_path = options.base_path.unwrap_or(&client.base_path).to_owned();
-    let resolver = Resolver::new(options.origin, &base_path);
+    let asset_prefix = client.asset_prefix(&base_path).to_owned();
+    let resolver = Resolver::new(options.origin, &base_path).with_asset_prefix(&asset_prefix);
     let kinds: Vec<Kind> = assets
         .iter()
         .map(|asset| kind_of(asset.path.as_str(), &paths))
         .collect();
     let recall = options
         .cache
-        .map(|cache| cache.recall(settings(options, &base_path), assets, &paths));
+        .map(|cache| cache.recall(settings(options, &base_path, &asset_prefix), assets, &paths));
     let build_id = build_id::of_paths(assets.iter().map(|asset| asset.path.as_str()));
     let reading = Reading {
         build_id: build_id.as_deref(),
@@ -299,6 +302,7 @@ pub fn survey(
     Ok(Survey {
         client,
         base_path,
+        asset_prefix,
         build_id,
         kinds,
         facts,
@@ -308,7 +312,7 @@ pub fn survey(
 }
 
 /// Digest of all that decides what is noted, besides the files themselves.
-fn settings(options: &Options<'_>, base_path: &str) -> Digest {
+fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Digest {
     let mut hasher = Hasher::new();
     let search = options.search.map(Search::name);
     let elsewhere = options.elsewhere.map(|elsewhere| format!("{:?}", elsewhere.patterns));
@@ -317,6 +321,7 @@ fn settings(options: &Options<'_>, base_path: &str) -> Digest {
         &cache::VERSION.to_string(),
         options.origin.unwrap_or_default(),
         base_path,
+        asset_prefix,
         search.as_deref().unwrap_or_default(),
         elsewhere.as_deref().unwrap_or_default(),
     ];
@@ -360,15 +365,27 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
     let page = |asset: &&Asset| asset.path.as_str().ends_with(".html") && asset.size <= MAX_TEXT;
     let is_first = |asset: &&Asset| matches!(asset.path.as_str(), "index.html" | "404.html");
     let pages = || assets.iter().filter(page);
+    let paths = Paths::new(assets);
+    let is_there = |path: &str| matches!(paths.look_up(path), Found::File(_));
+    let mut found: Option<(Client, bool)> = None;
     // Any page will do, but one that someone put beside those of Next.js says nothing.
     for asset in pages().filter(is_first).chain(pages().take(8)) {
         let bytes = source.read(&asset.path, asset.digest, asset.size)?;
-        if let Some(client) = std::str::from_utf8(&bytes).ok().and_then(client::of_page) {
+        let page = std::str::from_utf8(&bytes).ok();
+        let Some((page, client)) = page.and_then(|page| Some((page, client::of_page(page)?))) else {
+            continue;
+        };
+        let leads = client::beside_prefix(page, &client.prefix, &is_there);
+        if client.prefix.is_empty() || leads == Some(Leads::Below) {
             return Ok(client);
         }
+        let (_, is_beside) = found.get_or_insert((client, false));
+        *is_beside |= leads == Some(Leads::Beside);
     }
-    let paths = Paths::new(assets);
-    let is_there = |path: &str| matches!(paths.look_up(path), Found::File(_));
+    if let Some((client, is_beside)) = found {
+        let base_path = if is_beside { String::new() } else { client.base_path };
+        return Ok(Client { base_path, ..client });
+    }
     for asset in pages().filter(is_first).chain(pages().take(8)) {
         let bytes = source.read(&asset.path, asset.digest, asset.size)?;
         let page = std::str::from_utf8(&bytes).ok();

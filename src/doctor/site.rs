@@ -396,6 +396,7 @@ mod tests {
             form: PageForm::Flat,
             base_path: String::new(),
             classes: Classes::new("_assets"),
+            asset_prefix: String::new(),
             deployment_id: None,
             types: crate::serving::OwnTypes::default(),
         };

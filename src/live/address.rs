@@ -1,7 +1,7 @@
 //! The addresses under which a file of the site is reachable. Pure.
 
 use crate::next::url::encoded;
-use crate::serving::base::FRONT_PAYLOAD;
+use crate::serving::base::{CLIENT, FRONT_PAYLOAD};
 use crate::serving::{Address, Outcome, Rules, fingerprint};
 
 /// What an address leads to.
@@ -67,9 +67,13 @@ fn candidates(rules: &Rules, path: &str) -> impl Iterator<Item = String> {
     {
         found.push(fingerprint::added(&format!("{base}/{}", encoded(&original)), hash));
     }
-    found.push(format!("{base}/{}", encoded(path)));
+    let (prefix, own) = (&rules.asset_prefix, format!("/{}", encoded(path)));
+    if !prefix.is_empty() && own.starts_with(CLIENT) {
+        found.push(format!("{prefix}{own}"));
+    }
+    found.push(format!("{base}{own}"));
     if !base.is_empty() {
-        found.push(format!("/{}", encoded(path)));
+        found.push(own);
     }
     found.into_iter()
 }

@@ -19,6 +19,7 @@ fn rules(base_path: &str, form: PageForm) -> Rules {
         form,
         base_path: base_path.to_owned(),
         classes: Classes::new("_assets"),
+        asset_prefix: String::new(),
         deployment_id: None,
         types: crate::serving::OwnTypes::default(),
     }

@@ -1,4 +1,5 @@
-//! What a page says of where its client's files lie: the base path, and the deployment they belong to. Pure.
+//! What pages say of where their client's files lie: the base path, an `assetPrefix`, and the deployment they belong to.
+//! Pure.
 
 use super::{Position, Reference, Visit, html};
 
@@ -8,13 +9,24 @@ pub(crate) const CLIENT_ASSETS: &str = "/_next/static/";
 /// What the URLs of the client's files say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Client {
-    /// What stands before `/_next/static/`: empty, or a path with a slash at its front alone (`basePath`).
+    /// What addresses of the site begin with (`basePath`): empty, or a path with a slash at its front alone.
     pub base_path: String,
+    /// What stands before `/_next/static/`, likewise: the base path, unless the site has an `assetPrefix` that is a path.
+    pub prefix: String,
     /// What `?dpl=` says behind them (`deploymentId`).
     pub deployment_id: Option<String>,
 }
 
-/// Reads it off a page. `None` where the page names no such file, or names those of another host.
+impl Client {
+    /// What stands before `/_next/` where that is not this base path; empty where it is.
+    #[must_use]
+    pub fn asset_prefix(&self, base_path: &str) -> &str {
+        if self.prefix == base_path { "" } else { &self.prefix }
+    }
+}
+
+/// Reads it off a page, as if what stands before `/_next/static/` were the base path. `None` where the page names no such
+/// file, or names those of another host.
 #[must_use]
 pub fn of_page(page: &str) -> Option<Client> {
     struct Look(Option<Client>);
@@ -56,17 +68,61 @@ pub fn behind_prefix(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Clie
     let mut look = Look::default();
     html::walk(page, 0, &mut look);
     let client = look.prefix.filter(|client| !client.base_path.is_empty())?;
-    let base = client.base_path.as_str();
-    let leads = |url: &String| {
-        let path = url.split(['?', '#']).next().unwrap_or_default();
-        let below = path
-            .strip_prefix(base)
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        // The bare path alone proves nothing: a page of that name may lie at the root.
-        below.is_some_and(|rest| rest.len() > 1 && is_there(rest.trim_start_matches('/')))
-            && !is_there(path.trim_start_matches('/'))
+    let is_base = |url: &String| leads(url, &client.base_path, is_there) == Some(Leads::Below);
+    look.own.iter().any(is_base).then_some(client)
+}
+
+/// Where the addresses lead that a page itself names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leads {
+    /// To what lies below a path, and nowhere without it: the path is the base path.
+    Below,
+    /// To what is there without it.
+    Beside,
+}
+
+/// What the links and pictures of a page say of what stands before `/_next/static/`: the base path stands before each of
+/// them, too, and an `assetPrefix` before none. The first that says that it is the base path counts.
+#[must_use]
+pub fn beside_prefix(page: &str, prefix: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Leads> {
+    struct Look<'a> {
+        prefix: &'a str,
+        is_there: &'a dyn Fn(&str) -> bool,
+        found: Option<Leads>,
+    }
+    impl Visit for Look<'_> {
+        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+            let is_path = reference.url.starts_with('/') && !reference.url.starts_with("//");
+            if is_path && !reference.url.contains(CLIENT_ASSETS) && self.found != Some(Leads::Below) {
+                self.found = leads(reference.url, self.prefix, self.is_there).or(self.found);
+            }
+            None
+        }
+    }
+    let mut look = Look {
+        prefix,
+        is_there,
+        found: None,
     };
-    look.own.iter().any(leads).then_some(client)
+    html::walk(page, 0, &mut look);
+    look.found
+}
+
+fn leads(url: &str, base: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Leads> {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let below = path
+        .strip_prefix(base)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    // Many a site below a base path links to the first page of its host.
+    if path == "/" {
+        return None;
+    }
+    if is_there(path.trim_start_matches('/')) {
+        return below.is_none().then_some(Leads::Beside);
+    }
+    // The bare path alone proves nothing: a page of that name may lie at the root.
+    let is_below = below.is_some_and(|rest| rest.len() > 1 && is_there(rest.trim_start_matches('/')));
+    is_below.then_some(Leads::Below)
 }
 
 fn of_url(url: &str) -> Option<Client> {
@@ -78,9 +134,11 @@ fn of_url(url: &str) -> Option<Client> {
         .into_iter()
         .find(|(key, _)| key == "dpl")
         .map(|(_, id)| id.into_owned());
+    // Of two slashes, as an `assetPrefix` with a slash at its end makes them, nginx sees one.
+    let before = before.trim_end_matches('/').to_owned();
     Some(Client {
-        // Of two slashes, as an `assetPrefix` with a slash at its end makes them, nginx sees one.
-        base_path: before.trim_end_matches('/').to_owned(),
+        base_path: before.clone(),
+        prefix: before,
         deployment_id,
     })
 }
@@ -128,6 +186,30 @@ mod tests {
         assert_eq!(of("<a href='/handbook/guide'>"), None);
         let cdn = "<script src='https://cdn.acme.dev/_next/static/chunks/a.js'></script><a href='/guide'>";
         assert_eq!(of(cdn), None);
+    }
+
+    #[test]
+    fn prefix_that_no_address_of_the_site_has_is_none_of_its_base_path() {
+        let there = |path: &str| matches!(path, "" | "guide" | "img/a.png" | "blog");
+        let of = |page: &str| beside_prefix(page, "/blog", &there);
+        assert_eq!(of("<a href='/blog/guide'>"), Some(Leads::Below));
+        assert_eq!(of("<img src='/blog/img/a.png'>"), Some(Leads::Below));
+        assert_eq!(of("<a href='/guide?x#y'>"), Some(Leads::Beside));
+        // A picture whose base path was forgotten.
+        assert_eq!(of("<img src='/img/a.png'><a href='/blog/guide'>"), Some(Leads::Below));
+        assert_eq!(of("<a href='/blog/guide'><img src='/img/a.png'>"), Some(Leads::Below));
+        for silent in [
+            "/",
+            "/blog",
+            "/blog/nowhere",
+            "/nowhere",
+            "guide",
+            "//host/guide",
+            "https://host/guide",
+        ] {
+            assert_eq!(of(&format!("<a href='{silent}'>")), None, "{silent}");
+        }
+        assert_eq!(of("<script src='/blog/_next/static/a.js'></script>"), None);
     }
 
     #[test]

@@ -37,7 +37,12 @@ pub struct Resolver {
     /// The site's own address, or one that no page can name.
     origin: Option<Url>,
     base_path: String,
+    /// With `/_next/` at its end; none where there is no such prefix.
+    client: Option<String>,
 }
+
+/// The folder of the client's files.
+const CLIENT: &str = "/_next/";
 
 /// Replaces the address of a site that has none: `.invalid` is no one's.
 const NO_ORIGIN: &str = "https://site.invalid/";
@@ -57,7 +62,15 @@ impl Resolver {
         Self {
             origin,
             base_path: base_path.trim_end_matches('/').to_owned(),
+            client: None,
         }
+    }
+
+    /// For a site whose client's files are also asked for behind this path (an `assetPrefix`), if it is not empty.
+    #[must_use]
+    pub fn with_asset_prefix(self, prefix: &str) -> Self {
+        let client = (!prefix.is_empty()).then(|| format!("{prefix}{CLIENT}"));
+        Self { client, ..self }
     }
 
     /// The base path: empty, or with a slash at its front alone.
@@ -110,7 +123,12 @@ impl Resolver {
 
     fn own(&self, path: &str, query: Option<&str>, fragment: Option<&str>) -> Target {
         let path = merged(path);
-        let Some(below) = path.strip_prefix(self.base_path.as_str()) else {
+        let client = self.client.as_ref().filter(|client| path.starts_with(client.as_str()));
+        let below = match client {
+            Some(client) => path.get(client.len() - CLIENT.len()..),
+            None => path.strip_prefix(self.base_path.as_str()),
+        };
+        let Some(below) = below else {
             return Target::Outside;
         };
         let below = match below.strip_prefix('/') {
@@ -285,6 +303,19 @@ mod tests {
         assert_eq!(at("/handbooks/a"), Target::Outside);
         assert_eq!(at("/images/a.png"), Target::Outside);
         assert_eq!(resolver.url_of("images/ä b.png"), "/handbook/images/%C3%A4%20b.png");
+    }
+
+    #[test]
+    fn files_of_the_client_are_found_behind_the_asset_prefix_and_pages_are_not() {
+        let resolver = Resolver::new(None, "/handbook").with_asset_prefix("/blog-static");
+        let at = |url: &str| resolver.resolve("/handbook/", url);
+        let chunk = site("_next/static/a.js", None, None);
+        assert_eq!(at("/blog-static/_next/static/a.js"), chunk);
+        assert_eq!(at("/blog-static//_next/static/a.js"), chunk);
+        assert_eq!(at("/handbook/_next/static/a.js"), chunk);
+        assert_eq!(at("/blog-static/usage"), Target::Outside);
+        assert_eq!(at("/blog-static/_nextx"), Target::Outside);
+        assert_eq!(at("/_next/static/a.js"), Target::Outside);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use super::{Site, values};
 use crate::model::media;
-use crate::serving::base::{self, BaseRule};
+use crate::serving::base::{self, BaseRule, CLIENT};
 use crate::serving::pages::{self, Name, Place, Rule, Step, WELL_KNOWN};
 use crate::serving::{NOT_FOUND_PAGE, PageForm, marker};
 
@@ -19,8 +19,9 @@ impl Site<'_> {
         let mut text = format!(
             "absolute_redirect off;\n\
              error_page 404 {base}/{NOT_FOUND_PAGE};\n\
-             {without_base}",
+             {without_prefix}{without_base}",
             base = self.base,
+            without_prefix = self.without_asset_prefix(),
             without_base = self.without_base(),
         );
         for rule in pages::rules(self.vhost.rules.form) {
@@ -29,6 +30,20 @@ impl Site<'_> {
             text += &self.rule(rule);
         }
         text
+    }
+
+    /// Takes the asset prefix off the addresses of the client's files.
+    fn without_asset_prefix(&self) -> String {
+        if self.asset_prefix.is_empty() {
+            return String::new();
+        }
+        format!(
+            "\n\
+             # Pages ask for the client's files behind {prefix} (`assetPrefix`).\n\
+             rewrite \"(?s)^{pattern}({CLIENT}.*)\\z\" $1 break;\n",
+            prefix = self.asset_prefix,
+            pattern = values::pattern(self.asset_prefix),
+        )
     }
 
     /// Takes the base path off, and refuses what lies outside it.

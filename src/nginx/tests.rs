@@ -23,6 +23,7 @@ fn rules() -> Rules {
         form: PageForm::Flat,
         base_path: String::new(),
         classes: Classes::new("_assets"),
+        asset_prefix: String::new(),
         deployment_id: None,
         types: OwnTypes::default(),
     }
@@ -57,6 +58,10 @@ fn value_that_could_end_its_directive_is_refused() {
                 listen: Some(bad.into()),
                 ..vhost()
             },
+            with(Rules {
+                asset_prefix: format!("/{bad}"),
+                ..rules()
+            }),
             with(Rules {
                 base_path: format!("/{bad}"),
                 ..rules()
@@ -263,11 +268,11 @@ fn types_of_the_site_manifest_are_added_and_win() {
 /// What the vhost does is what the rules say, no more and no less: the preview goes by the rules alone.
 #[test]
 fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
-    for (form, base_path) in [
-        (PageForm::Flat, ""),
-        (PageForm::Flat, "/handbook"),
-        (PageForm::Folder, ""),
-        (PageForm::Folder, "/handbook"),
+    for (form, base_path, asset_prefix) in [
+        (PageForm::Flat, "", ""),
+        (PageForm::Flat, "/handbook", "/blog-static"),
+        (PageForm::Folder, "", "/blog-static"),
+        (PageForm::Folder, "/handbook", ""),
     ] {
         let vhost = Vhost {
             tls: false,
@@ -275,6 +280,7 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
             rules: Rules {
                 form,
                 base_path: base_path.into(),
+                asset_prefix: asset_prefix.into(),
                 deployment_id: Some("dpl_1".into()),
                 ..rules()
             },
@@ -312,7 +318,7 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
 
         let takes = crate::serving::base::rules(form);
         let leads = usize::from(!base_path.is_empty());
-        let rewrites = if base_path.is_empty() { 0 } else { takes.len() - 1 };
+        let rewrites = if base_path.is_empty() { 0 } else { takes.len() - 1 } + usize::from(!asset_prefix.is_empty());
         let steps = places.iter().flat_map(|rule| rule.steps);
         let copies = steps.filter(|step| **step == crate::serving::pages::Step::Copy).count();
         assert_eq!(starting("rewrite "), rewrites + copies, "rewrites");

@@ -16,6 +16,7 @@ use super::sizes::{self, Page, Paths};
 use super::snapshot::{Found, Snapshot};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
+use crate::next::url::Resolver;
 
 /// Files whose encoded sizes are asked for at once.
 const AT_ONCE: usize = 64;
@@ -155,12 +156,8 @@ impl Preview {
             let bytes = site.source.read(&found.path, found.file.digest, found.file.size)?;
             let text = String::from_utf8_lossy(&bytes);
             let is_file = |path: &str| site.find(path).is_some();
-            Ok(sizes::named(
-                found.path.as_str(),
-                &text,
-                &site.rules.base_path,
-                &is_file,
-            ))
+            let resolver = Resolver::new(None, &site.rules.base_path).with_asset_prefix(&site.rules.asset_prefix);
+            Ok(sizes::named(found.path.as_str(), &text, &resolver, &is_file))
         };
         let files = self.aside(read).await.unwrap_or_default();
         json!({ "path": page.path, "files": files })

@@ -41,11 +41,10 @@ pub fn page_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
 
 /// The files of the site that a page names for a browser to fetch, by path. Of a picture in several sizes these are all of
 /// them, and what scripts fetch is not among them.
-pub fn named(path: &str, text: &str, base_path: &str, is_file: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
-    let resolver = Resolver::new(None, base_path);
+pub fn named(path: &str, text: &str, resolver: &Resolver, is_file: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
     let mut visit = Names {
         address: resolver.page_address(path),
-        resolver: &resolver,
+        resolver,
         is_file,
         files: BTreeSet::new(),
     };
@@ -97,7 +96,7 @@ mod tests {
         let text = "<script src=/v1/a.js></script><a href=/v1/b.html>b</a><img src=c.png srcset='/v1/d.png 2x'><img src=/v1/gone.png>\
                     <img src=https://example.com/e.png>";
         let is_file = |path: &str| path != "gone.png";
-        let files = named("docs/a.html", text, "/v1", &is_file);
+        let files = named("docs/a.html", text, &Resolver::new(None, "/v1"), &is_file);
         assert_eq!(files.into_iter().collect::<Vec<_>>(), ["a.js", "d.png", "docs/c.png"]);
     }
 }

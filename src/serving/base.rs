@@ -1,6 +1,7 @@
 //! The base path: what lies below it, and what of the host beside it is the site's, too. Pure.
 //!
-//! It is taken off once, before anything else is decided, and nothing below knows of it.
+//! It is taken off once, before anything else is decided, and nothing below knows of it. So is an `assetPrefix` that is a
+//! path, which stands before the client's files alone.
 
 use super::PageForm;
 
@@ -48,6 +49,17 @@ pub enum Arrival {
     Moved(Vec<u8>),
     /// Nowhere.
     Outside,
+}
+
+/// The folder of the client's files, which an asset prefix stands before.
+pub const CLIENT: &str = "/_next/";
+
+/// Takes the asset prefix off, where the address is that of a file of the client behind it. This comes before the base path.
+#[must_use]
+pub fn behind_asset_prefix(prefix: &str, path: &[u8]) -> Option<Arrival> {
+    let rest = path.strip_prefix(prefix.as_bytes()).filter(|_| !prefix.is_empty())?;
+    rest.starts_with(CLIENT.as_bytes())
+        .then(|| Arrival::Inside(rest.to_vec()))
 }
 
 /// Takes the base path off.

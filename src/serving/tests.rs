@@ -8,6 +8,7 @@ fn rules(form: PageForm, base_path: &str) -> Rules {
         form,
         base_path: base_path.into(),
         classes: Classes::new("_assets"),
+        asset_prefix: String::new(),
         deployment_id: None,
         types: own_types(),
     }
@@ -149,6 +150,34 @@ fn a_base_path_is_taken_off_once() {
             ("/handbook.txt", "404"),
         ],
     );
+}
+
+#[test]
+fn files_of_the_client_are_also_behind_the_asset_prefix_and_nothing_else_is() {
+    let files = ["index.html", "usage.html", "_next/static/a.js", "blog-static/own.html"];
+    for (base, others) in [("", "/"), ("/handbook", "/handbook/")] {
+        let rules = Rules {
+            asset_prefix: "/blog-static".to_owned(),
+            ..rules(PageForm::Flat, base)
+        };
+        let own = format!("{others}_next/static/a.js");
+        let usage = format!("{others}usage");
+        let page = format!("{others}blog-static/own");
+        assert_outcomes(
+            &rules,
+            &files,
+            &[
+                ("/blog-static/_next/static/a.js", "_next/static/a.js"),
+                ("/blog-static/_next/static/none.js", "404"),
+                ("/blog-static/usage", "404"),
+                ("/blog-static/_next", "404"),
+                ("/blog-static", "404"),
+                (&own, "_next/static/a.js"),
+                (&usage, "usage.html"),
+                (&page, "blog-static/own.html"),
+            ],
+        );
+    }
 }
 
 #[test]

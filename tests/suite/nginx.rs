@@ -108,6 +108,7 @@ impl Docroot {
                 form,
                 base_path: String::new(),
                 classes: Classes::new("_assets"),
+                asset_prefix: String::new(),
                 deployment_id: None,
                 types: own_types(),
             },
@@ -115,8 +116,13 @@ impl Docroot {
     }
 
     fn serve_below(&self, base: &'static str, form: PageForm) -> Served {
+        self.serve_behind(base, "", form)
+    }
+
+    fn serve_behind(&self, base: &'static str, asset_prefix: &str, form: PageForm) -> Served {
         let mut vhost = self.vhost(form);
         vhost.rules.base_path = base.into();
+        vhost.rules.asset_prefix = asset_prefix.into();
         let nginx = Nginx::start(&render(&vhost).unwrap());
         Served { nginx, base, form }
     }

@@ -23,6 +23,7 @@ fn untouched(export: &Path) -> Nginx {
         "server {{ listen {LISTEN}; root {}; expires off;
            types {{ text/html html; text/css css; text/javascript js; text/plain txt; application/json json;
                     image/png png; image/svg+xml svg; image/x-icon ico; font/woff2 woff2; }}
+           rewrite ^/[^/]+(/_next/.*)$ $1 break;
            location / {{ try_files $uri $uri.html $uri/ =404; }}
            error_page 404 /404.html; location = /404.html {{ internal; }} }}",
         export.display()

@@ -46,6 +46,38 @@ fn folder_front_page_is_the_base_path_with_a_slash() {
 }
 
 #[test]
+fn files_of_the_client_are_also_served_behind_the_asset_prefix() {
+    let docroot = Docroot::new()
+        .with(PAGES)
+        .with(&["_next/static/chunks/a.js"])
+        .pooled("_next/static/chunks/old.js", b"old");
+    for form in [PageForm::Flat, PageForm::Folder] {
+        for base in ["", "/handbook"] {
+            let site = docroot.serve_behind(base, "/blog-static", form);
+            let behind = |path: &str| Request::get(format!("/blog-static{path}")).send(site.address());
+            for (path, body) in [("a.js", "_next/static/chunks/a.js"), ("old.js", "old")] {
+                let answer = behind(&format!("/_next/static/chunks/{path}"));
+                assert_eq!((answer.status, &*answer.body), (200, body.as_bytes()), "{path}");
+                let cache = answer.header("cache-control").unwrap_or_default();
+                assert!(cache.contains("immutable"), "{path}: {cache}");
+                assert_eq!(site.get(&format!("/_next/static/chunks/{path}")).status, 200, "{path}");
+            }
+            for none in [
+                "",
+                "/",
+                "/usage",
+                "/usage/",
+                "/_next",
+                "/_next/static/chunks/none.js",
+                "/_next/../usage",
+            ] {
+                assert_eq!(behind(none).status, 404, "{none}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_of_the_site_lies_outside_its_base_path() {
     let docroot = Docroot::new()
         .with(PAGES)

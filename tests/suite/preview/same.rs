@@ -640,6 +640,28 @@ fn every_file_of_an_export_below_a_path_is_answered_as_nginx_answers_it() {
 }
 
 #[test]
+fn files_behind_an_asset_prefix_are_answered_as_nginx_answers_them() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::support::command::small_export(folder.path());
+    for page in ["index.html", "404.html", "docs/a.html"] {
+        let page = folder.path().join(page);
+        let text = fs::read_to_string(&page).unwrap();
+        fs::write(&page, text.replace("/_next/", "/blog-static/_next/")).unwrap();
+    }
+    let chunk = "_next/static/chunks/x.js";
+    for base in ["", "/v1"] {
+        let world = world(folder.path(), &format!("[next]\nbase-path = \"{base}\"\n"));
+        let address = format!("/blog-static/{chunk}");
+        assert_eq!(get(world.preview, &address).status, 200);
+        assert_same(&world, every_kind(&address));
+        assert_same(&world, every_kind(&format!("{base}/{chunk}")));
+        assert_same(&world, hostile("/blog-static"));
+        assert_same(&world, hostile("/blog-static/_next"));
+        assert_same(&world, every_file(&world, "/blog-static"));
+    }
+}
+
+#[test]
 fn every_kind_of_request_is_answered_as_nginx_answers_it() {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixture("export"), folder.path());
