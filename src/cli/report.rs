@@ -216,15 +216,8 @@ pub fn status(status: &Status, place: &str) -> String {
         }
     }
     if let Some(hold) = &status.hold {
-        let since = when(hold.since);
-        rows.push((
-            "on hold",
-            format!(
-                "{} (by {}, since {since})",
-                printable(&hold.reason),
-                printable(&hold.who)
-            ),
-        ));
+        rows.push(("on hold", printable(&hold.reason)));
+        rows.push(("", format!("by {}, since {}", printable(&hold.who), when(hold.since))));
     }
     if let Some(lock) = &status.lock {
         let held = match &lock.owner {

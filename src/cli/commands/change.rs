@@ -111,6 +111,9 @@ impl Run {
         };
         let verb = if dry_run { "would delete" } else { "deleted" };
         self.screen.summary(&value, || {
+            if pruned == prune::Pruned::default() {
+                return "nothing to delete\n".to_owned();
+            }
             format!(
                 "{verb} {}, {}, {}, {}\n",
                 count(pruned.releases, "release"),

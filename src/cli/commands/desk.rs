@@ -53,7 +53,10 @@ impl OfTarget {
         Trouble {
             message: report::message(failure),
             hint: match failure {
-                Failure::Library(Error::Check { .. }) => "fix the errors that are listed under Findings".to_owned(),
+                Failure::Library(Error::Check { .. }) => {
+                    let check = again(&self.global, "check");
+                    format!("fix the errors: `{check}` lists them, and so does the dashboard under Findings")
+                }
                 failure => hints::hint(failure, &self.global),
             },
         }

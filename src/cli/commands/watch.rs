@@ -53,12 +53,13 @@ impl Run {
         let serving = preview::serve(listening.listener, Arc::clone(&preview));
         let watched = watched(workplace, options)?;
         if !watched.command.is_empty() {
+            let words: Vec<String> = watched.command.iter().map(|word| site::quoted(word)).collect();
             // Beside the line that stays, which is there already.
             self.progress.say(
                 "note",
                 &format!(
                     "runs `{}` in {}, now and when its sources change",
-                    watched.command.join(" "),
+                    words.join(" "),
                     site::shown(&watched.folder)
                 ),
             );

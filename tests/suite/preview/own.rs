@@ -301,7 +301,7 @@ fn the_plan_and_the_releases_are_those_of_the_commands() {
         refused["error"]["hint"]
             .as_str()
             .unwrap()
-            .contains("listed under Findings"),
+            .contains("`syntax-publish check` lists them, and so does the dashboard under Findings"),
         "{refused}"
     );
 }
