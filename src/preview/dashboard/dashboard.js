@@ -82,7 +82,7 @@ function fill(table, caption, columns, rows) {
     make(
       'tbody',
       {},
-      ...rows.map((row) => make('tr', {}, ...row.map((cell, at) => make('td', { class: columns[at][1] }, cell)))),
+      ...rows.map((row) => make('tr', {}, ...row.map((cell, at) => make('td', { class: columns[at][1], 'data-title': columns[at][0] }, cell)))),
     ),
   );
   return table;
@@ -378,7 +378,7 @@ function drawFindings(findings) {
     make('div', {}, ...shortened(places)),
     hint,
   ]);
-  const table = fill(make('table'), many(findings.length, 'finding'), [['Severity'], ['Check'], ['What'], ['Fix']], cells);
+  const table = fill(make('table', { class: 'stack' }), many(findings.length, 'finding'), [['Severity'], ['Check'], ['What'], ['Fix']], cells);
   const scroll = make('div', { class: 'scroll', role: 'region', 'aria-label': 'List of findings', tabindex: '0' }, table);
   $('findings-list').replaceChildren(scroll);
 }
@@ -457,7 +457,7 @@ asks('releases', ({ target, releases }) => {
     current ? make('strong', {}, 'live') : copied(rollback),
   ]);
   const columns = [['Release'], ['Published'], ['Size'], ['Commit'], ['Message'], ['Roll back']];
-  const table = fill(make('table'), `On ${target}, newest first`, columns, rows);
+  const table = fill(make('table', { class: 'stack' }), `On ${target}, newest first`, columns, rows);
   return [make('div', { class: 'scroll', role: 'region', 'aria-label': 'List of releases', tabindex: '0' }, table)];
 });
 
