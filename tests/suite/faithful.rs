@@ -5,6 +5,7 @@
 //! from npm, and `just real` does the same with exports that others have published.
 
 mod dom;
+mod fetched;
 mod judged;
 mod matrix;
 mod measure;
@@ -99,6 +100,11 @@ fn names_of_versions() -> Vec<&'static str> {
         .iter()
         .map(|entry| &*entry["name"].as_str().unwrap().to_owned().leak())
         .collect()
+}
+
+/// Whether each build of a version has a name of its configuration's, which every page says.
+pub fn names_its_builds(version: &str) -> bool {
+    version.ends_with("-deployment")
 }
 
 /// The builds of each version, unpacked.
@@ -223,8 +229,7 @@ fn site_whose_files_are_asked_for_elsewhere_stays_what_it_was() {
 #[test]
 fn rebuild_of_every_version_changes_no_file_and_an_edited_word_few() {
     let mut faults = Vec::new();
-    // A build that its configuration names says so in every page.
-    for version in versions().filter(|version| !version.name.ends_with("-deployment")) {
+    for version in versions().filter(|version| !names_its_builds(version.name)) {
         let project = project(&format!("url = \"{ORIGIN}\""));
         let ids = ["first", "again", "edited"].map(|what| build_id(&version.build(what)));
         assert!(

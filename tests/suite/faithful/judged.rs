@@ -11,7 +11,7 @@ const NEW: &str = "0123456789abcdefghijk";
 const DIGEST: &str = "0123456789abcdef";
 
 /// A page with the constructs that are judged, as an export has it.
-const PAGE: &str = r#"<!DOCTYPE html><!--Ab1_D2eF3gH4iJ5kL6mN7--><html><head><meta http-equiv="Content-Security-Policy" content="script-src 'self' 'sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0='"/><meta property="og:image" content="https://harbour.example/img/a.png"/><script src="/x.js" integrity="sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="></script></head><body><img src="/img/a.png" srcset="/img/a.png 1x, /img/b.png 2x" alt="a"/><div style="background:url(/img/a.png)">text /img/a.png</div><a href="/guide">x</a><script>abc</script><script>self.__next_f.push([1,"1:T16,\u003cimg src=\"/img/a.png\">0:[\"$\",\"img\",null,{\"src\":\"/img/a.png\"}]\n2:[\"$\",\"$L3\",null,{\"src\":\"/img/a.png\",\"children\":[\"$\",\"img\",null,{\"src\":\"/img/a.png\"}]}]\n"])</script></body></html>"#;
+const PAGE: &str = r#"<!DOCTYPE html><!--Ab1_D2eF3gH4iJ5kL6mN7--><html><head><meta http-equiv="Content-Security-Policy" content="script-src 'self' 'sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0='"/><meta property="og:image" content="https://harbour.example/img/a.png"/><script src="/x.js" integrity="sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="></script></head><body><img src="/img/a.png" srcset="/img/a.png 1x, /img/b.png 2x" alt="a"/><div style="background:url(/img/a.png)">text /img/a.png</div><a href="/guide">x</a><script>abc</script><script>self.__next_f.push([1,"1:T16,\u003cimg src=\"/img/a.png\">0:[\"$\",\"img\",null,{\"src\":\"/img/a.png\"}]\n2:[\"$\",\"$L3\",null,{\"src\":\"/img/b.png\",\"children\":[\"$\",\"img\",null,{\"src\":\"/img/a.png\"}]}]\n"])</script></body></html>"#;
 
 /// An export of two pictures and a page, and the same finished with another build id.
 fn pair(folder: &Path) {
@@ -24,7 +24,7 @@ fn pair(folder: &Path) {
         write(&at.join("img/a.png"), "a");
         write(&at.join("img/b.png"), "b");
         write(&at.join("x.js"), "abc");
-        write(&at.join("y.css"), "a{background:url(img/a.png)}");
+        write(&at.join("y.css"), "a{background:url(img/b.png)}");
         write(
             &at.join(format!("_next/static/{id}/_buildManifest.js")),
             format!("\"{id}\""),
@@ -77,6 +77,7 @@ fn other_build_id_and_fingerprints_of_the_same_bytes_are_no_difference() {
 #[test]
 fn each_kind_of_damage_is_found() {
     let picture = format!("/img/a.png?v={DIGEST}");
+    let own = format!("/img/a.png?v={}", &blake3::hash(b"a").to_hex()[..16]);
     let damages: Vec<(&str, &str, String)> = vec![
         (
             "card loses its host",
@@ -123,8 +124,13 @@ fn each_kind_of_damage_is_found() {
             "img src=\\\"/img/b.png".into(),
         ),
         (
+            "the payload has an address without the version that the page has",
+            "<img src=\"/img/a.png\" srcset=\"/img/a.png 1x",
+            format!("<img src=\"{own}\" srcset=\"{own} 1x"),
+        ),
+        (
             "a component of the client is given another address",
-            "$L3\\\",null,{\\\"src\\\":\\\"/img/a.png\\\"",
+            "$L3\\\",null,{\\\"src\\\":\\\"/img/b.png\\\"",
             format!("$L3\\\",null,{{\\\"src\\\":\\\"{picture}\\\""),
         ),
         ("a row goes", "2:[", "3:[".into()),
@@ -147,7 +153,7 @@ fn damage_to_files_is_found() {
         ("a file goes", "img/b.png", ""),
         ("a picture's bytes", "img/b.png", "c"),
         ("a script's bytes", "x.js", "abd"),
-        ("the address of a style", "y.css", "a{background:url(img/b.png)}"),
+        ("the address of a style", "y.css", "a{background:url(img/a.png)}"),
         ("a file comes", "new.txt", "new"),
         (
             "a copy under the name of other bytes",

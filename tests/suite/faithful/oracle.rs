@@ -4,7 +4,7 @@
 //!
 //! The rule that it judges by: the same elements, attributes and text; each URL leads to the same bytes, and stays
 //! absolute or relative; integrity and content security policy fit as they fitted before; the old build id is gone
-//! everywhere or nowhere; every other byte is the same.
+//! everywhere or nowhere; what is fetched has one address; every other byte is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::dom::{Item, items};
+use super::fetched;
 use super::payload::{Row, pushed, rows};
 use crate::support::export::files_below;
 
@@ -125,7 +126,7 @@ fn form(url: &str) -> u8 {
 }
 
 /// The URLs of a `srcset`, and what stands behind each.
-fn candidates(list: &str) -> Vec<(String, String)> {
+pub fn candidates(list: &str) -> Vec<(String, String)> {
     list.split(", ")
         .flat_map(|part| part.split(",\n"))
         .map(|part| part.trim().trim_end_matches(','))
@@ -138,7 +139,7 @@ fn candidates(list: &str) -> Vec<(String, String)> {
 }
 
 /// A text of CSS in pieces: what stands between URLs, and the URLs.
-fn css_pieces(text: &str) -> (Vec<String>, Vec<String>) {
+pub fn css_pieces(text: &str) -> (Vec<String>, Vec<String>) {
     let pattern = r#"url\(\s*(?:"([^"]*)"|'([^']*)'|([^"')\s]*))\s*\)|@import\s+(?:"([^"]*)"|'([^']*)')"#;
     let pattern = Regex::new(pattern).expect("a pattern");
     let (mut between, mut urls, mut from) = (Vec::new(), Vec::new(), 0);
@@ -155,7 +156,7 @@ fn css_pieces(text: &str) -> (Vec<String>, Vec<String>) {
     (between, urls)
 }
 
-fn is_element(name: &str) -> bool {
+pub fn is_element(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
@@ -200,6 +201,7 @@ impl<'a> Judge<'a> {
         }
         self.judge_new_files(&expected);
         self.judge_old_id();
+        self.judge_addresses();
         self.found
     }
 
@@ -265,6 +267,48 @@ impl<'a> Judge<'a> {
             if named {
                 self.found.push(format!(
                     "{name}: names the build id {old}, which was replaced elsewhere"
+                ));
+            }
+        }
+    }
+
+    /// No file is fetched with a version from one place and without it from another.
+    fn judge_addresses(&mut self) {
+        let mut asked: BTreeMap<&str, BTreeMap<bool, &str>> = BTreeMap::new();
+        for (name, bytes) in &self.after.files {
+            let text = String::from_utf8_lossy(bytes);
+            let (base, urls) = match name.rsplit('.').next() {
+                Some("html") => {
+                    let items = items(&text);
+                    let payload: String = scripts(&items).filter_map(|(_, text)| pushed(text)).collect();
+                    let mut urls = fetched::of_items(&items);
+                    urls.extend(fetched::of_rows(&rows(&payload).unwrap_or_default()));
+                    (base_of(&self.address(name), &items), urls)
+                }
+                Some("txt") => {
+                    let page = self.address(&name.replace(".txt", ".html"));
+                    (page, fetched::of_rows(&rows(&text).unwrap_or_default()))
+                }
+                Some("css") => (self.address(name), css_pieces(&text).1),
+                _ => continue,
+            };
+            for url in urls {
+                let Some((path, version)) = self.inside(&base, &url) else {
+                    continue;
+                };
+                // One with another query is another address as it is.
+                if version.is_none() && url.contains('?') {
+                    continue;
+                }
+                if let Some(file) = self.after.find(&path, None) {
+                    asked.entry(file).or_default().entry(version.is_some()).or_insert(name);
+                }
+            }
+        }
+        for (file, by) in asked {
+            if let (Some(with), Some(without)) = (by.get(&true), by.get(&false)) {
+                self.found.push(format!(
+                    "{file}: is fetched with its version from {with} and without from {without}"
                 ));
             }
         }
