@@ -40,7 +40,7 @@ pub struct Args {
 }
 
 /// Options that every command has.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The site manifest [default: site-manifest.toml here or in a parent folder]

@@ -198,6 +198,10 @@ fn of_store(error: &StoreError, global: &Global) -> String {
             )
         }
         StoreError::NotAFolder { .. } => "see what it is, and move it away".to_owned(),
+        // A local target is called by its path.
+        StoreError::NotWritable { host, .. } if host.starts_with('/') => {
+            "let the user who publishes write in the docroot, and see that the disk is not mounted read-only".to_owned()
+        }
         StoreError::NotWritable { .. } => {
             "on the host: give the docroot to the publishing account; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)".to_owned()
         }
@@ -294,5 +298,23 @@ fn of_vhost(error: &VhostError) -> &'static str {
         VhostError::DeploymentId { .. } => "build with a `deploymentId` of letters, digits, `-` and `_`",
         VhostError::Listen { .. } => "write --listen 127.0.0.1:8080, or leave it out",
         VhostError::Version { .. } => "write --nginx-version 1.28",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_target_is_not_told_of_sshd() {
+        let hint = |host: &str| {
+            let error = StoreError::NotWritable {
+                host: host.to_owned(),
+                what: "create a folder".to_owned(),
+            };
+            of_store(&error, &Global::default())
+        };
+        assert!(!hint("/srv/site").contains("sshd"));
+        assert!(hint("docs.example.com").contains("sshd"));
     }
 }
