@@ -60,7 +60,7 @@ async fn file_of_another_user_is_named_and_replaced() {
     let verified = place.verify(&release, Depth::Shallow).await;
     assert_eq!(
         lines(&verified.faults),
-        ["docs/a.html: the file belongs to uid 0, not to the store's"]
+        ["docs/a.html: the file belongs to uid 0, not to the store's owner"]
     );
     let mended = place.mend(&verified).await;
     assert_eq!(lines(&mended.left.faults), Vec::<String>::new());
