@@ -313,6 +313,11 @@ fn hash(algorithm: &'static ring::digest::Algorithm, bytes: &[u8]) -> String {
 
 const SCRIPT: &[u8] = b"console.log(1)";
 
+/// A script whose bytes, and so its hash, change with the build id.
+fn naming(id: &str) -> String {
+    format!("console.log('{id}')")
+}
+
 fn document(page: &Page) -> String {
     let scripts: Vec<String> = pieces(&payload(page), page.cut)
         .iter()
@@ -334,10 +339,12 @@ fn document(page: &Page) -> String {
         .base
         .as_ref()
         .map_or_else(String::new, |base| format!("<base href=\"{base}\"/>"));
-    let integrity = if page.integrity {
-        format!(" integrity=\"sha384-{}\"", hash(&ring::digest::SHA384, SCRIPT))
-    } else {
-        String::new()
+    let integrity = |script: &[u8]| {
+        if page.integrity {
+            format!(" integrity=\"sha384-{}\"", hash(&ring::digest::SHA384, script))
+        } else {
+            String::new()
+        }
     };
     let card = json!({ "@context": "https://schema.org", "image": page.card });
     let scripts: Vec<String> = scripts
@@ -348,10 +355,13 @@ fn document(page: &Page) -> String {
         "<!DOCTYPE html><!--{}--><html lang=\"en\"><head><meta charset=\"utf-8\"/>{base}{policy}<title>/img/a.png</title>\
          <link rel=\"preload\" as=\"image\" href=\"/img/a.png\"/><meta property=\"og:image\" content=\"{card_url}\"/>\
          <link rel=\"stylesheet\" href=\"/_next/static/css/site.css\"/>\
-         <script src=\"/_next/static/chunks/12.js\" async=\"\"{integrity}></script>\
+         <script src=\"/_next/static/chunks/12.js\" async=\"\"{of_chunk}></script>\
+         <script src=\"/named.js\" async=\"\"{of_named}></script>\
          <script type=\"application/ld+json\">{card}</script></head><body>{body}\
          <script>(self.__next_f=self.__next_f||[]).push([0])</script>{scripts}</body></html>",
         page.id.replace('-', "_"),
+        of_chunk = integrity(SCRIPT),
+        of_named = integrity(naming(&page.id).as_bytes()),
         card_url = escaped(&page.card),
         body = html(&page.nodes),
         scripts = scripts.concat(),
@@ -390,6 +400,7 @@ fn export(folder: &std::path::Path, page: &Page) {
         ),
     );
     write(&folder.join("_next/static/chunks/12.js"), SCRIPT);
+    write(&folder.join("named.js"), naming(&page.id));
     let manifest = format!("_next/static/{}/_buildManifest.js", page.id);
     write(&folder.join(manifest), "self.__BUILD_MANIFEST={}");
     write(
