@@ -3,6 +3,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::event::Silent;
+use crate::model::encoding::Coding;
 use crate::scan::{ScanOptions, scan};
 use crate::source::Export;
 use crate::survey;
@@ -50,7 +51,8 @@ fn finish(files: &[(&str, &str)], how: &How) -> BTreeMap<String, String> {
     finish_noted(files, how, &Silent)
 }
 
-fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> BTreeMap<String, String> {
+/// The site that an export becomes, and the folder of the export, which its source reads.
+fn site_of<T: AsRef<[u8]>>(files: &[(&str, T)], how: &How, observer: &dyn Observer) -> (Site, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
@@ -80,6 +82,11 @@ fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> B
         origin: looked.origin,
     };
     let site = fingerprint(&scan.assets, &survey, export, &options, observer).unwrap();
+    (site, folder)
+}
+
+fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> BTreeMap<String, String> {
+    let (site, _folder) = site_of(files, how, observer);
     assert!(site.assets.is_sorted_by(|a, b| a.path < b.path));
     let read = |asset: &Asset| {
         let bytes = site.source.read(&asset.path, asset.digest, asset.size).unwrap();
@@ -384,6 +391,31 @@ fn policy_and_integrity_follow_whether_or_not_the_payload_is_read_and_however_th
             );
         }
     }
+}
+
+#[test]
+fn encoding_that_the_export_brought_goes_with_the_bytes_that_it_encodes() {
+    let page = page(ID, &IMAGE.repeat(100), IMAGE_ELEMENT);
+    let payload = payload(ID, IMAGE_ELEMENT);
+    let drawing = "<svg><path d=\"M0 0\"/></svg>".repeat(100);
+    let encoded = |text: &str| {
+        let encoded = crate::encode::encode(Coding::Gzip, 6, text.as_bytes()).unwrap();
+        encoded.unwrap().into_bytes()
+    };
+    let more = [("plain.svg", drawing.as_str())];
+    let files = site_with(&page, &payload, ID, &more);
+    let mut files: Vec<(&str, Vec<u8>)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_bytes().to_vec()))
+        .collect();
+    files.push(("index.html.gz", encoded(&page)));
+    files.push(("plain.svg.gz", encoded(&drawing)));
+    let (site, _folder) = site_of(&files, &How::default(), &Silent);
+    let given = |path: &str| {
+        let asset = site.assets.iter().find(|asset| asset.path.as_str() == path).unwrap();
+        asset.given != GivenEncodings::default()
+    };
+    assert_eq!((given("index.html"), given("plain.svg")), (false, true));
 }
 
 #[test]
