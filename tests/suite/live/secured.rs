@@ -21,7 +21,7 @@ fn site(authority: &Authority, name: &str, until: &str, change: impl Fn(String) 
     let origin = Nginx::start(&change(signed.put_into(&vhost, "localhost")));
     let address = origin.address();
     site.project.write_manifest(&format!(
-        "[site]\nname = \"docs\"\nurl = \"https://localhost:{}\"\n[verify]\norigin = \"https://{address}\"\npublic = true\n",
+        "[site]\nname = \"docs\"\nurl = \"https://localhost:{}\"\n[verify]\norigin = \"https://{address}\"\npublic = true\ntimeout = \"2m\"\n",
         address.port(),
     ));
     Site { origin, ..site }
