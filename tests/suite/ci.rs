@@ -397,6 +397,23 @@ impl Ci {
         runner
     }
 
+    /// A script for bash in a folder, with the variables that every CI has, and the programs of this one.
+    fn bash(&self, script: &Path, folder: &Path) -> Command {
+        let project = &self.project;
+        let path = format!(
+            "{}:{}:{}",
+            project.dir.join("bin").display(),
+            project.home.join(".cargo/bin").display(),
+            std::env::var("PATH").expect("PATH")
+        );
+        let mut command = Command::new("bash");
+        command.arg("-e").arg(script).current_dir(folder).env_clear();
+        let of_project = project.command();
+        command.envs(of_project.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("PATH", path).env("CI", "true");
+        command
+    }
+
     fn docroot(&self) -> &Path {
         &self.sshd.as_ref().expect("a host").docroot
     }
@@ -433,24 +450,8 @@ impl Runner<'_> {
         for file in ["output", "summary"] {
             fs::write(self.file(file), "").expect("a file of the runner");
         }
-        let project = &self.ci.project;
-        let path = format!(
-            "{}:{}:{}",
-            project.dir.join("bin").display(),
-            project.home.join(".cargo/bin").display(),
-            std::env::var("PATH").expect("PATH")
-        );
-        let mut command = Command::new("bash");
-        command.arg("-e").arg(&script).current_dir(&self.workspace).env_clear();
-        command.envs(
-            project
-                .command()
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
+        let mut command = self.ci.bash(&script, &self.workspace);
         command
-            .env("PATH", path)
-            .env("CI", "true")
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567")
             .env("GITHUB_WORKSPACE", &self.workspace)
@@ -736,24 +737,8 @@ fn run_gitlab(ci: &Ci, job: &str, folder: &Path) -> Ran {
         git(&["add", "."]);
         git(&["commit", "-q", "-m", "x"]);
     }
-    let project = &ci.project;
-    let path = format!(
-        "{}:{}:{}",
-        project.dir.join("bin").display(),
-        project.home.join(".cargo/bin").display(),
-        std::env::var("PATH").unwrap()
-    );
-    let mut command = Command::new("bash");
-    command.arg("-e").arg(&script).current_dir(folder).env_clear();
-    command.envs(
-        project
-            .command()
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
+    let mut command = ci.bash(&script, folder);
     command
-        .env("PATH", path)
-        .env("CI", "true")
         .env("CI_PROJECT_DIR", folder)
         .env("CI_REPOSITORY_URL", &repository)
         .env("CI_COMMIT_SHA", git(&["rev-parse", "HEAD"]))
