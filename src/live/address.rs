@@ -1,7 +1,7 @@
 //! The addresses under which a file of the site is reachable. Pure.
 
-use crate::next::url::encoded;
-use crate::serving::base::{CLIENT, FRONT_PAYLOAD};
+use crate::next::url::{CLIENT, encoded};
+use crate::serving::base::FRONT_PAYLOAD;
 use crate::serving::{Address, Outcome, Rules, fingerprint};
 
 /// What an address leads to.

@@ -41,8 +41,8 @@ pub struct Resolver {
     client: Option<String>,
 }
 
-/// The folder of the client's files.
-const CLIENT: &str = "/_next/";
+/// The folder of the client's files, which an asset prefix is before.
+pub const CLIENT: &str = "/_next/";
 
 /// Replaces the address of a site that has none: `.invalid` is no one's.
 const NO_ORIGIN: &str = "https://site.invalid/";

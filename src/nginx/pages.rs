@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 
 use super::{Site, values};
 use crate::model::media;
-use crate::serving::base::{self, BaseRule, CLIENT};
+use crate::next::url::CLIENT;
+use crate::serving::base::{self, BaseRule};
 use crate::serving::pages::{self, Name, Place, Rule, Step, WELL_KNOWN};
 use crate::serving::{NOT_FOUND_PAGE, PageForm, marker};
 

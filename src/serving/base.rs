@@ -4,6 +4,7 @@
 //! path, which stands before the client's files alone.
 
 use super::PageForm;
+use crate::next::url::CLIENT;
 
 /// One rule about the base path. They are tried in the order of [`rules`]; what fits none lies outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +51,6 @@ pub enum Arrival {
     /// Nowhere.
     Outside,
 }
-
-/// The folder of the client's files, which an asset prefix stands before.
-pub const CLIENT: &str = "/_next/";
 
 /// Takes the asset prefix off, where the address is that of a file of the client behind it. This comes before the base path.
 #[must_use]
