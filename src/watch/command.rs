@@ -88,12 +88,14 @@ impl Build {
             ended
         } else {
             tokio::select! {
+                // Its end is looked for first: where it left something running that prints all the time, there is always
+                // one more line, and the end would never be seen.
                 biased;
-                Some(line) = self.lines.recv() => return News::Line(line),
                 status = self.child.wait() => match status {
                     Ok(status) => *self.ended.insert(Ended { status, took: self.began.elapsed() }),
                     Err(error) => return News::Ended(Err(error)),
                 },
+                Some(line) = self.lines.recv() => return News::Line(line),
             }
         };
         let patience = self.began + ended.took + LAST_LINES;
@@ -184,6 +186,7 @@ async fn pass_on(stream: impl AsyncRead + Unpin, sender: mpsc::Sender<String>) {
 #[cfg(test)]
 mod tests {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -229,5 +232,15 @@ mod tests {
     async fn what_a_build_leaves_printing_does_not_hold_up_its_end() {
         let (_, ended) = lines_and_end(shell("yes &")).await;
         assert!(ended.status.success());
+    }
+
+    #[tokio::test]
+    async fn end_is_seen_although_there_is_always_one_more_line() {
+        let mut build = shell("exit 3");
+        let (sender, lines) = mpsc::channel(LINES);
+        build.lines = lines;
+        tokio::spawn(async move { while sender.send(String::new()).await.is_ok() {} });
+        let ended = timeout(Duration::from_secs(10), lines_and_end(build)).await;
+        assert_eq!(ended.expect("its end is seen").1.status.code(), Some(3));
     }
 }
