@@ -2,10 +2,11 @@
 
 use std::hint::black_box;
 
-use syntax_publish::check::{Forbidden, Levels, Searches};
+use syntax_publish::config::{Forbidden, Levels};
 use syntax_publish::next::url::{Resolver, is_relative};
 use syntax_publish::next::{Reference, Visit, css, data, flight, html, page, push, srcset};
-use syntax_publish::survey::Search as _;
+use syntax_publish::site::check::Searches;
+use syntax_publish::site::survey::Search as _;
 
 use super::shapes::{self, Shape};
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use syntax_publish::event::Silent;
 use syntax_publish::host::{SftpAddress, SftpConnector};
-use syntax_publish::session::Session;
-use syntax_publish::store;
-use syntax_publish::verify::{Depth, verify};
+use syntax_publish::model::event::Silent;
+use syntax_publish::store::open;
+use syntax_publish::store::session::Session;
+use syntax_publish::store::verify::{Depth, verify};
 
 use crate::measure::{self, Ran, Watch};
 use crate::site::{self, Size};
@@ -325,11 +325,7 @@ impl Ours {
         let session = self.session(Way::Near, "verify");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
-            let live = store::look(&session)
-                .await
-                .expect("a store")
-                .current
-                .expect("a release");
+            let live = open::look(&session).await.expect("a store").current.expect("a release");
             let verified = verify(&session, &live, Depth::Deep, &Silent).await.expect("a release");
             assert!(verified.faults.is_empty(), "it is whole");
         });

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use syntax_publish::event::Silent;
-use syntax_publish::prune::{self, Options};
+use syntax_publish::model::event::Silent;
+use syntax_publish::store::prune::{self, Options};
 
 use crate::measure::{Row, Table, Watch, timed};
 use crate::ours::{Levels, Ours, Way, lossy};

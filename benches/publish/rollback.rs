@@ -1,7 +1,7 @@
 //! Going back to the release before, over a line with a delay: one symlink moves, whatever the size of the site.
 
-use syntax_publish::event::Silent;
-use syntax_publish::rollback::{self, Destination};
+use syntax_publish::model::event::Silent;
+use syntax_publish::store::rollback::{self, Destination};
 
 use crate::measure::{Row, Table, Watch};
 use crate::ours::{Levels, Ours, Way, lossy};

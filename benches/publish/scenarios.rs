@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use globset::GlobSet;
-use syntax_publish::check::{self, Forbidden, Material, Searches};
-use syntax_publish::event::Silent;
-use syntax_publish::scan::{ScanOptions, scan};
-use syntax_publish::source::Export;
-use syntax_publish::survey;
+use syntax_publish::config::Forbidden;
+use syntax_publish::model::event::Silent;
+use syntax_publish::site::check::{self, Material, Searches};
+use syntax_publish::site::scan::{ScanOptions, scan};
+use syntax_publish::site::source::Export;
+use syntax_publish::site::survey;
 
 use crate::measure::{self, Row, Spread, Table, Watch, command, timed};
 use crate::ours::{Levels, Ours, Publish, Way, lossy};
@@ -167,7 +168,7 @@ impl Bench {
         site::write(&export, Size { pages });
         let source = Export::new(&export);
         let forbidden = Forbidden::new(&["10.0.0.0/8", "internal.example.com"]).expect("patterns");
-        let levels = check::Levels::default();
+        let levels = syntax_publish::config::Levels::default();
         let options = survey::Options {
             origin: Some("https://bench.example"),
             base_path: None,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rayon::prelude::*;
-use syntax_publish::encode::encode;
 use syntax_publish::model::encoding::Coding;
+use syntax_publish::site::encode::encode;
 
 use crate::measure::{Row, Table, command};
 use crate::ours::lossy;

@@ -13,18 +13,19 @@ use std::time::SystemTime;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use globset::GlobSet;
-use syntax_publish::check::{self, Forbidden, Material, Searches};
-use syntax_publish::event::Silent;
-use syntax_publish::manifest::{Input, Site};
+use syntax_publish::config::Forbidden;
 use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Encodings, Recipe};
+use syntax_publish::model::event::Silent;
+use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::tree::Tree;
 use syntax_publish::next::{Reference, Visit, flight, html};
-use syntax_publish::scan::{ScanOptions, scan};
-use syntax_publish::source::Export;
-use syntax_publish::survey;
+use syntax_publish::site::check::{self, Material, Searches};
+use syntax_publish::site::scan::{ScanOptions, scan};
+use syntax_publish::site::source::Export;
+use syntax_publish::site::survey;
 use walkdir::WalkDir;
 
 const EXPORTS: [&str; 4] = ["export", "pages/export", "based/export", "nextra/export"];
@@ -148,7 +149,7 @@ fn checks(criterion: &mut Criterion) {
     };
     let found = scan(&export, &options, &Silent).expect("an export that can be scanned");
     let forbidden = Forbidden::new(&["10.0.0.0/8", "internal.example.com"]).expect("patterns");
-    let levels = check::Levels::default();
+    let levels = syntax_publish::config::Levels::default();
     let options = survey::Options {
         origin: Some("https://bench.example"),
         base_path: None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use syntax_publish::config::parse_duration;
-use syntax_publish::nginx::Version;
+use syntax_publish::rules::nginx::Version;
 
 use super::complete;
 
@@ -390,7 +390,8 @@ pub struct Nginx {
 }
 
 fn resolver(text: &str) -> Result<std::net::SocketAddr, String> {
-    syntax_publish::doctor::resolver(text).ok_or_else(|| "write an address, such as 1.1.1.1 or [::1]:5353".to_owned())
+    syntax_publish::live::doctor::resolver(text)
+        .ok_or_else(|| "write an address, such as 1.1.1.1 or [::1]:5353".to_owned())
 }
 
 /// A port; 0 stands for any free one.

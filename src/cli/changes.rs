@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use syntax_publish::config::TargetKind;
-use syntax_publish::manifest::{Change, ChangeKind, Changes};
-use syntax_publish::prune::Pruned;
-use syntax_publish::publish::Published;
+use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
+use syntax_publish::store::prune::Pruned;
+use syntax_publish::store::publish::Published;
 
 use super::args::Global;
 use super::json;

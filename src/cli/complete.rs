@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::CommandFactory as _;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
-use syntax_publish::releases;
-use syntax_publish::session::Session;
+use syntax_publish::store::releases;
+use syntax_publish::store::session::Session;
 
 use super::args::{Args, Global};
 use super::connect;

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use syntax_publish::config::{SftpTarget, TargetKind};
-use syntax_publish::error::Error;
 use syntax_publish::host::{Connect, LocalConnector, SftpAddress, SftpConnector};
 
 use super::failure::Failure;
@@ -58,7 +57,7 @@ pub fn make_room(workplace: &Workplace) -> Result<(), Failure> {
     match full.parent() {
         Some(parent) if Path::new(docroot).is_relative() => std::fs::create_dir_all(parent).map_err(|source| {
             let what = format!("make the folder {}", parent.display());
-            Failure::from(Error::Io { what, source })
+            Failure::Io { what, source }
         }),
         _ => Ok(()),
     }

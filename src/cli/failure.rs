@@ -3,17 +3,49 @@
 use std::path::PathBuf;
 
 use syntax_publish::config::ConfigError;
-use syntax_publish::error::Error;
-use syntax_publish::nginx::VhostError;
+use syntax_publish::host::HostError;
+use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::preview::port::PortError;
-use syntax_publish::watch::WatchError;
+use syntax_publish::preview::watch::WatchError;
+use syntax_publish::rules::nginx::VhostError;
+use syntax_publish::site::SiteError;
+use syntax_publish::site::plain_folder::BuildError;
+use syntax_publish::site::scan::ScanError;
+use syntax_publish::site::source::SourceError;
+use syntax_publish::store;
+use syntax_publish::store::open::StoreError;
+use syntax_publish::store::signing::SignError;
+use syntax_publish::store::staging::Taken;
 
 /// The command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The library's.
+    /// The site can't be made of the export.
     #[error(transparent)]
-    Library(#[from] Error),
+    Site(#[from] SiteError),
+    /// The store, or what a command wants of it.
+    #[error(transparent)]
+    Store(store::Error),
+    /// A release failed at the origin.
+    #[error(transparent)]
+    Delivery(DeliverError),
+    /// A build can't be written.
+    #[error(transparent)]
+    Build(BuildError),
+    /// A file of this machine can't be read or written.
+    #[error("can't {what}: {source}")]
+    Io {
+        /// What was attempted, with the path.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Ended by a signal.
+    #[error("{}", signalled(*number))]
+    Signal {
+        /// Its number.
+        number: i32,
+    },
     /// No site manifest, here or above.
     #[error("there is no site-manifest.toml in {} or a folder above it", .folder.display())]
     NoSiteManifest {
@@ -107,27 +139,74 @@ pub enum Failure {
     },
 }
 
-macro_rules! by_way_of_error {
-    ($($kind:ty),*) => {$(
-        impl From<$kind> for Failure {
-            fn from(error: $kind) -> Self {
-                Self::Library(error.into())
-            }
+/// An error that contains one of another room is that one: a command fails in one way, wherever it was noticed.
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Site(error) => Self::Site(error),
+            store::Error::Io { what, source } => Self::Io { what, source },
+            error => Self::Store(error),
         }
-    )*};
+    }
 }
 
-by_way_of_error!(
-    syntax_publish::store::StoreError,
-    syntax_publish::host::HostError,
-    syntax_publish::build::BuildError
-);
+impl From<DeliverError> for Failure {
+    fn from(error: DeliverError) -> Self {
+        match error {
+            DeliverError::Store(error) => error.into(),
+            error => Self::Delivery(error),
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Source(error) => Self::Site(error.into()),
+            error => Self::Build(error),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        store::Error::from(error).into()
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        store::Error::from(error).into()
+    }
+}
+
+/// How a signal ends a run: Ctrl-C is the one that people send.
+fn signalled(number: i32) -> String {
+    match number {
+        2 => "interrupted".to_owned(),
+        15 => "terminated".to_owned(),
+        number => format!("ended by signal {number}"),
+    }
+}
 
 impl Failure {
     /// The exit code; `docs/reference.md` lists them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Library(error) => error.exit_code(),
+            Self::Site(error) => match error {
+                SiteError::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
+                | SiteError::Source(_)
+                | SiteError::Patterns { .. } => 1,
+                SiteError::Scan(_) | SiteError::Check { .. } => 3,
+            },
+            Self::Store(error) => store_exit_code(error),
+            Self::Delivery(error) => match error {
+                DeliverError::Store(error) => store_exit_code(error),
+                DeliverError::TakenBack { .. } => 6,
+                DeliverError::CannotGoBack { .. } => 7,
+            },
+            Self::Build(_) | Self::Io { .. } => 1,
+            Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
             Self::NoSiteManifest { .. }
             | Self::ForeignSiteManifest { .. }
             | Self::Unreadable { .. }
@@ -147,7 +226,22 @@ impl Failure {
     /// A short name of the kind, for scripts.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Library(error) => error.code(),
+            Self::Site(error) => site_code(error),
+            Self::Store(error) => store_code(error),
+            Self::Delivery(error) => match error {
+                DeliverError::Store(error) => store_code(error),
+                DeliverError::TakenBack { .. } => "taken-back",
+                DeliverError::CannotGoBack { .. } => "cannot-go-back",
+            },
+            Self::Build(error) => match error {
+                BuildError::Foreign { .. } => "foreign-files",
+                BuildError::NotAFolder { .. } => "not-a-folder",
+                BuildError::NoName { .. } => "no-name",
+                BuildError::Io { .. } => "io",
+                BuildError::Source(_) => "export-changed",
+            },
+            Self::Io { .. } => "io",
+            Self::Signal { .. } => "signal",
             Self::NoSiteManifest { .. } => "no-site-manifest",
             Self::ForeignSiteManifest { .. } => "foreign-site-manifest",
             Self::Unreadable { .. } | Self::Config { .. } => "site-manifest",
@@ -170,5 +264,118 @@ impl Failure {
     /// Whether the reader of the output went away, which is no mistake of anybody's.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output { source } if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn store_exit_code(error: &store::Error) -> u8 {
+    use store::Error;
+    match error {
+        Error::RemovesTooMuch { .. } | Error::Site(_) => 3,
+        Error::Sign(SignError::NoKey | SignError::NoAllowedSigners | SignError::AllowedSigners { .. }) => 2,
+        Error::Taken(Taken::Busy { .. } | Taken::Buried)
+        | Error::Overtaken { .. }
+        | Error::Contended { .. }
+        | Error::OnHold { .. } => 4,
+        Error::Store(StoreError::Host(HostError::Panicked { .. }))
+        | Error::NoPeace { .. }
+        | Error::NoSuchRelease { .. }
+        | Error::AmbiguousRelease { .. }
+        | Error::NothingPublished { .. }
+        | Error::NoFormerRelease { .. }
+        | Error::AlreadyLive { .. }
+        | Error::NotWhole { .. }
+        | Error::Unsigned { .. }
+        | Error::Sign(_)
+        | Error::Io { .. } => 1,
+        Error::Store(_) | Error::Taken(Taken::Jammed { .. } | Taken::Stuck { .. }) => 5,
+        Error::Uncertain { .. } => 8,
+    }
+}
+
+fn site_code(error: &SiteError) -> &'static str {
+    match error {
+        SiteError::Source(SourceError::Worker { .. }) => "panic",
+        SiteError::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) | SiteError::Source(_) => {
+            "export-changed"
+        }
+        SiteError::Scan(_) => "export",
+        SiteError::Check { .. } => "check",
+        SiteError::Patterns { .. } => "io",
+    }
+}
+
+fn store_code(error: &store::Error) -> &'static str {
+    use store::Error;
+    match error {
+        Error::Site(error) => site_code(error),
+        Error::RemovesTooMuch { .. } => "removes-too-much",
+        Error::Store(error) => access_code(error),
+        Error::Taken(Taken::Busy { .. }) => "locked",
+        Error::Taken(Taken::Jammed { .. }) => "lock-jammed",
+        Error::Taken(Taken::Stuck { .. }) => "lock-stuck",
+        Error::Taken(Taken::Buried) => "workshop-buried",
+        Error::Overtaken { .. } => "overtaken",
+        Error::OnHold { .. } => "on-hold",
+        Error::NoPeace { .. } => "no-peace",
+        Error::Contended { .. } => "contended",
+        Error::Uncertain { .. } => "uncertain",
+        Error::NoSuchRelease { .. } => "no-such-release",
+        Error::AmbiguousRelease { .. } => "ambiguous-release",
+        Error::NothingPublished { .. } => "nothing-published",
+        Error::NoFormerRelease { .. } => "no-former-release",
+        Error::AlreadyLive { .. } => "already-live",
+        Error::NotWhole { .. } => "not-whole",
+        Error::Unsigned { .. } => "unsigned",
+        Error::Sign(error) => match error {
+            SignError::NoKey | SignError::NoAllowedSigners => "sign-settings",
+            SignError::Passphrase { .. } | SignError::Key { .. } | SignError::NotAllowed { .. } => "sign-key",
+            SignError::AllowedSigners { .. } => "allowed-signers",
+            SignError::Program { .. } => "no-ssh-keygen",
+        },
+        Error::Io { .. } => "io",
+    }
+}
+
+fn access_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Host(error) => match error {
+            HostError::Unreachable { .. } => "unreachable",
+            HostError::KeyRefused { .. } => "key-refused",
+            HostError::HostKey { .. } => "host-key",
+            HostError::NoSftp { .. } => "no-sftp",
+            HostError::MissingExtension { .. } => "missing-extension",
+            HostError::Folder { .. } => "folder",
+            HostError::Lost { .. } => "connection-lost",
+            HostError::Panicked { .. } => "panic",
+        },
+        StoreError::NoParent { .. } => "no-parent",
+        StoreError::NotAStore { .. } => "not-a-store",
+        StoreError::NewerFormat { .. } => "newer-format",
+        StoreError::ForeignOwner { .. } => "foreign-owner",
+        StoreError::WritableByOthers { .. } => "writable-by-others",
+        StoreError::NotAFolder { .. } => "not-a-folder",
+        StoreError::NotWritable { .. } => "not-writable",
+        StoreError::DiskFull { .. } => "disk-full",
+        StoreError::Refused { .. } => "refused",
+        StoreError::Damaged { .. } => "damaged",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_the_same_wherever_it_was_noticed() {
+        let panicked = || SourceError::Worker { detail: "x".to_owned() };
+        let everywhere = [
+            Failure::from(SiteError::from(panicked())),
+            Failure::from(store::Error::from(panicked())),
+            Failure::from(DeliverError::from(store::Error::from(panicked()))),
+            Failure::from(BuildError::from(panicked())),
+        ];
+        for failure in everywhere {
+            assert_eq!((failure.exit_code(), failure.code()), (1, "panic"), "{failure:?}");
+        }
     }
 }

@@ -3,19 +3,21 @@
 //! Every match is exhaustive on purpose: a new kind of failure does not compile until it has its advice. Advice about
 //! options of the command line stands here and nowhere else.
 
-use syntax_publish::build::BuildError;
-use syntax_publish::check::{Problem, Severity};
-use syntax_publish::error::Error;
 use syntax_publish::host::HostError;
+use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
-use syntax_publish::nginx::VhostError;
 use syntax_publish::preview::port::PortError;
-use syntax_publish::sign::SignError;
-use syntax_publish::source::SourceError;
-use syntax_publish::store::StoreError;
-use syntax_publish::watch::WatchError;
-use syntax_publish::workshop::Taken;
+use syntax_publish::preview::watch::WatchError;
+use syntax_publish::rules::nginx::VhostError;
+use syntax_publish::site::SiteError;
+use syntax_publish::site::check::{Problem, Severity};
+use syntax_publish::site::plain_folder::BuildError;
+use syntax_publish::site::source::SourceError;
+use syntax_publish::store;
+use syntax_publish::store::open::StoreError;
+use syntax_publish::store::signing::SignError;
+use syntax_publish::store::staging::Taken;
 
 use super::args::Global;
 use super::failure::Failure;
@@ -24,7 +26,12 @@ use super::site::again;
 /// What to do next.
 pub fn hint(failure: &Failure, global: &Global) -> String {
     match failure {
-        Failure::Library(error) => of_library(error, global),
+        Failure::Site(error) => of_site(error),
+        Failure::Store(error) => of_operation(error, global),
+        Failure::Delivery(error) => of_delivery(error, global),
+        Failure::Build(error) => of_build(error).to_owned(),
+        Failure::Io { .. } => WHERE_TO_LOOK.to_owned(),
+        Failure::Signal { .. } => "run it again when you like: what was sent is not sent twice".to_owned(),
         Failure::NoSiteManifest { .. } => {
             "go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one".to_owned()
         }
@@ -56,12 +63,24 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
     }
 }
 
-/// What to do next after an error of the library.
-pub fn of_library(error: &Error, global: &Global) -> String {
+/// What to do where no site can be made of the export.
+pub fn of_site(error: &SiteError) -> String {
     match error {
-        Error::Scan(error) => error.hint().to_owned(),
-        Error::Check { problems } => of_checks(problems),
-        Error::Source(error) => of_source(error).to_owned(),
+        SiteError::Scan(error) => error.hint().to_owned(),
+        SiteError::Check { problems } => of_checks(problems),
+        SiteError::Source(error) => of_source(error).to_owned(),
+        SiteError::Patterns { .. } => WHERE_TO_LOOK.to_owned(),
+    }
+}
+
+/// After a failed access to a file of this machine.
+const WHERE_TO_LOOK: &str = "see whether the path is right, you may use it, and there is room";
+
+fn of_operation(error: &store::Error, global: &Global) -> String {
+    use store::Error;
+    match error {
+        Error::Site(error) => of_site(error),
+        Error::Io { .. } => WHERE_TO_LOOK.to_owned(),
         Error::RemovesTooMuch { .. } => format!(
             "see what would go with `{}`; if it is meant, publish with --allow-removals",
             again(global, "plan")
@@ -111,25 +130,28 @@ pub fn of_library(error: &Error, global: &Global) -> String {
             again(global, "verify RELEASE --signature")
         ),
         Error::Sign(error) => of_signing(error),
-        Error::TakenBack { findings, .. } => findings.first().map_or_else(String::new, |finding| {
+    }
+}
+
+fn of_delivery(error: &DeliverError, global: &Global) -> String {
+    match error {
+        DeliverError::Store(error) => of_operation(error, global),
+        DeliverError::TakenBack { findings, .. } => findings.first().map_or_else(String::new, |finding| {
             format!(
                 "{}; then publish again. The request that failed: {}",
                 finding.fix(),
                 finding.repeat
             )
         }),
-        Error::CannotGoBack { source, .. } if matches!(**source, Error::Unsigned { .. }) => format!(
+        DeliverError::CannotGoBack { source, .. } if matches!(**source, store::Error::Unsigned { .. }) => format!(
             "fix the fault and publish again; or roll back to a signed release: `{} --to RELEASE`",
             again(global, "rollback")
         ),
-        Error::CannotGoBack { .. } => format!(
+        DeliverError::CannotGoBack { .. } => format!(
             "see what is live and who else publishes: `{}`; then `{}`",
             again(global, "status"),
             again(global, "rollback")
         ),
-        Error::Build(error) => of_build(error).to_owned(),
-        Error::Io { .. } => "see whether the path is right, you may use it, and there is room".to_owned(),
-        Error::Signal { .. } => "run it again when you like: what was sent is not sent twice".to_owned(),
     }
 }
 

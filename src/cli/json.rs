@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use syntax_publish::check::{Known, Problem, Severity};
-use syntax_publish::manifest::{Change, ChangeKind, Changes};
+use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
 use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
-use syntax_publish::releases;
+use syntax_publish::site::check::{Known, Problem, Severity};
+use syntax_publish::store::releases;
 
 use super::live::Delivery;
 use super::timings::Timing;
@@ -181,8 +181,8 @@ pub struct Noted {
     pub owed: bool,
 }
 
-impl From<&syntax_publish::model::delivery::Delivery> for Noted {
-    fn from(known: &syntax_publish::model::delivery::Delivery) -> Self {
+impl From<&syntax_publish::store::pending_purges::Delivery> for Noted {
+    fn from(known: &syntax_publish::store::pending_purges::Delivery) -> Self {
         Self {
             release: known.release.clone(),
             at: known.release.as_ref().map(|_| timestamp(known.at).to_string()),

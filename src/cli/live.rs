@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use syntax_publish::config::{Origin, TargetKind, WebUrl};
-use syntax_publish::delivery::{Asked, Looking, Need, Report, Seen, Skipped, Way};
 use syntax_publish::host;
-use syntax_publish::http::Place;
+use syntax_publish::live::deliver::{Asked, Looking, Need, Report, Seen, Skipped, Way};
+use syntax_publish::live::http::Place;
+use syntax_publish::live::purge::cloudflare::{API, Cloudflare};
+use syntax_publish::live::purge::webhook::Webhook;
+use syntax_publish::live::purge::{Purge, Token};
 use syntax_publish::live::visitor::Visit;
 use syntax_publish::live::{Finding, Severity, Side, Verdict, failures};
-use syntax_publish::manifest::{ChangeKind, Changes, is_page};
+use syntax_publish::model::manifest::{ChangeKind, Changes, is_page};
 use syntax_publish::model::path::{SitePath, printable};
-use syntax_publish::purge::cloudflare::{API, Cloudflare};
-use syntax_publish::purge::webhook::Webhook;
-use syntax_publish::purge::{Purge, Token};
-use syntax_publish::serving::Rules;
+use syntax_publish::rules::Rules;
 
 use super::connect;
 use super::failure::Failure;

@@ -82,7 +82,7 @@ fn suggesting(mut error: clap::Error) -> clap::Error {
 /// Reports that not even the runtime could be started.
 pub fn cannot_start(args: &Args, source: std::io::Error) -> u8 {
     let what = "start the threads it works with".to_owned();
-    let failure = Failure::from(syntax_publish::error::Error::Io { what, source });
+    let failure = Failure::Io { what, source };
     report::failure(&Screen::new(&args.global), &failure, None)
 }
 

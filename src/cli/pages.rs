@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use syntax_publish::manifest::{Change, ChangeKind, Changes, is_page};
 use syntax_publish::model::cache::pooled;
+use syntax_publish::model::manifest::{Change, ChangeKind, Changes, is_page};
 use syntax_publish::model::path::SitePath;
 use syntax_publish::next::page::owners;
-use syntax_publish::serving::{PageForm, Rules};
+use syntax_publish::rules::{PageForm, Rules};
 
 use super::report::count;
 
@@ -141,8 +141,9 @@ impl Grouped {
 
 #[cfg(test)]
 mod tests {
+    use syntax_publish::config;
     use syntax_publish::next::client::Client;
-    use syntax_publish::{config, pipeline};
+    use syntax_publish::site::pipeline;
 
     use super::*;
 

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use syntax_publish::config::{TargetKind, WebUrl};
-use syntax_publish::error::Error;
-use syntax_publish::nginx::{Version, Vhost, render};
-use syntax_publish::serving::Rules;
+use syntax_publish::rules::Rules;
+use syntax_publish::rules::nginx::{Version, Vhost, render};
 
 use super::args::{Args, Nginx};
 use super::failure::Failure;
@@ -86,7 +85,7 @@ pub fn write_man_pages(folder: &Path) -> Result<u64, Failure> {
     }
     let failed = |source| {
         let what = format!("write manual pages to {}", super::site::shown(folder));
-        Failure::from(Error::Io { what, source })
+        Failure::Io { what, source }
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
     for (name, page) in &pages {

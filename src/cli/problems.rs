@@ -5,9 +5,9 @@
 
 use std::fmt::Write as _;
 
-use syntax_publish::check::{Known, Problem, Severity};
 use syntax_publish::model::path::{SitePath, printable};
-use syntax_publish::pipeline::Inspected;
+use syntax_publish::site::check::{Known, Problem, Severity};
+use syntax_publish::site::pipeline::Inspected;
 
 use super::json::severity;
 use super::report::{count, table};

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use syntax_publish::event::{Event, Note, Observer, Stage};
+use syntax_publish::model::event::{Event, Note, Observer, Stage};
 use syntax_publish::model::path::printable;
 
 use super::report::{bytes, count, seconds};

@@ -6,14 +6,16 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use syntax_publish::check::Problem;
-use syntax_publish::error::Error;
-use syntax_publish::model::delivery::Delivery;
+use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{ReleaseId, timestamp};
-use syntax_publish::releases::{Listed, Status};
-use syntax_publish::session::Live;
-use syntax_publish::store::StoreError;
+use syntax_publish::site::SiteError;
+use syntax_publish::site::check::Problem;
+use syntax_publish::store;
+use syntax_publish::store::open::StoreError;
+use syntax_publish::store::pending_purges::Delivery;
+use syntax_publish::store::releases::{Listed, Status};
+use syntax_publish::store::session::Live;
 
 use super::commands::Told;
 use super::failure::Failure;
@@ -288,13 +290,13 @@ pub fn live_now(failure: &Failure, told: Option<&Told>) -> String {
     let Some(told) = told.filter(|told| told.asked) else {
         return "unchanged; no target was contacted".to_owned();
     };
-    if matches!(failure, Failure::Library(Error::Uncertain { .. })) {
+    if matches!(failure, Failure::Store(store::Error::Uncertain { .. })) {
         return "either the previous release or the new one; it is complete in both cases".to_owned();
     }
     match (&told.live, failure) {
         (Live::Release(release), _) => release.to_string(),
         (Live::Nothing, _) => "nothing yet".to_owned(),
-        (Live::Unknown, Failure::Library(Error::Signal { .. })) => "not known".to_owned(),
+        (Live::Unknown, Failure::Signal { .. }) => "not known".to_owned(),
         (Live::Unknown, _) => "unchanged".to_owned(),
     }
 }
@@ -345,7 +347,7 @@ pub fn body(failure: &Failure, told: Option<&Told>) -> json::FailedBody {
 /// What a check found, where that is the failure.
 fn found(failure: &Failure) -> &[Problem] {
     match failure {
-        Failure::Library(Error::Check { problems }) => problems,
+        Failure::Site(SiteError::Check { problems }) => problems,
         _ => &[],
     }
 }
@@ -353,7 +355,9 @@ fn found(failure: &Failure) -> &[Problem] {
 /// What the live site answered, where that is the failure.
 fn answers(failure: &Failure) -> &[syntax_publish::live::Finding] {
     match failure {
-        Failure::Library(Error::TakenBack { findings, .. } | Error::CannotGoBack { findings, .. }) => findings,
+        Failure::Delivery(DeliverError::TakenBack { findings, .. } | DeliverError::CannotGoBack { findings, .. }) => {
+            findings
+        }
         _ => &[],
     }
 }
@@ -378,7 +382,10 @@ pub fn say(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
 
 /// What to do after a failure.
 pub fn hint(failure: &Failure, told: Option<&Told>) -> String {
-    let is_full = matches!(failure, Failure::Library(Error::Store(StoreError::DiskFull { .. })));
+    let is_full = matches!(
+        failure,
+        Failure::Store(store::Error::Store(StoreError::DiskFull { .. }))
+    );
     if is_full && told.is_some_and(|told| told.live == Live::Nothing) {
         // There is no earlier release that could be deleted.
         return "make room on the host, or publish to a larger disk".to_owned();

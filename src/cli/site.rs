@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use syntax_publish::config::{self, SiteConfig, Target, TargetKind};
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::Owner;
-use syntax_publish::sign::{AllowedSigners, Signer, Signing};
+use syntax_publish::store::signing::{AllowedSigners, Signer, Signing};
 
 use super::args::Global;
 use super::failure::Failure;

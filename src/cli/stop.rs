@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use syntax_publish::error::Error;
-use syntax_publish::publish::abandon;
+use syntax_publish::store::publish::abandon;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
@@ -45,7 +44,7 @@ fn ignores_hangups() -> bool {
 
 /// The exit code of a run that a signal ended as it was meant to.
 pub fn code(number: i32) -> u8 {
-    Failure::from(Error::Signal { number }).exit_code()
+    Failure::Signal { number }.exit_code()
 }
 
 /// Puts out of reach what the run began on the host, and looks what is live. The run's future must be gone.
@@ -56,5 +55,5 @@ pub async fn end(run: &Run, number: i32) -> Failure {
             session.note_live_unknown();
         }
     }
-    Failure::from(Error::Signal { number })
+    Failure::Signal { number }
 }

@@ -8,8 +8,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use syntax_publish::event::{Event, Stage};
 use syntax_publish::host::Counts;
+use syntax_publish::model::event::{Event, Stage};
 
 use super::report::{bytes, seconds, table};
 

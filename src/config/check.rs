@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use super::pattern::Forbidden;
 use super::section::{Expect, FromSection, Refusal, Section, expect, which};
 use super::values::{glob, globs};
-use crate::check::Forbidden;
 
 /// What a finding of a check does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,8 @@ const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
 /// `[check]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Check {
-    /// The levels that the site manifest sets; read them with [`Check::level`].
-    pub levels: BTreeMap<&'static str, Level>,
+    /// How serious the findings of each check are.
+    pub levels: Levels,
     /// Patterns that no file of the export may hold.
     pub forbid: Vec<String>,
     /// Globs of files whose findings don't count.
@@ -71,16 +71,27 @@ pub enum KnownFindings {
     Error,
 }
 
-impl Check {
-    /// The level of the check called `name`: as set, by default, or to warn where nothing knows it.
+/// The levels of all checks: those that were set, and the defaults of the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Levels {
+    set: BTreeMap<&'static str, Level>,
+}
+
+impl Levels {
+    /// Sets the level of a check.
     #[must_use]
-    pub fn level(&self, name: &str) -> Level {
-        let default = || {
-            let known = CHECKS.iter().find(|(known, _)| *known == name);
-            known.map(|(_, level)| *level)
-        };
-        let set = self.levels.get(name).copied();
-        set.or_else(default).unwrap_or(Level::Warn)
+    pub fn with(mut self, check: &'static str, level: Level) -> Self {
+        self.set.insert(check, level);
+        self
+    }
+
+    /// The level of a check: as set, or by default. A check that has none in the site manifest, such as `forbid`, reports
+    /// errors.
+    #[must_use]
+    pub fn of(&self, check: &str) -> Level {
+        let default = || CHECKS.iter().find(|(name, _)| *name == check).map(|(_, level)| *level);
+        let set = self.set.get(check).copied();
+        set.or_else(default).unwrap_or(Level::Error)
     }
 }
 
@@ -95,7 +106,7 @@ impl FromSection for Check {
             Some((*name, level))
         });
         Self {
-            levels: levels.collect(),
+            levels: Levels { set: levels.collect() },
             forbid: section
                 .read_list("forbid", patterns, |text| match Forbidden::new(&[text]) {
                     Err(error) => which(error.to_string()),

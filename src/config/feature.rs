@@ -347,13 +347,13 @@ impl FromSection for Notify {
             url: url(section, "url"),
             url_env: section.read_text("url-env", variable, variable_name),
             template: section.read_text("template", template, |text| {
-                match crate::notification::check_template(text) {
+                match super::template::check_template(text) {
                     Ok(()) => Ok(text.to_owned()),
                     Err(reason) => which(reason),
                 }
             }),
             events: section.read_list("events", events, |text| {
-                if crate::notification::EVENTS.contains(&text) {
+                if super::template::EVENTS.contains(&text) {
                     Ok(text.to_owned())
                 } else {
                     which("is no such event")
@@ -441,7 +441,7 @@ impl FromSection for Nginx {
                 })
                 .unwrap_or(default.hsts),
             include: section.read_text("include", include, |text| {
-                if crate::nginx::is_includable(text) {
+                if crate::rules::nginx::is_includable(text) {
                     Ok(text.to_owned())
                 } else {
                     which("is not absolute, or holds a character that nginx reads as something else")

@@ -11,7 +11,7 @@ use super::host_key::HostKey;
 use super::section::{Expect, Refusal, Section, expect, quoted, text, which, whole};
 use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
-use crate::nginx::Version;
+use crate::rules::nginx::Version;
 
 /// The name of the target that is there without a table.
 pub(super) const EMBEDDED: &str = "local";

@@ -102,7 +102,7 @@ fn an_empty_manifest_has_every_default() {
     assert_eq!(config.verify.origin, Origin::OfTarget);
     assert_eq!(config.verify.timeout, Duration::from_secs(30));
     for (name, level) in CHECKS {
-        assert_eq!(config.check.level(name), level);
+        assert_eq!(config.check.levels.of(name), level);
     }
 }
 
@@ -164,8 +164,8 @@ fn every_value_that_is_written_is_taken() {
     assert_eq!(config.publish.skew, Duration::from_hours(36));
     assert!(config.targets.contains_key("edge-1") && config.targets.contains_key("local"));
     assert_eq!((config.encode.brotli, config.encode.gzip), (None, Some(1)));
-    assert_eq!(config.check.level("links"), Level::Off);
-    assert_eq!(config.check.level("anchors"), Level::Error);
+    assert_eq!(config.check.levels.of("links"), Level::Off);
+    assert_eq!(config.check.levels.of("anchors"), Level::Error);
     assert_eq!(config.fingerprint.include, Some(Vec::new()));
     assert_eq!(config.next.base_path.as_deref(), Some("/guide"));
     assert_eq!(config.verify.origin, Origin::Off);
@@ -838,20 +838,6 @@ proptest! {
     #[test]
     fn no_host_key_panics(text in r"(ssh-(ed25519|rsa) )?[A-Za-z0-9+/=]{0,80}( [a-zA-Z ]{0,9})?") {
         let _ = HostKey::parse(&text);
-    }
-}
-
-#[test]
-fn every_check_that_there_is_can_be_set_and_has_its_own_default() {
-    for (name, default) in crate::check::names() {
-        let known = CHECKS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level);
-        let same = match default {
-            crate::check::Level::Error => Level::Error,
-            crate::check::Level::Warn => Level::Warn,
-            crate::check::Level::Off => Level::Off,
-        };
-        assert_eq!(known, Some(same), "{name}");
-        assert!(!NOT_YET.contains(&format!("check.{name}").as_str()), "{name}");
     }
 }
 

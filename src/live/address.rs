@@ -1,8 +1,8 @@
 //! The addresses under which a file of the site is reachable. Pure.
 
 use crate::next::url::{CLIENT, encoded};
-use crate::serving::base::FRONT_PAYLOAD;
-use crate::serving::{Address, Outcome, Rules, fingerprint};
+use crate::rules::base::FRONT_PAYLOAD;
+use crate::rules::{Address, Outcome, Rules, fingerprint};
 
 /// What an address leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Cloudflare's marks, headers and settings as its documentation names them; of any other CDN, what can be said of all.
 
 use super::finding::{Difference, Flaw};
-use crate::http::Response;
+use crate::live::http::Response;
 
 /// A feature that rewrites answers, and leaves its mark in them.
 #[derive(Debug, PartialEq, Eq)]

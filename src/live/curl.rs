@@ -1,8 +1,8 @@
 //! A request as a command line of curl. Pure.
 
 use super::question::Question;
-use crate::http::Place;
-use crate::serving::headers::CLIENT_DEPLOYMENT;
+use crate::live::http::Place;
+use crate::rules::headers::CLIENT_DEPLOYMENT;
 
 /// The command that repeats a question; without one, what the server says of its front page.
 pub(super) fn line(place: &Place, question: Option<&Question>, insecure: bool) -> String {
@@ -23,12 +23,12 @@ pub(super) fn line(place: &Place, question: Option<&Question>, insecure: bool) -
     }
     if place.at.is_some() {
         let (host, port) = place.address();
-        let name = crate::http::bracketed(&place.name);
+        let name = crate::live::http::bracketed(&place.name);
         let usual = if place.tls { 443 } else { 80 };
         let asked = if place.authority() == name { usual } else { place.port };
         line = format!(
             "{line} --connect-to {name}:{asked}:{}:{port}",
-            crate::http::bracketed(host)
+            crate::live::http::bracketed(host)
         );
     }
     format!("{line} '{}'", place.url(target).replace('\'', "%27"))

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use super::question::Question;
-use crate::manifest::Site;
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
+use crate::model::manifest::Site;
 use crate::model::media;
 use crate::model::path::SitePath;
 use crate::model::tree::File;
-use crate::serving::types::content_type;
-use crate::serving::{Address, CODINGS, NOT_FOUND_PAGE, Outcome, Rules, accepts};
+use crate::rules::types::content_type;
+use crate::rules::{Address, CODINGS, NOT_FOUND_PAGE, Outcome, Rules, accepts};
 
 /// The files of a release, by path.
 pub trait Files: Send + Sync {

@@ -6,7 +6,7 @@ use super::cdn;
 use super::question::{Accept, Question, Subject};
 use crate::model::encoding::Coding;
 use crate::model::path::printable;
-use crate::serving::headers::DEPLOYMENT;
+use crate::rules::headers::DEPLOYMENT;
 
 /// Who was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

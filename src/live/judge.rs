@@ -4,11 +4,11 @@ use super::cdn;
 use super::expect::{Expected, Files};
 use super::finding::{Difference, Flaw, Side};
 use super::question::{LONGEST, Question, Subject};
-use crate::decode::decode;
-use crate::http::Response;
+use crate::live::http::Response;
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
-use crate::serving::headers::DEPLOYMENT;
+use crate::rules::headers::DEPLOYMENT;
+use crate::site::decode::decode;
 
 /// What is wrong with an answer. `former` is the release before, where there is one.
 pub(super) fn flaws(

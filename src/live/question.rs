@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use super::address;
 use super::expect::Files;
-use crate::manifest::{Change, ChangeKind, is_page};
+use crate::model::manifest::{Change, ChangeKind, is_page};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
-use crate::serving::Rules;
-use crate::serving::headers::deployment_of;
+use crate::rules::Rules;
+use crate::rules::headers::deployment_of;
 
 /// What a visitor says that it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

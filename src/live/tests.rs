@@ -5,14 +5,14 @@ use super::question::{Questions, questions};
 use super::verdict::{Baseline, Verdict, may_pass, regressions, verdict};
 use super::visitor::Visit;
 use super::*;
-use crate::http::{Place, Response};
-use crate::manifest::{Change, ChangeKind};
+use crate::live::http::{Place, Response};
 use crate::model::cache::Classes;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Encodings, Recipe};
+use crate::model::manifest::{Change, ChangeKind};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
-use crate::serving::{PageForm, Rules};
+use crate::rules::{PageForm, Rules};
 
 fn rules(base_path: &str, form: PageForm) -> Rules {
     Rules {
@@ -21,7 +21,7 @@ fn rules(base_path: &str, form: PageForm) -> Rules {
         classes: Classes::new("_assets"),
         asset_prefix: String::new(),
         deployment_id: None,
-        types: crate::serving::OwnTypes::default(),
+        types: crate::rules::OwnTypes::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asks a site as a visitor does: one connection, or a few where it speaks HTTP/1.1 only, and many questions in flight.
 //!
-//! Touches the network through [`crate::http`]. It judges each answer as it comes and keeps none, so a large site costs no
+//! Touches the network through [`crate::live::http`]. It judges each answer as it comes and keeps none, so a large site costs no
 //! memory. It must never ask anything but what it is given, and never longer than it is told.
 
 use std::time::Duration;
@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 use super::finding::{Finding, Flaw, Side};
 use super::question::{Question, Subject};
 use super::{Expected, Files, cdn, curl, judge};
-use crate::http::{self, Connection, HttpError, Place, Protocol, Request, Response, Trust};
-use crate::serving::headers::CLIENT_DEPLOYMENT;
+use crate::live::http::{self, Connection, HttpError, Place, Protocol, Request, Response, Trust};
+use crate::rules::headers::CLIENT_DEPLOYMENT;
 
 /// So many questions are in flight over HTTP/2; nginx takes 128.
 const IN_FLIGHT: usize = 64;

@@ -5,12 +5,14 @@
 
 pub mod asset;
 pub mod cache;
-pub mod delivery;
 pub mod digest;
 pub mod encoding;
 pub mod entries;
+pub mod event;
 pub mod layout;
+pub mod manifest;
 pub mod media;
+pub mod panics;
 pub mod path;
 pub mod release;
 pub mod tree;

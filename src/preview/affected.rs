@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::blind::{self, Blind};
-use crate::manifest::{self, Site};
 use crate::model::digest::Digest;
+use crate::model::manifest::{self, Site};
 use crate::model::path::SitePath;
 use crate::next::page::owners;
-use crate::serving::{Address, NOT_FOUND_PAGE, Outcome, Rules};
+use crate::rules::{Address, NOT_FOUND_PAGE, Outcome, Rules};
 
 /// What a path was, and what it is now: none where there is no such file.
 pub type Change = (Option<Digest>, Option<Digest>);
@@ -256,9 +256,9 @@ fn place(address: &str, evidence: &Evidence<'_>) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Input;
     use crate::model::cache::Classes;
     use crate::model::encoding::Encodings;
+    use crate::model::manifest::Input;
     use crate::next::client::Client;
 
     /// A site of some paths and texts, and what is known of its texts.
@@ -293,7 +293,7 @@ mod tests {
             .map(|(path, text)| (Digest::of(text.as_bytes()), blind::see(path, text)))
             .collect();
         let config = crate::config::parse("").unwrap().config;
-        let rules = crate::pipeline::rules(&config, Client::default(), after.files.keys().map(String::as_str));
+        let rules = crate::site::pipeline::rules(&config, Client::default(), after.files.keys().map(String::as_str));
         judge(
             open,
             &Evidence {

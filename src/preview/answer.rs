@@ -1,6 +1,6 @@
 //! From a request to its answer.
 //!
-//! What an address gets is [`crate::serving`]'s to say. Here is the order in which nginx asks: is the request one at all,
+//! What an address gets is [`crate::rules`]'s to say. Here is the order in which nginx asks: is the request one at all,
 //! where does its address lead, may this method be used, which encoding, is it the same as the reader has, which part.
 
 use std::convert::Infallible;
@@ -27,11 +27,11 @@ use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::media;
 use crate::next::page::owners;
-use crate::serving::conditions::{Conditions, Time, Validators, Verdict, judge};
-use crate::serving::ranges::{self, Parts};
-use crate::serving::types::content_type;
-use crate::serving::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, headers, marker};
-use crate::source::SourceError;
+use crate::rules::conditions::{Conditions, Time, Validators, Verdict, judge};
+use crate::rules::ranges::{self, Parts};
+use crate::rules::types::content_type;
+use crate::rules::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, headers, marker};
+use crate::site::source::SourceError;
 
 /// A longer page is sent as it is: it is not held in memory for the sake of a script.
 const LONGEST_PAGE: u64 = 4 << 20;

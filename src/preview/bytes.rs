@@ -13,11 +13,11 @@ use super::Preview;
 use super::body::{self, Body};
 use super::encodings::{Key, level};
 use super::snapshot::{Found, Snapshot};
-use crate::encode::{Verified, encode};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::path::SitePath;
-use crate::source::SourceError;
+use crate::site::encode::{Verified, encode};
+use crate::site::source::SourceError;
 
 /// A longer file is sent while it is read, and never held as a whole.
 const LARGE: u64 = 4 << 20;
@@ -123,7 +123,7 @@ impl Preview {
             let _permit = permit;
             work()
         });
-        work.await.map_err(|error| ended(crate::panics::said(error)))?
+        work.await.map_err(|error| ended(crate::model::panics::said(error)))?
     }
 }
 

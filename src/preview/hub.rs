@@ -16,8 +16,8 @@ use super::affected::{Changes, Gist, History};
 use super::blind::Blind;
 use super::body::{self, Body};
 use super::snapshot::Snapshot;
-use crate::check::{Problem, Severity};
 use crate::model::digest::Digest;
+use crate::site::check::{Problem, Severity};
 
 /// How long a waiting browser hears nothing at most: it then knows that it is still heard.
 const HEARTBEAT: Duration = Duration::from_secs(15);

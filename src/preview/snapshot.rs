@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::check::Problem;
-use crate::manifest::{self, ChangeKind, Site};
 use crate::model::encoding::{Coding, Recipe};
+use crate::model::manifest::{self, ChangeKind, Site};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
-use crate::pipeline::Prepared;
-use crate::serving::Rules;
-use crate::source::Source;
+use crate::rules::Rules;
+use crate::site::check::Problem;
+use crate::site::pipeline::Prepared;
+use crate::site::source::Source;
 
 /// A finished site, and what requests to it get.
 pub struct Snapshot {

@@ -63,7 +63,7 @@ fn run_over(
         // What the server still has in its hands of a connection that broke is done before it is looked at.
         let host = host(ground).await;
         let is_new = judge(&seen(&*host).await, course)?;
-        let uncertain = matches!(done, Err(syntax_publish::error::Error::Uncertain { .. }));
+        let uncertain = matches!(done, Err(syntax_publish::store::Error::Uncertain { .. }));
         if done.is_ok() && !is_new {
             return Err("it reports success, and the old release is live".to_owned());
         }

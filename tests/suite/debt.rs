@@ -9,19 +9,20 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use syntax_publish::config;
-use syntax_publish::delivery::{self, Extent, Looking, Way};
-use syntax_publish::error::Error;
-use syntax_publish::event::Silent;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, Refusal, RefusalKind};
 use syntax_publish::live::address;
-use syntax_publish::model::delivery::Delivery;
+use syntax_publish::live::deliver::{self, Extent, Looking, Way};
+use syntax_publish::live::purge::{Purge, PurgeError, Purged, Wanted};
+use syntax_publish::model::event::Silent;
 use syntax_publish::next::client::Client;
-use syntax_publish::purge::{Purge, PurgeError, Purged, Wanted};
-use syntax_publish::rollback::{self, Destination};
-use syntax_publish::serving::Rules;
-use syntax_publish::session::Session;
-use syntax_publish::source::Source;
-use syntax_publish::{pipeline, publish};
+use syntax_publish::rules::Rules;
+use syntax_publish::site::pipeline;
+use syntax_publish::site::source::Source;
+use syntax_publish::store::Error;
+use syntax_publish::store::pending_purges::Delivery;
+use syntax_publish::store::publish;
+use syntax_publish::store::rollback::{self, Destination};
+use syntax_publish::store::session::Session;
 
 use crate::support::bench::{self, Content, Encode, How, InMemory};
 use crate::support::memory::{Disk, Memory};
@@ -338,7 +339,7 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
         }
         What::Publish(_) | What::PublishAgain => {
             let looking = Looking::default();
-            let _ = delivery::deliver(&session, &source, &site, &options(), &way, looking, &Silent).await;
+            let _ = deliver::deliver(&session, &source, &site, &options(), &way, looking, &Silent).await;
         }
         What::PublishAndTakeBack(_) => {
             let published = publish::publish(&session, &source, &site, &options(), &Silent).await;
@@ -347,7 +348,7 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
                 && back(world, &Destination::Release(previous.to_string())).await.is_ok()
                 && !step.dies
             {
-                delivery::pay_after_rollback(&session, &way, &previous, &Silent).await;
+                deliver::pay_after_rollback(&session, &way, &previous, &Silent).await;
             }
         }
         What::Rollback(steps) => {
@@ -358,10 +359,10 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
             let done = rollback::rollback(&session, &Destination::Steps(*steps), &options, &Silent).await;
             if let Ok(done) = done
                 && !step.dies
-                && let Ok(on_host) = delivery::on_host(&session, &done.release, Some(&done.previous)).await
+                && let Ok(on_host) = deliver::on_host(&session, &done.release, Some(&done.previous)).await
             {
                 let (extent, looking) = (Extent::Changes, Looking::default());
-                delivery::look(&session, &done.release, &on_host, extent, &way, looking, &Silent).await;
+                deliver::look(&session, &done.release, &on_host, extent, &way, looking, &Silent).await;
             }
         }
     }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use syntax_publish::manifest::{Input, Site};
 use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Encodings, Recipe};
+use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::ReleaseDocument;

@@ -8,18 +8,20 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 use regex_lite::Regex;
 use syntax_publish::config;
-use syntax_publish::event::Silent;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op};
-use syntax_publish::manifest::Site;
 use syntax_publish::model::digest::Digest;
+use syntax_publish::model::event::Silent;
+use syntax_publish::model::manifest::Site;
 use syntax_publish::model::release::Owner;
-use syntax_publish::pipeline::{self, Prepared};
-use syntax_publish::publish::{Options, Published, Refusals, publish};
-use syntax_publish::rollback::{self, Destination, RolledBack};
-use syntax_publish::session::Session;
-use syntax_publish::sign::Signing;
-use syntax_publish::store::Ground;
-use syntax_publish::{plan, scan, store};
+use syntax_publish::site::pipeline::{self, Prepared};
+use syntax_publish::site::scan;
+use syntax_publish::store::open;
+use syntax_publish::store::open::Ground;
+use syntax_publish::store::plan;
+use syntax_publish::store::publish::{Options, Published, Refusals, publish};
+use syntax_publish::store::rollback::{self, Destination, RolledBack};
+use syntax_publish::store::session::Session;
+use syntax_publish::store::signing::Signing;
 use tempfile::TempDir;
 
 use crate::support::command::write;
@@ -134,7 +136,7 @@ impl Bench {
         let session = self.session(&record);
         let look = || {
             let near = scan::top_folders(&self.export(), plan::GUESSED_FOLDERS);
-            runtime().block_on(store::survey_ground(&session, near)).unwrap()
+            runtime().block_on(open::survey_ground(&session, near)).unwrap()
         };
         let options = Options {
             commit: None,
@@ -442,7 +444,7 @@ fn a_look_that_is_out_of_date_is_made_up_for() {
     bench.publish();
     let session = bench.session(&Record::default());
     let near = scan::top_folders(&bench.export(), plan::GUESSED_FOLDERS);
-    let ground = runtime().block_on(store::survey_ground(&session, near)).unwrap();
+    let ground = runtime().block_on(open::survey_ground(&session, near)).unwrap();
     bench.write("docs/b.html", page("by somebody else"));
     let (others, _) = bench.publish();
     bench.write("docs/a.html", page("another"));

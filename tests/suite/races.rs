@@ -314,9 +314,10 @@ fn swap_under_load(swaps: usize, requests: u64) {
 
 fn bench_rollback(runtime: &tokio::runtime::Runtime, connector: Box<LocalConnector>, release: &str) {
     let session = bench::session(connector, "rollback", How::default());
-    let to = syntax_publish::rollback::Destination::Release(release.to_owned());
-    let options = syntax_publish::rollback::Options::default();
-    let done = syntax_publish::rollback::rollback(&session, &to, &options, &syntax_publish::event::Silent);
+    let to = syntax_publish::store::rollback::Destination::Release(release.to_owned());
+    let options = syntax_publish::store::rollback::Options::default();
+    let done =
+        syntax_publish::store::rollback::rollback(&session, &to, &options, &syntax_publish::model::event::Silent);
     runtime.block_on(done).expect("a rollback");
 }
 

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use globset::GlobSet;
 use proptest::prelude::*;
-use syntax_publish::check::{Forbidden, Levels, Searches};
 use syntax_publish::config::{self, SiteConfig};
-use syntax_publish::event::Silent;
+use syntax_publish::config::{Forbidden, Levels};
 use syntax_publish::model::digest::Hasher;
-use syntax_publish::pipeline;
-use syntax_publish::scan::{ScanOptions, scan};
-use syntax_publish::source::Export;
-use syntax_publish::survey::{self, Cache, Facts};
+use syntax_publish::model::event::Silent;
+use syntax_publish::site::check::Searches;
+use syntax_publish::site::pipeline;
+use syntax_publish::site::scan::{ScanOptions, scan};
+use syntax_publish::site::source::Export;
+use syntax_publish::site::survey::{self, Cache, Facts};
 
 use crate::support::export::{copy, files_below, rebuild};
 

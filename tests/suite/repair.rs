@@ -6,17 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use regex_lite::Regex;
-use syntax_publish::event::Silent;
 use syntax_publish::host::Op;
-use syntax_publish::mend::{self, Mended};
-use syntax_publish::sign::Signing;
-use syntax_publish::verify::{Depth, Verified};
+use syntax_publish::model::event::Silent;
+use syntax_publish::store::repair::{self, Mended};
+use syntax_publish::store::signing::Signing;
+use syntax_publish::store::verify::{Depth, Verified};
 
 use crate::support::command::{Project, Ran, small_export};
 use crate::verify::{Damage, FILES, Place, STORE, Watched, lines, noise, session};
 
-fn how() -> mend::Options {
-    mend::Options {
+fn how() -> repair::Options {
+    repair::Options {
         wait: None,
         tool: "syntax-publish test".to_owned(),
         signing: Signing::default(),
@@ -24,7 +24,7 @@ fn how() -> mend::Options {
 }
 
 async fn mend_from_host(place: &Place, verified: &Verified) -> Mended {
-    let mended = mend::mend_from_host(&place.session(), verified, &how(), &Silent).await;
+    let mended = repair::mend_from_host(&place.session(), verified, &how(), &Silent).await;
     mended.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -171,10 +171,10 @@ async fn visitors_see_no_less_at_any_operation_of_a_repair() {
             ..place.watched()
         };
         let to = session(watched);
-        mend::mend(&to, &place.site(), &place.source(), &verified, &how(), &Silent)
+        repair::mend(&to, &place.site(), &place.source(), &verified, &how(), &Silent)
             .await
             .unwrap();
-        mend::mend_from_host(&to, &verified, &how(), &Silent).await.unwrap();
+        repair::mend_from_host(&to, &verified, &how(), &Silent).await.unwrap();
         looked += 1;
     }
     assert_eq!(looked, FILES.len() + STORE.len());

@@ -7,22 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use syntax_publish::check::Level;
-use syntax_publish::error::Error;
-use syntax_publish::event::Silent;
+use syntax_publish::config::Level;
 use syntax_publish::host::LocalConnector;
-use syntax_publish::manifest::{Input, Site};
 use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Encodings, Recipe};
+use syntax_publish::model::event::Silent;
+use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
-use syntax_publish::rollback::Destination;
-use syntax_publish::session::Session;
-use syntax_publish::sign::Signing;
-use syntax_publish::source::{Export, Source};
-use syntax_publish::verify::{Depth, verify};
-use syntax_publish::{prune, publish, releases, rollback};
+use syntax_publish::site::source::{Export, Source};
+use syntax_publish::store::Error;
+use syntax_publish::store::prune;
+use syntax_publish::store::publish;
+use syntax_publish::store::releases;
+use syntax_publish::store::rollback;
+use syntax_publish::store::rollback::Destination;
+use syntax_publish::store::session::Session;
+use syntax_publish::store::signing::Signing;
+use syntax_publish::store::verify::{Depth, verify};
 
 use crate::support::command::write;
 

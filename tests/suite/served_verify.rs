@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use syntax_publish::verify::Depth;
+use syntax_publish::store::verify::Depth;
 
 use crate::contract::address;
 use crate::support::sshd::{Jail, Sshd, USER, is_root};

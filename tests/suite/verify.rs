@@ -8,26 +8,26 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use syntax_publish::check::Level;
-use syntax_publish::encode::{self, EncodeOptions, encodings_for};
-use syntax_publish::error::Error;
-use syntax_publish::event::Silent;
+use syntax_publish::config::Level;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, SftpAddress, SftpConnector};
-use syntax_publish::manifest::{Input, Site};
-use syntax_publish::mend::{self, Mended, mend};
 use syntax_publish::model::cache::{CacheClass, Classes};
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
+use syntax_publish::model::event::Silent;
+use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::model::tree::{Entry, File, Tree};
-use syntax_publish::publish::{Options, Published, Refusals, publish};
-use syntax_publish::rollback::{self, Destination, rollback};
-use syntax_publish::session::Session;
-use syntax_publish::sign::Signing;
-use syntax_publish::source::{Export, Source};
-use syntax_publish::verify::{Depth, Fault, Verified, verify};
+use syntax_publish::site::encode::{self, EncodeOptions, encodings_for};
+use syntax_publish::site::source::{Export, Source};
+use syntax_publish::store::Error;
+use syntax_publish::store::publish::{Options, Published, Refusals, publish};
+use syntax_publish::store::repair::{self, Mended, mend};
+use syntax_publish::store::rollback::{self, Destination, rollback};
+use syntax_publish::store::session::Session;
+use syntax_publish::store::signing::Signing;
+use syntax_publish::store::verify::{Depth, Fault, Verified, verify};
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
@@ -233,7 +233,7 @@ impl Place {
     }
 
     pub async fn mend(&self, verified: &Verified) -> Mended {
-        let options = mend::Options {
+        let options = repair::Options {
             wait: None,
             tool: TOOL.to_owned(),
             signing: Signing::default(),
@@ -1093,7 +1093,7 @@ async fn repairing_stops_when_another_release_goes_live() {
         })),
         ..place.watched()
     };
-    let options = mend::Options {
+    let options = repair::Options {
         wait: None,
         tool: TOOL.to_owned(),
         signing: Signing::default(),

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use syntax_publish::check::{Problem, Severity};
+use syntax_publish::site::check::{Problem, Severity};
 
 use super::Told;
 use crate::cli::json;
@@ -211,10 +211,10 @@ pub fn failed(message: &str, live: &str, hint: &str, problems: &[Problem]) -> St
 #[cfg(test)]
 mod tests {
     use syntax_publish::config;
-    use syntax_publish::manifest::{Change, ChangeKind, Changes};
+    use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
     use syntax_publish::model::path::SitePath;
     use syntax_publish::next::client::Client;
-    use syntax_publish::pipeline;
+    use syntax_publish::site::pipeline;
 
     use super::*;
     use crate::cli::pages::grouped;

@@ -2,22 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use syntax_publish::check::known::{self, Baseline, Findings, Live};
-use syntax_publish::check::{Problem, Severity};
 use syntax_publish::config::KnownFindings;
-use syntax_publish::error::Error;
-use syntax_publish::manifest::Changes;
 use syntax_publish::model::encoding::Recipe;
+use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::next::client::Client;
-use syntax_publish::pipeline;
-use syntax_publish::plan::{self, Plan};
-use syntax_publish::publish::Judged;
-use syntax_publish::scan::ScanError;
-use syntax_publish::session::Session;
-use syntax_publish::store::StoreError;
-use syntax_publish::{build, publish, releases, store};
+use syntax_publish::site::SiteError;
+use syntax_publish::site::check::known::{self, Baseline, Findings, Live};
+use syntax_publish::site::check::{Problem, Severity};
+use syntax_publish::site::pipeline;
+use syntax_publish::site::plain_folder;
+use syntax_publish::site::scan::ScanError;
+use syntax_publish::store::Error;
+use syntax_publish::store::open;
+use syntax_publish::store::open::StoreError;
+use syntax_publish::store::plan::{self, Plan};
+use syntax_publish::store::publish;
+use syntax_publish::store::publish::Judged;
+use syntax_publish::store::releases;
+use syntax_publish::store::session::Session;
 
 use super::doctor::above;
 use super::{Judge, Run};
@@ -46,7 +50,7 @@ impl Planned {
     /// The plan, where a publish would not be refused.
     pub(super) fn granted(mut self) -> Result<Self, Failure> {
         match self.refused.take() {
-            Some(error) => Err(Failure::Library(error)),
+            Some(error) => Err(error.into()),
             None => Ok(self),
         }
     }
@@ -72,7 +76,7 @@ impl Run {
             refused,
         } = self.planned(what, allowance).await?;
         self.finish();
-        let refused = refused.map(Failure::Library);
+        let refused = refused.map(Failure::from);
         if refused.is_none() {
             self.warn_of(&problems);
         }
@@ -113,7 +117,7 @@ impl Run {
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
         let mut facts = ground.facts;
-        store::find_out(session, &mut facts, Vec::new(), None, |facts| {
+        open::find_out(session, &mut facts, Vec::new(), None, |facts| {
             let mut asked = plan::questions(&prepared.site, facts);
             if !prepared.problems.is_empty() {
                 asked.extend(plan::findings_questions(facts));
@@ -125,7 +129,7 @@ impl Run {
             attempts: 1,
             reason: format!("{} questions were left open", open.len()),
         })?;
-        let mut refusals = pipeline::refusals(&workplace.config, prepared.problems)?;
+        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems)?;
         if allowance == Removals::Allowed {
             refusals.max_removed = None;
         }
@@ -211,9 +215,9 @@ impl Run {
         global.target = Some(target.clone());
         let workplace = Workplace::open(&global, &self.screen)?;
         let session = Session::new(connect::connector(&workplace)?, site::owner("check"));
-        let mut facts = store::survey_ground(&session, []).await?.facts;
+        let mut facts = open::survey_ground(&session, []).await?.facts;
         let questions = plan::findings_questions(&facts);
-        store::ask(&session, &mut facts, &questions).await?;
+        open::ask(&session, &mut facts, &questions).await?;
         Ok(Some(facts.live_findings()))
     }
 
@@ -224,7 +228,7 @@ impl Run {
         self.warn_of(&prepared.problems);
         let folder = shown(&out);
         let built = self
-            .aside(move |progress| Ok(build::build(&prepared.site, &*prepared.source, &out, progress)?))
+            .aside(move |progress| plain_folder::build(&prepared.site, &*prepared.source, &out, progress))
             .await?;
         self.finish();
         let value = json::Build {
@@ -261,8 +265,8 @@ impl Run {
         if let (None, Some(above)) = (&status.release, above(workplace)) {
             // A docroot that can't be made is a mistake in the target, not a store without a release.
             let outside = Session::new(connect::connector(&above)?, site::owner("status"));
-            if !store::has_folder(session).await.map_err(Error::from)?
-                && !store::has_folder(&outside).await.map_err(Error::from)?
+            if !open::has_folder(session).await.map_err(Error::from)?
+                && !open::has_folder(&outside).await.map_err(Error::from)?
             {
                 let host = session.host_name();
                 return Err(Error::from(StoreError::NoParent { host }).into());
@@ -311,7 +315,7 @@ impl Run {
         self.finish();
         let rules = match read {
             Ok(rules) => rules,
-            Err(Failure::Library(Error::Scan(ScanError::Missing { .. }))) => {
+            Err(Failure::Site(SiteError::Scan(ScanError::Missing { .. }))) => {
                 self.screen.note(
                     "there is no export yet: printed for pages that are files, as Next.js writes them by default",
                 );
@@ -344,17 +348,15 @@ fn read_baseline(file: &Path) -> Result<Live, Failure> {
 
 fn write_baseline(file: &Path, baseline: &Baseline) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(baseline).unwrap_or_default() + "\n";
-    std::fs::write(file, text).map_err(|source| {
-        Failure::Library(Error::Io {
-            what: format!("write {}", shown(file)),
-            source,
-        })
+    std::fs::write(file, text).map_err(|source| Failure::Io {
+        what: format!("write {}", shown(file)),
+        source,
     })
 }
 
 /// The live release.
 pub(super) async fn live(session: &Session) -> Result<ReleaseId, Failure> {
-    let live = store::look(session).await?.current;
+    let live = open::look(session).await?.current;
     live.ok_or_else(|| {
         Failure::from(Error::NothingPublished {
             host: session.host_name(),

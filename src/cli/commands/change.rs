@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use syntax_publish::error::Error;
-use syntax_publish::rollback;
-use syntax_publish::session::Session;
-use syntax_publish::{prune, publish::Published, shell};
+use syntax_publish::store::Error;
+use syntax_publish::store::prune;
+use syntax_publish::store::publish::Published;
+use syntax_publish::store::rollback;
+use syntax_publish::store::session::Session;
+use syntax_publish::store::shell_probe;
 use tokio::task::JoinHandle;
 
 use super::Run;
@@ -132,7 +134,11 @@ pub(super) fn shell_behind(workplace: &Workplace) -> Result<Option<JoinHandle<Op
         return Ok(None);
     };
     let target = format!("{} {:?}", workplace.identity(), address.identity);
-    Ok(Some(tokio::spawn(shell::find_out(address, site::cache(), target))))
+    Ok(Some(tokio::spawn(shell_probe::find_out(
+        address,
+        site::cache(),
+        target,
+    ))))
 }
 
 fn retention(workplace: &Workplace, dry_run: bool) -> prune::Options {

@@ -2,20 +2,24 @@
 
 use serde_json::{Map, Value};
 use syntax_publish::config::TargetKind;
-use syntax_publish::delivery::{self, Delivered, Extent, OnHost, Report, Way};
-use syntax_publish::error::Error;
-use syntax_publish::http::Place;
+use syntax_publish::live::deliver::DeliverError;
+use syntax_publish::live::deliver::{self, Delivered, Extent, OnHost, Report, Way};
+use syntax_publish::live::http::Place;
+use syntax_publish::live::notify::{self, Notice};
 use syntax_publish::live::{Finding, Severity, Side, Verdict};
-use syntax_publish::manifest::Changes;
+use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
-use syntax_publish::notification::{self, Notice};
-use syntax_publish::publish::Published;
-use syntax_publish::rollback::{self, Destination};
-use syntax_publish::scan::ScanError;
-use syntax_publish::serving::{PageForm, Rules};
-use syntax_publish::{pipeline, publish, releases};
+use syntax_publish::rules::{PageForm, Rules};
+use syntax_publish::site::SiteError;
+use syntax_publish::site::pipeline;
+use syntax_publish::site::scan::ScanError;
+use syntax_publish::store::Error;
+use syntax_publish::store::publish;
+use syntax_publish::store::publish::Published;
+use syntax_publish::store::releases;
+use syntax_publish::store::rollback::{self, Destination};
 
 use super::ask::live;
 use super::change::{TOOL, shell_behind};
@@ -57,7 +61,7 @@ impl Run {
         let (prepared, ground) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
         let wants_timings = options.timings;
-        let mut refusals = pipeline::refusals(&workplace.config, prepared.problems)?;
+        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems)?;
         if options.allow_removals {
             refusals.max_removed = None;
         }
@@ -75,7 +79,7 @@ impl Run {
             ground: Some(ground),
         };
         let (source, site) = (&prepared.source, &prepared.site);
-        let delivered = delivery::deliver(session, source, site, &options, &way, looking, &*self.progress).await?;
+        let delivered = deliver::deliver(session, source, site, &options, &way, looking, &*self.progress).await?;
         let Delivered {
             published,
             report,
@@ -226,9 +230,9 @@ impl Run {
             None
         } else {
             let looked = async {
-                let on_host = delivery::on_host(session, &done.release, Some(&done.previous)).await?;
+                let on_host = deliver::on_host(session, &done.release, Some(&done.previous)).await?;
                 let way = looks::way(workplace, self.rules_of(workplace, &on_host).await?);
-                let looking = delivery::look(
+                let looking = deliver::look(
                     session,
                     &done.release,
                     &on_host,
@@ -318,17 +322,17 @@ impl Run {
             Some(release) => releases::resolve(session, &release).await?,
             None => live(session).await?,
         };
-        let documents = syntax_publish::store::documents(session, std::slice::from_ref(&release)).await?;
+        let documents = syntax_publish::store::open::documents(session, std::slice::from_ref(&release)).await?;
         let before = documents
             .into_iter()
             .flatten()
             .next()
             .and_then(|document| document.previous);
-        let on_host = delivery::on_host(session, &release, before.as_ref()).await?;
+        let on_host = deliver::on_host(session, &release, before.as_ref()).await?;
         let mut way: Way = looks::way(workplace, self.rules_of(workplace, &on_host).await?);
         // Looking changes nothing at the edge.
         way.purges.clear();
-        let looking = delivery::look(
+        let looking = deliver::look(
             session,
             &release,
             &on_host,
@@ -384,7 +388,7 @@ impl Run {
                 form: PageForm::of(paths),
                 ..rules
             }),
-            Err(Failure::Library(Error::Scan(ScanError::Missing { .. }))) => {
+            Err(Failure::Site(SiteError::Scan(ScanError::Missing { .. }))) => {
                 Ok(pipeline::rules(&workplace.config, Client::default(), paths))
             }
             Err(failure) => Err(failure),
@@ -411,12 +415,12 @@ impl Run {
         let at_origin = errors.iter().any(|finding| finding.side == Side::Origin);
         let reason = match &report.origin {
             _ if !has_previous => "it is the first release",
-            delivery::Asked::Not(_) => "only the public URL could be checked, and a CDN or the DNS may be the cause",
-            delivery::Asked::Seen(_) if !at_origin => "the origin serves it correctly",
-            delivery::Asked::Seen(_) if !errors.iter().any(|finding| finding.flaw.is_of_the_release()) => {
+            deliver::Asked::Not(_) => "only the public URL could be checked, and a CDN or the DNS may be the cause",
+            deliver::Asked::Seen(_) if !at_origin => "the origin serves it correctly",
+            deliver::Asked::Seen(_) if !errors.iter().any(|finding| finding.flaw.is_of_the_release()) => {
                 "the cause is not in the release"
             }
-            delivery::Asked::Seen(_) => "the previous release failed in the same way",
+            deliver::Asked::Seen(_) => "the previous release failed in the same way",
         };
         format!("it stays live and was not rolled back: {reason}")
     }
@@ -461,7 +465,7 @@ impl Run {
 
     async fn tell_of_failure(&self, what: &str, failure: &Failure) {
         let event = match failure {
-            Failure::Library(Error::TakenBack { .. }) => "taken-back",
+            Failure::Delivery(DeliverError::TakenBack { .. }) => "taken-back",
             _ => "failed",
         };
         let message = report::message(failure);
@@ -516,7 +520,7 @@ impl Run {
             )),
             Some((place, target)) => {
                 let body = notice.body(config.template.as_deref());
-                notification::send(&place, &target, body)
+                notify::send(&place, &target, body)
                     .await
                     .map_err(|error| error.to_string())
             }
@@ -544,8 +548,8 @@ fn answered(report: &Report) -> u64 {
     [&report.origin, &report.public]
         .into_iter()
         .map(|asked| match asked {
-            delivery::Asked::Seen(seen) => seen.answered as u64,
-            delivery::Asked::Not(_) => 0,
+            deliver::Asked::Seen(seen) => seen.answered as u64,
+            deliver::Asked::Not(_) => 0,
         })
         .sum()
 }

@@ -2,8 +2,8 @@
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use syntax_publish::error::Error;
 use syntax_publish::preview::{Desk, Trouble};
+use syntax_publish::site::SiteError;
 
 use super::Run;
 use super::ask::{Planned, Removals};
@@ -53,7 +53,7 @@ impl OfTarget {
         Trouble {
             message: report::message(failure),
             hint: match failure {
-                Failure::Library(Error::Check { .. }) => {
+                Failure::Site(SiteError::Check { .. }) => {
                     let check = again(&self.global, "check");
                     format!("fix the errors: `{check}` lists them, and so does the dashboard under Findings")
                 }

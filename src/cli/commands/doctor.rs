@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use syntax_publish::config::{Origin as Configured, TargetKind, WebUrl};
-use syntax_publish::doctor::{self, Finding, Origin, PUBLISHERS, Patient, State, Url, VISITORS};
 use syntax_publish::host::{SftpAddress, real_name};
+use syntax_publish::live::doctor::{self, Finding, Origin, PUBLISHERS, Patient, State, Url, VISITORS};
 use syntax_publish::next::client::Client;
-use syntax_publish::pipeline;
-use syntax_publish::serving::Rules;
-use syntax_publish::session::Session;
+use syntax_publish::rules::Rules;
+use syntax_publish::site::pipeline;
+use syntax_publish::store::session::Session;
 
 use super::Run;
 use crate::cli::failure::Failure;

@@ -3,9 +3,9 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use syntax_publish::error::Error;
-use syntax_publish::init::{self, Choice, DOCROOT, Destination, Found, NGINX_ROOT, Surroundings};
+use syntax_publish::config::scaffold::{self, Choice, DOCROOT, Destination, Found, NGINX_ROOT, Surroundings};
 use syntax_publish::model::path::printable;
+use syntax_publish::store::Error;
 
 use super::Run;
 use crate::cli::failure::Failure;
@@ -29,7 +29,7 @@ impl Run {
             !yes && !self.global.json && !self.global.quiet && io::stdin().is_terminal() && io::stderr().is_terminal();
         // Anyone who types takes their time, and a signal still ends the run.
         let decided = tokio::task::spawn_blocking(move || {
-            let found = init::look(&folder, &surroundings);
+            let found = scaffold::look(&folder, &surroundings);
             let choice = if asks { ask(&found)? } else { found.suggested() };
             Ok::<_, io::Error>((found, choice))
         });
@@ -39,7 +39,7 @@ impl Run {
                 source,
             })
         })?;
-        let text = init::manifest(&found, &choice).map_err(|mistakes| Failure::Config {
+        let text = scaffold::manifest(&found, &choice).map_err(|mistakes| Failure::Config {
             file: file.clone(),
             mistakes,
         })?;
@@ -185,7 +185,7 @@ fn ask(found: &Found) -> io::Result<Choice> {
 
 /// What is wrong with an answer, as the parser says it.
 fn judged(table: &str, key: &str, value: &str) -> Result<(), String> {
-    init::judge(table, key, value).map_err(|error| {
+    scaffold::judge(table, key, value).map_err(|error| {
         let problems = error
             .problems
             .iter()

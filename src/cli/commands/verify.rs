@@ -1,15 +1,15 @@
 //! `verify`: looking at a release, judging its signature, and repairing what is damaged.
 
-use syntax_publish::error::Error;
-use syntax_publish::mend;
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::ReleaseId;
-use syntax_publish::releases;
-use syntax_publish::session::Session;
-use syntax_publish::sign::{SignError, Verdict};
-use syntax_publish::store;
-use syntax_publish::verify::{self, Depth, Verified};
+use syntax_publish::store::Error;
+use syntax_publish::store::open;
+use syntax_publish::store::releases;
+use syntax_publish::store::repair;
+use syntax_publish::store::session::Session;
+use syntax_publish::store::signing::{SignError, Verdict};
+use syntax_publish::store::verify::{self, Depth, Verified};
 
 use super::ask::live;
 use super::change::TOOL;
@@ -50,8 +50,8 @@ impl Run {
 
     /// Repairs from the export first, as far as there is one, and then from whatever else the target has.
     async fn repair(&self, workplace: &Workplace, session: &Session, found: &Verified) -> Result<Verified, Failure> {
-        store::survey_ground(session, []).await?;
-        let options = mend::Options {
+        open::survey_ground(session, []).await?;
+        let options = repair::Options {
             wait: None,
             tool: TOOL.to_owned(),
             signing: workplace.signing()?,
@@ -60,7 +60,7 @@ impl Run {
         match self.prepare(workplace).await {
             Ok(prepared) => {
                 let (site, source) = (&prepared.site, &prepared.source);
-                let mended = mend::mend(session, site, source, &left, &options, &*self.progress).await?;
+                let mended = repair::mend(session, site, source, &left, &options, &*self.progress).await?;
                 left = mended.left;
             }
             Err(failure) => {
@@ -69,7 +69,7 @@ impl Run {
             }
         }
         if !left.faults.is_empty() {
-            left = mend::mend_from_host(session, &left, &options, &*self.progress)
+            left = repair::mend_from_host(session, &left, &options, &*self.progress)
                 .await?
                 .left;
         }

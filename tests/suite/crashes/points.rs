@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use syntax_publish::error::Error;
 use syntax_publish::host::{Host, Op};
+use syntax_publish::store::Error;
 
 use super::ground::Ground;
 use super::scenario::Scenario;

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use syntax_publish::error::Error;
 use syntax_publish::host::{Answer, Op, Refusal, RefusalKind};
 use syntax_publish::model::release::Generation;
+use syntax_publish::store::Error;
 use tokio::sync::Notify;
 
 use super::actor::Actor;

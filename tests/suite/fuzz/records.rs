@@ -9,7 +9,7 @@ use syntax_publish::model::layout;
 use syntax_publish::model::path::check_name;
 use syntax_publish::model::release::{Generation, Hold, Owner, ReleaseDocument, ReleaseId, RunId};
 use syntax_publish::model::tree::{Entry, Tree};
-use syntax_publish::store::read_current;
+use syntax_publish::store::open::read_current;
 
 fn number(what: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();

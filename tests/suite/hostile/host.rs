@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use syntax_publish::error::Error;
-use syntax_publish::event::Silent;
 use syntax_publish::host::{Answer, Answers, Attr, Connect, Host, HostError, Kind, Local, Op, Refusal};
-use syntax_publish::mend;
+use syntax_publish::model::event::Silent;
 use syntax_publish::model::layout;
-use syntax_publish::prune;
-use syntax_publish::publish::publish;
-use syntax_publish::releases;
-use syntax_publish::rollback::{self, Destination};
-use syntax_publish::session::Session;
-use syntax_publish::sign::Signing;
-use syntax_publish::store;
-use syntax_publish::verify::{Depth, verify};
+use syntax_publish::store::Error;
+use syntax_publish::store::open;
+use syntax_publish::store::prune;
+use syntax_publish::store::publish::publish;
+use syntax_publish::store::releases;
+use syntax_publish::store::repair;
+use syntax_publish::store::rollback::{self, Destination};
+use syntax_publish::store::session::Session;
+use syntax_publish::store::signing::Signing;
+use syntax_publish::store::verify::{Depth, verify};
 
 use crate::verify::{Place, publishing, session};
 
@@ -350,11 +350,11 @@ async fn run_all(place: &Place, connect: &Lying) -> Vec<&'static str> {
     };
     note("status", releases::status(&new()).await.err());
     note("releases", releases::list(&new()).await.err());
-    let live = store::look(&new()).await.ok().and_then(|entrance| entrance.current);
+    let live = open::look(&new()).await.ok().and_then(|entrance| entrance.current);
     if let Some(live) = live {
         let verified = verify(&new(), &live, Depth::Deep, &Silent).await;
         if let Ok(verified) = &verified {
-            let how = mend::Options {
+            let how = repair::Options {
                 wait: None,
                 tool: "test".to_owned(),
                 signing: Signing::default(),
@@ -362,11 +362,13 @@ async fn run_all(place: &Place, connect: &Lying) -> Vec<&'static str> {
             let (site, source) = (place.site(), place.source());
             note(
                 "repair",
-                mend::mend(&new(), &site, &source, verified, &how, &Silent).await.err(),
+                repair::mend(&new(), &site, &source, verified, &how, &Silent)
+                    .await
+                    .err(),
             );
             note(
                 "repair from the host",
-                mend::mend_from_host(&new(), verified, &how, &Silent).await.err(),
+                repair::mend_from_host(&new(), verified, &how, &Silent).await.err(),
             );
         }
         note("verify", verified.err());

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use syntax_publish::host::{Answer, Connect, HostError, Op, Refusal, SftpAddress, SftpConnector};
 use syntax_publish::model::release::Owner;
-use syntax_publish::session::{Pace, Session};
+use syntax_publish::store::session::{Pace, Session};
 use tempfile::TempDir;
 
 use crate::support::command::open_tempdir;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Command;
 
 use flate2::{Compression, write::GzEncoder};
-use syntax_publish::nginx::{PageForm, render};
+use syntax_publish::rules::nginx::{PageForm, render};
 
 use super::{Docroot, PAGES, Served};
 use crate::support::nginx::Nginx;

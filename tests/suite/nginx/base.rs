@@ -1,6 +1,6 @@
 //! A site below a path, as Next.js's `basePath` has it: what lies outside, and where the path begins and ends.
 
-use syntax_publish::nginx::PageForm;
+use syntax_publish::rules::nginx::PageForm;
 
 use super::{Docroot, PAGES};
 use crate::support::http::Request;

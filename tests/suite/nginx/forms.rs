@@ -1,7 +1,7 @@
 //! Every form of the vhost, as `nginx -t` reads it.
 
 use syntax_publish::model::cache::Classes;
-use syntax_publish::nginx::{PageForm, Version, render};
+use syntax_publish::rules::nginx::{PageForm, Version, render};
 use tempfile::TempDir;
 
 use super::{BASES, Docroot};

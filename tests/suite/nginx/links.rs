@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 
-use syntax_publish::nginx::{PageForm, Vhost, render};
+use syntax_publish::rules::nginx::{PageForm, Vhost, render};
 use walkdir::WalkDir;
 
 use super::Docroot;

@@ -20,7 +20,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use syntax_publish::serving::fingerprint;
+use syntax_publish::rules::fingerprint;
 
 use super::{World, copy, fixture, get, world};
 use crate::support::http::{Request, Response};

@@ -7,23 +7,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex_lite::Regex;
-use syntax_publish::check::Level;
-use syntax_publish::error::Error;
-use syntax_publish::event::Silent;
+use syntax_publish::config::Level;
 use syntax_publish::host::{Answer, Connect, Handle, Host, Kind, MAX_READ, Op};
-use syntax_publish::manifest::{Input, Site};
 use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
+use syntax_publish::model::event::Silent;
 use syntax_publish::model::layout;
+use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
-use syntax_publish::rollback::Destination;
-use syntax_publish::seen::Seen as SeenBefore;
-use syntax_publish::session::{Pace, Session};
-use syntax_publish::source::{Source, SourceError};
-use syntax_publish::verify::{Depth, verify};
-use syntax_publish::{prune, publish, rollback, store};
+use syntax_publish::site::source::{Source, SourceError};
+use syntax_publish::store::Error;
+use syntax_publish::store::open;
+use syntax_publish::store::prune;
+use syntax_publish::store::publish;
+use syntax_publish::store::remote_cache::Seen as SeenBefore;
+use syntax_publish::store::rollback;
+use syntax_publish::store::rollback::Destination;
+use syntax_publish::store::session::{Pace, Session};
+use syntax_publish::store::verify::{Depth, verify};
 
 /// A site: public path to bytes.
 pub type Content = BTreeMap<String, Vec<u8>>;
@@ -182,7 +185,7 @@ pub fn options(how: How) -> publish::Options {
         },
         force: false,
         tool: "test".to_owned(),
-        signing: syntax_publish::sign::Signing::default(),
+        signing: syntax_publish::store::signing::Signing::default(),
         seen: None,
         purges: false,
     }
@@ -202,7 +205,7 @@ async fn publish_site(
     let source: Arc<dyn Source> = Arc::new(InMemory(content.clone()));
     let site = site(content, how.encode);
     // As the command does.
-    let ground = store::survey_ground(session, site.folders.keys().cloned()).await?;
+    let ground = open::survey_ground(session, site.folders.keys().cloned()).await?;
     let options = publish::Options {
         ground: Some(ground),
         seen,
@@ -344,13 +347,13 @@ pub async fn names(host: &dyn Host) -> Vec<String> {
 /// Which release is live.
 pub async fn live(connector: Box<dyn Connect>) -> Option<ReleaseId> {
     let session = session(connector, "look", How::default());
-    store::look(&session).await.expect("a store").current
+    open::look(&session).await.expect("a store").current
 }
 
 /// Reads the live release back, every byte of it; what is wrong with it.
 pub async fn faults_of_live(connector: Box<dyn Connect>) -> Vec<(String, String)> {
     let session = session(connector, "verify", How::default());
-    let Some(release) = store::look(&session).await.expect("a store").current else {
+    let Some(release) = open::look(&session).await.expect("a store").current else {
         return Vec::new();
     };
     let verified = verify(&session, &release, Depth::Deep, &Silent)

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use syntax_publish::check::{Problem, Severity};
-use syntax_publish::event::{Event, Observer};
+use syntax_publish::model::event::{Event, Observer};
 use syntax_publish::model::path::printable;
+use syntax_publish::preview::watch::{Half, Happening, Listener};
 use syntax_publish::preview::{Gist, News, Preview, Snapshot, Trouble};
-use syntax_publish::serving::PageForm;
-use syntax_publish::watch::{Half, Happening, Listener};
+use syntax_publish::rules::PageForm;
+use syntax_publish::site::check::{Problem, Severity};
 
 use super::super::Run;
 use crate::cli::args::Global;
@@ -273,9 +273,7 @@ impl Teller {
         Some(match happening {
             Happening::Waiting { .. } | Happening::Unchanged { .. } | Happening::Unsettled { .. } => return None,
             Happening::Shown { took, .. } => News::Prepared { took: *took },
-            Happening::Failed { error } => {
-                News::Failed(trouble(error.to_string(), &hints::of_library(error, &self.global)))
-            }
+            Happening::Failed { error } => News::Failed(trouble(error.to_string(), &hints::of_site(error))),
             Happening::Blind { error } => News::Failed(trouble(error.to_string(), &hints::of_watch(error))),
             Happening::BuildBegan => News::BuildBegan,
             Happening::BuildPrinted { line } => News::BuildPrinted(plain(line)),

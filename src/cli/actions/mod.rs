@@ -1,0 +1,300 @@
+//! What GitHub Actions is sent about a run: annotations, a summary of the job, outputs of the step.
+//!
+//! Only where `GITHUB_ACTIONS` is `true`. It says nothing that a person isn't told as well, and a file of the runner that
+//! can't be written is a warning: what was published stays so. Annotations go to stderr, which the runner reads as it
+//! does stdout, so `--json` stays one value.
+
+mod markdown;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use syntax_publish::model::manifest::Changes;
+use syntax_publish::model::path::printable;
+use syntax_publish::site::check::{Problem, Severity};
+
+use super::failure::Failure;
+use super::pages::Grouped;
+use super::screen::Screen;
+use super::site::Workplace;
+use super::{json, report, screen};
+
+/// The runner shows so many annotations of a kind for a step, and drops the others.
+const SHOWN: usize = 10;
+
+/// A step of a job.
+#[derive(Debug)]
+pub struct Actions {
+    screen: Screen,
+    /// Where the repository is: annotations name files from there.
+    workspace: Option<PathBuf>,
+    summary: Option<PathBuf>,
+    output: Option<PathBuf>,
+}
+
+/// What a publish or a plan did or would do, for the summary.
+pub struct Told<'a> {
+    pub value: &'a json::Publish,
+    pub changes: &'a Changes,
+    pub grouped: &'a Grouped,
+    pub target: &'a str,
+    pub commit: Option<&'a str>,
+    /// The commands that undo it, or carry it out.
+    pub next: &'a str,
+    pub problems: &'a [Problem],
+}
+
+impl Actions {
+    /// The step that this run is, if it is one.
+    pub fn here(screen: &Screen) -> Option<Self> {
+        let named = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        if std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value != "true") {
+            return None;
+        }
+        Some(Self {
+            screen: screen.clone(),
+            workspace: named("GITHUB_WORKSPACE"),
+            summary: named("GITHUB_STEP_SUMMARY"),
+            output: named("GITHUB_OUTPUT"),
+        })
+    }
+
+    /// Marks what was found: at the source of the page where it is known, else at the site manifest. The export itself is
+    /// hardly ever part of a repository, and a pull request shows no annotation of a file that it does not have.
+    pub fn annotate(&self, problems: &[Problem], workplace: &Workplace) {
+        for severity in [Severity::Error, Severity::Warning] {
+            let of_it = problems.iter().filter(|problem| problem.severity == severity);
+            for problem in of_it.take(SHOWN) {
+                let source = source_of(problem.path.as_str(), &|path| workplace.base.join(path).is_file());
+                let file = source.map_or_else(|| workplace.file.clone(), |source| workplace.base.join(source));
+                screen::command(&annotation(problem, &self.below_workspace(&file)));
+            }
+        }
+    }
+
+    /// A path as the runner knows it: from the repository, where it lies in it.
+    fn below_workspace(&self, file: &Path) -> String {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        // The repository may be reached by a link, and a file that is named need not be there.
+        let bases = self
+            .workspace
+            .iter()
+            .flat_map(|base| [Some(base.clone()), base.canonicalize().ok()]);
+        let near = bases
+            .flatten()
+            .find_map(|base| absolute.strip_prefix(base).ok().map(Path::to_owned));
+        near.unwrap_or(absolute).to_string_lossy().into_owned()
+    }
+
+    /// After `check`.
+    pub fn checked(&self, problems: &[Problem], workplace: &Workplace) {
+        self.annotate(problems, workplace);
+        self.summarize(&markdown::checked(problems));
+    }
+
+    /// After a publish.
+    pub fn published(&self, told: &Told<'_>) {
+        mark_undelivered(told.value.error.as_ref());
+        self.summarize(&markdown::published(told));
+        self.tell(told.value.release.as_ref().map(ToString::to_string), told.value.swapped);
+    }
+
+    /// After a plan.
+    pub fn planned(&self, told: &Told<'_>) {
+        self.summarize(&markdown::planned(told));
+        let changes = !told.changes.list.is_empty();
+        self.tell(told.value.previous.as_ref().map(ToString::to_string), changes);
+    }
+
+    /// After a rollback.
+    pub fn rolled_back(&self, value: &json::RolledBack, target: &str, undo: &str, hold: Option<&str>) {
+        mark_undelivered(value.error.as_ref());
+        self.summarize(&markdown::rolled_back(value, target, undo, hold));
+        self.tell(Some(value.release.to_string()), true);
+    }
+
+    /// After a failure of any command; `live` shows what is.
+    pub fn failed(&self, failure: &Failure, problems: &[Problem], live: &str, hint: &str) {
+        let message = report::message(failure);
+        mark(&format!("{message}\nlive: {live}\n{hint}"));
+        self.summarize(&markdown::failed(&message, live, hint, problems));
+    }
+
+    /// The outputs of the step.
+    fn tell(&self, release: Option<String>, changed: bool) {
+        let release = release.unwrap_or_default();
+        self.append(
+            self.output.as_deref(),
+            &format!("release={release}\nchanged={changed}\n"),
+        );
+    }
+
+    fn summarize(&self, text: &str) {
+        self.append(self.summary.as_deref(), text);
+    }
+
+    fn append(&self, file: Option<&Path>, text: &str) {
+        let Some(file) = file else {
+            return;
+        };
+        let opened = File::options().append(true).create(true).open(file);
+        if let Err(error) = opened.and_then(|mut file| file.write_all(text.as_bytes())) {
+            let file = printable(&file.to_string_lossy());
+            self.screen
+                .warn(&format!("can't report to GitHub Actions in {file}: {error}"));
+        }
+    }
+}
+
+/// Marks the step where visitors don't get what is live.
+fn mark_undelivered(error: Option<&json::FailedBody>) {
+    if let Some(error) = error {
+        mark(&format!("{}\n{}", error.message, error.hint));
+    }
+}
+
+/// Marks the step with what went wrong.
+fn mark(text: &str) {
+    screen::command(&format!("::error title=syntax-publish::{}", data(text)));
+}
+
+/// The source of a page, by where Next.js has it: `app/docs/page.mdx` or `pages/docs.mdx` for `docs.html`.
+fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
+    let stem = path.strip_suffix(".html")?;
+    let page = stem.strip_suffix("/index").unwrap_or(stem);
+    let page = if page == "index" { "" } else { page };
+    let below = |folder: &str, name: &str| match page {
+        "" => format!("{folder}/{name}"),
+        page => format!("{folder}/{page}/{name}"),
+    };
+    let beside = |folder: &str| match page {
+        "" => format!("{folder}/index"),
+        page => format!("{folder}/{page}"),
+    };
+    let stems = ["app", "src/app"]
+        .map(|folder| below(folder, "page"))
+        .into_iter()
+        .chain(
+            ["pages", "src/pages", "content", "src/content"]
+                .into_iter()
+                .flat_map(|folder| [beside(folder), below(folder, "index")]),
+        );
+    stems
+        .flat_map(|stem| ["tsx", "jsx", "mdx", "md", "ts", "js"].map(|end| format!("{stem}.{end}")))
+        .find(|file| is_file(file))
+}
+
+/// One finding as a command of the runner.
+fn annotation(problem: &Problem, file: &str) -> String {
+    let kind = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    // The line is one of the export.
+    let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
+    let path = if problem.path.is_root() {
+        "the export"
+    } else {
+        problem.path.as_str()
+    };
+    format!(
+        "::{kind} file={},title={}::{}",
+        property(file),
+        property(problem.check),
+        data(&format!("{path}{line}: {}: {}", problem.message, problem.hint)),
+    )
+}
+
+/// A text behind the second `::` of a command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// The value of a property of a command.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use syntax_publish::model::path::SitePath;
+
+    use super::*;
+
+    fn problem(path: &str, line: Option<u32>, message: &str) -> Problem {
+        Problem {
+            path: SitePath::new(path).unwrap(),
+            line,
+            severity: Severity::Error,
+            check: "links",
+            message: message.to_owned(),
+            hint: "mend it".to_owned(),
+            fault: None,
+            always: false,
+            known: None,
+        }
+    }
+
+    #[test]
+    fn finding_is_one_command_of_the_runner() {
+        let found = problem("a.html", Some(3), "no page /b");
+        assert_eq!(
+            annotation(&found, "app/a/page.mdx"),
+            "::error file=app/a/page.mdx,title=links::a.html:3: no page /b: mend it"
+        );
+        let found = problem("a.html", None, "x");
+        assert_eq!(
+            annotation(&found, "site-manifest.toml"),
+            "::error file=site-manifest.toml,title=links::a.html: x: mend it"
+        );
+    }
+
+    #[test]
+    fn no_name_or_text_ends_a_command_or_begins_another() {
+        let found = problem("a.html", Some(1), "100% of it\r\n::set-env name=PATH::/tmp");
+        assert_eq!(
+            annotation(&found, "out/a,b:c%\n::error::x.html"),
+            "::error file=out/a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax.html,title=links::a.html:1: 100%25 of it%0D%0A::set-env name=PATH::/tmp: mend it"
+        );
+    }
+
+    #[test]
+    fn the_source_of_a_page_is_found_where_next_has_it() {
+        let there = |files: &'static [&'static str]| move |path: &str| files.contains(&path);
+        for (files, page, source) in [
+            (&["app/docs/a/page.mdx"][..], "docs/a.html", Some("app/docs/a/page.mdx")),
+            (&["src/app/page.tsx"], "index.html", Some("src/app/page.tsx")),
+            (&["pages/docs/a.mdx"], "docs/a/index.html", Some("pages/docs/a.mdx")),
+            (&["content/index.mdx"], "index.html", Some("content/index.mdx")),
+            (&["app/docs/[slug]/page.tsx"], "docs/a.html", None),
+            (&["app/a/page.tsx"], "a.js", None),
+        ] {
+            assert_eq!(source_of(page, &there(files)).as_deref(), source, "{page}");
+        }
+    }
+
+    #[test]
+    fn files_are_named_from_the_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let actions = Actions {
+            screen: Screen {
+                json: false,
+                quiet: true,
+                verbose: false,
+            },
+            workspace: Some(folder.path().to_owned()),
+            summary: None,
+            output: None,
+        };
+        assert_eq!(actions.below_workspace(&folder.path().join("out/a.html")), "out/a.html");
+        assert_eq!(
+            actions.below_workspace(Path::new("/elsewhere/a.html")),
+            "/elsewhere/a.html"
+        );
+    }
+}

@@ -1,0 +1,301 @@
+//! One function a command: open what it needs, call the library, print what came of it.
+
+mod ask;
+mod change;
+mod deliver;
+mod desk;
+mod doctor;
+mod init;
+mod verify;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use syntax_publish::model::event::{Running, Stage};
+use syntax_publish::model::panics;
+use syntax_publish::model::release::ReleaseId;
+use syntax_publish::site::SiteError;
+use syntax_publish::site::check::{Problem, Severity};
+use syntax_publish::site::pipeline::{self, Prepared};
+use syntax_publish::site::scan;
+use syntax_publish::site::source::SourceError;
+use syntax_publish::store::open::{self, Ground};
+use syntax_publish::store::plan;
+use syntax_publish::store::session::{Live, Session};
+
+use self::ask::Removals;
+use super::actions::Actions;
+use super::args::{Command, Global};
+use super::failure::Failure;
+use super::progress::Progress;
+use super::screen::Screen;
+use super::site::{self, Workplace, again};
+use super::{complete, connect, json, papers, problems, report};
+
+/// A publish names so many warnings of the checks; `check` names all.
+const SHOWN_WARNINGS: usize = 10;
+
+/// How long to ask what is live, after a failure that happened on this side.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// When findings that stop every publish are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judge {
+    /// As soon as they are found.
+    AtOnce,
+    /// With the plan.
+    WithThePlan,
+}
+
+/// One run of the command.
+pub struct Run {
+    global: Global,
+    screen: Screen,
+    progress: Arc<Progress>,
+    actions: Option<Actions>,
+    began: Instant,
+    workplace: OnceLock<Workplace>,
+    session: OnceLock<Arc<Session>>,
+    /// Whether the result was printed: what comes after it is no part of it.
+    has_reported: AtomicBool,
+}
+
+/// What a report of a failure can tell beside the failure.
+pub struct Told {
+    pub global: Global,
+    /// The target, as people know it.
+    pub target: String,
+    /// Whether the run had a session with it.
+    pub asked: bool,
+    pub live: Live,
+}
+
+impl Told {
+    /// The live release, if it is known.
+    pub fn release(&self) -> Option<&ReleaseId> {
+        match &self.live {
+            Live::Release(release) => Some(release),
+            Live::Nothing | Live::Unknown => None,
+        }
+    }
+}
+
+impl Run {
+    /// A run with these options.
+    pub fn new(global: Global, screen: Screen) -> Self {
+        Self {
+            progress: Arc::new(Progress::new(&screen)),
+            actions: Actions::here(&screen),
+            global,
+            screen,
+            began: Instant::now(),
+            workplace: OnceLock::new(),
+            session: OnceLock::new(),
+            has_reported: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that the result was printed, and all others were told of it.
+    fn note_reported(&self) {
+        self.has_reported.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the result was printed.
+    pub fn has_reported(&self) -> bool {
+        self.has_reported.load(Ordering::SeqCst)
+    }
+
+    /// Runs a command. Returns the exit code.
+    pub async fn command(&self, command: Command) -> Result<u8, Failure> {
+        match command {
+            Command::Publish(options) if options.dry_run => {
+                let allowance = if options.allow_removals {
+                    Removals::Allowed
+                } else {
+                    Removals::Limited
+                };
+                self.plan("publish", options.timings, allowance).await
+            }
+            Command::Publish(options) => self.publish(options).await,
+            Command::Plan { timings } => self.plan("plan", timings, Removals::Limited).await,
+            Command::Check(options) => self.check(options).await,
+            Command::Build { out } => self.build(out).await,
+            Command::Watch(options) => self.watch(options).await,
+            Command::Rollback(options) => self.rollback(options).await,
+            Command::Hold { reason } => self.hold(&reason).await,
+            Command::Resume => self.resume().await,
+            Command::Releases => self.releases().await,
+            Command::Status => self.status().await,
+            Command::Diff { from, to } => self.diff(from, to).await,
+            Command::Verify(options) if options.live => self.verify_live(options.release).await,
+            Command::Verify(options) => self.verify(options).await,
+            Command::Prune { dry_run } => self.prune(dry_run).await,
+            Command::Doctor { resolver } => Box::pin(self.doctor(resolver)).await,
+            Command::Init { yes } => self.init(yes).await,
+            Command::Nginx(options) => self.nginx(options).await,
+            Command::Completions { shell } => {
+                let script = complete::script(shell)?;
+                self.screen
+                    .result(&json::text("completions", &script), || script.clone())?;
+                Ok(0)
+            }
+            Command::Man { of: _, out: Some(out) } => {
+                let pages = papers::write_man_pages(&out)?;
+                let text = || format!("wrote {} to {}\n", report::count(pages, "page"), site::shown(&out));
+                self.screen.summary(&json::text("man", &out.to_string_lossy()), text)?;
+                Ok(0)
+            }
+            Command::Man { of, out: None } => {
+                let page = papers::man(of.as_deref())?;
+                self.screen.result(&json::text("man", &page), || page.clone())?;
+                Ok(0)
+            }
+        }
+    }
+
+    /// The session, once there is one.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.get().map(Arc::as_ref)
+    }
+
+    /// Takes the bars off the screen.
+    pub fn finish(&self) {
+        self.progress.end();
+    }
+
+    /// What can be told of the target, once it is known.
+    pub fn told(&self) -> Option<Told> {
+        let workplace = self.workplace.get()?;
+        Some(Told {
+            global: self.global.clone(),
+            target: format!("{} ({})", workplace.target_name, workplace.place()),
+            asked: self.session.get().is_some(),
+            live: self.session().map_or(Live::Unknown, Session::live),
+        })
+    }
+
+    /// After a failure on this side the host may not have been asked yet what is live.
+    pub async fn look_once_more(&self, failure: &Failure) {
+        let ours = matches!(failure.exit_code(), 1 | 3);
+        if let Some(session) = self.session().filter(|session| ours && session.live() == Live::Unknown) {
+            // If it can't be asked, it is not told: the failure that counts is the first.
+            let _ = tokio::time::timeout(LAST_LOOK, open::look(session)).await;
+        }
+    }
+
+    /// Tells GitHub Actions of a failure, where that runs this.
+    pub fn tell_of(&self, failure: &Failure) {
+        let Some(actions) = &self.actions else {
+            return;
+        };
+        let problems: &[Problem] = match failure {
+            Failure::Site(SiteError::Check { problems }) => problems,
+            _ => &[],
+        };
+        if let Some(workplace) = self.workplace.get() {
+            actions.annotate(problems, workplace);
+        }
+        let told = self.told();
+        let (live, hint) = (
+            report::live_now(failure, told.as_ref()),
+            report::hint(failure, told.as_ref()),
+        );
+        actions.failed(failure, problems, &live, &hint);
+    }
+
+    /// The site manifest, read once.
+    fn workplace(&self) -> Result<&Workplace, Failure> {
+        if let Some(workplace) = self.workplace.get() {
+            return Ok(workplace);
+        }
+        let workplace = Workplace::open(&self.global, &self.screen)?;
+        Ok(self.workplace.get_or_init(|| workplace))
+    }
+
+    /// A session with the target, which connects when it is first used.
+    fn open(&self, what: &str) -> Result<(&Workplace, &Arc<Session>), Failure> {
+        let workplace = self.workplace()?;
+        let session = Session::new(connect::connector(workplace)?, site::owner(what));
+        let session = Arc::new(session.observed_by(Arc::clone(&self.progress) as _));
+        self.progress.timings.count(session.counts());
+        Ok((workplace, self.session.get_or_init(|| session)))
+    }
+
+    /// Does work that keeps a thread busy, beside the run.
+    async fn aside<T: Send + 'static, E: Into<Failure> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&Progress) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let progress = Arc::clone(&self.progress);
+        let done = tokio::task::spawn_blocking(move || work(&progress)).await;
+        let done = done.map_err(|error| {
+            let detail = panics::said(error);
+            Failure::from(SiteError::from(SourceError::Worker { detail }))
+        })?;
+        done.map_err(Into::into)
+    }
+
+    /// The site, from the export.
+    async fn prepare(&self, workplace: &Workplace) -> Result<Prepared, Failure> {
+        workplace.keep_apart(None)?;
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        self.aside(move |progress| pipeline::prepare(&config, &export, cache.as_deref(), progress))
+            .await
+    }
+
+    /// The same, whatever the checks find.
+    async fn prepare_to_judge(&self, workplace: &Workplace, judge: Judge) -> Result<Prepared, Failure> {
+        workplace.keep_apart(None)?;
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        self.aside(move |progress| {
+            let prepared = pipeline::prepare_to_judge(&config, &export, cache.as_deref(), progress)?;
+            let mut problems = prepared.problems.iter();
+            if judge == Judge::AtOnce && problems.any(|problem| pipeline::stops_always(&config, problem)) {
+                return Err(SiteError::Check {
+                    problems: prepared.problems,
+                });
+            }
+            Ok(prepared)
+        })
+        .await
+    }
+
+    /// The site, prepared while the connection is made and the host is asked what is there. The folders of the export that
+    /// lie near its top are asked for on the chance that they are as they were.
+    async fn prepare_and_connect(
+        &self,
+        workplace: &Workplace,
+        session: &Session,
+        judge: Judge,
+    ) -> Result<(Prepared, Ground), Failure> {
+        let export = workplace.export()?;
+        let connecting = async {
+            let running = Running::begin(&*self.progress, Stage::Connect);
+            let near = self.aside(move |_| Ok::<_, Failure>(scan::top_folders(&export, plan::GUESSED_FOLDERS)));
+            let ground = async { Ok(open::survey_ground(session, near.await?).await?) }.await;
+            running.end();
+            ground
+        };
+        futures_util::future::try_join(self.prepare_to_judge(workplace, judge), connecting).await
+    }
+
+    /// Names the warnings, and counts those that are known.
+    fn warn_of(&self, problems: &[Problem]) {
+        let is_news = |problem: &&Problem| problem.known.is_none() && problem.severity == Severity::Warning;
+        let news: Vec<&Problem> = problems.iter().filter(is_news).collect();
+        for problem in news.iter().take(SHOWN_WARNINGS) {
+            self.progress.say("warning", &problems::line(problem));
+        }
+        if let Some(known) = problems::known(problems) {
+            let check = again(&self.global, "check");
+            self.progress.say("warning", &format!("{known} (`{check}` lists them)"));
+        }
+        if let Some(more) = news.len().checked_sub(SHOWN_WARNINGS).filter(|more| *more > 0) {
+            let check = again(&self.global, "check");
+            self.progress
+                .say("warning", &format!("and {more} more: `{check}` lists them all"));
+        }
+    }
+}

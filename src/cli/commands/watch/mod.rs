@@ -1,0 +1,142 @@
+//! The command that stays: a preview of the site.
+
+mod console;
+mod teller;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use syntax_publish::preview::watch::{self, Manner};
+use syntax_publish::preview::{self, Desk, Live, Names, Preview, port};
+use tokio::sync::Notify;
+
+use self::console::Console;
+use self::teller::Teller;
+use super::Run;
+use super::desk::OfTarget;
+use crate::cli::args::Watch;
+use crate::cli::failure::Failure;
+use crate::cli::json;
+use crate::cli::site::{self, Workplace};
+
+impl Run {
+    pub(super) async fn watch(&self, options: Watch) -> Result<u8, Failure> {
+        let workplace = self.workplace()?;
+        let wanted = options.port.or(workplace.config.watch.port);
+        let listening = port::listen(&options.host, wanted).await?;
+        for (port, by) in &listening.passed {
+            let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            self.screen.note(&format!("port {port} is taken{by}"));
+        }
+        let origin = origin(&options.host, listening.address);
+        if !is_local(&options.host, listening.address) {
+            let port = listening.address.port();
+            self.screen.warn(&format!(
+                "anyone who can reach port {port} of this machine can read the site"
+            ));
+        }
+        let url = format!("{origin}/");
+        self.screen.event(
+            &json::Watched {
+                event: "listening",
+                url: Some(url.clone()),
+                ..json::Watched::default()
+            },
+            || format!("{url}  (Ctrl-C ends it)"),
+        )?;
+        let live = if options.no_reload { Live::No } else { Live::Yes };
+        let desk = Arc::new(OfTarget::new(&self.global));
+        let for_pages: Arc<dyn Desk> = Arc::<OfTarget>::clone(&desk);
+        let preview = Arc::new(Preview::new(Names::with(&options.host), live, Some(for_pages)));
+        let teller = Arc::new(Teller::new(self, Arc::clone(&preview), origin, options.open));
+        let serving = preview::serve(listening.listener, Arc::clone(&preview));
+        let watched = watched(workplace, options)?;
+        if !watched.command.is_empty() {
+            let words: Vec<String> = watched.command.iter().map(|word| site::quoted(word)).collect();
+            // Beside the line that stays, which is there already.
+            self.progress.say(
+                "note",
+                &format!(
+                    "runs `{}` in {}, now and when its sources change",
+                    words.join(" "),
+                    site::shown(&watched.folder)
+                ),
+            );
+        }
+        let again = Arc::new(Notify::new());
+        let console = Console {
+            progress: Arc::clone(&self.progress),
+            preview: Arc::clone(&preview),
+            teller: Arc::clone(&teller),
+            desk,
+            again: Arc::clone(&again),
+        };
+        tokio::select! {
+            () = serving => Ok(0),
+            ended = watch::watch(watched, preview, teller, again) => Ok(ended.map(|()| 0)?),
+            () = console.attend() => Ok(0),
+        }
+    }
+}
+
+/// What is to be watched, by the site manifest and the options.
+fn watched(workplace: &Workplace, options: Watch) -> Result<watch::Options, Failure> {
+    let of_site = &workplace.config.watch;
+    let paths: Result<Vec<_>, Failure> = of_site.paths.iter().map(|path| workplace.path(path)).collect();
+    Ok(watch::Options {
+        config: workplace.config.clone(),
+        folder: workplace.base.clone(),
+        export: absolute(workplace.export()?),
+        cache: site::cache(),
+        manner: if options.poll { Manner::Polled } else { Manner::Told },
+        command: if options.command.is_empty() {
+            of_site.command.clone()
+        } else {
+            options.command
+        },
+        paths: paths?.into_iter().map(absolute).collect(),
+    })
+}
+
+/// A path as events name it: absolute, and with the links of the folders above it followed.
+fn absolute(path: PathBuf) -> PathBuf {
+    let named = path.file_name().map(ToOwned::to_owned);
+    let above = path.parent().and_then(|above| above.canonicalize().ok());
+    match (above, named) {
+        (Some(above), Some(name)) => above.join(name),
+        _ => std::path::absolute(&path).unwrap_or(path),
+    }
+}
+
+/// Whether only this machine reaches an address.
+fn is_local(host: &str, address: SocketAddr) -> bool {
+    address.ip().is_loopback() || host == "localhost"
+}
+
+/// The beginning of every address of the preview.
+fn origin(host: &str, address: SocketAddr) -> String {
+    let port = address.port();
+    match address.ip() {
+        // No address that one could ask for.
+        ip if ip.is_unspecified() => format!("http://localhost:{port}"),
+        _ if host.parse::<IpAddr>().is_err() && !host.starts_with('[') => format!("http://{host}:{port}"),
+        _ => format!("http://{address}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_one_that_a_browser_can_ask_for() {
+        let of = |host: &str, address: &str| origin(host, address.parse().unwrap());
+        assert_eq!(of("127.0.0.1", "127.0.0.1:4400"), "http://127.0.0.1:4400");
+        assert_eq!(of("::1", "[::1]:4400"), "http://[::1]:4400");
+        assert_eq!(of("localhost", "127.0.0.1:4400"), "http://localhost:4400");
+        assert_eq!(of("0.0.0.0", "0.0.0.0:4400"), "http://localhost:4400");
+        assert!(is_local("localhost", "127.0.0.1:1".parse().unwrap()));
+        assert!(!is_local("0.0.0.0", "0.0.0.0:1".parse().unwrap()));
+    }
+}

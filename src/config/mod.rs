@@ -1,0 +1,329 @@
+//! The site manifest (`site-manifest.toml`): text in, checked [`SiteConfig`] out.
+//!
+//! Pure: no files, environment, network or clock. Paths stay the strings they are, `~/` and what is
+//! relative included; the caller resolves them, knowing where the file lies.
+//!
+//! What it keeps: a configuration that parsed is one the tool can act on. Every key is known, of its
+//! type and in its range; every glob compiles; the default target exists; nothing in a target can
+//! become an option or an expansion on the command line of ssh. All problems are reported at once,
+//! each with its line, what stands there and what may.
+//!
+//! What it never does: guess at a misspelt key, clamp a number, or drop a setting in silence. A key
+//! whose feature is not there yet ([`NOT_YET`]) is checked like any other and gives one warning.
+
+mod check;
+mod feature;
+mod host_key;
+mod pattern;
+mod problem;
+mod report;
+pub mod scaffold;
+mod section;
+mod target;
+pub mod template;
+#[cfg(test)]
+mod tests;
+mod url;
+mod values;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
+pub use feature::{
+    Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign,
+    Verify, Watch,
+};
+pub use host_key::HostKey;
+pub(crate) use pattern::ends_with_escape;
+pub use pattern::{Forbidden, PatternError};
+pub use problem::{ConfigError, Problem, Warning};
+pub use target::{SftpTarget, Target, TargetKind};
+pub use url::{WebUrl, is_loopback};
+pub use values::{Percent, compile_globs, parse_duration};
+
+use crate::rules::OwnTypes;
+use report::Report;
+use section::{FromSection, Refusal, Section, expect, quoted, suggestion, which, whole};
+use values::{globs, is_name, local_path};
+
+/// Tables, and keys as `table.key`, that are known and checked but not acted on by this version.
+/// To switch a feature on, remove its row.
+pub const NOT_YET: &[&str] = &[
+    "csp",
+    "dictionary",
+    "indexnow",
+    "sitemap",
+    "redirects",
+    "headers",
+    "budget",
+    "channels",
+    "check.encodings",
+    "check.moved",
+];
+
+/// A site manifest that parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// What it says, defaults filled in.
+    pub config: SiteConfig,
+    /// What of it has no effect, by line.
+    pub warnings: Vec<Warning>,
+}
+
+/// All that a site manifest says. Tables whose keys are not fixed yet (`[indexnow]`, `[sitemap]`, `[budget]`, `[channels]`, `[[redirects]]`, `[[headers]]`) are
+/// accepted and not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteConfig {
+    /// `[site]`.
+    pub site: Site,
+    /// `[publish]`.
+    pub publish: Publish,
+    /// `[targets]`, by name; `local` is always among them.
+    pub targets: BTreeMap<String, Target>,
+    /// `[next]`.
+    pub next: Next,
+    /// `[fingerprint]`.
+    pub fingerprint: Fingerprint,
+    /// `[encode]`.
+    pub encode: Encode,
+    /// `[check]`.
+    pub check: Check,
+    /// `[verify]`.
+    pub verify: Verify,
+    /// `[cloudflare]`.
+    pub cloudflare: Cloudflare,
+    /// `[purge]`.
+    pub purge: PurgeHook,
+    /// `[notify]`.
+    pub notify: Notify,
+    /// `[nginx]`.
+    pub nginx: Nginx,
+    /// `[watch]`.
+    pub watch: Watch,
+    /// `[sign]`.
+    pub sign: Sign,
+    /// `[types]`.
+    pub types: OwnTypes,
+    /// `[csp]`.
+    pub csp: Csp,
+    /// `[dictionary]`.
+    pub dictionary: Dictionary,
+}
+
+impl SiteConfig {
+    /// The name that requests for the site carry: the host of its URL, else the site's name.
+    #[must_use]
+    pub fn server_name(&self) -> &str {
+        match &self.site.url {
+            Some(url) => url.host(),
+            None => &self.site.name,
+        }
+    }
+}
+
+/// `[site]`: what is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// What messages call it: lower-case letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// Where visitors find it.
+    pub url: Option<WebUrl>,
+    /// The folder `next build` wrote; relative to the site manifest.
+    pub export: String,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            name: "site".to_owned(),
+            url: None,
+            export: "out".to_owned(),
+        }
+    }
+}
+
+impl FromSection for Site {
+    fn from_section(section: &Section<'_>) -> Self {
+        let default = Self::default();
+        let name = expect(
+            "a name of lower-case letters, digits, `.`, `_` and `-`, a letter or digit first",
+            r#""docs""#,
+        );
+        let export = expect("the folder that `next build` writes", r#""out""#);
+        Self {
+            name: section
+                .read_text("name", name, |text| {
+                    if is_name(text, b"._-") {
+                        Ok(text.to_owned())
+                    } else {
+                        which("can't be a name")
+                    }
+                })
+                .unwrap_or(default.name),
+            url: feature::url(section, "url"),
+            export: section
+                .read_text("export", export, local_path)
+                .unwrap_or(default.export),
+        }
+    }
+}
+
+/// `[publish]`: where to, and what stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// The name of the target that is used where none is asked for; it is in
+    /// [`SiteConfig::targets`].
+    pub target: String,
+    /// How many releases prune keeps.
+    pub keep: NonZeroUsize,
+    /// How long immutable files of replaced releases stay reachable.
+    pub skew: Duration,
+    /// The share of pages that a publish may remove without being told to.
+    pub max_removed: Percent,
+    /// Globs of files of the export that are left out; see [`compile_globs`].
+    pub exclude: Vec<String>,
+}
+
+const KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self {
+            target: target::EMBEDDED.to_owned(),
+            keep: KEEP,
+            skew: Duration::from_hours(7 * 24),
+            max_removed: Percent::MAX_REMOVED,
+            exclude: Vec::new(),
+        }
+    }
+}
+
+impl FromSection for Publish {
+    fn from_section(section: &Section<'_>) -> Self {
+        let default = Self::default();
+        let target = expect("the name of a target", r#""local""#);
+        let keep = expect("a whole number from 1 to 1000000", "10");
+        let skew = expect("a number with one of d, h, m, s; or \"0\"", r#""7d""#);
+        let removed = expect("a whole percentage from \"0%\" to \"100%\"", r#""30%""#);
+        Self {
+            target: section
+                .read_text("target", target, |text| Ok(text.to_owned()))
+                .unwrap_or(default.target),
+            keep: section
+                .read("keep", keep, |value| {
+                    let keep = usize::try_from(whole(value, 1..=1_000_000)?).ok();
+                    keep.and_then(NonZeroUsize::new).ok_or(section::Refusal::Type)
+                })
+                .unwrap_or(default.keep),
+            skew: section
+                .read_text("skew", skew, |text| parse_duration(text).or_else(which))
+                .unwrap_or(default.skew),
+            max_removed: section
+                .read_text("max-removed", removed, Percent::parse)
+                .unwrap_or(default.max_removed),
+            exclude: globs(section, "exclude").unwrap_or(default.exclude),
+        }
+    }
+}
+
+/// Reads the text of a site manifest. An empty one is right: every key has a default.
+///
+/// # Errors
+/// All problems of the text, by line. Where it is not TOML, only that is reported.
+pub fn parse(text: &str) -> Result<Parsed, ConfigError> {
+    let report = Report::new(text);
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    if !syntax_errors.is_empty() {
+        return Err(not_toml(report, &syntax_errors));
+    }
+    let config = read(document.get_ref(), &report);
+    let (problems, warnings) = report.into_findings();
+    if problems.is_empty() {
+        Ok(Parsed { config, warnings })
+    } else {
+        Err(ConfigError { problems })
+    }
+}
+
+fn read(document: &DeTable<'_>, report: &Report<'_>) -> SiteConfig {
+    let top = Section::top(document, report);
+    let targets = top.open("targets");
+    let (targets, names) = target::read(targets.as_ref());
+    let config = SiteConfig {
+        site: top.read_table("site"),
+        publish: top.read_table("publish"),
+        targets,
+        next: top.read_table("next"),
+        fingerprint: top.read_table("fingerprint"),
+        encode: top.read_table("encode"),
+        check: top.read_table("check"),
+        verify: top.read_table("verify"),
+        cloudflare: top.read_table("cloudflare"),
+        purge: top.read_table("purge"),
+        notify: top.read_table("notify"),
+        nginx: top.read_table("nginx"),
+        watch: top.read_table("watch"),
+        sign: top.read_table("sign"),
+        types: top.open("types").as_ref().map(types).unwrap_or_default(),
+        csp: top.read_table("csp"),
+        dictionary: top.read_table("dictionary"),
+    };
+    for unfixed in ["indexnow", "sitemap", "budget", "channels"] {
+        top.accept_table(unfixed);
+    }
+    for unfixed in ["redirects", "headers"] {
+        top.accept_list_of_tables(unfixed);
+    }
+    if !names.contains(&config.publish.target) {
+        refuse_default_target(&top, &config.publish.target, &names);
+    }
+    top.close();
+    config
+}
+
+fn types(section: &Section<'_>) -> OwnTypes {
+    let mut types = OwnTypes::default();
+    let wanted = expect(
+        "a media type behind a glob over paths of the export",
+        r#""application/json""#,
+    );
+    section.each_text(wanted, |glob, media_type| {
+        types
+            .add(glob, media_type)
+            .map_err(|bad| Refusal::Which(bad.to_string()))
+    });
+    types
+}
+
+fn refuse_default_target(top: &Section<'_>, target: &str, names: &[String]) {
+    let Some(publish) = top.open("publish") else {
+        return;
+    };
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all: Vec<String> = known.iter().map(|name| quoted(name)).collect();
+    let all = format!("known here: {}", all.join(", "));
+    let near = suggestion(target, &known, false);
+    let hint = if near == all { all } else { format!("{near} {all}") };
+    publish.problem(
+        "target",
+        format!("\"target\" in [publish] is {}, which names no target", quoted(target)),
+        hint,
+    );
+}
+
+fn not_toml(report: Report<'_>, errors: &[toml::de::Error]) -> ConfigError {
+    for error in errors {
+        let offset = error.span().map_or(0, |span| span.start);
+        let reason: Vec<&str> = error.message().split_whitespace().collect();
+        let message = "this is not TOML".to_owned();
+        report.problem(offset, String::new(), message, reason.join(" "));
+    }
+    let (mut problems, _) = report.into_findings();
+    // A parser that recovers often stumbles over one mistake twice.
+    problems.dedup_by_key(|problem| problem.line);
+    ConfigError { problems }
+}

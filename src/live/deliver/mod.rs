@@ -1,0 +1,608 @@
+//! From a swap to the visitors: publish, ask the origin, purge the CDN, ask the public address; and what becomes of the
+//! release then.
+//!
+//! A release that fails at the origin where the one before did not is taken back, through the same code as any rollback;
+//! but never by what was seen over a connection whose certificate is not in order, for then anybody may have answered.
+//! Whatever else is wrong is told, and the release stays: an edge that is behind, a certificate, a fault that was there
+//! before are no fault of a release. Nothing here decides what an answer means ([`crate::live`]), and no failure to ask, to
+//! purge or to note ever makes a publish fail.
+
+mod error;
+mod looking;
+mod paying;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant as Moment;
+
+pub use self::error::DeliverError;
+pub use self::looking::{Asked, Looking, Need, Seen, Skipped};
+pub use self::paying::pay_after_rollback;
+use self::paying::{Live, pay};
+use crate::live::purge::{Purge, PurgeError, Purged, Wanted};
+use crate::live::question::{Questions, questions};
+use crate::live::verdict::{Baseline, regressions, verdict};
+use crate::live::visitor::Yardstick;
+use crate::live::{Files, Finding, Former, Severity, Verdict, expect};
+use crate::model::event::{Event, Note, Observer, Running, Stage};
+use crate::model::manifest::{ChangeKind, Changes, MOST_FOLDERS, Site};
+use crate::model::path::SitePath;
+use crate::model::release::ReleaseId;
+use crate::model::tree::File;
+use crate::rules::Rules;
+use crate::site::source::Source;
+use crate::store::Error;
+use crate::store::open;
+use crate::store::pending_purges::{Delivery, Paid};
+use crate::store::plan::Plan;
+use crate::store::publish::{self, Beforehand, Published};
+use crate::store::releases;
+use crate::store::rollback::{self, Destination};
+use crate::store::session::Session;
+use crate::store::signing::Signing;
+
+/// How long a lock that another holds is waited for when a release is taken back or the outcome is noted.
+const FOR_THE_LOCK: Duration = Duration::from_secs(20);
+/// How long before a fault is believed: it is looked at twice.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(400);
+/// How long the release before is asked for, at most: a publish should not wait for a host that is slow already.
+const FOR_THE_BASELINE: Duration = Duration::from_secs(10);
+/// How long an edge that was purged may take, at most.
+const FOR_THE_EDGE: Duration = Duration::from_secs(10);
+/// How long purging may take.
+pub const FOR_PURGING: Duration = Duration::from_secs(30);
+
+/// The way to the visitors of a site.
+pub struct Way {
+    /// What requests get.
+    pub rules: Rules,
+    /// The site's URL without a path: `https://docs.example.com`; none where it has none.
+    pub base: Option<String>,
+    /// What the site is called.
+    pub site: String,
+    /// How long each side may be asked.
+    pub timeout: Duration,
+    /// Who is to purge.
+    pub purges: Vec<Box<dyn Purge>>,
+}
+
+/// What was seen on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The origin.
+    pub origin: Asked,
+    /// The public address.
+    pub public: Asked,
+    /// What each CDN was told, by its name.
+    pub purged: Vec<(String, Result<Purged, PurgeError>)>,
+    /// Changed files that were not asked for, since there are too many.
+    pub left_out: usize,
+    /// How long it took, beyond the publish.
+    pub took: Duration,
+}
+
+impl Report {
+    /// Everything that is wrong, the origin first.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.origin.findings().iter().chain(self.public.findings())
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let all: Vec<Finding> = self.findings().cloned().collect();
+        verdict(&all)
+    }
+
+    /// What is kept of it, beside what is owed.
+    fn note(&self, release: &ReleaseId) -> Delivery {
+        let ok = |asked: &Asked| match asked {
+            Asked::Not(_) => None,
+            Asked::Seen(seen) => Some(verdict(&seen.findings) == Verdict::Fine),
+        };
+        let errors = || self.findings().filter(|finding| finding.severity() == Severity::Error);
+        Delivery {
+            release: Some(release.clone()),
+            at: 0,
+            origin: ok(&self.origin),
+            public: ok(&self.public),
+            problems: errors().count() as u64,
+            ..Delivery::default()
+        }
+        .with_first(
+            errors()
+                .next()
+                .map(|finding| format!("{} {}: {}", finding.side, finding.path(), finding.message())),
+        )
+    }
+}
+
+/// A publish, and what visitors get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The publish.
+    pub published: Published,
+    /// What was seen.
+    pub report: Report,
+    /// How often the publish waited for the host, up to the swap.
+    pub round_trips: u64,
+}
+
+/// What was at the paths that a plan changes.
+type FormerFiles = HashMap<SitePath, Option<File>>;
+
+/// Asks for the live release what is then asked for the new one.
+struct Before<'a> {
+    way: &'a Way,
+    site: &'a Site,
+    looking: &'a tokio::sync::Mutex<Looking>,
+    mark: &'a str,
+    known: Mutex<Known>,
+}
+
+/// What is known from before the swap.
+#[derive(Default)]
+struct Known {
+    baseline: Option<Baseline>,
+    former: FormerFiles,
+}
+
+impl Beforehand for Before<'_> {
+    fn look<'a>(&'a self, plan: &'a Plan, former: FormerFiles) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let mut looking = self.looking.lock().await;
+            let baseline = match (&plan.previous, looking.origin().await) {
+                (Some(_), Ok(visitor)) => {
+                    let asked = ask_for(self.way, self.site, &plan.changes, self.mark);
+                    let before = Former {
+                        site: self.site,
+                        changed: &former,
+                    };
+                    let expected =
+                        |question: &crate::live::Question| expect::expected(&self.way.rules, &before, question);
+                    let yardstick = Yardstick {
+                        expected: &expected,
+                        former: None,
+                    };
+                    let until = Moment::now() + self.way.timeout.min(FOR_THE_BASELINE);
+                    let round = Box::pin(visitor.ask(&asked.list, &yardstick, until)).await;
+                    let added = asked.list.into_iter().filter(|question| match &question.subject {
+                        crate::live::Subject::File(path) => before.file(path.as_str()).is_none(),
+                        _ => false,
+                    });
+                    Some(Baseline {
+                        findings: round.findings,
+                        added: added.collect(),
+                    })
+                }
+                _ => None,
+            };
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known { baseline, former };
+        })
+    }
+}
+
+fn ask_for(way: &Way, site: &Site, changes: &Changes, mark: &str) -> Questions {
+    questions(&way.rules, site, site.all_files(), &changes.list, mark)
+}
+
+/// Publishes a site and sees it to its visitors.
+///
+/// # Errors
+/// [`DeliverError`]; [`DeliverError::TakenBack`] where the release failed at the origin and the one before is live again. Where visitors
+/// don't get it for another reason, that is no error: [`Report::verdict`] tells.
+pub async fn deliver(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &publish::Options,
+    way: &Way,
+    looking: Looking,
+    observer: &dyn Observer,
+) -> Result<Delivered, DeliverError> {
+    let mark = crate::store::run_id::run_id().to_string();
+    let looking = tokio::sync::Mutex::new(looking);
+    let before = Before {
+        way,
+        site,
+        looking: &looking,
+        mark: &mark,
+        known: Mutex::default(),
+    };
+    let publishing = Box::pin(publish::publish_after(
+        session, source, site, options, &before, observer,
+    ));
+    let published = publishing.await?;
+    let round_trips = session.counts().round_trips();
+    let known = before.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut looking = looking.into_inner();
+    let began = Instant::now();
+    let owed = &published.owed;
+    if looking.is_nothing() && (way.purges.is_empty() || !(published.swapped || owed.is_owing())) {
+        let report = Report {
+            origin: Asked::Not(Skipped::NotWanted),
+            public: Asked::Not(Skipped::NotWanted),
+            purged: Vec::new(),
+            left_out: 0,
+            took: began.elapsed(),
+        };
+        return Ok(Delivered {
+            published,
+            report,
+            round_trips,
+        });
+    }
+    let _running = Running::begin(observer, Stage::Verify);
+    let asked = ask_for(way, site, &published.changes, &mark);
+    let former = Former {
+        site,
+        changed: &known.former,
+    };
+    let sight = Sight {
+        way,
+        files: site,
+        former: Some(&former),
+        asked: &asked,
+    };
+    let mut origin = sight.origin(&mut looking, observer).await;
+    if let (Asked::Seen(seen), Some(baseline), Some(previous), true) =
+        (&mut origin, &known.baseline, &published.previous, published.swapped)
+        && seen.is_trusted
+        && !regressions(&seen.findings, baseline).is_empty()
+    {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        if let Asked::Seen(again) = sight.origin(&mut looking, observer).await {
+            *seen = again;
+        }
+        let faults: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
+        if seen.is_trusted && !faults.is_empty() {
+            let failed = Failed {
+                published: &published,
+                previous,
+                findings: faults,
+            };
+            let error = Box::pin(take_back(session, way, failed, &options.signing, observer)).await;
+            return Err(error);
+        }
+    }
+    let live = Live {
+        release: &published.release,
+        site: Some(site),
+        replaced: published
+            .previous
+            .as_ref()
+            .filter(|_| published.changes_known)
+            .map(|previous| (previous, &published.changes)),
+    };
+    let (purged, paid) = Box::pin(pay(session, way, &live, &published.owed, observer)).await;
+    let public = sight.public(&mut looking, !purged.is_empty()).await;
+    let report = Report {
+        origin,
+        public,
+        purged,
+        left_out: asked.left_out,
+        took: began.elapsed(),
+    };
+    let note = report.note(&published.release);
+    keep(session, &report, note, &paid, Some(FOR_THE_LOCK), observer).await;
+    let report = Report {
+        took: began.elapsed(),
+        ..report
+    };
+    Ok(Delivered {
+        published,
+        report,
+        round_trips,
+    })
+}
+
+/// A release that fails at the origin.
+struct Failed<'a> {
+    published: &'a Published,
+    previous: &'a ReleaseId,
+    findings: Vec<Finding>,
+}
+
+/// Swaps back to the release before. Where signatures are required it must have a good one, as for any rollback: that it
+/// was live a moment ago says nothing, since anyone who can put an unsigned release there can also make the next one fail.
+async fn take_back(
+    session: &Session,
+    way: &Way,
+    failed: Failed<'_>,
+    signing: &Signing,
+    observer: &dyn Observer,
+) -> DeliverError {
+    let Failed {
+        published,
+        previous,
+        findings,
+    } = failed;
+    let destination = Destination::Release(previous.to_string());
+    let back = async {
+        let options = rollback::Options {
+            hold: None,
+            signers: signing.required()?.cloned(),
+            wait: Some(FOR_THE_LOCK),
+            purges: !way.purges.is_empty(),
+        };
+        rollback::rollback(session, &destination, &options, observer).await
+    };
+    match back.await {
+        Ok(back) => {
+            // Between the two swaps an edge may have fetched some of it.
+            pay_after_rollback(session, way, previous, observer).await;
+            DeliverError::TakenBack {
+                release: published.release.clone(),
+                live: back.release,
+                findings,
+            }
+        }
+        Err(source) => DeliverError::CannotGoBack {
+            release: published.release.clone(),
+            previous: previous.clone(),
+            findings,
+            source: Box::new(source),
+        },
+    }
+}
+
+impl Way {
+    fn wanted(&self, urls: Vec<String>, release: &ReleaseId) -> Wanted {
+        let host = self.base.as_deref().unwrap_or_default();
+        let host = host.split_once("://").map_or(host, |(_, host)| host);
+        Wanted {
+            urls,
+            prefix: format!("{host}{}", self.rules.base_path),
+            site: self.site.clone(),
+            release: release.to_string(),
+        }
+    }
+}
+
+/// One look at a release: what is asked, and what is right.
+struct Sight<'a> {
+    way: &'a Way,
+    files: &'a dyn Files,
+    former: Option<&'a dyn Files>,
+    asked: &'a Questions,
+}
+
+impl Sight<'_> {
+    async fn ask(
+        &self,
+        visitor: &mut crate::live::Visitor,
+        only: Option<&[crate::live::Question]>,
+        until: Moment,
+    ) -> Seen {
+        let expected = |question: &crate::live::Question| expect::expected(&self.way.rules, self.files, question);
+        let yardstick = Yardstick {
+            expected: &expected,
+            former: self.former,
+        };
+        let list = only.unwrap_or(&self.asked.list);
+        let round = Box::pin(visitor.ask(list, &yardstick, until)).await;
+        Seen::new(visitor, round)
+    }
+
+    async fn origin(&self, looking: &mut Looking, observer: &dyn Observer) -> Asked {
+        let until = Moment::now() + self.way.timeout;
+        match looking.origin().await {
+            Ok(visitor) => {
+                let visit = visitor.visit().clone();
+                let asking = self.ask(visitor, None, until);
+                let (mut seen, moved) =
+                    futures_util::future::join(asking, Box::pin(looking::redirect(&visit, until))).await;
+                seen.findings.extend(moved);
+                Asked::Seen(seen)
+            }
+            Err(skipped) => {
+                if let Some(reason) = skipped.unreachable() {
+                    observer.notice(Event::Noted(Note::OriginNotAsked { reason }));
+                }
+                skipped.told()
+            }
+        }
+    }
+
+    /// Asks as a visitor; an edge that was purged gets a moment.
+    async fn public(&self, looking: &mut Looking, was_purged: bool) -> Asked {
+        let until = Moment::now() + self.way.timeout;
+        let visitor = match looking.public().await {
+            Ok(visitor) => visitor,
+            Err(skipped) => return skipped.told(),
+        };
+        let visit = visitor.visit().clone();
+        let asking = self.ask(visitor, None, until);
+        let (mut seen, moved) = futures_util::future::join(asking, Box::pin(looking::redirect(&visit, until))).await;
+        let patience = until.min(Moment::now() + FOR_THE_EDGE);
+        let mut pause = BETWEEN_LOOKS;
+        loop {
+            let stale: Vec<crate::live::Question> = seen
+                .findings
+                .iter()
+                .filter(|finding| crate::live::verdict::may_pass(finding))
+                .filter_map(|finding| finding.question.clone())
+                .collect();
+            let is_last = Moment::now() + pause >= patience;
+            if stale.is_empty() || is_last {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            let again = self.ask(visitor, Some(&stale), until).await;
+            seen.replace(&stale, again);
+            if !was_purged {
+                break;
+            }
+            pause *= 2;
+        }
+        seen.findings.extend(moved);
+        Asked::Seen(seen)
+    }
+}
+
+/// Keeps what was seen on the host, and what was paid of what was owed.
+async fn keep(
+    session: &Session,
+    report: &Report,
+    note: Delivery,
+    paid: &Paid,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) {
+    let none_seen = matches!((&report.origin, &report.public), (Asked::Not(_), Asked::Not(_)));
+    if none_seen && report.purged.is_empty() && paid.is_nothing() {
+        return;
+    }
+    let Some(release) = note.release.clone() else { return };
+    note_quietly(session, &release, note, paid, wait, observer).await;
+}
+
+async fn note_quietly(
+    session: &Session,
+    release: &ReleaseId,
+    note: Delivery,
+    paid: &Paid,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) {
+    let noting = Box::pin(rollback::note_delivery(session, release, &note, paid, wait, observer));
+    if let Err(error) = noting.await {
+        observer.notice(Event::Noted(Note::OutcomeNotKept {
+            reason: error.to_string(),
+        }));
+    }
+}
+
+/// A release on the host, as it can be asked for.
+pub struct OnHost {
+    /// Its files.
+    pub files: HashMap<SitePath, File>,
+    /// Those of the release before it, at the paths that differ.
+    pub former: FormerFiles,
+    /// What differs from the release before it.
+    pub changes: Changes,
+}
+
+/// Reads a release's manifests off the host. `before` is the release that it is compared with.
+///
+/// # Errors
+/// [`Error`].
+pub async fn on_host(session: &Session, release: &ReleaseId, before: Option<&ReleaseId>) -> Result<OnHost, Error> {
+    let files = files_of(session, release).await?;
+    let changes = match before {
+        Some(before) if before != release => releases::diff(session, before, release).await.unwrap_or_default(),
+        _ => Changes::default(),
+    };
+    let mut former = FormerFiles::new();
+    if let Some(before) = before.filter(|_| !changes.list.is_empty()) {
+        let known = files_of(session, before).await?;
+        former.extend(
+            changes
+                .list
+                .iter()
+                .map(|change| (change.path.clone(), known.get(&change.path).cloned())),
+        );
+    }
+    Ok(OnHost { files, former, changes })
+}
+
+async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<SitePath, File>, Error> {
+    let roots = open::roots(session, std::slice::from_ref(release)).await?;
+    let Some(root) = roots.into_iter().flatten().next() else {
+        return Err(Error::NoSuchRelease {
+            wanted: release.to_string(),
+            there: Vec::new(),
+        });
+    };
+    let mut facts = crate::store::plan::Facts::default();
+    open::load_trees(session, &mut facts, &[root]).await?;
+    let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
+    let Some((site, _)) = Site::of_trees(root, MOST_FOLDERS, &known) else {
+        return Err(open::StoreError::endless(session.host_name(), root).into());
+    };
+    Ok(site.all_files().map(|(path, file)| (path, file.clone())).collect())
+}
+
+/// Which part of a release is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Every page, as far as there are not too many.
+    Pages,
+    /// What differs from the release before.
+    Changes,
+}
+
+/// Looks whether visitors get a release that is live already, and purges first what is to be purged after a rollback.
+///
+/// # Errors
+/// [`Error`] where the host can't be asked about the release.
+pub async fn look(
+    session: &Session,
+    release: &ReleaseId,
+    on_host: &OnHost,
+    extent: Extent,
+    way: &Way,
+    mut looking: Looking,
+    observer: &dyn Observer,
+) -> Report {
+    let began = Instant::now();
+    let _running = Running::begin(observer, Stage::Verify);
+    let mut changes = on_host.changes.clone();
+    if extent == Extent::Pages {
+        let pages = on_host
+            .files
+            .iter()
+            .filter(|(path, _)| crate::model::manifest::is_page(path));
+        changes.list = pages
+            .map(|(path, file)| crate::model::manifest::Change {
+                path: path.clone(),
+                change: ChangeKind::Changed,
+                bytes: file.size,
+                brought: Vec::new(),
+            })
+            .collect();
+        changes.list.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+    let mut all: Vec<(&SitePath, &File)> = on_host.files.iter().collect();
+    all.sort_unstable_by_key(|(path, _)| *path);
+    let all = all.into_iter().map(|(path, file)| (path.clone(), file));
+    let mark = crate::store::run_id::run_id().to_string();
+    let asked = questions(&way.rules, &on_host.files, all, &changes.list, &mark);
+    let former = Former {
+        site: &on_host.files,
+        changed: &on_host.former,
+    };
+    let sight = Sight {
+        way,
+        files: &on_host.files,
+        former: Some(&former),
+        asked: &asked,
+    };
+    let origin = sight.origin(&mut looking, observer).await;
+    let owed = match open::look(session).await {
+        Ok(entrance) if entrance.current.as_ref() == Some(release) => entrance.delivery,
+        // What is owed now is for the run that made another release live.
+        Ok(_) | Err(_) => Delivery::default(),
+    };
+    let live = Live {
+        release,
+        site: None,
+        replaced: None,
+    };
+    let (purged, paid) = Box::pin(pay(session, way, &live, &owed, observer)).await;
+    let public = sight.public(&mut looking, !purged.is_empty()).await;
+    let report = Report {
+        origin,
+        public,
+        purged,
+        left_out: asked.left_out,
+        took: began.elapsed(),
+    };
+    // A look that changes nothing need not wait for anybody.
+    let wait = (extent == Extent::Changes).then_some(FOR_THE_LOCK);
+    keep(session, &report, report.note(release), &paid, wait, observer).await;
+    report
+}

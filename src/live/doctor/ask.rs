@@ -1,0 +1,463 @@
+//! Asks all that is judged: the DNS, the site as visitors reach it, the origin, the way in, the store.
+//!
+//! Touches the network, and the host through [`Session`]. Each question has a time of its own and none waits for one that
+//! it does not need, so that half of it may be down. What it makes on the host, an empty workshop, it takes away again; it
+//! must never make a store, take a lock, or touch what is live.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::access::Shell;
+use super::origin::Ports;
+use super::site::{Front, Replies};
+use super::store::Seen;
+use super::{Origin, Patient, Url};
+use crate::host::{Answer, HostError, Kind, Op, Why, opens_shell};
+use crate::live::http::{Connection, Facts, Place, Request, Response, Trust, connect};
+use crate::model::layout;
+use crate::model::release::RunId;
+use crate::next::url::encoded;
+use crate::rules::marker;
+use crate::store::open::{self, StoreError};
+use crate::store::session::{Read, Session};
+use crate::store::staging::{Workshop, read_owner};
+
+/// How long a connection to a web server may take, and then an answer of it.
+const WEB: Duration = Duration::from_millis(2_500);
+
+/// How long ssh may take until SFTP answers.
+const SSH: Duration = Duration::from_secs(6);
+
+/// How long the store may take for all that is asked of it.
+const STORE: Duration = Duration::from_millis(2_500);
+
+/// What was seen of the origin.
+#[derive(Debug, Default)]
+pub(super) struct OriginSeen {
+    pub(super) ports: Ports,
+    /// The connection that the questions went over; why there was none.
+    pub(super) connection: Option<Result<Facts, String>>,
+    pub(super) replies: Replies,
+}
+
+/// What was seen of the store, and of the files that visitors should get.
+#[derive(Debug, Default)]
+pub(super) struct StoreSeen {
+    pub(super) store: Seen,
+    pub(super) tree: Option<String>,
+    pub(super) front: Option<Front>,
+    /// A file of the build, by its path in the site.
+    pub(super) asset: Option<String>,
+}
+
+/// The addresses of the host that publishes go to, by this machine's own lights: so ssh goes.
+pub(super) async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
+    let looked = timeout(WEB, tokio::net::lookup_host((host, 0)));
+    match looked.await {
+        Err(_) => Err("it did not resolve in time".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(found)) => {
+            let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+            found.sort();
+            found.dedup();
+            Ok(found)
+        }
+    }
+}
+
+/// So many bytes are read of the front page, whose length is compared, and of each answer that is asked for beside others.
+const LARGEST_PAGE: usize = 8 << 20;
+const MOST: usize = 1 << 20;
+
+/// The site's front page, as visitors get it.
+pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> Result<Response, String> {
+    let mut last = "its name does not resolve".to_owned();
+    for address in addresses.iter().take(2) {
+        let place = url.place(Some(address.to_string()));
+        let asked = async {
+            let connection = connect(&place, Trust::Note, WEB).await?;
+            connection.send(&get(&front(base_path), &[]), LARGEST_PAGE).await
+        };
+        match timeout(WEB, asked).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => last = format!("{address} did not answer in time"),
+        }
+    }
+    Err(last)
+}
+
+/// The public answer for a file at an address with a query that was never requested before, requested right after the same
+/// file with another such query. `None` where there is no answer.
+pub(super) async fn with_queries(
+    url: &Url,
+    base_path: &str,
+    asset: &str,
+    addresses: &[IpAddr],
+    end: Instant,
+) -> Option<Response> {
+    let place = url.place(Some(addresses.first()?.to_string()));
+    let connection = timeout_at(end, connect(&place, Trust::Note, WEB)).await.ok()?.ok()?;
+    let target = format!("{base_path}/{}", encoded(asset));
+    let mark = crate::store::run_id::run_id();
+    let mut last = None;
+    for number in [1, 2] {
+        let target = format!("{target}?doctor={mark}-{number}");
+        last = Some(ask(&connection, &get(&target, &[]), end).await.ok()?);
+    }
+    last
+}
+
+fn front(base_path: &str) -> String {
+    format!("{base_path}/")
+}
+
+fn get(target: &str, headers: &[(&'static str, &str)]) -> Request {
+    Request {
+        method: "GET",
+        target: target.to_owned(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect(),
+        body: Vec::new(),
+    }
+}
+
+async fn knock(host: &str, port: u16) -> Result<(), String> {
+    match timeout(WEB, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer: a firewall drops it, or the host is down".to_owned()),
+    }
+}
+
+/// Sends a request; the outcome as text where there is none.
+async fn ask(connection: &Connection, request: &Request, end: Instant) -> Result<Response, String> {
+    ask_within(connection, request, MOST, end).await
+}
+
+async fn ask_within(connection: &Connection, request: &Request, most: usize, end: Instant) -> Result<Response, String> {
+    match timeout_at(end.min(Instant::now() + WEB), connection.send(request, most)).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
+
+/// All questions that share a connection, sent at once behind the first.
+async fn questions(
+    connection: &Connection,
+    base_path: &str,
+    asset: impl Future<Output = Option<String>>,
+    end: Instant,
+) -> Replies {
+    let front = front(base_path);
+    let page = ask_within(connection, &get(&front, &[]), LARGEST_PAGE, end).await;
+    // The form of its address that the site prefers.
+    let front = match &page {
+        Ok(answer) if answer.status == 308 => answer.header("location").unwrap_or(&front).to_owned(),
+        _ => front,
+    };
+    let page = match page {
+        Ok(answer) if answer.status == 308 => ask_within(connection, &get(&front, &[]), LARGEST_PAGE, end).await,
+        page => page,
+    };
+    let etag = page
+        .as_ref()
+        .ok()
+        .and_then(|page| page.header("etag"))
+        .map(str::to_owned);
+    let below = |path: &str| format!("{base_path}/{path}");
+    // Names that no export has.
+    let none = format!("{:016x}", u64::from(std::process::id()) ^ 0x5bd1_e995_9d1b_54a5);
+    let (marked, brotli, gzip, missing, missing_asset, dot) = (
+        get(&format!("{base_path}{}", marker::ADDRESS), &[]),
+        get(&front, &[("accept-encoding", "br")]),
+        get(&front, &[("accept-encoding", "gzip")]),
+        get(&below(&none), &[]),
+        get(&below(&format!("_next/static/{none}.js")), &[]),
+        get(&below(".env"), &[]),
+    );
+    let kept = async {
+        let etag = etag?;
+        Some(ask(connection, &get(&front, &[("if-none-match", &etag)]), end).await)
+    };
+    let of_asset = async {
+        let path = asset.await?;
+        Some(ask(connection, &get(&below(&path), &[]), end).await)
+    };
+    let replies = tokio::join!(
+        ask(connection, &marked, end),
+        ask(connection, &brotli, end),
+        ask(connection, &gzip, end),
+        ask(connection, &missing, end),
+        ask(connection, &missing_asset, end),
+        ask(connection, &dot, end),
+        kept,
+        of_asset,
+    );
+    Replies {
+        marker: Some(replies.0),
+        page: Some(page),
+        brotli: Some(replies.1),
+        gzip: Some(replies.2),
+        missing: Some(replies.3),
+        missing_asset: Some(replies.4),
+        dot: Some(replies.5),
+        kept: replies.6,
+        asset: replies.7,
+        plain: None,
+    }
+}
+
+/// The origin, asked under the site's name. `asset` tells, as soon as the store could be asked, a file of the build.
+pub(super) async fn origin(
+    url: &Url,
+    origin: &Origin,
+    base_path: &str,
+    asset: impl Future<Output = Option<String>>,
+    end: Instant,
+) -> OriginSeen {
+    let mut seen = OriginSeen::default();
+    let place = Place {
+        name: url.host.clone(),
+        port: url.port,
+        tls: origin.tls,
+        at: Some((origin.host.clone(), origin.port)),
+    };
+    let usual = url.port == if url.tls { 443 } else { 80 };
+    let has_plain = url.tls && usual && origin.is_targets;
+    let knocks = async {
+        tokio::join!(
+            async {
+                if origin.tls {
+                    Some((origin.port, knock(&origin.host, origin.port).await))
+                } else {
+                    None
+                }
+            },
+            async {
+                if !origin.tls {
+                    Some((origin.port, knock(&origin.host, origin.port).await))
+                } else if has_plain {
+                    Some((80, knock(&origin.host, 80).await))
+                } else {
+                    None
+                }
+            },
+        )
+    };
+    let plain = async {
+        if !has_plain {
+            return None;
+        }
+        let place = Place {
+            port: 80,
+            tls: false,
+            at: Some((origin.host.clone(), 80)),
+            ..place.clone()
+        };
+        let connection = match connect(&place, Trust::Note, WEB).await {
+            Ok(connection) => connection,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        Some(ask(&connection, &get("/", &[]), end).await)
+    };
+    let questions = async {
+        let connection = match connect(&place, Trust::Note, WEB).await {
+            Ok(connection) => connection,
+            Err(error) => return (Some(Err(error.to_string())), Replies::default()),
+        };
+        let facts = connection.facts().clone();
+        let asset = async { timeout_at(end, asset).await.ok().flatten() };
+        (Some(Ok(facts)), questions(&connection, base_path, asset, end).await)
+    };
+    let ((https, http), plain, (connection, replies)) = tokio::join!(knocks, plain, questions);
+    seen.ports = Ports { https, http };
+    seen.connection = connection;
+    seen.replies = Replies { plain, ..replies };
+    seen
+}
+
+/// Whether SFTP answers.
+pub(super) async fn enter(session: &Session) -> Result<(), HostError> {
+    match timeout(SSH, session.host()).await {
+        Ok(connected) => connected.map(drop),
+        Err(_) => Err(HostError::Unreachable {
+            host: session.host_name(),
+            detail: format!("it did not answer within {} s", SSH.as_secs()),
+            why: Why::Unknown,
+        }),
+    }
+}
+
+/// Whether the host would run a command.
+pub(super) async fn shell(patient: &Patient) -> Shell {
+    let Some(address) = &patient.ssh else {
+        return Shell::Unknown("the target is a folder of this machine".to_owned());
+    };
+    match timeout(SSH, opens_shell(address)).await {
+        Ok(Some(true)) => Shell::Given,
+        Ok(Some(false)) => Shell::Refused,
+        Ok(None) => Shell::Unknown("ssh could not ask for one".to_owned()),
+        Err(_) => Shell::Unknown("the host did not answer in time".to_owned()),
+    }
+}
+
+/// What is in the store, over its session, which is connected.
+pub(super) async fn store(patient: &Patient) -> StoreSeen {
+    let mut seen = StoreSeen::default();
+    seen.store.keep = patient.keep;
+    // What was seen until then is judged also where the rest takes too long.
+    let _ = timeout(STORE, look(&patient.session, patient.above.as_ref(), &mut seen)).await;
+    seen
+}
+
+async fn look(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) -> Result<(), StoreError> {
+    let mut ops = vec![
+        Op::Stat(String::new()),
+        Op::Space(String::new()),
+        Op::List(layout::LOCK.to_owned()),
+    ];
+    ops.extend(layout::FOLDERS.map(|folder| Op::Lstat(folder.to_owned())));
+    ops.push(Op::Lstat(layout::CURRENT.to_owned()));
+    let answers = session.flight(ops).await?;
+    let store = &mut seen.store;
+    store.docroot = answers.first().and_then(Read::attr);
+    if let Some(Ok(Answer::Space(space))) = answers.get(1) {
+        store.space = Some(*space);
+    }
+    let stray = match answers.get(2) {
+        Some(Ok(Answer::Names(names))) => names.iter().map(|(name, _)| name.clone()).collect(),
+        _ => Vec::new(),
+    };
+    for name in stray {
+        let owner = match name.parse::<RunId>() {
+            Ok(run) => read_owner(session, &run).await?,
+            Err(_) => None,
+        };
+        store.lock.push((name, owner));
+    }
+    match open::look(session).await {
+        Ok(entrance) => {
+            store.exists = entrance.exists;
+            store.hold = entrance.hold;
+            store.swept = entrance.swept;
+            store.current = entrance.current;
+        }
+        Err(error) => {
+            store.exists = matches!(error, StoreError::NewerFormat { .. } | StoreError::Damaged { .. });
+            store.fault = Some(error);
+        }
+    }
+    if !store.exists {
+        // Whether it could be made. Nothing below a folder that is missing can be asked, so that takes another way in.
+        if let (None, None, Some(above)) = (store.docroot, &store.fault, above) {
+            let answers = above
+                .flight(vec![Op::Stat(String::new()), Op::Space(String::new())])
+                .await?;
+            if answers.first().and_then(Read::attr).is_none() {
+                let host = session.host_name();
+                store.fault = Some(StoreError::NoParent { host });
+            }
+            if let Some(Ok(Answer::Space(space))) = answers.get(1) {
+                store.space = Some(*space);
+            }
+        }
+        return Ok(());
+    }
+    let folders = layout::FOLDERS.iter().zip(&answers[3..]);
+    store.folders = folders
+        .map(|(name, answer)| ((*name).to_owned(), answer.attr()))
+        .collect();
+    store.link = answers.last().and_then(Read::attr);
+    try_out(session, store).await?;
+    store.releases = open::releases(session).await?.len() as u64;
+    if let Some(live) = store.current.clone() {
+        let live = std::slice::from_ref(&live);
+        store.document = open::documents(session, live).await?.into_iter().flatten().next();
+        let root = open::roots(session, live).await?.into_iter().flatten().next();
+        seen.tree = root.map(|root| root.to_string());
+    }
+    served(session, seen).await
+}
+
+/// Makes an empty workshop and takes it away again: that shows whether anything can be made, whose it is, and what time
+/// it is there.
+async fn try_out(session: &Session, store: &mut Seen) -> Result<(), StoreError> {
+    let mut workshop = Workshop::new(crate::store::run_id::run_id());
+    session.note_run(workshop.run());
+    let mut ops = workshop.set_up(session.owner());
+    ops.push(Op::Lstat(layout::preparing(workshop.run())));
+    let begun = ops.len();
+    ops.extend(workshop.leave());
+    let asked = now();
+    let answers = session.flight(ops).await?;
+    session.forget_run(workshop.run());
+    store.now = i64::midpoint(asked, now());
+    store.made = Some(match (answers.first(), answers.get(begun - 1).and_then(Read::attr)) {
+        (_, Some(made)) => Ok(made),
+        (Some(Err(refusal)), None) => Err(crate::model::path::printable(&refusal.message)),
+        _ => Err("it was not made".to_owned()),
+    });
+    Ok(())
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What visitors should get of the live release.
+async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreError> {
+    let live = |path: &str| format!("{}/{path}", layout::CURRENT);
+    let mut ops = vec![Op::Stat(layout::CURRENT.to_owned())];
+    ops.extend(["index.html", "index.html.br", "index.html.gz"].map(|name| Op::Stat(live(name))));
+    ops.push(Op::List(live("_next/static/chunks")));
+    ops.push(Op::List(live("_next/static/css")));
+    let answers = session.flight(ops).await?;
+    let attr = |at: usize| answers.get(at).and_then(Read::attr);
+    seen.store.is_whole = attr(0).is_some_and(|attr| attr.kind == Kind::Folder);
+    seen.front = attr(1).map(|page| Front {
+        size: page.size,
+        mtime: page.mtime,
+        brotli: attr(2).map(|file| file.size),
+        gzip: attr(3).map(|file| file.size),
+    });
+    for (folder, answer) in [("chunks", answers.get(4)), ("css", answers.get(5))] {
+        let Some(Ok(Answer::Names(names))) = answer else {
+            continue;
+        };
+        let is_asset = |name: &&(String, crate::host::Attr)| {
+            name.1.kind == Kind::File && [".js", ".css"].iter().any(|end| name.0.ends_with(end))
+        };
+        if let Some((name, _)) = names.iter().find(is_asset) {
+            seen.asset = Some(format!("_next/static/{folder}/{name}"));
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Url {
+    /// Where a request for it goes; to another host where one is given.
+    fn place(&self, at: Option<String>) -> Place {
+        Place {
+            name: self.host.clone(),
+            port: self.port,
+            tls: self.tls,
+            at: at.map(|host| (host, self.port)),
+        }
+    }
+}
+
+/// The address of a resolver: with the usual port where it has none.
+#[must_use]
+pub fn resolver(text: &str) -> Option<SocketAddr> {
+    text.parse()
+        .ok()
+        .or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)))
+}

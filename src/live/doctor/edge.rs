@@ -1,0 +1,251 @@
+//! What visitors get at the site's own address, and the CDN that may stand there. Pure.
+
+use core::net::IpAddr;
+
+use super::finding::{Finding, fine, not_asked, wrong};
+use crate::live::cdn::{cause, is_challenge, is_edge_error};
+use crate::live::http::Response;
+
+/// Cloudflare's networks, as <https://www.cloudflare.com/ips/> lists them.
+const CLOUDFLARE: [(&str, u32); 22] = [
+    ("173.245.48.0", 20),
+    ("103.21.244.0", 22),
+    ("103.22.200.0", 22),
+    ("103.31.4.0", 22),
+    ("141.101.64.0", 18),
+    ("108.162.192.0", 18),
+    ("190.93.240.0", 20),
+    ("188.114.96.0", 20),
+    ("197.234.240.0", 22),
+    ("198.41.128.0", 17),
+    ("162.158.0.0", 15),
+    ("104.16.0.0", 13),
+    ("104.24.0.0", 14),
+    ("172.64.0.0", 13),
+    ("131.0.72.0", 22),
+    ("2400:cb00::", 32),
+    ("2606:4700::", 32),
+    ("2803:f800::", 32),
+    ("2405:b500::", 32),
+    ("2405:8100::", 32),
+    ("2a06:98c0::", 29),
+    ("2c0f:f248::", 32),
+];
+
+/// Whether an address is one of Cloudflare's edge.
+pub(super) fn is_cloudflare(address: IpAddr) -> bool {
+    CLOUDFLARE.iter().any(|(network, length)| {
+        let network: Option<IpAddr> = network.parse().ok();
+        match (address, network) {
+            (IpAddr::V4(address), Some(IpAddr::V4(network))) => {
+                (address.to_bits() ^ network.to_bits()).leading_zeros() >= *length
+            }
+            (IpAddr::V6(address), Some(IpAddr::V6(network))) => {
+                (address.to_bits() ^ network.to_bits()).leading_zeros() >= *length
+            }
+            _ => false,
+        }
+    })
+}
+
+/// Whether an answer came from Cloudflare's edge.
+pub(super) fn is_from_cdn(answer: &Response) -> bool {
+    answer.header("cf-ray").is_some() || answer.header("server") == Some("cloudflare")
+}
+
+/// What to do about an answer that says that the CDN has none of the origin's.
+fn fix(status: u16) -> &'static str {
+    match status {
+        520 => {
+            "see nginx's error log at that time; a firewall that resets connections, or headers of more than 128 KB, do it too"
+        }
+        521 => "start nginx, and let Cloudflare's addresses (https://www.cloudflare.com/ips/) through the firewall",
+        522 => {
+            "set the A and AAAA records in Cloudflare to the target's host, and let Cloudflare's addresses through its firewall; `address` and `https-port` say whether the host itself answers"
+        }
+        523 => "correct the A and AAAA records in Cloudflare: their address can't be reached",
+        524 => "see what keeps nginx: a static site answers at once, so it is another server, or the disk",
+        525 => {
+            "give nginx a certificate for this name on port 443, or set the SSL mode to what the host can do; `certificate` says what it shows"
+        }
+        526 => {
+            "renew the certificate, or install a Cloudflare origin certificate: in Full (strict) mode it must be valid; `certificate` says what is wrong"
+        }
+        527 => "switch Railgun off: it is no longer there",
+        _ => "correct the origin's name in Cloudflare's DNS; the page of the error names a code 1xxx",
+    }
+}
+
+/// Whether a CDN answers an address that was never requested before from its cache: then it ignores the query.
+fn ignores_queries(answer: &Response) -> bool {
+    let is_old = answer.header("age").and_then(|age| age.parse::<u64>().ok()) > Some(0);
+    let is_hit = answer
+        .header("cf-cache-status")
+        .is_some_and(|status| status.eq_ignore_ascii_case("hit"));
+    answer.status == 200 && (is_old || is_hit)
+}
+
+/// `cdn` and `public`. `queried` is the answer for an address whose query was never requested before.
+pub(super) fn judge(answer: &Result<Response, String>, queried: Option<&Response>, url: &str) -> Vec<Finding> {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(why) => {
+            return vec![
+                not_asked("cdn", "nothing answers at the site's address"),
+                wrong(
+                    "public",
+                    format!("visitors get no answer: {why}"),
+                    "see `address`, and whether a server listens there (`https-port`, `certificate`)",
+                ),
+            ];
+        }
+    };
+    if !is_from_cdn(answer) {
+        let by = answer.header("server").unwrap_or("a server that doesn't say its name");
+        let cdn = fine("cdn", format!("none: visitors reach {by} directly"));
+        return vec![cdn, public(answer)];
+    }
+    let status = answer.status;
+    if is_edge_error(status) {
+        return vec![
+            wrong(
+                "cdn",
+                format!("Cloudflare answers {status}: {}", cause(status)),
+                fix(status),
+            ),
+            not_asked("public", "the CDN got no answer from the origin"),
+        ];
+    }
+    if (300..400).contains(&status)
+        && answer
+            .header("location")
+            .is_some_and(|to| to.trim_end_matches('/') == url)
+    {
+        return vec![
+            wrong(
+                "cdn",
+                "Cloudflare redirects the front page to itself in a loop: in SSL mode Flexible it requests the origin over HTTP, which redirects to HTTPS",
+                "set SSL/TLS > Overview to Full (strict)",
+            ),
+            not_asked("public", "the CDN redirects in a loop"),
+        ];
+    }
+    if queried.is_some_and(ignores_queries) {
+        return vec![
+            wrong(
+                "cdn",
+                "Cloudflare ignores the query of an address: after a publish visitors get the previous pictures, because only `?v=…` distinguishes them",
+                "set Caching > Configuration > Caching Level to Standard, and let no Cache Rule leave the query string out of the cache key",
+            ),
+            public(answer),
+        ];
+    }
+    vec![fine("cdn", "Cloudflare is in front"), public(answer)]
+}
+
+fn public(answer: &Response) -> Finding {
+    match answer.status {
+        200 => fine("public", "the front page answers 200"),
+        // To the form with a slash, or without.
+        status @ (301 | 302 | 307 | 308) => fine(
+            "public",
+            format!(
+                "the front page answers {status}, to {}",
+                answer.header("location").unwrap_or("nowhere")
+            ),
+        ),
+        403 if is_challenge(answer) => wrong(
+            "public",
+            "Cloudflare challenges visitors",
+            "see Security > Settings in Cloudflare: a challenge for everyone keeps search engines and agents out, too",
+        ),
+        status => wrong(
+            "public",
+            format!("the front page answers {status}"),
+            "publish (`syntax-publish`), and see what `vhost` and `release` say",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    fn of(status: u16, headers: &[(&str, &str)]) -> Vec<Finding> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let answer = Response {
+            status,
+            headers: headers.collect(),
+            body: Vec::new(),
+        };
+        judge(&Ok(answer), None, "https://x")
+    }
+
+    #[test]
+    fn a_cdn_that_ignores_queries_is_found() {
+        let response = |headers: &[(&str, &str)]| Response {
+            status: 200,
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: Vec::new(),
+        };
+        let judged = |queried: &[(&str, &str)]| {
+            let front = Ok(response(&[("cf-ray", "1")]));
+            judge(&front, Some(&response(queried)), "https://x")[0].state
+        };
+        assert_eq!(judged(&[("cf-cache-status", "HIT")]), State::Wrong);
+        assert_eq!(judged(&[("age", "3")]), State::Wrong);
+        for fresh in [
+            &[("cf-cache-status", "MISS")],
+            &[("age", "0")],
+            &[("cf-cache-status", "DYNAMIC")],
+        ] {
+            assert_eq!(judged(fresh), State::Fine);
+        }
+    }
+
+    #[test]
+    fn addresses_of_the_edge_are_known() {
+        for (address, expected) in [
+            ("104.16.0.1", true),
+            ("104.23.255.255", true),
+            ("104.28.0.0", false),
+            ("172.71.255.255", true),
+            ("172.72.0.0", false),
+            ("192.0.2.7", false),
+            ("2606:4700::1", true),
+            ("2a06:98c7::1", true),
+            ("2a06:98c8::1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(is_cloudflare(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn every_error_of_the_edge_has_its_own_cause_and_fix() {
+        let mut seen = std::collections::BTreeSet::new();
+        for status in [520, 521, 522, 523, 524, 525, 526, 527, 530] {
+            let found = of(status, &[("cf-ray", "1-FRA")]);
+            assert_eq!(
+                (found[0].check, found[0].state, found[1].state),
+                ("cdn", State::Wrong, State::NotAsked)
+            );
+            assert!(found[0].detail.contains(&status.to_string()));
+            assert!(seen.insert((found[0].detail.clone(), found[0].fix.clone())));
+        }
+        // The same number from a server of one's own is no error of Cloudflare's.
+        assert_eq!(of(522, &[("server", "nginx")])[1].check, "public");
+    }
+
+    #[test]
+    fn a_circle_of_redirects_names_the_mode() {
+        let found = of(308, &[("cf-ray", "1"), ("location", "https://x/")]);
+        assert!(found[0].fix.as_ref().unwrap().contains("Full (strict)"));
+    }
+}

@@ -1,0 +1,133 @@
+//! Whether the origin can be reached, and what its TLS says. Pure.
+
+use super::finding::{Finding, fine, none_asked, not_asked, wrong};
+use crate::live::http::{Certificate, Facts, Protocol};
+
+/// Days before the end of a certificate from which it is late: clients of Let's Encrypt renew with 30 left.
+const LATE: i64 = 14;
+
+/// What was seen of the ports, each by its number. None where it is not asked.
+#[derive(Debug, Default)]
+pub struct Ports {
+    /// That of HTTPS.
+    pub https: Option<(u16, Result<(), String>)>,
+    /// That of HTTP.
+    pub http: Option<(u16, Result<(), String>)>,
+}
+
+/// `https-port` and `http-port`.
+pub(super) fn ports(host: &str, ports: &Ports) -> Vec<Finding> {
+    let open = |check, port: &Option<(u16, Result<(), String>)>| match port {
+        None => not_asked(check, "the site's URL does not use it"),
+        Some((number, Ok(()))) => fine(check, format!("{host} accepts on port {number}")),
+        Some((number, Err(why))) => wrong(
+            check,
+            format!("{host} does not accept on port {number}: {why}"),
+            "start nginx (`systemctl status nginx`), see that the vhost is in sites-enabled, and let the port through the firewall",
+        ),
+    };
+    vec![open("https-port", &ports.https), open("http-port", &ports.http)]
+}
+
+/// `certificate`, `expiry` and `http2`.
+pub(super) fn tls(name: &str, connection: &Result<Facts, String>, is_behind_cdn: bool) -> Vec<Finding> {
+    const CHECKS: [&str; 3] = ["certificate", "expiry", "http2"];
+    let facts = match connection {
+        Ok(facts) => facts,
+        Err(why) => {
+            let mut found = none_asked(&CHECKS, "there is no TLS connection with the origin");
+            found[0] = wrong(
+                CHECKS[0],
+                format!("no TLS connection with the origin: {why}"),
+                "see `ssl_certificate` of the vhost, and `nginx -t`; certbot puts the files where the printed vhost expects them",
+            );
+            return found;
+        }
+    };
+    let Some(certificate) = &facts.certificate else {
+        return none_asked(&CHECKS, "the site's URL is http");
+    };
+    let http2 = match facts.protocol {
+        Protocol::Http2 => fine("http2", "agreed on (ALPN h2)"),
+        Protocol::Http1 => wrong(
+            "http2",
+            "the origin speaks HTTP/1.1 only: a browser loads a page's files six at a time",
+            "print the vhost for the host's nginx (`syntax-publish nginx`, with `nginx-version` of the target set): it then has `http2` in the place where that version wants it",
+        ),
+    };
+    vec![chain(name, certificate, is_behind_cdn), expiry(certificate), http2]
+}
+
+fn chain(name: &str, certificate: &Certificate, is_behind_cdn: bool) -> Finding {
+    let check = "certificate";
+    match &certificate.fault {
+        // Its days have a line of their own.
+        Some(_) if certificate.days_left < 0 => not_asked(check, "it has expired"),
+        Some(fault) => wrong(
+            check,
+            format!("{fault} (signed by {})", certificate.issuer),
+            format!(
+                "get one for {name}, with its full chain: `certbot --nginx -d {name}` or a DNS challenge; `ssl_certificate` must name fullchain.pem"
+            ),
+        ),
+        None if certificate.for_cdn && !is_behind_cdn => wrong(
+            check,
+            "it is a Cloudflare origin certificate, which no browser accepts, and visitors reach this host directly",
+            "let the name lead to Cloudflare (proxied), or get a certificate that browsers accept",
+        ),
+        None if certificate.for_cdn => fine(check, "a Cloudflare origin certificate, which Full (strict) accepts"),
+        None => fine(check, format!("for {name}, signed by {}", certificate.issuer)),
+    }
+}
+
+fn expiry(certificate: &Certificate) -> Finding {
+    let days = certificate.days_left;
+    let fix = "renew it: `certbot renew`, and see why its timer did not (`systemctl list-timers certbot`)";
+    if days < 0 {
+        wrong("expiry", format!("the certificate expired {} days ago", -days), fix)
+    } else if days < LATE {
+        wrong("expiry", format!("the certificate expires in {days} days"), fix)
+    } else {
+        fine("expiry", format!("{days} days left"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    fn certificate(days_left: i64, fault: Option<&str>, for_cdn: bool) -> Certificate {
+        Certificate {
+            expires: 0,
+            days_left,
+            issuer: "CN=x".to_owned(),
+            fault: fault.map(str::to_owned),
+            for_cdn,
+        }
+    }
+
+    #[test]
+    fn certificate_that_expired_is_one_alarm() {
+        let certificate = certificate(-3, Some("the certificate has expired"), false);
+        assert_eq!(chain("x", &certificate, false).state, State::NotAsked);
+        let found = expiry(&certificate);
+        assert_eq!(
+            (found.state, &*found.detail),
+            (State::Wrong, "the certificate expired 3 days ago")
+        );
+    }
+
+    #[test]
+    fn certificate_for_origins_is_right_behind_the_cdn_alone() {
+        let certificate = certificate(4000, None, true);
+        assert_eq!(chain("x", &certificate, true).state, State::Fine);
+        assert_eq!(chain("x", &certificate, false).state, State::Wrong);
+    }
+
+    #[test]
+    fn certificate_is_late_two_weeks_before_its_end() {
+        assert_eq!(expiry(&certificate(14, None, false)).state, State::Fine);
+        assert_eq!(expiry(&certificate(13, None, false)).state, State::Wrong);
+    }
+}

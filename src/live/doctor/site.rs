@@ -1,0 +1,429 @@
+//! What the origin answers: is it this site's vhost, by these rules, over this store. Pure.
+
+use super::finding::{Finding, fine, none_asked, not_asked, wrong};
+use crate::live::http::Response;
+use crate::model::cache::CacheClass;
+use crate::rules::marker::{self, Marker, RULES};
+use crate::rules::{Rules, headers};
+
+/// All that is asked of the vhost, in the order in which it is told.
+pub(super) const CHECKS: [&str; 9] = [
+    "vhost",
+    "rules",
+    "brotli",
+    "gzip",
+    "headers",
+    "cache",
+    "missing",
+    "dot-files",
+    "redirect",
+];
+
+/// One answer; none where the question was not sent.
+pub type Reply = Option<Result<Response, String>>;
+
+/// What the origin answered.
+#[derive(Debug, Default)]
+pub struct Replies {
+    /// The marker's address.
+    pub marker: Reply,
+    /// The front page, as it is.
+    pub page: Reply,
+    /// The front page, to who takes brotli.
+    pub brotli: Reply,
+    /// The front page, to who takes gzip.
+    pub gzip: Reply,
+    /// The front page, to who has it.
+    pub kept: Reply,
+    /// A file that never changes.
+    pub asset: Reply,
+    /// A page that there is not.
+    pub missing: Reply,
+    /// A file below `_next/static/` that there is not.
+    pub missing_asset: Reply,
+    /// A file whose name begins with a dot.
+    pub dot: Reply,
+    /// The front page over HTTP, where the site's URL is https.
+    pub plain: Reply,
+}
+
+/// What the store has at the front page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Front {
+    /// Bytes of the page.
+    pub size: u64,
+    /// Its time, in seconds since 1970.
+    pub mtime: i64,
+    /// Bytes of its encodings.
+    pub brotli: Option<u64>,
+    /// Likewise.
+    pub gzip: Option<u64>,
+}
+
+/// What is known beside the answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The rules of this version.
+    pub rules: &'a Rules,
+    /// The site's URL without a slash at its end.
+    pub url: &'a str,
+    /// Whether the origin is asked over TLS.
+    pub tls: bool,
+    /// For how long it should tell browsers to use HTTPS alone, in seconds; none where it should not.
+    pub hsts: Option<u64>,
+    /// The digest of the live tree, where the store could be asked.
+    pub tree: Option<&'a str>,
+    /// The front page, likewise.
+    pub front: Option<Front>,
+    /// The time that `Last-Modified` of the page says.
+    pub modified: Option<i64>,
+}
+
+/// All of [`CHECKS`].
+pub(super) fn judge(replies: &Replies, known: Known<'_>) -> Vec<Finding> {
+    let page = match &replies.page {
+        Some(Ok(page)) => page,
+        Some(Err(why)) => return none_asked(&CHECKS, &format!("the origin does not answer: {why}")),
+        None => return none_asked(&CHECKS, "the origin can't be reached"),
+    };
+    let (vhost, is_ours) = vhost(replies, page, known);
+    let mut found = vec![vhost];
+    if is_ours == Some(false) {
+        found.extend(none_asked(&CHECKS[1..], "another site or store answers"));
+        return found;
+    }
+    if is_ours.is_none() && marker_of(replies).is_none() {
+        found.extend(none_asked(
+            &CHECKS[1..],
+            "it can't be seen whether this site's vhost answers",
+        ));
+        return found;
+    }
+    found.push(rules(replies));
+    found.push(encoding(
+        "brotli",
+        "br",
+        &replies.brotli,
+        known.front.map(|front| front.brotli),
+    ));
+    found.push(encoding(
+        "gzip",
+        "gzip",
+        &replies.gzip,
+        known.front.map(|front| front.gzip),
+    ));
+    found.extend([
+        every_header(replies, known),
+        cache(replies),
+        missing(replies),
+        dot_files(replies),
+        redirect(replies, known),
+    ]);
+    found
+}
+
+fn ok(reply: &Reply) -> Option<&Response> {
+    reply.as_ref().and_then(|reply| reply.as_ref().ok())
+}
+
+fn marker_of(replies: &Replies) -> Option<Marker> {
+    let answer = ok(&replies.marker).filter(|answer| answer.status == 200)?;
+    Marker::parse(std::str::from_utf8(&answer.body).ok()?)
+}
+
+const PRINT: &str = "set `nginx-root` and `nginx-version` of the target, print the vhost with `syntax-publish nginx`, put it in sites-enabled, and reload nginx";
+
+/// Whether this site's vhost answers, and serves this store; none where that can't be told.
+fn vhost(replies: &Replies, page: &Response, known: Known<'_>) -> (Finding, Option<bool>) {
+    let check = "vhost";
+    let (Some(tree), Some(front)) = (known.tree, known.front) else {
+        return (
+            not_asked(check, "the store can't be read to see what should be served"),
+            None,
+        );
+    };
+    // Whether the page has the time and the length that the store's own has.
+    let is_stores = known.modified == Some(front.mtime) && page.body.len() as u64 == front.size;
+    let other = |detail: String| (wrong(check, detail, PRINT), Some(false));
+    match marker_of(replies) {
+        Some(marker) if marker.tree.is_empty() => other(
+            "the vhost is this tool's, but `current` of its docroot leads to no release: it is another folder, or nginx may not enter it".to_owned(),
+        ),
+        Some(marker) if marker.tree != tree => other(format!(
+            "the vhost serves tree {}, and the live one of this store is {}: its docroot is that of another store",
+            short(&marker.tree),
+            short(tree)
+        )),
+        Some(_) if page.status == 200 && !is_stores => other(
+            "the vhost serves the same site from another store: the times of its files are not those of this one".to_owned(),
+        ),
+        Some(_) => (fine(check, format!("serves `current` of this store (tree {})", short(tree))), Some(true)),
+        None if page.status == 200 && is_stores => {
+            (fine(check, "serves `current` of this store, by the time and length of its front page"), Some(true))
+        }
+        None => {
+            let by = page.header("server").map_or_else(String::new, |server| format!(" ({server})"));
+            other(format!(
+                "another vhost answers for this name{by}: its front page ({}, {} bytes) is not this store's",
+                page.status,
+                page.body.len()
+            ))
+        }
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn rules(replies: &Replies) -> Finding {
+    let number = marker_of(replies).map_or(1, |marker| marker.rules);
+    match number {
+        RULES => fine("rules", format!("printed by the rules of this version ({RULES})")),
+        newer if newer > RULES => fine(
+            "rules",
+            format!("printed by a later version ({newer}; this one has {RULES})"),
+        ),
+        older => wrong(
+            "rules",
+            format!(
+                "the vhost was printed by an older version ({older}; now {RULES}): {}",
+                marker::missing(older).join("; ")
+            ),
+            PRINT,
+        ),
+    }
+}
+
+fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Option<u64>>) -> Finding {
+    let stored = match stored {
+        Some(Some(stored)) => stored,
+        Some(None) => return not_asked(check, "the front page of the live release has no such encoding"),
+        None => return not_asked(check, "the store can't be read to see which encodings there are"),
+    };
+    let Some(answer) = ok(reply) else {
+        return not_asked(check, "the origin did not answer that request");
+    };
+    let module = match coding {
+        "br" => {
+            "install the module (Debian: libnginx-mod-http-brotli-static), and print the vhost without --without-brotli"
+        }
+        _ => "print the vhost again: it has `gzip_static on`",
+    };
+    match answer.header("content-encoding") {
+        Some(sent) if sent == coding && answer.body.len() as u64 == stored => {
+            fine(check, format!("served from the file beside the page ({stored} bytes)"))
+        }
+        Some(sent) if sent == coding => wrong(
+            check,
+            format!(
+                "compressed for each request ({} bytes), instead of the file of the release ({stored} bytes)",
+                answer.body.len()
+            ),
+            module,
+        ),
+        _ => wrong(
+            check,
+            format!(
+                "a browser that accepts {coding} gets the page uncompressed ({} bytes)",
+                answer.body.len()
+            ),
+            module,
+        ),
+    }
+}
+
+/// The kinds of answers, by name.
+fn kinds(replies: &Replies) -> impl Iterator<Item = (&'static str, &Response)> {
+    [
+        ("a page", &replies.page),
+        ("an unchanged page (304)", &replies.kept),
+        ("a file of the build", &replies.asset),
+        ("a missing page", &replies.missing),
+        ("a missing file of the build", &replies.missing_asset),
+    ]
+    .into_iter()
+    .filter_map(|(kind, reply)| Some((kind, ok(reply)?)))
+}
+
+fn every_header(replies: &Replies, known: Known<'_>) -> Finding {
+    let mut number = 0;
+    let hsts = known.hsts.map(|seconds| (headers::HSTS, format!("max-age={seconds}")));
+    for (kind, answer) in kinds(replies) {
+        number += 1;
+        let hsts = hsts.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in known.rules.headers().chain(hsts) {
+            let sent = answer.header(&name.to_ascii_lowercase());
+            if sent != Some(value) {
+                let sent = sent.map_or_else(
+                    || "no".to_owned(),
+                    |sent| format!("another ({})", crate::model::path::printable(sent)),
+                );
+                return wrong(
+                    "headers",
+                    format!("{kind} has {sent} {name}"),
+                    "print the vhost again instead of editing it: one `add_header` in a location drops all others there",
+                );
+            }
+        }
+    }
+    fine("headers", format!("as printed, on {number} kinds of answers"))
+}
+
+fn cache(replies: &Replies) -> Finding {
+    let (page, forever) = (
+        CacheClass::Revalidate.cache_control(),
+        CacheClass::Immutable.cache_control(),
+    );
+    for (kind, answer) in kinds(replies) {
+        let wanted = match (kind, answer.status) {
+            (_, 400..) => headers::NO_STORE,
+            ("a file of the build", 200) => forever,
+            _ => page,
+        };
+        let all: Vec<&str> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "cache-control")
+            .map(|(_, value)| value.as_str())
+            .collect();
+        if all != [wanted] {
+            let sent = if all.is_empty() {
+                "nothing".to_owned()
+            } else {
+                all.join(" and ")
+            };
+            let readers = match wanted {
+                headers::NO_STORE => "browsers and the CDN may cache an error",
+                wanted if wanted == forever => "browsers download again what never changes",
+                _ => "browsers may show an old page after a publish",
+            };
+            return wrong(
+                "cache",
+                format!(
+                    "{kind} says {} in Cache-Control instead of {wanted}: {readers}",
+                    crate::model::path::printable(&sent)
+                ),
+                "print the vhost again, and see whether `expires` or `add_header` was added to it",
+            );
+        }
+    }
+    fine(
+        "cache",
+        "pages revalidate, build assets are immutable, errors are not cached",
+    )
+}
+
+fn missing(replies: &Replies) -> Finding {
+    let check = "missing";
+    for (what, reply) in [
+        ("a page", &replies.missing),
+        ("a file below _next/static/", &replies.missing_asset),
+    ] {
+        let Some(answer) = ok(reply) else {
+            return not_asked(check, "the origin did not answer that request");
+        };
+        if answer.status != 404 {
+            return wrong(
+                check,
+                format!(
+                    "{what} that does not exist answers {}: search engines and open tabs take it for one that does",
+                    answer.status
+                ),
+                "print the vhost again: no `try_files` of it ends with a page",
+            );
+        }
+    }
+    fine(check, "answers 404")
+}
+
+fn dot_files(replies: &Replies) -> Finding {
+    let Some(answer) = ok(&replies.dot) else {
+        return not_asked("dot-files", "the origin did not answer that request");
+    };
+    match answer.status {
+        403 | 404 => fine("dot-files", format!("refused ({})", answer.status)),
+        status => wrong(
+            "dot-files",
+            format!("a name that begins with a dot answers {status}"),
+            "print the vhost again: it has a location that hides them",
+        ),
+    }
+}
+
+fn redirect(replies: &Replies, known: Known<'_>) -> Finding {
+    let check = "redirect";
+    if !known.tls {
+        return not_asked(check, "the site's URL is http");
+    }
+    match &replies.plain {
+        None => not_asked(check, "the site's port is not the default, so there is none for HTTP"),
+        Some(Err(why)) => not_asked(check, &format!("nothing answers over HTTP: {why}")),
+        Some(Ok(answer)) => {
+            let to = answer.header("location").unwrap_or_default();
+            let permanent = matches!(answer.status, 301 | 308);
+            if permanent && to == format!("{}/", known.url) {
+                fine(check, format!("HTTP leads to {to} ({})", answer.status))
+            } else {
+                let to = if to.is_empty() {
+                    String::new()
+                } else {
+                    format!(", to {}", crate::model::path::printable(to))
+                };
+                wrong(
+                    check,
+                    format!(
+                        "HTTP answers {}{to}: visitors who type the name get no TLS, or another site",
+                        answer.status
+                    ),
+                    "print the vhost again: its first server block redirects HTTP to HTTPS; another one for this name on port 80 may come first",
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+    use crate::model::cache::Classes;
+    use crate::rules::PageForm;
+
+    #[test]
+    fn a_server_that_may_be_anybodys_is_not_judged_by_this_sites_rules() {
+        let rules = Rules {
+            form: PageForm::Flat,
+            base_path: String::new(),
+            classes: Classes::new("_assets"),
+            asset_prefix: String::new(),
+            deployment_id: None,
+            types: crate::rules::OwnTypes::default(),
+        };
+        let known = Known {
+            rules: &rules,
+            url: "https://docs.example.com",
+            tls: true,
+            hsts: None,
+            tree: None,
+            front: None,
+            modified: None,
+        };
+        let answer = Response {
+            status: 404,
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        let replies = Replies {
+            marker: Some(Ok(answer.clone())),
+            page: Some(Ok(answer)),
+            ..Replies::default()
+        };
+        let found = judge(&replies, known);
+        assert_eq!(found.iter().map(|finding| finding.check).collect::<Vec<_>>(), CHECKS);
+        assert!(
+            found.iter().all(|finding| finding.state == State::NotAsked),
+            "{found:?}"
+        );
+    }
+}

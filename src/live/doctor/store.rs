@@ -1,0 +1,513 @@
+//! Whether the store can take another release, and what is live. Pure.
+
+use super::finding::{Finding, State, fine, none_asked, not_asked, wrong};
+use crate::host::{Attr, Kind, Space, Time};
+use crate::model::layout;
+use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::store::open::StoreError;
+
+/// What is asked of the store.
+pub(super) const CHECKS: [&str; 11] = [
+    "docroot",
+    "format",
+    "owner",
+    "permissions",
+    "space",
+    "inodes",
+    "clock",
+    "lock",
+    "hold",
+    "release",
+    "retention",
+];
+
+/// Less room than this is little for any site.
+const LITTLE: u64 = 64 << 20;
+
+/// Likewise, in files.
+const FEW: u64 = 2_000;
+
+/// A clock that is off by more makes releases and locks look older or newer than they are, in seconds.
+const OFF: i64 = 30;
+
+/// A run that has held the lock for so long is no publish any more, in seconds.
+const LONG: i64 = 3_600;
+
+/// How long a publish may leave more than it keeps, in seconds: on large sites it prunes once a day.
+const UNSWEPT: i64 = 2 * 86_400;
+
+/// What was seen of the store.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// What the docroot is; none where there is nothing.
+    pub docroot: Option<Attr>,
+    /// Whether it holds a store.
+    pub exists: bool,
+    /// Why it can't be read as one.
+    pub fault: Option<StoreError>,
+    /// Folders of the store, and what they are.
+    pub folders: Vec<(String, Option<Attr>)>,
+    /// The symlink `current` itself.
+    pub link: Option<Attr>,
+    /// Room on its disk.
+    pub space: Option<Space>,
+    /// What was made there for a moment, to see whether it can be, whose it then is, and what time it is there.
+    pub made: Option<Result<Attr, String>>,
+    /// The time here, when that was made; in seconds since 1970.
+    pub now: Time,
+    /// What lies in the lock's folder.
+    pub lock: Vec<(String, Option<Owner>)>,
+    /// Why publishing is on hold.
+    pub hold: Option<Hold>,
+    /// The release that `current` names.
+    pub current: Option<ReleaseId>,
+    /// Whether it leads to a tree.
+    pub is_whole: bool,
+    /// Its document.
+    pub document: Option<ReleaseDocument>,
+    /// How many releases there are.
+    pub releases: u64,
+    /// When what nothing refers to was last deleted.
+    pub swept: Option<Time>,
+    /// How many releases are to be kept.
+    pub keep: u64,
+}
+
+/// All of [`CHECKS`].
+pub(super) fn judge(seen: &Seen) -> Vec<Finding> {
+    let mut found = vec![docroot(seen)];
+    if found[0].state == State::Wrong {
+        found.extend(none_asked(&CHECKS[1..], "see `docroot`"));
+        return found;
+    }
+    if !seen.exists {
+        // Nothing was ever published: what can be said of the disk is said, and the rest is one line.
+        found.extend(none_asked(&CHECKS[1..], "nothing has been published there yet"));
+        found[4] = space(seen);
+        found[5] = inodes(seen);
+        found[9] = wrong("release", "nothing has been published yet", "publish: `syntax-publish`");
+        return found;
+    }
+    found.push(format(seen));
+    if found[1].state == State::Wrong {
+        found.extend(none_asked(&CHECKS[2..], "see `format`"));
+        return found;
+    }
+    found.extend([
+        owner(seen),
+        permissions(seen),
+        space(seen),
+        inodes(seen),
+        clock(seen),
+        lock(seen),
+        hold(seen),
+        release(seen),
+        retention(seen),
+    ]);
+    found
+}
+
+fn docroot(seen: &Seen) -> Finding {
+    let check = "docroot";
+    match (&seen.fault, &seen.docroot) {
+        (Some(StoreError::NoParent { .. }), _) => wrong(
+            check,
+            "it doesn't exist, and neither does the folder above it",
+            "in a chroot `docroot` is a path inside it: /site, not /srv/syntax/site; else make the folder, and give it to the account",
+        ),
+        (Some(StoreError::NotAStore { names, .. }), _) => wrong(
+            check,
+            format!(
+                "holds files that are not of a store: {}",
+                crate::model::path::printable(&names.join(", "))
+            ),
+            "give the target a docroot of its own, empty or missing; nothing in this one was touched",
+        ),
+        (Some(StoreError::NotAFolder { .. }), _) => wrong(check, "is no folder", "see what it is, and move it away"),
+        (_, None) => fine(check, "not there yet: the first publish makes it"),
+        (_, Some(_)) if seen.exists => fine(check, "holds a store"),
+        (_, Some(_)) => fine(check, "empty: the first publish makes the store"),
+    }
+}
+
+fn format(seen: &Seen) -> Finding {
+    let check = "format";
+    match &seen.fault {
+        Some(StoreError::NewerFormat { found, .. }) => wrong(
+            check,
+            format!(
+                "of a version that this one does not know: {}",
+                crate::model::path::printable(found)
+            ),
+            "update syntax-publish to the version that published last",
+        ),
+        Some(StoreError::Damaged { path, .. }) if path == layout::FORMAT => wrong(
+            check,
+            "its mark is damaged",
+            format!(
+                "if it is this target's own, on the host, in the docroot: ln -sfn {} {}",
+                layout::format_text(),
+                layout::FORMAT
+            ),
+        ),
+        _ => match seen
+            .folders
+            .iter()
+            .find(|(_, attr)| attr.is_none_or(|attr| attr.kind != Kind::Folder))
+        {
+            Some((folder, _)) => wrong(
+                check,
+                format!("its folder {folder} is missing or no folder"),
+                format!(
+                    "on the host, in the docroot: see what happened to {folder}; a missing one is made by the next publish"
+                ),
+            ),
+            None => fine(check, format!("version {}", layout::VERSION)),
+        },
+    }
+}
+
+fn owner(seen: &Seen) -> Finding {
+    let check = "owner";
+    let uid = match &seen.made {
+        Some(Ok(made)) => made.uid,
+        Some(Err(why)) => {
+            return wrong(
+                check,
+                format!("the account may not write in the store: {why}"),
+                "give everything to the publishing account: chown -hR USER: DOCROOT; and see that the disk is not mounted read-only",
+            );
+        }
+        None => return not_asked(check, "the publishing account is not known"),
+    };
+    let docroot = seen.docroot.map(|attr| (".".to_owned(), attr));
+    let folders = seen
+        .folders
+        .iter()
+        .filter_map(|(name, attr)| Some((name.clone(), (*attr)?)));
+    let link = seen.link.map(|attr| (layout::CURRENT.to_owned(), attr));
+    let mut all = docroot.into_iter().chain(folders).chain(link);
+    match all.find(|(_, attr)| attr.uid != uid) {
+        Some((name, attr)) => wrong(
+            check,
+            format!(
+                "{name} belongs to uid {}, and the publishing account is uid {uid}",
+                attr.uid
+            ),
+            "give everything to the publishing account: chown -hR USER: DOCROOT",
+        ),
+        None => fine(
+            check,
+            format!("everything is owned by the publishing account (uid {uid})"),
+        ),
+    }
+}
+
+fn permissions(seen: &Seen) -> Finding {
+    let check = "permissions";
+    if seen.space.is_some_and(|space| space.read_only) {
+        return wrong(
+            check,
+            "the disk is mounted read-only",
+            "see `dmesg` on the host, and mount it for writing",
+        );
+    }
+    let docroot = seen.docroot.map(|attr| (".".to_owned(), attr));
+    let folders = seen
+        .folders
+        .iter()
+        .filter_map(|(name, attr)| Some((name.clone(), (*attr)?)));
+    for (name, attr) in docroot.into_iter().chain(folders) {
+        if attr.mode & 0o022 != 0 {
+            return wrong(
+                check,
+                format!(
+                    "others may write in {name} (mode {:o}): they decide what visitors see",
+                    attr.mode & 0o7777
+                ),
+                format!("on the host, in the docroot: chmod go-w {name}"),
+            );
+        }
+        let private = [
+            layout::LOCK,
+            layout::WORK,
+            layout::STALE,
+            layout::OBJECTS,
+            layout::MANIFESTS,
+        ]
+        .contains(&&*name);
+        if attr.mode & 0o005 != 0o005 && !private {
+            return wrong(
+                check,
+                format!("nginx can't read {name} (mode {:o})", attr.mode & 0o7777),
+                format!("on the host, in the docroot: chmod 755 {name}"),
+            );
+        }
+    }
+    fine(check, "nginx may read, and no other account may write")
+}
+
+fn space(seen: &Seen) -> Finding {
+    let check = "space";
+    let Some(space) = seen.space else {
+        return not_asked(check, "the host does not report it");
+    };
+    let needed = seen.document.as_ref().map_or(0, |document| document.bytes).max(LITTLE);
+    let free = mib(space.bytes);
+    if space.bytes < needed {
+        wrong(
+            check,
+            format!("{free} free, and a release of this site may need {}", mib(needed)),
+            "make room on the host; `syntax-publish prune` deletes old releases, and a smaller `keep` more of them",
+        )
+    } else {
+        fine(check, format!("{free} free"))
+    }
+}
+
+fn inodes(seen: &Seen) -> Finding {
+    let check = "inodes";
+    let Some(files) = seen.space.and_then(|space| space.files) else {
+        return not_asked(check, "the file system does not count them");
+    };
+    // A file, its encodings, and the links of its folder.
+    let needed = seen
+        .document
+        .as_ref()
+        .map_or(0, |document| document.files.saturating_mul(3))
+        .max(FEW);
+    if files < needed {
+        wrong(
+            check,
+            format!("room for {files} more files, and a release of this site may need {needed}"),
+            "delete many small files on that disk; `syntax-publish prune` deletes old releases",
+        )
+    } else {
+        fine(check, format!("room for {files} more files"))
+    }
+}
+
+fn clock(seen: &Seen) -> Finding {
+    let check = "clock";
+    let Some(Ok(made)) = &seen.made else {
+        return not_asked(check, "no file could be made to compare its time");
+    };
+    let off = made.mtime - seen.now;
+    if off.abs() > OFF {
+        let way = if off > 0 { "ahead of" } else { "behind" };
+        wrong(
+            check,
+            format!("the host's clock is {} s {way} the one here", off.abs()),
+            "let both be set by the network: `timedatectl set-ntp true`",
+        )
+    } else {
+        fine(check, format!("within {} s of the one here", off.abs().max(1)))
+    }
+}
+
+fn lock(seen: &Seen) -> Finding {
+    let check = "lock";
+    if let Some((stray, _)) = seen.lock.iter().find(|(name, _)| name.parse::<RunId>().is_err()) {
+        let stray = crate::model::path::printable(stray);
+        return wrong(
+            check,
+            format!("jammed: lock/ holds {stray:?}, which no publish put there"),
+            format!("see what put lock/{stray} there, and delete it by hand"),
+        );
+    }
+    match seen.lock.first() {
+        None => fine(check, "free"),
+        Some((_, Some(owner))) if seen.now - owner.since < LONG => fine(
+            check,
+            format!(
+                "held by {} of {}, since {}",
+                owner.what,
+                owner.who,
+                timestamp(owner.since)
+            ),
+        ),
+        Some((_, owner)) => {
+            let who = owner.as_ref().map_or_else(
+                || "a run that does not say who it is".to_owned(),
+                |owner| format!("{} of {}, since {}", owner.what, owner.who, timestamp(owner.since)),
+            );
+            wrong(
+                check,
+                format!("held by {who}"),
+                "if that run has died, the next publish takes over the lock; if it hangs, end it where it runs",
+            )
+        }
+    }
+}
+
+fn hold(seen: &Seen) -> Finding {
+    match &seen.hold {
+        None => fine("hold", "publishing is not on hold"),
+        Some(hold) => wrong(
+            "hold",
+            format!(
+                "on hold since {} by {}: {}",
+                timestamp(hold.since),
+                crate::model::path::printable(&hold.who),
+                crate::model::path::printable(&hold.reason)
+            ),
+            "when the reason is gone: `syntax-publish resume`",
+        ),
+    }
+}
+
+fn release(seen: &Seen) -> Finding {
+    let check = "release";
+    if let Some(StoreError::Damaged { path, detail, .. }) = &seen.fault {
+        return wrong(
+            check,
+            format!("{path} is damaged: {detail}"),
+            "`syntax-publish releases` lists what there is; on the host, in the docroot: ln -sfn releases/RELEASE current",
+        );
+    }
+    match &seen.current {
+        None => wrong(check, "nothing is live", "publish: `syntax-publish`"),
+        Some(live) if !seen.is_whole => wrong(
+            check,
+            format!("`current` names {live}, which is not there: visitors get 404"),
+            "`syntax-publish rollback --to RELEASE` makes another one live; `syntax-publish --force` a new one",
+        ),
+        Some(live) if seen.document.is_none() => wrong(
+            check,
+            format!("the document of {live} is missing or damaged"),
+            "`syntax-publish verify` shows what is damaged; `syntax-publish --force` makes a new, intact release",
+        ),
+        Some(live) => fine(check, format!("{live} is live")),
+    }
+}
+
+fn retention(seen: &Seen) -> Finding {
+    let check = "retention";
+    let counted = format!("{} of {} that are kept", seen.releases, seen.keep);
+    let unswept = seen.swept.is_none_or(|swept| seen.now - swept > UNSWEPT);
+    if seen.releases > seen.keep && unswept && seen.releases > 1 {
+        wrong(
+            check,
+            format!(
+                "{} releases, and `keep` is {}: nothing has been pruned for days",
+                seen.releases, seen.keep
+            ),
+            "`syntax-publish prune`",
+        )
+    } else {
+        fine(check, counted)
+    }
+}
+
+/// Bytes for people: what matters here is never small.
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attr(mtime: Time) -> Attr {
+        Attr {
+            kind: Kind::Folder,
+            size: 0,
+            mtime,
+            mode: 0o755,
+            uid: 7,
+        }
+    }
+
+    /// A store that is as it should be.
+    fn seen() -> Seen {
+        Seen {
+            docroot: Some(attr(0)),
+            exists: true,
+            folders: layout::FOLDERS
+                .map(|folder| (folder.to_owned(), Some(attr(0))))
+                .to_vec(),
+            space: Some(Space {
+                bytes: 1 << 30,
+                files: Some(100_000),
+                read_only: false,
+            }),
+            made: Some(Ok(attr(1_000))),
+            now: 1_000,
+            keep: 10,
+            ..Seen::default()
+        }
+    }
+
+    fn wrong_ones(seen: &Seen) -> Vec<&'static str> {
+        let found = judge(seen);
+        assert_eq!(found.iter().map(|finding| finding.check).collect::<Vec<_>>(), CHECKS);
+        let wrong = found.iter().filter(|finding| finding.state == State::Wrong);
+        wrong
+            .map(|finding| finding.check)
+            .filter(|check| *check != "release")
+            .collect()
+    }
+
+    #[test]
+    fn disks_and_clocks_are_judged_by_what_a_release_needs() {
+        assert_eq!(wrong_ones(&seen()), Vec::<&str>::new());
+        let with = |bytes, files, read_only| Seen {
+            space: Some(Space {
+                bytes,
+                files,
+                read_only,
+            }),
+            ..seen()
+        };
+        assert_eq!(wrong_ones(&with(1 << 20, None, false)), ["space"]);
+        assert_eq!(wrong_ones(&with(1 << 30, Some(10), false)), ["inodes"]);
+        assert_eq!(wrong_ones(&with(1 << 30, None, true)), ["permissions"]);
+        for (time, expected) in [(1_029, vec![]), (1_031, vec!["clock"]), (900, vec!["clock"])] {
+            let made = Some(Ok(attr(time)));
+            assert_eq!(wrong_ones(&Seen { made, ..seen() }), expected, "{time}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_account_is_named() {
+        let other = Some(Attr { uid: 0, ..attr(0) });
+        let message = |seen: &Seen| owner(seen).detail;
+        assert_eq!(
+            wrong_ones(&Seen {
+                docroot: other,
+                ..seen()
+            }),
+            ["owner"]
+        );
+        let link = Seen { link: other, ..seen() };
+        assert_eq!(wrong_ones(&link), ["owner"]);
+        assert!(
+            message(&link).starts_with("current belongs to uid 0"),
+            "{}",
+            message(&link)
+        );
+        let ours = Seen {
+            link: Some(attr(0)),
+            ..seen()
+        };
+        assert_eq!(wrong_ones(&ours), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn lock_of_a_run_that_is_under_way_is_fine() {
+        let owner = |since| Owner {
+            who: "ci@box".to_owned(),
+            what: "publish".to_owned(),
+            since,
+        };
+        let run = crate::store::run_id::run_id().to_string();
+        let with = |since| Seen {
+            lock: vec![(run.clone(), Some(owner(since)))],
+            now: 10_000,
+            made: None,
+            ..seen()
+        };
+        assert_eq!(wrong_ones(&with(9_000)), Vec::<&str>::new());
+        assert_eq!(wrong_ones(&with(1_000)), ["lock"]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Telling others what became of a publish: a webhook with JSON, or with what a chat system wants.
+//!
+//! What is told is a value and its text, which is pure; sending is one request with little time. It must never make a
+//! command fail, nor keep it waiting for long, and where the URL is a secret it is in no message.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::config::template::{FIELDS, fill};
+use crate::live::http::{self, HttpError, Place, Request};
+
+/// How long telling may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Notice {
+    /// One of [`EVENTS`](crate::config::template::EVENTS).
+    pub event: &'static str,
+    /// All of it in one sentence, for people.
+    pub text: String,
+    /// What the site is called.
+    pub site: String,
+    /// The target.
+    pub target: String,
+    /// The release in question: the one that is live, or that failed.
+    pub release: Option<String>,
+    /// The one before it.
+    pub previous: Option<String>,
+    /// Where the site is.
+    pub url: Option<String>,
+    /// The commit it was built from.
+    pub commit: Option<String>,
+    /// Who did it.
+    pub who: String,
+    /// What failed.
+    pub error: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// What a program may want besides: counts, problems.
+    pub more: Map<String, Value>,
+}
+
+impl Notice {
+    fn value(&self, name: &str) -> Value {
+        let of = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
+        match name {
+            "text" => self.text.clone().into(),
+            "event" => self.event.into(),
+            "site" => self.site.clone().into(),
+            "target" => self.target.clone().into(),
+            "release" => of(&self.release),
+            "previous" => of(&self.previous),
+            "url" => of(&self.url),
+            "commit" => of(&self.commit),
+            "who" => self.who.clone().into(),
+            "error" => of(&self.error),
+            "hint" => of(&self.hint),
+            _ => Value::Null,
+        }
+    }
+
+    /// The body to send: all that is known, or what the template makes of it.
+    #[must_use]
+    pub fn body(&self, template: Option<&str>) -> String {
+        if let Some(template) = template {
+            return fill(template, &|name| {
+                // A chat that gets null where it wants a string refuses the whole.
+                match self.value(name) {
+                    Value::Null => "\"\"".to_owned(),
+                    Value::String(text) => Value::String(without_markup(&text)).to_string(),
+                    value => value.to_string(),
+                }
+            });
+        }
+        let mut all: Map<String, Value> = FIELDS
+            .iter()
+            .map(|name| ((*name).to_owned(), self.value(name)))
+            .collect();
+        all.extend(self.more.clone());
+        Value::Object(all).to_string()
+    }
+}
+
+/// A text that a chat shows as it is: it mentions no one by name, and a link in it shows where it leads. A file's name or a
+/// reason is text of others, and chats have markup of their own each, so what begins it is replaced by its like.
+fn without_markup(text: &str) -> String {
+    let text = text.replace("](", "] (");
+    let like = |c| match c {
+        '<' => '‹',
+        '>' => '›',
+        '@' => '＠',
+        c => c,
+    };
+    text.chars().map(like).collect()
+}
+
+/// Sends a notice.
+///
+/// # Errors
+/// What went wrong, without the URL's path, which may be a secret.
+pub async fn send(place: &Place, target: &str, body: String) -> Result<(), NotifyError> {
+    let request = Request {
+        method: "POST",
+        target: target.to_owned(),
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: body.into_bytes(),
+    };
+    let answer = http::send_once(place, &request, PATIENCE).await?;
+    if (200..300).contains(&answer.status) {
+        Ok(())
+    } else {
+        Err(NotifyError::Refused {
+            host: place.authority(),
+            status: answer.status,
+        })
+    }
+}
+
+/// No one could be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotifyError {
+    /// No answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// It was refused.
+    #[error("{host} answers {status}")]
+    Refused {
+        /// By whom.
+        host: String,
+        /// The status.
+        status: u16,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice() -> Notice {
+        Notice {
+            event: "published",
+            text: "docs: \"new\" guide".to_owned(),
+            site: "docs".to_owned(),
+            ..Notice::default()
+        }
+    }
+
+    #[test]
+    fn without_a_template_everything_is_sent_by_name() {
+        let body: Value = serde_json::from_str(&notice().body(None)).unwrap();
+        assert_eq!(body["event"], "published");
+        assert_eq!(body["release"], Value::Null);
+        assert_eq!(body.as_object().unwrap().len(), FIELDS.len());
+    }
+
+    #[test]
+    fn template_gets_strings_with_their_quotes_and_keeps_its_own_braces() {
+        let body = notice().body(Some(r#"{"text": {text}, "blocks": [{"a": {}}, {previous}]}"#));
+        assert_eq!(body, r#"{"text": "docs: \"new\" guide", "blocks": [{"a": {}}, ""]}"#);
+    }
+
+    #[test]
+    fn text_of_others_mentions_no_one_in_a_chat_and_hides_no_link() {
+        let notice = Notice {
+            text: "docs: <!channel> @everyone <https://evil.example|log in> [log in](https://evil.example)".to_owned(),
+            error: Some("out/<@U123>.html".to_owned()),
+            ..notice()
+        };
+        let body: Value = serde_json::from_str(&notice.body(Some("{\"text\": {text}, \"e\": {error}}"))).unwrap();
+        assert_eq!(
+            body["text"],
+            "docs: ‹!channel› ＠everyone ‹https://evil.example|log in› [log in] (https://evil.example)"
+        );
+        assert_eq!(body["e"], "out/‹＠U123›.html");
+        // A program gets what there is.
+        let body: Value = serde_json::from_str(&notice.body(None)).unwrap();
+        assert_eq!(body["error"], "out/<@U123>.html");
+    }
+}

@@ -1,0 +1,215 @@
+//! The bytes of the export as they were when they were last shown, so that the site stays up while a build removes and
+//! writes them again.
+//!
+//! They stand one behind the other in a file that has no name: it is gone with the process, however that ends. What is
+//! not kept yet is read from the export, and is refused there if it has changed.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::asset::Asset;
+use crate::model::digest::Digest;
+use crate::model::encoding::Coding;
+use crate::model::path::SitePath;
+use crate::site::source::{Export, Source, SourceError, in_pieces};
+
+/// What may lie in the file that no one needs any more, beside as much as is needed.
+const SLACK: u64 = 64 << 20;
+
+/// The bytes that are kept.
+#[derive(Default)]
+pub struct Kept {
+    store: Mutex<Store>,
+    /// The last turn that was given, and whose work it is now.
+    last: AtomicU64,
+    working: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Store {
+    file: Option<Arc<File>>,
+    end: u64,
+    places: HashMap<Digest, (u64, usize)>,
+}
+
+impl Kept {
+    /// The export in a folder, by way of what is kept of it.
+    pub fn source(self: &Arc<Self>, folder: &Path) -> Arc<dyn Source> {
+        Arc::new(Sometime {
+            kept: Arc::clone(self),
+            export: Export::new(folder),
+        })
+    }
+
+    /// A turn to keep files. With the next one it is over.
+    pub fn turn(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Keeps the bytes of these files, and forgets all others. What can't be read, or not be written for want of room, is
+    /// not kept.
+    pub fn keep(&self, turn: u64, assets: &[Asset], folder: &Path) {
+        let _working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = || self.last.load(Ordering::SeqCst) != turn;
+        if is_over() {
+            return;
+        }
+        let export = Export::new(folder);
+        let wanted: HashSet<Digest> = assets.iter().map(|asset| asset.digest).collect();
+        self.tidy(&wanted);
+        for asset in assets {
+            if is_over() {
+                return;
+            }
+            if self.store().places.contains_key(&asset.digest) {
+                continue;
+            }
+            let read = export.read(&asset.path, asset.digest, asset.size);
+            if let Ok(bytes) = read
+                && self.add(asset.digest, &bytes).is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    fn add(&self, digest: Digest, bytes: &[u8]) -> io::Result<()> {
+        let mut store = self.store();
+        let file = match &store.file {
+            Some(file) => Arc::clone(file),
+            None => Arc::clone(store.file.insert(Arc::new(tempfile::tempfile()?))),
+        };
+        let at = store.end;
+        file.write_all_at(bytes, at)?;
+        store.places.insert(digest, (at, bytes.len()));
+        store.end = at + bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets what is not wanted, and begins a new file where most of this one is of that kind.
+    fn tidy(&self, wanted: &HashSet<Digest>) {
+        let mut store = self.store();
+        store.places.retain(|digest, _| wanted.contains(digest));
+        let needed: u64 = store.places.values().map(|(_, length)| *length as u64).sum();
+        if store.end <= needed.saturating_mul(2).saturating_add(SLACK) {
+            return;
+        }
+        let former = std::mem::take(&mut *store);
+        drop(store);
+        let Some(file) = former.file else { return };
+        for (digest, (at, length)) in former.places {
+            let mut bytes = vec![0; length];
+            if file.read_exact_at(&mut bytes, at).is_ok() && self.add(digest, &bytes).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn get(&self, digest: Digest) -> Option<Vec<u8>> {
+        let store = self.store();
+        let (at, length) = *store.places.get(&digest)?;
+        let file = Arc::clone(store.file.as_ref()?);
+        drop(store);
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, at).ok()?;
+        (Digest::of(&bytes) == digest).then_some(bytes)
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The export as it is or was.
+struct Sometime {
+    kept: Arc<Kept>,
+    export: Export,
+}
+
+impl Source for Sometime {
+    fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
+        match self.kept.get(digest) {
+            Some(bytes) => Ok(bytes),
+            None => self.export.read(path, digest, size),
+        }
+    }
+
+    fn read_pieces(
+        &self,
+        path: &SitePath,
+        digest: Digest,
+        size: u64,
+        piece: usize,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), SourceError> {
+        let Some(bytes) = self.kept.get(digest) else {
+            return self.export.read_pieces(path, digest, size, piece, take);
+        };
+        in_pieces(&bytes, piece, take);
+        Ok(())
+    }
+
+    fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
+        self.export.read_given(path, coding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::asset::GivenEncodings;
+
+    fn asset(path: &str, bytes: &[u8]) -> Asset {
+        Asset {
+            path: SitePath::new(path).unwrap(),
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            given: GivenEncodings::default(),
+        }
+    }
+
+    #[test]
+    fn what_was_kept_outlives_its_file_and_what_is_not_wanted_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Arc::new(Kept::default());
+        let source = kept.source(folder.path());
+        let (a, b) = (asset("a", b"first"), asset("b", b"second"));
+        std::fs::write(folder.path().join("a"), "first").unwrap();
+        kept.keep(kept.turn(), &[a.clone(), b.clone()], folder.path());
+        std::fs::remove_file(folder.path().join("a")).unwrap();
+        assert_eq!(source.read(&a.path, a.digest, a.size).unwrap(), b"first");
+        assert!(source.read(&b.path, b.digest, b.size).is_err(), "it was never there");
+        std::fs::write(folder.path().join("b"), "second").unwrap();
+        kept.keep(kept.turn(), std::slice::from_ref(&b), folder.path());
+        assert!(source.read(&a.path, a.digest, a.size).is_err());
+        std::fs::remove_file(folder.path().join("b")).unwrap();
+        let mut pieces = Vec::new();
+        let mut take = |piece: Vec<u8>| {
+            pieces.push(piece);
+            true
+        };
+        source.read_pieces(&b.path, b.digest, b.size, 4, &mut take).unwrap();
+        assert_eq!(pieces, [b"seco".to_vec(), b"nd".to_vec()]);
+    }
+
+    #[test]
+    fn a_file_full_of_what_no_one_needs_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Arc::new(Kept::default());
+        let small = asset("small", b"small");
+        std::fs::write(folder.path().join("small"), "small").unwrap();
+        for number in 0..10_u8 {
+            let bytes = vec![number; 10 << 20];
+            std::fs::write(folder.path().join("large"), &bytes).unwrap();
+            kept.keep(kept.turn(), &[small.clone(), asset("large", &bytes)], folder.path());
+        }
+        kept.keep(kept.turn(), std::slice::from_ref(&small), folder.path());
+        assert!(kept.store().end < 100 << 20);
+        assert_eq!(kept.get(small.digest).unwrap(), b"small");
+    }
+}

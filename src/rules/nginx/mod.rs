@@ -1,0 +1,485 @@
+//! Prints the nginx vhost that serves a release store as Next.js means its export to be served. Pure.
+//!
+//! What a request gets is decided in [`crate::rules`], whose lists and tables are printed here; the preview answers by
+//! the same. Only how nginx is told so is this module's.
+//!
+//! The vhost stays as it is from release to release: nothing in it names a release, so a publish
+//! never needs a reload. What it must never do:
+//!
+//! - **redirect anywhere but to a page of this site.** A `Location` is the base path, or is made of
+//!   the bytes that the visitor sent, still percent-encoded and checked by one strict expression;
+//!   `$uri` is decoded, and in a header it would be an open redirect or a second header.
+//! - **call an answer immutable that isn't the file that was asked for**: an error or another
+//!   path's file under an immutable path would stay with a reader for a year.
+//! - **touch another vhost of the same nginx.** All it adds at http level are five maps, whose names
+//!   are derived from the server name.
+//!
+//! Every header is added once, at server level, and its value comes from a map where it depends on
+//! the answer: one `add_header` in a location would drop all others for that location.
+
+mod pages;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use crate::model::cache::{CacheClass, Pattern};
+use crate::model::encoding::Coding;
+use crate::model::layout;
+use crate::model::media;
+use crate::rules::address::{DISGUISES, HARMLESS};
+use crate::rules::types::CHARSET;
+use crate::rules::{CODINGS, Rules, fingerprint, headers};
+
+pub use crate::rules::PageForm;
+pub use values::{Version, VhostError, is_includable};
+
+/// Where certbot puts what Let's Encrypt requests: the folder that Debian's default site serves.
+const ACME: &str = "/var/www/html";
+
+/// A longer host name does not fit the hash of nginx's default on common machines.
+const LONGEST_NAME: usize = 46;
+
+/// What a vhost is printed from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vhost {
+    /// The host name of the site.
+    pub server_name: String,
+    /// The docroot as nginx sees it: absolute, the folder that holds `current`.
+    pub docroot: String,
+    /// `ADDR:PORT` or `PORT`. Without it the vhost listens on `port`; with
+    /// it there and nowhere else, so no redirect from port 80 is printed either.
+    pub listen: Option<String>,
+    /// The port of the site's URL; none: the usual one.
+    pub port: Option<u16>,
+    /// Whether it listens on IPv6 beside IPv4.
+    pub ipv6: bool,
+    /// For how many seconds browsers are told to use HTTPS alone; none: they are not told.
+    pub hsts: Option<u64>,
+    /// Files of the host that the server block includes.
+    pub include: Option<String>,
+    /// Whether the vhost speaks TLS, with the certificate where Let's Encrypt's client puts it.
+    pub tls: bool,
+    /// Whether the nginx has the module that serves `.br` files.
+    pub brotli: bool,
+    /// The nginx to print for.
+    pub version: Version,
+    /// What requests get.
+    pub rules: Rules,
+}
+
+/// Prints the vhost.
+///
+/// # Errors
+///
+/// When a value can't be in a configuration file without a risk of ending its directive.
+pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
+    let site = Site {
+        name: values::server_name(&vhost.server_name)?,
+        docroot: values::docroot(&vhost.docroot)?,
+        listen: vhost.listen.as_deref().map(values::listen).transpose()?,
+        base: values::base_path(&vhost.rules.base_path)?,
+        asset_prefix: values::base_path(&vhost.rules.asset_prefix)?,
+        immutable: alternatives(vhost.rules.classes.immutable())?,
+        pooled: alternatives(vhost.rules.classes.pooled())?,
+        copies: copies(&vhost.rules)?,
+        types: types(&vhost.rules),
+        vhost,
+    };
+    if let Some(id) = &vhost.rules.deployment_id {
+        values::deployment_id(id)?;
+    }
+    if let Some(path) = vhost.include.as_ref().filter(|path| !is_includable(path)) {
+        return Err(VhostError::Include { path: path.clone() });
+    }
+    let mut text = site.preamble();
+    text += &site.maps();
+    text += &site.deployments();
+    if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
+        text += &site.plain_server();
+    }
+    text += "\nserver {\n";
+    let sections = [
+        site.listeners(),
+        site.files(),
+        site.encodings(),
+        site.media_types(),
+        site.headers(),
+        site.pages(),
+        site.included(),
+    ];
+    text += indented(&sections.join("\n")).trim_end();
+    text += "\n";
+    text += "}\n";
+    Ok(text)
+}
+
+/// The headers of every answer, as directives.
+fn added(headers: impl Iterator<Item = (&'static str, impl AsRef<str>)>) -> String {
+    let mut text = String::new();
+    for (name, value) in headers {
+        let value = value.as_ref();
+        let is_word = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+        let quote = if is_word { "" } else { "\"" };
+        let _ = writeln!(text, "add_header {name} {quote}{value}{quote} always;");
+    }
+    text
+}
+
+/// The checked values of one vhost.
+struct Site<'a> {
+    name: String,
+    docroot: &'a str,
+    listen: Option<&'a str>,
+    base: &'a str,
+    asset_prefix: &'a str,
+    /// The paths of immutable files, as one group of a regular expression.
+    immutable: String,
+    /// The paths of the pool, likewise.
+    pooled: String,
+    /// The folder of the fingerprinted copies, without its slash.
+    copies: &'a str,
+    types: BTreeMap<String, BTreeSet<String>>,
+    vhost: &'a Vhost,
+}
+
+impl Site<'_> {
+    fn variable(&self, what: &str) -> String {
+        format!("${}_{what}", values::variable_prefix(&self.name))
+    }
+
+    fn preamble(&self) -> String {
+        let mut text = format!(
+            "# {name}: a static export of Next.js, published by syntax-publish.\n\
+             # For nginx {version} and later. Printed by `syntax-publish nginx`: don't edit it, print it again. Lines of\n\
+             # your own go into a file of their own, which `include` in [nginx] of the site manifest names.\n\
+             # It goes where http-level files go (sites-enabled/) and changes no other vhost.\n",
+            name = self.name,
+            version = self.vhost.version,
+        );
+        if self.vhost.tls {
+            let _ = write!(
+                text,
+                "#\n\
+                 # nginx does not start without the certificate. To get it first, while Debian's default site is enabled:\n\
+                 #     certbot certonly --webroot -w {ACME} -d {}\n",
+                self.name
+            );
+        }
+        if self.name.len() > LONGEST_NAME {
+            text += "#\n\
+                # This host name is long. If nginx says `could not build server_names_hash`, put this line into the http\n\
+                # block of nginx.conf:\n\
+                #     server_names_hash_bucket_size 128;\n";
+        }
+        if self.vhost.brotli {
+            text += "#\n\
+                # brotli_static needs the module ngx_http_brotli_static_module (Debian:\n\
+                # libnginx-mod-http-brotli-static). Without it: `syntax-publish nginx --without-brotli`.\n";
+        }
+        text + "#\n\
+            # Behind Cloudflare the logs name its servers instead of the visitors, unless the server block has\n\
+            #     set_real_ip_from 173.245.48.0/20;    # and every other range of https://www.cloudflare.com/ips/\n\
+            #     real_ip_header CF-Connecting-IP;\n"
+    }
+
+    /// The deployment that a client says it is of, if it can be one.
+    fn deployments(&self) -> String {
+        if self.vhost.rules.deployment_id.is_none() {
+            return String::new();
+        }
+        format!(
+            r#"
+# The deployment that Next.js's client names.
+map $http_{header} {claimed} {{
+    default "";
+    "~^({id})\z" $1;
+}}
+"#,
+            header = headers::CLIENT_DEPLOYMENT.replace('-', "_"),
+            claimed = self.variable("claim"),
+            id = headers::DEPLOYMENT_ID,
+        )
+    }
+
+    fn maps(&self) -> String {
+        // The hyphen comes last, where it means itself.
+        let harmless = HARMLESS.replace('[', r"\[").replace(']', r"\]");
+        let carrying = headers::CARRYING.map(|status| status.to_string());
+        format!(
+            r#"
+# What a browser may keep. Errors: nothing, whatever their path; files that never change under one
+# name: for good; everything else: only if it revalidates each time. `volatile`: nginx may write the headers of
+# one request twice (a range that can't be satisfied), with another status.
+map $status:$uri {cache} {{
+    volatile;
+    default "{revalidate}";
+    "~^[45]" "{no_store}";
+    "~(?s)^(?:{carrying}):/{immutable}" "{forever}";
+}}
+
+# The copy that a fingerprint in the query names, and the file that a copy was made of.
+# `volatile`: the error page is another file of the same request.
+map "$arg_{parameter}:$uri" {copy} {{
+    volatile;
+    default "";
+    "~(?s)^([0-9a-f]{{{length}}}):(?!.*/[.])(/.*[^/])([.][0-9A-Za-z]+)\z" "/{copies}$2.$1$3";
+}}
+map $uri {plain} {{
+    default "/.none";
+    "~(?s)^/{copies_pattern}(/.*[^/])[.][0-9a-f]{{{length}}}([.][0-9A-Za-z]+)\z" "$1$2";
+}}
+
+# The tree that `current` leads to.
+map $realpath_root {tree} {{
+    default "";
+    "~/{trees}/([0-9a-f]+)\z" $1;
+}}
+
+# The path as the visitor spelled it, without the slash at its end: the only source of redirects.
+# Empty, and then there is none, unless every segment has a name, and none starts with a slash or a
+# backslash in disguise.
+map $request_uri {path} {{
+    default "";
+    "~*^((?:/(?!{disguises})(?:[0-9a-z{harmless}]|%[0-9a-f][0-9a-f])++)+)/?(?:[?]|\z)" $1;
+}}
+"#,
+            cache = self.variable("cache"),
+            immutable = self.immutable,
+            path = self.variable("path"),
+            tree = self.variable("tree"),
+            trees = layout::TREES,
+            revalidate = CacheClass::Revalidate.cache_control(),
+            forever = CacheClass::Immutable.cache_control(),
+            no_store = headers::NO_STORE,
+            carrying = carrying.join("|"),
+            disguises = DISGUISES.join("|"),
+            parameter = fingerprint::PARAMETER,
+            length = fingerprint::LENGTH,
+            copy = self.variable("copy"),
+            plain = self.variable("plain"),
+            copies = self.copies,
+            copies_pattern = values::pattern(self.copies),
+        )
+    }
+
+    /// The redirect from HTTP, for the usual ports only.
+    fn plain_server(&self) -> String {
+        let lines = format!(
+            "{listen}\
+             server_name {name};\n\
+             server_tokens off;\n\
+             {headers}\
+             \n\
+             # The name is fixed: the request's own would send visitors wherever a Host header says.\n\
+             location / {{\n    \
+                 return 308 https://{name}$request_uri;\n\
+             }}\n\
+             # Certificates are renewed by a file that is requested here (HTTP-01, \"webroot\"). Its folder must not\n\
+             # be the docroot: what lies there is the store's, and a stray file would damage a release.\n\
+             location ^~ /.well-known/acme-challenge/ {{\n    \
+                 root {ACME};\n\
+             }}\n",
+            listen = self.listen_on(80, ""),
+            name = self.name,
+            headers = added(headers::SECURITY.into_iter()),
+        );
+        format!("\nserver {{\n{}}}\n", indented(&lines))
+    }
+
+    /// The lines that listen on a port.
+    fn listen_on(&self, port: u16, parameters: &str) -> String {
+        let ipv6 = if self.vhost.ipv6 {
+            format!("listen [::]:{port}{parameters};\n")
+        } else {
+            String::new()
+        };
+        format!("listen {port}{parameters};\n{ipv6}")
+    }
+
+    /// Lines of one's own.
+    fn included(&self) -> String {
+        self.vhost.include.as_ref().map_or_else(String::new, |path| {
+            format!("# An `add_header` in a location drops all headers above for that location.\ninclude {path};\n")
+        })
+    }
+
+    fn listeners(&self) -> String {
+        let (tls, modern) = (self.vhost.tls, self.vhost.version.has_http2_directive());
+        let parameters = match (tls, modern) {
+            (false, _) => "",
+            (true, true) => " ssl",
+            (true, false) => " ssl http2",
+        };
+        let port = self.vhost.port.unwrap_or(if tls { 443 } else { 80 });
+        let mut text = match self.listen {
+            Some(listen) => format!("listen {listen}{parameters};\n"),
+            None => self.listen_on(port, parameters),
+        };
+        if tls && modern {
+            text += "# Before 1.25.1 nginx refuses `http2 on` and wants `http2` at the end of each `listen` above:\n\
+                     # `syntax-publish nginx --nginx-version 1.22` prints it so.\n\
+                     http2 on;\n";
+        }
+        let _ = writeln!(text, "server_name {};", self.name);
+        if tls {
+            let _ = write!(
+                text,
+                "\n# Protocols and ciphers are left to the http level: vhosts on one port share them.\n\
+                 ssl_certificate /etc/letsencrypt/live/{name}/fullchain.pem;\n\
+                 ssl_certificate_key /etc/letsencrypt/live/{name}/privkey.pem;\n",
+                name = self.name,
+            );
+        }
+        text
+    }
+
+    fn files(&self) -> String {
+        let links = if self.vhost.brotli {
+            "# Links are followed wherever they lead: with `if_not_owner`, ngx_http_brotli_static_module misses some of its\n\
+             # files. `syntax-publish nginx --without-brotli` prints it, so that a planted link serves nothing of the host.\n\
+             disable_symlinks off;\n"
+                .to_owned()
+        } else {
+            format!(
+                "# But a link only to what belongs to the link's own owner: anyone who has the publishing key could\n\
+                 # plant one to any file that nginx may read.\n\
+                 disable_symlinks if_not_owner from={};\n",
+                self.docroot
+            )
+        };
+        format!(
+            "# `current` is a symlink, and a publish or a rollback is its replacement: nginx must follow\n\
+             # links, and must not remember where they led (open_file_cache), or it serves the old page.\n\
+             root {docroot}/current;\n\
+             {links}\
+             open_file_cache off;\n\
+             autoindex off;\n\
+             etag on;\n",
+            docroot = self.docroot
+        )
+    }
+
+    fn encodings(&self) -> String {
+        let mut text = String::from(
+            "# Encodings are files beside the file, made once when publishing; nothing is compressed here.\n\
+             # gzip_vary adds `Vary: Accept-Encoding` to whatever has an encoding, in all its forms.\n",
+        );
+        for coding in CODINGS {
+            text += match coding {
+                Coding::Brotli if !self.vhost.brotli => "",
+                Coding::Brotli => "brotli_static on;\n",
+                Coding::Gzip => "gzip_static on;\n",
+            };
+        }
+        text + "gzip_vary on;\n\
+            gzip_proxied any;\n\
+            gzip off;\n"
+    }
+
+    fn media_types(&self) -> String {
+        let mut text = String::from("types {\n");
+        for (media_type, extensions) in &self.types {
+            let extensions: Vec<_> = extensions.iter().map(String::as_str).collect();
+            let _ = writeln!(text, "    {media_type} {};", extensions.join(" "));
+        }
+        let of_paths = self.vhost.rules.types.by_path().iter().map(|own| &own.media_type);
+        let charset: BTreeSet<_> = self
+            .types
+            .keys()
+            .chain(of_paths)
+            .map(String::as_str)
+            // nginx has this one in its list already and warns when it is given again.
+            .filter(|media_type| media::is_text(media_type) && *media_type != "text/html")
+            .collect();
+        let charset: Vec<_> = charset.into_iter().collect();
+        let _ = write!(
+            text,
+            "}}\n\
+             types_hash_max_size 4096;\n\
+             types_hash_bucket_size 128;\n\
+             default_type {};\n\
+             charset {CHARSET};\n\
+             charset_types {};\n",
+            media::UNKNOWN,
+            charset.join(" "),
+        );
+        text
+    }
+
+    fn headers(&self) -> String {
+        let mut text = format!(
+            "# All headers are here and none in a location, which would drop the others.\n\
+             server_tokens off;\n\
+             expires off;\n\
+             add_header Cache-Control {cache} always;\n",
+            cache = self.variable("cache"),
+        );
+        text += &added(self.vhost.rules.headers());
+        if let Some(hsts) = self.vhost.hsts.filter(|_| self.vhost.tls) {
+            let value = format!("max-age={hsts}");
+            text += &added(std::iter::once((headers::HSTS, value)));
+        }
+        if self.vhost.rules.deployment_id.is_some() {
+            let _ = write!(
+                text,
+                "\n# Next.js's client loads the document at each click unless this names its own deployment. The live release\n\
+                 # has a file for the one that it is of.\n\
+                 set {deployment} \"\";\n\
+                 if (-f $document_root/{marks}/{claimed}{ending}) {{\n    \
+                     set {deployment} {claimed};\n\
+                 }}\n\
+                 add_header {header} {deployment} always;\n",
+                deployment = self.variable("dpl"),
+                claimed = self.variable("claim"),
+                marks = headers::DEPLOYMENT_MARKS,
+                ending = headers::DEPLOYMENT_ENDING,
+                header = headers::DEPLOYMENT,
+            );
+        }
+        text
+    }
+}
+
+/// The table's types and the site manifest's, by type.
+fn types(rules: &Rules) -> BTreeMap<String, BTreeSet<String>> {
+    let mut by_type: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (extension, media_type) in rules.types() {
+        by_type.entry(media_type).or_default().insert(extension);
+    }
+    by_type
+}
+
+/// The folder of the fingerprinted copies, without its slash.
+fn copies(rules: &Rules) -> Result<&str, VhostError> {
+    let folder = rules.classes.copies();
+    values::folder(folder)?;
+    Ok(folder.trim_end_matches('/'))
+}
+
+/// Files as one group of a regular expression that follows the first slash of a path.
+fn alternatives<'a>(patterns: impl Iterator<Item = Pattern<'a>>) -> Result<String, VhostError> {
+    let one = |pattern: Pattern<'a>| {
+        let folder = values::folder(pattern.folder)?;
+        let endings: Vec<&str> = pattern.endings.iter().map(|e| e.trim_start_matches('.')).collect();
+        Ok(match endings[..] {
+            [] => format!("{folder}/"),
+            [ending] => format!("{folder}/.*[.]{ending}\\z"),
+            _ => format!("{folder}/.*[.](?:{})\\z", endings.join("|")),
+        })
+    };
+    let patterns: Vec<String> = patterns.map(one).collect::<Result<_, _>>()?;
+    Ok(format!("(?:{})", patterns.join("|")))
+}
+
+fn indented(lines: &str) -> String {
+    lines
+        .lines()
+        .map(|line| match line {
+            "" => String::from("\n"),
+            line => format!("    {line}\n"),
+        })
+        .collect()
+}

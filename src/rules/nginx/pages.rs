@@ -1,0 +1,286 @@
+//! From an address to a file: the locations of the vhost. Pure.
+//!
+//! What they do is said in [`crate::rules::pages`] and [`crate::rules::base`], rule by rule; here each rule becomes
+//! directives. All locations speak of the export's own paths. Where the site has a base path, it is taken off before a
+//! location is chosen, in one place, so that nothing below knows of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::{Site, values};
+use crate::model::media;
+use crate::next::url::CLIENT;
+use crate::rules::base::{self, BaseRule};
+use crate::rules::pages::{self, Name, Place, Rule, Step, WELL_KNOWN};
+use crate::rules::{NOT_FOUND_PAGE, PageForm, marker};
+
+impl Site<'_> {
+    /// The locations, and what happens before one is chosen.
+    pub(super) fn pages(&self) -> String {
+        let mut text = format!(
+            "absolute_redirect off;\n\
+             error_page 404 {base}/{NOT_FOUND_PAGE};\n\
+             {without_prefix}{without_base}",
+            base = self.base,
+            without_prefix = self.without_asset_prefix(),
+            without_base = self.without_base(),
+        );
+        for rule in pages::rules(self.vhost.rules.form) {
+            text.push('\n');
+            text += self.remark(rule.place);
+            text += &self.rule(rule);
+        }
+        text
+    }
+
+    /// Takes the asset prefix off the addresses of the client's files.
+    fn without_asset_prefix(&self) -> String {
+        if self.asset_prefix.is_empty() {
+            return String::new();
+        }
+        format!(
+            "\n\
+             # Pages ask for the client's files behind {prefix} (`assetPrefix`).\n\
+             rewrite \"(?s)^{pattern}({CLIENT}.*)\\z\" $1 break;\n",
+            prefix = self.asset_prefix,
+            pattern = values::pattern(self.asset_prefix),
+        )
+    }
+
+    /// Takes the base path off, and refuses what lies outside it.
+    ///
+    /// `rewrite` and not a variable for `try_files`: at server level it is run once for a request,
+    /// never for a named location, so a page whose path begins like the base path keeps its own; and
+    /// types, encodings and the cache class all follow `$uri`. The one internal redirect there is,
+    /// that to the 404 page, comes by here again, and so is given as an address.
+    fn without_base(&self) -> String {
+        if self.base.is_empty() {
+            return String::new();
+        }
+        let base = self.base;
+        let mut text = format!(
+            "\n\
+             # All addresses begin with {base}. It is taken off here, once, before a location is chosen: what\n\
+             # follows speaks of paths as the export has them.\n"
+        );
+        for rule in base::rules(self.vhost.rules.form) {
+            text += &self.base_rule(*rule);
+        }
+        text + "return 404;\n"
+    }
+
+    fn base_rule(&self, rule: BaseRule) -> String {
+        let base = self.base;
+        let pattern = values::pattern(base);
+        let leads = |from: &str, to: &str| {
+            format!(
+                "if ($uri = {base}{from}) {{\n    \
+                     return 308 {base}{to}$is_args$args;\n\
+                 }}\n"
+            )
+        };
+        match rule {
+            BaseRule::SlashLeadsToBare => leads("/", ""),
+            BaseRule::BareLeadsToSlash => leads("", "/"),
+            BaseRule::Front => format!("rewrite \"^{pattern}\\z\" / break;\n"),
+            BaseRule::FrontPayload => {
+                format!("rewrite \"^{pattern}[.]txt\\z\" {} break;\n", base::FRONT_PAYLOAD)
+            }
+            BaseRule::Below => format!("rewrite \"(?s)^{pattern}(/.*)\\z\" $1 break;\n"),
+            BaseRule::OfTheHost => {
+                let names = base::OF_THE_HOST.map(|name| {
+                    let below = if name.ends_with('/') { ".+" } else { "" };
+                    format!("{}{below}", values::pattern(name))
+                });
+                format!(
+                    "# What the world asks a host for and not a site. Nothing else is served outside {base}.\n\
+                     rewrite \"(?s)^(/(?:{}))\\z\" $1 break;\n",
+                    names.join("|")
+                )
+            }
+        }
+    }
+
+    /// What is worth knowing of the rule for a place, as comments.
+    fn remark(&self, place: Place) -> &'static str {
+        match (place, self.vhost.rules.form) {
+            (Place::Marker, _) => {
+                "# By which rules this was printed, and which tree `current` leads to: `doctor` compares. Nothing else is shown.\n"
+            }
+            (Place::Dot, _) => "# No dot files, except what /.well-known/ is for.\n",
+            (Place::Pooled, _) => {
+                "# An open tab of a former release still asks for its chunks. The live release's own file wins. `try_files`\n\
+                 # looks, and the file is opened afterwards: where `current` moves in between, what only the former release\n\
+                 # has is missing then, too.\n"
+            }
+            (Place::Slash, PageForm::Flat) => {
+                "# Pages are files, X.html for /X. /X/ goes there, or is the index.html that a folder brought along.\n\
+                 # That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.\n"
+            }
+            (Place::Slash, PageForm::Folder) => {
+                "# Pages are folders, X/index.html for /X/. /X goes there, or is an X.html that came along.\n\
+                 # That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.\n"
+            }
+            (Place::Any, _) => {
+                "# `?v=` with the hash of a file's bytes leads to a copy that never changes, here or in the pool. Where there\n\
+                 # is none, it counts for nothing.\n"
+            }
+            (Place::Front, _) => "",
+        }
+    }
+
+    /// A rule as a location, and one more for what comes after its files: directives that return are run before any file
+    /// is tried, so what is to be decided later is in a location that `try_files` leads to.
+    fn rule(&self, rule: Rule) -> String {
+        let (first, rest) = self.block(rule.steps, next(rule));
+        let pattern = match rule.place {
+            Place::Marker => format!("= {}", marker::ADDRESS),
+            Place::Front => "= /".to_owned(),
+            Place::Dot => {
+                let well_known = WELL_KNOWN.trim_start_matches('.');
+                format!("~ \"(?:^/[.](?!{well_known})|[^/]/[.])\"")
+            }
+            Place::Pooled => format!("~ \"(?s)^/{}\"", self.pooled),
+            Place::Slash => "~ \"(?s)^(?<sp_page>/.+)/\\z\"".to_owned(),
+            Place::Any => "/".to_owned(),
+        };
+        let (again, root) = match rest {
+            // An error that leads to a location is the request's last, unless errors there may lead on: to the 404 page.
+            [Step::Pool, ..] => (
+                format!("error_page 404 = {};\nrecursive_error_pages on;\n", next(rule)),
+                format!("root {}/immutable;\n", self.docroot),
+            ),
+            _ => (String::new(), String::new()),
+        };
+        let mut text = location(&pattern, &format!("{first}{again}"));
+        match rest {
+            [] => {}
+            [Step::Pool, originals @ ..] => {
+                let second = format!("{root}try_files $uri {ORIGINAL};\n");
+                text += &location(next(rule), &second);
+                text += &location(ORIGINAL, &self.block(originals, "=404").0);
+            }
+            // Of the steps behind files none is a file again but at the end, so there is never a third.
+            rest => text += &location(next(rule), &format!("{root}{}", self.block(rest, "=404").0)),
+        }
+        if let (Place::Any, [Step::Copy, steps @ ..]) = (rule.place, rule.steps) {
+            let lookup = self.block(steps, next(rule)).0;
+            text += &self.own_types(&lookup);
+            // A copy's name has an extension.
+            text += &named_types(&lookup);
+        }
+        text
+    }
+
+    /// The files that have their type from the site manifest. They have no copies.
+    fn own_types(&self, lookup: &str) -> String {
+        let mut text = String::new();
+        for own in self.vhost.rules.types.by_path() {
+            if text.is_empty() {
+                text += "\n# [types] of the site manifest.\n";
+            }
+            let media_type = &own.media_type;
+            let types = match &own.extension {
+                // What is served may be a page called like the file.
+                Some(extension) => format!("types {{\n    {media_type} {extension};\n    text/html html;\n}}\n"),
+                None => format!("default_type {media_type};\n"),
+            };
+            let pattern = values::of_glob(own.glob());
+            text += &location(&format!("~ \"^/{pattern}\\z\""), &format!("{types}{lookup}"));
+        }
+        text
+    }
+
+    /// A file as `try_files` and `-f` name it. `$sp_page` is set by the pattern of [`Place::Slash`].
+    fn file(&self, name: Name) -> String {
+        let original = self.variable("plain");
+        match name {
+            Name::Itself => "$uri".to_owned(),
+            Name::Page => "$uri.html".to_owned(),
+            Name::Index => "${uri}index.html".to_owned(),
+            Name::IndexBelow => "$uri/index.html".to_owned(),
+            Name::BarePage => "$sp_page.html".to_owned(),
+            Name::Original => original,
+            Name::OriginalPage => format!("{original}.html"),
+            Name::OriginalIndex => format!("{original}/index.html"),
+        }
+    }
+
+    /// The directives for the steps up to the first that must wait for the files before it, and the steps from there on;
+    /// `next` is where those will stand.
+    fn block<'s>(&self, steps: &'s [Step], next: &str) -> (String, &'s [Step]) {
+        let path = self.variable("path");
+        let mut text = String::new();
+        let mut files = Vec::new();
+        let mut rest = steps;
+        while let [step, tail @ ..] = rest {
+            match step {
+                Step::File(name) => files.push(self.file(*name)),
+                Step::Marker => {
+                    let said = marker::text(&self.variable("tree")).replace('\n', "\\n");
+                    return (format!("default_type text/plain;\nreturn 200 \"{said}\";\n"), tail);
+                }
+                _ if !files.is_empty() => break,
+                Step::Pool => break,
+                Step::Copy => {
+                    let copy = self.variable("copy");
+                    let _ = write!(text, "if ({copy}) {{\n    rewrite ^ {copy} last;\n}}\n");
+                }
+                Step::Spelled => {
+                    let _ = write!(text, "if ({path} = \"\") {{\n    return 404;\n}}\n");
+                }
+                Step::Lead { there, to } => {
+                    let _ = write!(
+                        text,
+                        "if (-f $document_root{there}) {{\n    \
+                             return 308 {path}{to}$is_args$args;\n\
+                         }}\n",
+                        there = self.file(*there),
+                        to = to.text(),
+                    );
+                }
+            }
+            rest = tail;
+        }
+        let last = if rest.is_empty() { "=404" } else { next };
+        if files.is_empty() {
+            text += "return 404;\n";
+        } else {
+            let _ = writeln!(text, "try_files {} {last};", files.join(" "));
+        }
+        (text, rest)
+    }
+}
+
+/// The name of the location for the steps of a rule behind its files.
+fn next(rule: Rule) -> &'static str {
+    match rule.place {
+        Place::Pooled => "@pool",
+        Place::Slash => "@bare",
+        Place::Marker | Place::Front | Place::Dot | Place::Any => "@other",
+    }
+}
+
+/// The location of the files that copies were made of.
+const ORIGINAL: &str = "@original";
+
+fn location(pattern: &str, directives: &str) -> String {
+    format!("location {pattern} {{\n{}}}\n", super::indented(directives))
+}
+
+/// The files that have a type without an extension. A page of that name is found all the same:
+/// its `.html` decides before the default does.
+fn named_types(lookup: &str) -> String {
+    let mut by_type: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let images = format!("(?:{}){}(?:/[^/.]+)?", media::IMAGES.join("|"), media::MARK);
+    by_type.insert(media::IMAGE, vec![images]);
+    for (end, media_type) in media::NAMED {
+        by_type.entry(media_type).or_default().push(values::pattern(end));
+    }
+    let mut text = String::from("\n# Files without an extension.\n");
+    for (media_type, ends) in by_type {
+        let pattern = format!("~ \"/(?:{})\\z\"", ends.join("|"));
+        text += &location(&pattern, &format!("default_type {media_type};\n{lookup}"));
+    }
+    text
+}

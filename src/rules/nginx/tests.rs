@@ -1,0 +1,434 @@
+use super::*;
+use crate::model::cache::{CacheClass, Classes, pooled};
+use crate::rules::OwnTypes;
+
+fn vhost() -> Vhost {
+    Vhost {
+        server_name: "docs.example.com".into(),
+        docroot: "/srv/site".into(),
+        listen: None,
+        port: None,
+        ipv6: true,
+        hsts: Some(31_536_000),
+        include: None,
+        tls: true,
+        brotli: true,
+        version: Version::default(),
+        rules: rules(),
+    }
+}
+
+fn rules() -> Rules {
+    Rules {
+        form: PageForm::Flat,
+        base_path: String::new(),
+        classes: Classes::new("_assets"),
+        asset_prefix: String::new(),
+        deployment_id: None,
+        types: OwnTypes::default(),
+    }
+}
+
+fn with(rules: Rules) -> Vhost {
+    Vhost { rules, ..vhost() }
+}
+
+fn lines(vhost: &Vhost) -> Vec<String> {
+    let text = render(vhost).unwrap();
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+fn count(vhost: &Vhost, part: &str) -> usize {
+    render(vhost).unwrap().matches(part).count()
+}
+
+#[test]
+fn value_that_could_end_its_directive_is_refused() {
+    for bad in ["a;b", "a b", "a{", "a}", "a\nb", "a\"", "a'", "$uri", "a\\", "a#"] {
+        for break_out in [
+            Vhost {
+                server_name: bad.into(),
+                ..vhost()
+            },
+            Vhost {
+                docroot: format!("/{bad}"),
+                ..vhost()
+            },
+            Vhost {
+                listen: Some(bad.into()),
+                ..vhost()
+            },
+            with(Rules {
+                asset_prefix: format!("/{bad}"),
+                ..rules()
+            }),
+            with(Rules {
+                base_path: format!("/{bad}"),
+                ..rules()
+            }),
+            with(Rules {
+                classes: Classes::new(bad),
+                ..rules()
+            }),
+            with(Rules {
+                deployment_id: Some(bad.into()),
+                ..rules()
+            }),
+        ] {
+            let error = render(&break_out).unwrap_err().to_string();
+            assert!(!error.contains('\n'), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn tls_listens_on_the_usual_ports_and_redirects_from_http() {
+    let text = lines(&vhost());
+    for wanted in [
+        "listen 443 ssl;",
+        "listen [::]:443 ssl;",
+        "http2 on;",
+        "listen 80;",
+        "listen [::]:80;",
+        "ssl_certificate /etc/letsencrypt/live/docs.example.com/fullchain.pem;",
+        "ssl_certificate_key /etc/letsencrypt/live/docs.example.com/privkey.pem;",
+        "return 308 https://docs.example.com$request_uri;",
+    ] {
+        assert_eq!(text.iter().filter(|line| *line == wanted).count(), 1, "{wanted}");
+    }
+    assert_eq!(count(&vhost(), "Strict-Transport-Security"), 1, "not over plain HTTP");
+}
+
+#[test]
+fn old_nginx_gets_http2_with_listen() {
+    let old = Vhost {
+        version: Version::new(1, 22, 0),
+        ..vhost()
+    };
+    let text = lines(&old);
+    assert!(text.contains(&"listen 443 ssl http2;".to_owned()));
+    assert!(text.contains(&"listen [::]:443 ssl http2;".to_owned()));
+    assert_eq!(count(&old, "http2 on"), 0);
+}
+
+#[test]
+fn given_address_is_the_only_one() {
+    for tls in [true, false] {
+        let given = Vhost {
+            listen: Some("127.0.0.1:8080".into()),
+            tls,
+            ..vhost()
+        };
+        assert_eq!(count(&given, "    listen "), 1);
+        assert_eq!(count(&given, "server {\n"), 1);
+    }
+}
+
+#[test]
+fn without_tls_nothing_speaks_of_it() {
+    let plain = Vhost { tls: false, ..vhost() };
+    for word in ["ssl", "443", "http2", "letsencrypt", "Strict-Transport", "https://docs"] {
+        assert_eq!(count(&plain, word), 0, "{word}");
+    }
+    assert_eq!(count(&plain, "listen 80;"), 1);
+}
+
+#[test]
+fn without_brotli_nothing_speaks_of_it() {
+    assert_eq!(
+        count(
+            &Vhost {
+                brotli: false,
+                ..vhost()
+            },
+            "brotli"
+        ),
+        0
+    );
+}
+
+#[test]
+fn immutable_and_pooled_files_are_those_of_the_classes() {
+    let vhost = with(Rules {
+        classes: Classes::new("files.v2"),
+        ..rules()
+    });
+    let text = render(&vhost).unwrap();
+    let expression = |opening: &str| {
+        let line = text.lines().find(|line| line.contains(opening)).unwrap();
+        let (_, rest) = line.split_once(opening).unwrap();
+        let pattern = rest.split_once('"').unwrap().0.replace("\\z", "$");
+        regex_lite::Regex::new(&format!("(?s)^/{}", pattern.trim_start_matches('/'))).unwrap()
+    };
+    let (immutable, of_pool) = (expression("304):/"), expression("location ~ \"(?s)^/"));
+    let classes = Classes::new("files.v2");
+    for path in [
+        "_next/static/chunks/a.js",
+        "_next/static/chunks/app/b.mjs",
+        "_next/static/chunks/a.js.map",
+        "_next/static/chunks/nextra-data-en-US.json",
+        "_next/static/chunks/a.jsx",
+        "_next/static/chunks",
+        "_next/static/css/a.css",
+        "_next/static/css/a.css.map",
+        "_next/static/media/a.0123abcd.json",
+        "_next/static/id/_buildManifest.js",
+        "pagefind/filter/en_1.pf_filter",
+        "pagefind/pagefind.en_39eb99c436.pf_meta",
+        "_pagefind/fragment/en_1.pf_fragment",
+        "pagefind/pagefind-entry.json",
+        "docs/pagefind/index/en_1.pf_index",
+        "files.v2/a.txt",
+        "files-v2/a.txt",
+        "index.html",
+    ] {
+        let class = classes.classify(path);
+        let uri = format!("/{path}");
+        assert_eq!(immutable.is_match(&uri), class == CacheClass::Immutable, "{path}");
+        assert_eq!(of_pool.is_match(&uri), pooled(path, class), "{path}");
+    }
+}
+
+#[test]
+fn without_a_base_path_nothing_is_rewritten() {
+    for form in [PageForm::Flat, PageForm::Folder] {
+        let vhost = with(Rules { form, ..rules() });
+        assert_eq!(
+            count(&vhost, "rewrite"),
+            count(&vhost, "rewrite ^ $sp_docs_example_com_copy last;")
+        );
+        assert_eq!(count(&vhost, "error_page 404 /404.html;"), 1);
+    }
+}
+
+#[test]
+fn deployment_is_looked_for_only_where_there_is_one() {
+    let named = with(Rules {
+        deployment_id: Some("dpl_1".into()),
+        ..rules()
+    });
+    assert_eq!(count(&named, "add_header x-nextjs-deployment-id $sp_"), 1);
+    assert_eq!(
+        count(&named, "dpl_1"),
+        0,
+        "what changes with each release is not in the vhost"
+    );
+    assert_eq!(count(&vhost(), "deployment"), 0);
+}
+
+#[test]
+fn what_an_older_nginx_wants_is_said_where_it_would_fail() {
+    let text = lines(&vhost());
+    let at = text.iter().position(|line| line == "http2 on;").unwrap();
+    assert!(text[at - 1].starts_with("# ") && text[at - 1].contains("--nginx-version"));
+}
+
+#[test]
+fn no_location_adds_a_header_and_nothing_is_global() {
+    for form in [PageForm::Flat, PageForm::Folder] {
+        let vhost = with(Rules { form, ..rules() });
+        assert_eq!(count(&vhost, "\n        add_header"), 0);
+        assert_eq!(count(&vhost, "default_server"), 0);
+        let text = render(&vhost).unwrap();
+        for line in text.lines().filter(|line| !line.starts_with(['#', ' ', '}'])) {
+            let global = line.is_empty()
+                || line == "server {"
+                || line.starts_with("map $")
+                || line.starts_with("map \"$arg_v:$uri\" $");
+            assert!(global && !line.starts_with("map $sp_"), "{line}");
+        }
+        assert!(text.contains("$sp_docs_example_com_cache"));
+    }
+}
+
+#[test]
+fn types_of_the_site_manifest_are_added_and_win() {
+    let mut types = OwnTypes::default();
+    for (glob, media_type) in [
+        ("**/*.ODP", "application/x-slides"),
+        ("**/*.md", "text/x-note"),
+        ("api/*", "application/json"),
+        ("feeds/**/*.xml", "text/x-feed"),
+    ] {
+        types.add(glob, media_type).unwrap();
+    }
+    let text = render(&with(Rules { types, ..rules() })).unwrap();
+    assert!(text.contains("        application/x-slides odp;\n"));
+    assert!(text.contains("        text/x-note md;\n"), "{text}");
+    assert!(
+        text.contains("    location ~ \"^/(?:api/[^/]*)\\z\" {\n        default_type application/json;\n"),
+        "{text}"
+    );
+    let feeds = "types {\n            text/x-feed xml;\n            text/html html;\n        }\n";
+    assert!(text.contains(feeds), "{text}");
+    let charset = text.lines().find(|line| line.contains("charset_types")).unwrap();
+    assert!(charset.contains(" text/x-note") && charset.contains(" text/x-feed") && !charset.contains("text/html"));
+}
+
+/// What the vhost does is what the rules say, no more and no less: the preview goes by the rules alone.
+#[test]
+fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
+    for (form, base_path, asset_prefix) in [
+        (PageForm::Flat, "", ""),
+        (PageForm::Flat, "/handbook", "/blog-static"),
+        (PageForm::Folder, "", "/blog-static"),
+        (PageForm::Folder, "/handbook", ""),
+    ] {
+        let vhost = Vhost {
+            tls: false,
+            listen: Some("8080".into()),
+            rules: Rules {
+                form,
+                base_path: base_path.into(),
+                asset_prefix: asset_prefix.into(),
+                deployment_id: Some("dpl_1".into()),
+                ..rules()
+            },
+            ..vhost()
+        };
+        let lines = lines(&vhost);
+        let starting = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+
+        let mut added: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("add_header "))
+            .collect();
+        added.retain(|line| !line.contains(" $sp_"));
+        let said: Vec<String> = vhost
+            .rules
+            .headers()
+            .map(|(name, value)| format!("{name} {value} always;"))
+            .collect();
+        assert_eq!(added.join("\n").replace('"', ""), said.join("\n"), "headers");
+
+        // One location a place, one for what comes behind files, one for what copies were made of, one a type without an
+        // extension.
+        let places = crate::rules::pages::rules(form);
+        let behind = |rule: &crate::rules::pages::Rule| {
+            let files = |step: &crate::rules::pages::Step| matches!(step, crate::rules::pages::Step::File(_));
+            rule.steps
+                .iter()
+                .skip_while(|step| !files(step))
+                .any(|step| !files(step))
+        };
+        let named = media::NAMED.iter().map(|(_, media_type)| *media_type);
+        let types: BTreeSet<_> = named.chain([media::IMAGE]).collect();
+        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 1 + types.len();
+        assert_eq!(starting("location "), wanted, "locations");
+
+        let takes = crate::rules::base::rules(form);
+        let leads = usize::from(!base_path.is_empty());
+        let rewrites = if base_path.is_empty() { 0 } else { takes.len() - 1 } + usize::from(!asset_prefix.is_empty());
+        let steps = places.iter().flat_map(|rule| rule.steps);
+        let copies = steps.filter(|step| **step == crate::rules::pages::Step::Copy).count();
+        assert_eq!(starting("rewrite "), rewrites + copies, "rewrites");
+        let spelled = places.iter().flat_map(|rule| rule.steps);
+        let leading = spelled.filter(|step| matches!(step, crate::rules::pages::Step::Lead { .. }));
+        assert_eq!(starting("return 308 "), leading.count() + leads, "redirects");
+        let steps = places.iter().flat_map(|rule| rule.steps);
+        let second_chances = steps.filter(|step| **step == crate::rules::pages::Step::Pool).count();
+        assert_eq!(starting("error_page 404 = @pool;"), second_chances, "second chances");
+        assert_eq!(starting("error_page "), 1 + second_chances);
+
+        let encodings = lines.iter().filter(|line| line.ends_with("_static on;")).count();
+        assert_eq!(encodings, CODINGS.len(), "encodings");
+
+        let types = vhost.rules.types();
+        let printed: usize = lines
+            .iter()
+            .skip_while(|line| *line != "types {")
+            .skip(1)
+            .take_while(|line| *line != "}")
+            .map(|line| line.split_whitespace().count() - 1)
+            .sum();
+        assert_eq!(printed, types.len(), "types");
+    }
+}
+
+#[test]
+fn the_number_of_the_rules_is_raised_with_what_is_printed() {
+    // Remarks say nothing to visitors.
+    let mut text = String::new();
+    for (form, base_path) in [(PageForm::Flat, ""), (PageForm::Folder, "/handbook")] {
+        let vhost = with(Rules {
+            form,
+            base_path: base_path.into(),
+            ..rules()
+        });
+        let kept = lines(&vhost)
+            .into_iter()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
+        text.extend(kept.map(|line| line + "\n"));
+    }
+    let printed = (
+        crate::rules::marker::RULES,
+        crate::model::digest::Digest::of(text.as_bytes()).short(16),
+    );
+    // Another digest: raise the number, say in `marker::CHANGES` what an older vhost does not do, and write both here.
+    assert_eq!(printed, (6, "2b6f466a958cbfcd".to_owned()));
+}
+
+#[test]
+fn the_port_of_the_url_is_the_one_to_listen_on() {
+    let with_port = Vhost {
+        port: Some(8443),
+        ..vhost()
+    };
+    let lines = lines(&with_port);
+    assert!(lines.contains(&"listen 8443 ssl;".to_owned()) && lines.contains(&"listen [::]:8443 ssl;".to_owned()));
+    assert_eq!(count(&with_port, "listen 80;"), 0, "the usual port is another site's");
+}
+
+#[test]
+fn ipv6_and_hsts_can_be_turned_off() {
+    assert_eq!(count(&vhost(), "listen [::]:"), 2);
+    assert_eq!(
+        count(&vhost(), "Strict-Transport-Security \"max-age=31536000\" always;"),
+        1
+    );
+    let less = Vhost {
+        ipv6: false,
+        hsts: None,
+        ..vhost()
+    };
+    assert_eq!(count(&less, "listen [::]:"), 0);
+    assert_eq!(count(&less, "listen 443 ssl;"), 1);
+    assert_eq!(count(&less, "Strict-Transport-Security"), 0);
+    let shorter = Vhost {
+        hsts: Some(300),
+        ..vhost()
+    };
+    assert_eq!(count(&shorter, "max-age=300"), 1);
+}
+
+#[test]
+fn lines_of_ones_own_are_included_at_the_end_of_the_server() {
+    let own = Vhost {
+        include: Some("/etc/nginx/docs.d/*.conf".to_owned()),
+        ..vhost()
+    };
+    let text = render(&own).unwrap();
+    assert!(text.ends_with("    include /etc/nginx/docs.d/*.conf;\n}\n"), "{text}");
+    assert_eq!(count(&vhost(), "include "), 0);
+    for bad in ["x.conf", "/a;b", "/a b"] {
+        let bad = Vhost {
+            include: Some(bad.to_owned()),
+            ..vhost()
+        };
+        assert!(matches!(render(&bad), Err(VhostError::Include { .. })));
+    }
+}
+
+#[test]
+fn what_has_to_be_done_first_is_at_the_top() {
+    let first = "certbot certonly --webroot -w /var/www/html -d docs.example.com";
+    assert_eq!(count(&vhost(), first), 1);
+    let plain = Vhost { tls: false, ..vhost() };
+    assert_eq!(count(&plain, "certbot"), 0);
+    assert_eq!(count(&vhost(), "server_names_hash_bucket_size"), 0);
+    let long = Vhost {
+        server_name: format!("{}.example.com", "a".repeat(40)),
+        ..vhost()
+    };
+    assert_eq!(count(&long, "server_names_hash_bucket_size 128;"), 1);
+}

@@ -1,0 +1,125 @@
+//! `case`: no two names of one folder differ only in case. Pure.
+//!
+//! Such a site can't be checked out, built or unpacked on macOS or Windows without losing one of the two, and readers
+//! take one address for the other. Only the names that differ are reported, not what lies below two such folders.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::{Finding, Material};
+use crate::model::asset::Asset;
+use crate::model::path::SitePath;
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
+    // Folder and folded name -> the names as they are, each once: files come sorted, so a folder's repeats are
+    // found in the list, which has one entry nearly always. Of two that clash at least one is not folded already, so only
+    // such names and those that they could clash with are kept.
+    let mut names: HashMap<(&str, Cow<'_, str>), Vec<&str>> = HashMap::new();
+    each_name(assets, |folder, name, whole| {
+        if let Cow::Owned(folded) = fold(name) {
+            let same = names.entry((folder, folded.into())).or_default();
+            if !same.contains(&whole) {
+                same.push(whole);
+            }
+        }
+    });
+    if names.is_empty() {
+        return Vec::new();
+    }
+    each_name(assets, |folder, name, whole| {
+        if let Cow::Borrowed(_) = fold(name)
+            && let Some(same) = names.get_mut(&(folder, Cow::Borrowed(name)))
+            && !same.contains(&whole)
+        {
+            same.push(whole);
+        }
+    });
+    let clashes = names.into_values().filter(|same| same.len() > 1);
+    let findings = clashes.flat_map(|mut same| {
+        same.sort_unstable();
+        findings(&same)
+    });
+    findings.collect()
+}
+
+/// Gives every name of the site to `take`, with its folder and its whole path, mostly once.
+fn each_name<'a>(assets: &'a [Asset], mut take: impl FnMut(&'a str, &'a str, &'a str)) {
+    let mut last = "";
+    for asset in assets {
+        let path = asset.path.as_str();
+        // What this path shares with the one before it has been seen.
+        let shared = path.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends.filter(|end| *end >= shared) {
+            let whole = &path[..end];
+            let (folder, name) = whole.rsplit_once('/').unwrap_or(("", whole));
+            take(folder, name, whole);
+        }
+        last = path;
+    }
+}
+
+fn findings(same: &[&str]) -> Vec<Finding> {
+    let (first, others) = same
+        .split_first()
+        .map_or(("", same), |(first, others)| (*first, others));
+    let finding = |path: &&str| {
+        Some(Finding::new(
+            SitePath::new(path).ok()?,
+            format!("differs from {first} only in case"),
+            "rename one of the two: file systems that ignore case keep only one of them",
+        ))
+    };
+    others.iter().filter_map(finding).collect()
+}
+
+/// Character by character: a sigma must not depend on what follows it.
+fn fold(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return name.into();
+    }
+    name.chars().flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::check::tests::found;
+
+    #[test]
+    fn names_that_differ_only_in_case_are_found() {
+        assert_eq!(found(find, &["A.html", "a.html"]), ["a.html"]);
+        assert_eq!(found(find, &["x/Größe.html", "x/GRÖßE.html"]), ["x/Größe.html"]);
+        assert_eq!(found(find, &["AA", "Aa", "aA"]), ["Aa", "aA"]);
+    }
+
+    #[test]
+    fn folders_are_named_once_and_not_their_files() {
+        let paths = [
+            "Docs/a.html",
+            "Docs/b.html",
+            "Docs/c/d.html",
+            "docs/a.html",
+            "docs/b.html",
+        ];
+        assert_eq!(found(find, &paths), ["docs"]);
+        assert_eq!(found(find, &["Docs/a.html", "docs"]), ["docs"], "a file and a folder");
+    }
+
+    #[test]
+    fn other_names_are_left_in_peace() {
+        let paths = [
+            "a.html",
+            "a/x",
+            "a/y",
+            "ab.html",
+            "b/A.html",
+            "b/x/y",
+            "b/xy",
+            "docs/a.html",
+            "docs/docs/a.html",
+        ];
+        assert!(found(find, &paths).is_empty());
+    }
+}

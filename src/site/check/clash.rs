@@ -1,0 +1,105 @@
+//! `clash`: nothing stands where the tool puts something of its own: an encoding of a file, or a copy. Pure.
+//!
+//! The encodings of `a.html` are `a.html.br` and `a.html.gz`, beside it. A folder of that name leaves no room for
+//! them. A file of that name would be served as the encoding; the scan takes it for one, so none should be left.
+//!
+//! All files below the folder of the copies are cached for good, so one there must be named after its bytes as a copy is.
+
+use super::{Finding, Material, holds};
+use crate::model::asset::Asset;
+use crate::model::encoding::Coding;
+use crate::model::path::SitePath;
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let mut last = "";
+    let clashes = material.assets.iter().flat_map(|asset| {
+        let path = asset.path.as_str();
+        // What this path shares with the one before it has been seen.
+        let before = std::mem::replace(&mut last, path);
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let new = ends.filter(move |end| !(before.starts_with(&path[..*end]) && before[*end..].starts_with('/')));
+        new.filter_map(move |end| clash(material.assets, &path[..end], end < path.len()))
+    });
+    clashes.chain(among_copies(material)).collect()
+}
+
+fn clash(assets: &[Asset], taken: &str, is_folder: bool) -> Option<Finding> {
+    let (original, coding) = Coding::ALL
+        .into_iter()
+        .find_map(|coding| Some((coding.original(taken)?, coding)))?;
+    let what = if is_folder { "folder" } else { "file" };
+    holds(assets, original).then_some(())?;
+    Some(Finding::new(
+        SitePath::new(taken).ok()?,
+        format!("this {what} has the name of the {coding} encoding of {original}"),
+        format!("rename the {what}, or leave it out with `exclude`"),
+    ))
+}
+
+fn among_copies(material: Material<'_>) -> impl Iterator<Item = Finding> {
+    let folder = material.copies;
+    let below = move |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let strangers = material
+        .assets
+        .iter()
+        .filter(move |asset| below(asset.path.as_str()) && !is_copy(asset.path.name()));
+    strangers.map(move |asset| {
+        Finding::new(
+            asset.path.clone(),
+            format!("browsers would keep this file for a year: {folder}/ is where copies named after their bytes go"),
+            "rename the folder, or give the copies another with `prefix` in [fingerprint]".to_owned(),
+        )
+    })
+}
+
+/// Whether a name is that of a copy: `name.<16 hex digits>.ext`.
+fn is_copy(name: &str) -> bool {
+    let hex = |part: &str| part.len() == 16 && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    name.rsplit('.').nth(1).is_some_and(hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::check::tests::found;
+
+    #[test]
+    fn a_folder_where_an_encoding_goes_is_found() {
+        assert_eq!(found(find, &["a.html", "a.html.br/x"]), ["a.html.br"]);
+        assert_eq!(found(find, &["d/a.js", "d/a.js.gz/x/y"]), ["d/a.js.gz"]);
+    }
+
+    #[test]
+    fn a_file_where_an_encoding_goes_is_found() {
+        assert_eq!(found(find, &["a.html", "a.html.gz"]), ["a.html.gz"]);
+    }
+
+    #[test]
+    fn a_file_among_the_copies_must_be_named_as_one() {
+        let copies = [
+            "_assets/a.0123456789abcdef.png",
+            "_assets/b/logo.png",
+            "_assets.html",
+            "x/_assets/a.png",
+        ];
+        assert_eq!(found(find, &copies), ["_assets/b/logo.png"]);
+    }
+
+    #[test]
+    fn other_compressed_files_are_left_in_peace() {
+        assert!(
+            found(
+                find,
+                &[
+                    "a.html",
+                    "b.html.gz",
+                    "a.html.zst/x",
+                    "a.br",
+                    "sitemap.xml.gz",
+                    "x.br/a"
+                ]
+            )
+            .is_empty()
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! `depth`: no file lies deeper than the web server follows symlinks. Pure.
+//!
+//! The scan refuses such paths already; this holds for files that a later stage added.
+
+use super::{Finding, Material};
+use crate::model::path::MAX_DEPTH;
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
+    let deep = assets.iter().filter_map(|asset| {
+        let depth = asset.path.as_str().matches('/').count();
+        (depth > MAX_DEPTH).then(|| {
+            Finding::new(
+                asset.path.clone(),
+                format!("is {depth} folders deep; the web server finds files up to {MAX_DEPTH} deep"),
+                "move it up; each folder is a symlink in the store, and systems follow at most 40",
+            )
+        })
+    });
+    deep.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::check::tests::found;
+
+    #[test]
+    fn files_beyond_the_limit_are_found_and_those_at_it_are_not() {
+        let at = format!("{}x", "d/".repeat(MAX_DEPTH));
+        let beyond = format!("d/{at}");
+        assert_eq!(found(find, &[&at, &beyond]), [beyond.as_str()]);
+    }
+}

@@ -1,0 +1,101 @@
+//! `empty`: a picture, a font, a film or a script holds what its name says. Pure.
+//!
+//! A checkout without Git LFS has a pointer of three lines in the place of each large file, and a copy that failed leaves a
+//! file with nothing in it. Both are published as they are, and readers see a broken picture. A script may well be meant to
+//! be empty, so that is a warning.
+
+use super::{Finding, Material};
+use crate::model::media::media_type;
+use crate::site::survey::Hit;
+
+/// The check's name in the site manifest.
+pub(super) const NAME: &str = "empty";
+
+/// How a pointer of Git LFS begins.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+
+/// A pointer is shorter than this.
+const LONGEST: u64 = 1024;
+
+/// Whether a file is so short that it may be a pointer, whatever it is called.
+pub(super) const fn may_be_pointer(size: u64) -> bool {
+    size > POINTER.len() as u64 && size < LONGEST
+}
+
+/// Notes a pointer.
+pub(super) fn search(bytes: &[u8], hits: &mut Vec<Hit>) {
+    if bytes.starts_with(POINTER) && may_be_pointer(bytes.len() as u64) {
+        hits.push(Hit {
+            check: NAME.into(),
+            line: None,
+            rule: String::new(),
+            shown: String::new(),
+        });
+    }
+}
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let found = material.files().filter_map(|file| {
+        let path = file.asset.path.clone();
+        if material.hits(file, NAME).next().is_some() {
+            return Some(Finding::new(
+                path,
+                "this is a pointer of Git LFS and not the file: the build was made from a checkout without it",
+                "run `git lfs pull` before the build (GitHub Actions: `lfs: true` for actions/checkout)",
+            ));
+        }
+        if file.asset.size > 0 {
+            return None;
+        }
+        let media = media_type(path.as_str());
+        let is_seen = ["image/", "font/", "audio/", "video/"]
+            .iter()
+            .any(|kind| media.starts_with(kind));
+        if is_seen || matches!(media, "application/pdf" | "application/wasm") {
+            let hint = "build again, and see whether the source of this file is empty too";
+            return Some(Finding::new(
+                path,
+                "there is nothing in this file: readers see it broken",
+                hint,
+            ));
+        }
+        let hint = "if it is meant to be empty, name it in `allow` of [check]";
+        (media == "text/javascript").then(|| Finding::new(path, "there is nothing in this script", hint).light())
+    });
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::check::Weight;
+    use crate::site::check::tests::Export;
+
+    #[test]
+    fn files_with_nothing_in_them_and_pointers_are_found() {
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 51200\n";
+        let export = Export::new(&[
+            ("a.png", ""),
+            ("b.png", pointer),
+            ("c.js", pointer),
+            ("d.js", ""),
+            ("e.woff2", ""),
+            ("f.css", ""),
+            ("g.txt", ""),
+            ("h.png", "picture"),
+            ("i.html", "<pre>version https://git-lfs.github.com/spec/v1"),
+        ]);
+        let found: Vec<_> = find(export.material())
+            .into_iter()
+            .map(|finding| (finding.path.to_string(), finding.weight))
+            .collect();
+        let expected = [
+            ("a.png", Weight::Full),
+            ("b.png", Weight::Full),
+            ("c.js", Weight::Full),
+            ("d.js", Weight::Light),
+            ("e.woff2", Weight::Full),
+        ];
+        assert_eq!(found, expected.map(|(path, weight)| (path.to_owned(), weight)));
+    }
+}

@@ -1,0 +1,398 @@
+//! Findings that are no news: the live release has them too. Pure.
+//!
+//! A publish is refused for what it makes worse. So the findings of a release are kept beside its document, short: a few
+//! characters stand for each. A finding is the same one as before if check, file and message are the same; where one
+//! message stands for many files, their number does not matter. Of more than fit, only their number for each check is kept,
+//! and they are known as long as they are no more than that.
+//!
+//! What is judged by every publish, whatever is live, is marked so ([`Problem::always`]): secrets, files of two builds, what
+//! the host could not serve.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Known, Problem, Severity};
+use crate::model::digest::Digest;
+use crate::model::release::ReleaseId;
+
+/// Checks whose findings are never known.
+pub(super) const ALWAYS: [&str; 5] = ["builds", "clash", "depth", "encodings", "secrets"];
+
+/// The most bytes that are kept of a release.
+pub const MOST: usize = 4000;
+
+/// The characters that stand for a finding.
+const LENGTH: usize = 5;
+
+/// What stands for a finding.
+type Key = [u8; LENGTH];
+
+/// What a finding is told by.
+fn key(check: &str, path: Option<&str>, message: &str) -> Key {
+    const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+    let text = format!("{check}\n{}\n{message}", path.map_or_else(String::new, steady));
+    let digest = Digest::of(text.as_bytes());
+    let mut bytes = digest.as_bytes().iter();
+    [(); LENGTH].map(|()| DIGITS[usize::from(bytes.next().copied().unwrap_or_default() % 64)])
+}
+
+/// A path without what each build renames: below `_next/` only the folder and the ending count.
+fn steady(path: &str) -> String {
+    let Some(below) = path.strip_prefix("_next/") else {
+        return path.to_owned();
+    };
+    let folder = below.split('/').next().unwrap_or_default();
+    let ending = below.rsplit('.').next().unwrap_or_default();
+    format!("_next/{folder}/*.{ending}")
+}
+
+impl Problem {
+    /// What it is told by: itself, and what it has in common with the same in other files.
+    fn keys(&self) -> (Key, Key) {
+        let fault = key(self.check, None, self.fault.as_ref().unwrap_or(&self.message));
+        match self.fault {
+            Some(_) => (fault, fault),
+            None => (key(self.check, Some(self.path.as_str()), &self.message), fault),
+        }
+    }
+}
+
+/// The findings of a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Each with the release since which it is known; none where that is not told.
+    keys: BTreeMap<Key, Option<ReleaseId>>,
+    /// How many more there are, by check.
+    more: BTreeMap<String, u64>,
+}
+
+impl Findings {
+    /// Those of a release that goes live with these problems. What is known already stays known since when it was.
+    #[must_use]
+    pub fn of(problems: &[Problem], release: &ReleaseId) -> Self {
+        let mut findings = Self::default();
+        // Errors first: it is these that stop a publish.
+        let mut kept: Vec<&Problem> = problems.iter().filter(|problem| !problem.always).collect();
+        kept.sort_by_key(|problem| problem.severity != Severity::Error && problem.known.is_none());
+        // Room for a release in front of each part, and for the counts.
+        let mut room = MOST * 3 / 4;
+        let mut named: Vec<&ReleaseId> = Vec::new();
+        for problem in kept {
+            let since = match &problem.known {
+                Some(Known::Since(since)) => since,
+                _ => release,
+            };
+            let is_named = named.contains(&since);
+            let needed = LENGTH + if is_named { 0 } else { since.as_str().len() + 2 };
+            if needed > room {
+                *findings.more.entry(problem.check.to_owned()).or_default() += 1;
+                continue;
+            }
+            room -= needed;
+            if !is_named {
+                named.push(since);
+            }
+            findings.keys.insert(problem.keys().0, Some(since.clone()));
+        }
+        findings
+    }
+
+    /// Those of a file of findings.
+    #[must_use]
+    pub fn of_baseline(baseline: &Baseline) -> Self {
+        let entries = baseline.findings.iter();
+        let keys = entries.map(|entry| (key(&entry.check, entry.path.as_deref(), &entry.message), None));
+        Self {
+            keys: keys.collect(),
+            more: BTreeMap::new(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.more.is_empty()
+    }
+
+    /// As text: `<release>:<keys>` for each release since which some are known, and `<check>+<number>` for those that did
+    /// not fit.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut since: BTreeMap<&ReleaseId, String> = BTreeMap::new();
+        for (key, release) in &self.keys {
+            if let Some(release) = release {
+                let keys = since.entry(release).or_default();
+                keys.extend(key.iter().map(|byte| char::from(*byte)));
+            }
+        }
+        let mut text = String::new();
+        for (release, keys) in since {
+            let _ = write!(text, "{release}:{keys} ");
+        }
+        for (check, number) in &self.more {
+            let _ = write!(text, "{check}+{number} ");
+        }
+        text.trim_end().to_owned()
+    }
+
+    /// The text in pieces of so many bytes at most.
+    #[must_use]
+    pub fn pieces(&self, length: usize) -> Vec<String> {
+        let text = self.text();
+        let pieces = text.as_bytes().chunks(length);
+        pieces
+            .map(|piece| String::from_utf8_lossy(piece).into_owned())
+            .collect()
+    }
+
+    /// Reads the text. What does not read is left out: it costs a publish that is refused, and no more.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let mut findings = Self::default();
+        for part in text.split(' ') {
+            if let Some((release, keys)) = part.split_once(':') {
+                let Ok(release) = release.parse::<ReleaseId>() else {
+                    continue;
+                };
+                for key in keys.as_bytes().chunks_exact(LENGTH) {
+                    let key: Key = key.try_into().unwrap_or_default();
+                    findings.keys.insert(key, Some(release.clone()));
+                }
+            } else if let Some((check, number)) = part.split_once('+')
+                && let Ok(number) = number.parse()
+            {
+                findings.more.insert(check.to_owned(), number);
+            }
+        }
+        findings
+    }
+
+    fn since(&self, problem: &Problem) -> Option<Known> {
+        let (own, fault) = problem.keys();
+        let since = self.keys.get(&own).or_else(|| self.keys.get(&fault))?;
+        Some(since.clone().map_or(Known::Accepted, Known::Since))
+    }
+}
+
+/// What findings are compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Live {
+    /// Nothing is live, so nothing can be made worse.
+    Nothing,
+    /// A release, or a file, that has these.
+    Release(Findings),
+}
+
+/// Marks the problems that are known. An error that is known becomes a warning.
+pub fn mark(problems: &mut [Problem], live: &Live) {
+    let mut more: BTreeMap<&str, u64> = BTreeMap::new();
+    for problem in problems.iter_mut().filter(|problem| !problem.always) {
+        problem.known = match live {
+            Live::Nothing => Some(Known::Accepted),
+            Live::Release(findings) => findings.since(problem),
+        };
+        if problem.known.is_none() {
+            *more.entry(problem.check).or_default() += 1;
+        }
+    }
+    if let Live::Release(findings) = live {
+        // Of those that did not fit no one knows which is new: none is, unless there are more of them.
+        let fit = |check: &str| more.get(check) <= findings.more.get(check) && findings.more.contains_key(check);
+        for problem in problems
+            .iter_mut()
+            .filter(|problem| !problem.always && problem.known.is_none())
+        {
+            if fit(problem.check) {
+                problem.known = Some(Known::Accepted);
+            }
+        }
+    }
+    for problem in problems.iter_mut().filter(|problem| problem.known.is_some()) {
+        problem.severity = Severity::Warning;
+    }
+}
+
+/// The findings of an export, as a file in a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The version of this file.
+    pub format: u32,
+    /// What is known.
+    pub findings: Vec<Entry>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entry {
+    /// The check.
+    pub check: String,
+    /// The file; none where the same is in many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What was found.
+    pub message: String,
+}
+
+impl Baseline {
+    /// Of these problems.
+    #[must_use]
+    pub fn of(problems: &[Problem]) -> Self {
+        let entries = problems.iter().filter(|problem| !problem.always).map(|problem| Entry {
+            check: problem.check.to_owned(),
+            path: problem.fault.is_none().then(|| problem.path.to_string()),
+            message: problem.fault.as_ref().unwrap_or(&problem.message).clone(),
+        });
+        let mut findings: Vec<Entry> = entries.collect();
+        findings.sort();
+        findings.dedup();
+        Self { format: 1, findings }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::path::SitePath;
+
+    fn problem(path: &str, message: &str) -> Problem {
+        Problem {
+            path: SitePath::new(path).unwrap(),
+            line: Some(7),
+            severity: Severity::Error,
+            check: "links",
+            message: message.to_owned(),
+            hint: String::new(),
+            fault: None,
+            always: false,
+            known: None,
+        }
+    }
+
+    fn release(number: u32) -> ReleaseId {
+        format!("20261123-18450{number}-a1b2c3").parse().unwrap()
+    }
+
+    /// Findings as the next publish reads them.
+    fn kept(problems: &[Problem], at: u32) -> Live {
+        let text = Findings::of(problems, &release(at)).text();
+        assert!(text.len() <= MOST, "{}", text.len());
+        Live::Release(Findings::read(&text))
+    }
+
+    #[test]
+    fn a_finding_is_known_since_the_first_release_that_had_it() {
+        let mut first = vec![problem("a.html", "one"), problem("b.html", "two")];
+        mark(&mut first, &Live::Nothing);
+        assert!(first.iter().all(|p| p.severity == Severity::Warning));
+        let live = kept(&first, 1);
+        let mut second = vec![problem("a.html", "one"), problem("b.html", "three")];
+        second[0].line = Some(99);
+        mark(&mut second, &live);
+        assert_eq!(second[0].known, Some(Known::Since(release(1))));
+        assert_eq!(
+            (second[1].known.clone(), second[1].severity),
+            (None, Severity::Error),
+            "one that is new"
+        );
+        let live = kept(&second, 2);
+        let mut third = second.clone();
+        mark(&mut third, &live);
+        let since: Vec<_> = third.iter().map(|p| p.known.clone()).collect();
+        assert_eq!(since, [1, 2].map(|at| Some(Known::Since(release(at)))));
+    }
+
+    #[test]
+    fn what_is_judged_each_time_is_never_known() {
+        let mut problems = vec![problem("a.html", "a secret")];
+        problems[0].always = true;
+        let live = kept(&problems, 1);
+        for live in [live, Live::Nothing] {
+            mark(&mut problems, &live);
+            assert_eq!(
+                (problems[0].known.clone(), problems[0].severity),
+                (None, Severity::Error)
+            );
+        }
+    }
+
+    #[test]
+    fn the_number_of_files_does_not_matter() {
+        let shared = |others: u32| Problem {
+            fault: Some("menu".to_owned()),
+            ..problem("a.html", &format!("menu; the same in {others} other files"))
+        };
+        let live = kept(&[shared(49)], 1);
+        // One page more, one page less, and so few that each is told.
+        for mut now in [shared(50), shared(3), problem("z.html", "menu")] {
+            mark(std::slice::from_mut(&mut now), &live);
+            assert!(now.known.is_some(), "{now:?}");
+        }
+        let mut other = problem("z.html", "another");
+        mark(std::slice::from_mut(&mut other), &live);
+        assert_eq!(other.known, None);
+    }
+
+    #[test]
+    fn names_that_follow_the_build_do_not_matter() {
+        let live = kept(&[problem("_next/static/chunks/0123.js", "forbidden")], 1);
+        let mut again = problem("_next/static/chunks/4567.js", "forbidden");
+        mark(std::slice::from_mut(&mut again), &live);
+        assert!(again.known.is_some());
+    }
+
+    #[test]
+    fn of_more_than_fit_their_number_is_known() {
+        let many =
+            |number: u32| -> Vec<Problem> { (0..number).map(|at| problem(&format!("{at}.html"), "gone")).collect() };
+        let live = kept(&many(3000), 1);
+        let mut same = many(3000);
+        mark(&mut same, &live);
+        assert!(same.iter().all(|p| p.known.is_some()));
+        let mut worse = many(3001);
+        mark(&mut worse, &live);
+        assert!(worse.iter().any(|p| p.known.is_none()));
+        let mut better = many(400);
+        mark(&mut better, &live);
+        assert!(better.iter().all(|p| p.known.is_some()));
+    }
+
+    #[test]
+    fn the_text_is_written_as_it_always_was() {
+        let mut problems = vec![problem("a.html", "one"), problem("b.html", "two")];
+        mark(&mut problems[..1], &kept(&[problem("a.html", "one")], 1));
+        let mut findings = Findings::of(&problems, &release(2));
+        findings.more.insert("links".to_owned(), 12);
+        let golden = include_str!("../../../tests/golden/findings-1.txt").trim_end();
+        assert_eq!(findings.text(), golden);
+        assert_eq!(Findings::read(golden), findings);
+    }
+
+    #[test]
+    fn a_text_that_was_damaged_knows_less_and_never_more() {
+        for text in [
+            "",
+            "x",
+            "20261123-184501-a1b2c3:abcd",
+            "links+x",
+            ":::",
+            "a+b+c",
+            "Ä:abcde",
+        ] {
+            assert!(Findings::read(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_baseline_knows_what_it_was_made_of() {
+        let mut problems = vec![problem("a.html", "one"), problem("b.html", "two")];
+        problems[1].fault = Some("two".to_owned());
+        let text = serde_json::to_string(&Baseline::of(&problems)).unwrap();
+        let live = Live::Release(Findings::of_baseline(&serde_json::from_str(&text).unwrap()));
+        problems.push(problem("a.html", "three"));
+        mark(&mut problems, &live);
+        let known: Vec<bool> = problems.iter().map(|p| p.known.is_some()).collect();
+        assert_eq!(known, [true, true, false]);
+    }
+}

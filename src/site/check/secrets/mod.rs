@@ -1,0 +1,245 @@
+//! `secrets`: nothing that opens a door is in a file that everybody can read. Pure.
+//!
+//! The rules are those of a published set, see [`rules`]. A documentation site shows samples of tokens, so what looks made
+//! up is left in peace: too regular for a random text, or with a word in it that no one draws by lot. What may be public
+//! by design is a warning at most. The secret itself never leaves this module: a finding shows its first characters and
+//! its length.
+
+mod jwt;
+mod names;
+mod pem;
+mod rules;
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::repeats::Repeats;
+use super::{Finding, Material};
+use crate::site::survey::{Hit, Lines};
+use rules::{RULES, Rule, Shape};
+
+pub(super) const NAME: &str = "secrets";
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let mut repeats = Repeats::new();
+    let mut light = Repeats::new();
+    for file in material.files() {
+        for hit in material.hits(file, NAME) {
+            let may_be_public = RULES.iter().any(|rule| rule.id == hit.rule && rule.may_be_public);
+            let kind = if may_be_public { &mut light } else { &mut repeats };
+            kind.add((hit.rule.as_str(), hit.shown.as_str()), &file.asset.path, hit.line);
+        }
+    }
+    let mut findings = repeats.findings(words);
+    findings.extend(light.findings(words).into_iter().map(Finding::light));
+    findings
+}
+
+fn words((id, shown): &(&str, &str)) -> (String, String) {
+    if let Some(what) = names::what(id) {
+        return (
+            format!("its name is that of {what} ({id})"),
+            "remove it from `public/` and build again; then REVOKE WHAT IS IN IT where it was issued".to_owned(),
+        );
+    }
+    let what = RULES
+        .iter()
+        .find(|rule| rule.id == *id)
+        .map_or("a secret", |rule| rule.what);
+    (
+        format!("contains {what}: {shown} ({id})"),
+        "if it is a sample, name the file in `allow`; if not, remove it and build again, then REVOKE IT where it was issued"
+            .to_owned(),
+    )
+}
+
+/// Whether a file is named like a secret, so that it is worth reading whatever it holds.
+pub(super) fn is_named_like_one(path: &str) -> bool {
+    names::of(path).is_some()
+}
+
+/// Bytes before which a file that is no text gives itself away.
+const LOOK: usize = 1024;
+
+/// Finds secrets in the bytes of a file.
+pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
+    let named = names::of(path).filter(|id| !names::is_harmless(id, bytes));
+    if let Some(id) = named {
+        hits.push(Hit {
+            check: NAME.into(),
+            line: None,
+            rule: id.to_owned(),
+            shown: String::new(),
+        });
+    }
+    if bytes[..bytes.len().min(LOOK)].contains(&0) {
+        return;
+    }
+    let Some(patterns) = &*PATTERNS else {
+        return;
+    };
+    let mut told: HashSet<(&str, &[u8])> = HashSet::new();
+    let mut lines = Lines::new(bytes);
+    let mut jwt = jwt::Tokens::default();
+    for literal in patterns.literals.find_iter(bytes) {
+        let candidates = RULES.iter().zip(&patterns.rules).filter(|(rule, _)| {
+            let mut literals = rule.literals.iter();
+            literals.any(|known| known.as_bytes() == literal.as_bytes())
+        });
+        for (rule, pattern) in candidates {
+            if rule.shape == Shape::Jwt && !jwt.may_start_at(bytes, literal.start()) {
+                continue;
+            }
+            let Some((start, secret)) = secret_at(rule, pattern, path, bytes, literal.range()) else {
+                continue;
+            };
+            if told.insert((rule.id, secret)) {
+                hits.push(Hit {
+                    check: NAME.into(),
+                    line: Some(lines.at(start)),
+                    rule: rule.id.to_owned(),
+                    shown: masked(secret),
+                });
+            }
+        }
+    }
+}
+
+/// The secret that a rule finds around the literal at a place, and where it starts.
+fn secret_at<'t>(
+    rule: &Rule,
+    pattern: &Regex,
+    path: &str,
+    bytes: &'t [u8],
+    literal: Range<usize>,
+) -> Option<(usize, &'t [u8])> {
+    let start = literal.start.checked_sub(rule.before)?;
+    let found = pattern.captures(&bytes[start..])?;
+    let secret = found.get(1).or_else(|| found.get(0))?;
+    let (start, end) = (start + secret.start(), start + secret.end());
+    let text = &bytes[start..end];
+    let drawn = text.strip_prefix(&bytes[literal]).unwrap_or(text);
+    let stands_alone = || {
+        let glued_before = bytes[..start].last().is_some_and(|byte| is_word(*byte))
+            && !crate::config::ends_with_escape(&bytes[..start]);
+        let glued_after = bytes.get(end).is_some_and(|byte| is_word(*byte));
+        !glued_before && !glued_after
+    };
+    let is_one = match rule.shape {
+        Shape::Token => stands_alone() && is_random(text, rule.entropy) && !is_made_up(drawn),
+        Shape::Mixed => {
+            let has = |kind: fn(&u8) -> bool| text.iter().any(kind);
+            let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
+            is_mixed && stands_alone() && is_random(text, rule.entropy) && !is_made_up(drawn)
+        }
+        Shape::BrowserKey => {
+            stands_alone()
+                && is_random(text, rule.entropy)
+                && !is_made_up(drawn)
+                && !path.ends_with(".js")
+                && !bytes[..start].ends_with(b"key=")
+        }
+        Shape::Jwt => stands_alone() && jwt::is_worth_telling(text),
+        Shape::PrivateKey => return pem::key_at(bytes, start).map(|key| (start, key)),
+    };
+    is_one.then_some((start, text))
+}
+
+/// The rules' patterns, in their order, and all literals together: looking for these in a whole file is fast, and the
+/// patterns are tried only where one was found.
+struct Patterns {
+    literals: Regex,
+    rules: Vec<Regex>,
+}
+
+static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
+    let mut literals: Vec<&str> = RULES.iter().flat_map(|rule| rule.literals).copied().collect();
+    // The first that fits is taken, so the longest must come first.
+    literals.sort_unstable_by_key(|literal| std::cmp::Reverse(literal.len()));
+    literals.dedup();
+    let literals: Vec<String> = literals.into_iter().map(regex::escape).collect();
+    let rules: Result<Vec<Regex>, _> = RULES
+        .iter()
+        .map(|rule| Regex::new(&format!("^(?s-u:{})", rule.pattern)))
+        .collect();
+    Some(Patterns {
+        literals: Regex::new(&format!("(?-u){}", literals.join("|"))).ok()?,
+        rules: rules.ok()?,
+    })
+});
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether a text is as irregular as a secret must be: Shannon's entropy, in bits a byte.
+fn is_random(text: &[u8], least: f64) -> bool {
+    entropy(text.iter().copied()) >= least
+}
+
+fn entropy(bytes: impl Iterator<Item = u8>) -> f64 {
+    let mut counts = [0_u32; 256];
+    let mut all = 0_u32;
+    for byte in bytes {
+        counts[usize::from(byte)] += 1;
+        all += 1;
+    }
+    let share = |count: &u32| f64::from(*count) / f64::from(all);
+    let used = counts.iter().filter(|count| **count > 0);
+    -used.map(share).map(|share| share * share.log2()).sum::<f64>()
+}
+
+/// What is in samples, and in hardly any secret.
+const MADE_UP: &[&str] = &[
+    "00000",
+    "12345",
+    "aaaaa",
+    "abcde",
+    "dummy",
+    "example",
+    "fake",
+    "placeholder",
+    "redacted",
+    "sample",
+    "secret",
+    "token",
+    "xxxx",
+    "your",
+];
+
+/// Values that services publish as examples in their own documentation: they look like secrets and open nothing. Each
+/// is the part behind what all tokens of its kind begin with.
+const PUBLISHED: &[&str] = &[
+    // GitHub, for all its kinds of tokens.
+    "16C7e42F292c6912E7710c838347Ae178B4a",
+    // Google Maps and Google Cloud.
+    "SyClzfrOzB818x55FASHvX4JuGQciR9lv7q",
+    "SyDaGmWKa4JsXZ-HjGw7ISLn_3namBGewQe",
+    // SendGrid.
+    "ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr",
+    // Slack.
+    "17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",
+    // Stripe.
+    "4eC39HqLyjWDarjtT1zdp7dc",
+    "BQokikJOvBiI2HlWgH4olfQ2",
+    "tR3PYbcVNZZ796tH88S4VQ2u",
+];
+
+fn is_made_up(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let lower = text.to_ascii_lowercase();
+    MADE_UP.iter().any(|word| lower.contains(word)) || PUBLISHED.iter().any(|sample| text.contains(sample))
+}
+
+/// The first four characters of a secret, and its length.
+fn masked(secret: &[u8]) -> String {
+    let text = String::from_utf8_lossy(secret);
+    let first: String = text.chars().take(4).collect();
+    format!("{first}… ({} characters)", text.chars().count())
+}
+
+#[cfg(test)]
+mod tests;

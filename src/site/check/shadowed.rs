@@ -1,0 +1,55 @@
+//! `shadowed`: no two files answer for one page. Pure.
+//!
+//! The web server tries `docs.html` before `docs/index.html`, so of the two the second is never shown under `/docs`,
+//! which happens where `public/docs/index.html` meets a page of the same name. `404.html` and `404/index.html` are
+//! the one pair that Next writes itself.
+
+use super::{Finding, Material, holds};
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let assets = material.assets;
+    let shadowed = assets.iter().filter_map(|asset| {
+        let folder = asset.path.as_str().strip_suffix("/index.html")?;
+        if folder == "404" {
+            return None;
+        }
+        let page = format!("{folder}.html");
+        holds(assets, &page).then(|| {
+            Finding::new(
+                asset.path.clone(),
+                format!("/{folder} shows {page}, so this page is never shown"),
+                format!("keep one of the two; a file of `public/` may have the address of a page: look for {folder}"),
+            )
+        })
+    });
+    shadowed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::check::tests::found;
+
+    #[test]
+    fn a_page_that_another_one_hides_is_found() {
+        assert_eq!(found(find, &["docs.html", "docs/index.html"]), ["docs/index.html"]);
+    }
+
+    #[test]
+    fn pages_with_folders_are_left_in_peace() {
+        assert!(
+            found(
+                find,
+                &[
+                    "docs.html",
+                    "docs/a.html",
+                    "a/index.html",
+                    "index.html",
+                    "404/index.html"
+                ]
+            )
+            .is_empty()
+        );
+        assert!(found(find, &["404.html", "404/index.html"]).is_empty());
+    }
+}

@@ -1,0 +1,65 @@
+//! `size`: no file is so large that readers wait for it in vain. Pure.
+//!
+//! A page is read as a whole before anything can be clicked, and its payload before a link to it opens: beyond a few
+//! megabytes phones give up. Any other file of that weight is most likely a raw picture or film that no one meant to
+//! publish.
+
+use super::{Finding, Material};
+use crate::site::survey::Kind;
+
+const MIB: u64 = 1 << 20;
+
+/// The largest page or payload.
+const PAGE: u64 = 5 * MIB;
+
+/// The largest file of any other kind.
+const FILE: u64 = 25 * MIB;
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let found = material.files().filter_map(|file| {
+        let (what, limit, hint) = match file.kind {
+            Kind::Page => ("page", PAGE, "split the page, or load its large parts on request"),
+            Kind::Payload(_) | Kind::Data(_) => (
+                "payload",
+                PAGE,
+                "pass less data from server to client components, or split the page",
+            ),
+            Kind::Style | Kind::Drawing | Kind::Code | Kind::Other => (
+                "file",
+                FILE,
+                "make it smaller, or offer it as a download elsewhere; if it is meant to be here, name it in `allow`",
+            ),
+        };
+        (file.asset.size > limit).then(|| {
+            let size = file.asset.size / MIB;
+            Finding::new(
+                file.asset.path.clone(),
+                format!("this {what} has {size} MiB, more than {} MiB", limit / MIB),
+                hint,
+            )
+        })
+    });
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::check::tests::Export;
+
+    #[test]
+    fn files_beyond_the_limit_of_their_kind_are_found() {
+        let mut export = Export::of_paths(&["a.html", "a.txt", "b.html", "c.png", "d.png"]);
+        for (asset, size) in export.assets.iter_mut().zip([PAGE + 1, 7 * MIB, PAGE, FILE, 30 * MIB]) {
+            asset.size = size;
+        }
+        assert_eq!(
+            export.finds(find),
+            [
+                "a.html: this page has 5 MiB, more than 5 MiB",
+                "a.txt: this payload has 7 MiB, more than 5 MiB",
+                "d.png: this file has 30 MiB, more than 25 MiB",
+            ]
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! `stray`: no file is published that was meant for another host, or left behind by an editor. Pure.
+//!
+//! Whatever lies in `public/` is public. `_headers` and `_redirects` do nothing on this host, so who relies on them should
+//! know; a backup shows what somebody thought was gone. Named once, since they come together.
+
+use super::{Finding, Material};
+
+/// Files that other hosts read.
+const OF_HOSTS: &[&str] = &[
+    "CNAME",
+    "_headers",
+    "_redirects",
+    "_routes.json",
+    "_worker.js",
+    "firebase.json",
+    "netlify.toml",
+    "now.json",
+    "staticwebapp.config.json",
+    "vercel.json",
+    "wrangler.jsonc",
+    "wrangler.toml",
+];
+
+/// Files that file managers leave in folders.
+const OF_FOLDERS: &[&str] = &["Desktop.ini", "Thumbs.db", "desktop.ini"];
+
+/// Endings of the copies and notes that editors and merges leave behind.
+const LEFT_BEHIND: &[&str] = &["~", ".bak", ".orig", ".rej", ".swo", ".swp"];
+
+/// So many are named.
+const NAMED: usize = 5;
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let is_stray = |path: &str, name: &str| {
+        let at_top = path == name;
+        (at_top && OF_HOSTS.contains(&name))
+            || OF_FOLDERS.contains(&name)
+            || LEFT_BEHIND
+                .iter()
+                .any(|ending| name.len() > ending.len() && name.ends_with(ending))
+    };
+    let paths = material.files().map(|file| &file.asset.path);
+    let stray: Vec<_> = paths.filter(|path| is_stray(path.as_str(), path.name())).collect();
+    let Some(first) = stray.first() else {
+        return Vec::new();
+    };
+    let named: Vec<&str> = stray.iter().take(NAMED).map(|path| path.as_str()).collect();
+    let more = match stray.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    vec![Finding::new(
+        (*first).clone(),
+        format!(
+            "everyone can read what was meant for another host or left by an editor: {}{more}",
+            named.join(", ")
+        ),
+        "remove them from `public/`, or leave them out with `exclude`; this host reads no `_headers` and no `_redirects`",
+    )]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::check::tests::Export;
+
+    #[test]
+    fn files_of_other_hosts_and_of_editors_are_named_once() {
+        let export = Export::of_paths(&["_headers", "CNAME", "a/page.html~", "a/notes.md.bak", "index.html"]);
+        assert_eq!(
+            export.finds(find),
+            [
+                "CNAME: everyone can read what was meant for another host or left by an editor: CNAME, _headers, \
+              a/notes.md.bak, a/page.html~"
+            ]
+        );
+    }
+
+    #[test]
+    fn other_files_are_left_in_peace() {
+        let export = Export::of_paths(&["docs/_headers", "docs/vercel.json", "~", "bak.html", "a.swp.html"]);
+        assert_eq!(export.finds(find), [""; 0]);
+    }
+}

@@ -1,0 +1,53 @@
+//! `utf8`: pages are UTF-8, as the web server announces them. Pure.
+//!
+//! In a page that is not, every letter beyond ASCII is shown wrong. Style sheets, drawings and payloads are announced so
+//! too, but mostly hold ASCII alone, so there it is a warning.
+
+use super::{Finding, Material};
+use crate::site::survey::Kind;
+
+pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+    let found = material.files().filter_map(|file| {
+        let line = file.facts.not_utf8?;
+        let finding = Finding::new(
+            file.asset.path.clone(),
+            "is sent as UTF-8 and is not: letters beyond ASCII are shown wrong",
+            "save its source as UTF-8",
+        );
+        let finding = finding.at(line);
+        Some(if file.kind == Kind::Page {
+            finding
+        } else {
+            finding.light()
+        })
+    });
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::check::Weight;
+    use crate::site::check::tests::Export;
+
+    #[test]
+    fn a_page_in_another_encoding_is_found_with_its_line() {
+        let export = Export::new(&[
+            ("index.html", &b"<p>\nGr\xf6\xdfe"[..]),
+            ("a.css", b"/* \xf6 */"),
+            ("b.png", b"\xff"),
+            ("c.html", "Größe".as_bytes()),
+        ]);
+        let found: Vec<_> = find(export.material())
+            .into_iter()
+            .map(|finding| (finding.path.to_string(), finding.line, finding.weight))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("a.css".to_owned(), Some(1), Weight::Light),
+                ("index.html".to_owned(), Some(2), Weight::Full)
+            ]
+        );
+    }
+}

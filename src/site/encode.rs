@@ -1,0 +1,405 @@
+//! Encodings of files: which a file is to have, making them, and checking that they are what they claim to be.
+//!
+//! Pure, but heavy on the processor; the one home of the `brotli` and `flate2` crates. No encoded bytes leave this
+//! module as [`Verified`] that do not decode to the original: a fault of an encoder must never be published. The
+//! same bytes and level give the same encoding on every machine, so nothing here asks for a clock, a name or the
+//! features of a processor; `flate2` stays on its `miniz_oxide` backend for that reason.
+//!
+//! Decoding is as strict as the strictest reader: one gzip member, a brotli stream of the standard window, and
+//! nothing after the end. Browsers show the first member of several and drop the rest without a word.
+
+use std::io::{self, Write};
+
+use brotli::enc::BrotliEncoderParams;
+use flate2::{Compression, GzBuilder};
+
+use crate::model::digest::Digest;
+use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::media;
+use crate::site::decode::decodes_to;
+
+/// Files below this many bytes get no encodings.
+///
+/// An answer that fits one packet with its headers arrives no sooner for being smaller. In an export of Next.js 16
+/// this leaves out the `__next._tree.txt` of every page: 220 to 480 bytes, of which brotli saves 50 to 240, and each
+/// of which would cost two more objects on the host.
+pub const MIN_SIZE: u64 = 512;
+
+/// Files above this many bytes get no encodings: the encoders hold the whole file, its encoding and their own tables
+/// in memory, on every core at once.
+pub const MAX_SIZE: u64 = 32 << 20;
+
+/// The windows of brotli: no larger than the file needs, for a larger one makes nothing smaller and takes time and memory
+/// on both sides. The largest that the format has is for files longer than what every reader of `br` has memory for.
+const SMALLEST_WINDOW_BITS: i32 = 16;
+const WINDOW_BITS: i32 = 22;
+const LARGE_WINDOW_BITS: i32 = 24;
+
+/// By so much a window falls short of its power of two (RFC 7932, 9.1).
+const WINDOW_GAP: usize = 16;
+
+/// "Unknown" in RFC 1952: the header says nothing about the machine.
+const GZIP_OS: u8 = 255;
+
+/// Which encodings to make, at which level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncodeOptions {
+    /// Brotli's level, 1 to 11; `None`: none is made.
+    pub brotli: Option<u8>,
+    /// gzip's level, 1 to 9; `None`: none is made.
+    pub gzip: Option<u8>,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self {
+            brotli: Some(11),
+            gzip: Some(9),
+        }
+    }
+}
+
+/// Encoded bytes that have been decoded again and were the original.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    bytes: Vec<u8>,
+}
+
+impl Verified {
+    /// The encoded bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The encoded bytes, to keep.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Why there is no encoding.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The coding has no such level.
+    #[error("{coding} has no level {level}")]
+    Level {
+        /// The coding.
+        coding: Coding,
+        /// What was asked for.
+        level: u8,
+    },
+    /// The encoder reported an error.
+    #[error("the {coding} encoder failed")]
+    Encoder {
+        /// The coding.
+        coding: Coding,
+        /// What it said.
+        source: io::Error,
+    },
+    /// What came out does not decode to what went in.
+    #[error("the {coding} encoder wrote bytes that don't decode to the original; nothing of it is published")]
+    Faulty {
+        /// The coding.
+        coding: Coding,
+    },
+}
+
+/// The recipes of the encodings that a file of this type and size is to have.
+#[must_use]
+pub fn encodings_for(media_type: &str, size: u64, options: &EncodeOptions) -> Encodings {
+    if !(MIN_SIZE..=MAX_SIZE).contains(&size) || !media::compressible(media_type) {
+        return Encodings::default();
+    }
+    Encodings {
+        br: options.brotli.map(Recipe::made),
+        gz: options.gzip.map(Recipe::made),
+    }
+}
+
+/// Encodes bytes at a level; nothing where that does not make them smaller.
+///
+/// # Errors
+/// [`EncodeError`] where there is no such level or the encoder is at fault.
+pub fn encode(coding: Coding, level: u8, bytes: &[u8]) -> Result<Option<Verified>, EncodeError> {
+    let failed = |source| EncodeError::Encoder { coding, source };
+    let encoded = match (coding, level) {
+        (Coding::Brotli, 1..=11) => brotli(level, bytes).map_err(failed)?,
+        (Coding::Gzip, 1..=9) => gzip(level, bytes).map_err(failed)?,
+        _ => return Err(EncodeError::Level { coding, level }),
+    };
+    if encoded.len() >= bytes.len() {
+        return Ok(None);
+    }
+    verify(coding, encoded, bytes).map(Some)
+}
+
+fn verify(coding: Coding, encoded: Vec<u8>, original: &[u8]) -> Result<Verified, EncodeError> {
+    match decodes_to(coding, &encoded[..], original.len() as u64) {
+        Ok((digest, _)) if digest == Digest::of(original) => Ok(Verified { bytes: encoded }),
+        _ => Err(EncodeError::Faulty { coding }),
+    }
+}
+
+fn brotli(level: u8, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let params = BrotliEncoderParams {
+        quality: level.into(),
+        lgwin: (SMALLEST_WINDOW_BITS..=WINDOW_BITS)
+            .find(|bits| bytes.len() + WINDOW_GAP <= 1 << bits)
+            .unwrap_or(LARGE_WINDOW_BITS),
+        // The mode stays generic: on HTML, flight payloads, JS and CSS the text mode gives the same bytes.
+        size_hint: bytes.len(),
+        ..BrotliEncoderParams::default()
+    };
+    let mut encoded = Vec::new();
+    brotli::BrotliCompress(&mut &bytes[..], &mut encoded, &params)?;
+    Ok(encoded)
+}
+
+fn gzip(level: u8, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let builder = GzBuilder::new().mtime(0).operating_system(GZIP_OS);
+    let mut encoder = builder.write(Vec::new(), Compression::new(level.into()));
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use std::io::Read;
+
+    use crate::site::decode::{BUFFER, DecodeError, LARGE_WINDOW_MARK};
+
+    /// Text with repetitions, the same in every run and on every machine.
+    fn prose(length: usize) -> Vec<u8> {
+        let words = [
+            "orderbook",
+            " the",
+            " matching",
+            " engine",
+            "<p>",
+            "</p>\n",
+            " settles",
+            " fee",
+        ];
+        let mut state = 7_u32;
+        let mut text = Vec::new();
+        while text.len() < length {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            text.extend_from_slice(words[(state >> 29) as usize].as_bytes());
+        }
+        text.truncate(length);
+        text
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let blocks = (0_u64..).flat_map(|n| *Digest::of(&n.to_le_bytes()).as_bytes());
+        blocks.take(length).collect()
+    }
+
+    fn best(coding: Coding) -> u8 {
+        match coding {
+            Coding::Brotli => 11,
+            Coding::Gzip => 9,
+        }
+    }
+
+    fn encoded(coding: Coding, bytes: &[u8]) -> Vec<u8> {
+        encode(coding, best(coding), bytes).unwrap().unwrap().into_bytes()
+    }
+
+    #[test]
+    fn every_level_decodes_to_the_original() {
+        let text = prose(20_000);
+        for (coding, levels) in [(Coding::Brotli, 1..=11), (Coding::Gzip, 1..=9)] {
+            for level in levels {
+                let made = encode(coding, level, &text).unwrap().unwrap();
+                assert!(made.bytes().len() < text.len() / 2, "{coding} {level}");
+                let decoded = decodes_to(coding, made.bytes(), u64::MAX).unwrap();
+                assert_eq!(decoded, (Digest::of(&text), text.len() as u64), "{coding} {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn levels_that_do_not_exist_are_refused() {
+        for (coding, level) in [
+            (Coding::Brotli, 0),
+            (Coding::Brotli, 12),
+            (Coding::Gzip, 0),
+            (Coding::Gzip, 10),
+        ] {
+            let refused = encode(coding, level, b"x").unwrap_err();
+            assert!(matches!(refused, EncodeError::Level { .. }), "{refused}");
+        }
+    }
+
+    // Sites get a change here only as their files change, unless `model::encoding::MAKER` is raised, too.
+    #[test]
+    fn encoded_bytes_stay_the_same_from_run_to_run() {
+        let text = prose(50_000);
+        for (coding, golden) in [(Coding::Brotli, GOLDEN_BROTLI), (Coding::Gzip, GOLDEN_GZIP)] {
+            let made = encoded(coding, &text);
+            assert_eq!(made, encoded(coding, &text));
+            assert_eq!(Digest::of(&made).short(16), golden, "{coding}");
+        }
+    }
+
+    const GOLDEN_BROTLI: &str = "8010df908f31c6e7";
+    const GOLDEN_GZIP: &str = "fb70722629a302eb";
+
+    #[test]
+    fn gzip_header_names_no_file_time_or_system() {
+        let made = encoded(Coding::Gzip, &prose(5_000));
+        assert_eq!(made[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
+    }
+
+    #[test]
+    fn what_does_not_get_smaller_has_no_encoding() {
+        for coding in Coding::ALL {
+            for bytes in [&b""[..], b"x", &noise(5_000)] {
+                assert_eq!(encode(coding, best(coding), bytes).unwrap(), None, "{coding}");
+            }
+        }
+    }
+
+    #[test]
+    fn decoding_stops_once_more_came_out_than_may() {
+        let zeros = vec![0; 50 << 20];
+        for coding in Coding::ALL {
+            let bomb = encode(coding, 1, &zeros).unwrap().unwrap();
+            let stopped = decodes_to(coding, bomb.bytes(), 1000).unwrap_err();
+            assert!(matches!(stopped, DecodeError::TooLong { limit: 1000 }), "{stopped}");
+        }
+    }
+
+    #[test]
+    fn cut_off_streams_are_damaged_wherever_the_cut() {
+        for coding in Coding::ALL {
+            let made = encoded(coding, &prose(3_000));
+            for end in 0..made.len() {
+                let cut = decodes_to(coding, &made[..end], u64::MAX).unwrap_err();
+                assert!(matches!(cut, DecodeError::Damaged { .. }), "{coding} at {end}: {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_after_the_end_are_noticed() {
+        for coding in Coding::ALL {
+            let made = encoded(coding, &prose(3_000));
+            for tail in [&b"\0"[..], b"x", &made, &vec![0; 3 * BUFFER]] {
+                let whole = [&made[..], tail].concat();
+                let trailing = decodes_to(coding, &whole[..], u64::MAX).unwrap_err();
+                assert!(matches!(trailing, DecodeError::Trailing { .. }), "{coding}: {trailing}");
+                // One byte a read: what follows never gets into the decoder's buffer.
+                let slow = decodes_to(coding, Drops(&whole), u64::MAX).unwrap_err();
+                assert!(matches!(slow, DecodeError::Trailing { .. }), "{coding}: {slow}");
+            }
+        }
+    }
+
+    #[test]
+    fn brotli_with_a_window_that_no_browser_takes_is_damaged() {
+        let params = BrotliEncoderParams {
+            large_window: true,
+            lgwin: 26,
+            ..BrotliEncoderParams::default()
+        };
+        let mut large = Vec::new();
+        brotli::BrotliCompress(&mut &prose(100_000)[..], &mut large, &params).unwrap();
+        assert_eq!(large[0] & 0x7f, LARGE_WINDOW_MARK);
+        let refused = decodes_to(Coding::Brotli, &large[..], u64::MAX).unwrap_err();
+        assert!(matches!(refused, DecodeError::Damaged { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_reader_that_fails_is_not_taken_for_a_damaged_stream() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+        }
+        for coding in Coding::ALL {
+            let made = encoded(coding, &prose(3_000));
+            let failed = decodes_to(coding, made[..20].chain(Broken), u64::MAX).unwrap_err();
+            assert!(matches!(failed, DecodeError::Read { .. }), "{coding}: {failed}");
+        }
+    }
+
+    #[test]
+    fn an_encoder_at_fault_is_found_out() {
+        let text = prose(1_000);
+        let other = encoded(Coding::Gzip, &prose(999));
+        let found = verify(Coding::Gzip, other, &text).unwrap_err();
+        assert!(matches!(found, EncodeError::Faulty { .. }), "{found}");
+    }
+
+    #[test]
+    fn recipes_follow_type_size_and_options() {
+        let options = EncodeOptions::default();
+        let both = Encodings {
+            br: Some(Recipe::made(11)),
+            gz: Some(Recipe::made(9)),
+        };
+        let none = Encodings::default();
+        for (media_type, size, wanted) in [
+            ("text/html", MIN_SIZE, both),
+            ("text/html", MIN_SIZE - 1, none),
+            ("text/html", MAX_SIZE, both),
+            ("text/html", MAX_SIZE + 1, none),
+            ("image/png", 10_000, none),
+        ] {
+            assert_eq!(encodings_for(media_type, size, &options), wanted, "{media_type} {size}");
+        }
+        let off = EncodeOptions {
+            brotli: None,
+            gzip: Some(6),
+        };
+        let wanted = Encodings {
+            br: None,
+            gz: Some(Recipe::made(6)),
+        };
+        assert_eq!(encodings_for("text/css", 10_000, &off), wanted);
+    }
+
+    /// Gives one byte a read.
+    struct Drops<'a>(&'a [u8]);
+
+    impl Read for Drops<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = buffer.len().min(1);
+            self.0.read(&mut buffer[..count])
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_to_themselves_or_stay_as_they_are(
+            bytes in proptest::collection::vec(any::<u8>(), 0..400),
+            times in 1_usize..6,
+            fast in any::<bool>(),
+        ) {
+            let bytes = bytes.repeat(times);
+            for coding in Coding::ALL {
+                let level = if fast { 1 } else { 9 };
+                if let Some(made) = encode(coding, level, &bytes).unwrap() {
+                    prop_assert!(made.bytes().len() < bytes.len());
+                    let decoded = decodes_to(coding, made.bytes(), bytes.len() as u64).unwrap();
+                    prop_assert_eq!(decoded, (Digest::of(&bytes), bytes.len() as u64));
+                }
+            }
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            for coding in Coding::ALL {
+                let _ = decodes_to(coding, &bytes[..], 1 << 20);
+            }
+        }
+    }
+}

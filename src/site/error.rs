@@ -1,0 +1,36 @@
+//! Why a site can't be made of an export.
+
+use crate::site::check::{Problem, Severity};
+use crate::site::scan::ScanError;
+use crate::site::source::SourceError;
+
+/// A site can't be made of an export.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// The export could not be read, or contains what can't be published.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// A check found something that must not go live.
+    #[error("the checks found {} in the export", errors(problems))]
+    Check {
+        /// What was found.
+        problems: Vec<Problem>,
+    },
+    /// A file of the export changed or can't be encoded.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A pattern of the site manifest can't be used. Those of a parsed site manifest can.
+    #[error("can't use the patterns of the site manifest: {source}")]
+    Patterns {
+        /// What is wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn errors(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    match errors.count() {
+        1 => "an error".to_owned(),
+        count => format!("{count} errors"),
+    }
+}

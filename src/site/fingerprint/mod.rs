@@ -1,0 +1,351 @@
+//! The fingerprint stage: from the export's files to the site's.
+//!
+//! A stable build id takes the place of the random one, in all bytes of all files. The addresses of what pages show get
+//! the hash of its bytes as a query, and a copy that can be cached for good lies under a name with that hash. Every file
+//! keeps its own address. Reads the export through a [`Source`] and keeps none of what it reads: the bytes of a rewritten
+//! file are made again when they are sent (`finished.rs`), and are the same, or the file changed. It must never change
+//! what a browser, a crawler or a service worker could notice; where that can't be proved, a file stays as it is.
+
+mod finished;
+mod names;
+mod rewrite;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use globset::GlobSet;
+use rayon::prelude::*;
+
+use self::finished::{Finished, Origin};
+pub use self::names::NEVER;
+use self::rewrite::{Change, Language, Rewriter};
+use crate::model::asset::{Asset, GivenEncodings};
+use crate::model::digest::Digest;
+use crate::model::event::{Event, Note, Observer, Stage};
+use crate::model::path::SitePath;
+use crate::next::build_id::{self, Mention, Renaming};
+use crate::next::policy;
+use crate::next::url::Resolver;
+use crate::rules::headers;
+use crate::site::source::{Source, SourceError};
+use crate::site::survey::{Kind, MAX_TEXT, Rewritten, Survey};
+
+/// What is to be done.
+pub struct Options<'a> {
+    /// Whether the build id is replaced by one that follows the client's code.
+    pub stable_build_id: bool,
+    /// Which files get a fingerprint; none: those that [`crate::rules::fingerprint::is_picked`] names.
+    pub include: Option<&'a GlobSet>,
+    /// Which files get none, whatever `include` says.
+    pub exclude: &'a GlobSet,
+    /// The folder of the copies.
+    pub prefix: &'a str,
+    /// The address of the site.
+    pub origin: Option<&'a str>,
+}
+
+/// The files of the site.
+pub struct Site {
+    /// Every file under its public path, sorted.
+    pub assets: Vec<Asset>,
+    /// Where their bytes come from.
+    pub source: Arc<dyn Source>,
+    /// What became of each file of the export, for the cache of facts.
+    pub rewritten: Vec<Option<Rewritten>>,
+}
+
+/// Gives the files of an export their names and bytes in the site. `assets` are sorted by path.
+///
+/// # Errors
+/// [`SourceError`] where a file can't be read, or changed since the scan.
+pub fn fingerprint(
+    assets: &[Asset],
+    survey: &Survey,
+    export: Arc<dyn Source>,
+    options: &Options<'_>,
+    observer: &dyn Observer,
+) -> Result<Site, SourceError> {
+    let resolver = Resolver::new(options.origin, &survey.base_path).with_asset_prefix(&survey.asset_prefix);
+    let renaming = if options.stable_build_id {
+        renaming(assets, survey, &*export, observer)?
+    } else {
+        None
+    };
+    let mut rewriter = Rewriter::new(resolver, renaming);
+    set_proofs(assets, survey, &*export, &mut rewriter)?;
+    let copies = names::name(assets, survey, options, &mut rewriter);
+    observer.notice(Event::StageMeasured {
+        stage: Stage::Fingerprint,
+        items: assets.len() as u64,
+        bytes: assets.iter().map(|asset| asset.size).sum(),
+    });
+    let rewriter = Arc::new(rewriter);
+
+    let changed: Result<Vec<Option<Outcome>>, SourceError> = (0..assets.len())
+        .into_par_iter()
+        .map(|index| {
+            let digested = outcome(assets, index, survey, &*export, &rewriter);
+            observer.notice(Event::Progressed {
+                stage: Stage::Fingerprint,
+                items: 1,
+                bytes: assets[index].size,
+            });
+            digested
+        })
+        .collect();
+    let changed = changed?;
+
+    // Nearly all files of most sites; were one too many for it, it would grow to twice the room.
+    let mut origins: Vec<(SitePath, Origin)> = Vec::with_capacity(assets.len() + copies.len());
+    let mut finished = Vec::with_capacity(assets.len() + copies.len());
+    let rewritten = changed
+        .iter()
+        .map(|outcome| Some(outcome.as_ref()?.rewritten))
+        .collect();
+    for (asset, changed) in assets.iter().zip(changed) {
+        let path = rewriter
+            .renamed(asset.path.as_str())
+            .and_then(|path| SitePath::new(&path).ok());
+        let path = path.unwrap_or_else(|| asset.path.clone());
+        let new = changed.and_then(|outcome| Some((outcome.change, outcome.rewritten.result?)));
+        let (change, digest, size) = match new {
+            Some((change, (digest, size))) => (Some(change), Digest::from_bytes(digest), size),
+            None => (None, asset.digest, asset.size),
+        };
+        finished.push(entry(&mut origins, asset, path, change, digest, size));
+    }
+    for copy in copies {
+        if let Some(asset) = assets.get(copy.of) {
+            finished.push(entry(&mut origins, asset, copy.path, None, asset.digest, asset.size));
+        }
+    }
+    if let Some((path, asset)) = deployment_mark(assets, survey) {
+        finished.push(entry(&mut origins, asset, path, None, asset.digest, asset.size));
+    }
+    finished.sort_by(|a, b| a.path.cmp(&b.path));
+    origins.shrink_to_fit();
+    Ok(Site {
+        assets: finished,
+        source: Arc::new(Finished::new(export, rewriter, origins)),
+        rewritten,
+    })
+}
+
+/// The file that says which deployment the release is of, for the server to look for: a second name of a small file, since
+/// nothing but its name counts.
+fn deployment_mark<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(SitePath, &'a Asset)> {
+    let path = headers::deployment_mark(survey.client.deployment_id.as_deref()?)?;
+    if assets.iter().any(|asset| asset.path.as_str() == path) {
+        return None;
+    }
+    let smallest = assets.iter().min_by_key(|asset| (asset.size, &asset.path))?;
+    Some((SitePath::new(&path).ok()?, smallest))
+}
+
+/// The site's file for a file of the export, and where its bytes come from.
+fn entry(
+    origins: &mut Vec<(SitePath, Origin)>,
+    asset: &Asset,
+    path: SitePath,
+    change: Option<Change>,
+    digest: Digest,
+    size: u64,
+) -> Asset {
+    // An encoding that the export brought along is that of its own bytes.
+    let given = if change.is_none() {
+        asset.given.clone()
+    } else {
+        GivenEncodings::default()
+    };
+    if path != asset.path || change.is_some() {
+        let origin = Origin {
+            path: asset.path.clone(),
+            digest: asset.digest,
+            size: asset.size,
+            change,
+        };
+        origins.push((path.clone(), origin));
+    }
+    Asset {
+        path,
+        digest,
+        size,
+        given,
+    }
+}
+
+/// The change of the build id; `None` where there is none, or where it can't be replaced everywhere.
+fn renaming(
+    assets: &[Asset],
+    survey: &Survey,
+    export: &dyn Source,
+    observer: &dyn Observer,
+) -> Result<Option<Renaming>, SourceError> {
+    let Some(old) = &survey.build_id else { return Ok(None) };
+    if survey.build_ids(assets).len() > 1 {
+        // Files of several builds, which a check reports.
+        return Ok(None);
+    }
+    if let Some((path, reason)) = obstacle(assets, survey) {
+        observer.notice(Event::Noted(Note::BuildIdKept {
+            path: path.clone(),
+            reason: reason.to_owned(),
+        }));
+        return Ok(None);
+    }
+    let mut code = Vec::new();
+    for (asset, facts) in assets.iter().zip(&survey.facts) {
+        if build_id::is_code(asset.path.as_str()) {
+            let digest = match facts.mention {
+                Mention::None => asset.digest,
+                _ => build_id::digest_without(&export.read(&asset.path, asset.digest, asset.size)?, old),
+            };
+            code.push((asset.path.as_str(), digest));
+        }
+    }
+    Ok(Renaming::new(old, &build_id::stable(code.into_iter(), old)))
+}
+
+/// The first file that keeps the build id from being replaced, and why.
+#[must_use]
+pub fn obstacle<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(&'a SitePath, &'static str)> {
+    let id = survey.build_id.as_deref()?;
+    let is_random = build_id::is_random(id);
+    let folder = format!("/{id}/");
+    let proof_of = |asset: &'a Asset| PROOFS.iter().find_map(|end| asset.path.as_str().strip_suffix(end));
+    let proved: HashSet<&str> = assets.iter().filter_map(proof_of).collect();
+    assets.iter().zip(&survey.facts).find_map(|(asset, facts)| {
+        let path = asset.path.as_str();
+        let reason = match facts.mention {
+            Mention::None if is_random || !path.replace(&folder, "/").contains(id) => return None,
+            Mention::None => "its name holds the id",
+            _ if asset.size > MAX_TEXT => "it holds the id and is too large to be changed",
+            Mention::Elsewhere if !is_random => {
+                "it holds the id as a text; with a constant `generateBuildId`, only pages that changed would be published"
+            }
+            _ if proved.contains(path) => "it holds the id, and a file beside it proves its bytes",
+            _ => return None,
+        };
+        Some((&asset.path, reason))
+    })
+}
+
+/// What the name of a file that proves the bytes of another adds to that one's.
+const PROOFS: &[&str] = &[
+    ".asc", ".md5", ".minisig", ".sha1", ".sha256", ".sha384", ".sha512", ".sig",
+];
+
+/// The hashes of scripts and style sheets that the build id changes, as they were and as they will be: `integrity` may
+/// name them in any text. One that names another's hash changes with it, so this goes on until nothing changes.
+fn set_proofs(
+    assets: &[Asset],
+    survey: &Survey,
+    export: &dyn Source,
+    rewriter: &mut Rewriter,
+) -> Result<(), SourceError> {
+    if rewriter.renaming().is_none() {
+        return Ok(());
+    }
+    let mut proved = Vec::new();
+    for (asset, facts) in assets.iter().zip(&survey.facts) {
+        let is_loaded = [".js", ".mjs", ".css"]
+            .iter()
+            .any(|end| asset.path.as_str().ends_with(end));
+        if is_loaded && facts.mention != Mention::None {
+            proved.push((asset, export.read(&asset.path, asset.digest, asset.size)?));
+        }
+    }
+    for _ in 0..proved.len() {
+        let proofs: Vec<(String, String)> = proved
+            .iter()
+            .filter_map(|(asset, old)| Some((old, rewriter.rewrite(old, &unread(asset))?)))
+            .flat_map(|(old, new)| policy::hashes(old).into_iter().zip(policy::hashes(&new)))
+            .collect();
+        if proofs == rewriter.proofs() {
+            break;
+        }
+        rewriter.set_proofs(proofs);
+    }
+    Ok(())
+}
+
+/// The change of a file that is not read.
+fn unread(asset: &Asset) -> Change {
+    Change {
+        language: Language::Unread,
+        base: asset.path.clone(),
+        allowed: Arc::default(),
+    }
+}
+
+/// What becomes of a file that can be rewritten.
+struct Outcome {
+    change: Change,
+    rewritten: Rewritten,
+}
+
+/// What becomes of a file; `None`: it stays as it is.
+fn outcome(
+    assets: &[Asset],
+    index: usize,
+    survey: &Survey,
+    export: &dyn Source,
+    rewriter: &Rewriter,
+) -> Result<Option<Outcome>, SourceError> {
+    let (Some(asset), Some(kind), Some(facts)) = (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
+    else {
+        return Ok(None);
+    };
+    let is_read = facts.unclear.is_none() && facts.not_utf8.is_none();
+    let mut change = match kind {
+        Kind::Page if is_read => with_fingerprints(assets, index, Language::Page, survey, rewriter),
+        Kind::Payload(page) if is_read => with_fingerprints(assets, *page, Language::Payload, survey, rewriter),
+        _ => None,
+    }
+    .unwrap_or_else(|| unread(asset));
+    let has_id = facts.mention != Mention::None;
+    let may_have_proofs = rewriter.has_proofs() && *kind != Kind::Other && asset.size <= MAX_TEXT;
+    if change.allowed.is_empty() {
+        if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
+            return Ok(None);
+        }
+        change = unread(asset);
+        // Its policy may have to follow, whether or not its payload can be read.
+        if *kind == Kind::Page {
+            change.language = Language::Page;
+        }
+    }
+    let key = rewriter.key(&change);
+    let known = survey
+        .learned
+        .as_ref()
+        .and_then(|learned| learned.rewritten(index, &key));
+    if let Some(rewritten) = known {
+        return Ok(Some(Outcome { change, rewritten }));
+    }
+    let bytes = export.read(&asset.path, asset.digest, asset.size)?;
+    let new = rewriter.rewrite(&bytes, &change);
+    let rewritten = Rewritten {
+        key: *key.as_bytes(),
+        has_id: has_id && rewriter.renaming().is_none(),
+        result: new.map(|new| (*Digest::of(&new).as_bytes(), new.len() as u64)),
+    };
+    Ok(Some(Outcome { change, rewritten }))
+}
+
+/// The change of a page or payload file: what it may name of the fingerprints is what its page may.
+fn with_fingerprints(
+    assets: &[Asset],
+    page: usize,
+    language: Language,
+    survey: &Survey,
+    rewriter: &Rewriter,
+) -> Option<Change> {
+    Some(Change {
+        language,
+        base: assets.get(page)?.path.clone(),
+        allowed: rewriter.allowed(&survey.facts.get(page)?.used),
+    })
+}

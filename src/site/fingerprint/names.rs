@@ -1,0 +1,101 @@
+//! Which files get a fingerprint, and where their copies lie.
+//!
+//! A copy has the bytes of its file under a name that follows them. Pages keep the file's own address and add the
+//! fingerprint as a query; the vhost leads from there to the copy.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::Options;
+use super::rewrite::Rewriter;
+use crate::model::asset::Asset;
+use crate::model::cache::{Classes, pooled};
+use crate::model::path::SitePath;
+use crate::next::build_id::Mention;
+use crate::rules::fingerprint;
+use crate::site::survey::{Kind, Survey};
+
+/// Names of files that are requested by these very names, from anywhere, and so never get another.
+pub const NEVER: &[&str] = &[
+    "favicon.ico",
+    "robots.txt",
+    "humans.txt",
+    "ads.txt",
+    "llms.txt",
+    "browserconfig.xml",
+    "sw.js",
+    "service-worker.js",
+    "workbox-sw.js",
+    "firebase-messaging-sw.js",
+    "OneSignalSDKWorker.js",
+];
+
+/// Whether a file may get a fingerprint at all.
+fn may_be_named(path: &str, kind: Kind) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_fixed = NEVER.contains(&name)
+        || path.split('/').any(|segment| segment.starts_with('.'))
+        || name.ends_with(".webmanifest")
+        || name == "manifest.json"
+        || name.starts_with("sitemap") && name.ends_with(".xml")
+        || matches!(name, "rss.xml" | "atom.xml" | "feed.xml" | "feed.json" | "index.xml");
+    !is_fixed && !matches!(kind, Kind::Page | Kind::Payload(_) | Kind::Data(_))
+}
+
+/// A file under a second name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// The file, by its place among the assets.
+    pub of: usize,
+    /// Its second name.
+    pub path: SitePath,
+}
+
+/// Names the copies, and adds them to the rewriter.
+pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: &mut Rewriter) -> Vec<Copy> {
+    if options.include.is_some_and(globset::GlobSet::is_empty) {
+        return Vec::new();
+    }
+    let classes = Classes::new(options.prefix);
+    let used: BTreeSet<usize> = survey
+        .facts
+        .iter()
+        .flat_map(|facts| facts.used.iter().copied())
+        .collect();
+    // A file that one place fetches by its own address would be fetched twice if another added a fingerprint, and a
+    // service worker would not find it.
+    let kept: HashSet<usize> = survey
+        .facts
+        .iter()
+        .flat_map(|facts| facts.kept.iter().copied())
+        .collect();
+    let mut copies = Vec::new();
+    for index in used.into_iter().filter(|index| !kept.contains(index)) {
+        let (Some(asset), Some(kind), Some(facts)) =
+            (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
+        else {
+            continue;
+        };
+        let path = asset.path.as_str();
+        let is_chosen = options
+            .include
+            .map_or_else(|| fingerprint::is_picked(path), |globs| globs.is_match(path));
+        let is_fit = !options.exclude.is_match(path)
+            && may_be_named(path, *kind)
+            && !pooled(path, classes.classify(path))
+            && facts.mention == Mention::None;
+        if !is_chosen || !is_fit {
+            continue;
+        }
+        let hash = asset.digest.short(fingerprint::LENGTH);
+        if let Some(path) = copy_path(path, &hash, options.prefix) {
+            rewriter.add_copy(index, asset.path.as_str(), &hash);
+            copies.push(Copy { of: index, path });
+        }
+    }
+    copies
+}
+
+fn copy_path(path: &str, hash: &str, prefix: &str) -> Option<SitePath> {
+    let copy = fingerprint::copy_of(prefix, path, hash)?;
+    SitePath::new(&copy).ok()
+}

@@ -1,0 +1,198 @@
+//! What is in a file of the site where the export has something else. Pure.
+//!
+//! Four changes, in this order: the new build id, the keys that Next.js 15.0 to 15.3 draw for each page, the hashes of
+//! scripts that changed with the id, and the fingerprints of pictures and the like. The first three replace bytes by as many
+//! others, whatever the format; only the last reads one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::digest::{Digest, Hasher};
+use crate::model::path::SitePath;
+use crate::next::build_id::{Renaming, overwrite};
+use crate::next::url::{Resolver, Target};
+use crate::next::{Reference, Visit, page, policy, render_key};
+use crate::rules::fingerprint;
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// HTML.
+    Page,
+    /// The payload.
+    Payload,
+    /// Not at all.
+    Unread,
+}
+
+/// How a file is rewritten: all that is needed to do it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// How it is read.
+    pub language: Language,
+    /// The page from whose address its relative URLs start.
+    pub base: SitePath,
+    /// The files whose fingerprints it may name, by their places among the assets, sorted.
+    pub allowed: Arc<[usize]>,
+}
+
+/// What all files are rewritten with.
+pub struct Rewriter {
+    resolver: Resolver,
+    renaming: Option<Renaming>,
+    /// Hashes of files that changed, as `integrity` has them, and those that they have now.
+    proofs: Vec<(String, String)>,
+    /// The files that have a fingerprint: path, place among the assets, fingerprint.
+    copies: HashMap<String, (usize, String)>,
+    /// The paths of those files, by their places.
+    copied: HashMap<usize, String>,
+}
+
+impl Rewriter {
+    /// Without any fingerprints yet.
+    pub fn new(resolver: Resolver, renaming: Option<Renaming>) -> Self {
+        Self {
+            resolver,
+            renaming,
+            proofs: Vec::new(),
+            copies: HashMap::new(),
+            copied: HashMap::new(),
+        }
+    }
+
+    /// The change of the build id.
+    pub fn renaming(&self) -> Option<&Renaming> {
+        self.renaming.as_ref()
+    }
+
+    /// Whether hashes are replaced, which any text may have.
+    pub fn has_proofs(&self) -> bool {
+        !self.proofs.is_empty()
+    }
+
+    /// Hashes of files: as they were, and as they are.
+    pub fn proofs(&self) -> &[(String, String)] {
+        &self.proofs
+    }
+
+    /// Sets the hashes of files: as they were, and as they are.
+    pub fn set_proofs(&mut self, proofs: Vec<(String, String)>) {
+        self.proofs = proofs;
+    }
+
+    /// Adds the fingerprint of a file.
+    pub fn add_copy(&mut self, index: usize, path: &str, fingerprint: &str) {
+        self.copied.insert(index, path.to_owned());
+        self.copies.insert(path.to_owned(), (index, fingerprint.to_owned()));
+    }
+
+    /// Those of some files that have a fingerprint. Sorted, if the files are.
+    pub fn allowed(&self, used: &[usize]) -> Arc<[usize]> {
+        used.iter()
+            .copied()
+            .filter(|index| self.copied.contains_key(index))
+            .collect()
+    }
+
+    /// Digest of all that decides how a file is rewritten, besides its bytes, the site's address and its base path. The
+    /// old build id is left out: what is made of a file from which it is gone does not depend on it.
+    pub fn key(&self, change: &Change) -> Digest {
+        let mut hasher = Hasher::new();
+        let mut add = |part: &str| {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        };
+        add(match change.language {
+            Language::Page => "page",
+            Language::Payload => "payload",
+            Language::Unread => "unread",
+        });
+        add(&self.resolver.page_address(change.base.as_str()));
+        add(self.renaming.as_ref().map_or("", Renaming::to));
+        for (from, to) in &self.proofs {
+            add(from);
+            add(to);
+        }
+        add("");
+        for path in change.allowed.iter().filter_map(|index| self.copied.get(index)) {
+            add(path);
+            add(self.copies.get(path).map_or("", |(_, fingerprint)| fingerprint));
+        }
+        hasher.finish()
+    }
+
+    /// The path of a file with the new build id; `None` where it does not have the old one.
+    pub fn renamed(&self, path: &str) -> Option<String> {
+        self.renaming.as_ref()?.path(path)
+    }
+
+    /// The new bytes of a file; `None` where nothing in it changes.
+    pub fn rewrite(&self, bytes: &[u8], change: &Change) -> Option<Vec<u8>> {
+        let mut new = self.renaming.as_ref().and_then(|renaming| renaming.apply(bytes));
+        if self.renaming.is_some()
+            && let Some(settled) = render_key::settled(change.base.as_str(), new.as_deref().unwrap_or(bytes))
+        {
+            new = Some(settled);
+        }
+        for (from, to) in &self.proofs {
+            overwrite(bytes, &mut new, from.as_bytes(), to.as_bytes());
+        }
+        let text = std::str::from_utf8(new.as_deref().unwrap_or(bytes)).ok();
+        if let Some(fingerprinted) = text.and_then(|text| self.fingerprinted(text, change)) {
+            new = Some(fingerprinted.into_bytes());
+        }
+        if change.language == Language::Page
+            && let Ok(text) = std::str::from_utf8(new.as_deref().unwrap_or(bytes))
+            && let Some(proved) = policy::unescaped(text, &self.proofs)
+        {
+            new = Some(proved.into_bytes());
+        }
+        let mut new = new?;
+        if change.language == Language::Page
+            && let (Ok(before), Ok(after)) = (std::str::from_utf8(bytes), std::str::from_utf8(&new))
+            && let Some(allowed) = policy::renewed(before, after)
+        {
+            new = allowed.into_bytes();
+        }
+        Some(new)
+    }
+
+    /// The text with fingerprints; `None` where none are added, or where it can't be read exactly.
+    fn fingerprinted(&self, text: &str, change: &Change) -> Option<String> {
+        if change.allowed.is_empty() {
+            return None;
+        }
+        let address = self.resolver.page_address(change.base.as_str());
+        let visit = || Fingerprints {
+            rewriter: self,
+            change,
+            address: &address,
+        };
+        let edits = match change.language {
+            Language::Page => page::rewrite(text, &mut visit(), &mut visit()).ok()?.edits,
+            Language::Payload => page::rewrite_payload(text, &mut visit()).ok()?,
+            Language::Unread => return None,
+        };
+        (!edits.is_empty()).then(|| edits.apply(text))
+    }
+}
+
+struct Fingerprints<'a> {
+    rewriter: &'a Rewriter,
+    change: &'a Change,
+    address: &'a str,
+}
+
+impl Visit for Fingerprints<'_> {
+    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+        if !reference.position.takes_fingerprint() || reference.url.contains('?') {
+            return None;
+        }
+        let Target::Site(url) = self.rewriter.resolver.resolve(self.address, reference.url) else {
+            return None;
+        };
+        let (index, hash) = self.rewriter.copies.get(&url.path)?;
+        self.change.allowed.binary_search(index).ok()?;
+        Some(fingerprint::added(reference.url, hash))
+    }
+}

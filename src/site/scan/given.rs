@@ -1,0 +1,96 @@
+//! Encodings that the export brought along: `a.js.br` and `a.js.gz` beside `a.js`.
+//!
+//! The web server sends such a file in the place of the other without looking at it, so each is decoded and compared
+//! by digest. What does not decode to the file beside it is a fault, never an asset.
+
+use std::path::Path;
+
+use super::fault::{FaultKind, Faults, ScanError};
+use super::read::{Broken, Opened};
+use super::{Named, Read, sift};
+use crate::model::asset::{Asset, Given, GivenEncodings};
+use crate::model::encoding::Coding;
+use crate::model::path::SitePath;
+use crate::site::decode::{DecodeError, decodes_to};
+
+/// A file that may be an encoding of the one beside it.
+struct Pair<'a> {
+    encoding: (usize, &'a Read),
+    of: (usize, &'a Read),
+    coding: Coding,
+}
+
+/// Turns files, sorted by path, into assets: those that are encodings of others are folded into them.
+///
+/// In a chain, `a`, `a.gz`, `a.gz.br`, each must decode to the one before, as that is what the web server makes of
+/// it; `a.gz` is then an encoding, and `a.gz.br` an asset of its own, since encodings have no encodings.
+pub(super) fn pair(root: &Path, files: Vec<Read>, faults: &mut Faults) -> Result<Vec<Asset>, ScanError> {
+    let judged = sift(pairs(&files), |pair| judge(root, pair), faults)?;
+    let mut given = vec![GivenEncodings::default(); files.len()];
+    let mut folded = vec![false; files.len()];
+    for (pair, verdict) in judged {
+        let (encoding, file) = pair.encoding;
+        let (of, original) = pair.of;
+        if let Some(why) = verdict {
+            let of = original.found.path.clone();
+            let path = Path::new(file.found.path.as_str());
+            faults.add(path, FaultKind::WrongEncoding { of, why });
+        } else if !folded[of] {
+            // Pairs come sorted by the encoding's path, and the file it encodes sorts before it.
+            folded[encoding] = true;
+            let (digest, size) = (file.digest, file.stamp.size);
+            given[of].set(pair.coding, Given { digest, size });
+        }
+    }
+    let assets = files.into_iter().zip(given).zip(folded);
+    Ok(assets
+        .filter(|(_, folded)| !folded)
+        .map(|((file, given), _)| Asset {
+            path: file.found.path,
+            digest: file.digest,
+            size: file.stamp.size,
+            given,
+        })
+        .collect())
+}
+
+fn pairs<'a>(files: &'a [Read]) -> Vec<Pair<'a>> {
+    let beside = |(index, file): (usize, &'a Read)| {
+        let path = file.found.path.as_str();
+        let (original, coding) = Coding::ALL
+            .into_iter()
+            .find_map(|coding| Some((coding.original(path)?, coding)))?;
+        let of = files
+            .binary_search_by(|file| file.found.path.as_str().cmp(original))
+            .ok()?;
+        Some(Pair {
+            encoding: (index, file),
+            of: (of, &files[of]),
+            coding,
+        })
+    };
+    files.iter().enumerate().filter_map(beside).collect()
+}
+
+/// What is wrong with an encoding, if anything is.
+fn judge(root: &Path, pair: &Pair<'_>) -> Result<Option<String>, Broken> {
+    let (_, encoding) = pair.encoding;
+    let (_, original) = pair.of;
+    let opened = Opened::open(&encoding.found.file(root), &encoding.stamp)?;
+    let size = original.stamp.size;
+    let verdict = match decodes_to(pair.coding, &opened, size) {
+        Ok((digest, _)) if digest == original.digest => None,
+        Ok(_) => Some("it decodes to other bytes".to_owned()),
+        Err(DecodeError::TooLong { .. }) => Some("it decodes to more bytes than that file has".to_owned()),
+        Err(DecodeError::Read { source }) => return Err(source.into()),
+        Err(error) => Some(error.to_string()),
+    };
+    opened.unchanged()?;
+    Ok(verdict)
+}
+
+impl Named for Pair<'_> {
+    fn path(&self) -> &SitePath {
+        &self.encoding.1.found.path
+    }
+}

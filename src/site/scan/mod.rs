@@ -1,0 +1,277 @@
+//! The scan: from the export folder to its files, with their digests.
+//!
+//! Reads the export and, if the caller names a folder for it, a cache of digests; the one home of `walkdir`. It never
+//! writes to the export, never reads a file that lies outside of it, and never waits on something that only looks
+//! like a file. What it reports is one state of each file: a file that changes meanwhile is an error, not a guess.
+//! Whether the files make a good site is for the checks to say.
+
+mod again;
+mod cache;
+mod fault;
+mod given;
+mod read;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use globset::GlobSet;
+use rayon::prelude::*;
+
+pub use self::again::again;
+use self::cache::DigestCache;
+pub use self::fault::{Fault, FaultKind, Faults, ScanError};
+use self::read::{Broken, Stamp};
+use self::walk::Found;
+pub use self::walk::top_folders;
+pub use crate::model::asset::{Asset, Given, GivenEncodings};
+use crate::model::digest::Digest;
+use crate::model::event::{Event, Note, Observer, Running, Stage};
+use crate::model::path::SitePath;
+
+/// How to scan.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanOptions<'a> {
+    /// Paths of the export to leave out. A folder that matches is left out with all that it holds.
+    pub exclude: &'a GlobSet,
+    /// The folder that keeps digests from scan to scan; `None`: every file is read. It may be deleted at any time.
+    pub cache: Option<&'a Path>,
+    /// The time now: files that were touched just before it are read again by the next scan.
+    pub now: SystemTime,
+}
+
+/// What an export holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// Its files, sorted by path.
+    pub assets: Vec<Asset>,
+    /// What was left out.
+    pub left_out: LeftOut,
+    /// The symlinks that were followed, sorted, and where they lead, relative to the export.
+    pub followed: Vec<(SitePath, PathBuf)>,
+    /// How many files were not read, since the cache knew their digests.
+    pub remembered: u64,
+}
+
+/// How many files were left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftOut {
+    /// Those with a name that starts with a dot, or in such a folder; `.well-known` at the top is no such folder.
+    pub dot_files: u64,
+    /// Those that the site manifest excludes.
+    pub excluded: u64,
+}
+
+/// A file whose digest is known, and the state in which it was read.
+struct Read {
+    found: Found,
+    stamp: Stamp,
+    digest: Digest,
+}
+
+/// Scans an export.
+///
+/// # Errors
+/// [`ScanError`]; what is wrong with single files is collected into [`ScanError::Unfit`].
+pub fn scan(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
+    let _running = Running::begin(observer, Stage::Scan);
+    run(export, options, observer)
+}
+
+fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
+    let root = walk::root(export)?;
+    let (mut walked, stamped, cache) = look_around(&root, options)?;
+    tell_of(&walked, observer);
+    let faults = &mut walked.faults;
+
+    let stamped = keep_good(stamped, faults)?;
+    observer.notice(Event::StageMeasured {
+        stage: Stage::Scan,
+        items: stamped.len() as u64,
+        bytes: stamped.iter().map(|(_, stamp)| stamp.size).sum(),
+    });
+    let (files, remembered) = digests(&root, stamped, cache.as_ref(), faults, observer)?;
+    if let Some(cache) = cache
+        && let Err(error) = cache.keep(&files, remembered)
+    {
+        observer.notice(Event::Noted(Note::CacheNotWritten {
+            file: cache.file().to_owned(),
+            reason: error.to_string(),
+        }));
+    }
+
+    let assets = given::pair(&root, files, faults)?;
+    if !walked.faults.is_empty() {
+        return Err(ScanError::Unfit { faults: walked.faults });
+    }
+    if assets.is_empty() {
+        return Err(ScanError::Empty {
+            export: export.to_owned(),
+            left_out: walked.left_out,
+        });
+    }
+    Ok(Scan {
+        assets,
+        left_out: walked.left_out,
+        followed: walked.followed,
+        remembered,
+    })
+}
+
+/// A file that was found, and its state.
+type Stamped = (Found, Result<Stamp, Broken>);
+
+/// Walks the export; beside that, looks at each file that was found, and loads the cache.
+fn look_around(
+    root: &Path,
+    options: &ScanOptions<'_>,
+) -> Result<(walk::Walked, Vec<Stamped>, Option<DigestCache>), ScanError> {
+    let batches: Mutex<Vec<(usize, Vec<Stamped>)>> = Mutex::default();
+    let cache = Mutex::new(None);
+    let walked = rayon::in_place_scope(|scope| {
+        if let Some(folder) = options.cache {
+            let cache = &cache;
+            scope.spawn(move |_| {
+                let loaded = DigestCache::load(folder, root, options.now);
+                *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
+            });
+        }
+        let mut number = 0;
+        walk::walk(root, options.exclude, |batch| {
+            let (batches, place) = (&batches, number);
+            number += 1;
+            scope.spawn(move |_| {
+                let stamp = |found: Found| {
+                    let stamp = read::stamp(&found.file(root));
+                    (found, stamp)
+                };
+                let stamped = batch.into_iter().map(stamp).collect();
+                let mut batches = batches.lock().unwrap_or_else(PoisonError::into_inner);
+                batches.push((place, stamped));
+            });
+        })
+    })?;
+    let mut batches = batches.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // In the order of the walk, whichever was done first.
+    batches.sort_unstable_by_key(|(place, _)| *place);
+    let mut stamped = Vec::with_capacity(batches.iter().map(|(_, batch)| batch.len()).sum());
+    stamped.extend(batches.into_iter().flat_map(|(_, batch)| batch));
+    let cache = cache.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((walked, stamped, cache))
+}
+
+fn tell_of(walked: &walk::Walked, observer: &dyn Observer) {
+    for (path, target) in &walked.followed {
+        observer.notice(Event::Noted(Note::SymlinkFollowed {
+            path: path.clone(),
+            target: target.clone(),
+        }));
+    }
+    if walked.left_out.dot_files > 0 {
+        observer.notice(Event::Noted(Note::DotFilesLeftOut {
+            count: walked.left_out.dot_files,
+        }));
+    }
+}
+
+/// The digest of each file, sorted by path, and how many of them the cache knew.
+fn digests(
+    root: &Path,
+    mut stamped: Vec<(Found, Stamp)>,
+    cache: Option<&DigestCache>,
+    faults: &mut Faults,
+    observer: &dyn Observer,
+) -> Result<(Vec<Read>, u64), ScanError> {
+    let progressed = |items, bytes| {
+        let stage = Stage::Scan;
+        observer.notice(Event::Progressed { stage, items, bytes });
+    };
+    // The cache has its entries in this order, too, and is gone through once.
+    stamped.par_sort_unstable_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+    let mut known = cache.map(DigestCache::look_up);
+    let mut files = Vec::with_capacity(stamped.len());
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for (found, stamp) in stamped {
+        match known.as_mut().and_then(|known| known.get(&found.path, &stamp)) {
+            Some(digest) => files.push(Read { found, stamp, digest }),
+            None if stamp.size < read::LARGE => small.push((found, stamp)),
+            None => large.push((found, stamp)),
+        }
+    }
+    let remembered = files.len() as u64;
+    progressed(remembered, files.iter().map(|read| read.stamp.size).sum());
+
+    let small = sift(
+        small,
+        |(found, stamp)| {
+            let digest = read::digest(&found.file(root), stamp)?;
+            progressed(1, stamp.size);
+            Ok(digest)
+        },
+        faults,
+    )?;
+    // One after another, each on all cores: however many gigabytes there are, one buffer holds them.
+    let mut hashed = small;
+    for (found, stamp) in large {
+        match read::digest_wide(&found.file(root), &stamp, &|bytes| progressed(0, bytes)) {
+            Ok(digest) => hashed.push(((found, stamp), digest)),
+            Err(broken) => faults.take(&found.path, broken)?,
+        }
+        progressed(1, 0);
+    }
+    if !hashed.is_empty() {
+        let hashed = hashed.into_iter();
+        files.extend(hashed.map(|((found, stamp), digest)| Read { found, stamp, digest }));
+        // Two or three runs, each of them sorted.
+        files.sort_by(|a, b| a.found.path.cmp(&b.found.path));
+    }
+    Ok((files, remembered))
+}
+
+/// Does the work for all items, on all cores. What can't be read is set aside as a fault; what changed ends the scan.
+fn sift<T: Send + Named, R: Send>(
+    items: Vec<T>,
+    work: impl Fn(&T) -> Result<R, Broken> + Sync,
+    faults: &mut Faults,
+) -> Result<Vec<(T, R)>, ScanError> {
+    let done: Vec<_> = items
+        .into_par_iter()
+        .map(|item| {
+            let result = work(&item);
+            (item, result)
+        })
+        .collect();
+    keep_good(done, faults)
+}
+
+/// Sets aside what can't be read as a fault; what changed ends the scan.
+fn keep_good<T: Named, R>(done: Vec<(T, Result<R, Broken>)>, faults: &mut Faults) -> Result<Vec<(T, R)>, ScanError> {
+    let mut good = Vec::with_capacity(done.len());
+    for (item, result) in done {
+        match result {
+            Ok(result) => good.push((item, result)),
+            Err(broken) => faults.take(item.path(), broken)?,
+        }
+    }
+    Ok(good)
+}
+
+/// Something of the export that has a path to be named by.
+trait Named {
+    fn path(&self) -> &SitePath;
+}
+
+impl Named for Found {
+    fn path(&self) -> &SitePath {
+        &self.path
+    }
+}
+
+impl Named for (Found, Stamp) {
+    fn path(&self) -> &SitePath {
+        &self.0.path
+    }
+}

@@ -1,0 +1,608 @@
+//! The survey: every text of the export read once, and noted what checks and fingerprints need to know of it.
+//!
+//! Reads the export through a [`Source`] and nothing else; it changes nothing. It notes facts and judges none: which of
+//! them is a fault is for the checks to say. What it keeps of a page is little, so that the largest site fits into
+//! memory: a URL that is right leaves no trace but what it is used for. What it noted of a file that did not change it
+//! recalls from the cache of facts, if the caller gives it one.
+
+mod cache;
+mod code;
+mod css;
+mod found;
+mod page;
+mod text;
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use globset::GlobSet;
+use memchr::memmem;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+pub use self::cache::{AllLearned, Cache, Rewritten};
+use self::cache::{Learned, Recall};
+pub use self::found::Paths;
+use self::found::{Asked, Found};
+use crate::config::compile_globs;
+use crate::model::asset::Asset;
+use crate::model::digest::{Digest, Hasher};
+use crate::model::event::{Event, Observer, Stage};
+use crate::next::build_id::{self, Mention};
+use crate::next::client::{self, Client, Leads};
+use crate::next::page::{self as next_page, Router};
+use crate::next::url::Resolver;
+use crate::next::{Position, Unclear, data};
+use crate::site::source::{Source, SourceError};
+
+/// No page is larger; a file that is, is taken as it is.
+pub const MAX_TEXT: u64 = 64 * 1024 * 1024;
+
+/// So many bytes of a larger file are read at once.
+const PIECE: usize = 1 << 20;
+
+/// What a file is to the survey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A page.
+    Page,
+    /// A payload of the page with this place among the assets.
+    Payload(usize),
+    /// A data file of the page with this place among the assets.
+    Data(usize),
+    /// A style sheet.
+    Style,
+    /// A drawing, which may refer to others.
+    Drawing,
+    /// A script, or data that scripts may read.
+    Code,
+    /// Anything else.
+    Other,
+}
+
+/// What is wrong with a URL.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum UrlFault {
+    /// The site has nothing there.
+    Missing,
+    /// The site has it, spelled otherwise.
+    Spelled {
+        /// As it is.
+        right: String,
+    },
+    /// It leaves out the base path of a file that the site has. What else lies outside of the base path is another
+    /// site's.
+    OutsideBasePath {
+        /// As it is.
+        right: String,
+    },
+    /// It leads to the reader's own machine.
+    Local {
+        /// The host it names.
+        host: String,
+    },
+    /// It is no URL.
+    Malformed,
+}
+
+/// A URL that is not right.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FaultyUrl {
+    /// The line it is in, from 1.
+    pub line: u32,
+    /// As it stands there.
+    pub url: String,
+    /// What it is for.
+    pub position: Position,
+    /// What is wrong.
+    pub fault: UrlFault,
+}
+
+/// A link to a place in a page of the site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fragment {
+    /// The line it is in, from 1.
+    pub line: u32,
+    /// The page's place among the assets.
+    pub page: usize,
+    /// What stands behind `#`, decoded.
+    pub name: String,
+}
+
+/// Text that a rule does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Hit {
+    /// The check that the rule belongs to.
+    pub check: Cow<'static, str>,
+    /// The line it is in, from 1; none where it is the file as a whole.
+    pub line: Option<u32>,
+    /// The rule's name.
+    pub rule: String,
+    /// What was found, with all that is secret taken out.
+    pub shown: String,
+}
+
+/// What is known of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// Which router made the page; none for what is no page.
+    pub router: Option<Router>,
+    /// Where it stops being UTF-8: the line, from 1.
+    pub not_utf8: Option<u32>,
+    /// Of a file whose name says nothing of its type: whether it is text, in UTF-8.
+    pub is_text: bool,
+    /// Why it can't be rewritten; it stays as it is.
+    pub unclear: Option<Unclear>,
+    /// Parts of it that stay as they are.
+    pub odd: Vec<Unclear>,
+    /// The build ids that Next.js's client reads in it, sorted, each once.
+    pub ids: Vec<String>,
+    /// How it names the build id of the export.
+    pub mention: Mention,
+    /// URLs that are not right, in order.
+    pub faulty: Vec<FaultyUrl>,
+    /// Links into pages.
+    pub fragments: Vec<Fragment>,
+    /// The places that links into this page can lead to, sorted.
+    pub anchors: Vec<String>,
+    /// Of a page: files whose URLs may get a fingerprint in it, by their places among the assets, sorted.
+    pub used: Vec<usize>,
+    /// Files that it names where a URL gets no fingerprint, and that are fetched from there by their own addresses; by
+    /// their places, sorted.
+    pub kept: Vec<usize>,
+    /// Strings that name a file of the site where it can't be told what they are for.
+    pub unclassified: u32,
+    /// What rules do not allow.
+    pub hits: Vec<Hit>,
+}
+
+/// What is known of an export.
+pub struct Survey {
+    /// What the export says of the client.
+    pub client: Client,
+    /// The base path: empty, or with a slash at its front.
+    pub base_path: String,
+    /// What stands before `/_next/` where that is not the base path, likewise.
+    pub asset_prefix: String,
+    /// The build id, by the folders of the export; `None` where there is none or several, or it is too short to be told
+    /// from a part of a word.
+    pub build_id: Option<String>,
+    /// The kind of each asset.
+    pub kinds: Vec<Kind>,
+    /// What is known of each asset; shared by those of which the same is known, and with the cache of facts.
+    pub facts: Vec<Arc<Facts>>,
+    /// What the cache of facts is to keep; none where there is no cache.
+    pub learned: Option<AllLearned>,
+    /// How many files were not looked at, since the cache knew their facts.
+    pub remembered: u64,
+}
+
+/// Finds what is forbidden in a text.
+pub trait Search: Sync {
+    /// Whether a file is searched although its name does not say that it is a text.
+    fn wants(&self, path: &str, size: u64) -> bool;
+
+    /// All that is found in a file's bytes.
+    fn hits(&self, path: &str, bytes: &[u8]) -> Vec<Hit>;
+
+    /// Names what is searched for: another search has another name.
+    fn name(&self) -> String;
+}
+
+/// What is to be looked for.
+pub struct Options<'a> {
+    /// The address of the site.
+    pub origin: Option<&'a str>,
+    /// The base path; none: read off the export.
+    pub base_path: Option<&'a str>,
+    /// What is searched for in texts; none: nothing.
+    pub search: Option<&'a dyn Search>,
+    /// What earlier surveys noted; none: every text is read.
+    pub cache: Option<&'a Cache>,
+    /// Addresses of the host that something else answers; none: there are none.
+    pub elsewhere: Option<&'a Elsewhere>,
+}
+
+/// Addresses of the host that something else answers, so that nothing of the site is missing there.
+pub struct Elsewhere {
+    globs: GlobSet,
+    patterns: Vec<String>,
+}
+
+/// What every site behind Cloudflare has.
+const BUILT_IN: &str = "/cdn-cgi/**";
+
+impl Elsewhere {
+    /// Those that globs over the paths of URLs name, and what is built in. `/blog/**` is `/blog` too.
+    ///
+    /// # Errors
+    /// A glob that is not one.
+    pub fn new(globs: &[String]) -> Result<Self, globset::Error> {
+        let mut patterns: Vec<String> = std::iter::once(BUILT_IN.to_owned())
+            .chain(globs.iter().cloned())
+            .collect();
+        let folders: Vec<String> = patterns
+            .iter()
+            .filter_map(|glob| glob.strip_suffix("/**"))
+            .map(str::to_owned)
+            .collect();
+        patterns.extend(folders.into_iter().filter(|folder| !folder.is_empty()));
+        Ok(Self {
+            globs: compile_globs(&patterns)?,
+            patterns,
+        })
+    }
+
+    /// Whether a path is one, without the slash at its front.
+    fn is_match(&self, path: &str) -> bool {
+        self.globs.is_match(path)
+    }
+}
+
+/// Surveys an export.
+///
+/// # Errors
+/// [`SourceError`] where a file can't be read, or changed since the scan.
+pub fn survey(
+    assets: &[Asset],
+    source: &dyn Source,
+    options: &Options<'_>,
+    observer: &dyn Observer,
+) -> Result<Survey, SourceError> {
+    let paths = Paths::new(assets);
+    let client = find_client(assets, source)?;
+    let base_path = options.base_path.unwrap_or(&client.base_path).to_owned();
+    let asset_prefix = client.asset_prefix(&base_path).to_owned();
+    let resolver = Resolver::new(options.origin, &base_path).with_asset_prefix(&asset_prefix);
+    let kinds: Vec<Kind> = assets
+        .iter()
+        .map(|asset| kind_of(asset.path.as_str(), &paths))
+        .collect();
+    let recall = options
+        .cache
+        .map(|cache| cache.recall(settings(options, &base_path, &asset_prefix), assets, &paths));
+    let build_id = build_id::of_paths(assets.iter().map(|asset| asset.path.as_str()));
+    let reading = Reading {
+        build_id: build_id.as_deref(),
+        paths: &paths,
+        resolver: &resolver,
+        beside: &Resolver::new(options.origin, ""),
+        source,
+        search: options.search,
+        elsewhere: options.elsewhere,
+        recall: recall.as_ref(),
+        nothing: Arc::default(),
+    };
+    let twins = twins(assets, &kinds);
+    let looked = assets
+        .par_iter()
+        .zip(&kinds)
+        .enumerate()
+        .map(|(index, (asset, kind))| {
+            let looked = match twins.get(&index) {
+                Some(_) => Ok(reading.nothing()),
+                None => reading.look(index, asset, *kind),
+            };
+            observer.notice(Event::Progressed {
+                stage: Stage::Check,
+                items: 1,
+                bytes: asset.size,
+            });
+            looked
+        })
+        .collect::<Result<Vec<Looked>, SourceError>>()?;
+    let remembered = looked.iter().map(|looked| u64::from(looked.remembered)).sum();
+    let (mut facts, mut learned): (Vec<_>, Vec<_>) =
+        looked.into_iter().map(|looked| (looked.facts, looked.learned)).unzip();
+    for (index, twin) in twins {
+        facts[index] = Arc::clone(&facts[twin]);
+        learned[index] = reading.of_twin(index, &assets[index], kinds[index], learned[twin].clone());
+    }
+    Ok(Survey {
+        client,
+        base_path,
+        asset_prefix,
+        build_id,
+        kinds,
+        facts,
+        learned: recall.map(|recall| recall.finish(learned, &paths)),
+        remembered,
+    })
+}
+
+/// Digest of all that decides what is noted, besides the files themselves.
+fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Digest {
+    let mut hasher = Hasher::new();
+    let search = options.search.map(Search::name);
+    let elsewhere = options.elsewhere.map(|elsewhere| format!("{:?}", elsewhere.patterns));
+    let parts = [
+        env!("CARGO_PKG_VERSION"),
+        &cache::VERSION.to_string(),
+        options.origin.unwrap_or_default(),
+        base_path,
+        asset_prefix,
+        search.as_deref().unwrap_or_default(),
+        elsewhere.as_deref().unwrap_or_default(),
+    ];
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// Payload files with the bytes of another, by their places, and those of the others. What is noted of a payload does
+/// not depend on where it lies, and each page's is there twice.
+fn twins(assets: &[Asset], kinds: &[Kind]) -> HashMap<usize, usize> {
+    let mut seen: HashMap<Digest, usize> = HashMap::new();
+    let mut twins = HashMap::new();
+    for (index, asset) in assets.iter().enumerate() {
+        if matches!(kinds[index], Kind::Payload(_)) {
+            let first = *seen.entry(asset.digest).or_insert(index);
+            if first != index {
+                twins.insert(index, first);
+            }
+        }
+    }
+    twins
+}
+
+/// What one file is looked at with.
+pub(crate) struct Context<'a> {
+    paths: Asked<'a>,
+    resolver: &'a Resolver,
+    /// Resolves as if there were no base path: what a URL that lies outside of it may have meant.
+    beside: &'a Resolver,
+    elsewhere: Option<&'a Elsewhere>,
+}
+
+/// Where the client's files lie, by an export's own pages; at the top, in one that says nothing of it.
+///
+/// # Errors
+/// [`SourceError`] where a page can't be read, or changed since the scan.
+pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, SourceError> {
+    let page = |asset: &&Asset| asset.path.as_str().ends_with(".html") && asset.size <= MAX_TEXT;
+    let is_first = |asset: &&Asset| matches!(asset.path.as_str(), "index.html" | "404.html");
+    let pages = || assets.iter().filter(page);
+    let paths = Paths::new(assets);
+    let is_there = |path: &str| matches!(paths.look_up(path), Found::File(_));
+    let mut found: Option<(Client, bool)> = None;
+    // Any page will do, but one that someone put beside those of Next.js says nothing.
+    for asset in pages().filter(is_first).chain(pages().take(8)) {
+        let bytes = source.read(&asset.path, asset.digest, asset.size)?;
+        let page = std::str::from_utf8(&bytes).ok();
+        let Some((page, client)) = page.and_then(|page| Some((page, client::of_page(page)?))) else {
+            continue;
+        };
+        let leads = client::beside_prefix(page, &client.prefix, &is_there);
+        if client.prefix.is_empty() || leads == Some(Leads::Below) {
+            return Ok(client);
+        }
+        let (_, is_beside) = found.get_or_insert((client, false));
+        *is_beside |= leads == Some(Leads::Beside);
+    }
+    if let Some((client, is_beside)) = found {
+        let base_path = if is_beside { String::new() } else { client.base_path };
+        return Ok(Client { base_path, ..client });
+    }
+    for asset in pages().filter(is_first).chain(pages().take(8)) {
+        let bytes = source.read(&asset.path, asset.digest, asset.size)?;
+        let page = std::str::from_utf8(&bytes).ok();
+        if let Some(client) = page.and_then(|page| client::behind_prefix(page, &is_there)) {
+            return Ok(client);
+        }
+    }
+    Ok(Client::default())
+}
+
+/// What a file is, by its name and its neighbours.
+fn kind_of(path: &str, paths: &Paths<'_>) -> Kind {
+    let owner = || next_page::owners(path).iter().find_map(|page| paths.file(page));
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html" | "htm") => Kind::Page,
+        Some("css") => Kind::Style,
+        Some("svg") => Kind::Drawing,
+        Some("txt") => owner().map_or(Kind::Other, Kind::Payload),
+        Some("json") => owner().map_or(Kind::Code, Kind::Data),
+        Some("js" | "mjs" | "cjs") => Kind::Code,
+        _ => Kind::Other,
+    }
+}
+
+/// What is known after a look at a file.
+struct Looked {
+    facts: Arc<Facts>,
+    learned: Option<Learned>,
+    remembered: bool,
+}
+
+impl From<(Arc<Facts>, Learned)> for Looked {
+    fn from((facts, learned): (Arc<Facts>, Learned)) -> Self {
+        Self {
+            facts,
+            learned: Some(learned),
+            remembered: true,
+        }
+    }
+}
+
+/// What all files are looked at with.
+struct Reading<'a> {
+    build_id: Option<&'a str>,
+    paths: &'a Paths<'a>,
+    resolver: &'a Resolver,
+    beside: &'a Resolver,
+    source: &'a dyn Source,
+    search: Option<&'a dyn Search>,
+    elsewhere: Option<&'a Elsewhere>,
+    recall: Option<&'a Recall<'a>>,
+    /// What is known of a file that is not looked at.
+    nothing: Arc<Facts>,
+}
+
+impl Reading<'_> {
+    fn nothing(&self) -> Looked {
+        Looked {
+            facts: Arc::clone(&self.nothing),
+            learned: None,
+            remembered: false,
+        }
+    }
+
+    fn look(&self, index: usize, asset: &Asset, kind: Kind) -> Result<Looked, SourceError> {
+        let path = asset.path.as_str();
+        let searched = self
+            .search
+            .filter(|search| text::is_likely(asset.path.name()) || search.wants(path, asset.size));
+        let is_named_in = self.build_id.is_some() && !text::is_packed(asset.path.name());
+        if asset.size > MAX_TEXT {
+            return Ok(if is_named_in {
+                self.look_through(asset)?
+            } else {
+                self.nothing()
+            });
+        }
+        let may_be_text = text::is_unknown(asset.path.name());
+        if kind == Kind::Other && searched.is_none() && !is_named_in && !may_be_text {
+            return Ok(self.nothing());
+        }
+        if let Some(known) = self.recall.and_then(|recall| recall.exact(index, asset, kind)) {
+            return Ok(known.into());
+        }
+        let bytes = self.source.read(&asset.path, asset.digest, asset.size)?;
+        let neutral = self.recall.map(|recall| (recall, recall.neutral_digest(&bytes)));
+        if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(index, asset, kind, neutral)) {
+            return Ok(known.into());
+        }
+        let context = Context {
+            paths: Asked::new(self.paths, self.recall.is_some()),
+            resolver: self.resolver,
+            beside: self.beside,
+            elsewhere: self.elsewhere,
+        };
+        let mut facts = facts(path, kind, &bytes, &context);
+        if let Some(search) = searched {
+            facts.hits = search.hits(path, &bytes);
+        }
+        if let Some(id) = self.build_id {
+            facts.mention = build_id::mention(&bytes, id);
+        }
+        facts.is_text = may_be_text && !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok();
+        let facts = Arc::new(facts);
+        let learned =
+            neutral.map(|(recall, neutral)| recall.learn(asset, kind, neutral, &facts, context.paths.questions()));
+        Ok(Looked {
+            facts,
+            learned,
+            remembered: false,
+        })
+    }
+
+    /// Looks for the build id in a file that is too large to be read as a text. It is not rewritten either, so where it
+    /// is found counts for nothing.
+    fn look_through(&self, asset: &Asset) -> Result<Looked, SourceError> {
+        let mut looked = self.nothing();
+        let Some(id) = self.build_id.map(str::as_bytes) else {
+            return Ok(looked);
+        };
+        let (mut end, mut is_found) = (Vec::new(), false);
+        let mut take = |piece: Vec<u8>| {
+            // An id may stand across the end of a piece.
+            let mut seam = std::mem::take(&mut end);
+            seam.extend(piece);
+            is_found = memmem::find(&seam, id).is_some();
+            end = seam.split_off(seam.len().saturating_sub(id.len() - 1));
+            !is_found
+        };
+        self.source
+            .read_pieces(&asset.path, asset.digest, asset.size, PIECE, &mut take)?;
+        if is_found {
+            looked.facts = Arc::new(Facts {
+                mention: Mention::Elsewhere,
+                ..Facts::default()
+            });
+        }
+        Ok(looked)
+    }
+
+    /// What is to be kept of a file with the bytes of another. What became of it may be something else, since it may
+    /// be of another page.
+    fn of_twin(&self, index: usize, asset: &Asset, kind: Kind, twin: Option<Learned>) -> Option<Learned> {
+        let twin = twin?;
+        let known = self.recall?.neutral(index, asset, kind, twin.neutral());
+        Some(twin.of_other(known.map(|(_, learned)| learned).as_ref()))
+    }
+}
+
+fn facts(path: &str, kind: Kind, bytes: &[u8], context: &Context<'_>) -> Facts {
+    match (kind, std::str::from_utf8(bytes)) {
+        (Kind::Other, _) => Facts::default(),
+        (Kind::Code, _) => code::look(bytes, context),
+        (_, Err(error)) => Facts {
+            not_utf8: Some(line_at(bytes, error.valid_up_to())),
+            ..Facts::default()
+        },
+        (Kind::Page, Ok(text)) => page::look(path, text, context),
+        (Kind::Payload(_), Ok(text)) => page::look_at_ids(text, &mut next_page::rewrite_payload),
+        (Kind::Data(_), Ok(text)) => page::look_at_ids(text, &mut data::rewrite_file),
+        (Kind::Style, Ok(text)) => css::look(path, text, context),
+        (Kind::Drawing, Ok(text)) => css::look_at_drawing(path, text, context),
+    }
+}
+
+/// The line of a byte, from 1.
+#[must_use]
+pub fn line_at(bytes: &[u8], at: usize) -> u32 {
+    let before = &bytes[..at.min(bytes.len())];
+    let lines = before.split(|byte| *byte == b'\n').count();
+    u32::try_from(lines).unwrap_or(u32::MAX)
+}
+
+/// The lines of places: counting goes on from the last one, so a text with many faults, which come in order, is counted
+/// through once.
+pub(crate) struct Lines<'a> {
+    text: &'a [u8],
+    counted: (usize, u32),
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Self { text, counted: (0, 1) }
+    }
+
+    /// The line of a byte, from 1.
+    pub(crate) fn at(&mut self, at: usize) -> u32 {
+        let (from, line) = self.counted;
+        let lines = |from: usize, to: usize| {
+            let between = self.text.get(from..to).unwrap_or_default();
+            line_at(between, between.len()) - 1
+        };
+        let line = if at < from {
+            line.saturating_sub(lines(at, from))
+        } else {
+            line.saturating_add(lines(from, at))
+        };
+        self.counted = (at, line);
+        line
+    }
+}
+
+impl Survey {
+    /// URLs of files of the build that pages name and the export lacks. A build writes them all before it ends.
+    #[must_use]
+    pub fn missing_chunks(&self) -> BTreeSet<String> {
+        let faulty = self.facts.iter().flat_map(|facts| &facts.faulty);
+        let missing =
+            faulty.filter(|faulty| faulty.fault == UrlFault::Missing && faulty.url.contains(client::CLIENT_ASSETS));
+        missing.map(|faulty| faulty.url.clone()).collect()
+    }
+
+    /// The build ids of the export: those of payloads and pages, and those of folders.
+    #[must_use]
+    pub fn build_ids(&self, assets: &[Asset]) -> BTreeSet<String> {
+        let in_paths = build_id::in_paths(assets.iter().map(|asset| asset.path.as_str()));
+        let in_files = self.facts.iter().flat_map(|facts| facts.ids.iter().cloned());
+        in_files.chain(in_paths.into_iter().map(str::to_owned)).collect()
+    }
+}

@@ -1,0 +1,294 @@
+//! Questions of the plan on their way to the host, and their answers on the way back.
+//!
+//! As many go in one flight as can, and memory allows; nothing here decides what to ask.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::StoreError;
+use super::reading::{read_files, read_opened, read_to_ends};
+use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal};
+use crate::model::digest::Digest;
+use crate::model::layout;
+use crate::model::tree::Tree;
+use crate::store::plan::{Facts, Question, Stamp};
+use crate::store::session::{Read, Session};
+
+/// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
+pub(crate) const OPEN_AT_ONCE: usize = 256;
+
+/// Manifests shorter than this are not kept open: there would be little to copy.
+const WORTH_KEEPING: usize = 2048;
+
+/// So many questions go in one flight: each has an operation, an answer and mostly a refusal while it is under way, and the
+/// first publish of a large site has hundreds of thousands.
+pub(crate) const ASKED_AT_ONCE: usize = 8192;
+
+/// Manifests that are open on the host, to be read.
+pub type Opened = Vec<(Digest, Handle)>;
+
+/// The tree whose manifest has these bytes, if they are what the digest names and in canonical form.
+pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
+    if Digest::of(&bytes) != digest {
+        return None;
+    }
+    Tree::parse(&String::from_utf8(bytes).ok()?).ok()
+}
+
+/// Questions on their way: which operation asks which.
+pub struct Asking {
+    plain: Vec<Question>,
+    manifests: Vec<Digest>,
+    /// Public paths of files of the pool to be read. Rare, so they take flights of their own.
+    pool_bytes: Vec<String>,
+    /// Folders of the objects that are asked for: in one of another user an object can't be given its name.
+    folders: BTreeSet<String>,
+}
+
+impl Asking {
+    /// Operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
+    #[must_use]
+    pub fn new(questions: impl IntoIterator<Item = Question>) -> Self {
+        let mut asking = Self {
+            plain: Vec::new(),
+            manifests: Vec::new(),
+            pool_bytes: Vec::new(),
+            folders: BTreeSet::new(),
+        };
+        for question in questions {
+            match question {
+                Question::Manifest(digest) => asking.manifests.push(digest),
+                Question::PoolBytes(path) => asking.pool_bytes.push(path),
+                Question::Live(_)
+                | Question::Tree(_)
+                | Question::Object(_)
+                | Question::Pool(_)
+                | Question::Findings(..) => {
+                    if let Question::Object(name) = &question
+                        && let Some((folder, _)) = name.rsplit_once('/')
+                        && !asking.folders.contains(folder)
+                    {
+                        asking.folders.insert(folder.to_owned());
+                    }
+                    asking.plain.push(question);
+                }
+            }
+        }
+        asking
+    }
+
+    /// The operations of the first flight.
+    #[must_use]
+    pub fn ops(&self) -> Vec<Op> {
+        let opening = self.manifests.iter().take(OPEN_AT_ONCE);
+        let opening = opening.map(|digest| Op::Open(layout::manifest(*digest)));
+        let folders = self.folders.iter().cloned().map(Op::Lstat);
+        let plain = self.plain.iter().filter_map(|question| {
+            Some(match question {
+                Question::Live(path) if path.is_root() => Op::Resolve(layout::CURRENT.to_owned()),
+                Question::Live(path) => Op::ReadLink(layout::current(path)),
+                Question::Tree(digest) => Op::Lstat(layout::tree(*digest)),
+                Question::Object(name) => Op::Lstat(name.clone()),
+                Question::Pool(path) => Op::Lstat(layout::pool(path)),
+                Question::Findings(release, piece) => Op::ReadLink(layout::release_findings(release, *piece)),
+                Question::Manifest(_) | Question::PoolBytes(_) => return None,
+            })
+        });
+        plain.chain(folders).chain(opening).collect()
+    }
+
+    /// Reads the answers to [`Self::ops`], and the manifests that it opened.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the connection is lost.
+    pub async fn read(
+        mut self,
+        session: &Session,
+        answers: &[Result<Answer, Refusal>],
+        facts: &mut Facts,
+    ) -> Result<(), StoreError> {
+        let opened = self.note(answers, facts);
+        let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
+        let contents = read_opened(session, &handles).await?;
+        for ((digest, _), bytes) in opened.into_iter().zip(contents) {
+            note_manifest(session, facts, digest, bytes)?;
+        }
+        self.read_the_rest(session, facts).await
+    }
+
+    /// Takes the answers to [`Self::ops`]; the manifests that were opened are still to be read.
+    pub(super) fn note(&mut self, answers: &[Result<Answer, Refusal>], facts: &mut Facts) -> Opened {
+        let (answers, others) = answers.split_at(self.plain.len());
+        for (question, answer) in std::mem::take(&mut self.plain).into_iter().zip(answers) {
+            match question {
+                Question::Live(path) => {
+                    let tree = answer
+                        .text()
+                        .and_then(|text| text.rsplit('/').next().and_then(|name| name.parse().ok()));
+                    facts.live.insert(path, tree);
+                }
+                Question::Tree(digest) => {
+                    facts
+                        .trees
+                        .insert(digest, answer.attr().is_some_and(|attr| attr.kind == Kind::Folder));
+                }
+                Question::Object(name) => {
+                    let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
+                    if let Some(attr) = attr {
+                        facts.owners.push((name.clone(), attr.uid, attr.mode));
+                    }
+                    facts.objects.insert(name, attr.map(stamp));
+                }
+                Question::Pool(path) => {
+                    let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
+                    facts.pool.insert(path, attr.map(stamp));
+                }
+                Question::Findings(release, piece) => {
+                    facts.findings.insert((release, piece), answer.text());
+                }
+                Question::Manifest(_) | Question::PoolBytes(_) => {}
+            }
+        }
+        let (folders, manifests) = others.split_at(self.folders.len());
+        for (folder, answer) in self.folders.iter().zip(folders) {
+            if let Some(attr) = answer.attr() {
+                facts.owners.push((folder.clone(), attr.uid, attr.mode));
+            }
+        }
+        let mut opened = Vec::new();
+        for (digest, answer) in self.manifests.iter().zip(manifests) {
+            match answer {
+                Ok(Answer::Opened(handle)) => opened.push((*digest, *handle)),
+                _ => {
+                    facts.manifests.insert(*digest, None);
+                }
+            }
+        }
+        opened
+    }
+
+    /// Reads files of the pool, and the manifests that were too many to be opened at once.
+    pub(super) async fn read_the_rest(&self, session: &Session, facts: &mut Facts) -> Result<(), StoreError> {
+        for path in &self.pool_bytes {
+            let contents = read_files(session, &[layout::pool(path)]).await?.pop().flatten();
+            facts
+                .pool_bytes
+                .insert(path.clone(), contents.map(|bytes| Digest::of(&bytes)));
+        }
+        let rest = self.manifests.get(OPEN_AT_ONCE..).unwrap_or_default();
+        for more in rest.chunks(OPEN_AT_ONCE) {
+            let paths: Vec<String> = more.iter().copied().map(layout::manifest).collect();
+            for (digest, bytes) in more.iter().zip(read_files(session, &paths).await?) {
+                note_manifest(session, facts, *digest, bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stamp(attr: Attr) -> Stamp {
+    Stamp {
+        size: attr.size,
+        mtime: attr.mtime,
+    }
+}
+
+fn note_manifest(
+    session: &Session,
+    facts: &mut Facts,
+    digest: Digest,
+    bytes: Option<Vec<u8>>,
+) -> Result<(), StoreError> {
+    session.hold(bytes.as_ref().map_or(0, Vec::len))?;
+    let tree = bytes.and_then(|bytes| read_manifest(digest, bytes));
+    facts.manifests.insert(digest, tree);
+    Ok(())
+}
+
+/// Asks some questions and adds the answers to the facts.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn ask(session: &Session, facts: &mut Facts, questions: &BTreeSet<Question>) -> Result<(), StoreError> {
+    let mut pending = questions.iter().cloned().peekable();
+    while pending.peek().is_some() {
+        let asking = Asking::new(pending.by_ref().take(ASKED_AT_ONCE));
+        let answers = session.flight(asking.ops()).await?;
+        asking.read(session, &answers, facts).await?;
+    }
+    Ok(())
+}
+
+/// Asks questions until none is left, with `next` naming those that follow from what is known. Manifests that are open, those
+/// in `opened` first, are read in the same flight that asks what can be asked without them; they stay open where `kept` has
+/// room for them, which says how many it takes.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn find_out(
+    session: &Session,
+    facts: &mut Facts,
+    mut opened: Opened,
+    mut kept: Option<(&mut Opened, usize)>,
+    next: impl Fn(&Facts) -> BTreeSet<Question>,
+) -> Result<(), StoreError> {
+    let mut pending = BTreeSet::new().into_iter();
+    loop {
+        if pending.len() == 0 {
+            let mut questions = next(facts);
+            questions.retain(|question| {
+                !opened
+                    .iter()
+                    .any(|(digest, _)| *question == Question::Manifest(*digest))
+            });
+            if questions.is_empty() && opened.is_empty() {
+                return Ok(());
+            }
+            pending = questions.into_iter();
+        }
+        let mut asking = Asking::new(pending.by_ref().take(ASKED_AT_ONCE));
+        let mut ops = asking.ops();
+        let asked = ops.len();
+        ops.extend(opened.iter().map(|(_, handle)| Op::Read {
+            handle: *handle,
+            offset: 0,
+            length: MAX_READ,
+        }));
+        let answers = session.flight(ops).await?;
+        let reading = std::mem::replace(&mut opened, asking.note(&answers[..asked], facts));
+        for ((digest, handle), answer) in reading.into_iter().zip(&answers[asked..]) {
+            let bytes = match answer {
+                Ok(Answer::Bytes(bytes)) if bytes.len() < MAX_READ as usize => Some(bytes.clone()),
+                // A wide folder's is longer than one answer.
+                _ => read_to_ends(session, &[handle]).await?.pop().flatten(),
+            };
+            let length = bytes.as_ref().map_or(0, Vec::len);
+            match &mut kept {
+                Some((kept, most)) if kept.len() < *most && length >= WORTH_KEEPING => kept.push((digest, handle)),
+                _ => session.send_later([Op::Close(handle)]),
+            }
+            note_manifest(session, facts, digest, bytes)?;
+        }
+        asking.read_the_rest(session, facts).await?;
+    }
+}
+
+/// Loads the manifests of trees, and of all below them, level by level, that `known` does not have yet.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn load_trees(session: &Session, facts: &mut Facts, roots: &[Digest]) -> Result<(), StoreError> {
+    let mut seen: HashSet<Digest> = roots.iter().copied().collect();
+    let mut level: Vec<Digest> = roots.to_vec();
+    while !level.is_empty() {
+        let unknown = level.iter().filter(|digest| !facts.manifests.contains_key(digest));
+        ask(session, facts, &unknown.copied().map(Question::Manifest).collect()).await?;
+        let loaded = level
+            .iter()
+            .filter_map(|digest| facts.manifests.get(digest).and_then(Option::as_ref));
+        let below: Vec<Digest> = loaded
+            .flat_map(|tree| tree.folders().map(|(_, digest)| digest))
+            .collect();
+        level = below.into_iter().filter(|digest| seen.insert(*digest)).collect();
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Which releases have which file at a path. Only reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::asking::ask;
+use super::{StoreError, documents, explain};
+use crate::host::{Answer, Op, RefusalKind};
+use crate::model::digest::Digest;
+use crate::model::layout;
+use crate::model::path::SitePath;
+use crate::model::release::{ReleaseDocument, ReleaseId};
+use crate::model::tree::{Entry, File};
+use crate::store::plan::{Facts, Question};
+use crate::store::session::Session;
+
+/// So many releases are looked at, the newest.
+const MOST: usize = 64;
+
+/// A release and the file that it has at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The release.
+    pub release: ReleaseId,
+    /// The commit that it was built from, if that is known.
+    pub commit: Option<String>,
+    /// The file.
+    pub file: File,
+}
+
+/// What each release has at some paths, newest release first, as far as documents and manifests are still there: those of
+/// a release that prune deleted stay until its readers are gone.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn holders(
+    session: &Session,
+    paths: &BTreeSet<SitePath>,
+) -> Result<BTreeMap<SitePath, Vec<Holder>>, StoreError> {
+    let mut found: BTreeMap<SitePath, Vec<Holder>> = BTreeMap::new();
+    let documents = newest_documents(session).await?;
+    let mut facts = Facts::default();
+    // Each on its way from the top folder of a release to a path: the tree it is at, and how much of the path lies behind.
+    let mut walks: Vec<(&ReleaseDocument, &SitePath, Digest, usize)> = documents
+        .iter()
+        .flat_map(|document| paths.iter().map(move |path| (document, path, document.root, 0)))
+        .collect();
+    while !walks.is_empty() {
+        let trees = walks.iter().map(|(_, _, tree, _)| *tree);
+        let unknown: BTreeSet<Question> = trees
+            .filter(|tree| !facts.manifests.contains_key(tree))
+            .map(Question::Manifest)
+            .collect();
+        ask(session, &mut facts, &unknown).await?;
+        let mut next = Vec::new();
+        for (document, path, tree, behind) in walks {
+            let Some(Some(tree)) = facts.manifests.get(&tree) else {
+                continue;
+            };
+            let rest = path.as_str().get(behind..).unwrap_or_default();
+            let name = rest.split('/').next().unwrap_or_default();
+            match tree.entries.get(name) {
+                Some(Entry::Folder(below)) if name.len() < rest.len() => {
+                    next.push((document, path, *below, behind + name.len() + 1));
+                }
+                Some(Entry::File(file)) if name.len() == rest.len() => {
+                    found.entry(path.clone()).or_default().push(Holder {
+                        release: document.id.clone(),
+                        commit: document.commit.clone(),
+                        file: file.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        walks = next;
+    }
+    Ok(found)
+}
+
+async fn newest_documents(session: &Session) -> Result<Vec<ReleaseDocument>, StoreError> {
+    let listed = session.flight(vec![Op::List(layout::RELEASES.to_owned())]).await?.pop();
+    let names = match listed {
+        Some(Ok(Answer::Names(names))) => names,
+        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Err(explain(session, &refusal).await),
+        _ => Vec::new(),
+    };
+    let ids = names.iter().filter_map(|(name, _)| name.strip_suffix(".json"));
+    let mut ids: Vec<ReleaseId> = ids.filter_map(|id| id.parse().ok()).collect();
+    ids.sort_unstable();
+    ids.reverse();
+    ids.truncate(MOST);
+    Ok(documents(session, &ids).await?.into_iter().flatten().collect())
+}

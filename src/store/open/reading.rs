@@ -1,0 +1,166 @@
+//! Reading documents and links of a store. Only reads.
+
+use super::asking::OPEN_AT_ONCE;
+use super::{StoreError, explain};
+use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind};
+use crate::model::digest::Digest;
+use crate::model::layout;
+use crate::model::release::{ReleaseDocument, ReleaseId};
+use crate::store::session::{Read, Session};
+
+/// The most bytes that a document or manifest may have: a folder of 400,000 files.
+const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
+
+/// The most bytes that those read together may have.
+const MAX_TOGETHER: u64 = 4 * MAX_DOCUMENT;
+
+/// So many files of more than one piece are read at once.
+const LONG_AT_ONCE: usize = 8;
+
+/// Reads open files to their ends and closes them, all at once. `None` for one that can't be read or is too large.
+pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    let contents = read_to_ends(session, handles).await?;
+    session.send_later(handles.iter().copied().map(Op::Close));
+    Ok(contents)
+}
+
+/// The same, and leaves them open.
+pub(super) async fn read_to_ends(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    let mut contents: Vec<Option<Vec<u8>>> = vec![Some(Vec::new()); handles.len()];
+    let mut open: Vec<usize> = (0..handles.len()).collect();
+    // The first flight reads one piece of each, which is all that most have.
+    let mut pieces: u64 = 1;
+    while !open.is_empty() {
+        let mut ops = Vec::new();
+        // Long ones take turns, so that few pieces are in memory at once.
+        let later = open.split_off(open.len().min(if pieces == 1 { open.len() } else { LONG_AT_ONCE }));
+        for &index in &open {
+            let from = contents[index].as_ref().map_or(0, Vec::len) as u64;
+            ops.extend((0..pieces).map(|piece| Op::Read {
+                handle: handles[index],
+                offset: from + piece * u64::from(MAX_READ),
+                length: MAX_READ,
+            }));
+        }
+        let answers = session.flight(ops).await?;
+        let mut unfinished = Vec::new();
+        for (&index, answers) in open.iter().zip(answers.chunks(usize::try_from(pieces).unwrap_or(1))) {
+            let mut ended = false;
+            for answer in answers {
+                match (answer, &mut contents[index]) {
+                    (Ok(Answer::Bytes(bytes)), Some(content)) if !ended => {
+                        content.extend_from_slice(bytes);
+                        ended = bytes.len() < MAX_READ as usize;
+                    }
+                    _ if ended => {}
+                    (_, content) => {
+                        *content = None;
+                        ended = true;
+                    }
+                }
+            }
+            let length = |content: &Vec<u8>| content.len() as u64;
+            let together: u64 = contents.iter().flatten().map(length).sum();
+            let own = contents[index].as_ref().map_or(0, length);
+            let too_large = own > MAX_DOCUMENT || together > MAX_TOGETHER;
+            if too_large {
+                contents[index] = None;
+            }
+            if !ended && !too_large {
+                unfinished.push(index);
+            }
+        }
+        open = unfinished;
+        open.extend(later);
+        pieces = 16;
+    }
+    Ok(contents)
+}
+
+/// Reads whole small files, so many that all may be open at once. `None` for one that is missing, can't be read or is too large.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn read_files(session: &Session, paths: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    let answers = session.flight(paths.iter().cloned().map(Op::Open).collect()).await?;
+    let handles: Vec<Option<Handle>> = answers
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(Answer::Opened(handle)) => Some(handle),
+            _ => None,
+        })
+        .collect();
+    let opened: Vec<Handle> = handles.iter().flatten().copied().collect();
+    let mut contents = read_opened(session, &opened).await?.into_iter();
+    Ok(handles
+        .into_iter()
+        .map(|handle| handle.and_then(|_| contents.next().flatten()))
+        .collect())
+}
+
+/// Every release that the store lists, newest first.
+///
+/// # Errors
+/// [`StoreError`], also where the host does not let the list be read: no list is not an empty one.
+pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
+    let answers = session.flight(vec![Op::List(layout::RELEASES.to_owned())]).await?;
+    let mut ids: Vec<ReleaseId> = match answers.into_iter().next() {
+        Some(Ok(Answer::Names(names))) => names
+            .into_iter()
+            .filter(|(_, attr)| attr.kind == Kind::Symlink)
+            .filter_map(|(name, _)| name.parse().ok())
+            .collect(),
+        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Err(explain(session, &refusal).await),
+        _ => Vec::new(),
+    };
+    ids.sort_unstable();
+    ids.reverse();
+    Ok(ids)
+}
+
+/// The documents of some releases; `None` for one that is missing or damaged.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Option<ReleaseDocument>>, StoreError> {
+    let paths: Vec<String> = ids.iter().map(layout::release_document).collect();
+    let mut documents = Vec::new();
+    for some in paths.chunks(OPEN_AT_ONCE) {
+        for bytes in read_files(session, some).await? {
+            session.hold(bytes.as_ref().map_or(0, Vec::len))?;
+            documents.push(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()));
+        }
+    }
+    Ok(documents)
+}
+
+/// Why the host does not let a file be read that is there; none where it does, or where nothing is there.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn why_unread(session: &Session, path: &str) -> Result<Option<Refusal>, StoreError> {
+    let opened = session.flight(vec![Op::Open(path.to_owned())]).await?.pop();
+    let handle = match opened {
+        Some(Ok(Answer::Opened(handle))) => handle,
+        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Ok(Some(refusal)),
+        _ => return Ok(None),
+    };
+    let read = Op::Read {
+        handle,
+        offset: 0,
+        length: 1,
+    };
+    let answers = session.flight(vec![read, Op::Close(handle)]).await?;
+    Ok(answers.first().and_then(Read::refusal).cloned())
+}
+
+/// The root digests that some releases point to; `None` for one that doesn't read.
+///
+/// # Errors
+/// [`StoreError`] where the connection is lost.
+pub async fn roots(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Option<Digest>>, StoreError> {
+    let ops = ids.iter().map(|id| Op::ReadLink(layout::release(id))).collect();
+    let answers = session.flight(ops).await?;
+    let root = |text: String| text.strip_prefix("../trees/").and_then(|name| name.parse().ok());
+    Ok(answers.iter().map(|answer| answer.text().and_then(root)).collect())
+}

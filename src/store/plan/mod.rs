@@ -1,0 +1,671 @@
+//! What the host lacks for a site to be live: first the questions that find out, then the answer as a value.
+//!
+//! Pure. [`questions`] asks for as much as can be asked at once, so that the number of round trips depends on how
+//! deep a change lies and never on how large the site is; [`Plan::new`] then says what to make, in which order. A
+//! plan is shown or carried out; it never asks again.
+
+mod shared;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+pub use self::shared::Run;
+
+use crate::model::cache::{CacheClass, pooled};
+use crate::model::digest::Digest;
+use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::entries::Entries;
+use crate::model::layout;
+use crate::model::manifest::{self, Changes, Folder, Site};
+use crate::model::path::SitePath;
+use crate::model::release::ReleaseId;
+use crate::model::tree::{Entry, File, Tree};
+use crate::site::check::known::{Findings, Live};
+
+/// So many folders, from the top down, are asked for at once before it is known whether anything above them changed.
+pub const GUESSED_FOLDERS: usize = 192;
+
+/// A folder with more files than this waits for the previous manifest instead of asking for each of its files.
+const FEW_FILES: usize = 16;
+
+/// Where so many entries of a folder stay as they are, their part of the manifest is copied on the host.
+const WIDE: usize = 16;
+
+/// What can be asked of a host. Each takes one round trip, and any number go in one flight.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Question {
+    /// Which tree does the live release have at this path?
+    Live(SitePath),
+    /// Does this tree exist, whole with all below it?
+    Tree(Digest),
+    /// What does the manifest of this tree say? (Two round trips: the file is opened, then read.)
+    Manifest(Digest),
+    /// Is there an object of this name, of what size?
+    Object(String),
+    /// Does the pool hold this public path?
+    Pool(String),
+    /// Which bytes does the pool hold under this public path? (The whole file is read.)
+    PoolBytes(String),
+    /// What does a piece of a release's findings say?
+    Findings(ReleaseId, u8),
+}
+
+/// What distinguishes one file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// In bytes.
+    pub size: u64,
+    /// When its content changed, by the host's clock.
+    pub mtime: i64,
+}
+
+/// What a host said. An absent answer is an unasked question.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The live release.
+    pub current: Option<ReleaseId>,
+    /// Trees of the live release by path; `None` where it has no such folder.
+    pub live: HashMap<SitePath, Option<Digest>>,
+    /// Which trees exist.
+    pub trees: HashMap<Digest, bool>,
+    /// Manifests that could be read; `None` where one is missing or damaged.
+    pub manifests: HashMap<Digest, Option<Tree>>,
+    /// Objects by name below the docroot.
+    pub objects: HashMap<String, Option<Stamp>>,
+    /// Files of the pool by public path.
+    pub pool: HashMap<String, Option<Stamp>>,
+    /// What was read of files of the pool, by public path; `None` where one can't be read.
+    pub pool_bytes: HashMap<String, Option<Digest>>,
+    /// Whose the objects are, by name: the user's number and the permission bits.
+    pub owners: Vec<(String, u32, u32)>,
+    /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
+    pub worn: HashSet<String>,
+    /// Pieces of the findings of releases; `None` where there is none.
+    pub findings: HashMap<(ReleaseId, u8), Option<String>>,
+}
+
+impl Facts {
+    /// What the findings of a site are compared with.
+    #[must_use]
+    pub fn live_findings(&self) -> Live {
+        let Some(release) = &self.current else {
+            return Live::Nothing;
+        };
+        let piece = |piece| self.findings.get(&(release.clone(), piece)).cloned().flatten();
+        let text: String = (0..layout::FINDINGS_PIECES).map_while(piece).collect();
+        Live::Release(Findings::read(&text))
+    }
+}
+
+/// What to ask for the findings of the live release, as far as it is known.
+#[must_use]
+pub fn findings_questions(facts: &Facts) -> BTreeSet<Question> {
+    let Some(release) = &facts.current else {
+        return BTreeSet::new();
+    };
+    let pieces = (0..layout::FINDINGS_PIECES).map(|piece| (release.clone(), piece));
+    let unknown = pieces.filter(|piece| !facts.findings.contains_key(piece));
+    unknown
+        .map(|(release, piece)| Question::Findings(release, piece))
+        .collect()
+}
+
+/// A folder that differs from the live one at the same path.
+struct ChangedFolder<'a> {
+    path: &'a SitePath,
+    folder: &'a Folder,
+    /// The live tree at this path, if there is one.
+    former: Option<Digest>,
+}
+
+/// Walks from the top to every folder known to differ; what is in the way of knowing more goes to `asked`.
+fn changed_folders<'a>(site: &'a Site, facts: &Facts, asked: &mut BTreeSet<Question>) -> Vec<ChangedFolder<'a>> {
+    let mut changed = Vec::new();
+    let mut todo = vec![SitePath::root()];
+    while let Some(path) = todo.pop() {
+        let Some((path, folder)) = site.folders.get_key_value(&path) else {
+            continue;
+        };
+        let Some(former) = live_tree(path, facts) else {
+            asked.insert(Question::Live(path.clone()));
+            continue;
+        };
+        if former == Some(folder.digest) {
+            continue;
+        }
+        changed.push(ChangedFolder { path, folder, former });
+        todo.extend(folder.tree.folders().map(|(name, _)| path.child(name)));
+    }
+    changed
+}
+
+/// The live tree at a path: `None` if that isn't known yet, `Some(None)` if there's no such folder.
+fn live_tree(path: &SitePath, facts: &Facts) -> Option<Option<Digest>> {
+    if facts.current.is_none() {
+        return Some(None);
+    }
+    if let Some(known) = facts.live.get(path) {
+        return Some(*known);
+    }
+    let above = live_tree(&path.parent()?, facts)?;
+    let Some(above) = above else { return Some(None) };
+    // Where its manifest is damaged, the folder itself must be asked for.
+    let tree = facts.manifests.get(&above)?.as_ref()?;
+    Some(match tree.entries.get(path.name()) {
+        Some(Entry::Folder(digest)) => Some(*digest),
+        _ => None,
+    })
+}
+
+/// What stands for a manifest that is missing, and for the folder that the live release doesn't have.
+static NOTHING: Tree = Tree {
+    entries: Entries::new(),
+};
+
+/// The live manifest of a changed folder: `None` if it isn't known yet; empty where there's none or it is damaged.
+fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a Tree> {
+    match changed.former {
+        None => Some(&NOTHING),
+        Some(digest) => facts
+            .manifests
+            .get(&digest)
+            .map(|tree| tree.as_ref().unwrap_or(&NOTHING)),
+    }
+}
+
+/// The live manifest of a changed folder whose files can be linked: empty where the folder itself is missing, or holds what
+/// can't be linked any more.
+fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a Tree> {
+    let gone = changed
+        .former
+        .is_some_and(|digest| facts.trees.get(&digest) == Some(&false) || facts.worn.contains(&layout::tree(digest)));
+    if gone {
+        Some(&NOTHING)
+    } else {
+        former_tree(changed, facts)
+    }
+}
+
+/// Everything worth asking now that hasn't been asked. Empty when the plan can be made.
+#[must_use]
+pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
+    let mut asked = BTreeSet::new();
+    if facts.current.is_some() && facts.live.is_empty() {
+        return opening_questions(site);
+    }
+    let changed = changed_folders(site, facts, &mut asked);
+    keep_guesses_few(&mut asked, &changed, facts);
+    for folder in &changed {
+        let former = former_tree(folder, facts);
+        if let (None, Some(digest)) = (former, folder.former) {
+            asked.insert(Question::Manifest(digest));
+            asked.insert(Question::Tree(digest));
+        }
+        if !facts.trees.contains_key(&folder.folder.digest) {
+            asked.insert(Question::Tree(folder.folder.digest));
+        }
+        if facts.trees.get(&folder.folder.digest) != Some(&true) {
+            let few = folder.folder.tree.files().count() <= FEW_FILES;
+            let linkable = linkable_tree(folder, facts);
+            for (name, file) in folder.folder.tree.files() {
+                let differs = linkable.map(|tree| !same_file(tree, name, file));
+                if differs.unwrap_or(few) {
+                    asked.extend(
+                        object_names(file)
+                            .filter(|name| !facts.objects.contains_key(name))
+                            .map(Question::Object),
+                    );
+                }
+            }
+        }
+        for (name, file) in folder.folder.tree.files() {
+            let path = folder.path.child(name);
+            let new = former.is_some_and(|tree| !same_file(tree, name, file));
+            if !new || !pooled(path.as_str(), file.cache) {
+                continue;
+            }
+            if facts.pool.contains_key(path.as_str()) {
+                if is_doubtful(path.as_str(), file, facts) && !facts.pool_bytes.contains_key(path.as_str()) {
+                    asked.insert(Question::PoolBytes(path.as_str().to_owned()));
+                }
+            } else {
+                asked.insert(Question::Pool(path.as_str().to_owned()));
+                // A tree that exists may have been another path's: the pool's copy is linked from the objects.
+                asked.extend(
+                    object_names(file)
+                        .filter(|name| !facts.objects.contains_key(name))
+                        .map(Question::Object),
+                );
+            }
+        }
+    }
+    // What was removed is counted by the manifests of the previous trees.
+    if asked.iter().all(|question| !matches!(question, Question::Live(_)))
+        && let Some(former) = live_tree(&SitePath::root(), facts)
+        && let Err(unknown) = changes(site, former, facts)
+    {
+        asked.extend(unknown.into_iter().map(Question::Manifest));
+    }
+    asked
+}
+
+/// What to ask before anything is known: the trees of the live site near its top.
+#[must_use]
+pub fn opening_questions(site: &Site) -> BTreeSet<Question> {
+    let mut paths: Vec<&SitePath> = site.folders.keys().collect();
+    paths.sort_by_key(|path| {
+        if path.is_root() {
+            0
+        } else {
+            path.as_str().matches('/').count() + 1
+        }
+    });
+    paths.truncate(GUESSED_FOLDERS);
+    paths.into_iter().cloned().map(Question::Live).collect()
+}
+
+/// A publish that changes more than this goes by the ordinary questions, which know how to be few.
+const MOST_EXPECTED: usize = 4096;
+
+/// Which tree a host was last seen with, and manifests that were seen.
+pub trait Recall {
+    /// The release that was live, and the digest of its root.
+    fn live(&self) -> Option<(&ReleaseId, Digest)>;
+    /// The manifest of a tree.
+    fn tree(&self, digest: Digest) -> Option<Tree>;
+}
+
+/// What to ask first where the host was seen before: everything that there is to ask if the live release is the one that
+/// `facts` know, or, where they know of none, the one that was seen last, and whether that is so. The manifests that this
+/// takes go to `facts`: they are what their digests say, whatever is live.
+///
+/// `None` where what was seen does not tell, or asks for more than a guess is worth.
+#[must_use]
+pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> Option<BTreeSet<Question>> {
+    let mut expected = Facts {
+        current: facts.current.clone(),
+        live: facts.live.clone(),
+        ..Facts::default()
+    };
+    if expected.current.is_none() {
+        let (release, root) = seen.live()?;
+        expected.current = Some(release.clone());
+        expected.live = HashMap::from([(SitePath::root(), Some(root))]);
+    }
+    loop {
+        let mut asked = questions(site, &expected);
+        let unknown: Vec<Digest> = asked
+            .iter()
+            .filter_map(|question| match question {
+                Question::Manifest(digest) => Some(*digest),
+                _ => None,
+            })
+            .collect();
+        if asked.len() > MOST_EXPECTED {
+            return None;
+        }
+        if unknown.is_empty() {
+            if facts.current.is_none() {
+                asked.insert(Question::Live(SitePath::root()));
+            }
+            facts.manifests = expected.manifests;
+            return Some(asked);
+        }
+        for digest in unknown {
+            expected.manifests.insert(digest, Some(seen.tree(digest)?));
+        }
+    }
+}
+
+/// Trees of the live release whose manifests will be worth copying from, as far as can be told: at most so many, and none
+/// where it isn't known yet what is live.
+#[must_use]
+pub fn bases(site: &Site, facts: &Facts, most: usize) -> Vec<Digest> {
+    let changed = changed_folders(site, facts, &mut BTreeSet::new());
+    let wide = changed.iter().filter_map(|folder| {
+        let tree = former_tree(folder, facts)?;
+        let least = tree.entries.len().min(folder.folder.tree.entries.len());
+        folder.former.filter(|_| least >= WIDE)
+    });
+    let wide: BTreeSet<Digest> = wide.take(most).collect();
+    wide.into_iter().collect()
+}
+
+/// A wide folder's own manifest lists all its children; asking for each would cost more.
+fn keep_guesses_few(asked: &mut BTreeSet<Question>, changed: &[ChangedFolder<'_>], facts: &Facts) {
+    let manifest_is_coming: HashSet<&SitePath> = changed
+        .iter()
+        .filter(|folder| {
+            folder
+                .former
+                .is_some_and(|digest| !facts.manifests.contains_key(&digest))
+        })
+        .filter(|folder| folder.folder.tree.folders().count() > GUESSED_FOLDERS)
+        .map(|folder| folder.path)
+        .collect();
+    asked.retain(|question| match question {
+        Question::Live(path) => !path.parent().is_some_and(|parent| manifest_is_coming.contains(&parent)),
+        _ => true,
+    });
+}
+
+fn same_file(tree: &Tree, name: &str, file: &File) -> bool {
+    matches!(tree.entries.get(name), Some(Entry::File(former)) if former == file)
+}
+
+/// Whether the pool has a file of an immutable path that may or may not be this one: as long, and not known to be the
+/// object itself. The pool's files are hard links of objects, so they have their times; and no two releases give the
+/// same.
+fn is_doubtful(path: &str, file: &File, facts: &Facts) -> bool {
+    let Some(pooled) = facts.pool.get(path).copied().flatten() else {
+        return false;
+    };
+    let object = facts.objects.get(&layout::object(file.digest)).copied().flatten();
+    file.cache == CacheClass::Immutable && pooled.size == file.size && object != Some(pooled)
+}
+
+/// Whether the live release has the same bytes there, with other encodings beside them.
+fn has_other_encodings(former: &Tree, name: &str, file: &File) -> bool {
+    matches!(former.entries.get(name), Some(Entry::File(former)) if former.encodings != file.encodings)
+}
+
+fn object_names(file: &File) -> impl Iterator<Item = String> {
+    let digest = file.digest;
+    std::iter::once(layout::object(digest)).chain(
+        file.encodings
+            .iter()
+            .map(move |(coding, recipe)| layout::encoded_object(digest, coding, recipe)),
+    )
+}
+
+/// What a publish would change for visitors.
+fn changes(site: &Site, former: Option<Digest>, facts: &Facts) -> Result<Changes, BTreeSet<Digest>> {
+    let known = |digest| {
+        site.tree(digest).or_else(|| {
+            facts
+                .manifests
+                .get(&digest)
+                .map(|tree| tree.as_ref().unwrap_or(&NOTHING))
+        })
+    };
+    manifest::diff(former, Some(site.root), &known)
+}
+
+/// The same, and whether all of the previous tree's manifests were read that this takes: of one that is damaged, no one knows which
+/// files it listed.
+fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &Facts) -> (Changes, bool) {
+    let known = |digest| {
+        site.tree(digest)
+            .or_else(|| facts.manifests.get(&digest).and_then(Option::as_ref))
+    };
+    match manifest::diff(former, Some(site.root), &known) {
+        Ok(changes) => (changes, true),
+        Err(_) => (changes(site, former, facts).unwrap_or_default(), false),
+    }
+}
+
+/// All files of a site, as what it changes where there was nothing.
+#[must_use]
+pub(crate) fn all_as_changes(site: &Site) -> Changes {
+    changes(site, None, &Facts::default()).unwrap_or_default()
+}
+
+/// What was at the paths that change; none where nothing was.
+#[must_use]
+pub fn former_files(changes: &Changes, facts: &Facts) -> HashMap<SitePath, Option<File>> {
+    let former = |path: &SitePath| {
+        let folder = live_tree(&path.parent()?, facts)??;
+        match facts.manifests.get(&folder)?.as_ref()?.entries.get(path.name())? {
+            Entry::File(file) => Some(file.clone()),
+            Entry::Folder(_) => None,
+        }
+    };
+    let changed = changes.list.iter().map(|change| &change.path);
+    changed.map(|path| (path.clone(), former(path))).collect()
+}
+
+/// One folder level that must be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTree {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it holds.
+    pub tree: Arc<Tree>,
+    /// A live tree that holds the entries in `unchanged`, to link them from by name.
+    pub former: Option<Digest>,
+    /// Names that the previous tree has just so.
+    pub unchanged: BTreeSet<Box<str>>,
+    /// What the manifest has of the previous tree's, where it is worth copying.
+    pub shared: Vec<Run>,
+}
+
+/// One file whose bytes, or an encoding of them, must be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Digest of its bytes, unencoded.
+    pub digest: Digest,
+    /// In bytes, unencoded.
+    pub size: u64,
+    /// A path of the export that has these bytes.
+    pub path: SitePath,
+    /// Whether the bytes themselves must be sent.
+    pub identity: bool,
+    /// Which encodings must be made and sent.
+    pub encodings: Encodings,
+}
+
+/// One public path that the pool lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolFile {
+    /// The public path.
+    pub path: SitePath,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Its encodings.
+    pub encodings: Encodings,
+    /// Whether the pool has other bytes under this path, which these replace.
+    pub replaces: bool,
+}
+
+/// Everything that makes a site live, in the order in which it is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The release that is live now.
+    pub previous: Option<ReleaseId>,
+    /// The digest of the site.
+    pub root: Digest,
+    /// Whether the live release is this very site.
+    pub live_already: bool,
+    /// What changes for visitors.
+    pub changes: Changes,
+    /// Whether that is all: not where manifests of the live release could not be read.
+    pub changes_known: bool,
+    /// Files to send.
+    pub wanted: Vec<Wanted>,
+    /// Objects that the host has, so need not be sent.
+    pub present: HashSet<String>,
+    /// Objects that exist and must be replaced rather than left, and trees to link nothing from.
+    pub worn: HashSet<String>,
+    /// Folder levels to build, children before parents.
+    pub trees: Vec<NewTree>,
+    /// Trees that exist and that the new ones rely on.
+    pub relied_trees: BTreeSet<Digest>,
+    /// Additions to the pool.
+    pub pool: Vec<PoolFile>,
+    /// Paths of the pool that exist and are relied on.
+    pub relied_pool: BTreeSet<String>,
+    /// Immutable paths under which readers have been given other bytes, which they may keep for a year.
+    pub conflicts: Vec<SitePath>,
+}
+
+/// What is wanted, by digest; apart from the rest where the encodings are those that the export has beside one path.
+type WantedFiles = BTreeMap<(Digest, Option<SitePath>), Wanted>;
+
+impl Plan {
+    /// Makes the plan from a site and everything that the host said.
+    ///
+    /// # Errors
+    /// The questions that are still open.
+    pub fn new(site: &Site, facts: &Facts) -> Result<Self, BTreeSet<Question>> {
+        let open = questions(site, facts);
+        if !open.is_empty() {
+            return Err(open);
+        }
+        let changed = changed_folders(site, facts, &mut BTreeSet::new());
+        let former_root = live_tree(&SitePath::root(), facts).flatten();
+        let (changes, changes_known) = changes_and_whether_known(site, former_root, facts);
+        let mut plan = Self {
+            previous: facts.current.clone(),
+            root: site.root,
+            live_already: former_root == Some(site.root),
+            changes,
+            // What is live and leads to no tree is not nothing.
+            changes_known: changes_known && (former_root.is_some() || facts.current.is_none()),
+            wanted: Vec::new(),
+            present: HashSet::new(),
+            worn: facts.worn.clone(),
+            trees: Vec::new(),
+            relied_trees: BTreeSet::new(),
+            pool: Vec::new(),
+            relied_pool: BTreeSet::new(),
+            conflicts: Vec::new(),
+        };
+        let mut wanted = BTreeMap::new();
+        let mut built = HashSet::new();
+        // Deeper folders sort after the folders they lie in, so in reverse children come before their parents.
+        let mut changed = changed;
+        changed.sort_by(|a, b| b.path.cmp(a.path));
+        for folder in &changed {
+            let former = former_tree(folder, facts).unwrap_or(&NOTHING);
+            plan.add_to_pool(folder, former, facts, &mut wanted);
+            if facts.trees.get(&folder.folder.digest) == Some(&true) {
+                plan.relied_trees.insert(folder.folder.digest);
+            } else if built.insert(folder.folder.digest) {
+                let linkable = linkable_tree(folder, facts).unwrap_or(&NOTHING);
+                plan.build_tree(folder, linkable, facts, &mut wanted);
+            }
+        }
+        plan.relied_trees.retain(|digest| !built.contains(digest));
+        plan.wanted = wanted.into_values().collect();
+        Ok(plan)
+    }
+
+    fn build_tree(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
+        let tree = &changed.folder.tree;
+        let mut unchanged = BTreeSet::new();
+        for (name, entry) in &tree.entries {
+            if former.entries.get(name) == Some(entry) && changed.former.is_some() {
+                unchanged.insert(name.clone());
+            } else if let Entry::File(file) = entry {
+                self.want(file, changed.path.child(name), facts, wanted);
+            }
+        }
+        if !unchanged.is_empty() {
+            self.relied_trees.extend(changed.former);
+        }
+        let shared = if unchanged.len() >= WIDE {
+            shared::runs(&former.render(), &tree.render())
+        } else {
+            Vec::new()
+        };
+        self.trees.push(NewTree {
+            digest: changed.folder.digest,
+            tree: Arc::clone(tree),
+            former: changed.former,
+            unchanged,
+            shared,
+        });
+    }
+
+    fn add_to_pool(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
+        for (name, file) in changed.folder.tree.files() {
+            let path = changed.path.child(name);
+            if !pooled(path.as_str(), file.cache) || same_file(former, name, file) {
+                continue;
+            }
+            // The pool's copy is of the last release that had this path. Where that is the live one, which has something
+            // else there, so does the pool, whatever its size.
+            let pooled = facts.pool.get(path.as_str()).copied().flatten();
+            let was_other =
+                matches!(former.entries.get(name), Some(Entry::File(former)) if former.digest != file.digest);
+            let is_this = match facts.pool_bytes.get(path.as_str()) {
+                Some(read) => *read == Some(file.digest),
+                None => pooled.is_some_and(|pooled| pooled.size == file.size),
+            };
+            if file.cache == CacheClass::Immutable && (was_other || (pooled.is_some() && !is_this)) {
+                self.conflicts.push(path.clone());
+            }
+            if is_this && !was_other && !has_other_encodings(former, name, file) {
+                self.relied_pool.insert(path.as_str().to_owned());
+            } else {
+                self.want(file, path.clone(), facts, wanted);
+                self.pool.push(PoolFile {
+                    path,
+                    digest: file.digest,
+                    encodings: file.encodings,
+                    replaces: pooled.is_some(),
+                });
+            }
+        }
+    }
+
+    /// Notes what of a file must be sent. An object of another size than the file's is not the file's bytes.
+    fn want(&mut self, file: &File, path: SitePath, facts: &Facts, wanted: &mut WantedFiles) {
+        let mut there = |name: String, size: Option<u64>| {
+            let found = facts.objects.get(&name).copied().flatten().map(|stamp| stamp.size);
+            if found.is_some_and(|found| size.is_some_and(|size| size != found)) {
+                self.worn.insert(name.clone());
+            }
+            let usable = found.is_some() && !self.worn.contains(&name);
+            if usable {
+                self.present.insert(name);
+            }
+            usable
+        };
+        let identity = !there(layout::object(file.digest), Some(file.size));
+        let mut encodings = Encodings::default();
+        for (coding, recipe) in file.encodings.iter() {
+            if !there(layout::encoded_object(file.digest, coding, recipe), None) {
+                encodings.set(coding, Some(recipe));
+            }
+        }
+        if !identity && encodings == Encodings::default() {
+            return;
+        }
+        // Encodings that the export brought lie beside this very path; what we make can be made of any copy.
+        let given = encodings
+            .iter()
+            .any(|(_, recipe)| matches!(recipe, Recipe::Given { .. }));
+        let at = given.then(|| path.clone());
+        let identity = identity
+            && !wanted
+                .range((file.digest, None)..)
+                .take_while(|((digest, _), _)| *digest == file.digest)
+                .any(|(_, wanted)| wanted.identity);
+        let entry = wanted.entry((file.digest, at)).or_insert(Wanted {
+            digest: file.digest,
+            size: file.size,
+            path,
+            identity: false,
+            encodings: Encodings::default(),
+        });
+        entry.identity |= identity;
+        for (coding, recipe) in encodings.iter() {
+            entry.encodings.set(coding, Some(recipe));
+        }
+    }
+
+    /// Names of the objects that `wanted` stands for. An encoding that turns out not to pay is not made.
+    pub fn wanted_names(&self) -> impl Iterator<Item = String> {
+        self.wanted.iter().flat_map(|wanted| {
+            let identity = wanted.identity.then(|| layout::object(wanted.digest));
+            let encoded = wanted.encodings.iter();
+            identity.into_iter().chain(
+                encoded.map(|(coding, recipe): (Coding, Recipe)| layout::encoded_object(wanted.digest, coding, recipe)),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

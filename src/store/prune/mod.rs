@@ -1,0 +1,606 @@
+//! Deleting releases beyond the retention, then what nothing refers to any more.
+//!
+//! The one place that removes anything from a store. What goes is marked without the lock and taken away under it, and
+//! only if nothing was published in between; it is first renamed into the run's workshop, so that a prune that dies
+//! half-way has either left a thing whole or taken it whole. Parents go before children, so that a tree which exists
+//! is always whole. It must never follow a symlink when it deletes, and never delete what it could not first read.
+
+mod records;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::time::Duration;
+
+use self::records::Records;
+use crate::host::{Answer, Kind, Op, Time};
+use crate::model::cache::pooled;
+use crate::model::digest::Digest;
+use crate::model::event::{Event, Observer, Running, Stage};
+use crate::model::layout;
+use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
+use crate::model::path::SitePath;
+use crate::model::release::{ReleaseDocument, ReleaseId, RunId};
+use crate::store::Error;
+use crate::store::open::{self, Along, StoreError};
+use crate::store::plan::Facts;
+use crate::store::publish::leave;
+use crate::store::releases::{files_below, list_folders};
+use crate::store::rollback::next_generation;
+use crate::store::session::{Read, Session};
+use crate::store::staging::{self, Workshop, remove_below};
+
+/// So many renames go in one flight, behind a sign of life.
+const AT_ONCE: usize = 1000;
+
+/// A workshop in which nothing happened for so long, by the host's clock, is a dead run's. In seconds. Taking it away
+/// from a living one costs that run a new start and nothing else.
+const DEAD_AFTER: Time = 600;
+
+/// A publish prunes by itself at most so often, in seconds, on a large site.
+const SWEEP_EVERY: Time = 24 * 60 * 60;
+
+/// On a site of up to so many files, pruning costs so little that each publish may do it.
+const SMALL_SITE: u64 = 2000;
+
+/// How often marking starts again because something was published in the meantime.
+const ATTEMPTS: u32 = 4;
+
+/// What to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// So many releases, the newest; whatever else, the live one, the one that it replaced, and those that a rollback left
+    /// within `skew`: these are what `undo` has named.
+    pub keep: usize,
+    /// So long immutable files of replaced releases stay in the pool.
+    pub skew: Duration,
+    /// Only say what would go.
+    pub dry_run: bool,
+}
+
+/// What went, or would go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Releases.
+    pub releases: u64,
+    /// Folder levels.
+    pub trees: u64,
+    /// Objects: files and encodings.
+    pub objects: u64,
+    /// Bytes of the objects.
+    pub bytes: u64,
+}
+
+/// Deletes what the retention does not keep.
+///
+/// # Errors
+/// [`Error`]; the live site is never touched.
+pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer) -> Result<Pruned, Error> {
+    let _running = Running::begin(observer, Stage::Prune);
+    let mut reason = String::new();
+    for _ in 0..ATTEMPTS {
+        let entrance = open::survey_ground(session, []).await?.entrance;
+        if !entrance.exists {
+            return Ok(Pruned::default());
+        }
+        if options.dry_run {
+            return Ok(mark(session, options, host_time(&entrance)).await?.pruned());
+        }
+        let marker = claim(session, observer).await?;
+        let dead = mark(session, options, marker.now).await?;
+        match take_away(session, &marker.run, &dead, observer).await? {
+            Swept::Done => {
+                clear_stale(session, marker.now).await?;
+                return Ok(dead.pruned());
+            }
+            Swept::Changed => "something was published in the meantime".clone_into(&mut reason),
+        }
+    }
+    Err(Error::Contended {
+        attempts: ATTEMPTS,
+        reason,
+    })
+}
+
+/// Whether a publish should prune when it is done: when there is more than the retention keeps, and pruning is cheap
+/// beside the publish or was not done for a day.
+///
+/// # Errors
+/// [`Error`] where the connection is lost.
+pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, Error> {
+    let entrance = open::look(session).await?;
+    let rested = match (entrance.swept, entrance.since) {
+        (Some(swept), Some(now)) => now.saturating_sub(swept) > SWEEP_EVERY,
+        _ => true,
+    };
+    if files > SMALL_SITE && !rested {
+        return Ok(false);
+    }
+    Ok(open::releases(session).await?.len() > keep)
+}
+
+/// A lower bound of the host's clock where nothing may be made to read it.
+fn host_time(entrance: &open::Entrance) -> Time {
+    entrance.since.unwrap_or(0)
+}
+
+/// The run whose mark is on the store while it decides what is dead.
+struct Marker {
+    run: RunId,
+    now: Time,
+}
+
+/// Moves the generation on, so that any publish after this is noticed.
+async fn claim(session: &Session, observer: &dyn Observer) -> Result<Marker, Error> {
+    let mut workshop = Workshop::new(crate::store::run_id::run_id());
+    let claimed = async {
+        let entrance = enter(session, &mut workshop).await?;
+        let generation = next_generation(&entrance, workshop.run());
+        let stage = vec![workshop.symlink("gen", generation.to_string())];
+        let held = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
+            Op::Rename {
+                from: workshop.path_holding("gen"),
+                to: layout::GENERATION.to_owned(),
+            },
+        ];
+        let answers = take_lock(session, &mut workshop, stage, &held, observer).await?;
+        let (found, entered) = (answers.first(), entrance.generation.as_ref());
+        staging::keep_clock(session, &mut workshop, found, entered, &generation).await?;
+        refuse(session, &answers[1..]).await?;
+        Ok(Marker {
+            run: workshop.run().clone(),
+            now: entrance.now,
+        })
+    }
+    .await;
+    leave(session, &mut workshop).await;
+    claimed
+}
+
+async fn enter(session: &Session, workshop: &mut Workshop) -> Result<open::Entrance, Error> {
+    let entered = open::enter(session, workshop, &Along::default(), &mut Facts::default()).await?;
+    Ok(entered.entrance)
+}
+
+async fn refuse(session: &Session, answers: &[Result<Answer, crate::host::Refusal>]) -> Result<(), Error> {
+    match answers.iter().find_map(Read::refusal) {
+        Some(refusal) => Err(open::explain(session, refusal).await.into()),
+        None => Ok(()),
+    }
+}
+
+/// Sends `stage`, takes the lock, and sends `held` behind it; answers to `held`.
+async fn take_lock(
+    session: &Session,
+    workshop: &mut Workshop,
+    stage: Vec<Op>,
+    held: &[Op],
+    observer: &dyn Observer,
+) -> Result<Vec<Result<Answer, crate::host::Refusal>>, Error> {
+    let staged = stage.len();
+    let mut ops = stage;
+    ops.push(workshop.acquire());
+    ops.extend(held.iter().cloned());
+    let mut answers = session.flight(ops).await?;
+    workshop.took_lock(answers.get(staged));
+    refuse(session, &answers[..staged]).await?;
+    let first = answers.split_off(staged);
+    Ok(staging::take_lock(session, workshop, first, held, None, observer).await??)
+}
+
+/// Everything that is to go, by path below the docroot.
+#[derive(Debug, Default)]
+struct Dead {
+    releases: Vec<ReleaseId>,
+    /// Documents and the like of releases that no reader can have open any more.
+    records: Vec<String>,
+    /// Parents before children.
+    trees: Vec<Digest>,
+    manifests: Vec<String>,
+    objects: Vec<String>,
+    bytes: u64,
+    pool: Vec<String>,
+    pool_folders: Vec<String>,
+}
+
+impl Dead {
+    fn pruned(&self) -> Pruned {
+        Pruned {
+            releases: self.releases.len() as u64,
+            trees: self.trees.len() as u64,
+            objects: self.objects.len() as u64,
+            bytes: self.bytes,
+        }
+    }
+}
+
+/// Decides what is dead, without the lock.
+async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, Error> {
+    let entrance = open::look(session).await?;
+    let there = open::releases(session).await?;
+    let records = Records::read(session).await?;
+    let promised = records.promised(entrance.current.as_ref(), now, options.skew, &there);
+    let kept: Vec<ReleaseId> = there
+        .iter()
+        .enumerate()
+        .filter(|(index, id)| *index < options.keep || promised.contains(id))
+        .map(|(_, id)| id.clone())
+        .collect();
+    let within_skew = records.within(now, options.skew, &there);
+    let mut facts = Facts::default();
+    let kept_roots = roots_of(session, &kept).await?;
+    open::load_trees(session, &mut facts, &kept_roots).await?;
+    let living = reach(&facts, &kept_roots);
+    if let Some(unread) = living.unread.first() {
+        return Err(damaged(session, *unread));
+    }
+    // What readers of replaced releases may still ask for, even if the release itself is gone.
+    let remembered: Vec<&ReleaseDocument> = records
+        .documents
+        .values()
+        .filter(|document| within_skew.contains(&document.id))
+        .collect();
+    let remembered_roots: Vec<Digest> = remembered.iter().map(|document| document.root).collect();
+    open::load_trees(session, &mut facts, &remembered_roots).await?;
+    let remembered = reach(&facts, &remembered_roots);
+
+    let mut dead = Dead {
+        releases: there.iter().filter(|id| !kept.contains(id)).cloned().collect(),
+        records: records.beyond(&kept, &within_skew),
+        ..Dead::default()
+    };
+    let trees = names_of(session, layout::TREES).await?;
+    let dead_trees: HashSet<Digest> = trees
+        .into_iter()
+        .filter(|digest| !living.trees.contains(digest))
+        .collect();
+    let to_order: Vec<Digest> = dead_trees.iter().copied().collect();
+    open::load_trees(session, &mut facts, &to_order).await?;
+    dead.trees = parents_first(&dead_trees, &facts);
+    let manifests = names_of(session, layout::MANIFESTS).await?;
+    dead.manifests = manifests
+        .into_iter()
+        .filter(|digest| !living.trees.contains(digest) && !remembered.trees.contains(digest))
+        .map(layout::manifest)
+        .collect();
+    // Not through a link, and nothing that is no object: whatever else lies here is somebody's.
+    let folders = list_folders(session, vec![layout::OBJECTS.to_owned()]).await?;
+    let folders = folders
+        .into_iter()
+        .filter(|(_, attr)| attr.kind == Kind::Folder)
+        .map(|(path, _)| path)
+        .collect();
+    for (path, attr) in list_folders(session, folders).await? {
+        if attr.kind == Kind::File && layout::is_object(&path) && !living.objects.contains(&path) {
+            dead.bytes = dead.bytes.saturating_add(attr.size);
+            dead.objects.push(path);
+        }
+    }
+    if !remembered.unread.is_empty() {
+        // No one knows what their readers may ask for: the pool stays as it is until their window ends.
+        dead.manifests.clear();
+        return Ok(dead);
+    }
+    let (files, folders) = files_below(session, layout::POOL).await?;
+    let wanted: HashSet<&String> = living.pool.iter().chain(&remembered.pool).collect();
+    dead.pool = files.into_iter().filter(|path| !wanted.contains(path)).collect();
+    let gone: HashSet<&String> = dead.pool.iter().collect();
+    dead.pool_folders = empty_folders(&folders, &wanted, &gone);
+    Ok(dead)
+}
+
+fn damaged(session: &Session, digest: Digest) -> Error {
+    StoreError::Damaged {
+        host: session.host_name(),
+        path: layout::manifest(digest),
+        detail: "a kept release needs it, and it is missing or does not read; nothing was deleted".to_owned(),
+    }
+    .into()
+}
+
+async fn roots_of(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Digest>, Error> {
+    let roots = open::roots(session, ids).await?;
+    let mut found = Vec::new();
+    for (id, root) in ids.iter().zip(roots) {
+        found.push(root.ok_or_else(|| StoreError::Damaged {
+            host: session.host_name(),
+            path: layout::release(id),
+            detail: "it does not point to a tree; nothing was deleted".to_owned(),
+        })?);
+    }
+    Ok(found)
+}
+
+async fn names_of(session: &Session, folder: &str) -> Result<Vec<Digest>, Error> {
+    let found = list_folders(session, vec![folder.to_owned()]).await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(path, _)| path.rsplit('/').next()?.parse().ok())
+        .collect())
+}
+
+/// Folders of the pool that hold nothing once the dead files are gone, children before parents.
+fn empty_folders(folders: &[String], wanted: &HashSet<&String>, gone: &HashSet<&String>) -> Vec<String> {
+    let needed: HashSet<&str> = wanted
+        .iter()
+        .filter(|path| !gone.contains(**path))
+        .flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]))
+        .collect();
+    folders
+        .iter()
+        .rev()
+        .filter(|folder| !needed.contains(folder.as_str()))
+        .cloned()
+        .collect()
+}
+
+/// Everything that some roots lead to.
+#[derive(Default)]
+struct Reached {
+    trees: HashSet<Digest>,
+    objects: HashSet<String>,
+    /// Paths below the docroot, encodings included.
+    pool: HashSet<String>,
+    unread: Vec<Digest>,
+}
+
+fn reach(facts: &Facts, roots: &[Digest]) -> Reached {
+    let mut reached = Reached::default();
+    // The pool goes by path, so a tree counts once for each path that it has.
+    let mut seen: HashSet<(SitePath, Digest)> = HashSet::new();
+    let mut todo: Vec<(SitePath, Digest)> = roots.iter().map(|root| (SitePath::root(), *root)).collect();
+    let mut files = 0;
+    while let Some((path, digest)) = todo.pop() {
+        if !seen.insert((path.clone(), digest)) {
+            continue;
+        }
+        // Few trees can be made to look like endless folders: no release has so many, nor so many files.
+        if seen.len() > MOST_FOLDERS || files > 2 * MOST_FILES {
+            reached.unread.push(digest);
+            return reached;
+        }
+        reached.trees.insert(digest);
+        let Some(tree) = facts.manifests.get(&digest).and_then(Option::as_ref) else {
+            reached.unread.push(digest);
+            continue;
+        };
+        todo.extend(tree.folders().map(|(name, child)| (path.child(name), child)));
+        files += tree.entries.len();
+        for (name, file) in tree.files() {
+            let public = path.child(name);
+            let in_pool = pooled(public.as_str(), file.cache).then(|| layout::pool(public.as_str()));
+            reached.objects.insert(layout::object(file.digest));
+            reached.pool.extend(in_pool.clone());
+            for (coding, recipe) in file.encodings.iter() {
+                reached
+                    .objects
+                    .insert(layout::encoded_object(file.digest, coding, recipe));
+                reached.pool.extend(in_pool.as_ref().map(|path| coding.beside(path)));
+            }
+        }
+    }
+    reached
+}
+
+/// Orders dead trees so that each comes before the trees that it holds. Ones that don't read hold what they hold: they
+/// come first.
+fn parents_first(dead: &HashSet<Digest>, facts: &Facts) -> Vec<Digest> {
+    let mut parents: BTreeMap<Digest, u64> = dead.iter().map(|digest| (*digest, 0)).collect();
+    let children = |digest: &Digest| -> Vec<Digest> {
+        let tree = facts.manifests.get(digest).and_then(Option::as_ref);
+        let held: BTreeSet<Digest> = tree
+            .into_iter()
+            .flat_map(|tree| tree.folders().map(|(_, child)| child))
+            .collect();
+        held.into_iter().filter(|child| dead.contains(child)).collect()
+    };
+    for digest in dead {
+        for child in children(digest) {
+            *parents.entry(child).or_default() += 1;
+        }
+    }
+    let unread = |digest: &Digest| facts.manifests.get(digest).is_none_or(Option::is_none);
+    let mut roots: Vec<Digest> = parents
+        .iter()
+        .filter(|(_, count)| **count == 0)
+        .map(|(digest, _)| *digest)
+        .collect();
+    roots.sort_by_key(|digest| std::cmp::Reverse((unread(digest), *digest)));
+    let mut ready = VecDeque::from(roots);
+    let mut ordered = Vec::with_capacity(dead.len());
+    while let Some(digest) = ready.pop_front() {
+        ordered.push(digest);
+        for child in children(&digest) {
+            if let Some(count) = parents.get_mut(&child) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.push_back(child);
+                }
+            }
+        }
+    }
+    ordered
+}
+
+enum Swept {
+    Done,
+    Changed,
+}
+
+/// Takes the dead away under the lock, unless something was published since they were marked.
+async fn take_away(session: &Session, marker: &RunId, dead: &Dead, observer: &dyn Observer) -> Result<Swept, Error> {
+    let mut workshop = Workshop::new(crate::store::run_id::run_id());
+    let result = take_away_under_lock(session, marker, dead, &mut workshop, observer).await;
+    let run = workshop.run().clone();
+    let holding = workshop.is_holding();
+    session.flight(workshop.leave()).await?;
+    session.forget_run(&run);
+    if holding {
+        remove_below(session, &layout::workshop_stale(&run)).await?;
+    }
+    result
+}
+
+async fn take_away_under_lock(
+    session: &Session,
+    marker: &RunId,
+    dead: &Dead,
+    workshop: &mut Workshop,
+    observer: &dyn Observer,
+) -> Result<Swept, Error> {
+    enter(session, workshop).await?;
+    let stage = vec![workshop.symlink("swept", "by prune".to_owned())];
+    let held = [Op::ReadLink(layout::GENERATION.to_owned())];
+    let answers = take_lock(session, workshop, stage, &held, observer).await?;
+    let generation = answers.first().and_then(Read::text).unwrap_or_default();
+    if !generation.ends_with(&format!("-{marker}")) {
+        return Ok(Swept::Changed);
+    }
+    let mut trash = Trash { workshop, count: 0 };
+    let releases: Vec<Op> = dead
+        .releases
+        .iter()
+        .map(|id| trash.take(&layout::release(id)))
+        .collect();
+    // Releases first, and all of them: a release must never be listed without its trees.
+    let answers = session.flight(releases).await?;
+    for answer in &answers {
+        if !answer.done() && !staging::is_gone(answer) {
+            refuse(session, &answers).await?;
+        }
+    }
+    let trees = trash.take_trees(&dead.trees);
+    send(session, &mut trash, trees, observer).await?;
+    let rest = dead
+        .objects
+        .iter()
+        .chain(&dead.manifests)
+        .chain(&dead.pool)
+        .chain(&dead.records);
+    let rest: Vec<Op> = rest.map(|path| trash.take(path)).collect();
+    send(session, &mut trash, rest, observer).await?;
+    let mut last: Vec<Op> = dead.pool_folders.iter().map(|folder| trash.take(folder)).collect();
+    let swept = workshop.path_holding("swept");
+    last.push(Op::Rename {
+        from: swept,
+        to: layout::SWEPT.to_owned(),
+    });
+    session.flight(last).await?;
+    Ok(Swept::Done)
+}
+
+/// The part of the workshop that things are taken into. Every name in it is new.
+struct Trash<'a> {
+    workshop: &'a mut Workshop,
+    count: u64,
+}
+
+impl Trash<'_> {
+    fn name(&mut self) -> String {
+        self.count += 1;
+        self.workshop.path_holding(&format!("trash/{}", self.count))
+    }
+
+    fn take(&mut self, path: &str) -> Op {
+        Op::Rename {
+            from: path.to_owned(),
+            to: self.name(),
+        }
+    }
+
+    /// Each tree goes only if the one before has gone: the path to it leads through that one's place in the trash.
+    fn take_trees(&mut self, trees: &[Digest]) -> Vec<Op> {
+        let mut before: Option<String> = None;
+        let mut ops = Vec::with_capacity(trees.len());
+        for digest in trees {
+            let to = self.name();
+            let path = layout::tree(*digest);
+            let from = match &before {
+                Some(gone) => format!("{gone}/../../../../{path}"),
+                None => path,
+            };
+            ops.push(Op::Rename { from, to: to.clone() });
+            before = Some(to);
+        }
+        ops
+    }
+}
+
+/// Sends many renames in flights, each behind a sign that the run lives.
+async fn send(session: &Session, trash: &mut Trash<'_>, ops: Vec<Op>, observer: &dyn Observer) -> Result<(), Error> {
+    let mut ops = ops.into_iter().peekable();
+    while ops.peek().is_some() {
+        let mut flight = vec![trash.workshop.beat()];
+        flight.extend(ops.by_ref().take(AT_ONCE));
+        let count = flight.len() as u64 - 1;
+        let answers = session.flight(flight).await?;
+        observer.notice(Event::Progressed {
+            stage: Stage::Prune,
+            items: count,
+            bytes: 0,
+        });
+        let refusal = answers
+            .iter()
+            .find(|answer| !answer.done() && !staging::is_gone(answer));
+        if let Some(refusal) = refusal.and_then(Read::refusal) {
+            return Err(open::explain(session, refusal).await.into());
+        }
+    }
+    Ok(())
+}
+
+/// Deletes what dead runs have left, by their last sign of life. Workshops that are still being prepared are put out of
+/// reach first.
+async fn clear_stale(session: &Session, now: Time) -> Result<(), Error> {
+    for (path, _) in list_folders(session, vec![layout::WORK.to_owned()]).await? {
+        let Some(run) = path.rsplit('/').next().and_then(|name| name.parse::<RunId>().ok()) else {
+            continue;
+        };
+        let inside = format!("{path}/{run}");
+        let found = list_folders(session, vec![path.clone(), inside]).await?;
+        let youngest = found.iter().map(|(_, attr)| attr.mtime).max();
+        if youngest.is_none_or(|youngest| now.saturating_sub(youngest) > DEAD_AFTER) {
+            session.flight(staging::bury(&run)).await?;
+        }
+    }
+    for (path, attr) in list_folders(session, vec![layout::STALE.to_owned()]).await? {
+        if attr.kind == Kind::Folder {
+            remove_below(session, &path).await?;
+        } else {
+            session.flight(vec![Op::RemoveFile(path)]).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tree::{Entry, Tree};
+
+    #[test]
+    fn parents_come_first_in_a_store_of_any_size() {
+        // One folder that holds all others, each of which holds two of the next level.
+        let digest = |number: u32| Digest::of(&number.to_be_bytes());
+        let last = 150_000;
+        let mut facts = Facts::default();
+        for number in 0..last {
+            let below = [2 * number + 1, 2 * number + 2]
+                .into_iter()
+                .filter(|below| *below < last);
+            let mut tree = Tree::default();
+            tree.entries
+                .extend(below.map(|below| (below.to_string().into(), Entry::Folder(digest(below)))));
+            facts.manifests.insert(digest(number), Some(tree));
+        }
+        let dead: HashSet<Digest> = (0..last).map(digest).collect();
+        let began = std::time::Instant::now();
+        let ordered = parents_first(&dead, &facts);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let place: std::collections::HashMap<Digest, usize> =
+            ordered.iter().enumerate().map(|(at, digest)| (*digest, at)).collect();
+        assert_eq!(place.len(), dead.len());
+        for number in 1..last {
+            assert!(place[&digest((number - 1) / 2)] < place[&digest(number)], "{number}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What a store knows of its releases beside their trees: documents, and when they were left. Only reads.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::host::{Op, Time};
+use crate::model::layout;
+use crate::model::release::{ReleaseDocument, ReleaseId};
+use crate::store::Error;
+use crate::store::open;
+use crate::store::releases::list_folders;
+use crate::store::session::{Read, Session};
+use crate::store::staging;
+
+/// What is known of releases beside their trees.
+pub(super) struct Records {
+    pub(super) documents: HashMap<ReleaseId, ReleaseDocument>,
+    /// When a release was left by a rollback.
+    left: HashMap<ReleaseId, Time>,
+    /// Every record by path, with the release it belongs to.
+    paths: Vec<(String, ReleaseId)>,
+}
+
+impl Records {
+    pub(super) async fn read(session: &Session) -> Result<Self, Error> {
+        let found = list_folders(session, vec![layout::RELEASES.to_owned()]).await?;
+        let mut paths = Vec::new();
+        let (mut ids, mut left_ids) = (Vec::new(), Vec::new());
+        for (path, _) in found {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let document = name.strip_suffix(".json").and_then(|id| id.parse::<ReleaseId>().ok());
+            let left = name.strip_suffix(".left").and_then(|id| id.parse::<ReleaseId>().ok());
+            ids.extend(document.clone());
+            left_ids.extend(left.clone());
+            let signature = name.strip_suffix(layout::SIGNATURE).and_then(|id| id.parse().ok());
+            let findings = name.split_once(layout::FINDINGS).and_then(|(id, _)| id.parse().ok());
+            if let Some(id) = document.or(left).or(signature).or(findings) {
+                paths.push((path, id));
+            }
+        }
+        let documents = open::documents(session, &ids).await?;
+        let mut documents: HashMap<ReleaseId, ReleaseDocument> = ids
+            .iter()
+            .cloned()
+            .zip(documents)
+            .filter_map(|(id, document)| Some((id, document?)))
+            .collect();
+        // One that is damaged says nothing, and one that the host does not let us read says what we don't know.
+        let unread: Vec<ReleaseId> = ids.into_iter().filter(|id| !documents.contains_key(id)).collect();
+        for id in unread {
+            if let Some(refusal) = open::why_unread(session, &layout::release_document(&id)).await? {
+                return Err(open::explain(session, &refusal).await.into());
+            }
+            let again = open::documents(session, std::slice::from_ref(&id)).await?;
+            documents.extend(again.into_iter().flatten().map(|document| (id.clone(), document)));
+        }
+        let ask = left_ids.iter().map(|id| Op::Lstat(layout::release_left(id)));
+        let answers = session.flight(ask.collect()).await?;
+        let unread = answers
+            .iter()
+            .find(|answer| !answer.done() && !staging::is_gone(answer));
+        if let Some(refusal) = unread.and_then(Read::refusal) {
+            return Err(open::explain(session, refusal).await.into());
+        }
+        let left = left_ids
+            .into_iter()
+            .zip(&answers)
+            .filter_map(|(id, answer)| Some((id, answer.attr()?.mtime)))
+            .collect();
+        Ok(Self { documents, left, paths })
+    }
+
+    /// Releases that were live less than `skew` ago, as far as documents tell; in doubt one is within.
+    pub(super) fn within(&self, now: Time, skew: Duration, there: &[ReleaseId]) -> HashSet<ReleaseId> {
+        let since = now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX));
+        let made = |document: &ReleaseDocument| {
+            document
+                .created
+                .parse::<jiff::Timestamp>()
+                .map_or(now, jiff::Timestamp::as_second)
+        };
+        let mut within: HashSet<ReleaseId> = HashSet::new();
+        for document in self.documents.values() {
+            if made(document) > since {
+                within.insert(document.id.clone());
+                // What it replaced was live until then.
+                within.extend(document.previous.clone());
+            }
+        }
+        within.extend(
+            self.left
+                .iter()
+                .filter(|(_, left)| **left > since)
+                .map(|(id, _)| id.clone()),
+        );
+        within.extend(there.iter().filter(|id| !self.documents.contains_key(id)).cloned());
+        within
+    }
+
+    /// Releases that somebody was told they can go back to: the live one, the one that a rollback would make live, and
+    /// those that a rollback left less than `skew` ago.
+    pub(super) fn promised(
+        &self,
+        live: Option<&ReleaseId>,
+        now: Time,
+        skew: Duration,
+        there: &[ReleaseId],
+    ) -> HashSet<ReleaseId> {
+        let since = now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX));
+        let left = self.left.iter().filter(|(_, left)| **left > since);
+        let mut promised: HashSet<ReleaseId> = left.map(|(id, _)| id.clone()).collect();
+        promised.extend(live.cloned());
+        let mut seen = HashSet::new();
+        let mut at = live;
+        while let Some(id) = at.filter(|id| seen.insert(*id)) {
+            let previous = self.documents.get(id).and_then(|document| document.previous.as_ref());
+            if let Some(previous) = previous.filter(|previous| there.contains(previous)) {
+                promised.insert(previous.clone());
+                break;
+            }
+            at = previous;
+        }
+        promised
+    }
+
+    pub(super) fn beyond(&self, kept: &[ReleaseId], within: &HashSet<ReleaseId>) -> Vec<String> {
+        let needed = |id: &ReleaseId| kept.contains(id) || within.contains(id);
+        self.paths
+            .iter()
+            .filter(|(_, id)| !needed(id))
+            .map(|(path, _)| path.clone())
+            .collect()
+    }
+}

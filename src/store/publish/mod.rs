@@ -1,0 +1,716 @@
+//! Publishing: the one place that knows the order of the stages that involve the host.
+//!
+//! The order of operations, and why it is safe whatever dies, is in DESIGN.md ("Protocol"). In short: prepare in the
+//! workshop, take the lock, ask again what was relied on, then one flight of renames that each resolve only through the
+//! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
+//! what `current` says afterwards.
+
+mod find;
+mod refusals;
+mod stop;
+mod under_lock;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+
+use self::find::{Found, Hints};
+pub use self::refusals::{Judged, Refusals, judge};
+use self::stop::Stop;
+use self::under_lock::UnderLock;
+use crate::host::{HostError, Op, RefusalKind};
+use crate::model::event::{Event, Note, Observer, Running, Stage};
+use crate::model::layout;
+use crate::model::manifest::{Changes, Site};
+use crate::model::path::SitePath;
+use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::model::tree::File;
+use crate::site::check::Problem;
+use crate::site::check::known::Findings;
+use crate::site::source::Source;
+use crate::store::Error;
+use crate::store::open::{self, Entrance, Ground};
+use crate::store::pending_purges::Delivery;
+use crate::store::plan::{self, Plan};
+pub use crate::store::recovery::abandon;
+use crate::store::recovery::find_after_loss;
+pub(crate) use crate::store::recovery::leave;
+use crate::store::releases;
+use crate::store::remote_cache::Seen;
+use crate::store::repair::{self, mend};
+use crate::store::session::{Read, Session};
+use crate::store::signing::Signing;
+use crate::store::staging::{self, Workshop};
+use crate::store::swap;
+use crate::store::sync::{self, Building, Times, Work};
+use crate::store::verify::{Depth, verify};
+
+/// How often a publish is planned again because the store changed under it.
+const ATTEMPTS: u32 = 6;
+
+/// How often a lost connection is made again.
+const RECONNECTS: u32 = 2;
+
+/// What a publish may and shall do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The commit that the export was built from.
+    pub commit: Option<String>,
+    /// What is to be said of the release.
+    pub message: Option<String>,
+    /// How long to wait for the lock, and go on after another publish; none: not at all.
+    pub wait: Option<Duration>,
+    /// What it is refused for.
+    pub refusals: Refusals,
+    /// Make a release even of the site that is live already, and trust nothing on the host that was not read back: what
+    /// is live in the end is read byte for byte, and repaired.
+    pub force: bool,
+    /// Name and version of this tool.
+    pub tool: String,
+    /// How releases are signed.
+    pub signing: Signing,
+    /// The folder of the caches, and what distinguishes this target from all others: what was seen live there saves round trips.
+    pub seen: Option<(PathBuf, String)>,
+    /// What was found on the host before the site was ready: it saves round trips, and is trusted no further than that.
+    pub ground: Option<Ground>,
+    /// Whether a CDN is purged afterwards. Then the swap leaves a note of what it is owed, so that a run which dies before
+    /// it purged is made up for by the next.
+    pub purges: bool,
+}
+
+/// Anyone who looks at the live site before it is replaced.
+pub trait Beforehand: Send + Sync {
+    /// Looks, knowing what will change and which files were at those paths. Called again where the plan is made again. It
+    /// goes on beside the sending, and the lock is taken only after it.
+    fn look<'a>(&'a self, plan: &'a Plan, former: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()>;
+}
+
+/// No one looks.
+struct Nobody;
+
+impl Beforehand for Nobody {
+    fn look<'a>(&'a self, _: &'a Plan, _: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What a publish did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The release that is live now.
+    pub release: ReleaseId,
+    /// The release that was live before.
+    pub previous: Option<ReleaseId>,
+    /// Whether a new release was made.
+    pub swapped: bool,
+    /// Public paths of the site.
+    pub files: u64,
+    /// What changed for visitors.
+    pub changes: Changes,
+    /// What was sent.
+    pub sent: sync::Sent,
+    /// What is known of the way to the visitors now, so also what a CDN is owed.
+    pub owed: Delivery,
+    /// Whether [`Self::changes`] is exactly what this release has other than [`Self::previous`].
+    pub changes_known: bool,
+    /// What is wrong with the site, and what of it is known.
+    pub problems: Vec<Problem>,
+}
+
+/// Everything that does not change from attempt to attempt.
+struct Publish<'a> {
+    began: Instant,
+    session: &'a Session,
+    source: &'a Arc<dyn Source>,
+    site: &'a Site,
+    options: &'a Options,
+    before: &'a dyn Beforehand,
+    observer: &'a dyn Observer,
+}
+
+/// Everything that was made for a release, ready to be put together.
+struct Parcel {
+    release: ReleaseId,
+    generation: Generation,
+    /// The generation that it was made after.
+    after: Option<Generation>,
+    stock: sync::Stock,
+    /// Temporary files of the manifests, in the order of the plan's trees.
+    manifests: Vec<String>,
+    /// The release document and, where there is one, its signature: the temporary file, and its place.
+    records: Vec<(String, String)>,
+    /// What the swap notes that a CDN is owed: the symlink in the workshop, and what it says.
+    owing: (&'static str, Delivery),
+    /// The findings, in pieces that each fit into a symlink.
+    findings: Vec<String>,
+}
+
+/// What must be known after a connection was lost.
+#[derive(Default)]
+struct Trace {
+    /// The release that the attempt was making.
+    release: Option<ReleaseId>,
+    /// Whether its swap had been sent.
+    swap_sent: bool,
+    /// Whether it is live and the host refused to give some object or manifest its name.
+    unnamed: bool,
+}
+
+/// Publishes a site. Where the live release is this very site already, nothing is made of it.
+///
+/// With [`Options::force`], a release is made all the same, and what is live in the end is read back whole, and what is not as it should be is sent again
+/// and put right. A publish that only skipped what it believes to be there would help no one whose host is damaged; one
+/// that sent everything again would cost more than reading does, and prove less.
+///
+/// # Errors
+/// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still; with [`Error::NotWhole`], the
+/// release is live and some of its faults could not be repaired.
+pub async fn publish(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Published, Error> {
+    publish_after(session, source, site, options, &Nobody, observer).await
+}
+
+/// As [`publish`], with somebody who looks at the live site before it is replaced.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_after(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    before: &dyn Beforehand,
+    observer: &dyn Observer,
+) -> Result<Published, Error> {
+    options.signing.check()?;
+    let publish = Publish {
+        began: Instant::now(),
+        session,
+        source,
+        site,
+        options,
+        before,
+        observer,
+    };
+    let (published, unnamed) = publish.changes().await?;
+    if options.force || unnamed {
+        return make_whole(session, source, site, options, observer, published).await;
+    }
+    Ok(published)
+}
+
+/// Reads a release back and repairs it.
+async fn make_whole(
+    session: &Session,
+    source: &Arc<dyn Source>,
+    site: &Site,
+    options: &Options,
+    observer: &dyn Observer,
+    mut published: Published,
+) -> Result<Published, Error> {
+    let verified = verify(session, &published.release, Depth::Deep, observer).await?;
+    if verified.faults.is_empty() {
+        return Ok(published);
+    }
+    let how = repair::Options {
+        wait: options.wait,
+        tool: options.tool.clone(),
+        signing: options.signing.clone(),
+    };
+    let mended = mend(session, site, source, &verified, &how, observer).await?;
+    published.sent.add(mended.sent);
+    if mended.left.faults.is_empty() {
+        return Ok(published);
+    }
+    Err(Error::NotWhole {
+        release: published.release,
+        problems: mended.left.problems(),
+    })
+}
+
+impl Publish<'_> {
+    /// Publishes what differs from the live release. Also says whether the store lacks something of it, see
+    /// [`Trace::unnamed`].
+    async fn changes(&self) -> Result<(Published, bool), Error> {
+        let seen = self.options.seen.as_ref();
+        let seen = seen.map(|(folder, target)| Seen::load(folder, target));
+        let hints = Hints {
+            seen: seen.as_ref().filter(|_| !self.options.force),
+            ground: self.options.ground.as_ref().filter(|ground| ground.entrance.exists),
+        };
+        let (published, unnamed) = self.in_attempts(hints).await?;
+        if let Some(seen) = seen {
+            let file = seen.file().to_owned();
+            if let Err(error) = seen.learn(&published.release, self.site) {
+                let reason = error.to_string();
+                self.observer
+                    .notice(Event::Noted(Note::CacheNotWritten { file, reason }));
+            }
+        }
+        Ok((published, unnamed))
+    }
+
+    /// Tries until the site is live, or it is known that it can't be. Also says what [`Trace::unnamed`] does.
+    async fn in_attempts(&self, hints: Hints<'_>) -> Result<(Published, bool), Error> {
+        let mut worn = HashSet::new();
+        let (mut reconnects, mut planned, mut contended) = (0, 0, 0);
+        let mut replaces = None;
+        let mut guess = Some(hints);
+        loop {
+            // What was seen before is worth one guess.
+            let hints = guess.take().unwrap_or_default();
+            let mut workshop = Workshop::new(crate::store::run_id::run_id());
+            let mut trace = Trace::default();
+            match self
+                .attempt(&mut workshop, &mut worn, &mut trace, &mut replaces, hints)
+                .await
+            {
+                Ok(published) => return Ok((published, trace.unnamed)),
+                Err(Stop::Failed(error)) => {
+                    leave(self.session, &mut workshop).await;
+                    return Err(error);
+                }
+                Err(Stop::Replan(reason)) => {
+                    leave(self.session, &mut workshop).await;
+                    planned += 1;
+                    if planned >= ATTEMPTS {
+                        let attempts = ATTEMPTS;
+                        return Err(Error::NoPeace { attempts, reason });
+                    }
+                    self.observer.notice(Event::Noted(Note::Replanned { reason }));
+                }
+                Err(Stop::Contended(reason)) => {
+                    leave(self.session, &mut workshop).await;
+                    contended += 1;
+                    let is_over = match self.patience() {
+                        Some(left) => left.is_zero(),
+                        None => contended >= ATTEMPTS,
+                    };
+                    if is_over {
+                        let attempts = contended;
+                        return Err(Error::Contended { attempts, reason });
+                    }
+                    self.observer.notice(Event::Noted(Note::Replanned { reason }));
+                }
+                Err(Stop::Lost(error)) => {
+                    let went_live = self.after_loss(workshop.run(), &trace, &error).await?;
+                    if let Some(release) = went_live {
+                        return Ok((self.live_after_all(release).await?, false));
+                    }
+                    reconnects += 1;
+                    if reconnects > RECONNECTS {
+                        return Err(error.into());
+                    }
+                    self.observer.notice(Event::Noted(Note::Reconnected));
+                }
+            }
+        }
+    }
+
+    /// How much longer others are waited for; none: not at all.
+    fn patience(&self) -> Option<Duration> {
+        self.options.wait.map(|wait| wait.saturating_sub(self.began.elapsed()))
+    }
+
+    async fn attempt(
+        &self,
+        workshop: &mut Workshop,
+        worn: &mut HashSet<String>,
+        trace: &mut Trace,
+        replaces: &mut Option<Option<ReleaseId>>,
+        hints: Hints<'_>,
+    ) -> Result<Published, Stop> {
+        if let Some(published) = self.already_live(hints.ground).await? {
+            return Ok(published);
+        }
+        let Found {
+            entrance,
+            plan,
+            former,
+            live,
+        } = self.find_out(workshop, worn, hints).await?;
+        let owed = &entrance.delivery;
+        if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
+            && self.options.signing.is_met(self.session, live).await?
+        {
+            let live = live.clone();
+            leave(self.session, workshop).await;
+            let problems = self.options.refusals.of_live();
+            return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed.clone(), problems));
+        }
+        self.refuse_to_overtake(&plan, replaces)?;
+        let judged = judge(self.session, self.site, &plan, &live, &self.options.refusals).await?;
+        if let Some(refused) = judged.refused {
+            return Err(Stop::Failed(refused));
+        }
+        let problems = judged.problems;
+        let sending = self.send(&entrance, &plan, &problems, workshop);
+        let (parcel, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
+        let mut parcel = parcel?;
+        trace.release = Some(parcel.release.clone());
+        let _running = Running::begin(self.observer, Stage::Swap);
+        self.build_and_lock(&plan, owed, &mut parcel, workshop, worn).await?;
+        self.add_to_pool(&plan, workshop).await?;
+        trace.swap_sent = true;
+        trace.unnamed = self.make_live(&plan, &parcel, workshop).await?;
+        let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
+        Ok(self.published(parcel.release, previous, true, &plan, sent, parcel.owing.1, problems))
+    }
+
+    /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
+    async fn send(
+        &self,
+        entrance: &Entrance,
+        plan: &Plan,
+        problems: &[Problem],
+        workshop: &mut Workshop,
+    ) -> Result<Parcel, Stop> {
+        let mut times = Times::new(entrance.now, entrance.generation.as_ref());
+        let work = Work {
+            session: self.session,
+            source: self.source,
+            observer: self.observer,
+        };
+        let after = entrance.generation.as_ref().map_or(0, |generation| generation.made + 1);
+        let made_at = entrance.now.max(after);
+        let release = ReleaseId::new(made_at, workshop.run().tail());
+        let text = self.document(&release, plan, entrance.now);
+        let signing = async { Ok::<_, Stop>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
+        let sending = async { Ok(sync::send_objects(&work, plan, workshop, &mut times).await?) };
+        let (signature, mut stock) = futures_util::future::try_join(signing, sending).await?;
+        let manifests = sync::write_manifests(&work, plan, &mut stock, workshop, &mut times).await?;
+        let documents = std::iter::once((text, layout::release_document(&release)));
+        let documents = documents.chain(signature.map(|text| (text, layout::release_signature(&release))));
+        let documents: Vec<(String, String)> = documents.collect();
+        sync::open_temps(self.session, workshop, documents.len()).await?;
+        let mut records = Vec::new();
+        for (text, place) in documents {
+            let Some(temp) = sync::write_document(&mut stock, workshop, &mut times, text) else {
+                let reason = "no temporary file was left for the release document";
+                return Err(Stop::Replan(reason.to_owned()));
+            };
+            records.push((temp, place));
+        }
+        let generation = Generation {
+            clock: times.latest(),
+            made: made_at,
+            run: workshop.run().to_string(),
+        };
+        let findings = Findings::of(problems, &release).pieces(layout::FINDINGS_PIECE);
+        Ok(Parcel {
+            release,
+            findings,
+            generation,
+            after: entrance.generation.clone(),
+            stock,
+            manifests,
+            records,
+            owing: ("delivery", entrance.delivery.clone()),
+        })
+    }
+
+    /// Builds the release in the workshop, takes the lock, and asks again for what the plan relies on: one flight, but for
+    /// large plans, of which most is built before.
+    async fn build_and_lock(
+        &self,
+        plan: &Plan,
+        owed: &Delivery,
+        parcel: &mut Parcel,
+        workshop: &mut Workshop,
+        worn: &mut HashSet<String>,
+    ) -> Result<(), Stop> {
+        let mut building = Building::new(plan, &mut parcel.stock);
+        building
+            .send_ahead(self.session, &mut parcel.stock, workshop, worn)
+            .await?;
+        let mut ops = building.take_ops();
+        ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
+        ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
+        ops.push(workshop.symlink("gen", parcel.generation.to_string()));
+        if let Some(former) = &plan.previous {
+            ops.push(workshop.symlink("former", layout::former_text(&parcel.release, former)));
+        }
+        if self.options.purges {
+            parcel.owing.1 = owed.owing(plan.previous.as_ref(), workshop.run());
+            ops.push(workshop.symlink("delivery", parcel.owing.1.text()));
+        }
+        for (piece, text) in (0..layout::FINDINGS_PIECES).zip(std::mem::take(&mut parcel.findings)) {
+            let name = format!("finds{piece}");
+            ops.push(workshop.symlink(&name, text));
+            parcel
+                .records
+                .push((name, layout::release_findings(&parcel.release, piece)));
+        }
+        let staged = ops.len();
+        let under_lock = UnderLock::new(plan, workshop, &parcel.records);
+        ops.push(workshop.acquire());
+        ops.extend(under_lock.ops.iter().cloned());
+        let answers = self.session.flight(ops).await?;
+        workshop.took_lock(answers.get(staged));
+        let built = self.check_built(&mut building, &answers[..staged], worn).await;
+        if let Err(stop) = built {
+            return self.take_back_records(parcel, workshop, stop).await;
+        }
+        let answers = staging::take_lock(
+            self.session,
+            workshop,
+            answers[staged..].to_vec(),
+            &under_lock.ops,
+            self.patience(),
+            self.observer,
+        )
+        .await??;
+        workshop.keep_last(answers.last());
+        let (after, ours) = (parcel.after.as_ref(), &parcel.generation);
+        let moved = staging::keep_clock(self.session, workshop, answers.first(), after, ours).await?;
+        let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
+        match read {
+            // Files of this release would have the times of files that others have made meanwhile.
+            Ok(_) if moved => {
+                let stop = Stop::Contended("another run published in the meantime".to_owned());
+                self.take_back_records(parcel, workshop, stop).await
+            }
+            Ok(found) => {
+                for (temp, _) in &parcel.records {
+                    workshop.moved_out(temp);
+                }
+                self.owe_what_is_owed_now(&found, owed, plan, parcel, workshop).await
+            }
+            Err(stop) => self.take_back_records(parcel, workshop, stop).await,
+        }
+    }
+
+    /// Others may have purged or failed to since this run entered, and even have swapped back and forth: the note goes by what
+    /// is owed under the lock.
+    async fn owe_what_is_owed_now(
+        &self,
+        found: &Delivery,
+        entered: &Delivery,
+        plan: &Plan,
+        parcel: &mut Parcel,
+        workshop: &mut Workshop,
+    ) -> Result<(), Stop> {
+        if !self.options.purges || found.owes_as(entered) {
+            return Ok(());
+        }
+        let owing = found.owing(plan.previous.as_ref(), workshop.run());
+        let note = workshop.symlink("owing", owing.text());
+        let answers = self.session.flight(vec![note]).await?;
+        if let Some(refusal) = answers.first().and_then(Read::refusal) {
+            return Err(Stop::Replan(refusal.to_string()));
+        }
+        parcel.owing = ("owing", owing);
+        Ok(())
+    }
+
+    async fn check_built(
+        &self,
+        building: &mut Building<'_>,
+        answers: &[Result<crate::host::Answer, crate::host::Refusal>],
+        worn: &mut HashSet<String>,
+    ) -> Result<(), Stop> {
+        let (of_building, staged) = answers.split_at(building.len());
+        building.read(self.session, of_building, worn).await?;
+        match staged.iter().find_map(Read::refusal) {
+            Some(refusal) => Err(open::explain(self.session, refusal).await.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The records are of a release that will not be: if they went out already, they come back.
+    async fn take_back_records(&self, parcel: &Parcel, workshop: &Workshop, stop: Stop) -> Result<(), Stop> {
+        if workshop.is_holding() {
+            let away = workshop.path("trash/record");
+            let back = parcel.records.iter().flat_map(|(_, place)| {
+                let rename = Op::Rename {
+                    from: place.clone(),
+                    to: away.clone(),
+                };
+                [rename, Op::RemoveFile(away.clone())]
+            });
+            self.session.flight(back.collect()).await?;
+        }
+        Err(stop)
+    }
+
+    /// Adds to the pool, before anything that needs it is live. A swap can't be guarded by files, so this is awaited.
+    async fn add_to_pool(&self, plan: &Plan, workshop: &Workshop) -> Result<(), Stop> {
+        let pool = sync::pool_ops(plan, workshop);
+        let answers = self.session.flight(pool.clone()).await?;
+        // Folders may exist, and encodings may not; every file itself must have come.
+        for (op, answer) in pool.iter().zip(&answers) {
+            if let (Op::Rename { to, .. }, Some(refusal)) = (op, answer.refusal())
+                && (refusal.kind != RefusalKind::NotFound
+                    || plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str())))
+            {
+                self.take_back_pool(plan, workshop).await?;
+                return Err(open::explain(self.session, refusal).await.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Files of the pool without an encoding of theirs would stay so, since the next publish finds them there.
+    async fn take_back_pool(&self, plan: &Plan, workshop: &Workshop) -> Result<(), Stop> {
+        let mut ops = Vec::new();
+        for (index, file) in plan.pool.iter().enumerate().filter(|(_, file)| !file.replaces) {
+            let away = workshop.path_holding(&format!("trash/{index}"));
+            ops.push(Op::Rename {
+                from: layout::pool(file.path.as_str()),
+                to: away.clone(),
+            });
+            ops.push(Op::RemoveFile(away));
+        }
+        self.session.flight(ops).await?;
+        Ok(())
+    }
+
+    /// The flight that makes it live, lets go of the lock and cleans up.
+    ///
+    /// A swap can't be guarded by files either. Visitors miss nothing of an object or a manifest that the host refuses to
+    /// name, for trees hold links of their own; but the next publish and prune would. Returns whether there is one.
+    async fn make_live(&self, plan: &Plan, parcel: &Parcel, workshop: &mut Workshop) -> Result<bool, Stop> {
+        let mut ops = parcel.stock.put_objects(plan, workshop);
+        let manifests = parcel.manifests.iter().zip(&plan.trees);
+        ops.extend(manifests.map(|(temp, tree)| Op::Link {
+            from: workshop.path_holding(temp),
+            to: layout::manifest(tree.digest),
+        }));
+        let named: Vec<String> = ops
+            .iter()
+            .filter_map(|op| match op {
+                Op::Link { to, .. } | Op::Rename { to, .. } => Some(to.clone()),
+                _ => None,
+            })
+            .collect();
+        if self.options.purges {
+            // Before the swap: what is owed too much is purged once for nothing, what is forgotten stays at the edge.
+            ops.push(Op::Rename {
+                from: workshop.path_holding(parcel.owing.0),
+                to: layout::DELIVERY.to_owned(),
+            });
+        }
+        if plan.previous.is_some() {
+            ops.push(Op::Rename {
+                from: workshop.path_holding("former"),
+                to: layout::FORMER.to_owned(),
+            });
+        }
+        ops.extend(swap::commit_ops(plan, &parcel.release, workshop));
+        let swap = ops.len() - 1;
+        ops.extend(workshop.leave_synced());
+        let answers = self.session.flight(ops).await?;
+        match answers.get(swap).and_then(Read::refusal) {
+            // Another run took this one for dead and the lock with it, or a prune what the release is made of.
+            Some(refusal) if refusal.kind == RefusalKind::NotFound => {
+                return Err(Stop::Contended(refusal.to_string()));
+            }
+            Some(refusal) => return Err(Stop::Replan(refusal.to_string())),
+            None => {}
+        }
+        self.session.forget_run(workshop.run());
+        self.session.note_live(Some(parcel.release.clone()));
+        self.observer.notice(Event::Swapped {
+            release: parcel.release.clone(),
+        });
+        // Mostly the name was taken: the same bytes are there.
+        let refused = named.into_iter().zip(&answers).filter(|(_, answer)| !answer.done());
+        let look: Vec<Op> = refused.map(|(name, _)| Op::Lstat(name)).collect();
+        let there = self.session.flight(look).await;
+        Ok(there.is_ok_and(|there| there.iter().any(staging::is_gone)))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a publish did is as much")]
+    fn published(
+        &self,
+        release: ReleaseId,
+        previous: Option<ReleaseId>,
+        swapped: bool,
+        plan: &Plan,
+        sent: sync::Sent,
+        owed: Delivery,
+        problems: Vec<Problem>,
+    ) -> Published {
+        Published {
+            release,
+            previous,
+            swapped,
+            files: self.site.files,
+            changes: plan.changes.clone(),
+            sent,
+            owed,
+            changes_known: plan.changes_known,
+            problems,
+        }
+    }
+
+    fn document(&self, release: &ReleaseId, plan: &Plan, now: i64) -> String {
+        let document = ReleaseDocument {
+            format: 1,
+            id: release.clone(),
+            root: plan.root,
+            created: timestamp(now).to_string(),
+            tool: self.options.tool.clone(),
+            who: self.session.owner().who.clone(),
+            commit: self.options.commit.clone(),
+            message: self.options.message.clone(),
+            previous: plan.previous.clone(),
+            files: self.site.files,
+            bytes: self.site.bytes,
+            channel: None,
+            more: serde_json::Map::new(),
+        };
+        serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+    }
+
+    /// After a lost connection: puts the old workshop out of reach, then looks what became of it. In this order, since
+    /// what was sent over the old connection could take effect at any moment before.
+    async fn after_loss(&self, run: &RunId, trace: &Trace, lost: &HostError) -> Result<Option<ReleaseId>, Error> {
+        let found = find_after_loss(self.session, run, trace.release.as_ref(), None).await;
+        match found {
+            Ok(went_live) => Ok(went_live),
+            Err(_) if trace.swap_sent => {
+                self.session.note_live_unknown();
+                Err(Error::Uncertain { lost: lost.to_string() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The swap had been done when the connection went.
+    async fn live_after_all(&self, release: ReleaseId) -> Result<Published, Error> {
+        let documents = open::documents(self.session, std::slice::from_ref(&release)).await?;
+        let previous = documents
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|document| document.previous);
+        let owed = open::look(self.session).await?.delivery;
+        let changes = match &previous {
+            Some(previous) => releases::diff(self.session, previous, &release).await,
+            None => Ok(plan::all_as_changes(self.site)),
+        };
+        self.observer.notice(Event::Swapped {
+            release: release.clone(),
+        });
+        Ok(Published {
+            release,
+            previous,
+            swapped: true,
+            files: self.site.files,
+            changes_known: changes.is_ok(),
+            changes: changes.unwrap_or_default(),
+            sent: sync::Sent::default(),
+            owed,
+            problems: self.options.refusals.of_live(),
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! What a publish refuses to do, once it is planned. Asks the host only who wrote what is in the way.
+//!
+//! `plan` and `publish` judge by the same function, so what one says the other does.
+
+use std::collections::BTreeSet;
+
+use globset::GlobSet;
+
+use super::{Publish, Stop};
+use crate::config::{KnownFindings, Level, SiteConfig, compile_globs};
+use crate::model::manifest::{ChangeKind, Site, is_page};
+use crate::model::release::ReleaseId;
+use crate::site::SiteError;
+use crate::site::check::immutable::{Bytes, Conflict, Earlier};
+use crate::site::check::known::{self, Live};
+use crate::site::check::{self, Problem, Severity};
+use crate::store::Error;
+use crate::store::open::{self, Entrance};
+use crate::store::plan::{Facts, Plan};
+use crate::store::session::Session;
+
+/// What a publish is refused for.
+#[derive(Debug, Clone)]
+pub struct Refusals {
+    /// The largest share of live pages that may be removed, in percent; none: any.
+    pub max_removed: Option<u8>,
+    /// What to do where an immutable path is to get other bytes than readers have of it.
+    pub immutable: Level,
+    /// What to do where all of `.well-known/` is to go. Not asked where any removal is allowed.
+    pub well_known: Level,
+    /// Paths whose findings don't count.
+    pub allowed: GlobSet,
+    /// What the checks found in the export.
+    pub problems: Vec<Problem>,
+    /// What findings are that the live release has too: errors as they were, or warnings.
+    pub known: Level,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self {
+            max_removed: None,
+            immutable: Level::Error,
+            well_known: Level::Error,
+            allowed: GlobSet::empty(),
+            problems: Vec::new(),
+            known: Level::Warn,
+        }
+    }
+}
+
+impl Refusals {
+    /// What a site manifest refuses, given what the checks found.
+    ///
+    /// # Errors
+    /// [`SiteError::Patterns`] where a glob does not compile, which those of a parsed site manifest do.
+    pub fn new(config: &SiteConfig, problems: Vec<Problem>) -> Result<Self, SiteError> {
+        let allowed = compile_globs(&config.check.allow).map_err(|error| SiteError::Patterns {
+            source: Box::new(error),
+        })?;
+        Ok(Self {
+            max_removed: Some(config.publish.max_removed.get()),
+            immutable: config.check.levels.of(check::immutable::NAME),
+            well_known: config.check.levels.of(check::well_known::NAME),
+            allowed,
+            problems,
+            known: match config.check.known {
+                KnownFindings::Warn => Level::Warn,
+                KnownFindings::Error => Level::Error,
+            },
+        })
+    }
+
+    /// What the checks found, marked by what is live.
+    fn marked(&self, live: &Live) -> Vec<Problem> {
+        let mut problems = self.problems.clone();
+        if self.known != Level::Error {
+            known::mark(&mut problems, live);
+        }
+        problems
+    }
+
+    /// What the checks found in the very site that is live.
+    pub(super) fn of_live(&self) -> Vec<Problem> {
+        self.marked(&Live::Nothing)
+    }
+}
+
+/// What came of judging a plan.
+#[derive(Debug)]
+pub struct Judged {
+    /// What is wrong, and what of it is known.
+    pub problems: Vec<Problem>,
+    /// Why it is refused, if it is.
+    pub refused: Option<Error>,
+}
+
+/// Judges a plan.
+///
+/// # Errors
+/// [`Error`] where the host can't be asked.
+pub async fn judge(
+    session: &Session,
+    site: &Site,
+    plan: &Plan,
+    live: &Live,
+    refusals: &Refusals,
+) -> Result<Judged, Error> {
+    let mut problems = refusals.marked(live);
+    let conflicts = conflicts(session, site, plan, &refusals.allowed).await?;
+    problems.extend(check::immutable::problems(&conflicts, refusals.immutable));
+    if refusals.max_removed.is_some() {
+        let removed = plan
+            .changes
+            .list
+            .iter()
+            .filter(|change| change.change == ChangeKind::Removed);
+        let removed = removed.map(|change| &change.path);
+        let is_left = site.folders.keys().any(|folder| folder.as_str() == ".well-known");
+        let lost = check::well_known::problem(removed, is_left, refusals.well_known);
+        problems.extend(lost.filter(|problem| !refusals.allowed.is_match(problem.path.as_str())));
+    }
+    let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
+    let refused = mass_removal(site, plan, refusals.max_removed).or_else(|| {
+        is_wrong.then(|| {
+            Error::Site(SiteError::Check {
+                problems: problems.clone(),
+            })
+        })
+    });
+    Ok(Judged { problems, refused })
+}
+
+/// That a plan removes more pages than it may.
+fn mass_removal(site: &Site, plan: &Plan, limit: Option<u8>) -> Option<Error> {
+    let limit = limit?;
+    let pages = |kind| {
+        let changes = plan.changes.list.iter();
+        changes.filter(|c| c.change == kind && is_page(&c.path)).count()
+    };
+    let (removed, added) = (pages(ChangeKind::Removed), pages(ChangeKind::Added));
+    let ours = site.all_files().filter(|(path, _)| is_page(path)).count();
+    let live = ours + removed - added.min(ours);
+    check::removal::removes_too_much(live as u64, removed as u64, limit).then_some(Error::RemovesTooMuch {
+        removed: removed as u64,
+        live: live as u64,
+        limit,
+    })
+}
+
+/// Of so many conflicts it is asked which release wrote the other bytes. There are more only where all names stay.
+const TRACED: usize = 64;
+
+/// The immutable paths that would get other bytes than readers have of them, without those in `allowed`.
+///
+/// # Errors
+/// [`Error`] where the host can't be asked.
+async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSet) -> Result<Vec<Conflict>, Error> {
+    let paths = plan.conflicts.iter();
+    let mut conflicts: Vec<Conflict> = paths
+        .filter(|path| !allowed.is_match(path.as_str()))
+        .filter_map(|path| {
+            let file = site.file(path)?;
+            Some(Conflict {
+                path: path.clone(),
+                new: Bytes {
+                    digest: file.digest,
+                    size: file.size,
+                },
+                old: None,
+            })
+        })
+        .collect();
+    let traced: BTreeSet<_> = conflicts.iter().take(TRACED).map(|c| c.path.clone()).collect();
+    if traced.is_empty() {
+        return Ok(conflicts);
+    }
+    let holders = open::holders(session, &traced).await?;
+    for conflict in &mut conflicts {
+        let known = holders.get(&conflict.path).into_iter().flatten();
+        let mut others = known.filter(|holder| holder.file.digest != conflict.new.digest);
+        conflict.old = others.next().map(|holder| Earlier {
+            release: holder.release.clone(),
+            commit: holder.commit.clone(),
+            bytes: Bytes {
+                digest: holder.file.digest,
+                size: holder.file.size,
+            },
+        });
+    }
+    Ok(conflicts)
+}
+
+impl Publish<'_> {
+    pub(super) fn check_owners(&self, facts: &Facts, entrance: &Entrance) -> Result<(), Stop> {
+        let Some(ours) = entrance.uid else { return Ok(()) };
+        for (path, uid, mode) in &facts.owners {
+            let attr = crate::host::Attr {
+                kind: crate::host::Kind::File,
+                size: 0,
+                mtime: 0,
+                mode: *mode,
+                uid: *uid,
+            };
+            open::check_owner(self.session, path, attr, ours)?;
+        }
+        Ok(())
+    }
+
+    /// A run that was robbed of the lock, or cut off, may come back after others have published: what it was to replace is
+    /// no longer live, and going on would undo their work unasked.
+    pub(super) fn refuse_to_overtake(&self, plan: &Plan, replaces: &mut Option<Option<ReleaseId>>) -> Result<(), Stop> {
+        let first = replaces.get_or_insert_with(|| plan.previous.clone());
+        if self.options.wait.is_none() && *first != plan.previous {
+            let by = plan.previous.clone();
+            return Err(Stop::Failed(Error::Overtaken { by }));
+        }
+        Ok(())
+    }
+}

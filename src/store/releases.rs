@@ -1,0 +1,294 @@
+//! What the host holds: releases, the way from one to the previous one, what differs between two.
+//!
+//! Only reads.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::host::{Answer, Kind, Op, RefusalKind, Time};
+use crate::model::layout;
+use crate::model::manifest::{self, Changes};
+use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId};
+use crate::store::Error;
+use crate::store::open;
+use crate::store::pending_purges::Delivery;
+use crate::store::plan::Facts;
+use crate::store::session::Session;
+use crate::store::staging::read_owner;
+
+/// One release of the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// Its id.
+    pub id: ReleaseId,
+    /// Whether it is live.
+    pub current: bool,
+    /// Its document; none where that is missing or damaged.
+    pub document: Option<ReleaseDocument>,
+}
+
+/// Every release of the store, newest first.
+///
+/// # Errors
+/// [`Error`].
+pub async fn list(session: &Session) -> Result<Vec<Listed>, Error> {
+    let entrance = open::look(session).await?;
+    let ids = if entrance.exists {
+        open::releases(session).await?
+    } else {
+        Vec::new()
+    };
+    let documents = open::documents(session, &ids).await?;
+    let listed = ids.into_iter().zip(documents).map(|(id, document)| {
+        let current = entrance.current.as_ref() == Some(&id);
+        Listed { id, current, document }
+    });
+    Ok(listed.collect())
+}
+
+/// The release that a unique beginning of an id means.
+///
+/// # Errors
+/// [`Error::NoSuchRelease`], [`Error::AmbiguousRelease`].
+pub async fn resolve(session: &Session, wanted: &str) -> Result<ReleaseId, Error> {
+    let there = open::releases(session).await?;
+    if let Some(exact) = there.iter().find(|id| id.as_str() == wanted) {
+        return Ok(exact.clone());
+    }
+    let mut candidates: Vec<ReleaseId> = there
+        .iter()
+        .filter(|id| !wanted.is_empty() && id.as_str().starts_with(wanted))
+        .cloned()
+        .collect();
+    match candidates.len() {
+        1 => Ok(candidates.remove(0)),
+        0 => Err(Error::NoSuchRelease {
+            wanted: crate::model::path::printable(wanted),
+            there,
+        }),
+        _ => Err(Error::AmbiguousRelease {
+            wanted: wanted.to_owned(),
+            candidates,
+        }),
+    }
+}
+
+/// The release so many steps before another, along what each replaced. Pruned ones don't count.
+///
+/// # Errors
+/// [`Error::NoFormerRelease`].
+pub async fn steps_back(session: &Session, from: &ReleaseId, steps: u32) -> Result<ReleaseId, Error> {
+    let there: HashSet<ReleaseId> = open::releases(session).await?.into_iter().collect();
+    let mut at = from.clone();
+    let mut seen = HashSet::from([from.clone()]);
+    for step in 0..steps {
+        let too_few = || Error::NoFormerRelease {
+            from: from.clone(),
+            wanted: steps,
+            there: step,
+        };
+        loop {
+            let documents = open::documents(session, std::slice::from_ref(&at)).await?;
+            let Some(previous) = documents
+                .into_iter()
+                .flatten()
+                .next()
+                .and_then(|document| document.previous)
+            else {
+                return Err(too_few());
+            };
+            // A history that runs in a circle was written by another program.
+            if !seen.insert(previous.clone()) {
+                return Err(too_few());
+            }
+            at = previous;
+            if there.contains(&at) {
+                break;
+            }
+        }
+    }
+    Ok(at)
+}
+
+/// What differs between two releases.
+///
+/// # Errors
+/// [`Error`].
+pub async fn diff(session: &Session, from: &ReleaseId, to: &ReleaseId) -> Result<Changes, Error> {
+    let roots = open::roots(session, &[from.clone(), to.clone()]).await?;
+    let [Some(from_root), Some(to_root)] = roots[..] else {
+        let missing = if roots.first().is_some_and(Option::is_some) {
+            to
+        } else {
+            from
+        };
+        return Err(Error::NoSuchRelease {
+            wanted: missing.to_string(),
+            there: Vec::new(),
+        });
+    };
+    let mut facts = Facts::default();
+    loop {
+        let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
+        match manifest::diff(Some(from_root), Some(to_root), &known) {
+            Ok(changes) => return Ok(changes),
+            Err(unknown) => {
+                let before = facts.manifests.values().flatten().count();
+                let questions: BTreeSet<crate::store::plan::Question> = unknown
+                    .into_iter()
+                    .map(crate::store::plan::Question::Manifest)
+                    .collect();
+                let first = questions.iter().next().cloned();
+                open::ask(session, &mut facts, &questions).await?;
+                if facts.manifests.values().flatten().count() == before {
+                    let path = match first {
+                        Some(crate::store::plan::Question::Manifest(digest)) => layout::manifest(digest),
+                        _ => layout::MANIFESTS.to_owned(),
+                    };
+                    let detail = "the manifest is missing or does not read".to_owned();
+                    return Err(open::StoreError::Damaged {
+                        host: session.host_name(),
+                        path,
+                        detail,
+                    }
+                    .into());
+                }
+            }
+        }
+    }
+}
+
+/// What is live, and what the store holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// The live release.
+    pub release: Option<ReleaseId>,
+    /// Since when, by the host's clock, in seconds since 1970.
+    pub since: Option<Time>,
+    /// Its document.
+    pub document: Option<ReleaseDocument>,
+    /// How many releases there are.
+    pub releases: u64,
+    /// Bytes of all objects.
+    pub bytes_stored: u64,
+    /// Why publishing is on hold.
+    pub hold: Option<Hold>,
+    /// Who holds the lock, if anybody does.
+    pub lock: Option<Lock>,
+    /// Files of the pool.
+    pub pool: u64,
+    /// What the last look at the live site found, and what a CDN is owed; none where no one ever looked.
+    pub delivery: Option<Delivery>,
+}
+
+/// A lock that is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// The run that holds it, or the stray name that jams it.
+    pub name: String,
+    /// Who that is.
+    pub owner: Option<Owner>,
+}
+
+/// What is live, and what the store holds.
+///
+/// # Errors
+/// [`Error`].
+pub async fn status(session: &Session) -> Result<Status, Error> {
+    let entrance = open::look(session).await?;
+    let mut status = Status {
+        release: entrance.current.clone(),
+        since: entrance.since,
+        document: None,
+        releases: 0,
+        bytes_stored: 0,
+        hold: entrance.hold,
+        lock: None,
+        pool: 0,
+        delivery: Some(entrance.delivery).filter(|known| *known != Delivery::default()),
+    };
+    if !entrance.exists {
+        return Ok(status);
+    }
+    status.releases = open::releases(session).await?.len() as u64;
+    if let Some(live) = &entrance.current {
+        status.document = open::documents(session, std::slice::from_ref(live))
+            .await?
+            .into_iter()
+            .flatten()
+            .next();
+    }
+    let folders = (0..=u8::MAX).map(layout::object_folder);
+    for (_, attr) in list_folders(session, folders.collect()).await? {
+        if attr.kind == Kind::File {
+            status.bytes_stored = status.bytes_stored.saturating_add(attr.size);
+        }
+    }
+    status.pool = count_files_below(session, layout::POOL).await?;
+    let answers = session.flight(vec![Op::List(layout::LOCK.to_owned())]).await?;
+    if let Some(Ok(Answer::Names(names))) = answers.into_iter().next()
+        && let Some((name, _)) = names.into_iter().next()
+    {
+        let owner = match name.parse::<RunId>() {
+            Ok(run) => read_owner(session, &run).await?,
+            Err(_) => None,
+        };
+        status.lock = Some(Lock {
+            name: crate::model::path::printable(&name),
+            owner,
+        });
+    }
+    Ok(status)
+}
+
+/// Everything in some folders, with paths below the docroot. Folders that are not there hold nothing.
+///
+/// # Errors
+/// [`Error`] where the connection is lost, or where the host does not let a folder be read: that it shows nothing does
+/// not mean that nothing is there.
+pub(crate) async fn list_folders(
+    session: &Session,
+    folders: Vec<String>,
+) -> Result<Vec<(String, crate::host::Attr)>, Error> {
+    let answers = session.flight(folders.iter().cloned().map(Op::List).collect()).await?;
+    let mut all = Vec::new();
+    for (folder, answer) in folders.iter().zip(answers) {
+        match answer {
+            Ok(Answer::Names(names)) => {
+                all.extend(names.into_iter().map(|(name, attr)| (format!("{folder}/{name}"), attr)));
+            }
+            Err(refusal) if refusal.kind != RefusalKind::NotFound => {
+                return Err(open::explain(session, &refusal).await.into());
+            }
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// Every file below a folder, with paths below the docroot; symlinks are not followed. Also every folder, with
+/// parents before children.
+///
+/// # Errors
+/// [`Error`] where the connection is lost.
+pub(crate) async fn files_below(session: &Session, folder: &str) -> Result<(Vec<String>, Vec<String>), Error> {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let mut todo = vec![folder.to_owned()];
+    while !todo.is_empty() {
+        let found = list_folders(session, std::mem::take(&mut todo)).await?;
+        for (path, attr) in found {
+            if attr.kind == Kind::Folder {
+                folders.push(path.clone());
+                todo.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    Ok((files, folders))
+}
+
+async fn count_files_below(session: &Session, folder: &str) -> Result<u64, Error> {
+    let (files, _) = files_below(session, folder).await?;
+    let encoded = |path: &str| path.ends_with(".br") || path.ends_with(".gz");
+    Ok(files.iter().filter(|path| !encoded(path)).count() as u64)
+}

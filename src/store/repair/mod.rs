@@ -1,0 +1,386 @@
+//! Mending: putting good bytes over damaged ones, so that a release is again what was published.
+//!
+//! Works from the faults that a look at the host found, and takes good bytes from the export, or from what other copies
+//! the host has: another release, the pool, an encoding. Everything is made in the workshop first, and under the lock only renames happen: a damaged file is replaced in one step, a missing
+//! one appears whole, and at no moment do visitors see less than before. It must never touch a place that no fault
+//! names, never delete, and never move `current`.
+
+mod repairs;
+mod salvage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::repairs::{Put, Repairs};
+use self::salvage::Salvage;
+use crate::host::{HostError, Op};
+use crate::model::digest::Digest;
+use crate::model::event::Observer;
+use crate::model::layout;
+use crate::model::manifest::{Extent, MOST_FOLDERS, Site};
+use crate::model::path::SitePath;
+use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
+use crate::site::source::Source;
+use crate::store::Error;
+use crate::store::open::{self, Along, Entrance, StoreError};
+use crate::store::plan::Facts;
+use crate::store::recovery::{find_after_loss, leave};
+use crate::store::session::{Read, Session};
+use crate::store::signing::Signing;
+use crate::store::staging::{self, Workshop};
+use crate::store::sync::{self, Sent, SyncError, Times, Work};
+use crate::store::verify::{Fault, Verified, verify};
+
+/// So many renames go in one flight, behind a sign of life.
+const AT_ONCE: usize = 1000;
+
+/// A damaged manifest hides what lies below it, so there may be more to repair once it is intact again.
+const ROUNDS: u32 = 4;
+
+/// How to repair.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long to wait for the lock; none: not at all.
+    pub wait: Option<Duration>,
+    /// Name and version of this tool, for a document that must be written again.
+    pub tool: String,
+    /// How such a document is signed.
+    pub signing: Signing,
+}
+
+/// What was put in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mended {
+    /// Files and encodings that visitors are served: of folders and of the pool.
+    pub files: u64,
+    /// Objects.
+    pub objects: u64,
+    /// Folder levels and manifests.
+    pub trees: u64,
+    /// Symlinks, documents, and names that were never published.
+    pub others: u64,
+    /// What was sent for it.
+    pub sent: Sent,
+    /// The release as it is now: what it still names could not be repaired from this site, or not by renaming.
+    pub left: Verified,
+}
+
+impl Mended {
+    fn nothing(left: &Verified) -> Self {
+        Self {
+            files: 0,
+            objects: 0,
+            trees: 0,
+            others: 0,
+            sent: Sent::default(),
+            left: left.clone(),
+        }
+    }
+
+    /// How many things were put in order.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.files + self.objects + self.trees + self.others
+    }
+}
+
+/// Repairs what a look at the host found from a site at hand, and looks again.
+///
+/// # Errors
+/// [`Error`]; [`Error::Overtaken`] where another release went live meanwhile. What was repaired until then stays so.
+pub async fn mend(
+    session: &Session,
+    site: &Site,
+    source: &Arc<dyn Source>,
+    verified: &Verified,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Mended, Error> {
+    let mut mended = Mended::nothing(verified);
+    let work = Work {
+        session,
+        source,
+        observer,
+    };
+    for _ in 0..ROUNDS {
+        let repairs = Repairs::new(site, &mended.left, &|_| true);
+        if !round(&work, site, repairs, options, &mut mended).await? {
+            break;
+        }
+    }
+    Ok(mended)
+}
+
+/// Repairs what a look at the host found from what else the host has, and looks again: other copies of the same bytes, in
+/// any release, in the pool, or encoded.
+///
+/// # Errors
+/// As [`mend`].
+pub async fn mend_from_host(
+    session: &Session,
+    verified: &Verified,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Mended, Error> {
+    let mut mended = Mended::nothing(verified);
+    let Some(root) = verified.root else {
+        return Ok(mended);
+    };
+    for _ in 0..ROUNDS {
+        let facts = salvage::trees(session, root).await?;
+        let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
+        let Some((site, extent)) = Site::of_trees(root, MOST_FOLDERS, &known) else {
+            break;
+        };
+        let mut found = mended.left.clone();
+        if extent == Extent::Part {
+            // What a document says of the whole site can't be known.
+            found.faults.retain(|fault| !matches!(fault, Fault::Document { .. }));
+        }
+        let wanted = Repairs::new(&site, &found, &|_| true).wanted(&site);
+        let salvage = Arc::new(Salvage::gather(session, &site, &facts, &wanted).await?);
+        let repairs = Repairs::new(&site, &found, &|content| salvage.has(content));
+        let source: Arc<dyn Source> = salvage;
+        let work = Work {
+            session,
+            source: &source,
+            observer,
+        };
+        if !round(&work, &site, repairs, options, &mut mended).await? {
+            break;
+        }
+    }
+    Ok(mended)
+}
+
+/// One round of repairing, and another look. Says whether a further one may help.
+async fn round(
+    work: &Work<'_>,
+    site: &Site,
+    repairs: Repairs,
+    options: &Options,
+    mended: &mut Mended,
+) -> Result<bool, Error> {
+    if repairs.is_empty() {
+        return Ok(false);
+    }
+    let (release, depth) = (mended.left.release.clone(), mended.left.depth);
+    let faults = mended.left.faults.clone();
+    let round = Round { work, site, options };
+    let sent = round.run(repairs, mended).await?;
+    mended.sent.add(sent);
+    mended.left = verify(work.session, &release, depth, work.observer).await?;
+    Ok(mended.left.faults != faults)
+}
+
+/// What stays the same while one round of repairing goes on.
+struct Round<'a> {
+    work: &'a Work<'a>,
+    site: &'a Site,
+    options: &'a Options,
+}
+
+impl Round<'_> {
+    async fn run(&self, repairs: Repairs, mended: &mut Mended) -> Result<Sent, Error> {
+        let session = self.work.session;
+        let mut workshop = Workshop::new(crate::store::run_id::run_id());
+        match self.attempt(repairs, &mut workshop, mended).await {
+            Ok(sent) => {
+                session.forget_run(workshop.run());
+                // What was replaced by moving it aside may be a folder of anything.
+                staging::remove_below(session, &layout::workshop_stale(workshop.run())).await?;
+                Ok(sent)
+            }
+            Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
+                // Each rename was a whole repair; which of them were done, the next look will tell.
+                find_after_loss(session, workshop.run(), None, None).await?;
+                Err(lost.into())
+            }
+            Err(error) => {
+                leave(session, &mut workshop).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn attempt(&self, mut repairs: Repairs, workshop: &mut Workshop, mended: &mut Mended) -> Result<Sent, Error> {
+        let session = self.work.session;
+        let entered = open::enter(session, workshop, &Along::default(), &mut Facts::default()).await?;
+        let entrance = entered.entrance;
+        self.add_trees_below(&mut repairs).await?;
+        let mut times = Times::new(entrance.now, entrance.generation.as_ref());
+        let wanted = repairs.wanted(self.site);
+        let mut stock = sync::send_to_workshop(self.work, wanted, workshop, &mut times)
+            .await
+            .map_err(from_sync)?;
+        let mut texts: Vec<String> = repairs.manifests.iter().map(|(_, tree)| tree.render()).collect();
+        let document = match &repairs.document {
+            Some(release) => Some(self.document(release, &mended.left, &entrance).await?),
+            None => None,
+        };
+        if let Some(text) = document {
+            let signature = self.options.signing.sign(&text).await?;
+            repairs.signed = signature.is_some();
+            texts.push(text);
+            texts.extend(signature);
+        }
+        let temps = sync::write_documents(self.work, texts.into_iter(), &mut stock, workshop, &mut times)
+            .await
+            .map_err(from_sync)?;
+
+        let generation = Generation {
+            clock: times.latest(),
+            made: entrance.generation.as_ref().map_or(0, |generation| generation.made),
+            run: workshop.run().to_string(),
+        };
+        let mut ops = stock.take_riding();
+        ops.push(workshop.symlink("gen", generation.to_string()));
+        ops.push(workshop.folder("m"));
+        let (staging, puts) = repairs.stage(&stock, &temps, workshop);
+        ops.extend(staging);
+        for part in ops.chunks(AT_ONCE) {
+            let answers = session.flight(part.to_vec()).await?;
+            if let Some(refusal) = answers.iter().find_map(Read::refusal) {
+                return Err(open::explain(session, refusal).await.into());
+            }
+        }
+        self.put(workshop, &entrance, &generation, puts, &repairs, mended)
+            .await?;
+        Ok(stock.sent)
+    }
+
+    /// Everything that happens under the lock.
+    async fn put(
+        &self,
+        workshop: &mut Workshop,
+        entrance: &Entrance,
+        generation: &Generation,
+        puts: Vec<Put>,
+        repairs: &Repairs,
+        mended: &mut Mended,
+    ) -> Result<(), Error> {
+        let (session, observer) = (self.work.session, self.work.observer);
+        let held = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
+            Op::Rename {
+                from: workshop.path_holding("gen"),
+                to: layout::GENERATION.to_owned(),
+            },
+            Op::ReadLink(layout::CURRENT.to_owned()),
+        ];
+        let mut first = vec![workshop.acquire()];
+        first.extend_from_slice(&held);
+        let answers = session.flight(first).await?;
+        let answers = staging::take_lock(session, workshop, answers, &held, self.options.wait, observer).await??;
+        let entered = entrance.generation.as_ref();
+        staging::keep_clock(session, workshop, answers.first(), entered, generation).await?;
+        if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
+            return Err(open::explain(session, refusal).await.into());
+        }
+        let current = answers.get(2).and_then(Read::text);
+        let current = current.and_then(|text| open::read_current(&text));
+        if current != entrance.current {
+            return Err(Error::Overtaken { by: current });
+        }
+        let mut folders = sync::pool_folders(repairs.pool_paths(), workshop);
+        for part in puts.chunks(AT_ONCE) {
+            let mut ops = std::mem::take(&mut folders);
+            ops.push(workshop.beat());
+            let before = ops.len();
+            ops.extend(part.iter().flat_map(|put| put.ops(workshop)));
+            let answers = session.flight(ops).await?;
+            let mut answers = answers.into_iter().skip(before);
+            for put in part {
+                // The last is the rename to its place; where it is refused, the next look names the place again.
+                let last = answers.by_ref().take(put.ops(workshop).len()).last();
+                if last.is_some_and(|answer| answer.done()) {
+                    put.count(mended);
+                }
+            }
+        }
+        let leaving = session.flight(workshop.leave()).await?;
+        match leaving.first().and_then(Read::refusal) {
+            // Somebody took us for dead. What we renamed was in its place by then, or is named again.
+            Some(refusal) => Err(open::explain(session, refusal).await.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// A folder level can be put in place only after all below it: adds those that are missing, named or not.
+    async fn add_trees_below(&self, repairs: &mut Repairs) -> Result<(), Error> {
+        let below: Vec<Digest> = repairs.trees_below(self.site);
+        for part in below.chunks(AT_ONCE) {
+            let ops = part.iter().map(|digest| Op::Lstat(layout::tree(*digest))).collect();
+            let answers = self.work.session.flight(ops).await?;
+            let missing = part.iter().zip(answers).filter(|(_, answer)| !answer.done());
+            repairs.build(missing.map(|(digest, _)| *digest));
+        }
+        repairs.order_trees(self.site);
+        Ok(())
+    }
+
+    /// The document of a release, written again. What the old one still says is kept, unless it is to be signed: no one's
+    /// changes shall get a signature. What is lost is taken from what the store shows: its time from the release's
+    /// symlink, the release before it from the list of releases.
+    async fn document(&self, release: &ReleaseId, found: &Verified, entrance: &Entrance) -> Result<String, Error> {
+        let session = self.work.session;
+        let known = open::documents(session, std::slice::from_ref(release)).await?;
+        let known = known.into_iter().flatten().next();
+        let known = known.filter(|known| known.id == *release && self.options.signing.signer.is_none());
+        let document = if let Some(known) = known {
+            ReleaseDocument {
+                root: self.site.root,
+                ..known
+            }
+        } else {
+            let link = session.flight(vec![Op::Lstat(layout::release(release))]).await?;
+            let made = link
+                .first()
+                .and_then(Read::attr)
+                .map_or(entrance.now, |attr| attr.mtime);
+            let former = open::releases(session).await?.into_iter().find(|id| id < release);
+            ReleaseDocument {
+                format: 1,
+                id: release.clone(),
+                root: found.root.unwrap_or(self.site.root),
+                created: timestamp(made).to_string(),
+                tool: self.options.tool.clone(),
+                who: session.owner().who.clone(),
+                commit: None,
+                message: None,
+                previous: former,
+                files: self.site.files,
+                bytes: self.site.bytes,
+                channel: None,
+                more: serde_json::Map::new(),
+            }
+        };
+        Ok(serde_json::to_string_pretty(&document).unwrap_or_default() + "\n")
+    }
+}
+
+fn from_sync(error: SyncError) -> Error {
+    match error {
+        SyncError::Store(error) => error.into(),
+        SyncError::Source(error) => error.into(),
+        SyncError::Replan(reason) => Error::NoPeace { attempts: 1, reason },
+    }
+}
+
+impl Put {
+    fn count(&self, mended: &mut Mended) {
+        let counter = match self.to.split_once('/') {
+            Some((layout::OBJECTS, _)) => &mut mended.objects,
+            Some((layout::MANIFESTS, _)) => &mut mended.trees,
+            Some((layout::TREES, rest)) if !rest.contains('/') => &mut mended.trees,
+            Some((layout::TREES | layout::POOL, _)) if self.file => &mut mended.files,
+            _ => &mut mended.others,
+        };
+        *counter += 1;
+    }
+}
+
+/// Paths of the site by digest, to read the bytes from.
+fn path_of(site: &Site) -> std::collections::HashMap<Digest, SitePath> {
+    site.all_files().map(|(path, file)| (file.digest, path)).collect()
+}

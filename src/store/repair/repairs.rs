@@ -1,0 +1,468 @@
+//! From faults to what must be made and where it goes.
+//!
+//! Pure, but for the names it takes in the workshop. A fault of something that the site does not have is left alone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::path_of;
+use crate::host::{Kind, Op};
+use crate::model::digest::Digest;
+use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::layout;
+use crate::model::manifest::Site;
+use crate::model::path::SitePath;
+use crate::model::release::ReleaseId;
+use crate::model::tree::{Entry, Tree};
+use crate::store::plan::Wanted;
+use crate::store::staging::Workshop;
+use crate::store::sync::Stock;
+use crate::store::verify::{Content, Fault, Flaw, LinkFlaw, Place, Verified};
+
+/// Everything that can be repaired of what was found.
+#[derive(Debug, Default)]
+pub(super) struct Repairs {
+    /// Places of files, with whether a folder stands there.
+    files: Vec<(Place, Content, bool)>,
+    /// Symlinks: where, the text, whether a folder stands there.
+    links: Vec<(String, String, bool)>,
+    /// Manifests to write.
+    pub manifests: Vec<(Digest, Tree)>,
+    /// Folder levels to build, children before parents once ordered.
+    trees: Vec<Digest>,
+    /// Folder levels of `trees` whose place is taken by something that serves no one.
+    taken: HashSet<Digest>,
+    /// Names to take away.
+    extras: Vec<String>,
+    /// The release whose document must be written.
+    pub document: Option<ReleaseId>,
+    /// Whether that document gets a signature.
+    pub signed: bool,
+    /// What the site has of the folder levels to build.
+    built: HashMap<Digest, Tree>,
+}
+
+/// One thing that goes to its place under the lock.
+#[derive(Debug, Clone)]
+pub(super) struct Put {
+    /// In the workshop; none where something is only taken away.
+    from: Option<String>,
+    /// Below the docroot.
+    pub to: String,
+    /// What stands there is moved into the workshop first: its name there.
+    aside: Option<String>,
+    /// The path must lead through this tree: what it holds comes before it.
+    guard: Option<Digest>,
+    /// Whether this is a file that visitors are served or an object, rather than a link or a folder.
+    pub file: bool,
+}
+
+impl Put {
+    /// The renames, the one that counts last.
+    pub fn ops(&self, workshop: &Workshop) -> Vec<Op> {
+        let aside = self.aside.iter().map(|name| Op::Rename {
+            from: self.to.clone(),
+            to: workshop.path_holding(name),
+        });
+        let put = self.from.iter().map(|name| {
+            let from = workshop.path_holding(name);
+            Op::Rename {
+                from: match self.guard {
+                    Some(tree) => layout::guarded_by_tree(tree, &from),
+                    None => from,
+                },
+                to: self.to.clone(),
+            }
+        });
+        aside.chain(put).collect()
+    }
+}
+
+impl Repairs {
+    /// What can be made of a site for the faults of a release, as far as its bytes are at hand.
+    pub fn new(site: &Site, found: &Verified, at_hand: &dyn Fn(&Content) -> bool) -> Self {
+        let known: HashSet<Digest> = site.all_files().map(|(_, file)| file.digest).collect();
+        // What lies behind a symlink in the pool is not the pool's.
+        let astray: HashSet<&str> = found.faults.iter().filter_map(leads_astray).collect();
+        let is_astray = |path: &str| path.match_indices('/').any(|(at, _)| astray.contains(&path[..at]));
+        let mut repairs = Self::default();
+        let mut manifests = BTreeSet::new();
+        for fault in &found.faults {
+            match fault {
+                Fault::File { place, content, flaw } => {
+                    let at = place.store_path(content);
+                    let makeable = !is_astray(&at) && known.contains(&content.digest) && at_hand(content);
+                    if makeable && *flaw != Flaw::Kind(Kind::Other) {
+                        repairs.files.push((place.clone(), *content, flaw.is_folder()));
+                    }
+                }
+                Fault::Link { tree, path, to, flaw } => {
+                    let at = format!("{}/{}", layout::tree(*tree), path.name());
+                    repairs.link(at, layout::tree_link(*to), flaw);
+                }
+                Fault::Release { release, flaw } => {
+                    if found.root == Some(site.root) {
+                        repairs.link(layout::release(release), layout::release_link(site.root), flaw);
+                    }
+                }
+                Fault::Document { release, .. } => {
+                    if found.root == Some(site.root) {
+                        repairs.document = Some(release.clone());
+                    }
+                }
+                Fault::Manifest { digest, .. } => {
+                    manifests.insert(*digest);
+                }
+                Fault::Tree { digest, flaw, .. } => match flaw {
+                    Flaw::Missing => repairs.trees.push(*digest),
+                    // No one gets through it as it is, so no one sees less while another takes its place.
+                    Flaw::Kind(Kind::File | Kind::Other) => {
+                        repairs.taken.insert(*digest);
+                        repairs.trees.push(*digest);
+                    }
+                    Flaw::Mode(mode) if mode & 0o001 == 0 => {
+                        repairs.taken.insert(*digest);
+                        repairs.trees.push(*digest);
+                    }
+                    _ => {}
+                },
+                Fault::Stray { path, .. } if !is_astray(path) => repairs.extras.push(path.clone()),
+                Fault::Extra { tree, name, .. } => repairs.extras.push(format!("{}/{name}", layout::tree(*tree))),
+                // Modes and owners of folders can't be changed by a rename; what lies behind a symlink is not the pool's.
+                Fault::StoreFolder { .. } | Fault::Stray { .. } => {}
+            }
+        }
+        repairs.trees.retain(|digest| {
+            let tree = site.tree(*digest);
+            tree.is_some_and(|tree| {
+                tree.files()
+                    .flat_map(|(_, file)| Content::of_file(file))
+                    .all(|c| at_hand(&c))
+            })
+        });
+        for digest in repairs.trees.clone() {
+            repairs
+                .built
+                .extend(site.tree(digest).map(|tree| (digest, tree.clone())));
+        }
+        // What will be built whole needs no file repaired in it.
+        let built = &repairs.built;
+        repairs
+            .files
+            .retain(|(place, ..)| !matches!(place, Place::Tree { tree, .. } if built.contains_key(tree)));
+        repairs.manifests = manifests
+            .into_iter()
+            .filter_map(|digest| Some((digest, site.tree(digest)?.clone())))
+            .collect();
+        repairs
+    }
+
+    fn link(&mut self, at: String, text: String, flaw: &LinkFlaw) {
+        self.links.push((at, text, flaw.is_folder()));
+    }
+
+    /// Whether nothing can be repaired.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+            && self.links.is_empty()
+            && self.manifests.is_empty()
+            && self.trees.is_empty()
+            && self.extras.is_empty()
+            && self.document.is_none()
+    }
+
+    /// Folder levels below those to build that are not to be built themselves.
+    pub fn trees_below(&self, site: &Site) -> Vec<Digest> {
+        let mut below = BTreeSet::new();
+        let mut todo = self.trees.clone();
+        while let Some(digest) = todo.pop() {
+            for (_, child) in site.tree(digest).into_iter().flat_map(Tree::folders) {
+                if !self.built.contains_key(&child) && below.insert(child) {
+                    todo.push(child);
+                }
+            }
+        }
+        below.into_iter().collect()
+    }
+
+    /// Adds folder levels to build.
+    pub fn build(&mut self, digests: impl Iterator<Item = Digest>) {
+        self.trees.extend(digests);
+    }
+
+    /// Children before parents.
+    pub fn order_trees(&mut self, site: &Site) {
+        let wanted: HashSet<Digest> = self.trees.drain(..).collect();
+        let mut placed = HashSet::new();
+        // In reverse, a folder comes after everything inside it.
+        for folder in site.folders.values().rev() {
+            if wanted.contains(&folder.digest) && placed.insert(folder.digest) {
+                self.trees.push(folder.digest);
+                self.built.insert(folder.digest, Tree::clone(&folder.tree));
+            }
+        }
+    }
+
+    /// Contents that must be sent: those of damaged places, and all files of folder levels that are built.
+    fn contents(&self) -> BTreeSet<Content> {
+        let places = self.files.iter().map(|(_, content, _)| *content);
+        let built = self.trees.iter().filter_map(|digest| self.built.get(digest));
+        let files = built.flat_map(|tree| tree.files().flat_map(|(_, file)| Content::of_file(file)));
+        places.chain(files).collect()
+    }
+
+    /// What to read, encode and send.
+    pub fn wanted(&self, site: &Site) -> Vec<Wanted> {
+        let paths = path_of(site);
+        // The export brought these very encodings, each beside one of the paths at least.
+        let mut brought: HashMap<(Digest, Coding, Recipe), SitePath> = HashMap::new();
+        for (path, file) in site.all_files() {
+            let given = |(_, recipe): &(Coding, Recipe)| matches!(recipe, Recipe::Given { .. });
+            for (coding, recipe) in file.encodings.iter().filter(given) {
+                brought
+                    .entry((file.digest, coding, recipe))
+                    .or_insert_with(|| path.clone());
+            }
+        }
+        let mut wanted: BTreeMap<(Digest, Option<SitePath>), Wanted> = BTreeMap::new();
+        for content in self.contents() {
+            let (at, path) = match content.encoded {
+                Some((coding, recipe @ Recipe::Given { .. })) => match brought.get(&(content.digest, coding, recipe)) {
+                    Some(path) => (Some(path.clone()), path.clone()),
+                    None => continue,
+                },
+                _ => match paths.get(&content.digest) {
+                    Some(path) => (None, path.clone()),
+                    None => continue,
+                },
+            };
+            let entry = wanted.entry((content.digest, at)).or_insert(Wanted {
+                digest: content.digest,
+                size: content.size,
+                path,
+                identity: false,
+                encodings: Encodings::default(),
+            });
+            match content.encoded {
+                Some((coding, recipe)) => entry.encodings.set(coding, Some(recipe)),
+                None => entry.identity = true,
+            }
+        }
+        wanted.into_values().collect()
+    }
+
+    /// Public paths of the pool that are repaired.
+    pub fn pool_paths(&self) -> impl Iterator<Item = &SitePath> {
+        self.files.iter().filter_map(|(place, ..)| match place {
+            Place::Pool { path } => Some(path),
+            Place::Tree { .. } | Place::Object => None,
+        })
+    }
+
+    /// Operations that make everything ready in the workshop, and where it then goes, in this order: objects and files,
+    /// folder levels from the deepest up, symlinks to them, manifests, the document with its signature, and last what is
+    /// taken away.
+    ///
+    /// `temps` hold the manifests, the document and its signature, in this order.
+    pub fn stage(&self, stock: &Stock, temps: &[String], workshop: &mut Workshop) -> (Vec<Op>, Vec<Put>) {
+        let mut staging = Staging {
+            ops: Vec::new(),
+            puts: Vec::new(),
+            count: 0,
+        };
+        for (place, content, folder) in &self.files {
+            let to = place.store_path(content);
+            match stock.temp(&content.object()) {
+                Some(temp) => {
+                    let link = |at| Op::Link {
+                        from: workshop.path(temp),
+                        to: at,
+                    };
+                    staging.put(workshop, to, *folder, true, link);
+                }
+                // An encoding that does not pay is not made, so what stands there should not.
+                None if content.encoded.is_some() => staging.take_away(to),
+                None => {}
+            }
+        }
+        let mut before = None;
+        for digest in &self.trees {
+            let Some(tree) = self.built.get(digest) else { continue };
+            let name = staging.tree(tree, stock, workshop);
+            staging.push_tree(*digest, name, self.taken.contains(digest), before);
+            before = Some(*digest);
+        }
+        for (at, text, folder) in &self.links {
+            let text = text.clone();
+            staging.put(workshop, at.clone(), *folder, false, |at| Op::Symlink { text, at });
+        }
+        let manifests = self.manifests.iter().map(|(digest, _)| layout::manifest(*digest));
+        let document = self.document.iter().map(layout::release_document);
+        let signature = self.document.iter().filter(|_| self.signed);
+        let signature = signature.map(layout::release_signature);
+        for (temp, to) in temps.iter().zip(manifests.chain(document).chain(signature)) {
+            let link = |at| Op::Link {
+                from: workshop.path(temp),
+                to: at,
+            };
+            staging.put(workshop, to, false, false, link);
+        }
+        for extra in &self.extras {
+            staging.take_away(extra.clone());
+        }
+        (staging.ops, staging.puts)
+    }
+}
+
+/// Something that should be a folder of the pool and is none: what lies behind it is elsewhere.
+fn leads_astray(fault: &Fault) -> Option<&str> {
+    match fault {
+        Fault::StoreFolder {
+            path,
+            flaw: Flaw::Kind(_),
+        } => Some(path),
+        _ => None,
+    }
+}
+
+struct Staging {
+    ops: Vec<Op>,
+    puts: Vec<Put>,
+    count: usize,
+}
+
+impl Staging {
+    fn next(&mut self) -> usize {
+        self.count += 1;
+        self.count
+    }
+
+    fn put(&mut self, workshop: &Workshop, to: String, folder: bool, file: bool, make: impl FnOnce(String) -> Op) {
+        let number = self.next();
+        let name = format!("m/{number}");
+        self.ops.push(make(workshop.path(&name)));
+        self.puts.push(Put {
+            from: Some(name),
+            to,
+            aside: folder.then(|| format!("trash/{number}")),
+            guard: None,
+            file,
+        });
+    }
+
+    fn take_away(&mut self, at: String) {
+        let number = self.next();
+        self.puts.push(Put {
+            from: None,
+            to: at,
+            aside: Some(format!("trash/{number}")),
+            guard: None,
+            file: false,
+        });
+    }
+
+    /// Builds a folder level in the workshop; returns its name there.
+    fn tree(&mut self, tree: &Tree, stock: &Stock, workshop: &mut Workshop) -> String {
+        let name = format!("t/{}", self.next());
+        let make = workshop.folder(&name);
+        self.ops.push(make);
+        let at = workshop.path(&name);
+        for (entry_name, entry) in &tree.entries {
+            let to = format!("{at}/{entry_name}");
+            match entry {
+                Entry::Folder(digest) => self.ops.push(Op::Symlink {
+                    text: layout::tree_link(*digest),
+                    at: to,
+                }),
+                Entry::File(file) => {
+                    for content in Content::of_file(file) {
+                        if let Some(temp) = stock.temp(&content.object()) {
+                            self.ops.push(Op::Link {
+                                from: workshop.path(temp),
+                                to: content.beside(&to),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        name
+    }
+
+    fn push_tree(&mut self, digest: Digest, name: String, taken: bool, guard: Option<Digest>) {
+        let number = self.next();
+        self.puts.push(Put {
+            from: Some(name),
+            to: layout::tree(digest),
+            aside: taken.then(|| format!("trash/{number}")),
+            guard,
+            file: false,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::model::cache::Classes;
+    use crate::model::manifest::Input;
+    use crate::store::verify::Depth;
+
+    /// A site of so many files, each with an encoding that the export brought, in folders of ten.
+    fn site(files: u32) -> Site {
+        let inputs = (0..files).map(|number| Input {
+            path: SitePath::new(&format!("{}/{number}.html", number / 10)).unwrap(),
+            digest: Digest::of(&number.to_be_bytes()),
+            size: 1000,
+            media_type: "text/html".into(),
+            encodings: Encodings {
+                br: Some(Recipe::given(Digest::of(&(!number).to_be_bytes()))),
+                gz: None,
+            },
+        });
+        Site::new(inputs, &Classes::new("_assets"))
+    }
+
+    #[test]
+    fn every_damage_of_a_large_site_is_repaired_in_proportion_to_their_number() {
+        let site = site(60_000);
+        let mut faults = Vec::new();
+        for (path, file) in site.all_files() {
+            faults.extend(Content::of_file(file).map(|content| Fault::File {
+                place: Place::Pool { path: path.clone() },
+                content,
+                flaw: Flaw::Missing,
+            }));
+        }
+        for folder in site.folders.values() {
+            faults.push(Fault::Tree {
+                digest: folder.digest,
+                path: SitePath::root(),
+                flaw: Flaw::Missing,
+            });
+        }
+        faults.extend((0..20_000).map(|number| Fault::StoreFolder {
+            path: format!("immutable/other/{number}"),
+            flaw: Flaw::Kind(Kind::Symlink),
+        }));
+        let found = Verified {
+            release: "a".parse().unwrap(),
+            depth: Depth::Deep,
+            root: Some(site.root),
+            checked: 0,
+            faults,
+        };
+        let began = Instant::now();
+        let mut repairs = Repairs::new(&site, &found, &|_| true);
+        repairs.order_trees(&site);
+        let wanted = repairs.wanted(&site);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let encodings = wanted.iter().filter(|wanted| wanted.encodings.br.is_some()).count();
+        let files = wanted.iter().filter(|wanted| wanted.identity).count();
+        assert_eq!((encodings, files), (60_000, 60_000));
+        for wanted in &wanted {
+            assert_eq!(site.file(&wanted.path).unwrap().digest, wanted.digest);
+        }
+    }
+}

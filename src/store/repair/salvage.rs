@@ -1,0 +1,254 @@
+//! What a host still has of a damaged release: good bytes, from whatever copy of them is left.
+//!
+//! An object, the folders of every release that is there, the pool, and encodings of the same file may each hold what
+//! another has lost. A copy is believed once its digest was seen and never before. What was found is kept in a file
+//! without a name, so memory stays small; nothing on the host is changed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+
+use crate::model::cache::pooled;
+use crate::model::digest::Digest;
+use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::layout;
+use crate::model::manifest::Site;
+use crate::model::path::SitePath;
+use crate::model::tree::Tree;
+use crate::site::decode;
+use crate::site::source::{Source, SourceError};
+use crate::store::Error;
+use crate::store::open;
+use crate::store::plan::{Facts, Wanted};
+use crate::store::session::Session;
+use crate::store::verify::Content;
+
+/// Larger files are repaired from the export alone, for a copy is looked at as a whole.
+const LARGEST: u64 = 32 << 20;
+
+/// So many copies are read at once, or so many bytes of them.
+const COPIES_AT_ONCE: usize = 32;
+const BYTES_AT_ONCE: u64 = LARGEST;
+
+/// Good bytes, by what they are.
+pub(super) struct Salvage {
+    spool: File,
+    length: u64,
+    kept: HashMap<Key, (u64, u64)>,
+    files: HashMap<SitePath, (Digest, Encodings)>,
+}
+
+/// A file's own bytes, or an encoding that was brought along and can't be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key {
+    digest: Digest,
+    given: Option<(Coding, Recipe)>,
+}
+
+/// Where a copy may be, and in which encoding.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Spare {
+    path: String,
+    coding: Option<Coding>,
+}
+
+/// What is looked for.
+struct Search {
+    key: Key,
+    size: u64,
+    copies: Vec<Spare>,
+}
+
+/// Every tree that the releases of a store lead to, as far as their manifests are whole.
+pub(super) async fn trees(session: &Session, root: Digest) -> Result<Facts, Error> {
+    let releases = open::releases(session).await?;
+    let mut roots: Vec<Digest> = open::roots(session, &releases).await?.into_iter().flatten().collect();
+    roots.insert(0, root);
+    let mut facts = Facts::default();
+    open::load_trees(session, &mut facts, &roots).await?;
+    Ok(facts)
+}
+
+impl Salvage {
+    /// Looks for what is wanted among all copies on the host.
+    pub(super) async fn gather(
+        session: &Session,
+        site: &Site,
+        facts: &Facts,
+        wanted: &[Wanted],
+    ) -> Result<Self, Error> {
+        let mut salvage = Self {
+            spool: tempfile::tempfile().map_err(|source| Error::Io {
+                what: "make a temporary file".to_owned(),
+                source,
+            })?,
+            length: 0,
+            kept: HashMap::new(),
+            files: site
+                .all_files()
+                .map(|(path, file)| (path, (file.digest, file.encodings)))
+                .collect(),
+        };
+        let mut searches = searches(site, facts, wanted);
+        while !searches.is_empty() {
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            while let Some(search) = searches.pop() {
+                bytes += search.size;
+                batch.push(search);
+                if batch.len() == COPIES_AT_ONCE || bytes >= BYTES_AT_ONCE {
+                    break;
+                }
+            }
+            searches.extend(salvage.try_one_copy_each(session, batch).await?);
+        }
+        Ok(salvage)
+    }
+
+    /// Looks at the next copy of each; returns those that go on.
+    async fn try_one_copy_each(&mut self, session: &Session, mut batch: Vec<Search>) -> Result<Vec<Search>, Error> {
+        let copies: Vec<Option<Spare>> = batch.iter_mut().map(|search| search.copies.pop()).collect();
+        let paths: Vec<String> = copies.iter().flatten().map(|copy| copy.path.clone()).collect();
+        let mut contents = open::read_files(session, &paths).await?.into_iter();
+        let mut open = Vec::new();
+        for (search, copy) in batch.into_iter().zip(copies) {
+            let Some(copy) = copy else { continue };
+            let bytes = contents.next().flatten();
+            match bytes.and_then(|bytes| good(&search, copy.coding, bytes)) {
+                Some(bytes) => self.keep(search.key, &bytes)?,
+                None => open.push(search),
+            }
+        }
+        Ok(open)
+    }
+
+    fn keep(&mut self, key: Key, bytes: &[u8]) -> Result<(), Error> {
+        self.spool.write_all(bytes).map_err(|source| Error::Io {
+            what: "write a temporary file".to_owned(),
+            source,
+        })?;
+        self.kept.insert(key, (self.length, bytes.len() as u64));
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Whether some content can be made of what was found.
+    pub(super) fn has(&self, content: &Content) -> bool {
+        let own = Key {
+            digest: content.digest,
+            given: None,
+        };
+        let given = match content.encoded {
+            Some((coding, recipe @ Recipe::Given { .. })) => Some(Key {
+                digest: content.digest,
+                given: Some((coding, recipe)),
+            }),
+            _ => None,
+        };
+        self.kept.contains_key(&own) && given.is_none_or(|key| self.kept.contains_key(&key))
+    }
+
+    fn bytes(&self, path: &SitePath, key: Option<Key>) -> Result<Vec<u8>, SourceError> {
+        let found = key.and_then(|key| self.kept.get(&key));
+        let Some((offset, length)) = found else {
+            return Err(SourceError::Changed { path: path.clone() });
+        };
+        let mut bytes = vec![0; usize::try_from(*length).unwrap_or(0)];
+        let read = self.spool.read_exact_at(&mut bytes, *offset);
+        read.map_err(|source| SourceError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(bytes)
+    }
+}
+
+/// What must be found for some wanted objects: each file's own bytes, and encodings that can't be made.
+fn searches(site: &Site, facts: &Facts, wanted: &[Wanted]) -> Vec<Search> {
+    let mut keys: BTreeMap<Key, u64> = BTreeMap::new();
+    for wanted in wanted.iter().filter(|wanted| wanted.size <= LARGEST) {
+        let digest = wanted.digest;
+        keys.insert(Key { digest, given: None }, wanted.size);
+        for (coding, recipe) in wanted.encodings.iter() {
+            if let Recipe::Given { .. } = recipe {
+                let given = Some((coding, recipe));
+                keys.insert(Key { digest, given }, wanted.size);
+            }
+        }
+    }
+    let digests: HashSet<Digest> = keys.keys().map(|key| key.digest).collect();
+    let places = places(site, facts, &digests);
+    let none = HashSet::new();
+    keys.into_iter()
+        .map(|(key, size)| {
+            let places = places.get(&key.digest).unwrap_or(&none);
+            let fits = |copy: &&Spare| key.given.is_none_or(|(coding, _)| copy.coding == Some(coding));
+            let mut copies: Vec<Spare> = places.iter().filter(fits).cloned().collect();
+            // Taken from the end: first what needs no decoding.
+            copies.sort_by_key(|copy| (copy.coding.is_none(), copy.path.starts_with(layout::OBJECTS)));
+            Search { key, size, copies }
+        })
+        .collect()
+}
+
+/// Every place that should hold one of these files, or an encoding of one.
+fn places(site: &Site, facts: &Facts, digests: &HashSet<Digest>) -> HashMap<Digest, HashSet<Spare>> {
+    let mut places: HashMap<Digest, HashSet<Spare>> = HashMap::new();
+    for (tree, known) in &facts.manifests {
+        for (name, file) in known.iter().flat_map(Tree::files) {
+            if !digests.contains(&file.digest) {
+                continue;
+            }
+            let found = places.entry(file.digest).or_default();
+            for content in Content::of_file(file) {
+                let coding = content.encoded.map(|(coding, _)| coding);
+                let path = content.beside(&format!("{}/{name}", layout::tree(*tree)));
+                found.insert(Spare { path, coding });
+                let path = content.object();
+                found.insert(Spare { path, coding });
+            }
+        }
+    }
+    for (public, file) in site.all_files() {
+        if digests.contains(&file.digest) && pooled(public.as_str(), file.cache) {
+            let found = places.entry(file.digest).or_default();
+            found.extend(Content::of_file(file).map(|content| Spare {
+                path: content.beside(&layout::pool(public.as_str())),
+                coding: content.encoded.map(|(coding, _)| coding),
+            }));
+        }
+    }
+    places
+}
+
+/// The bytes that are looked for, if this copy has them.
+fn good(search: &Search, coding: Option<Coding>, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let Some(coding) = coding else {
+        return (Digest::of(&bytes) == search.key.digest).then_some(bytes);
+    };
+    let decoded = decode::decode(coding, &bytes[..], search.size).ok()?;
+    if Digest::of(&decoded) != search.key.digest {
+        return None;
+    }
+    match search.key.given {
+        None => Some(decoded),
+        Some((_, recipe)) => (Recipe::given(Digest::of(&bytes)) == recipe).then_some(bytes),
+    }
+}
+
+impl Source for Salvage {
+    fn read(&self, path: &SitePath, digest: Digest, _size: u64) -> Result<Vec<u8>, SourceError> {
+        self.bytes(path, Some(Key { digest, given: None }))
+    }
+
+    fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
+        let key = self.files.get(path).and_then(|(digest, encodings)| {
+            Some(Key {
+                digest: *digest,
+                given: Some((coding, encodings.get(coding)?)),
+            })
+        });
+        self.bytes(path, key)
+    }
+}

@@ -1,0 +1,475 @@
+//! Making another release live, and stopping or resuming publishing: small changes under the lock.
+//!
+//! A rollback moves one symlink, whatever the size of the site. Nothing here is ever removed.
+
+use std::time::Duration;
+
+use crate::host::{Answer, HostError, Op, Refusal, RefusalKind};
+use crate::model::event::{Event, Observer};
+use crate::model::layout;
+use crate::model::release::{Generation, Hold, ReleaseId, RunId};
+use crate::store::Error;
+use crate::store::open::{self, Along, Entrance, Locking, StoreError};
+use crate::store::pending_purges::{Delivery, Paid};
+use crate::store::plan::Facts;
+use crate::store::recovery::{find_after_loss, leave};
+use crate::store::releases;
+use crate::store::session::{Read, Session};
+use crate::store::signing::AllowedSigners;
+use crate::store::staging::{self, Workshop};
+use crate::store::swap::swap;
+
+/// Which release to go back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// So many releases back, along what each replaced; releases that were pruned are skipped.
+    Steps(u32),
+    /// This one, by a unique beginning of its id.
+    Release(String),
+}
+
+/// How to go back.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Why to stop publishing, too.
+    pub hold: Option<String>,
+    /// Whose signatures count: only a release with one of them is gone back to. None: any release.
+    pub signers: Option<AllowedSigners>,
+    /// How long to wait for the lock.
+    pub wait: Option<Duration>,
+    /// Whether a CDN is purged afterwards; see [`crate::store::publish::Options::purges`].
+    pub purges: bool,
+}
+
+/// What a rollback did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The release that is live now.
+    pub release: ReleaseId,
+    /// The release that was live before.
+    pub previous: ReleaseId,
+}
+
+/// Makes a previous release live again.
+///
+/// # Errors
+/// [`Error`]; what was live before is live still, unless it is [`Error::Uncertain`].
+pub async fn rollback(
+    session: &Session,
+    destination: &Destination,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<RolledBack, Error> {
+    let entrance = open::survey_ground(session, []).await?.entrance;
+    let Some(live) = entrance.current.clone() else {
+        return Err(Error::NothingPublished {
+            host: session.host_name(),
+        });
+    };
+    let known = match destination {
+        Destination::Steps(1) => entrance.former.clone(),
+        _ => None,
+    };
+    let way_back = WayBack {
+        session,
+        options,
+        entrance: &entrance,
+        live: &live,
+        observer,
+    };
+    let taken = match known {
+        Some(former) => match way_back.take(&former).await {
+            Ok(()) => Some(former),
+            // It was pruned; there may be one further back.
+            Err(Error::NoSuchRelease { .. }) => None,
+            Err(error) => return Err(error),
+        },
+        None => None,
+    };
+    let release = if let Some(release) = taken {
+        release
+    } else {
+        let release = match destination {
+            Destination::Release(wanted) => releases::resolve(session, wanted).await?,
+            Destination::Steps(steps) => releases::steps_back(session, &live, *steps).await?,
+        };
+        if release == live {
+            return Err(Error::AlreadyLive { release });
+        }
+        way_back.take(&release).await?;
+        release
+    };
+    session.note_live(Some(release.clone()));
+    observer.notice(Event::Swapped {
+        release: release.clone(),
+    });
+    Ok(RolledBack {
+        release,
+        previous: live,
+    })
+}
+
+/// From the live release to a previous one.
+struct WayBack<'a> {
+    session: &'a Session,
+    options: &'a Options,
+    entrance: &'a Entrance,
+    live: &'a ReleaseId,
+    observer: &'a dyn Observer,
+}
+
+impl WayBack<'_> {
+    async fn take(&self, to: &ReleaseId) -> Result<(), Error> {
+        if let Some(signers) = &self.options.signers {
+            signers.insist(self.session, to).await?;
+        }
+        let change = Change::Swap {
+            to: to.clone(),
+            from: self.live.clone(),
+            hold: self.options.hold.clone(),
+            owes: self.options.purges,
+        };
+        change_under_lock(self.session, &change, self.entrance, self.options.wait, self.observer).await
+    }
+}
+
+/// Stops publishing to this target, for a reason that every publish then shows.
+///
+/// # Errors
+/// [`Error`].
+pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> Result<(), Error> {
+    let ground = open::survey_ground(session, []).await?;
+    let change = Change::Hold {
+        reason: reason.to_owned(),
+    };
+    change_under_lock(session, &change, &ground.entrance, None, observer).await
+}
+
+/// Keeps what is known of the live release's way to its visitors, and subtracts what was paid from what is owed. Where
+/// another went live meanwhile, nothing is kept: that is for the run that made it live.
+///
+/// # Errors
+/// [`Error`].
+pub async fn note_delivery(
+    session: &Session,
+    release: &ReleaseId,
+    note: &Delivery,
+    paid: &Paid,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let change = Change::Note {
+        of: release.clone(),
+        note: note.clone(),
+        paid: paid.clone(),
+    };
+    change_under_lock(session, &change, &Entrance::default(), wait, observer).await
+}
+
+/// Lets publishing go on. Returns what it was held for, if it was.
+///
+/// # Errors
+/// [`Error`].
+pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option<Hold>, Error> {
+    let entrance = open::survey_ground(session, []).await?.entrance;
+    if entrance.hold.is_some() {
+        change_under_lock(session, &Change::Resume, &entrance, None, observer).await?;
+    }
+    Ok(entrance.hold)
+}
+
+/// A change of a few names under the lock.
+enum Change {
+    Swap {
+        to: ReleaseId,
+        from: ReleaseId,
+        hold: Option<String>,
+        /// Whether it is noted that a CDN may have what is replaced.
+        owes: bool,
+    },
+    Note {
+        of: ReleaseId,
+        note: Delivery,
+        paid: Paid,
+    },
+    Hold {
+        reason: String,
+    },
+    Resume,
+}
+
+/// `known` is what the store said of itself before.
+async fn change_under_lock(
+    session: &Session,
+    change: &Change,
+    known: &Entrance,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let mut workshop = Workshop::new(crate::store::run_id::run_id());
+    let run = workshop.run().clone();
+    match attempt(session, &mut workshop, change, known, wait, observer).await {
+        Ok(()) => {
+            session.forget_run(&run);
+            Ok(())
+        }
+        Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
+            recover(session, &run, change, lost).await
+        }
+        Err(error) => {
+            leave(session, &mut workshop).await;
+            Err(error)
+        }
+    }
+}
+
+/// Over a new connection: the old run is put out of reach, then `current` says what became of it.
+async fn recover(session: &Session, run: &RunId, change: &Change, lost: HostError) -> Result<(), Error> {
+    let (release, before) = match change {
+        Change::Swap { to, from, .. } => (Some(to), Some(from)),
+        Change::Note { .. } | Change::Hold { .. } | Change::Resume => (None, None),
+    };
+    match find_after_loss(session, run, release, before).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(lost.into()),
+        Err(_) if release.is_some() => {
+            session.note_live_unknown();
+            Err(Error::Uncertain { lost: lost.to_string() })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn attempt(
+    session: &Session,
+    workshop: &mut Workshop,
+    change: &Change,
+    known: &Entrance,
+    wait: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let mut facts = Facts::default();
+    let who = session.owner().who.as_str();
+    let lock = |workshop: &mut Workshop| change.locking(workshop, known, who);
+    let along = Along {
+        lock: (!change.tells_time()).then_some(&lock),
+        ..Along::default()
+    };
+    let entered = open::enter(session, workshop, &along, &mut facts).await?;
+    let (before, answers) = if change.tells_time() {
+        let Locking { staged, held } = change.locking(workshop, &entered.entrance, who);
+        let count = staged.len();
+        let mut ops = staged;
+        ops.push(workshop.acquire());
+        ops.extend(held);
+        let mut answers = session.flight(ops).await?;
+        let locking = answers.split_off(count.min(answers.len()));
+        workshop.took_lock(locking.first());
+        all_done(session, &answers).await?;
+        (&entered.entrance, locking)
+    } else {
+        (known, entered.locking)
+    };
+    let held = change.held(workshop);
+    let answers = staging::take_lock(session, workshop, answers, &held, wait, observer).await??;
+    workshop.keep_last(answers.last());
+    let ours = next_generation(before, workshop.run());
+    let (found, entered) = (answers.first(), before.generation.as_ref());
+    staging::keep_clock(session, workshop, found, entered, &ours).await?;
+    let text = answers.get(CURRENT).and_then(Read::text);
+    let current = text.and_then(|text| open::read_current(&text));
+    let found = Found {
+        current,
+        there: answers.get(RELEASE).is_some_and(Read::done),
+        delivery: delivery_of(session, answers.get(DELIVERY)).await?,
+        now: before.now,
+    };
+    let mut ops = change.ops(workshop, &found)?;
+    for index in WRITTEN {
+        all_done(session, answers.get(index..=index).unwrap_or_default()).await?;
+    }
+    // The swap can't be guarded by symlinks that lead nowhere: a hold that must be there before it is awaited.
+    if let (Change::Swap { hold: Some(_), .. }, true) = (change, ops.len() > 1) {
+        let last = ops.split_off(1);
+        all_done(session, &session.flight(ops).await?).await?;
+        ops = last;
+    }
+    let last = ops.len().checked_sub(1);
+    ops.extend(workshop.leave_synced());
+    let answers = session.flight(ops).await?;
+    let last = last.and_then(|last| answers.get(last..=last));
+    all_done(session, last.unwrap_or_default()).await
+}
+
+/// Where the answers stand to what [`Change::held`] asks, and to what it writes.
+const CURRENT: usize = 2;
+const DELIVERY: usize = 3;
+const RELEASE: usize = 4;
+const WRITTEN: [usize; 2] = [1, 5];
+
+/// What was found under the lock.
+struct Found {
+    current: Option<ReleaseId>,
+    /// Whether the release is there that is to be live.
+    there: bool,
+    delivery: Delivery,
+    /// The host's clock, where a record needs it.
+    now: crate::host::Time,
+}
+
+/// What is known of the way to the visitors. What can't be read is not what isn't there: it would be forgotten.
+async fn delivery_of(session: &Session, answer: Option<&Result<Answer, Refusal>>) -> Result<Delivery, Error> {
+    if let Some(refusal) = answer.and_then(Read::refusal)
+        && refusal.kind != RefusalKind::NotFound
+    {
+        return Err(open::explain(session, refusal).await.into());
+    }
+    let text = answer.and_then(Read::text);
+    Ok(text.map(|text| Delivery::read(&text)).unwrap_or_default())
+}
+
+async fn all_done(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), Error> {
+    let refusal = answers.iter().find_map(Read::refusal);
+    match refusal {
+        Some(refusal) => Err(open::explain(session, refusal).await.into()),
+        None => Ok(()),
+    }
+}
+
+/// The store's mark that this run changed something; its clock never goes back.
+pub(crate) fn next_generation(entrance: &Entrance, run: &RunId) -> Generation {
+    let last = entrance.generation.as_ref();
+    Generation {
+        clock: last.map_or(0, |generation| generation.clock),
+        made: last.map_or(0, |generation| generation.made),
+        run: run.to_string(),
+    }
+}
+
+impl Change {
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Swap { hold, .. } => hold.as_deref(),
+            Self::Hold { reason } => Some(reason),
+            Self::Note { .. } | Self::Resume => None,
+        }
+    }
+
+    /// Whether a record of it says when it was, so that the host's clock must be known first.
+    fn tells_time(&self) -> bool {
+        self.reason().is_some() || matches!(self, Self::Note { .. })
+    }
+
+    /// What is to be known from then on of the way to the visitors.
+    fn note(&self, found: &Found, run: &RunId) -> Option<Delivery> {
+        match self {
+            Self::Swap { from, owes, .. } => owes.then(|| found.delivery.owing(Some(from), run)),
+            Self::Note { note, paid, .. } => {
+                let left = found.delivery.without(paid);
+                Some(Delivery {
+                    at: found.now,
+                    owed: left.owed,
+                    owed_all: left.owed_all,
+                    swap: left.swap,
+                    ..note.clone()
+                })
+            }
+            Self::Hold { .. } | Self::Resume => None,
+        }
+    }
+
+    /// What is made in the workshop, and what is done and asked first by the holder of the lock.
+    fn locking(&self, workshop: &mut Workshop, known: &Entrance, who: &str) -> Locking {
+        let generation = next_generation(known, workshop.run());
+        let mut staged = vec![workshop.symlink("gen", generation.to_string())];
+        if let Self::Swap { to, from, .. } = self {
+            staged.push(workshop.symlink("cur", layout::release(to)));
+            staged.push(workshop.symlink("left", layout::release(from)));
+        }
+        if let Some(reason) = self.reason() {
+            let held = Hold {
+                reason: reason.to_owned(),
+                who: who.to_owned(),
+                since: known.now,
+            };
+            let text = serde_json::to_string(&held).unwrap_or_default();
+            staged.push(workshop.symlink("hold", text));
+        }
+        Locking {
+            staged,
+            held: self.held(workshop),
+        }
+    }
+
+    /// What the holder of the lock does and asks first.
+    fn held(&self, workshop: &Workshop) -> Vec<Op> {
+        let mut held = vec![
+            Op::ReadLink(layout::GENERATION.to_owned()),
+            Op::Rename {
+                from: workshop.path_holding("gen"),
+                to: layout::GENERATION.to_owned(),
+            },
+            Op::ReadLink(layout::CURRENT.to_owned()),
+            Op::ReadLink(layout::DELIVERY.to_owned()),
+        ];
+        if let Self::Swap { to, from, .. } = self {
+            held.push(Op::Stat(layout::release(to)));
+            // Its readers may have it open still, for as long as the skew window lasts from now. Should it not be left after
+            // all, its chunks are kept longer than need be.
+            held.push(Op::Rename {
+                from: workshop.path_holding("left"),
+                to: layout::release_left(from),
+            });
+        }
+        held.push(workshop.open_last());
+        held
+    }
+
+    /// The renames that make the change, once the lock is held.
+    fn ops(&self, workshop: &mut Workshop, found: &Found) -> Result<Vec<Op>, Error> {
+        let mut ops = Vec::new();
+        if self.reason().is_some() {
+            ops.push(Op::Rename {
+                from: workshop.path_holding("hold"),
+                to: layout::HOLD.to_owned(),
+            });
+        }
+        let note = self.note(found, &workshop.run().clone());
+        let current = found.current.as_ref();
+        let noting = |workshop: &mut Workshop, note: Delivery| {
+            let made = workshop.symlink("delivery", note.text());
+            let rename = Op::Rename {
+                from: workshop.path_holding("delivery"),
+                to: layout::DELIVERY.to_owned(),
+            };
+            workshop.moved_out("delivery");
+            [made, rename]
+        };
+        match self {
+            Self::Hold { .. } => {}
+            Self::Note { of, .. } if current != Some(of) => {}
+            Self::Note { .. } => ops.extend(note.into_iter().flat_map(|note| noting(workshop, note))),
+            Self::Resume => {
+                ops.push(Op::Rename {
+                    from: layout::HOLD.to_owned(),
+                    to: workshop.path_holding("trash/hold"),
+                });
+                ops.push(Op::RemoveFile(workshop.path_holding("trash/hold")));
+            }
+            Self::Swap { to, from, .. } => {
+                if current != Some(from) {
+                    return Err(Error::Overtaken { by: current.cloned() });
+                }
+                if !found.there {
+                    return Err(Error::NoSuchRelease {
+                        wanted: to.to_string(),
+                        there: Vec::new(),
+                    });
+                }
+                ops.extend(note.into_iter().flat_map(|note| noting(workshop, note)));
+                ops.push(swap(to, workshop));
+            }
+        }
+        Ok(ops)
+    }
+}

@@ -1,0 +1,615 @@
+//! The workshop: a run's private folder on the host, which is also the lock.
+//!
+//! A run prepares in `work/<run>/<run>/`. It takes the lock by renaming `work/<run>` to `lock`, which succeeds for one
+//! run at a time; from then on its workshop is `lock/<run>/`. Anyone who robs a stale holder renames that folder away, and
+//! every later rename of the robbed run fails, since the path it names is gone. A run's id is never used again.
+//!
+//! Builds operations and reads answers; sends them only where it waits for the lock. It must never change anything
+//! outside the workshop except by a rename out of it, and never judge a holder's age by this machine's clock.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::host::{Answer, Answers, Handle, HostError, Op, Refusal, RefusalKind, Time};
+use crate::model::digest::Digest;
+use crate::model::event::{Event, Note, Observer};
+use crate::model::layout;
+use crate::model::path::printable;
+use crate::model::release::{Generation, Owner, RunId};
+use crate::store::open::{self, StoreError};
+use crate::store::session::{Read, Session};
+
+/// How often in a row the lock may be refused and seen empty right behind before the refusal itself is explained: under
+/// contention another run may have let go of it between the two.
+const REFUSED_THOUGH_FREE: u32 = 3;
+
+/// A holder that has not shown itself for so long, by the host's clock, is taken for dead. In seconds.
+pub const LEASE: Time = 10;
+
+/// A run's private folder.
+#[derive(Debug)]
+pub struct Workshop {
+    run: RunId,
+    holding: bool,
+    /// Temporary files that are open and unused.
+    free: Vec<(u32, Handle)>,
+    /// The file that is synced last.
+    last: Option<Handle>,
+    /// Manifests that are open to copy from, by their trees.
+    bases: Vec<(Digest, Handle)>,
+    temps: u32,
+    beats: u32,
+    /// What was made in it and may still be there, by name within it; parents before children.
+    litter: Vec<Litter>,
+    /// What was moved out of it: how much litter there was then. What got the name later is not meant.
+    moved: HashMap<String, usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Litter {
+    File(String),
+    Folder(String),
+}
+
+impl Litter {
+    fn name(&self) -> &str {
+        match self {
+            Self::File(name) | Self::Folder(name) => name,
+        }
+    }
+}
+
+/// The lock is another's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Taken {
+    /// Its holder is alive.
+    #[error("{} holds the lock", describe(owner.as_ref()))]
+    Busy {
+        /// Who it is, where that can be read.
+        owner: Option<Owner>,
+    },
+    /// Something that no run put there lies in the lock's folder and blocks it forever.
+    #[error("the lock is jammed: its folder lock/ holds {name:?}, which no publish put there")]
+    Jammed {
+        /// The stray name.
+        name: String,
+    },
+    /// Its holder is dead, and the host does not let its workshop be put away.
+    #[error("the workshop of {}, which is dead, can't be moved out of the lock: {what}", describe(owner.as_ref()))]
+    Stuck {
+        /// Whose it is, where that can be read.
+        owner: Option<Owner>,
+        /// The operation and what the host said.
+        what: String,
+    },
+    /// Another run took the workshop for a dead one's and put it away.
+    #[error("the workshop of this run was taken away while it was being prepared")]
+    Buried,
+}
+
+fn describe(owner: Option<&Owner>) -> String {
+    match owner {
+        Some(owner) => {
+            format!(
+                "{} of {} (since {})",
+                printable(&owner.what),
+                printable(&owner.who),
+                crate::model::release::timestamp(owner.since)
+            )
+        }
+        None => "another run".to_owned(),
+    }
+}
+
+/// Folders of every workshop: temporary files, trees, additions to the pool, the trash.
+const FOLDERS: [&str; 4] = ["f", "t", "p", "trash"];
+
+impl Workshop {
+    /// A workshop for a new run.
+    #[must_use]
+    pub fn new(run: RunId) -> Self {
+        Self {
+            run,
+            holding: false,
+            free: Vec::new(),
+            last: None,
+            bases: Vec::new(),
+            temps: 0,
+            beats: 0,
+            litter: Vec::new(),
+            moved: HashMap::new(),
+        }
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// Where something in the workshop lies at the moment, below the docroot.
+    #[must_use]
+    pub fn path(&self, name: &str) -> String {
+        if self.holding {
+            self.path_holding(name)
+        } else {
+            self.path_preparing(name)
+        }
+    }
+
+    /// Where it lies while the run prepares.
+    #[must_use]
+    pub fn path_preparing(&self, name: &str) -> String {
+        format!("{}/{name}", layout::workshop_preparing(&self.run))
+    }
+
+    /// Where it lies once the run holds the lock.
+    #[must_use]
+    pub fn path_holding(&self, name: &str) -> String {
+        format!("{}/{name}", layout::workshop_holding(&self.run))
+    }
+
+    /// Makes the workshop. The record of its owner is a symlink's text: one request, never half written.
+    pub fn set_up(&mut self, owner: &Owner) -> Vec<Op> {
+        let mut ops = vec![
+            Op::MakeFolder(layout::preparing(&self.run)),
+            Op::MakeFolder(layout::workshop_preparing(&self.run)),
+            self.symlink(
+                "owner",
+                serde_json::to_string(owner).unwrap_or_else(|_| "{}".to_owned()),
+            ),
+        ];
+        ops.extend(FOLDERS.map(|name| self.folder(name)));
+        ops
+    }
+
+    /// Makes a folder in the workshop.
+    pub fn folder(&mut self, name: &str) -> Op {
+        self.litter.push(Litter::Folder(name.to_owned()));
+        Op::MakeFolder(self.path(name))
+    }
+
+    /// Makes a symlink in the workshop.
+    pub fn symlink(&mut self, name: &str, text: String) -> Op {
+        self.litter.push(Litter::File(name.to_owned()));
+        Op::Symlink {
+            text,
+            at: self.path(name),
+        }
+    }
+
+    /// Notes that there may be a file of this name in the workshop.
+    pub(crate) fn litter_file(&mut self, name: &str) {
+        self.litter.push(Litter::File(name.to_owned()));
+    }
+
+    /// Notes that a name was moved out, so need not be cleaned away.
+    pub fn moved_out(&mut self, name: &str) {
+        // Looked at once all is done: a large publish moves a hundred thousand names out, of more that there are.
+        self.moved.insert(name.to_owned(), self.litter.len());
+    }
+
+    /// Names for temporary files, whatever opens them.
+    pub fn new_temps(&mut self, count: usize) -> Vec<String> {
+        let names: Vec<String> = (self.temps..).map(temp_name).take(count).collect();
+        self.temps += u32::try_from(count).unwrap_or(u32::MAX);
+        self.litter.extend(names.iter().cloned().map(Litter::File));
+        names
+    }
+
+    /// The name of a temporary file that another run can tell what it was to be: of its object's name the last part.
+    pub(crate) fn new_named_temp(&mut self, object: &str) -> String {
+        let name = format!("f/{object}");
+        self.litter_file(&name);
+        name
+    }
+
+    /// Opens temporary files; [`Self::keep_opened`] reads the answers.
+    pub fn open_temps(&mut self, count: usize) -> Vec<Op> {
+        let names = self.new_temps(count);
+        names.iter().map(|name| Op::Create(self.path(name))).collect()
+    }
+
+    /// Takes the answers to the last `answers.len()` operations of [`Self::open_temps`].
+    pub fn keep_opened(&mut self, answers: &[Result<Answer, Refusal>]) {
+        let first = self.temps - u32::try_from(answers.len()).unwrap_or(self.temps);
+        for (number, answer) in (first..).zip(answers) {
+            if let Ok(Answer::Opened(handle)) = answer {
+                self.free.push((number, *handle));
+            }
+        }
+    }
+
+    /// How many temporary files are open and unused.
+    #[must_use]
+    pub fn free_temps(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Takes an open temporary file: its name in the workshop and its handle.
+    pub fn take_temp(&mut self) -> Option<(String, Handle)> {
+        self.free.pop().map(|(number, handle)| (temp_name(number), handle))
+    }
+
+    /// Keeps manifests that are open for reading until this run leaves, to copy from.
+    pub(crate) fn keep_bases(&mut self, bases: impl IntoIterator<Item = (Digest, Handle)>) {
+        self.bases.extend(bases);
+    }
+
+    /// The manifest of a tree, where it is open to copy from.
+    #[must_use]
+    pub(crate) fn base(&self, tree: Digest) -> Option<Handle> {
+        let base = self.bases.iter().find(|(digest, _)| *digest == tree);
+        base.map(|(_, handle)| *handle)
+    }
+
+    /// Closes the temporary files that no one needed, and what was copied from.
+    pub fn close_unused(&mut self) -> Vec<Op> {
+        let unused = self.free.drain(..).map(|(_, handle)| handle);
+        let bases = self.bases.drain(..).map(|(_, handle)| handle);
+        unused.chain(self.last.take()).chain(bases).map(Op::Close).collect()
+    }
+
+    /// Opens a file that says nothing, once the lock is held, for [`Self::leave_synced`].
+    #[must_use]
+    pub fn open_last(&self) -> Op {
+        Op::Create(self.path_holding("last"))
+    }
+
+    /// Takes the answer to [`Self::open_last`]. Where the host refuses it, nothing is waited for.
+    pub fn keep_last(&mut self, answer: Option<&Result<Answer, Refusal>>) {
+        if let Some(Ok(Answer::Opened(handle))) = answer {
+            self.last = Some(*handle);
+            self.litter_file("last");
+        }
+    }
+
+    /// Leaves as [`Self::leave`] does, and waits in between until the disk has a file that was changed last: a file system
+    /// that keeps its changes in their order, in one journal, has all that came before on the disk, too.
+    pub fn leave_synced(&mut self) -> Vec<Op> {
+        let last = self.last.take();
+        self.leave_behind(last.map(|handle| Op::Finish { handle, mtime: 0 }))
+    }
+
+    /// Takes the lock: succeeds for one run at a time.
+    #[must_use]
+    pub fn acquire(&self) -> Op {
+        Op::Rename {
+            from: layout::preparing(&self.run),
+            to: layout::LOCK.to_owned(),
+        }
+    }
+
+    /// Notes whether the lock was taken, by the answer to [`Self::acquire`]. To be told before anything else in the flight
+    /// is looked at: a lock that was taken must be let go of, whatever else went wrong.
+    pub fn took_lock(&mut self, answer: Option<&Result<Answer, Refusal>>) {
+        self.holding |= answer.is_some_and(Read::done);
+    }
+
+    /// Whether the lock was taken.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.holding
+    }
+
+    /// Shows that the holder lives: a new name changes the time of its folder, by the host's clock.
+    pub fn beat(&mut self) -> Op {
+        let name = format!("beat{}", self.beats);
+        self.beats += 1;
+        self.folder(&name)
+    }
+
+    /// Lets go of the lock, or puts the workshop aside if it never held it.
+    #[must_use]
+    pub fn let_go(&self) -> Op {
+        if self.holding {
+            Op::Rename {
+                from: layout::workshop_holding(&self.run),
+                to: layout::workshop_stale(&self.run),
+            }
+        } else {
+            Op::Rename {
+                from: layout::preparing(&self.run),
+                to: layout::preparing_stale(&self.run),
+            }
+        }
+    }
+
+    /// Removes what is known to be left of the workshop once it was let go. What is not there is not missed.
+    #[must_use]
+    pub fn clean_up(&self) -> Vec<Op> {
+        let at = if self.holding {
+            layout::workshop_stale(&self.run)
+        } else {
+            format!("{}/{}", layout::preparing_stale(&self.run), self.run)
+        };
+        let mut ops: Vec<Op> = self
+            .litter
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(place, litter)| self.moved.get(litter.name()).is_none_or(|moved| moved <= place))
+            .map(|(_, litter)| match litter {
+                Litter::File(name) => Op::RemoveFile(format!("{at}/{name}")),
+                Litter::Folder(name) => Op::RemoveFolder(format!("{at}/{name}")),
+            })
+            .collect();
+        ops.push(Op::RemoveFolder(at));
+        if !self.holding {
+            ops.push(Op::RemoveFolder(layout::preparing_stale(&self.run)));
+        }
+        ops
+    }
+
+    /// Lets go and cleans up, as one flight.
+    pub fn leave(&mut self) -> Vec<Op> {
+        self.leave_behind(None)
+    }
+
+    /// Lets go, does this, and cleans up.
+    fn leave_behind(&mut self, last: Option<Op>) -> Vec<Op> {
+        let mut ops = self.close_unused();
+        ops.push(self.let_go());
+        ops.extend(last);
+        ops.extend(self.clean_up());
+        ops
+    }
+}
+
+fn temp_name(number: u32) -> String {
+    format!("f/{number}")
+}
+
+/// Puts the workshop of a run out of reach, whatever became of it: after this nothing that the run sent can take effect.
+///
+/// In this order: what is still preparing must not slip into the lock between the two.
+#[must_use]
+pub fn bury(run: &RunId) -> Vec<Op> {
+    vec![
+        Op::Rename {
+            from: layout::preparing(run),
+            to: layout::preparing_stale(run),
+        },
+        Op::Rename {
+            from: layout::workshop_holding(run),
+            to: layout::workshop_stale(run),
+        },
+    ]
+}
+
+/// Waits until the lock may be taken, robbing a holder that is dead by the host's clock.
+///
+/// A live holder is waited for until `patience` ends; without patience, only until it has shown that it lives. The
+/// workshop must be preparing.
+///
+/// # Errors
+/// [`Taken`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses what has nothing to do
+/// with another run.
+pub async fn wait_for_lock(
+    session: &Session,
+    workshop: &mut Workshop,
+    patience: Option<Duration>,
+) -> Result<Result<(), Taken>, StoreError> {
+    let began = Instant::now();
+    let mut seen: Option<(String, Time)> = None;
+    let mut robbed: Option<RunId> = None;
+    loop {
+        let beat = workshop.beat();
+        let ask = vec![
+            Op::List(layout::LOCK.to_owned()),
+            beat,
+            Op::Lstat(layout::workshop_preparing(workshop.run())),
+        ];
+        let answers = session.flight(ask).await?;
+        let names = match answers.first() {
+            Some(Ok(Answer::Names(names))) => names.clone(),
+            // What can't be read is not what isn't there.
+            Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => {
+                return Err(open::explain(session, refusal).await);
+            }
+            _ => Vec::new(),
+        };
+        let now = answers.get(2).and_then(Read::attr).map_or(0, |attr| attr.mtime);
+        let Some((name, attr)) = names.into_iter().next() else {
+            return Ok(Ok(()));
+        };
+        let Ok(holder) = name.parse::<RunId>() else {
+            return Ok(Err(Taken::Jammed { name }));
+        };
+        if now.saturating_sub(attr.mtime) > LEASE {
+            let refused = rob(session, &holder).await?;
+            // Another thief may have been quicker; but then this holder is gone when we look again.
+            let again = robbed.as_ref() == Some(&holder);
+            match refused {
+                Some(refusal) if again || refusal.kind != RefusalKind::NotFound => {
+                    let owner = read_owner(session, &holder).await?;
+                    let what = crate::model::path::printable(&refusal.to_string());
+                    return Ok(Err(Taken::Stuck { owner, what }));
+                }
+                Some(_) => {
+                    robbed = Some(holder);
+                    continue;
+                }
+                None => return Ok(Ok(())),
+            }
+        }
+        let alive = seen
+            .as_ref()
+            .is_some_and(|(known, mtime)| *known == name && *mtime != attr.mtime);
+        let out_of_patience = match patience {
+            Some(patience) => began.elapsed() >= patience,
+            None => alive,
+        };
+        if out_of_patience {
+            return Ok(Err(Taken::Busy {
+                owner: read_owner(session, &holder).await?,
+            }));
+        }
+        if seen.as_ref().is_none_or(|(known, _)| *known != name) {
+            seen = Some((name, attr.mtime));
+        }
+        tokio::time::sleep(session.pace().look).await;
+    }
+}
+
+/// Takes the lock, with `held` right behind it in the same flight: what a holder does and asks first.
+///
+/// `first` are the answers to [`Workshop::acquire`] and `held` of a flight that was sent already, which is all it takes
+/// when no one else is at work. Returns the answers to `held`, which must hold the rename of the workshop's `gen`.
+///
+/// # Errors
+/// [`Taken`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses a lock that no one holds.
+pub async fn take_lock(
+    session: &Session,
+    workshop: &mut Workshop,
+    first: Answers,
+    held: &[Op],
+    patience: Option<Duration>,
+    observer: &dyn Observer,
+) -> Result<Result<Answers, Taken>, StoreError> {
+    let mut answers = first;
+    let began = Instant::now();
+    let mut is_told = false;
+    let mut refused = 0;
+    while !answers.first().is_some_and(Read::done) {
+        // Onto a full lock the rename fails; not found is the workshop itself, and waiting would not bring it back.
+        if answers.first().is_some_and(is_gone) {
+            return Ok(Err(Taken::Buried));
+        }
+        // A missing right, or a lock that is refused again and again though no one is seen to hold it, is not contention.
+        if let Some(refusal) = answers.first().and_then(Read::refusal)
+            && (refusal.kind == RefusalKind::Denied || refused >= REFUSED_THOUGH_FREE)
+        {
+            return Err(open::explain(session, refusal).await);
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            observer.notice(Event::Noted(Note::LockAwaited));
+        }
+        let left = patience.map(|patience| patience.saturating_sub(began.elapsed()));
+        if let Err(taken) = wait_for_lock(session, workshop, left).await? {
+            return Ok(Err(taken));
+        }
+        if refused > 0 {
+            tokio::time::sleep(session.pace().look).await;
+        }
+        let mut again = vec![workshop.acquire(), Op::List(layout::LOCK.to_owned())];
+        again.extend_from_slice(held);
+        answers = session.flight(again).await?;
+        let is_free = matches!(answers.get(1), Some(Ok(Answer::Names(names))) if names.is_empty());
+        refused = if is_free { refused + 1 } else { 0 };
+        if answers.len() > 1 {
+            drop(answers.remove(1));
+        }
+    }
+    workshop.took_lock(answers.first());
+    workshop.moved_out("gen");
+    Ok(Ok(answers.split_off(1)))
+}
+
+/// Takes the lock from a dead holder; why not, where the host refuses.
+async fn rob(session: &Session, holder: &RunId) -> Result<Option<Refusal>, HostError> {
+    let steal = Op::Rename {
+        from: layout::workshop_holding(holder),
+        to: layout::workshop_stale(holder),
+    };
+    let answers = session.flight(vec![steal]).await?;
+    let refusal = answers.first().and_then(Read::refusal).cloned();
+    if refusal.is_none() {
+        tokio::time::sleep(session.pace().after_robbery).await;
+    }
+    Ok(refusal)
+}
+
+/// Keeps the store's clock from going back: a run writes a generation that follows from the one it found on entering,
+/// and another may have moved it on before this one took the lock.
+///
+/// `found` is what the generation was under the lock, before this run's took its place, `ours` what took its place and
+/// `entered` what it was made from. Returns whether another run had moved the clock on.
+///
+/// # Errors
+/// [`HostError`] where the connection is lost.
+pub async fn keep_clock(
+    session: &Session,
+    workshop: &mut Workshop,
+    found: Option<&Result<Answer, Refusal>>,
+    entered: Option<&Generation>,
+    ours: &Generation,
+) -> Result<bool, HostError> {
+    let found: Option<Generation> = found.and_then(Read::text).and_then(|text| text.parse().ok());
+    let times = |generation: Option<&Generation>| generation.map(|generation| (generation.clock, generation.made));
+    let Some(found) = found.filter(|found| times(Some(found)) != times(entered)) else {
+        return Ok(false);
+    };
+    let both = Generation {
+        clock: found.clock.max(ours.clock),
+        made: found.made.max(ours.made),
+        run: ours.run.clone(),
+    };
+    let ops = vec![
+        workshop.symlink("clock", both.to_string()),
+        Op::Rename {
+            from: workshop.path_holding("clock"),
+            to: layout::GENERATION.to_owned(),
+        },
+    ];
+    session.flight(ops).await?;
+    Ok(true)
+}
+
+/// Who holds the lock, if that can be read.
+///
+/// # Errors
+/// [`HostError`] where the connection is lost.
+pub async fn read_owner(session: &Session, holder: &RunId) -> Result<Option<Owner>, HostError> {
+    let path = format!("{}/owner", layout::workshop_holding(holder));
+    let answers = session.flight(vec![Op::ReadLink(path)]).await?;
+    Ok(answers
+        .first()
+        .and_then(Read::text)
+        .and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// Removes a folder of the host and all below it, never following a symlink, in flights of bounded size.
+///
+/// Only for folders that no one else can reach any more: below `stale/` and in a run's own workshop.
+///
+/// # Errors
+/// [`HostError`] where the connection is lost. What can't be removed is left.
+pub async fn remove_below(session: &Session, path: &str) -> Result<u64, HostError> {
+    let mut removed = 0;
+    let mut folders = vec![path.to_owned()];
+    let mut todo = vec![path.to_owned()];
+    while !todo.is_empty() {
+        let now: Vec<String> = todo.drain(..todo.len().min(64)).collect();
+        let answers = session.flight(now.iter().cloned().map(Op::List).collect()).await?;
+        let mut files = Vec::new();
+        for (folder, answer) in now.iter().zip(answers) {
+            let Ok(Answer::Names(names)) = answer else { continue };
+            for (name, attr) in names {
+                let at = format!("{folder}/{name}");
+                if attr.kind == crate::host::Kind::Folder {
+                    folders.push(at.clone());
+                    todo.push(at);
+                } else {
+                    files.push(Op::RemoveFile(at));
+                }
+            }
+        }
+        removed += count_done(&session.flight(files).await?);
+    }
+    let last: Vec<Op> = folders.into_iter().rev().map(Op::RemoveFolder).collect();
+    removed += count_done(&session.flight(last).await?);
+    Ok(removed)
+}
+
+fn count_done(answers: &Answers) -> u64 {
+    answers.iter().filter(|answer| answer.done()).count() as u64
+}
+
+/// Whether a refusal says that the path, or a folder on the way to it, is not there.
+#[must_use]
+pub fn is_gone(answer: &Result<Answer, Refusal>) -> bool {
+    answer
+        .refusal()
+        .is_some_and(|refusal| refusal.kind == RefusalKind::NotFound)
+}

@@ -1,0 +1,336 @@
+//! Building new folders, and additions to the pool, in the workshop.
+//!
+//! Says which operations build them and what a refusal of each means. Nothing that visitors can reach changes here.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::{Stock, SyncError};
+use crate::host::{Answer, Op, Refusal, RefusalKind};
+use crate::model::digest::Digest;
+use crate::model::encoding::Coding;
+use crate::model::layout;
+use crate::model::path::SitePath;
+use crate::model::tree::Entry;
+use crate::store::open::{StoreError, explain};
+use crate::store::plan::{NewTree, Plan, PoolFile};
+use crate::store::session::{Read, Session};
+use crate::store::staging::Workshop;
+
+/// How a refused operation of the building flight is to be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Weight {
+    /// It must succeed.
+    Must,
+    /// A link from the previous version of this tree, by its place in the plan: when refused though that is there, what it has
+    /// of that name may have as many links as can be.
+    FromFormer(usize),
+    /// The same of an encoding of an unchanged file, which may not exist.
+    MayBeMissing(usize),
+    /// A copy of what is on the host: when refused, it will be sent.
+    Copied,
+    /// A link from an object: when refused though the object is there, it has as many links as can be.
+    FromObject(String),
+}
+
+/// A flight of building is closed at so many operations: each has an answer and two paths, and all are held until the last
+/// one is answered.
+const FLIGHT: usize = 16 * 1024;
+
+/// What builds the new folders in the workshop, and what its refusals mean: one flight that takes the lock as well, and
+/// before it as many others as a large plan needs.
+pub struct Building<'p> {
+    plan: &'p Plan,
+    trees: usize,
+    additions: usize,
+    ops: Vec<Op>,
+    weights: Vec<Weight>,
+    replan: Option<String>,
+}
+
+/// Where a new tree is in the workshop.
+#[must_use]
+pub fn tree_name(index: usize) -> String {
+    format!("t/{index}")
+}
+
+/// Where an addition to the pool is in the workshop.
+#[must_use]
+pub fn pool_name(index: usize) -> String {
+    format!("p/{index}")
+}
+
+impl<'p> Building<'p> {
+    /// Everything that a plan needs built: trees, additions to the pool, and the writes that ride ahead.
+    #[must_use]
+    pub fn new(plan: &'p Plan, stock: &mut Stock) -> Self {
+        let mut building = Self {
+            plan,
+            trees: 0,
+            additions: 0,
+            ops: Vec::new(),
+            weights: Vec::new(),
+            replan: None,
+        };
+        for op in stock.take_riding() {
+            let weight = match op {
+                Op::Copy { .. } => Weight::Copied,
+                _ => Weight::Must,
+            };
+            building.push(op, weight);
+        }
+        building
+    }
+
+    /// Sends all flights but the last, whose operations are collected when this returns.
+    ///
+    /// # Errors
+    /// As [`Building::read`].
+    pub async fn send_ahead(
+        &mut self,
+        session: &Session,
+        stock: &mut Stock,
+        workshop: &mut Workshop,
+        worn: &mut HashSet<String>,
+    ) -> Result<(), SyncError> {
+        loop {
+            let is_last = self.collect(stock, workshop);
+            if is_last && self.replan.is_none() {
+                return Ok(());
+            }
+            // Where it must be planned again anyway, the rest is built to learn of all that is worn.
+            let answers = session.flight(self.take_ops()).await?;
+            self.note(session, &answers, worn).await?;
+            if is_last {
+                return self.judge();
+            }
+        }
+    }
+
+    /// Collects the operations of the next flight. Whether it is the last.
+    fn collect(&mut self, stock: &mut Stock, workshop: &mut Workshop) -> bool {
+        let plan = self.plan;
+        while self.ops.len() < FLIGHT {
+            if let Some(tree) = plan.trees.get(self.trees) {
+                self.tree(self.trees, tree, stock, workshop);
+                self.trees += 1;
+            } else if let Some(file) = plan.pool.get(self.additions) {
+                self.pool(self.additions, file, stock, workshop);
+                self.additions += 1;
+            } else {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn push(&mut self, op: Op, weight: Weight) {
+        self.ops.push(op);
+        self.weights.push(weight);
+    }
+
+    fn tree(&mut self, index: usize, tree: &NewTree, stock: &mut Stock, workshop: &mut Workshop) {
+        let at = workshop.path_preparing(&tree_name(index));
+        let make = workshop.folder(&tree_name(index));
+        self.push(make, Weight::Must);
+        for (name, entry) in &tree.tree.entries {
+            let to = format!("{at}/{name}");
+            let former = tree.former.filter(|_| tree.unchanged.contains(name));
+            match (entry, former) {
+                (Entry::Folder(_), Some(former)) => {
+                    self.push(
+                        Op::Link {
+                            from: format!("{}/{name}", layout::tree(former)),
+                            to,
+                        },
+                        Weight::FromFormer(index),
+                    );
+                }
+                (Entry::Folder(digest), None) => {
+                    self.push(
+                        Op::Symlink {
+                            text: layout::tree_link(*digest),
+                            at: to,
+                        },
+                        Weight::Must,
+                    );
+                }
+                (Entry::File(file), Some(former)) => {
+                    let from = format!("{}/{name}", layout::tree(former));
+                    self.push(
+                        Op::Link {
+                            from: from.clone(),
+                            to: to.clone(),
+                        },
+                        Weight::FromFormer(index),
+                    );
+                    for (coding, _) in file.encodings.iter() {
+                        let link = Op::Link {
+                            from: coding.beside(&from),
+                            to: coding.beside(&to),
+                        };
+                        self.push(link, Weight::MayBeMissing(index));
+                    }
+                }
+                (Entry::File(file), None) => self.file(file.digest, file.encodings, &to, stock, workshop),
+            }
+        }
+    }
+
+    fn pool(&mut self, index: usize, file: &PoolFile, stock: &mut Stock, workshop: &mut Workshop) {
+        let to = workshop.path_preparing(&pool_name(index));
+        if file.replaces {
+            // A rename onto another link of the same bytes leaves the one in the workshop where it is.
+            workshop.litter_file(&pool_name(index));
+            for coding in Coding::ALL {
+                workshop.litter_file(&coding.beside(&pool_name(index)));
+                workshop.litter_file(&coding.beside(&format!("trash/{index}")));
+            }
+        }
+        self.file(file.digest, file.encodings, &to, stock, workshop);
+    }
+
+    fn file(
+        &mut self,
+        digest: Digest,
+        encodings: crate::model::encoding::Encodings,
+        to: &str,
+        stock: &mut Stock,
+        workshop: &Workshop,
+    ) {
+        let identity = (layout::object(digest), to.to_owned());
+        let encoded = encodings
+            .iter()
+            .map(|(coding, recipe)| (layout::encoded_object(digest, coding, recipe), coding.beside(to)));
+        for (name, to) in std::iter::once(identity).chain(encoded) {
+            if let Some(from) = stock.place(workshop, &name) {
+                self.push(Op::Link { from, to }, Weight::FromObject(name));
+            }
+        }
+    }
+
+    /// The operations that were collected.
+    pub fn take_ops(&mut self) -> Vec<Op> {
+        std::mem::take(&mut self.ops)
+    }
+
+    /// How many answers the flight that was collected last gets.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Whether nothing was collected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_empty()
+    }
+
+    /// Reads the answers of the last flight. Objects that can't be linked any more are noted in `worn`, and so are trees
+    /// that hold such.
+    ///
+    /// # Errors
+    /// [`SyncError::Replan`] where the plan must be made again, [`SyncError::Store`] for anything else.
+    pub async fn read(
+        &mut self,
+        session: &Session,
+        answers: &[Result<Answer, Refusal>],
+        worn: &mut HashSet<String>,
+    ) -> Result<(), SyncError> {
+        self.note(session, answers, worn).await?;
+        self.judge()
+    }
+
+    async fn note(
+        &mut self,
+        session: &Session,
+        answers: &[Result<Answer, Refusal>],
+        worn: &mut HashSet<String>,
+    ) -> Result<(), SyncError> {
+        let mut has_asked = false;
+        for (weight, answer) in std::mem::take(&mut self.weights).iter().zip(answers) {
+            let Some(refusal) = answer.refusal() else { continue };
+            let spent = match (weight, refusal.kind) {
+                (Weight::MayBeMissing(_), RefusalKind::NotFound) => continue,
+                (Weight::Copied, _) => {
+                    session.forgo_copies();
+                    None
+                }
+                (Weight::FromObject(name), RefusalKind::Failed) => Some(name.clone()),
+                (Weight::FromFormer(tree) | Weight::MayBeMissing(tree), RefusalKind::Failed) => {
+                    let tree = self.plan.trees.get(*tree);
+                    tree.and_then(|tree| tree.former).map(layout::tree)
+                }
+                (_, RefusalKind::NotFound) => None,
+                _ => return Err(explain(session, refusal).await.into()),
+            };
+            if spent.is_some() && !has_asked {
+                has_asked = true;
+                // Too many links, or the disk is full: only the previous version is repaired by another copy.
+                if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
+                    return Err(full.into());
+                }
+            }
+            worn.extend(spent);
+            self.replan = Some(refusal.to_string());
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self) -> Result<(), SyncError> {
+        self.replan.take().map_or(Ok(()), |what| Err(SyncError::Replan(what)))
+    }
+}
+
+/// Additions to the pool, by rename under the lock: first the folders, then the files with their encodings.
+#[must_use]
+pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
+    let mut ops = pool_folders(plan.pool.iter().map(|file| &file.path), workshop);
+    for (index, file) in plan.pool.iter().enumerate() {
+        let (from, to) = (
+            workshop.path_holding(&pool_name(index)),
+            layout::pool(file.path.as_str()),
+        );
+        if file.replaces {
+            // Encodings of the previous bytes must not stay beside the new ones, which may have none.
+            for coding in Coding::ALL {
+                ops.push(Op::Rename {
+                    from: coding.beside(&to),
+                    to: workshop.path_holding(&coding.beside(&format!("trash/{index}"))),
+                });
+            }
+        }
+        // Encodings first: a file that is there has all of its own.
+        for (coding, _) in file.encodings.iter() {
+            ops.push(Op::Rename {
+                from: coding.beside(&from),
+                to: coding.beside(&to),
+            });
+        }
+        ops.push(Op::Rename { from, to });
+    }
+    ops
+}
+
+/// The folders of the pool in which some public paths lie, parents before children.
+pub(crate) fn folders_of_pool<'p>(paths: impl Iterator<Item = &'p SitePath>) -> BTreeSet<SitePath> {
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        let mut above = path.parent();
+        while let Some(folder) = above.filter(|folder| !folder.is_root()) {
+            above = folder.parent();
+            folders.insert(folder);
+        }
+    }
+    folders
+}
+
+/// Makes the folders of the pool in which some public paths lie. That they exist already is fine.
+pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, workshop: &Workshop) -> Vec<Op> {
+    let folders = folders_of_pool(paths);
+    // The way through the workshop makes even this depend on the lock.
+    let through = workshop.path_holding("../..");
+    folders
+        .iter()
+        .map(|folder| Op::MakeFolder(format!("{through}/{}", layout::pool(folder.as_str()))))
+        .collect()
+}

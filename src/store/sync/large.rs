@@ -1,0 +1,285 @@
+//! Large files, sent piece by piece, and what an earlier run left of them.
+//!
+//! A large file grows in the workshop under the name of its object. Where a run is cut off, what arrived of it lies there; the
+//! next run that wants the same object has the host copy that into a file of its own, and reads the copy back: pieces that
+//! are what they should be are not sent again. Nothing is believed for its length, nor for its name, and nothing of another
+//! run's is renamed, linked or written to: its connection may still be alive.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::mpsc::Receiver;
+
+use super::make::{Made, pieces_in_background};
+use super::{PIECE, PIECES_AT_ONCE, Resting, Stock, SyncError, Work, check, put_in_place};
+use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Time};
+use crate::model::event::{Event, Stage};
+use crate::model::layout;
+use crate::model::release::RunId;
+use crate::site::source::SourceError;
+use crate::store::open::{StoreError, explain};
+use crate::store::plan::Wanted;
+use crate::store::session::{Read, Session};
+use crate::store::staging::Workshop;
+use crate::store::sync::Times;
+
+/// So many are under way at once: the one fills the line while the other is opened or waits for the disk.
+const AT_ONCE: usize = 2;
+
+/// Workshops of so many other runs are looked into, the youngest first.
+const MOST_RUNS: usize = 64;
+
+/// Where the bytes of a large object come from.
+pub(super) enum Bytes {
+    /// A file of the export.
+    Export(Wanted),
+    /// An encoding that was made.
+    Memory(Vec<u8>),
+}
+
+/// One large object on its way.
+struct Large {
+    object: String,
+    /// Where it grows, below the docroot.
+    path: String,
+    size: u64,
+    mtime: Time,
+    bytes: Bytes,
+    /// The temporary file, where the object stays in it.
+    stays_in: Option<String>,
+    leftover: Option<Leftover>,
+}
+
+/// What an earlier run left of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Leftover {
+    path: String,
+    size: u64,
+    /// Whether its run was put out of reach, so that no one needs it any more.
+    is_buried: bool,
+}
+
+/// Sends large objects, and gives each its name as soon as it is on the disk, where they go by their names.
+pub(super) async fn send_large(
+    work: &Work<'_>,
+    objects: Vec<(String, Bytes)>,
+    resting: Resting,
+    workshop: &mut Workshop,
+    times: &mut Times,
+    stock: &mut Stock,
+) -> Result<(), SyncError> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let mut leftovers = match resting {
+        Resting::Objects => find(work.session, workshop.run()).await?,
+        Resting::Workshop => HashMap::new(),
+    };
+    let larges = objects.into_iter().map(|(object, bytes)| {
+        let name = object.rsplit('/').next().unwrap_or_default().to_owned();
+        let size = match &bytes {
+            Bytes::Export(wanted) => wanted.size,
+            Bytes::Memory(bytes) => bytes.len() as u64,
+        };
+        let temp = match resting {
+            Resting::Objects => workshop.new_named_temp(&name),
+            // The same object may be sent more than once.
+            Resting::Workshop => workshop.new_temps(1).remove(0),
+        };
+        Large {
+            path: workshop.path_preparing(&temp),
+            stays_in: (resting == Resting::Workshop).then_some(temp),
+            mtime: times.next(size),
+            leftover: leftovers.remove(&name),
+            object,
+            size,
+            bytes,
+        }
+    });
+    let larges: Vec<Large> = larges.collect();
+    let mut sending = stream::iter(larges)
+        .map(|large| large.send(work))
+        .buffer_unordered(AT_ONCE);
+    while let Some((bytes, rests)) = sending.try_next().await? {
+        stock.count(bytes);
+        stock.temps.extend(rests);
+    }
+    Ok(())
+}
+
+impl Large {
+    /// Returns how many bytes were sent, and the object with its temporary file, where it stays in it.
+    async fn send(self, work: &Work<'_>) -> Result<(u64, Option<(String, String)>), SyncError> {
+        let session = work.session;
+        let (handle, there) = self.open(session).await?;
+        let pieces = match &self.bytes {
+            Bytes::Export(wanted) => pieces_in_background(work.source, wanted),
+            Bytes::Memory(bytes) => pieces_of(bytes),
+        };
+        let pieces = stream::unfold(pieces, |mut pieces| async {
+            pieces.recv().await.map(|piece| (piece, pieces))
+        });
+        let sent: Vec<u64> = pieces
+            .map(|piece| async move {
+                let (offset, bytes) = piece?;
+                let length = bytes.len() as u64;
+                let is_there = offset + length <= there && is_same(session, handle, offset, &bytes).await?;
+                if !is_there {
+                    let write = Op::Write { handle, offset, bytes };
+                    check(session, &session.flight(vec![write]).await?).await?;
+                }
+                work.observer.notice(Event::Progressed {
+                    stage: Stage::Sync,
+                    items: 0,
+                    bytes: length,
+                });
+                Ok::<u64, SyncError>(if is_there { 0 } else { length })
+            })
+            .buffer_unordered(PIECES_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mtime = self.mtime;
+        let finish = Op::Finish { handle, mtime };
+        check(session, &session.flight(vec![finish]).await?).await?;
+        let sent = sent.iter().sum();
+        if let Some(temp) = self.stays_in {
+            return Ok((sent, Some((self.object, temp))));
+        }
+        put_in_place(session, &[(self.object, self.path)]).await?;
+        if let Some(leftover) = self.leftover.filter(|leftover| leftover.is_buried) {
+            session.send_later([Op::RemoveFile(leftover.path)]);
+        }
+        Ok((sent, None))
+    }
+
+    /// Makes the file, and has the host copy into it what is left of an earlier one. Says how much of it may be there.
+    async fn open(&self, session: &Session) -> Result<(Handle, u64), SyncError> {
+        let mut ops = vec![Op::Create(self.path.clone())];
+        let leftover = self.leftover.as_ref().filter(|_| session.copies());
+        ops.extend(leftover.map(|leftover| Op::Open(leftover.path.clone())));
+        let mut answers = session.flight(ops).await?.into_iter();
+        let handle = match answers.next() {
+            Some(Ok(Answer::Opened(handle))) => handle,
+            Some(Err(refusal)) => return Err(explain(session, &refusal).await.into()),
+            _ => return Err(SyncError::Replan("a temporary file could not be opened".to_owned())),
+        };
+        let (Some(leftover), Some(Ok(Answer::Opened(from)))) = (leftover, answers.next()) else {
+            return Ok((handle, 0));
+        };
+        let length = leftover.size.min(self.size);
+        let copy = Op::Copy {
+            from,
+            offset: 0,
+            length,
+            to: handle,
+            at: 0,
+        };
+        let answers = session.flight(vec![copy, Op::Close(from)]).await?;
+        // What was copied of one that is refused is written over.
+        let is_copied = answers.first().is_some_and(Read::done);
+        Ok((handle, if is_copied { length } else { 0 }))
+    }
+}
+
+/// Whether an open file has these bytes, by reading them.
+async fn is_same(session: &Session, handle: Handle, offset: u64, bytes: &[u8]) -> Result<bool, SyncError> {
+    let parts = || {
+        (offset..)
+            .step_by(MAX_READ as usize)
+            .zip(bytes.chunks(MAX_READ as usize))
+    };
+    let reads = parts().map(|(offset, part)| Op::Read {
+        handle,
+        offset,
+        length: u32::try_from(part.len()).unwrap_or(MAX_READ),
+    });
+    let answers = session.flight(reads.collect()).await?;
+    let same = |(answer, (_, part)): (&Result<Answer, _>, (u64, &[u8]))| matches!(answer, Ok(Answer::Bytes(read)) if read == part);
+    Ok(answers.len() == parts().count() && answers.iter().zip(parts()).all(same))
+}
+
+/// Bytes that are in memory, as pieces.
+fn pieces_of(bytes: &[u8]) -> Receiver<Result<(u64, Vec<u8>), SourceError>> {
+    let pieces: Vec<Vec<u8>> = bytes.chunks(PIECE).map(<[u8]>::to_vec).collect();
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut offset = 0;
+        for piece in pieces {
+            let next = offset + piece.len() as u64;
+            if sender.send(Ok((offset, piece))).await.is_err() {
+                return;
+            }
+            offset = next;
+        }
+    });
+    receiver
+}
+
+/// What runs that were cut off have left of large objects, by the last part of the object's name; of each the longest.
+async fn find(session: &Session, own: &RunId) -> Result<HashMap<String, Leftover>, StoreError> {
+    let mut found = HashMap::new();
+    // Without a copy of one's own nothing is proved.
+    if !session.copies() {
+        return Ok(found);
+    }
+    let folders = [layout::WORK, layout::STALE].map(|folder| Op::List(folder.to_owned()));
+    let answers = session.flight(folders.to_vec()).await?;
+    let names = |index: usize| match answers.get(index) {
+        Some(Ok(Answer::Names(names))) => names.clone(),
+        _ => Vec::new(),
+    };
+    let mut workshops: Vec<(Time, String, bool)> = Vec::new();
+    for (name, attr) in names(0) {
+        if let Ok(run) = name.parse::<RunId>()
+            && run != *own
+        {
+            workshops.push((attr.mtime, layout::workshop_preparing(&run), false));
+        }
+    }
+    for (name, attr) in names(1) {
+        let (id, prepared) = name.strip_suffix(".w").map_or((name.as_str(), false), |id| (id, true));
+        if let Ok(run) = id.parse::<RunId>() {
+            let at = if prepared {
+                format!("{}/{run}", layout::preparing_stale(&run))
+            } else {
+                layout::workshop_stale(&run)
+            };
+            workshops.push((attr.mtime, at, true));
+        }
+    }
+    workshops.sort_unstable_by(|a, b| b.cmp(a));
+    workshops.truncate(MOST_RUNS);
+    let folders: Vec<String> = workshops.iter().map(|(_, at, _)| format!("{at}/f")).collect();
+    let answers = session.flight(folders.iter().cloned().map(Op::List).collect()).await?;
+    for ((folder, (_, _, is_buried)), answer) in folders.iter().zip(&workshops).zip(answers) {
+        let Ok(Answer::Names(names)) = answer else { continue };
+        for (name, attr) in names {
+            note(&mut found, folder, name, attr, *is_buried);
+        }
+    }
+    Ok(found)
+}
+
+fn note(found: &mut HashMap<String, Leftover>, folder: &str, name: String, attr: Attr, is_buried: bool) {
+    let longest = found.get(&name).map_or(0, |known| known.size);
+    if attr.kind == Kind::File && attr.size > longest {
+        let leftover = Leftover {
+            path: format!("{folder}/{name}"),
+            size: attr.size,
+            is_buried,
+        };
+        found.insert(name, leftover);
+    }
+}
+
+/// The large objects of one file of the export: its own bytes, where they are wanted.
+pub(super) fn of_file(wanted: &Wanted) -> Option<(String, Bytes)> {
+    wanted
+        .identity
+        .then(|| (layout::object(wanted.digest), Bytes::Export(wanted.clone())))
+}
+
+/// The same of what was made.
+pub(super) fn of_made(made: Made) -> (String, Bytes) {
+    (made.name, Bytes::Memory(made.bytes))
+}

@@ -1,0 +1,166 @@
+//! Making what is sent: files read again and checked, encodings made of them, on threads of their own.
+//!
+//! Reads the export; knows no host.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinHandle;
+
+use super::{PIECE, PIECEWISE, SyncError};
+use crate::model::encoding::{Coding, Recipe};
+use crate::model::layout;
+use crate::model::panics;
+use crate::site::decode;
+use crate::site::encode;
+use crate::site::source::{Source, SourceError};
+use crate::store::plan::Wanted;
+
+/// One object ready to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Made {
+    /// Whether it is sent piece by piece.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes.len() as u64 > PIECEWISE
+    }
+}
+
+/// What was made of one file.
+pub(super) struct Outcome {
+    pub(super) made: Vec<Made>,
+    pub(super) dropped: Vec<String>,
+    pub(super) encoded: u64,
+    pub(super) read: u64,
+}
+
+/// Reads and encodes small files on all cores.
+pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Result<Vec<Outcome>, SyncError> {
+    use rayon::prelude::*;
+    let source = Arc::clone(source);
+    let made = tokio::task::spawn_blocking(move || {
+        wanted
+            .par_iter()
+            .map(|wanted| make(&*source, wanted))
+            .collect::<Result<Vec<_>, SourceError>>()
+    });
+    match made.await {
+        Ok(made) => Ok(made?),
+        Err(error) => Err(SourceError::Worker {
+            detail: panics::said(error),
+        }
+        .into()),
+    }
+}
+
+/// Reads one file, checks that it still is what the manifest says, and makes the encodings that are wanted.
+fn make(source: &dyn Source, wanted: &Wanted) -> Result<Outcome, SourceError> {
+    let bytes = source.read(&wanted.path, wanted.digest, wanted.size)?;
+    let mut outcome = make_encodings(source, wanted, &bytes)?;
+    if wanted.identity {
+        outcome.made.push(Made {
+            name: layout::object(wanted.digest),
+            bytes,
+        });
+    }
+    Ok(outcome)
+}
+
+fn make_encodings(source: &dyn Source, wanted: &Wanted, bytes: &[u8]) -> Result<Outcome, SourceError> {
+    let mut outcome = Outcome {
+        made: Vec::new(),
+        dropped: Vec::new(),
+        encoded: 0,
+        read: wanted.size,
+    };
+    for (coding, recipe) in wanted.encodings.iter() {
+        let name = layout::encoded_object(wanted.digest, coding, recipe);
+        let encoded = match recipe {
+            Recipe::Made { level, .. } => encode::encode(coding, level, bytes)
+                .map_err(|error| SourceError::Encoder {
+                    path: wanted.path.clone(),
+                    coding,
+                    detail: error.to_string(),
+                })?
+                .map(encode::Verified::into_bytes),
+            Recipe::Given { .. } => Some(given(source, wanted, coding)?),
+        };
+        match encoded {
+            Some(bytes) => {
+                outcome.encoded += 1;
+                outcome.made.push(Made { name, bytes });
+            }
+            None => outcome.dropped.push(name),
+        }
+    }
+    Ok(outcome)
+}
+
+/// The encoded bytes that the export brought, decoded once more to be sure.
+fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>, SourceError> {
+    let bytes = source.read_given(&wanted.path, coding)?;
+    match decode::decodes_to(coding, &bytes[..], wanted.size) {
+        Ok((digest, size)) if digest == wanted.digest && size == wanted.size => Ok(bytes),
+        _ => Err(SourceError::Changed {
+            path: wanted.path.clone(),
+        }),
+    }
+}
+
+/// Encodes on all cores while what is ready is being sent. The channel's bound keeps memory flat.
+pub(super) fn encode_in_background(
+    source: &Arc<dyn Source>,
+    wanted: Vec<Wanted>,
+) -> tokio::sync::mpsc::Receiver<Result<Outcome, SourceError>> {
+    use rayon::prelude::*;
+    let (sender, receiver) = tokio::sync::mpsc::channel(4 * rayon::current_num_threads());
+    let source = Arc::clone(source);
+    let made = sender.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        // A closed channel means that sending has failed: the rest need not be made.
+        let _ = wanted
+            .par_iter()
+            .try_for_each(|wanted| made.blocking_send(make(&*source, wanted)));
+    });
+    tell_of_panic(work, sender);
+    receiver
+}
+
+/// Without this a task that panicked would look like one that is done.
+fn tell_of_panic<T: Send + 'static>(work: JoinHandle<()>, sender: Sender<Result<T, SourceError>>) {
+    tokio::spawn(async move {
+        if let Err(error) = work.await {
+            let detail = panics::said(error);
+            let _ = sender.send(Err(SourceError::Worker { detail })).await;
+        }
+    });
+}
+
+/// Reads a file piece by piece on a thread of its own. The last message is an error if it is not what was promised.
+pub(super) fn pieces_in_background(
+    source: &Arc<dyn Source>,
+    wanted: &Wanted,
+) -> tokio::sync::mpsc::Receiver<Result<(u64, Vec<u8>), SourceError>> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(2);
+    let (source, path, digest, size) = (Arc::clone(source), wanted.path.clone(), wanted.digest, wanted.size);
+    let read = sender.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let sender = read;
+        let mut offset = 0;
+        let read = source.read_pieces(&path, digest, size, PIECE, &mut |piece| {
+            let at = offset;
+            offset += piece.len() as u64;
+            sender.blocking_send(Ok((at, piece))).is_ok()
+        });
+        if let Err(error) = read {
+            // No one listens any more only if sending has failed already.
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    tell_of_panic(work, sender);
+    receiver
+}

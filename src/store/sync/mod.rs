@@ -1,0 +1,577 @@
+//! Sending what the host lacks, and building the new folders out of it, all inside the run's workshop.
+//!
+//! Encodes last: only what must be sent is read and compressed. Nothing that visitors can reach changes here. Every
+//! file is read again, hashed again and checked against the manifest before a name is given to it, so that an export
+//! which changes under our hands is noticed and never published half.
+
+mod build;
+mod copies;
+mod large;
+mod make;
+mod manifests;
+mod times;
+mod window;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+
+pub use self::build::{Building, pool_name, pool_ops, tree_name};
+pub(crate) use self::build::{folders_of_pool, pool_folders};
+use self::copies::{AllCopies, send_copies};
+use self::make::{Made, Outcome, encode_in_background, make_all};
+pub use self::manifests::write_manifests;
+pub use self::times::Times;
+use self::window::Window;
+use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};
+use crate::model::event::{Event, Observer, Running, Stage};
+use crate::model::layout;
+use crate::site::source::{Source, SourceError};
+use crate::store::open::{StoreError, explain};
+use crate::store::plan::{Plan, Wanted};
+use crate::store::session::{Read, Session};
+use crate::store::staging::Workshop;
+
+/// Up to so much content rides in the flight that builds the folders; more is sent before, in batches.
+const RIDING_BYTES: u64 = 1024 * 1024;
+/// Up to so many files ride.
+const RIDING_FILES: usize = 96;
+/// What is larger is sent piece by piece, and goes on where it stopped; files of the export are never held whole.
+const PIECEWISE: u64 = 1024 * 1024;
+/// One piece of a large file.
+const PIECE: usize = 256 * 1024;
+/// Pieces of a large file in the air at once: 4 MiB, twice the most that OpenSSH lets be on its way over one channel.
+const PIECES_AT_ONCE: usize = 16;
+/// A batch of small files is closed at so much content or so many files.
+const BATCH_BYTES: usize = 128 * 1024;
+const BATCH_FILES: usize = 64;
+/// Batches in the air at once.
+const BATCHES_AT_ONCE: usize = 8;
+
+/// Sending failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The store or the connection.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The export.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// What the plan was made from has changed on the host; making it again will do.
+    #[error("the store changed while this was prepared: {0}")]
+    Replan(String),
+}
+
+impl From<crate::host::HostError> for SyncError {
+    fn from(error: crate::host::HostError) -> Self {
+        Self::Store(StoreError::Host(error))
+    }
+}
+
+/// What was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Objects: files and encodings.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Encodings made.
+    pub encoded: u64,
+}
+
+impl Sent {
+    /// Adds what else was sent.
+    pub fn add(&mut self, more: Self) {
+        self.objects += more.objects;
+        self.bytes += more.bytes;
+        self.encoded += more.encoded;
+    }
+}
+
+/// Where the new objects are, and what has to travel with the next flight.
+#[derive(Default)]
+pub struct Stock {
+    /// Objects that lie in a temporary file of the workshop, by the object's name.
+    temps: HashMap<String, String>,
+    /// Further copies of objects with too many names.
+    copies: AllCopies,
+    /// Encodings that turned out not to pay, so don't exist.
+    dropped: HashSet<String>,
+    /// Writes that ride in the flight that builds the folders.
+    riding: Vec<Op>,
+    /// What was sent.
+    pub sent: Sent,
+}
+
+/// Everything that sending needs to know.
+pub struct Work<'a> {
+    /// The way to the host.
+    pub session: &'a Session,
+    /// The export.
+    pub source: &'a Arc<dyn Source>,
+    /// Who hears of it.
+    pub observer: &'a dyn Observer,
+}
+
+/// Reads, encodes and sends every object that the plan wants. Few of them are kept to ride with the next flight.
+///
+/// # Errors
+/// [`SyncError`].
+pub async fn send_objects(
+    work: &Work<'_>,
+    plan: &Plan,
+    workshop: &mut Workshop,
+    times: &mut Times,
+) -> Result<Stock, SyncError> {
+    let mut stock = Stock::default();
+    let bytes: u64 = plan.wanted.iter().map(|wanted| wanted.size).sum();
+    let files = plan.wanted_names().count();
+    let items = Some(plan.wanted.len() as u64);
+    let _running = Running::begin_measured(work.observer, Stage::Encode, items, Some(bytes));
+    if bytes <= RIDING_BYTES && files <= RIDING_FILES {
+        ride(work, plan.wanted.clone(), workshop, times, &mut stock).await?;
+    } else {
+        // Worn objects stay in the workshop until the lock is held: they replace what is there.
+        let (again, new): (Vec<Wanted>, Vec<Wanted>) =
+            plan.wanted.iter().cloned().partition(|wanted| is_worn(plan, wanted));
+        send_in_batches(work, new, Resting::Objects, workshop, times, &mut stock).await?;
+        send_in_batches(work, again, Resting::Workshop, workshop, times, &mut stock).await?;
+    }
+    send_copies(work, plan, workshop, times, &mut stock).await?;
+    Ok(stock)
+}
+
+/// Sends every object that is wanted into temporary files of the workshop and leaves them there, on the disk and closed.
+///
+/// # Errors
+/// [`SyncError`].
+pub(crate) async fn send_to_workshop(
+    work: &Work<'_>,
+    wanted: Vec<Wanted>,
+    workshop: &mut Workshop,
+    times: &mut Times,
+) -> Result<Stock, SyncError> {
+    let mut stock = Stock::default();
+    send_in_batches(work, wanted, Resting::Workshop, workshop, times, &mut stock).await?;
+    Ok(stock)
+}
+
+fn is_worn(plan: &Plan, wanted: &Wanted) -> bool {
+    let identity = layout::object(wanted.digest);
+    let mut encoded = wanted.encodings.iter();
+    plan.worn.contains(&identity)
+        || encoded.any(|(coding, recipe)| {
+            plan.worn
+                .contains(&layout::encoded_object(wanted.digest, coding, recipe))
+        })
+}
+
+/// Where files rest that are sent ahead of the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resting {
+    /// Under their names among the objects, so that a retry finds them.
+    Objects,
+    /// In temporary files of the workshop.
+    Workshop,
+}
+
+/// Makes everything now and lets the writes ride with the flight that builds the folders.
+async fn ride(
+    work: &Work<'_>,
+    wanted: Vec<Wanted>,
+    workshop: &mut Workshop,
+    times: &mut Times,
+    stock: &mut Stock,
+) -> Result<(), SyncError> {
+    let mut made = Vec::new();
+    for one in make_all(work.source, wanted).await? {
+        made.extend(stock.take(work.observer, one));
+    }
+    open_temps(work.session, workshop, made.len()).await?;
+    for one in made {
+        let Some((temp, handle)) = workshop.take_temp() else {
+            break;
+        };
+        stock.count(one.bytes.len() as u64);
+        let mtime = times.next(one.bytes.len() as u64);
+        stock.riding.extend(write_ops(handle, one.bytes, mtime));
+        stock.temps.insert(one.name, temp);
+    }
+    Ok(())
+}
+
+/// Makes sure that so many temporary files are open.
+///
+/// # Errors
+/// [`SyncError`] where they can't be.
+pub async fn open_temps(session: &Session, workshop: &mut Workshop, count: usize) -> Result<(), SyncError> {
+    let lacking = count.saturating_sub(workshop.free_temps());
+    if lacking == 0 {
+        return Ok(());
+    }
+    let ops = workshop.open_temps(lacking);
+    let answers = session.flight(ops).await?;
+    if let Some(refusal) = answers.iter().find_map(Read::refusal) {
+        return Err(explain(session, refusal).await.into());
+    }
+    workshop.keep_opened(&answers);
+    Ok(())
+}
+
+fn write_ops(handle: Handle, bytes: Vec<u8>, mtime: Time) -> Vec<Op> {
+    let mut ops = Vec::with_capacity(2);
+    if !bytes.is_empty() {
+        ops.push(Op::Write {
+            handle,
+            offset: 0,
+            bytes,
+        });
+    }
+    ops.push(Op::Finish { handle, mtime });
+    ops
+}
+
+/// A small document in a temporary file that is open already; its writes ride too.
+pub fn write_document(stock: &mut Stock, workshop: &mut Workshop, times: &mut Times, text: String) -> Option<String> {
+    let (temp, handle) = workshop.take_temp()?;
+    let mtime = times.next(text.len() as u64);
+    stock.riding.extend(write_ops(handle, text.into_bytes(), mtime));
+    Some(temp)
+}
+
+/// Documents in temporary files, in the order given. A few ride with the next flight; many are written now, in batches,
+/// for a server keeps only so many files open.
+///
+/// # Errors
+/// [`SyncError`].
+pub(crate) async fn write_documents(
+    work: &Work<'_>,
+    texts: impl ExactSizeIterator<Item = String>,
+    stock: &mut Stock,
+    workshop: &mut Workshop,
+    times: &mut Times,
+) -> Result<Vec<String>, SyncError> {
+    if texts.len() <= RIDING_FILES {
+        open_temps(work.session, workshop, texts.len()).await?;
+        let ride = |text| write_document(stock, workshop, times, text);
+        return Ok(texts.filter_map(ride).collect());
+    }
+    let documents = texts.map(|text| Made {
+        name: String::new(),
+        bytes: text.into_bytes(),
+    });
+    let mut documents = documents.fuse();
+    let mut sending = stream::FuturesOrdered::new();
+    let mut temps = Vec::new();
+    loop {
+        // Each batch is made when there is room for it in the air.
+        while sending.len() < BATCHES_AT_ONCE {
+            let batch: Vec<Made> = documents.by_ref().take(BATCH_FILES).collect();
+            if batch.is_empty() {
+                break;
+            }
+            sending.push_back(BatchOps::new(batch, workshop, times).send(work, Resting::Workshop));
+        }
+        let Some(written) = sending.next().await else {
+            return Ok(temps);
+        };
+        temps.extend(written?.written.into_iter().map(|(_, temp)| temp));
+    }
+}
+
+impl Stock {
+    /// Takes what was made of one file; notes what did not pay.
+    fn take(&mut self, observer: &dyn Observer, made: Outcome) -> Vec<Made> {
+        self.sent.encoded += made.encoded;
+        self.dropped.extend(made.dropped);
+        observer.notice(Event::Progressed {
+            stage: Stage::Encode,
+            items: 1,
+            bytes: made.read,
+        });
+        made.made
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.sent.objects += 1;
+        self.sent.bytes += bytes;
+    }
+
+    fn count_all(&mut self, made: Vec<Made>) -> Vec<Made> {
+        for one in &made {
+            self.count(one.bytes.len() as u64);
+        }
+        made
+    }
+
+    /// Notes where files rest that have been written: name of the object, temporary file.
+    fn rest(&mut self, written: Vec<(String, String)>, resting: Resting) {
+        if resting == Resting::Workshop {
+            self.temps.extend(written);
+        }
+    }
+
+    /// The temporary file that holds an object.
+    pub(crate) fn temp(&self, name: &str) -> Option<&str> {
+        self.temps.get(name).map(String::as_str)
+    }
+
+    /// Where to link an object from; `None` for an encoding that doesn't exist.
+    fn place(&mut self, workshop: &Workshop, name: &str) -> Option<String> {
+        if self.dropped.contains(name) {
+            return None;
+        }
+        if let Some(copy) = self.copies.get_mut(name).and_then(|copies| copies.next()) {
+            return Some(workshop.path_preparing(copy));
+        }
+        Some(match self.temps.get(name) {
+            Some(temp) => workshop.path_preparing(temp),
+            None => name.to_owned(),
+        })
+    }
+
+    /// Puts the objects that are still in the workshop in their places, under the lock.
+    pub fn put_objects(&self, plan: &Plan, workshop: &Workshop) -> Vec<Op> {
+        let mut names: Vec<(&String, &String)> = self.temps.iter().collect();
+        names.sort_unstable();
+        names
+            .into_iter()
+            .map(|(name, temp)| {
+                let (from, to) = (workshop.path_holding(temp), name.clone());
+                if plan.worn.contains(name) {
+                    Op::Rename { from, to }
+                } else {
+                    Op::Link { from, to }
+                }
+            })
+            .collect()
+    }
+
+    /// The writes that ride.
+    pub fn take_riding(&mut self) -> Vec<Op> {
+        std::mem::take(&mut self.riding)
+    }
+}
+
+/// Sends files outside the lock, a bounded number of them open at a time.
+async fn send_in_batches(
+    work: &Work<'_>,
+    wanted: Vec<Wanted>,
+    resting: Resting,
+    workshop: &mut Workshop,
+    times: &mut Times,
+    stock: &mut Stock,
+) -> Result<(), SyncError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let _running = Running::begin(work.observer, Stage::Sync);
+    let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
+    let mut outcomes = encode_in_background(work.source, small);
+    let mut sending = stream::FuturesUnordered::new();
+    let mut window = Window::new();
+    let began = Instant::now();
+    // What was made and is not under way yet.
+    let mut made: VecDeque<Made> = VecDeque::new();
+    let mut pieces = Vec::new();
+    let mut ended = false;
+    // What is on its way goes on while the next file is being encoded.
+    while !ended || !made.is_empty() || !sending.is_empty() {
+        while sending.len() < BATCHES_AT_ONCE
+            && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes))
+        {
+            let batch = BatchOps::new(stock.count_all(batch), workshop, times);
+            window.left(batch.bytes());
+            sending.push(batch.send(work, resting));
+        }
+        tokio::select! {
+            outcome = outcomes.recv(), if !ended && !is_batch(&made) => {
+                ended = outcome.is_none();
+                if let Some(outcome) = outcome {
+                    let (large, small): (Vec<Made>, Vec<Made>) =
+                        stock.take(work.observer, outcome?).into_iter().partition(Made::is_large);
+                    pieces.extend(large.into_iter().map(large::of_made));
+                    made.extend(small);
+                }
+            }
+            Some(sent) = sending.next(), if !sending.is_empty() => {
+                let sent = sent?;
+                window.named(sent.bytes, sent.latency, began.elapsed());
+                stock.rest(sent.written, resting);
+            }
+        }
+        // Of large encodings few are held at once.
+        if !pieces.is_empty() {
+            large::send_large(work, std::mem::take(&mut pieces), resting, workshop, times, stock).await?;
+        }
+    }
+    drop(sending);
+    let files = large.iter().filter_map(large::of_file).collect();
+    large::send_large(work, files, resting, workshop, times, stock).await?;
+    for wanted in large {
+        let made = stock.take(work.observer, encodings_of_large(work, wanted).await?);
+        let (large, small): (Vec<Made>, Vec<Made>) = made.into_iter().partition(Made::is_large);
+        let large = large.into_iter().map(large::of_made).collect();
+        large::send_large(work, large, resting, workshop, times, stock).await?;
+        let ready = BatchOps::new(stock.count_all(small), workshop, times);
+        stock.rest(ready.send(work, resting).await?.written, resting);
+    }
+    Ok(())
+}
+
+/// Whether enough was made for a batch.
+fn is_batch(made: &VecDeque<Made>) -> bool {
+    made.len() >= BATCH_FILES || made.iter().map(|made| made.bytes.len()).sum::<usize>() >= BATCH_BYTES
+}
+
+/// The next batch, where there is enough for one, or no more will come, and it fits.
+fn next_batch(made: &mut VecDeque<Made>, ended: bool, fits: impl Fn(u64) -> bool) -> Option<Vec<Made>> {
+    if made.is_empty() || !(ended || is_batch(made)) {
+        return None;
+    }
+    let (mut files, mut bytes) = (0, 0);
+    for one in made.iter().take(BATCH_FILES) {
+        if files > 0 && bytes + one.bytes.len() > BATCH_BYTES {
+            break;
+        }
+        files += 1;
+        bytes += one.bytes.len();
+    }
+    fits(bytes as u64).then(|| made.drain(..files).collect())
+}
+
+/// The encodings of a large file.
+async fn encodings_of_large(work: &Work<'_>, wanted: Wanted) -> Result<Outcome, SyncError> {
+    let mut nothing = Outcome {
+        made: Vec::new(),
+        dropped: Vec::new(),
+        encoded: 0,
+        read: wanted.size,
+    };
+    if wanted.encodings.iter().next().is_some() {
+        let only_encodings = Wanted {
+            identity: false,
+            ..wanted
+        };
+        if let Some(outcome) = make_all(work.source, vec![only_encodings]).await?.pop() {
+            nothing = outcome;
+        }
+    }
+    Ok(nothing)
+}
+
+/// A batch of small files, each with its object's name and its temporary file.
+struct BatchOps {
+    files: Vec<BatchFile>,
+}
+
+struct BatchFile {
+    made: Made,
+    temp: String,
+    /// Where the temporary file lies below the docroot.
+    path: String,
+    mtime: Time,
+}
+
+impl BatchOps {
+    fn new(made: Vec<Made>, workshop: &mut Workshop, times: &mut Times) -> Self {
+        let temps = workshop.new_temps(made.len());
+        let files = made.into_iter().zip(temps).map(|(made, temp)| BatchFile {
+            path: workshop.path_preparing(&temp),
+            mtime: times.next(made.bytes.len() as u64),
+            made,
+            temp,
+        });
+        Self { files: files.collect() }
+    }
+
+    /// All three flights.
+    async fn send(self, work: &Work<'_>, resting: Resting) -> Result<WrittenBatch, SyncError> {
+        self.write(work).await?.rest(work, resting).await
+    }
+
+    fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.made.bytes.len() as u64).sum()
+    }
+
+    /// Two flights: open; write and wait for the disk.
+    async fn write(self, work: &Work<'_>) -> Result<WrittenBatch, SyncError> {
+        let session = work.session;
+        let mut batch = WrittenBatch::default();
+        if self.files.is_empty() {
+            return Ok(batch);
+        }
+        let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();
+        let began = Instant::now();
+        let opened = session.flight(create).await?;
+        batch.latency = began.elapsed();
+        let mut ops = Vec::new();
+        for (answer, file) in opened.into_iter().zip(self.files) {
+            let handle = match answer {
+                Ok(Answer::Opened(handle)) => handle,
+                Err(refusal) => return Err(explain(session, &refusal).await.into()),
+                Ok(_) => continue,
+            };
+            batch.bytes += file.made.bytes.len() as u64;
+            ops.extend(write_ops(handle, file.made.bytes, file.mtime));
+            batch.named.push((file.made.name.clone(), file.path));
+            batch.written.push((file.made.name, file.temp));
+        }
+        check(session, &session.flight(ops).await?).await?;
+        Ok(batch)
+    }
+}
+
+/// A batch whose files are closed and on the disk.
+#[derive(Default)]
+struct WrittenBatch {
+    /// Names of objects, with the temporary files that hold them.
+    written: Vec<(String, String)>,
+    /// The same, with full paths.
+    named: Vec<(String, String)>,
+    bytes: u64,
+    /// How long the host took to open them.
+    latency: Duration,
+}
+
+impl WrittenBatch {
+    /// A third flight gives the files names among the objects, where they go there.
+    async fn rest(self, work: &Work<'_>, resting: Resting) -> Result<Self, SyncError> {
+        if resting == Resting::Objects && !self.named.is_empty() {
+            put_in_place(work.session, &self.named).await?;
+        }
+        work.observer.notice(Event::Progressed {
+            stage: Stage::Sync,
+            items: self.written.len() as u64,
+            bytes: self.bytes,
+        });
+        Ok(self)
+    }
+}
+
+async fn check(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), SyncError> {
+    match answers.iter().find_map(Read::refusal) {
+        Some(refusal) => Err(explain(session, refusal).await.into()),
+        None => Ok(()),
+    }
+}
+
+/// Gives finished files their names among the objects. That a name is taken is fine: the same bytes are there.
+async fn put_in_place(session: &Session, named: &[(String, String)]) -> Result<(), SyncError> {
+    let links = named.iter().map(|(name, path)| Op::Link {
+        from: path.clone(),
+        to: name.clone(),
+    });
+    let removals = named.iter().map(|(_, path)| Op::RemoveFile(path.clone()));
+    let ops: Vec<Op> = links.chain(removals).collect();
+    let answers = session.flight(ops).await?;
+    let refused = answers.iter().take(named.len()).filter_map(Read::refusal);
+    for refusal in refused {
+        if refusal.kind != RefusalKind::Failed {
+            return Err(explain(session, refusal).await.into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Copies of contents: what folders, objects and the pool should hold, and what shows of it from outside.
+//!
+//! Only reads. Whether an encoding should be there at all is not written anywhere: one that would not have paid was never
+//! made. So its copies tell of each other: where one is, all must be.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::deep::Reading;
+use super::fault::{Content, Fault, Flaw, Place};
+use super::{AT_ONCE, LISTS_AT_ONCE, READABLE, Walk, flights};
+use crate::host::{Answer, Attr, Kind, Op};
+use crate::model::encoding::Recipe;
+use crate::model::layout;
+use crate::model::path::MAX_DEPTH;
+use crate::store::Error;
+use crate::store::session::Read;
+
+/// Who has a use for an object.
+#[derive(Default)]
+pub(super) struct Demand {
+    /// Some folder has it.
+    had: bool,
+    /// Folders that lack it, which is right for an encoding that was never made.
+    lacking: Vec<Place>,
+}
+
+impl Walk<'_> {
+    /// Notes what a folder has under the name of some content.
+    pub(super) fn entry(&mut self, place: Place, content: Content, attr: Option<Attr>) {
+        let demand = self.objects.entry(content).or_default();
+        if attr.is_none() && content.encoded.is_some() {
+            demand.lacking.push(place);
+        } else {
+            demand.had |= attr.is_some();
+            self.look_at_copy(place, content, attr);
+        }
+    }
+
+    /// Judges one copy of some content by what shows from outside, and marks it for reading.
+    fn look_at_copy(&mut self, place: Place, content: Content, attr: Option<Attr>) {
+        let size = content.encoded.is_none().then_some(content.size);
+        match (self.flaw(attr, Kind::File, READABLE, size), attr) {
+            (Some(flaw), _) => self.faults.push(Fault::File { place, content, flaw }),
+            (None, Some(Attr { size, .. })) => self.readings.push(Reading { place, content, size }),
+            (None, None) => {}
+        }
+    }
+
+    /// Looks at the objects that the walk named, and at the pool.
+    pub(super) async fn look_at_copies(&mut self) -> Result<(), Error> {
+        let objects = std::mem::take(&mut self.objects);
+        let pool: Vec<(Place, Content)> = std::mem::take(&mut self.pool)
+            .into_iter()
+            .flat_map(|(path, file)| {
+                let place = Place::Pool { path };
+                Content::of_file(&file).map(move |content| (place.clone(), content))
+            })
+            .collect();
+        let folders = pool_folders(&pool);
+        let known: HashSet<String> = pool.iter().map(|(place, content)| place.store_path(content)).collect();
+        let paths = objects.keys().map(Content::object);
+        let paths = paths.chain(pool.iter().map(|(place, content)| place.store_path(content)));
+        let ops = paths.chain(folders.iter().cloned()).map(Op::Lstat).collect();
+        let mut answers = flights(self.session, ops, AT_ONCE).await?.into_iter();
+        let mut attr = || answers.next().and_then(|answer| answer.attr());
+        for (content, demand) in objects {
+            let attr = attr();
+            // An encoding that would not have paid was never made. Whether it was, others tell.
+            let there = attr.is_some_and(|attr| attr.kind == Kind::File);
+            let made = content.encoded.is_none() || is_given(&content) || demand.had || there;
+            if !made {
+                continue;
+            }
+            self.faults.extend(demand.lacking.into_iter().map(|place| Fault::File {
+                place,
+                content,
+                flaw: Flaw::Missing,
+            }));
+            self.look_at_copy(Place::Object, content, attr);
+        }
+        for (place, content) in pool {
+            let attr = attr();
+            // The file itself will do: an encoding may have become usual only later.
+            if attr.is_some() || content.encoded.is_none() {
+                self.look_at_copy(place, content, attr);
+            }
+        }
+        for folder in &folders {
+            let attr = attr();
+            // That it is missing shows in its files.
+            if attr.is_some() {
+                self.store_folder(folder.clone(), attr);
+            }
+        }
+        self.look_for_strays(&known, &folders).await
+    }
+
+    /// Looks through the pool for what no publish puts there: anyone who may write to it can plant a symlink to any file of
+    /// the host. Files of other releases are no strays, and what nothing refers to is left to prune.
+    async fn look_for_strays(&mut self, known: &HashSet<String>, judged: &BTreeSet<String>) -> Result<(), Error> {
+        let pool = layout::POOL.to_owned();
+        let at = flights(self.session, vec![Op::Lstat(pool.clone())], AT_ONCE).await?;
+        // Through a symlink lies something else.
+        let is_folder = at
+            .first()
+            .and_then(Read::attr)
+            .is_some_and(|attr| attr.kind == Kind::Folder);
+        let mut level = if is_folder { vec![pool] } else { Vec::new() };
+        let mut depth = 0;
+        while !level.is_empty() {
+            let ops = level.iter().cloned().map(Op::List).collect();
+            let answers = flights(self.session, ops, LISTS_AT_ONCE).await?;
+            let mut below = Vec::new();
+            for (folder, answer) in level.iter().zip(answers) {
+                let Ok(Answer::Names(names)) = answer else { continue };
+                for (name, attr) in names {
+                    let path = format!("{folder}/{name}");
+                    let is_folder = attr.kind == Kind::Folder;
+                    let is_judged = known.contains(&path) || judged.contains(&path);
+                    let kind = if is_folder { Kind::Folder } else { Kind::File };
+                    if let Some(flaw) = self.flaw(Some(attr), kind, 0, None).filter(|_| !is_judged) {
+                        self.faults.push(Fault::Stray { path, flaw });
+                    } else if is_folder {
+                        below.push(path);
+                    }
+                }
+            }
+            depth += 1;
+            if depth > MAX_DEPTH {
+                let flaw = Flaw::Kind(Kind::Folder);
+                self.faults.extend(below.drain(..).map(|path| Fault::Stray {
+                    path,
+                    flaw: flaw.clone(),
+                }));
+            }
+            level = below;
+        }
+        Ok(())
+    }
+}
+
+fn is_given(content: &Content) -> bool {
+    matches!(content.encoded, Some((_, Recipe::Given { .. })))
+}
+
+/// The folders of the pool on the way to some of its files.
+fn pool_folders(pool: &[(Place, Content)]) -> BTreeSet<String> {
+    let mut folders = BTreeSet::new();
+    for (place, _) in pool {
+        let Place::Pool { path } = place else { continue };
+        let mut above = path.parent();
+        while let Some(folder) = above.filter(|folder| !folder.is_root()) {
+            above = folder.parent();
+            folders.insert(layout::pool(folder.as_str()));
+        }
+    }
+    folders
+}

@@ -1,0 +1,281 @@
+//! Reading back what lies on the host: every byte hashed, every encoding decoded.
+//!
+//! Only reads. Memory is bounded by what is on its way: small files come in batches, large ones piece by piece into a
+//! decoder or a hash that keeps nothing of them.
+
+use std::io;
+
+use futures_util::{StreamExt, stream};
+
+use super::fault::{Content, Fault, Flaw, Place};
+use crate::host::{Answer, Handle, HostError, MAX_READ, Op};
+use crate::model::digest::{Digest, Hasher};
+use crate::model::encoding::Recipe;
+use crate::model::event::{Event, Observer, Stage};
+use crate::site::decode;
+use crate::store::session::Session;
+
+/// A file that is there in the right size, and is to be read.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    /// Where it is.
+    pub place: Place,
+    /// What it should be.
+    pub content: Content,
+    /// Its length on the host.
+    pub size: u64,
+}
+
+/// A batch ends at so many files or so many bytes; so many batches are on their way. Together they keep half of the files
+/// open that `sftp-server` allows, and 16 MiB in memory.
+const BATCH_FILES: usize = 64;
+const BATCH_BYTES: u64 = 2 * 1024 * 1024;
+const BATCHES_AT_ONCE: usize = 8;
+
+/// Files larger than this are read piece by piece, so many at once, so many reads ahead.
+const LARGE: u64 = BATCH_BYTES;
+const LARGE_AT_ONCE: usize = 4;
+const READS_AHEAD: usize = 16;
+
+/// Reads everything and names what is not what it should be.
+///
+/// # Errors
+/// [`HostError`] where the connection is lost.
+pub(super) async fn read_back(
+    session: &Session,
+    readings: Vec<Reading>,
+    observer: &dyn Observer,
+) -> Result<Vec<Fault>, HostError> {
+    let (large, small): (Vec<Reading>, Vec<Reading>) = readings.into_iter().partition(|reading| reading.size > LARGE);
+    let mut faults = Vec::new();
+    let done = |count: usize, bytes: u64| {
+        observer.notice(Event::Progressed {
+            stage: Stage::Verify,
+            items: count as u64,
+            bytes,
+        });
+    };
+    let mut batches = stream::iter(batches(small))
+        .map(|batch| read_batch(session, batch))
+        .buffer_unordered(BATCHES_AT_ONCE);
+    while let Some(read) = batches.next().await {
+        let (count, bytes, found) = read?;
+        done(count, bytes);
+        faults.extend(found);
+    }
+    let mut pieces = stream::iter(large)
+        .map(|reading| read_large(session, reading))
+        .buffer_unordered(LARGE_AT_ONCE);
+    while let Some(read) = pieces.next().await {
+        let (bytes, found) = read?;
+        done(1, bytes);
+        faults.extend(found);
+    }
+    Ok(faults)
+}
+
+fn batches(readings: Vec<Reading>) -> Vec<Vec<Reading>> {
+    let mut batches: Vec<Vec<Reading>> = Vec::new();
+    let mut bytes = 0;
+    for reading in readings {
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_FILES && bytes + reading.size <= BATCH_BYTES => {
+                bytes += reading.size;
+                batch.push(reading);
+            }
+            _ => {
+                bytes = reading.size;
+                batches.push(vec![reading]);
+            }
+        }
+    }
+    batches
+}
+
+fn fault(reading: Reading, flaw: Flaw) -> Fault {
+    Fault::File {
+        place: reading.place,
+        content: reading.content,
+        flaw,
+    }
+}
+
+/// How many reads take a file to its end, and show that nothing follows.
+fn reads(size: u64) -> u64 {
+    size / u64::from(MAX_READ) + 1
+}
+
+fn read_op(handle: Handle, number: u64) -> Op {
+    Op::Read {
+        handle,
+        offset: number * u64::from(MAX_READ),
+        length: MAX_READ,
+    }
+}
+
+/// Two flights: open all; read all and close.
+async fn read_batch(session: &Session, batch: Vec<Reading>) -> Result<(usize, u64, Vec<Fault>), HostError> {
+    let (count, bytes) = (batch.len(), batch.iter().map(|reading| reading.size).sum());
+    let open = batch.iter().map(|r| Op::Open(r.place.store_path(&r.content))).collect();
+    let mut faults = Vec::new();
+    let mut opened = Vec::new();
+    for (reading, answer) in batch.into_iter().zip(session.flight(open).await?) {
+        match answer {
+            Ok(Answer::Opened(handle)) => opened.push((reading, handle)),
+            _ => faults.push(fault(reading, Flaw::Unreadable)),
+        }
+    }
+    let mut ops = Vec::new();
+    for (reading, handle) in &opened {
+        ops.extend((0..reads(reading.size)).map(|number| read_op(*handle, number)));
+        ops.push(Op::Close(*handle));
+    }
+    let mut answers = session.flight(ops).await?.into_iter();
+    let mut contents = Vec::new();
+    for (reading, _) in opened {
+        let mut bytes = Some(Vec::new());
+        for answer in answers.by_ref().take(usize::try_from(reads(reading.size)).unwrap_or(0)) {
+            match (answer, &mut bytes) {
+                (Ok(Answer::Bytes(piece)), Some(bytes)) => bytes.extend_from_slice(&piece),
+                _ => bytes = None,
+            }
+        }
+        answers.next(); // to the closing
+        contents.push((reading, bytes));
+    }
+    let judged = tokio::task::spawn_blocking(move || {
+        contents
+            .into_iter()
+            .filter_map(|(reading, bytes)| {
+                let flaw = match bytes {
+                    Some(bytes) => judge(&reading.content, reading.size, &bytes[..]),
+                    None => Some(Flaw::Unreadable),
+                };
+                flaw.map(|flaw| fault(reading, flaw))
+            })
+            .collect::<Vec<Fault>>()
+    });
+    faults.extend(finished(session, judged).await?);
+    Ok((count, bytes, faults))
+}
+
+/// Reads a file piece by piece into a thread that hashes or decodes it.
+async fn read_large(session: &Session, reading: Reading) -> Result<(u64, Option<Fault>), HostError> {
+    let open = Op::Open(reading.place.store_path(&reading.content));
+    let Some(Ok(Answer::Opened(handle))) = session.flight(vec![open]).await?.into_iter().next() else {
+        return Ok((reading.size, Some(fault(reading, Flaw::Unreadable))));
+    };
+    let (sender, receiver) = tokio::sync::mpsc::channel(READS_AHEAD);
+    let (content, size) = (reading.content, reading.size);
+    let judging = tokio::task::spawn_blocking(move || judge(&content, size, Pieces::new(receiver)));
+    let mut pieces = stream::iter(0..reads(size))
+        .map(|number| session.flight(vec![read_op(handle, number)]))
+        .buffered(READS_AHEAD);
+    let mut unreadable = false;
+    while let Some(answers) = pieces.next().await {
+        let Some(Ok(Answer::Bytes(piece))) = answers?.into_iter().next() else {
+            unreadable = true;
+            break;
+        };
+        // The end, whatever length the host named.
+        let ended = piece.len() < MAX_READ as usize;
+        // No one takes it any more once the flaw is found.
+        if sender.send(piece).await.is_err() || ended {
+            break;
+        }
+    }
+    drop((pieces, sender));
+    session.flight(vec![Op::Close(handle)]).await?;
+    let flaw = finished(session, judging).await?;
+    let flaw = if unreadable { Some(Flaw::Unreadable) } else { flaw };
+    Ok((size, flaw.map(|flaw| fault(reading, flaw))))
+}
+
+async fn finished<T>(session: &Session, task: tokio::task::JoinHandle<T>) -> Result<T, HostError> {
+    task.await.map_err(|error| HostError::Panicked {
+        host: session.host_name(),
+        detail: crate::model::panics::said(error),
+    })
+}
+
+/// Whether these bytes are the content. `size` is the length that was listed.
+fn judge(content: &Content, size: u64, reader: impl io::Read) -> Option<Flaw> {
+    let mut reader = Hashing {
+        reader,
+        hasher: Hasher::new(),
+    };
+    let decoded = match content.encoded {
+        Some((coding, _)) => match decode::decodes_to(coding, &mut reader, content.size) {
+            Ok(decoded) => decoded,
+            Err(decode::DecodeError::Read { .. }) => return Some(Flaw::Unreadable),
+            Err(_) => return Some(Flaw::Bytes),
+        },
+        None => (content.digest, content.size),
+    };
+    if io::copy(&mut reader, &mut io::sink()).is_err() {
+        return Some(Flaw::Unreadable);
+    }
+    let (raw, length) = (reader.hasher.finish(), reader.hasher.length());
+    if length != size {
+        return Some(Flaw::Size {
+            found: length,
+            wanted: size,
+        });
+    }
+    let right = decoded == (content.digest, content.size) && is_recipe(content, raw);
+    (!right).then_some(Flaw::Bytes)
+}
+
+/// Whether bytes with this digest can be the content as they are, undecoded.
+fn is_recipe(content: &Content, raw: Digest) -> bool {
+    match content.encoded {
+        None => raw == content.digest,
+        Some((_, given @ Recipe::Given { .. })) => Recipe::given(raw) == given,
+        // What an encoder makes may differ from version to version; that it decodes is all there is to it.
+        Some((_, Recipe::Made { .. })) => true,
+    }
+}
+
+/// A reader that hashes what passes.
+struct Hashing<R> {
+    reader: R,
+    hasher: Hasher,
+}
+
+impl<R: io::Read> io::Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Pieces of a file as they arrive from the host.
+struct Pieces {
+    receiver: tokio::sync::mpsc::Receiver<Vec<u8>>,
+    piece: io::Cursor<Vec<u8>>,
+}
+
+impl Pieces {
+    fn new(receiver: tokio::sync::mpsc::Receiver<Vec<u8>>) -> Self {
+        Self {
+            receiver,
+            piece: io::Cursor::default(),
+        }
+    }
+}
+
+impl io::Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.piece.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.piece = io::Cursor::new(piece),
+                None => return Ok(0),
+            }
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! Verifying: whether a release on the host is intact, as it was published.
+//!
+//! Walks what is on the host, from the release's symlink down, and believes nothing but digests. It must never see a
+//! plan or the export, or it would mark its own homework, and it must never change anything: it sends operations that
+//! read. Round trips follow how deep the site is, not how large: a level is looked at as a whole.
+
+mod copies;
+mod deep;
+mod fault;
+mod others;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+pub use fault::{Content, DocumentFlaw, Fault, Flaw, LinkFlaw, Place};
+
+use self::copies::Demand;
+use self::deep::Reading;
+use crate::host::{Answer, Answers, Attr, HostError, Kind, Op};
+use crate::model::cache::pooled;
+use crate::model::digest::Digest;
+use crate::model::event::{Event, Observer, Running, Stage};
+use crate::model::layout;
+use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
+use crate::model::path::{MAX_DEPTH, SitePath, check_name};
+use crate::model::release::{ReleaseDocument, ReleaseId};
+use crate::model::tree::{Entry, File, Tree};
+use crate::store::Error;
+use crate::store::open::{self, StoreError};
+use crate::store::session::{Read, Session};
+
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Names, kinds, lengths, modes and owners.
+    Shallow,
+    /// Every byte besides, and every encoding decoded.
+    Deep,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The release.
+    pub release: ReleaseId,
+    /// How closely it was looked at.
+    pub depth: Depth,
+    /// The tree of its top folder; none where nothing tells.
+    pub root: Option<Digest>,
+    /// Public paths that were looked at; encodings are not counted.
+    pub checked: u64,
+    /// What is wrong; empty for a release that is intact.
+    pub faults: Vec<Fault>,
+}
+
+impl Verified {
+    /// What is wrong as reports tell it: the path, and one line.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let faults = self.faults.iter();
+        faults.map(|fault| (fault.path(), fault.problem())).collect()
+    }
+}
+
+/// So many operations go in one flight, and so many flights at once.
+const AT_ONCE: usize = 2000;
+const FLIGHTS_AT_ONCE: usize = 4;
+/// So many folders are listed in one flight: answers may be long.
+const LISTS_AT_ONCE: usize = 128;
+
+/// What others may do with a file or folder that a web server serves.
+const READABLE: u32 = 0o004;
+const PASSABLE: u32 = 0o005;
+/// What no one else may do with anything of a store.
+const WRITABLE: u32 = 0o022;
+
+/// Looks whether a release is intact.
+///
+/// # Errors
+/// [`Error`] where the host can't be asked. What is wrong with the release is no error but a fault.
+pub async fn verify(
+    session: &Session,
+    release: &ReleaseId,
+    depth: Depth,
+    observer: &dyn Observer,
+) -> Result<Verified, Error> {
+    let _running = Running::begin(observer, Stage::Verify);
+    let mut walk = Walk::new(session, observer);
+    let root = walk.enter(release).await?;
+    if let Some(root) = root {
+        walk.descend(root).await?;
+    }
+    walk.look_at_copies().await?;
+    if depth == Depth::Deep {
+        let readings = std::mem::take(&mut walk.readings);
+        observer.notice(Event::StageMeasured {
+            stage: Stage::Verify,
+            items: walk.checked + readings.len() as u64,
+            bytes: readings.iter().fold(0, |sum, reading| sum.saturating_add(reading.size)),
+        });
+        let found = deep::read_back(session, readings, observer).await?;
+        walk.faults.extend(found);
+    }
+    let faults = others::without(session, walk.faults).await?;
+    Ok(Verified {
+        release: release.clone(),
+        depth,
+        root,
+        checked: walk.checked,
+        faults,
+    })
+}
+
+/// A folder of the site: where it stands, and the tree that it should be.
+#[derive(Debug, Clone)]
+struct Spot {
+    path: SitePath,
+    digest: Digest,
+}
+
+/// What is known of a tree that was looked at.
+struct Known {
+    /// What it should hold; none where nothing proves that.
+    tree: Option<Tree>,
+    /// The trees below it.
+    below: Vec<(Box<str>, Digest)>,
+}
+
+/// A tree as the host shows it.
+struct Looked {
+    spot: Spot,
+    folder: Option<Attr>,
+    names: Option<BTreeMap<String, Attr>>,
+    manifest: Result<Tree, Flaw>,
+}
+
+struct Walk<'a> {
+    session: &'a Session,
+    observer: &'a dyn Observer,
+    faults: Vec<Fault>,
+    checked: u64,
+    /// Whose the store is.
+    owner: Option<u32>,
+    trees: HashMap<Digest, Known>,
+    /// What should be among the objects.
+    objects: BTreeMap<Content, Demand>,
+    pool: BTreeMap<SitePath, File>,
+    readings: Vec<Reading>,
+}
+
+/// Sends any number of operations, in flights of bounded size.
+async fn flights(session: &Session, ops: Vec<Op>, at_once: usize) -> Result<Answers, HostError> {
+    let parts: Vec<Vec<Op>> = ops.chunks(at_once).map(<[Op]>::to_vec).collect();
+    let answers: Vec<Answers> = stream::iter(parts)
+        .map(|part| session.flight(part))
+        .buffered(FLIGHTS_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(answers.into_iter().flatten().collect())
+}
+
+impl<'a> Walk<'a> {
+    fn new(session: &'a Session, observer: &'a dyn Observer) -> Self {
+        Self {
+            session,
+            observer,
+            faults: Vec::new(),
+            checked: 0,
+            owner: None,
+            trees: HashMap::new(),
+            objects: BTreeMap::new(),
+            pool: BTreeMap::new(),
+            readings: Vec::new(),
+        }
+    }
+
+    /// Looks at the store's folders, the release's symlink and its document; says which tree is to be walked.
+    async fn enter(&mut self, release: &ReleaseId) -> Result<Option<Digest>, Error> {
+        let folders = [layout::TREES, layout::RELEASES, layout::POOL];
+        let (link, document) = (layout::release(release), layout::release_document(release));
+        let mut ops: Vec<Op> = folders.iter().map(|folder| Op::Lstat((*folder).to_owned())).collect();
+        ops.extend([Op::Lstat(link.clone()), Op::ReadLink(link), Op::Lstat(document.clone())]);
+        let answers = self.session.flight(ops).await?;
+        let attr = |index: usize| answers.get(index).and_then(Read::attr);
+        self.owner = attr(0).map(|attr| attr.uid);
+        for (index, folder) in folders.into_iter().enumerate() {
+            self.store_folder(folder.to_owned(), attr(index));
+        }
+        let text = answers.get(4).and_then(Read::text);
+        let linked = text.as_deref().and_then(root_of_link);
+        let read = if attr(5).is_some() {
+            let bytes = open::read_files(self.session, &[document]).await?.pop().flatten();
+            bytes
+                .and_then(|bytes| serde_json::from_slice::<ReleaseDocument>(&bytes).ok())
+                .filter(|document| document.id == *release)
+                .map(|document| document.root)
+                .ok_or(DocumentFlaw::Damaged)
+        } else {
+            Err(DocumentFlaw::Missing)
+        };
+        if linked.is_none() {
+            let flaw = match (text, attr(3)) {
+                (Some(text), _) => LinkFlaw::Elsewhere(text),
+                (None, Some(attr)) => LinkFlaw::Kind(attr.kind),
+                (None, None) => LinkFlaw::Missing,
+            };
+            self.faults.push(Fault::Release {
+                release: release.clone(),
+                flaw,
+            });
+        }
+        let (root, flaw) = match (linked, read) {
+            (Some(root), Ok(named)) if root != named => (Some(root), Some(DocumentFlaw::OtherRoot(named))),
+            (linked, Ok(named)) => (linked.or(Some(named)), None),
+            (linked, Err(flaw)) => (linked, Some(flaw)),
+        };
+        self.faults.extend(flaw.map(|flaw| Fault::Document {
+            release: release.clone(),
+            flaw,
+        }));
+        Ok(root)
+    }
+
+    fn store_folder(&mut self, path: String, attr: Option<Attr>) {
+        if let Some(flaw) = self.folder_flaw(attr) {
+            self.faults.push(Fault::StoreFolder { path, flaw });
+        }
+    }
+
+    fn folder_flaw(&self, attr: Option<Attr>) -> Option<Flaw> {
+        self.flaw(attr, Kind::Folder, PASSABLE, None)
+    }
+
+    /// What is wrong with something that should be there, as far as it shows from outside.
+    fn flaw(&self, attr: Option<Attr>, kind: Kind, mode: u32, size: Option<u64>) -> Option<Flaw> {
+        let Some(attr) = attr else { return Some(Flaw::Missing) };
+        if attr.kind != kind {
+            return Some(Flaw::Kind(attr.kind));
+        }
+        if attr.mode & mode != mode {
+            return Some(Flaw::Mode(attr.mode));
+        }
+        if attr.mode & WRITABLE != 0 {
+            return Some(Flaw::Writable(attr.mode));
+        }
+        if self.owner.is_some_and(|owner| owner != attr.uid) {
+            return Some(Flaw::Owner(attr.uid));
+        }
+        match size {
+            Some(wanted) if wanted != attr.size => Some(Flaw::Size {
+                found: attr.size,
+                wanted,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Walks a tree and all below it, a level at a time.
+    async fn descend(&mut self, root: Digest) -> Result<(), Error> {
+        let path = SitePath::root();
+        let mut level = vec![Spot { path, digest: root }];
+        let mut depth = 0;
+        while !level.is_empty() {
+            let mut seen = HashSet::new();
+            let new = level.iter().filter(|spot| !self.trees.contains_key(&spot.digest));
+            let new: Vec<Spot> = new.filter(|spot| seen.insert(spot.digest)).cloned().collect();
+            let looked = self.look(new).await?;
+            self.judge(looked).await?;
+            let mut next = Vec::new();
+            let mut count = 0;
+            for spot in level {
+                let Some(known) = self.trees.get(&spot.digest) else {
+                    continue;
+                };
+                // Without a proof a tree may lead back to itself: it is followed from one place alone.
+                let proved = known.tree.is_some();
+                if proved || seen.remove(&spot.digest) {
+                    next.extend(known.below.iter().map(|(name, digest)| Spot {
+                        path: spot.path.child(name),
+                        digest: *digest,
+                    }));
+                }
+                for (name, file) in known.tree.iter().flat_map(Tree::files) {
+                    count += 1;
+                    if self.checked + count > MOST_FILES as u64 {
+                        return Err(StoreError::endless(self.session.host_name(), root).into());
+                    }
+                    let path = spot.path.child(name);
+                    if pooled(path.as_str(), file.cache) {
+                        self.pool.insert(path, file.clone());
+                    }
+                }
+            }
+            depth += 1;
+            if next.len() > MOST_FOLDERS || depth > MAX_DEPTH && !next.is_empty() {
+                return Err(StoreError::endless(self.session.host_name(), root).into());
+            }
+            self.checked += count;
+            self.observer.notice(Event::Progressed {
+                stage: Stage::Verify,
+                items: count,
+                bytes: 0,
+            });
+            level = next;
+        }
+        Ok(())
+    }
+
+    /// Asks for the folders of some trees and for their manifests.
+    async fn look(&self, spots: Vec<Spot>) -> Result<Vec<Looked>, Error> {
+        let ops = |op: fn(String) -> Op| spots.iter().map(move |spot| op(layout::tree(spot.digest))).collect();
+        let manifests: Vec<String> = spots.iter().map(|spot| layout::manifest(spot.digest)).collect();
+        let manifest_attrs = manifests.iter().cloned().map(Op::Lstat).collect();
+        let (folders, lists, attrs, trees) = tokio::try_join!(
+            async { Ok::<_, Error>(flights(self.session, ops(Op::Lstat), AT_ONCE).await?) },
+            async { Ok(flights(self.session, ops(Op::List), LISTS_AT_ONCE).await?) },
+            async { Ok(flights(self.session, manifest_attrs, AT_ONCE).await?) },
+            async {
+                // Each is read as it comes: the bytes of a whole level are too many.
+                let mut trees = Vec::new();
+                for (some, spots) in manifests
+                    .chunks(open::OPEN_AT_ONCE)
+                    .zip(spots.chunks(open::OPEN_AT_ONCE))
+                {
+                    for (bytes, spot) in open::read_files(self.session, some).await?.into_iter().zip(spots) {
+                        self.session.hold(bytes.as_ref().map_or(0, Vec::len))?;
+                        trees.push(match bytes {
+                            Some(bytes) => open::read_manifest(spot.digest, bytes).ok_or(Flaw::Bytes),
+                            None => Err(Flaw::Unreadable),
+                        });
+                    }
+                }
+                Ok(trees)
+            },
+        )?;
+        let looked = spots.iter().zip(folders).zip(lists).zip(attrs).zip(trees);
+        Ok(looked
+            .map(|((((spot, folder), list), attr), tree)| {
+                let manifest = match self.flaw(attr.attr(), Kind::File, 0, None) {
+                    Some(flaw) => Err(flaw),
+                    None => tree,
+                };
+                let names = match list {
+                    Ok(Answer::Names(names)) => Some(names.into_iter().collect()),
+                    _ => None,
+                };
+                Looked {
+                    spot: spot.clone(),
+                    folder: folder.attr(),
+                    names,
+                    manifest,
+                }
+            })
+            .collect())
+    }
+
+    /// Compares trees with their manifests; their symlinks are read here, all together.
+    async fn judge(&mut self, looked: Vec<Looked>) -> Result<(), Error> {
+        let links: Vec<String> = looked
+            .iter()
+            .flat_map(|tree| {
+                let names = tree.names.iter().flatten();
+                let links = names.filter(|(_, attr)| attr.kind == Kind::Symlink);
+                links.map(|(name, _)| format!("{}/{name}", layout::tree(tree.spot.digest)))
+            })
+            .collect();
+        let ops = links.iter().cloned().map(Op::ReadLink).collect();
+        let answers = flights(self.session, ops, AT_ONCE).await?;
+        let texts: HashMap<String, String> = links
+            .into_iter()
+            .zip(answers)
+            .filter_map(|(path, answer)| Some((path, answer.text()?)))
+            .collect();
+        for tree in looked {
+            self.judge_tree(tree, &texts);
+        }
+        Ok(())
+    }
+
+    fn judge_tree(&mut self, looked: Looked, texts: &HashMap<String, String>) {
+        let Looked {
+            spot: Spot { path, digest },
+            folder,
+            names,
+            manifest,
+        } = looked;
+        let unlisted = || folder.and(names.is_none().then_some(Flaw::Unreadable));
+        if let Some(flaw) = self.folder_flaw(folder).or_else(unlisted) {
+            let path = path.clone();
+            self.faults.push(Fault::Tree { digest, path, flaw });
+        }
+        let text = |name: &str| texts.get(&format!("{}/{name}", layout::tree(digest)));
+        let tree = match manifest {
+            Ok(tree) => tree,
+            Err(flaw) => {
+                self.faults.push(Fault::Manifest { digest, path, flaw });
+                // What it should hold is not known; where it leads can be followed all the same.
+                let links = names.iter().flatten().filter(|(name, _)| check_name(name).is_ok());
+                let below = links.filter_map(|(name, _)| {
+                    let to = text(name)?.strip_prefix("../")?.parse().ok()?;
+                    Some((name.as_str().into(), to))
+                });
+                let below = below.collect();
+                self.trees.insert(digest, Known { tree: None, below });
+                return;
+            }
+        };
+        if let Some(names) = &names {
+            self.judge_names(&path, digest, &tree, names, &text);
+        } else {
+            for (_, file) in tree.files() {
+                for content in Content::of_file(file) {
+                    self.objects.entry(content).or_default();
+                }
+            }
+        }
+        let below = tree.folders().map(|(name, to)| (name.into(), to)).collect();
+        self.trees.insert(
+            digest,
+            Known {
+                tree: Some(tree),
+                below,
+            },
+        );
+    }
+
+    fn judge_names<'t>(
+        &mut self,
+        folder: &SitePath,
+        tree: Digest,
+        entries: &Tree,
+        names: &BTreeMap<String, Attr>,
+        text: &impl Fn(&str) -> Option<&'t String>,
+    ) {
+        let mut expected: BTreeSet<String> = BTreeSet::new();
+        for (name, entry) in &entries.entries {
+            let path = folder.child(name);
+            expected.insert(name.to_string());
+            match entry {
+                Entry::Folder(to) => {
+                    let flaw = match (names.get(&**name), text(name)) {
+                        (None, _) => LinkFlaw::Missing,
+                        (Some(attr), None) => LinkFlaw::Kind(attr.kind),
+                        (Some(_), Some(text)) if *text == layout::tree_link(*to) => continue,
+                        (Some(_), Some(text)) => LinkFlaw::Elsewhere(text.clone()),
+                    };
+                    let to = *to;
+                    self.faults.push(Fault::Link { tree, path, to, flaw });
+                }
+                Entry::File(file) => {
+                    for content in Content::of_file(file) {
+                        let name = content.beside(name);
+                        let place = Place::Tree {
+                            tree,
+                            path: path.clone(),
+                        };
+                        let attr = names.get(&name).copied();
+                        expected.insert(name);
+                        self.entry(place, content, attr);
+                    }
+                }
+            }
+        }
+        let extra = names.keys().filter(|name| !expected.contains(*name));
+        self.faults.extend(extra.map(|name| Fault::Extra {
+            tree,
+            folder: folder.clone(),
+            name: name.clone(),
+        }));
+    }
+}
+
+fn root_of_link(text: &str) -> Option<Digest> {
+    let root: Digest = text.rsplit('/').next()?.parse().ok()?;
+    (text == layout::release_link(root)).then_some(root)
+}

@@ -1,0 +1,611 @@
+//! The doctor, on a host of its own with one fault at a time: it must name that one, with a fix, and no other.
+
+mod dns;
+mod world;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use syntax_publish::rules::marker::RULES;
+
+use crate::support::nginx::Nginx;
+use crate::support::sshd::{OTHER_USER, Offer, Sftp, give_to, root_for};
+use world::{NAME, World, free_address};
+
+/// Whether this machine can be a whole host: the usual ports and a chroot are root's.
+fn can_host() -> bool {
+    root_for("a host with the usual ports")
+}
+
+#[test]
+fn nothing_is_wrong_with_a_host_that_is_as_it_should_be() {
+    if !can_host() {
+        return;
+    }
+    let world = World::healthy();
+    world.dns.alias(NAME, "box.test");
+    world.dns.set("box.test", &[&world.address.to_string()]);
+    let found = world.examine();
+    assert_eq!(found.wrong(), BTreeSet::new(), "{found}");
+    assert_eq!(found.not_asked(), BTreeSet::new(), "{found}");
+    assert_eq!(found.checks.len(), 34, "{found}");
+    let name = found.line("name")["detail"].as_str().unwrap();
+    assert_eq!(name, format!("{NAME}, an alias of box.test: {}", world.address));
+    // It leaves nothing behind.
+    for folder in ["work", "lock"] {
+        assert_eq!(
+            fs::read_dir(world.sshd.docroot.join(folder)).unwrap().count(),
+            0,
+            "{folder}"
+        );
+    }
+    let text = world
+        .project
+        .run(&["doctor", "--resolver", &world.dns.address.to_string()]);
+    assert!(text.stdout.starts_with("visitors\n  ok     name"), "{text}");
+}
+
+#[test]
+fn faults_of_the_name_are_found() {
+    if !can_host() {
+        return;
+    }
+    let world = World::healthy();
+    let own = world.address.to_string();
+    world.dns.forget(NAME);
+    world.examine().assert("no name", &["name"], "there is no such name");
+    world.dns.set(NAME, &[]);
+    world.examine().assert("no address", &["name"], "it has no address");
+    let other = free_address().to_string();
+    world.dns.set(NAME, &[&other]);
+    let found = world.examine();
+    found.assert("another machine", &["address"], &format!("{other} is not {own}"));
+    assert!(found.line("address")["fix"].as_str().unwrap().contains(&own), "{found}");
+    world.dns.set(NAME, &[&own, "fd00::7"]);
+    world
+        .examine()
+        .assert("a stale AAAA", &["address"], "some visitors reach another machine");
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let found = world.examine_as(
+        &world.certificates.path().join("ca.pem"),
+        &silent.local_addr().unwrap().to_string(),
+    );
+    found.assert("a resolver that says nothing", &["name"], "does not resolve");
+    assert_eq!(
+        found.line("vhost")["ok"],
+        true,
+        "the rest is asked all the same\n{found}"
+    );
+}
+
+#[test]
+fn errors_of_the_edge_are_named_with_their_cause() {
+    if !can_host() {
+        return;
+    }
+    let world = World::healthy();
+    // What Cloudflare's edge answers, by nginx: its own can't be had here.
+    let statuses = [520, 521, 522, 523, 524, 525, 526, 530];
+    let mut servers = String::new();
+    let good = world.certificates.path().join("good");
+    let edges: Vec<_> = statuses.iter().map(|_| free_address()).collect();
+    let circle = free_address();
+    let mut server = |address, answer: &str| {
+        let _ = write!(
+            servers,
+            "server {{ listen {address}:443 ssl; ssl_certificate {0}/fullchain.pem; ssl_certificate_key {0}/privkey.pem;\n\
+             add_header CF-RAY 1-FRA always; {answer} }}\n",
+            good.display(),
+        );
+    };
+    for (status, edge) in statuses.iter().zip(&edges) {
+        server(*edge, &format!("return {status} down;"));
+    }
+    server(circle, &format!("return 308 https://{NAME}/;"));
+    let _nginx = Nginx::at(SocketAddr::from((circle, 443)), &servers);
+    for (status, edge) in statuses.iter().zip(&edges) {
+        world.dns.set(NAME, &[&edge.to_string()]);
+        world.examine().assert(
+            "an error of the edge",
+            &["cdn"],
+            &format!("Cloudflare answers {status}: "),
+        );
+    }
+    world.dns.set(NAME, &[&circle.to_string()]);
+    let found = world.examine();
+    found.assert("SSL mode Flexible", &["cdn"], "Flexible");
+    assert!(found.line("cdn")["fix"].as_str().unwrap().contains("Full (strict)"));
+}
+
+#[test]
+fn faults_of_ports_and_certificates_are_found() {
+    if !can_host() {
+        return;
+    }
+    let mut world = World::healthy();
+    world.nginx = None;
+    let found = world.examine();
+    found.assert(
+        "nginx is down",
+        &["https-port", "http-port"],
+        "does not accept on port 443",
+    );
+
+    let vhost = world.vhost(&[]);
+    let first = vhost.find("\nserver {").unwrap();
+    let second = first + 1 + vhost[first + 1..].find("\nserver {").unwrap();
+    world.serve_this(&format!("{}{}", &vhost[..first], &vhost[second..]));
+    world
+        .examine()
+        .assert("port 80 is closed", &["http-port"], "does not accept on port 80");
+
+    for (which, check, words) in [
+        ("other", "certificate", "for another name"),
+        ("late", "expiry", "expires in 4 days"),
+    ] {
+        let vhost = world.certificate(&vhost, which);
+        world.serve_this(&vhost);
+        world.examine().assert(which, &[check], words);
+    }
+    world.serve_this(&vhost);
+    let stranger = world.certificates.path().join("stranger.pem");
+    let found = world.examine_as(&stranger, &world.dns.address.to_string());
+    found.assert(
+        "an authority that nobody trusts",
+        &["certificate"],
+        "not signed by a CA that browsers trust",
+    );
+
+    world.serve(|vhost| vhost.replace("ssl http2", "ssl"));
+    world.examine().assert("no HTTP/2", &["http2"], "HTTP/1.1 only");
+}
+
+#[test]
+fn faults_of_the_vhost_are_found() {
+    if !can_host() {
+        return;
+    }
+    let mut world = World::healthy();
+    let docroot = world.sshd.docroot.clone();
+    // A store of another site, and one of the same.
+    let other = world.sshd.root.join("other");
+    let manifest = |docroot: &std::path::Path, more: &str| {
+        format!(
+            "[encode]\nbrotli = 5\n[targets.local]\nkind = \"local\"\ndocroot = \"{}\"\n{more}",
+            docroot.display()
+        )
+    };
+    let same = world.sshd.root.join("same");
+    world.project.write("same.toml", manifest(&same, ""));
+    world.project.run(&["--site", "same.toml"]).expect_code(0);
+    world.project.write(
+        "other.toml",
+        manifest(&other, "[publish]\nexclude = [\"robots.txt\"]\n"),
+    );
+    world.project.run(&["--site", "other.toml"]).expect_code(0);
+    // As if it had been published earlier: files of a store say when, in whole seconds.
+    let page = fs::File::options()
+        .write(true)
+        .open(same.join("current/index.html"))
+        .unwrap();
+    page.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000))
+        .unwrap();
+    let root = docroot.to_str().unwrap().to_owned();
+    let lead_to = |to: &std::path::Path| {
+        let to = to.to_str().unwrap().to_owned();
+        let root = root.clone();
+        move |vhost: String| vhost.replace(&root, &to)
+    };
+    world.serve(lead_to(&other));
+    world
+        .examine()
+        .assert("another store", &["vhost"], "its docroot is that of another store");
+    world.serve(lead_to(&same));
+    world
+        .examine()
+        .assert("another store of the same site", &["vhost"], "from another store");
+    world.serve(lead_to(std::path::Path::new("/nowhere")));
+    let found = world.examine();
+    assert!(found.wrong().contains("vhost"), "{found}");
+
+    let bare = format!(
+        "server {{ listen {0}:443 ssl http2; ssl_certificate {1}/fullchain.pem; ssl_certificate_key {1}/privkey.pem;\n\
+         return 200 hello; }}\nserver {{ listen {0}:80; return 308 https://{NAME}$request_uri; }}\n",
+        world.address,
+        world.certificates.path().join("good").display()
+    );
+    world.serve_this(&bare);
+    world
+        .examine()
+        .assert("another site", &["vhost"], "another vhost answers for this name");
+
+    let (now, older) = (RULES, RULES - 1);
+    world.serve(|vhost| vhost.replace(&format!("\"rules {now}"), &format!("\"rules {older}")));
+    let said = format!("printed by an older version ({older}; now {now})");
+    world.examine().assert("an older vhost", &["rules"], &said);
+    world.serve(|vhost| {
+        let begin = vhost.find("location = /.well-known/syntax-publish").unwrap();
+        let end = begin + vhost[begin..].find("    }\n").unwrap() + 6;
+        format!("{}{}", &vhost[..begin], &vhost[end..])
+    });
+    world.examine().assert(
+        "a vhost without a number",
+        &["rules"],
+        "it does not say which release it serves",
+    );
+}
+
+#[test]
+fn faults_of_what_the_vhost_answers_are_found() {
+    if !can_host() {
+        return;
+    }
+    let mut world = World::healthy();
+    let docroot = world.sshd.docroot.clone();
+    let without_brotli = world.vhost(&["--without-brotli"]);
+    world.serve_this(&without_brotli);
+    world.examine().assert(
+        "no brotli",
+        &["brotli"],
+        "a browser that accepts br gets the page uncompressed",
+    );
+    world.serve(|vhost| vhost.replace("gzip_static on;", "gzip_static off;"));
+    world.examine().assert(
+        "no gzip",
+        &["gzip"],
+        "a browser that accepts gzip gets the page uncompressed",
+    );
+    world.serve(|vhost| {
+        let dynamic = vhost.replace("gzip_static on;", "gzip_static off; gzip_min_length 1; gzip_types *;");
+        dynamic.replace("gzip off;", "gzip on;")
+    });
+    world
+        .examine()
+        .assert("compressed anew", &["gzip"], "compressed for each request");
+    world.serve(|vhost| {
+        let lines = vhost
+            .lines()
+            .filter(|line| !line.contains("add_header X-Frame-Options"));
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    world
+        .examine()
+        .assert("a header less", &["headers"], "a page has no X-Frame-Options");
+    world.serve(|vhost| vhost.replace("expires off;", "expires 1h;"));
+    world
+        .examine()
+        .assert("pages that are kept", &["cache"], "browsers may show an old page");
+    world.serve(|vhost| vhost.replace("\"~^[45]\" \"no-store\";", ""));
+    world
+        .examine()
+        .assert("errors that are kept", &["cache"], "may cache an error");
+    world.serve(|vhost| vhost.replace("=404", "/index.html"));
+    let found = world.examine();
+    assert!(found.wrong().contains("missing"), "{found}");
+    assert!(
+        found.line("missing")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("answers 200"),
+        "{found}"
+    );
+
+    // A file that a publish would never send, and a vhost that hides none.
+    let tree = docroot.join("current").canonicalize().unwrap();
+    fs::write(tree.join(".env"), "SECRET=1").unwrap();
+    world.serve(|vhost| {
+        let begin = vhost.find("location ~ \"(?:^/[.]").unwrap();
+        let end = begin + vhost[begin..].find("    }\n").unwrap() + 6;
+        format!("{}{}", &vhost[..begin], &vhost[end..])
+    });
+    world.examine().assert("dot files", &["dot-files"], "answers 200");
+    fs::remove_file(tree.join(".env")).unwrap();
+
+    world.serve(|vhost| vhost.replace("return 308 https://docs.test$request_uri;", "return 200 hello;"));
+    world.examine().assert("no redirect", &["redirect"], "HTTP answers 200");
+    world.serve(|vhost| {
+        vhost.replace(
+            "return 308 https://docs.test$request_uri;",
+            "return 308 https://elsewhere.test/;",
+        )
+    });
+    world
+        .examine()
+        .assert("a redirect elsewhere", &["redirect"], "to https://elsewhere.test/");
+}
+
+#[test]
+fn faults_of_the_way_in_are_found() {
+    if !can_host() {
+        return;
+    }
+    let mut world = World::healthy();
+    let (identity, public) = world.sshd.new_key("other");
+    let other = public.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let host_key = world.sshd.host_key.clone();
+    world.manifest(|text| text.replace(&host_key, &other));
+    world
+        .examine()
+        .assert("another host key", &["host-key"], "shows another key");
+    let empty = world.project.write("known", "");
+    world.manifest(|text| {
+        text.replace(
+            &format!("host-key = \"{host_key}\""),
+            &format!("known-hosts = \"{}\"", empty.display()),
+        )
+    });
+    world
+        .examine()
+        .assert("an unknown host key", &["host-key"], "is not known");
+    let own = world.sshd.identity.display().to_string();
+    world.manifest(|text| text.replace(&own, &identity.display().to_string()));
+    let found = world.examine();
+    found.assert("a key that is refused", &["key"], "Permission denied");
+    assert_eq!(found.line("host-key")["ok"], true, "{found}");
+    assert!(
+        found
+            .not_asked()
+            .is_superset(&BTreeSet::from(["sftp", "docroot", "vhost"])),
+        "{found}"
+    );
+
+    world.manifest(|text| text);
+    world.sshd.kill();
+    let found = world.examine();
+    found.assert("sshd is down", &["ssh"], "can't reach");
+    assert_eq!(
+        found.line("public")["ok"],
+        true,
+        "half of it is told all the same\n{found}"
+    );
+}
+
+#[test]
+fn servers_that_offer_too_little_or_too_much_are_found() {
+    if !can_host() {
+        return;
+    }
+    let mut world = World::bare(Offer {
+        deny: &["hardlink@openssh.com"],
+        ..Offer::default()
+    });
+    let serve = |world: &mut World| {
+        let vhost = world.vhost(&[]);
+        world.serve_this(&vhost);
+    };
+    serve(&mut world);
+    let found = world.examine();
+    assert!(found.wrong().contains("sftp"), "{found}");
+    assert!(
+        found.line("sftp")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("lacks hardlink"),
+        "{found}"
+    );
+    let world = World::bare(Offer {
+        sftp: Sftp::Missing,
+        ..Offer::default()
+    });
+    let found = world.examine();
+    assert!(found.wrong().contains("sftp"), "{found}");
+    assert!(
+        found.line("sftp")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("does not serve SFTP"),
+        "{found}"
+    );
+
+    // An account with a shell, which may do all that root may.
+    let world = World::bare(Offer {
+        extra_config: "ForceCommand none\nChrootDirectory none\nPermitRootLogin yes\nAllowUsers root",
+        ..Offer::default()
+    });
+    let user = world.sshd.user.clone();
+    let (remote, docroot) = (
+        world.sshd.remote_docroot.clone(),
+        world.sshd.docroot.display().to_string(),
+    );
+    world.manifest(|text| {
+        text.replace(&format!("user = \"{user}\""), "user = \"root\"")
+            .replace(&remote, &docroot)
+    });
+    let found = world.examine();
+    assert!(found.line("shell")["ok"] == false, "{found}");
+    assert!(
+        found.line("shell")["fix"]
+            .as_str()
+            .unwrap()
+            .contains("ForceCommand internal-sftp"),
+        "{found}"
+    );
+}
+
+#[test]
+fn faults_of_the_store_are_found() {
+    if !can_host() {
+        return;
+    }
+    let world = World::healthy();
+    let docroot = world.sshd.docroot.clone();
+    let at = |name: &str| docroot.join(name);
+    let mode = |name: &str, mode: u32| fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+
+    mode("trees", 0o775);
+    world
+        .examine()
+        .assert("others may write", &["permissions"], "others may write in trees");
+    mode("trees", 0o750);
+    world
+        .examine()
+        .assert("nginx may not read", &["permissions"], "nginx can't read trees");
+    mode("trees", 0o755);
+
+    give_to(&at("releases"), OTHER_USER);
+    world
+        .examine()
+        .assert("somebody else's", &["owner"], "releases belongs to uid");
+    give_to(&at("releases"), &world.sshd.user);
+    give_to(&at("work"), "root");
+    world
+        .examine()
+        .assert("not allowed to write", &["owner"], "may not write in the store");
+    give_to(&at("work"), &world.sshd.user);
+
+    fs::write(at("lock/notes.txt"), "").unwrap();
+    world
+        .examine()
+        .assert("a jammed lock", &["lock"], "lock/ holds \"notes.txt\"");
+    fs::remove_file(at("lock/notes.txt")).unwrap();
+    let run = at("lock/00112233445566778899aabbccddeeff");
+    fs::create_dir(&run).unwrap();
+    symlink(
+        r#"{"who":"ci@box","what":"publish","since":1700000000}"#,
+        run.join("owner"),
+    )
+    .unwrap();
+    let jammed = world.examine();
+    jammed.assert("a run of long ago", &["lock"], "publish of ci@box");
+    fs::remove_dir_all(&run).unwrap();
+
+    world.project.run(&["hold", "search is broken"]).expect_code(0);
+    world.examine().assert("a hold", &["hold"], "search is broken");
+    world.project.run(&["resume"]).expect_code(0);
+
+    for _ in 0..2 {
+        world.project.run(&["--force"]).expect_code(0);
+    }
+    world.manifest(|text| text.replace("[publish]\n", "[publish]\nkeep = 1\n"));
+    world.examine().assert(
+        "releases that are never pruned",
+        &["retention"],
+        "nothing has been pruned for days",
+    );
+    world.manifest(|text| text);
+    assert_eq!(world.examine().wrong(), BTreeSet::new());
+}
+
+#[test]
+fn damage_to_the_store_is_found() {
+    if !can_host() {
+        return;
+    }
+    let world = World::healthy();
+    let docroot = world.sshd.docroot.clone();
+    let at = |name: &str| docroot.join(name);
+
+    let live = fs::read_link(at("current")).unwrap();
+    fs::remove_file(at("current")).unwrap();
+    symlink("releases/20200101-000000-abcdef", at("current")).unwrap();
+    let found = world.examine();
+    assert!(found.wrong().contains("release"), "{found}");
+    assert!(
+        found.line("release")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("which is not there"),
+        "{found}"
+    );
+    fs::remove_file(at("current")).unwrap();
+    symlink("/etc", at("current")).unwrap();
+    let found = world.examine();
+    assert!(
+        found.line("release")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("current is damaged"),
+        "{found}"
+    );
+    fs::remove_file(at("current")).unwrap();
+    symlink(live, at("current")).unwrap();
+    // nginx follows it only if it is the account's.
+    give_to(&at("current"), &world.sshd.user);
+
+    let format = fs::read_link(at("format")).unwrap();
+    fs::remove_file(at("format")).unwrap();
+    symlink("syntax-publish-store-99", at("format")).unwrap();
+    let found = world.examine();
+    assert!(found.wrong().contains("format"), "{found}");
+    assert!(
+        found.line("format")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("does not know"),
+        "{found}"
+    );
+    fs::remove_file(at("format")).unwrap();
+    symlink(format, at("format")).unwrap();
+
+    fs::rename(at("stale"), at("..").join("stale")).unwrap();
+    world
+        .examine()
+        .assert("a folder is missing", &["format"], "its folder stale is missing");
+    fs::rename(at("..").join("stale"), at("stale")).unwrap();
+
+    assert_eq!(world.examine().wrong(), BTreeSet::new());
+}
+
+#[test]
+fn docroots_that_no_publish_can_use_are_found() {
+    if !can_host() {
+        return;
+    }
+    let world = World::bare(Offer::default());
+    let alarm = |found: &world::Found, check: &str, words: &str| {
+        let line = found.line(check);
+        assert!(
+            line["ok"] == false && line["detail"].as_str().unwrap().contains(words),
+            "{words}\n{found}"
+        );
+    };
+    alarm(&world.examine(), "release", "nothing has been published yet");
+    fs::create_dir(&world.sshd.docroot).unwrap();
+    give_to(&world.sshd.docroot, &world.sshd.user);
+    fs::write(world.sshd.docroot.join("index.html"), "").unwrap();
+    alarm(
+        &world.examine(),
+        "docroot",
+        "holds files that are not of a store: index.html",
+    );
+    let remote = world.sshd.remote_docroot.clone();
+    world.manifest(|text| text.replace(&remote, "/missing/site"));
+    alarm(&world.examine(), "docroot", "neither does the folder above it");
+}
+
+#[test]
+fn target_on_this_machine_is_looked_at_as_far_as_it_goes() {
+    let project = crate::support::command::Project::new();
+    crate::support::command::small_export(&project.dir.join("out"));
+    project.write_manifest("[site]\nname = \"demo\"\n[encode]\nbrotli = 5\n");
+    project.run(&["--json"]).expect_code(0);
+    let found = project.run(&["doctor", "--json"]).expect_code(0).json();
+    let of = |name: &str| {
+        found
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|line| line["check"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        (&of("name")["ok"], &of("release")["ok"]),
+        (&serde_json::Value::Null, &true.into())
+    );
+    assert_eq!(
+        of("ssh")["detail"],
+        "not checked: the target is a folder of this machine"
+    );
+    let said = project.run(&["doctor"]).expect_code(0).stdout;
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(
+        matches!(lines[..], [visitors, publishing, "no problems found"]
+            if visitors == "visitors: not checked: a local target has no web server"
+                && publishing.starts_with("publishing: ok (") && publishing.ends_with(" checks)")),
+        "{said}"
+    );
+}
