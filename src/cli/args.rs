@@ -7,11 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use clap_complete::engine::ArgValueCompleter;
 use syntax_publish::config::parse_duration;
 use syntax_publish::rules::nginx::Version;
-
-use super::complete;
 
 /// Publishes a Next.js static export to a plain nginx host over SFTP: atomic releases, uploads only what changed, rolls
 /// back in a second. Without a command it publishes.
@@ -48,7 +45,7 @@ pub struct Global {
     pub site: Option<PathBuf>,
 
     /// The target to use [default: `target` in [publish] of the site manifest]
-    #[arg(long, short, global = true, value_name = "NAME", display_order = 101, add = ArgValueCompleter::new(complete::targets))]
+    #[arg(long, short, global = true, value_name = "NAME", display_order = 101)]
     pub target: Option<String>,
 
     /// Print one JSON value on stdout, and everything else on stderr
@@ -162,10 +159,10 @@ Examples:
   syntax-publish diff 20260914 20260921   what changed between these two")]
     Diff {
         /// The earlier release, or the start of its id [default: the one before B]
-        #[arg(value_name = "A", add = ArgValueCompleter::new(complete::releases))]
+        #[arg(value_name = "A")]
         from: Option<String>,
         /// The later release [default: the live one]
-        #[arg(value_name = "B", add = ArgValueCompleter::new(complete::releases))]
+        #[arg(value_name = "B")]
         to: Option<String>,
     },
 
@@ -327,7 +324,6 @@ pub struct Check {
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Verify {
     /// The release, or the start of its id [default: the live one]
-    #[arg(add = ArgValueCompleter::new(complete::releases))]
     pub release: Option<String>,
 
     /// Read every byte back, and decode every encoding
@@ -350,7 +346,7 @@ pub struct Verify {
 #[derive(Debug, clap::Args)]
 pub struct Rollback {
     /// The release to roll back to, or the start of its id
-    #[arg(long, value_name = "RELEASE", conflicts_with = "steps", add = ArgValueCompleter::new(complete::releases))]
+    #[arg(long, value_name = "RELEASE", conflicts_with = "steps")]
     pub to: Option<String>,
 
     /// How many releases to roll back
@@ -439,4 +435,19 @@ impl Args {
         let name = given.into_iter().find_map(|(name, given)| given.then_some(name))?;
         Some(format!("put {name} after the name of the command it is for"))
     }
+}
+
+/// A command of this tool with the options that choose the site and the target, as they were given.
+pub fn again(global: &Global, command: &str) -> String {
+    let mut line = format!("syntax-publish {command}");
+    let site = global.site.as_ref().map(|file| file.to_string_lossy().into_owned());
+    for (name, value) in [("--site", site), ("--target", global.target.clone())] {
+        if let Some(value) = value {
+            line = format!(
+                "{line} {name} {}",
+                super::format::quoted(&syntax_publish::model::path::printable(&value))
+            );
+        }
+    }
+    line
 }

@@ -11,10 +11,11 @@ use syntax_publish::store::prune::Pruned;
 use syntax_publish::store::publish::Published;
 
 use super::args::Global;
+use super::args::again;
+use super::format::{bytes, count, seconds, table};
 use super::json;
 use super::pages::{Grouped, Item, mark};
-use super::report::{bytes, count, seconds, table};
-use super::site::{Workplace, again};
+use super::site::Workplace;
 
 /// A publish lists so many pages and files; `plan`, `diff` and `-v` list all.
 const LISTED: usize = 6;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
-use clap_complete::engine::CompletionCandidate;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 use syntax_publish::store::releases;
 use syntax_publish::store::session::Session;
@@ -27,10 +27,26 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Answers a shell that wants completions. Whether it was one.
 pub fn answered(words: &[OsString]) -> bool {
     let here = std::env::current_dir().ok();
-    let answered = CompleteEnv::with_factory(Args::command)
+    let answered = CompleteEnv::with_factory(command)
         .var(VARIABLE)
         .try_complete(words.iter().cloned(), here.as_deref());
     answered.unwrap_or(true)
+}
+
+/// The command line, with what completes targets and releases.
+fn command() -> clap::Command {
+    let of_releases = |command: clap::Command, name: &str, arguments: &[&'static str]| {
+        command.mut_subcommand(name, |command| {
+            let arguments = arguments.iter().copied();
+            arguments.fold(command, |command, argument| {
+                command.mut_arg(argument, |argument| argument.add(ArgValueCompleter::new(releases)))
+            })
+        })
+    };
+    let command = Args::command().mut_arg("target", |target| target.add(ArgValueCompleter::new(targets)));
+    let command = of_releases(command, "diff", &["from", "to"]);
+    let command = of_releases(command, "verify", &["release"]);
+    of_releases(command, "rollback", &["to"])
 }
 
 /// The script that makes a shell ask.

@@ -13,9 +13,9 @@ use syntax_publish::site::plain_folder::BuildError;
 use syntax_publish::site::scan::ScanError;
 use syntax_publish::site::source::SourceError;
 use syntax_publish::store;
-use syntax_publish::store::open::StoreError;
-use syntax_publish::store::signing::SignError;
-use syntax_publish::store::staging::Taken;
+use syntax_publish::store::SignError;
+use syntax_publish::store::StoreError;
+use syntax_publish::store::Taken;
 
 /// The command failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum Failure {
         folder: PathBuf,
     },
     /// The nearest site manifest belongs to another user.
-    #[error("{} belongs to another user (uid {uid}), or its folder does: nothing of it was used", super::site::shown(.file))]
+    #[error("{} belongs to another user (uid {uid}), or its folder does: nothing of it was used", super::format::shown(.file))]
     ForeignSiteManifest {
         /// The file.
         file: PathBuf,
@@ -69,13 +69,13 @@ pub enum Failure {
         source: std::io::Error,
     },
     /// There is a site manifest already.
-    #[error("{} is there already", super::site::shown(.file))]
+    #[error("{} is there already", super::format::shown(.file))]
     Exists {
         /// The file.
         file: PathBuf,
     },
     /// The site manifest has mistakes.
-    #[error("{} can't be used:\n  {}", super::site::shown(.file), .mistakes.to_string().replace('\n', "\n  "))]
+    #[error("{} can't be used:\n  {}", super::format::shown(.file), .mistakes.to_string().replace('\n', "\n  "))]
     Config {
         /// The file.
         file: PathBuf,
@@ -103,7 +103,7 @@ pub enum Failure {
         path: String,
     },
     /// One folder lies in another, where what is written to the one would be read, or removed, as part of the other.
-    #[error("{} {} lies within {} {}", .inner.0, super::site::shown(&.inner.1), .outer.0, super::site::shown(&.outer.1))]
+    #[error("{} {} lies within {} {}", .inner.0, super::format::shown(&.inner.1), .outer.0, super::format::shown(&.outer.1))]
     Nested {
         /// What the inner folder is, and where.
         inner: (&'static str, PathBuf),

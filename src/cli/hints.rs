@@ -15,13 +15,13 @@ use syntax_publish::site::check::{Problem, Severity};
 use syntax_publish::site::plain_folder::BuildError;
 use syntax_publish::site::source::SourceError;
 use syntax_publish::store;
-use syntax_publish::store::open::StoreError;
-use syntax_publish::store::signing::SignError;
-use syntax_publish::store::staging::Taken;
+use syntax_publish::store::SignError;
+use syntax_publish::store::StoreError;
+use syntax_publish::store::Taken;
 
 use super::args::Global;
+use super::args::again;
 use super::failure::Failure;
-use super::site::again;
 
 /// What to do next.
 pub fn hint(failure: &Failure, global: &Global) -> String {
@@ -37,7 +37,7 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         }
         Failure::ForeignSiteManifest { file, .. } => format!(
             "it names programs to run and secrets to send: read it, and if you trust it name it with --site {}",
-            super::site::shown(file)
+            super::format::shown(file)
         ),
         Failure::Unreadable { .. } => "name a file that you may read with --site FILE".to_owned(),
         Failure::Exists { .. } => "nothing was changed: edit it, or write another one with --site FILE".to_owned(),
@@ -258,7 +258,7 @@ fn of_host(error: &HostError, global: &Global) -> String {
     match error {
         HostError::Unreachable { host, .. } => format!(
             "try `sftp {}`, and see the name, the network and `port` of the target",
-            super::site::quoted(&printable(host))
+            super::format::quoted(&printable(host))
         ),
         HostError::KeyRefused { .. } => {
             "see `user` and `identity` of the target, and that the host has the public key in authorized_keys".to_owned()

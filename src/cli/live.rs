@@ -18,7 +18,7 @@ use syntax_publish::rules::Rules;
 
 use super::connect;
 use super::failure::Failure;
-use super::report::count;
+use super::format::count;
 use super::screen;
 use super::site::Workplace;
 

@@ -11,6 +11,7 @@ mod commands;
 mod complete;
 mod connect;
 mod failure;
+mod format;
 mod hints;
 mod json;
 mod keys;

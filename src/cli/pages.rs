@@ -11,7 +11,7 @@ use syntax_publish::model::path::SitePath;
 use syntax_publish::next::page::owners;
 use syntax_publish::rules::{PageForm, Rules};
 
-use super::report::count;
+use super::format::count;
 
 /// Changes, sorted by what they mean to people.
 #[derive(Debug, Default, PartialEq, Eq)]

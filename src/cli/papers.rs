@@ -84,7 +84,7 @@ pub fn write_man_pages(folder: &Path) -> Result<u64, Failure> {
         pages.push((format!("syntax-publish-{name}.1"), page(command)?));
     }
     let failed = |source| {
-        let what = format!("write manual pages to {}", super::site::shown(folder));
+        let what = format!("write manual pages to {}", super::format::shown(folder));
         Failure::Io { what, source }
     };
     std::fs::create_dir_all(folder).map_err(failed)?;

@@ -9,8 +9,8 @@ use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::site::check::{Known, Problem, Severity};
 use syntax_publish::site::pipeline::Inspected;
 
+use super::format::{count, table};
 use super::json::severity;
-use super::report::{count, table};
 use super::screen::Screen;
 
 /// How much is shown.

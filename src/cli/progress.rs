@@ -11,9 +11,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use syntax_publish::model::event::{Event, Note, Observer, Stage};
 use syntax_publish::model::path::printable;
 
-use super::report::{bytes, count, seconds};
+use super::format::shown;
+use super::format::{bytes, count, seconds};
 use super::screen::{self, Screen};
-use super::site::shown;
 use super::timings::Timings;
 
 /// How often a line is printed where there are no bars.

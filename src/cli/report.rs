@@ -4,7 +4,6 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::model::path::printable;
@@ -12,50 +11,16 @@ use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::site::SiteError;
 use syntax_publish::site::check::Problem;
 use syntax_publish::store;
-use syntax_publish::store::open::StoreError;
+use syntax_publish::store::StoreError;
 use syntax_publish::store::pending_purges::Delivery;
 use syntax_publish::store::releases::{Listed, Status};
 use syntax_publish::store::session::Live;
 
-use super::commands::Told;
+use super::args::Global;
 use super::failure::Failure;
+use super::format::{ago, bytes, count, local, shortened, table};
 use super::screen::{self, Screen};
 use super::{json, live, problems};
-
-/// A number of things: "1 file", "2 files".
-pub fn count(number: u64, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
-}
-
-/// A size for people.
-pub fn bytes(number: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
-    let mut value = number as f64;
-    let mut unit = 0;
-    // What would be rounded up to 1024.0 belongs to the next unit.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{number} B")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
-}
-
-/// A duration for people.
-pub fn seconds(duration: Duration) -> String {
-    let whole = duration.as_secs();
-    match whole {
-        0..10 => format!("{:.1} s", duration.as_secs_f64()),
-        10..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
-}
 
 /// A time in the time zone of this machine, and on a terminal how long ago that is: "2026-11-29 07:20:11+00:00 (3 min ago)".
 pub fn when(seconds: i64) -> String {
@@ -67,38 +32,6 @@ pub fn when(seconds: i64) -> String {
     }
 }
 
-fn local(at: jiff::Timestamp) -> String {
-    let at = at.to_zoned_datetime(jiff::tz::TimeZone::system());
-    at.strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
-}
-
-/// A text of the library for people: its times, which are UTC, in the time zone of this machine.
-pub fn with_local_times(text: &str) -> String {
-    let mut made = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(end) = rest.find('Z').map(|at| at + 1) {
-        let start = end.checked_sub("2026-11-29T07:20:11Z".len());
-        let time = start.and_then(|start| Some((start, rest.get(start..end)?.parse().ok()?)));
-        match time {
-            Some((start, time)) => made.extend([&rest[..start], &local(time)]),
-            None => made.push_str(&rest[..end]),
-        }
-        rest = &rest[end..];
-    }
-    made + rest
-}
-
-/// How long ago a time is, by the clock of this machine.
-fn ago(seconds: i64) -> String {
-    let past = jiff::Timestamp::now().as_second().saturating_sub(seconds);
-    match past {
-        ..60 => "just now".to_owned(),
-        60..3600 => format!("{} min ago", past / 60),
-        3600..86_400 => format!("{} h ago", past / 3600),
-        _ => count(u64::try_from(past / 86_400).unwrap_or(0), "day") + " ago",
-    }
-}
-
 /// A time of a document, for a column: how long ago on a terminal, else local time.
 fn created(text: &str) -> String {
     match text.parse::<jiff::Timestamp>() {
@@ -106,33 +39,6 @@ fn created(text: &str) -> String {
         Ok(at) => when(at.as_second()),
         Err(_) => printable(text),
     }
-}
-
-/// Columns as wide as their widest cell. The last is not filled up; those named in `right` are aligned to the right.
-pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let gap = if column == 0 { "" } else { "  " };
-            let width = widths[column];
-            let _ = if right.contains(&column) {
-                write!(line, "{gap}{cell:>width$}")
-            } else {
-                write!(line, "{gap}{cell:<width$}")
-            };
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
 }
 
 /// The releases of a target.
@@ -175,15 +81,6 @@ pub fn releases(listed: &[Listed]) -> String {
 
 fn short(commit: &str) -> String {
     commit.chars().take(8).collect()
-}
-
-/// A line that fits so many columns.
-fn shortened(line: &str, columns: usize) -> String {
-    if line.chars().count() <= columns {
-        return line.to_owned();
-    }
-    let kept: String = line.chars().take(columns.saturating_sub(1)).collect();
-    kept.trim_end().to_owned() + "…"
 }
 
 /// What is live on a target.
@@ -283,6 +180,26 @@ pub fn verified(verified: &json::Verify) -> String {
         writeln!(text, "{} is damaged: {found} ({checked} checked)", verified.release)
     };
     text
+}
+
+/// What a report of a failure can tell beside the failure.
+pub struct Told {
+    pub global: Global,
+    /// The target, as people know it.
+    pub target: String,
+    /// Whether the run had a session with it.
+    pub asked: bool,
+    pub live: Live,
+}
+
+impl Told {
+    /// The live release, if it is known.
+    pub fn release(&self) -> Option<&ReleaseId> {
+        match &self.live {
+            Live::Release(release) => Some(release),
+            Live::Nothing | Live::Unknown => None,
+        }
+    }
 }
 
 /// What is live, after a failure.
@@ -390,7 +307,7 @@ pub fn hint(failure: &Failure, told: Option<&Told>) -> String {
         // There is no earlier release that could be deleted.
         return "make room on the host, or publish to a larger disk".to_owned();
     }
-    super::hints::hint(failure, told.map_or(&super::args::Global::NONE, |told| &told.global))
+    super::hints::hint(failure, told.map_or(&Global::NONE, |told| &told.global))
 }
 
 /// Reports help, the version, or wrong usage. Returns the exit code.
@@ -421,75 +338,4 @@ pub fn usage(error: &clap::Error, json: bool) -> u8 {
     }
     let _ = error.print();
     2
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_one_decimal_and_the_unit_that_fits() {
-        for (number, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (u64::MAX, "16777216.0 TiB"),
-        ] {
-            assert_eq!(bytes(number), text);
-        }
-    }
-
-    #[test]
-    fn durations_have_the_two_units_that_matter() {
-        for (millis, text) in [
-            (0, "0.0 s"),
-            (1_234, "1.2 s"),
-            (59_900, "59 s"),
-            (61_000, "1 min 1 s"),
-            (7_260_000, "2 h 1 min"),
-        ] {
-            assert_eq!(seconds(Duration::from_millis(millis)), text);
-        }
-    }
-
-    #[test]
-    fn times_long_ago_are_shown_in_one_unit() {
-        let now = jiff::Timestamp::now().as_second();
-        for (past, text) in [
-            (5, "just now"),
-            (-90, "just now"),
-            (200, "3 min ago"),
-            (7300, "2 h ago"),
-            (90_000, "1 day ago"),
-            (900_000, "10 days ago"),
-        ] {
-            assert_eq!(ago(now - past), text);
-        }
-        assert_eq!(shortened("abcdef", 6), "abcdef");
-        assert_eq!(shortened("abc defg", 5), "abc…");
-    }
-
-    #[test]
-    fn times_of_the_library_are_made_local_and_the_rest_stays() {
-        let at = "2026-11-29T07:20:11Z";
-        let here = local(at.parse().unwrap());
-        for (text, made) in [
-            ("", String::new()),
-            ("Zoë of ÄÖÜäöüÄÖÜäöüZ, Z", "Zoë of ÄÖÜäöüÄÖÜäöüZ, Z".to_owned()),
-            ("since 2026-13-29T07:20:11Z", "since 2026-13-29T07:20:11Z".to_owned()),
-            (&format!("a (since {at}) Z {at}"), format!("a (since {here}) Z {here}")),
-        ] {
-            assert_eq!(with_local_times(text), made);
-        }
-    }
-
-    #[test]
-    fn a_table_has_no_blanks_at_its_ends() {
-        let rows = [
-            vec!["a".to_owned(), "10".to_owned()],
-            vec!["bbb".to_owned(), "1".to_owned()],
-        ];
-        assert_eq!(table(&rows, &[1]), "a    10\nbbb   1\n");
-    }
 }

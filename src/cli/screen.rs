@@ -12,7 +12,7 @@ use syntax_publish::model::path::{is_unprintable, printable_text};
 
 use super::args::Global;
 use super::failure::Failure;
-use super::report::with_local_times;
+use super::format::with_local_times;
 
 /// What may be said, and where.
 #[derive(Debug, Clone)]

@@ -3,7 +3,6 @@
 //! Reads the environment and the site manifest, and asks `git` and `id` for one line each. What it finds goes to the library as
 //! values.
 
-use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +15,7 @@ use syntax_publish::store::signing::{AllowedSigners, Signer, Signing};
 
 use super::args::Global;
 use super::failure::Failure;
+use super::format::shown;
 use super::screen::Screen;
 
 /// The name of a site manifest.
@@ -276,54 +276,9 @@ fn user_by_id() -> Option<String> {
     Some(name).filter(|name| said.status.success() && !name.is_empty())
 }
 
-/// A path for people: relative where it lies below this folder, and fit for a terminal.
-pub fn shown(path: &Path) -> String {
-    let near = here()
-        .ok()
-        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
-    let near = near.filter(|near| !near.as_os_str().is_empty());
-    printable(&near.as_deref().unwrap_or(path).to_string_lossy())
-}
-
-/// A word that a shell takes as it is.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:@+,=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-/// A command of this tool with the options that choose the site and the target, as they were given.
-pub fn again(global: &Global, command: &str) -> String {
-    let mut line = format!("syntax-publish {command}");
-    let site = global
-        .site
-        .as_ref()
-        .map(|file| OsString::from(file).to_string_lossy().into_owned());
-    for (name, value) in [("--site", site), ("--target", global.target.clone())] {
-        if let Some(value) = value {
-            line = format!("{line} {name} {}", quoted(&printable(&value)));
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_that_a_shell_would_split_or_expand_are_quoted() {
-        for plain in ["a", "target/docroot", "x@y:1"] {
-            assert_eq!(quoted(plain), plain);
-        }
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("$(x)"), "'$(x)'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 
     #[test]
     fn the_nearest_site_manifest_is_found() {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::report::{count, seconds};
+use super::format::{count, seconds};
 
 /// What a preview is at.
 #[derive(Debug, Clone, Default)]

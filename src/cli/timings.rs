@@ -11,7 +11,7 @@ use serde::Serialize;
 use syntax_publish::host::Counts;
 use syntax_publish::model::event::{Event, Stage};
 
-use super::report::{bytes, seconds, table};
+use super::format::{bytes, seconds, table};
 
 /// Notes when stages begin and end.
 pub struct Timings {

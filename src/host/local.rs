@@ -85,7 +85,7 @@ impl Host for Local {
                 .await
                 .map_err(|error| HostError::Panicked {
                     host: folder,
-                    detail: crate::model::panics::said(error),
+                    detail: crate::host::panics::said(error),
                 })
         })
     }

@@ -9,6 +9,7 @@ mod counted;
 mod key;
 mod local;
 mod op;
+pub mod panics;
 mod sftp;
 mod ssh;
 mod why;

@@ -2,7 +2,6 @@
 //!
 //! Cloudflare's marks, headers and settings as its documentation names them; of any other CDN, what can be said of all.
 
-use super::finding::{Difference, Flaw};
 use crate::live::http::Response;
 
 /// A feature that rewrites answers, and leaves its mark in them.
@@ -137,52 +136,4 @@ pub const fn cause(status: u16) -> &'static str {
         530 => "the origin's name does not resolve for Cloudflare (error 1016), or the zone is suspended",
         _ => "it could not get an answer from the origin",
     }
-}
-
-/// What to do about a flaw that shows behind the CDN.
-pub(super) fn fix(flaw: &Flaw) -> String {
-    let text = match flaw {
-        Flaw::NoAnswer(_) => "see whether the DNS record of the name leads to the CDN, and whether it is proxied",
-        Flaw::EdgeError(522 | 523) => {
-            "compare the DNS record's address with the host's own, and let the CDN's addresses through to ports 80 and 443"
-        }
-        Flaw::EdgeError(525 | 526) => {
-            "give the origin a certificate for this name (Let's Encrypt, or a Cloudflare origin certificate), and reload nginx"
-        }
-        Flaw::EdgeError(_) => "check the origin itself: `syntax-publish verify --live`",
-        Flaw::Challenged => {
-            "let this tool's requests through: a WAF custom rule with the action Skip, for its User-Agent or address"
-        }
-        Flaw::Bytes(Difference::Former) => {
-            "purge it (Caching > Configuration > Purge), or let publish do so: zone and token-env in [cloudflare]; a Cache Rule that ignores the origin's Cache-Control keeps pages for its own time"
-        }
-        Flaw::Bytes(Difference::Rewritten(rewriter)) => rewriter.setting,
-        Flaw::Bytes(Difference::Shortened(_)) => {
-            "switch off what minifies HTML, CSS or JavaScript on the way (Auto Minify, a Worker, an optimisation add-on): hydration fails"
-        }
-        Flaw::Bytes(_) => {
-            "see whether a Worker, a Snippet or a Transform Rule of the CDN changes it; if the origin serves it so, too, fix it there"
-        }
-        Flaw::Cache { .. } => {
-            "set Caching > Configuration > Browser Cache TTL to \"Respect Existing Headers\", and see that no Cache Rule sets a Browser TTL: readers would keep the old page for that long"
-        }
-        Flaw::KeptError(_) => {
-            "take out the Cache Rule or Edge TTL by status that keeps errors: a chunk that was missing for a moment would stay missing"
-        }
-        Flaw::Status { want: 404, .. } | Flaw::PageForMissing => {
-            "purge it, and see that no Worker or Redirect Rule answers for what is not there"
-        }
-        Flaw::Status { .. } => "see whether a Redirect Rule, a Worker or the WAF answers in place of the origin",
-        Flaw::Deployment { .. } => {
-            "see whether a Transform Rule or a Worker removes `x-deployment-id` from requests or `x-nextjs-deployment-id` from answers, and that pages are not cached"
-        }
-        Flaw::Type { .. } => "see whether a Transform Rule or a Worker changes the type; then purge it",
-        Flaw::Certificate(_) | Flaw::CertificateEnds(_) => {
-            "see SSL/TLS > Edge Certificates: Universal SSL covers the apex and one level below it"
-        }
-        Flaw::NoHttp2 => "switch on Speed > Settings > Protocol Optimization > HTTP/2",
-        Flaw::NotRedirected(_) => "switch on SSL/TLS > Edge Certificates > Always Use HTTPS",
-        Flaw::NoEncoding(_) | Flaw::NoEtag => "see whether the CDN changes the answer on its way",
-    };
-    text.to_owned()
 }

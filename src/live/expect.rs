@@ -1,51 +1,12 @@
 //! What an answer should be, by the rules of the vhost and the digests of the site. Pure.
 
-use std::collections::HashMap;
-
+use super::files::Files;
 use super::question::Question;
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
-use crate::model::manifest::Site;
 use crate::model::media;
-use crate::model::path::SitePath;
-use crate::model::tree::File;
 use crate::rules::types::content_type;
 use crate::rules::{Address, CODINGS, NOT_FOUND_PAGE, Outcome, Rules, accepts};
-
-/// The files of a release, by path.
-pub trait Files: Send + Sync {
-    /// The file at a path of the site.
-    fn file(&self, path: &str) -> Option<&File>;
-}
-
-impl Files for Site {
-    fn file(&self, path: &str) -> Option<&File> {
-        self.file(&SitePath::new(path).ok()?)
-    }
-}
-
-impl<S: std::hash::BuildHasher + Send + Sync> Files for HashMap<SitePath, File, S> {
-    fn file(&self, path: &str) -> Option<&File> {
-        self.get(path)
-    }
-}
-
-/// The release before: as the new one, but for what changed.
-pub struct Former<'a> {
-    /// The new release.
-    pub site: &'a dyn Files,
-    /// What was at the paths that changed; none where nothing was.
-    pub changed: &'a HashMap<SitePath, Option<File>>,
-}
-
-impl Files for Former<'_> {
-    fn file(&self, path: &str) -> Option<&File> {
-        match self.changed.get(path) {
-            Some(former) => former.as_ref(),
-            None => self.site.file(path),
-        }
-    }
-}
 
 /// What an answer should be.
 #[derive(Debug, Clone, PartialEq, Eq)]

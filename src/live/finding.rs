@@ -245,7 +245,7 @@ impl Finding {
     #[must_use]
     pub fn fix(&self) -> String {
         if self.by_cdn && self.side == Side::Public {
-            return cdn::fix(&self.flaw);
+            return fix_behind_cdn(&self.flaw);
         }
         let text = match &self.flaw {
             Flaw::NoAnswer(_) => "see whether the server runs, and whether a firewall lets port and address through",
@@ -321,4 +321,52 @@ fn different(difference: &Difference, cached: Option<&str>) -> String {
         Difference::Shortened(by) => format!("was made {by} bytes shorter on the way: something minifies it"),
         Difference::Other => format!("has other bytes than were published{cached}"),
     }
+}
+
+/// What to do about a flaw that shows behind the CDN.
+fn fix_behind_cdn(flaw: &Flaw) -> String {
+    let text = match flaw {
+        Flaw::NoAnswer(_) => "see whether the DNS record of the name leads to the CDN, and whether it is proxied",
+        Flaw::EdgeError(522 | 523) => {
+            "compare the DNS record's address with the host's own, and let the CDN's addresses through to ports 80 and 443"
+        }
+        Flaw::EdgeError(525 | 526) => {
+            "give the origin a certificate for this name (Let's Encrypt, or a Cloudflare origin certificate), and reload nginx"
+        }
+        Flaw::EdgeError(_) => "check the origin itself: `syntax-publish verify --live`",
+        Flaw::Challenged => {
+            "let this tool's requests through: a WAF custom rule with the action Skip, for its User-Agent or address"
+        }
+        Flaw::Bytes(Difference::Former) => {
+            "purge it (Caching > Configuration > Purge), or let publish do so: zone and token-env in [cloudflare]; a Cache Rule that ignores the origin's Cache-Control keeps pages for its own time"
+        }
+        Flaw::Bytes(Difference::Rewritten(rewriter)) => rewriter.setting,
+        Flaw::Bytes(Difference::Shortened(_)) => {
+            "switch off what minifies HTML, CSS or JavaScript on the way (Auto Minify, a Worker, an optimisation add-on): hydration fails"
+        }
+        Flaw::Bytes(_) => {
+            "see whether a Worker, a Snippet or a Transform Rule of the CDN changes it; if the origin serves it so, too, fix it there"
+        }
+        Flaw::Cache { .. } => {
+            "set Caching > Configuration > Browser Cache TTL to \"Respect Existing Headers\", and see that no Cache Rule sets a Browser TTL: readers would keep the old page for that long"
+        }
+        Flaw::KeptError(_) => {
+            "take out the Cache Rule or Edge TTL by status that keeps errors: a chunk that was missing for a moment would stay missing"
+        }
+        Flaw::Status { want: 404, .. } | Flaw::PageForMissing => {
+            "purge it, and see that no Worker or Redirect Rule answers for what is not there"
+        }
+        Flaw::Status { .. } => "see whether a Redirect Rule, a Worker or the WAF answers in place of the origin",
+        Flaw::Deployment { .. } => {
+            "see whether a Transform Rule or a Worker removes `x-deployment-id` from requests or `x-nextjs-deployment-id` from answers, and that pages are not cached"
+        }
+        Flaw::Type { .. } => "see whether a Transform Rule or a Worker changes the type; then purge it",
+        Flaw::Certificate(_) | Flaw::CertificateEnds(_) => {
+            "see SSL/TLS > Edge Certificates: Universal SSL covers the apex and one level below it"
+        }
+        Flaw::NoHttp2 => "switch on Speed > Settings > Protocol Optimization > HTTP/2",
+        Flaw::NotRedirected(_) => "switch on SSL/TLS > Edge Certificates > Always Use HTTPS",
+        Flaw::NoEncoding(_) | Flaw::NoEtag => "see whether the CDN changes the answer on its way",
+    };
+    text.to_owned()
 }

@@ -1,7 +1,8 @@
 //! From an answer to what is wrong with it. Pure.
 
 use super::cdn;
-use super::expect::{Expected, Files};
+use super::expect::Expected;
+use super::files::Files;
 use super::finding::{Difference, Flaw, Side};
 use super::question::{LONGEST, Question, Subject};
 use crate::live::http::Response;

@@ -17,6 +17,7 @@ pub mod deliver;
 pub mod doctor;
 pub mod expect;
 mod failures;
+mod files;
 pub mod finding;
 pub mod http;
 mod judge;
@@ -28,8 +29,9 @@ mod tests;
 pub mod verdict;
 pub mod visitor;
 
-pub use expect::{Expected, Files, Former};
+pub use expect::Expected;
 pub use failures::failures;
+pub use files::{Files, Former};
 pub use finding::{Difference, Finding, Flaw, Severity, Side};
 pub use question::{Accept, Question, Subject};
 pub use verdict::Verdict;

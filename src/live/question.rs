@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::address;
-use super::expect::Files;
+use super::files::Files;
 use crate::model::manifest::{Change, ChangeKind, is_page};
 use crate::model::path::SitePath;
 use crate::model::tree::File;

@@ -3,7 +3,35 @@
 //! As a map, but one sorted list: most folders of an export hold a few files, there are as many of them as pages, and a
 //! tree's nodes would take ten times the room. What is put in by order of name is put in at no cost.
 
-use super::tree::Entry;
+use std::borrow::Cow;
+
+use super::cache::CacheClass;
+use super::digest::Digest;
+use super::encoding::Encodings;
+
+/// A file of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Digest of the bytes as they are, unencoded.
+    pub digest: Digest,
+    /// Length in bytes, unencoded.
+    pub size: u64,
+    /// How long readers may keep it.
+    pub cache: CacheClass,
+    /// Which encodings stand beside it.
+    pub encodings: Encodings,
+    /// Its media type, without parameters.
+    pub media_type: Cow<'static, str>,
+}
+
+/// What a name in a tree stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A file: a hard link to an object.
+    File(File),
+    /// A folder: a symlink to another tree.
+    Folder(Digest),
+}
 
 /// What a folder holds: names in byte order, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

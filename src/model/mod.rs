@@ -12,7 +12,6 @@ pub mod event;
 pub mod layout;
 pub mod manifest;
 pub mod media;
-pub mod panics;
 pub mod path;
 pub mod release;
 pub mod tree;

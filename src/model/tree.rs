@@ -11,35 +11,12 @@ use super::cache::CacheClass;
 use super::digest::Digest;
 use super::encoding::{Encodings, Recipe};
 use super::entries::Entries;
+pub use super::entries::{Entry, File};
 use super::media;
 use super::path::check_name;
 
 /// The first line of every manifest of a tree.
 pub const HEADER: &str = "syntax-publish tree 1";
-
-/// A file of a tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Digest of the bytes as they are, unencoded.
-    pub digest: Digest,
-    /// Length in bytes, unencoded.
-    pub size: u64,
-    /// How long readers may keep it.
-    pub cache: CacheClass,
-    /// Which encodings stand beside it.
-    pub encodings: Encodings,
-    /// Its media type, without parameters.
-    pub media_type: Cow<'static, str>,
-}
-
-/// What a name in a tree stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
-    /// A file: a hard link to an object.
-    File(File),
-    /// A folder: a symlink to another tree.
-    Folder(Digest),
-}
 
 /// One folder level: names in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

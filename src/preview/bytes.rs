@@ -123,7 +123,7 @@ impl Preview {
             let _permit = permit;
             work()
         });
-        work.await.map_err(|error| ended(crate::model::panics::said(error)))?
+        work.await.map_err(|error| ended(crate::host::panics::said(error)))?
     }
 }
 

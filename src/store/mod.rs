@@ -14,6 +14,7 @@ pub mod plan;
 pub mod prune;
 pub mod publish;
 mod recovery;
+mod refusal;
 pub mod releases;
 pub mod remote_cache;
 pub mod repair;
@@ -27,4 +28,4 @@ pub mod swap;
 pub mod sync;
 pub mod verify;
 
-pub use error::Error;
+pub use error::{Error, SignError, StoreError, Taken};

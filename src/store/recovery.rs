@@ -6,16 +6,10 @@
 use crate::host::{HostError, Op};
 use crate::model::layout;
 use crate::model::release::{ReleaseId, RunId};
-use crate::store::open::{self, StoreError};
+use crate::store::StoreError;
+use crate::store::open;
 use crate::store::session::{Read, Session};
-use crate::store::staging::{self, Workshop};
-
-/// Lets go of the lock and cleans up. What can't be cleaned now is left to prune.
-pub(crate) async fn leave(session: &Session, workshop: &mut Workshop) {
-    if session.flight(workshop.leave()).await.is_ok() {
-        session.forget_run(workshop.run());
-    }
-}
+use crate::store::staging;
 
 /// Buries a run over a new connection and says whether its release went live in place of the one `before`.
 ///

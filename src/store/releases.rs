@@ -12,6 +12,7 @@ use crate::store::Error;
 use crate::store::open;
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::Facts;
+use crate::store::refusal::explain;
 use crate::store::session::Session;
 use crate::store::staging::read_owner;
 
@@ -145,7 +146,7 @@ pub async fn diff(session: &Session, from: &ReleaseId, to: &ReleaseId) -> Result
                         _ => layout::MANIFESTS.to_owned(),
                     };
                     let detail = "the manifest is missing or does not read".to_owned();
-                    return Err(open::StoreError::Damaged {
+                    return Err(crate::store::StoreError::Damaged {
                         host: session.host_name(),
                         path,
                         detail,
@@ -257,7 +258,7 @@ pub(crate) async fn list_folders(
                 all.extend(names.into_iter().map(|(name, attr)| (format!("{folder}/{name}"), attr)));
             }
             Err(refusal) if refusal.kind != RefusalKind::NotFound => {
-                return Err(open::explain(session, &refusal).await.into());
+                return Err(explain(session, &refusal).await.into());
             }
             _ => {}
         }

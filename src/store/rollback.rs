@@ -9,13 +9,16 @@ use crate::model::event::{Event, Observer};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::store::Error;
-use crate::store::open::{self, Along, Entrance, Locking, StoreError};
+use crate::store::StoreError;
+use crate::store::open::{self, Along, Entrance, Locking};
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::Facts;
-use crate::store::recovery::{find_after_loss, leave};
+use crate::store::recovery::find_after_loss;
+use crate::store::refusal::explain;
 use crate::store::releases;
 use crate::store::session::{Read, Session};
 use crate::store::signing::AllowedSigners;
+use crate::store::staging::leave;
 use crate::store::staging::{self, Workshop};
 use crate::store::swap::swap;
 
@@ -322,7 +325,7 @@ async fn delivery_of(session: &Session, answer: Option<&Result<Answer, Refusal>>
     if let Some(refusal) = answer.and_then(Read::refusal)
         && refusal.kind != RefusalKind::NotFound
     {
-        return Err(open::explain(session, refusal).await.into());
+        return Err(explain(session, refusal).await.into());
     }
     let text = answer.and_then(Read::text);
     Ok(text.map(|text| Delivery::read(&text)).unwrap_or_default())
@@ -331,7 +334,7 @@ async fn delivery_of(session: &Session, answer: Option<&Result<Answer, Refusal>>
 async fn all_done(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), Error> {
     let refusal = answers.iter().find_map(Read::refusal);
     match refusal {
-        Some(refusal) => Err(open::explain(session, refusal).await.into()),
+        Some(refusal) => Err(explain(session, refusal).await.into()),
         None => Ok(()),
     }
 }

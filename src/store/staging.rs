@@ -14,10 +14,10 @@ use crate::host::{Answer, Answers, Handle, HostError, Op, Refusal, RefusalKind, 
 use crate::model::digest::Digest;
 use crate::model::event::{Event, Note, Observer};
 use crate::model::layout;
-use crate::model::path::printable;
 use crate::model::release::{Generation, Owner, RunId};
-use crate::store::open::{self, StoreError};
+use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
+use crate::store::{StoreError, Taken};
 
 /// How often in a row the lock may be refused and seen empty right behind before the refusal itself is explained: under
 /// contention another run may have let go of it between the two.
@@ -56,48 +56,6 @@ impl Litter {
         match self {
             Self::File(name) | Self::Folder(name) => name,
         }
-    }
-}
-
-/// The lock is another's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Taken {
-    /// Its holder is alive.
-    #[error("{} holds the lock", describe(owner.as_ref()))]
-    Busy {
-        /// Who it is, where that can be read.
-        owner: Option<Owner>,
-    },
-    /// Something that no run put there lies in the lock's folder and blocks it forever.
-    #[error("the lock is jammed: its folder lock/ holds {name:?}, which no publish put there")]
-    Jammed {
-        /// The stray name.
-        name: String,
-    },
-    /// Its holder is dead, and the host does not let its workshop be put away.
-    #[error("the workshop of {}, which is dead, can't be moved out of the lock: {what}", describe(owner.as_ref()))]
-    Stuck {
-        /// Whose it is, where that can be read.
-        owner: Option<Owner>,
-        /// The operation and what the host said.
-        what: String,
-    },
-    /// Another run took the workshop for a dead one's and put it away.
-    #[error("the workshop of this run was taken away while it was being prepared")]
-    Buried,
-}
-
-fn describe(owner: Option<&Owner>) -> String {
-    match owner {
-        Some(owner) => {
-            format!(
-                "{} of {} (since {})",
-                printable(&owner.what),
-                printable(&owner.who),
-                crate::model::release::timestamp(owner.since)
-            )
-        }
-        None => "another run".to_owned(),
     }
 }
 
@@ -405,7 +363,7 @@ pub async fn wait_for_lock(
             Some(Ok(Answer::Names(names))) => names.clone(),
             // What can't be read is not what isn't there.
             Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => {
-                return Err(open::explain(session, refusal).await);
+                return Err(explain(session, refusal).await);
             }
             _ => Vec::new(),
         };
@@ -480,7 +438,7 @@ pub async fn take_lock(
         if let Some(refusal) = answers.first().and_then(Read::refusal)
             && (refusal.kind == RefusalKind::Denied || refused >= REFUSED_THOUGH_FREE)
         {
-            return Err(open::explain(session, refusal).await);
+            return Err(explain(session, refusal).await);
         }
         if !std::mem::replace(&mut is_told, true) {
             observer.notice(Event::Noted(Note::LockAwaited));
@@ -612,4 +570,11 @@ pub fn is_gone(answer: &Result<Answer, Refusal>) -> bool {
     answer
         .refusal()
         .is_some_and(|refusal| refusal.kind == RefusalKind::NotFound)
+}
+
+/// Lets go of the lock and cleans up. What can't be cleaned now is left to prune.
+pub(crate) async fn leave(session: &Session, workshop: &mut Workshop) {
+    if session.flight(workshop.leave()).await.is_ok() {
+        session.forget_run(workshop.run());
+    }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answers, Connect, Host, HostError, LocalConnector, Op, Refusal, RefusalKind};
 use syntax_publish::store::Error;
-use syntax_publish::store::open::StoreError;
+use syntax_publish::store::StoreError;
+use syntax_publish::store::Taken;
 use syntax_publish::store::session::Pace;
-use syntax_publish::store::staging::Taken;
 
 use crate::crashes::scenario::{base, edited};
 use crate::support::bench::{self, Command, Content, How, content, run};

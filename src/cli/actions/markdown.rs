@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 use syntax_publish::site::check::{Problem, Severity};
 
 use super::Told;
+use crate::cli::format::{bytes, count};
 use crate::cli::json;
 use crate::cli::pages::mark;
-use crate::cli::report::{bytes, count};
 
 /// So many rows of a table are shown; the runner takes no summary of more than a MiB.
 const ROWS: usize = 100;

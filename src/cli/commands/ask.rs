@@ -15,8 +15,8 @@ use syntax_publish::site::pipeline;
 use syntax_publish::site::plain_folder;
 use syntax_publish::site::scan::ScanError;
 use syntax_publish::store::Error;
+use syntax_publish::store::StoreError;
 use syntax_publish::store::open;
-use syntax_publish::store::open::StoreError;
 use syntax_publish::store::plan::{self, Plan};
 use syntax_publish::store::publish;
 use syntax_publish::store::publish::Judged;
@@ -25,11 +25,13 @@ use syntax_publish::store::session::Session;
 
 use super::doctor::above;
 use super::{Judge, Run};
+use crate::cli::args::again;
 use crate::cli::args::{Check, Nginx};
 use crate::cli::failure::Failure;
+use crate::cli::format::shown;
+use crate::cli::format::{bytes, count};
 use crate::cli::pages::Grouped;
-use crate::cli::report::{bytes, count};
-use crate::cli::site::{self, Workplace, again, shown};
+use crate::cli::site::{self, Workplace};
 use crate::cli::{actions, changes, connect, json, pages, papers, problems, report, timings};
 
 /// What a publish would change.

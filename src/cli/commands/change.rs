@@ -11,9 +11,10 @@ use syntax_publish::store::shell_probe;
 use tokio::task::JoinHandle;
 
 use super::Run;
+use crate::cli::args::again;
 use crate::cli::failure::Failure;
-use crate::cli::report::{bytes, count};
-use crate::cli::site::{self, Workplace, again};
+use crate::cli::format::{bytes, count};
+use crate::cli::site::{self, Workplace};
 use crate::cli::{connect, json};
 
 /// What a release says that it was made by.

@@ -24,10 +24,11 @@ use syntax_publish::store::rollback::{self, Destination};
 use super::ask::live;
 use super::change::{TOOL, shell_behind};
 use super::{Judge, Run};
+use crate::cli::args::again;
 use crate::cli::args::{Publish, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::live as looks;
-use crate::cli::site::{self, Workplace, again};
+use crate::cli::site::{self, Workplace};
 use crate::cli::{actions, changes, connect, json, pages, report, timings};
 
 /// The exit code where visitors don't get what is live on the host.
@@ -449,7 +450,7 @@ impl Run {
         let findings: Vec<&Finding> = report.findings().collect();
         looks::tell(&findings, self.global.quiet);
         if report.left_out > 0 {
-            let left = report::count(report.left_out as u64, "changed file");
+            let left = crate::cli::format::count(report.left_out as u64, "changed file");
             self.screen.note(&format!("{left} more were not checked"));
         }
         match error {

@@ -8,9 +8,9 @@ use syntax_publish::site::SiteError;
 use super::Run;
 use super::ask::{Planned, Removals};
 use crate::cli::args::Global;
+use crate::cli::args::again;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
-use crate::cli::site::again;
 use crate::cli::{changes, hints, json, pages, report};
 
 /// Answers for the target of the options.

@@ -14,7 +14,7 @@ use syntax_publish::store::session::Session;
 
 use super::Run;
 use crate::cli::failure::Failure;
-use crate::cli::report::{count, table, with_local_times};
+use crate::cli::format::{count, table, with_local_times};
 use crate::cli::site::{self, Workplace};
 use crate::cli::{connect, json};
 

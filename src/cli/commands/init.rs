@@ -8,10 +8,12 @@ use syntax_publish::model::path::printable;
 use syntax_publish::store::Error;
 
 use super::Run;
+use crate::cli::args::again;
 use crate::cli::failure::Failure;
+use crate::cli::format::shown;
+use crate::cli::format::table;
 use crate::cli::json;
-use crate::cli::report::table;
-use crate::cli::site::{self, NAME, again, shown};
+use crate::cli::site::{self, NAME};
 
 impl Run {
     pub(super) async fn init(&self, yes: bool) -> Result<u8, Failure> {

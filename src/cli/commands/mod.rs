@@ -13,9 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use syntax_publish::host::panics;
 use syntax_publish::model::event::{Running, Stage};
-use syntax_publish::model::panics;
-use syntax_publish::model::release::ReleaseId;
 use syntax_publish::site::SiteError;
 use syntax_publish::site::check::{Problem, Severity};
 use syntax_publish::site::pipeline::{self, Prepared};
@@ -27,11 +26,12 @@ use syntax_publish::store::session::{Live, Session};
 
 use self::ask::Removals;
 use super::actions::Actions;
+use super::args::again;
 use super::args::{Command, Global};
 use super::failure::Failure;
 use super::progress::Progress;
 use super::screen::Screen;
-use super::site::{self, Workplace, again};
+use super::site::{self, Workplace};
 use super::{complete, connect, json, papers, problems, report};
 
 /// A publish names so many warnings of the checks; `check` names all.
@@ -60,26 +60,6 @@ pub struct Run {
     session: OnceLock<Arc<Session>>,
     /// Whether the result was printed: what comes after it is no part of it.
     has_reported: AtomicBool,
-}
-
-/// What a report of a failure can tell beside the failure.
-pub struct Told {
-    pub global: Global,
-    /// The target, as people know it.
-    pub target: String,
-    /// Whether the run had a session with it.
-    pub asked: bool,
-    pub live: Live,
-}
-
-impl Told {
-    /// The live release, if it is known.
-    pub fn release(&self) -> Option<&ReleaseId> {
-        match &self.live {
-            Live::Release(release) => Some(release),
-            Live::Nothing | Live::Unknown => None,
-        }
-    }
 }
 
 impl Run {
@@ -143,7 +123,13 @@ impl Run {
             }
             Command::Man { of: _, out: Some(out) } => {
                 let pages = papers::write_man_pages(&out)?;
-                let text = || format!("wrote {} to {}\n", report::count(pages, "page"), site::shown(&out));
+                let text = || {
+                    format!(
+                        "wrote {} to {}\n",
+                        crate::cli::format::count(pages, "page"),
+                        crate::cli::format::shown(&out)
+                    )
+                };
                 self.screen.summary(&json::text("man", &out.to_string_lossy()), text)?;
                 Ok(0)
             }
@@ -166,9 +152,9 @@ impl Run {
     }
 
     /// What can be told of the target, once it is known.
-    pub fn told(&self) -> Option<Told> {
+    pub fn told(&self) -> Option<report::Told> {
         let workplace = self.workplace.get()?;
-        Some(Told {
+        Some(report::Told {
             global: self.global.clone(),
             target: format!("{} ({})", workplace.target_name, workplace.place()),
             asked: self.session.get().is_some(),

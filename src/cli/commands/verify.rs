@@ -4,11 +4,12 @@ use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::store::Error;
+use syntax_publish::store::SignError;
 use syntax_publish::store::open;
 use syntax_publish::store::releases;
 use syntax_publish::store::repair;
 use syntax_publish::store::session::Session;
-use syntax_publish::store::signing::{SignError, Verdict};
+use syntax_publish::store::signing::Verdict;
 use syntax_publish::store::verify::{self, Depth, Verified};
 
 use super::ask::live;

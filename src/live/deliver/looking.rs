@@ -167,7 +167,7 @@ impl Half {
                     address: self.visit.place.authority(),
                     detail: format!(
                         "a task of syntax-publish panicked: {}",
-                        crate::model::panics::said(error)
+                        crate::host::panics::said(error)
                     ),
                 })
             }));

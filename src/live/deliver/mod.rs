@@ -521,7 +521,7 @@ async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<Site
     open::load_trees(session, &mut facts, &[root]).await?;
     let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
     let Some((site, _)) = Site::of_trees(root, MOST_FOLDERS, &known) else {
-        return Err(open::StoreError::endless(session.host_name(), root).into());
+        return Err(crate::store::StoreError::endless(session.host_name(), root).into());
     };
     Ok(site.all_files().map(|(path, file)| (path, file.clone())).collect())
 }

@@ -21,7 +21,8 @@ use crate::model::layout;
 use crate::model::release::RunId;
 use crate::next::url::encoded;
 use crate::rules::marker;
-use crate::store::open::{self, StoreError};
+use crate::store::StoreError;
+use crate::store::open;
 use crate::store::session::{Read, Session};
 use crate::store::staging::{Workshop, read_owner};
 

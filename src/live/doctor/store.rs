@@ -4,7 +4,7 @@ use super::finding::{Finding, State, fine, none_asked, not_asked, wrong};
 use crate::host::{Attr, Kind, Space, Time};
 use crate::model::layout;
 use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId, timestamp};
-use crate::store::open::StoreError;
+use crate::store::StoreError;
 
 /// What is asked of the store.
 pub(super) const CHECKS: [&str; 11] = [

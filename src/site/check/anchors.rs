@@ -4,8 +4,8 @@
 //! page often has the layout of others with less in it, so that a link of its own to skip the menu leads nowhere; no one
 //! misses anything there.
 
+use super::finding::{Finding, Material, is_reached_by_links, shortened};
 use super::repeats::Repeats;
-use super::{Finding, Material, is_reached_by_links, shortened};
 use crate::next::url::Resolver;
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {

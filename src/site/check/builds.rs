@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Material};
+use super::finding::{Finding, Material};
 use crate::model::path::SitePath;
 use crate::next::build_id;
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Finding, Material};
+use super::finding::{Finding, Material};
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 

@@ -5,7 +5,7 @@
 //!
 //! All files below the folder of the copies are cached for good, so one there must be named after its bytes as a copy is.
 
-use super::{Finding, Material, holds};
+use super::finding::{Finding, Material, holds};
 use crate::model::asset::Asset;
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;

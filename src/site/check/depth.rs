@@ -2,7 +2,7 @@
 //!
 //! The scan refuses such paths already; this holds for files that a later stage added.
 
-use super::{Finding, Material};
+use super::finding::{Finding, Material};
 use crate::model::path::MAX_DEPTH;
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {

@@ -4,7 +4,7 @@
 //! file with nothing in it. Both are published as they are, and readers see a broken picture. A script may well be meant to
 //! be empty, so that is a warning.
 
-use super::{Finding, Material};
+use super::finding::{Finding, Material};
 use crate::model::media::media_type;
 use crate::site::survey::Hit;
 

@@ -2,8 +2,8 @@
 //!
 //! The patterns ([`crate::config::Forbidden`]) are looked for in every text of the export, URLs and prose alike.
 
+use super::finding::{Finding, Material, shortened};
 use super::repeats::Repeats;
-use super::{Finding, Material, shortened};
 use crate::config::Forbidden;
 use crate::site::survey::{Hit, line_at};
 

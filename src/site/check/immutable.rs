@@ -2,7 +2,8 @@
 //!
 //! What readers have is known on the host alone, so the paths come out of the plan, not out of the export.
 
-use super::{Level, Problem, Severity};
+use super::finding::{Problem, Severity};
+use crate::config::Level;
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
@@ -77,10 +78,9 @@ fn message(conflict: &Conflict) -> String {
     let Some(old) = &conflict.old else {
         return format!("an earlier release wrote other bytes under this name than this build ({new}): {kept}");
     };
-    let commit = old
-        .commit
-        .as_ref()
-        .map_or_else(String::new, |commit| format!(" (commit {})", super::shortened(commit)));
+    let commit = old.commit.as_ref().map_or_else(String::new, |commit| {
+        format!(" (commit {})", super::finding::shortened(commit))
+    });
     format!(
         "release {}{commit} wrote {} under this name, and this build writes {new}: {kept}",
         old.release,

@@ -3,7 +3,7 @@
 //! One without is mostly an export of the wrong folder. It may be meant, as where `/en` and `/de` are all there is, so it
 //! is a warning as long as there is any page.
 
-use super::{Finding, Material, holds};
+use super::finding::{Finding, Material, holds};
 use crate::model::path::SitePath;
 
 const PAGE: &str = "index.html";

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Known, Problem, Severity};
+use super::finding::{Known, Problem, Severity};
 use crate::model::digest::Digest;
 use crate::model::release::ReleaseId;
 

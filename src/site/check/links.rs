@@ -5,8 +5,9 @@
 //! another site of the same host, unless this one has a file of that name: then the base path was forgotten. What a click
 //! fetches without being named, the payload of a page, is looked for as well.
 
+use super::finding::{Finding, Material, shortened};
+use super::payloads;
 use super::repeats::Repeats;
-use super::{Finding, Material, payloads, shortened};
 use crate::next::Position;
 use crate::next::client::CLIENT_ASSETS;
 use crate::site::survey::UrlFault;

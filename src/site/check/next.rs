@@ -2,7 +2,7 @@
 //!
 //! Only a warning: a plain folder of HTML can be published just as well.
 
-use super::{Finding, Material, first_below, holds};
+use super::finding::{Finding, Material, first_below, holds};
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 

@@ -2,7 +2,7 @@
 //!
 //! Without it nginx answers with its own page, so it is a warning.
 
-use super::{Finding, Material, holds};
+use super::finding::{Finding, Material, holds};
 use crate::model::path::SitePath;
 
 const PAGE: &str = "404.html";

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Material, is_reached_by_links};
+use super::finding::{Finding, Material, is_reached_by_links};
 use crate::model::path::SitePath;
 use crate::next::page::Router;
 use crate::site::survey::Kind;

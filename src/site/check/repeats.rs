@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::model::path::SitePath;
 
 /// Up to so many files are named one by one.

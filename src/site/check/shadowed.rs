@@ -4,7 +4,7 @@
 //! which happens where `public/docs/index.html` meets a page of the same name. `404.html` and `404/index.html` are
 //! the one pair that Next writes itself.
 
-use super::{Finding, Material, holds};
+use super::finding::{Finding, Material, holds};
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     let assets = material.assets;

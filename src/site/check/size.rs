@@ -4,7 +4,7 @@
 //! megabytes phones give up. Any other file of that weight is most likely a raw picture or film that no one meant to
 //! publish.
 
-use super::{Finding, Material};
+use super::finding::{Finding, Material};
 use crate::site::survey::Kind;
 
 const MIB: u64 = 1 << 20;

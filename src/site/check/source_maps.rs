@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{Finding, Material};
+use super::finding::{Finding, Material};
 use crate::site::survey::Hit;
 
 /// The check's name in the site manifest.

@@ -3,7 +3,7 @@
 //! Whatever lies in `public/` is public. `_headers` and `_redirects` do nothing on this host, so who relies on them should
 //! know; a backup shows what somebody thought was gone. Named once, since they come together.
 
-use super::{Finding, Material};
+use super::finding::{Finding, Material};
 
 /// Files that other hosts read.
 const OF_HOSTS: &[&str] = &[

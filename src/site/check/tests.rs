@@ -1,12 +1,18 @@
 //! The checks together, and small exports to try each on.
 
+use globset::GlobSet;
+
+use super::finding::{first_below, holds};
 use super::*;
+use crate::model::asset::Asset;
 use crate::model::asset::GivenEncodings;
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::event::Silent;
+use crate::model::path::SitePath;
 use crate::site::source::{Source, SourceError};
 use crate::site::survey;
+use crate::site::survey::Survey;
 
 /// Files in memory.
 struct Files(Vec<(String, Vec<u8>)>);

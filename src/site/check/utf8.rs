@@ -3,7 +3,7 @@
 //! In a page that is not, every letter beyond ASCII is shown wrong. Style sheets, drawings and payloads are announced so
 //! too, but mostly hold ASCII alone, so there it is a warning.
 
-use super::{Finding, Material};
+use super::finding::{Finding, Material};
 use crate::site::survey::Kind;
 
 pub(super) fn find(material: Material<'_>) -> Vec<Finding> {

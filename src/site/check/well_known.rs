@@ -4,7 +4,8 @@
 //! apps lose their links and certificates their proofs. What was there is known on the host alone, so this comes out of the
 //! plan.
 
-use super::{Level, Problem, Severity};
+use super::finding::{Problem, Severity};
+use crate::config::Level;
 use crate::model::path::SitePath;
 
 /// The check's name in the site manifest.

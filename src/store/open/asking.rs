@@ -4,17 +4,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::StoreError;
-use super::reading::{read_files, read_opened, read_to_ends};
+use super::reading::{OPEN_AT_ONCE, read_files, read_opened, read_to_ends};
 use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::tree::Tree;
+use crate::store::StoreError;
 use crate::store::plan::{Facts, Question, Stamp};
 use crate::store::session::{Read, Session};
-
-/// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
-pub(crate) const OPEN_AT_ONCE: usize = 256;
 
 /// Manifests shorter than this are not kept open: there would be little to copy.
 const WORTH_KEEPING: usize = 2048;

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::asking::ask;
-use super::{StoreError, documents, explain};
+use super::documents;
 use crate::host::{Answer, Op, RefusalKind};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File};
+use crate::store::StoreError;
 use crate::store::plan::{Facts, Question};
+use crate::store::refusal::explain;
 use crate::store::session::Session;
 
 /// So many releases are looked at, the newest.

@@ -9,138 +9,23 @@ mod reading;
 
 use std::collections::BTreeSet;
 
+pub(crate) use self::asking::read_manifest;
 use self::asking::{ASKED_AT_ONCE, Asking};
-pub(crate) use self::asking::{OPEN_AT_ONCE, read_manifest};
 pub use self::asking::{Opened, ask, find_out, load_trees};
 pub use self::holders::{Holder, holders};
+pub(crate) use self::reading::OPEN_AT_ONCE;
 pub use self::reading::{documents, read_files, releases, roots, why_unread};
-use crate::host::{Answer, Answers, Attr, HostError, Kind, Op, Refusal, RefusalKind, Time};
+use crate::host::{Answer, Answers, Attr, Kind, Op, Refusal, RefusalKind, Time};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::{Generation, Hold, ReleaseId};
+use crate::store::StoreError;
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{Facts, Question};
+use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
 use crate::store::staging::Workshop;
-
-/// The store can't be used as it is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// The connection.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// The folder above the docroot is missing, so the docroot can't be made.
-    #[error("the docroot on {host} doesn't exist, and neither does the folder above it")]
-    NoParent {
-        /// The host.
-        host: String,
-    },
-    /// There are other things in the docroot.
-    #[error("the docroot on {host} holds things that are not a release store: {}", list(names))]
-    NotAStore {
-        /// The host.
-        host: String,
-        /// Some of them.
-        names: Vec<String>,
-    },
-    /// The store was made by a later version of this tool.
-    #[error("the store on {host} is of a format this version does not know: {found:?}")]
-    NewerFormat {
-        /// The host.
-        host: String,
-        /// What its mark says.
-        found: String,
-    },
-    /// Something in the store belongs to another user than the one who publishes.
-    #[error("{path} on {host} belongs to uid {uid}, and the publishing account is uid {ours}")]
-    ForeignOwner {
-        /// The host.
-        host: String,
-        /// Below the docroot.
-        path: String,
-        /// Whose it is.
-        uid: u32,
-        /// Who publishes.
-        ours: u32,
-    },
-    /// Others could plant links in a folder of the store.
-    #[error("{path} on {host} may be written by others (mode {mode:o})")]
-    WritableByOthers {
-        /// The host.
-        host: String,
-        /// Below the docroot.
-        path: String,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// A folder of the store is something else.
-    #[error("{path} on {host} should be a folder and isn't")]
-    NotAFolder {
-        /// The host.
-        host: String,
-        /// Below the docroot.
-        path: String,
-    },
-    /// The user may not write.
-    #[error("not allowed to write on {host}: {what}")]
-    NotWritable {
-        /// The host.
-        host: String,
-        /// The operation and what the host said.
-        what: String,
-    },
-    /// No room.
-    #[error("the disk on {host} is full: {bytes} bytes free{}", if *files == Some(0) { ", no room for another file" } else { "" })]
-    DiskFull {
-        /// The host.
-        host: String,
-        /// Bytes that are left.
-        bytes: u64,
-        /// Files that may still be made.
-        files: Option<u64>,
-    },
-    /// The host refused something for a reason that it doesn't tell.
-    #[error("{host} refused: {what}")]
-    Refused {
-        /// The host.
-        host: String,
-        /// The operation and what the host said.
-        what: String,
-    },
-    /// A document or link of the store does not read.
-    #[error("{path} on {host} is damaged: {detail}")]
-    Damaged {
-        /// The host.
-        host: String,
-        /// Below the docroot.
-        path: String,
-        /// What is wrong with it.
-        detail: String,
-    },
-}
-
-impl StoreError {
-    /// Few trees were made to look like endless folders or files.
-    pub(crate) fn endless(host: String, root: Digest) -> Self {
-        Self::Damaged {
-            host,
-            path: layout::manifest(root),
-            detail: "it leads to more folders or files than any web server could serve".to_owned(),
-        }
-    }
-}
-
-fn list(names: &[String]) -> String {
-    let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
-    let more = names.len().saturating_sub(shown.len());
-    let tail = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    format!("{}{tail}", shown.join(", "))
-}
 
 /// What a store says of itself on entering.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -271,7 +156,7 @@ pub async fn enter(
         workshop.took_lock(locking.first());
         if !made && (needs_making(session, &answers).await? || lacks_folders(&answers)) {
             if workshop.is_holding() {
-                crate::store::recovery::leave(session, workshop).await;
+                crate::store::staging::leave(session, workshop).await;
             }
             make(session).await?;
             *workshop = Workshop::new(crate::store::run_id::run_id());
@@ -641,29 +526,4 @@ pub fn check_owner(session: &Session, path: &str, attr: Attr, ours: u32) -> Resu
         });
     }
     Ok(())
-}
-
-/// Finds out what lies behind a refusal, since SFTP doesn't say.
-pub async fn explain(session: &Session, refusal: &Refusal) -> StoreError {
-    let host = session.host_name();
-    let what = crate::model::path::printable(&refusal.to_string());
-    if refusal.kind == RefusalKind::Denied {
-        return StoreError::NotWritable { host, what };
-    }
-    let space = match session.flight(vec![Op::Space(String::new())]).await {
-        Ok(answers) => answers.into_iter().next(),
-        Err(error) => return StoreError::Host(error),
-    };
-    match space {
-        Some(Ok(Answer::Space(space))) if space.read_only => StoreError::NotWritable {
-            host,
-            what: "its disk is mounted read-only".to_owned(),
-        },
-        Some(Ok(Answer::Space(space))) if space.bytes < 64 * 1024 || space.files == Some(0) => StoreError::DiskFull {
-            host,
-            bytes: space.bytes,
-            files: space.files,
-        },
-        _ => StoreError::Refused { host, what },
-    }
 }

@@ -1,12 +1,15 @@
 //! Reading documents and links of a store. Only reads.
 
-use super::asking::OPEN_AT_ONCE;
-use super::{StoreError, explain};
 use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
+use crate::store::StoreError;
+use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
+
+/// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
+pub(crate) const OPEN_AT_ONCE: usize = 256;
 
 /// The most bytes that a document or manifest may have: a folder of 400,000 files.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;

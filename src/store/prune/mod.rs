@@ -20,9 +20,11 @@ use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId, RunId};
 use crate::store::Error;
-use crate::store::open::{self, Along, StoreError};
+use crate::store::StoreError;
+use crate::store::open::{self, Along};
 use crate::store::plan::Facts;
 use crate::store::publish::leave;
+use crate::store::refusal::explain;
 use crate::store::releases::{files_below, list_folders};
 use crate::store::rollback::next_generation;
 use crate::store::session::{Read, Session};
@@ -163,7 +165,7 @@ async fn enter(session: &Session, workshop: &mut Workshop) -> Result<open::Entra
 
 async fn refuse(session: &Session, answers: &[Result<Answer, crate::host::Refusal>]) -> Result<(), Error> {
     match answers.iter().find_map(Read::refusal) {
-        Some(refusal) => Err(open::explain(session, refusal).await.into()),
+        Some(refusal) => Err(explain(session, refusal).await.into()),
         None => Ok(()),
     }
 }
@@ -542,7 +544,7 @@ async fn send(session: &Session, trash: &mut Trash<'_>, ops: Vec<Op>, observer: 
             .iter()
             .find(|answer| !answer.done() && !staging::is_gone(answer));
         if let Some(refusal) = refusal.and_then(Read::refusal) {
-            return Err(open::explain(session, refusal).await.into());
+            return Err(explain(session, refusal).await.into());
         }
     }
     Ok(())

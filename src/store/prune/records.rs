@@ -8,6 +8,7 @@ use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::store::Error;
 use crate::store::open;
+use crate::store::refusal::explain;
 use crate::store::releases::list_folders;
 use crate::store::session::{Read, Session};
 use crate::store::staging;
@@ -49,7 +50,7 @@ impl Records {
         let unread: Vec<ReleaseId> = ids.into_iter().filter(|id| !documents.contains_key(id)).collect();
         for id in unread {
             if let Some(refusal) = open::why_unread(session, &layout::release_document(&id)).await? {
-                return Err(open::explain(session, &refusal).await.into());
+                return Err(explain(session, &refusal).await.into());
             }
             let again = open::documents(session, std::slice::from_ref(&id)).await?;
             documents.extend(again.into_iter().flatten().map(|document| (id.clone(), document)));
@@ -60,7 +61,7 @@ impl Records {
             .iter()
             .find(|answer| !answer.done() && !staging::is_gone(answer));
         if let Some(refusal) = unread.and_then(Read::refusal) {
-            return Err(open::explain(session, refusal).await.into());
+            return Err(explain(session, refusal).await.into());
         }
         let left = left_ids
             .into_iter()

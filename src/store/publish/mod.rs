@@ -37,12 +37,13 @@ use crate::store::pending_purges::Delivery;
 use crate::store::plan::{self, Plan};
 pub use crate::store::recovery::abandon;
 use crate::store::recovery::find_after_loss;
-pub(crate) use crate::store::recovery::leave;
+use crate::store::refusal::explain;
 use crate::store::releases;
 use crate::store::remote_cache::Seen;
 use crate::store::repair::{self, mend};
 use crate::store::session::{Read, Session};
 use crate::store::signing::Signing;
+pub(crate) use crate::store::staging::leave;
 use crate::store::staging::{self, Workshop};
 use crate::store::swap;
 use crate::store::sync::{self, Building, Times, Work};
@@ -520,7 +521,7 @@ impl Publish<'_> {
         let (of_building, staged) = answers.split_at(building.len());
         building.read(self.session, of_building, worn).await?;
         match staged.iter().find_map(Read::refusal) {
-            Some(refusal) => Err(open::explain(self.session, refusal).await.into()),
+            Some(refusal) => Err(explain(self.session, refusal).await.into()),
             None => Ok(()),
         }
     }
@@ -552,7 +553,7 @@ impl Publish<'_> {
                     || plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str())))
             {
                 self.take_back_pool(plan, workshop).await?;
-                return Err(open::explain(self.session, refusal).await.into());
+                return Err(explain(self.session, refusal).await.into());
             }
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use crate::host::HostError;
 use crate::store::Error;
-use crate::store::open::StoreError;
-use crate::store::staging::Taken;
+use crate::store::StoreError;
+use crate::store::Taken;
 use crate::store::sync::SyncError;
 
 /// Why one attempt did not end in a release.

@@ -22,11 +22,14 @@ use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
 use crate::site::source::Source;
 use crate::store::Error;
-use crate::store::open::{self, Along, Entrance, StoreError};
+use crate::store::StoreError;
+use crate::store::open::{self, Along, Entrance};
 use crate::store::plan::Facts;
-use crate::store::recovery::{find_after_loss, leave};
+use crate::store::recovery::find_after_loss;
+use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
 use crate::store::signing::Signing;
+use crate::store::staging::leave;
 use crate::store::staging::{self, Workshop};
 use crate::store::sync::{self, Sent, SyncError, Times, Work};
 use crate::store::verify::{Fault, Verified, verify};
@@ -241,7 +244,7 @@ impl Round<'_> {
         for part in ops.chunks(AT_ONCE) {
             let answers = session.flight(part.to_vec()).await?;
             if let Some(refusal) = answers.iter().find_map(Read::refusal) {
-                return Err(open::explain(session, refusal).await.into());
+                return Err(explain(session, refusal).await.into());
             }
         }
         self.put(workshop, &entrance, &generation, puts, &repairs, mended)
@@ -275,7 +278,7 @@ impl Round<'_> {
         let entered = entrance.generation.as_ref();
         staging::keep_clock(session, workshop, answers.first(), entered, generation).await?;
         if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
-            return Err(open::explain(session, refusal).await.into());
+            return Err(explain(session, refusal).await.into());
         }
         let current = answers.get(2).and_then(Read::text);
         let current = current.and_then(|text| open::read_current(&text));
@@ -301,7 +304,7 @@ impl Round<'_> {
         let leaving = session.flight(workshop.leave()).await?;
         match leaving.first().and_then(Read::refusal) {
             // Somebody took us for dead. What we renamed was in its place by then, or is named again.
-            Some(refusal) => Err(open::explain(session, refusal).await.into()),
+            Some(refusal) => Err(explain(session, refusal).await.into()),
             None => Ok(()),
         }
     }

@@ -15,8 +15,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{NAMESPACE, SignError, Signature, Verdict};
+use super::{NAMESPACE, Signature, Verdict};
 use crate::model::path::printable;
+use crate::store::SignError;
 
 /// A key of hardware waits for a touch; no one waits longer than this.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
-use crate::store::Error;
 use crate::store::open;
 use crate::store::session::Session;
+use crate::store::{Error, SignError};
 
 /// What a signature is for: one that was made for anything else never counts.
 pub const NAMESPACE: &str = "syntax-publish-release";
@@ -77,55 +77,6 @@ impl Verdict {
             Self::Bad(reason) => Some(format!("has a signature that is not accepted: {reason}")),
         }
     }
-}
-
-/// Nothing can be signed, or no signature can be judged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
-    /// Releases must be signed, and no key is given.
-    #[error("releases must be signed (`require` in [sign]), and there's no `key` to sign with")]
-    NoKey,
-    /// Signatures are to be judged, and nothing says whose count.
-    #[error("there's no `allowed-signers` in [sign], so no signature can be accepted")]
-    NoAllowedSigners,
-    /// The key has a passphrase, which no one is asked for.
-    #[error("the key {} has a passphrase, and there is no prompt for it", .key.display())]
-    Passphrase {
-        /// Its file.
-        key: PathBuf,
-    },
-    /// The key can't be used.
-    #[error("can't sign with the key {}: {detail}", .key.display())]
-    Key {
-        /// Its file.
-        key: PathBuf,
-        /// What `ssh-keygen` said.
-        detail: String,
-    },
-    /// The key signs, but its signatures don't count.
-    #[error("a signature of the key {} is not accepted by {}: {detail}", .key.display(), .allowed.display())]
-    NotAllowed {
-        /// Its file.
-        key: PathBuf,
-        /// The file of allowed signers.
-        allowed: PathBuf,
-        /// Why not.
-        detail: String,
-    },
-    /// The file of allowed signers can't be read.
-    #[error("can't read the allowed signers in {}: {detail}", .file.display())]
-    AllowedSigners {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        detail: String,
-    },
-    /// `ssh-keygen` can't be run.
-    #[error("can't run ssh-keygen: {detail}")]
-    Program {
-        /// What the system said.
-        detail: String,
-    },
 }
 
 impl Signing {

@@ -11,8 +11,9 @@ use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::tree::Entry;
-use crate::store::open::{StoreError, explain};
+use crate::store::StoreError;
 use crate::store::plan::{NewTree, Plan, PoolFile};
+use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
 use crate::store::staging::Workshop;
 

@@ -8,9 +8,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
 use super::{PIECE, PIECEWISE, SyncError};
+use crate::host::panics;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
-use crate::model::panics;
 use crate::site::decode;
 use crate::site::encode;
 use crate::site::source::{Source, SourceError};

@@ -29,8 +29,9 @@ use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};
 use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::layout;
 use crate::site::source::{Source, SourceError};
-use crate::store::open::{StoreError, explain};
+use crate::store::StoreError;
 use crate::store::plan::{Plan, Wanted};
+use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
 use crate::store::staging::Workshop;
 

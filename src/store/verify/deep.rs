@@ -194,7 +194,7 @@ async fn read_large(session: &Session, reading: Reading) -> Result<(u64, Option<
 async fn finished<T>(session: &Session, task: tokio::task::JoinHandle<T>) -> Result<T, HostError> {
     task.await.map_err(|error| HostError::Panicked {
         host: session.host_name(),
-        detail: crate::model::panics::said(error),
+        detail: crate::host::panics::said(error),
     })
 }
 

@@ -27,7 +27,8 @@ use crate::model::path::{MAX_DEPTH, SitePath, check_name};
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File, Tree};
 use crate::store::Error;
-use crate::store::open::{self, StoreError};
+use crate::store::StoreError;
+use crate::store::open;
 use crate::store::session::{Read, Session};
 
 /// How closely to look.

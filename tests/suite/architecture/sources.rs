@@ -121,6 +121,10 @@ impl<'ast> Visit<'ast> for Source {
         }
     }
 
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {
+        // Who may see an item is not an import.
+    }
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         self.written
             .push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
@@ -134,7 +138,7 @@ impl<'ast> Visit<'ast> for Source {
 
     fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
         if matches!(&field.member, syn::Member::Named(name) if name == "to")
-            && let syn::Expr::Path(value) = &field.expr
+            && let syn::Expr::Path(value) = receiver(&field.expr)
             && value.path.segments.last().is_some_and(|last| last.ident == "CURRENT")
         {
             self.moves_current = true;
@@ -153,6 +157,14 @@ impl<'ast> Visit<'ast> for Source {
         // What is in the parentheses is any language, so its paths are read off the tokens.
         paths_in(call.tokens.clone(), &mut self.written);
         visit::visit_macro(self, call);
+    }
+}
+
+/// What a chain of methods is called on.
+fn receiver(expression: &syn::Expr) -> &syn::Expr {
+    match expression {
+        syn::Expr::MethodCall(call) => receiver(&call.receiver),
+        other => other,
     }
 }
 

@@ -53,14 +53,18 @@ impl Run {
         let serving = preview::serve(listening.listener, Arc::clone(&preview));
         let watched = watched(workplace, options)?;
         if !watched.command.is_empty() {
-            let words: Vec<String> = watched.command.iter().map(|word| site::quoted(word)).collect();
+            let words: Vec<String> = watched
+                .command
+                .iter()
+                .map(|word| crate::cli::format::quoted(word))
+                .collect();
             // Beside the line that stays, which is there already.
             self.progress.say(
                 "note",
                 &format!(
                     "runs `{}` in {}, now and when its sources change",
                     words.join(" "),
-                    site::shown(&watched.folder)
+                    crate::cli::format::shown(&watched.folder)
                 ),
             );
         }

@@ -16,10 +16,10 @@ use syntax_publish::site::check::{Problem, Severity};
 use super::super::Run;
 use crate::cli::args::Global;
 use crate::cli::failure::Failure;
+use crate::cli::format::shown;
+use crate::cli::format::{count, seconds};
 use crate::cli::progress::{self, Progress};
-use crate::cli::report::{count, seconds};
 use crate::cli::screen::{self, Screen};
-use crate::cli::site::{self, shown};
 use crate::cli::status::{Status, Trouble as TroubleKind, brief};
 use crate::cli::{hints, json, problems};
 
@@ -346,7 +346,7 @@ impl Teller {
             self.say(json::severity(problem.severity), &problems::line(problem));
         }
         if let Some(more) = new.len().checked_sub(SHOWN_FINDINGS).filter(|more| *more > 0) {
-            let check = site::again(&self.global, "check");
+            let check = crate::cli::args::again(&self.global, "check");
             self.say("note", &format!("and {more} more: `{check}` lists them all"));
         }
     }

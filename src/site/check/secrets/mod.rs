@@ -16,8 +16,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
+use super::finding::{Finding, Material};
 use super::repeats::Repeats;
-use super::{Finding, Material};
 use crate::site::survey::{Hit, Lines};
 use rules::{RULES, Rule, Shape};
 
