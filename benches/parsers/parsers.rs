@@ -4,16 +4,16 @@ use std::hint::black_box;
 
 use syntax_publish::config::{Forbidden, Levels};
 use syntax_publish::next::url::{Resolver, is_relative};
-use syntax_publish::next::{Reference, Visit, css, data, flight, html, page, push, srcset};
+use syntax_publish::next::{Reference, TextVisitor, css, data, flight, html, page, push, srcset};
 use syntax_publish::site::check::Searches;
-use syntax_publish::site::survey::Search as _;
+use syntax_publish::site::survey::TextSearch as _;
 
 use super::shapes::{self, Shape};
 
 /// Notes nothing and changes nothing, as the survey of a page that is right.
 pub struct Quiet;
 
-impl Visit for Quiet {
+impl TextVisitor for Quiet {
     fn url(&mut self, _: Reference<'_>) -> Option<String> {
         None
     }
@@ -22,7 +22,7 @@ impl Visit for Quiet {
 /// Gives everything another name: what costs most.
 pub struct Renaming;
 
-impl Visit for Renaming {
+impl TextVisitor for Renaming {
     fn url(&mut self, _: Reference<'_>) -> Option<String> {
         Some("/_assets/images/a.0123456789abcdef.png".to_owned())
     }

@@ -325,7 +325,11 @@ impl Ours {
         let session = self.session(Way::Near, "verify");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
-            let live = open::look(&session).await.expect("a store").current.expect("a release");
+            let live = open::read_state(&session)
+                .await
+                .expect("a store")
+                .current
+                .expect("a release");
             let verified = verify(&session, &live, Depth::Deep, &Silent).await.expect("a release");
             assert!(verified.faults.is_empty(), "it is whole");
         });

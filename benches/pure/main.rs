@@ -21,7 +21,7 @@ use syntax_publish::model::event::Silent;
 use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::tree::Tree;
-use syntax_publish::next::{Reference, Visit, flight, html};
+use syntax_publish::next::{Reference, TextVisitor, flight, html};
 use syntax_publish::site::check::{self, Material, Searches};
 use syntax_publish::site::scan::{ScanOptions, scan};
 use syntax_publish::site::source::Export;
@@ -33,7 +33,7 @@ const EXPORTS: [&str; 4] = ["export", "pages/export", "based/export", "nextra/ex
 /// Sees every reference and changes none.
 struct Looking;
 
-impl Visit for Looking {
+impl TextVisitor for Looking {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         black_box(reference);
         None

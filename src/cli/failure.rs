@@ -13,9 +13,9 @@ use syntax_publish::site::plain_folder::BuildError;
 use syntax_publish::site::scan::ScanError;
 use syntax_publish::site::source::SourceError;
 use syntax_publish::store;
+use syntax_publish::store::LockError;
 use syntax_publish::store::SignError;
 use syntax_publish::store::StoreError;
-use syntax_publish::store::Taken;
 
 /// The command failed.
 #[derive(Debug, thiserror::Error)]
@@ -202,7 +202,7 @@ impl Failure {
             Self::Store(error) => store_exit_code(error),
             Self::Delivery(error) => match error {
                 DeliverError::Store(error) => store_exit_code(error),
-                DeliverError::TakenBack { .. } => 6,
+                DeliverError::RolledBack { .. } => 6,
                 DeliverError::CannotGoBack { .. } => 7,
             },
             Self::Build(_) | Self::Io { .. } => 1,
@@ -230,7 +230,7 @@ impl Failure {
             Self::Store(error) => store_code(error),
             Self::Delivery(error) => match error {
                 DeliverError::Store(error) => store_code(error),
-                DeliverError::TakenBack { .. } => "taken-back",
+                DeliverError::RolledBack { .. } => "taken-back",
                 DeliverError::CannotGoBack { .. } => "cannot-go-back",
             },
             Self::Build(error) => match error {
@@ -272,12 +272,12 @@ fn store_exit_code(error: &store::Error) -> u8 {
     match error {
         Error::RemovesTooMuch { .. } | Error::Site(_) => 3,
         Error::Sign(SignError::NoKey | SignError::NoAllowedSigners | SignError::AllowedSigners { .. }) => 2,
-        Error::Taken(Taken::Busy { .. } | Taken::Buried)
-        | Error::Overtaken { .. }
-        | Error::Contended { .. }
+        Error::Taken(LockError::Busy { .. } | LockError::Fenced)
+        | Error::ConcurrentPublish { .. }
+        | Error::Contention { .. }
         | Error::OnHold { .. } => 4,
         Error::Store(StoreError::Host(HostError::Panicked { .. }))
-        | Error::NoPeace { .. }
+        | Error::KeptChanging { .. }
         | Error::NoSuchRelease { .. }
         | Error::AmbiguousRelease { .. }
         | Error::NothingPublished { .. }
@@ -287,7 +287,7 @@ fn store_exit_code(error: &store::Error) -> u8 {
         | Error::Unsigned { .. }
         | Error::Sign(_)
         | Error::Io { .. } => 1,
-        Error::Store(_) | Error::Taken(Taken::Jammed { .. } | Taken::Stuck { .. }) => 5,
+        Error::Store(_) | Error::Taken(LockError::Jammed { .. } | LockError::Stuck { .. }) => 5,
         Error::Uncertain { .. } => 8,
     }
 }
@@ -310,14 +310,14 @@ fn store_code(error: &store::Error) -> &'static str {
         Error::Site(error) => site_code(error),
         Error::RemovesTooMuch { .. } => "removes-too-much",
         Error::Store(error) => access_code(error),
-        Error::Taken(Taken::Busy { .. }) => "locked",
-        Error::Taken(Taken::Jammed { .. }) => "lock-jammed",
-        Error::Taken(Taken::Stuck { .. }) => "lock-stuck",
-        Error::Taken(Taken::Buried) => "workshop-buried",
-        Error::Overtaken { .. } => "overtaken",
+        Error::Taken(LockError::Busy { .. }) => "locked",
+        Error::Taken(LockError::Jammed { .. }) => "lock-jammed",
+        Error::Taken(LockError::Stuck { .. }) => "lock-stuck",
+        Error::Taken(LockError::Fenced) => "workshop-buried",
+        Error::ConcurrentPublish { .. } => "overtaken",
         Error::OnHold { .. } => "on-hold",
-        Error::NoPeace { .. } => "no-peace",
-        Error::Contended { .. } => "contended",
+        Error::KeptChanging { .. } => "no-peace",
+        Error::Contention { .. } => "contended",
         Error::Uncertain { .. } => "uncertain",
         Error::NoSuchRelease { .. } => "no-such-release",
         Error::AmbiguousRelease { .. } => "ambiguous-release",

@@ -15,9 +15,9 @@ use syntax_publish::site::check::{Problem, Severity};
 use syntax_publish::site::plain_folder::BuildError;
 use syntax_publish::site::source::SourceError;
 use syntax_publish::store;
+use syntax_publish::store::LockError;
 use syntax_publish::store::SignError;
 use syntax_publish::store::StoreError;
-use syntax_publish::store::Taken;
 
 use super::args::Global;
 use super::args::again;
@@ -86,26 +86,26 @@ fn of_operation(error: &store::Error, global: &Global) -> String {
             again(global, "plan")
         ),
         Error::Store(error) => of_store(error, global),
-        Error::Taken(Taken::Busy { .. }) => {
+        Error::Taken(LockError::Busy { .. }) => {
             "try again when it has ended, or let publish wait for it: --wait 10m".to_owned()
         }
-        Error::Taken(Taken::Jammed { name }) => {
+        Error::Taken(LockError::Jammed { name }) => {
             format!("see what put {} there, and delete it by hand", printable(name))
         }
-        Error::Taken(Taken::Stuck { .. }) => {
+        Error::Taken(LockError::Stuck { .. }) => {
             "see on the host why: the disk may be full, or the permissions of lock/ and stale/ in the docroot may have changed".to_owned()
         }
-        Error::Taken(Taken::Buried) => {
+        Error::Taken(LockError::Fenced) => {
             "a prune considered this run dead after ten minutes without a sign of it: publish again".to_owned()
         }
-        Error::Overtaken { .. } => {
+        Error::ConcurrentPublish { .. } => {
             "see whether what went live is newer than yours; then publish again, or with --wait 10m".to_owned()
         }
         Error::OnHold { .. } => format!("when the reason is gone: `{}`", again(global, "resume")),
-        Error::Contended { .. } => {
+        Error::Contention { .. } => {
             "try again when the others have ended, or let publish wait for them: --wait 10m".to_owned()
         }
-        Error::NoPeace { .. } => format!(
+        Error::KeptChanging { .. } => format!(
             "see who else publishes to this target, and try again when that has ended; if no one does, `{}` shows whether the store is damaged",
             again(global, "verify")
         ),
@@ -136,7 +136,7 @@ fn of_operation(error: &store::Error, global: &Global) -> String {
 fn of_delivery(error: &DeliverError, global: &Global) -> String {
     match error {
         DeliverError::Store(error) => of_operation(error, global),
-        DeliverError::TakenBack { findings, .. } => findings.first().map_or_else(String::new, |finding| {
+        DeliverError::RolledBack { findings, .. } => findings.first().map_or_else(String::new, |finding| {
             format!(
                 "{}; then publish again. The request that failed: {}",
                 finding.fix(),

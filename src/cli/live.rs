@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use syntax_publish::config::{Origin, TargetKind, WebUrl};
 use syntax_publish::host;
-use syntax_publish::live::deliver::{Asked, Looking, Need, Report, Seen, Skipped, Way};
-use syntax_publish::live::http::Place;
+use syntax_publish::live::deliver::{DeliveryReport, Need, Probes, PublicSite, SideOutcome, SideResult, Skipped};
+use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::purge::cloudflare::{API, Cloudflare};
 use syntax_publish::live::purge::webhook::Webhook;
 use syntax_publish::live::purge::{Purge, Token};
@@ -26,15 +26,15 @@ use super::site::Workplace;
 const NAMED: usize = 4;
 
 /// The place of a URL of the site manifest, and its path.
-fn place(url: &WebUrl) -> Option<(Place, String)> {
-    Place::of(&url::Url::parse(url.as_str()).ok()?)
+fn place(url: &WebUrl) -> Option<(Endpoint, String)> {
+    Endpoint::of(&url::Url::parse(url.as_str()).ok()?)
 }
 
 /// Begins to connect to those whom the site manifest wants asked.
-pub async fn begin(workplace: &Workplace) -> Result<Looking, Failure> {
+pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
     let verify = &workplace.config.verify;
     let Some((site, _)) = workplace.config.site.url.as_ref().and_then(place) else {
-        return Ok(Looking::default());
+        return Ok(Probes::default());
     };
     let visit = |side, place| Visit {
         side,
@@ -47,7 +47,7 @@ pub async fn begin(workplace: &Workplace) -> Result<Looking, Failure> {
         (Origin::At(url), _) => place(url).map(|(origin, _)| (visit(Side::Origin, behind(&site, &origin)), Need::Must)),
         (Origin::OfTarget, TargetKind::Sftp(sftp)) => {
             let name = host::real_name(&connect::address(workplace, sftp)?).await;
-            let place = Place {
+            let place = Endpoint {
                 at: Some((name, site.port)),
                 ..site.clone()
             };
@@ -55,13 +55,13 @@ pub async fn begin(workplace: &Workplace) -> Result<Looking, Failure> {
         }
     };
     let public = verify.public.unwrap_or(!is_local).then(|| visit(Side::Public, site));
-    Ok(Looking::begin(origin, public, verify.timeout))
+    Ok(Probes::begin(origin, public, verify.timeout))
 }
 
 /// The site at another address. The request has the port of the site's URL only where both speak the same.
-fn behind(site: &Place, origin: &Place) -> Place {
+fn behind(site: &Endpoint, origin: &Endpoint) -> Endpoint {
     let usual = if origin.tls { 443 } else { 80 };
-    Place {
+    Endpoint {
         name: site.name.clone(),
         port: if origin.tls == site.tls { site.port } else { usual },
         tls: origin.tls,
@@ -85,7 +85,7 @@ pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
     };
     if let (Some(zone), Some(scope)) = (&config.cloudflare.zone, config.cloudflare.purge) {
         let api = config.cloudflare.api.as_ref().and_then(place);
-        let own = || url::Url::parse(API).ok().as_ref().and_then(Place::of);
+        let own = || url::Url::parse(API).ok().as_ref().and_then(Endpoint::of);
         let variable = config.cloudflare.token_env.clone();
         let variable = variable.unwrap_or_else(|| "CLOUDFLARE_API_TOKEN".to_owned());
         if let Some((api, path)) = api.or_else(own) {
@@ -107,10 +107,10 @@ pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
 }
 
 /// The way to the site's visitors.
-pub fn way(workplace: &Workplace, rules: Rules) -> Way {
+pub fn public_site(workplace: &Workplace, rules: Rules) -> PublicSite {
     let config = &workplace.config;
     let base = config.site.url.as_ref().and_then(place);
-    Way {
+    PublicSite {
         rules,
         base: base.map(|(place, _)| place.url("")),
         site: config.site.name.clone(),
@@ -189,14 +189,14 @@ fn severity(finding: &Finding) -> &'static str {
     }
 }
 
-impl From<&Asked> for SideSeen {
-    fn from(asked: &Asked) -> Self {
+impl From<&SideOutcome> for SideSeen {
+    fn from(asked: &SideOutcome) -> Self {
         let (seen, skipped) = match asked {
-            Asked::Seen(seen) => (seen.clone(), None),
-            Asked::Not(Skipped::NotWanted) => (Seen::default(), None),
-            Asked::Not(Skipped::Unreachable(why)) => (Seen::default(), Some(why.clone())),
+            SideOutcome::Seen(seen) => (seen.clone(), None),
+            SideOutcome::Not(Skipped::NotWanted) => (SideResult::default(), None),
+            SideOutcome::Not(Skipped::Unreachable(why)) => (SideResult::default(), Some(why.clone())),
         };
-        let is_asked = matches!(asked, Asked::Seen(_));
+        let is_asked = matches!(asked, SideOutcome::Seen(_));
         let ok = !seen
             .findings
             .iter()
@@ -214,8 +214,8 @@ impl From<&Asked> for SideSeen {
 }
 
 /// What was seen; none where no one was asked and nothing was to be purged.
-pub fn seen(report: &Report) -> Option<Delivery> {
-    let nobody = Asked::Not(Skipped::NotWanted);
+pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
+    let nobody = SideOutcome::Not(Skipped::NotWanted);
     if report.origin == nobody && report.public == nobody && report.purged.is_empty() {
         return None;
     }
@@ -241,18 +241,18 @@ pub fn seen(report: &Report) -> Option<Delivery> {
 }
 
 /// Whether anything serves the site: a file came with its bytes.
-pub fn is_served(report: &Report) -> bool {
+pub fn is_served(report: &DeliveryReport) -> bool {
     [&report.origin, &report.public].into_iter().any(|asked| match asked {
-        Asked::Not(_) => false,
-        Asked::Seen(seen) => seen.served > 0,
+        SideOutcome::Not(_) => false,
+        SideOutcome::Seen(seen) => seen.served > 0,
     })
 }
 
 /// Which requests failed: "6 of 108 requests failed, all for /prices (new page)".
-pub fn failed(report: &Report, changes: &Changes) -> String {
-    let sent = |asked: &Asked| match asked {
-        Asked::Not(_) => 0,
-        Asked::Seen(seen) => seen.answered + seen.unanswered,
+pub fn failed(report: &DeliveryReport, changes: &Changes) -> String {
+    let sent = |asked: &SideOutcome| match asked {
+        SideOutcome::Not(_) => 0,
+        SideOutcome::Seen(seen) => seen.answered + seen.unanswered,
     };
     let remark = |path: &SitePath| {
         let change = changes.list.iter().find(|change| change.path == *path)?;
@@ -271,7 +271,7 @@ pub fn failed(report: &Report, changes: &Changes) -> String {
 
 /// What was seen, in a line: "verified: 24 requests to the origin and 24 to the public URL succeeded"; and what was
 /// purged.
-pub fn line(report: &Report, changes: &Changes) -> Option<String> {
+pub fn line(report: &DeliveryReport, changes: &Changes) -> Option<String> {
     let delivery = seen(report)?;
     let told = report.purged.iter().filter_map(|(by, purged)| {
         let purged = purged.as_ref().ok()?;

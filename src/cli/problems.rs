@@ -15,14 +15,14 @@ use super::screen::Screen;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum Detail {
     /// The first of each kind, and how many others there are.
     Short,
     /// Everything.
     Whole,
 }
 
-impl Extent {
+impl Detail {
     /// As the options want it.
     pub fn of(screen: &Screen) -> Self {
         if screen.verbose { Self::Whole } else { Self::Short }
@@ -44,7 +44,7 @@ const FILES: usize = 20;
 const ALIKE: usize = 5;
 
 /// All that was found in an export.
-pub fn inspected(found: &Inspected, extent: Extent) -> String {
+pub fn inspected(found: &Inspected, extent: Detail) -> String {
     let mut text = listed(&found.problems, extent, "");
     let number = |wanted: Severity| {
         let of_it = found.problems.iter().filter(|problem| problem.severity == wanted);
@@ -66,7 +66,7 @@ pub fn inspected(found: &Inspected, extent: Extent) -> String {
             )
         }
     };
-    if extent == Extent::Whole {
+    if extent == Detail::Whole {
         let _ = writeln!(
             text,
             "{} in payloads may or may not be URLs of the site; they stay unchanged",
@@ -80,7 +80,7 @@ pub fn inspected(found: &Inspected, extent: Extent) -> String {
 }
 
 /// Problems by file.
-pub fn listed(problems: &[Problem], extent: Extent, indent: &str) -> String {
+pub fn listed(problems: &[Problem], extent: Detail, indent: &str) -> String {
     let mut files: Vec<(&SitePath, Vec<&Problem>)> = Vec::new();
     for problem in problems {
         match files.last_mut() {
@@ -103,7 +103,7 @@ pub fn listed(problems: &[Problem], extent: Extent, indent: &str) -> String {
 }
 
 /// The problems of one file: those with the same hint together, and the hint below.
-fn of_one_file(problems: &[&Problem], extent: Extent, indent: &str, text: &mut String) {
+fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut String) {
     let mut groups: Vec<(&str, &str, Vec<&Problem>)> = Vec::new();
     for problem in problems {
         let known = groups
@@ -210,7 +210,7 @@ mod tests {
             problem("b.html", Some(120), Severity::Warning, "four", "do this"),
             problem("c.html", None, Severity::Error, "five", "do this"),
         ];
-        let text = listed(&problems, Extent::Short, "");
+        let text = listed(&problems, Detail::Short, "");
         let expected = "\
 b.html
     9  error    links  two
@@ -234,11 +234,11 @@ a.html
             .map(|file| problem(&format!("{file:02}.html"), Some(1), Severity::Warning, "x", "y"))
             .collect();
         problems.extend((1..9).map(|line| problem("z.html", Some(line), Severity::Error, "x", "y")));
-        let short = listed(&problems, Extent::Short, "  ");
+        let short = listed(&problems, Detail::Short, "  ");
         assert!(short.starts_with("  z.html\n"), "errors come first: {short}");
         assert!(short.contains("    and 3 more like these (all with -v)\n"), "{short}");
         assert!(short.ends_with("  and 11 other files (all with -v)\n"), "{short}");
-        let whole = listed(&problems, Extent::Whole, "");
+        let whole = listed(&problems, Detail::Whole, "");
         assert_eq!(whole.matches(".html\n").count(), 31);
         assert_eq!(whole.matches("error").count(), 8);
     }

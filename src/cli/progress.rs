@@ -25,7 +25,7 @@ pub struct Progress {
     pub timings: Timings,
     verbose: bool,
     manner: Manner,
-    state: Mutex<State>,
+    state: Mutex<ProgressState>,
 }
 
 enum Manner {
@@ -35,7 +35,7 @@ enum Manner {
 }
 
 #[derive(Default)]
-struct State {
+struct ProgressState {
     stages: BTreeMap<Stage, Running>,
     spoke: Option<Instant>,
     /// The line that stays.
@@ -152,7 +152,7 @@ impl Progress {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, ProgressState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

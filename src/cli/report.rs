@@ -183,7 +183,7 @@ pub fn verified(verified: &json::Verify) -> String {
 }
 
 /// What a report of a failure can tell beside the failure.
-pub struct Told {
+pub struct FailureContext {
     pub global: Global,
     /// The target, as people know it.
     pub target: String,
@@ -192,7 +192,7 @@ pub struct Told {
     pub live: Live,
 }
 
-impl Told {
+impl FailureContext {
     /// The live release, if it is known.
     pub fn release(&self) -> Option<&ReleaseId> {
         match &self.live {
@@ -203,7 +203,7 @@ impl Told {
 }
 
 /// What is live, after a failure.
-pub fn live_now(failure: &Failure, told: Option<&Told>) -> String {
+pub fn live_now(failure: &Failure, told: Option<&FailureContext>) -> String {
     let Some(told) = told.filter(|told| told.asked) else {
         return "unchanged; no target was contacted".to_owned();
     };
@@ -237,7 +237,7 @@ fn printable_lines(text: &str) -> String {
 }
 
 /// Reports a failure: on stderr, and with `--json` on stdout too. Returns the exit code.
-pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
+pub fn failure(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) -> u8 {
     if failure.is_closed_pipe() {
         return failure.exit_code();
     }
@@ -250,12 +250,12 @@ pub fn failure(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
 }
 
 /// What `--json` says of a failure.
-pub fn body(failure: &Failure, told: Option<&Told>) -> json::FailedBody {
+pub fn body(failure: &Failure, told: Option<&FailureContext>) -> json::FailedBody {
     json::FailedBody {
         code: failure.code().to_owned(),
         message: message(failure),
         hint: hint(failure, told),
-        live: told.and_then(Told::release).cloned(),
+        live: told.and_then(FailureContext::release).cloned(),
         problems: found(failure).iter().map(json::Finding::from).collect(),
         answers: answers(failure).iter().map(live::Answer::from).collect(),
     }
@@ -272,7 +272,7 @@ fn found(failure: &Failure) -> &[Problem] {
 /// What the live site answered, where that is the failure.
 fn answers(failure: &Failure) -> &[syntax_publish::live::Finding] {
     match failure {
-        Failure::Delivery(DeliverError::TakenBack { findings, .. } | DeliverError::CannotGoBack { findings, .. }) => {
+        Failure::Delivery(DeliverError::RolledBack { findings, .. } | DeliverError::CannotGoBack { findings, .. }) => {
             findings
         }
         _ => &[],
@@ -280,12 +280,12 @@ fn answers(failure: &Failure) -> &[syntax_publish::live::Finding] {
 }
 
 /// Reports a failure on stderr. Returns the exit code.
-pub fn say(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
+pub fn say(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) -> u8 {
     live::tell(&answers(failure).iter().collect::<Vec<_>>(), screen.quiet);
     let mut message = message(failure);
     let found = found(failure);
     if !found.is_empty() {
-        let extent = problems::Extent::of(screen);
+        let extent = problems::Detail::of(screen);
         message = format!("{message}\n{}", problems::listed(found, extent, "  ").trim_end());
     }
     screen::say("error", &message);
@@ -298,7 +298,7 @@ pub fn say(screen: &Screen, failure: &Failure, told: Option<&Told>) -> u8 {
 }
 
 /// What to do after a failure.
-pub fn hint(failure: &Failure, told: Option<&Told>) -> String {
+pub fn hint(failure: &Failure, told: Option<&FailureContext>) -> String {
     let is_full = matches!(
         failure,
         Failure::Store(store::Error::Store(StoreError::DiskFull { .. }))

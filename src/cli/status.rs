@@ -6,7 +6,7 @@ use super::format::{count, seconds};
 
 /// What a preview is at.
 #[derive(Debug, Clone, Default)]
-pub struct Status {
+pub struct PreviewStatus {
     /// Files of the site that is shown; none: there is none yet.
     pub files: Option<u64>,
     /// When the site was prepared last, and how long that took.
@@ -16,7 +16,7 @@ pub struct Status {
     /// Since when the site's own build runs.
     pub building: Option<Instant>,
     /// What went wrong and is not repaired.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<Obstacle>,
     /// Open pages that wait for changes.
     pub clients: usize,
     /// What the checks found.
@@ -29,7 +29,7 @@ pub struct Status {
 
 /// Something that keeps a newer site from being shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub enum Obstacle {
     /// There is no export.
     Waiting,
     /// The export looks half written.
@@ -49,7 +49,7 @@ enum Tone {
     Error,
 }
 
-impl Status {
+impl PreviewStatus {
     /// The line, in the colours of a terminal or without, for so many columns: where they are few, what matters least is
     /// left out, and the keys stay.
     pub fn line(&self, now: Instant, colors: bool, columns: usize) -> String {
@@ -74,10 +74,10 @@ impl Status {
     fn parts(&self, now: Instant) -> Vec<(Tone, String)> {
         let mut parts = Vec::new();
         match self.trouble {
-            Some(Trouble::Build) => parts.push((Tone::Error, "the build failed".to_owned())),
-            Some(Trouble::Site) => parts.push((Tone::Error, "the export can't be shown".to_owned())),
-            Some(Trouble::Waiting) => parts.push((Tone::Warning, "waiting for an export".to_owned())),
-            Some(Trouble::Unsettled) => parts.push((Tone::Warning, "export looks incomplete; waiting".to_owned())),
+            Some(Obstacle::Build) => parts.push((Tone::Error, "the build failed".to_owned())),
+            Some(Obstacle::Site) => parts.push((Tone::Error, "the export can't be shown".to_owned())),
+            Some(Obstacle::Waiting) => parts.push((Tone::Warning, "waiting for an export".to_owned())),
+            Some(Obstacle::Unsettled) => parts.push((Tone::Warning, "export looks incomplete; waiting".to_owned())),
             None => {}
         }
         if let Some(since) = self.building {
@@ -140,15 +140,15 @@ mod tests {
     #[test]
     fn the_keys_stay_where_columns_are_few() {
         let now = Instant::now();
-        let status = Status {
+        let status = PreviewStatus {
             files: Some(154),
             prepared: Some((now, Duration::from_millis(312))),
-            trouble: Some(Trouble::Build),
+            trouble: Some(Obstacle::Build),
             clients: 2,
             errors: 3,
             warnings: 21,
             has_keys: true,
-            ..Status::default()
+            ..PreviewStatus::default()
         };
         let line = |columns| status.line(now, false, columns);
         assert_eq!(
@@ -169,9 +169,9 @@ mod tests {
     #[test]
     fn the_line_shows_files_last_rebuild_clients_and_findings() {
         let now = Instant::now();
-        let mut status = Status {
+        let mut status = PreviewStatus {
             has_keys: true,
-            ..Status::default()
+            ..PreviewStatus::default()
         };
         assert_eq!(status.line(now, false, 200), "no site yet | 0 clients | ? for keys");
         status.stage = Some("checking");
@@ -179,23 +179,23 @@ mod tests {
             status.line(now, false, 200),
             "checking | no site yet | 0 clients | ? for keys"
         );
-        (status.stage, status.trouble) = (None, Some(Trouble::Waiting));
+        (status.stage, status.trouble) = (None, Some(Obstacle::Waiting));
         assert_eq!(
             status.line(now, false, 200),
             "waiting for an export | no site yet | 0 clients | ? for keys"
         );
-        status = Status {
+        status = PreviewStatus {
             files: Some(12),
             prepared: Some((now, Duration::from_millis(83))),
             clients: 2,
-            ..Status::default()
+            ..PreviewStatus::default()
         };
         assert_eq!(
             status.line(now, false, 200),
             "12 files | rebuilt just now in 83 ms | 2 clients | no findings"
         );
         (status.errors, status.warnings) = (1, 3);
-        status.trouble = Some(Trouble::Build);
+        status.trouble = Some(Obstacle::Build);
         status.building = Some(now);
         let later = now + Duration::from_secs(125);
         assert_eq!(

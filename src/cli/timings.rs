@@ -17,18 +17,18 @@ use super::format::{bytes, seconds, table};
 pub struct Timings {
     began: Instant,
     counts: OnceLock<Counts>,
-    state: Mutex<State>,
+    state: Mutex<TimingsState>,
 }
 
 #[derive(Default)]
-struct State {
-    running: BTreeMap<Stage, Reading>,
+struct TimingsState {
+    running: BTreeMap<Stage, ClockReading>,
     ended: Vec<Timing>,
 }
 
 /// Clocks and counters at one moment.
 #[derive(Clone, Copy)]
-struct Reading {
+struct ClockReading {
     at: Duration,
     processor: Duration,
     operations: u64,
@@ -85,13 +85,13 @@ impl Timings {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, TimingsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> Reading {
+    fn read(&self) -> ClockReading {
         let counted = |read: fn(&Counts) -> u64| self.counts.get().map_or(0, read);
-        Reading {
+        ClockReading {
             at: self.began.elapsed(),
             processor: processor_time(),
             operations: counted(Counts::operations),
@@ -108,7 +108,7 @@ impl Timings {
     }
 }
 
-impl Reading {
+impl ClockReading {
     fn since(&self, then: &Self, stage: Stage) -> Timing {
         let asked = |now: u64, then: u64| if stage.asks_the_host() { now - then } else { 0 };
         Timing {

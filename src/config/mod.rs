@@ -46,7 +46,7 @@ pub use url::{WebUrl, is_loopback};
 pub use values::{Percent, compile_globs, parse_duration};
 
 use crate::rules::OwnTypes;
-use report::Report;
+use report::ProblemList;
 use section::{FromSection, Refusal, Section, expect, quoted, suggestion, which, whole};
 use values::{globs, is_name, local_path};
 
@@ -235,7 +235,7 @@ impl FromSection for Publish {
 /// # Errors
 /// All problems of the text, by line. Where it is not TOML, only that is reported.
 pub fn parse(text: &str) -> Result<Parsed, ConfigError> {
-    let report = Report::new(text);
+    let report = ProblemList::new(text);
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     if !syntax_errors.is_empty() {
         return Err(not_toml(report, &syntax_errors));
@@ -249,7 +249,7 @@ pub fn parse(text: &str) -> Result<Parsed, ConfigError> {
     }
 }
 
-fn read(document: &DeTable<'_>, report: &Report<'_>) -> SiteConfig {
+fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
     let top = Section::top(document, report);
     let targets = top.open("targets");
     let (targets, names) = target::read(targets.as_ref());
@@ -315,7 +315,7 @@ fn refuse_default_target(top: &Section<'_>, target: &str, names: &[String]) {
     );
 }
 
-fn not_toml(report: Report<'_>, errors: &[toml::de::Error]) -> ConfigError {
+fn not_toml(report: ProblemList<'_>, errors: &[toml::de::Error]) -> ConfigError {
     for error in errors {
         let offset = error.span().map_or(0, |span| span.start);
         let reason: Vec<&str> = error.message().split_whitespace().collect();

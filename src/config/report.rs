@@ -9,13 +9,13 @@ use super::NOT_YET;
 use super::problem::{Problem, Warning};
 
 /// Collects what the sections find; knows where an offset of the text lies.
-pub(super) struct Report<'t> {
+pub(super) struct ProblemList<'t> {
     text: &'t str,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Warning>>,
 }
 
-impl<'t> Report<'t> {
+impl<'t> ProblemList<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         Self {
             text,

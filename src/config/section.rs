@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::report::Report;
+use super::report::ProblemList;
 
 /// How many characters of a value an error shows.
 const SHOWN: usize = 60;
@@ -55,15 +55,15 @@ pub(super) struct Section<'a> {
     offset: usize,
     table: &'a DeTable<'a>,
     asked: RefCell<Vec<&'static str>>,
-    report: &'a Report<'a>,
+    report: &'a ProblemList<'a>,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn top(table: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
+    pub(super) fn top(table: &'a DeTable<'a>, report: &'a ProblemList<'a>) -> Self {
         Self::at(String::new(), 0, table, report)
     }
 
-    fn at(path: String, offset: usize, table: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
+    fn at(path: String, offset: usize, table: &'a DeTable<'a>, report: &'a ProblemList<'a>) -> Self {
         Self {
             path,
             offset,

@@ -19,11 +19,11 @@ use super::{Answers, Connect, Host, HostError};
 /// A docroot in the local file system.
 #[derive(Debug, Clone)]
 pub struct Local {
-    state: Arc<State>,
+    state: Arc<LocalState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct LocalState {
     root: PathBuf,
     open: Mutex<Open>,
 }
@@ -51,7 +51,7 @@ impl Local {
             Ok(_) | Err(_) => {}
         }
         Ok(Self {
-            state: Arc::new(State {
+            state: Arc::new(LocalState {
                 root: docroot.to_owned(),
                 open: Mutex::default(),
             }),
@@ -99,7 +99,7 @@ impl Host for Local {
     }
 }
 
-impl State {
+impl LocalState {
     fn execute(&self, op: Op) -> Result<Answer, Refusal> {
         let line = op.to_string();
         self.attempt(op).map_err(|error| Refusal {

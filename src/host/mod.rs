@@ -21,7 +21,7 @@ pub use local::{Local, LocalConnector};
 pub(crate) use op::refuse_impossible_names;
 pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Space, Time};
 pub use sftp::{Sftp, SftpConnector};
-pub use ssh::{BadAddress, SftpAddress, command_line, opens_shell, real_name};
+pub use ssh::{BadSshAddress, SftpAddress, command_line, opens_shell, real_name};
 pub use why::Why;
 
 /// Answers of a flight, one for each operation, in the order of the operations.

@@ -48,7 +48,7 @@ pub struct SftpAddress {
 
 /// What can't be said to ssh safely.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadAddress {
+pub enum BadSshAddress {
     /// The host's name.
     #[error("the host {0:?} is no name, address or alias that can be given to ssh")]
     Host(String),
@@ -103,8 +103,8 @@ const OPTIONS: [&str; 21] = [
 /// The arguments for ssh, without the program. `pinned` is the file that holds the pinned key, where there is one.
 ///
 /// # Errors
-/// [`BadAddress`] where a value would mean something else to ssh than was meant.
-pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<OsString>, BadAddress> {
+/// [`BadSshAddress`] where a value would mean something else to ssh than was meant.
+pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<OsString>, BadSshAddress> {
     check(address)?;
     let mut line = vec![OsString::from("-s")];
     let mut option = |name: &str, value: &OsStr| {
@@ -167,20 +167,20 @@ pub async fn real_name(address: &SftpAddress) -> String {
     name.map_or_else(own, |name| name.trim().to_owned())
 }
 
-fn check(address: &SftpAddress) -> Result<(), BadAddress> {
+fn check(address: &SftpAddress) -> Result<(), BadSshAddress> {
     let word = |text: &str, also: &str| {
         !text.is_empty()
             && !text.starts_with('-')
             && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
     };
     if !word(&address.host, ".-_:+") {
-        return Err(BadAddress::Host(address.host.clone()));
+        return Err(BadSshAddress::Host(address.host.clone()));
     }
     if let Some(user) = address.user.as_ref().filter(|user| !word(user, ".-_@+")) {
-        return Err(BadAddress::User(user.clone()));
+        return Err(BadSshAddress::User(user.clone()));
     }
     if address.port == Some(0) {
-        return Err(BadAddress::Port);
+        return Err(BadSshAddress::Port);
     }
     address
         .identity
@@ -192,18 +192,18 @@ fn check(address: &SftpAddress) -> Result<(), BadAddress> {
             .split_once(' ')
             .is_some_and(|(kind, base64)| word(kind, "-.@") && word(base64, "+/="));
         if !well_formed {
-            return Err(BadAddress::HostKey(key.clone()));
+            return Err(BadSshAddress::HostKey(key.clone()));
         }
     }
     let docroot = &address.docroot;
     if !docroot.starts_with('/') || docroot.split('/').any(|s| s == "..") || docroot.chars().any(char::is_control) {
-        return Err(BadAddress::Docroot(docroot.clone()));
+        return Err(BadSshAddress::Docroot(docroot.clone()));
     }
     Ok(())
 }
 
 /// ssh expands `%`, `${…}` and `~`, splits at quotes, and knows a file called `none`.
-fn check_path(path: &Path) -> Result<(), BadAddress> {
+fn check_path(path: &Path) -> Result<(), BadSshAddress> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let evil = bytes.is_empty()
         || bytes == b"none"
@@ -214,7 +214,7 @@ fn check_path(path: &Path) -> Result<(), BadAddress> {
             .any(|&b| b < b' ' || b == 127 || matches!(b, b'%' | b'"' | b'\\'))
         || bytes.windows(2).any(|pair| pair == b"${");
     if evil {
-        Err(BadAddress::Path(path.to_owned()))
+        Err(BadSshAddress::Path(path.to_owned()))
     } else {
         Ok(())
     }
@@ -763,7 +763,7 @@ mod tests {
         refused(|a, v| v.clone_into(&mut a.docroot), &["", "site", "/a/../b", "/a\nb"]);
         let mut port = address();
         port.port = Some(0);
-        assert_eq!(command_line(&port, None), Err(BadAddress::Port));
+        assert_eq!(command_line(&port, None), Err(BadSshAddress::Port));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::live::http::Response;
 
 /// A feature that rewrites answers, and leaves its mark in them.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Rewriter {
+pub struct CdnFeature {
     /// What is in the answer.
     mark: &'static str,
     /// What it is called.
@@ -18,44 +18,44 @@ pub struct Rewriter {
 }
 
 /// The features that are known by what they leave in a page.
-pub static REWRITERS: [Rewriter; 7] = [
-    Rewriter {
+pub static REWRITERS: [CdnFeature; 7] = [
+    CdnFeature {
         mark: "rocket-loader.min.js",
         name: "Cloudflare's Rocket Loader",
         setting: "switch off Speed > Settings > Content Optimization > Rocket Loader",
         is_harmless: false,
     },
-    Rewriter {
+    CdnFeature {
         mark: "/cdn-cgi/l/email-protection",
         name: "Cloudflare's Email Address Obfuscation",
         setting: "switch off Security > Settings > Email Address Obfuscation (formerly Scrape Shield)",
         is_harmless: false,
     },
-    Rewriter {
+    CdnFeature {
         mark: "data-cfemail",
         name: "Cloudflare's Email Address Obfuscation",
         setting: "switch off Security > Settings > Email Address Obfuscation (formerly Scrape Shield)",
         is_harmless: false,
     },
-    Rewriter {
+    CdnFeature {
         mark: "mirage2.min.js",
         name: "Cloudflare's Mirage",
         setting: "switch off Speed > Settings > Image Optimization > Mirage",
         is_harmless: false,
     },
-    Rewriter {
+    CdnFeature {
         mark: "/cdn-cgi/zaraz/",
         name: "Cloudflare's Zaraz",
         setting: "switch off automatic injection in Zaraz > Settings",
         is_harmless: true,
     },
-    Rewriter {
+    CdnFeature {
         mark: "/cdn-cgi/challenge-platform/",
         name: "Cloudflare's JavaScript Detections",
         setting: "switch off JavaScript Detections in Security > Settings > Bot traffic",
         is_harmless: true,
     },
-    Rewriter {
+    CdnFeature {
         mark: "static.cloudflareinsights.com/beacon.min.js",
         name: "Cloudflare's Web Analytics",
         setting: "switch off automatic setup in Web Analytics > Manage site, or put the snippet into the site itself",
@@ -64,7 +64,7 @@ pub static REWRITERS: [Rewriter; 7] = [
 ];
 
 /// Pictures that Cloudflare compresses again say so in a header.
-static POLISH: Rewriter = Rewriter {
+static POLISH: CdnFeature = CdnFeature {
     mark: "cf-polished",
     name: "Cloudflare's Polish",
     setting: "switch off Speed > Settings > Image Optimization > Polish: the export's pictures are as they should be",
@@ -73,7 +73,7 @@ static POLISH: Rewriter = Rewriter {
 
 /// The feature that rewrote an answer, if it left its mark. What harms comes first.
 #[must_use]
-pub fn rewriter(answer: &Response, body: &[u8]) -> Option<&'static Rewriter> {
+pub fn rewriter(answer: &Response, body: &[u8]) -> Option<&'static CdnFeature> {
     if answer.header(POLISH.mark).is_some() {
         return Some(&POLISH);
     }

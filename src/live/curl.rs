@@ -1,11 +1,11 @@
 //! A request as a command line of curl. Pure.
 
 use super::question::Question;
-use crate::live::http::Place;
+use crate::live::http::Endpoint;
 use crate::rules::headers::CLIENT_DEPLOYMENT;
 
 /// The command that repeats a question; without one, what the server says of its front page.
-pub(super) fn line(place: &Place, question: Option<&Question>, insecure: bool) -> String {
+pub(super) fn line(place: &Endpoint, question: Option<&Question>, insecure: bool) -> String {
     let target = question.map_or("/", |question| question.target.as_str());
     let mut line = "curl -sS -o /dev/null -D -".to_owned();
     if question.is_some_and(|question| question.head) {

@@ -43,7 +43,7 @@ pub enum Difference {
     /// They can't be decoded.
     Undecodable(String),
     /// Something on the way rewrites them, and left its mark.
-    Rewritten(&'static cdn::Rewriter),
+    Rewritten(&'static cdn::CdnFeature),
     /// A text that became shorter by so many bytes on its way through a CDN.
     Shortened(u64),
     /// Others.

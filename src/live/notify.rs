@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::config::template::{FIELDS, fill};
-use crate::live::http::{self, HttpError, Place, Request};
+use crate::live::http::{self, Endpoint, HttpError, Request};
 
 /// How long telling may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -100,7 +100,7 @@ fn without_markup(text: &str) -> String {
 ///
 /// # Errors
 /// What went wrong, without the URL's path, which may be a secret.
-pub async fn send(place: &Place, target: &str, body: String) -> Result<(), NotifyError> {
+pub async fn send(place: &Endpoint, target: &str, body: String) -> Result<(), NotifyError> {
     let request = Request {
         method: "POST",
         target: target.to_owned(),

@@ -5,7 +5,7 @@ use super::question::{Questions, questions};
 use super::verdict::{Baseline, Verdict, may_pass, regressions, verdict};
 use super::visitor::Visit;
 use super::*;
-use crate::live::http::{Place, Response};
+use crate::live::http::{Endpoint, Response};
 use crate::model::cache::Classes;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Encodings, Recipe};
@@ -97,7 +97,7 @@ fn page(target: &str, of: &str) -> Question {
 fn finding(side: Side, question: Option<&Question>, flaw: Flaw) -> Finding {
     let visit = Visit {
         side,
-        place: Place {
+        place: Endpoint {
             name: "docs.example.com".to_owned(),
             port: 443,
             tls: true,

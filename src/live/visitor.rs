@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::finding::{Finding, Flaw, Side};
 use super::question::{Question, Subject};
 use super::{Expected, Files, cdn, curl, judge};
-use crate::live::http::{self, Connection, HttpError, Place, Protocol, Request, Response, Trust};
+use crate::live::http::{self, Connection, Endpoint, HttpError, Protocol, Request, Response, Trust};
 use crate::rules::headers::CLIENT_DEPLOYMENT;
 
 /// So many questions are in flight over HTTP/2; nginx takes 128.
@@ -35,7 +35,7 @@ pub struct Visit {
     /// Who is asked.
     pub side: Side,
     /// Where.
-    pub place: Place,
+    pub place: Endpoint,
     /// Whether the certificate was not in order: who repeats a question must not stumble over it.
     pub insecure: bool,
 }
@@ -43,7 +43,7 @@ pub struct Visit {
 /// Somebody who can ask.
 pub struct Visitor {
     visit: Visit,
-    facts: http::Facts,
+    facts: http::ConnectionFacts,
     /// Whether each connection so far had a valid certificate, or stayed on this machine.
     is_trusted: bool,
     connections: Vec<Connection>,
@@ -65,7 +65,7 @@ pub struct Round {
 }
 
 /// How answers are judged.
-pub struct Yardstick<'a> {
+pub struct Expectations<'a> {
     /// What the answer to a question should be.
     pub expected: &'a (dyn Fn(&Question) -> Expected + Sync),
     /// The release before.
@@ -118,7 +118,7 @@ impl Visitor {
 
     /// What is known of the first connection.
     #[must_use]
-    pub fn facts(&self) -> &http::Facts {
+    pub fn facts(&self) -> &http::ConnectionFacts {
         &self.facts
     }
 
@@ -162,7 +162,7 @@ impl Visitor {
     }
 
     /// Asks, until all is answered or the time is over.
-    pub async fn ask(&mut self, questions: &[Question], yardstick: &Yardstick<'_>, until: Instant) -> Round {
+    pub async fn ask(&mut self, questions: &[Question], expectations: &Expectations<'_>, until: Instant) -> Round {
         let mut round = Round::default();
         let mut found: Vec<(usize, Finding)> = Vec::new();
         let mut pending: Vec<usize> = (0..questions.len()).collect();
@@ -181,7 +181,7 @@ impl Visitor {
             let room = &Semaphore::new(MOST_HELD);
             let answers = stream::iter(pending.iter().copied()).map(|at| async move {
                 let question = &questions[at];
-                let expected = (yardstick.expected)(question);
+                let expected = (expectations.expected)(question);
                 let most = usize::try_from(judge::most(question, &expected)).unwrap_or(MOST_HELD);
                 let share = u32::try_from(most.min(MOST_HELD)).unwrap_or(0);
                 let connection = &connections[at % connections.len()];
@@ -207,7 +207,7 @@ impl Visitor {
                             round.cdn = Some(name.chars().take(100).collect());
                         }
                         let question = &questions[at];
-                        let flaws = judge::flaws(self.visit.side, question, &expected, &answer, yardstick.former);
+                        let flaws = judge::flaws(self.visit.side, question, &expected, &answer, expectations.former);
                         let is_file = matches!(question.subject, Subject::File(_));
                         if is_file && !flaws.iter().any(Flaw::is_another_answer) {
                             round.served += 1;
@@ -271,7 +271,7 @@ impl Visitor {
     }
 }
 
-fn is_trusted(place: &Place, facts: &http::Facts) -> bool {
+fn is_trusted(place: &Endpoint, facts: &http::ConnectionFacts) -> bool {
     match &facts.certificate {
         Some(certificate) => certificate.fault.is_none(),
         // No certificate, or one that can't be read. On this machine nobody is on the way.
@@ -297,7 +297,7 @@ fn request(question: &Question) -> Request {
 
 /// Whether plain HTTP leads to HTTPS, asked of a host that answers on port 80. None where no one does.
 pub async fn plain_http(visit: &Visit, until: Instant) -> Option<Finding> {
-    let place = Place {
+    let place = Endpoint {
         tls: false,
         port: 80,
         at: visit.place.at.as_ref().map(|(host, _)| (host.clone(), 80)),
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn answers_without_tls_are_trusted_on_this_machine_alone() {
-        let facts = http::Facts {
+        let facts = http::ConnectionFacts {
             peer: "192.0.2.7:80".parse().unwrap(),
             protocol: Protocol::Http1,
             certificate: None,
@@ -344,7 +344,7 @@ mod tests {
             // TLS with a certificate that can't be read.
             ("127.0.0.1", true, false),
         ] {
-            let place = Place {
+            let place = Endpoint {
                 name: "docs.example.com".to_owned(),
                 port: 80,
                 tls,

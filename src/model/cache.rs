@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 
 /// Files below one folder, by the end of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pattern<'a> {
+pub struct PathPattern<'a> {
     /// The folder, relative to the root of the export, with its closing slash.
     pub folder: &'a str,
     /// The endings that count, each with its dot; empty where all files do.
     pub endings: &'a [&'a str],
 }
 
-impl<'a> Pattern<'a> {
+impl<'a> PathPattern<'a> {
     const fn all(folder: &'a str) -> Self {
         Self { folder, endings: &[] }
     }
@@ -39,7 +39,7 @@ impl<'a> Pattern<'a> {
     }
 
     /// Whether all files of another pattern are among these.
-    fn covers(&self, other: &Pattern<'_>) -> bool {
+    fn covers(&self, other: &PathPattern<'_>) -> bool {
         self.endings.is_empty() && other.folder.starts_with(self.folder)
     }
 }
@@ -49,12 +49,12 @@ impl<'a> Pattern<'a> {
 /// Among the chunks there may be files that are not: source maps have the hash of their script, which stays the same
 /// where only the map changes, and Nextra 2 and 3 put their search index there under a fixed name. Pagefind's scripts and
 /// `pagefind-entry.json` have fixed names too.
-const HASHED: &[Pattern<'static>] = &[
-    Pattern::some("_next/static/chunks/", &[".css", ".js", ".mjs", ".wasm"]),
-    Pattern::some("_next/static/css/", &[".css"]),
-    Pattern::all("_next/static/media/"),
-    Pattern::some("pagefind/", PAGEFIND),
-    Pattern::some("_pagefind/", PAGEFIND),
+const HASHED: &[PathPattern<'static>] = &[
+    PathPattern::some("_next/static/chunks/", &[".css", ".js", ".mjs", ".wasm"]),
+    PathPattern::some("_next/static/css/", &[".css"]),
+    PathPattern::all("_next/static/media/"),
+    PathPattern::some("pagefind/", PAGEFIND),
+    PathPattern::some("_pagefind/", PAGEFIND),
 ];
 
 /// Pagefind loads these one by one as the reader types or filters.
@@ -64,7 +64,7 @@ const PAGEFIND: &[&str] = &[".pf_filter", ".pf_fragment", ".pf_index", ".pf_meta
 ///
 /// Beside what is immutable, `_next/static/` holds a folder named after the build, with the manifests that the Pages Router
 /// loads late.
-const LATE: Pattern<'static> = Pattern::all("_next/static/");
+const LATE: PathPattern<'static> = PathPattern::all("_next/static/");
 
 /// The patterns that decide the cache classes of one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,12 +100,12 @@ impl Classes {
     }
 
     /// The files that never change under one name. The folder of the copies is the site manifest's.
-    pub fn immutable(&self) -> impl Iterator<Item = Pattern<'_>> {
-        HASHED.iter().copied().chain([Pattern::all(&self.copies)])
+    pub fn immutable(&self) -> impl Iterator<Item = PathPattern<'_>> {
+        HASHED.iter().copied().chain([PathPattern::all(&self.copies)])
     }
 
     /// The files of the pool, in as few patterns as will do.
-    pub fn pooled(&self) -> impl Iterator<Item = Pattern<'_>> {
+    pub fn pooled(&self) -> impl Iterator<Item = PathPattern<'_>> {
         let all = || [LATE].into_iter().chain(self.immutable());
         all().filter(move |pattern| !all().any(|other| other != *pattern && other.covers(pattern)))
     }

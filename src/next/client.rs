@@ -1,7 +1,7 @@
 //! What pages say of where their client's files lie: the base path, an `assetPrefix`, and the deployment they belong to.
 //! Pure.
 
-use super::{Position, Reference, Visit, html};
+use super::{Position, Reference, TextVisitor, html};
 
 /// The folder whose URLs every page of Next.js names, and that lies at the top of the export.
 pub(crate) const CLIENT_ASSETS: &str = "/_next/static/";
@@ -30,7 +30,7 @@ impl Client {
 #[must_use]
 pub fn of_page(page: &str) -> Option<Client> {
     struct Look(Option<Client>);
-    impl Visit for Look {
+    impl TextVisitor for Look {
         fn url(&mut self, reference: Reference<'_>) -> Option<String> {
             if self.0.is_none() && matches!(reference.position, Position::Script | Position::Style) {
                 self.0 = of_url(reference.url);
@@ -53,7 +53,7 @@ pub fn behind_prefix(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Clie
         prefix: Option<Client>,
         own: Vec<String>,
     }
-    impl Visit for Look {
+    impl TextVisitor for Look {
         fn url(&mut self, reference: Reference<'_>) -> Option<String> {
             let url = reference.url;
             if url.starts_with('/') && !url.starts_with("//") {
@@ -90,7 +90,7 @@ pub fn beside_prefix(page: &str, prefix: &str, is_there: &dyn Fn(&str) -> bool) 
         is_there: &'a dyn Fn(&str) -> bool,
         found: Option<Leads>,
     }
-    impl Visit for Look<'_> {
+    impl TextVisitor for Look<'_> {
         fn url(&mut self, reference: Reference<'_>) -> Option<String> {
             let is_path = reference.url.starts_with('/') && !reference.url.starts_with("//");
             if is_path && !reference.url.contains(CLIENT_ASSETS) && self.found != Some(Leads::Below) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use cssparser::{ParseError, Parser, Token};
 
-use super::{Edits, Position, Reference, Unclear, Visit};
+use super::{Edits, Position, Reference, TextVisitor, Unclear};
 
 /// What strings mean where the parser is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ enum Rule {
 ///
 /// # Errors
 /// [`Unclear::TooDeep`]. What is broken otherwise is read as browsers read it, which is never an error in CSS.
-pub fn rewrite(text: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
+pub fn rewrite(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     // Most attributes and many sheets have none, and looking is far cheaper than parsing.
     if !may_hold_urls(text) {
         return Ok(Edits::default());
@@ -59,7 +59,7 @@ fn may_hold_urls(text: &str) -> bool {
 struct Walk<'t, 'v> {
     text: &'t str,
     at: usize,
-    visit: &'v mut dyn Visit,
+    visit: &'v mut dyn TextVisitor,
     edits: Edits,
 }
 
@@ -214,7 +214,7 @@ mod tests {
     #[derive(Default)]
     struct Mark(Vec<(String, Position)>);
 
-    impl Visit for Mark {
+    impl TextVisitor for Mark {
         fn url(&mut self, reference: Reference<'_>) -> Option<String> {
             self.0.push((reference.url.to_owned(), reference.position));
             Some(format!("!{}", reference.url))

@@ -2,7 +2,7 @@
 
 use super::flight::{Quote, build_id, urls_of};
 use super::json::{self, Event};
-use super::{Edits, Unclear, Visit};
+use super::{Edits, TextVisitor, Unclear};
 
 /// The `id` of the script that holds a page's data.
 pub const SCRIPT_ID: &str = "__NEXT_DATA__";
@@ -11,7 +11,7 @@ pub const SCRIPT_ID: &str = "__NEXT_DATA__";
 ///
 /// # Errors
 /// [`Unclear::Json`].
-pub fn rewrite_in_page(text: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
+pub fn rewrite_in_page(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     rewrite(text, at, visit, json::quoted_in_script)
 }
 
@@ -19,11 +19,11 @@ pub fn rewrite_in_page(text: &str, at: usize, visit: &mut dyn Visit) -> Result<E
 ///
 /// # Errors
 /// [`Unclear::Json`].
-pub fn rewrite_file(text: &str, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
+pub fn rewrite_file(text: &str, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     rewrite(text, 0, visit, json::quoted)
 }
 
-fn rewrite(text: &str, at: usize, visit: &mut dyn Visit, quote: Quote) -> Result<Edits, Unclear> {
+fn rewrite(text: &str, at: usize, visit: &mut dyn TextVisitor, quote: Quote) -> Result<Edits, Unclear> {
     let mut edits = Vec::new();
     json::read(text, &mut |event| {
         if let Event::Object(object) = event {

@@ -19,7 +19,7 @@ pub struct Document {
 /// Reads a page.
 #[must_use]
 pub fn read(text: &str) -> Document {
-    let mut reading = Reading {
+    let mut reading = DocumentReader {
         tag: String::new(),
         attributes: Vec::new(),
         end: None,
@@ -57,14 +57,14 @@ pub fn own_addresses(page: &str) -> Vec<String> {
     found
 }
 
-struct Reading {
+struct DocumentReader {
     tag: String,
     attributes: Vec<(String, String)>,
     end: Option<usize>,
     policies: Vec<String>,
 }
 
-impl Callback<Infallible, usize> for &mut Reading {
+impl Callback<Infallible, usize> for &mut DocumentReader {
     fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match event {

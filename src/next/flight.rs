@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::json::{self, Event, Object};
-use super::{Edits, Position, Reference, Unclear, Visit, css, html};
+use super::{Edits, Position, Reference, TextVisitor, Unclear, css, html};
 
 /// How one row is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ fn text_body(stream: &str, start: usize) -> Option<Range<usize>> {
 ///
 /// # Errors
 /// [`Unclear`]: the payload must stay as it is.
-pub fn rewrite(stream: &str, at: usize, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
+pub fn rewrite(stream: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     let rows = rows(stream)?;
     refuse_offsets(stream, &rows)?;
     let mut edits = Vec::new();
@@ -168,7 +168,13 @@ pub(super) type Found = Vec<(Range<usize>, String)>;
 pub(super) type Quote = fn(&str) -> String;
 
 /// Asks for the build id under a key of an object.
-pub(super) fn build_id(object: &Object<'_, '_>, key: &str, visit: &mut dyn Visit, edits: &mut Found, quote: Quote) {
+pub(super) fn build_id(
+    object: &Object<'_, '_>,
+    key: &str,
+    visit: &mut dyn TextVisitor,
+    edits: &mut Found,
+    quote: Quote,
+) {
     if let Some(id) = object.get(key)
         && let Some(new) = visit.build_id(&id.value)
     {
@@ -283,7 +289,7 @@ fn use_of(object: &Object<'_, '_>, key: &str) -> Option<Use> {
     }
 }
 
-fn hint(body: &str, code: char, at: usize, visit: &mut dyn Visit, edits: &mut Found) -> Result<(), Unclear> {
+fn hint(body: &str, code: char, at: usize, visit: &mut dyn TextVisitor, edits: &mut Found) -> Result<(), Unclear> {
     // The second item of a preload says as what it is fetched, and comes after the URL.
     let mut items: [Option<(String, Range<usize>)>; 2] = [None, None];
     let mut options = Vec::new();
@@ -337,7 +343,13 @@ const ATTRIBUTES: &[(&str, &str)] = &[
 ];
 
 /// Visits the URLs among the members of an object.
-pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit, edits: &mut Found, quote: Quote) {
+pub(super) fn urls_of(
+    object: &Object<'_, '_>,
+    at: usize,
+    visit: &mut dyn TextVisitor,
+    edits: &mut Found,
+    quote: Quote,
+) {
     let get = |name: &str| object.get(name).map(|text| text.value.as_ref());
     let said = object.element.and_then(|tag| html::said_by(tag, &get));
     for (key, text) in object.strings {
@@ -379,7 +391,7 @@ pub(super) fn urls_of(object: &Object<'_, '_>, at: usize, visit: &mut dyn Visit,
 }
 
 /// Visits a string that is a value or an item of a list; what it is for can't be told, so it is never replaced.
-fn item(value: &str, at: usize, visit: &mut dyn Visit) {
+fn item(value: &str, at: usize, visit: &mut dyn TextVisitor) {
     if looks_like_a_path(value) {
         visit.url(Reference {
             url: value,
@@ -420,7 +432,7 @@ mod tests {
         unclear: Vec<Unclear>,
     }
 
-    impl Visit for Mark {
+    impl TextVisitor for Mark {
         fn url(&mut self, reference: Reference<'_>) -> Option<String> {
             self.seen.push((reference.url.to_owned(), reference.position));
             (reference.position != Position::Unknown).then(|| format!("!{}", reference.url))

@@ -10,7 +10,7 @@ use std::ops::Range;
 use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
 
-use super::{Edits, Position, Reference, Unclear, Visit, css, srcset};
+use super::{Edits, Position, Reference, TextVisitor, Unclear, css, srcset};
 
 /// A script that is in the page itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Walked {
 }
 
 /// Visits all of a page, or of a piece of markup.
-pub fn walk(text: &str, at: usize, visit: &mut dyn Visit) -> Walked {
+pub fn walk(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Walked {
     let mut walk = Walk {
         text,
         at,
@@ -90,7 +90,7 @@ enum Raw {
 struct Walk<'t, 'v> {
     text: &'t str,
     at: usize,
-    visit: &'v mut dyn Visit,
+    visit: &'v mut dyn TextVisitor,
     tag: String,
     /// Those of the tag that is being read, each once: there are never more than there are names.
     attributes: Vec<Attribute<'t>>,
@@ -279,7 +279,7 @@ impl Walk<'_, '_> {
 }
 
 /// The edits of a `srcset`'s value.
-pub(super) fn srcset_edits(value: &str, position: Position, at: usize, visit: &mut dyn Visit) -> Edits {
+pub(super) fn srcset_edits(value: &str, position: Position, at: usize, visit: &mut dyn TextVisitor) -> Edits {
     let mut edits = Edits::default();
     for range in srcset::urls(value) {
         let url = &value[range.clone()];
@@ -409,7 +409,7 @@ mod tests {
         unclear: Vec<Unclear>,
     }
 
-    impl Visit for Mark {
+    impl TextVisitor for Mark {
         fn url(&mut self, reference: Reference<'_>) -> Option<String> {
             self.seen.push((reference.url.to_owned(), reference.position));
             Some(format!("!{}", reference.url))
@@ -584,7 +584,7 @@ mod tests {
     #[test]
     fn comment_before_the_first_tag_may_be_the_build_id() {
         struct Id;
-        impl Visit for Id {
+        impl TextVisitor for Id {
             fn url(&mut self, _: Reference<'_>) -> Option<String> {
                 None
             }
@@ -603,7 +603,7 @@ mod tests {
     #[test]
     fn value_that_needs_quotes_gets_them() {
         struct Odd;
-        impl Visit for Odd {
+        impl TextVisitor for Odd {
             fn url(&mut self, _: Reference<'_>) -> Option<String> {
                 Some("/a b&\"'".to_owned())
             }

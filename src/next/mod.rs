@@ -1,7 +1,7 @@
 //! What Next.js writes into an export, read and rewritten without touching any other byte.
 //!
 //! Pure. Each file here knows one language (JSON, CSS, HTML, the flight payload) and nothing of a site: it finds where a
-//! URL or a build id stands, asks a [`Visit`] what shall stand there instead, and gives the [`Edits`] that make it so.
+//! URL or a build id stands, asks a [`TextVisitor`] what shall stand there instead, and gives the [`Edits`] that make it so.
 //! Asking with a visitor that answers nothing is how facts are collected, so what is checked and what is rewritten can't
 //! differ.
 //!
@@ -86,7 +86,7 @@ pub struct Reference<'a> {
 }
 
 /// Is told what a file holds, and says what shall stand there instead.
-pub trait Visit {
+pub trait TextVisitor {
     /// A URL; `Some`: this one instead.
     fn url(&mut self, reference: Reference<'_>) -> Option<String>;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Edits, Unclear, Visit, data, flight, html, push};
+use super::{Edits, TextVisitor, Unclear, data, flight, html, push};
 
 /// Which router made a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct Page {
 ///
 /// # Errors
 /// [`Unclear`]: the page must stay as it is. Both visitors may have been told of parts of it.
-pub fn rewrite(text: &str, markup: &mut dyn Visit, payload: &mut dyn Visit) -> Result<Page, Unclear> {
+pub fn rewrite(text: &str, markup: &mut dyn TextVisitor, payload: &mut dyn TextVisitor) -> Result<Page, Unclear> {
     let html::Walked {
         mut edits,
         scripts,
@@ -56,7 +56,7 @@ pub fn rewrite(text: &str, markup: &mut dyn Visit, payload: &mut dyn Visit) -> R
 ///
 /// # Errors
 /// [`Unclear`]: the file must stay as it is.
-pub fn rewrite_payload(text: &str, visit: &mut dyn Visit) -> Result<Edits, Unclear> {
+pub fn rewrite_payload(text: &str, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     if let Some(mark) = text.chars().next().filter(|c| matches!(c, '#' | '~')) {
         return Err(Unclear::Marked { mark });
     }

@@ -14,7 +14,7 @@ use html5gum::{Span, Tokenizer};
 use memchr::memmem;
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
-use super::{Edits, Reference, Visit, html};
+use super::{Edits, Reference, TextVisitor, html};
 
 /// The algorithms of a policy and of `integrity`, by their names there.
 const ALGORITHMS: [(&str, &Algorithm); 3] = [("sha256", &SHA256), ("sha384", &SHA384), ("sha512", &SHA512)];
@@ -109,7 +109,7 @@ impl Callback<Infallible, usize> for &mut Values<'_> {
 
 fn scripts(page: &str) -> Vec<Range<usize>> {
     struct Nothing;
-    impl Visit for Nothing {
+    impl TextVisitor for Nothing {
         fn url(&mut self, _: Reference<'_>) -> Option<String> {
             None
         }

@@ -186,7 +186,7 @@ mod tests {
 
     fn html_scripts(text: &str) -> Vec<InlineScript> {
         struct Nothing;
-        impl crate::next::Visit for Nothing {
+        impl crate::next::TextVisitor for Nothing {
             fn url(&mut self, _: crate::next::Reference<'_>) -> Option<String> {
                 None
             }

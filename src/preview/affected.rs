@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use super::blind::{self, Blind};
+use super::normalized_page::{self, NormalizedPage};
 use crate::model::digest::Digest;
 use crate::model::manifest::{self, Site};
 use crate::model::path::SitePath;
@@ -14,10 +14,10 @@ use crate::next::page::owners;
 use crate::rules::{Address, NOT_FOUND_PAGE, Outcome, Rules};
 
 /// What a path was, and what it is now: none where there is no such file.
-pub type Change = (Option<Digest>, Option<Digest>);
+pub type PageChange = (Option<Digest>, Option<Digest>);
 
 /// The changes between two sites, by path.
-pub type Changes = BTreeMap<String, Change>;
+pub type Changes = BTreeMap<String, PageChange>;
 
 /// What a person would name of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn changes(before: &Site, after: &Site) -> Changes {
 
 /// A page that is open in a browser.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-pub struct Open {
+pub struct OpenPage {
     /// The site that its document came from.
     pub site: String,
     /// The file of the document.
@@ -115,7 +115,7 @@ pub struct Open {
 /// What is to be done with an open page.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
-pub enum Verdict {
+pub enum PageAction {
     /// Nothing that it shows changed.
     Nothing,
     /// Style sheets are to be swapped.
@@ -136,17 +136,17 @@ pub struct Evidence<'a> {
     /// What changed since the document's site.
     pub changes: &'a Changes,
     /// What is known of versions of files, by their digest.
-    pub blinds: &'a HashMap<Digest, Option<Blind>>,
+    pub blinds: &'a HashMap<Digest, Option<NormalizedPage>>,
 }
 
 /// Where a page of the site stands.
-enum Place {
+enum PageAddress {
     File(String),
     Elsewhere,
 }
 
 /// The files of which both versions have to be seen without their style sheets before a page can be judged.
-pub fn questions(open: &Open, evidence: &Evidence<'_>) -> Vec<(String, Digest)> {
+pub fn questions(open: &OpenPage, evidence: &Evidence<'_>) -> Vec<(String, Digest)> {
     let own = own_files(open, evidence).unwrap_or_default();
     let news = own.into_iter().filter_map(|path| {
         let (_, new) = evidence.changes.get(&path)?;
@@ -157,9 +157,9 @@ pub fn questions(open: &Open, evidence: &Evidence<'_>) -> Vec<(String, Digest)> 
 
 /// Judges what the changes are to an open page.
 #[must_use]
-pub fn judge(open: &Open, evidence: &Evidence<'_>) -> Verdict {
+pub fn judge(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
     let Some(own) = own_files(open, evidence) else {
-        return Verdict::Reload;
+        return PageAction::Reload;
     };
     let mut styles: Vec<(String, String)> = Vec::new();
     for path in &own {
@@ -169,9 +169,9 @@ pub fn judge(open: &Open, evidence: &Evidence<'_>) -> Verdict {
         let seen = |digest: &Option<Digest>| evidence.blinds.get(&(*digest)?)?.as_ref();
         let pairs = seen(old)
             .zip(seen(new))
-            .and_then(|(old, new)| blind::restyled(old, new));
+            .and_then(|(old, new)| normalized_page::restyled(old, new));
         let Some(pairs) = pairs else {
-            return Verdict::Reload;
+            return PageAction::Reload;
         };
         styles.extend(
             pairs
@@ -187,28 +187,28 @@ pub fn judge(open: &Open, evidence: &Evidence<'_>) -> Verdict {
             continue;
         };
         if !path.ends_with(".css") {
-            return Verdict::Reload;
+            return PageAction::Reload;
         }
         styles.push((address.clone(), format!("{address}?v={}", new.short(12))));
     }
     if styles.is_empty() {
-        Verdict::Nothing
+        PageAction::Nothing
     } else {
-        Verdict::Restyle { styles }
+        PageAction::Restyle { styles }
     }
 }
 
 /// The files of the page that is on screen: that of its document, or after a click that loaded no document, the payloads
 /// that came for it. None where the address leads somewhere else now.
-fn own_files(open: &Open, evidence: &Evidence<'_>) -> Option<BTreeSet<String>> {
+fn own_files(open: &OpenPage, evidence: &Evidence<'_>) -> Option<BTreeSet<String>> {
     let place = place(&open.address, evidence);
     if open.address == open.loaded {
         return match place {
-            Place::File(path) if path == open.file => Some(BTreeSet::from([path])),
+            PageAddress::File(path) if path == open.file => Some(BTreeSet::from([path])),
             _ => None,
         };
     }
-    let Place::File(page) = place else {
+    let PageAddress::File(page) = place else {
         return Some(BTreeSet::new());
     };
     let payloads: BTreeSet<String> = used(open, evidence)
@@ -223,7 +223,7 @@ fn own_files(open: &Open, evidence: &Evidence<'_>) -> Option<BTreeSet<String>> {
 }
 
 /// What a page asked for, as addresses without their query, and as files, whether they are there now or were then.
-fn used<'a>(open: &'a Open, evidence: &'a Evidence<'_>) -> impl Iterator<Item = (String, String)> + 'a {
+fn used<'a>(open: &'a OpenPage, evidence: &'a Evidence<'_>) -> impl Iterator<Item = (String, String)> + 'a {
     let was_or_is = |path: &str| (evidence.is_file)(path) || evidence.changes.contains_key(path);
     open.used.iter().filter_map(move |address| {
         let bare = address.split(['?', '#']).next().unwrap_or_default();
@@ -242,14 +242,14 @@ fn owner(path: &str, evidence: &Evidence<'_>) -> Option<String> {
     owners(path).into_iter().find(|page| (evidence.is_file)(page))
 }
 
-fn place(address: &str, evidence: &Evidence<'_>) -> Place {
+fn place(address: &str, evidence: &Evidence<'_>) -> PageAddress {
     let Ok(address) = Address::parse(address.as_bytes()) else {
-        return Place::Elsewhere;
+        return PageAddress::Elsewhere;
     };
     match evidence.rules.resolve(&address, evidence.is_file) {
-        Outcome::File { path, .. } => Place::File(path),
-        Outcome::NotFound => Place::File(NOT_FOUND_PAGE.to_owned()),
-        Outcome::Moved(_) | Outcome::Marker => Place::Elsewhere,
+        Outcome::File { path, .. } => PageAddress::File(path),
+        Outcome::NotFound => PageAddress::File(NOT_FOUND_PAGE.to_owned()),
+        Outcome::Moved(_) | Outcome::Marker => PageAddress::Elsewhere,
     }
 }
 
@@ -284,13 +284,13 @@ mod tests {
         }
     }
 
-    fn judged(before: &World, after: &World, open: &Open) -> Verdict {
+    fn judged(before: &World, after: &World, open: &OpenPage) -> PageAction {
         let mut history = History::default();
         history.step(None, &before.site);
         history.step(Some(&before.site), &after.site);
         let all = || before.files.iter().chain(&after.files);
         let blinds = all()
-            .map(|(path, text)| (Digest::of(text.as_bytes()), blind::see(path, text)))
+            .map(|(path, text)| (Digest::of(text.as_bytes()), normalized_page::normalize(path, text)))
             .collect();
         let config = crate::config::parse("").unwrap().config;
         let rules = crate::site::pipeline::rules(&config, Client::default(), after.files.keys().map(String::as_str));
@@ -305,8 +305,8 @@ mod tests {
         )
     }
 
-    fn open(world: &World, file: &str, address: &str, used: &[&str]) -> Open {
-        Open {
+    fn open(world: &World, file: &str, address: &str, used: &[&str]) -> OpenPage {
+        OpenPage {
             site: world.site.root.to_string(),
             file: file.to_owned(),
             loaded: address.to_owned(),
@@ -349,16 +349,16 @@ mod tests {
             &["/_assets/s.1.css", "/app.js?x=1", "/logo.png", "/b.txt?_rsc=1"],
         );
         for (changed, wanted) in [
-            (("a.html", Some("<p>other")), Verdict::Reload),
-            (("a.html", None), Verdict::Reload),
-            (("app.js", Some("2")), Verdict::Reload),
-            (("logo.png", Some("2")), Verdict::Reload),
-            (("b.html", Some("<p>other")), Verdict::Nothing),
-            (("b.txt", Some("0:\"other\"\n")), Verdict::Nothing),
-            (("plain.css", Some("q{}")), Verdict::Nothing),
-            (("logo.png", None), Verdict::Nothing),
-            (("new.html", Some("new")), Verdict::Nothing),
-            (("index.html", Some("<p>other")), Verdict::Nothing),
+            (("a.html", Some("<p>other")), PageAction::Reload),
+            (("a.html", None), PageAction::Reload),
+            (("app.js", Some("2")), PageAction::Reload),
+            (("logo.png", Some("2")), PageAction::Reload),
+            (("b.html", Some("<p>other")), PageAction::Nothing),
+            (("b.txt", Some("0:\"other\"\n")), PageAction::Nothing),
+            (("plain.css", Some("q{}")), PageAction::Nothing),
+            (("logo.png", None), PageAction::Nothing),
+            (("new.html", Some("new")), PageAction::Nothing),
+            (("index.html", Some("<p>other")), PageAction::Nothing),
         ] {
             assert_eq!(judged(&before, &with(&[changed]), &a), wanted, "{changed:?}");
         }
@@ -376,14 +376,14 @@ mod tests {
         let swap = |from: &str, to: &str| (from.to_owned(), to.to_owned());
         assert_eq!(
             judged(&before, &renamed, &a),
-            Verdict::Restyle {
+            PageAction::Restyle {
                 styles: vec![swap("/_assets/s.1.css", "/_assets/s.2.css")]
             }
         );
         let same = format!("/plain.css?v={}", Digest::of(b"q{}").short(12));
         assert_eq!(
             judged(&before, &with(&[("plain.css", Some("q{}"))]), &a),
-            Verdict::Restyle {
+            PageAction::Restyle {
                 styles: vec![swap("/plain.css", &same)]
             }
         );
@@ -391,7 +391,7 @@ mod tests {
             ("a.html", Some("<link rel=stylesheet href=/_assets/s.2.css><p>more")),
             ("_assets/s.2.css", Some("q{}")),
         ]);
-        assert_eq!(judged(&before, &and_more, &a), Verdict::Reload);
+        assert_eq!(judged(&before, &and_more, &a), PageAction::Reload);
     }
 
     #[test]
@@ -401,16 +401,16 @@ mod tests {
         soft.address = "/b".to_owned();
         assert_eq!(
             judged(&before, &with(&[("b.txt", Some("0:\"other\"\n"))]), &soft),
-            Verdict::Reload
+            PageAction::Reload
         );
         assert_eq!(
             judged(&before, &with(&[("a.html", Some("<p>other"))]), &soft),
-            Verdict::Nothing
+            PageAction::Nothing
         );
         soft.used.clear();
         assert_eq!(
             judged(&before, &with(&[("b.html", Some("<p>other"))]), &soft),
-            Verdict::Reload
+            PageAction::Reload
         );
     }
 
@@ -420,15 +420,15 @@ mod tests {
         let missing = open(&before, "404.html", "/new", &[]);
         assert_eq!(
             judged(&before, &with(&[("b.html", Some("x"))]), &missing),
-            Verdict::Nothing
+            PageAction::Nothing
         );
         assert_eq!(
             judged(&before, &with(&[("new.html", Some("x"))]), &missing),
-            Verdict::Reload
+            PageAction::Reload
         );
         assert_eq!(
             judged(&before, &with(&[("404.html", Some("x"))]), &missing),
-            Verdict::Reload
+            PageAction::Reload
         );
     }
 

@@ -19,15 +19,15 @@ use hyper::http::request::Parts as Head;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{self, Body};
-use super::bytes::Section;
+use super::bytes::BodyPart;
 use super::guard::{BadHost, check_host};
-use super::snapshot::{Found, Snapshot};
-use super::{Live, OWN, Preview, blind, snippet};
+use super::snapshot::{Resource, Snapshot};
+use super::{LiveReload, OWN, Preview, normalized_page, snippet};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::media;
 use crate::next::page::owners;
-use crate::rules::conditions::{Conditions, Time, Validators, Verdict, judge};
+use crate::rules::conditions::{ConditionResult, Conditions, Time, Validators, evaluate};
 use crate::rules::ranges::{self, Parts};
 use crate::rules::types::content_type;
 use crate::rules::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, headers, marker};
@@ -38,7 +38,7 @@ const LONGEST_PAGE: u64 = 4 << 20;
 
 /// What is served of a file.
 struct Served {
-    found: Found,
+    found: Resource,
     /// Its bytes, where they are not those of the file: a page with the script of the preview.
     page: Option<Bytes>,
     /// The content coding of the answer, and its bytes.
@@ -111,7 +111,7 @@ impl Preview {
         &self,
         head: &Head,
         site: &Arc<Snapshot>,
-        found: Found,
+        found: Resource,
         path: &str,
         default_type: &str,
     ) -> Result<Response<Body>, SourceError> {
@@ -127,18 +127,18 @@ impl Preview {
             etag: &served.etag,
             modified: since,
         };
-        match judge(conditions(&head.headers), file) {
-            Verdict::Failed => {
+        match evaluate(conditions(&head.headers), file) {
+            ConditionResult::Failed => {
                 let mut answer = refusal(Some(rules), StatusCode::PRECONDITION_FAILED);
                 vary(&mut answer, served.varies);
                 return Ok(answer);
             }
-            Verdict::NotModified => {
+            ConditionResult::NotModified => {
                 let mut answer = blank(Some(rules), StatusCode::NOT_MODIFIED, Some(path), body::empty());
                 validate(&mut answer, &served);
                 return Ok(answer);
             }
-            Verdict::Send => {}
+            ConditionResult::Send => {}
         }
         match parts(&head.headers, &served) {
             Parts::None => {
@@ -182,7 +182,7 @@ impl Preview {
         &self,
         head: &Head,
         site: &Arc<Snapshot>,
-        found: Found,
+        found: Resource,
         path: &str,
         default_type: &str,
     ) -> Result<Option<Served>, SourceError> {
@@ -242,12 +242,12 @@ impl Preview {
         &self,
         head: &Head,
         site: &Arc<Snapshot>,
-        found: &Found,
+        found: &Resource,
         media_type: &str,
     ) -> Result<Option<Bytes>, SourceError> {
         let is_page = media_type == "text/html" && found.encoding.is_none() && found.file.size <= LONGEST_PAGE;
-        if self.live == Live::No || !is_page || !snippet::is_opened(&head.headers) {
-            if self.live == Live::Yes && self.clients() > 0 && !owners(found.path.as_str()).is_empty() {
+        if self.live == LiveReload::No || !is_page || !snippet::is_opened(&head.headers) {
+            if self.live == LiveReload::Yes && self.clients() > 0 && !owners(found.path.as_str()).is_empty() {
                 self.look_aside(site, found);
             }
             return Ok(None);
@@ -261,7 +261,7 @@ impl Preview {
             let Ok(text) = String::from_utf8(bytes) else {
                 return Ok((None, None));
             };
-            let blind = is_new.then(|| blind::see(path, &text));
+            let blind = is_new.then(|| normalized_page::normalize(path, &text));
             Ok((snippet::inject(&text, path, root), blind))
         };
         let (page, blind) = self.aside(read).await?;
@@ -281,7 +281,7 @@ impl Preview {
         let body = match (&served.encoded, &served.page) {
             (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(bytes.clone()),
             (None, None) => {
-                let all = vec![Section::Part(0..served.length)];
+                let all = vec![BodyPart::Part(0..served.length)];
                 self.sections(site, &served.found, all).await?
             }
         };
@@ -303,19 +303,19 @@ impl Preview {
     ) -> Result<Response<Body>, SourceError> {
         let mut sections = Vec::new();
         if let [part] = parts {
-            sections.push(Section::Part(part.clone()));
+            sections.push(BodyPart::Part(part.clone()));
         } else {
             for part in parts {
                 let header = ranges::part_header(&served.content_type, part, served.length);
-                sections.extend([Section::Text(header), Section::Part(part.clone())]);
+                sections.extend([BodyPart::Text(header), BodyPart::Part(part.clone())]);
             }
-            sections.push(Section::Text(ranges::closing()));
+            sections.push(BodyPart::Text(ranges::closing()));
         }
         let length: u64 = sections
             .iter()
             .map(|section| match section {
-                Section::Text(text) => text.len() as u64,
-                Section::Part(part) => part.end - part.start,
+                BodyPart::Text(text) => text.len() as u64,
+                BodyPart::Part(part) => part.end - part.start,
             })
             .sum();
         let body = match (&served.encoded, &served.page) {

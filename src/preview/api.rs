@@ -8,12 +8,12 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::Preview;
-use super::affected::{self, Changes, Evidence, Open, Verdict};
-use super::blind::{self, Blind};
+use super::affected::{self, Changes, Evidence, OpenPage, PageAction};
 use super::encodings::level;
-use super::hub::{Finding, Trouble};
-use super::sizes::{self, Page, Paths};
-use super::snapshot::{Found, Snapshot};
+use super::hub::{ShownFinding, Trouble};
+use super::normalized_page::{self, NormalizedPage};
+use super::sizes::{self, Page, PathSet};
+use super::snapshot::{Resource, Snapshot};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 use crate::next::url::Resolver;
@@ -26,7 +26,7 @@ const KEPT_SIZES: usize = 100_000;
 
 impl Preview {
     /// What an open page has to do to be as it would be now.
-    pub(super) async fn affected(&self, open: Open) -> Value {
+    pub(super) async fn affected(&self, open: OpenPage) -> Value {
         let Some(site) = self.site() else {
             return json!({ "site": null, "do": "nothing" });
         };
@@ -36,11 +36,11 @@ impl Preview {
         value
     }
 
-    async fn verdict(&self, site: &Arc<Snapshot>, open: &Open) -> Verdict {
+    async fn verdict(&self, site: &Arc<Snapshot>, open: &OpenPage) -> PageAction {
         let changes = open.site.parse::<Digest>().ok().and_then(|root| self.hub.since(root));
         // It was made by a run before this one, or too long ago to tell.
         let Some(changes) = changes else {
-            return Verdict::Reload;
+            return PageAction::Reload;
         };
         let questions = affected::questions(open, &evidence(site, &changes, &HashMap::new(), &is_file(site)));
         for (path, digest) in questions {
@@ -56,14 +56,14 @@ impl Preview {
     }
 
     /// Sees a file without its style sheets, and keeps that.
-    async fn look(&self, site: &Arc<Snapshot>, found: &Found) {
+    async fn look(&self, site: &Arc<Snapshot>, found: &Resource) {
         let (site, found, digest) = (Arc::clone(site), found.clone(), found.file.digest);
         let seen = self.aside(move || Ok(see(&site, &found))).await;
         self.hub.saw(digest, seen.ok().flatten());
     }
 
     /// As [`Self::look`], without waiting for it.
-    pub(super) fn look_aside(&self, site: &Arc<Snapshot>, found: &Found) {
+    pub(super) fn look_aside(&self, site: &Arc<Snapshot>, found: &Resource) {
         if self.hub.has_seen(found.file.digest) {
             return;
         }
@@ -96,7 +96,7 @@ impl Preview {
         });
         json!({
             "root": site.site.root.to_string(),
-            "name": self.desk.as_deref().and_then(super::Desk::site),
+            "name": self.desk.as_deref().and_then(super::TargetApi::site),
             "base": site.rules.base_path,
             "bytes": site.site.bytes,
             "levels": { "br": level(Coding::Brotli), "gzip": level(Coding::Gzip) },
@@ -108,11 +108,11 @@ impl Preview {
     pub(super) fn findings(&self) -> Value {
         let site = self.site();
         let problems = site.iter().flat_map(|site| &site.problems);
-        json!(problems.map(Finding::from).collect::<Vec<_>>())
+        json!(problems.map(ShownFinding::from).collect::<Vec<_>>())
     }
 
     /// The encoded sizes of some files, at the levels of the preview; null where there is no such encoding.
-    pub(super) async fn sizes(&self, asked: Paths) -> Value {
+    pub(super) async fn sizes(&self, asked: PathSet) -> Value {
         let Some(site) = self.site() else {
             return json!({ "root": null, "files": [] });
         };
@@ -128,7 +128,7 @@ impl Preview {
         json!({ "root": site.site.root.to_string(), "files": files })
     }
 
-    async fn size(&self, site: &Arc<Snapshot>, found: &Found, coding: Coding) -> Option<u64> {
+    async fn size(&self, site: &Arc<Snapshot>, found: &Resource, coding: Coding) -> Option<u64> {
         let recipe = found.file.encodings.get(coding)?;
         let key = (found.file.digest, coding, recipe);
         if let Some(known) = self.lengths.lock().await.get(&key) {
@@ -174,7 +174,10 @@ impl Preview {
     }
 
     /// Asks the target, one question at a time: what came of it, and when it was asked, in milliseconds since 1970.
-    async fn ask(&self, ask: impl FnOnce(&dyn super::Desk) -> BoxFuture<'_, Result<Value, Trouble>> + Send) -> Value {
+    async fn ask(
+        &self,
+        ask: impl FnOnce(&dyn super::TargetApi) -> BoxFuture<'_, Result<Value, Trouble>> + Send,
+    ) -> Value {
         let _turn = self.at_desk.lock().await;
         let asked = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -202,7 +205,7 @@ fn is_file(site: &Snapshot) -> impl Fn(&str) -> bool {
 fn evidence<'a>(
     site: &'a Snapshot,
     changes: &'a Changes,
-    blinds: &'a HashMap<Digest, Option<Blind>>,
+    blinds: &'a HashMap<Digest, Option<NormalizedPage>>,
     is_file: &'a dyn Fn(&str) -> bool,
 ) -> Evidence<'a> {
     Evidence {
@@ -213,7 +216,7 @@ fn evidence<'a>(
     }
 }
 
-fn see(site: &Snapshot, found: &Found) -> Option<Blind> {
+fn see(site: &Snapshot, found: &Resource) -> Option<NormalizedPage> {
     let bytes = site.source.read(&found.path, found.file.digest, found.file.size).ok()?;
-    blind::see(found.path.as_str(), std::str::from_utf8(&bytes).ok()?)
+    normalized_page::normalize(found.path.as_str(), std::str::from_utf8(&bytes).ok()?)
 }

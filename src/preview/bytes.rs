@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use super::Preview;
 use super::body::{self, Body};
-use super::encodings::{Key, level};
-use super::snapshot::{Found, Snapshot};
+use super::encodings::{EncodingKey, level};
+use super::snapshot::{Resource, Snapshot};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::path::SitePath;
@@ -27,7 +27,7 @@ const PIECE: usize = 256 << 10;
 const AHEAD: usize = 2;
 
 /// A part of an answer: text between parts of a file, or a part of the file.
-pub enum Section {
+pub enum BodyPart {
     Text(String),
     Part(Range<u64>),
 }
@@ -37,11 +37,11 @@ impl Preview {
     pub(super) async fn encoding(
         &self,
         site: &Arc<Snapshot>,
-        found: &Found,
+        found: &Resource,
         coding: Coding,
         recipe: Recipe,
     ) -> Result<Option<Bytes>, SourceError> {
-        let key = Key {
+        let key = EncodingKey {
             digest: found.file.digest,
             coding,
             recipe,
@@ -60,7 +60,7 @@ impl Preview {
         path: &SitePath,
         coding: Coding,
     ) -> Result<Option<Bytes>, SourceError> {
-        let key = Key {
+        let key = EncodingKey {
             digest: Digest::of(bytes),
             coding,
             recipe: Recipe::made(level(coding)),
@@ -76,8 +76,8 @@ impl Preview {
     pub(super) async fn sections(
         &self,
         site: &Arc<Snapshot>,
-        found: &Found,
-        sections: Vec<Section>,
+        found: &Resource,
+        sections: Vec<BodyPart>,
     ) -> Result<Body, SourceError> {
         let (site, found) = (Arc::clone(site), found.clone());
         if found.file.size > LARGE {
@@ -91,15 +91,15 @@ impl Preview {
 
     /// A body that is read while it is sent. What goes wrong after its beginning ends the connection: the client has to
     /// know that it has not got all.
-    async fn stream(&self, site: Arc<Snapshot>, found: Found, sections: Vec<Section>) -> Body {
+    async fn stream(&self, site: Arc<Snapshot>, found: Resource, sections: Vec<BodyPart>) -> Body {
         let permit = Arc::clone(&self.streams).acquire_owned().await;
         let (sender, mut receiver) = mpsc::channel::<io::Result<Bytes>>(AHEAD);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             for section in sections {
                 let sent = match section {
-                    Section::Text(text) => sender.blocking_send(Ok(Bytes::from(text))).is_ok(),
-                    Section::Part(part) => send_part(&site, &found, &part, &sender),
+                    BodyPart::Text(text) => sender.blocking_send(Ok(Bytes::from(text))).is_ok(),
+                    BodyPart::Part(part) => send_part(&site, &found, &part, &sender),
                 };
                 if !sent {
                     return;
@@ -128,15 +128,15 @@ impl Preview {
 }
 
 /// Sections of bytes, one behind the other.
-pub(super) fn joined(bytes: &Bytes, sections: &[Section]) -> Bytes {
-    if let [Section::Part(part)] = sections {
+pub(super) fn joined(bytes: &Bytes, sections: &[BodyPart]) -> Bytes {
+    if let [BodyPart::Part(part)] = sections {
         return bytes.slice_ref(slice(bytes, part));
     }
     let mut whole = Vec::new();
     for section in sections {
         match section {
-            Section::Text(text) => whole.extend_from_slice(text.as_bytes()),
-            Section::Part(part) => whole.extend_from_slice(slice(bytes, part)),
+            BodyPart::Text(text) => whole.extend_from_slice(text.as_bytes()),
+            BodyPart::Part(part) => whole.extend_from_slice(slice(bytes, part)),
         }
     }
     Bytes::from(whole)
@@ -148,7 +148,7 @@ fn slice<'b>(bytes: &'b [u8], part: &Range<u64>) -> &'b [u8] {
 }
 
 /// Sends a part of a large file. Whether there is anybody left to send more to.
-fn send_part(site: &Snapshot, found: &Found, part: &Range<u64>, sender: &mpsc::Sender<io::Result<Bytes>>) -> bool {
+fn send_part(site: &Snapshot, found: &Resource, part: &Range<u64>, sender: &mpsc::Sender<io::Result<Bytes>>) -> bool {
     let (mut at, mut is_heard) = (0_u64, true);
     let mut take = |piece: Vec<u8>| {
         let begins = at;
@@ -170,7 +170,7 @@ fn send_part(site: &Snapshot, found: &Found, part: &Range<u64>, sender: &mpsc::S
     }
 }
 
-fn make(site: &Snapshot, found: &Found, coding: Coding, recipe: Recipe) -> Result<Option<Bytes>, SourceError> {
+fn make(site: &Snapshot, found: &Resource, coding: Coding, recipe: Recipe) -> Result<Option<Bytes>, SourceError> {
     let path = &found.path;
     // One that the export brought along and has no more, or has another by now, is made like the others.
     if let Recipe::Given { .. } = recipe

@@ -21,7 +21,7 @@ pub const fn level(coding: Coding) -> u8 {
 
 /// Which encoding: of which bytes, and by which recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct EncodingKey {
     pub digest: Digest,
     pub coding: Coding,
     pub recipe: Recipe,
@@ -33,14 +33,14 @@ type Made = Arc<OnceCell<Option<Bytes>>>;
 /// The encodings that are kept, up to so many bytes.
 pub struct Encodings {
     limit: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<CachedEncoding>,
 }
 
 #[derive(Default)]
-struct Kept {
-    made: HashMap<Key, Made>,
+struct CachedEncoding {
+    made: HashMap<EncodingKey, Made>,
     /// Those that are whole, the oldest first.
-    order: VecDeque<Key>,
+    order: VecDeque<EncodingKey>,
     bytes: usize,
 }
 
@@ -55,10 +55,10 @@ impl Encodings {
     /// The encoding, made now if it is not kept. Who asks while another's is being made waits for that one.
     pub async fn get<E>(
         &self,
-        key: Key,
+        key: EncodingKey,
         make: impl AsyncFnOnce() -> Result<Option<Bytes>, E>,
     ) -> Result<Option<Bytes>, E> {
-        let asked = Asked {
+        let asked = Waiter {
             encodings: self,
             key,
             made: Arc::clone(self.kept().made.entry(key).or_default()),
@@ -84,7 +84,7 @@ impl Encodings {
         self.kept().made.len()
     }
 
-    fn keep(&self, key: Key, length: usize) {
+    fn keep(&self, key: EncodingKey, length: usize) {
         let mut kept = self.kept();
         kept.order.push_back(key);
         kept.bytes += length;
@@ -98,19 +98,19 @@ impl Encodings {
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, CachedEncoding> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Somebody who waits for an encoding. One that could not be made, or that no one waits for any more, is not kept.
-struct Asked<'a> {
+struct Waiter<'a> {
     encodings: &'a Encodings,
-    key: Key,
+    key: EncodingKey,
     made: Made,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut kept = self.encodings.kept();
         // No one else comes by one while the lock is held: it is in the map, and here.
@@ -130,8 +130,8 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    fn key(number: u8) -> Key {
-        Key {
+    fn key(number: u8) -> EncodingKey {
+        EncodingKey {
             digest: Digest::of(&[number]),
             coding: Coding::Gzip,
             recipe: Recipe::made(9),

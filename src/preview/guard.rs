@@ -14,12 +14,12 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names that the preview answers to, whatever port stands behind them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
+pub struct HostNames {
     asked: Option<String>,
     is_open: bool,
 }
 
-impl Names {
+impl HostNames {
     /// `localhost`, `127.0.0.1` and `[::1]`.
     #[must_use]
     pub fn local() -> Self {
@@ -79,7 +79,12 @@ pub enum BadHost {
 }
 
 /// Checks the host that a request names. `authority` is that of a target which is a whole URL.
-pub fn check_host(names: &Names, headers: &HeaderMap, authority: Option<&str>, is_old: bool) -> Result<(), BadHost> {
+pub fn check_host(
+    names: &HostNames,
+    headers: &HeaderMap,
+    authority: Option<&str>,
+    is_old: bool,
+) -> Result<(), BadHost> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         // HTTP/1.0 has no such header; no browser has spoken it for decades.
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn only_names_that_no_one_else_can_have_are_answered() {
-        let local = Names::local();
+        let local = HostNames::local();
         for name in [
             "localhost",
             "LOCALHOST:1",
@@ -155,17 +160,17 @@ mod tests {
         ] {
             assert!(!local.has(name), "{name}");
         }
-        let open = Names::with("0.0.0.0");
+        let open = HostNames::with("0.0.0.0");
         assert!(open.has("192.168.0.7:4400") && open.has("[fe80::1]:4400") && !open.has("evil.com"));
-        let named = Names::with("Studio.lan");
+        let named = HostNames::with("Studio.lan");
         assert!(named.has("studio.lan:4400") && !named.has("other.lan"));
-        let other = Names::with("127.0.0.2");
+        let other = HostNames::with("127.0.0.2");
         assert!(other.has("127.0.0.2:1") && !other.has("192.168.0.7"));
     }
 
     #[test]
     fn a_request_names_one_host_and_that_is_ours() {
-        let names = Names::local();
+        let names = HostNames::local();
         let check = |list: &[(HeaderName, &'static str)], authority, is_old| {
             check_host(&names, &headers(list), authority, is_old)
         };

@@ -13,8 +13,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::affected::{Changes, Gist, History};
-use super::blind::Blind;
 use super::body::{self, Body};
+use super::normalized_page::NormalizedPage;
 use super::snapshot::Snapshot;
 use crate::model::digest::Digest;
 use crate::site::check::{Problem, Severity};
@@ -72,7 +72,7 @@ pub enum News {
 
 /// A finding of the checks, as browsers get it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct ShownFinding {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
@@ -82,7 +82,7 @@ pub struct Finding {
     hint: String,
 }
 
-impl From<&Problem> for Finding {
+impl From<&Problem> for ShownFinding {
     fn from(problem: &Problem) -> Self {
         Self {
             path: problem.path.to_string(),
@@ -100,7 +100,7 @@ impl From<&Problem> for Finding {
 
 /// Something that went wrong, with the last lines of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Wrong {
+struct TroubleReport {
     what: &'static str,
     #[serde(flatten)]
     trouble: Trouble,
@@ -109,15 +109,15 @@ struct Wrong {
 
 /// What browsers are told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-struct State {
+struct HubState {
     /// The digest of the site, if there is one.
     site: Option<String>,
     building: bool,
-    trouble: Option<Wrong>,
+    trouble: Option<TroubleReport>,
     errors: usize,
     warnings: usize,
     /// The first findings, errors before warnings.
-    findings: Vec<Finding>,
+    findings: Vec<ShownFinding>,
 }
 
 /// How long a build or a preparation took.
@@ -133,7 +133,7 @@ pub struct Timed {
 
 /// What browsers are told, and what was.
 pub struct Hub {
-    state: watch::Sender<Arc<State>>,
+    state: watch::Sender<Arc<HubState>>,
     clients: watch::Sender<usize>,
     past: Mutex<Past>,
 }
@@ -143,7 +143,7 @@ struct Past {
     history: History,
     output: VecDeque<String>,
     times: VecDeque<Timed>,
-    blinds: HashMap<Digest, Option<Blind>>,
+    blinds: HashMap<Digest, Option<NormalizedPage>>,
     seen: VecDeque<Digest>,
 }
 
@@ -171,7 +171,7 @@ impl Hub {
                 .iter()
                 .filter(|problem| problem.severity == Severity::Warning)
         };
-        let findings: Vec<Finding> = errors().chain(warnings()).take(SHOWN).map(Finding::from).collect();
+        let findings: Vec<ShownFinding> = errors().chain(warnings()).take(SHOWN).map(ShownFinding::from).collect();
         let (errors, warnings) = (errors().count(), warnings().count());
         self.change(|state| {
             state.site = Some(after.site.root.to_string());
@@ -203,7 +203,7 @@ impl Hub {
                     match trouble {
                         Some(trouble) => {
                             let what = BUILD;
-                            state.trouble = Some(Wrong { what, trouble, output });
+                            state.trouble = Some(TroubleReport { what, trouble, output });
                         }
                         None => state.trouble = state.trouble.take().filter(|wrong| wrong.what != BUILD),
                     }
@@ -215,7 +215,7 @@ impl Hub {
             News::Prepared { took } => self.timed(SITE, took, true),
             News::Failed(trouble) => self.change(|state| {
                 let (what, output) = (SITE, Vec::new());
-                state.trouble = Some(Wrong { what, trouble, output });
+                state.trouble = Some(TroubleReport { what, trouble, output });
             }),
         }
     }
@@ -241,7 +241,7 @@ impl Hub {
     }
 
     /// Keeps how a version of a file is seen without its style sheets.
-    pub fn saw(&self, digest: Digest, blind: Option<Blind>) {
+    pub fn saw(&self, digest: Digest, blind: Option<NormalizedPage>) {
         let mut past = self.past();
         if past.blinds.insert(digest, blind).is_none() {
             past.seen.push_back(digest);
@@ -259,7 +259,7 @@ impl Hub {
     }
 
     /// How versions of files are seen, as far as that is kept.
-    pub fn seen(&self, digests: impl Iterator<Item = Digest>) -> HashMap<Digest, Option<Blind>> {
+    pub fn seen(&self, digests: impl Iterator<Item = Digest>) -> HashMap<Digest, Option<NormalizedPage>> {
         let past = self.past();
         digests
             .filter_map(|digest| Some((digest, past.blinds.get(&digest)?.clone())))
@@ -275,18 +275,18 @@ impl Hub {
         }))
     }
 
-    fn listen(&self) -> Listening {
+    fn listen(&self) -> Subscriber {
         self.clients.send_modify(|clients| *clients += 1);
-        Listening {
+        Subscriber {
             clients: self.clients.clone(),
             state: self.state.subscribe(),
             is_new: true,
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut HubState)) {
         self.state.send_if_modified(|state| {
-            let mut new = State::clone(state);
+            let mut new = HubState::clone(state);
             change(&mut new);
             let is_other = new != **state;
             if is_other {
@@ -316,13 +316,13 @@ impl Hub {
 }
 
 /// A browser that waits.
-struct Listening {
+struct Subscriber {
     clients: watch::Sender<usize>,
-    state: watch::Receiver<Arc<State>>,
+    state: watch::Receiver<Arc<HubState>>,
     is_new: bool,
 }
 
-impl Listening {
+impl Subscriber {
     /// The next thing to send; none where the preview ended.
     async fn next(&mut self) -> Option<String> {
         if !std::mem::take(&mut self.is_new) {
@@ -337,7 +337,7 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
+impl Drop for Subscriber {
     fn drop(&mut self) {
         self.clients.send_modify(|clients| *clients -= 1);
     }
@@ -378,7 +378,7 @@ mod tests {
         hub.tell(News::BuildBegan);
         assert!(state().trouble.is_some(), "it is not fixed yet");
         hub.tell(ended(None));
-        assert_eq!(*state(), State::default());
+        assert_eq!(*state(), HubState::default());
         let times: Vec<_> = hub
             .times()
             .iter()

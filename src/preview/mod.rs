@@ -13,20 +13,20 @@
 mod affected;
 mod answer;
 mod api;
-mod blind;
 mod body;
 mod bytes;
-mod desk;
 mod encodings;
 mod guard;
 mod hub;
+mod normalized_page;
 mod own;
-mod patience;
 pub mod port;
 mod sizes;
 mod snapshot;
 mod snippet;
+mod target_api;
 pub mod watch;
+mod write_timeout;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,13 +40,13 @@ use tokio::sync::{Semaphore, watch as latest};
 use tokio::task::JoinSet;
 
 pub use self::affected::Gist;
-pub use self::desk::Desk;
 use self::encodings::Encodings;
-pub use self::guard::Names;
+pub use self::guard::HostNames;
 use self::hub::Hub;
 pub use self::hub::{News, Trouble};
-use self::patience::Patient;
 pub use self::snapshot::Snapshot;
+pub use self::target_api::TargetApi;
+use self::write_timeout::WriteTimeout;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 
@@ -77,7 +77,7 @@ const MAX_STREAMS: usize = 64;
 
 /// Whether pages learn of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Live {
+pub enum LiveReload {
     /// Pages that a browser opens get the script that sees to it.
     Yes,
     /// Every answer is as the vhost would give it.
@@ -87,9 +87,9 @@ pub enum Live {
 /// What a preview serves, shared by all its connections.
 pub struct Preview {
     site: latest::Sender<Option<Arc<Snapshot>>>,
-    names: Names,
-    live: Live,
-    desk: Option<Arc<dyn Desk>>,
+    names: HostNames,
+    live: LiveReload,
+    desk: Option<Arc<dyn TargetApi>>,
     /// One question to a target at a time.
     at_desk: tokio::sync::Mutex<()>,
     hub: Arc<Hub>,
@@ -103,7 +103,7 @@ pub struct Preview {
 impl Preview {
     /// A preview that has no site yet, for who asks by one of these names. Without a desk nothing can be asked of a target.
     #[must_use]
-    pub fn new(names: Names, live: Live, desk: Option<Arc<dyn Desk>>) -> Self {
+    pub fn new(names: HostNames, live: LiveReload, desk: Option<Arc<dyn TargetApi>>) -> Self {
         Self {
             site: latest::Sender::new(None),
             names,
@@ -175,7 +175,7 @@ pub async fn serve(listener: TcpListener, preview: Arc<Preview>) {
 async fn connection(stream: TcpStream, preview: Arc<Preview>) {
     // A small answer goes out at once, whatever becomes of what was sent before.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Patient::new(stream, READER_PATIENCE));
+    let io = TokioIo::new(WriteTimeout::new(stream, READER_PATIENCE));
     let service = service_fn(move |request| {
         let preview = Arc::clone(&preview);
         async move { preview.respond(request).await }

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::body::{self, Body};
 use super::guard::{is_foreign, is_of_this_server};
-use super::{Live, OWN, Preview, snippet};
+use super::{LiveReload, OWN, Preview, snippet};
 use crate::model::digest::Digest;
 
 /// Who else may embed an answer: no one.
@@ -154,7 +154,7 @@ impl Preview {
 
     /// A browser that opened a page looks again by itself.
     fn not_yet(&self, headers: &HeaderMap, title: &str, text: &str, site: Option<Digest>) -> Response<Body> {
-        let mut answer = if self.live == Live::Yes && snippet::is_opened(headers) {
+        let mut answer = if self.live == LiveReload::Yes && snippet::is_opened(headers) {
             let script = snippet::element("", site);
             // A site that is the same again is not reported.
             let refresh = site.map_or("", |_| "<meta http-equiv=\"refresh\" content=\"1\">");

@@ -23,7 +23,7 @@ pub enum PortError {
         /// The port.
         port: u16,
         /// The process that has it, where that could be found out.
-        by: Option<Holder>,
+        by: Option<PortHolder>,
         /// One that is free.
         free: Option<u16>,
     },
@@ -39,14 +39,14 @@ pub enum PortError {
 
 /// A process that listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct PortHolder {
     /// Its name, as the system has it.
     pub name: String,
     /// Its number.
     pub pid: u32,
 }
 
-impl std::fmt::Display for Holder {
+impl std::fmt::Display for PortHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = crate::model::path::printable(&self.name);
         write!(f, "{name} (process {})", self.pid)
@@ -55,27 +55,27 @@ impl std::fmt::Display for Holder {
 
 /// A port that is ours now.
 #[derive(Debug)]
-pub struct Listening {
+pub struct BoundPort {
     /// The socket.
     pub listener: TcpListener,
     /// The address.
     pub address: std::net::SocketAddr,
     /// The ports that were taken, and who has them.
-    pub passed: Vec<(u16, Option<Holder>)>,
+    pub passed: Vec<(u16, Option<PortHolder>)>,
 }
 
 /// Listens on `port` of `host`; where none is asked for, on the first free one from [`DEFAULT`] on.
 ///
 /// # Errors
 /// [`PortError`].
-pub async fn listen(host: &str, port: Option<u16>) -> Result<Listening, PortError> {
+pub async fn listen(host: &str, port: Option<u16>) -> Result<BoundPort, PortError> {
     let mut passed = Vec::new();
     let first = port.unwrap_or(DEFAULT);
     for port_tried in first..=first.saturating_add(TRIED - 1) {
         match bind(host, port_tried).await {
             Ok(listener) => {
                 let address = listener.local_addr().map_err(|source| refused(host, source))?;
-                return Ok(Listening {
+                return Ok(BoundPort {
                     listener,
                     address,
                     passed,
@@ -134,7 +134,7 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
 }
 
 /// Who listens on a port, where the system tells.
-fn holder(port: u16) -> Option<Holder> {
+fn holder(port: u16) -> Option<PortHolder> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let texts = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
     let inodes: Vec<String> = texts.flat_map(|text| listening(&text, port)).collect();
@@ -149,7 +149,7 @@ fn holder(port: u16) -> Option<Holder> {
         let mut links = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
         if links.any(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str())) {
             let name = fs::read_to_string(process.path().join("comm")).ok()?;
-            return Some(Holder {
+            return Some(PortHolder {
                 name: name.trim().to_owned(),
                 pid,
             });

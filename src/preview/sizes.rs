@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::next::page::owners;
 use crate::next::url::{Resolver, Target};
-use crate::next::{Reference, Visit, css, html};
+use crate::next::{Reference, TextVisitor, css, html};
 
 /// Some files of the site.
 #[derive(Debug, serde::Deserialize)]
-pub struct Paths {
+pub struct PathSet {
     /// Their paths.
     pub paths: Vec<String>,
 }
@@ -42,7 +42,7 @@ pub fn page_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
 /// The files of the site that a page names for a browser to fetch, by path. Of a picture in several sizes these are all of
 /// them, and what scripts fetch is not among them.
 pub fn named(path: &str, text: &str, resolver: &Resolver, is_file: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
-    let mut visit = Names {
+    let mut visit = NameIndex {
         address: resolver.page_address(path),
         resolver,
         is_file,
@@ -57,14 +57,14 @@ pub fn named(path: &str, text: &str, resolver: &Resolver, is_file: &dyn Fn(&str)
     visit.files
 }
 
-struct Names<'a> {
+struct NameIndex<'a> {
     address: String,
     resolver: &'a Resolver,
     is_file: &'a dyn Fn(&str) -> bool,
     files: BTreeSet<String>,
 }
 
-impl Visit for Names<'_> {
+impl TextVisitor for NameIndex<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         if reference.position.is_fetched()
             && let Target::Site(url) = self.resolver.resolve(&self.address, reference.url)

@@ -32,7 +32,7 @@ pub struct Snapshot {
 
 /// What stands at a path of the docroot: a file, or an encoding of one beside it.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct Resource {
     /// The file.
     pub path: SitePath,
     /// What the manifest says of it.
@@ -79,12 +79,12 @@ impl Snapshot {
 
     /// What stands at a path of the docroot.
     #[must_use]
-    pub fn find(&self, path: &str) -> Option<Found> {
+    pub fn find(&self, path: &str) -> Option<Resource> {
         let found = |path: &str, encoding| {
             let path = SitePath::new(path).ok()?;
             let file = self.site.file(&path)?.clone();
             let since = self.since.get(&path).copied().unwrap_or(self.first);
-            Some(Found {
+            Some(Resource {
                 path,
                 file,
                 encoding,

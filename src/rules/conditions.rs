@@ -29,7 +29,7 @@ pub struct Conditions<'a> {
 
 /// What the conditions lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ConditionResult {
     /// The answer is sent.
     Send,
     /// 304.
@@ -40,19 +40,19 @@ pub enum Verdict {
 
 /// Judges the conditions of a request whose answer would be 200.
 #[must_use]
-pub fn judge(conditions: Conditions<'_>, file: Validators<'_>) -> Verdict {
+pub fn evaluate(conditions: Conditions<'_>, file: Validators<'_>) -> ConditionResult {
     if let Some(since) = conditions.unmodified_since
         && since.is_none_or(|since| since < file.modified)
     {
-        return Verdict::Failed;
+        return ConditionResult::Failed;
     }
     if let Some(list) = conditions.matches
         && !is_listed(list, file.etag, false)
     {
-        return Verdict::Failed;
+        return ConditionResult::Failed;
     }
     if conditions.modified_since.is_none() && conditions.none_matches.is_none() {
-        return Verdict::Send;
+        return ConditionResult::Send;
     }
     // Exactly: an older file that came back is another one. Where both are given, both must hold.
     let is_modified = conditions
@@ -62,9 +62,9 @@ pub fn judge(conditions: Conditions<'_>, file: Validators<'_>) -> Verdict {
         .none_matches
         .is_some_and(|list| !is_listed(list, file.etag, true));
     if is_modified || is_other {
-        Verdict::Send
+        ConditionResult::Send
     } else {
-        Verdict::NotModified
+        ConditionResult::NotModified
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::media;
 
 /// Which paths a rule is for. Of the rules of [`rules`], the first whose place has a path decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum RulePaths {
     /// The [`marker`]'s address alone.
     Marker,
     /// `/` alone.
@@ -91,7 +91,7 @@ impl Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// Which paths.
-    pub place: Place,
+    pub place: RulePaths,
     /// What is done.
     pub steps: &'static [Step],
 }
@@ -119,19 +119,19 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
     };
     [
         Rule {
-            place: Place::Marker,
+            place: RulePaths::Marker,
             steps: &[Step::Marker],
         },
         Rule {
-            place: Place::Front,
+            place: RulePaths::Front,
             steps: &[File(Name::Index)],
         },
         Rule {
-            place: Place::Dot,
+            place: RulePaths::Dot,
             steps: &[],
         },
         Rule {
-            place: Place::Pooled,
+            place: RulePaths::Pooled,
             // A copy that is neither here nor in the pool: the address was derived from another, or is too old.
             steps: &[
                 File(Name::Itself),
@@ -142,11 +142,11 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
             ],
         },
         Rule {
-            place: Place::Slash,
+            place: RulePaths::Slash,
             steps: slash,
         },
         Rule {
-            place: Place::Any,
+            place: RulePaths::Any,
             steps: any,
         },
     ]
@@ -225,17 +225,17 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
 }
 
 /// Whether a place has a path.
-fn has(place: Place, path: &[u8], rules: &Rules) -> bool {
+fn has(place: RulePaths, path: &[u8], rules: &Rules) -> bool {
     match place {
-        Place::Marker => path == marker::ADDRESS.as_bytes(),
-        Place::Front => path == b"/",
-        Place::Dot => is_dotted(path),
-        Place::Pooled => {
+        RulePaths::Marker => path == marker::ADDRESS.as_bytes(),
+        RulePaths::Front => path == b"/",
+        RulePaths::Dot => is_dotted(path),
+        RulePaths::Pooled => {
             let path = path.strip_prefix(b"/").unwrap_or(path);
             rules.classes.pooled().any(|pattern| pattern.has(path))
         }
-        Place::Slash => path.ends_with(b"/"),
-        Place::Any => true,
+        RulePaths::Slash => path.ends_with(b"/"),
+        RulePaths::Any => true,
     }
 }
 
@@ -275,10 +275,10 @@ fn file_of(name: Name, path: &[u8], rules: &Rules) -> Option<String> {
 }
 
 /// The type of a file whose extension has none: by its name, where names count.
-fn default_type(place: Place, path: &[u8]) -> &'static str {
+fn default_type(place: RulePaths, path: &[u8]) -> &'static str {
     let named = match place {
-        Place::Any => std::str::from_utf8(path).ok().and_then(media::by_name),
-        Place::Marker | Place::Front | Place::Dot | Place::Pooled | Place::Slash => None,
+        RulePaths::Any => std::str::from_utf8(path).ok().and_then(media::by_name),
+        RulePaths::Marker | RulePaths::Front | RulePaths::Dot | RulePaths::Pooled | RulePaths::Slash => None,
     };
     named.unwrap_or(media::UNKNOWN)
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::rules::address::Address;
-use crate::rules::conditions::{Conditions, Validators, Verdict, judge};
+use crate::rules::conditions::{ConditionResult, Conditions, Validators, evaluate};
 use crate::rules::ranges::Parts;
 
 fn rules(form: PageForm, base_path: &str) -> Rules {
@@ -346,71 +346,71 @@ fn conditions_are_judged_in_the_order_of_the_standard() {
         ..none
     };
     for (conditions, wanted) in [
-        (none, Verdict::Send),
-        (tags("\"a\""), Verdict::NotModified),
-        (tags("\"b\" , W/\"a\""), Verdict::NotModified),
-        (tags("*"), Verdict::NotModified),
-        (tags("*, \"b\""), Verdict::Send),
-        (tags("\"ab\""), Verdict::Send),
-        (tags("a"), Verdict::Send),
+        (none, ConditionResult::Send),
+        (tags("\"a\""), ConditionResult::NotModified),
+        (tags("\"b\" , W/\"a\""), ConditionResult::NotModified),
+        (tags("*"), ConditionResult::NotModified),
+        (tags("*, \"b\""), ConditionResult::Send),
+        (tags("\"ab\""), ConditionResult::Send),
+        (tags("a"), ConditionResult::Send),
         (
             Conditions {
                 modified_since: Some(Some(100)),
                 ..none
             },
-            Verdict::NotModified,
+            ConditionResult::NotModified,
         ),
         (
             Conditions {
                 modified_since: Some(Some(101)),
                 ..none
             },
-            Verdict::Send,
+            ConditionResult::Send,
         ),
         (
             Conditions {
                 modified_since: Some(None),
                 ..tags("\"a\"")
             },
-            Verdict::Send,
+            ConditionResult::Send,
         ),
         (
             Conditions {
                 matches: Some(b"W/\"a\""),
                 ..none
             },
-            Verdict::Failed,
+            ConditionResult::Failed,
         ),
         (
             Conditions {
                 matches: Some(b"\"b\", \"a\""),
                 ..tags("\"a\"")
             },
-            Verdict::NotModified,
+            ConditionResult::NotModified,
         ),
         (
             Conditions {
                 unmodified_since: Some(Some(99)),
                 ..none
             },
-            Verdict::Failed,
+            ConditionResult::Failed,
         ),
         (
             Conditions {
                 unmodified_since: Some(Some(101)),
                 ..none
             },
-            Verdict::Send,
+            ConditionResult::Send,
         ),
         (
             Conditions {
                 unmodified_since: Some(None),
                 ..none
             },
-            Verdict::Failed,
+            ConditionResult::Failed,
         ),
     ] {
-        assert_eq!(judge(conditions, file), wanted, "{conditions:?}");
+        assert_eq!(evaluate(conditions, file), wanted, "{conditions:?}");
     }
 }
 

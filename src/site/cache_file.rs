@@ -22,9 +22,9 @@ pub fn file_of(folder: &Path, export: &Path, extension: &str) -> PathBuf {
 }
 
 /// A body to be sealed: the header is in front of it already.
-pub struct Unsealed(Vec<u8>);
+pub struct CacheFileWriter(Vec<u8>);
 
-impl Unsealed {
+impl CacheFileWriter {
     /// An empty body, with room for this many bytes.
     #[must_use]
     pub fn new(header: &[u8], room: usize) -> Self {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_is_damaged_or_foreign_is_not_opened() {
-        let mut whole = Unsealed::new(b"form 1\n", 4);
+        let mut whole = CacheFileWriter::new(b"form 1\n", 4);
         whole.body().extend_from_slice(b"body");
         let whole = whole.seal();
         assert_eq!(open(&whole, b"form 1\n"), Some(&b"body"[..]));

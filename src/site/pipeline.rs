@@ -101,7 +101,7 @@ pub struct Memory {
 
 /// Which files of an export are to be looked at.
 #[derive(Debug, Clone, Copy)]
-pub enum Extent<'a> {
+pub enum ScanScope<'a> {
     /// All of them.
     Whole,
     /// Nothing changed since the last time but at these paths: absolute, below the export.
@@ -117,14 +117,14 @@ pub enum Extent<'a> {
 pub fn preview(
     config: &SiteConfig,
     export: &Path,
-    extent: Extent<'_>,
+    extent: ScanScope<'_>,
     cache: Option<&Path>,
     source: Arc<dyn Source>,
     memory: &mut Memory,
     observer: &dyn Observer,
 ) -> Result<(Prepared, Arc<Scan>), SiteError> {
     let again = match (extent, &memory.scan) {
-        (Extent::Changed(changed), Some(before)) => scan::again(export, before, changed, observer)?,
+        (ScanScope::Changed(changed), Some(before)) => scan::again(export, before, changed, observer)?,
         _ => None,
     };
     let scan = match again {
@@ -511,12 +511,12 @@ mod tests {
     }
 
     /// An export that counts how often its files are read.
-    struct Counted {
+    struct CountingExport {
         export: Export,
         read: std::sync::Mutex<Vec<String>>,
     }
 
-    impl Source for Counted {
+    impl Source for CountingExport {
         fn read(
             &self,
             path: &SitePath,
@@ -557,18 +557,18 @@ mod tests {
             ("logo.png", "not one"),
         ]);
         let config = config("");
-        let source = Arc::new(Counted {
+        let source = Arc::new(CountingExport {
             export: Export::new(folder.path()),
             read: std::sync::Mutex::default(),
         });
         let mut memory = Memory::default();
         let mut prepared = || {
             source.read.lock().unwrap().clear();
-            let reader: Arc<dyn Source> = Arc::<Counted>::clone(&source);
+            let reader: Arc<dyn Source> = Arc::<CountingExport>::clone(&source);
             let (prepared, _) = preview(
                 &config,
                 folder.path(),
-                Extent::Whole,
+                ScanScope::Whole,
                 None,
                 reader,
                 &mut memory,
@@ -578,7 +578,7 @@ mod tests {
             let (anew, _) = preview(
                 &config,
                 folder.path(),
-                Extent::Whole,
+                ScanScope::Whole,
                 None,
                 Arc::new(Export::new(folder.path())),
                 &mut Memory::default(),

@@ -88,7 +88,7 @@ pub enum BuildError {
 /// [`BuildError`]; then `out` is as it was.
 pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observer) -> Result<Built, BuildError> {
     clear_leftovers(out)?;
-    let replaces = judge(out)?;
+    let replaces = check_out(out)?;
     let growing = beside(out, "new")?;
     // What an earlier run left half-done under this process's name.
     remove(&growing)?;
@@ -108,7 +108,7 @@ pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observ
 }
 
 /// Whether the folder may be taken, and if there is one to replace.
-fn judge(out: &Path) -> Result<bool, BuildError> {
+fn check_out(out: &Path) -> Result<bool, BuildError> {
     let folder = || out.to_owned();
     match fs::metadata(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -1,5 +1,5 @@
 //! Why something failed in a store: [`Error`] for an operation as a whole, and what it is made of: [`StoreError`] for
-//! access to the store, [`Taken`] for its lock, [`SignError`] for signatures. Pure.
+//! access to the store, [`LockError`] for its lock, [`SignError`] for signatures. Pure.
 
 use std::path::PathBuf;
 
@@ -32,10 +32,10 @@ pub enum Error {
     Store(#[from] StoreError),
     /// Another run holds the lock.
     #[error(transparent)]
-    Taken(#[from] Taken),
+    Taken(#[from] LockError),
     /// Another publish went live while this one was prepared.
     #[error("another publish went live while this one was being prepared{}", by.as_ref().map(|id| format!(": {id}")).unwrap_or_default())]
-    Overtaken {
+    ConcurrentPublish {
         /// The release that is live now.
         by: Option<ReleaseId>,
     },
@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// The store changed again and again.
     #[error("gave up after {attempts} attempts, because the store changed each time: {reason}")]
-    NoPeace {
+    KeptChanging {
         /// How often it was tried.
         attempts: u32,
         /// What was found last.
@@ -55,7 +55,7 @@ pub enum Error {
     },
     /// Other runs were quicker again and again.
     #[error("gave up after {attempts} attempts: other runs changed the store each time: {reason}")]
-    Contended {
+    Contention {
         /// How often it was tried.
         attempts: u32,
         /// What was found last.
@@ -288,7 +288,7 @@ fn list(names: &[String]) -> String {
 
 /// The lock is another's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Taken {
+pub enum LockError {
     /// Its holder is alive.
     #[error("{} holds the lock", describe(owner.as_ref()))]
     Busy {
@@ -311,7 +311,7 @@ pub enum Taken {
     },
     /// Another run took the workshop for a dead one's and put it away.
     #[error("the workshop of this run was taken away while it was being prepared")]
-    Buried,
+    Fenced,
 }
 
 fn describe(owner: Option<&Owner>) -> String {

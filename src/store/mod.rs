@@ -28,4 +28,4 @@ pub mod swap;
 pub mod sync;
 pub mod verify;
 
-pub use error::{Error, SignError, StoreError, Taken};
+pub use error::{Error, LockError, SignError, StoreError};

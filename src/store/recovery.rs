@@ -22,7 +22,7 @@ pub(crate) async fn find_after_loss(
     before: Option<&ReleaseId>,
 ) -> Result<Option<ReleaseId>, StoreError> {
     session.connect_again().await?;
-    let mut ops = staging::bury(run);
+    let mut ops = staging::fence(run);
     ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
     let answers = session.flight(ops).await?;
     session.forget_run(run);
@@ -68,7 +68,7 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
     if !runs.is_empty() {
         session.note_live_unknown();
     }
-    let mut ops: Vec<Op> = runs.iter().flat_map(staging::bury).collect();
+    let mut ops: Vec<Op> = runs.iter().flat_map(staging::fence).collect();
     ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
     let answers = host.flight(ops).await?;
     for run in &runs {

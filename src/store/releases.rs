@@ -11,7 +11,7 @@ use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::open;
 use crate::store::pending_purges::Delivery;
-use crate::store::plan::Facts;
+use crate::store::plan::HostFacts;
 use crate::store::refusal::explain;
 use crate::store::session::Session;
 use crate::store::staging::read_owner;
@@ -32,15 +32,15 @@ pub struct Listed {
 /// # Errors
 /// [`Error`].
 pub async fn list(session: &Session) -> Result<Vec<Listed>, Error> {
-    let entrance = open::look(session).await?;
-    let ids = if entrance.exists {
+    let store_state = open::read_state(session).await?;
+    let ids = if store_state.exists {
         open::releases(session).await?
     } else {
         Vec::new()
     };
     let documents = open::documents(session, &ids).await?;
     let listed = ids.into_iter().zip(documents).map(|(id, document)| {
-        let current = entrance.current.as_ref() == Some(&id);
+        let current = store_state.current.as_ref() == Some(&id);
         Listed { id, current, document }
     });
     Ok(listed.collect())
@@ -127,22 +127,22 @@ pub async fn diff(session: &Session, from: &ReleaseId, to: &ReleaseId) -> Result
             there: Vec::new(),
         });
     };
-    let mut facts = Facts::default();
+    let mut facts = HostFacts::default();
     loop {
         let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
         match manifest::diff(Some(from_root), Some(to_root), &known) {
             Ok(changes) => return Ok(changes),
             Err(unknown) => {
                 let before = facts.manifests.values().flatten().count();
-                let questions: BTreeSet<crate::store::plan::Question> = unknown
+                let questions: BTreeSet<crate::store::plan::HostQuestion> = unknown
                     .into_iter()
-                    .map(crate::store::plan::Question::Manifest)
+                    .map(crate::store::plan::HostQuestion::Manifest)
                     .collect();
                 let first = questions.iter().next().cloned();
                 open::ask(session, &mut facts, &questions).await?;
                 if facts.manifests.values().flatten().count() == before {
                     let path = match first {
-                        Some(crate::store::plan::Question::Manifest(digest)) => layout::manifest(digest),
+                        Some(crate::store::plan::HostQuestion::Manifest(digest)) => layout::manifest(digest),
                         _ => layout::MANIFESTS.to_owned(),
                     };
                     let detail = "the manifest is missing or does not read".to_owned();
@@ -195,23 +195,23 @@ pub struct Lock {
 /// # Errors
 /// [`Error`].
 pub async fn status(session: &Session) -> Result<Status, Error> {
-    let entrance = open::look(session).await?;
+    let store_state = open::read_state(session).await?;
     let mut status = Status {
-        release: entrance.current.clone(),
-        since: entrance.since,
+        release: store_state.current.clone(),
+        since: store_state.since,
         document: None,
         releases: 0,
         bytes_stored: 0,
-        hold: entrance.hold,
+        hold: store_state.hold,
         lock: None,
         pool: 0,
-        delivery: Some(entrance.delivery).filter(|known| *known != Delivery::default()),
+        delivery: Some(store_state.delivery).filter(|known| *known != Delivery::default()),
     };
-    if !entrance.exists {
+    if !store_state.exists {
         return Ok(status);
     }
     status.releases = open::releases(session).await?.len() as u64;
-    if let Some(live) = &entrance.current {
+    if let Some(live) = &store_state.current {
         status.document = open::documents(session, std::slice::from_ref(live))
             .await?
             .into_iter()

@@ -31,22 +31,22 @@ const LIVE: u8 = b'l';
 const SPARE: usize = 1024;
 
 /// What a target was last seen with.
-pub struct Seen {
+pub struct RemoteCache {
     file: PathBuf,
     live: Option<(ReleaseId, Digest)>,
-    trees: HashMap<Digest, Place>,
+    trees: HashMap<Digest, Span>,
     /// Bytes of the file that were understood; all of them, unless its end is damaged.
     understood: u64,
 }
 
 /// Where the bytes of a manifest are in the file.
 #[derive(Clone, Copy)]
-struct Place {
+struct Span {
     offset: u64,
     length: u32,
 }
 
-impl Seen {
+impl RemoteCache {
     /// Reads which manifests there are, and what was live. `target` distinguishes this target from all others.
     #[must_use]
     pub fn load(folder: &Path, target: &str) -> Self {
@@ -100,7 +100,7 @@ impl Seen {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         reader.seek_relative(i64::from(size))?;
-        let place = Place { offset, length: size };
+        let place = Span { offset, length: size };
         self.trees.insert(digest_of(digest), place);
         Ok(end)
     }
@@ -148,7 +148,7 @@ impl Seen {
     }
 }
 
-impl Recall for Seen {
+impl Recall for RemoteCache {
     fn live(&self) -> Option<(&ReleaseId, Digest)> {
         self.live.as_ref().map(|(release, root)| (release, *root))
     }
@@ -215,7 +215,7 @@ mod tests {
         ReleaseId::new(number, "aa")
     }
 
-    fn knows_all_of(seen: &Seen, site: &Site) -> bool {
+    fn knows_all_of(seen: &RemoteCache, site: &Site) -> bool {
         site.folders
             .values()
             .all(|folder| seen.tree(folder.digest).as_ref() == Some(&*folder.tree))
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn what_was_learned_is_there_the_next_time_and_only_what_is_new_is_added() {
         let folder = tempfile::tempdir().unwrap();
-        let load = || Seen::load(folder.path(), "a target");
+        let load = || RemoteCache::load(folder.path(), "a target");
         assert!(load().live().is_none());
         let first = site(&[("index.html", "1"), ("a/b/c.html", "2"), ("d/b/c.html", "2")]);
         load().learn(&release(1), &first).unwrap();
@@ -240,13 +240,13 @@ mod tests {
         let seen = load();
         assert_eq!(seen.live(), Some((&release(2), second.root)));
         assert!(knows_all_of(&seen, &first) && knows_all_of(&seen, &second));
-        assert!(Seen::load(folder.path(), "another").live().is_none());
+        assert!(RemoteCache::load(folder.path(), "another").live().is_none());
     }
 
     #[test]
     fn manifests_of_previous_releases_do_not_pile_up() {
         let folder = tempfile::tempdir().unwrap();
-        let load = || Seen::load(folder.path(), "a target");
+        let load = || RemoteCache::load(folder.path(), "a target");
         for number in 0..3 * i64::try_from(SPARE).unwrap() {
             let site = site(&[("index.html", &number.to_string())]);
             load().learn(&release(number), &site).unwrap();
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn no_damage_is_believed_and_the_next_time_repairs_it() {
         let folder = tempfile::tempdir().unwrap();
-        let load = || Seen::load(folder.path(), "a target");
+        let load = || RemoteCache::load(folder.path(), "a target");
         let first = site(&[("index.html", "1"), ("a/b.html", "2")]);
         load().learn(&release(1), &first).unwrap();
         let file = load().file().to_owned();

@@ -10,16 +10,16 @@ use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
-use crate::store::open::{self, Along, Entrance, Locking};
+use crate::store::open::{self, LockOps, OpenOptions, StoreState};
 use crate::store::pending_purges::{Delivery, Paid};
-use crate::store::plan::Facts;
+use crate::store::plan::HostFacts;
 use crate::store::recovery::find_after_loss;
 use crate::store::refusal::explain;
 use crate::store::releases;
 use crate::store::session::{Read, Session};
 use crate::store::signing::AllowedSigners;
 use crate::store::staging::leave;
-use crate::store::staging::{self, Workshop};
+use crate::store::staging::{self, StagingDir};
 use crate::store::swap::swap;
 
 /// Which release to go back to.
@@ -63,20 +63,20 @@ pub async fn rollback(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<RolledBack, Error> {
-    let entrance = open::survey_ground(session, []).await?.entrance;
-    let Some(live) = entrance.current.clone() else {
+    let store_state = open::inspect(session, []).await?.store_state;
+    let Some(live) = store_state.current.clone() else {
         return Err(Error::NothingPublished {
             host: session.host_name(),
         });
     };
     let known = match destination {
-        Destination::Steps(1) => entrance.former.clone(),
+        Destination::Steps(1) => store_state.former.clone(),
         _ => None,
     };
     let way_back = WayBack {
         session,
         options,
-        entrance: &entrance,
+        store_state: &store_state,
         live: &live,
         observer,
     };
@@ -116,7 +116,7 @@ pub async fn rollback(
 struct WayBack<'a> {
     session: &'a Session,
     options: &'a Options,
-    entrance: &'a Entrance,
+    store_state: &'a StoreState,
     live: &'a ReleaseId,
     observer: &'a dyn Observer,
 }
@@ -126,13 +126,20 @@ impl WayBack<'_> {
         if let Some(signers) = &self.options.signers {
             signers.insist(self.session, to).await?;
         }
-        let change = Change::Swap {
+        let change = LockedChange::Swap {
             to: to.clone(),
             from: self.live.clone(),
             hold: self.options.hold.clone(),
             owes: self.options.purges,
         };
-        change_under_lock(self.session, &change, self.entrance, self.options.wait, self.observer).await
+        change_under_lock(
+            self.session,
+            &change,
+            self.store_state,
+            self.options.wait,
+            self.observer,
+        )
+        .await
     }
 }
 
@@ -141,11 +148,11 @@ impl WayBack<'_> {
 /// # Errors
 /// [`Error`].
 pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> Result<(), Error> {
-    let ground = open::survey_ground(session, []).await?;
-    let change = Change::Hold {
+    let store_snapshot = open::inspect(session, []).await?;
+    let change = LockedChange::Hold {
         reason: reason.to_owned(),
     };
-    change_under_lock(session, &change, &ground.entrance, None, observer).await
+    change_under_lock(session, &change, &store_snapshot.store_state, None, observer).await
 }
 
 /// Keeps what is known of the live release's way to its visitors, and subtracts what was paid from what is owed. Where
@@ -161,12 +168,12 @@ pub async fn note_delivery(
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
-    let change = Change::Note {
+    let change = LockedChange::Note {
         of: release.clone(),
         note: note.clone(),
         paid: paid.clone(),
     };
-    change_under_lock(session, &change, &Entrance::default(), wait, observer).await
+    change_under_lock(session, &change, &StoreState::default(), wait, observer).await
 }
 
 /// Lets publishing go on. Returns what it was held for, if it was.
@@ -174,15 +181,15 @@ pub async fn note_delivery(
 /// # Errors
 /// [`Error`].
 pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option<Hold>, Error> {
-    let entrance = open::survey_ground(session, []).await?.entrance;
-    if entrance.hold.is_some() {
-        change_under_lock(session, &Change::Resume, &entrance, None, observer).await?;
+    let store_state = open::inspect(session, []).await?.store_state;
+    if store_state.hold.is_some() {
+        change_under_lock(session, &LockedChange::Resume, &store_state, None, observer).await?;
     }
-    Ok(entrance.hold)
+    Ok(store_state.hold)
 }
 
 /// A change of a few names under the lock.
-enum Change {
+enum LockedChange {
     Swap {
         to: ReleaseId,
         from: ReleaseId,
@@ -204,14 +211,14 @@ enum Change {
 /// `known` is what the store said of itself before.
 async fn change_under_lock(
     session: &Session,
-    change: &Change,
-    known: &Entrance,
+    change: &LockedChange,
+    known: &StoreState,
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
-    let mut workshop = Workshop::new(crate::store::run_id::run_id());
-    let run = workshop.run().clone();
-    match attempt(session, &mut workshop, change, known, wait, observer).await {
+    let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
+    let run = staging_dir.run().clone();
+    match attempt(session, &mut staging_dir, change, known, wait, observer).await {
         Ok(()) => {
             session.forget_run(&run);
             Ok(())
@@ -220,17 +227,17 @@ async fn change_under_lock(
             recover(session, &run, change, lost).await
         }
         Err(error) => {
-            leave(session, &mut workshop).await;
+            leave(session, &mut staging_dir).await;
             Err(error)
         }
     }
 }
 
 /// Over a new connection: the old run is put out of reach, then `current` says what became of it.
-async fn recover(session: &Session, run: &RunId, change: &Change, lost: HostError) -> Result<(), Error> {
+async fn recover(session: &Session, run: &RunId, change: &LockedChange, lost: HostError) -> Result<(), Error> {
     let (release, before) = match change {
-        Change::Swap { to, from, .. } => (Some(to), Some(from)),
-        Change::Note { .. } | Change::Hold { .. } | Change::Resume => (None, None),
+        LockedChange::Swap { to, from, .. } => (Some(to), Some(from)),
+        LockedChange::Note { .. } | LockedChange::Hold { .. } | LockedChange::Resume => (None, None),
     };
     match find_after_loss(session, run, release, before).await {
         Ok(Some(_)) => Ok(()),
@@ -245,73 +252,73 @@ async fn recover(session: &Session, run: &RunId, change: &Change, lost: HostErro
 
 async fn attempt(
     session: &Session,
-    workshop: &mut Workshop,
-    change: &Change,
-    known: &Entrance,
+    staging_dir: &mut StagingDir,
+    change: &LockedChange,
+    known: &StoreState,
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
-    let mut facts = Facts::default();
+    let mut facts = HostFacts::default();
     let who = session.owner().who.as_str();
-    let lock = |workshop: &mut Workshop| change.locking(workshop, known, who);
-    let along = Along {
+    let lock = |staging_dir: &mut StagingDir| change.locking(staging_dir, known, who);
+    let along = OpenOptions {
         lock: (!change.tells_time()).then_some(&lock),
-        ..Along::default()
+        ..OpenOptions::default()
     };
-    let entered = open::enter(session, workshop, &along, &mut facts).await?;
+    let entered = open::open_store(session, staging_dir, &along, &mut facts).await?;
     let (before, answers) = if change.tells_time() {
-        let Locking { staged, held } = change.locking(workshop, &entered.entrance, who);
+        let LockOps { staged, held } = change.locking(staging_dir, &entered.store_state, who);
         let count = staged.len();
         let mut ops = staged;
-        ops.push(workshop.acquire());
+        ops.push(staging_dir.acquire());
         ops.extend(held);
         let mut answers = session.flight(ops).await?;
         let locking = answers.split_off(count.min(answers.len()));
-        workshop.took_lock(locking.first());
+        staging_dir.took_lock(locking.first());
         all_done(session, &answers).await?;
-        (&entered.entrance, locking)
+        (&entered.store_state, locking)
     } else {
         (known, entered.locking)
     };
-    let held = change.held(workshop);
-    let answers = staging::take_lock(session, workshop, answers, &held, wait, observer).await??;
-    workshop.keep_last(answers.last());
-    let ours = next_generation(before, workshop.run());
+    let held = change.held(staging_dir);
+    let answers = staging::take_lock(session, staging_dir, answers, &held, wait, observer).await??;
+    staging_dir.keep_last(answers.last());
+    let ours = next_generation(before, staging_dir.run());
     let (found, entered) = (answers.first(), before.generation.as_ref());
-    staging::keep_clock(session, workshop, found, entered, &ours).await?;
+    staging::keep_clock(session, staging_dir, found, entered, &ours).await?;
     let text = answers.get(CURRENT).and_then(Read::text);
     let current = text.and_then(|text| open::read_current(&text));
-    let found = Found {
+    let found = UnderLock {
         current,
         there: answers.get(RELEASE).is_some_and(Read::done),
         delivery: delivery_of(session, answers.get(DELIVERY)).await?,
         now: before.now,
     };
-    let mut ops = change.ops(workshop, &found)?;
+    let mut ops = change.ops(staging_dir, &found)?;
     for index in WRITTEN {
         all_done(session, answers.get(index..=index).unwrap_or_default()).await?;
     }
     // The swap can't be guarded by symlinks that lead nowhere: a hold that must be there before it is awaited.
-    if let (Change::Swap { hold: Some(_), .. }, true) = (change, ops.len() > 1) {
+    if let (LockedChange::Swap { hold: Some(_), .. }, true) = (change, ops.len() > 1) {
         let last = ops.split_off(1);
         all_done(session, &session.flight(ops).await?).await?;
         ops = last;
     }
     let last = ops.len().checked_sub(1);
-    ops.extend(workshop.leave_synced());
+    ops.extend(staging_dir.leave_synced());
     let answers = session.flight(ops).await?;
     let last = last.and_then(|last| answers.get(last..=last));
     all_done(session, last.unwrap_or_default()).await
 }
 
-/// Where the answers stand to what [`Change::held`] asks, and to what it writes.
+/// Where the answers stand to what [`LockedChange::held`] asks, and to what it writes.
 const CURRENT: usize = 2;
 const DELIVERY: usize = 3;
 const RELEASE: usize = 4;
 const WRITTEN: [usize; 2] = [1, 5];
 
 /// What was found under the lock.
-struct Found {
+struct UnderLock {
     current: Option<ReleaseId>,
     /// Whether the release is there that is to be live.
     there: bool,
@@ -340,8 +347,8 @@ async fn all_done(session: &Session, answers: &[Result<Answer, Refusal>]) -> Res
 }
 
 /// The store's mark that this run changed something; its clock never goes back.
-pub(crate) fn next_generation(entrance: &Entrance, run: &RunId) -> Generation {
-    let last = entrance.generation.as_ref();
+pub(crate) fn next_generation(store_state: &StoreState, run: &RunId) -> Generation {
+    let last = store_state.generation.as_ref();
     Generation {
         clock: last.map_or(0, |generation| generation.clock),
         made: last.map_or(0, |generation| generation.made),
@@ -349,7 +356,7 @@ pub(crate) fn next_generation(entrance: &Entrance, run: &RunId) -> Generation {
     }
 }
 
-impl Change {
+impl LockedChange {
     fn reason(&self) -> Option<&str> {
         match self {
             Self::Swap { hold, .. } => hold.as_deref(),
@@ -364,7 +371,7 @@ impl Change {
     }
 
     /// What is to be known from then on of the way to the visitors.
-    fn note(&self, found: &Found, run: &RunId) -> Option<Delivery> {
+    fn note(&self, found: &UnderLock, run: &RunId) -> Option<Delivery> {
         match self {
             Self::Swap { from, owes, .. } => owes.then(|| found.delivery.owing(Some(from), run)),
             Self::Note { note, paid, .. } => {
@@ -382,12 +389,12 @@ impl Change {
     }
 
     /// What is made in the workshop, and what is done and asked first by the holder of the lock.
-    fn locking(&self, workshop: &mut Workshop, known: &Entrance, who: &str) -> Locking {
-        let generation = next_generation(known, workshop.run());
-        let mut staged = vec![workshop.symlink("gen", generation.to_string())];
+    fn locking(&self, staging_dir: &mut StagingDir, known: &StoreState, who: &str) -> LockOps {
+        let generation = next_generation(known, staging_dir.run());
+        let mut staged = vec![staging_dir.symlink("gen", generation.to_string())];
         if let Self::Swap { to, from, .. } = self {
-            staged.push(workshop.symlink("cur", layout::release(to)));
-            staged.push(workshop.symlink("left", layout::release(from)));
+            staged.push(staging_dir.symlink("cur", layout::release(to)));
+            staged.push(staging_dir.symlink("left", layout::release(from)));
         }
         if let Some(reason) = self.reason() {
             let held = Hold {
@@ -396,20 +403,20 @@ impl Change {
                 since: known.now,
             };
             let text = serde_json::to_string(&held).unwrap_or_default();
-            staged.push(workshop.symlink("hold", text));
+            staged.push(staging_dir.symlink("hold", text));
         }
-        Locking {
+        LockOps {
             staged,
-            held: self.held(workshop),
+            held: self.held(staging_dir),
         }
     }
 
     /// What the holder of the lock does and asks first.
-    fn held(&self, workshop: &Workshop) -> Vec<Op> {
+    fn held(&self, staging_dir: &StagingDir) -> Vec<Op> {
         let mut held = vec![
             Op::ReadLink(layout::GENERATION.to_owned()),
             Op::Rename {
-                from: workshop.path_holding("gen"),
+                from: staging_dir.path_holding("gen"),
                 to: layout::GENERATION.to_owned(),
             },
             Op::ReadLink(layout::CURRENT.to_owned()),
@@ -420,48 +427,48 @@ impl Change {
             // Its readers may have it open still, for as long as the skew window lasts from now. Should it not be left after
             // all, its chunks are kept longer than need be.
             held.push(Op::Rename {
-                from: workshop.path_holding("left"),
+                from: staging_dir.path_holding("left"),
                 to: layout::release_left(from),
             });
         }
-        held.push(workshop.open_last());
+        held.push(staging_dir.open_last());
         held
     }
 
     /// The renames that make the change, once the lock is held.
-    fn ops(&self, workshop: &mut Workshop, found: &Found) -> Result<Vec<Op>, Error> {
+    fn ops(&self, staging_dir: &mut StagingDir, found: &UnderLock) -> Result<Vec<Op>, Error> {
         let mut ops = Vec::new();
         if self.reason().is_some() {
             ops.push(Op::Rename {
-                from: workshop.path_holding("hold"),
+                from: staging_dir.path_holding("hold"),
                 to: layout::HOLD.to_owned(),
             });
         }
-        let note = self.note(found, &workshop.run().clone());
+        let note = self.note(found, &staging_dir.run().clone());
         let current = found.current.as_ref();
-        let noting = |workshop: &mut Workshop, note: Delivery| {
-            let made = workshop.symlink("delivery", note.text());
+        let noting = |staging_dir: &mut StagingDir, note: Delivery| {
+            let made = staging_dir.symlink("delivery", note.text());
             let rename = Op::Rename {
-                from: workshop.path_holding("delivery"),
+                from: staging_dir.path_holding("delivery"),
                 to: layout::DELIVERY.to_owned(),
             };
-            workshop.moved_out("delivery");
+            staging_dir.moved_out("delivery");
             [made, rename]
         };
         match self {
             Self::Hold { .. } => {}
             Self::Note { of, .. } if current != Some(of) => {}
-            Self::Note { .. } => ops.extend(note.into_iter().flat_map(|note| noting(workshop, note))),
+            Self::Note { .. } => ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note))),
             Self::Resume => {
                 ops.push(Op::Rename {
                     from: layout::HOLD.to_owned(),
-                    to: workshop.path_holding("trash/hold"),
+                    to: staging_dir.path_holding("trash/hold"),
                 });
-                ops.push(Op::RemoveFile(workshop.path_holding("trash/hold")));
+                ops.push(Op::RemoveFile(staging_dir.path_holding("trash/hold")));
             }
             Self::Swap { to, from, .. } => {
                 if current != Some(from) {
-                    return Err(Error::Overtaken { by: current.cloned() });
+                    return Err(Error::ConcurrentPublish { by: current.cloned() });
                 }
                 if !found.there {
                     return Err(Error::NoSuchRelease {
@@ -469,8 +476,8 @@ impl Change {
                         there: Vec::new(),
                     });
                 }
-                ops.extend(note.into_iter().flat_map(|note| noting(workshop, note)));
-                ops.push(swap(to, workshop));
+                ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note)));
+                ops.push(swap(to, staging_dir));
             }
         }
         Ok(ops)

@@ -79,14 +79,14 @@ pub struct Session {
     under_way: AtomicU64,
     /// Bytes of manifests and documents that the host sent, over all connections.
     held: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
 }
 
 /// The most that a host may send of manifests and documents, all of which is kept: seven million files.
 const MOST_HELD: u64 = 1 << 30;
 
 #[derive(Default)]
-struct State {
+struct SessionState {
     host: Option<Arc<dyn Host>>,
     live: Live,
     runs: Vec<RunId>,
@@ -131,7 +131,7 @@ impl Session {
         self.pace
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,7 +15,7 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// Whether the key opens a shell, as far as it is known or can be found out now. `target` tells this key and host from all
 /// others.
-pub async fn find_out(address: SftpAddress, folder: Option<PathBuf>, target: String) -> Option<bool> {
+pub async fn has_shell(address: SftpAddress, folder: Option<PathBuf>, target: String) -> Option<bool> {
     let file = folder.map(|folder| cache_file::file_of(&folder, Path::new(&target), "shell"));
     if let Some(known) = file.as_deref().and_then(remembered) {
         return Some(known);

@@ -17,7 +17,7 @@ use crate::model::layout;
 use crate::model::release::{Generation, Owner, RunId};
 use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
-use crate::store::{StoreError, Taken};
+use crate::store::{LockError, StoreError};
 
 /// How often in a row the lock may be refused and seen empty right behind before the refusal itself is explained: under
 /// contention another run may have let go of it between the two.
@@ -28,7 +28,7 @@ pub const LEASE: Time = 10;
 
 /// A run's private folder.
 #[derive(Debug)]
-pub struct Workshop {
+pub struct StagingDir {
     run: RunId,
     holding: bool,
     /// Temporary files that are open and unused.
@@ -62,7 +62,7 @@ impl Litter {
 /// Folders of every workshop: temporary files, trees, additions to the pool, the trash.
 const FOLDERS: [&str; 4] = ["f", "t", "p", "trash"];
 
-impl Workshop {
+impl StagingDir {
     /// A workshop for a new run.
     #[must_use]
     pub fn new(run: RunId) -> Self {
@@ -322,7 +322,7 @@ fn temp_name(number: u32) -> String {
 ///
 /// In this order: what is still preparing must not slip into the lock between the two.
 #[must_use]
-pub fn bury(run: &RunId) -> Vec<Op> {
+pub fn fence(run: &RunId) -> Vec<Op> {
     vec![
         Op::Rename {
             from: layout::preparing(run),
@@ -341,22 +341,22 @@ pub fn bury(run: &RunId) -> Vec<Op> {
 /// workshop must be preparing.
 ///
 /// # Errors
-/// [`Taken`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses what has nothing to do
+/// [`LockError`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses what has nothing to do
 /// with another run.
 pub async fn wait_for_lock(
     session: &Session,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     patience: Option<Duration>,
-) -> Result<Result<(), Taken>, StoreError> {
+) -> Result<Result<(), LockError>, StoreError> {
     let began = Instant::now();
     let mut seen: Option<(String, Time)> = None;
     let mut robbed: Option<RunId> = None;
     loop {
-        let beat = workshop.beat();
+        let beat = staging_dir.beat();
         let ask = vec![
             Op::List(layout::LOCK.to_owned()),
             beat,
-            Op::Lstat(layout::workshop_preparing(workshop.run())),
+            Op::Lstat(layout::workshop_preparing(staging_dir.run())),
         ];
         let answers = session.flight(ask).await?;
         let names = match answers.first() {
@@ -372,17 +372,17 @@ pub async fn wait_for_lock(
             return Ok(Ok(()));
         };
         let Ok(holder) = name.parse::<RunId>() else {
-            return Ok(Err(Taken::Jammed { name }));
+            return Ok(Err(LockError::Jammed { name }));
         };
         if now.saturating_sub(attr.mtime) > LEASE {
-            let refused = rob(session, &holder).await?;
+            let refused = steal_lock(session, &holder).await?;
             // Another thief may have been quicker; but then this holder is gone when we look again.
             let again = robbed.as_ref() == Some(&holder);
             match refused {
                 Some(refusal) if again || refusal.kind != RefusalKind::NotFound => {
                     let owner = read_owner(session, &holder).await?;
                     let what = crate::model::path::printable(&refusal.to_string());
-                    return Ok(Err(Taken::Stuck { owner, what }));
+                    return Ok(Err(LockError::Stuck { owner, what }));
                 }
                 Some(_) => {
                     robbed = Some(holder);
@@ -399,7 +399,7 @@ pub async fn wait_for_lock(
             None => alive,
         };
         if out_of_patience {
-            return Ok(Err(Taken::Busy {
+            return Ok(Err(LockError::Busy {
                 owner: read_owner(session, &holder).await?,
             }));
         }
@@ -412,19 +412,19 @@ pub async fn wait_for_lock(
 
 /// Takes the lock, with `held` right behind it in the same flight: what a holder does and asks first.
 ///
-/// `first` are the answers to [`Workshop::acquire`] and `held` of a flight that was sent already, which is all it takes
+/// `first` are the answers to [`StagingDir::acquire`] and `held` of a flight that was sent already, which is all it takes
 /// when no one else is at work. Returns the answers to `held`, which must hold the rename of the workshop's `gen`.
 ///
 /// # Errors
-/// [`Taken`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses a lock that no one holds.
+/// [`LockError`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses a lock that no one holds.
 pub async fn take_lock(
     session: &Session,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     first: Answers,
     held: &[Op],
     patience: Option<Duration>,
     observer: &dyn Observer,
-) -> Result<Result<Answers, Taken>, StoreError> {
+) -> Result<Result<Answers, LockError>, StoreError> {
     let mut answers = first;
     let began = Instant::now();
     let mut is_told = false;
@@ -432,7 +432,7 @@ pub async fn take_lock(
     while !answers.first().is_some_and(Read::done) {
         // Onto a full lock the rename fails; not found is the workshop itself, and waiting would not bring it back.
         if answers.first().is_some_and(is_gone) {
-            return Ok(Err(Taken::Buried));
+            return Ok(Err(LockError::Fenced));
         }
         // A missing right, or a lock that is refused again and again though no one is seen to hold it, is not contention.
         if let Some(refusal) = answers.first().and_then(Read::refusal)
@@ -444,13 +444,13 @@ pub async fn take_lock(
             observer.notice(Event::Noted(Note::LockAwaited));
         }
         let left = patience.map(|patience| patience.saturating_sub(began.elapsed()));
-        if let Err(taken) = wait_for_lock(session, workshop, left).await? {
+        if let Err(taken) = wait_for_lock(session, staging_dir, left).await? {
             return Ok(Err(taken));
         }
         if refused > 0 {
             tokio::time::sleep(session.pace().look).await;
         }
-        let mut again = vec![workshop.acquire(), Op::List(layout::LOCK.to_owned())];
+        let mut again = vec![staging_dir.acquire(), Op::List(layout::LOCK.to_owned())];
         again.extend_from_slice(held);
         answers = session.flight(again).await?;
         let is_free = matches!(answers.get(1), Some(Ok(Answer::Names(names))) if names.is_empty());
@@ -459,13 +459,13 @@ pub async fn take_lock(
             drop(answers.remove(1));
         }
     }
-    workshop.took_lock(answers.first());
-    workshop.moved_out("gen");
+    staging_dir.took_lock(answers.first());
+    staging_dir.moved_out("gen");
     Ok(Ok(answers.split_off(1)))
 }
 
 /// Takes the lock from a dead holder; why not, where the host refuses.
-async fn rob(session: &Session, holder: &RunId) -> Result<Option<Refusal>, HostError> {
+async fn steal_lock(session: &Session, holder: &RunId) -> Result<Option<Refusal>, HostError> {
     let steal = Op::Rename {
         from: layout::workshop_holding(holder),
         to: layout::workshop_stale(holder),
@@ -488,7 +488,7 @@ async fn rob(session: &Session, holder: &RunId) -> Result<Option<Refusal>, HostE
 /// [`HostError`] where the connection is lost.
 pub async fn keep_clock(
     session: &Session,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     found: Option<&Result<Answer, Refusal>>,
     entered: Option<&Generation>,
     ours: &Generation,
@@ -504,9 +504,9 @@ pub async fn keep_clock(
         run: ours.run.clone(),
     };
     let ops = vec![
-        workshop.symlink("clock", both.to_string()),
+        staging_dir.symlink("clock", both.to_string()),
         Op::Rename {
-            from: workshop.path_holding("clock"),
+            from: staging_dir.path_holding("clock"),
             to: layout::GENERATION.to_owned(),
         },
     ];
@@ -573,8 +573,8 @@ pub fn is_gone(answer: &Result<Answer, Refusal>) -> bool {
 }
 
 /// Lets go of the lock and cleans up. What can't be cleaned now is left to prune.
-pub(crate) async fn leave(session: &Session, workshop: &mut Workshop) {
-    if session.flight(workshop.leave()).await.is_ok() {
-        session.forget_run(workshop.run());
+pub(crate) async fn leave(session: &Session, staging_dir: &mut StagingDir) {
+    if session.flight(staging_dir.leave()).await.is_ok() {
+        session.forget_run(staging_dir.run());
     }
 }

@@ -8,12 +8,12 @@ use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::release::ReleaseId;
 use crate::store::plan::Plan;
-use crate::store::staging::Workshop;
+use crate::store::staging::StagingDir;
 use crate::store::sync::tree_name;
 
 /// The renames that make a release live, each resolving only through the one before, so that they can go together.
 #[must_use]
-pub fn commit_ops(plan: &Plan, release: &ReleaseId, workshop: &mut Workshop) -> Vec<Op> {
+pub fn commit_ops(plan: &Plan, release: &ReleaseId, staging_dir: &mut StagingDir) -> Vec<Op> {
     let mut ops = Vec::new();
     let mut before: Option<Digest> = None;
     let guard = |before: Option<Digest>, path: String| match before {
@@ -21,32 +21,32 @@ pub fn commit_ops(plan: &Plan, release: &ReleaseId, workshop: &mut Workshop) -> 
         None => path,
     };
     for (index, tree) in plan.trees.iter().enumerate() {
-        let from = guard(before, workshop.path_holding(&tree_name(index)));
+        let from = guard(before, staging_dir.path_holding(&tree_name(index)));
         ops.push(Op::Rename {
             from,
             to: layout::tree(tree.digest),
         });
-        workshop.moved_out(&tree_name(index));
+        staging_dir.moved_out(&tree_name(index));
         before = Some(tree.digest);
         // A long flight shows that the holder lives.
         if index % 1000 == 999 {
-            ops.push(workshop.beat());
+            ops.push(staging_dir.beat());
         }
     }
     let root = Some(plan.root);
     ops.push(Op::Rename {
-        from: guard(root, workshop.path_holding("rel")),
+        from: guard(root, staging_dir.path_holding("rel")),
         to: layout::release(release),
     });
-    ops.push(swap(release, workshop));
+    ops.push(swap(release, staging_dir));
     ops
 }
 
 /// The rename that moves `current`, from the workshop of a run that holds the lock. It resolves only through the release.
 #[must_use]
-pub fn swap(release: &ReleaseId, workshop: &Workshop) -> Op {
+pub fn swap(release: &ReleaseId, staging_dir: &StagingDir) -> Op {
     Op::Rename {
-        from: layout::guarded_by_release(release, &workshop.path_holding("cur")),
+        from: layout::guarded_by_release(release, &staging_dir.path_holding("cur")),
         to: layout::CURRENT.to_owned(),
     }
 }

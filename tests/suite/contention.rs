@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answers, Connect, Host, HostError, LocalConnector, Op, Refusal, RefusalKind};
 use syntax_publish::store::Error;
+use syntax_publish::store::LockError;
 use syntax_publish::store::StoreError;
-use syntax_publish::store::Taken;
 use syntax_publish::store::session::Pace;
 
 use crate::crashes::scenario::{base, edited};
@@ -132,9 +132,9 @@ fn race(publishers: usize, rounds: usize, wait: Option<Duration>) -> (usize, usi
                     Err(error) => {
                         let was_late = matches!(
                             error,
-                            Error::Taken(Taken::Busy { .. } | Taken::Buried)
-                                | Error::Overtaken { .. }
-                                | Error::Contended { .. }
+                            Error::Taken(LockError::Busy { .. } | LockError::Fenced)
+                                | Error::ConcurrentPublish { .. }
+                                | Error::Contention { .. }
                         );
                         assert!(was_late, "{error}");
                         late += 1;

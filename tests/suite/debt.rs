@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use syntax_publish::config;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, Refusal, RefusalKind};
 use syntax_publish::live::address;
-use syntax_publish::live::deliver::{self, Extent, Looking, Way};
-use syntax_publish::live::purge::{Purge, PurgeError, Purged, Wanted};
+use syntax_publish::live::deliver::{self, Probes, PublicSite, ReleasePart};
+use syntax_publish::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
 use syntax_publish::model::event::Silent;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::Rules;
@@ -241,7 +241,7 @@ impl Purge for Api {
         "the edge".to_owned()
     }
 
-    fn purge<'a>(&'a self, wanted: &'a Wanted, _: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>> {
+    fn purge<'a>(&'a self, wanted: &'a PurgeRequest, _: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>> {
         Box::pin(async move {
             let goes = self.world.state().purge;
             if goes == PurgeGoes::Wrong {
@@ -287,14 +287,14 @@ async fn back(world: &World, to: &Destination) -> Result<(), Error> {
         .map(drop)
 }
 
-fn way(world: &World) -> Way {
+fn way(world: &World) -> PublicSite {
     let config = config::parse("[site]\nname = \"demo\"\nurl = \"https://demo.test\"\n");
     let rules = pipeline::rules(
         &config.expect("a site manifest").config,
         Client::default(),
         PATHS.iter().copied(),
     );
-    Way {
+    PublicSite {
         rules: rules.clone(),
         base: Some(BASE.to_owned()),
         site: "demo".to_owned(),
@@ -338,7 +338,7 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
             let _ = publish::publish(&session, &source, &site, &options(), &Silent).await;
         }
         What::Publish(_) | What::PublishAgain => {
-            let looking = Looking::default();
+            let looking = Probes::default();
             let _ = deliver::deliver(&session, &source, &site, &options(), &way, looking, &Silent).await;
         }
         What::PublishAndTakeBack(_) => {
@@ -361,8 +361,8 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
                 && !step.dies
                 && let Ok(on_host) = deliver::on_host(&session, &done.release, Some(&done.previous)).await
             {
-                let (extent, looking) = (Extent::Changes, Looking::default());
-                deliver::look(&session, &done.release, &on_host, extent, &way, looking, &Silent).await;
+                let (extent, looking) = (ReleasePart::Changes, Probes::default());
+                deliver::probe_live(&session, &done.release, &on_host, extent, &way, looking, &Silent).await;
             }
         }
     }

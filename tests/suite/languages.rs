@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use syntax_publish::next::{Edits, Reference, Unclear, Visit, css, data, flight, html, page};
+use syntax_publish::next::{Edits, Reference, TextVisitor, Unclear, css, data, flight, html, page};
 use walkdir::WalkDir;
 
 /// Writes everything that may be rewritten again, as it is: what comes out must be the same bytes.
@@ -21,7 +21,7 @@ impl Again {
     }
 }
 
-impl Visit for Again {
+impl TextVisitor for Again {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         self.urls += 1;
         Some(reference.url.to_owned())

@@ -16,7 +16,7 @@ use syntax_publish::model::release::Owner;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::scan;
 use syntax_publish::store::open;
-use syntax_publish::store::open::Ground;
+use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::plan;
 use syntax_publish::store::publish::{Options, Published, Refusals, publish};
 use syntax_publish::store::rollback::{self, Destination, RolledBack};
@@ -130,13 +130,13 @@ impl Bench {
     }
 
     /// The same, by somebody who has had a look already.
-    fn publish_from(&mut self, ground: Option<Ground>) -> (Published, Vec<Vec<Op>>) {
+    fn publish_from(&mut self, ground: Option<StoreSnapshot>) -> (Published, Vec<Vec<Op>>) {
         let prepared = self.prepare();
         let record = Record::default();
         let session = self.session(&record);
         let look = || {
             let near = scan::top_folders(&self.export(), plan::GUESSED_FOLDERS);
-            runtime().block_on(open::survey_ground(&session, near)).unwrap()
+            runtime().block_on(open::inspect(&session, near)).unwrap()
         };
         let options = Options {
             commit: None,
@@ -150,7 +150,7 @@ impl Bench {
             seen: self
                 .keeps
                 .then(|| (self.folder.path().join("cache"), "the host".to_owned())),
-            ground: ground.or_else(|| self.looks.then(look)),
+            store_snapshot: ground.or_else(|| self.looks.then(look)),
         };
         let publishing = publish(&session, &prepared.source, &prepared.site, &options, &Silent);
         let published = runtime().block_on(publishing).unwrap();
@@ -444,7 +444,7 @@ fn a_look_that_is_out_of_date_is_made_up_for() {
     bench.publish();
     let session = bench.session(&Record::default());
     let near = scan::top_folders(&bench.export(), plan::GUESSED_FOLDERS);
-    let ground = runtime().block_on(open::survey_ground(&session, near)).unwrap();
+    let ground = runtime().block_on(open::inspect(&session, near)).unwrap();
     bench.write("docs/b.html", page("by somebody else"));
     let (others, _) = bench.publish();
     bench.write("docs/a.html", page("another"));

@@ -154,7 +154,7 @@ impl Real {
             signing: Signing::default(),
             purges: false,
             seen: None,
-            ground: None,
+            store_snapshot: None,
         };
         publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
     }

@@ -27,7 +27,7 @@ use syntax_publish::store::repair::{self, Mended, mend};
 use syntax_publish::store::rollback::{self, Destination, rollback};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::Signing;
-use syntax_publish::store::verify::{Depth, Fault, Verified, verify};
+use syntax_publish::store::verify::{Depth, StoreFault, Verified, verify};
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
@@ -317,7 +317,7 @@ pub fn publishing(force: bool) -> Options {
         signing: Signing::default(),
         purges: false,
         seen: None,
-        ground: None,
+        store_snapshot: None,
     }
 }
 
@@ -342,7 +342,7 @@ pub fn noise(length: usize) -> Vec<u8> {
     blocks.take(length).collect()
 }
 
-pub fn lines(faults: &[Fault]) -> Vec<String> {
+pub fn lines(faults: &[StoreFault]) -> Vec<String> {
     faults
         .iter()
         .map(|fault| format!("{}: {}", fault.path(), fault.problem()))
@@ -1107,7 +1107,7 @@ async fn repairing_stops_when_another_release_goes_live() {
         &Silent,
     )
     .await;
-    assert!(matches!(stopped, Err(Error::Overtaken { .. })), "{stopped:?}");
+    assert!(matches!(stopped, Err(Error::ConcurrentPublish { .. })), "{stopped:?}");
     assert_eq!(fs::read(&page).unwrap(), b"damaged");
     assert_eq!(fs::read_dir(place.docroot().join("lock")).unwrap().count(), 0);
 }

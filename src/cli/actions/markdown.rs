@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use syntax_publish::site::check::{Problem, Severity};
 
-use super::Told;
+use super::SummaryInput;
 use crate::cli::format::{bytes, count};
 use crate::cli::json;
 use crate::cli::pages::mark;
@@ -43,12 +43,12 @@ fn facts(rows: &[(&str, String)]) -> String {
     text
 }
 
-fn counts(told: &Told<'_>) -> String {
+fn counts(told: &SummaryInput<'_>) -> String {
     told.grouped.totals().unwrap_or_else(|| "no changes".to_owned())
 }
 
 /// The pages and files that changed.
-fn changes(told: &Told<'_>) -> String {
+fn changes(told: &SummaryInput<'_>) -> String {
     let all = told.grouped.items().count();
     if all == 0 {
         return String::new();
@@ -117,7 +117,7 @@ pub fn checked(problems: &[Problem]) -> String {
 }
 
 /// After a publish.
-pub fn published(told: &Told<'_>) -> String {
+pub fn published(told: &SummaryInput<'_>) -> String {
     let value = told.value;
     let release = value
         .release
@@ -164,7 +164,7 @@ fn not_delivered(error: Option<&json::FailedBody>) -> String {
 }
 
 /// After a plan.
-pub fn planned(told: &Told<'_>) -> String {
+pub fn planned(told: &SummaryInput<'_>) -> String {
     let value = told.value;
     let sent = format!("at most {} before compression", bytes(value.bytes_sent));
     let live = value
@@ -264,7 +264,7 @@ mod tests {
         let config = config::parse("").unwrap().config;
         let rules = pipeline::rules(&config, Client::default(), std::iter::empty());
         let grouped = grouped(&changes, &rules, &|_| false);
-        let told = Told {
+        let told = SummaryInput {
             value: &value,
             changes: &changes,
             grouped: &grouped,

@@ -34,7 +34,7 @@ pub struct Actions {
 }
 
 /// What a publish or a plan did or would do, for the summary.
-pub struct Told<'a> {
+pub struct SummaryInput<'a> {
     pub value: &'a json::Publish,
     pub changes: &'a Changes,
     pub grouped: &'a Grouped,
@@ -98,14 +98,14 @@ impl Actions {
     }
 
     /// After a publish.
-    pub fn published(&self, told: &Told<'_>) {
+    pub fn published(&self, told: &SummaryInput<'_>) {
         mark_undelivered(told.value.error.as_ref());
         self.summarize(&markdown::published(told));
         self.tell(told.value.release.as_ref().map(ToString::to_string), told.value.swapped);
     }
 
     /// After a plan.
-    pub fn planned(&self, told: &Told<'_>) {
+    pub fn planned(&self, told: &SummaryInput<'_>) {
         self.summarize(&markdown::planned(told));
         let changes = !told.changes.list.is_empty();
         self.tell(told.value.previous.as_ref().map(ToString::to_string), changes);

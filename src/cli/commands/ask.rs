@@ -9,7 +9,7 @@ use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::next::client::Client;
 use syntax_publish::site::SiteError;
-use syntax_publish::site::check::known::{self, Baseline, Findings, Live};
+use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
 use syntax_publish::site::check::{Problem, Severity};
 use syntax_publish::site::pipeline;
 use syntax_publish::site::plain_folder;
@@ -32,7 +32,7 @@ use crate::cli::format::shown;
 use crate::cli::format::{bytes, count};
 use crate::cli::pages::Grouped;
 use crate::cli::site::{self, Workplace};
-use crate::cli::{actions, changes, connect, json, pages, papers, problems, report, timings};
+use crate::cli::{actions, changes, connect, generated_text, json, pages, problems, report, timings};
 
 /// What a publish would change.
 pub(super) struct Planned {
@@ -91,7 +91,7 @@ impl Run {
         let workplace = self.workplace()?;
         if let Some(actions) = &self.actions {
             actions.annotate(&problems, workplace);
-            actions.planned(&actions::Told {
+            actions.planned(&actions::SummaryInput {
                 value: &value,
                 changes: &changes,
                 grouped: &grouped,
@@ -111,15 +111,15 @@ impl Run {
     /// What a publish would change, asked of the target now.
     pub(super) async fn planned(&self, what: &str, allowance: Removals) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
-        let (prepared, ground) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
-        let entrance = ground.entrance;
+        let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
+        let store_state = store_snapshot.store_state;
         let mut notes = Vec::new();
-        if let Some(hold) = &entrance.hold {
+        if let Some(hold) = &store_state.hold {
             let (since, who, reason) = (report::when(hold.since), printable(&hold.who), printable(&hold.reason));
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
-        let mut facts = ground.facts;
-        open::find_out(session, &mut facts, Vec::new(), None, |facts| {
+        let mut facts = store_snapshot.facts;
+        open::answer(session, &mut facts, Vec::new(), None, |facts| {
             let mut asked = plan::questions(&prepared.site, facts);
             if !prepared.problems.is_empty() {
                 asked.extend(plan::findings_questions(facts));
@@ -127,7 +127,7 @@ impl Run {
             asked
         })
         .await?;
-        let plan = Plan::new(&prepared.site, &facts).map_err(|open| Error::NoPeace {
+        let plan = Plan::new(&prepared.site, &facts).map_err(|open| Error::KeptChanging {
             attempts: 1,
             reason: format!("{} questions were left open", open.len()),
         })?;
@@ -136,7 +136,8 @@ impl Run {
             refusals.max_removed = None;
         }
         let live = facts.live_findings();
-        let Judged { problems, refused } = publish::judge(session, &prepared.site, &plan, &live, &refusals).await?;
+        let Judged { problems, refused } =
+            publish::check_refusals(session, &prepared.site, &plan, &live, &refusals).await?;
         let made = |recipe: &Recipe| matches!(recipe, Recipe::Made { .. });
         let wanted = plan.wanted.iter();
         let value = json::Publish {
@@ -179,9 +180,9 @@ impl Run {
             .await?;
         self.finish();
         if let Some(file) = &options.write_baseline {
-            let baseline = Baseline::of(&found.problems);
+            let baseline = FindingsBaseline::of(&found.problems);
             write_baseline(file, &baseline)?;
-            let known = Live::Release(Findings::of_baseline(&baseline));
+            let known = Reference::Release(Findings::of_baseline(&baseline));
             known::mark(&mut found.problems, &known);
         } else if let Some(live) = live.filter(|_| workplace.config.check.known == KnownFindings::Warn) {
             known::mark(&mut found.problems, &live);
@@ -200,13 +201,13 @@ impl Run {
         if let Some(actions) = &self.actions {
             actions.checked(&found.problems, workplace);
         }
-        let extent = problems::Extent::of(&self.screen);
+        let extent = problems::Detail::of(&self.screen);
         self.screen.result(&value, || problems::inspected(&found, extent))?;
         Ok(if ok { 0 } else { 3 })
     }
 
     /// What the findings of the export are compared with, if with anything.
-    async fn compared_with(&self, options: &Check) -> Result<Option<Live>, Failure> {
+    async fn compared_with(&self, options: &Check) -> Result<Option<Reference>, Failure> {
         if let Some(file) = &options.baseline {
             return read_baseline(file).map(Some);
         }
@@ -217,7 +218,7 @@ impl Run {
         global.target = Some(target.clone());
         let workplace = Workplace::open(&global, &self.screen)?;
         let session = Session::new(connect::connector(&workplace)?, site::owner("check"));
-        let mut facts = open::survey_ground(&session, []).await?.facts;
+        let mut facts = open::inspect(&session, []).await?.facts;
         let questions = plan::findings_questions(&facts);
         open::ask(&session, &mut facts, &questions).await?;
         Ok(Some(facts.live_findings()))
@@ -325,7 +326,7 @@ impl Run {
             }
             Err(failure) => return Err(failure),
         };
-        let (vhost, assumed) = papers::vhost(workplace, options, rules)?;
+        let (vhost, assumed) = generated_text::vhost(workplace, options, rules)?;
         for text in assumed {
             self.screen.warn(&text);
         }
@@ -334,21 +335,21 @@ impl Run {
     }
 }
 
-fn read_baseline(file: &Path) -> Result<Live, Failure> {
+fn read_baseline(file: &Path) -> Result<Reference, Failure> {
     let unreadable = |source: std::io::Error| Failure::Unreadable {
         file: file.to_owned(),
         source,
     };
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let baseline: Baseline = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+    let baseline: FindingsBaseline = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
     if baseline.format != 1 {
         let text = format!("it has the format {}, and this version knows 1", baseline.format);
         return Err(unreadable(std::io::Error::other(text)));
     }
-    Ok(Live::Release(Findings::of_baseline(&baseline)))
+    Ok(Reference::Release(Findings::of_baseline(&baseline)))
 }
 
-fn write_baseline(file: &Path, baseline: &Baseline) -> Result<(), Failure> {
+fn write_baseline(file: &Path, baseline: &FindingsBaseline) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(baseline).unwrap_or_default() + "\n";
     std::fs::write(file, text).map_err(|source| Failure::Io {
         what: format!("write {}", shown(file)),
@@ -358,7 +359,7 @@ fn write_baseline(file: &Path, baseline: &Baseline) -> Result<(), Failure> {
 
 /// The live release.
 pub(super) async fn live(session: &Session) -> Result<ReleaseId, Failure> {
-    let live = open::look(session).await?.current;
+    let live = open::read_state(session).await?.current;
     live.ok_or_else(|| {
         Failure::from(Error::NothingPublished {
             host: session.host_name(),

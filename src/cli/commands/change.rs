@@ -135,7 +135,7 @@ pub(super) fn shell_behind(workplace: &Workplace) -> Result<Option<JoinHandle<Op
         return Ok(None);
     };
     let target = format!("{} {:?}", workplace.identity(), address.identity);
-    Ok(Some(tokio::spawn(shell_probe::find_out(
+    Ok(Some(tokio::spawn(shell_probe::has_shell(
         address,
         site::cache(),
         target,

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use syntax_publish::config::TargetKind;
 use syntax_publish::live::deliver::DeliverError;
-use syntax_publish::live::deliver::{self, Delivered, Extent, OnHost, Report, Way};
-use syntax_publish::live::http::Place;
+use syntax_publish::live::deliver::{self, Delivered, DeliveryReport, OnHost, PublicSite, ReleasePart};
+use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::notify::{self, Notice};
 use syntax_publish::live::{Finding, Severity, Side, Verdict};
 use syntax_publish::model::manifest::Changes;
@@ -36,7 +36,7 @@ const NOT_DELIVERED: u8 = 7;
 
 /// What is sent about a release beside the text.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct NoticeFields {
     release: Option<String>,
     previous: Option<String>,
     commit: Option<String>,
@@ -59,14 +59,14 @@ impl Run {
         self.progress.plainly(&changes::begun("publishing", workplace));
         let shell = shell_behind(workplace)?;
         let looking = looks::begin(workplace).await?;
-        let (prepared, ground) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
+        let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
         let wants_timings = options.timings;
         let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems)?;
         if options.allow_removals {
             refusals.max_removed = None;
         }
-        let way = looks::way(workplace, prepared.rules.clone());
+        let public_site = looks::public_site(workplace, prepared.rules.clone());
         let options = publish::Options {
             refusals,
             commit: workplace.commit(options.commit.as_ref()),
@@ -76,11 +76,12 @@ impl Run {
             tool: TOOL.to_owned(),
             signing: workplace.signing()?,
             seen: site::cache().map(|folder| (folder, workplace.identity())),
-            purges: !way.purges.is_empty(),
-            ground: Some(ground),
+            purges: !public_site.purges.is_empty(),
+            store_snapshot: Some(store_snapshot),
         };
         let (source, site) = (&prepared.source, &prepared.site);
-        let delivered = deliver::deliver(session, source, site, &options, &way, looking, &*self.progress).await?;
+        let delivered =
+            deliver::deliver(session, source, site, &options, &public_site, looking, &*self.progress).await?;
         let Delivered {
             published,
             report,
@@ -125,7 +126,7 @@ impl Run {
         };
         if let Some(actions) = &self.actions {
             actions.annotate(&published.problems, workplace);
-            actions.published(&actions::Told {
+            actions.published(&actions::SummaryInput {
                 value: &value,
                 changes: &published.changes,
                 grouped: &grouped,
@@ -191,7 +192,7 @@ impl Run {
                     format!("nothing to publish: {release} is already live on {target}{state}"),
                 )
             };
-            let told = Told {
+            let told = NoticeFields {
                 release: Some(published.release.to_string()),
                 previous: published.previous.as_ref().map(ToString::to_string),
                 commit: commit.cloned(),
@@ -232,17 +233,17 @@ impl Run {
         } else {
             let looked = async {
                 let on_host = deliver::on_host(session, &done.release, Some(&done.previous)).await?;
-                let way = looks::way(workplace, self.rules_of(workplace, &on_host).await?);
-                let looking = deliver::look(
+                let public_site = looks::public_site(workplace, self.rules_of(workplace, &on_host).await?);
+                let looking = deliver::probe_live(
                     session,
                     &done.release,
                     &on_host,
-                    Extent::Changes,
-                    &way,
+                    ReleasePart::Changes,
+                    &public_site,
                     looking,
                     &*self.progress,
                 );
-                Ok::<Report, Failure>(looking.await)
+                Ok::<DeliveryReport, Failure>(looking.await)
             };
             match looked.await {
                 Ok(report) => Some(report),
@@ -302,10 +303,10 @@ impl Run {
             "rolled back {} to {} (was {})",
             workplace.target_name, done.release, done.previous
         );
-        let told = Told {
+        let told = NoticeFields {
             release: Some(done.release.to_string()),
             previous: Some(done.previous.to_string()),
-            ..Told::default()
+            ..NoticeFields::default()
         };
         self.tell("rolled-back", text, Some(told)).await;
         Ok(code)
@@ -330,15 +331,15 @@ impl Run {
             .next()
             .and_then(|document| document.previous);
         let on_host = deliver::on_host(session, &release, before.as_ref()).await?;
-        let mut way: Way = looks::way(workplace, self.rules_of(workplace, &on_host).await?);
+        let mut public_site: PublicSite = looks::public_site(workplace, self.rules_of(workplace, &on_host).await?);
         // Looking changes nothing at the edge.
-        way.purges.clear();
-        let looking = deliver::look(
+        public_site.purges.clear();
+        let looking = deliver::probe_live(
             session,
             &release,
             &on_host,
-            Extent::Pages,
-            &way,
+            ReleasePart::Pages,
+            &public_site,
             looking,
             &*self.progress,
         );
@@ -408,7 +409,7 @@ impl Run {
     }
 
     /// Why a release that visitors don't get was not rolled back.
-    fn why_it_stays(report: &Report, has_previous: bool) -> String {
+    fn why_it_stays(report: &DeliveryReport, has_previous: bool) -> String {
         let errors: Vec<&Finding> = report
             .findings()
             .filter(|finding| finding.severity() == Severity::Error)
@@ -416,18 +417,26 @@ impl Run {
         let at_origin = errors.iter().any(|finding| finding.side == Side::Origin);
         let reason = match &report.origin {
             _ if !has_previous => "it is the first release",
-            deliver::Asked::Not(_) => "only the public URL could be checked, and a CDN or the DNS may be the cause",
-            deliver::Asked::Seen(_) if !at_origin => "the origin serves it correctly",
-            deliver::Asked::Seen(_) if !errors.iter().any(|finding| finding.flaw.is_of_the_release()) => {
+            deliver::SideOutcome::Not(_) => {
+                "only the public URL could be checked, and a CDN or the DNS may be the cause"
+            }
+            deliver::SideOutcome::Seen(_) if !at_origin => "the origin serves it correctly",
+            deliver::SideOutcome::Seen(_) if !errors.iter().any(|finding| finding.flaw.is_of_the_release()) => {
                 "the cause is not in the release"
             }
-            deliver::Asked::Seen(_) => "the previous release failed in the same way",
+            deliver::SideOutcome::Seen(_) => "the previous release failed in the same way",
         };
         format!("it stays live and was not rolled back: {reason}")
     }
 
     /// What `--json` says as an error where visitors don't get what is live.
-    fn not_delivered(&self, report: &Report, release: &str, failed: &str, stays: &str) -> Option<json::FailedBody> {
+    fn not_delivered(
+        &self,
+        report: &DeliveryReport,
+        release: &str,
+        failed: &str,
+        stays: &str,
+    ) -> Option<json::FailedBody> {
         let first = report
             .findings()
             .find(|finding| finding.severity() == Severity::Error)?;
@@ -446,7 +455,7 @@ impl Run {
     }
 
     /// Names what is wrong. Returns the exit code.
-    fn say_what_was_found(&self, report: &Report, release: &str, error: Option<&json::FailedBody>) -> u8 {
+    fn say_what_was_found(&self, report: &DeliveryReport, release: &str, error: Option<&json::FailedBody>) -> u8 {
         let findings: Vec<&Finding> = report.findings().collect();
         looks::tell(&findings, self.global.quiet);
         if report.left_out > 0 {
@@ -466,21 +475,21 @@ impl Run {
 
     async fn tell_of_failure(&self, what: &str, failure: &Failure) {
         let event = match failure {
-            Failure::Delivery(DeliverError::TakenBack { .. }) => "taken-back",
+            Failure::Delivery(DeliverError::RolledBack { .. }) => "taken-back",
             _ => "failed",
         };
         let message = report::message(failure);
-        let told = Told {
+        let told = NoticeFields {
             release: self.told().and_then(|told| told.release().map(ToString::to_string)),
             error: Some(message.clone()),
             hint: Some(crate::cli::hints::hint(failure, &self.global)),
-            ..Told::default()
+            ..NoticeFields::default()
         };
         self.tell(event, format!("{what} failed: {message}"), Some(told)).await;
     }
 
     /// Tells those whom the site manifest names. That can fail, and is only said then.
-    pub(super) async fn tell(&self, event: &'static str, text: String, told: Option<Told>) {
+    pub(super) async fn tell(&self, event: &'static str, text: String, told: Option<NoticeFields>) {
         let Ok(workplace) = self.workplace() else { return };
         let config = &workplace.config.notify;
         let secret = config
@@ -512,7 +521,7 @@ impl Run {
             hint: told.hint,
             more: told.more,
         };
-        let place = url::Url::parse(&url).ok().as_ref().and_then(Place::of);
+        let place = url::Url::parse(&url).ok().as_ref().and_then(Endpoint::of);
         let sent = match place {
             Some((place, _)) if is_secret && !place.is_private() => Err(format!(
                 "the address in the environment variable is secret and has to be https: everyone on the way to {} \
@@ -545,12 +554,12 @@ fn not_delivered(release: &str, failed: &str, stays: &str) -> String {
     format!("{release} is live, but {failed}; {stays}")
 }
 
-fn answered(report: &Report) -> u64 {
+fn answered(report: &DeliveryReport) -> u64 {
     [&report.origin, &report.public]
         .into_iter()
         .map(|asked| match asked {
-            deliver::Asked::Seen(seen) => seen.answered as u64,
-            deliver::Asked::Not(_) => 0,
+            deliver::SideOutcome::Seen(seen) => seen.answered as u64,
+            deliver::SideOutcome::Not(_) => 0,
         })
         .sum()
 }

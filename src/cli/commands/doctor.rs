@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use syntax_publish::config::{Origin as Configured, TargetKind, WebUrl};
 use syntax_publish::host::{SftpAddress, real_name};
-use syntax_publish::live::doctor::{self, Finding, Origin, PUBLISHERS, Patient, State, Url, VISITORS};
+use syntax_publish::live::doctor::{
+    self, CheckResult, DoctorCheck, DoctorContext, PUBLISHERS, ServedAt, Url, VISITORS,
+};
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::Rules;
 use syntax_publish::site::pipeline;
@@ -33,7 +35,7 @@ impl Run {
             origin(workplace, ssh.as_ref(), url.as_ref()),
             self.rules_of_export(workplace)
         );
-        let patient = Patient {
+        let patient = DoctorContext {
             origin,
             url,
             rules: rules?,
@@ -53,7 +55,9 @@ impl Run {
         let is_short = matches!(workplace.target.kind, TargetKind::Local { .. }) && !self.screen.verbose;
         self.screen
             .result(&value, || with_local_times(&told(&found, is_short)))?;
-        Ok(u8::from(found.iter().any(|finding| finding.state == State::Wrong)))
+        Ok(u8::from(
+            found.iter().any(|finding| finding.state == CheckResult::Wrong),
+        ))
     }
 
     /// What requests should get, by the export; by the defaults of Next.js where it can't be read, or not soon.
@@ -82,10 +86,10 @@ fn of_url(url: &WebUrl) -> Option<Url> {
 }
 
 /// Where the site is served: by `[verify]`, else at the target's host.
-async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&Url>) -> Option<Origin> {
+async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&Url>) -> Option<ServedAt> {
     if let Configured::At(at) = &workplace.config.verify.origin {
         let at = of_url(at)?;
-        return Some(Origin {
+        return Some(ServedAt {
             host: at.host,
             port: at.port,
             tls: at.tls,
@@ -94,7 +98,7 @@ async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&U
     }
     let (url, ssh) = (url?, ssh?);
     let named = tokio::time::timeout(TO_READ, real_name(ssh)).await;
-    Some(Origin {
+    Some(ServedAt {
         host: named.unwrap_or_else(|_| ssh.host.clone()),
         port: url.port,
         tls: url.tls,
@@ -115,13 +119,13 @@ pub(super) fn above(workplace: &Workplace) -> Option<Workplace> {
     Some(above)
 }
 
-fn diagnosis(finding: &Finding) -> json::Diagnosis {
+fn diagnosis(finding: &DoctorCheck) -> json::Diagnosis {
     json::Diagnosis {
         check: finding.check,
         ok: match finding.state {
-            State::Fine => Some(true),
-            State::Wrong => Some(false),
-            State::NotAsked => None,
+            CheckResult::Fine => Some(true),
+            CheckResult::Wrong => Some(false),
+            CheckResult::NotAsked => None,
         },
         detail: finding.detail.clone(),
         fix: finding.fix.clone(),
@@ -129,13 +133,16 @@ fn diagnosis(finding: &Finding) -> json::Diagnosis {
 }
 
 /// A line a check, and the fix below it.
-fn told(found: &[Finding], is_short: bool) -> String {
+fn told(found: &[DoctorCheck], is_short: bool) -> String {
     let mut text = String::new();
     for (title, checks) in [("visitors", &VISITORS[..]), ("publishing", &PUBLISHERS[..])] {
-        let of_it: Vec<&Finding> = found.iter().filter(|finding| checks.contains(&finding.check)).collect();
-        if is_short && of_it.iter().all(|finding| finding.state != State::Wrong) {
+        let of_it: Vec<&DoctorCheck> = found.iter().filter(|finding| checks.contains(&finding.check)).collect();
+        if is_short && of_it.iter().all(|finding| finding.state != CheckResult::Wrong) {
             // Of a folder on this machine there is hardly anything to be diagnosed.
-            let fine = of_it.iter().filter(|finding| finding.state == State::Fine).count() as u64;
+            let fine = of_it
+                .iter()
+                .filter(|finding| finding.state == CheckResult::Fine)
+                .count() as u64;
             let said = match fine {
                 0 => "not checked: a local target has no web server".to_owned(),
                 fine => format!("ok ({})", count(fine, "check")),
@@ -148,9 +155,9 @@ fn told(found: &[Finding], is_short: bool) -> String {
             .iter()
             .map(|finding| {
                 let mark = match finding.state {
-                    State::Fine => "ok",
-                    State::Wrong => "WRONG",
-                    State::NotAsked => "-",
+                    CheckResult::Fine => "ok",
+                    CheckResult::Wrong => "WRONG",
+                    CheckResult::NotAsked => "-",
                 };
                 vec![format!("  {mark}"), finding.check.to_owned(), finding.detail.clone()]
             })
@@ -162,7 +169,10 @@ fn told(found: &[Finding], is_short: bool) -> String {
             }
         }
     }
-    let wrong = found.iter().filter(|finding| finding.state == State::Wrong).count() as u64;
+    let wrong = found
+        .iter()
+        .filter(|finding| finding.state == CheckResult::Wrong)
+        .count() as u64;
     let last = match wrong {
         0 => "no problems found".to_owned(),
         wrong => format!("{} failed", count(wrong, "check")),

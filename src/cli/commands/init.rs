@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use syntax_publish::config::scaffold::{self, Choice, DOCROOT, Destination, Found, NGINX_ROOT, Surroundings};
+use syntax_publish::config::scaffold::{self, Choice, DOCROOT, NGINX_ROOT, Project, Surroundings, TargetChoice};
 use syntax_publish::model::path::printable;
 use syntax_publish::store::Error;
 
@@ -31,7 +31,7 @@ impl Run {
             !yes && !self.global.json && !self.global.quiet && io::stdin().is_terminal() && io::stderr().is_terminal();
         // Anyone who types takes their time, and a signal still ends the run.
         let decided = tokio::task::spawn_blocking(move || {
-            let found = scaffold::look(&folder, &surroundings);
+            let found = scaffold::inspect(&folder, &surroundings);
             let choice = if asks { ask(&found)? } else { found.suggested() };
             Ok::<_, io::Error>((found, choice))
         });
@@ -65,8 +65,8 @@ impl Run {
 
 fn target(choice: &Choice) -> &'static str {
     match choice.destination {
-        Destination::Local => "local",
-        Destination::Host { .. } => "production",
+        TargetChoice::Local => "local",
+        TargetChoice::Host { .. } => "production",
     }
 }
 
@@ -87,7 +87,7 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
-fn written(value: &json::Init, found: &Found, next: &str) -> String {
+fn written(value: &json::Init, found: &Project, next: &str) -> String {
     let from = |known: Option<&str>| known.map_or_else(String::new, |from| format!("from {}", printable(from)));
     let url = value
         .url
@@ -133,7 +133,7 @@ fn written(value: &json::Init, found: &Found, next: &str) -> String {
 }
 
 /// Asks for what can't be known. Each question has an answer already, which an empty line takes.
-fn ask(found: &Found) -> io::Result<Choice> {
+fn ask(found: &Project) -> io::Result<Choice> {
     let mut choice = found.suggested();
     choice.name = question("Name of the site", &choice.name, |name| judged("site", "name", name))?;
     let url = choice.url.clone().unwrap_or_default();
@@ -175,7 +175,7 @@ fn ask(found: &Found) -> io::Result<Choice> {
         let nginx_root = question("The same folder as nginx sees it", outside, |path| {
             judged("targets.x", "nginx-root", path)
         })?;
-        choice.destination = Destination::Host {
+        choice.destination = TargetChoice::Host {
             host,
             user: (!user.is_empty()).then_some(user),
             docroot,
@@ -187,7 +187,7 @@ fn ask(found: &Found) -> io::Result<Choice> {
 
 /// What is wrong with an answer, as the parser says it.
 fn judged(table: &str, key: &str, value: &str) -> Result<(), String> {
-    scaffold::judge(table, key, value).map_err(|error| {
+    scaffold::check_value(table, key, value).map_err(|error| {
         let problems = error
             .problems
             .iter()

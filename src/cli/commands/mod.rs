@@ -3,9 +3,9 @@
 mod ask;
 mod change;
 mod deliver;
-mod desk;
 mod doctor;
 mod init;
+mod target_client;
 mod verify;
 mod watch;
 
@@ -20,7 +20,7 @@ use syntax_publish::site::check::{Problem, Severity};
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::scan;
 use syntax_publish::site::source::SourceError;
-use syntax_publish::store::open::{self, Ground};
+use syntax_publish::store::open::{self, StoreSnapshot};
 use syntax_publish::store::plan;
 use syntax_publish::store::session::{Live, Session};
 
@@ -32,7 +32,7 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::screen::Screen;
 use super::site::{self, Workplace};
-use super::{complete, connect, json, papers, problems, report};
+use super::{complete, connect, generated_text, json, problems, report};
 
 /// A publish names so many warnings of the checks; `check` names all.
 const SHOWN_WARNINGS: usize = 10;
@@ -122,7 +122,7 @@ impl Run {
                 Ok(0)
             }
             Command::Man { of: _, out: Some(out) } => {
-                let pages = papers::write_man_pages(&out)?;
+                let pages = generated_text::write_man_pages(&out)?;
                 let text = || {
                     format!(
                         "wrote {} to {}\n",
@@ -134,7 +134,7 @@ impl Run {
                 Ok(0)
             }
             Command::Man { of, out: None } => {
-                let page = papers::man(of.as_deref())?;
+                let page = generated_text::man(of.as_deref())?;
                 self.screen.result(&json::text("man", &page), || page.clone())?;
                 Ok(0)
             }
@@ -152,9 +152,9 @@ impl Run {
     }
 
     /// What can be told of the target, once it is known.
-    pub fn told(&self) -> Option<report::Told> {
+    pub fn told(&self) -> Option<report::FailureContext> {
         let workplace = self.workplace.get()?;
-        Some(report::Told {
+        Some(report::FailureContext {
             global: self.global.clone(),
             target: format!("{} ({})", workplace.target_name, workplace.place()),
             asked: self.session.get().is_some(),
@@ -167,7 +167,7 @@ impl Run {
         let ours = matches!(failure.exit_code(), 1 | 3);
         if let Some(session) = self.session().filter(|session| ours && session.live() == Live::Unknown) {
             // If it can't be asked, it is not told: the failure that counts is the first.
-            let _ = tokio::time::timeout(LAST_LOOK, open::look(session)).await;
+            let _ = tokio::time::timeout(LAST_LOOK, open::read_state(session)).await;
         }
     }
 
@@ -255,14 +255,14 @@ impl Run {
         workplace: &Workplace,
         session: &Session,
         judge: Judge,
-    ) -> Result<(Prepared, Ground), Failure> {
+    ) -> Result<(Prepared, StoreSnapshot), Failure> {
         let export = workplace.export()?;
         let connecting = async {
             let running = Running::begin(&*self.progress, Stage::Connect);
             let near = self.aside(move |_| Ok::<_, Failure>(scan::top_folders(&export, plan::GUESSED_FOLDERS)));
-            let ground = async { Ok(open::survey_ground(session, near.await?).await?) }.await;
+            let store_snapshot = async { Ok(open::inspect(session, near.await?).await?) }.await;
             running.end();
-            ground
+            store_snapshot
         };
         futures_util::future::try_join(self.prepare_to_judge(workplace, judge), connecting).await
     }

@@ -9,7 +9,7 @@ use syntax_publish::store::open;
 use syntax_publish::store::releases;
 use syntax_publish::store::repair;
 use syntax_publish::store::session::Session;
-use syntax_publish::store::signing::Verdict;
+use syntax_publish::store::signing::SignatureVerdict;
 use syntax_publish::store::verify::{self, Depth, Verified};
 
 use super::ask::live;
@@ -51,7 +51,7 @@ impl Run {
 
     /// Repairs from the export first, as far as there is one, and then from whatever else the target has.
     async fn repair(&self, workplace: &Workplace, session: &Session, found: &Verified) -> Result<Verified, Failure> {
-        open::survey_ground(session, []).await?;
+        open::inspect(session, []).await?;
         let options = repair::Options {
             wait: None,
             tool: TOOL.to_owned(),
@@ -82,7 +82,7 @@ fn told(
     release: &ReleaseId,
     found: &Verified,
     left: &Verified,
-    verdict: Option<Verdict>,
+    verdict: Option<SignatureVerdict>,
     repair: bool,
 ) -> json::Verify {
     let mut problems = left.problems();
@@ -91,10 +91,10 @@ fn told(
         .into_iter()
         .filter(|problem| !problems.contains(problem));
     let mended: Vec<(String, String)> = mended.collect();
-    let unsigned = verdict.as_ref().and_then(Verdict::problem);
+    let unsigned = verdict.as_ref().and_then(SignatureVerdict::problem);
     problems.extend(unsigned.map(|problem| (layout::release_signature(release), format!("the release {problem}"))));
     let signature = match verdict {
-        Some(Verdict::Good(signature)) => Some(json::Signed {
+        Some(SignatureVerdict::Good(signature)) => Some(json::Signed {
             signer: signature.signer,
             key: signature.key,
         }),

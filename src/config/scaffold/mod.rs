@@ -1,14 +1,14 @@
 //! From a folder to a site manifest for it: what it holds, and the text that says so.
 //!
-//! [`look`] reads the folder; all else is pure. A text is given out only after this tool's own parser took it. It must
+//! [`inspect`] reads the folder; all else is pure. A text is given out only after this tool's own parser took it. It must
 //! never write a file: where the text goes, and whether somebody is asked first, is the command line's.
 
-mod look;
+mod inspect;
 pub mod next_config;
 pub mod ssh_config;
 mod text;
 
-pub use look::{Surroundings, look};
+pub use inspect::{Surroundings, inspect};
 pub use text::manifest;
 
 use crate::config::{self, ConfigError, WebUrl};
@@ -17,14 +17,14 @@ use ssh_config::Alias;
 
 /// A value, and where it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known<T> {
+pub struct Sourced<T> {
     /// The value.
     pub value: T,
     /// The file that says so, relative to the folder, or what else does.
     pub from: String,
 }
 
-impl<T> Known<T> {
+impl<T> Sourced<T> {
     fn new(value: T, from: impl Into<String>) -> Self {
         Self {
             value,
@@ -35,19 +35,19 @@ impl<T> Known<T> {
 
 /// What there is in a folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Project {
     /// A name for the site.
-    pub name: Option<Known<String>>,
+    pub name: Option<Sourced<String>>,
     /// The scheme and host that visitors use.
-    pub url: Option<Known<String>>,
+    pub url: Option<Sourced<String>>,
     /// What Next.js was told; `from` is the file.
-    pub next: Option<Known<NextConfig>>,
+    pub next: Option<Sourced<NextConfig>>,
     /// Where `next build` puts the export, relative to the folder; only where there is a configuration.
     pub destination: Option<String>,
     /// The exports that are there already, relative to the folder; the one to propose first.
     pub exports: Vec<String>,
     /// The site's own build, where it can be run from the folder.
-    pub build: Option<Known<Vec<String>>>,
+    pub build: Option<Sourced<Vec<String>>>,
     /// Folders and files of its sources.
     pub sources: Vec<String>,
     /// Hosts that ssh knows.
@@ -56,7 +56,7 @@ pub struct Found {
 
 /// Where releases are to go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Destination {
+pub enum TargetChoice {
     /// A folder of this machine, to begin with.
     #[default]
     Local,
@@ -83,7 +83,7 @@ pub struct Choice {
     /// `export` of `[site]`.
     pub export: String,
     /// The default target.
-    pub destination: Destination,
+    pub destination: TargetChoice,
 }
 
 /// Where a store lies in the recipe of the documents, as SFTP sees it.
@@ -95,7 +95,7 @@ pub const NGINX_ROOT: &str = "/srv/syntax/site";
 /// Where `next build` puts an export that was told nothing else.
 pub const OUT: &str = "out";
 
-impl Found {
+impl Project {
     /// The export to propose.
     #[must_use]
     pub fn export(&self) -> Option<&str> {
@@ -110,7 +110,7 @@ impl Found {
             name: self.name.as_ref().map_or("site", |name| &name.value).to_owned(),
             url: self.url.as_ref().map(|url| url.value.clone()),
             export: export.unwrap_or(OUT).to_owned(),
-            destination: Destination::Local,
+            destination: TargetChoice::Local,
         }
     }
 
@@ -235,7 +235,7 @@ fn is_reserved(host: &str) -> bool {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn judge(table: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+pub fn check_value(table: &str, key: &str, value: &str) -> Result<(), ConfigError> {
     let line = |key: &str, value: &str| format!("{key} = {}\n", text::quoted(value));
     let mut lines = format!("[{table}]\n{}", line(key, value));
     if table.starts_with("targets.") {
@@ -267,7 +267,10 @@ mod tests {
         ] {
             let made = name_of(text);
             assert_eq!(made.as_deref(), name, "{text}");
-            assert!(made.is_none_or(|name| judge("site", "name", &name).is_ok()), "{text}");
+            assert!(
+                made.is_none_or(|name| check_value("site", "name", &name).is_ok()),
+                "{text}"
+            );
         }
     }
 
@@ -305,10 +308,10 @@ mod tests {
             name: name.to_owned(),
             host_name: Some(host.to_owned()),
         };
-        let found = Found {
+        let found = Project {
             aliases: vec![alias("other", "192.0.2.1"), alias("box", "docs.example.com")],
-            url: Some(Known::new("https://docs.example.com".to_owned(), "x")),
-            ..Found::default()
+            url: Some(Sourced::new("https://docs.example.com".to_owned(), "x")),
+            ..Project::default()
         };
         assert_eq!(
             found.own_host(&found.suggested()).map(|alias| &*alias.name),

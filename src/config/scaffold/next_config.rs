@@ -44,7 +44,7 @@ impl NextConfig {
     pub fn read(text: &str) -> Self {
         let tokens = tokens(text);
         let text_of = |key| match setting(&tokens, key) {
-            Setting::Is(Token::Text(text)) => Setting::Is(text),
+            Setting::Is(JsToken::Text(text)) => Setting::Is(text),
             Setting::Is(_) | Setting::Computed => Setting::Computed,
             Setting::Absent => Setting::Absent,
         };
@@ -53,7 +53,7 @@ impl NextConfig {
             dist_dir: text_of("distDir"),
             base_path: text_of("basePath"),
             trailing_slash: match setting(&tokens, "trailingSlash") {
-                Setting::Is(Token::Word(word)) if word == "true" || word == "false" => Setting::Is(word == "true"),
+                Setting::Is(JsToken::Word(word)) if word == "true" || word == "false" => Setting::Is(word == "true"),
                 Setting::Is(_) | Setting::Computed => Setting::Computed,
                 Setting::Absent => Setting::Absent,
             },
@@ -62,7 +62,7 @@ impl NextConfig {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+enum JsToken {
     /// A string without anything computed in it.
     Text(String),
     /// A name, a keyword, a number.
@@ -71,27 +71,27 @@ enum Token {
     Mark(char),
 }
 
-impl Token {
+impl JsToken {
     fn is(&self, mark: char) -> bool {
         *self == Self::Mark(mark)
     }
 }
 
 /// The setting of a name, where it stands least deep: `output` of the configuration, not of something inside it.
-fn setting(tokens: &[Token], key: &str) -> Setting<Token> {
-    let mut best: Option<(usize, Setting<Token>)> = None;
+fn setting(tokens: &[JsToken], key: &str) -> Setting<JsToken> {
+    let mut best: Option<(usize, Setting<JsToken>)> = None;
     // The braces around, and of each whether it is the value of another setting.
     let mut braces: Vec<bool> = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| tokens.get(at));
         let depth = braces.len();
         match token {
-            Token::Mark('{') => {
+            JsToken::Mark('{') => {
                 let is_value = depth > 0 && before.is_some_and(|before| before.is(':'));
                 braces.push(is_value);
             }
-            Token::Mark('}') => drop(braces.pop()),
-            Token::Word(name) | Token::Text(name) if name == key && depth > 0 && !braces.contains(&true) => {
+            JsToken::Mark('}') => drop(braces.pop()),
+            JsToken::Word(name) | JsToken::Text(name) if name == key && depth > 0 && !braces.contains(&true) => {
                 let begins = before.is_some_and(|before| before.is('{') || before.is(','));
                 let after = &tokens[at + 1..];
                 let found = match after {
@@ -105,8 +105,8 @@ fn setting(tokens: &[Token], key: &str) -> Setting<Token> {
                 }
             }
             // `config.output = …` decides whatever the object said.
-            Token::Mark('=') => {
-                if let [dot, Token::Word(name)] = &tokens[at.saturating_sub(2)..at]
+            JsToken::Mark('=') => {
+                if let [dot, JsToken::Word(name)] = &tokens[at.saturating_sub(2)..at]
                     && dot.is('.')
                     && name == key
                 {
@@ -120,18 +120,18 @@ fn setting(tokens: &[Token], key: &str) -> Setting<Token> {
 }
 
 /// The value at the front of some tokens, if nothing but it stands there.
-fn plain(tokens: &[Token], value: &[Token]) -> Setting<Token> {
+fn plain(tokens: &[JsToken], value: &[JsToken]) -> Setting<JsToken> {
     // `'export' as const` and `satisfies` of TypeScript change no value.
-    let ends = |token: Option<&Token>| match token {
+    let ends = |token: Option<&JsToken>| match token {
         None => true,
-        Some(Token::Mark(mark)) => matches!(mark, ',' | '}' | ';' | ')'),
-        Some(Token::Word(word)) => matches!(&**word, "as" | "satisfies" | "const" | "export" | "module" | "let"),
-        Some(Token::Text(_)) => false,
+        Some(JsToken::Mark(mark)) => matches!(mark, ',' | '}' | ';' | ')'),
+        Some(JsToken::Word(word)) => matches!(&**word, "as" | "satisfies" | "const" | "export" | "module" | "let"),
+        Some(JsToken::Text(_)) => false,
     };
     match value {
-        [Token::Text(text), rest @ ..] if ends(rest.first()) => Setting::Is(Token::Text(text.clone())),
-        [Token::Word(word), rest @ ..] if ends(rest.first()) => match &**word {
-            "true" | "false" => Setting::Is(Token::Word(word.clone())),
+        [JsToken::Text(text), rest @ ..] if ends(rest.first()) => Setting::Is(JsToken::Text(text.clone())),
+        [JsToken::Word(word), rest @ ..] if ends(rest.first()) => match &**word {
+            "true" | "false" => Setting::Is(JsToken::Word(word.clone())),
             "undefined" => Setting::Absent,
             name => constant(tokens, name),
         },
@@ -140,23 +140,23 @@ fn plain(tokens: &[Token], value: &[Token]) -> Setting<Token> {
 }
 
 /// The value of a constant of the file.
-fn constant(tokens: &[Token], name: &str) -> Setting<Token> {
+fn constant(tokens: &[JsToken], name: &str) -> Setting<JsToken> {
     let found = tokens.windows(4).find_map(|window| match window {
-        [Token::Word(how), Token::Word(what), is, value] if how == "const" && what == name && is.is('=') => {
+        [JsToken::Word(how), JsToken::Word(what), is, value] if how == "const" && what == name && is.is('=') => {
             Some(value.clone())
         }
         _ => None,
     });
     match found {
-        Some(Token::Text(text)) => Setting::Is(Token::Text(text)),
-        Some(Token::Word(word)) if word == "true" || word == "false" => Setting::Is(Token::Word(word)),
+        Some(JsToken::Text(text)) => Setting::Is(JsToken::Text(text)),
+        Some(JsToken::Word(word)) if word == "true" || word == "false" => Setting::Is(JsToken::Word(word)),
         _ => Setting::Computed,
     }
 }
 
 /// The tokens of a script, without its comments. A part of what JavaScript has is enough: where strings, comments and
 /// regular expressions begin and end.
-fn tokens(text: &str) -> Vec<Token> {
+fn tokens(text: &str) -> Vec<JsToken> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -169,17 +169,17 @@ fn tokens(text: &str) -> Vec<Token> {
                 length
             }
             '/' if begins_expression(tokens.last()) => {
-                tokens.push(Token::Mark('~'));
+                tokens.push(JsToken::Mark('~'));
                 expression(rest)
             }
             c if is_of_word(c) => {
                 let length = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
-                tokens.push(Token::Word(rest[..length].to_owned()));
+                tokens.push(JsToken::Word(rest[..length].to_owned()));
                 length
             }
             c if c.is_whitespace() => c.len_utf8(),
             c => {
-                tokens.push(Token::Mark(c));
+                tokens.push(JsToken::Mark(c));
                 c.len_utf8()
             }
         };
@@ -193,7 +193,7 @@ fn is_of_word(c: char) -> bool {
 }
 
 /// A string at the front, and how long it is with its quotes.
-fn string(text: &str, quote: char) -> (Token, usize) {
+fn string(text: &str, quote: char) -> (JsToken, usize) {
     let mut value = String::new();
     let mut is_plain = true;
     let mut chars = text.char_indices().skip(1);
@@ -203,25 +203,29 @@ fn string(text: &str, quote: char) -> (Token, usize) {
                 Some((_, escaped)) if !escaped.is_ascii_alphanumeric() => value.push(escaped),
                 _ => is_plain = false,
             },
-            '\n' if quote != '`' => return (Token::Mark('~'), at),
+            '\n' if quote != '`' => return (JsToken::Mark('~'), at),
             c if c == quote => {
-                let token = if is_plain { Token::Text(value) } else { Token::Mark('~') };
+                let token = if is_plain {
+                    JsToken::Text(value)
+                } else {
+                    JsToken::Mark('~')
+                };
                 return (token, at + c.len_utf8());
             }
             '$' if quote == '`' && text[at..].starts_with("${") => is_plain = false,
             c => value.push(c),
         }
     }
-    (Token::Mark('~'), text.len())
+    (JsToken::Mark('~'), text.len())
 }
 
 /// Whether a slash after this token begins a regular expression, rather than dividing.
-fn begins_expression(before: Option<&Token>) -> bool {
+fn begins_expression(before: Option<&JsToken>) -> bool {
     match before {
         None => true,
-        Some(Token::Text(_)) => false,
-        Some(Token::Word(word)) => matches!(&**word, "return" | "case" | "typeof" | "in" | "of"),
-        Some(Token::Mark(mark)) => !matches!(mark, ')' | ']' | '}' | '~'),
+        Some(JsToken::Text(_)) => false,
+        Some(JsToken::Word(word)) => matches!(&**word, "return" | "case" | "typeof" | "in" | "of"),
+        Some(JsToken::Mark(mark)) => !matches!(mark, ')' | ']' | '}' | '~'),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Choice, DOCROOT, Destination, Found, NGINX_ROOT, judge};
+use super::{Choice, DOCROOT, NGINX_ROOT, Project, TargetChoice, check_value};
 use crate::config::{self, ConfigError, WebUrl};
 use crate::model::path::printable;
 
@@ -55,7 +55,7 @@ impl Lines {
 ///
 /// # Errors
 /// What the parser refuses of it: a choice that can't be.
-pub fn manifest(found: &Found, choice: &Choice) -> Result<String, ConfigError> {
+pub fn manifest(found: &Project, choice: &Choice) -> Result<String, ConfigError> {
     let mut lines = Lines(
         "# What syntax-publish publishes, and where to. Every key has a default: what is commented out shows it.\n"
             .to_owned(),
@@ -70,13 +70,13 @@ pub fn manifest(found: &Found, choice: &Choice) -> Result<String, ConfigError> {
 }
 
 /// Where a value is from, unless somebody chose another.
-fn source<T: PartialEq<str>>(known: Option<&super::Known<T>>, value: &str) -> String {
+fn source<T: PartialEq<str>>(known: Option<&super::Sourced<T>>, value: &str) -> String {
     known
         .filter(|known| known.value == *value)
         .map_or_else(String::new, |known| format!(" ({})", known.from))
 }
 
-fn site(lines: &mut Lines, found: &Found, choice: &Choice) {
+fn site(lines: &mut Lines, found: &Project, choice: &Choice) {
     lines.head("[site]", "");
     let from = source(found.name.as_ref(), &choice.name);
     lines.line(
@@ -99,13 +99,13 @@ fn site(lines: &mut Lines, found: &Found, choice: &Choice) {
     );
 }
 
-fn next(lines: &mut Lines, found: &Found) {
+fn next(lines: &mut Lines, found: &Project) {
     let Some(next) = &found.next else {
         return;
     };
     let base = next.value.base_path.plain().filter(|base| !base.is_empty());
     // Next.js refuses what the parser would, so there is nothing to say that a build doesn't.
-    if let Some(base) = base.filter(|base| judge("next", "base-path", base).is_ok()) {
+    if let Some(base) = base.filter(|base| check_value("next", "base-path", base).is_ok()) {
         lines.head("[next]", "");
         lines.line(
             &format!("base-path = {}", quoted(base)),
@@ -116,8 +116,8 @@ fn next(lines: &mut Lines, found: &Found) {
 
 fn publish(lines: &mut Lines, choice: &Choice) {
     let target = match &choice.destination {
-        Destination::Local => "local",
-        Destination::Host { .. } => "production",
+        TargetChoice::Local => "local",
+        TargetChoice::Host { .. } => "production",
     };
     lines.head("[publish]", "");
     lines.line(
@@ -140,8 +140,8 @@ fn publish(lines: &mut Lines, choice: &Choice) {
     }
 }
 
-fn targets(lines: &mut Lines, found: &Found, choice: &Choice) {
-    let is_local = choice.destination == Destination::Local;
+fn targets(lines: &mut Lines, found: &Project, choice: &Choice) {
+    let is_local = choice.destination == TargetChoice::Local;
     lines.head(
         "[targets.local]",
         "A folder of this machine, with the same store as on a host, to try it out.",
@@ -158,20 +158,20 @@ fn targets(lines: &mut Lines, found: &Found, choice: &Choice) {
     let own = found.own_host(choice);
     let of_url = choice.url.as_ref().and_then(|url| WebUrl::parse(url).ok());
     let host = match (&choice.destination, own, &of_url) {
-        (Destination::Host { host, .. }, ..) => host.clone(),
-        (Destination::Local, Some(alias), _) => alias.name.clone(),
-        (Destination::Local, None, Some(url)) => url.host().to_owned(),
-        (Destination::Local, None, None) => "docs.example.com".to_owned(),
+        (TargetChoice::Host { host, .. }, ..) => host.clone(),
+        (TargetChoice::Local, Some(alias), _) => alias.name.clone(),
+        (TargetChoice::Local, None, Some(url)) => url.host().to_owned(),
+        (TargetChoice::Local, None, None) => "docs.example.com".to_owned(),
     };
     let alias = found.aliases.iter().find(|alias| alias.name == host);
     let (user, docroot, nginx_root) = match &choice.destination {
-        Destination::Host {
+        TargetChoice::Host {
             user,
             docroot,
             nginx_root,
             ..
         } => (user.as_ref(), docroot.as_str(), nginx_root.as_str()),
-        Destination::Local => (None, DOCROOT, NGINX_ROOT),
+        TargetChoice::Local => (None, DOCROOT, NGINX_ROOT),
     };
     let mut known = String::new();
     if is_local && own.is_none() && !found.aliases.is_empty() {
@@ -216,7 +216,7 @@ fn targets(lines: &mut Lines, found: &Found, choice: &Choice) {
     lines.line("# nginx-version = \"1.22\"", "what `nginx -v` prints on the host");
 }
 
-fn watch(lines: &mut Lines, found: &Found) {
+fn watch(lines: &mut Lines, found: &Project) {
     let Some(build) = &found.build else {
         return;
     };
@@ -234,22 +234,22 @@ fn watch(lines: &mut Lines, found: &Found) {
 mod tests {
     use super::super::next_config::{NextConfig, Setting};
     use super::super::ssh_config::Alias;
-    use super::super::{Choice, Destination, Found, Known};
+    use super::super::{Choice, Project, Sourced, TargetChoice};
     use super::*;
     use crate::config::TargetKind;
 
-    fn found() -> Found {
-        Found {
-            name: Some(Known::new("docs".to_owned(), "package.json")),
-            url: Some(Known::new("https://docs.example.com".to_owned(), "public/CNAME")),
-            next: Some(Known::new(
+    fn found() -> Project {
+        Project {
+            name: Some(Sourced::new("docs".to_owned(), "package.json")),
+            url: Some(Sourced::new("https://docs.example.com".to_owned(), "public/CNAME")),
+            next: Some(Sourced::new(
                 NextConfig {
                     base_path: Setting::Is("/handbook".to_owned()),
                     ..NextConfig::default()
                 },
                 "next.config.mjs",
             )),
-            build: Some(Known::new(
+            build: Some(Sourced::new(
                 vec!["npm".to_owned(), "run".to_owned(), "build".to_owned()],
                 "package.json",
             )),
@@ -258,7 +258,7 @@ mod tests {
                 name: "box".to_owned(),
                 host_name: Some("docs.example.com".to_owned()),
             }],
-            ..Found::default()
+            ..Project::default()
         }
     }
 
@@ -311,7 +311,7 @@ mod tests {
     fn a_chosen_host_is_the_default_target() {
         let found = found();
         let choice = Choice {
-            destination: Destination::Host {
+            destination: TargetChoice::Host {
                 host: "box".to_owned(),
                 user: None,
                 docroot: "/srv/docs".to_owned(),
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_commented_out_are_right_when_the_marks_are_taken_off() {
-        let found = Found::default();
+        let found = Project::default();
         let text = manifest(&found, &found.suggested()).unwrap();
         let all: Vec<&str> = text
             .lines()

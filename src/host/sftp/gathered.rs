@@ -22,9 +22,9 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Nothing is written until what this returns is dropped.
-    pub(super) fn hold(self: &Arc<Self>) -> Held {
+    pub(super) fn hold(self: &Arc<Self>) -> WritesPaused {
         self.holders.fetch_add(1, Ordering::SeqCst);
-        Held(Arc::clone(self))
+        WritesPaused(Arc::clone(self))
     }
 
     fn is_held(&self) -> bool {
@@ -33,9 +33,9 @@ impl Gate {
 }
 
 /// While it lives, nothing is written.
-pub(super) struct Held(Arc<Gate>);
+pub(super) struct WritesPaused(Arc<Gate>);
 
-impl Drop for Held {
+impl Drop for WritesPaused {
     fn drop(&mut self) {
         if self.0.holders.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.writer.wake();

@@ -33,7 +33,7 @@ use tokio::time::timeout;
 use self::bounded::{Beginning, Bounded};
 use self::gathered::{Gate, Gathered};
 use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
-use super::ssh::{self, BadAddress, SftpAddress, Ssh};
+use super::ssh::{self, BadSshAddress, SftpAddress, Ssh};
 use super::{Answers, Connect, Host, HostError, Why};
 use crate::model::path::printable;
 
@@ -74,8 +74,8 @@ impl SftpConnector {
     /// A connector to an address that can be given to ssh.
     ///
     /// # Errors
-    /// [`BadAddress`] where it can't.
-    pub fn new(address: SftpAddress) -> Result<Self, BadAddress> {
+    /// [`BadSshAddress`] where it can't.
+    pub fn new(address: SftpAddress) -> Result<Self, BadSshAddress> {
         ssh::command_line(&address, None)?;
         Ok(Self { address })
     }
@@ -114,11 +114,13 @@ struct Budget {
 }
 
 impl Budget {
-    fn take_in(&self, names: usize, bytes: usize) -> Result<(), Fault> {
+    fn take_in(&self, names: usize, bytes: usize) -> Result<(), OpFailure> {
         let names = names.saturating_add(self.names.fetch_add(names, Ordering::Relaxed));
         let bytes = bytes.saturating_add(self.text.fetch_add(bytes, Ordering::Relaxed));
         if names > MOST_NAMES || bytes > MOST_TEXT {
-            return Err(Fault::Broken("the server lists more than any store holds".to_owned()));
+            return Err(OpFailure::Broken(
+                "the server lists more than any store holds".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -259,8 +261,8 @@ impl Host for Sftp {
                 bytes -= payload;
                 answers[number] = Some(match outcome {
                     Ok(answer) => Ok(answer),
-                    Err(Fault::Refused(kind, message)) => Err(Refusal { kind, op, message }),
-                    Err(Fault::Broken(why)) => return Err(self.lost(&why).await),
+                    Err(OpFailure::Refused(kind, message)) => Err(Refusal { kind, op, message }),
+                    Err(OpFailure::Broken(why)) => return Err(self.lost(&why).await),
                 });
             }
             Ok(answers.into_iter().flatten().collect())
@@ -277,15 +279,15 @@ impl Host for Sftp {
 }
 
 /// Why an operation has no answer.
-enum Fault {
+enum OpFailure {
     Refused(RefusalKind, String),
     /// The connection is gone, or is no use any more.
     Broken(String),
 }
 
-type Outcome = Result<Answer, Fault>;
+type Outcome = Result<Answer, OpFailure>;
 
-impl From<Error> for Fault {
+impl From<Error> for OpFailure {
     fn from(error: Error) -> Self {
         match error {
             Error::SftpError(kind, message) => Self::Refused(refusal_kind(kind), short(message.get().0)),
@@ -305,8 +307,8 @@ fn refusal_kind(kind: SftpErrorKind) -> RefusalKind {
     }
 }
 
-fn refused(message: &str) -> Fault {
-    Fault::Refused(RefusalKind::Failed, message.to_owned())
+fn refused(message: &str) -> OpFailure {
+    OpFailure::Refused(RefusalKind::Failed, message.to_owned())
 }
 
 fn short(text: &str) -> String {
@@ -381,7 +383,7 @@ impl Session {
     }
 
     /// Another view of an open file, with an offset of its own.
-    fn file(&self, handle: Handle) -> Result<File, Fault> {
+    fn file(&self, handle: Handle) -> Result<File, OpFailure> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.files
             .get(&handle)
@@ -389,7 +391,7 @@ impl Session {
             .ok_or_else(|| refused("no such open file"))
     }
 
-    fn take(&self, handle: Handle) -> Result<File, Fault> {
+    fn take(&self, handle: Handle) -> Result<File, OpFailure> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.files.remove(&handle).ok_or_else(|| refused("no such open file"))
     }
@@ -462,7 +464,7 @@ fn attr(metadata: &MetaData) -> Outcome {
     attr_of(metadata).map(Answer::Attr)
 }
 
-fn attr_of(metadata: &MetaData) -> Result<Attr, Fault> {
+fn attr_of(metadata: &MetaData) -> Result<Attr, OpFailure> {
     let kind = metadata
         .file_type()
         .ok_or_else(|| refused("the host does not say what it is"))?;
@@ -518,7 +520,7 @@ fn permissions(mode: u32) -> Permissions {
     permissions
 }
 
-fn seek(file: &mut File, offset: u64) -> Result<(), Fault> {
+fn seek(file: &mut File, offset: u64) -> Result<(), OpFailure> {
     // Only notes the offset: every request carries its own.
     Pin::new(file)
         .start_seek(std::io::SeekFrom::Start(offset))
@@ -555,7 +557,7 @@ async fn write(file: &File, offset: u64, bytes: &[u8]) -> Outcome {
                 at += written as u64;
                 chunk = &chunk[written..];
             }
-            Ok::<(), Fault>(())
+            Ok::<(), OpFailure>(())
         }
     });
     try_join_all(chunks).await?;
@@ -603,9 +605,9 @@ mod tests {
         for _ in 0..10 {
             assert!(budget.take_in(MOST_NAMES / 10, MOST_TEXT / 10).is_ok());
         }
-        assert!(matches!(budget.take_in(MOST_NAMES / 10, 0), Err(Fault::Broken(_))));
+        assert!(matches!(budget.take_in(MOST_NAMES / 10, 0), Err(OpFailure::Broken(_))));
         let budget = Budget::default();
         assert!(budget.take_in(1, MOST_TEXT).is_ok());
-        assert!(matches!(budget.take_in(0, LONGEST_TEXT), Err(Fault::Broken(_))));
+        assert!(matches!(budget.take_in(0, LONGEST_TEXT), Err(OpFailure::Broken(_))));
     }
 }

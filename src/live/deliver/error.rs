@@ -15,7 +15,7 @@ pub enum DeliverError {
         "{release} failed at the origin and was rolled back, so {live} is live again: {}",
         failed(findings)
     )]
-    TakenBack {
+    RolledBack {
         /// The release that failed.
         release: ReleaseId,
         /// The one that is live again.

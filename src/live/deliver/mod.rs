@@ -8,8 +8,8 @@
 //! purge or to note ever makes a publish fail.
 
 mod error;
-mod looking;
-mod paying;
+mod pending;
+mod probes;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,13 +19,13 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant as Moment;
 
 pub use self::error::DeliverError;
-pub use self::looking::{Asked, Looking, Need, Seen, Skipped};
-pub use self::paying::pay_after_rollback;
-use self::paying::{Live, pay};
-use crate::live::purge::{Purge, PurgeError, Purged, Wanted};
+pub use self::pending::pay_after_rollback;
+use self::pending::{LiveRelease, pay};
+pub use self::probes::{Need, Probes, SideOutcome, SideResult, Skipped};
+use crate::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
 use crate::live::question::{Questions, questions};
 use crate::live::verdict::{Baseline, regressions, verdict};
-use crate::live::visitor::Yardstick;
+use crate::live::visitor::Expectations;
 use crate::live::{Files, Finding, Former, Severity, Verdict, expect};
 use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::manifest::{ChangeKind, Changes, MOST_FOLDERS, Site};
@@ -38,7 +38,7 @@ use crate::store::Error;
 use crate::store::open;
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::Plan;
-use crate::store::publish::{self, Beforehand, Published};
+use crate::store::publish::{self, PreSwapHook, Published};
 use crate::store::releases;
 use crate::store::rollback::{self, Destination};
 use crate::store::session::Session;
@@ -56,7 +56,7 @@ const FOR_THE_EDGE: Duration = Duration::from_secs(10);
 pub const FOR_PURGING: Duration = Duration::from_secs(30);
 
 /// The way to the visitors of a site.
-pub struct Way {
+pub struct PublicSite {
     /// What requests get.
     pub rules: Rules,
     /// The site's URL without a path: `https://docs.example.com`; none where it has none.
@@ -71,11 +71,11 @@ pub struct Way {
 
 /// What was seen on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct DeliveryReport {
     /// The origin.
-    pub origin: Asked,
+    pub origin: SideOutcome,
     /// The public address.
-    pub public: Asked,
+    pub public: SideOutcome,
     /// What each CDN was told, by its name.
     pub purged: Vec<(String, Result<Purged, PurgeError>)>,
     /// Changed files that were not asked for, since there are too many.
@@ -84,7 +84,7 @@ pub struct Report {
     pub took: Duration,
 }
 
-impl Report {
+impl DeliveryReport {
     /// Everything that is wrong, the origin first.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.origin.findings().iter().chain(self.public.findings())
@@ -99,9 +99,9 @@ impl Report {
 
     /// What is kept of it, beside what is owed.
     fn note(&self, release: &ReleaseId) -> Delivery {
-        let ok = |asked: &Asked| match asked {
-            Asked::Not(_) => None,
-            Asked::Seen(seen) => Some(verdict(&seen.findings) == Verdict::Fine),
+        let ok = |asked: &SideOutcome| match asked {
+            SideOutcome::Not(_) => None,
+            SideOutcome::Seen(seen) => Some(verdict(&seen.findings) == Verdict::Fine),
         };
         let errors = || self.findings().filter(|finding| finding.severity() == Severity::Error);
         Delivery {
@@ -126,7 +126,7 @@ pub struct Delivered {
     /// The publish.
     pub published: Published,
     /// What was seen.
-    pub report: Report,
+    pub report: DeliveryReport,
     /// How often the publish waited for the host, up to the swap.
     pub round_trips: u64,
 }
@@ -136,39 +136,39 @@ type FormerFiles = HashMap<SitePath, Option<File>>;
 
 /// Asks for the live release what is then asked for the new one.
 struct Before<'a> {
-    way: &'a Way,
+    public_site: &'a PublicSite,
     site: &'a Site,
-    looking: &'a tokio::sync::Mutex<Looking>,
+    looking: &'a tokio::sync::Mutex<Probes>,
     mark: &'a str,
-    known: Mutex<Known>,
+    known: Mutex<PreSwapState>,
 }
 
 /// What is known from before the swap.
 #[derive(Default)]
-struct Known {
+struct PreSwapState {
     baseline: Option<Baseline>,
     former: FormerFiles,
 }
 
-impl Beforehand for Before<'_> {
+impl PreSwapHook for Before<'_> {
     fn look<'a>(&'a self, plan: &'a Plan, former: FormerFiles) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let mut looking = self.looking.lock().await;
             let baseline = match (&plan.previous, looking.origin().await) {
                 (Some(_), Ok(visitor)) => {
-                    let asked = ask_for(self.way, self.site, &plan.changes, self.mark);
+                    let asked = ask_for(self.public_site, self.site, &plan.changes, self.mark);
                     let before = Former {
                         site: self.site,
                         changed: &former,
                     };
                     let expected =
-                        |question: &crate::live::Question| expect::expected(&self.way.rules, &before, question);
-                    let yardstick = Yardstick {
+                        |question: &crate::live::Question| expect::expected(&self.public_site.rules, &before, question);
+                    let expectations = Expectations {
                         expected: &expected,
                         former: None,
                     };
-                    let until = Moment::now() + self.way.timeout.min(FOR_THE_BASELINE);
-                    let round = Box::pin(visitor.ask(&asked.list, &yardstick, until)).await;
+                    let until = Moment::now() + self.public_site.timeout.min(FOR_THE_BASELINE);
+                    let round = Box::pin(visitor.ask(&asked.list, &expectations, until)).await;
                     let added = asked.list.into_iter().filter(|question| match &question.subject {
                         crate::live::Subject::File(path) => before.file(path.as_str()).is_none(),
                         _ => false,
@@ -180,33 +180,33 @@ impl Beforehand for Before<'_> {
                 }
                 _ => None,
             };
-            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known { baseline, former };
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = PreSwapState { baseline, former };
         })
     }
 }
 
-fn ask_for(way: &Way, site: &Site, changes: &Changes, mark: &str) -> Questions {
-    questions(&way.rules, site, site.all_files(), &changes.list, mark)
+fn ask_for(public_site: &PublicSite, site: &Site, changes: &Changes, mark: &str) -> Questions {
+    questions(&public_site.rules, site, site.all_files(), &changes.list, mark)
 }
 
 /// Publishes a site and sees it to its visitors.
 ///
 /// # Errors
-/// [`DeliverError`]; [`DeliverError::TakenBack`] where the release failed at the origin and the one before is live again. Where visitors
-/// don't get it for another reason, that is no error: [`Report::verdict`] tells.
+/// [`DeliverError`]; [`DeliverError::RolledBack`] where the release failed at the origin and the one before is live again. Where visitors
+/// don't get it for another reason, that is no error: [`DeliveryReport::verdict`] tells.
 pub async fn deliver(
     session: &Session,
     source: &Arc<dyn Source>,
     site: &Site,
     options: &publish::Options,
-    way: &Way,
-    looking: Looking,
+    public_site: &PublicSite,
+    looking: Probes,
     observer: &dyn Observer,
 ) -> Result<Delivered, DeliverError> {
     let mark = crate::store::run_id::run_id().to_string();
     let looking = tokio::sync::Mutex::new(looking);
     let before = Before {
-        way,
+        public_site,
         site,
         looking: &looking,
         mark: &mark,
@@ -221,10 +221,10 @@ pub async fn deliver(
     let mut looking = looking.into_inner();
     let began = Instant::now();
     let owed = &published.owed;
-    if looking.is_nothing() && (way.purges.is_empty() || !(published.swapped || owed.is_owing())) {
-        let report = Report {
-            origin: Asked::Not(Skipped::NotWanted),
-            public: Asked::Not(Skipped::NotWanted),
+    if looking.is_nothing() && (public_site.purges.is_empty() || !(published.swapped || owed.is_owing())) {
+        let report = DeliveryReport {
+            origin: SideOutcome::Not(Skipped::NotWanted),
+            public: SideOutcome::Not(Skipped::NotWanted),
             purged: Vec::new(),
             left_out: 0,
             took: began.elapsed(),
@@ -236,39 +236,39 @@ pub async fn deliver(
         });
     }
     let _running = Running::begin(observer, Stage::Verify);
-    let asked = ask_for(way, site, &published.changes, &mark);
+    let asked = ask_for(public_site, site, &published.changes, &mark);
     let former = Former {
         site,
         changed: &known.former,
     };
-    let sight = Sight {
-        way,
+    let sight = LiveProbe {
+        public_site,
         files: site,
         former: Some(&former),
         asked: &asked,
     };
     let mut origin = sight.origin(&mut looking, observer).await;
-    if let (Asked::Seen(seen), Some(baseline), Some(previous), true) =
+    if let (SideOutcome::Seen(seen), Some(baseline), Some(previous), true) =
         (&mut origin, &known.baseline, &published.previous, published.swapped)
         && seen.is_trusted
         && !regressions(&seen.findings, baseline).is_empty()
     {
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        if let Asked::Seen(again) = sight.origin(&mut looking, observer).await {
+        if let SideOutcome::Seen(again) = sight.origin(&mut looking, observer).await {
             *seen = again;
         }
         let faults: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
         if seen.is_trusted && !faults.is_empty() {
-            let failed = Failed {
+            let failed = FailedRelease {
                 published: &published,
                 previous,
                 findings: faults,
             };
-            let error = Box::pin(take_back(session, way, failed, &options.signing, observer)).await;
+            let error = Box::pin(take_back(session, public_site, failed, &options.signing, observer)).await;
             return Err(error);
         }
     }
-    let live = Live {
+    let live = LiveRelease {
         release: &published.release,
         site: Some(site),
         replaced: published
@@ -277,9 +277,9 @@ pub async fn deliver(
             .filter(|_| published.changes_known)
             .map(|previous| (previous, &published.changes)),
     };
-    let (purged, paid) = Box::pin(pay(session, way, &live, &published.owed, observer)).await;
+    let (purged, paid) = Box::pin(pay(session, public_site, &live, &published.owed, observer)).await;
     let public = sight.public(&mut looking, !purged.is_empty()).await;
-    let report = Report {
+    let report = DeliveryReport {
         origin,
         public,
         purged,
@@ -288,7 +288,7 @@ pub async fn deliver(
     };
     let note = report.note(&published.release);
     keep(session, &report, note, &paid, Some(FOR_THE_LOCK), observer).await;
-    let report = Report {
+    let report = DeliveryReport {
         took: began.elapsed(),
         ..report
     };
@@ -300,7 +300,7 @@ pub async fn deliver(
 }
 
 /// A release that fails at the origin.
-struct Failed<'a> {
+struct FailedRelease<'a> {
     published: &'a Published,
     previous: &'a ReleaseId,
     findings: Vec<Finding>,
@@ -310,12 +310,12 @@ struct Failed<'a> {
 /// was live a moment ago says nothing, since anyone who can put an unsigned release there can also make the next one fail.
 async fn take_back(
     session: &Session,
-    way: &Way,
-    failed: Failed<'_>,
+    public_site: &PublicSite,
+    failed: FailedRelease<'_>,
     signing: &Signing,
     observer: &dyn Observer,
 ) -> DeliverError {
-    let Failed {
+    let FailedRelease {
         published,
         previous,
         findings,
@@ -326,15 +326,15 @@ async fn take_back(
             hold: None,
             signers: signing.required()?.cloned(),
             wait: Some(FOR_THE_LOCK),
-            purges: !way.purges.is_empty(),
+            purges: !public_site.purges.is_empty(),
         };
         rollback::rollback(session, &destination, &options, observer).await
     };
     match back.await {
         Ok(back) => {
             // Between the two swaps an edge may have fetched some of it.
-            pay_after_rollback(session, way, previous, observer).await;
-            DeliverError::TakenBack {
+            pay_after_rollback(session, public_site, previous, observer).await;
+            DeliverError::RolledBack {
                 release: published.release.clone(),
                 live: back.release,
                 findings,
@@ -349,11 +349,11 @@ async fn take_back(
     }
 }
 
-impl Way {
-    fn wanted(&self, urls: Vec<String>, release: &ReleaseId) -> Wanted {
+impl PublicSite {
+    fn wanted(&self, urls: Vec<String>, release: &ReleaseId) -> PurgeRequest {
         let host = self.base.as_deref().unwrap_or_default();
         let host = host.split_once("://").map_or(host, |(_, host)| host);
-        Wanted {
+        PurgeRequest {
             urls,
             prefix: format!("{host}{}", self.rules.base_path),
             site: self.site.clone(),
@@ -363,40 +363,41 @@ impl Way {
 }
 
 /// One look at a release: what is asked, and what is right.
-struct Sight<'a> {
-    way: &'a Way,
+struct LiveProbe<'a> {
+    public_site: &'a PublicSite,
     files: &'a dyn Files,
     former: Option<&'a dyn Files>,
     asked: &'a Questions,
 }
 
-impl Sight<'_> {
+impl LiveProbe<'_> {
     async fn ask(
         &self,
         visitor: &mut crate::live::Visitor,
         only: Option<&[crate::live::Question]>,
         until: Moment,
-    ) -> Seen {
-        let expected = |question: &crate::live::Question| expect::expected(&self.way.rules, self.files, question);
-        let yardstick = Yardstick {
+    ) -> SideResult {
+        let expected =
+            |question: &crate::live::Question| expect::expected(&self.public_site.rules, self.files, question);
+        let expectations = Expectations {
             expected: &expected,
             former: self.former,
         };
         let list = only.unwrap_or(&self.asked.list);
-        let round = Box::pin(visitor.ask(list, &yardstick, until)).await;
-        Seen::new(visitor, round)
+        let round = Box::pin(visitor.ask(list, &expectations, until)).await;
+        SideResult::new(visitor, round)
     }
 
-    async fn origin(&self, looking: &mut Looking, observer: &dyn Observer) -> Asked {
-        let until = Moment::now() + self.way.timeout;
+    async fn origin(&self, looking: &mut Probes, observer: &dyn Observer) -> SideOutcome {
+        let until = Moment::now() + self.public_site.timeout;
         match looking.origin().await {
             Ok(visitor) => {
                 let visit = visitor.visit().clone();
                 let asking = self.ask(visitor, None, until);
                 let (mut seen, moved) =
-                    futures_util::future::join(asking, Box::pin(looking::redirect(&visit, until))).await;
+                    futures_util::future::join(asking, Box::pin(probes::redirect(&visit, until))).await;
                 seen.findings.extend(moved);
-                Asked::Seen(seen)
+                SideOutcome::Seen(seen)
             }
             Err(skipped) => {
                 if let Some(reason) = skipped.unreachable() {
@@ -408,15 +409,15 @@ impl Sight<'_> {
     }
 
     /// Asks as a visitor; an edge that was purged gets a moment.
-    async fn public(&self, looking: &mut Looking, was_purged: bool) -> Asked {
-        let until = Moment::now() + self.way.timeout;
+    async fn public(&self, looking: &mut Probes, was_purged: bool) -> SideOutcome {
+        let until = Moment::now() + self.public_site.timeout;
         let visitor = match looking.public().await {
             Ok(visitor) => visitor,
             Err(skipped) => return skipped.told(),
         };
         let visit = visitor.visit().clone();
         let asking = self.ask(visitor, None, until);
-        let (mut seen, moved) = futures_util::future::join(asking, Box::pin(looking::redirect(&visit, until))).await;
+        let (mut seen, moved) = futures_util::future::join(asking, Box::pin(probes::redirect(&visit, until))).await;
         let patience = until.min(Moment::now() + FOR_THE_EDGE);
         let mut pause = BETWEEN_LOOKS;
         loop {
@@ -439,20 +440,23 @@ impl Sight<'_> {
             pause *= 2;
         }
         seen.findings.extend(moved);
-        Asked::Seen(seen)
+        SideOutcome::Seen(seen)
     }
 }
 
 /// Keeps what was seen on the host, and what was paid of what was owed.
 async fn keep(
     session: &Session,
-    report: &Report,
+    report: &DeliveryReport,
     note: Delivery,
     paid: &Paid,
     wait: Option<Duration>,
     observer: &dyn Observer,
 ) {
-    let none_seen = matches!((&report.origin, &report.public), (Asked::Not(_), Asked::Not(_)));
+    let none_seen = matches!(
+        (&report.origin, &report.public),
+        (SideOutcome::Not(_), SideOutcome::Not(_))
+    );
     if none_seen && report.purged.is_empty() && paid.is_nothing() {
         return;
     }
@@ -517,7 +521,7 @@ async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<Site
             there: Vec::new(),
         });
     };
-    let mut facts = crate::store::plan::Facts::default();
+    let mut facts = crate::store::plan::HostFacts::default();
     open::load_trees(session, &mut facts, &[root]).await?;
     let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
     let Some((site, _)) = Site::of_trees(root, MOST_FOLDERS, &known) else {
@@ -528,7 +532,7 @@ async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<Site
 
 /// Which part of a release is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum ReleasePart {
     /// Every page, as far as there are not too many.
     Pages,
     /// What differs from the release before.
@@ -539,19 +543,19 @@ pub enum Extent {
 ///
 /// # Errors
 /// [`Error`] where the host can't be asked about the release.
-pub async fn look(
+pub async fn probe_live(
     session: &Session,
     release: &ReleaseId,
     on_host: &OnHost,
-    extent: Extent,
-    way: &Way,
-    mut looking: Looking,
+    extent: ReleasePart,
+    public_site: &PublicSite,
+    mut looking: Probes,
     observer: &dyn Observer,
-) -> Report {
+) -> DeliveryReport {
     let began = Instant::now();
     let _running = Running::begin(observer, Stage::Verify);
     let mut changes = on_host.changes.clone();
-    if extent == Extent::Pages {
+    if extent == ReleasePart::Pages {
         let pages = on_host
             .files
             .iter()
@@ -570,31 +574,31 @@ pub async fn look(
     all.sort_unstable_by_key(|(path, _)| *path);
     let all = all.into_iter().map(|(path, file)| (path.clone(), file));
     let mark = crate::store::run_id::run_id().to_string();
-    let asked = questions(&way.rules, &on_host.files, all, &changes.list, &mark);
+    let asked = questions(&public_site.rules, &on_host.files, all, &changes.list, &mark);
     let former = Former {
         site: &on_host.files,
         changed: &on_host.former,
     };
-    let sight = Sight {
-        way,
+    let sight = LiveProbe {
+        public_site,
         files: &on_host.files,
         former: Some(&former),
         asked: &asked,
     };
     let origin = sight.origin(&mut looking, observer).await;
-    let owed = match open::look(session).await {
-        Ok(entrance) if entrance.current.as_ref() == Some(release) => entrance.delivery,
+    let owed = match open::read_state(session).await {
+        Ok(store_state) if store_state.current.as_ref() == Some(release) => store_state.delivery,
         // What is owed now is for the run that made another release live.
         Ok(_) | Err(_) => Delivery::default(),
     };
-    let live = Live {
+    let live = LiveRelease {
         release,
         site: None,
         replaced: None,
     };
-    let (purged, paid) = Box::pin(pay(session, way, &live, &owed, observer)).await;
+    let (purged, paid) = Box::pin(pay(session, public_site, &live, &owed, observer)).await;
     let public = sight.public(&mut looking, !purged.is_empty()).await;
-    let report = Report {
+    let report = DeliveryReport {
         origin,
         public,
         purged,
@@ -602,7 +606,7 @@ pub async fn look(
         took: began.elapsed(),
     };
     // A look that changes nothing need not wait for anybody.
-    let wait = (extent == Extent::Changes).then_some(FOR_THE_LOCK);
+    let wait = (extent == ReleasePart::Changes).then_some(FOR_THE_LOCK);
     keep(session, &report, report.note(release), &paid, wait, observer).await;
     report
 }

@@ -1,6 +1,6 @@
 //! Whether a publish gets in, and whether the key can do no more than it must. Pure.
 
-use super::finding::{Finding, State, fine, none_asked, not_asked, wrong};
+use super::finding::{CheckResult, DoctorCheck, fine, none_asked, not_asked, wrong};
 use crate::host::HostError;
 
 /// What is asked of the way in.
@@ -27,7 +27,12 @@ pub enum Pinned {
 }
 
 /// All of [`CHECKS`].
-pub(super) fn judge(host: &str, connection: &Result<(), HostError>, shell: &Shell, pinned: Pinned) -> Vec<Finding> {
+pub(super) fn access_checks(
+    host: &str,
+    connection: &Result<(), HostError>,
+    shell: &Shell,
+    pinned: Pinned,
+) -> Vec<DoctorCheck> {
     let mut found = match connection {
         Ok(()) => vec![
             fine("ssh", format!("{host} answers")),
@@ -38,13 +43,13 @@ pub(super) fn judge(host: &str, connection: &Result<(), HostError>, shell: &Shel
         ],
         Err(error) => failed(host, error, pinned),
     };
-    if found[2].state == State::Fine {
+    if found[2].state == CheckResult::Fine {
         found[3] = shell_line(shell);
     }
     found
 }
 
-fn host_key(pinned: Pinned) -> Finding {
+fn host_key(pinned: Pinned) -> DoctorCheck {
     match pinned {
         Pinned::Yes => fine("host-key", "the one that the target pins"),
         Pinned::No => fine(
@@ -54,7 +59,7 @@ fn host_key(pinned: Pinned) -> Finding {
     }
 }
 
-fn shell_line(shell: &Shell) -> Finding {
+fn shell_line(shell: &Shell) -> DoctorCheck {
     match shell {
         Shell::Refused => fine("shell", "none: the key can do SFTP and nothing else"),
         Shell::Unknown(why) => not_asked("shell", why),
@@ -67,7 +72,7 @@ fn shell_line(shell: &Shell) -> Finding {
 }
 
 /// The lines for a connection that failed: those before the one that is wrong are fine, those behind it not asked.
-fn failed(host: &str, error: &HostError, pinned: Pinned) -> Vec<Finding> {
+fn failed(host: &str, error: &HostError, pinned: Pinned) -> Vec<DoctorCheck> {
     let broken = match error {
         HostError::Unreachable { detail, .. } => wrong(
             "ssh",
@@ -154,9 +159,9 @@ mod tests {
             detail: "Permission denied (publickey).".to_owned(),
             why: crate::host::Why::Unknown,
         };
-        let found = judge("box", &Err(refused), &Shell::Refused, Pinned::Yes);
-        let states: Vec<State> = found.iter().map(|finding| finding.state).collect();
-        use State::{Fine, NotAsked, Wrong};
+        let found = access_checks("box", &Err(refused), &Shell::Refused, Pinned::Yes);
+        let states: Vec<CheckResult> = found.iter().map(|finding| finding.state).collect();
+        use CheckResult::{Fine, NotAsked, Wrong};
         assert_eq!(states, [Fine, Fine, Wrong, NotAsked, NotAsked]);
         assert!(found[2].detail.ends_with("Permission denied (publickey)."));
     }
@@ -168,8 +173,11 @@ mod tests {
             extension: "hardlink@openssh.com".to_owned(),
             why: crate::host::Why::Denies,
         };
-        let found = judge("box", &Err(error), &Shell::Given, Pinned::No);
-        assert_eq!((found[3].state, found[4].state), (State::Wrong, State::Wrong));
+        let found = access_checks("box", &Err(error), &Shell::Given, Pinned::No);
+        assert_eq!(
+            (found[3].state, found[4].state),
+            (CheckResult::Wrong, CheckResult::Wrong)
+        );
         assert!(found[3].fix.as_ref().unwrap().contains("ForceCommand internal-sftp"));
     }
 }

@@ -12,11 +12,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::access::Shell;
 use super::origin::Ports;
-use super::site::{Front, Replies};
-use super::store::Seen;
-use super::{Origin, Patient, Url};
+use super::site::{FrontPage, Replies};
+use super::store::StoreFacts;
+use super::{DoctorContext, ServedAt, Url};
 use crate::host::{Answer, HostError, Kind, Op, Why, opens_shell};
-use crate::live::http::{Connection, Facts, Place, Request, Response, Trust, connect};
+use crate::live::http::{Connection, ConnectionFacts, Endpoint, Request, Response, Trust, connect};
 use crate::model::layout;
 use crate::model::release::RunId;
 use crate::next::url::encoded;
@@ -24,7 +24,7 @@ use crate::rules::marker;
 use crate::store::StoreError;
 use crate::store::open;
 use crate::store::session::{Read, Session};
-use crate::store::staging::{Workshop, read_owner};
+use crate::store::staging::{StagingDir, read_owner};
 
 /// How long a connection to a web server may take, and then an answer of it.
 const WEB: Duration = Duration::from_millis(2_500);
@@ -40,16 +40,16 @@ const STORE: Duration = Duration::from_millis(2_500);
 pub(super) struct OriginSeen {
     pub(super) ports: Ports,
     /// The connection that the questions went over; why there was none.
-    pub(super) connection: Option<Result<Facts, String>>,
+    pub(super) connection: Option<Result<ConnectionFacts, String>>,
     pub(super) replies: Replies,
 }
 
 /// What was seen of the store, and of the files that visitors should get.
 #[derive(Debug, Default)]
 pub(super) struct StoreSeen {
-    pub(super) store: Seen,
+    pub(super) store: StoreFacts,
     pub(super) tree: Option<String>,
-    pub(super) front: Option<Front>,
+    pub(super) front: Option<FrontPage>,
     /// A file of the build, by its path in the site.
     pub(super) asset: Option<String>,
 }
@@ -217,13 +217,13 @@ async fn questions(
 /// The origin, asked under the site's name. `asset` tells, as soon as the store could be asked, a file of the build.
 pub(super) async fn origin(
     url: &Url,
-    origin: &Origin,
+    origin: &ServedAt,
     base_path: &str,
     asset: impl Future<Output = Option<String>>,
     end: Instant,
 ) -> OriginSeen {
     let mut seen = OriginSeen::default();
-    let place = Place {
+    let place = Endpoint {
         name: url.host.clone(),
         port: url.port,
         tls: origin.tls,
@@ -255,7 +255,7 @@ pub(super) async fn origin(
         if !has_plain {
             return None;
         }
-        let place = Place {
+        let place = Endpoint {
             port: 80,
             tls: false,
             at: Some((origin.host.clone(), 80)),
@@ -284,7 +284,7 @@ pub(super) async fn origin(
 }
 
 /// Whether SFTP answers.
-pub(super) async fn enter(session: &Session) -> Result<(), HostError> {
+pub(super) async fn try_lock(session: &Session) -> Result<(), HostError> {
     match timeout(SSH, session.host()).await {
         Ok(connected) => connected.map(drop),
         Err(_) => Err(HostError::Unreachable {
@@ -296,7 +296,7 @@ pub(super) async fn enter(session: &Session) -> Result<(), HostError> {
 }
 
 /// Whether the host would run a command.
-pub(super) async fn shell(patient: &Patient) -> Shell {
+pub(super) async fn shell(patient: &DoctorContext) -> Shell {
     let Some(address) = &patient.ssh else {
         return Shell::Unknown("the target is a folder of this machine".to_owned());
     };
@@ -309,15 +309,15 @@ pub(super) async fn shell(patient: &Patient) -> Shell {
 }
 
 /// What is in the store, over its session, which is connected.
-pub(super) async fn store(patient: &Patient) -> StoreSeen {
+pub(super) async fn store(patient: &DoctorContext) -> StoreSeen {
     let mut seen = StoreSeen::default();
     seen.store.keep = patient.keep;
     // What was seen until then is judged also where the rest takes too long.
-    let _ = timeout(STORE, look(&patient.session, patient.above.as_ref(), &mut seen)).await;
+    let _ = timeout(STORE, read_store(&patient.session, patient.above.as_ref(), &mut seen)).await;
     seen
 }
 
-async fn look(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) -> Result<(), StoreError> {
+async fn read_store(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) -> Result<(), StoreError> {
     let mut ops = vec![
         Op::Stat(String::new()),
         Op::Space(String::new()),
@@ -342,12 +342,12 @@ async fn look(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) 
         };
         store.lock.push((name, owner));
     }
-    match open::look(session).await {
-        Ok(entrance) => {
-            store.exists = entrance.exists;
-            store.hold = entrance.hold;
-            store.swept = entrance.swept;
-            store.current = entrance.current;
+    match open::read_state(session).await {
+        Ok(store_state) => {
+            store.exists = store_state.exists;
+            store.hold = store_state.hold;
+            store.swept = store_state.swept;
+            store.current = store_state.current;
         }
         Err(error) => {
             store.exists = matches!(error, StoreError::NewerFormat { .. } | StoreError::Damaged { .. });
@@ -388,16 +388,16 @@ async fn look(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) 
 
 /// Makes an empty workshop and takes it away again: that shows whether anything can be made, whose it is, and what time
 /// it is there.
-async fn try_out(session: &Session, store: &mut Seen) -> Result<(), StoreError> {
-    let mut workshop = Workshop::new(crate::store::run_id::run_id());
-    session.note_run(workshop.run());
-    let mut ops = workshop.set_up(session.owner());
-    ops.push(Op::Lstat(layout::preparing(workshop.run())));
+async fn try_out(session: &Session, store: &mut StoreFacts) -> Result<(), StoreError> {
+    let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
+    session.note_run(staging_dir.run());
+    let mut ops = staging_dir.set_up(session.owner());
+    ops.push(Op::Lstat(layout::preparing(staging_dir.run())));
     let begun = ops.len();
-    ops.extend(workshop.leave());
+    ops.extend(staging_dir.leave());
     let asked = now();
     let answers = session.flight(ops).await?;
-    session.forget_run(workshop.run());
+    session.forget_run(staging_dir.run());
     store.now = i64::midpoint(asked, now());
     store.made = Some(match (answers.first(), answers.get(begun - 1).and_then(Read::attr)) {
         (_, Some(made)) => Ok(made),
@@ -422,7 +422,7 @@ async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreErro
     let answers = session.flight(ops).await?;
     let attr = |at: usize| answers.get(at).and_then(Read::attr);
     seen.store.is_whole = attr(0).is_some_and(|attr| attr.kind == Kind::Folder);
-    seen.front = attr(1).map(|page| Front {
+    seen.front = attr(1).map(|page| FrontPage {
         size: page.size,
         mtime: page.mtime,
         brotli: attr(2).map(|file| file.size),
@@ -445,8 +445,8 @@ async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreErro
 
 impl Url {
     /// Where a request for it goes; to another host where one is given.
-    fn place(&self, at: Option<String>) -> Place {
-        Place {
+    fn place(&self, at: Option<String>) -> Endpoint {
+        Endpoint {
             name: self.host.clone(),
             port: self.port,
             tls: self.tls,

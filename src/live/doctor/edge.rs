@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::finding::{Finding, fine, not_asked, wrong};
+use super::finding::{DoctorCheck, fine, not_asked, wrong};
 use crate::live::cdn::{cause, is_challenge, is_edge_error};
 use crate::live::http::Response;
 
@@ -86,7 +86,11 @@ fn ignores_queries(answer: &Response) -> bool {
 }
 
 /// `cdn` and `public`. `queried` is the answer for an address whose query was never requested before.
-pub(super) fn judge(answer: &Result<Response, String>, queried: Option<&Response>, url: &str) -> Vec<Finding> {
+pub(super) fn edge_checks(
+    answer: &Result<Response, String>,
+    queried: Option<&Response>,
+    url: &str,
+) -> Vec<DoctorCheck> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(why) => {
@@ -143,7 +147,7 @@ pub(super) fn judge(answer: &Result<Response, String>, queried: Option<&Response
     vec![fine("cdn", "Cloudflare is in front"), public(answer)]
 }
 
-fn public(answer: &Response) -> Finding {
+fn public(answer: &Response) -> DoctorCheck {
     match answer.status {
         200 => fine("public", "the front page answers 200"),
         // To the form with a slash, or without.
@@ -169,10 +173,10 @@ fn public(answer: &Response) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::State;
+    use super::super::finding::CheckResult;
     use super::*;
 
-    fn of(status: u16, headers: &[(&str, &str)]) -> Vec<Finding> {
+    fn of(status: u16, headers: &[(&str, &str)]) -> Vec<DoctorCheck> {
         let headers = headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -181,7 +185,7 @@ mod tests {
             headers: headers.collect(),
             body: Vec::new(),
         };
-        judge(&Ok(answer), None, "https://x")
+        edge_checks(&Ok(answer), None, "https://x")
     }
 
     #[test]
@@ -196,16 +200,16 @@ mod tests {
         };
         let judged = |queried: &[(&str, &str)]| {
             let front = Ok(response(&[("cf-ray", "1")]));
-            judge(&front, Some(&response(queried)), "https://x")[0].state
+            edge_checks(&front, Some(&response(queried)), "https://x")[0].state
         };
-        assert_eq!(judged(&[("cf-cache-status", "HIT")]), State::Wrong);
-        assert_eq!(judged(&[("age", "3")]), State::Wrong);
+        assert_eq!(judged(&[("cf-cache-status", "HIT")]), CheckResult::Wrong);
+        assert_eq!(judged(&[("age", "3")]), CheckResult::Wrong);
         for fresh in [
             &[("cf-cache-status", "MISS")],
             &[("age", "0")],
             &[("cf-cache-status", "DYNAMIC")],
         ] {
-            assert_eq!(judged(fresh), State::Fine);
+            assert_eq!(judged(fresh), CheckResult::Fine);
         }
     }
 
@@ -234,7 +238,7 @@ mod tests {
             let found = of(status, &[("cf-ray", "1-FRA")]);
             assert_eq!(
                 (found[0].check, found[0].state, found[1].state),
-                ("cdn", State::Wrong, State::NotAsked)
+                ("cdn", CheckResult::Wrong, CheckResult::NotAsked)
             );
             assert!(found[0].detail.contains(&status.to_string()));
             assert!(seen.insert((found[0].detail.clone(), found[0].fix.clone())));

@@ -2,7 +2,7 @@
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum CheckResult {
     /// It is as it should be.
     Fine,
     /// It is not.
@@ -13,11 +13,11 @@ pub enum State {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct DoctorCheck {
     /// Its name, one of [`super::VISITORS`] or [`super::PUBLISHERS`].
     pub check: &'static str,
     /// How it ended.
-    pub state: State,
+    pub state: CheckResult,
     /// What was seen.
     pub detail: String,
     /// What to do about it, where something is wrong.
@@ -25,36 +25,36 @@ pub struct Finding {
 }
 
 /// It is as it should be.
-pub(super) fn fine(check: &'static str, detail: impl Into<String>) -> Finding {
-    Finding {
+pub(super) fn fine(check: &'static str, detail: impl Into<String>) -> DoctorCheck {
+    DoctorCheck {
         check,
-        state: State::Fine,
+        state: CheckResult::Fine,
         detail: detail.into(),
         fix: None,
     }
 }
 
 /// It is not.
-pub(super) fn wrong(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Finding {
-    Finding {
+pub(super) fn wrong(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> DoctorCheck {
+    DoctorCheck {
         check,
-        state: State::Wrong,
+        state: CheckResult::Wrong,
         detail: detail.into(),
         fix: Some(fix.into()),
     }
 }
 
 /// It could not be asked.
-pub(super) fn not_asked(check: &'static str, why: &str) -> Finding {
-    Finding {
+pub(super) fn not_asked(check: &'static str, why: &str) -> DoctorCheck {
+    DoctorCheck {
         check,
-        state: State::NotAsked,
+        state: CheckResult::NotAsked,
         detail: format!("not checked: {why}"),
         fix: None,
     }
 }
 
 /// None of these could be asked.
-pub(super) fn none_asked(checks: &[&'static str], why: &str) -> Vec<Finding> {
+pub(super) fn none_asked(checks: &[&'static str], why: &str) -> Vec<DoctorCheck> {
     checks.iter().map(|check| not_asked(check, why)).collect()
 }

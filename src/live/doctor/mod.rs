@@ -22,13 +22,13 @@ use tokio::time::Instant;
 
 pub use access::Pinned;
 pub use ask::resolver;
-pub use finding::{Finding, State};
+pub use finding::{CheckResult, DoctorCheck};
 
 use crate::host::SftpAddress;
 use crate::rules::Rules;
 use crate::store::session::Session;
 use finding::none_asked;
-use name::Expected;
+use name::ExpectedName;
 
 /// The checks of a visitor's way, in order.
 pub const VISITORS: [&str; 18] = [
@@ -90,7 +90,7 @@ pub struct Url {
 
 /// Where the site is served, whatever is in front.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct ServedAt {
     /// The host.
     pub host: String,
     /// The port.
@@ -102,11 +102,11 @@ pub struct Origin {
 }
 
 /// What is to be looked at.
-pub struct Patient {
+pub struct DoctorContext {
     /// Where visitors find the site.
     pub url: Option<Url>,
     /// Where it is served.
-    pub origin: Option<Origin>,
+    pub origin: Option<ServedAt>,
     /// What requests should get.
     pub rules: Rules,
     /// For how many seconds browsers are to use HTTPS alone; none: the vhost does not say so.
@@ -124,7 +124,7 @@ pub struct Patient {
 }
 
 /// Looks at everything. The findings are in the order of [`VISITORS`] and [`PUBLISHERS`].
-pub async fn examine(patient: &Patient) -> Vec<Finding> {
+pub async fn examine(patient: &DoctorContext) -> Vec<DoctorCheck> {
     let end = Instant::now() + END;
     // The store shows which file of the build there is to ask for.
     let (tell, told) = watch::channel(None);
@@ -138,7 +138,7 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
 
 /// What was seen on a visitor's way.
 #[derive(Default)]
-struct Visit {
+struct EdgeVisit {
     dns: Option<Result<name::Dns, String>>,
     public: Option<Result<crate::live::http::Response, String>>,
     /// The second of two addresses of one file that differ in their query, where a CDN is in front.
@@ -147,9 +147,13 @@ struct Visit {
     origin: ask::OriginSeen,
 }
 
-async fn visitor(patient: &Patient, mut told: watch::Receiver<Option<Option<String>>>, end: Instant) -> Visit {
+async fn visitor(
+    patient: &DoctorContext,
+    mut told: watch::Receiver<Option<Option<String>>>,
+    end: Instant,
+) -> EdgeVisit {
     let Some(url) = &patient.url else {
-        return Visit::default();
+        return EdgeVisit::default();
     };
     let base_path = &patient.rules.base_path;
     let mut told_too = told.clone();
@@ -198,7 +202,7 @@ async fn visitor(patient: &Patient, mut told: watch::Receiver<Option<Option<Stri
         }
     };
     let ((dns, public, queried), (addresses, origin)) = tokio::join!(front, behind);
-    Visit {
+    EdgeVisit {
         dns: Some(dns),
         public,
         queried,
@@ -207,9 +211,12 @@ async fn visitor(patient: &Patient, mut told: watch::Receiver<Option<Option<Stri
     }
 }
 
-async fn publisher(patient: &Patient, tell: watch::Sender<Option<Option<String>>>) -> (Vec<Finding>, ask::StoreSeen) {
+async fn publisher(
+    patient: &DoctorContext,
+    tell: watch::Sender<Option<Option<String>>>,
+) -> (Vec<DoctorCheck>, ask::StoreSeen) {
     let entering = async {
-        let entered = ask::enter(&patient.session).await;
+        let entered = ask::try_lock(&patient.session).await;
         let seen = match &entered {
             Ok(()) => ask::store(patient).await,
             Err(_) => ask::StoreSeen::default(),
@@ -226,12 +233,12 @@ async fn publisher(patient: &Patient, tell: watch::Sender<Option<Option<String>>
             } else {
                 Pinned::No
             };
-            access::judge(&ssh.host, &entered, &shell, pinned)
+            access::access_checks(&ssh.host, &entered, &shell, pinned)
         }
         None => none_asked(&access::CHECKS, "the target is a folder of this machine"),
     };
     found.extend(match &entered {
-        Ok(()) => store::judge(&seen.store),
+        Ok(()) => store::store_checks(&seen.store),
         Err(error) if patient.ssh.is_none() => {
             let mut found = none_asked(&store::CHECKS, "see `docroot`");
             found[0] = finding::wrong(
@@ -247,7 +254,7 @@ async fn publisher(patient: &Patient, tell: watch::Sender<Option<Option<String>>
 }
 
 /// The findings of a visitor's way.
-fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Finding> {
+fn judged(patient: &DoctorContext, visit: &EdgeVisit, store: &ask::StoreSeen) -> Vec<DoctorCheck> {
     let Some(url) = &patient.url else {
         return none_asked(&VISITORS, "[site] has no `url`");
     };
@@ -255,7 +262,7 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
     let unknown = Err("it was not checked".to_owned());
     let dns = visit.dns.as_ref().unwrap_or(&unknown);
     let expected = match (&patient.origin, &visit.addresses) {
-        (Some(origin), Some(addresses)) => Some(Expected {
+        (Some(origin), Some(addresses)) => Some(ExpectedName {
             host: &origin.host,
             addresses,
         }),
@@ -266,11 +273,11 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
             finding::fine("name", format!("{address} is an address")),
             finding::not_asked("address", "the site's URL names an address itself"),
         ],
-        Err(_) => name::judge(&url.host, dns, expected, cdn_answers),
+        Err(_) => name::name_checks(&url.host, dns, expected, cdn_answers),
     };
     let leads_elsewhere = found
         .iter()
-        .any(|finding| finding.check == "address" && finding.state == State::Wrong);
+        .any(|finding| finding.check == "address" && finding.state == CheckResult::Wrong);
     let ports = &visit.origin.ports;
     let is_down = [&ports.https, &ports.http]
         .iter()
@@ -279,7 +286,7 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
         // No one answers, and it has been said why.
         Some(Err(_)) if leads_elsewhere => none_asked(&["cdn", "public"], "see `address`"),
         Some(Err(_)) if is_down => none_asked(&["cdn", "public"], "see `https-port` and `http-port`"),
-        Some(public) => edge::judge(public, visit.queried.as_ref(), &url.text),
+        Some(public) => edge::edge_checks(public, visit.queried.as_ref(), &url.text),
         None => none_asked(&["cdn", "public"], "the name does not resolve"),
     });
     let Some(origin) = &patient.origin else {
@@ -300,9 +307,9 @@ fn judged(patient: &Patient, visit: &Visit, store: &ask::StoreSeen) -> Vec<Findi
         let time = httpdate::parse_http_date(said).ok()?;
         i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
     });
-    found.extend(site::judge(
+    found.extend(site::site_checks(
         &visit.origin.replies,
-        site::Known {
+        site::SiteFacts {
             rules: &patient.rules,
             url: &url.text,
             tls: origin.tls,

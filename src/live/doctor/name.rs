@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::edge;
-use super::finding::{Finding, fine, not_asked, wrong};
+use super::finding::{DoctorCheck, fine, not_asked, wrong};
 
 /// What a name stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Dns {
 
 /// What is known of where the name should lead.
 #[derive(Debug, Clone, Copy)]
-pub struct Expected<'a> {
+pub struct ExpectedName<'a> {
     /// What the target's host is called.
     pub host: &'a str,
     /// Its addresses, or why they are not known.
@@ -24,12 +24,12 @@ pub struct Expected<'a> {
 }
 
 /// `name` and `address`.
-pub(super) fn judge(
+pub(super) fn name_checks(
     name: &str,
     dns: &Result<Dns, String>,
-    expected: Option<Expected<'_>>,
+    expected: Option<ExpectedName<'_>>,
     cdn_answers: bool,
-) -> Vec<Finding> {
+) -> Vec<DoctorCheck> {
     let dns = match dns {
         Ok(dns) if !dns.addresses.is_empty() => dns,
         failed => {
@@ -57,7 +57,7 @@ pub(super) fn judge(
     vec![fine("name", detail), address(name, dns, expected, cdn_answers)]
 }
 
-fn address(name: &str, dns: &Dns, expected: Option<Expected<'_>>, cdn_answers: bool) -> Finding {
+fn address(name: &str, dns: &Dns, expected: Option<ExpectedName<'_>>, cdn_answers: bool) -> DoctorCheck {
     let check = "address";
     let at_edge = |address: &IpAddr| edge::is_cloudflare(*address);
     if cdn_answers || dns.addresses.iter().all(at_edge) {
@@ -106,37 +106,40 @@ pub(super) fn list(addresses: &[IpAddr]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::State;
+    use super::super::finding::CheckResult;
     use super::*;
 
     fn addresses(texts: &[&str]) -> Vec<IpAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn address_of(seen: &[&str], known: &[&str], cdn: bool) -> Finding {
+    fn address_of(seen: &[&str], known: &[&str], cdn: bool) -> DoctorCheck {
         let dns = Ok(Dns {
             aliases: vec!["x.example.net".to_owned()],
             addresses: addresses(seen),
         });
         let known = Ok(addresses(known));
-        let expected = Expected {
+        let expected = ExpectedName {
             host: "box",
             addresses: &known,
         };
-        judge("docs.example.com", &dns, Some(expected), cdn).remove(1)
+        name_checks("docs.example.com", &dns, Some(expected), cdn).remove(1)
     }
 
     #[test]
     fn a_name_leads_to_the_host_or_the_cdn_or_is_wrong() {
         assert_eq!(
             address_of(&["192.0.2.7"], &["192.0.2.7", "2001:db8::7"], false).state,
-            State::Fine
+            CheckResult::Fine
         );
         assert_eq!(
             address_of(&["104.16.1.1", "2606:4700::1"], &["192.0.2.7"], false).state,
-            State::Fine
+            CheckResult::Fine
         );
-        assert_eq!(address_of(&["198.51.100.1"], &["192.0.2.7"], true).state, State::Fine);
+        assert_eq!(
+            address_of(&["198.51.100.1"], &["192.0.2.7"], true).state,
+            CheckResult::Fine
+        );
         let all = address_of(&["198.51.100.1"], &["192.0.2.7"], false);
         assert!(
             all.detail.contains("198.51.100.1 is not box (192.0.2.7)") && all.detail.contains(" visitors reach"),
@@ -151,8 +154,8 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_is_one_alarm() {
-        let found = judge("docs.example.com", &Err("no such name".to_owned()), None, false);
-        let states: Vec<State> = found.iter().map(|finding| finding.state).collect();
-        assert_eq!(states, [State::Wrong, State::NotAsked]);
+        let found = name_checks("docs.example.com", &Err("no such name".to_owned()), None, false);
+        let states: Vec<CheckResult> = found.iter().map(|finding| finding.state).collect();
+        assert_eq!(states, [CheckResult::Wrong, CheckResult::NotAsked]);
     }
 }

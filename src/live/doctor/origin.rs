@@ -1,7 +1,7 @@
 //! Whether the origin can be reached, and what its TLS says. Pure.
 
-use super::finding::{Finding, fine, none_asked, not_asked, wrong};
-use crate::live::http::{Certificate, Facts, Protocol};
+use super::finding::{DoctorCheck, fine, none_asked, not_asked, wrong};
+use crate::live::http::{Certificate, ConnectionFacts, Protocol};
 
 /// Days before the end of a certificate from which it is late: clients of Let's Encrypt renew with 30 left.
 const LATE: i64 = 14;
@@ -16,7 +16,7 @@ pub struct Ports {
 }
 
 /// `https-port` and `http-port`.
-pub(super) fn ports(host: &str, ports: &Ports) -> Vec<Finding> {
+pub(super) fn ports(host: &str, ports: &Ports) -> Vec<DoctorCheck> {
     let open = |check, port: &Option<(u16, Result<(), String>)>| match port {
         None => not_asked(check, "the site's URL does not use it"),
         Some((number, Ok(()))) => fine(check, format!("{host} accepts on port {number}")),
@@ -30,7 +30,7 @@ pub(super) fn ports(host: &str, ports: &Ports) -> Vec<Finding> {
 }
 
 /// `certificate`, `expiry` and `http2`.
-pub(super) fn tls(name: &str, connection: &Result<Facts, String>, is_behind_cdn: bool) -> Vec<Finding> {
+pub(super) fn tls(name: &str, connection: &Result<ConnectionFacts, String>, is_behind_cdn: bool) -> Vec<DoctorCheck> {
     const CHECKS: [&str; 3] = ["certificate", "expiry", "http2"];
     let facts = match connection {
         Ok(facts) => facts,
@@ -58,7 +58,7 @@ pub(super) fn tls(name: &str, connection: &Result<Facts, String>, is_behind_cdn:
     vec![chain(name, certificate, is_behind_cdn), expiry(certificate), http2]
 }
 
-fn chain(name: &str, certificate: &Certificate, is_behind_cdn: bool) -> Finding {
+fn chain(name: &str, certificate: &Certificate, is_behind_cdn: bool) -> DoctorCheck {
     let check = "certificate";
     match &certificate.fault {
         // Its days have a line of their own.
@@ -80,7 +80,7 @@ fn chain(name: &str, certificate: &Certificate, is_behind_cdn: bool) -> Finding 
     }
 }
 
-fn expiry(certificate: &Certificate) -> Finding {
+fn expiry(certificate: &Certificate) -> DoctorCheck {
     let days = certificate.days_left;
     let fix = "renew it: `certbot renew`, and see why its timer did not (`systemctl list-timers certbot`)";
     if days < 0 {
@@ -94,7 +94,7 @@ fn expiry(certificate: &Certificate) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::State;
+    use super::super::finding::CheckResult;
     use super::*;
 
     fn certificate(days_left: i64, fault: Option<&str>, for_cdn: bool) -> Certificate {
@@ -110,24 +110,24 @@ mod tests {
     #[test]
     fn certificate_that_expired_is_one_alarm() {
         let certificate = certificate(-3, Some("the certificate has expired"), false);
-        assert_eq!(chain("x", &certificate, false).state, State::NotAsked);
+        assert_eq!(chain("x", &certificate, false).state, CheckResult::NotAsked);
         let found = expiry(&certificate);
         assert_eq!(
             (found.state, &*found.detail),
-            (State::Wrong, "the certificate expired 3 days ago")
+            (CheckResult::Wrong, "the certificate expired 3 days ago")
         );
     }
 
     #[test]
     fn certificate_for_origins_is_right_behind_the_cdn_alone() {
         let certificate = certificate(4000, None, true);
-        assert_eq!(chain("x", &certificate, true).state, State::Fine);
-        assert_eq!(chain("x", &certificate, false).state, State::Wrong);
+        assert_eq!(chain("x", &certificate, true).state, CheckResult::Fine);
+        assert_eq!(chain("x", &certificate, false).state, CheckResult::Wrong);
     }
 
     #[test]
     fn certificate_is_late_two_weeks_before_its_end() {
-        assert_eq!(expiry(&certificate(14, None, false)).state, State::Fine);
-        assert_eq!(expiry(&certificate(13, None, false)).state, State::Wrong);
+        assert_eq!(expiry(&certificate(14, None, false)).state, CheckResult::Fine);
+        assert_eq!(expiry(&certificate(13, None, false)).state, CheckResult::Wrong);
     }
 }

@@ -1,6 +1,6 @@
 //! What the origin answers: is it this site's vhost, by these rules, over this store. Pure.
 
-use super::finding::{Finding, fine, none_asked, not_asked, wrong};
+use super::finding::{DoctorCheck, fine, none_asked, not_asked, wrong};
 use crate::live::http::Response;
 use crate::model::cache::CacheClass;
 use crate::rules::marker::{self, Marker, RULES};
@@ -49,7 +49,7 @@ pub struct Replies {
 
 /// What the store has at the front page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Front {
+pub struct FrontPage {
     /// Bytes of the page.
     pub size: u64,
     /// Its time, in seconds since 1970.
@@ -62,7 +62,7 @@ pub struct Front {
 
 /// What is known beside the answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct SiteFacts<'a> {
     /// The rules of this version.
     pub rules: &'a Rules,
     /// The site's URL without a slash at its end.
@@ -74,13 +74,13 @@ pub struct Known<'a> {
     /// The digest of the live tree, where the store could be asked.
     pub tree: Option<&'a str>,
     /// The front page, likewise.
-    pub front: Option<Front>,
+    pub front: Option<FrontPage>,
     /// The time that `Last-Modified` of the page says.
     pub modified: Option<i64>,
 }
 
 /// All of [`CHECKS`].
-pub(super) fn judge(replies: &Replies, known: Known<'_>) -> Vec<Finding> {
+pub(super) fn site_checks(replies: &Replies, known: SiteFacts<'_>) -> Vec<DoctorCheck> {
     let page = match &replies.page {
         Some(Ok(page)) => page,
         Some(Err(why)) => return none_asked(&CHECKS, &format!("the origin does not answer: {why}")),
@@ -134,7 +134,7 @@ fn marker_of(replies: &Replies) -> Option<Marker> {
 const PRINT: &str = "set `nginx-root` and `nginx-version` of the target, print the vhost with `syntax-publish nginx`, put it in sites-enabled, and reload nginx";
 
 /// Whether this site's vhost answers, and serves this store; none where that can't be told.
-fn vhost(replies: &Replies, page: &Response, known: Known<'_>) -> (Finding, Option<bool>) {
+fn vhost(replies: &Replies, page: &Response, known: SiteFacts<'_>) -> (DoctorCheck, Option<bool>) {
     let check = "vhost";
     let (Some(tree), Some(front)) = (known.tree, known.front) else {
         return (
@@ -176,7 +176,7 @@ fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-fn rules(replies: &Replies) -> Finding {
+fn rules(replies: &Replies) -> DoctorCheck {
     let number = marker_of(replies).map_or(1, |marker| marker.rules);
     match number {
         RULES => fine("rules", format!("printed by the rules of this version ({RULES})")),
@@ -195,7 +195,7 @@ fn rules(replies: &Replies) -> Finding {
     }
 }
 
-fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Option<u64>>) -> Finding {
+fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Option<u64>>) -> DoctorCheck {
     let stored = match stored {
         Some(Some(stored)) => stored,
         Some(None) => return not_asked(check, "the front page of the live release has no such encoding"),
@@ -246,7 +246,7 @@ fn kinds(replies: &Replies) -> impl Iterator<Item = (&'static str, &Response)> {
     .filter_map(|(kind, reply)| Some((kind, ok(reply)?)))
 }
 
-fn every_header(replies: &Replies, known: Known<'_>) -> Finding {
+fn every_header(replies: &Replies, known: SiteFacts<'_>) -> DoctorCheck {
     let mut number = 0;
     let hsts = known.hsts.map(|seconds| (headers::HSTS, format!("max-age={seconds}")));
     for (kind, answer) in kinds(replies) {
@@ -270,7 +270,7 @@ fn every_header(replies: &Replies, known: Known<'_>) -> Finding {
     fine("headers", format!("as printed, on {number} kinds of answers"))
 }
 
-fn cache(replies: &Replies) -> Finding {
+fn cache(replies: &Replies) -> DoctorCheck {
     let (page, forever) = (
         CacheClass::Revalidate.cache_control(),
         CacheClass::Immutable.cache_control(),
@@ -314,7 +314,7 @@ fn cache(replies: &Replies) -> Finding {
     )
 }
 
-fn missing(replies: &Replies) -> Finding {
+fn missing(replies: &Replies) -> DoctorCheck {
     let check = "missing";
     for (what, reply) in [
         ("a page", &replies.missing),
@@ -337,7 +337,7 @@ fn missing(replies: &Replies) -> Finding {
     fine(check, "answers 404")
 }
 
-fn dot_files(replies: &Replies) -> Finding {
+fn dot_files(replies: &Replies) -> DoctorCheck {
     let Some(answer) = ok(&replies.dot) else {
         return not_asked("dot-files", "the origin did not answer that request");
     };
@@ -351,7 +351,7 @@ fn dot_files(replies: &Replies) -> Finding {
     }
 }
 
-fn redirect(replies: &Replies, known: Known<'_>) -> Finding {
+fn redirect(replies: &Replies, known: SiteFacts<'_>) -> DoctorCheck {
     let check = "redirect";
     if !known.tls {
         return not_asked(check, "the site's URL is http");
@@ -385,7 +385,7 @@ fn redirect(replies: &Replies, known: Known<'_>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::State;
+    use super::super::finding::CheckResult;
     use super::*;
     use crate::model::cache::Classes;
     use crate::rules::PageForm;
@@ -400,7 +400,7 @@ mod tests {
             deployment_id: None,
             types: crate::rules::OwnTypes::default(),
         };
-        let known = Known {
+        let known = SiteFacts {
             rules: &rules,
             url: "https://docs.example.com",
             tls: true,
@@ -419,10 +419,10 @@ mod tests {
             page: Some(Ok(answer)),
             ..Replies::default()
         };
-        let found = judge(&replies, known);
+        let found = site_checks(&replies, known);
         assert_eq!(found.iter().map(|finding| finding.check).collect::<Vec<_>>(), CHECKS);
         assert!(
-            found.iter().all(|finding| finding.state == State::NotAsked),
+            found.iter().all(|finding| finding.state == CheckResult::NotAsked),
             "{found:?}"
         );
     }

@@ -1,6 +1,6 @@
 //! Whether the store can take another release, and what is live. Pure.
 
-use super::finding::{Finding, State, fine, none_asked, not_asked, wrong};
+use super::finding::{CheckResult, DoctorCheck, fine, none_asked, not_asked, wrong};
 use crate::host::{Attr, Kind, Space, Time};
 use crate::model::layout;
 use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId, timestamp};
@@ -38,7 +38,7 @@ const UNSWEPT: i64 = 2 * 86_400;
 
 /// What was seen of the store.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct StoreFacts {
     /// What the docroot is; none where there is nothing.
     pub docroot: Option<Attr>,
     /// Whether it holds a store.
@@ -74,9 +74,9 @@ pub struct Seen {
 }
 
 /// All of [`CHECKS`].
-pub(super) fn judge(seen: &Seen) -> Vec<Finding> {
+pub(super) fn store_checks(seen: &StoreFacts) -> Vec<DoctorCheck> {
     let mut found = vec![docroot(seen)];
-    if found[0].state == State::Wrong {
+    if found[0].state == CheckResult::Wrong {
         found.extend(none_asked(&CHECKS[1..], "see `docroot`"));
         return found;
     }
@@ -89,7 +89,7 @@ pub(super) fn judge(seen: &Seen) -> Vec<Finding> {
         return found;
     }
     found.push(format(seen));
-    if found[1].state == State::Wrong {
+    if found[1].state == CheckResult::Wrong {
         found.extend(none_asked(&CHECKS[2..], "see `format`"));
         return found;
     }
@@ -107,7 +107,7 @@ pub(super) fn judge(seen: &Seen) -> Vec<Finding> {
     found
 }
 
-fn docroot(seen: &Seen) -> Finding {
+fn docroot(seen: &StoreFacts) -> DoctorCheck {
     let check = "docroot";
     match (&seen.fault, &seen.docroot) {
         (Some(StoreError::NoParent { .. }), _) => wrong(
@@ -130,7 +130,7 @@ fn docroot(seen: &Seen) -> Finding {
     }
 }
 
-fn format(seen: &Seen) -> Finding {
+fn format(seen: &StoreFacts) -> DoctorCheck {
     let check = "format";
     match &seen.fault {
         Some(StoreError::NewerFormat { found, .. }) => wrong(
@@ -167,7 +167,7 @@ fn format(seen: &Seen) -> Finding {
     }
 }
 
-fn owner(seen: &Seen) -> Finding {
+fn owner(seen: &StoreFacts) -> DoctorCheck {
     let check = "owner";
     let uid = match &seen.made {
         Some(Ok(made)) => made.uid,
@@ -203,7 +203,7 @@ fn owner(seen: &Seen) -> Finding {
     }
 }
 
-fn permissions(seen: &Seen) -> Finding {
+fn permissions(seen: &StoreFacts) -> DoctorCheck {
     let check = "permissions";
     if seen.space.is_some_and(|space| space.read_only) {
         return wrong(
@@ -247,7 +247,7 @@ fn permissions(seen: &Seen) -> Finding {
     fine(check, "nginx may read, and no other account may write")
 }
 
-fn space(seen: &Seen) -> Finding {
+fn space(seen: &StoreFacts) -> DoctorCheck {
     let check = "space";
     let Some(space) = seen.space else {
         return not_asked(check, "the host does not report it");
@@ -265,7 +265,7 @@ fn space(seen: &Seen) -> Finding {
     }
 }
 
-fn inodes(seen: &Seen) -> Finding {
+fn inodes(seen: &StoreFacts) -> DoctorCheck {
     let check = "inodes";
     let Some(files) = seen.space.and_then(|space| space.files) else {
         return not_asked(check, "the file system does not count them");
@@ -287,7 +287,7 @@ fn inodes(seen: &Seen) -> Finding {
     }
 }
 
-fn clock(seen: &Seen) -> Finding {
+fn clock(seen: &StoreFacts) -> DoctorCheck {
     let check = "clock";
     let Some(Ok(made)) = &seen.made else {
         return not_asked(check, "no file could be made to compare its time");
@@ -305,7 +305,7 @@ fn clock(seen: &Seen) -> Finding {
     }
 }
 
-fn lock(seen: &Seen) -> Finding {
+fn lock(seen: &StoreFacts) -> DoctorCheck {
     let check = "lock";
     if let Some((stray, _)) = seen.lock.iter().find(|(name, _)| name.parse::<RunId>().is_err()) {
         let stray = crate::model::path::printable(stray);
@@ -340,7 +340,7 @@ fn lock(seen: &Seen) -> Finding {
     }
 }
 
-fn hold(seen: &Seen) -> Finding {
+fn hold(seen: &StoreFacts) -> DoctorCheck {
     match &seen.hold {
         None => fine("hold", "publishing is not on hold"),
         Some(hold) => wrong(
@@ -356,7 +356,7 @@ fn hold(seen: &Seen) -> Finding {
     }
 }
 
-fn release(seen: &Seen) -> Finding {
+fn release(seen: &StoreFacts) -> DoctorCheck {
     let check = "release";
     if let Some(StoreError::Damaged { path, detail, .. }) = &seen.fault {
         return wrong(
@@ -381,7 +381,7 @@ fn release(seen: &Seen) -> Finding {
     }
 }
 
-fn retention(seen: &Seen) -> Finding {
+fn retention(seen: &StoreFacts) -> DoctorCheck {
     let check = "retention";
     let counted = format!("{} of {} that are kept", seen.releases, seen.keep);
     let unswept = seen.swept.is_none_or(|swept| seen.now - swept > UNSWEPT);
@@ -419,8 +419,8 @@ mod tests {
     }
 
     /// A store that is as it should be.
-    fn seen() -> Seen {
-        Seen {
+    fn seen() -> StoreFacts {
+        StoreFacts {
             docroot: Some(attr(0)),
             exists: true,
             folders: layout::FOLDERS
@@ -434,14 +434,14 @@ mod tests {
             made: Some(Ok(attr(1_000))),
             now: 1_000,
             keep: 10,
-            ..Seen::default()
+            ..StoreFacts::default()
         }
     }
 
-    fn wrong_ones(seen: &Seen) -> Vec<&'static str> {
-        let found = judge(seen);
+    fn wrong_ones(seen: &StoreFacts) -> Vec<&'static str> {
+        let found = store_checks(seen);
         assert_eq!(found.iter().map(|finding| finding.check).collect::<Vec<_>>(), CHECKS);
-        let wrong = found.iter().filter(|finding| finding.state == State::Wrong);
+        let wrong = found.iter().filter(|finding| finding.state == CheckResult::Wrong);
         wrong
             .map(|finding| finding.check)
             .filter(|check| *check != "release")
@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn disks_and_clocks_are_judged_by_what_a_release_needs() {
         assert_eq!(wrong_ones(&seen()), Vec::<&str>::new());
-        let with = |bytes, files, read_only| Seen {
+        let with = |bytes, files, read_only| StoreFacts {
             space: Some(Space {
                 bytes,
                 files,
@@ -464,29 +464,29 @@ mod tests {
         assert_eq!(wrong_ones(&with(1 << 30, None, true)), ["permissions"]);
         for (time, expected) in [(1_029, vec![]), (1_031, vec!["clock"]), (900, vec!["clock"])] {
             let made = Some(Ok(attr(time)));
-            assert_eq!(wrong_ones(&Seen { made, ..seen() }), expected, "{time}");
+            assert_eq!(wrong_ones(&StoreFacts { made, ..seen() }), expected, "{time}");
         }
     }
 
     #[test]
     fn what_belongs_to_another_account_is_named() {
         let other = Some(Attr { uid: 0, ..attr(0) });
-        let message = |seen: &Seen| owner(seen).detail;
+        let message = |seen: &StoreFacts| owner(seen).detail;
         assert_eq!(
-            wrong_ones(&Seen {
+            wrong_ones(&StoreFacts {
                 docroot: other,
                 ..seen()
             }),
             ["owner"]
         );
-        let link = Seen { link: other, ..seen() };
+        let link = StoreFacts { link: other, ..seen() };
         assert_eq!(wrong_ones(&link), ["owner"]);
         assert!(
             message(&link).starts_with("current belongs to uid 0"),
             "{}",
             message(&link)
         );
-        let ours = Seen {
+        let ours = StoreFacts {
             link: Some(attr(0)),
             ..seen()
         };
@@ -501,7 +501,7 @@ mod tests {
             since,
         };
         let run = crate::store::run_id::run_id().to_string();
-        let with = |since| Seen {
+        let with = |since| StoreFacts {
             lock: vec![(run.clone(), Some(owner(since)))],
             now: 10_000,
             made: None,

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::tls::{self, HANDSHAKE};
-use super::{Certificate, Facts, HttpError, Place, Protocol, Request, Response, Trust};
+use super::{Certificate, ConnectionFacts, Endpoint, HttpError, Protocol, Request, Response, Trust};
 
 /// The most bytes of an answer to a single request that are read, such as that of a CDN's API.
 const MOST_ONCE: usize = 1 << 20;
@@ -34,8 +34,8 @@ const AGENT: &str = concat!("syntax-publish/", env!("CARGO_PKG_VERSION"));
 
 /// A connection to a server.
 pub struct Connection {
-    place: Place,
-    facts: Facts,
+    place: Endpoint,
+    facts: ConnectionFacts,
     sender: Sender,
 }
 
@@ -50,7 +50,7 @@ enum Sender {
 ///
 /// # Errors
 /// [`HttpError`].
-pub async fn connect(place: &Place, trust: Trust, patience: Duration) -> Result<Connection, HttpError> {
+pub async fn connect(place: &Endpoint, trust: Trust, patience: Duration) -> Result<Connection, HttpError> {
     let connecting = connect_now(place, trust);
     timeout(patience, connecting)
         .await
@@ -61,7 +61,7 @@ pub async fn connect(place: &Place, trust: Trust, patience: Duration) -> Result<
 ///
 /// # Errors
 /// [`HttpError`].
-pub async fn send_once(place: &Place, request: &Request, patience: Duration) -> Result<Response, HttpError> {
+pub async fn send_once(place: &Endpoint, request: &Request, patience: Duration) -> Result<Response, HttpError> {
     let sending = async {
         let connection = connect_now(place, Trust::Require).await?;
         let answer = connection.send(request, MOST_ONCE).await?;
@@ -79,12 +79,12 @@ pub async fn send_once(place: &Place, request: &Request, patience: Duration) -> 
 }
 
 /// The address as people know it.
-fn shown(place: &Place) -> String {
+fn shown(place: &Endpoint) -> String {
     let (host, port) = place.address();
     format!("{}:{port}", super::bracketed(host))
 }
 
-async fn connect_now(place: &Place, trust: Trust) -> Result<Connection, HttpError> {
+async fn connect_now(place: &Endpoint, trust: Trust) -> Result<Connection, HttpError> {
     let began = Instant::now();
     let stream = reach(place).await?;
     let broken = |detail: String| HttpError::Broken {
@@ -102,7 +102,7 @@ async fn connect_now(place: &Place, trust: Trust) -> Result<Connection, HttpErro
     };
     Ok(Connection {
         place: place.clone(),
-        facts: Facts {
+        facts: ConnectionFacts {
             peer,
             protocol,
             certificate,
@@ -113,7 +113,7 @@ async fn connect_now(place: &Place, trust: Trust) -> Result<Connection, HttpErro
 }
 
 /// A TCP connection to the first address of the host that accepts. One that does not answer gets company after a while.
-async fn reach(place: &Place) -> Result<TcpStream, HttpError> {
+async fn reach(place: &Endpoint) -> Result<TcpStream, HttpError> {
     let (host, port) = place.address();
     let unknown = |detail: String| HttpError::NoSuchName {
         name: host.to_owned(),
@@ -164,7 +164,7 @@ async fn reach(place: &Place) -> Result<TcpStream, HttpError> {
 type Secured = tokio_rustls::client::TlsStream<TcpStream>;
 
 async fn secure(
-    place: &Place,
+    place: &Endpoint,
     stream: TcpStream,
     trust: Trust,
 ) -> Result<(Secured, Protocol, Option<Certificate>), HttpError> {
@@ -229,7 +229,7 @@ fn told(error: &dyn std::error::Error) -> String {
 impl Connection {
     /// What is known of the connection.
     #[must_use]
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &ConnectionFacts {
         &self.facts
     }
 

@@ -16,7 +16,7 @@ pub use tls::Certificate;
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Endpoint {
     /// The name that the request carries, and that the certificate must be for; an IPv6 address without brackets.
     pub name: String,
     /// The port that the URL has.
@@ -27,7 +27,7 @@ pub struct Place {
     pub at: Option<(String, u16)>,
 }
 
-impl Place {
+impl Endpoint {
     /// The host and port to connect to.
     #[must_use]
     pub fn address(&self) -> (&str, u16) {
@@ -109,7 +109,7 @@ pub enum Protocol {
 
 /// What is known of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct ConnectionFacts {
     /// Where it led.
     pub peer: SocketAddr,
     /// What was agreed on.
@@ -219,10 +219,10 @@ mod tests {
     #[test]
     fn place_of_a_url_has_its_usual_port_and_leaves_it_out_again() {
         let url = |text: &str| url::Url::parse(text).unwrap();
-        let (place, target) = Place::of(&url("https://docs.example.com/a?b=c")).unwrap();
+        let (place, target) = Endpoint::of(&url("https://docs.example.com/a?b=c")).unwrap();
         assert_eq!((place.port, place.tls, target.as_str()), (443, true, "/a?b=c"));
         assert_eq!(place.url("/x"), "https://docs.example.com/x");
-        let (place, _) = Place::of(&url("http://[::1]:8080/")).unwrap();
+        let (place, _) = Endpoint::of(&url("http://[::1]:8080/")).unwrap();
         assert_eq!(place.authority(), "[::1]:8080");
         assert_eq!(place.address(), ("::1", 8080));
     }

@@ -54,7 +54,7 @@ fn roots() -> &'static (Arc<RootCertStore>, String) {
 }
 
 /// How to speak TLS with a server, and where what is wrong with its certificate is noted.
-pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<Noted>), String> {
+pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<CertificateCheck>), String> {
     let (roots, unread) = roots();
     let why = |error: &dyn fmt::Display| {
         if roots.is_empty() {
@@ -64,7 +64,7 @@ pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<Noted>), String>
         }
     };
     let strict = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider()).build();
-    let noted = Arc::new(Noted {
+    let noted = Arc::new(CertificateCheck {
         strict: strict.map_err(|error| why(&error))?,
         for_origins: verifier(&FOR_ORIGINS)?,
         trust,
@@ -94,23 +94,23 @@ fn verifier(authorities: &[&str]) -> Result<Arc<WebPkiServerVerifier>, String> {
 
 /// Checks certificates as browsers do; where that is wanted, a fault is noted and the connection goes on.
 #[derive(Debug)]
-pub(super) struct Noted {
+pub(super) struct CertificateCheck {
     strict: Arc<WebPkiServerVerifier>,
     for_origins: Arc<WebPkiServerVerifier>,
     trust: Trust,
-    wrong: Mutex<Option<Wrong>>,
+    wrong: Mutex<Option<CertificateFault>>,
 }
 
 /// What was found wrong with a certificate.
 #[derive(Debug, Clone)]
-struct Wrong {
+struct CertificateFault {
     /// Why a browser would not take it.
     error: Error,
     /// Whether it is one of Cloudflare's for origins; with what is wrong with it as such.
     for_cdn: Option<Option<Error>>,
 }
 
-impl Noted {
+impl CertificateCheck {
     /// What the certificate says, and what was found wrong with it.
     pub(super) fn certificate(&self, der: &CertificateDer<'_>) -> Option<Certificate> {
         let parsed = x509_cert::Certificate::from_der(der).ok()?;
@@ -139,12 +139,14 @@ fn is_unknown_issuer(error: &Error) -> bool {
 
 /// Whether an authority signed a certificate that it was checked by; with what else is wrong with it.
 fn signed(checked: Result<ServerCertVerified, Error>) -> Option<Option<Error>> {
-    use CertificateError as Wrong;
+    use CertificateError as CertificateFault;
     match checked {
         Ok(_) => Some(None),
-        Err(error @ Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. })) => {
-            Some(Some(error))
-        }
+        Err(
+            error @ Error::InvalidCertificate(
+                CertificateFault::NotValidForName | CertificateFault::NotValidForNameContext { .. },
+            ),
+        ) => Some(Some(error)),
         Err(_) => None,
     }
 }
@@ -153,21 +155,25 @@ const EXPIRED: &str = "the certificate has expired";
 
 /// What is wrong with a certificate, in words.
 fn told(error: &Error) -> String {
-    use CertificateError as Wrong;
+    use CertificateError as CertificateFault;
     match error {
-        Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. }) => EXPIRED.to_owned(),
-        Error::InvalidCertificate(Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) => {
+        Error::InvalidCertificate(CertificateFault::Expired | CertificateFault::ExpiredContext { .. }) => {
+            EXPIRED.to_owned()
+        }
+        Error::InvalidCertificate(CertificateFault::NotValidYet | CertificateFault::NotValidYetContext { .. }) => {
             "the certificate is not valid yet".to_owned()
         }
-        Error::InvalidCertificate(Wrong::NotValidForName) => "the certificate is for another name".to_owned(),
-        Error::InvalidCertificate(Wrong::NotValidForNameContext { presented, .. }) => {
+        Error::InvalidCertificate(CertificateFault::NotValidForName) => {
+            "the certificate is for another name".to_owned()
+        }
+        Error::InvalidCertificate(CertificateFault::NotValidForNameContext { presented, .. }) => {
             let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
             format!("the certificate is for another name: {}", names.join(", "))
         }
-        Error::InvalidCertificate(Wrong::UnknownIssuer) => {
+        Error::InvalidCertificate(CertificateFault::UnknownIssuer) => {
             "the certificate is not signed by a CA that browsers trust, or its chain is not sent in full".to_owned()
         }
-        Error::InvalidCertificate(Wrong::Revoked) => "the certificate has been revoked".to_owned(),
+        Error::InvalidCertificate(CertificateFault::Revoked) => "the certificate has been revoked".to_owned(),
         Error::InvalidCertificate(wrong) => match &*words(&format!("{wrong:?}")) {
             "ca used as end entity" => {
                 "the certificate is one of a certificate authority, and not of a server".to_owned()
@@ -199,7 +205,7 @@ fn words(name: &str) -> String {
     text
 }
 
-impl ServerCertVerifier for Noted {
+impl ServerCertVerifier for CertificateCheck {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -215,7 +221,7 @@ impl ServerCertVerifier for Noted {
                 let for_cdn = is_unknown_issuer(&error)
                     .then(|| origins.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now))
                     .and_then(signed);
-                *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(Wrong { error, for_cdn });
+                *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(CertificateFault { error, for_cdn });
                 Ok(ServerCertVerified::assertion())
             }
             outcome => outcome,

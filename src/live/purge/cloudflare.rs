@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Purge, PurgeError, Purged, Token, Wanted, pause};
+use super::{Purge, PurgeError, PurgeRequest, Purged, Token, pause};
 use crate::config::Scope;
-use crate::live::http::{self, HttpError, Place, Request, Response};
+use crate::live::http::{self, Endpoint, HttpError, Request, Response};
 use crate::model::path::printable;
 
 /// Cloudflare's own API.
@@ -29,7 +29,7 @@ pub struct Cloudflare {
     /// The zone's id, or its name.
     pub zone: String,
     /// Where the API is.
-    pub api: Place,
+    pub api: Endpoint,
     /// The path of the API, without a slash at its end.
     pub path: String,
     /// What to purge.
@@ -62,13 +62,13 @@ impl Purge for Cloudflare {
         NAME.to_owned()
     }
 
-    fn purge<'a>(&'a self, wanted: &'a Wanted, patience: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>> {
+    fn purge<'a>(&'a self, wanted: &'a PurgeRequest, patience: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>> {
         Box::pin(self.purge_within(wanted, patience))
     }
 }
 
 impl Cloudflare {
-    async fn purge_within(&self, wanted: &Wanted, patience: Duration) -> Result<Purged, PurgeError> {
+    async fn purge_within(&self, wanted: &PurgeRequest, patience: Duration) -> Result<Purged, PurgeError> {
         let Some(token) = &self.token else {
             return Err(PurgeError::NoToken {
                 name: NAME.to_owned(),
@@ -76,7 +76,7 @@ impl Cloudflare {
             });
         };
         let until = Instant::now() + patience;
-        let mut asking = Asking {
+        let mut asking = PurgeCall {
             cloudflare: self,
             token,
             patience,
@@ -118,7 +118,7 @@ impl Cloudflare {
 }
 
 /// One purge, and the time it has.
-struct Asking<'a> {
+struct PurgeCall<'a> {
     cloudflare: &'a Cloudflare,
     token: &'a Token,
     patience: Duration,
@@ -126,7 +126,7 @@ struct Asking<'a> {
     requests: u32,
 }
 
-impl Asking<'_> {
+impl PurgeCall<'_> {
     /// The zone's id; a name is looked up.
     async fn zone_id(&mut self) -> Result<String, PurgeError> {
         let zone = &self.cloudflare.zone;

@@ -20,7 +20,7 @@ use crate::rules::Rules;
 
 /// What a CDN is to forget.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wanted {
+pub struct PurgeRequest {
     /// URLs, each form under which what changed is reachable, in order.
     pub urls: Vec<String>,
     /// The host and base path of the site: `docs.example.com/handbook`.
@@ -48,7 +48,7 @@ pub trait Purge: Send + Sync {
     fn name(&self) -> String;
 
     /// Tells it, within `patience`. Doing so twice does no harm.
-    fn purge<'a>(&'a self, wanted: &'a Wanted, patience: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>>;
+    fn purge<'a>(&'a self, wanted: &'a PurgeRequest, patience: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>>;
 }
 
 /// A CDN could not be told.

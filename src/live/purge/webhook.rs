@@ -6,14 +6,14 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Purge, PurgeError, Purged, Token, Wanted, pause};
-use crate::live::http::{self, Place, Request};
+use super::{Purge, PurgeError, PurgeRequest, Purged, Token, pause};
+use crate::live::http::{self, Endpoint, Request};
 
 /// An address that is told.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     /// Where.
-    pub place: Place,
+    pub place: Endpoint,
     /// Path and query.
     pub target: String,
     /// The token, where one is wanted; an inner none where the variable is not set.
@@ -25,13 +25,13 @@ impl Purge for Webhook {
         format!("the purge hook at {}", self.place.authority())
     }
 
-    fn purge<'a>(&'a self, wanted: &'a Wanted, patience: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>> {
+    fn purge<'a>(&'a self, wanted: &'a PurgeRequest, patience: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>> {
         Box::pin(self.purge_within(wanted, patience))
     }
 }
 
 impl Webhook {
-    async fn purge_within(&self, wanted: &Wanted, patience: Duration) -> Result<Purged, PurgeError> {
+    async fn purge_within(&self, wanted: &PurgeRequest, patience: Duration) -> Result<Purged, PurgeError> {
         let body = json!({
             "site": wanted.site,
             "release": wanted.release,

@@ -95,17 +95,17 @@ impl Site {
         root: Digest,
         most: usize,
         known: &dyn Fn(Digest) -> Option<&'t Tree>,
-    ) -> Option<(Self, Extent)> {
+    ) -> Option<(Self, Coverage)> {
         let mut folders = BTreeMap::new();
         let mut shared: HashMap<Digest, Arc<Tree>> = HashMap::new();
         let mut todo = vec![(SitePath::root(), root)];
-        let (mut count, mut bytes, mut extent) = (0, 0_u64, Extent::Whole);
+        let (mut count, mut bytes, mut extent) = (0, 0_u64, Coverage::Whole);
         while let Some((path, digest)) = todo.pop() {
             if let (false, Some(tree)) = (shared.contains_key(&digest), known(digest)) {
                 shared.insert(digest, Arc::new(tree.clone()));
             }
             let Some(tree) = shared.get(&digest).cloned() else {
-                extent = Extent::Part;
+                extent = Coverage::Part;
                 continue;
             };
             for (_, file) in tree.files() {
@@ -156,7 +156,7 @@ impl Site {
 
 /// Whether all of a site is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum Coverage {
     /// All of it.
     Whole,
     /// Some folders are not.

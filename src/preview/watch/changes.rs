@@ -225,7 +225,7 @@ fn look_again_and_again(roots: &[PathBuf], ignored: &impl Fn(&Path) -> bool, sen
         let began = Instant::now();
         let mut seen = DefaultHasher::new();
         for root in roots {
-            look(root, ignored, &mut seen);
+            hash_folder(root, ignored, &mut seen);
         }
         let seen = Some(seen.finish());
         // The first look may be later than what was read first.
@@ -238,7 +238,7 @@ fn look_again_and_again(roots: &[PathBuf], ignored: &impl Fn(&Path) -> bool, sen
 }
 
 /// Notes the state of what stands at a path, and of all below it, in an order of its own.
-fn look(root: &Path, ignored: &impl Fn(&Path) -> bool, seen: &mut DefaultHasher) {
+fn hash_folder(root: &Path, ignored: &impl Fn(&Path) -> bool, seen: &mut DefaultHasher) {
     let mut todo = vec![root.to_owned()];
     while let Some(path) = todo.pop() {
         if path != root && ignored(&path) {

@@ -83,7 +83,7 @@ impl Build {
     }
 
     /// Waits for what comes next of it: its end comes after all that it printed. May be given up and asked for again.
-    pub async fn next(&mut self) -> News {
+    pub async fn next(&mut self) -> BuildNews {
         let ended = if let Some(ended) = self.ended {
             ended
         } else {
@@ -93,25 +93,25 @@ impl Build {
                 biased;
                 status = self.child.wait() => match status {
                     Ok(status) => *self.ended.insert(Ended { status, took: self.began.elapsed() }),
-                    Err(error) => return News::Ended(Err(error)),
+                    Err(error) => return BuildNews::Ended(Err(error)),
                 },
-                Some(line) = self.lines.recv() => return News::Line(line),
+                Some(line) = self.lines.recv() => return BuildNews::Line(line),
             }
         };
         let patience = self.began + ended.took + LAST_LINES;
         // A timeout asks for a line first, and what was left running may never be short of one.
         if Instant::now() >= patience {
-            return News::Ended(Ok(ended));
+            return BuildNews::Ended(Ok(ended));
         }
         match timeout_at(patience.into(), self.lines.recv()).await {
-            Ok(Some(line)) => News::Line(line),
-            Ok(None) | Err(_) => News::Ended(Ok(ended)),
+            Ok(Some(line)) => BuildNews::Line(line),
+            Ok(None) | Err(_) => BuildNews::Ended(Ok(ended)),
         }
     }
 }
 
 /// What comes of a build.
-pub enum News {
+pub enum BuildNews {
     /// It printed a line.
     Line(String),
     /// It ended.
@@ -205,8 +205,8 @@ mod tests {
         let mut lines = Vec::new();
         loop {
             match build.next().await {
-                News::Line(line) => lines.push(line),
-                News::Ended(ended) => return (lines, ended.unwrap()),
+                BuildNews::Line(line) => lines.push(line),
+                BuildNews::Ended(ended) => return (lines, ended.unwrap()),
             }
         }
     }

@@ -4,10 +4,10 @@
 //! What is shown is always a whole site. One that can't be prepared, or looks as if a build were still writing it, leaves
 //! the one before in its place, whose bytes are kept for that. It shows what happened and prints nothing.
 
+mod byte_cache;
 mod changes;
 mod command;
 mod half;
-mod kept;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -17,17 +17,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
+use self::byte_cache::ByteCache;
 use self::changes::{Changed, Changes, Where};
 pub use self::changes::{Manner, WatchError};
-use self::command::{Build, Ended, News};
+use self::command::{Build, BuildNews, Ended};
 pub use self::half::Half;
-use self::kept::Kept;
 use crate::config::SiteConfig;
 use crate::host::panics;
 use crate::model::event::Observer;
 use crate::preview::{self, Gist, Preview, Snapshot};
 use crate::site::SiteError;
-use crate::site::pipeline::{self, Extent, Memory};
+use crate::site::pipeline::{self, Memory, ScanScope};
 use crate::site::scan::{Scan, ScanError};
 use crate::site::source::SourceError;
 
@@ -88,7 +88,7 @@ pub const USUAL: [&str; 8] = [
 ];
 
 /// Something that happened while watching.
-pub enum Happening {
+pub enum WatchEvent {
     /// There is no export: it is waited for.
     Waiting {
         /// Its folder.
@@ -147,7 +147,7 @@ pub enum Happening {
 /// Someone who is told.
 pub trait Listener: Observer {
     /// Takes notice.
-    fn happened(&self, happening: Happening);
+    fn happened(&self, happening: WatchEvent);
 }
 
 /// Watches until the future is dropped. Whenever `asked` is notified the build is run, or where there is none, the export is
@@ -246,7 +246,7 @@ struct Watching {
     options: Arc<Options>,
     preview: Arc<Preview>,
     listener: Arc<dyn Listener>,
-    kept: Arc<Kept>,
+    kept: Arc<ByteCache>,
     memory: Memory,
     export: Changes,
     sources: Option<Changes>,
@@ -286,8 +286,8 @@ impl Watching {
                     self.building_due = Some(put_off(&mut self.building_since, Instant::now()));
                 }
                 news = news_of(&mut self.build) => match news {
-                    News::Line(line) => self.listener.happened(Happening::BuildPrinted { line }),
-                    News::Ended(ended) => self.build_ended(ended),
+                    BuildNews::Line(line) => self.listener.happened(WatchEvent::BuildPrinted { line }),
+                    BuildNews::Ended(ended) => self.build_ended(ended),
                 },
                 () = sleep_until(wait(self.due)), if self.due.is_some() => {
                     // A change that came meanwhile puts it off, for as long as that may be.
@@ -335,7 +335,7 @@ impl Watching {
 
     fn followed(listener: &Arc<dyn Listener>, followed: Result<(), WatchError>) {
         if let Err(error) = followed {
-            listener.happened(Happening::Blind { error });
+            listener.happened(WatchEvent::Blind { error });
         }
     }
 
@@ -345,10 +345,10 @@ impl Watching {
         }
         match Build::start(&self.options.command, &self.options.folder) {
             Ok(build) => {
-                self.listener.happened(Happening::BuildBegan);
+                self.listener.happened(WatchEvent::BuildBegan);
                 self.build = Some(build);
             }
-            Err(error) => self.listener.happened(Happening::BuildFailed { error }),
+            Err(error) => self.listener.happened(WatchEvent::BuildFailed { error }),
         }
     }
 
@@ -357,12 +357,12 @@ impl Watching {
         match ended {
             Ok(Ended { status, took }) => {
                 let is_good = status.success();
-                self.listener.happened(Happening::BuildEnded { status, took });
+                self.listener.happened(WatchEvent::BuildEnded { status, took });
                 // What a build that failed has left is not looked at: the site before stays.
                 self.due = is_good.then(Instant::now);
                 (self.doubt.is_unsettled, self.doubt.is_built) = (false, is_good);
             }
-            Err(error) => self.listener.happened(Happening::BuildFailed { error }),
+            Err(error) => self.listener.happened(WatchEvent::BuildFailed { error }),
         }
     }
 
@@ -400,7 +400,7 @@ impl Watching {
             Err(error) if is_missing(&error) => {
                 if !self.is_waiting {
                     let export = self.options.export.clone();
-                    self.listener.happened(Happening::Waiting { export });
+                    self.listener.happened(WatchEvent::Waiting { export });
                 }
                 self.is_waiting = true;
             }
@@ -411,7 +411,7 @@ impl Watching {
             }
             Err(error) => {
                 self.is_asked = true;
-                self.listener.happened(Happening::Failed { error });
+                self.listener.happened(WatchEvent::Failed { error });
             }
         }
     }
@@ -433,12 +433,12 @@ impl Watching {
             let _ = keeping.await;
         }
         if let Some(changed) = changed {
-            self.listener.happened(Happening::Shown { site, changed, took });
+            self.listener.happened(WatchEvent::Shown { site, changed, took });
             return;
         }
         self.preview.tell(preview::News::AsShown);
         if is_awaited {
-            self.listener.happened(Happening::Unchanged { took });
+            self.listener.happened(WatchEvent::Unchanged { took });
         }
     }
 
@@ -463,7 +463,7 @@ impl Watching {
         }
         // Mostly the rest is there a moment later.
         if std::mem::replace(&mut self.doubt.is_unsettled, true) && !std::mem::replace(&mut self.doubt.is_told, true) {
-            self.listener.happened(Happening::Unsettled { half });
+            self.listener.happened(WatchEvent::Unsettled { half });
         }
         self.due = Some(now + QUIET_UNSETTLED);
         true
@@ -479,7 +479,7 @@ impl Watching {
         let mut memory = std::mem::take(&mut self.memory);
         let prepared = tokio::task::spawn_blocking(move || {
             let cache: Option<&Path> = options.cache.as_deref();
-            let extent = changed.as_deref().map_or(Extent::Whole, Extent::Changed);
+            let extent = changed.as_deref().map_or(ScanScope::Whole, ScanScope::Changed);
             let (config, export) = (&options.config, &options.export);
             let prepared = pipeline::preview(config, export, extent, cache, source, &mut memory, &*listener);
             let snapshot = prepared.map(|(prepared, scan)| {
@@ -506,7 +506,7 @@ async fn next(changed: &mut Option<Changed>) -> Option<()> {
     }
 }
 
-async fn news_of(build: &mut Option<Build>) -> News {
+async fn news_of(build: &mut Option<Build>) -> BuildNews {
     match build {
         Some(build) => build.next().await,
         None => std::future::pending().await,

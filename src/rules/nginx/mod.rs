@@ -25,7 +25,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::model::cache::{CacheClass, Pattern};
+use crate::model::cache::{CacheClass, PathPattern};
 use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::media;
@@ -460,8 +460,8 @@ fn copies(rules: &Rules) -> Result<&str, VhostError> {
 }
 
 /// Files as one group of a regular expression that follows the first slash of a path.
-fn alternatives<'a>(patterns: impl Iterator<Item = Pattern<'a>>) -> Result<String, VhostError> {
-    let one = |pattern: Pattern<'a>| {
+fn alternatives<'a>(patterns: impl Iterator<Item = PathPattern<'a>>) -> Result<String, VhostError> {
+    let one = |pattern: PathPattern<'a>| {
         let folder = values::folder(pattern.folder)?;
         let endings: Vec<&str> = pattern.endings.iter().map(|e| e.trim_start_matches('.')).collect();
         Ok(match endings[..] {

@@ -11,7 +11,7 @@ use super::{Site, values};
 use crate::model::media;
 use crate::next::url::CLIENT;
 use crate::rules::base::{self, BaseRule};
-use crate::rules::pages::{self, Name, Place, Rule, Step, WELL_KNOWN};
+use crate::rules::pages::{self, Name, Rule, RulePaths, Step, WELL_KNOWN};
 use crate::rules::{NOT_FOUND_PAGE, PageForm, marker};
 
 impl Site<'_> {
@@ -102,30 +102,30 @@ impl Site<'_> {
     }
 
     /// What is worth knowing of the rule for a place, as comments.
-    fn remark(&self, place: Place) -> &'static str {
+    fn remark(&self, place: RulePaths) -> &'static str {
         match (place, self.vhost.rules.form) {
-            (Place::Marker, _) => {
+            (RulePaths::Marker, _) => {
                 "# By which rules this was printed, and which tree `current` leads to: `doctor` compares. Nothing else is shown.\n"
             }
-            (Place::Dot, _) => "# No dot files, except what /.well-known/ is for.\n",
-            (Place::Pooled, _) => {
+            (RulePaths::Dot, _) => "# No dot files, except what /.well-known/ is for.\n",
+            (RulePaths::Pooled, _) => {
                 "# An open tab of a former release still asks for its chunks. The live release's own file wins. `try_files`\n\
                  # looks, and the file is opened afterwards: where `current` moves in between, what only the former release\n\
                  # has is missing then, too.\n"
             }
-            (Place::Slash, PageForm::Flat) => {
+            (RulePaths::Slash, PageForm::Flat) => {
                 "# Pages are files, X.html for /X. /X/ goes there, or is the index.html that a folder brought along.\n\
                  # That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.\n"
             }
-            (Place::Slash, PageForm::Folder) => {
+            (RulePaths::Slash, PageForm::Folder) => {
                 "# Pages are folders, X/index.html for /X/. /X goes there, or is an X.html that came along.\n\
                  # That a page exists is asked of the disk, by the decoded path; where to go is said in the visitor's.\n"
             }
-            (Place::Any, _) => {
+            (RulePaths::Any, _) => {
                 "# `?v=` with the hash of a file's bytes leads to a copy that never changes, here or in the pool. Where there\n\
                  # is none, it counts for nothing.\n"
             }
-            (Place::Front, _) => "",
+            (RulePaths::Front, _) => "",
         }
     }
 
@@ -134,15 +134,15 @@ impl Site<'_> {
     fn rule(&self, rule: Rule) -> String {
         let (first, rest) = self.block(rule.steps, next(rule));
         let pattern = match rule.place {
-            Place::Marker => format!("= {}", marker::ADDRESS),
-            Place::Front => "= /".to_owned(),
-            Place::Dot => {
+            RulePaths::Marker => format!("= {}", marker::ADDRESS),
+            RulePaths::Front => "= /".to_owned(),
+            RulePaths::Dot => {
                 let well_known = WELL_KNOWN.trim_start_matches('.');
                 format!("~ \"(?:^/[.](?!{well_known})|[^/]/[.])\"")
             }
-            Place::Pooled => format!("~ \"(?s)^/{}\"", self.pooled),
-            Place::Slash => "~ \"(?s)^(?<sp_page>/.+)/\\z\"".to_owned(),
-            Place::Any => "/".to_owned(),
+            RulePaths::Pooled => format!("~ \"(?s)^/{}\"", self.pooled),
+            RulePaths::Slash => "~ \"(?s)^(?<sp_page>/.+)/\\z\"".to_owned(),
+            RulePaths::Any => "/".to_owned(),
         };
         let (again, root) = match rest {
             // An error that leads to a location is the request's last, unless errors there may lead on: to the 404 page.
@@ -163,7 +163,7 @@ impl Site<'_> {
             // Of the steps behind files none is a file again but at the end, so there is never a third.
             rest => text += &location(next(rule), &format!("{root}{}", self.block(rest, "=404").0)),
         }
-        if let (Place::Any, [Step::Copy, steps @ ..]) = (rule.place, rule.steps) {
+        if let (RulePaths::Any, [Step::Copy, steps @ ..]) = (rule.place, rule.steps) {
             let lookup = self.block(steps, next(rule)).0;
             text += &self.own_types(&lookup);
             // A copy's name has an extension.
@@ -191,7 +191,7 @@ impl Site<'_> {
         text
     }
 
-    /// A file as `try_files` and `-f` name it. `$sp_page` is set by the pattern of [`Place::Slash`].
+    /// A file as `try_files` and `-f` name it. `$sp_page` is set by the pattern of [`RulePaths::Slash`].
     fn file(&self, name: Name) -> String {
         let original = self.variable("plain");
         match name {
@@ -255,9 +255,9 @@ impl Site<'_> {
 /// The name of the location for the steps of a rule behind its files.
 fn next(rule: Rule) -> &'static str {
     match rule.place {
-        Place::Pooled => "@pool",
-        Place::Slash => "@bare",
-        Place::Marker | Place::Front | Place::Dot | Place::Any => "@other",
+        RulePaths::Pooled => "@pool",
+        RulePaths::Slash => "@bare",
+        RulePaths::Marker | RulePaths::Front | RulePaths::Dot | RulePaths::Any => "@other",
     }
 }
 

@@ -4,11 +4,11 @@
 //! page often has the layout of others with less in it, so that a link of its own to skip the menu leads nowhere; no one
 //! misses anything there.
 
-use super::finding::{Finding, Material, is_reached_by_links, shortened};
+use super::finding::{Material, RawFinding, is_reached_by_links, shortened};
 use super::repeats::Repeats;
 use crate::next::url::Resolver;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut repeats = Repeats::new();
     for file in material.files() {
         for fragment in &file.facts.fragments {

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Finding, Material};
+use super::finding::{Material, RawFinding};
 use crate::model::path::SitePath;
 use crate::next::build_id;
 
 /// So many files of a build are named.
 const NAMED: usize = 2;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     // Files come sorted, so each comes once to a build.
     let mut builds: BTreeMap<&str, Vec<&SitePath>> = BTreeMap::new();
     for file in material.files() {
@@ -35,7 +35,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     let named: Vec<String> = builds.iter().map(|(id, files)| named(id, files)).collect();
     let first = builds.first().and_then(|(_, files)| files.first());
     let found = first.map(|path| {
-        Finding::new(
+        RawFinding::new(
             (*path).clone(),
             format!("files of {} builds are mixed: {}", builds.len(), named.join("; ")),
             "delete the folder of the export and build again: a build was cut short, or written over an older one",

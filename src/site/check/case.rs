@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::finding::{Finding, Material};
+use super::finding::{Material, RawFinding};
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
     // Folder and folded name -> the names as they are, each once: files come sorted, so a folder's repeats are
     // found in the list, which has one entry nearly always. Of two that clash at least one is not folded already, so only
@@ -60,12 +60,12 @@ fn each_name<'a>(assets: &'a [Asset], mut take: impl FnMut(&'a str, &'a str, &'a
     }
 }
 
-fn findings(same: &[&str]) -> Vec<Finding> {
+fn findings(same: &[&str]) -> Vec<RawFinding> {
     let (first, others) = same
         .split_first()
         .map_or(("", same), |(first, others)| (*first, others));
     let finding = |path: &&str| {
-        Some(Finding::new(
+        Some(RawFinding::new(
             SitePath::new(path).ok()?,
             format!("differs from {first} only in case"),
             "rename one of the two: file systems that ignore case keep only one of them",

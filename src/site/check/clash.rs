@@ -5,12 +5,12 @@
 //!
 //! All files below the folder of the copies are cached for good, so one there must be named after its bytes as a copy is.
 
-use super::finding::{Finding, Material, holds};
+use super::finding::{Material, RawFinding, holds};
 use crate::model::asset::Asset;
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut last = "";
     let clashes = material.assets.iter().flat_map(|asset| {
         let path = asset.path.as_str();
@@ -23,20 +23,20 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     clashes.chain(among_copies(material)).collect()
 }
 
-fn clash(assets: &[Asset], taken: &str, is_folder: bool) -> Option<Finding> {
+fn clash(assets: &[Asset], taken: &str, is_folder: bool) -> Option<RawFinding> {
     let (original, coding) = Coding::ALL
         .into_iter()
         .find_map(|coding| Some((coding.original(taken)?, coding)))?;
     let what = if is_folder { "folder" } else { "file" };
     holds(assets, original).then_some(())?;
-    Some(Finding::new(
+    Some(RawFinding::new(
         SitePath::new(taken).ok()?,
         format!("this {what} has the name of the {coding} encoding of {original}"),
         format!("rename the {what}, or leave it out with `exclude`"),
     ))
 }
 
-fn among_copies(material: Material<'_>) -> impl Iterator<Item = Finding> {
+fn among_copies(material: Material<'_>) -> impl Iterator<Item = RawFinding> {
     let folder = material.copies;
     let below = move |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
     let strangers = material
@@ -44,7 +44,7 @@ fn among_copies(material: Material<'_>) -> impl Iterator<Item = Finding> {
         .iter()
         .filter(move |asset| below(asset.path.as_str()) && !is_copy(asset.path.name()));
     strangers.map(move |asset| {
-        Finding::new(
+        RawFinding::new(
             asset.path.clone(),
             format!("browsers would keep this file for a year: {folder}/ is where copies named after their bytes go"),
             "rename the folder, or give the copies another with `prefix` in [fingerprint]".to_owned(),

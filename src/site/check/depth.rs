@@ -2,15 +2,15 @@
 //!
 //! The scan refuses such paths already; this holds for files that a later stage added.
 
-use super::finding::{Finding, Material};
+use super::finding::{Material, RawFinding};
 use crate::model::path::MAX_DEPTH;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
     let deep = assets.iter().filter_map(|asset| {
         let depth = asset.path.as_str().matches('/').count();
         (depth > MAX_DEPTH).then(|| {
-            Finding::new(
+            RawFinding::new(
                 asset.path.clone(),
                 format!("is {depth} folders deep; the web server finds files up to {MAX_DEPTH} deep"),
                 "move it up; each folder is a symlink in the store, and systems follow at most 40",

@@ -4,7 +4,7 @@
 //! file with nothing in it. Both are published as they are, and readers see a broken picture. A script may well be meant to
 //! be empty, so that is a warning.
 
-use super::finding::{Finding, Material};
+use super::finding::{Material, RawFinding};
 use crate::model::media::media_type;
 use crate::site::survey::Hit;
 
@@ -34,11 +34,11 @@ pub(super) fn search(bytes: &[u8], hits: &mut Vec<Hit>) {
     }
 }
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let found = material.files().filter_map(|file| {
         let path = file.asset.path.clone();
         if material.hits(file, NAME).next().is_some() {
-            return Some(Finding::new(
+            return Some(RawFinding::new(
                 path,
                 "this is a pointer of Git LFS and not the file: the build was made from a checkout without it",
                 "run `git lfs pull` before the build (GitHub Actions: `lfs: true` for actions/checkout)",
@@ -53,14 +53,14 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
             .any(|kind| media.starts_with(kind));
         if is_seen || matches!(media, "application/pdf" | "application/wasm") {
             let hint = "build again, and see whether the source of this file is empty too";
-            return Some(Finding::new(
+            return Some(RawFinding::new(
                 path,
                 "there is nothing in this file: readers see it broken",
                 hint,
             ));
         }
         let hint = "if it is meant to be empty, name it in `allow` of [check]";
-        (media == "text/javascript").then(|| Finding::new(path, "there is nothing in this script", hint).light())
+        (media == "text/javascript").then(|| RawFinding::new(path, "there is nothing in this script", hint).light())
     });
     found.collect()
 }

@@ -7,7 +7,7 @@ use globset::GlobSet;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
-use crate::site::survey::{Facts, Hit, Kind, Survey};
+use crate::site::survey::{Facts, FileKind, Hit, Survey};
 
 /// What a finding does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +67,7 @@ pub struct Material<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct File<'a> {
     pub(super) asset: &'a Asset,
-    pub(super) kind: Kind,
+    pub(super) kind: FileKind,
     pub(super) facts: &'a Facts,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Material<'a> {
     /// What the search for a check found in a file. What a payload repeats of its page is not told again.
     pub(super) fn hits(self, file: File<'a>, check: &'static str) -> impl Iterator<Item = &'a Hit> {
         let page = match file.kind {
-            Kind::Payload(page) | Kind::Data(page) => self.survey.facts.get(page),
+            FileKind::Payload(page) | FileKind::Data(page) => self.survey.facts.get(page),
             _ => None,
         };
         let what = |hit: &'a Hit| (hit.rule.as_str(), hit.shown.as_str());
@@ -114,7 +114,7 @@ pub(super) enum Weight {
 
 /// What a check found, before its level is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(super) struct RawFinding {
     pub(super) path: SitePath,
     pub(super) line: Option<u32>,
     pub(super) weight: Weight,
@@ -124,7 +124,7 @@ pub(super) struct Finding {
     pub(super) always: bool,
 }
 
-impl Finding {
+impl RawFinding {
     /// About a file or folder as a whole.
     pub(super) fn new(path: SitePath, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {

@@ -2,14 +2,14 @@
 //!
 //! The patterns ([`crate::config::Forbidden`]) are looked for in every text of the export, URLs and prose alike.
 
-use super::finding::{Finding, Material, shortened};
+use super::finding::{Material, RawFinding, shortened};
 use super::repeats::Repeats;
 use crate::config::Forbidden;
 use crate::site::survey::{Hit, line_at};
 
 pub(super) const NAME: &str = "forbid";
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut repeats = Repeats::new();
     for file in material.files() {
         for hit in material.hits(file, NAME) {

@@ -20,14 +20,14 @@ pub struct Conflict {
     /// The path.
     pub path: SitePath,
     /// What this build has there.
-    pub new: Bytes,
+    pub new: Content,
     /// What readers have; none where no release that is still on the host tells.
     pub old: Option<Earlier>,
 }
 
 /// What tells the bytes of one file from those of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bytes {
+pub struct Content {
     /// Their digest.
     pub digest: Digest,
     /// Their number.
@@ -42,7 +42,7 @@ pub struct Earlier {
     /// The commit it was built from, if that is known.
     pub commit: Option<String>,
     /// What it has there.
-    pub bytes: Bytes,
+    pub bytes: Content,
 }
 
 /// The problems that such paths are.
@@ -88,7 +88,7 @@ fn message(conflict: &Conflict) -> String {
     )
 }
 
-fn shown(bytes: Bytes) -> String {
+fn shown(bytes: Content) -> String {
     format!("{} ({} bytes)", bytes.digest.short(DIGITS), bytes.size)
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_message_says_which_build_wrote_which_bytes() {
-        let bytes = |text: &str| Bytes {
+        let bytes = |text: &str| Content {
             digest: Digest::of(text.as_bytes()),
             size: text.len() as u64,
         };

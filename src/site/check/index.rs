@@ -3,19 +3,19 @@
 //! One without is mostly an export of the wrong folder. It may be meant, as where `/en` and `/de` are all there is, so it
 //! is a warning as long as there is any page.
 
-use super::finding::{Finding, Material, holds};
+use super::finding::{Material, RawFinding, holds};
 use crate::model::path::SitePath;
 
 const PAGE: &str = "index.html";
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
     if holds(assets, PAGE) {
         return Vec::new();
     }
     if !assets.iter().any(|asset| asset.path.name().ends_with(".html")) {
         return vec![
-            Finding::new(
+            RawFinding::new(
                 SitePath::root(),
                 "there is no page: no file of the export ends in .html",
                 "see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well",
@@ -24,7 +24,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
             .always(),
         ];
     }
-    vec![Finding::new(
+    vec![RawFinding::new(
         SitePath::root().child(PAGE),
         "there is no index.html at the top: the address of the site itself is answered with 404",
         "see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well",

@@ -101,7 +101,7 @@ impl Findings {
 
     /// Those of a file of findings.
     #[must_use]
-    pub fn of_baseline(baseline: &Baseline) -> Self {
+    pub fn of_baseline(baseline: &FindingsBaseline) -> Self {
         let entries = baseline.findings.iter();
         let keys = entries.map(|entry| (key(&entry.check, entry.path.as_deref(), &entry.message), None));
         Self {
@@ -178,7 +178,7 @@ impl Findings {
 
 /// What findings are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Live {
+pub enum Reference {
     /// Nothing is live, so nothing can be made worse.
     Nothing,
     /// A release, or a file, that has these.
@@ -186,18 +186,18 @@ pub enum Live {
 }
 
 /// Marks the problems that are known. An error that is known becomes a warning.
-pub fn mark(problems: &mut [Problem], live: &Live) {
+pub fn mark(problems: &mut [Problem], live: &Reference) {
     let mut more: BTreeMap<&str, u64> = BTreeMap::new();
     for problem in problems.iter_mut().filter(|problem| !problem.always) {
         problem.known = match live {
-            Live::Nothing => Some(Known::Accepted),
-            Live::Release(findings) => findings.since(problem),
+            Reference::Nothing => Some(Known::Accepted),
+            Reference::Release(findings) => findings.since(problem),
         };
         if problem.known.is_none() {
             *more.entry(problem.check).or_default() += 1;
         }
     }
-    if let Live::Release(findings) = live {
+    if let Reference::Release(findings) = live {
         // Of those that did not fit no one knows which is new: none is, unless there are more of them.
         let fit = |check: &str| more.get(check) <= findings.more.get(check) && findings.more.contains_key(check);
         for problem in problems
@@ -216,16 +216,16 @@ pub fn mark(problems: &mut [Problem], live: &Live) {
 
 /// The findings of an export, as a file in a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Baseline {
+pub struct FindingsBaseline {
     /// The version of this file.
     pub format: u32,
     /// What is known.
-    pub findings: Vec<Entry>,
+    pub findings: Vec<KnownFinding>,
 }
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Entry {
+pub struct KnownFinding {
     /// The check.
     pub check: String,
     /// The file; none where the same is in many.
@@ -235,16 +235,19 @@ pub struct Entry {
     pub message: String,
 }
 
-impl Baseline {
+impl FindingsBaseline {
     /// Of these problems.
     #[must_use]
     pub fn of(problems: &[Problem]) -> Self {
-        let entries = problems.iter().filter(|problem| !problem.always).map(|problem| Entry {
-            check: problem.check.to_owned(),
-            path: problem.fault.is_none().then(|| problem.path.to_string()),
-            message: problem.fault.as_ref().unwrap_or(&problem.message).clone(),
-        });
-        let mut findings: Vec<Entry> = entries.collect();
+        let entries = problems
+            .iter()
+            .filter(|problem| !problem.always)
+            .map(|problem| KnownFinding {
+                check: problem.check.to_owned(),
+                path: problem.fault.is_none().then(|| problem.path.to_string()),
+                message: problem.fault.as_ref().unwrap_or(&problem.message).clone(),
+            });
+        let mut findings: Vec<KnownFinding> = entries.collect();
         findings.sort();
         findings.dedup();
         Self { format: 1, findings }
@@ -275,16 +278,16 @@ mod tests {
     }
 
     /// Findings as the next publish reads them.
-    fn kept(problems: &[Problem], at: u32) -> Live {
+    fn kept(problems: &[Problem], at: u32) -> Reference {
         let text = Findings::of(problems, &release(at)).text();
         assert!(text.len() <= MOST, "{}", text.len());
-        Live::Release(Findings::read(&text))
+        Reference::Release(Findings::read(&text))
     }
 
     #[test]
     fn a_finding_is_known_since_the_first_release_that_had_it() {
         let mut first = vec![problem("a.html", "one"), problem("b.html", "two")];
-        mark(&mut first, &Live::Nothing);
+        mark(&mut first, &Reference::Nothing);
         assert!(first.iter().all(|p| p.severity == Severity::Warning));
         let live = kept(&first, 1);
         let mut second = vec![problem("a.html", "one"), problem("b.html", "three")];
@@ -308,7 +311,7 @@ mod tests {
         let mut problems = vec![problem("a.html", "a secret")];
         problems[0].always = true;
         let live = kept(&problems, 1);
-        for live in [live, Live::Nothing] {
+        for live in [live, Reference::Nothing] {
             mark(&mut problems, &live);
             assert_eq!(
                 (problems[0].known.clone(), problems[0].severity),
@@ -388,8 +391,8 @@ mod tests {
     fn a_baseline_knows_what_it_was_made_of() {
         let mut problems = vec![problem("a.html", "one"), problem("b.html", "two")];
         problems[1].fault = Some("two".to_owned());
-        let text = serde_json::to_string(&Baseline::of(&problems)).unwrap();
-        let live = Live::Release(Findings::of_baseline(&serde_json::from_str(&text).unwrap()));
+        let text = serde_json::to_string(&FindingsBaseline::of(&problems)).unwrap();
+        let live = Reference::Release(Findings::of_baseline(&serde_json::from_str(&text).unwrap()));
         problems.push(problem("a.html", "three"));
         mark(&mut problems, &live);
         let known: Vec<bool> = problems.iter().map(|p| p.known.is_some()).collect();

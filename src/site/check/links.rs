@@ -5,14 +5,14 @@
 //! another site of the same host, unless this one has a file of that name: then the base path was forgotten. What a click
 //! fetches without being named, the payload of a page, is looked for as well.
 
-use super::finding::{Finding, Material, shortened};
+use super::finding::{Material, RawFinding, shortened};
 use super::payloads;
 use super::repeats::Repeats;
 use crate::next::Position;
 use crate::next::client::CLIENT_ASSETS;
 use crate::site::survey::UrlFault;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut own = Repeats::new();
     let mut foreign = Repeats::new();
     // Files of the build itself: without them pages do not work.
@@ -32,8 +32,8 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         }
     }
     let mut findings = own.findings(words);
-    findings.extend(foreign.findings(words).into_iter().map(Finding::light));
-    findings.extend(of_build.findings(words).into_iter().map(Finding::always));
+    findings.extend(foreign.findings(words).into_iter().map(RawFinding::light));
+    findings.extend(of_build.findings(words).into_iter().map(RawFinding::always));
     findings.extend(payloads::find(material));
     findings
 }

@@ -3,11 +3,11 @@
 //! `http://localhost:3000` in an address of a picture, in a canonical link or in a preview picture is what a build
 //! without its public address writes. A link in a tutorial may well be meant so, hence only a warning.
 
-use super::finding::{Finding, Material, shortened};
+use super::finding::{Material, RawFinding, shortened};
 use super::repeats::Repeats;
 use crate::site::survey::UrlFault;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut repeats = Repeats::new();
     for file in material.files() {
         for faulty in &file.facts.faulty {

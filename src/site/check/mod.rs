@@ -38,13 +38,13 @@ pub mod well_known;
 
 use rayon::prelude::*;
 
-use self::finding::{Finding, Weight};
 pub use self::finding::{Known, Material, Problem, Severity};
+use self::finding::{RawFinding, Weight};
 pub use self::search::Searches;
 use crate::config::{Level, Levels};
 
 /// Looks for one kind of mistake.
-type Find = fn(Material<'_>) -> Vec<Finding>;
+type Find = fn(Material<'_>) -> Vec<RawFinding>;
 
 /// The checks by their names in the site manifest, sorted.
 const CHECKS: &[(&str, Find)] = &[

@@ -2,13 +2,13 @@
 //!
 //! Only a warning: a plain folder of HTML can be published just as well.
 
-use super::finding::{Finding, Material, first_below, holds};
+use super::finding::{Material, RawFinding, first_below, holds};
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 
 const STATIC: &str = "_next/static/";
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
     if first_below(assets, STATIC).is_some() {
         return Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
                 .to_owned(),
         )
     };
-    vec![Finding::new(SitePath::root(), message, hint)]
+    vec![RawFinding::new(SitePath::root(), message, hint)]
 }
 
 /// A folder that holds a `_next/static/` of its own.

@@ -2,12 +2,12 @@
 //!
 //! Without it nginx answers with its own page, so it is a warning.
 
-use super::finding::{Finding, Material, holds};
+use super::finding::{Material, RawFinding, holds};
 use crate::model::path::SitePath;
 
 const PAGE: &str = "404.html";
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
     if holds(assets, PAGE) {
         return Vec::new();
@@ -17,7 +17,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
     } else {
         "add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it"
     };
-    vec![Finding::new(
+    vec![RawFinding::new(
         SitePath::root().child(PAGE),
         "there is no 404.html: a wrong address shows the web server's own error page",
         hint,

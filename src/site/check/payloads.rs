@@ -6,10 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use super::finding::{Finding, Material, is_reached_by_links};
+use super::finding::{Material, RawFinding, is_reached_by_links};
 use crate::model::path::SitePath;
 use crate::next::page::Router;
-use crate::site::survey::Kind;
+use crate::site::survey::FileKind;
 
 /// Files that a page can have: what a click fetches, and what is fetched ahead.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,10 +18,10 @@ enum Form {
     Ahead,
 }
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut have: BTreeSet<(Form, usize)> = BTreeSet::new();
     for (asset, kind) in material.assets.iter().zip(&material.survey.kinds) {
-        if let Kind::Payload(page) = *kind {
+        if let FileKind::Payload(page) = *kind {
             let name = asset.path.name();
             if name == "__next._tree.txt" {
                 have.insert((Form::Ahead, page));
@@ -39,7 +39,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         .filter_map(|(index, _)| Some((index, &material.assets.get(index)?.path)))
         .filter(|(_, path)| is_reached_by_links(path.as_str()))
         .collect();
-    let mut findings: Vec<Finding> = in_folders(material).into_iter().collect();
+    let mut findings: Vec<RawFinding> = in_folders(material).into_iter().collect();
     for form in [Form::Click, Form::Ahead] {
         let (with, without): (Vec<_>, Vec<_>) = pages.iter().partition(|(index, _)| have.contains(&(form, *index)));
         if with.len() <= without.len() {
@@ -51,7 +51,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
                 Form::Click => "each click on a link to it reloads the page",
                 Form::Ahead => "it can't be fetched ahead",
             };
-            Finding::new(
+            RawFinding::new(
                 (*page).clone(),
                 format!("its payload {missing} is missing, which other pages have: {effect}"),
                 "delete the export and build again; if it was copied, copy every file",
@@ -63,7 +63,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
 
 /// Next.js writes the parts of a page's payload as `docs/__next.docs.__PAGE__.txt`, and that is where its client looks.
 /// Built on Windows, some versions write `docs/__next.docs/__PAGE__.txt`.
-fn in_folders(material: Material<'_>) -> Option<Finding> {
+fn in_folders(material: Material<'_>) -> Option<RawFinding> {
     let is_in_one = |path: &SitePath| {
         let folders = path.as_str().rsplit_once('/').map_or("", |(folders, _)| folders);
         path.name().ends_with(".txt") && folders.split('/').any(|folder| folder.starts_with("__next."))
@@ -77,7 +77,7 @@ fn in_folders(material: Material<'_>) -> Option<Finding> {
         0 => String::new(),
         others => format!(", like {others} others"),
     };
-    Some(Finding::new(
+    Some(RawFinding::new(
         first.clone(),
         format!(
             "this part of a payload lies in a folder{others}, and the client looks for a name with dots: each prefetch is a 404"

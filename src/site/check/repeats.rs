@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::Finding;
+use super::finding::RawFinding;
 use crate::model::path::SitePath;
 
 /// Up to so many files are named one by one.
@@ -33,20 +33,20 @@ impl<'a, K: Ord> Repeats<'a, K> {
 
     /// A finding for each fault in each file, or one for all files where there are many. `found` words the fault: its
     /// message, and what to do about it.
-    pub fn findings(self, found: impl Fn(&K) -> (String, String)) -> Vec<Finding> {
+    pub fn findings(self, found: impl Fn(&K) -> (String, String)) -> Vec<RawFinding> {
         let mut findings = Vec::new();
         for (fault, places) in &self.places {
             let (message, hint) = found(fault);
             if places.len() <= NAMED {
                 findings.extend(
-                    places
-                        .iter()
-                        .map(|(path, line)| Finding::new((*path).clone(), message.as_str(), hint.as_str()).at(*line)),
+                    places.iter().map(|(path, line)| {
+                        RawFinding::new((*path).clone(), message.as_str(), hint.as_str()).at(*line)
+                    }),
                 );
             } else if let Some((path, line)) = places.first() {
                 let others = places.len() - 1;
                 let told = format!("{message}; the same in {others} other files");
-                let mut finding = Finding::new((*path).clone(), told, hint).at(*line);
+                let mut finding = RawFinding::new((*path).clone(), told, hint).at(*line);
                 finding.fault = Some(message);
                 findings.push(finding);
             }

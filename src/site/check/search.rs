@@ -2,7 +2,7 @@
 
 use super::{empty, forbid, secrets, source_maps};
 use crate::config::{Forbidden, Level, Levels};
-use crate::site::survey::{Hit, Search};
+use crate::site::survey::{Hit, TextSearch};
 
 /// The searches of all checks together, so that each text is read once.
 pub struct Searches<'a> {
@@ -25,7 +25,7 @@ impl<'a> Searches<'a> {
     }
 }
 
-impl Search for Searches<'_> {
+impl TextSearch for Searches<'_> {
     fn wants(&self, path: &str, size: u64) -> bool {
         self.secrets && secrets::is_named_like_one(path) || self.empty && empty::may_be_pointer(size)
     }

@@ -4,9 +4,9 @@
 //! which happens where `public/docs/index.html` meets a page of the same name. `404.html` and `404/index.html` are
 //! the one pair that Next writes itself.
 
-use super::finding::{Finding, Material, holds};
+use super::finding::{Material, RawFinding, holds};
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
     let shadowed = assets.iter().filter_map(|asset| {
         let folder = asset.path.as_str().strip_suffix("/index.html")?;
@@ -15,7 +15,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         }
         let page = format!("{folder}.html");
         holds(assets, &page).then(|| {
-            Finding::new(
+            RawFinding::new(
                 asset.path.clone(),
                 format!("/{folder} shows {page}, so this page is never shown"),
                 format!("keep one of the two; a file of `public/` may have the address of a page: look for {folder}"),

@@ -4,8 +4,8 @@
 //! megabytes phones give up. Any other file of that weight is most likely a raw picture or film that no one meant to
 //! publish.
 
-use super::finding::{Finding, Material};
-use crate::site::survey::Kind;
+use super::finding::{Material, RawFinding};
+use crate::site::survey::FileKind;
 
 const MIB: u64 = 1 << 20;
 
@@ -15,16 +15,16 @@ const PAGE: u64 = 5 * MIB;
 /// The largest file of any other kind.
 const FILE: u64 = 25 * MIB;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let found = material.files().filter_map(|file| {
         let (what, limit, hint) = match file.kind {
-            Kind::Page => ("page", PAGE, "split the page, or load its large parts on request"),
-            Kind::Payload(_) | Kind::Data(_) => (
+            FileKind::Page => ("page", PAGE, "split the page, or load its large parts on request"),
+            FileKind::Payload(_) | FileKind::Data(_) => (
                 "payload",
                 PAGE,
                 "pass less data from server to client components, or split the page",
             ),
-            Kind::Style | Kind::Drawing | Kind::Code | Kind::Other => (
+            FileKind::Style | FileKind::Drawing | FileKind::Code | FileKind::Other => (
                 "file",
                 FILE,
                 "make it smaller, or offer it as a download elsewhere; if it is meant to be here, name it in `allow`",
@@ -32,7 +32,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         };
         (file.asset.size > limit).then(|| {
             let size = file.asset.size / MIB;
-            Finding::new(
+            RawFinding::new(
                 file.asset.path.clone(),
                 format!("this {what} has {size} MiB, more than {} MiB", limit / MIB),
                 hint,

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::finding::{Finding, Material};
+use super::finding::{Material, RawFinding};
 use crate::site::survey::Hit;
 
 /// The check's name in the site manifest.
@@ -18,7 +18,7 @@ const ENDINGS: &[&str] = &[".js.map", ".mjs.map", ".cjs.map", ".css.map"];
 /// What is in the names of sources that everybody has: those of Next.js, and what its bundler puts in front.
 const NEXT: &[&str] = &["node_modules/next/", "[turbopack]/", "/webpack/"];
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let maps = material
         .files()
         .filter(|file| material.hits(*file, NAME).next().is_some())
@@ -42,7 +42,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
             others => format!("this source map and {others} others show the site's sources to everyone"),
         };
         let hint = format!("{switch} them out with `exclude = [\"**/*.map\"]`");
-        Some(Finding::new((*first).clone(), message, hint))
+        Some(RawFinding::new((*first).clone(), message, hint))
     })
     .collect()
 }
@@ -71,11 +71,11 @@ struct Map {
     #[serde(default)]
     sources: Vec<Option<String>>,
     #[serde(default)]
-    sections: Vec<Section>,
+    sections: Vec<MapSection>,
 }
 
 #[derive(Deserialize)]
-struct Section {
+struct MapSection {
     map: Map,
 }
 

@@ -3,7 +3,7 @@
 //! Whatever lies in `public/` is public. `_headers` and `_redirects` do nothing on this host, so who relies on them should
 //! know; a backup shows what somebody thought was gone. Named once, since they come together.
 
-use super::finding::{Finding, Material};
+use super::finding::{Material, RawFinding};
 
 /// Files that other hosts read.
 const OF_HOSTS: &[&str] = &[
@@ -30,7 +30,7 @@ const LEFT_BEHIND: &[&str] = &["~", ".bak", ".orig", ".rej", ".swo", ".swp"];
 /// So many are named.
 const NAMED: usize = 5;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let is_stray = |path: &str, name: &str| {
         let at_top = path == name;
         (at_top && OF_HOSTS.contains(&name))
@@ -49,7 +49,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    vec![Finding::new(
+    vec![RawFinding::new(
         (*first).clone(),
         format!(
             "everyone can read what was meant for another host or left by an editor: {}{more}",

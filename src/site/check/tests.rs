@@ -111,7 +111,7 @@ impl Export {
     }
 
     /// What a check finds, `path:line: message` each.
-    pub fn finds(&self, find: fn(Material<'_>) -> Vec<Finding>) -> Vec<String> {
+    pub fn finds(&self, find: fn(Material<'_>) -> Vec<RawFinding>) -> Vec<String> {
         let findings = find(self.material()).into_iter().map(|finding| {
             assert!(!finding.message.is_empty() && !finding.hint.is_empty());
             let line = finding.line.map_or_else(String::new, |line| format!(":{line}"));
@@ -122,7 +122,7 @@ impl Export {
 }
 
 /// The paths that a check complains about.
-pub(super) fn found(find: fn(Material<'_>) -> Vec<Finding>, paths: &[&str]) -> Vec<String> {
+pub(super) fn found(find: fn(Material<'_>) -> Vec<RawFinding>, paths: &[&str]) -> Vec<String> {
     let export = Export::of_paths(paths);
     let findings = find(export.material());
     for finding in &findings {

@@ -3,19 +3,19 @@
 //! In a page that is not, every letter beyond ASCII is shown wrong. Style sheets, drawings and payloads are announced so
 //! too, but mostly hold ASCII alone, so there it is a warning.
 
-use super::finding::{Finding, Material};
-use crate::site::survey::Kind;
+use super::finding::{Material, RawFinding};
+use crate::site::survey::FileKind;
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let found = material.files().filter_map(|file| {
         let line = file.facts.not_utf8?;
-        let finding = Finding::new(
+        let finding = RawFinding::new(
             file.asset.path.clone(),
             "is sent as UTF-8 and is not: letters beyond ASCII are shown wrong",
             "save its source as UTF-8",
         );
         let finding = finding.at(line);
-        Some(if file.kind == Kind::Page {
+        Some(if file.kind == FileKind::Page {
             finding
         } else {
             finding.light()

@@ -6,9 +6,9 @@
 //! file are made again when they are sent (`finished.rs`), and are the same, or the file changed. It must never change
 //! what a browser, a crawler or a service worker could notice; where that can't be proved, a file stays as it is.
 
-mod finished;
 mod names;
 mod rewrite;
+mod rewriting_source;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +18,9 @@ use std::sync::Arc;
 use globset::GlobSet;
 use rayon::prelude::*;
 
-use self::finished::{Finished, Origin};
 pub use self::names::NEVER;
-use self::rewrite::{Change, Language, Rewriter};
+use self::rewrite::{Language, RewritePlan, Rewriter};
+use self::rewriting_source::{ByteOrigin, RewritingSource};
 use crate::model::asset::{Asset, GivenEncodings};
 use crate::model::digest::Digest;
 use crate::model::event::{Event, Note, Observer, Stage};
@@ -30,7 +30,7 @@ use crate::next::policy;
 use crate::next::url::Resolver;
 use crate::rules::headers;
 use crate::site::source::{Source, SourceError};
-use crate::site::survey::{Kind, MAX_TEXT, Rewritten, Survey};
+use crate::site::survey::{FileKind, MAX_TEXT, Rewritten, Survey};
 
 /// What is to be done.
 pub struct Options<'a> {
@@ -83,7 +83,7 @@ pub fn fingerprint(
     });
     let rewriter = Arc::new(rewriter);
 
-    let changed: Result<Vec<Option<Outcome>>, SourceError> = (0..assets.len())
+    let changed: Result<Vec<Option<RewriteOutcome>>, SourceError> = (0..assets.len())
         .into_par_iter()
         .map(|index| {
             let digested = outcome(assets, index, survey, &*export, &rewriter);
@@ -98,7 +98,7 @@ pub fn fingerprint(
     let changed = changed?;
 
     // Nearly all files of most sites; were one too many for it, it would grow to twice the room.
-    let mut origins: Vec<(SitePath, Origin)> = Vec::with_capacity(assets.len() + copies.len());
+    let mut origins: Vec<(SitePath, ByteOrigin)> = Vec::with_capacity(assets.len() + copies.len());
     let mut finished = Vec::with_capacity(assets.len() + copies.len());
     let rewritten = changed
         .iter()
@@ -128,7 +128,7 @@ pub fn fingerprint(
     origins.shrink_to_fit();
     Ok(Site {
         assets: finished,
-        source: Arc::new(Finished::new(export, rewriter, origins)),
+        source: Arc::new(RewritingSource::new(export, rewriter, origins)),
         rewritten,
     })
 }
@@ -146,10 +146,10 @@ fn deployment_mark<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(SitePath
 
 /// The site's file for a file of the export, and where its bytes come from.
 fn entry(
-    origins: &mut Vec<(SitePath, Origin)>,
+    origins: &mut Vec<(SitePath, ByteOrigin)>,
     asset: &Asset,
     path: SitePath,
-    change: Option<Change>,
+    change: Option<RewritePlan>,
     digest: Digest,
     size: u64,
 ) -> Asset {
@@ -160,7 +160,7 @@ fn entry(
         GivenEncodings::default()
     };
     if path != asset.path || change.is_some() {
-        let origin = Origin {
+        let origin = ByteOrigin {
             path: asset.path.clone(),
             digest: asset.digest,
             size: asset.size,
@@ -272,8 +272,8 @@ fn set_proofs(
 }
 
 /// The change of a file that is not read.
-fn unread(asset: &Asset) -> Change {
-    Change {
+fn unread(asset: &Asset) -> RewritePlan {
+    RewritePlan {
         language: Language::Unread,
         base: asset.path.clone(),
         allowed: Arc::default(),
@@ -281,8 +281,8 @@ fn unread(asset: &Asset) -> Change {
 }
 
 /// What becomes of a file that can be rewritten.
-struct Outcome {
-    change: Change,
+struct RewriteOutcome {
+    change: RewritePlan,
     rewritten: Rewritten,
 }
 
@@ -293,27 +293,27 @@ fn outcome(
     survey: &Survey,
     export: &dyn Source,
     rewriter: &Rewriter,
-) -> Result<Option<Outcome>, SourceError> {
+) -> Result<Option<RewriteOutcome>, SourceError> {
     let (Some(asset), Some(kind), Some(facts)) = (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
     else {
         return Ok(None);
     };
     let is_read = facts.unclear.is_none() && facts.not_utf8.is_none();
     let mut change = match kind {
-        Kind::Page if is_read => with_fingerprints(assets, index, Language::Page, survey, rewriter),
-        Kind::Payload(page) if is_read => with_fingerprints(assets, *page, Language::Payload, survey, rewriter),
+        FileKind::Page if is_read => with_fingerprints(assets, index, Language::Page, survey, rewriter),
+        FileKind::Payload(page) if is_read => with_fingerprints(assets, *page, Language::Payload, survey, rewriter),
         _ => None,
     }
     .unwrap_or_else(|| unread(asset));
     let has_id = facts.mention != Mention::None;
-    let may_have_proofs = rewriter.has_proofs() && *kind != Kind::Other && asset.size <= MAX_TEXT;
+    let may_have_proofs = rewriter.has_proofs() && *kind != FileKind::Other && asset.size <= MAX_TEXT;
     if change.allowed.is_empty() {
         if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
             return Ok(None);
         }
         change = unread(asset);
         // Its policy may have to follow, whether or not its payload can be read.
-        if *kind == Kind::Page {
+        if *kind == FileKind::Page {
             change.language = Language::Page;
         }
     }
@@ -323,7 +323,7 @@ fn outcome(
         .as_ref()
         .and_then(|learned| learned.rewritten(index, &key));
     if let Some(rewritten) = known {
-        return Ok(Some(Outcome { change, rewritten }));
+        return Ok(Some(RewriteOutcome { change, rewritten }));
     }
     let bytes = export.read(&asset.path, asset.digest, asset.size)?;
     let new = rewriter.rewrite(&bytes, &change);
@@ -332,7 +332,7 @@ fn outcome(
         has_id: has_id && rewriter.renaming().is_none(),
         result: new.map(|new| (*Digest::of(&new).as_bytes(), new.len() as u64)),
     };
-    Ok(Some(Outcome { change, rewritten }))
+    Ok(Some(RewriteOutcome { change, rewritten }))
 }
 
 /// The change of a page or payload file: what it may name of the fingerprints is what its page may.
@@ -342,8 +342,8 @@ fn with_fingerprints(
     language: Language,
     survey: &Survey,
     rewriter: &Rewriter,
-) -> Option<Change> {
-    Some(Change {
+) -> Option<RewritePlan> {
+    Some(RewritePlan {
         language,
         base: assets.get(page)?.path.clone(),
         allowed: rewriter.allowed(&survey.facts.get(page)?.used),

@@ -12,7 +12,7 @@ use crate::model::cache::{Classes, pooled};
 use crate::model::path::SitePath;
 use crate::next::build_id::Mention;
 use crate::rules::fingerprint;
-use crate::site::survey::{Kind, Survey};
+use crate::site::survey::{FileKind, Survey};
 
 /// Names of files that are requested by these very names, from anywhere, and so never get another.
 pub const NEVER: &[&str] = &[
@@ -30,7 +30,7 @@ pub const NEVER: &[&str] = &[
 ];
 
 /// Whether a file may get a fingerprint at all.
-fn may_be_named(path: &str, kind: Kind) -> bool {
+fn may_be_named(path: &str, kind: FileKind) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_fixed = NEVER.contains(&name)
         || path.split('/').any(|segment| segment.starts_with('.'))
@@ -38,7 +38,7 @@ fn may_be_named(path: &str, kind: Kind) -> bool {
         || name == "manifest.json"
         || name.starts_with("sitemap") && name.ends_with(".xml")
         || matches!(name, "rss.xml" | "atom.xml" | "feed.xml" | "feed.json" | "index.xml");
-    !is_fixed && !matches!(kind, Kind::Page | Kind::Payload(_) | Kind::Data(_))
+    !is_fixed && !matches!(kind, FileKind::Page | FileKind::Payload(_) | FileKind::Data(_))
 }
 
 /// A file under a second name.

@@ -11,7 +11,7 @@ use crate::model::digest::{Digest, Hasher};
 use crate::model::path::SitePath;
 use crate::next::build_id::{Renaming, overwrite};
 use crate::next::url::{Resolver, Target};
-use crate::next::{Reference, Visit, page, policy, render_key};
+use crate::next::{Reference, TextVisitor, page, policy, render_key};
 use crate::rules::fingerprint;
 
 /// How a file is read.
@@ -27,7 +27,7 @@ pub enum Language {
 
 /// How a file is rewritten: all that is needed to do it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct RewritePlan {
     /// How it is read.
     pub language: Language,
     /// The page from whose address its relative URLs start.
@@ -96,7 +96,7 @@ impl Rewriter {
 
     /// Digest of all that decides how a file is rewritten, besides its bytes, the site's address and its base path. The
     /// old build id is left out: what is made of a file from which it is gone does not depend on it.
-    pub fn key(&self, change: &Change) -> Digest {
+    pub fn key(&self, change: &RewritePlan) -> Digest {
         let mut hasher = Hasher::new();
         let mut add = |part: &str| {
             hasher.update(&(part.len() as u64).to_le_bytes());
@@ -127,7 +127,7 @@ impl Rewriter {
     }
 
     /// The new bytes of a file; `None` where nothing in it changes.
-    pub fn rewrite(&self, bytes: &[u8], change: &Change) -> Option<Vec<u8>> {
+    pub fn rewrite(&self, bytes: &[u8], change: &RewritePlan) -> Option<Vec<u8>> {
         let mut new = self.renaming.as_ref().and_then(|renaming| renaming.apply(bytes));
         if self.renaming.is_some()
             && let Some(settled) = render_key::settled(change.base.as_str(), new.as_deref().unwrap_or(bytes))
@@ -158,7 +158,7 @@ impl Rewriter {
     }
 
     /// The text with fingerprints; `None` where none are added, or where it can't be read exactly.
-    fn fingerprinted(&self, text: &str, change: &Change) -> Option<String> {
+    fn fingerprinted(&self, text: &str, change: &RewritePlan) -> Option<String> {
         if change.allowed.is_empty() {
             return None;
         }
@@ -179,11 +179,11 @@ impl Rewriter {
 
 struct Fingerprints<'a> {
     rewriter: &'a Rewriter,
-    change: &'a Change,
+    change: &'a RewritePlan,
     address: &'a str,
 }
 
-impl Visit for Fingerprints<'_> {
+impl TextVisitor for Fingerprints<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         if !reference.position.takes_fingerprint() || reference.url.contains('?') {
             return None;

@@ -30,9 +30,9 @@ pub fn again(
     }
     for path in changed {
         match place(export, before, path) {
-            Place::Nowhere => {}
-            Place::Asset(index) => files.push((index, path)),
-            Place::Unknown => return Ok(None),
+            ScannedPath::Nowhere => {}
+            ScannedPath::Asset(index) => files.push((index, path)),
+            ScannedPath::Unknown => return Ok(None),
         }
     }
     files.sort_unstable();
@@ -61,7 +61,7 @@ pub fn again(
 }
 
 /// What a path of the file system is to a scan.
-enum Place {
+enum ScannedPath {
     /// Nothing: no part of the site, before and now.
     Nowhere,
     /// A file that is there still.
@@ -70,20 +70,20 @@ enum Place {
     Unknown,
 }
 
-fn place(export: &Path, scan: &Scan, path: &Path) -> Place {
+fn place(export: &Path, scan: &Scan, path: &Path) -> ScannedPath {
     let Ok(relative) = path.strip_prefix(export) else {
-        return Place::Unknown;
+        return ScannedPath::Unknown;
     };
     let Some(site) = relative.to_str().and_then(|text| SitePath::new(text).ok()) else {
-        return Place::Unknown;
+        return ScannedPath::Unknown;
     };
     let meta = path.symlink_metadata();
     let found = scan.assets.binary_search_by(|asset| asset.path.cmp(&site));
     match (found, meta) {
-        (Ok(index), Ok(meta)) if meta.is_file() && is_plain(scan, index) => Place::Asset(index),
+        (Ok(index), Ok(meta)) if meta.is_file() && is_plain(scan, index) => ScannedPath::Asset(index),
         // What editors put beside a file for a moment.
-        (Err(_), Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Place::Nowhere,
-        _ => Place::Unknown,
+        (Err(_), Err(error)) if error.kind() == std::io::ErrorKind::NotFound => ScannedPath::Nowhere,
+        _ => ScannedPath::Unknown,
     }
 }
 

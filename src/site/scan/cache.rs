@@ -13,11 +13,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::Read;
-use super::read::{Stamp, Time, time_of};
+use super::HashedFile;
+use super::read::{FileStamp, Time, time_of};
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
-use crate::site::cache_file::{self, Unsealed};
+use crate::site::cache_file::{self, CacheFileWriter};
 
 /// Another form of the file has another last digit.
 const HEADER: &[u8] = b"syntax-publish digests 2\n";
@@ -35,20 +35,20 @@ const START: usize = 24;
 const SEAL: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Known {
-    stamp: Stamp,
+struct CachedFile {
+    stamp: FileStamp,
     digest: Digest,
 }
 
 /// What a file of the cache holds: all its bytes, and where among them the entries are.
 #[derive(Default)]
-struct Entries {
+struct CacheEntries {
     bytes: Vec<u8>,
     count: usize,
 }
 
-impl Entries {
-    fn iter(&self) -> impl Iterator<Item = (&[u8], Known)> {
+impl CacheEntries {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], CachedFile)> {
         let end = self.bytes.len().saturating_sub(SEAL);
         let mut cursor = Cursor(self.bytes.get(BODY + START..end).unwrap_or_default());
         std::iter::from_fn(move || cursor.entry())
@@ -60,7 +60,7 @@ pub(super) struct DigestCache {
     file: PathBuf,
     now: Time,
     written: Time,
-    entries: Entries,
+    entries: CacheEntries,
 }
 
 impl DigestCache {
@@ -86,7 +86,7 @@ impl DigestCache {
 
     /// For looking up files in the order of their paths.
     pub(super) fn look_up(&self) -> LookUp<'_> {
-        let mut entries: Box<dyn Iterator<Item = (&[u8], Known)>> = Box::new(self.entries.iter());
+        let mut entries: Box<dyn Iterator<Item = (&[u8], CachedFile)>> = Box::new(self.entries.iter());
         LookUp {
             written: self.written,
             next: entries.next(),
@@ -96,7 +96,7 @@ impl DigestCache {
 
     /// Keeps the digests of these files, sorted by path, and no others. Writes only if that makes a difference.
     /// `remembered` is how many of them it gave.
-    pub(super) fn keep(&self, files: &[Read], remembered: u64) -> io::Result<()> {
+    pub(super) fn keep(&self, files: &[HashedFile], remembered: u64) -> io::Result<()> {
         // Mostly it gave them all, and all that it had.
         if files.len() as u64 == remembered && files.len() == self.entries.count {
             return Ok(());
@@ -105,7 +105,7 @@ impl DigestCache {
         let entries: Vec<_> = settled
             .map(|file| {
                 let (stamp, digest) = (file.stamp, file.digest);
-                (file.found.path.as_str(), Known { stamp, digest })
+                (file.found.path.as_str(), CachedFile { stamp, digest })
             })
             .collect();
         let new = entries.iter().map(|(path, known)| (path.as_bytes(), *known));
@@ -119,13 +119,13 @@ impl DigestCache {
 /// Goes through what is known, in the order of the paths.
 pub(super) struct LookUp<'a> {
     written: Time,
-    next: Option<(&'a [u8], Known)>,
-    entries: Box<dyn Iterator<Item = (&'a [u8], Known)> + 'a>,
+    next: Option<(&'a [u8], CachedFile)>,
+    entries: Box<dyn Iterator<Item = (&'a [u8], CachedFile)> + 'a>,
 }
 
 impl LookUp<'_> {
     /// The digest of a file, if it is known to be unchanged. Its path comes after all that were asked for before.
-    pub(super) fn get(&mut self, path: &SitePath, stamp: &Stamp) -> Option<Digest> {
+    pub(super) fn get(&mut self, path: &SitePath, stamp: &FileStamp) -> Option<Digest> {
         let path = path.as_str().as_bytes();
         while self.next.is_some_and(|(known, _)| known < path) {
             self.next = self.entries.next();
@@ -135,13 +135,13 @@ impl LookUp<'_> {
     }
 }
 
-fn render(written: Time, entries: &[(&str, Known)]) -> Vec<u8> {
+fn render(written: Time, entries: &[(&str, CachedFile)]) -> Vec<u8> {
     let paths: usize = entries.iter().map(|(path, _)| path.len()).sum();
-    let mut unsealed = Unsealed::new(HEADER, 24 + entries.len() * ENTRY + paths);
+    let mut unsealed = CacheFileWriter::new(HEADER, 24 + entries.len() * ENTRY + paths);
     let bytes = unsealed.body();
     render_time(bytes, written);
     bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
-    for (path, Known { stamp, digest }) in entries {
+    for (path, CachedFile { stamp, digest }) in entries {
         // Paths of the site are far shorter than this holds: at most 37 names.
         bytes.extend_from_slice(&u32::try_from(path.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(path.as_bytes());
@@ -160,9 +160,9 @@ fn render_time(bytes: &mut Vec<u8>, (seconds, nanoseconds): Time) {
     bytes.extend_from_slice(&nanoseconds.to_le_bytes());
 }
 
-fn parse(bytes: Vec<u8>) -> Option<(Time, Entries)> {
+fn parse(bytes: Vec<u8>) -> Option<(Time, CacheEntries)> {
     let (written, count) = parse_body(cache_file::open(&bytes, HEADER)?)?;
-    Some((written, Entries { bytes, count }))
+    Some((written, CacheEntries { bytes, count }))
 }
 
 /// The time and the number of entries of what stands between header and seal, if all of it is as it should be.
@@ -200,10 +200,10 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn entry(&mut self) -> Option<(&'a [u8], Known)> {
+    fn entry(&mut self) -> Option<(&'a [u8], CachedFile)> {
         let length = u32::from_le_bytes(self.array()?);
         let path = self.slice(usize::try_from(length).ok()?)?;
-        let stamp = Stamp {
+        let stamp = FileStamp {
             size: self.number()?,
             modified: self.time()?,
             changed: self.time()?,
@@ -211,7 +211,7 @@ impl<'a> Cursor<'a> {
             device: self.number()?,
         };
         let digest = Digest::from_bytes(self.array()?);
-        Some((path, Known { stamp, digest }))
+        Some((path, CachedFile { stamp, digest }))
     }
 
     fn time(&mut self) -> Option<Time> {
@@ -225,9 +225,9 @@ mod tests {
 
     use super::*;
 
-    fn known(number: u64) -> Known {
-        Known {
-            stamp: Stamp {
+    fn known(number: u64) -> CachedFile {
+        CachedFile {
+            stamp: FileStamp {
                 size: number,
                 modified: (-1, 7),
                 changed: (number.cast_signed(), 999_999_999),
@@ -262,7 +262,7 @@ mod tests {
             let _ = parse_body(&bytes);
             let _ = parse(bytes.clone());
             // A claim of many entries, then garbage; sealed, so that nothing but the bounds keeps it out.
-            let mut claim = Unsealed::new(HEADER, 0);
+            let mut claim = CacheFileWriter::new(HEADER, 0);
             render_time(claim.body(), (1, 1));
             claim.body().extend_from_slice(&count.to_le_bytes());
             claim.body().extend_from_slice(&bytes);

@@ -83,7 +83,7 @@ impl ScanError {
 
 /// Something in the export that can't be published as it is.
 #[derive(Debug)]
-pub struct Fault {
+pub struct ScanFault {
     /// Its path in the export, fit to be printed.
     pub path: String,
     /// What is wrong with it.
@@ -170,7 +170,7 @@ impl FaultKind {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ScanFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} ({})", self.path, self.kind, self.kind.hint())
     }
@@ -179,13 +179,13 @@ impl fmt::Display for Fault {
 /// All faults of a scan: the first ones by path, and the number of the others.
 #[derive(Debug, Default)]
 pub struct Faults {
-    list: Vec<Fault>,
+    list: Vec<ScanFault>,
     more: u64,
 }
 
 impl Faults {
     /// The faults that were kept.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+    pub fn iter(&self) -> impl Iterator<Item = &ScanFault> {
         self.list.iter()
     }
 
@@ -203,14 +203,14 @@ impl Faults {
 
     /// The faults that were kept, to own.
     #[must_use]
-    pub fn into_list(self) -> Vec<Fault> {
+    pub fn into_list(self) -> Vec<ScanFault> {
         self.list
     }
 
     pub(super) fn add(&mut self, path: &Path, kind: FaultKind) {
         let path = shown(path);
         let at = self.list.partition_point(|fault| fault.path <= path);
-        self.list.insert(at, Fault { path, kind });
+        self.list.insert(at, ScanFault { path, kind });
         if self.list.len() > KEPT {
             self.list.pop();
             self.more += 1;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::fault::{FaultKind, Faults, ScanError};
 use super::read::{Broken, Opened};
-use super::{Named, Read, sift};
+use super::{HashedFile, Named, sift};
 use crate::model::asset::{Asset, Given, GivenEncodings};
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
@@ -15,8 +15,8 @@ use crate::site::decode::{DecodeError, decodes_to};
 
 /// A file that may be an encoding of the one beside it.
 struct Pair<'a> {
-    encoding: (usize, &'a Read),
-    of: (usize, &'a Read),
+    encoding: (usize, &'a HashedFile),
+    of: (usize, &'a HashedFile),
     coding: Coding,
 }
 
@@ -24,8 +24,8 @@ struct Pair<'a> {
 ///
 /// In a chain, `a`, `a.gz`, `a.gz.br`, each must decode to the one before, as that is what the web server makes of
 /// it; `a.gz` is then an encoding, and `a.gz.br` an asset of its own, since encodings have no encodings.
-pub(super) fn pair(root: &Path, files: Vec<Read>, faults: &mut Faults) -> Result<Vec<Asset>, ScanError> {
-    let judged = sift(pairs(&files), |pair| judge(root, pair), faults)?;
+pub(super) fn pair(root: &Path, files: Vec<HashedFile>, faults: &mut Faults) -> Result<Vec<Asset>, ScanError> {
+    let judged = sift(pairs(&files), |pair| find_fault(root, pair), faults)?;
     let mut given = vec![GivenEncodings::default(); files.len()];
     let mut folded = vec![false; files.len()];
     for (pair, verdict) in judged {
@@ -54,8 +54,8 @@ pub(super) fn pair(root: &Path, files: Vec<Read>, faults: &mut Faults) -> Result
         .collect())
 }
 
-fn pairs<'a>(files: &'a [Read]) -> Vec<Pair<'a>> {
-    let beside = |(index, file): (usize, &'a Read)| {
+fn pairs<'a>(files: &'a [HashedFile]) -> Vec<Pair<'a>> {
+    let beside = |(index, file): (usize, &'a HashedFile)| {
         let path = file.found.path.as_str();
         let (original, coding) = Coding::ALL
             .into_iter()
@@ -73,7 +73,7 @@ fn pairs<'a>(files: &'a [Read]) -> Vec<Pair<'a>> {
 }
 
 /// What is wrong with an encoding, if anything is.
-fn judge(root: &Path, pair: &Pair<'_>) -> Result<Option<String>, Broken> {
+fn find_fault(root: &Path, pair: &Pair<'_>) -> Result<Option<String>, Broken> {
     let (_, encoding) = pair.encoding;
     let (_, original) = pair.of;
     let opened = Opened::open(&encoding.found.file(root), &encoding.stamp)?;

@@ -23,9 +23,9 @@ use rayon::prelude::*;
 
 pub use self::again::again;
 use self::cache::DigestCache;
-pub use self::fault::{Fault, FaultKind, Faults, ScanError};
-use self::read::{Broken, Stamp};
-use self::walk::Found;
+pub use self::fault::{FaultKind, Faults, ScanError, ScanFault};
+use self::read::{Broken, FileStamp};
+use self::walk::WalkedFile;
 pub use self::walk::top_folders;
 pub use crate::model::asset::{Asset, Given, GivenEncodings};
 use crate::model::digest::Digest;
@@ -66,9 +66,9 @@ pub struct LeftOut {
 }
 
 /// A file whose digest is known, and the state in which it was read.
-struct Read {
-    found: Found,
-    stamp: Stamp,
+struct HashedFile {
+    found: WalkedFile,
+    stamp: FileStamp,
     digest: Digest,
 }
 
@@ -122,7 +122,7 @@ fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Res
 }
 
 /// A file that was found, and its state.
-type Stamped = (Found, Result<Stamp, Broken>);
+type Stamped = (WalkedFile, Result<FileStamp, Broken>);
 
 /// Walks the export; beside that, looks at each file that was found, and loads the cache.
 fn look_around(
@@ -144,7 +144,7 @@ fn look_around(
             let (batches, place) = (&batches, number);
             number += 1;
             scope.spawn(move |_| {
-                let stamp = |found: Found| {
+                let stamp = |found: WalkedFile| {
                     let stamp = read::stamp(&found.file(root));
                     (found, stamp)
                 };
@@ -180,11 +180,11 @@ fn tell_of(walked: &walk::Walked, observer: &dyn Observer) {
 /// The digest of each file, sorted by path, and how many of them the cache knew.
 fn digests(
     root: &Path,
-    mut stamped: Vec<(Found, Stamp)>,
+    mut stamped: Vec<(WalkedFile, FileStamp)>,
     cache: Option<&DigestCache>,
     faults: &mut Faults,
     observer: &dyn Observer,
-) -> Result<(Vec<Read>, u64), ScanError> {
+) -> Result<(Vec<HashedFile>, u64), ScanError> {
     let progressed = |items, bytes| {
         let stage = Stage::Scan;
         observer.notice(Event::Progressed { stage, items, bytes });
@@ -196,7 +196,7 @@ fn digests(
     let (mut small, mut large) = (Vec::new(), Vec::new());
     for (found, stamp) in stamped {
         match known.as_mut().and_then(|known| known.get(&found.path, &stamp)) {
-            Some(digest) => files.push(Read { found, stamp, digest }),
+            Some(digest) => files.push(HashedFile { found, stamp, digest }),
             None if stamp.size < read::LARGE => small.push((found, stamp)),
             None => large.push((found, stamp)),
         }
@@ -224,7 +224,7 @@ fn digests(
     }
     if !hashed.is_empty() {
         let hashed = hashed.into_iter();
-        files.extend(hashed.map(|((found, stamp), digest)| Read { found, stamp, digest }));
+        files.extend(hashed.map(|((found, stamp), digest)| HashedFile { found, stamp, digest }));
         // Two or three runs, each of them sorted.
         files.sort_by(|a, b| a.found.path.cmp(&b.found.path));
     }
@@ -264,13 +264,13 @@ trait Named {
     fn path(&self) -> &SitePath;
 }
 
-impl Named for Found {
+impl Named for WalkedFile {
     fn path(&self) -> &SitePath {
         &self.path
     }
 }
 
-impl Named for (Found, Stamp) {
+impl Named for (WalkedFile, FileStamp) {
     fn path(&self) -> &SitePath {
         &self.0.path
     }

@@ -34,7 +34,7 @@ pub(super) type Time = (i64, i64);
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     pub size: u64,
     pub modified: Time,
     pub changed: Time,
@@ -42,7 +42,7 @@ pub(super) struct Stamp {
     pub device: u64,
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(meta: &Metadata) -> Self {
         Self {
             size: meta.len(),
@@ -95,7 +95,7 @@ impl From<io::Error> for Broken {
 }
 
 /// The state of a file that the walk found.
-pub(super) fn stamp(path: &Path) -> Result<Stamp, Broken> {
+pub(super) fn stamp(path: &Path) -> Result<FileStamp, Broken> {
     let meta = fs::symlink_metadata(path)?;
     if !meta.is_file() {
         return Err(Broken::Changed);
@@ -104,18 +104,18 @@ pub(super) fn stamp(path: &Path) -> Result<Stamp, Broken> {
     if meta.len() > LARGEST {
         return Err(Broken::TooLarge(meta.len()));
     }
-    Ok(Stamp::of(&meta))
+    Ok(FileStamp::of(&meta))
 }
 
 /// A file that was opened in the state that its stamp reports.
 pub(super) struct Opened {
     file: File,
-    stamp: Stamp,
+    stamp: FileStamp,
 }
 
 impl Opened {
     /// Opens a file, if it still is what the stamp says.
-    pub(super) fn open(path: &Path, stamp: &Stamp) -> Result<Self, Broken> {
+    pub(super) fn open(path: &Path, stamp: &FileStamp) -> Result<Self, Broken> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -127,7 +127,7 @@ impl Opened {
     /// Fails unless the file still is what it was when it was opened.
     pub(super) fn unchanged(&self) -> Result<(), Broken> {
         let meta = self.file.metadata()?;
-        if meta.is_file() && Stamp::of(&meta) == self.stamp {
+        if meta.is_file() && FileStamp::of(&meta) == self.stamp {
             Ok(())
         } else {
             Err(Broken::Changed)
@@ -142,7 +142,7 @@ impl Read for &Opened {
 }
 
 /// The digest of a file.
-pub(super) fn digest(path: &Path, stamp: &Stamp) -> Result<Digest, Broken> {
+pub(super) fn digest(path: &Path, stamp: &FileStamp) -> Result<Digest, Broken> {
     // Room for one byte more than there should be: a file that fits is read, and found to end, in two calls.
     let length = usize::try_from(stamp.size).unwrap_or(usize::MAX).saturating_add(1);
     let mut buffer = vec![0; length.min(BUFFER)];
@@ -150,14 +150,14 @@ pub(super) fn digest(path: &Path, stamp: &Stamp) -> Result<Digest, Broken> {
 }
 
 /// The digest of a large file, worked out on all cores. `progressed` hears of the bytes as they are done.
-pub(super) fn digest_wide(path: &Path, stamp: &Stamp, progressed: &dyn Fn(u64)) -> Result<Digest, Broken> {
+pub(super) fn digest_wide(path: &Path, stamp: &FileStamp, progressed: &dyn Fn(u64)) -> Result<Digest, Broken> {
     let mut buffer = vec![0; WIDE_BUFFER];
     hash(path, stamp, &mut buffer, Hasher::update_wide, progressed)
 }
 
 fn hash(
     path: &Path,
-    stamp: &Stamp,
+    stamp: &FileStamp,
     buffer: &mut [u8],
     update: fn(&mut Hasher, &[u8]),
     progressed: &dyn Fn(u64),

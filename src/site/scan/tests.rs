@@ -84,14 +84,14 @@ impl Site {
     }
 
     /// The faults of a scan that must fail with some.
-    fn faults(&self) -> Vec<Fault> {
+    fn faults(&self) -> Vec<ScanFault> {
         match self.scan() {
             Err(ScanError::Unfit { faults }) => faults.into_list(),
             other => panic!("no faults but {other:?}"),
         }
     }
 
-    fn fault(&self) -> Fault {
+    fn fault(&self) -> ScanFault {
         let mut faults = self.faults();
         assert_eq!(faults.len(), 1, "{faults:?}");
         faults.remove(0)

@@ -31,14 +31,14 @@ const WELL_KNOWN: &str = ".well-known";
 
 /// A file of the export.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct WalkedFile {
     /// Where it is in the site.
     pub path: SitePath,
     /// What it leads to, where it is a symlink.
     pub link: Option<PathBuf>,
 }
 
-impl Found {
+impl WalkedFile {
     /// Where its bytes are, given the export's resolved root.
     pub(super) fn file(&self, root: &Path) -> Cow<'_, Path> {
         match &self.link {
@@ -75,7 +75,7 @@ pub(super) fn root(export: &Path) -> Result<PathBuf, ScanError> {
 const BATCH: usize = 512;
 
 /// Walks the export from its resolved root, and gives the files on to `take` as it comes upon them.
-pub(super) fn walk(root: &Path, exclude: &GlobSet, mut take: impl FnMut(Vec<Found>)) -> Result<Walked, ScanError> {
+pub(super) fn walk(root: &Path, exclude: &GlobSet, mut take: impl FnMut(Vec<WalkedFile>)) -> Result<Walked, ScanError> {
     let mut walk = Walk {
         root,
         exclude,
@@ -154,7 +154,7 @@ struct Walk<'a> {
     root: &'a Path,
     exclude: &'a GlobSet,
     /// Files that have not been given on yet.
-    batch: Vec<Found>,
+    batch: Vec<WalkedFile>,
     walked: Walked,
     /// How many files and folders it came upon, and how many symlinks to folders.
     entries: usize,
@@ -208,7 +208,7 @@ impl Walk<'_> {
             return Ok(Enter::Yes);
         }
         let what = if kind.is_file() {
-            self.batch.push(Found { path, link });
+            self.batch.push(WalkedFile { path, link });
             return Ok(Enter::No);
         } else if kind.is_fifo() {
             "a named pipe"

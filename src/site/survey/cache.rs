@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::found::{Found, Paths, Question};
-use super::{Facts, Kind, Survey};
+use super::paths::{Lookup, PathQuestion, Paths};
+use super::{Facts, FileKind, Survey};
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
 use crate::next::build_id;
-use crate::site::cache_file::{self, Unsealed};
+use crate::site::cache_file::{self, CacheFileWriter};
 
 /// Another form of the file has another number.
 const HEADER: &[u8] = b"syntax-publish facts 4\n";
@@ -54,7 +54,7 @@ pub struct Rewritten {
 /// What is kept of one file. As long as nothing about it changes it is shared by the survey that noted it and all that
 /// recall it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Note {
+struct CachedFacts {
     /// The digest of its bytes.
     exact: Raw,
     /// The same without the build id.
@@ -77,9 +77,9 @@ struct Book {
     /// The files of the export, in its order.
     paths: Vec<Arc<str>>,
     /// With places in `paths`.
-    questions: Vec<(Question, Found)>,
+    questions: Vec<(PathQuestion, Lookup)>,
     /// One for each of `paths`; none of what was not looked at.
-    notes: Vec<Option<Arc<Note>>>,
+    notes: Vec<Option<Arc<CachedFacts>>>,
 }
 
 /// What is noted of several files alike, which is kept once: of most payloads the build id is all that is known.
@@ -88,11 +88,11 @@ type Shared = (Arc<Facts>, Arc<[u32]>);
 /// The front of the file; then come so many [`Shared`] and, for each path, a note or none. One after another, so that
 /// nothing is in memory twice.
 #[derive(Serialize, Deserialize)]
-struct Front<'a> {
+struct CacheHeader<'a> {
     settings: Raw,
     id: Option<Cow<'a, str>>,
     paths: Cow<'a, [Arc<str>]>,
-    questions: Cow<'a, [(Question, Found)]>,
+    questions: Cow<'a, [(PathQuestion, Lookup)]>,
     shared: u32,
 }
 
@@ -111,7 +111,7 @@ struct WrittenNote {
 
 impl Book {
     fn read(body: &[u8]) -> Option<Self> {
-        let (front, mut rest): (Front<'_>, _) = postcard::take_from_bytes(body).ok()?;
+        let (front, mut rest): (CacheHeader<'_>, _) = postcard::take_from_bytes(body).ok()?;
         // A number is only a claim until what it counts has been seen.
         let mut shared: Vec<Shared> = Vec::new();
         for _ in 0..front.shared {
@@ -128,7 +128,7 @@ impl Book {
                 continue;
             };
             let (facts, asked) = shared.get(note.shared as usize)?;
-            notes.push(Some(Arc::new(Note {
+            notes.push(Some(Arc::new(CachedFacts {
                 exact: note.exact,
                 neutral: note.neutral.unwrap_or(note.exact),
                 has_id: note.has_id,
@@ -151,7 +151,7 @@ impl Book {
         let mut sharing = Sharing::default();
         let numbers = self.notes.iter().flatten().map(|note| sharing.number(note));
         let numbers: Vec<u32> = numbers.collect::<postcard::Result<_>>()?;
-        let front = Front {
+        let front = CacheHeader {
             settings: self.settings,
             id: self.id.as_deref().map(Cow::Borrowed),
             paths: Cow::Borrowed(&self.paths),
@@ -189,7 +189,7 @@ struct Sharing {
 }
 
 impl Sharing {
-    fn number(&mut self, note: &Note) -> postcard::Result<u32> {
+    fn number(&mut self, note: &CachedFacts) -> postcard::Result<u32> {
         let place = (Arc::as_ptr(&note.facts), note.asked.as_ptr(), note.asked.len());
         if let Some(number) = self.by_place.get(&place) {
             return Ok(*number);
@@ -256,13 +256,12 @@ impl Cache {
             let asked = unveil(question.path(), id.as_deref()).map(|path| question.of(path));
             let found = asked.as_ref().map(|asked| paths.answer(asked));
             holds.push(match (found, answer) {
-                (Some(Found::File(found)), Found::File(at)) | (Some(Found::Otherwise(found)), Found::Otherwise(at)) => {
-                    place(*at) == Some(found)
-                }
-                (Some(Found::Nothing), Found::Nothing) | (Some(Found::Encoding), Found::Encoding) => true,
+                (Some(Lookup::File(found)), Lookup::File(at))
+                | (Some(Lookup::Otherwise(found)), Lookup::Otherwise(at)) => place(*at) == Some(found),
+                (Some(Lookup::Nothing), Lookup::Nothing) | (Some(Lookup::Encoding), Lookup::Encoding) => true,
                 _ => false,
             });
-            answers.push(found.unwrap_or(Found::Nothing));
+            answers.push(found.unwrap_or(Lookup::Nothing));
             table.questions.push(asked.unwrap_or_else(|| question.clone()));
         }
         Recall {
@@ -294,7 +293,7 @@ impl Cache {
     /// What the system says.
     pub fn write(&self) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let mut unsealed = Unsealed::new(HEADER, 0);
+        let mut unsealed = CacheFileWriter::new(HEADER, 0);
         self.book.write(unsealed.body()).map_err(io::Error::other)?;
         cache_file::write(file, &unsealed.seal())
     }
@@ -317,13 +316,13 @@ fn unveil(path: &Arc<str>, id: Option<&str>) -> Option<Arc<str>> {
 /// The questions that were asked so far.
 #[derive(Default)]
 struct Table {
-    questions: Vec<Question>,
+    questions: Vec<PathQuestion>,
     /// The number of each; made when the first is added to those of the book, which mostly are all there are.
-    numbers: HashMap<Question, u32>,
+    numbers: HashMap<PathQuestion, u32>,
 }
 
 impl Table {
-    fn push(&mut self, question: Question) -> u32 {
+    fn push(&mut self, question: PathQuestion) -> u32 {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         if self.numbers.is_empty() {
             let known = self.questions.iter().enumerate();
@@ -346,19 +345,19 @@ pub(super) struct Recall<'a> {
     was: Option<&'a str>,
     same_id: bool,
     /// The note of each file at hand.
-    notes: Vec<Option<&'a Arc<Note>>>,
+    notes: Vec<Option<&'a Arc<CachedFacts>>>,
     /// Where the paths of the book are now among the assets.
     places: Vec<Option<usize>>,
     /// Whether the answer to each question of the book is still the same, and what it is.
     holds: Vec<bool>,
-    answers: Vec<Found>,
+    answers: Vec<Lookup>,
     table: Mutex<Table>,
 }
 
 /// What is to be kept of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Learned {
-    note: Arc<Note>,
+    note: Arc<CachedFacts>,
     /// Whether it was recalled of exactly these bytes.
     is_old: bool,
 }
@@ -381,7 +380,7 @@ impl Learned {
 
 impl Recall<'_> {
     /// The facts of a file that has not changed at all, given its place among the assets.
-    pub(super) fn exact(&self, index: usize, asset: &Asset, kind: Kind) -> Option<(Arc<Facts>, Learned)> {
+    pub(super) fn exact(&self, index: usize, asset: &Asset, kind: FileKind) -> Option<(Arc<Facts>, Learned)> {
         let note = self.note(index, kind)?;
         (self.same_id && note.exact == *asset.digest.as_bytes())
             .then(|| self.of_note(asset, note))
@@ -393,7 +392,7 @@ impl Recall<'_> {
         &self,
         index: usize,
         asset: &Asset,
-        kind: Kind,
+        kind: FileKind,
         neutral: Digest,
     ) -> Option<(Arc<Facts>, Learned)> {
         let note = self.note(index, kind)?;
@@ -417,13 +416,13 @@ impl Recall<'_> {
         Some((facts, learned))
     }
 
-    fn note(&self, index: usize, kind: Kind) -> Option<&Arc<Note>> {
+    fn note(&self, index: usize, kind: FileKind) -> Option<&Arc<CachedFacts>> {
         let note = self.notes.get(index).copied().flatten()?;
         let holds = |number: &u32| self.holds.get(*number as usize).copied().unwrap_or_default();
         (note.kind == kind.number() && note.asked.iter().all(holds)).then_some(note)
     }
 
-    fn of_note(&self, asset: &Asset, note: &Arc<Note>) -> Option<(Arc<Facts>, Learned)> {
+    fn of_note(&self, asset: &Asset, note: &Arc<CachedFacts>) -> Option<(Arc<Facts>, Learned)> {
         let place = |at: usize| self.places.get(at).copied().flatten();
         let is_old = note.exact == *asset.digest.as_bytes();
         let mut note = Arc::clone(note);
@@ -459,13 +458,13 @@ impl Recall<'_> {
     pub(super) fn learn(
         &self,
         asset: &Asset,
-        kind: Kind,
+        kind: FileKind,
         neutral: Digest,
         facts: &Arc<Facts>,
-        asked: Vec<Question>,
+        asked: Vec<PathQuestion>,
     ) -> Learned {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let note = Note {
+        let note = CachedFacts {
             exact: *asset.digest.as_bytes(),
             neutral: *neutral.as_bytes(),
             has_id: self.id.as_deref().is_some_and(|id| facts.mention(id)),
@@ -525,8 +524,8 @@ impl Pieces<'_> {
 pub struct AllLearned {
     settings: Digest,
     id: Option<String>,
-    questions: Vec<Question>,
-    answers: Vec<Found>,
+    questions: Vec<PathQuestion>,
+    answers: Vec<Lookup>,
     files: Vec<Option<Learned>>,
 }
 
@@ -552,8 +551,8 @@ impl AllLearned {
             }
             Some(note)
         });
-        let mut notes: Vec<Option<Arc<Note>>> = notes.collect();
-        let mut questions: Vec<(Question, Found)> = self.questions.into_iter().zip(self.answers).collect();
+        let mut notes: Vec<Option<Arc<CachedFacts>>> = notes.collect();
+        let mut questions: Vec<(PathQuestion, Lookup)> = self.questions.into_iter().zip(self.answers).collect();
         drop_unused(&mut questions, &mut notes);
         for (question, _) in &mut questions {
             *question = question.of(veil(question.path(), id));
@@ -570,7 +569,7 @@ impl AllLearned {
 }
 
 /// Forgets questions that no note relies on, once they are many: all notes get other numbers then.
-fn drop_unused(questions: &mut Vec<(Question, Found)>, notes: &mut [Option<Arc<Note>>]) {
+fn drop_unused(questions: &mut Vec<(PathQuestion, Lookup)>, notes: &mut [Option<Arc<CachedFacts>>]) {
     let mut used = vec![false; questions.len()];
     for number in notes.iter().flatten().flat_map(|note| note.asked.iter()) {
         if let Some(used) = used.get_mut(*number as usize) {
@@ -599,7 +598,7 @@ fn drop_unused(questions: &mut Vec<(Question, Found)>, notes: &mut [Option<Arc<N
     }
 }
 
-impl Kind {
+impl FileKind {
     /// Tells the kinds apart in the file; what page a payload is of follows from its path.
     const fn number(self) -> u8 {
         match self {

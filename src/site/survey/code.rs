@@ -10,7 +10,7 @@ use crate::rules::fingerprint;
 /// Characters that end an address in the text of a script.
 const ENDS: &[u8] = b"\"'`\\<>(){}[],;|*^=";
 
-pub(super) fn look(bytes: &[u8], context: &Context<'_>) -> Facts {
+pub(super) fn survey_code(bytes: &[u8], context: &Context<'_>) -> Facts {
     let is_end = |byte: &u8| ENDS.contains(byte) || byte.is_ascii_whitespace() || byte.is_ascii_control();
     let mut kept: Vec<usize> = bytes
         .split(is_end)

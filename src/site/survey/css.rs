@@ -1,11 +1,11 @@
 //! What the survey notes of a style sheet, and of a drawing. Pure.
 
-use super::page::judge;
+use super::page::resolve;
 use super::{Context, Facts, FaultyUrl, Lines};
-use crate::next::{Position, Reference, Unclear, Visit, css, html};
+use crate::next::{Position, Reference, TextVisitor, Unclear, css, html};
 
 /// A style sheet.
-pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
+pub(super) fn survey_css(path: &str, text: &str, context: &Context<'_>) -> Facts {
     let address = context.resolver.page_address(path);
     let mut sheet = Sheet::new(&address, text, context);
     if let Err(unclear) = css::rewrite(text, 0, &mut sheet) {
@@ -46,13 +46,13 @@ impl<'a> Sheet<'a> {
     }
 }
 
-impl Visit for Sheet<'_> {
+impl TextVisitor for Sheet<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         // A fragment alone means the document itself: a filter or a gradient of a drawing.
         if reference.url.starts_with('#') {
             return None;
         }
-        match judge(self.address, reference.url, self.context) {
+        match resolve(self.address, reference.url, self.context) {
             Ok(Some((index, url))) => {
                 if url.query.is_none() && reference.position != Position::Link {
                     self.facts.kept.push(index);

@@ -8,8 +8,8 @@
 mod cache;
 mod code;
 mod css;
-mod found;
 mod page;
+mod paths;
 mod text;
 
 use std::borrow::Cow;
@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::cache::{AllLearned, Cache, Rewritten};
 use self::cache::{Learned, Recall};
-pub use self::found::Paths;
-use self::found::{Asked, Found};
+pub use self::paths::Paths;
+use self::paths::{AskedPaths, Lookup};
 use crate::config::compile_globs;
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
@@ -44,7 +44,7 @@ const PIECE: usize = 1 << 20;
 
 /// What a file is to the survey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A page.
     Page,
     /// A payload of the page with this place among the assets.
@@ -169,7 +169,7 @@ pub struct Survey {
     /// from a part of a word.
     pub build_id: Option<String>,
     /// The kind of each asset.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<FileKind>,
     /// What is known of each asset; shared by those of which the same is known, and with the cache of facts.
     pub facts: Vec<Arc<Facts>>,
     /// What the cache of facts is to keep; none where there is no cache.
@@ -179,7 +179,7 @@ pub struct Survey {
 }
 
 /// Finds what is forbidden in a text.
-pub trait Search: Sync {
+pub trait TextSearch: Sync {
     /// Whether a file is searched although its name does not say that it is a text.
     fn wants(&self, path: &str, size: u64) -> bool;
 
@@ -197,7 +197,7 @@ pub struct Options<'a> {
     /// The base path; none: read off the export.
     pub base_path: Option<&'a str>,
     /// What is searched for in texts; none: nothing.
-    pub search: Option<&'a dyn Search>,
+    pub search: Option<&'a dyn TextSearch>,
     /// What earlier surveys noted; none: every text is read.
     pub cache: Option<&'a Cache>,
     /// Addresses of the host that something else answers; none: there are none.
@@ -255,7 +255,7 @@ pub fn survey(
     let base_path = options.base_path.unwrap_or(&client.base_path).to_owned();
     let asset_prefix = client.asset_prefix(&base_path).to_owned();
     let resolver = Resolver::new(options.origin, &base_path).with_asset_prefix(&asset_prefix);
-    let kinds: Vec<Kind> = assets
+    let kinds: Vec<FileKind> = assets
         .iter()
         .map(|asset| kind_of(asset.path.as_str(), &paths))
         .collect();
@@ -263,7 +263,7 @@ pub fn survey(
         .cache
         .map(|cache| cache.recall(settings(options, &base_path, &asset_prefix), assets, &paths));
     let build_id = build_id::of_paths(assets.iter().map(|asset| asset.path.as_str()));
-    let reading = Reading {
+    let reading = SurveyContext {
         build_id: build_id.as_deref(),
         paths: &paths,
         resolver: &resolver,
@@ -291,7 +291,7 @@ pub fn survey(
             });
             looked
         })
-        .collect::<Result<Vec<Looked>, SourceError>>()?;
+        .collect::<Result<Vec<FileReport>, SourceError>>()?;
     let remembered = looked.iter().map(|looked| u64::from(looked.remembered)).sum();
     let (mut facts, mut learned): (Vec<_>, Vec<_>) =
         looked.into_iter().map(|looked| (looked.facts, looked.learned)).unzip();
@@ -314,7 +314,7 @@ pub fn survey(
 /// Digest of all that decides what is noted, besides the files themselves.
 fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Digest {
     let mut hasher = Hasher::new();
-    let search = options.search.map(Search::name);
+    let search = options.search.map(TextSearch::name);
     let elsewhere = options.elsewhere.map(|elsewhere| format!("{:?}", elsewhere.patterns));
     let parts = [
         env!("CARGO_PKG_VERSION"),
@@ -334,11 +334,11 @@ fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Diges
 
 /// Payload files with the bytes of another, by their places, and those of the others. What is noted of a payload does
 /// not depend on where it lies, and each page's is there twice.
-fn twins(assets: &[Asset], kinds: &[Kind]) -> HashMap<usize, usize> {
+fn twins(assets: &[Asset], kinds: &[FileKind]) -> HashMap<usize, usize> {
     let mut seen: HashMap<Digest, usize> = HashMap::new();
     let mut twins = HashMap::new();
     for (index, asset) in assets.iter().enumerate() {
-        if matches!(kinds[index], Kind::Payload(_)) {
+        if matches!(kinds[index], FileKind::Payload(_)) {
             let first = *seen.entry(asset.digest).or_insert(index);
             if first != index {
                 twins.insert(index, first);
@@ -350,7 +350,7 @@ fn twins(assets: &[Asset], kinds: &[Kind]) -> HashMap<usize, usize> {
 
 /// What one file is looked at with.
 pub(crate) struct Context<'a> {
-    paths: Asked<'a>,
+    paths: AskedPaths<'a>,
     resolver: &'a Resolver,
     /// Resolves as if there were no base path: what a URL that lies outside of it may have meant.
     beside: &'a Resolver,
@@ -366,7 +366,7 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
     let is_first = |asset: &&Asset| matches!(asset.path.as_str(), "index.html" | "404.html");
     let pages = || assets.iter().filter(page);
     let paths = Paths::new(assets);
-    let is_there = |path: &str| matches!(paths.look_up(path), Found::File(_));
+    let is_there = |path: &str| matches!(paths.look_up(path), Lookup::File(_));
     let mut found: Option<(Client, bool)> = None;
     // Any page will do, but one that someone put beside those of Next.js says nothing.
     for asset in pages().filter(is_first).chain(pages().take(8)) {
@@ -397,27 +397,27 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
 }
 
 /// What a file is, by its name and its neighbours.
-fn kind_of(path: &str, paths: &Paths<'_>) -> Kind {
+fn kind_of(path: &str, paths: &Paths<'_>) -> FileKind {
     let owner = || next_page::owners(path).iter().find_map(|page| paths.file(page));
     match path.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("html" | "htm") => Kind::Page,
-        Some("css") => Kind::Style,
-        Some("svg") => Kind::Drawing,
-        Some("txt") => owner().map_or(Kind::Other, Kind::Payload),
-        Some("json") => owner().map_or(Kind::Code, Kind::Data),
-        Some("js" | "mjs" | "cjs") => Kind::Code,
-        _ => Kind::Other,
+        Some("html" | "htm") => FileKind::Page,
+        Some("css") => FileKind::Style,
+        Some("svg") => FileKind::Drawing,
+        Some("txt") => owner().map_or(FileKind::Other, FileKind::Payload),
+        Some("json") => owner().map_or(FileKind::Code, FileKind::Data),
+        Some("js" | "mjs" | "cjs") => FileKind::Code,
+        _ => FileKind::Other,
     }
 }
 
 /// What is known after a look at a file.
-struct Looked {
+struct FileReport {
     facts: Arc<Facts>,
     learned: Option<Learned>,
     remembered: bool,
 }
 
-impl From<(Arc<Facts>, Learned)> for Looked {
+impl From<(Arc<Facts>, Learned)> for FileReport {
     fn from((facts, learned): (Arc<Facts>, Learned)) -> Self {
         Self {
             facts,
@@ -428,29 +428,29 @@ impl From<(Arc<Facts>, Learned)> for Looked {
 }
 
 /// What all files are looked at with.
-struct Reading<'a> {
+struct SurveyContext<'a> {
     build_id: Option<&'a str>,
     paths: &'a Paths<'a>,
     resolver: &'a Resolver,
     beside: &'a Resolver,
     source: &'a dyn Source,
-    search: Option<&'a dyn Search>,
+    search: Option<&'a dyn TextSearch>,
     elsewhere: Option<&'a Elsewhere>,
     recall: Option<&'a Recall<'a>>,
     /// What is known of a file that is not looked at.
     nothing: Arc<Facts>,
 }
 
-impl Reading<'_> {
-    fn nothing(&self) -> Looked {
-        Looked {
+impl SurveyContext<'_> {
+    fn nothing(&self) -> FileReport {
+        FileReport {
             facts: Arc::clone(&self.nothing),
             learned: None,
             remembered: false,
         }
     }
 
-    fn look(&self, index: usize, asset: &Asset, kind: Kind) -> Result<Looked, SourceError> {
+    fn look(&self, index: usize, asset: &Asset, kind: FileKind) -> Result<FileReport, SourceError> {
         let path = asset.path.as_str();
         let searched = self
             .search
@@ -464,7 +464,7 @@ impl Reading<'_> {
             });
         }
         let may_be_text = text::is_unknown(asset.path.name());
-        if kind == Kind::Other && searched.is_none() && !is_named_in && !may_be_text {
+        if kind == FileKind::Other && searched.is_none() && !is_named_in && !may_be_text {
             return Ok(self.nothing());
         }
         if let Some(known) = self.recall.and_then(|recall| recall.exact(index, asset, kind)) {
@@ -476,7 +476,7 @@ impl Reading<'_> {
             return Ok(known.into());
         }
         let context = Context {
-            paths: Asked::new(self.paths, self.recall.is_some()),
+            paths: AskedPaths::new(self.paths, self.recall.is_some()),
             resolver: self.resolver,
             beside: self.beside,
             elsewhere: self.elsewhere,
@@ -492,7 +492,7 @@ impl Reading<'_> {
         let facts = Arc::new(facts);
         let learned =
             neutral.map(|(recall, neutral)| recall.learn(asset, kind, neutral, &facts, context.paths.questions()));
-        Ok(Looked {
+        Ok(FileReport {
             facts,
             learned,
             remembered: false,
@@ -501,7 +501,7 @@ impl Reading<'_> {
 
     /// Looks for the build id in a file that is too large to be read as a text. It is not rewritten either, so where it
     /// is found counts for nothing.
-    fn look_through(&self, asset: &Asset) -> Result<Looked, SourceError> {
+    fn look_through(&self, asset: &Asset) -> Result<FileReport, SourceError> {
         let mut looked = self.nothing();
         let Some(id) = self.build_id.map(str::as_bytes) else {
             return Ok(looked);
@@ -528,26 +528,26 @@ impl Reading<'_> {
 
     /// What is to be kept of a file with the bytes of another. What became of it may be something else, since it may
     /// be of another page.
-    fn of_twin(&self, index: usize, asset: &Asset, kind: Kind, twin: Option<Learned>) -> Option<Learned> {
+    fn of_twin(&self, index: usize, asset: &Asset, kind: FileKind, twin: Option<Learned>) -> Option<Learned> {
         let twin = twin?;
         let known = self.recall?.neutral(index, asset, kind, twin.neutral());
         Some(twin.of_other(known.map(|(_, learned)| learned).as_ref()))
     }
 }
 
-fn facts(path: &str, kind: Kind, bytes: &[u8], context: &Context<'_>) -> Facts {
+fn facts(path: &str, kind: FileKind, bytes: &[u8], context: &Context<'_>) -> Facts {
     match (kind, std::str::from_utf8(bytes)) {
-        (Kind::Other, _) => Facts::default(),
-        (Kind::Code, _) => code::look(bytes, context),
+        (FileKind::Other, _) => Facts::default(),
+        (FileKind::Code, _) => code::survey_code(bytes, context),
         (_, Err(error)) => Facts {
             not_utf8: Some(line_at(bytes, error.valid_up_to())),
             ..Facts::default()
         },
-        (Kind::Page, Ok(text)) => page::look(path, text, context),
-        (Kind::Payload(_), Ok(text)) => page::look_at_ids(text, &mut next_page::rewrite_payload),
-        (Kind::Data(_), Ok(text)) => page::look_at_ids(text, &mut data::rewrite_file),
-        (Kind::Style, Ok(text)) => css::look(path, text, context),
-        (Kind::Drawing, Ok(text)) => css::look_at_drawing(path, text, context),
+        (FileKind::Page, Ok(text)) => page::survey_page(path, text, context),
+        (FileKind::Payload(_), Ok(text)) => page::look_at_ids(text, &mut next_page::rewrite_payload),
+        (FileKind::Data(_), Ok(text)) => page::look_at_ids(text, &mut data::rewrite_file),
+        (FileKind::Style, Ok(text)) => css::survey_css(path, text, context),
+        (FileKind::Drawing, Ok(text)) => css::look_at_drawing(path, text, context),
     }
 }
 

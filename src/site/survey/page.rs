@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::found::Found;
+use super::paths::Lookup;
 use super::{Context, Facts, FaultyUrl, Fragment, Lines, Position, UrlFault};
 use crate::next::page::{self, Router};
 use crate::next::url::{SiteUrl, Target, is_relative};
-use crate::next::{Edits, Reference, Unclear, Visit, html};
+use crate::next::{Edits, Reference, TextVisitor, Unclear, html};
 
 /// A page.
-pub(super) fn look(path: &str, text: &str, context: &Context<'_>) -> Facts {
+pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Facts {
     let address = context.resolver.page_address(path);
     let base = base_of(text, &address);
     let has_base = base.is_some();
@@ -57,7 +57,7 @@ fn base_of(text: &str, address: &str) -> Option<String> {
 /// Takes no notice of anything.
 struct Deaf;
 
-impl Visit for Deaf {
+impl TextVisitor for Deaf {
     fn url(&mut self, _: Reference<'_>) -> Option<String> {
         None
     }
@@ -81,11 +81,11 @@ fn agreed(router: Router, markup: &BTreeSet<usize>, payload: &BTreeSet<usize>, k
 /// Reads a payload or data file, of which only the build id is noted: its URLs are those of its page.
 pub(super) fn look_at_ids(
     text: &str,
-    rewrite: &mut dyn FnMut(&str, &mut dyn Visit) -> Result<Edits, Unclear>,
+    rewrite: &mut dyn FnMut(&str, &mut dyn TextVisitor) -> Result<Edits, Unclear>,
 ) -> Facts {
     #[derive(Default)]
     struct Ids(Facts, BTreeSet<String>);
-    impl Visit for Ids {
+    impl TextVisitor for Ids {
         fn url(&mut self, _: Reference<'_>) -> Option<String> {
             None
         }
@@ -141,9 +141,9 @@ impl<'a> Markup<'a> {
     }
 }
 
-impl Visit for Markup<'_> {
+impl TextVisitor for Markup<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-        let (index, url) = match judge(self.address, reference.url, self.context) {
+        let (index, url) = match resolve(self.address, reference.url, self.context) {
             Ok(Some(found)) => found,
             Ok(None) => return None,
             Err(fault) => {
@@ -202,7 +202,7 @@ fn is_local(host: &str) -> bool {
 }
 
 /// The file that a URL leads to, and its parts; none for a URL that is none of the site's.
-pub(super) fn judge(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
+pub(super) fn resolve(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
     match judge_own(address, url, context) {
         Err(UrlFault::Missing | UrlFault::Spelled { .. } | UrlFault::OutsideBasePath { .. })
             if is_elsewhere(address, url, context) =>
@@ -227,17 +227,17 @@ fn is_elsewhere(address: &str, url: &str, context: &Context<'_>) -> bool {
 fn judge_own(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
     match context.resolver.resolve(address, url) {
         Target::Site(site) => match context.paths.look_up(&site.path) {
-            Found::File(index) => Ok(Some((index, site))),
-            Found::Otherwise(index) => Err(UrlFault::Spelled {
+            Lookup::File(index) => Ok(Some((index, site))),
+            Lookup::Otherwise(index) => Err(UrlFault::Spelled {
                 right: context.resolver.page_address(context.paths.path(index)),
             }),
-            Found::Nothing => Err(UrlFault::Missing),
-            Found::Encoding => Ok(None),
+            Lookup::Nothing => Err(UrlFault::Missing),
+            Lookup::Encoding => Ok(None),
         },
         Target::Outside => match context.beside.resolve(address, url) {
             Target::Site(meant) => match context.paths.look_up(&meant.path) {
                 // The host's own first page is no part of the site, whose first page lies at the base path.
-                Found::File(index) if !meant.path.is_empty() => Err(UrlFault::OutsideBasePath {
+                Lookup::File(index) if !meant.path.is_empty() => Err(UrlFault::OutsideBasePath {
                     right: context.resolver.page_address(context.paths.path(index)),
                 }),
                 _ => Ok(None),
@@ -274,7 +274,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-impl Visit for Payload<'_> {
+impl TextVisitor for Payload<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         if !reference.position.is_fetched() && reference.position != Position::Unknown {
             return None;

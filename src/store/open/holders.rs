@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::asking::ask;
 use super::documents;
+use super::questions::ask;
 use crate::host::{Answer, Op, RefusalKind};
 use crate::model::digest::Digest;
 use crate::model::layout;
@@ -11,7 +11,7 @@ use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File};
 use crate::store::StoreError;
-use crate::store::plan::{Facts, Question};
+use crate::store::plan::{HostFacts, HostQuestion};
 use crate::store::refusal::explain;
 use crate::store::session::Session;
 
@@ -40,7 +40,7 @@ pub async fn holders(
 ) -> Result<BTreeMap<SitePath, Vec<Holder>>, StoreError> {
     let mut found: BTreeMap<SitePath, Vec<Holder>> = BTreeMap::new();
     let documents = newest_documents(session).await?;
-    let mut facts = Facts::default();
+    let mut facts = HostFacts::default();
     // Each on its way from the top folder of a release to a path: the tree it is at, and how much of the path lies behind.
     let mut walks: Vec<(&ReleaseDocument, &SitePath, Digest, usize)> = documents
         .iter()
@@ -48,9 +48,9 @@ pub async fn holders(
         .collect();
     while !walks.is_empty() {
         let trees = walks.iter().map(|(_, _, tree, _)| *tree);
-        let unknown: BTreeSet<Question> = trees
+        let unknown: BTreeSet<HostQuestion> = trees
             .filter(|tree| !facts.manifests.contains_key(tree))
-            .map(Question::Manifest)
+            .map(HostQuestion::Manifest)
             .collect();
         ask(session, &mut facts, &unknown).await?;
         let mut next = Vec::new();

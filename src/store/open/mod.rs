@@ -3,16 +3,16 @@
 //! Reads, and makes an empty store where there's none. It must never take a folder that holds anything else for a
 //! store, and never delete.
 
-mod asking;
 mod holders;
+mod questions;
 mod reading;
 
 use std::collections::BTreeSet;
 
-pub(crate) use self::asking::read_manifest;
-use self::asking::{ASKED_AT_ONCE, Asking};
-pub use self::asking::{Opened, ask, find_out, load_trees};
 pub use self::holders::{Holder, holders};
+pub(crate) use self::questions::read_manifest;
+use self::questions::{ASKED_AT_ONCE, PendingQuestions};
+pub use self::questions::{Opened, answer, ask, load_trees};
 pub(crate) use self::reading::OPEN_AT_ONCE;
 pub use self::reading::{documents, read_files, releases, roots, why_unread};
 use crate::host::{Answer, Answers, Attr, Kind, Op, Refusal, RefusalKind, Time};
@@ -22,14 +22,14 @@ use crate::model::path::SitePath;
 use crate::model::release::{Generation, Hold, ReleaseId};
 use crate::store::StoreError;
 use crate::store::pending_purges::Delivery;
-use crate::store::plan::{Facts, Question};
+use crate::store::plan::{HostFacts, HostQuestion};
 use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
-use crate::store::staging::Workshop;
+use crate::store::staging::StagingDir;
 
 /// What a store says of itself on entering.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Entrance {
+pub struct StoreState {
     /// Whether there is a store at all.
     pub exists: bool,
     /// The live release.
@@ -56,12 +56,12 @@ pub struct Entrance {
 struct FirstFlight {
     ops: Vec<Op>,
     own: usize,
-    workshop: usize,
+    staging_dir: usize,
 }
 
 const HEAD: usize = 9;
 
-fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight {
+fn first_flight(staging_dir: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight {
     let mut ops = vec![
         Op::Lstat(String::new()),
         Op::ReadLink(layout::FORMAT.to_owned()),
@@ -75,32 +75,32 @@ fn first_flight(workshop: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight 
     ];
     ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
     let workshop_at = ops.len();
-    ops.extend(workshop.into_iter().flatten());
+    ops.extend(staging_dir.into_iter().flatten());
     ops.extend(mark.map(Op::Lstat));
     FirstFlight {
         own: ops.len(),
-        workshop: workshop_at,
+        staging_dir: workshop_at,
         ops,
     }
 }
 
 /// What a run does in the flight with which it enters a store, behind setting up its workshop.
 #[derive(Default)]
-pub struct Along<'a> {
+pub struct OpenOptions<'a> {
     /// What is asked; of very many, the first.
-    pub questions: BTreeSet<Question>,
+    pub questions: BTreeSet<HostQuestion>,
     /// So many temporary files are opened.
     pub temps: usize,
     /// Manifests of these trees are opened, to copy from.
     pub bases: Vec<Digest>,
-    /// The first that follow are staged in the workshop, then comes [`Workshop::acquire`], then what a holder of the lock
+    /// The first that follow are staged in the workshop, then comes [`StagingDir::acquire`], then what a holder of the lock
     /// does. Made again where the store had to be made first.
-    pub lock: Option<&'a (dyn Fn(&mut Workshop) -> Locking + Sync)>,
+    pub lock: Option<&'a (dyn Fn(&mut StagingDir) -> LockOps + Sync)>,
 }
 
 /// Operations of a run that takes the lock as it enters.
 #[derive(Default)]
-pub struct Locking {
+pub struct LockOps {
     /// What is made in the workshop before.
     pub staged: Vec<Op>,
     /// What the holder of the lock does and asks first.
@@ -110,10 +110,10 @@ pub struct Locking {
 /// What came of entering a store.
 pub struct Entered {
     /// What the store says of itself.
-    pub entrance: Entrance,
+    pub store_state: StoreState,
     /// Manifests that were asked for and are open, to be read.
     pub opened: Opened,
-    /// The answers to [`Workshop::acquire`] and to [`Locking::held`].
+    /// The answers to [`StagingDir::acquire`] and to [`LockOps::held`].
     pub locking: Answers,
 }
 
@@ -123,62 +123,62 @@ pub struct Entered {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn enter(
+pub async fn open_store(
     session: &Session,
-    workshop: &mut Workshop,
-    along: &Along<'_>,
-    facts: &mut Facts,
+    staging_dir: &mut StagingDir,
+    along: &OpenOptions<'_>,
+    facts: &mut HostFacts,
 ) -> Result<Entered, StoreError> {
     for made in [false, true] {
-        session.note_run(workshop.run());
-        let set_up = workshop.set_up(session.owner());
-        let mark = layout::preparing(workshop.run());
+        session.note_run(staging_dir.run());
+        let set_up = staging_dir.set_up(session.owner());
+        let mark = layout::preparing(staging_dir.run());
         let mut first = first_flight(Some(set_up), Some(mark));
-        let open = workshop.open_temps(along.temps);
+        let open = staging_dir.open_temps(along.temps);
         let opened_at = first.own;
         first.ops.extend(open);
         let asked_at = first.ops.len();
-        let mut asking = Asking::new(along.questions.iter().take(ASKED_AT_ONCE).cloned());
+        let mut asking = PendingQuestions::new(along.questions.iter().take(ASKED_AT_ONCE).cloned());
         first.ops.extend(asking.ops());
         let bases_at = first.ops.len();
         let bases = along.bases.iter().copied();
         first.ops.extend(bases.map(|tree| Op::Open(layout::manifest(tree))));
-        let locking = along.lock.map(|lock| lock(workshop)).unwrap_or_default();
+        let locking = along.lock.map(|lock| lock(staging_dir)).unwrap_or_default();
         let staged_at = first.ops.len();
         first.ops.extend(locking.staged);
         let lock_at = first.ops.len();
         if along.lock.is_some() {
-            first.ops.push(workshop.acquire());
+            first.ops.push(staging_dir.acquire());
         }
         first.ops.extend(locking.held);
         let mut answers = session.flight(first.ops).await?;
         let locking = answers.split_off(lock_at.min(answers.len()));
-        workshop.took_lock(locking.first());
+        staging_dir.took_lock(locking.first());
         if !made && (needs_making(session, &answers).await? || lacks_folders(&answers)) {
-            if workshop.is_holding() {
-                crate::store::staging::leave(session, workshop).await;
+            if staging_dir.is_holding() {
+                crate::store::staging::leave(session, staging_dir).await;
             }
             make(session).await?;
-            *workshop = Workshop::new(crate::store::run_id::run_id());
+            *staging_dir = StagingDir::new(crate::store::run_id::run_id());
             continue;
         }
-        let mut entrance = read_entrance(session, &answers).await?;
-        check_made(session, &answers[first.workshop..first.own]).await?;
+        let mut store_state = read_entrance(session, &answers).await?;
+        check_made(session, &answers[first.staging_dir..first.own]).await?;
         check_made(session, &answers[staged_at..]).await?;
         if let Some(own) = answers.get(first.own - 1).and_then(Read::attr) {
             check_docroot(session, &answers, own.uid).await?;
-            entrance.now = own.mtime;
-            entrance.uid = Some(own.uid);
+            store_state.now = own.mtime;
+            store_state.uid = Some(own.uid);
             check_folders(session, &answers, own.uid)?;
         }
-        workshop.keep_opened(&answers[opened_at..asked_at]);
-        session.note_live(entrance.current.clone());
-        facts.current.clone_from(&entrance.current);
+        staging_dir.keep_opened(&answers[opened_at..asked_at]);
+        session.note_live(store_state.current.clone());
+        facts.current.clone_from(&store_state.current);
         let opened = asking.note(&answers[asked_at..bases_at], facts);
-        workshop.keep_bases(opened_of(&along.bases, &answers[bases_at..staged_at]));
+        staging_dir.keep_bases(opened_of(&along.bases, &answers[bases_at..staged_at]));
         asking.read_the_rest(session, facts).await?;
         return Ok(Entered {
-            entrance,
+            store_state,
             opened,
             locking,
         });
@@ -201,32 +201,32 @@ fn opened_of(wanted: &[Digest], answers: &[Result<Answer, Refusal>]) -> Opened {
 
 /// What was found where a store is, or is to be, before anything was written there.
 #[derive(Debug, Clone, Default)]
-pub struct Ground {
+pub struct StoreSnapshot {
     /// What the store says of itself.
-    pub entrance: Entrance,
+    pub store_state: StoreState,
     /// What is known of the live release: its root, and the folders that were asked for.
-    pub facts: Facts,
+    pub facts: HostFacts,
 }
 
-/// Looks at a store, or at the place of one, without changing anything: as [`look`], and whether the docroot and the folders
+/// Looks at a store, or at the place of one, without changing anything: as [`read_state`], and whether the docroot and the folders
 /// of the store in it are what they should be, for a symlink in the place of one would lead elsewhere. What is not there yet
 /// is fine. Also asks which trees the live release has at some paths. One flight, where there is a store.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn survey_ground(
+pub async fn inspect(
     session: &Session,
     folders: impl IntoIterator<Item = SitePath>,
-) -> Result<Ground, StoreError> {
+) -> Result<StoreSnapshot, StoreError> {
     let mut ops = first_flight(None, None).ops;
     let own = ops.len();
     ops.push(Op::Stat(String::new()));
-    let questions: BTreeSet<Question> = folders
+    let questions: BTreeSet<HostQuestion> = folders
         .into_iter()
         .chain([SitePath::root()])
-        .map(Question::Live)
+        .map(HostQuestion::Live)
         .collect();
-    let mut asking = Asking::new(questions.into_iter().take(ASKED_AT_ONCE));
+    let mut asking = PendingQuestions::new(questions.into_iter().take(ASKED_AT_ONCE));
     ops.extend(asking.ops());
     let answers = session.flight(ops).await?;
     let folders = &answers[HEAD..HEAD + layout::FOLDERS.len()];
@@ -250,15 +250,15 @@ pub async fn survey_ground(
             Kind::File | Kind::Other => {}
         }
     }
-    let entrance = seen_from_outside(session, &answers).await?;
-    let mut facts = Facts {
-        current: entrance.current.clone(),
-        ..Facts::default()
+    let store_state = seen_from_outside(session, &answers).await?;
+    let mut facts = HostFacts {
+        current: store_state.current.clone(),
+        ..HostFacts::default()
     };
-    if entrance.current.is_some() {
+    if store_state.current.is_some() {
         asking.note(&answers[own + 1..], &mut facts);
     }
-    Ok(Ground { entrance, facts })
+    Ok(StoreSnapshot { store_state, facts })
 }
 
 fn writable_by_others(session: &Session, path: &str, attr: Attr, others: u32) -> Result<(), StoreError> {
@@ -276,7 +276,7 @@ fn writable_by_others(session: &Session, path: &str, attr: Attr, others: u32) ->
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn look(session: &Session) -> Result<Entrance, StoreError> {
+pub async fn read_state(session: &Session) -> Result<StoreState, StoreError> {
     let answers = session.flight(first_flight(None, None).ops).await?;
     seen_from_outside(session, &answers).await
 }
@@ -291,14 +291,14 @@ pub async fn has_folder(session: &Session) -> Result<bool, StoreError> {
 }
 
 /// What the answers to [`first_flight`] without a workshop say.
-async fn seen_from_outside(session: &Session, answers: &Answers) -> Result<Entrance, StoreError> {
+async fn seen_from_outside(session: &Session, answers: &Answers) -> Result<StoreState, StoreError> {
     if answers.first().is_none_or(crate::store::staging::is_gone) || needs_making(session, answers).await? {
         session.note_live(None);
-        return Ok(Entrance::default());
+        return Ok(StoreState::default());
     }
-    let entrance = read_entrance(session, answers).await?;
-    session.note_live(entrance.current.clone());
-    Ok(entrance)
+    let store_state = read_entrance(session, answers).await?;
+    session.note_live(store_state.current.clone());
+    Ok(store_state)
 }
 
 /// Whether there is no store yet, in a docroot that is missing, empty, or holds the beginnings of one.
@@ -401,7 +401,7 @@ async fn make(session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance, StoreError> {
+async fn read_entrance(session: &Session, answers: &Answers) -> Result<StoreState, StoreError> {
     // What can't be read is not what isn't there: on a store that says nothing of a hold, publishing would go on.
     let refusals = [1, 2, 4, 5, 7]
         .into_iter()
@@ -441,7 +441,7 @@ async fn read_entrance(session: &Session, answers: &Answers) -> Result<Entrance,
     let swept = answers.get(6).and_then(Read::attr).map(|attr| attr.mtime);
     let delivery = text(7).map(|text| Delivery::read(&text)).unwrap_or_default();
     let former = text(8).and_then(|text| layout::read_former(&text, current.as_ref()?));
-    Ok(Entrance {
+    Ok(StoreState {
         exists: true,
         delivery,
         former,

@@ -9,7 +9,7 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-pub use self::shared::Run;
+pub use self::shared::SharedRun;
 
 use crate::model::cache::{CacheClass, pooled};
 use crate::model::digest::Digest;
@@ -20,7 +20,7 @@ use crate::model::manifest::{self, Changes, Folder, Site};
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 use crate::model::tree::{Entry, File, Tree};
-use crate::site::check::known::{Findings, Live};
+use crate::site::check::known::{Findings, Reference};
 
 /// So many folders, from the top down, are asked for at once before it is known whether anything above them changed.
 pub const GUESSED_FOLDERS: usize = 192;
@@ -33,7 +33,7 @@ const WIDE: usize = 16;
 
 /// What can be asked of a host. Each takes one round trip, and any number go in one flight.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Question {
+pub enum HostQuestion {
     /// Which tree does the live release have at this path?
     Live(SitePath),
     /// Does this tree exist, whole with all below it?
@@ -52,7 +52,7 @@ pub enum Question {
 
 /// What distinguishes one file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub struct ObjectStamp {
     /// In bytes.
     pub size: u64,
     /// When its content changed, by the host's clock.
@@ -61,7 +61,7 @@ pub struct Stamp {
 
 /// What a host said. An absent answer is an unasked question.
 #[derive(Debug, Clone, Default)]
-pub struct Facts {
+pub struct HostFacts {
     /// The live release.
     pub current: Option<ReleaseId>,
     /// Trees of the live release by path; `None` where it has no such folder.
@@ -71,42 +71,42 @@ pub struct Facts {
     /// Manifests that could be read; `None` where one is missing or damaged.
     pub manifests: HashMap<Digest, Option<Tree>>,
     /// Objects by name below the docroot.
-    pub objects: HashMap<String, Option<Stamp>>,
+    pub objects: HashMap<String, Option<ObjectStamp>>,
     /// Files of the pool by public path.
-    pub pool: HashMap<String, Option<Stamp>>,
+    pub pool: HashMap<String, Option<ObjectStamp>>,
     /// What was read of files of the pool, by public path; `None` where one can't be read.
     pub pool_bytes: HashMap<String, Option<Digest>>,
     /// Whose the objects are, by name: the user's number and the permission bits.
     pub owners: Vec<(String, u32, u32)>,
     /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
-    pub worn: HashSet<String>,
+    pub unlinkable: HashSet<String>,
     /// Pieces of the findings of releases; `None` where there is none.
     pub findings: HashMap<(ReleaseId, u8), Option<String>>,
 }
 
-impl Facts {
+impl HostFacts {
     /// What the findings of a site are compared with.
     #[must_use]
-    pub fn live_findings(&self) -> Live {
+    pub fn live_findings(&self) -> Reference {
         let Some(release) = &self.current else {
-            return Live::Nothing;
+            return Reference::Nothing;
         };
         let piece = |piece| self.findings.get(&(release.clone(), piece)).cloned().flatten();
         let text: String = (0..layout::FINDINGS_PIECES).map_while(piece).collect();
-        Live::Release(Findings::read(&text))
+        Reference::Release(Findings::read(&text))
     }
 }
 
 /// What to ask for the findings of the live release, as far as it is known.
 #[must_use]
-pub fn findings_questions(facts: &Facts) -> BTreeSet<Question> {
+pub fn findings_questions(facts: &HostFacts) -> BTreeSet<HostQuestion> {
     let Some(release) = &facts.current else {
         return BTreeSet::new();
     };
     let pieces = (0..layout::FINDINGS_PIECES).map(|piece| (release.clone(), piece));
     let unknown = pieces.filter(|piece| !facts.findings.contains_key(piece));
     unknown
-        .map(|(release, piece)| Question::Findings(release, piece))
+        .map(|(release, piece)| HostQuestion::Findings(release, piece))
         .collect()
 }
 
@@ -119,7 +119,11 @@ struct ChangedFolder<'a> {
 }
 
 /// Walks from the top to every folder known to differ; what is in the way of knowing more goes to `asked`.
-fn changed_folders<'a>(site: &'a Site, facts: &Facts, asked: &mut BTreeSet<Question>) -> Vec<ChangedFolder<'a>> {
+fn changed_folders<'a>(
+    site: &'a Site,
+    facts: &HostFacts,
+    asked: &mut BTreeSet<HostQuestion>,
+) -> Vec<ChangedFolder<'a>> {
     let mut changed = Vec::new();
     let mut todo = vec![SitePath::root()];
     while let Some(path) = todo.pop() {
@@ -127,7 +131,7 @@ fn changed_folders<'a>(site: &'a Site, facts: &Facts, asked: &mut BTreeSet<Quest
             continue;
         };
         let Some(former) = live_tree(path, facts) else {
-            asked.insert(Question::Live(path.clone()));
+            asked.insert(HostQuestion::Live(path.clone()));
             continue;
         };
         if former == Some(folder.digest) {
@@ -140,7 +144,7 @@ fn changed_folders<'a>(site: &'a Site, facts: &Facts, asked: &mut BTreeSet<Quest
 }
 
 /// The live tree at a path: `None` if that isn't known yet, `Some(None)` if there's no such folder.
-fn live_tree(path: &SitePath, facts: &Facts) -> Option<Option<Digest>> {
+fn live_tree(path: &SitePath, facts: &HostFacts) -> Option<Option<Digest>> {
     if facts.current.is_none() {
         return Some(None);
     }
@@ -163,7 +167,7 @@ static NOTHING: Tree = Tree {
 };
 
 /// The live manifest of a changed folder: `None` if it isn't known yet; empty where there's none or it is damaged.
-fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a Tree> {
+fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a HostFacts) -> Option<&'a Tree> {
     match changed.former {
         None => Some(&NOTHING),
         Some(digest) => facts
@@ -175,10 +179,10 @@ fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a 
 
 /// The live manifest of a changed folder whose files can be linked: empty where the folder itself is missing, or holds what
 /// can't be linked any more.
-fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'a Tree> {
-    let gone = changed
-        .former
-        .is_some_and(|digest| facts.trees.get(&digest) == Some(&false) || facts.worn.contains(&layout::tree(digest)));
+fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a HostFacts) -> Option<&'a Tree> {
+    let gone = changed.former.is_some_and(|digest| {
+        facts.trees.get(&digest) == Some(&false) || facts.unlinkable.contains(&layout::tree(digest))
+    });
     if gone {
         Some(&NOTHING)
     } else {
@@ -188,7 +192,7 @@ fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a Facts) -> Option<&'
 
 /// Everything worth asking now that hasn't been asked. Empty when the plan can be made.
 #[must_use]
-pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
+pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
     let mut asked = BTreeSet::new();
     if facts.current.is_some() && facts.live.is_empty() {
         return opening_questions(site);
@@ -198,11 +202,11 @@ pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
     for folder in &changed {
         let former = former_tree(folder, facts);
         if let (None, Some(digest)) = (former, folder.former) {
-            asked.insert(Question::Manifest(digest));
-            asked.insert(Question::Tree(digest));
+            asked.insert(HostQuestion::Manifest(digest));
+            asked.insert(HostQuestion::Tree(digest));
         }
         if !facts.trees.contains_key(&folder.folder.digest) {
-            asked.insert(Question::Tree(folder.folder.digest));
+            asked.insert(HostQuestion::Tree(folder.folder.digest));
         }
         if facts.trees.get(&folder.folder.digest) != Some(&true) {
             let few = folder.folder.tree.files().count() <= FEW_FILES;
@@ -213,7 +217,7 @@ pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
                     asked.extend(
                         object_names(file)
                             .filter(|name| !facts.objects.contains_key(name))
-                            .map(Question::Object),
+                            .map(HostQuestion::Object),
                     );
                 }
             }
@@ -226,32 +230,32 @@ pub fn questions(site: &Site, facts: &Facts) -> BTreeSet<Question> {
             }
             if facts.pool.contains_key(path.as_str()) {
                 if is_doubtful(path.as_str(), file, facts) && !facts.pool_bytes.contains_key(path.as_str()) {
-                    asked.insert(Question::PoolBytes(path.as_str().to_owned()));
+                    asked.insert(HostQuestion::PoolBytes(path.as_str().to_owned()));
                 }
             } else {
-                asked.insert(Question::Pool(path.as_str().to_owned()));
+                asked.insert(HostQuestion::Pool(path.as_str().to_owned()));
                 // A tree that exists may have been another path's: the pool's copy is linked from the objects.
                 asked.extend(
                     object_names(file)
                         .filter(|name| !facts.objects.contains_key(name))
-                        .map(Question::Object),
+                        .map(HostQuestion::Object),
                 );
             }
         }
     }
     // What was removed is counted by the manifests of the previous trees.
-    if asked.iter().all(|question| !matches!(question, Question::Live(_)))
+    if asked.iter().all(|question| !matches!(question, HostQuestion::Live(_)))
         && let Some(former) = live_tree(&SitePath::root(), facts)
         && let Err(unknown) = changes(site, former, facts)
     {
-        asked.extend(unknown.into_iter().map(Question::Manifest));
+        asked.extend(unknown.into_iter().map(HostQuestion::Manifest));
     }
     asked
 }
 
 /// What to ask before anything is known: the trees of the live site near its top.
 #[must_use]
-pub fn opening_questions(site: &Site) -> BTreeSet<Question> {
+pub fn opening_questions(site: &Site) -> BTreeSet<HostQuestion> {
     let mut paths: Vec<&SitePath> = site.folders.keys().collect();
     paths.sort_by_key(|path| {
         if path.is_root() {
@@ -261,7 +265,7 @@ pub fn opening_questions(site: &Site) -> BTreeSet<Question> {
         }
     });
     paths.truncate(GUESSED_FOLDERS);
-    paths.into_iter().cloned().map(Question::Live).collect()
+    paths.into_iter().cloned().map(HostQuestion::Live).collect()
 }
 
 /// A publish that changes more than this goes by the ordinary questions, which know how to be few.
@@ -281,11 +285,11 @@ pub trait Recall {
 ///
 /// `None` where what was seen does not tell, or asks for more than a guess is worth.
 #[must_use]
-pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> Option<BTreeSet<Question>> {
-    let mut expected = Facts {
+pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut HostFacts) -> Option<BTreeSet<HostQuestion>> {
+    let mut expected = HostFacts {
         current: facts.current.clone(),
         live: facts.live.clone(),
-        ..Facts::default()
+        ..HostFacts::default()
     };
     if expected.current.is_none() {
         let (release, root) = seen.live()?;
@@ -297,7 +301,7 @@ pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> 
         let unknown: Vec<Digest> = asked
             .iter()
             .filter_map(|question| match question {
-                Question::Manifest(digest) => Some(*digest),
+                HostQuestion::Manifest(digest) => Some(*digest),
                 _ => None,
             })
             .collect();
@@ -306,7 +310,7 @@ pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> 
         }
         if unknown.is_empty() {
             if facts.current.is_none() {
-                asked.insert(Question::Live(SitePath::root()));
+                asked.insert(HostQuestion::Live(SitePath::root()));
             }
             facts.manifests = expected.manifests;
             return Some(asked);
@@ -320,7 +324,7 @@ pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut Facts) -> 
 /// Trees of the live release whose manifests will be worth copying from, as far as can be told: at most so many, and none
 /// where it isn't known yet what is live.
 #[must_use]
-pub fn bases(site: &Site, facts: &Facts, most: usize) -> Vec<Digest> {
+pub fn bases(site: &Site, facts: &HostFacts, most: usize) -> Vec<Digest> {
     let changed = changed_folders(site, facts, &mut BTreeSet::new());
     let wide = changed.iter().filter_map(|folder| {
         let tree = former_tree(folder, facts)?;
@@ -332,7 +336,7 @@ pub fn bases(site: &Site, facts: &Facts, most: usize) -> Vec<Digest> {
 }
 
 /// A wide folder's own manifest lists all its children; asking for each would cost more.
-fn keep_guesses_few(asked: &mut BTreeSet<Question>, changed: &[ChangedFolder<'_>], facts: &Facts) {
+fn keep_guesses_few(asked: &mut BTreeSet<HostQuestion>, changed: &[ChangedFolder<'_>], facts: &HostFacts) {
     let manifest_is_coming: HashSet<&SitePath> = changed
         .iter()
         .filter(|folder| {
@@ -344,7 +348,7 @@ fn keep_guesses_few(asked: &mut BTreeSet<Question>, changed: &[ChangedFolder<'_>
         .map(|folder| folder.path)
         .collect();
     asked.retain(|question| match question {
-        Question::Live(path) => !path.parent().is_some_and(|parent| manifest_is_coming.contains(&parent)),
+        HostQuestion::Live(path) => !path.parent().is_some_and(|parent| manifest_is_coming.contains(&parent)),
         _ => true,
     });
 }
@@ -356,7 +360,7 @@ fn same_file(tree: &Tree, name: &str, file: &File) -> bool {
 /// Whether the pool has a file of an immutable path that may or may not be this one: as long, and not known to be the
 /// object itself. The pool's files are hard links of objects, so they have their times; and no two releases give the
 /// same.
-fn is_doubtful(path: &str, file: &File, facts: &Facts) -> bool {
+fn is_doubtful(path: &str, file: &File, facts: &HostFacts) -> bool {
     let Some(pooled) = facts.pool.get(path).copied().flatten() else {
         return false;
     };
@@ -379,7 +383,7 @@ fn object_names(file: &File) -> impl Iterator<Item = String> {
 }
 
 /// What a publish would change for visitors.
-fn changes(site: &Site, former: Option<Digest>, facts: &Facts) -> Result<Changes, BTreeSet<Digest>> {
+fn changes(site: &Site, former: Option<Digest>, facts: &HostFacts) -> Result<Changes, BTreeSet<Digest>> {
     let known = |digest| {
         site.tree(digest).or_else(|| {
             facts
@@ -393,7 +397,7 @@ fn changes(site: &Site, former: Option<Digest>, facts: &Facts) -> Result<Changes
 
 /// The same, and whether all of the previous tree's manifests were read that this takes: of one that is damaged, no one knows which
 /// files it listed.
-fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &Facts) -> (Changes, bool) {
+fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &HostFacts) -> (Changes, bool) {
     let known = |digest| {
         site.tree(digest)
             .or_else(|| facts.manifests.get(&digest).and_then(Option::as_ref))
@@ -407,12 +411,12 @@ fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &Facts)
 /// All files of a site, as what it changes where there was nothing.
 #[must_use]
 pub(crate) fn all_as_changes(site: &Site) -> Changes {
-    changes(site, None, &Facts::default()).unwrap_or_default()
+    changes(site, None, &HostFacts::default()).unwrap_or_default()
 }
 
 /// What was at the paths that change; none where nothing was.
 #[must_use]
-pub fn former_files(changes: &Changes, facts: &Facts) -> HashMap<SitePath, Option<File>> {
+pub fn former_files(changes: &Changes, facts: &HostFacts) -> HashMap<SitePath, Option<File>> {
     let former = |path: &SitePath| {
         let folder = live_tree(&path.parent()?, facts)??;
         match facts.manifests.get(&folder)?.as_ref()?.entries.get(path.name())? {
@@ -436,7 +440,7 @@ pub struct NewTree {
     /// Names that the previous tree has just so.
     pub unchanged: BTreeSet<Box<str>>,
     /// What the manifest has of the previous tree's, where it is worth copying.
-    pub shared: Vec<Run>,
+    pub shared: Vec<SharedRun>,
 }
 
 /// One file whose bytes, or an encoding of them, must be sent.
@@ -485,7 +489,7 @@ pub struct Plan {
     /// Objects that the host has, so need not be sent.
     pub present: HashSet<String>,
     /// Objects that exist and must be replaced rather than left, and trees to link nothing from.
-    pub worn: HashSet<String>,
+    pub unlinkable: HashSet<String>,
     /// Folder levels to build, children before parents.
     pub trees: Vec<NewTree>,
     /// Trees that exist and that the new ones rely on.
@@ -506,7 +510,7 @@ impl Plan {
     ///
     /// # Errors
     /// The questions that are still open.
-    pub fn new(site: &Site, facts: &Facts) -> Result<Self, BTreeSet<Question>> {
+    pub fn new(site: &Site, facts: &HostFacts) -> Result<Self, BTreeSet<HostQuestion>> {
         let open = questions(site, facts);
         if !open.is_empty() {
             return Err(open);
@@ -523,7 +527,7 @@ impl Plan {
             changes_known: changes_known && (former_root.is_some() || facts.current.is_none()),
             wanted: Vec::new(),
             present: HashSet::new(),
-            worn: facts.worn.clone(),
+            unlinkable: facts.unlinkable.clone(),
             trees: Vec::new(),
             relied_trees: BTreeSet::new(),
             pool: Vec::new(),
@@ -550,7 +554,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn build_tree(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
+    fn build_tree(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &HostFacts, wanted: &mut WantedFiles) {
         let tree = &changed.folder.tree;
         let mut unchanged = BTreeSet::new();
         for (name, entry) in &tree.entries {
@@ -577,7 +581,7 @@ impl Plan {
         });
     }
 
-    fn add_to_pool(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &Facts, wanted: &mut WantedFiles) {
+    fn add_to_pool(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &HostFacts, wanted: &mut WantedFiles) {
         for (name, file) in changed.folder.tree.files() {
             let path = changed.path.child(name);
             if !pooled(path.as_str(), file.cache) || same_file(former, name, file) {
@@ -610,13 +614,13 @@ impl Plan {
     }
 
     /// Notes what of a file must be sent. An object of another size than the file's is not the file's bytes.
-    fn want(&mut self, file: &File, path: SitePath, facts: &Facts, wanted: &mut WantedFiles) {
+    fn want(&mut self, file: &File, path: SitePath, facts: &HostFacts, wanted: &mut WantedFiles) {
         let mut there = |name: String, size: Option<u64>| {
             let found = facts.objects.get(&name).copied().flatten().map(|stamp| stamp.size);
             if found.is_some_and(|found| size.is_some_and(|size| size != found)) {
-                self.worn.insert(name.clone());
+                self.unlinkable.insert(name.clone());
             }
-            let usable = found.is_some() && !self.worn.contains(&name);
+            let usable = found.is_some() && !self.unlinkable.contains(&name);
             if usable {
                 self.present.insert(name);
             }

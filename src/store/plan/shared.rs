@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// Bytes that are in both manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
+pub struct SharedRun {
     /// Where they begin in the previous one.
     pub from: usize,
     /// Where they begin in the new one.
@@ -21,16 +21,16 @@ const SHORTEST: usize = 512;
 
 /// The runs of whole lines that both texts have, in the order of the new one. No line stands twice in a manifest.
 #[must_use]
-pub fn runs(former: &str, new: &str) -> Vec<Run> {
+pub fn runs(former: &str, new: &str) -> Vec<SharedRun> {
     let places: HashMap<&str, usize> = lines(former).map(|(at, line)| (line, at)).collect();
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<SharedRun> = Vec::new();
     for (at, line) in lines(new) {
         let Some(from) = places.get(line).copied() else {
             continue;
         };
         match runs.last_mut() {
             Some(run) if run.from + run.length == from && run.at + run.length == at => run.length += line.len(),
-            _ => runs.push(Run {
+            _ => runs.push(SharedRun {
                 from,
                 at,
                 length: line.len(),
@@ -66,9 +66,9 @@ mod tests {
     fn a_line_that_changed_divides_what_is_alike() {
         let (former, new) = (text(0..20), text((0..10).chain([99]).chain(11..20)));
         let length = 121 * 10;
-        let first = Run { from: 0, at: 0, length };
+        let first = SharedRun { from: 0, at: 0, length };
         let (from, length) = (121 * 11, 121 * 9);
-        assert_eq!(runs(&former, &new), [first, Run { from, at: from, length }]);
+        assert_eq!(runs(&former, &new), [first, SharedRun { from, at: from, length }]);
     }
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
         let (former, new) = (text(0..20), text([50, 51].into_iter().chain(0..20)));
         let at = 121 * 2;
         let length = former.len();
-        assert_eq!(runs(&former, &new), [Run { from: 0, at, length }]);
+        assert_eq!(runs(&former, &new), [SharedRun { from: 0, at, length }]);
     }
 
     #[test]

@@ -18,36 +18,36 @@ struct Memory {
 }
 
 /// All files of the memory are equally old.
-fn stamp(size: u64) -> Stamp {
-    Stamp { size, mtime: 0 }
+fn stamp(size: u64) -> ObjectStamp {
+    ObjectStamp { size, mtime: 0 }
 }
 
 impl Memory {
-    fn answer(&self, question: &Question, facts: &mut Facts) {
+    fn answer(&self, question: &HostQuestion, facts: &mut HostFacts) {
         match question {
-            Question::Live(path) => {
+            HostQuestion::Live(path) => {
                 let site = self.current.as_ref().map(|(_, site)| site);
                 let tree = site.and_then(|site| site.folders.get(path)).map(|folder| folder.digest);
                 facts.live.insert(path.clone(), tree);
             }
-            Question::Tree(digest) => {
+            HostQuestion::Tree(digest) => {
                 facts.trees.insert(*digest, self.trees.contains_key(digest));
             }
-            Question::Manifest(digest) => {
+            HostQuestion::Manifest(digest) => {
                 facts.manifests.insert(*digest, self.trees.get(digest).cloned());
             }
-            Question::Object(name) => {
+            HostQuestion::Object(name) => {
                 facts
                     .objects
                     .insert(name.clone(), self.objects.get(name).copied().map(stamp));
             }
-            Question::Pool(path) => {
+            HostQuestion::Pool(path) => {
                 facts.pool.insert(path.clone(), self.pool.get(path).copied().map(stamp));
             }
-            Question::PoolBytes(path) => {
+            HostQuestion::PoolBytes(path) => {
                 facts.pool_bytes.insert(path.clone(), None);
             }
-            Question::Findings(release, piece) => {
+            HostQuestion::Findings(release, piece) => {
                 facts.findings.insert((release.clone(), *piece), None);
             }
         }
@@ -55,9 +55,9 @@ impl Memory {
 
     /// Asks as a publish would: rounds of questions until there are none.
     fn plan(&self, site: &Site) -> (Plan, usize, usize) {
-        let mut facts = Facts {
+        let mut facts = HostFacts {
             current: self.current.as_ref().map(|(id, _)| id.clone()),
-            ..Facts::default()
+            ..HostFacts::default()
         };
         let (mut rounds, mut asked) = (0, 0);
         let mut questions = opening_questions(site);
@@ -272,7 +272,7 @@ fn an_object_of_another_size_is_sent_again() {
     let object = layout::object(Digest::of(&[1]));
     memory.objects.insert(object.clone(), 99);
     let (plan, _, _) = memory.plan(&site);
-    assert!(plan.worn.contains(&object));
+    assert!(plan.unlinkable.contains(&object));
     assert_eq!(plan.wanted_names().collect::<Vec<_>>(), [object]);
 }
 

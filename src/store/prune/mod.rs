@@ -21,14 +21,14 @@ use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
-use crate::store::open::{self, Along};
-use crate::store::plan::Facts;
+use crate::store::open::{self, OpenOptions};
+use crate::store::plan::HostFacts;
 use crate::store::publish::leave;
 use crate::store::refusal::explain;
 use crate::store::releases::{files_below, list_folders};
 use crate::store::rollback::next_generation;
 use crate::store::session::{Read, Session};
-use crate::store::staging::{self, Workshop, remove_below};
+use crate::store::staging::{self, StagingDir, remove_below};
 
 /// So many renames go in one flight, behind a sign of life.
 const AT_ONCE: usize = 1000;
@@ -79,12 +79,12 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
     let _running = Running::begin(observer, Stage::Prune);
     let mut reason = String::new();
     for _ in 0..ATTEMPTS {
-        let entrance = open::survey_ground(session, []).await?.entrance;
-        if !entrance.exists {
+        let store_state = open::inspect(session, []).await?.store_state;
+        if !store_state.exists {
             return Ok(Pruned::default());
         }
         if options.dry_run {
-            return Ok(mark(session, options, host_time(&entrance)).await?.pruned());
+            return Ok(mark(session, options, host_time(&store_state)).await?.pruned());
         }
         let marker = claim(session, observer).await?;
         let dead = mark(session, options, marker.now).await?;
@@ -96,7 +96,7 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
             Swept::Changed => "something was published in the meantime".clone_into(&mut reason),
         }
     }
-    Err(Error::Contended {
+    Err(Error::Contention {
         attempts: ATTEMPTS,
         reason,
     })
@@ -108,8 +108,8 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
 /// # Errors
 /// [`Error`] where the connection is lost.
 pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, Error> {
-    let entrance = open::look(session).await?;
-    let rested = match (entrance.swept, entrance.since) {
+    let store_state = open::read_state(session).await?;
+    let rested = match (store_state.swept, store_state.since) {
         (Some(swept), Some(now)) => now.saturating_sub(swept) > SWEEP_EVERY,
         _ => true,
     };
@@ -120,47 +120,47 @@ pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, 
 }
 
 /// A lower bound of the host's clock where nothing may be made to read it.
-fn host_time(entrance: &open::Entrance) -> Time {
-    entrance.since.unwrap_or(0)
+fn host_time(store_state: &open::StoreState) -> Time {
+    store_state.since.unwrap_or(0)
 }
 
 /// The run whose mark is on the store while it decides what is dead.
-struct Marker {
+struct SweepMark {
     run: RunId,
     now: Time,
 }
 
 /// Moves the generation on, so that any publish after this is noticed.
-async fn claim(session: &Session, observer: &dyn Observer) -> Result<Marker, Error> {
-    let mut workshop = Workshop::new(crate::store::run_id::run_id());
+async fn claim(session: &Session, observer: &dyn Observer) -> Result<SweepMark, Error> {
+    let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
     let claimed = async {
-        let entrance = enter(session, &mut workshop).await?;
-        let generation = next_generation(&entrance, workshop.run());
-        let stage = vec![workshop.symlink("gen", generation.to_string())];
+        let store_state = enter(session, &mut staging_dir).await?;
+        let generation = next_generation(&store_state, staging_dir.run());
+        let stage = vec![staging_dir.symlink("gen", generation.to_string())];
         let held = vec![
             Op::ReadLink(layout::GENERATION.to_owned()),
             Op::Rename {
-                from: workshop.path_holding("gen"),
+                from: staging_dir.path_holding("gen"),
                 to: layout::GENERATION.to_owned(),
             },
         ];
-        let answers = take_lock(session, &mut workshop, stage, &held, observer).await?;
-        let (found, entered) = (answers.first(), entrance.generation.as_ref());
-        staging::keep_clock(session, &mut workshop, found, entered, &generation).await?;
+        let answers = take_lock(session, &mut staging_dir, stage, &held, observer).await?;
+        let (found, entered) = (answers.first(), store_state.generation.as_ref());
+        staging::keep_clock(session, &mut staging_dir, found, entered, &generation).await?;
         refuse(session, &answers[1..]).await?;
-        Ok(Marker {
-            run: workshop.run().clone(),
-            now: entrance.now,
+        Ok(SweepMark {
+            run: staging_dir.run().clone(),
+            now: store_state.now,
         })
     }
     .await;
-    leave(session, &mut workshop).await;
+    leave(session, &mut staging_dir).await;
     claimed
 }
 
-async fn enter(session: &Session, workshop: &mut Workshop) -> Result<open::Entrance, Error> {
-    let entered = open::enter(session, workshop, &Along::default(), &mut Facts::default()).await?;
-    Ok(entered.entrance)
+async fn enter(session: &Session, staging_dir: &mut StagingDir) -> Result<open::StoreState, Error> {
+    let entered = open::open_store(session, staging_dir, &OpenOptions::default(), &mut HostFacts::default()).await?;
+    Ok(entered.store_state)
 }
 
 async fn refuse(session: &Session, answers: &[Result<Answer, crate::host::Refusal>]) -> Result<(), Error> {
@@ -173,20 +173,20 @@ async fn refuse(session: &Session, answers: &[Result<Answer, crate::host::Refusa
 /// Sends `stage`, takes the lock, and sends `held` behind it; answers to `held`.
 async fn take_lock(
     session: &Session,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     stage: Vec<Op>,
     held: &[Op],
     observer: &dyn Observer,
 ) -> Result<Vec<Result<Answer, crate::host::Refusal>>, Error> {
     let staged = stage.len();
     let mut ops = stage;
-    ops.push(workshop.acquire());
+    ops.push(staging_dir.acquire());
     ops.extend(held.iter().cloned());
     let mut answers = session.flight(ops).await?;
-    workshop.took_lock(answers.get(staged));
+    staging_dir.took_lock(answers.get(staged));
     refuse(session, &answers[..staged]).await?;
     let first = answers.split_off(staged);
-    Ok(staging::take_lock(session, workshop, first, held, None, observer).await??)
+    Ok(staging::take_lock(session, staging_dir, first, held, None, observer).await??)
 }
 
 /// Everything that is to go, by path below the docroot.
@@ -217,10 +217,10 @@ impl Dead {
 
 /// Decides what is dead, without the lock.
 async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, Error> {
-    let entrance = open::look(session).await?;
+    let store_state = open::read_state(session).await?;
     let there = open::releases(session).await?;
     let records = Records::read(session).await?;
-    let promised = records.promised(entrance.current.as_ref(), now, options.skew, &there);
+    let promised = records.promised(store_state.current.as_ref(), now, options.skew, &there);
     let kept: Vec<ReleaseId> = there
         .iter()
         .enumerate()
@@ -228,7 +228,7 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
         .map(|(_, id)| id.clone())
         .collect();
     let within_skew = records.within(now, options.skew, &there);
-    let mut facts = Facts::default();
+    let mut facts = HostFacts::default();
     let kept_roots = roots_of(session, &kept).await?;
     open::load_trees(session, &mut facts, &kept_roots).await?;
     let living = reach(&facts, &kept_roots);
@@ -345,7 +345,7 @@ struct Reached {
     unread: Vec<Digest>,
 }
 
-fn reach(facts: &Facts, roots: &[Digest]) -> Reached {
+fn reach(facts: &HostFacts, roots: &[Digest]) -> Reached {
     let mut reached = Reached::default();
     // The pool goes by path, so a tree counts once for each path that it has.
     let mut seen: HashSet<(SitePath, Digest)> = HashSet::new();
@@ -385,7 +385,7 @@ fn reach(facts: &Facts, roots: &[Digest]) -> Reached {
 
 /// Orders dead trees so that each comes before the trees that it holds. Ones that don't read hold what they hold: they
 /// come first.
-fn parents_first(dead: &HashSet<Digest>, facts: &Facts) -> Vec<Digest> {
+fn parents_first(dead: &HashSet<Digest>, facts: &HostFacts) -> Vec<Digest> {
     let mut parents: BTreeMap<Digest, u64> = dead.iter().map(|digest| (*digest, 0)).collect();
     let children = |digest: &Digest| -> Vec<Digest> {
         let tree = facts.manifests.get(digest).and_then(Option::as_ref);
@@ -430,11 +430,11 @@ enum Swept {
 
 /// Takes the dead away under the lock, unless something was published since they were marked.
 async fn take_away(session: &Session, marker: &RunId, dead: &Dead, observer: &dyn Observer) -> Result<Swept, Error> {
-    let mut workshop = Workshop::new(crate::store::run_id::run_id());
-    let result = take_away_under_lock(session, marker, dead, &mut workshop, observer).await;
-    let run = workshop.run().clone();
-    let holding = workshop.is_holding();
-    session.flight(workshop.leave()).await?;
+    let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
+    let result = take_away_under_lock(session, marker, dead, &mut staging_dir, observer).await;
+    let run = staging_dir.run().clone();
+    let holding = staging_dir.is_holding();
+    session.flight(staging_dir.leave()).await?;
     session.forget_run(&run);
     if holding {
         remove_below(session, &layout::workshop_stale(&run)).await?;
@@ -446,18 +446,18 @@ async fn take_away_under_lock(
     session: &Session,
     marker: &RunId,
     dead: &Dead,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     observer: &dyn Observer,
 ) -> Result<Swept, Error> {
-    enter(session, workshop).await?;
-    let stage = vec![workshop.symlink("swept", "by prune".to_owned())];
+    enter(session, staging_dir).await?;
+    let stage = vec![staging_dir.symlink("swept", "by prune".to_owned())];
     let held = [Op::ReadLink(layout::GENERATION.to_owned())];
-    let answers = take_lock(session, workshop, stage, &held, observer).await?;
+    let answers = take_lock(session, staging_dir, stage, &held, observer).await?;
     let generation = answers.first().and_then(Read::text).unwrap_or_default();
     if !generation.ends_with(&format!("-{marker}")) {
         return Ok(Swept::Changed);
     }
-    let mut trash = Trash { workshop, count: 0 };
+    let mut trash = Trash { staging_dir, count: 0 };
     let releases: Vec<Op> = dead
         .releases
         .iter()
@@ -481,7 +481,7 @@ async fn take_away_under_lock(
     let rest: Vec<Op> = rest.map(|path| trash.take(path)).collect();
     send(session, &mut trash, rest, observer).await?;
     let mut last: Vec<Op> = dead.pool_folders.iter().map(|folder| trash.take(folder)).collect();
-    let swept = workshop.path_holding("swept");
+    let swept = staging_dir.path_holding("swept");
     last.push(Op::Rename {
         from: swept,
         to: layout::SWEPT.to_owned(),
@@ -492,14 +492,14 @@ async fn take_away_under_lock(
 
 /// The part of the workshop that things are taken into. Every name in it is new.
 struct Trash<'a> {
-    workshop: &'a mut Workshop,
+    staging_dir: &'a mut StagingDir,
     count: u64,
 }
 
 impl Trash<'_> {
     fn name(&mut self) -> String {
         self.count += 1;
-        self.workshop.path_holding(&format!("trash/{}", self.count))
+        self.staging_dir.path_holding(&format!("trash/{}", self.count))
     }
 
     fn take(&mut self, path: &str) -> Op {
@@ -531,7 +531,7 @@ impl Trash<'_> {
 async fn send(session: &Session, trash: &mut Trash<'_>, ops: Vec<Op>, observer: &dyn Observer) -> Result<(), Error> {
     let mut ops = ops.into_iter().peekable();
     while ops.peek().is_some() {
-        let mut flight = vec![trash.workshop.beat()];
+        let mut flight = vec![trash.staging_dir.beat()];
         flight.extend(ops.by_ref().take(AT_ONCE));
         let count = flight.len() as u64 - 1;
         let answers = session.flight(flight).await?;
@@ -561,7 +561,7 @@ async fn clear_stale(session: &Session, now: Time) -> Result<(), Error> {
         let found = list_folders(session, vec![path.clone(), inside]).await?;
         let youngest = found.iter().map(|(_, attr)| attr.mtime).max();
         if youngest.is_none_or(|youngest| now.saturating_sub(youngest) > DEAD_AFTER) {
-            session.flight(staging::bury(&run)).await?;
+            session.flight(staging::fence(&run)).await?;
         }
     }
     for (path, attr) in list_folders(session, vec![layout::STALE.to_owned()]).await? {
@@ -584,7 +584,7 @@ mod tests {
         // One folder that holds all others, each of which holds two of the next level.
         let digest = |number: u32| Digest::of(&number.to_be_bytes());
         let last = 150_000;
-        let mut facts = Facts::default();
+        let mut facts = HostFacts::default();
         for number in 0..last {
             let below = [2 * number + 1, 2 * number + 2]
                 .into_iter()

@@ -5,9 +5,9 @@
 //! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
 //! what `current` says afterwards.
 
-mod find;
+mod attempt_error;
+mod inspection;
 mod refusals;
-mod stop;
 mod under_lock;
 
 use std::collections::{HashMap, HashSet};
@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-use self::find::{Found, Hints};
-pub use self::refusals::{Judged, Refusals, judge};
-use self::stop::Stop;
+use self::attempt_error::AttemptError;
+use self::inspection::{Hints, Inspection};
+pub use self::refusals::{Judged, Refusals, check_refusals};
 use self::under_lock::UnderLock;
 use crate::host::{HostError, Op, RefusalKind};
 use crate::model::event::{Event, Note, Observer, Running, Stage};
@@ -32,19 +32,19 @@ use crate::site::check::Problem;
 use crate::site::check::known::Findings;
 use crate::site::source::Source;
 use crate::store::Error;
-use crate::store::open::{self, Entrance, Ground};
+use crate::store::open::{self, StoreSnapshot, StoreState};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{self, Plan};
 pub use crate::store::recovery::abandon;
 use crate::store::recovery::find_after_loss;
 use crate::store::refusal::explain;
 use crate::store::releases;
-use crate::store::remote_cache::Seen;
+use crate::store::remote_cache::RemoteCache;
 use crate::store::repair::{self, mend};
 use crate::store::session::{Read, Session};
 use crate::store::signing::Signing;
 pub(crate) use crate::store::staging::leave;
-use crate::store::staging::{self, Workshop};
+use crate::store::staging::{self, StagingDir};
 use crate::store::swap;
 use crate::store::sync::{self, Building, Times, Work};
 use crate::store::verify::{Depth, verify};
@@ -76,23 +76,23 @@ pub struct Options {
     /// The folder of the caches, and what distinguishes this target from all others: what was seen live there saves round trips.
     pub seen: Option<(PathBuf, String)>,
     /// What was found on the host before the site was ready: it saves round trips, and is trusted no further than that.
-    pub ground: Option<Ground>,
+    pub store_snapshot: Option<StoreSnapshot>,
     /// Whether a CDN is purged afterwards. Then the swap leaves a note of what it is owed, so that a run which dies before
     /// it purged is made up for by the next.
     pub purges: bool,
 }
 
 /// Anyone who looks at the live site before it is replaced.
-pub trait Beforehand: Send + Sync {
+pub trait PreSwapHook: Send + Sync {
     /// Looks, knowing what will change and which files were at those paths. Called again where the plan is made again. It
     /// goes on beside the sending, and the lock is taken only after it.
     fn look<'a>(&'a self, plan: &'a Plan, former: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()>;
 }
 
 /// No one looks.
-struct Nobody;
+struct NoHook;
 
-impl Beforehand for Nobody {
+impl PreSwapHook for NoHook {
     fn look<'a>(&'a self, _: &'a Plan, _: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
     }
@@ -128,17 +128,17 @@ struct Publish<'a> {
     source: &'a Arc<dyn Source>,
     site: &'a Site,
     options: &'a Options,
-    before: &'a dyn Beforehand,
+    before: &'a dyn PreSwapHook,
     observer: &'a dyn Observer,
 }
 
 /// Everything that was made for a release, ready to be put together.
-struct Parcel {
+struct StagedRelease {
     release: ReleaseId,
     generation: Generation,
     /// The generation that it was made after.
     after: Option<Generation>,
-    stock: sync::Stock,
+    staged_objects: sync::StagedObjects,
     /// Temporary files of the manifests, in the order of the plan's trees.
     manifests: Vec<String>,
     /// The release document and, where there is one, its signature: the temporary file, and its place.
@@ -151,7 +151,7 @@ struct Parcel {
 
 /// What must be known after a connection was lost.
 #[derive(Default)]
-struct Trace {
+struct AttemptProgress {
     /// The release that the attempt was making.
     release: Option<ReleaseId>,
     /// Whether its swap had been sent.
@@ -176,7 +176,7 @@ pub async fn publish(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Published, Error> {
-    publish_after(session, source, site, options, &Nobody, observer).await
+    publish_after(session, source, site, options, &NoHook, observer).await
 }
 
 /// As [`publish`], with somebody who looks at the live site before it is replaced.
@@ -188,7 +188,7 @@ pub async fn publish_after(
     source: &Arc<dyn Source>,
     site: &Site,
     options: &Options,
-    before: &dyn Beforehand,
+    before: &dyn PreSwapHook,
     observer: &dyn Observer,
 ) -> Result<Published, Error> {
     options.signing.check()?;
@@ -239,13 +239,17 @@ async fn make_whole(
 
 impl Publish<'_> {
     /// Publishes what differs from the live release. Also says whether the store lacks something of it, see
-    /// [`Trace::unnamed`].
+    /// [`AttemptProgress::unnamed`].
     async fn changes(&self) -> Result<(Published, bool), Error> {
         let seen = self.options.seen.as_ref();
-        let seen = seen.map(|(folder, target)| Seen::load(folder, target));
+        let seen = seen.map(|(folder, target)| RemoteCache::load(folder, target));
         let hints = Hints {
             seen: seen.as_ref().filter(|_| !self.options.force),
-            ground: self.options.ground.as_ref().filter(|ground| ground.entrance.exists),
+            store_snapshot: self
+                .options
+                .store_snapshot
+                .as_ref()
+                .filter(|store_snapshot| store_snapshot.store_state.exists),
         };
         let (published, unnamed) = self.in_attempts(hints).await?;
         if let Some(seen) = seen {
@@ -259,37 +263,37 @@ impl Publish<'_> {
         Ok((published, unnamed))
     }
 
-    /// Tries until the site is live, or it is known that it can't be. Also says what [`Trace::unnamed`] does.
+    /// Tries until the site is live, or it is known that it can't be. Also says what [`AttemptProgress::unnamed`] does.
     async fn in_attempts(&self, hints: Hints<'_>) -> Result<(Published, bool), Error> {
-        let mut worn = HashSet::new();
+        let mut unlinkable = HashSet::new();
         let (mut reconnects, mut planned, mut contended) = (0, 0, 0);
         let mut replaces = None;
         let mut guess = Some(hints);
         loop {
             // What was seen before is worth one guess.
             let hints = guess.take().unwrap_or_default();
-            let mut workshop = Workshop::new(crate::store::run_id::run_id());
-            let mut trace = Trace::default();
+            let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
+            let mut trace = AttemptProgress::default();
             match self
-                .attempt(&mut workshop, &mut worn, &mut trace, &mut replaces, hints)
+                .attempt(&mut staging_dir, &mut unlinkable, &mut trace, &mut replaces, hints)
                 .await
             {
                 Ok(published) => return Ok((published, trace.unnamed)),
-                Err(Stop::Failed(error)) => {
-                    leave(self.session, &mut workshop).await;
+                Err(AttemptError::Failed(error)) => {
+                    leave(self.session, &mut staging_dir).await;
                     return Err(error);
                 }
-                Err(Stop::Replan(reason)) => {
-                    leave(self.session, &mut workshop).await;
+                Err(AttemptError::Replan(reason)) => {
+                    leave(self.session, &mut staging_dir).await;
                     planned += 1;
                     if planned >= ATTEMPTS {
                         let attempts = ATTEMPTS;
-                        return Err(Error::NoPeace { attempts, reason });
+                        return Err(Error::KeptChanging { attempts, reason });
                     }
                     self.observer.notice(Event::Noted(Note::Replanned { reason }));
                 }
-                Err(Stop::Contended(reason)) => {
-                    leave(self.session, &mut workshop).await;
+                Err(AttemptError::Contention(reason)) => {
+                    leave(self.session, &mut staging_dir).await;
                     contended += 1;
                     let is_over = match self.patience() {
                         Some(left) => left.is_zero(),
@@ -297,12 +301,12 @@ impl Publish<'_> {
                     };
                     if is_over {
                         let attempts = contended;
-                        return Err(Error::Contended { attempts, reason });
+                        return Err(Error::Contention { attempts, reason });
                     }
                     self.observer.notice(Event::Noted(Note::Replanned { reason }));
                 }
-                Err(Stop::Lost(error)) => {
-                    let went_live = self.after_loss(workshop.run(), &trace, &error).await?;
+                Err(AttemptError::Lost(error)) => {
+                    let went_live = self.after_loss(staging_dir.run(), &trace, &error).await?;
                     if let Some(release) = went_live {
                         return Ok((self.live_after_all(release).await?, false));
                     }
@@ -323,98 +327,110 @@ impl Publish<'_> {
 
     async fn attempt(
         &self,
-        workshop: &mut Workshop,
-        worn: &mut HashSet<String>,
-        trace: &mut Trace,
+        staging_dir: &mut StagingDir,
+        unlinkable: &mut HashSet<String>,
+        trace: &mut AttemptProgress,
         replaces: &mut Option<Option<ReleaseId>>,
         hints: Hints<'_>,
-    ) -> Result<Published, Stop> {
-        if let Some(published) = self.already_live(hints.ground).await? {
+    ) -> Result<Published, AttemptError> {
+        if let Some(published) = self.already_live(hints.store_snapshot).await? {
             return Ok(published);
         }
-        let Found {
-            entrance,
+        let Inspection {
+            store_state,
             plan,
             former,
             live,
-        } = self.find_out(workshop, worn, hints).await?;
-        let owed = &entrance.delivery;
+        } = self.find_out(staging_dir, unlinkable, hints).await?;
+        let owed = &store_state.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
             && self.options.signing.is_met(self.session, live).await?
         {
             let live = live.clone();
-            leave(self.session, workshop).await;
+            leave(self.session, staging_dir).await;
             let problems = self.options.refusals.of_live();
             return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed.clone(), problems));
         }
         self.refuse_to_overtake(&plan, replaces)?;
-        let judged = judge(self.session, self.site, &plan, &live, &self.options.refusals).await?;
+        let judged = check_refusals(self.session, self.site, &plan, &live, &self.options.refusals).await?;
         if let Some(refused) = judged.refused {
-            return Err(Stop::Failed(refused));
+            return Err(AttemptError::Failed(refused));
         }
         let problems = judged.problems;
-        let sending = self.send(&entrance, &plan, &problems, workshop);
-        let (parcel, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
-        let mut parcel = parcel?;
-        trace.release = Some(parcel.release.clone());
+        let sending = self.send(&store_state, &plan, &problems, staging_dir);
+        let (staged_release, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
+        let mut staged_release = staged_release?;
+        trace.release = Some(staged_release.release.clone());
         let _running = Running::begin(self.observer, Stage::Swap);
-        self.build_and_lock(&plan, owed, &mut parcel, workshop, worn).await?;
-        self.add_to_pool(&plan, workshop).await?;
+        self.build_and_lock(&plan, owed, &mut staged_release, staging_dir, unlinkable)
+            .await?;
+        self.add_to_pool(&plan, staging_dir).await?;
         trace.swap_sent = true;
-        trace.unnamed = self.make_live(&plan, &parcel, workshop).await?;
-        let (previous, sent) = (plan.previous.clone(), parcel.stock.sent);
-        Ok(self.published(parcel.release, previous, true, &plan, sent, parcel.owing.1, problems))
+        trace.unnamed = self.make_live(&plan, &staged_release, staging_dir).await?;
+        let (previous, sent) = (plan.previous.clone(), staged_release.staged_objects.sent);
+        Ok(self.published(
+            staged_release.release,
+            previous,
+            true,
+            &plan,
+            sent,
+            staged_release.owing.1,
+            problems,
+        ))
     }
 
     /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
     async fn send(
         &self,
-        entrance: &Entrance,
+        store_state: &StoreState,
         plan: &Plan,
         problems: &[Problem],
-        workshop: &mut Workshop,
-    ) -> Result<Parcel, Stop> {
-        let mut times = Times::new(entrance.now, entrance.generation.as_ref());
+        staging_dir: &mut StagingDir,
+    ) -> Result<StagedRelease, AttemptError> {
+        let mut times = Times::new(store_state.now, store_state.generation.as_ref());
         let work = Work {
             session: self.session,
             source: self.source,
             observer: self.observer,
         };
-        let after = entrance.generation.as_ref().map_or(0, |generation| generation.made + 1);
-        let made_at = entrance.now.max(after);
-        let release = ReleaseId::new(made_at, workshop.run().tail());
-        let text = self.document(&release, plan, entrance.now);
-        let signing = async { Ok::<_, Stop>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
-        let sending = async { Ok(sync::send_objects(&work, plan, workshop, &mut times).await?) };
-        let (signature, mut stock) = futures_util::future::try_join(signing, sending).await?;
-        let manifests = sync::write_manifests(&work, plan, &mut stock, workshop, &mut times).await?;
+        let after = store_state
+            .generation
+            .as_ref()
+            .map_or(0, |generation| generation.made + 1);
+        let made_at = store_state.now.max(after);
+        let release = ReleaseId::new(made_at, staging_dir.run().tail());
+        let text = self.document(&release, plan, store_state.now);
+        let signing = async { Ok::<_, AttemptError>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
+        let sending = async { Ok(sync::send_objects(&work, plan, staging_dir, &mut times).await?) };
+        let (signature, mut staged_objects) = futures_util::future::try_join(signing, sending).await?;
+        let manifests = sync::write_manifests(&work, plan, &mut staged_objects, staging_dir, &mut times).await?;
         let documents = std::iter::once((text, layout::release_document(&release)));
         let documents = documents.chain(signature.map(|text| (text, layout::release_signature(&release))));
         let documents: Vec<(String, String)> = documents.collect();
-        sync::open_temps(self.session, workshop, documents.len()).await?;
+        sync::open_temps(self.session, staging_dir, documents.len()).await?;
         let mut records = Vec::new();
         for (text, place) in documents {
-            let Some(temp) = sync::write_document(&mut stock, workshop, &mut times, text) else {
+            let Some(temp) = sync::write_document(&mut staged_objects, staging_dir, &mut times, text) else {
                 let reason = "no temporary file was left for the release document";
-                return Err(Stop::Replan(reason.to_owned()));
+                return Err(AttemptError::Replan(reason.to_owned()));
             };
             records.push((temp, place));
         }
         let generation = Generation {
             clock: times.latest(),
             made: made_at,
-            run: workshop.run().to_string(),
+            run: staging_dir.run().to_string(),
         };
         let findings = Findings::of(problems, &release).pieces(layout::FINDINGS_PIECE);
-        Ok(Parcel {
+        Ok(StagedRelease {
             release,
             findings,
             generation,
-            after: entrance.generation.clone(),
-            stock,
+            after: store_state.generation.clone(),
+            staged_objects,
             manifests,
             records,
-            owing: ("delivery", entrance.delivery.clone()),
+            owing: ("delivery", store_state.delivery.clone()),
         })
     }
 
@@ -424,68 +440,74 @@ impl Publish<'_> {
         &self,
         plan: &Plan,
         owed: &Delivery,
-        parcel: &mut Parcel,
-        workshop: &mut Workshop,
-        worn: &mut HashSet<String>,
-    ) -> Result<(), Stop> {
-        let mut building = Building::new(plan, &mut parcel.stock);
+        staged_release: &mut StagedRelease,
+        staging_dir: &mut StagingDir,
+        unlinkable: &mut HashSet<String>,
+    ) -> Result<(), AttemptError> {
+        let mut building = Building::new(plan, &mut staged_release.staged_objects);
         building
-            .send_ahead(self.session, &mut parcel.stock, workshop, worn)
+            .send_ahead(
+                self.session,
+                &mut staged_release.staged_objects,
+                staging_dir,
+                unlinkable,
+            )
             .await?;
         let mut ops = building.take_ops();
-        ops.push(workshop.symlink("rel", layout::release_link(plan.root)));
-        ops.push(workshop.symlink("cur", layout::release(&parcel.release)));
-        ops.push(workshop.symlink("gen", parcel.generation.to_string()));
+        ops.push(staging_dir.symlink("rel", layout::release_link(plan.root)));
+        ops.push(staging_dir.symlink("cur", layout::release(&staged_release.release)));
+        ops.push(staging_dir.symlink("gen", staged_release.generation.to_string()));
         if let Some(former) = &plan.previous {
-            ops.push(workshop.symlink("former", layout::former_text(&parcel.release, former)));
+            ops.push(staging_dir.symlink("former", layout::former_text(&staged_release.release, former)));
         }
         if self.options.purges {
-            parcel.owing.1 = owed.owing(plan.previous.as_ref(), workshop.run());
-            ops.push(workshop.symlink("delivery", parcel.owing.1.text()));
+            staged_release.owing.1 = owed.owing(plan.previous.as_ref(), staging_dir.run());
+            ops.push(staging_dir.symlink("delivery", staged_release.owing.1.text()));
         }
-        for (piece, text) in (0..layout::FINDINGS_PIECES).zip(std::mem::take(&mut parcel.findings)) {
+        for (piece, text) in (0..layout::FINDINGS_PIECES).zip(std::mem::take(&mut staged_release.findings)) {
             let name = format!("finds{piece}");
-            ops.push(workshop.symlink(&name, text));
-            parcel
+            ops.push(staging_dir.symlink(&name, text));
+            staged_release
                 .records
-                .push((name, layout::release_findings(&parcel.release, piece)));
+                .push((name, layout::release_findings(&staged_release.release, piece)));
         }
         let staged = ops.len();
-        let under_lock = UnderLock::new(plan, workshop, &parcel.records);
-        ops.push(workshop.acquire());
+        let under_lock = UnderLock::new(plan, staging_dir, &staged_release.records);
+        ops.push(staging_dir.acquire());
         ops.extend(under_lock.ops.iter().cloned());
         let answers = self.session.flight(ops).await?;
-        workshop.took_lock(answers.get(staged));
-        let built = self.check_built(&mut building, &answers[..staged], worn).await;
+        staging_dir.took_lock(answers.get(staged));
+        let built = self.check_built(&mut building, &answers[..staged], unlinkable).await;
         if let Err(stop) = built {
-            return self.take_back_records(parcel, workshop, stop).await;
+            return self.take_back_records(staged_release, staging_dir, stop).await;
         }
         let answers = staging::take_lock(
             self.session,
-            workshop,
+            staging_dir,
             answers[staged..].to_vec(),
             &under_lock.ops,
             self.patience(),
             self.observer,
         )
         .await??;
-        workshop.keep_last(answers.last());
-        let (after, ours) = (parcel.after.as_ref(), &parcel.generation);
-        let moved = staging::keep_clock(self.session, workshop, answers.first(), after, ours).await?;
+        staging_dir.keep_last(answers.last());
+        let (after, ours) = (staged_release.after.as_ref(), &staged_release.generation);
+        let moved = staging::keep_clock(self.session, staging_dir, answers.first(), after, ours).await?;
         let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
         match read {
             // Files of this release would have the times of files that others have made meanwhile.
             Ok(_) if moved => {
-                let stop = Stop::Contended("another run published in the meantime".to_owned());
-                self.take_back_records(parcel, workshop, stop).await
+                let stop = AttemptError::Contention("another run published in the meantime".to_owned());
+                self.take_back_records(staged_release, staging_dir, stop).await
             }
             Ok(found) => {
-                for (temp, _) in &parcel.records {
-                    workshop.moved_out(temp);
+                for (temp, _) in &staged_release.records {
+                    staging_dir.moved_out(temp);
                 }
-                self.owe_what_is_owed_now(&found, owed, plan, parcel, workshop).await
+                self.owe_what_is_owed_now(&found, owed, plan, staged_release, staging_dir)
+                    .await
             }
-            Err(stop) => self.take_back_records(parcel, workshop, stop).await,
+            Err(stop) => self.take_back_records(staged_release, staging_dir, stop).await,
         }
     }
 
@@ -496,19 +518,19 @@ impl Publish<'_> {
         found: &Delivery,
         entered: &Delivery,
         plan: &Plan,
-        parcel: &mut Parcel,
-        workshop: &mut Workshop,
-    ) -> Result<(), Stop> {
+        staged_release: &mut StagedRelease,
+        staging_dir: &mut StagingDir,
+    ) -> Result<(), AttemptError> {
         if !self.options.purges || found.owes_as(entered) {
             return Ok(());
         }
-        let owing = found.owing(plan.previous.as_ref(), workshop.run());
-        let note = workshop.symlink("owing", owing.text());
+        let owing = found.owing(plan.previous.as_ref(), staging_dir.run());
+        let note = staging_dir.symlink("owing", owing.text());
         let answers = self.session.flight(vec![note]).await?;
         if let Some(refusal) = answers.first().and_then(Read::refusal) {
-            return Err(Stop::Replan(refusal.to_string()));
+            return Err(AttemptError::Replan(refusal.to_string()));
         }
-        parcel.owing = ("owing", owing);
+        staged_release.owing = ("owing", owing);
         Ok(())
     }
 
@@ -516,10 +538,10 @@ impl Publish<'_> {
         &self,
         building: &mut Building<'_>,
         answers: &[Result<crate::host::Answer, crate::host::Refusal>],
-        worn: &mut HashSet<String>,
-    ) -> Result<(), Stop> {
+        unlinkable: &mut HashSet<String>,
+    ) -> Result<(), AttemptError> {
         let (of_building, staged) = answers.split_at(building.len());
-        building.read(self.session, of_building, worn).await?;
+        building.read(self.session, of_building, unlinkable).await?;
         match staged.iter().find_map(Read::refusal) {
             Some(refusal) => Err(explain(self.session, refusal).await.into()),
             None => Ok(()),
@@ -527,10 +549,15 @@ impl Publish<'_> {
     }
 
     /// The records are of a release that will not be: if they went out already, they come back.
-    async fn take_back_records(&self, parcel: &Parcel, workshop: &Workshop, stop: Stop) -> Result<(), Stop> {
-        if workshop.is_holding() {
-            let away = workshop.path("trash/record");
-            let back = parcel.records.iter().flat_map(|(_, place)| {
+    async fn take_back_records(
+        &self,
+        staged_release: &StagedRelease,
+        staging_dir: &StagingDir,
+        stop: AttemptError,
+    ) -> Result<(), AttemptError> {
+        if staging_dir.is_holding() {
+            let away = staging_dir.path("trash/record");
+            let back = staged_release.records.iter().flat_map(|(_, place)| {
                 let rename = Op::Rename {
                     from: place.clone(),
                     to: away.clone(),
@@ -543,8 +570,8 @@ impl Publish<'_> {
     }
 
     /// Adds to the pool, before anything that needs it is live. A swap can't be guarded by files, so this is awaited.
-    async fn add_to_pool(&self, plan: &Plan, workshop: &Workshop) -> Result<(), Stop> {
-        let pool = sync::pool_ops(plan, workshop);
+    async fn add_to_pool(&self, plan: &Plan, staging_dir: &StagingDir) -> Result<(), AttemptError> {
+        let pool = sync::pool_ops(plan, staging_dir);
         let answers = self.session.flight(pool.clone()).await?;
         // Folders may exist, and encodings may not; every file itself must have come.
         for (op, answer) in pool.iter().zip(&answers) {
@@ -552,7 +579,7 @@ impl Publish<'_> {
                 && (refusal.kind != RefusalKind::NotFound
                     || plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str())))
             {
-                self.take_back_pool(plan, workshop).await?;
+                self.take_back_pool(plan, staging_dir).await?;
                 return Err(explain(self.session, refusal).await.into());
             }
         }
@@ -560,10 +587,10 @@ impl Publish<'_> {
     }
 
     /// Files of the pool without an encoding of theirs would stay so, since the next publish finds them there.
-    async fn take_back_pool(&self, plan: &Plan, workshop: &Workshop) -> Result<(), Stop> {
+    async fn take_back_pool(&self, plan: &Plan, staging_dir: &StagingDir) -> Result<(), AttemptError> {
         let mut ops = Vec::new();
         for (index, file) in plan.pool.iter().enumerate().filter(|(_, file)| !file.replaces) {
-            let away = workshop.path_holding(&format!("trash/{index}"));
+            let away = staging_dir.path_holding(&format!("trash/{index}"));
             ops.push(Op::Rename {
                 from: layout::pool(file.path.as_str()),
                 to: away.clone(),
@@ -578,11 +605,16 @@ impl Publish<'_> {
     ///
     /// A swap can't be guarded by files either. Visitors miss nothing of an object or a manifest that the host refuses to
     /// name, for trees hold links of their own; but the next publish and prune would. Returns whether there is one.
-    async fn make_live(&self, plan: &Plan, parcel: &Parcel, workshop: &mut Workshop) -> Result<bool, Stop> {
-        let mut ops = parcel.stock.put_objects(plan, workshop);
-        let manifests = parcel.manifests.iter().zip(&plan.trees);
+    async fn make_live(
+        &self,
+        plan: &Plan,
+        staged_release: &StagedRelease,
+        staging_dir: &mut StagingDir,
+    ) -> Result<bool, AttemptError> {
+        let mut ops = staged_release.staged_objects.put_objects(plan, staging_dir);
+        let manifests = staged_release.manifests.iter().zip(&plan.trees);
         ops.extend(manifests.map(|(temp, tree)| Op::Link {
-            from: workshop.path_holding(temp),
+            from: staging_dir.path_holding(temp),
             to: layout::manifest(tree.digest),
         }));
         let named: Vec<String> = ops
@@ -595,32 +627,32 @@ impl Publish<'_> {
         if self.options.purges {
             // Before the swap: what is owed too much is purged once for nothing, what is forgotten stays at the edge.
             ops.push(Op::Rename {
-                from: workshop.path_holding(parcel.owing.0),
+                from: staging_dir.path_holding(staged_release.owing.0),
                 to: layout::DELIVERY.to_owned(),
             });
         }
         if plan.previous.is_some() {
             ops.push(Op::Rename {
-                from: workshop.path_holding("former"),
+                from: staging_dir.path_holding("former"),
                 to: layout::FORMER.to_owned(),
             });
         }
-        ops.extend(swap::commit_ops(plan, &parcel.release, workshop));
+        ops.extend(swap::commit_ops(plan, &staged_release.release, staging_dir));
         let swap = ops.len() - 1;
-        ops.extend(workshop.leave_synced());
+        ops.extend(staging_dir.leave_synced());
         let answers = self.session.flight(ops).await?;
         match answers.get(swap).and_then(Read::refusal) {
             // Another run took this one for dead and the lock with it, or a prune what the release is made of.
             Some(refusal) if refusal.kind == RefusalKind::NotFound => {
-                return Err(Stop::Contended(refusal.to_string()));
+                return Err(AttemptError::Contention(refusal.to_string()));
             }
-            Some(refusal) => return Err(Stop::Replan(refusal.to_string())),
+            Some(refusal) => return Err(AttemptError::Replan(refusal.to_string())),
             None => {}
         }
-        self.session.forget_run(workshop.run());
-        self.session.note_live(Some(parcel.release.clone()));
+        self.session.forget_run(staging_dir.run());
+        self.session.note_live(Some(staged_release.release.clone()));
         self.observer.notice(Event::Swapped {
-            release: parcel.release.clone(),
+            release: staged_release.release.clone(),
         });
         // Mostly the name was taken: the same bytes are there.
         let refused = named.into_iter().zip(&answers).filter(|(_, answer)| !answer.done());
@@ -674,7 +706,12 @@ impl Publish<'_> {
 
     /// After a lost connection: puts the old workshop out of reach, then looks what became of it. In this order, since
     /// what was sent over the old connection could take effect at any moment before.
-    async fn after_loss(&self, run: &RunId, trace: &Trace, lost: &HostError) -> Result<Option<ReleaseId>, Error> {
+    async fn after_loss(
+        &self,
+        run: &RunId,
+        trace: &AttemptProgress,
+        lost: &HostError,
+    ) -> Result<Option<ReleaseId>, Error> {
         let found = find_after_loss(self.session, run, trace.release.as_ref(), None).await;
         match found {
             Ok(went_live) => Ok(went_live),
@@ -694,7 +731,7 @@ impl Publish<'_> {
             .flatten()
             .next()
             .and_then(|document| document.previous);
-        let owed = open::look(self.session).await?.delivery;
+        let owed = open::read_state(self.session).await?.delivery;
         let changes = match &previous {
             Some(previous) => releases::diff(self.session, previous, &release).await,
             None => Ok(plan::all_as_changes(self.site)),

@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 
 use globset::GlobSet;
 
-use super::{Publish, Stop};
+use super::{AttemptError, Publish};
 use crate::config::{KnownFindings, Level, SiteConfig, compile_globs};
 use crate::model::manifest::{ChangeKind, Site, is_page};
 use crate::model::release::ReleaseId;
 use crate::site::SiteError;
-use crate::site::check::immutable::{Bytes, Conflict, Earlier};
-use crate::site::check::known::{self, Live};
+use crate::site::check::immutable::{Conflict, Content, Earlier};
+use crate::site::check::known::{self, Reference};
 use crate::site::check::{self, Problem, Severity};
 use crate::store::Error;
-use crate::store::open::{self, Entrance};
-use crate::store::plan::{Facts, Plan};
+use crate::store::open::{self, StoreState};
+use crate::store::plan::{HostFacts, Plan};
 use crate::store::session::Session;
 
 /// What a publish is refused for.
@@ -72,7 +72,7 @@ impl Refusals {
     }
 
     /// What the checks found, marked by what is live.
-    fn marked(&self, live: &Live) -> Vec<Problem> {
+    fn marked(&self, live: &Reference) -> Vec<Problem> {
         let mut problems = self.problems.clone();
         if self.known != Level::Error {
             known::mark(&mut problems, live);
@@ -82,7 +82,7 @@ impl Refusals {
 
     /// What the checks found in the very site that is live.
     pub(super) fn of_live(&self) -> Vec<Problem> {
-        self.marked(&Live::Nothing)
+        self.marked(&Reference::Nothing)
     }
 }
 
@@ -99,11 +99,11 @@ pub struct Judged {
 ///
 /// # Errors
 /// [`Error`] where the host can't be asked.
-pub async fn judge(
+pub async fn check_refusals(
     session: &Session,
     site: &Site,
     plan: &Plan,
-    live: &Live,
+    live: &Reference,
     refusals: &Refusals,
 ) -> Result<Judged, Error> {
     let mut problems = refusals.marked(live);
@@ -163,7 +163,7 @@ async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSe
             let file = site.file(path)?;
             Some(Conflict {
                 path: path.clone(),
-                new: Bytes {
+                new: Content {
                     digest: file.digest,
                     size: file.size,
                 },
@@ -182,7 +182,7 @@ async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSe
         conflict.old = others.next().map(|holder| Earlier {
             release: holder.release.clone(),
             commit: holder.commit.clone(),
-            bytes: Bytes {
+            bytes: Content {
                 digest: holder.file.digest,
                 size: holder.file.size,
             },
@@ -192,8 +192,8 @@ async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSe
 }
 
 impl Publish<'_> {
-    pub(super) fn check_owners(&self, facts: &Facts, entrance: &Entrance) -> Result<(), Stop> {
-        let Some(ours) = entrance.uid else { return Ok(()) };
+    pub(super) fn check_owners(&self, facts: &HostFacts, store_state: &StoreState) -> Result<(), AttemptError> {
+        let Some(ours) = store_state.uid else { return Ok(()) };
         for (path, uid, mode) in &facts.owners {
             let attr = crate::host::Attr {
                 kind: crate::host::Kind::File,
@@ -209,11 +209,15 @@ impl Publish<'_> {
 
     /// A run that was robbed of the lock, or cut off, may come back after others have published: what it was to replace is
     /// no longer live, and going on would undo their work unasked.
-    pub(super) fn refuse_to_overtake(&self, plan: &Plan, replaces: &mut Option<Option<ReleaseId>>) -> Result<(), Stop> {
+    pub(super) fn refuse_to_overtake(
+        &self,
+        plan: &Plan,
+        replaces: &mut Option<Option<ReleaseId>>,
+    ) -> Result<(), AttemptError> {
         let first = replaces.get_or_insert_with(|| plan.previous.clone());
         if self.options.wait.is_none() && *first != plan.previous {
             let by = plan.previous.clone();
-            return Err(Stop::Failed(Error::Overtaken { by }));
+            return Err(AttemptError::Failed(Error::ConcurrentPublish { by }));
         }
         Ok(())
     }

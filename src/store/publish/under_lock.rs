@@ -2,7 +2,7 @@
 //!
 //! Pure, but for the names of the workshop.
 
-use super::Stop;
+use super::AttemptError;
 use crate::host::{Answer, Kind, Op, Refusal, RefusalKind};
 use crate::model::layout;
 use crate::model::release::Hold;
@@ -12,7 +12,7 @@ use crate::store::open;
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::Plan;
 use crate::store::session::Read;
-use crate::store::staging::Workshop;
+use crate::store::staging::StagingDir;
 use crate::store::sync;
 
 /// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
@@ -26,16 +26,16 @@ pub(super) struct UnderLock {
 }
 
 impl UnderLock {
-    pub(super) fn new(plan: &Plan, workshop: &Workshop, records: &[(String, String)]) -> Self {
+    pub(super) fn new(plan: &Plan, staging_dir: &StagingDir, records: &[(String, String)]) -> Self {
         let mut ops = vec![
             Op::ReadLink(layout::GENERATION.to_owned()),
             Op::Rename {
-                from: workshop.path_holding("gen"),
+                from: staging_dir.path_holding("gen"),
                 to: layout::GENERATION.to_owned(),
             },
         ];
         ops.extend(records.iter().map(|(temp, place)| Op::Rename {
-            from: workshop.path_holding(temp),
+            from: staging_dir.path_holding(temp),
             to: place.clone(),
         }));
         let current = ops.len();
@@ -47,7 +47,7 @@ impl UnderLock {
         let relied = ops.len();
         let pool = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
         ops.extend(pool.iter().map(|folder| Op::Lstat(layout::pool(folder.as_str()))));
-        ops.push(workshop.open_last());
+        ops.push(staging_dir.open_last());
         Self { ops, current, relied }
     }
 
@@ -58,10 +58,10 @@ impl UnderLock {
         answers: &[Result<Answer, Refusal>],
         plan: &Plan,
         patient: bool,
-    ) -> Result<Delivery, Stop> {
+    ) -> Result<Delivery, AttemptError> {
         for answer in answers.iter().skip(self.current).take(3) {
             if let Some(refusal) = answer.refusal().filter(|refusal| refusal.kind != RefusalKind::NotFound) {
-                return Err(Stop::Replan(refusal.to_string()));
+                return Err(AttemptError::Replan(refusal.to_string()));
             }
         }
         let current = answers
@@ -70,9 +70,9 @@ impl UnderLock {
             .and_then(|text| open::read_current(&text));
         if current != plan.previous {
             if patient {
-                return Err(Stop::Contended("another release went live".to_owned()));
+                return Err(AttemptError::Contention("another release went live".to_owned()));
             }
-            return Err(Stop::Failed(Error::Overtaken { by: current }));
+            return Err(AttemptError::Failed(Error::ConcurrentPublish { by: current }));
         }
         if let Some(text) = answers.get(self.current + 1).and_then(Read::text) {
             let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
@@ -80,14 +80,14 @@ impl UnderLock {
                 who: String::new(),
                 since: 0,
             });
-            return Err(Stop::Failed(Error::OnHold { hold }));
+            return Err(AttemptError::Failed(Error::OnHold { hold }));
         }
         for (op, answer) in self.ops.iter().zip(answers).skip(self.relied) {
             if let (Op::Lstat(path), Some(attr)) = (op, answer.attr())
                 && attr.kind != Kind::Folder
             {
                 let (host, path) = (host.to_owned(), path.clone());
-                return Err(Stop::Failed(StoreError::NotAFolder { host, path }.into()));
+                return Err(AttemptError::Failed(StoreError::NotAFolder { host, path }.into()));
             }
         }
         let must = answers.get(..self.relied).unwrap_or(answers);
@@ -100,9 +100,9 @@ impl UnderLock {
             match answer.refusal() {
                 // A prune took away what the plan relied on.
                 Some(refusal) if refusal.kind == RefusalKind::NotFound => {
-                    return Err(Stop::Contended(refusal.to_string()));
+                    return Err(AttemptError::Contention(refusal.to_string()));
                 }
-                Some(refusal) => return Err(Stop::Replan(refusal.to_string())),
+                Some(refusal) => return Err(AttemptError::Replan(refusal.to_string())),
                 None => {}
             }
         }

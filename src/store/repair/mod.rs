@@ -17,22 +17,22 @@ use crate::host::{HostError, Op};
 use crate::model::digest::Digest;
 use crate::model::event::Observer;
 use crate::model::layout;
-use crate::model::manifest::{Extent, MOST_FOLDERS, Site};
+use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
 use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
 use crate::site::source::Source;
 use crate::store::Error;
 use crate::store::StoreError;
-use crate::store::open::{self, Along, Entrance};
-use crate::store::plan::Facts;
+use crate::store::open::{self, OpenOptions, StoreState};
+use crate::store::plan::HostFacts;
 use crate::store::recovery::find_after_loss;
 use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
 use crate::store::signing::Signing;
 use crate::store::staging::leave;
-use crate::store::staging::{self, Workshop};
+use crate::store::staging::{self, StagingDir};
 use crate::store::sync::{self, Sent, SyncError, Times, Work};
-use crate::store::verify::{Fault, Verified, verify};
+use crate::store::verify::{StoreFault, Verified, verify};
 
 /// So many renames go in one flight, behind a sign of life.
 const AT_ONCE: usize = 1000;
@@ -90,7 +90,7 @@ impl Mended {
 /// Repairs what a look at the host found from a site at hand, and looks again.
 ///
 /// # Errors
-/// [`Error`]; [`Error::Overtaken`] where another release went live meanwhile. What was repaired until then stays so.
+/// [`Error`]; [`Error::ConcurrentPublish`] where another release went live meanwhile. What was repaired until then stays so.
 pub async fn mend(
     session: &Session,
     site: &Site,
@@ -136,9 +136,11 @@ pub async fn mend_from_host(
             break;
         };
         let mut found = mended.left.clone();
-        if extent == Extent::Part {
+        if extent == Coverage::Part {
             // What a document says of the whole site can't be known.
-            found.faults.retain(|fault| !matches!(fault, Fault::Document { .. }));
+            found
+                .faults
+                .retain(|fault| !matches!(fault, StoreFault::Document { .. }));
         }
         let wanted = Repairs::new(&site, &found, &|_| true).wanted(&site);
         let salvage = Arc::new(Salvage::gather(session, &site, &facts, &wanted).await?);
@@ -169,7 +171,7 @@ async fn round(
     }
     let (release, depth) = (mended.left.release.clone(), mended.left.depth);
     let faults = mended.left.faults.clone();
-    let round = Round { work, site, options };
+    let round = RepairRound { work, site, options };
     let sent = round.run(repairs, mended).await?;
     mended.sent.add(sent);
     mended.left = verify(work.session, &release, depth, work.observer).await?;
@@ -177,48 +179,54 @@ async fn round(
 }
 
 /// What stays the same while one round of repairing goes on.
-struct Round<'a> {
+struct RepairRound<'a> {
     work: &'a Work<'a>,
     site: &'a Site,
     options: &'a Options,
 }
 
-impl Round<'_> {
+impl RepairRound<'_> {
     async fn run(&self, repairs: Repairs, mended: &mut Mended) -> Result<Sent, Error> {
         let session = self.work.session;
-        let mut workshop = Workshop::new(crate::store::run_id::run_id());
-        match self.attempt(repairs, &mut workshop, mended).await {
+        let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
+        match self.attempt(repairs, &mut staging_dir, mended).await {
             Ok(sent) => {
-                session.forget_run(workshop.run());
+                session.forget_run(staging_dir.run());
                 // What was replaced by moving it aside may be a folder of anything.
-                staging::remove_below(session, &layout::workshop_stale(workshop.run())).await?;
+                staging::remove_below(session, &layout::workshop_stale(staging_dir.run())).await?;
                 Ok(sent)
             }
             Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
                 // Each rename was a whole repair; which of them were done, the next look will tell.
-                find_after_loss(session, workshop.run(), None, None).await?;
+                find_after_loss(session, staging_dir.run(), None, None).await?;
                 Err(lost.into())
             }
             Err(error) => {
-                leave(session, &mut workshop).await;
+                leave(session, &mut staging_dir).await;
                 Err(error)
             }
         }
     }
 
-    async fn attempt(&self, mut repairs: Repairs, workshop: &mut Workshop, mended: &mut Mended) -> Result<Sent, Error> {
+    async fn attempt(
+        &self,
+        mut repairs: Repairs,
+        staging_dir: &mut StagingDir,
+        mended: &mut Mended,
+    ) -> Result<Sent, Error> {
         let session = self.work.session;
-        let entered = open::enter(session, workshop, &Along::default(), &mut Facts::default()).await?;
-        let entrance = entered.entrance;
+        let entered =
+            open::open_store(session, staging_dir, &OpenOptions::default(), &mut HostFacts::default()).await?;
+        let store_state = entered.store_state;
         self.add_trees_below(&mut repairs).await?;
-        let mut times = Times::new(entrance.now, entrance.generation.as_ref());
+        let mut times = Times::new(store_state.now, store_state.generation.as_ref());
         let wanted = repairs.wanted(self.site);
-        let mut stock = sync::send_to_workshop(self.work, wanted, workshop, &mut times)
+        let mut staged_objects = sync::send_to_workshop(self.work, wanted, staging_dir, &mut times)
             .await
             .map_err(from_sync)?;
         let mut texts: Vec<String> = repairs.manifests.iter().map(|(_, tree)| tree.render()).collect();
         let document = match &repairs.document {
-            Some(release) => Some(self.document(release, &mended.left, &entrance).await?),
+            Some(release) => Some(self.document(release, &mended.left, &store_state).await?),
             None => None,
         };
         if let Some(text) = document {
@@ -227,19 +235,25 @@ impl Round<'_> {
             texts.push(text);
             texts.extend(signature);
         }
-        let temps = sync::write_documents(self.work, texts.into_iter(), &mut stock, workshop, &mut times)
-            .await
-            .map_err(from_sync)?;
+        let temps = sync::write_documents(
+            self.work,
+            texts.into_iter(),
+            &mut staged_objects,
+            staging_dir,
+            &mut times,
+        )
+        .await
+        .map_err(from_sync)?;
 
         let generation = Generation {
             clock: times.latest(),
-            made: entrance.generation.as_ref().map_or(0, |generation| generation.made),
-            run: workshop.run().to_string(),
+            made: store_state.generation.as_ref().map_or(0, |generation| generation.made),
+            run: staging_dir.run().to_string(),
         };
-        let mut ops = stock.take_riding();
-        ops.push(workshop.symlink("gen", generation.to_string()));
-        ops.push(workshop.folder("m"));
-        let (staging, puts) = repairs.stage(&stock, &temps, workshop);
+        let mut ops = staged_objects.take_riding();
+        ops.push(staging_dir.symlink("gen", generation.to_string()));
+        ops.push(staging_dir.folder("m"));
+        let (staging, puts) = repairs.stage(&staged_objects, &temps, staging_dir);
         ops.extend(staging);
         for part in ops.chunks(AT_ONCE) {
             let answers = session.flight(part.to_vec()).await?;
@@ -247,16 +261,16 @@ impl Round<'_> {
                 return Err(explain(session, refusal).await.into());
             }
         }
-        self.put(workshop, &entrance, &generation, puts, &repairs, mended)
+        self.put(staging_dir, &store_state, &generation, puts, &repairs, mended)
             .await?;
-        Ok(stock.sent)
+        Ok(staged_objects.sent)
     }
 
     /// Everything that happens under the lock.
     async fn put(
         &self,
-        workshop: &mut Workshop,
-        entrance: &Entrance,
+        staging_dir: &mut StagingDir,
+        store_state: &StoreState,
         generation: &Generation,
         puts: Vec<Put>,
         repairs: &Repairs,
@@ -266,42 +280,42 @@ impl Round<'_> {
         let held = vec![
             Op::ReadLink(layout::GENERATION.to_owned()),
             Op::Rename {
-                from: workshop.path_holding("gen"),
+                from: staging_dir.path_holding("gen"),
                 to: layout::GENERATION.to_owned(),
             },
             Op::ReadLink(layout::CURRENT.to_owned()),
         ];
-        let mut first = vec![workshop.acquire()];
+        let mut first = vec![staging_dir.acquire()];
         first.extend_from_slice(&held);
         let answers = session.flight(first).await?;
-        let answers = staging::take_lock(session, workshop, answers, &held, self.options.wait, observer).await??;
-        let entered = entrance.generation.as_ref();
-        staging::keep_clock(session, workshop, answers.first(), entered, generation).await?;
+        let answers = staging::take_lock(session, staging_dir, answers, &held, self.options.wait, observer).await??;
+        let entered = store_state.generation.as_ref();
+        staging::keep_clock(session, staging_dir, answers.first(), entered, generation).await?;
         if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
             return Err(explain(session, refusal).await.into());
         }
         let current = answers.get(2).and_then(Read::text);
         let current = current.and_then(|text| open::read_current(&text));
-        if current != entrance.current {
-            return Err(Error::Overtaken { by: current });
+        if current != store_state.current {
+            return Err(Error::ConcurrentPublish { by: current });
         }
-        let mut folders = sync::pool_folders(repairs.pool_paths(), workshop);
+        let mut folders = sync::pool_folders(repairs.pool_paths(), staging_dir);
         for part in puts.chunks(AT_ONCE) {
             let mut ops = std::mem::take(&mut folders);
-            ops.push(workshop.beat());
+            ops.push(staging_dir.beat());
             let before = ops.len();
-            ops.extend(part.iter().flat_map(|put| put.ops(workshop)));
+            ops.extend(part.iter().flat_map(|put| put.ops(staging_dir)));
             let answers = session.flight(ops).await?;
             let mut answers = answers.into_iter().skip(before);
             for put in part {
                 // The last is the rename to its place; where it is refused, the next look names the place again.
-                let last = answers.by_ref().take(put.ops(workshop).len()).last();
+                let last = answers.by_ref().take(put.ops(staging_dir).len()).last();
                 if last.is_some_and(|answer| answer.done()) {
                     put.count(mended);
                 }
             }
         }
-        let leaving = session.flight(workshop.leave()).await?;
+        let leaving = session.flight(staging_dir.leave()).await?;
         match leaving.first().and_then(Read::refusal) {
             // Somebody took us for dead. What we renamed was in its place by then, or is named again.
             Some(refusal) => Err(explain(session, refusal).await.into()),
@@ -325,7 +339,7 @@ impl Round<'_> {
     /// The document of a release, written again. What the old one still says is kept, unless it is to be signed: no one's
     /// changes shall get a signature. What is lost is taken from what the store shows: its time from the release's
     /// symlink, the release before it from the list of releases.
-    async fn document(&self, release: &ReleaseId, found: &Verified, entrance: &Entrance) -> Result<String, Error> {
+    async fn document(&self, release: &ReleaseId, found: &Verified, store_state: &StoreState) -> Result<String, Error> {
         let session = self.work.session;
         let known = open::documents(session, std::slice::from_ref(release)).await?;
         let known = known.into_iter().flatten().next();
@@ -340,7 +354,7 @@ impl Round<'_> {
             let made = link
                 .first()
                 .and_then(Read::attr)
-                .map_or(entrance.now, |attr| attr.mtime);
+                .map_or(store_state.now, |attr| attr.mtime);
             let former = open::releases(session).await?.into_iter().find(|id| id < release);
             ReleaseDocument {
                 format: 1,
@@ -366,7 +380,7 @@ fn from_sync(error: SyncError) -> Error {
     match error {
         SyncError::Store(error) => error.into(),
         SyncError::Source(error) => error.into(),
-        SyncError::Replan(reason) => Error::NoPeace { attempts: 1, reason },
+        SyncError::Replan(reason) => Error::KeptChanging { attempts: 1, reason },
     }
 }
 

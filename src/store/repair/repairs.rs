@@ -14,15 +14,15 @@ use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 use crate::model::tree::{Entry, Tree};
 use crate::store::plan::Wanted;
-use crate::store::staging::Workshop;
-use crate::store::sync::Stock;
-use crate::store::verify::{Content, Fault, Flaw, LinkFlaw, Place, Verified};
+use crate::store::staging::StagingDir;
+use crate::store::sync::StagedObjects;
+use crate::store::verify::{Content, CopyPlace, LinkFlaw, StoreFault, StoreFlaw, Verified};
 
 /// Everything that can be repaired of what was found.
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
     /// Places of files, with whether a folder stands there.
-    files: Vec<(Place, Content, bool)>,
+    files: Vec<(CopyPlace, Content, bool)>,
     /// Symlinks: where, the text, whether a folder stands there.
     links: Vec<(String, String, bool)>,
     /// Manifests to write.
@@ -58,13 +58,13 @@ pub(super) struct Put {
 
 impl Put {
     /// The renames, the one that counts last.
-    pub fn ops(&self, workshop: &Workshop) -> Vec<Op> {
+    pub fn ops(&self, staging_dir: &StagingDir) -> Vec<Op> {
         let aside = self.aside.iter().map(|name| Op::Rename {
             from: self.to.clone(),
-            to: workshop.path_holding(name),
+            to: staging_dir.path_holding(name),
         });
         let put = self.from.iter().map(|name| {
-            let from = workshop.path_holding(name);
+            let from = staging_dir.path_holding(name);
             Op::Rename {
                 from: match self.guard {
                     Some(tree) => layout::guarded_by_tree(tree, &from),
@@ -88,47 +88,47 @@ impl Repairs {
         let mut manifests = BTreeSet::new();
         for fault in &found.faults {
             match fault {
-                Fault::File { place, content, flaw } => {
+                StoreFault::File { place, content, flaw } => {
                     let at = place.store_path(content);
                     let makeable = !is_astray(&at) && known.contains(&content.digest) && at_hand(content);
-                    if makeable && *flaw != Flaw::Kind(Kind::Other) {
+                    if makeable && *flaw != StoreFlaw::Kind(Kind::Other) {
                         repairs.files.push((place.clone(), *content, flaw.is_folder()));
                     }
                 }
-                Fault::Link { tree, path, to, flaw } => {
+                StoreFault::Link { tree, path, to, flaw } => {
                     let at = format!("{}/{}", layout::tree(*tree), path.name());
                     repairs.link(at, layout::tree_link(*to), flaw);
                 }
-                Fault::Release { release, flaw } => {
+                StoreFault::Release { release, flaw } => {
                     if found.root == Some(site.root) {
                         repairs.link(layout::release(release), layout::release_link(site.root), flaw);
                     }
                 }
-                Fault::Document { release, .. } => {
+                StoreFault::Document { release, .. } => {
                     if found.root == Some(site.root) {
                         repairs.document = Some(release.clone());
                     }
                 }
-                Fault::Manifest { digest, .. } => {
+                StoreFault::Manifest { digest, .. } => {
                     manifests.insert(*digest);
                 }
-                Fault::Tree { digest, flaw, .. } => match flaw {
-                    Flaw::Missing => repairs.trees.push(*digest),
+                StoreFault::Tree { digest, flaw, .. } => match flaw {
+                    StoreFlaw::Missing => repairs.trees.push(*digest),
                     // No one gets through it as it is, so no one sees less while another takes its place.
-                    Flaw::Kind(Kind::File | Kind::Other) => {
+                    StoreFlaw::Kind(Kind::File | Kind::Other) => {
                         repairs.taken.insert(*digest);
                         repairs.trees.push(*digest);
                     }
-                    Flaw::Mode(mode) if mode & 0o001 == 0 => {
+                    StoreFlaw::Mode(mode) if mode & 0o001 == 0 => {
                         repairs.taken.insert(*digest);
                         repairs.trees.push(*digest);
                     }
                     _ => {}
                 },
-                Fault::Stray { path, .. } if !is_astray(path) => repairs.extras.push(path.clone()),
-                Fault::Extra { tree, name, .. } => repairs.extras.push(format!("{}/{name}", layout::tree(*tree))),
+                StoreFault::Stray { path, .. } if !is_astray(path) => repairs.extras.push(path.clone()),
+                StoreFault::Extra { tree, name, .. } => repairs.extras.push(format!("{}/{name}", layout::tree(*tree))),
                 // Modes and owners of folders can't be changed by a rename; what lies behind a symlink is not the pool's.
-                Fault::StoreFolder { .. } | Fault::Stray { .. } => {}
+                StoreFault::StoreFolder { .. } | StoreFault::Stray { .. } => {}
             }
         }
         repairs.trees.retain(|digest| {
@@ -148,7 +148,7 @@ impl Repairs {
         let built = &repairs.built;
         repairs
             .files
-            .retain(|(place, ..)| !matches!(place, Place::Tree { tree, .. } if built.contains_key(tree)));
+            .retain(|(place, ..)| !matches!(place, CopyPlace::Tree { tree, .. } if built.contains_key(tree)));
         repairs.manifests = manifests
             .into_iter()
             .filter_map(|digest| Some((digest, site.tree(digest)?.clone())))
@@ -253,8 +253,8 @@ impl Repairs {
     /// Public paths of the pool that are repaired.
     pub fn pool_paths(&self) -> impl Iterator<Item = &SitePath> {
         self.files.iter().filter_map(|(place, ..)| match place {
-            Place::Pool { path } => Some(path),
-            Place::Tree { .. } | Place::Object => None,
+            CopyPlace::Pool { path } => Some(path),
+            CopyPlace::Tree { .. } | CopyPlace::Object => None,
         })
     }
 
@@ -263,7 +263,12 @@ impl Repairs {
     /// taken away.
     ///
     /// `temps` hold the manifests, the document and its signature, in this order.
-    pub fn stage(&self, stock: &Stock, temps: &[String], workshop: &mut Workshop) -> (Vec<Op>, Vec<Put>) {
+    pub fn stage(
+        &self,
+        staged_objects: &StagedObjects,
+        temps: &[String],
+        staging_dir: &mut StagingDir,
+    ) -> (Vec<Op>, Vec<Put>) {
         let mut staging = Staging {
             ops: Vec::new(),
             puts: Vec::new(),
@@ -271,13 +276,13 @@ impl Repairs {
         };
         for (place, content, folder) in &self.files {
             let to = place.store_path(content);
-            match stock.temp(&content.object()) {
+            match staged_objects.temp(&content.object()) {
                 Some(temp) => {
                     let link = |at| Op::Link {
-                        from: workshop.path(temp),
+                        from: staging_dir.path(temp),
                         to: at,
                     };
-                    staging.put(workshop, to, *folder, true, link);
+                    staging.put(staging_dir, to, *folder, true, link);
                 }
                 // An encoding that does not pay is not made, so what stands there should not.
                 None if content.encoded.is_some() => staging.take_away(to),
@@ -287,13 +292,13 @@ impl Repairs {
         let mut before = None;
         for digest in &self.trees {
             let Some(tree) = self.built.get(digest) else { continue };
-            let name = staging.tree(tree, stock, workshop);
+            let name = staging.tree(tree, staged_objects, staging_dir);
             staging.push_tree(*digest, name, self.taken.contains(digest), before);
             before = Some(*digest);
         }
         for (at, text, folder) in &self.links {
             let text = text.clone();
-            staging.put(workshop, at.clone(), *folder, false, |at| Op::Symlink { text, at });
+            staging.put(staging_dir, at.clone(), *folder, false, |at| Op::Symlink { text, at });
         }
         let manifests = self.manifests.iter().map(|(digest, _)| layout::manifest(*digest));
         let document = self.document.iter().map(layout::release_document);
@@ -301,10 +306,10 @@ impl Repairs {
         let signature = signature.map(layout::release_signature);
         for (temp, to) in temps.iter().zip(manifests.chain(document).chain(signature)) {
             let link = |at| Op::Link {
-                from: workshop.path(temp),
+                from: staging_dir.path(temp),
                 to: at,
             };
-            staging.put(workshop, to, false, false, link);
+            staging.put(staging_dir, to, false, false, link);
         }
         for extra in &self.extras {
             staging.take_away(extra.clone());
@@ -314,11 +319,11 @@ impl Repairs {
 }
 
 /// Something that should be a folder of the pool and is none: what lies behind it is elsewhere.
-fn leads_astray(fault: &Fault) -> Option<&str> {
+fn leads_astray(fault: &StoreFault) -> Option<&str> {
     match fault {
-        Fault::StoreFolder {
+        StoreFault::StoreFolder {
             path,
-            flaw: Flaw::Kind(_),
+            flaw: StoreFlaw::Kind(_),
         } => Some(path),
         _ => None,
     }
@@ -336,10 +341,10 @@ impl Staging {
         self.count
     }
 
-    fn put(&mut self, workshop: &Workshop, to: String, folder: bool, file: bool, make: impl FnOnce(String) -> Op) {
+    fn put(&mut self, staging_dir: &StagingDir, to: String, folder: bool, file: bool, make: impl FnOnce(String) -> Op) {
         let number = self.next();
         let name = format!("m/{number}");
-        self.ops.push(make(workshop.path(&name)));
+        self.ops.push(make(staging_dir.path(&name)));
         self.puts.push(Put {
             from: Some(name),
             to,
@@ -361,11 +366,11 @@ impl Staging {
     }
 
     /// Builds a folder level in the workshop; returns its name there.
-    fn tree(&mut self, tree: &Tree, stock: &Stock, workshop: &mut Workshop) -> String {
+    fn tree(&mut self, tree: &Tree, staged_objects: &StagedObjects, staging_dir: &mut StagingDir) -> String {
         let name = format!("t/{}", self.next());
-        let make = workshop.folder(&name);
+        let make = staging_dir.folder(&name);
         self.ops.push(make);
-        let at = workshop.path(&name);
+        let at = staging_dir.path(&name);
         for (entry_name, entry) in &tree.entries {
             let to = format!("{at}/{entry_name}");
             match entry {
@@ -375,9 +380,9 @@ impl Staging {
                 }),
                 Entry::File(file) => {
                     for content in Content::of_file(file) {
-                        if let Some(temp) = stock.temp(&content.object()) {
+                        if let Some(temp) = staged_objects.temp(&content.object()) {
                             self.ops.push(Op::Link {
-                                from: workshop.path(temp),
+                                from: staging_dir.path(temp),
                                 to: content.beside(&to),
                             });
                         }
@@ -429,22 +434,22 @@ mod tests {
         let site = site(60_000);
         let mut faults = Vec::new();
         for (path, file) in site.all_files() {
-            faults.extend(Content::of_file(file).map(|content| Fault::File {
-                place: Place::Pool { path: path.clone() },
+            faults.extend(Content::of_file(file).map(|content| StoreFault::File {
+                place: CopyPlace::Pool { path: path.clone() },
                 content,
-                flaw: Flaw::Missing,
+                flaw: StoreFlaw::Missing,
             }));
         }
         for folder in site.folders.values() {
-            faults.push(Fault::Tree {
+            faults.push(StoreFault::Tree {
                 digest: folder.digest,
                 path: SitePath::root(),
-                flaw: Flaw::Missing,
+                flaw: StoreFlaw::Missing,
             });
         }
-        faults.extend((0..20_000).map(|number| Fault::StoreFolder {
+        faults.extend((0..20_000).map(|number| StoreFault::StoreFolder {
             path: format!("immutable/other/{number}"),
-            flaw: Flaw::Kind(Kind::Symlink),
+            flaw: StoreFlaw::Kind(Kind::Symlink),
         }));
         let found = Verified {
             release: "a".parse().unwrap(),

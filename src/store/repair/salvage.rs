@@ -20,7 +20,7 @@ use crate::site::decode;
 use crate::site::source::{Source, SourceError};
 use crate::store::Error;
 use crate::store::open;
-use crate::store::plan::{Facts, Wanted};
+use crate::store::plan::{HostFacts, Wanted};
 use crate::store::session::Session;
 use crate::store::verify::Content;
 
@@ -35,13 +35,13 @@ const BYTES_AT_ONCE: u64 = LARGEST;
 pub(super) struct Salvage {
     spool: File,
     length: u64,
-    kept: HashMap<Key, (u64, u64)>,
+    kept: HashMap<SalvageKey, (u64, u64)>,
     files: HashMap<SitePath, (Digest, Encodings)>,
 }
 
 /// A file's own bytes, or an encoding that was brought along and can't be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Key {
+struct SalvageKey {
     digest: Digest,
     given: Option<(Coding, Recipe)>,
 }
@@ -55,17 +55,17 @@ struct Spare {
 
 /// What is looked for.
 struct Search {
-    key: Key,
+    key: SalvageKey,
     size: u64,
     copies: Vec<Spare>,
 }
 
 /// Every tree that the releases of a store lead to, as far as their manifests are whole.
-pub(super) async fn trees(session: &Session, root: Digest) -> Result<Facts, Error> {
+pub(super) async fn trees(session: &Session, root: Digest) -> Result<HostFacts, Error> {
     let releases = open::releases(session).await?;
     let mut roots: Vec<Digest> = open::roots(session, &releases).await?.into_iter().flatten().collect();
     roots.insert(0, root);
-    let mut facts = Facts::default();
+    let mut facts = HostFacts::default();
     open::load_trees(session, &mut facts, &roots).await?;
     Ok(facts)
 }
@@ -75,7 +75,7 @@ impl Salvage {
     pub(super) async fn gather(
         session: &Session,
         site: &Site,
-        facts: &Facts,
+        facts: &HostFacts,
         wanted: &[Wanted],
     ) -> Result<Self, Error> {
         let mut salvage = Self {
@@ -123,7 +123,7 @@ impl Salvage {
         Ok(open)
     }
 
-    fn keep(&mut self, key: Key, bytes: &[u8]) -> Result<(), Error> {
+    fn keep(&mut self, key: SalvageKey, bytes: &[u8]) -> Result<(), Error> {
         self.spool.write_all(bytes).map_err(|source| Error::Io {
             what: "write a temporary file".to_owned(),
             source,
@@ -135,12 +135,12 @@ impl Salvage {
 
     /// Whether some content can be made of what was found.
     pub(super) fn has(&self, content: &Content) -> bool {
-        let own = Key {
+        let own = SalvageKey {
             digest: content.digest,
             given: None,
         };
         let given = match content.encoded {
-            Some((coding, recipe @ Recipe::Given { .. })) => Some(Key {
+            Some((coding, recipe @ Recipe::Given { .. })) => Some(SalvageKey {
                 digest: content.digest,
                 given: Some((coding, recipe)),
             }),
@@ -149,7 +149,7 @@ impl Salvage {
         self.kept.contains_key(&own) && given.is_none_or(|key| self.kept.contains_key(&key))
     }
 
-    fn bytes(&self, path: &SitePath, key: Option<Key>) -> Result<Vec<u8>, SourceError> {
+    fn bytes(&self, path: &SitePath, key: Option<SalvageKey>) -> Result<Vec<u8>, SourceError> {
         let found = key.and_then(|key| self.kept.get(&key));
         let Some((offset, length)) = found else {
             return Err(SourceError::Changed { path: path.clone() });
@@ -165,15 +165,15 @@ impl Salvage {
 }
 
 /// What must be found for some wanted objects: each file's own bytes, and encodings that can't be made.
-fn searches(site: &Site, facts: &Facts, wanted: &[Wanted]) -> Vec<Search> {
-    let mut keys: BTreeMap<Key, u64> = BTreeMap::new();
+fn searches(site: &Site, facts: &HostFacts, wanted: &[Wanted]) -> Vec<Search> {
+    let mut keys: BTreeMap<SalvageKey, u64> = BTreeMap::new();
     for wanted in wanted.iter().filter(|wanted| wanted.size <= LARGEST) {
         let digest = wanted.digest;
-        keys.insert(Key { digest, given: None }, wanted.size);
+        keys.insert(SalvageKey { digest, given: None }, wanted.size);
         for (coding, recipe) in wanted.encodings.iter() {
             if let Recipe::Given { .. } = recipe {
                 let given = Some((coding, recipe));
-                keys.insert(Key { digest, given }, wanted.size);
+                keys.insert(SalvageKey { digest, given }, wanted.size);
             }
         }
     }
@@ -193,7 +193,7 @@ fn searches(site: &Site, facts: &Facts, wanted: &[Wanted]) -> Vec<Search> {
 }
 
 /// Every place that should hold one of these files, or an encoding of one.
-fn places(site: &Site, facts: &Facts, digests: &HashSet<Digest>) -> HashMap<Digest, HashSet<Spare>> {
+fn places(site: &Site, facts: &HostFacts, digests: &HashSet<Digest>) -> HashMap<Digest, HashSet<Spare>> {
     let mut places: HashMap<Digest, HashSet<Spare>> = HashMap::new();
     for (tree, known) in &facts.manifests {
         for (name, file) in known.iter().flat_map(Tree::files) {
@@ -239,12 +239,12 @@ fn good(search: &Search, coding: Option<Coding>, bytes: Vec<u8>) -> Option<Vec<u
 
 impl Source for Salvage {
     fn read(&self, path: &SitePath, digest: Digest, _size: u64) -> Result<Vec<u8>, SourceError> {
-        self.bytes(path, Some(Key { digest, given: None }))
+        self.bytes(path, Some(SalvageKey { digest, given: None }))
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
         let key = self.files.get(path).and_then(|(digest, encodings)| {
-            Some(Key {
+            Some(SalvageKey {
                 digest: *digest,
                 given: Some((coding, encodings.get(coding)?)),
             })

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{NAMESPACE, Signature, Verdict};
+use super::{NAMESPACE, Signature, SignatureVerdict};
 use crate::model::path::printable;
 use crate::store::SignError;
 
@@ -53,7 +53,7 @@ pub(super) async fn sign(key: &Path, document: &[u8]) -> Result<String, SignErro
 }
 
 /// Whether a signature over a document counts, by a file of allowed signers.
-pub(super) async fn judge(allowed: &Path, document: &[u8], signature: &[u8]) -> Result<Verdict, SignError> {
+pub(super) async fn verify(allowed: &Path, document: &[u8], signature: &[u8]) -> Result<SignatureVerdict, SignError> {
     if let Err(error) = std::fs::File::open(allowed) {
         return Err(SignError::AllowedSigners {
             file: allowed.to_owned(),
@@ -69,7 +69,7 @@ pub(super) async fn judge(allowed: &Path, document: &[u8], signature: &[u8]) -> 
         .chain([allowed.as_os_str(), OsStr::new("-s"), file.path().as_os_str()]);
     let found = run(line, b"").await?;
     if !found.status.success() {
-        return Ok(Verdict::Bad(reason(&words(&found))));
+        return Ok(SignatureVerdict::Bad(reason(&words(&found))));
     }
     let mut last = String::new();
     for signer in String::from_utf8_lossy(&found.stdout).lines() {
@@ -85,14 +85,14 @@ pub(super) async fn judge(allowed: &Path, document: &[u8], signature: &[u8]) -> 
         if output.status.success() {
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             let key = said.trim_end().rsplit_once(" with ").map_or("", |(_, key)| key);
-            return Ok(Verdict::Good(Signature {
+            return Ok(SignatureVerdict::Good(Signature {
                 signer: printable(signer),
                 key: printable(&key.replace(" key ", " ")),
             }));
         }
         last = words(&output);
     }
-    Ok(Verdict::Bad(reason(&last)))
+    Ok(SignatureVerdict::Bad(reason(&last)))
 }
 
 fn keep(signature: &[u8]) -> std::io::Result<NamedTempFile> {

@@ -58,7 +58,7 @@ pub struct Signature {
 
 /// What is to be thought of a release's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SignatureVerdict {
     /// The document is what an allowed signer signed.
     Good(Signature),
     /// There's no signature.
@@ -67,7 +67,7 @@ pub enum Verdict {
     Bad(String),
 }
 
-impl Verdict {
+impl SignatureVerdict {
     /// What is wrong, in words that follow "the release"; none for a good one.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
@@ -102,7 +102,7 @@ impl Signing {
         let signature = keygen::sign(&signer.key, document.as_bytes()).await?;
         if let Some(allowed) = &self.allowed {
             let verdict = allowed.judge(document.as_bytes(), signature.as_bytes()).await?;
-            if let Verdict::Bad(detail) = verdict {
+            if let SignatureVerdict::Bad(detail) = verdict {
                 return Err(SignError::NotAllowed {
                     key: signer.key.clone(),
                     allowed: allowed.file.clone(),
@@ -120,7 +120,10 @@ impl Signing {
     pub async fn is_met(&self, session: &Session, release: &ReleaseId) -> Result<bool, Error> {
         match self.required()? {
             None => Ok(true),
-            Some(allowed) => Ok(matches!(allowed.look(session, release).await?, Verdict::Good(_))),
+            Some(allowed) => Ok(matches!(
+                allowed.look(session, release).await?,
+                SignatureVerdict::Good(_)
+            )),
         }
     }
 
@@ -142,11 +145,11 @@ impl AllowedSigners {
     ///
     /// # Errors
     /// [`SignError`] where that can't be found out.
-    pub async fn judge(&self, document: &[u8], signature: &[u8]) -> Result<Verdict, SignError> {
+    pub async fn judge(&self, document: &[u8], signature: &[u8]) -> Result<SignatureVerdict, SignError> {
         if document.len() > LONGEST || signature.len() > LONGEST {
-            return Ok(Verdict::Bad("it is too long to be one".to_owned()));
+            return Ok(SignatureVerdict::Bad("it is too long to be one".to_owned()));
         }
-        keygen::judge(&self.file, document, signature).await
+        keygen::verify(&self.file, document, signature).await
     }
 
     /// Looks at the signature of a release on a host: that it is over this release's document, and that the release's
@@ -154,21 +157,21 @@ impl AllowedSigners {
     ///
     /// # Errors
     /// [`Error`] where the host can't be asked, or the signature not be judged.
-    pub async fn look(&self, session: &Session, release: &ReleaseId) -> Result<Verdict, Error> {
+    pub async fn look(&self, session: &Session, release: &ReleaseId) -> Result<SignatureVerdict, Error> {
         let paths = [layout::release_document(release), layout::release_signature(release)];
         let mut contents = open::read_files(session, &paths).await?.into_iter();
         let (document, signature) = (contents.next().flatten(), contents.next().flatten());
         let Some(document) = document else {
-            return Ok(Verdict::Bad("its document is missing".to_owned()));
+            return Ok(SignatureVerdict::Bad("its document is missing".to_owned()));
         };
         let Some(signature) = signature else {
-            return Ok(Verdict::Missing);
+            return Ok(SignatureVerdict::Missing);
         };
         let verdict = self.judge(&document, &signature).await?;
-        let Verdict::Good(_) = &verdict else {
+        let SignatureVerdict::Good(_) = &verdict else {
             return Ok(verdict);
         };
-        let bad = |reason: &str| Ok(Verdict::Bad(reason.to_owned()));
+        let bad = |reason: &str| Ok(SignatureVerdict::Bad(reason.to_owned()));
         let Ok(document) = serde_json::from_slice::<ReleaseDocument>(&document) else {
             return bad("what was signed is no release document");
         };

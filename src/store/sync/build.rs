@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{Stock, SyncError};
+use super::{StagedObjects, SyncError};
 use crate::host::{Answer, Op, Refusal, RefusalKind};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
@@ -15,11 +15,11 @@ use crate::store::StoreError;
 use crate::store::plan::{NewTree, Plan, PoolFile};
 use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
-use crate::store::staging::Workshop;
+use crate::store::staging::StagingDir;
 
 /// How a refused operation of the building flight is to be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Weight {
+enum RefusalMeaning {
     /// It must succeed.
     Must,
     /// A link from the previous version of this tree, by its place in the plan: when refused though that is there, what it has
@@ -44,7 +44,7 @@ pub struct Building<'p> {
     trees: usize,
     additions: usize,
     ops: Vec<Op>,
-    weights: Vec<Weight>,
+    weights: Vec<RefusalMeaning>,
     replan: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub fn pool_name(index: usize) -> String {
 impl<'p> Building<'p> {
     /// Everything that a plan needs built: trees, additions to the pool, and the writes that ride ahead.
     #[must_use]
-    pub fn new(plan: &'p Plan, stock: &mut Stock) -> Self {
+    pub fn new(plan: &'p Plan, staged_objects: &mut StagedObjects) -> Self {
         let mut building = Self {
             plan,
             trees: 0,
@@ -72,10 +72,10 @@ impl<'p> Building<'p> {
             weights: Vec::new(),
             replan: None,
         };
-        for op in stock.take_riding() {
+        for op in staged_objects.take_riding() {
             let weight = match op {
-                Op::Copy { .. } => Weight::Copied,
-                _ => Weight::Must,
+                Op::Copy { .. } => RefusalMeaning::Copied,
+                _ => RefusalMeaning::Must,
             };
             building.push(op, weight);
         }
@@ -89,18 +89,18 @@ impl<'p> Building<'p> {
     pub async fn send_ahead(
         &mut self,
         session: &Session,
-        stock: &mut Stock,
-        workshop: &mut Workshop,
-        worn: &mut HashSet<String>,
+        staged_objects: &mut StagedObjects,
+        staging_dir: &mut StagingDir,
+        unlinkable: &mut HashSet<String>,
     ) -> Result<(), SyncError> {
         loop {
-            let is_last = self.collect(stock, workshop);
+            let is_last = self.collect(staged_objects, staging_dir);
             if is_last && self.replan.is_none() {
                 return Ok(());
             }
             // Where it must be planned again anyway, the rest is built to learn of all that is worn.
             let answers = session.flight(self.take_ops()).await?;
-            self.note(session, &answers, worn).await?;
+            self.note(session, &answers, unlinkable).await?;
             if is_last {
                 return self.judge();
             }
@@ -108,14 +108,14 @@ impl<'p> Building<'p> {
     }
 
     /// Collects the operations of the next flight. Whether it is the last.
-    fn collect(&mut self, stock: &mut Stock, workshop: &mut Workshop) -> bool {
+    fn collect(&mut self, staged_objects: &mut StagedObjects, staging_dir: &mut StagingDir) -> bool {
         let plan = self.plan;
         while self.ops.len() < FLIGHT {
             if let Some(tree) = plan.trees.get(self.trees) {
-                self.tree(self.trees, tree, stock, workshop);
+                self.tree(self.trees, tree, staged_objects, staging_dir);
                 self.trees += 1;
             } else if let Some(file) = plan.pool.get(self.additions) {
-                self.pool(self.additions, file, stock, workshop);
+                self.pool(self.additions, file, staged_objects, staging_dir);
                 self.additions += 1;
             } else {
                 return true;
@@ -124,15 +124,15 @@ impl<'p> Building<'p> {
         false
     }
 
-    fn push(&mut self, op: Op, weight: Weight) {
+    fn push(&mut self, op: Op, weight: RefusalMeaning) {
         self.ops.push(op);
         self.weights.push(weight);
     }
 
-    fn tree(&mut self, index: usize, tree: &NewTree, stock: &mut Stock, workshop: &mut Workshop) {
-        let at = workshop.path_preparing(&tree_name(index));
-        let make = workshop.folder(&tree_name(index));
-        self.push(make, Weight::Must);
+    fn tree(&mut self, index: usize, tree: &NewTree, staged_objects: &mut StagedObjects, staging_dir: &mut StagingDir) {
+        let at = staging_dir.path_preparing(&tree_name(index));
+        let make = staging_dir.folder(&tree_name(index));
+        self.push(make, RefusalMeaning::Must);
         for (name, entry) in &tree.tree.entries {
             let to = format!("{at}/{name}");
             let former = tree.former.filter(|_| tree.unchanged.contains(name));
@@ -143,7 +143,7 @@ impl<'p> Building<'p> {
                             from: format!("{}/{name}", layout::tree(former)),
                             to,
                         },
-                        Weight::FromFormer(index),
+                        RefusalMeaning::FromFormer(index),
                     );
                 }
                 (Entry::Folder(digest), None) => {
@@ -152,7 +152,7 @@ impl<'p> Building<'p> {
                             text: layout::tree_link(*digest),
                             at: to,
                         },
-                        Weight::Must,
+                        RefusalMeaning::Must,
                     );
                 }
                 (Entry::File(file), Some(former)) => {
@@ -162,32 +162,38 @@ impl<'p> Building<'p> {
                             from: from.clone(),
                             to: to.clone(),
                         },
-                        Weight::FromFormer(index),
+                        RefusalMeaning::FromFormer(index),
                     );
                     for (coding, _) in file.encodings.iter() {
                         let link = Op::Link {
                             from: coding.beside(&from),
                             to: coding.beside(&to),
                         };
-                        self.push(link, Weight::MayBeMissing(index));
+                        self.push(link, RefusalMeaning::MayBeMissing(index));
                     }
                 }
-                (Entry::File(file), None) => self.file(file.digest, file.encodings, &to, stock, workshop),
+                (Entry::File(file), None) => self.file(file.digest, file.encodings, &to, staged_objects, staging_dir),
             }
         }
     }
 
-    fn pool(&mut self, index: usize, file: &PoolFile, stock: &mut Stock, workshop: &mut Workshop) {
-        let to = workshop.path_preparing(&pool_name(index));
+    fn pool(
+        &mut self,
+        index: usize,
+        file: &PoolFile,
+        staged_objects: &mut StagedObjects,
+        staging_dir: &mut StagingDir,
+    ) {
+        let to = staging_dir.path_preparing(&pool_name(index));
         if file.replaces {
             // A rename onto another link of the same bytes leaves the one in the workshop where it is.
-            workshop.litter_file(&pool_name(index));
+            staging_dir.litter_file(&pool_name(index));
             for coding in Coding::ALL {
-                workshop.litter_file(&coding.beside(&pool_name(index)));
-                workshop.litter_file(&coding.beside(&format!("trash/{index}")));
+                staging_dir.litter_file(&coding.beside(&pool_name(index)));
+                staging_dir.litter_file(&coding.beside(&format!("trash/{index}")));
             }
         }
-        self.file(file.digest, file.encodings, &to, stock, workshop);
+        self.file(file.digest, file.encodings, &to, staged_objects, staging_dir);
     }
 
     fn file(
@@ -195,16 +201,16 @@ impl<'p> Building<'p> {
         digest: Digest,
         encodings: crate::model::encoding::Encodings,
         to: &str,
-        stock: &mut Stock,
-        workshop: &Workshop,
+        staged_objects: &mut StagedObjects,
+        staging_dir: &StagingDir,
     ) {
         let identity = (layout::object(digest), to.to_owned());
         let encoded = encodings
             .iter()
             .map(|(coding, recipe)| (layout::encoded_object(digest, coding, recipe), coding.beside(to)));
         for (name, to) in std::iter::once(identity).chain(encoded) {
-            if let Some(from) = stock.place(workshop, &name) {
-                self.push(Op::Link { from, to }, Weight::FromObject(name));
+            if let Some(from) = staged_objects.place(staging_dir, &name) {
+                self.push(Op::Link { from, to }, RefusalMeaning::FromObject(name));
             }
         }
     }
@@ -235,9 +241,9 @@ impl<'p> Building<'p> {
         &mut self,
         session: &Session,
         answers: &[Result<Answer, Refusal>],
-        worn: &mut HashSet<String>,
+        unlinkable: &mut HashSet<String>,
     ) -> Result<(), SyncError> {
-        self.note(session, answers, worn).await?;
+        self.note(session, answers, unlinkable).await?;
         self.judge()
     }
 
@@ -245,19 +251,19 @@ impl<'p> Building<'p> {
         &mut self,
         session: &Session,
         answers: &[Result<Answer, Refusal>],
-        worn: &mut HashSet<String>,
+        unlinkable: &mut HashSet<String>,
     ) -> Result<(), SyncError> {
         let mut has_asked = false;
         for (weight, answer) in std::mem::take(&mut self.weights).iter().zip(answers) {
             let Some(refusal) = answer.refusal() else { continue };
             let spent = match (weight, refusal.kind) {
-                (Weight::MayBeMissing(_), RefusalKind::NotFound) => continue,
-                (Weight::Copied, _) => {
+                (RefusalMeaning::MayBeMissing(_), RefusalKind::NotFound) => continue,
+                (RefusalMeaning::Copied, _) => {
                     session.forgo_copies();
                     None
                 }
-                (Weight::FromObject(name), RefusalKind::Failed) => Some(name.clone()),
-                (Weight::FromFormer(tree) | Weight::MayBeMissing(tree), RefusalKind::Failed) => {
+                (RefusalMeaning::FromObject(name), RefusalKind::Failed) => Some(name.clone()),
+                (RefusalMeaning::FromFormer(tree) | RefusalMeaning::MayBeMissing(tree), RefusalKind::Failed) => {
                     let tree = self.plan.trees.get(*tree);
                     tree.and_then(|tree| tree.former).map(layout::tree)
                 }
@@ -271,7 +277,7 @@ impl<'p> Building<'p> {
                     return Err(full.into());
                 }
             }
-            worn.extend(spent);
+            unlinkable.extend(spent);
             self.replan = Some(refusal.to_string());
         }
         Ok(())
@@ -284,11 +290,11 @@ impl<'p> Building<'p> {
 
 /// Additions to the pool, by rename under the lock: first the folders, then the files with their encodings.
 #[must_use]
-pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
-    let mut ops = pool_folders(plan.pool.iter().map(|file| &file.path), workshop);
+pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
+    let mut ops = pool_folders(plan.pool.iter().map(|file| &file.path), staging_dir);
     for (index, file) in plan.pool.iter().enumerate() {
         let (from, to) = (
-            workshop.path_holding(&pool_name(index)),
+            staging_dir.path_holding(&pool_name(index)),
             layout::pool(file.path.as_str()),
         );
         if file.replaces {
@@ -296,7 +302,7 @@ pub fn pool_ops(plan: &Plan, workshop: &Workshop) -> Vec<Op> {
             for coding in Coding::ALL {
                 ops.push(Op::Rename {
                     from: coding.beside(&to),
-                    to: workshop.path_holding(&coding.beside(&format!("trash/{index}"))),
+                    to: staging_dir.path_holding(&coding.beside(&format!("trash/{index}"))),
                 });
             }
         }
@@ -326,10 +332,10 @@ pub(crate) fn folders_of_pool<'p>(paths: impl Iterator<Item = &'p SitePath>) -> 
 }
 
 /// Makes the folders of the pool in which some public paths lie. That they exist already is fine.
-pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, workshop: &Workshop) -> Vec<Op> {
+pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, staging_dir: &StagingDir) -> Vec<Op> {
     let folders = folders_of_pool(paths);
     // The way through the workshop makes even this depend on the lock.
-    let through = workshop.path_holding("../..");
+    let through = staging_dir.path_holding("../..");
     folders
         .iter()
         .map(|folder| Op::MakeFolder(format!("{through}/{}", layout::pool(folder.as_str()))))

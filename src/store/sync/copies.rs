@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Resting, Stock, SyncError, Work, send_in_batches};
+use super::{Resting, StagedObjects, SyncError, Work, send_in_batches};
 use crate::model::digest::Digest;
 use crate::model::encoding::Encodings;
 use crate::model::layout;
 use crate::model::tree::Entry;
 use crate::store::plan::{Plan, Wanted};
-use crate::store::staging::Workshop;
+use crate::store::staging::StagingDir;
 use crate::store::sync::Times;
 
 /// So many names of a publish are links of one file. ext4 allows 65,000, ext3 32,000, and later publishes want some, too.
@@ -40,19 +40,19 @@ impl Copies {
 pub(super) async fn send_copies(
     work: &Work<'_>,
     plan: &Plan,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
-    stock: &mut Stock,
+    staged_objects: &mut StagedObjects,
 ) -> Result<(), SyncError> {
     let lacking = lacking(plan);
     for round in 0..lacking.values().copied().max().unwrap_or(0) {
         let again = plan.wanted.iter();
         let again = once_each(again.filter(|wanted| lacking.get(&wanted.digest).is_some_and(|copies| *copies > round)));
-        let mut sent = Stock::default();
-        send_in_batches(work, again, Resting::Workshop, workshop, times, &mut sent).await?;
-        stock.sent.add(sent.sent);
+        let mut sent = StagedObjects::default();
+        send_in_batches(work, again, Resting::Workshop, staging_dir, times, &mut sent).await?;
+        staged_objects.sent.add(sent.sent);
         for (name, temp) in sent.temps {
-            stock.copies.entry(name).or_default().temps.push(temp);
+            staged_objects.copies.entry(name).or_default().temps.push(temp);
         }
     }
     Ok(())

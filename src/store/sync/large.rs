@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc::Receiver;
 
 use super::make::{Made, pieces_in_background};
-use super::{PIECE, PIECES_AT_ONCE, Resting, Stock, SyncError, Work, check, put_in_place};
+use super::{PIECE, PIECES_AT_ONCE, Resting, StagedObjects, SyncError, Work, check, put_in_place};
 use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Time};
 use crate::model::event::{Event, Stage};
 use crate::model::layout;
@@ -21,7 +21,7 @@ use crate::store::StoreError;
 use crate::store::plan::Wanted;
 use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
-use crate::store::staging::Workshop;
+use crate::store::staging::StagingDir;
 use crate::store::sync::Times;
 
 /// So many are under way at once: the one fills the line while the other is opened or waits for the disk.
@@ -31,7 +31,7 @@ const AT_ONCE: usize = 2;
 const MOST_RUNS: usize = 64;
 
 /// Where the bytes of a large object come from.
-pub(super) enum Bytes {
+pub(super) enum LargeSource {
     /// A file of the export.
     Export(Wanted),
     /// An encoding that was made.
@@ -45,7 +45,7 @@ struct Large {
     path: String,
     size: u64,
     mtime: Time,
-    bytes: Bytes,
+    bytes: LargeSource,
     /// The temporary file, where the object stays in it.
     stays_in: Option<String>,
     leftover: Option<Leftover>,
@@ -63,32 +63,32 @@ struct Leftover {
 /// Sends large objects, and gives each its name as soon as it is on the disk, where they go by their names.
 pub(super) async fn send_large(
     work: &Work<'_>,
-    objects: Vec<(String, Bytes)>,
+    objects: Vec<(String, LargeSource)>,
     resting: Resting,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
-    stock: &mut Stock,
+    staged_objects: &mut StagedObjects,
 ) -> Result<(), SyncError> {
     if objects.is_empty() {
         return Ok(());
     }
     let mut leftovers = match resting {
-        Resting::Objects => find(work.session, workshop.run()).await?,
+        Resting::Objects => find(work.session, staging_dir.run()).await?,
         Resting::Workshop => HashMap::new(),
     };
     let larges = objects.into_iter().map(|(object, bytes)| {
         let name = object.rsplit('/').next().unwrap_or_default().to_owned();
         let size = match &bytes {
-            Bytes::Export(wanted) => wanted.size,
-            Bytes::Memory(bytes) => bytes.len() as u64,
+            LargeSource::Export(wanted) => wanted.size,
+            LargeSource::Memory(bytes) => bytes.len() as u64,
         };
         let temp = match resting {
-            Resting::Objects => workshop.new_named_temp(&name),
+            Resting::Objects => staging_dir.new_named_temp(&name),
             // The same object may be sent more than once.
-            Resting::Workshop => workshop.new_temps(1).remove(0),
+            Resting::Workshop => staging_dir.new_temps(1).remove(0),
         };
         Large {
-            path: workshop.path_preparing(&temp),
+            path: staging_dir.path_preparing(&temp),
             stays_in: (resting == Resting::Workshop).then_some(temp),
             mtime: times.next(size),
             leftover: leftovers.remove(&name),
@@ -102,8 +102,8 @@ pub(super) async fn send_large(
         .map(|large| large.send(work))
         .buffer_unordered(AT_ONCE);
     while let Some((bytes, rests)) = sending.try_next().await? {
-        stock.count(bytes);
-        stock.temps.extend(rests);
+        staged_objects.count(bytes);
+        staged_objects.temps.extend(rests);
     }
     Ok(())
 }
@@ -114,8 +114,8 @@ impl Large {
         let session = work.session;
         let (handle, there) = self.open(session).await?;
         let pieces = match &self.bytes {
-            Bytes::Export(wanted) => pieces_in_background(work.source, wanted),
-            Bytes::Memory(bytes) => pieces_of(bytes),
+            LargeSource::Export(wanted) => pieces_in_background(work.source, wanted),
+            LargeSource::Memory(bytes) => pieces_of(bytes),
         };
         let pieces = stream::unfold(pieces, |mut pieces| async {
             pieces.recv().await.map(|piece| (piece, pieces))
@@ -274,13 +274,13 @@ fn note(found: &mut HashMap<String, Leftover>, folder: &str, name: String, attr:
 }
 
 /// The large objects of one file of the export: its own bytes, where they are wanted.
-pub(super) fn of_file(wanted: &Wanted) -> Option<(String, Bytes)> {
+pub(super) fn of_file(wanted: &Wanted) -> Option<(String, LargeSource)> {
     wanted
         .identity
-        .then(|| (layout::object(wanted.digest), Bytes::Export(wanted.clone())))
+        .then(|| (layout::object(wanted.digest), LargeSource::Export(wanted.clone())))
 }
 
 /// The same of what was made.
-pub(super) fn of_made(made: Made) -> (String, Bytes) {
-    (made.name, Bytes::Memory(made.bytes))
+pub(super) fn of_made(made: Made) -> (String, LargeSource) {
+    (made.name, LargeSource::Memory(made.bytes))
 }

@@ -31,7 +31,7 @@ impl Made {
 }
 
 /// What was made of one file.
-pub(super) struct Outcome {
+pub(super) struct MadeFile {
     pub(super) made: Vec<Made>,
     pub(super) dropped: Vec<String>,
     pub(super) encoded: u64,
@@ -39,7 +39,7 @@ pub(super) struct Outcome {
 }
 
 /// Reads and encodes small files on all cores.
-pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Result<Vec<Outcome>, SyncError> {
+pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Result<Vec<MadeFile>, SyncError> {
     use rayon::prelude::*;
     let source = Arc::clone(source);
     let made = tokio::task::spawn_blocking(move || {
@@ -58,7 +58,7 @@ pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> R
 }
 
 /// Reads one file, checks that it still is what the manifest says, and makes the encodings that are wanted.
-fn make(source: &dyn Source, wanted: &Wanted) -> Result<Outcome, SourceError> {
+fn make(source: &dyn Source, wanted: &Wanted) -> Result<MadeFile, SourceError> {
     let bytes = source.read(&wanted.path, wanted.digest, wanted.size)?;
     let mut outcome = make_encodings(source, wanted, &bytes)?;
     if wanted.identity {
@@ -70,8 +70,8 @@ fn make(source: &dyn Source, wanted: &Wanted) -> Result<Outcome, SourceError> {
     Ok(outcome)
 }
 
-fn make_encodings(source: &dyn Source, wanted: &Wanted, bytes: &[u8]) -> Result<Outcome, SourceError> {
-    let mut outcome = Outcome {
+fn make_encodings(source: &dyn Source, wanted: &Wanted, bytes: &[u8]) -> Result<MadeFile, SourceError> {
+    let mut outcome = MadeFile {
         made: Vec::new(),
         dropped: Vec::new(),
         encoded: 0,
@@ -115,7 +115,7 @@ fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>
 pub(super) fn encode_in_background(
     source: &Arc<dyn Source>,
     wanted: Vec<Wanted>,
-) -> tokio::sync::mpsc::Receiver<Result<Outcome, SourceError>> {
+) -> tokio::sync::mpsc::Receiver<Result<MadeFile, SourceError>> {
     use rayon::prelude::*;
     let (sender, receiver) = tokio::sync::mpsc::channel(4 * rayon::current_num_threads());
     let source = Arc::clone(source);

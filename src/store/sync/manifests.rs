@@ -3,10 +3,10 @@
 //! A copy is of what the host has under the digest of the previous one. Were it damaged there, the new manifest would be, too;
 //! no visitor is served one, and anyone who reads one compares its digest. It must never copy from anything else.
 
-use super::{RIDING_FILES, Stock, SyncError, Work, open_temps, write_document, write_documents};
+use super::{RIDING_FILES, StagedObjects, SyncError, Work, open_temps, write_document, write_documents};
 use crate::host::{Handle, Op};
-use crate::store::plan::{NewTree, Plan, Run};
-use crate::store::staging::Workshop;
+use crate::store::plan::{NewTree, Plan, SharedRun};
+use crate::store::staging::StagingDir;
 use crate::store::sync::Times;
 
 /// Writes the manifest of each new tree into a temporary file, in the order of the plan.
@@ -16,22 +16,22 @@ use crate::store::sync::Times;
 pub async fn write_manifests(
     work: &Work<'_>,
     plan: &Plan,
-    stock: &mut Stock,
-    workshop: &mut Workshop,
+    staged_objects: &mut StagedObjects,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
 ) -> Result<Vec<String>, SyncError> {
     let trees = &plan.trees;
     if trees.len() > RIDING_FILES {
         let texts = trees.iter().map(|tree| tree.tree.render());
-        return write_documents(work, texts, stock, workshop, times).await;
+        return write_documents(work, texts, staged_objects, staging_dir, times).await;
     }
-    open_temps(work.session, workshop, trees.len()).await?;
+    open_temps(work.session, staging_dir, trees.len()).await?;
     let mut temps = Vec::with_capacity(trees.len());
     for tree in trees {
         let text = tree.tree.render();
-        let temp = match base(tree, workshop) {
-            Some(base) => composed(base, &tree.shared, &text, stock, workshop, times),
-            None => write_document(stock, workshop, times, text),
+        let temp = match base(tree, staging_dir) {
+            Some(base) => composed(base, &tree.shared, &text, staged_objects, staging_dir, times),
+            None => write_document(staged_objects, staging_dir, times, text),
         };
         temps.extend(temp);
     }
@@ -39,21 +39,21 @@ pub async fn write_manifests(
 }
 
 /// The manifest to copy from, where it is open, as it is only where the host can copy.
-fn base(tree: &NewTree, workshop: &Workshop) -> Option<Handle> {
+fn base(tree: &NewTree, staging_dir: &StagingDir) -> Option<Handle> {
     let former = tree.former.filter(|_| !tree.shared.is_empty())?;
-    workshop.base(former)
+    staging_dir.base(former)
 }
 
 /// A manifest made of runs of the previous one and of what is new between them.
 fn composed(
     base: Handle,
-    shared: &[Run],
+    shared: &[SharedRun],
     text: &str,
-    stock: &mut Stock,
-    workshop: &mut Workshop,
+    staged_objects: &mut StagedObjects,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
 ) -> Option<String> {
-    let (temp, handle) = workshop.take_temp()?;
+    let (temp, handle) = staging_dir.take_temp()?;
     let new = |from: usize, to: usize| {
         (from < to).then(|| Op::Write {
             handle,
@@ -64,8 +64,8 @@ fn composed(
     // From the front to the end: that a copy came whole shows by the length of the file.
     let mut end = 0;
     for run in shared {
-        stock.riding.extend(new(end, run.at));
-        stock.riding.push(Op::Copy {
+        staged_objects.riding.extend(new(end, run.at));
+        staged_objects.riding.push(Op::Copy {
             from: base,
             offset: run.from as u64,
             length: run.length as u64,
@@ -74,8 +74,8 @@ fn composed(
         });
         end = run.at + run.length;
     }
-    stock.riding.extend(new(end, text.len()));
+    staged_objects.riding.extend(new(end, text.len()));
     let mtime = times.next(text.len() as u64);
-    stock.riding.push(Op::Finish { handle, mtime });
+    staged_objects.riding.push(Op::Finish { handle, mtime });
     Some(temp)
 }

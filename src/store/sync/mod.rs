@@ -21,7 +21,7 @@ use futures_util::{StreamExt, stream};
 pub use self::build::{Building, pool_name, pool_ops, tree_name};
 pub(crate) use self::build::{folders_of_pool, pool_folders};
 use self::copies::{AllCopies, send_copies};
-use self::make::{Made, Outcome, encode_in_background, make_all};
+use self::make::{Made, MadeFile, encode_in_background, make_all};
 pub use self::manifests::write_manifests;
 pub use self::times::Times;
 use self::window::Window;
@@ -33,7 +33,7 @@ use crate::store::StoreError;
 use crate::store::plan::{Plan, Wanted};
 use crate::store::refusal::explain;
 use crate::store::session::{Read, Session};
-use crate::store::staging::Workshop;
+use crate::store::staging::StagingDir;
 
 /// Up to so much content rides in the flight that builds the folders; more is sent before, in batches.
 const RIDING_BYTES: u64 = 1024 * 1024;
@@ -93,7 +93,7 @@ impl Sent {
 
 /// Where the new objects are, and what has to travel with the next flight.
 #[derive(Default)]
-pub struct Stock {
+pub struct StagedObjects {
     /// Objects that lie in a temporary file of the workshop, by the object's name.
     temps: HashMap<String, String>,
     /// Further copies of objects with too many names.
@@ -123,25 +123,25 @@ pub struct Work<'a> {
 pub async fn send_objects(
     work: &Work<'_>,
     plan: &Plan,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
-) -> Result<Stock, SyncError> {
-    let mut stock = Stock::default();
+) -> Result<StagedObjects, SyncError> {
+    let mut staged_objects = StagedObjects::default();
     let bytes: u64 = plan.wanted.iter().map(|wanted| wanted.size).sum();
     let files = plan.wanted_names().count();
     let items = Some(plan.wanted.len() as u64);
     let _running = Running::begin_measured(work.observer, Stage::Encode, items, Some(bytes));
     if bytes <= RIDING_BYTES && files <= RIDING_FILES {
-        ride(work, plan.wanted.clone(), workshop, times, &mut stock).await?;
+        ride(work, plan.wanted.clone(), staging_dir, times, &mut staged_objects).await?;
     } else {
         // Worn objects stay in the workshop until the lock is held: they replace what is there.
         let (again, new): (Vec<Wanted>, Vec<Wanted>) =
             plan.wanted.iter().cloned().partition(|wanted| is_worn(plan, wanted));
-        send_in_batches(work, new, Resting::Objects, workshop, times, &mut stock).await?;
-        send_in_batches(work, again, Resting::Workshop, workshop, times, &mut stock).await?;
+        send_in_batches(work, new, Resting::Objects, staging_dir, times, &mut staged_objects).await?;
+        send_in_batches(work, again, Resting::Workshop, staging_dir, times, &mut staged_objects).await?;
     }
-    send_copies(work, plan, workshop, times, &mut stock).await?;
-    Ok(stock)
+    send_copies(work, plan, staging_dir, times, &mut staged_objects).await?;
+    Ok(staged_objects)
 }
 
 /// Sends every object that is wanted into temporary files of the workshop and leaves them there, on the disk and closed.
@@ -151,20 +151,20 @@ pub async fn send_objects(
 pub(crate) async fn send_to_workshop(
     work: &Work<'_>,
     wanted: Vec<Wanted>,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
-) -> Result<Stock, SyncError> {
-    let mut stock = Stock::default();
-    send_in_batches(work, wanted, Resting::Workshop, workshop, times, &mut stock).await?;
-    Ok(stock)
+) -> Result<StagedObjects, SyncError> {
+    let mut staged_objects = StagedObjects::default();
+    send_in_batches(work, wanted, Resting::Workshop, staging_dir, times, &mut staged_objects).await?;
+    Ok(staged_objects)
 }
 
 fn is_worn(plan: &Plan, wanted: &Wanted) -> bool {
     let identity = layout::object(wanted.digest);
     let mut encoded = wanted.encodings.iter();
-    plan.worn.contains(&identity)
+    plan.unlinkable.contains(&identity)
         || encoded.any(|(coding, recipe)| {
-            plan.worn
+            plan.unlinkable
                 .contains(&layout::encoded_object(wanted.digest, coding, recipe))
         })
 }
@@ -182,23 +182,23 @@ enum Resting {
 async fn ride(
     work: &Work<'_>,
     wanted: Vec<Wanted>,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
-    stock: &mut Stock,
+    staged_objects: &mut StagedObjects,
 ) -> Result<(), SyncError> {
     let mut made = Vec::new();
     for one in make_all(work.source, wanted).await? {
-        made.extend(stock.take(work.observer, one));
+        made.extend(staged_objects.take(work.observer, one));
     }
-    open_temps(work.session, workshop, made.len()).await?;
+    open_temps(work.session, staging_dir, made.len()).await?;
     for one in made {
-        let Some((temp, handle)) = workshop.take_temp() else {
+        let Some((temp, handle)) = staging_dir.take_temp() else {
             break;
         };
-        stock.count(one.bytes.len() as u64);
+        staged_objects.count(one.bytes.len() as u64);
         let mtime = times.next(one.bytes.len() as u64);
-        stock.riding.extend(write_ops(handle, one.bytes, mtime));
-        stock.temps.insert(one.name, temp);
+        staged_objects.riding.extend(write_ops(handle, one.bytes, mtime));
+        staged_objects.temps.insert(one.name, temp);
     }
     Ok(())
 }
@@ -207,17 +207,17 @@ async fn ride(
 ///
 /// # Errors
 /// [`SyncError`] where they can't be.
-pub async fn open_temps(session: &Session, workshop: &mut Workshop, count: usize) -> Result<(), SyncError> {
-    let lacking = count.saturating_sub(workshop.free_temps());
+pub async fn open_temps(session: &Session, staging_dir: &mut StagingDir, count: usize) -> Result<(), SyncError> {
+    let lacking = count.saturating_sub(staging_dir.free_temps());
     if lacking == 0 {
         return Ok(());
     }
-    let ops = workshop.open_temps(lacking);
+    let ops = staging_dir.open_temps(lacking);
     let answers = session.flight(ops).await?;
     if let Some(refusal) = answers.iter().find_map(Read::refusal) {
         return Err(explain(session, refusal).await.into());
     }
-    workshop.keep_opened(&answers);
+    staging_dir.keep_opened(&answers);
     Ok(())
 }
 
@@ -235,10 +235,17 @@ fn write_ops(handle: Handle, bytes: Vec<u8>, mtime: Time) -> Vec<Op> {
 }
 
 /// A small document in a temporary file that is open already; its writes ride too.
-pub fn write_document(stock: &mut Stock, workshop: &mut Workshop, times: &mut Times, text: String) -> Option<String> {
-    let (temp, handle) = workshop.take_temp()?;
+pub fn write_document(
+    staged_objects: &mut StagedObjects,
+    staging_dir: &mut StagingDir,
+    times: &mut Times,
+    text: String,
+) -> Option<String> {
+    let (temp, handle) = staging_dir.take_temp()?;
     let mtime = times.next(text.len() as u64);
-    stock.riding.extend(write_ops(handle, text.into_bytes(), mtime));
+    staged_objects
+        .riding
+        .extend(write_ops(handle, text.into_bytes(), mtime));
     Some(temp)
 }
 
@@ -250,13 +257,13 @@ pub fn write_document(stock: &mut Stock, workshop: &mut Workshop, times: &mut Ti
 pub(crate) async fn write_documents(
     work: &Work<'_>,
     texts: impl ExactSizeIterator<Item = String>,
-    stock: &mut Stock,
-    workshop: &mut Workshop,
+    staged_objects: &mut StagedObjects,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
 ) -> Result<Vec<String>, SyncError> {
     if texts.len() <= RIDING_FILES {
-        open_temps(work.session, workshop, texts.len()).await?;
-        let ride = |text| write_document(stock, workshop, times, text);
+        open_temps(work.session, staging_dir, texts.len()).await?;
+        let ride = |text| write_document(staged_objects, staging_dir, times, text);
         return Ok(texts.filter_map(ride).collect());
     }
     let documents = texts.map(|text| Made {
@@ -273,7 +280,7 @@ pub(crate) async fn write_documents(
             if batch.is_empty() {
                 break;
             }
-            sending.push_back(BatchOps::new(batch, workshop, times).send(work, Resting::Workshop));
+            sending.push_back(BatchOps::new(batch, staging_dir, times).send(work, Resting::Workshop));
         }
         let Some(written) = sending.next().await else {
             return Ok(temps);
@@ -282,9 +289,9 @@ pub(crate) async fn write_documents(
     }
 }
 
-impl Stock {
+impl StagedObjects {
     /// Takes what was made of one file; notes what did not pay.
-    fn take(&mut self, observer: &dyn Observer, made: Outcome) -> Vec<Made> {
+    fn take(&mut self, observer: &dyn Observer, made: MadeFile) -> Vec<Made> {
         self.sent.encoded += made.encoded;
         self.dropped.extend(made.dropped);
         observer.notice(Event::Progressed {
@@ -320,28 +327,28 @@ impl Stock {
     }
 
     /// Where to link an object from; `None` for an encoding that doesn't exist.
-    fn place(&mut self, workshop: &Workshop, name: &str) -> Option<String> {
+    fn place(&mut self, staging_dir: &StagingDir, name: &str) -> Option<String> {
         if self.dropped.contains(name) {
             return None;
         }
         if let Some(copy) = self.copies.get_mut(name).and_then(|copies| copies.next()) {
-            return Some(workshop.path_preparing(copy));
+            return Some(staging_dir.path_preparing(copy));
         }
         Some(match self.temps.get(name) {
-            Some(temp) => workshop.path_preparing(temp),
+            Some(temp) => staging_dir.path_preparing(temp),
             None => name.to_owned(),
         })
     }
 
     /// Puts the objects that are still in the workshop in their places, under the lock.
-    pub fn put_objects(&self, plan: &Plan, workshop: &Workshop) -> Vec<Op> {
+    pub fn put_objects(&self, plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
         let mut names: Vec<(&String, &String)> = self.temps.iter().collect();
         names.sort_unstable();
         names
             .into_iter()
             .map(|(name, temp)| {
-                let (from, to) = (workshop.path_holding(temp), name.clone());
-                if plan.worn.contains(name) {
+                let (from, to) = (staging_dir.path_holding(temp), name.clone());
+                if plan.unlinkable.contains(name) {
                     Op::Rename { from, to }
                 } else {
                     Op::Link { from, to }
@@ -361,9 +368,9 @@ async fn send_in_batches(
     work: &Work<'_>,
     wanted: Vec<Wanted>,
     resting: Resting,
-    workshop: &mut Workshop,
+    staging_dir: &mut StagingDir,
     times: &mut Times,
-    stock: &mut Stock,
+    staged_objects: &mut StagedObjects,
 ) -> Result<(), SyncError> {
     if wanted.is_empty() {
         return Ok(());
@@ -383,7 +390,7 @@ async fn send_in_batches(
         while sending.len() < BATCHES_AT_ONCE
             && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes))
         {
-            let batch = BatchOps::new(stock.count_all(batch), workshop, times);
+            let batch = BatchOps::new(staged_objects.count_all(batch), staging_dir, times);
             window.left(batch.bytes());
             sending.push(batch.send(work, resting));
         }
@@ -392,7 +399,7 @@ async fn send_in_batches(
                 ended = outcome.is_none();
                 if let Some(outcome) = outcome {
                     let (large, small): (Vec<Made>, Vec<Made>) =
-                        stock.take(work.observer, outcome?).into_iter().partition(Made::is_large);
+                        staged_objects.take(work.observer, outcome?).into_iter().partition(Made::is_large);
                     pieces.extend(large.into_iter().map(large::of_made));
                     made.extend(small);
                 }
@@ -400,24 +407,32 @@ async fn send_in_batches(
             Some(sent) = sending.next(), if !sending.is_empty() => {
                 let sent = sent?;
                 window.named(sent.bytes, sent.latency, began.elapsed());
-                stock.rest(sent.written, resting);
+                staged_objects.rest(sent.written, resting);
             }
         }
         // Of large encodings few are held at once.
         if !pieces.is_empty() {
-            large::send_large(work, std::mem::take(&mut pieces), resting, workshop, times, stock).await?;
+            large::send_large(
+                work,
+                std::mem::take(&mut pieces),
+                resting,
+                staging_dir,
+                times,
+                staged_objects,
+            )
+            .await?;
         }
     }
     drop(sending);
     let files = large.iter().filter_map(large::of_file).collect();
-    large::send_large(work, files, resting, workshop, times, stock).await?;
+    large::send_large(work, files, resting, staging_dir, times, staged_objects).await?;
     for wanted in large {
-        let made = stock.take(work.observer, encodings_of_large(work, wanted).await?);
+        let made = staged_objects.take(work.observer, encodings_of_large(work, wanted).await?);
         let (large, small): (Vec<Made>, Vec<Made>) = made.into_iter().partition(Made::is_large);
         let large = large.into_iter().map(large::of_made).collect();
-        large::send_large(work, large, resting, workshop, times, stock).await?;
-        let ready = BatchOps::new(stock.count_all(small), workshop, times);
-        stock.rest(ready.send(work, resting).await?.written, resting);
+        large::send_large(work, large, resting, staging_dir, times, staged_objects).await?;
+        let ready = BatchOps::new(staged_objects.count_all(small), staging_dir, times);
+        staged_objects.rest(ready.send(work, resting).await?.written, resting);
     }
     Ok(())
 }
@@ -444,8 +459,8 @@ fn next_batch(made: &mut VecDeque<Made>, ended: bool, fits: impl Fn(u64) -> bool
 }
 
 /// The encodings of a large file.
-async fn encodings_of_large(work: &Work<'_>, wanted: Wanted) -> Result<Outcome, SyncError> {
-    let mut nothing = Outcome {
+async fn encodings_of_large(work: &Work<'_>, wanted: Wanted) -> Result<MadeFile, SyncError> {
+    let mut nothing = MadeFile {
         made: Vec::new(),
         dropped: Vec::new(),
         encoded: 0,
@@ -477,10 +492,10 @@ struct BatchFile {
 }
 
 impl BatchOps {
-    fn new(made: Vec<Made>, workshop: &mut Workshop, times: &mut Times) -> Self {
-        let temps = workshop.new_temps(made.len());
+    fn new(made: Vec<Made>, staging_dir: &mut StagingDir, times: &mut Times) -> Self {
+        let temps = staging_dir.new_temps(made.len());
         let files = made.into_iter().zip(temps).map(|(made, temp)| BatchFile {
-            path: workshop.path_preparing(&temp),
+            path: staging_dir.path_preparing(&temp),
             mtime: times.next(made.bytes.len() as u64),
             made,
             temp,

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::deep::Reading;
-use super::fault::{Content, Fault, Flaw, Place};
+use super::deep::FileToRead;
+use super::fault::{Content, CopyPlace, StoreFault, StoreFlaw};
 use super::{AT_ONCE, LISTS_AT_ONCE, READABLE, Walk, flights};
 use crate::host::{Answer, Attr, Kind, Op};
 use crate::model::encoding::Recipe;
@@ -21,12 +21,12 @@ pub(super) struct Demand {
     /// Some folder has it.
     had: bool,
     /// Folders that lack it, which is right for an encoding that was never made.
-    lacking: Vec<Place>,
+    lacking: Vec<CopyPlace>,
 }
 
 impl Walk<'_> {
     /// Notes what a folder has under the name of some content.
-    pub(super) fn entry(&mut self, place: Place, content: Content, attr: Option<Attr>) {
+    pub(super) fn entry(&mut self, place: CopyPlace, content: Content, attr: Option<Attr>) {
         let demand = self.objects.entry(content).or_default();
         if attr.is_none() && content.encoded.is_some() {
             demand.lacking.push(place);
@@ -37,11 +37,11 @@ impl Walk<'_> {
     }
 
     /// Judges one copy of some content by what shows from outside, and marks it for reading.
-    fn look_at_copy(&mut self, place: Place, content: Content, attr: Option<Attr>) {
+    fn look_at_copy(&mut self, place: CopyPlace, content: Content, attr: Option<Attr>) {
         let size = content.encoded.is_none().then_some(content.size);
         match (self.flaw(attr, Kind::File, READABLE, size), attr) {
-            (Some(flaw), _) => self.faults.push(Fault::File { place, content, flaw }),
-            (None, Some(Attr { size, .. })) => self.readings.push(Reading { place, content, size }),
+            (Some(flaw), _) => self.faults.push(StoreFault::File { place, content, flaw }),
+            (None, Some(Attr { size, .. })) => self.readings.push(FileToRead { place, content, size }),
             (None, None) => {}
         }
     }
@@ -49,10 +49,10 @@ impl Walk<'_> {
     /// Looks at the objects that the walk named, and at the pool.
     pub(super) async fn look_at_copies(&mut self) -> Result<(), Error> {
         let objects = std::mem::take(&mut self.objects);
-        let pool: Vec<(Place, Content)> = std::mem::take(&mut self.pool)
+        let pool: Vec<(CopyPlace, Content)> = std::mem::take(&mut self.pool)
             .into_iter()
             .flat_map(|(path, file)| {
-                let place = Place::Pool { path };
+                let place = CopyPlace::Pool { path };
                 Content::of_file(&file).map(move |content| (place.clone(), content))
             })
             .collect();
@@ -71,12 +71,13 @@ impl Walk<'_> {
             if !made {
                 continue;
             }
-            self.faults.extend(demand.lacking.into_iter().map(|place| Fault::File {
-                place,
-                content,
-                flaw: Flaw::Missing,
-            }));
-            self.look_at_copy(Place::Object, content, attr);
+            self.faults
+                .extend(demand.lacking.into_iter().map(|place| StoreFault::File {
+                    place,
+                    content,
+                    flaw: StoreFlaw::Missing,
+                }));
+            self.look_at_copy(CopyPlace::Object, content, attr);
         }
         for (place, content) in pool {
             let attr = attr();
@@ -119,7 +120,7 @@ impl Walk<'_> {
                     let is_judged = known.contains(&path) || judged.contains(&path);
                     let kind = if is_folder { Kind::Folder } else { Kind::File };
                     if let Some(flaw) = self.flaw(Some(attr), kind, 0, None).filter(|_| !is_judged) {
-                        self.faults.push(Fault::Stray { path, flaw });
+                        self.faults.push(StoreFault::Stray { path, flaw });
                     } else if is_folder {
                         below.push(path);
                     }
@@ -127,8 +128,8 @@ impl Walk<'_> {
             }
             depth += 1;
             if depth > MAX_DEPTH {
-                let flaw = Flaw::Kind(Kind::Folder);
-                self.faults.extend(below.drain(..).map(|path| Fault::Stray {
+                let flaw = StoreFlaw::Kind(Kind::Folder);
+                self.faults.extend(below.drain(..).map(|path| StoreFault::Stray {
                     path,
                     flaw: flaw.clone(),
                 }));
@@ -144,10 +145,10 @@ fn is_given(content: &Content) -> bool {
 }
 
 /// The folders of the pool on the way to some of its files.
-fn pool_folders(pool: &[(Place, Content)]) -> BTreeSet<String> {
+fn pool_folders(pool: &[(CopyPlace, Content)]) -> BTreeSet<String> {
     let mut folders = BTreeSet::new();
     for (place, _) in pool {
-        let Place::Pool { path } = place else { continue };
+        let CopyPlace::Pool { path } = place else { continue };
         let mut above = path.parent();
         while let Some(folder) = above.filter(|folder| !folder.is_root()) {
             above = folder.parent();

@@ -7,7 +7,7 @@ use std::io;
 
 use futures_util::{StreamExt, stream};
 
-use super::fault::{Content, Fault, Flaw, Place};
+use super::fault::{Content, CopyPlace, StoreFault, StoreFlaw};
 use crate::host::{Answer, Handle, HostError, MAX_READ, Op};
 use crate::model::digest::{Digest, Hasher};
 use crate::model::encoding::Recipe;
@@ -17,9 +17,9 @@ use crate::store::session::Session;
 
 /// A file that is there in the right size, and is to be read.
 #[derive(Debug, Clone)]
-pub(super) struct Reading {
+pub(super) struct FileToRead {
     /// Where it is.
-    pub place: Place,
+    pub place: CopyPlace,
     /// What it should be.
     pub content: Content,
     /// Its length on the host.
@@ -43,10 +43,11 @@ const READS_AHEAD: usize = 16;
 /// [`HostError`] where the connection is lost.
 pub(super) async fn read_back(
     session: &Session,
-    readings: Vec<Reading>,
+    readings: Vec<FileToRead>,
     observer: &dyn Observer,
-) -> Result<Vec<Fault>, HostError> {
-    let (large, small): (Vec<Reading>, Vec<Reading>) = readings.into_iter().partition(|reading| reading.size > LARGE);
+) -> Result<Vec<StoreFault>, HostError> {
+    let (large, small): (Vec<FileToRead>, Vec<FileToRead>) =
+        readings.into_iter().partition(|reading| reading.size > LARGE);
     let mut faults = Vec::new();
     let done = |count: usize, bytes: u64| {
         observer.notice(Event::Progressed {
@@ -74,8 +75,8 @@ pub(super) async fn read_back(
     Ok(faults)
 }
 
-fn batches(readings: Vec<Reading>) -> Vec<Vec<Reading>> {
-    let mut batches: Vec<Vec<Reading>> = Vec::new();
+fn batches(readings: Vec<FileToRead>) -> Vec<Vec<FileToRead>> {
+    let mut batches: Vec<Vec<FileToRead>> = Vec::new();
     let mut bytes = 0;
     for reading in readings {
         match batches.last_mut() {
@@ -92,8 +93,8 @@ fn batches(readings: Vec<Reading>) -> Vec<Vec<Reading>> {
     batches
 }
 
-fn fault(reading: Reading, flaw: Flaw) -> Fault {
-    Fault::File {
+fn fault(reading: FileToRead, flaw: StoreFlaw) -> StoreFault {
+    StoreFault::File {
         place: reading.place,
         content: reading.content,
         flaw,
@@ -114,7 +115,7 @@ fn read_op(handle: Handle, number: u64) -> Op {
 }
 
 /// Two flights: open all; read all and close.
-async fn read_batch(session: &Session, batch: Vec<Reading>) -> Result<(usize, u64, Vec<Fault>), HostError> {
+async fn read_batch(session: &Session, batch: Vec<FileToRead>) -> Result<(usize, u64, Vec<StoreFault>), HostError> {
     let (count, bytes) = (batch.len(), batch.iter().map(|reading| reading.size).sum());
     let open = batch.iter().map(|r| Op::Open(r.place.store_path(&r.content))).collect();
     let mut faults = Vec::new();
@@ -122,7 +123,7 @@ async fn read_batch(session: &Session, batch: Vec<Reading>) -> Result<(usize, u6
     for (reading, answer) in batch.into_iter().zip(session.flight(open).await?) {
         match answer {
             Ok(Answer::Opened(handle)) => opened.push((reading, handle)),
-            _ => faults.push(fault(reading, Flaw::Unreadable)),
+            _ => faults.push(fault(reading, StoreFlaw::Unreadable)),
         }
     }
     let mut ops = Vec::new();
@@ -148,26 +149,26 @@ async fn read_batch(session: &Session, batch: Vec<Reading>) -> Result<(usize, u6
             .into_iter()
             .filter_map(|(reading, bytes)| {
                 let flaw = match bytes {
-                    Some(bytes) => judge(&reading.content, reading.size, &bytes[..]),
-                    None => Some(Flaw::Unreadable),
+                    Some(bytes) => check_content(&reading.content, reading.size, &bytes[..]),
+                    None => Some(StoreFlaw::Unreadable),
                 };
                 flaw.map(|flaw| fault(reading, flaw))
             })
-            .collect::<Vec<Fault>>()
+            .collect::<Vec<StoreFault>>()
     });
     faults.extend(finished(session, judged).await?);
     Ok((count, bytes, faults))
 }
 
 /// Reads a file piece by piece into a thread that hashes or decodes it.
-async fn read_large(session: &Session, reading: Reading) -> Result<(u64, Option<Fault>), HostError> {
+async fn read_large(session: &Session, reading: FileToRead) -> Result<(u64, Option<StoreFault>), HostError> {
     let open = Op::Open(reading.place.store_path(&reading.content));
     let Some(Ok(Answer::Opened(handle))) = session.flight(vec![open]).await?.into_iter().next() else {
-        return Ok((reading.size, Some(fault(reading, Flaw::Unreadable))));
+        return Ok((reading.size, Some(fault(reading, StoreFlaw::Unreadable))));
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(READS_AHEAD);
     let (content, size) = (reading.content, reading.size);
-    let judging = tokio::task::spawn_blocking(move || judge(&content, size, Pieces::new(receiver)));
+    let judging = tokio::task::spawn_blocking(move || check_content(&content, size, Pieces::new(receiver)));
     let mut pieces = stream::iter(0..reads(size))
         .map(|number| session.flight(vec![read_op(handle, number)]))
         .buffered(READS_AHEAD);
@@ -187,7 +188,7 @@ async fn read_large(session: &Session, reading: Reading) -> Result<(u64, Option<
     drop((pieces, sender));
     session.flight(vec![Op::Close(handle)]).await?;
     let flaw = finished(session, judging).await?;
-    let flaw = if unreadable { Some(Flaw::Unreadable) } else { flaw };
+    let flaw = if unreadable { Some(StoreFlaw::Unreadable) } else { flaw };
     Ok((size, flaw.map(|flaw| fault(reading, flaw))))
 }
 
@@ -199,7 +200,7 @@ async fn finished<T>(session: &Session, task: tokio::task::JoinHandle<T>) -> Res
 }
 
 /// Whether these bytes are the content. `size` is the length that was listed.
-fn judge(content: &Content, size: u64, reader: impl io::Read) -> Option<Flaw> {
+fn check_content(content: &Content, size: u64, reader: impl io::Read) -> Option<StoreFlaw> {
     let mut reader = Hashing {
         reader,
         hasher: Hasher::new(),
@@ -207,23 +208,23 @@ fn judge(content: &Content, size: u64, reader: impl io::Read) -> Option<Flaw> {
     let decoded = match content.encoded {
         Some((coding, _)) => match decode::decodes_to(coding, &mut reader, content.size) {
             Ok(decoded) => decoded,
-            Err(decode::DecodeError::Read { .. }) => return Some(Flaw::Unreadable),
-            Err(_) => return Some(Flaw::Bytes),
+            Err(decode::DecodeError::Read { .. }) => return Some(StoreFlaw::Unreadable),
+            Err(_) => return Some(StoreFlaw::Bytes),
         },
         None => (content.digest, content.size),
     };
     if io::copy(&mut reader, &mut io::sink()).is_err() {
-        return Some(Flaw::Unreadable);
+        return Some(StoreFlaw::Unreadable);
     }
     let (raw, length) = (reader.hasher.finish(), reader.hasher.length());
     if length != size {
-        return Some(Flaw::Size {
+        return Some(StoreFlaw::Size {
             found: length,
             wanted: size,
         });
     }
     let right = decoded == (content.digest, content.size) && is_recipe(content, raw);
-    (!right).then_some(Flaw::Bytes)
+    (!right).then_some(StoreFlaw::Bytes)
 }
 
 /// Whether bytes with this digest can be the content as they are, undecoded.

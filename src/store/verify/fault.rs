@@ -51,7 +51,7 @@ impl Content {
 
 /// Where a copy of some content should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum CopyPlace {
     /// In a folder level.
     Tree {
         /// The folder level.
@@ -68,7 +68,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl CopyPlace {
     /// The path below the docroot.
     #[must_use]
     pub fn store_path(&self, content: &Content) -> String {
@@ -82,7 +82,7 @@ impl Place {
 
 /// What is wrong at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Flaw {
+pub enum StoreFlaw {
     /// Nothing is there.
     Missing,
     /// Something else is there than should be.
@@ -106,7 +106,7 @@ pub enum Flaw {
     Unreadable,
 }
 
-impl Flaw {
+impl StoreFlaw {
     /// Whether a folder stands there, onto which no file can be renamed.
     #[must_use]
     pub fn is_folder(&self) -> bool {
@@ -177,7 +177,7 @@ pub enum DocumentFlaw {
 
 /// One thing that is not as it was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum StoreFault {
     /// The release's document.
     Document {
         /// The release.
@@ -197,7 +197,7 @@ pub enum Fault {
         /// Below the docroot.
         path: String,
         /// What is wrong.
-        flaw: Flaw,
+        flaw: StoreFlaw,
     },
     /// A folder level.
     Tree {
@@ -206,7 +206,7 @@ pub enum Fault {
         /// A public path of it.
         path: SitePath,
         /// What is wrong.
-        flaw: Flaw,
+        flaw: StoreFlaw,
     },
     /// The manifest of a folder level: without it the next publish sends the folder again.
     Manifest {
@@ -215,7 +215,7 @@ pub enum Fault {
         /// A public path of it.
         path: SitePath,
         /// Whether there is none, rather than a damaged one.
-        flaw: Flaw,
+        flaw: StoreFlaw,
     },
     /// The symlink from one folder level to the next.
     Link {
@@ -231,18 +231,18 @@ pub enum Fault {
     /// A file, or an encoding of one.
     File {
         /// Where.
-        place: Place,
+        place: CopyPlace,
         /// What should be there.
         content: Content,
         /// What is wrong.
-        flaw: Flaw,
+        flaw: StoreFlaw,
     },
     /// Something in the pool that no publish puts there.
     Stray {
         /// Below the docroot.
         path: String,
         /// What is wrong with it.
-        flaw: Flaw,
+        flaw: StoreFlaw,
     },
     /// A name that was never published.
     Extra {
@@ -255,7 +255,7 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl StoreFault {
     /// The public path that visitors would ask for, or where there's none, the path below the docroot.
     #[must_use]
     pub fn path(&self) -> String {
@@ -268,7 +268,7 @@ impl Fault {
             Self::Manifest { digest, .. } => layout::manifest(*digest),
             Self::Link { path, .. } => path.to_string(),
             Self::File {
-                place: Place::Tree { path, .. },
+                place: CopyPlace::Tree { path, .. },
                 content,
                 ..
             } => content.beside(path.as_str()),
@@ -297,14 +297,15 @@ impl Fault {
             Self::File { place, content, flaw } => {
                 let what = match (content.encoded, place) {
                     (Some((coding, _)), _) => format!("the {coding} encoding"),
-                    (None, Place::Tree { .. }) => "the file".to_owned(),
-                    (None, Place::Object) => "the object".to_owned(),
-                    (None, Place::Pool { .. }) => "the pool's copy".to_owned(),
+                    (None, CopyPlace::Tree { .. }) => "the file".to_owned(),
+                    (None, CopyPlace::Object) => "the object".to_owned(),
+                    (None, CopyPlace::Pool { .. }) => "the pool's copy".to_owned(),
                 };
                 format!("{what} {}", flaw.text(content.encoded.is_some()))
             }
             Self::Stray {
-                flaw: Flaw::Kind(kind), ..
+                flaw: StoreFlaw::Kind(kind),
+                ..
             } => format!("is {} in the pool, which holds published files alone", kind_text(*kind)),
             Self::Stray { flaw, .. } => format!("is no file of this release, and {}", flaw.text(false)),
             Self::Extra { .. } => "was never published and is served".to_owned(),

@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-pub use fault::{Content, DocumentFlaw, Fault, Flaw, LinkFlaw, Place};
+pub use fault::{Content, CopyPlace, DocumentFlaw, LinkFlaw, StoreFault, StoreFlaw};
 
 use self::copies::Demand;
-use self::deep::Reading;
+use self::deep::FileToRead;
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op};
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
@@ -52,7 +52,7 @@ pub struct Verified {
     /// Public paths that were looked at; encodings are not counted.
     pub checked: u64,
     /// What is wrong; empty for a release that is intact.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<StoreFault>,
 }
 
 impl Verified {
@@ -121,7 +121,7 @@ struct Spot {
 }
 
 /// What is known of a tree that was looked at.
-struct Known {
+struct TreeState {
     /// What it should hold; none where nothing proves that.
     tree: Option<Tree>,
     /// The trees below it.
@@ -129,25 +129,25 @@ struct Known {
 }
 
 /// A tree as the host shows it.
-struct Looked {
+struct TreeListing {
     spot: Spot,
     folder: Option<Attr>,
     names: Option<BTreeMap<String, Attr>>,
-    manifest: Result<Tree, Flaw>,
+    manifest: Result<Tree, StoreFlaw>,
 }
 
 struct Walk<'a> {
     session: &'a Session,
     observer: &'a dyn Observer,
-    faults: Vec<Fault>,
+    faults: Vec<StoreFault>,
     checked: u64,
     /// Whose the store is.
     owner: Option<u32>,
-    trees: HashMap<Digest, Known>,
+    trees: HashMap<Digest, TreeState>,
     /// What should be among the objects.
     objects: BTreeMap<Content, Demand>,
     pool: BTreeMap<SitePath, File>,
-    readings: Vec<Reading>,
+    readings: Vec<FileToRead>,
 }
 
 /// Sends any number of operations, in flights of bounded size.
@@ -206,7 +206,7 @@ impl<'a> Walk<'a> {
                 (None, Some(attr)) => LinkFlaw::Kind(attr.kind),
                 (None, None) => LinkFlaw::Missing,
             };
-            self.faults.push(Fault::Release {
+            self.faults.push(StoreFault::Release {
                 release: release.clone(),
                 flaw,
             });
@@ -216,7 +216,7 @@ impl<'a> Walk<'a> {
             (linked, Ok(named)) => (linked.or(Some(named)), None),
             (linked, Err(flaw)) => (linked, Some(flaw)),
         };
-        self.faults.extend(flaw.map(|flaw| Fault::Document {
+        self.faults.extend(flaw.map(|flaw| StoreFault::Document {
             release: release.clone(),
             flaw,
         }));
@@ -225,31 +225,33 @@ impl<'a> Walk<'a> {
 
     fn store_folder(&mut self, path: String, attr: Option<Attr>) {
         if let Some(flaw) = self.folder_flaw(attr) {
-            self.faults.push(Fault::StoreFolder { path, flaw });
+            self.faults.push(StoreFault::StoreFolder { path, flaw });
         }
     }
 
-    fn folder_flaw(&self, attr: Option<Attr>) -> Option<Flaw> {
+    fn folder_flaw(&self, attr: Option<Attr>) -> Option<StoreFlaw> {
         self.flaw(attr, Kind::Folder, PASSABLE, None)
     }
 
     /// What is wrong with something that should be there, as far as it shows from outside.
-    fn flaw(&self, attr: Option<Attr>, kind: Kind, mode: u32, size: Option<u64>) -> Option<Flaw> {
-        let Some(attr) = attr else { return Some(Flaw::Missing) };
+    fn flaw(&self, attr: Option<Attr>, kind: Kind, mode: u32, size: Option<u64>) -> Option<StoreFlaw> {
+        let Some(attr) = attr else {
+            return Some(StoreFlaw::Missing);
+        };
         if attr.kind != kind {
-            return Some(Flaw::Kind(attr.kind));
+            return Some(StoreFlaw::Kind(attr.kind));
         }
         if attr.mode & mode != mode {
-            return Some(Flaw::Mode(attr.mode));
+            return Some(StoreFlaw::Mode(attr.mode));
         }
         if attr.mode & WRITABLE != 0 {
-            return Some(Flaw::Writable(attr.mode));
+            return Some(StoreFlaw::Writable(attr.mode));
         }
         if self.owner.is_some_and(|owner| owner != attr.uid) {
-            return Some(Flaw::Owner(attr.uid));
+            return Some(StoreFlaw::Owner(attr.uid));
         }
         match size {
-            Some(wanted) if wanted != attr.size => Some(Flaw::Size {
+            Some(wanted) if wanted != attr.size => Some(StoreFlaw::Size {
                 found: attr.size,
                 wanted,
             }),
@@ -309,7 +311,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Asks for the folders of some trees and for their manifests.
-    async fn look(&self, spots: Vec<Spot>) -> Result<Vec<Looked>, Error> {
+    async fn look(&self, spots: Vec<Spot>) -> Result<Vec<TreeListing>, Error> {
         let ops = |op: fn(String) -> Op| spots.iter().map(move |spot| op(layout::tree(spot.digest))).collect();
         let manifests: Vec<String> = spots.iter().map(|spot| layout::manifest(spot.digest)).collect();
         let manifest_attrs = manifests.iter().cloned().map(Op::Lstat).collect();
@@ -327,8 +329,8 @@ impl<'a> Walk<'a> {
                     for (bytes, spot) in open::read_files(self.session, some).await?.into_iter().zip(spots) {
                         self.session.hold(bytes.as_ref().map_or(0, Vec::len))?;
                         trees.push(match bytes {
-                            Some(bytes) => open::read_manifest(spot.digest, bytes).ok_or(Flaw::Bytes),
-                            None => Err(Flaw::Unreadable),
+                            Some(bytes) => open::read_manifest(spot.digest, bytes).ok_or(StoreFlaw::Bytes),
+                            None => Err(StoreFlaw::Unreadable),
                         });
                     }
                 }
@@ -346,7 +348,7 @@ impl<'a> Walk<'a> {
                     Ok(Answer::Names(names)) => Some(names.into_iter().collect()),
                     _ => None,
                 };
-                Looked {
+                TreeListing {
                     spot: spot.clone(),
                     folder: folder.attr(),
                     names,
@@ -357,7 +359,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Compares trees with their manifests; their symlinks are read here, all together.
-    async fn judge(&mut self, looked: Vec<Looked>) -> Result<(), Error> {
+    async fn judge(&mut self, looked: Vec<TreeListing>) -> Result<(), Error> {
         let links: Vec<String> = looked
             .iter()
             .flat_map(|tree| {
@@ -379,23 +381,23 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn judge_tree(&mut self, looked: Looked, texts: &HashMap<String, String>) {
-        let Looked {
+    fn judge_tree(&mut self, looked: TreeListing, texts: &HashMap<String, String>) {
+        let TreeListing {
             spot: Spot { path, digest },
             folder,
             names,
             manifest,
         } = looked;
-        let unlisted = || folder.and(names.is_none().then_some(Flaw::Unreadable));
+        let unlisted = || folder.and(names.is_none().then_some(StoreFlaw::Unreadable));
         if let Some(flaw) = self.folder_flaw(folder).or_else(unlisted) {
             let path = path.clone();
-            self.faults.push(Fault::Tree { digest, path, flaw });
+            self.faults.push(StoreFault::Tree { digest, path, flaw });
         }
         let text = |name: &str| texts.get(&format!("{}/{name}", layout::tree(digest)));
         let tree = match manifest {
             Ok(tree) => tree,
             Err(flaw) => {
-                self.faults.push(Fault::Manifest { digest, path, flaw });
+                self.faults.push(StoreFault::Manifest { digest, path, flaw });
                 // What it should hold is not known; where it leads can be followed all the same.
                 let links = names.iter().flatten().filter(|(name, _)| check_name(name).is_ok());
                 let below = links.filter_map(|(name, _)| {
@@ -403,7 +405,7 @@ impl<'a> Walk<'a> {
                     Some((name.as_str().into(), to))
                 });
                 let below = below.collect();
-                self.trees.insert(digest, Known { tree: None, below });
+                self.trees.insert(digest, TreeState { tree: None, below });
                 return;
             }
         };
@@ -419,7 +421,7 @@ impl<'a> Walk<'a> {
         let below = tree.folders().map(|(name, to)| (name.into(), to)).collect();
         self.trees.insert(
             digest,
-            Known {
+            TreeState {
                 tree: Some(tree),
                 below,
             },
@@ -447,12 +449,12 @@ impl<'a> Walk<'a> {
                         (Some(_), Some(text)) => LinkFlaw::Elsewhere(text.clone()),
                     };
                     let to = *to;
-                    self.faults.push(Fault::Link { tree, path, to, flaw });
+                    self.faults.push(StoreFault::Link { tree, path, to, flaw });
                 }
                 Entry::File(file) => {
                     for content in Content::of_file(file) {
                         let name = content.beside(name);
-                        let place = Place::Tree {
+                        let place = CopyPlace::Tree {
                             tree,
                             path: path.clone(),
                         };
@@ -464,7 +466,7 @@ impl<'a> Walk<'a> {
             }
         }
         let extra = names.keys().filter(|name| !expected.contains(*name));
-        self.faults.extend(extra.map(|name| Fault::Extra {
+        self.faults.extend(extra.map(|name| StoreFault::Extra {
             tree,
             folder: folder.clone(),
             name: name.clone(),

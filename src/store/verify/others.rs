@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::deep::{self, Reading};
-use super::fault::{Content, Fault, Flaw, Place};
+use super::deep::{self, FileToRead};
+use super::fault::{Content, CopyPlace, StoreFault, StoreFlaw};
 use crate::host::{Kind, Op};
 use crate::model::event::Silent;
 use crate::model::path::SitePath;
@@ -17,7 +17,7 @@ use crate::store::open;
 use crate::store::session::{Read, Session};
 
 /// The faults without those of pool files that are, intact, another release's.
-pub(super) async fn without(session: &Session, mut faults: Vec<Fault>) -> Result<Vec<Fault>, Error> {
+pub(super) async fn without(session: &Session, mut faults: Vec<StoreFault>) -> Result<Vec<StoreFault>, Error> {
     let doubtful: BTreeSet<SitePath> = faults.iter().filter_map(pool_path).cloned().collect();
     if doubtful.is_empty() {
         return Ok(faults);
@@ -35,11 +35,11 @@ pub(super) async fn without(session: &Session, mut faults: Vec<Fault>) -> Result
 }
 
 /// The path of a file of the pool that has other bytes than it should have.
-fn pool_path(fault: &Fault) -> Option<&SitePath> {
+fn pool_path(fault: &StoreFault) -> Option<&SitePath> {
     match fault {
-        Fault::File {
-            place: Place::Pool { path },
-            flaw: Flaw::Size { .. } | Flaw::Bytes,
+        StoreFault::File {
+            place: CopyPlace::Pool { path },
+            flaw: StoreFlaw::Size { .. } | StoreFlaw::Bytes,
             ..
         } => Some(path),
         _ => None,
@@ -48,7 +48,7 @@ fn pool_path(fault: &Fault) -> Option<&SitePath> {
 
 /// Whether the pool has exactly this file at a path, and beside it no encoding but its own.
 async fn is_intact(session: &Session, path: &SitePath, file: &File) -> Result<bool, Error> {
-    let place = Place::Pool { path: path.clone() };
+    let place = CopyPlace::Pool { path: path.clone() };
     let contents: Vec<Content> = Content::of_file(file).collect();
     let ops = contents.iter().map(|content| Op::Lstat(place.store_path(content)));
     let answers = session.flight(ops.collect()).await?;
@@ -57,7 +57,7 @@ async fn is_intact(session: &Session, path: &SitePath, file: &File) -> Result<bo
         let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
         match (attr, content.encoded) {
             (Some(attr), None) if attr.size != content.size => return Ok(false),
-            (Some(attr), _) => readings.push(Reading {
+            (Some(attr), _) => readings.push(FileToRead {
                 place: place.clone(),
                 content,
                 size: attr.size,

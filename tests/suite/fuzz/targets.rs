@@ -5,7 +5,9 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use syntax_publish::next::url::{Resolver, Target as Named, is_relative};
-use syntax_publish::next::{Edits, Position, Reference, Unclear, Visit, css, data, flight, html, page, push, srcset};
+use syntax_publish::next::{
+    Edits, Position, Reference, TextVisitor, Unclear, css, data, flight, html, page, push, srcset,
+};
 
 /// A parser, and what must hold of any text that is given to it.
 pub struct Target {
@@ -143,7 +145,7 @@ impl Notes {
     }
 }
 
-impl Visit for Notes {
+impl TextVisitor for Notes {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         let answer = match self.answer {
             // As the fingerprint: what can't be told stays.

@@ -350,7 +350,10 @@ async fn run_all(place: &Place, connect: &Lying) -> Vec<&'static str> {
     };
     note("status", releases::status(&new()).await.err());
     note("releases", releases::list(&new()).await.err());
-    let live = open::look(&new()).await.ok().and_then(|entrance| entrance.current);
+    let live = open::read_state(&new())
+        .await
+        .ok()
+        .and_then(|entrance| entrance.current);
     if let Some(live) = live {
         let verified = verify(&new(), &live, Depth::Deep, &Silent).await;
         if let Ok(verified) = &verified {

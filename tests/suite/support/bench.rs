@@ -22,7 +22,7 @@ use syntax_publish::store::Error;
 use syntax_publish::store::open;
 use syntax_publish::store::prune;
 use syntax_publish::store::publish;
-use syntax_publish::store::remote_cache::Seen as SeenBefore;
+use syntax_publish::store::remote_cache::RemoteCache;
 use syntax_publish::store::rollback;
 use syntax_publish::store::rollback::Destination;
 use syntax_publish::store::session::{Pace, Session};
@@ -137,7 +137,7 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
             let target = "a target".to_owned();
             // The id says only that something was live; what counts are the manifests.
             let was_seen =
-                SeenBefore::load(caches.path(), &target).learn(&ReleaseId::new(0, "aa"), &site(before, how.encode));
+                RemoteCache::load(caches.path(), &target).learn(&ReleaseId::new(0, "aa"), &site(before, how.encode));
             was_seen.expect("a cache");
             let caches_of = Some((caches.path().to_owned(), target));
             publish_site(&session(connector, "publish", how), content, caches_of, how).await
@@ -175,7 +175,7 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
 /// Options of a publish that knows nothing beforehand.
 pub fn options(how: How) -> publish::Options {
     publish::Options {
-        ground: None,
+        store_snapshot: None,
         commit: None,
         message: None,
         wait: how.wait,
@@ -205,9 +205,9 @@ async fn publish_site(
     let source: Arc<dyn Source> = Arc::new(InMemory(content.clone()));
     let site = site(content, how.encode);
     // As the command does.
-    let ground = open::survey_ground(session, site.folders.keys().cloned()).await?;
+    let ground = open::inspect(session, site.folders.keys().cloned()).await?;
     let options = publish::Options {
-        ground: Some(ground),
+        store_snapshot: Some(ground),
         seen,
         ..options(how)
     };
@@ -347,13 +347,13 @@ pub async fn names(host: &dyn Host) -> Vec<String> {
 /// Which release is live.
 pub async fn live(connector: Box<dyn Connect>) -> Option<ReleaseId> {
     let session = session(connector, "look", How::default());
-    open::look(&session).await.expect("a store").current
+    open::read_state(&session).await.expect("a store").current
 }
 
 /// Reads the live release back, every byte of it; what is wrong with it.
 pub async fn faults_of_live(connector: Box<dyn Connect>) -> Vec<(String, String)> {
     let session = session(connector, "verify", How::default());
-    let Some(release) = open::look(&session).await.expect("a store").current else {
+    let Some(release) = open::read_state(&session).await.expect("a store").current else {
         return Vec::new();
     };
     let verified = verify(&session, &release, Depth::Deep, &Silent)

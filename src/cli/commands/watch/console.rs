@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::super::desk::OfTarget;
-use super::teller::Teller;
+use super::super::target_client::TargetClient;
+use super::output::WatchOutput;
 use crate::cli::keys::{self, Key, Keys};
 use crate::cli::progress::Progress;
 
@@ -34,8 +34,8 @@ const HELP: [&str; 5] = [
 pub struct Console {
     pub progress: Arc<Progress>,
     pub preview: Arc<Preview>,
-    pub teller: Arc<Teller>,
-    pub desk: Arc<OfTarget>,
+    pub teller: Arc<WatchOutput>,
+    pub desk: Arc<TargetClient>,
     /// Told when the site is to be made again.
     pub again: Arc<Notify>,
 }

@@ -1,20 +1,20 @@
 //! The command that stays: a preview of the site.
 
 mod console;
-mod teller;
+mod output;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use syntax_publish::preview::watch::{self, Manner};
-use syntax_publish::preview::{self, Desk, Live, Names, Preview, port};
+use syntax_publish::preview::{self, HostNames, LiveReload, Preview, TargetApi, port};
 use tokio::sync::Notify;
 
 use self::console::Console;
-use self::teller::Teller;
+use self::output::WatchOutput;
 use super::Run;
-use super::desk::OfTarget;
+use super::target_client::TargetClient;
 use crate::cli::args::Watch;
 use crate::cli::failure::Failure;
 use crate::cli::json;
@@ -45,11 +45,15 @@ impl Run {
             },
             || format!("{url}  (Ctrl-C ends it)"),
         )?;
-        let live = if options.no_reload { Live::No } else { Live::Yes };
-        let desk = Arc::new(OfTarget::new(&self.global));
-        let for_pages: Arc<dyn Desk> = Arc::<OfTarget>::clone(&desk);
-        let preview = Arc::new(Preview::new(Names::with(&options.host), live, Some(for_pages)));
-        let teller = Arc::new(Teller::new(self, Arc::clone(&preview), origin, options.open));
+        let live = if options.no_reload {
+            LiveReload::No
+        } else {
+            LiveReload::Yes
+        };
+        let desk = Arc::new(TargetClient::new(&self.global));
+        let for_pages: Arc<dyn TargetApi> = Arc::<TargetClient>::clone(&desk);
+        let preview = Arc::new(Preview::new(HostNames::with(&options.host), live, Some(for_pages)));
+        let teller = Arc::new(WatchOutput::new(self, Arc::clone(&preview), origin, options.open));
         let serving = preview::serve(listening.listener, Arc::clone(&preview));
         let watched = watched(workplace, options)?;
         if !watched.command.is_empty() {

@@ -16,14 +16,14 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::finding::{Finding, Material};
+use super::finding::{Material, RawFinding};
 use super::repeats::Repeats;
 use crate::site::survey::{Hit, Lines};
 use rules::{RULES, Rule, Shape};
 
 pub(super) const NAME: &str = "secrets";
 
-pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut repeats = Repeats::new();
     let mut light = Repeats::new();
     for file in material.files() {
@@ -34,7 +34,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<Finding> {
         }
     }
     let mut findings = repeats.findings(words);
-    findings.extend(light.findings(words).into_iter().map(Finding::light));
+    findings.extend(light.findings(words).into_iter().map(RawFinding::light));
     findings
 }
 

@@ -27,7 +27,7 @@ pub enum Need {
 }
 
 /// One side.
-struct Half {
+struct ProbeSide {
     need: Need,
     visit: Visit,
     arriving: Option<JoinHandle<Result<Visitor, HttpError>>>,
@@ -36,9 +36,9 @@ struct Half {
 
 /// The sides to ask; connecting begins at once.
 #[derive(Default)]
-pub struct Looking {
-    origin: Option<Half>,
-    public: Option<Half>,
+pub struct Probes {
+    origin: Option<ProbeSide>,
+    public: Option<ProbeSide>,
 }
 
 /// Why a side was not asked.
@@ -52,16 +52,16 @@ pub enum Skipped {
 
 /// What came of a side.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum SideOutcome {
     /// It was not asked.
     Not(Skipped),
     /// It was.
-    Seen(Seen),
+    Seen(SideResult),
 }
 
 /// What was seen of a side.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seen {
+pub struct SideResult {
     /// Questions that were answered.
     pub answered: usize,
     /// Questions that were not.
@@ -95,19 +95,19 @@ impl Missing {
         }
     }
 
-    pub(super) fn told(self) -> Asked {
+    pub(super) fn told(self) -> SideOutcome {
         match self {
-            Self::NotWanted => Asked::Not(Skipped::NotWanted),
-            Self::Unreachable(Need::May, finding) => Asked::Not(Skipped::Unreachable(finding.message())),
-            Self::Unreachable(Need::Must, finding) => Asked::Seen(Seen {
+            Self::NotWanted => SideOutcome::Not(Skipped::NotWanted),
+            Self::Unreachable(Need::May, finding) => SideOutcome::Not(Skipped::Unreachable(finding.message())),
+            Self::Unreachable(Need::Must, finding) => SideOutcome::Seen(SideResult {
                 findings: vec![*finding],
-                ..Seen::default()
+                ..SideResult::default()
             }),
         }
     }
 }
 
-impl Asked {
+impl SideOutcome {
     /// What is wrong.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
@@ -118,7 +118,7 @@ impl Asked {
     }
 }
 
-impl Seen {
+impl SideResult {
     pub(super) fn new(visitor: &Visitor, round: Round) -> Self {
         let mut findings = visitor.of_the_connection();
         for finding in &mut findings {
@@ -146,7 +146,7 @@ impl Seen {
     }
 }
 
-impl Half {
+impl ProbeSide {
     fn new(visit: Visit, need: Need, patience: Duration) -> Self {
         let patience = patience.min(match need {
             Need::Must => TO_CONNECT,
@@ -181,7 +181,7 @@ impl Half {
     }
 }
 
-impl Drop for Half {
+impl Drop for ProbeSide {
     fn drop(&mut self) {
         if let Some(arriving) = &self.arriving {
             arriving.abort();
@@ -189,13 +189,13 @@ impl Drop for Half {
     }
 }
 
-impl Looking {
+impl Probes {
     /// Begins to connect to the sides that are to be asked, for so long.
     #[must_use]
     pub fn begin(origin: Option<(Visit, Need)>, public: Option<Visit>, patience: Duration) -> Self {
         Self {
-            origin: origin.map(|(visit, need)| Half::new(visit, need, patience)),
-            public: public.map(|visit| Half::new(visit, Need::Must, patience)),
+            origin: origin.map(|(visit, need)| ProbeSide::new(visit, need, patience)),
+            public: public.map(|visit| ProbeSide::new(visit, Need::Must, patience)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use syntax_publish::preview::{Desk, Trouble};
+use syntax_publish::preview::{TargetApi, Trouble};
 use syntax_publish::site::SiteError;
 
 use super::Run;
@@ -14,11 +14,11 @@ use crate::cli::screen::Screen;
 use crate::cli::{changes, hints, json, pages, report};
 
 /// Answers for the target of the options.
-pub struct OfTarget {
+pub struct TargetClient {
     global: Global,
 }
 
-impl OfTarget {
+impl TargetClient {
     pub fn new(global: &Global) -> Self {
         Self { global: global.clone() }
     }
@@ -63,7 +63,7 @@ impl OfTarget {
     }
 }
 
-impl Desk for OfTarget {
+impl TargetApi for TargetClient {
     fn site(&self) -> Option<String> {
         let run = self.run();
         run.workplace().ok().map(|workplace| workplace.config.site.name.clone())

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{Publish, Published, Stop};
+use super::{AttemptError, Publish, Published};
 use crate::model::event::{Running, Stage};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
-use crate::site::check::known::Live;
+use crate::site::check::known::Reference;
 use crate::store::Error;
-use crate::store::open::{self, Along, Entrance, Ground};
-use crate::store::plan::{self, Facts, Plan};
-use crate::store::remote_cache::Seen;
-use crate::store::staging::Workshop;
+use crate::store::open::{self, OpenOptions, StoreSnapshot, StoreState};
+use crate::store::plan::{self, HostFacts, Plan};
+use crate::store::remote_cache::RemoteCache;
+use crate::store::staging::StagingDir;
 use crate::store::sync;
 
 /// Temporary files that are opened in the first flight, before it is known how many will be needed.
@@ -23,40 +23,48 @@ const BASES: usize = 64;
 /// What is known before the host is asked. It saves round trips, and is trusted no further than that.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Hints<'a> {
-    pub(super) seen: Option<&'a Seen>,
-    pub(super) ground: Option<&'a Ground>,
+    pub(super) seen: Option<&'a RemoteCache>,
+    pub(super) store_snapshot: Option<&'a StoreSnapshot>,
 }
 
 /// What was found out before anything is sent.
-pub(super) struct Found {
-    pub(super) entrance: Entrance,
+pub(super) struct Inspection {
+    pub(super) store_state: StoreState,
     pub(super) plan: Plan,
     pub(super) former: HashMap<SitePath, Option<File>>,
     /// What the findings of the site are compared with.
-    pub(super) live: Live,
+    pub(super) live: Reference,
 }
 
 impl Publish<'_> {
     /// What is published where the ground shows that it is live already. Nothing is made on the host for it.
-    pub(super) async fn already_live(&self, ground: Option<&Ground>) -> Result<Option<Published>, Stop> {
-        let Some(ground) = ground.filter(|_| !self.options.force) else {
+    pub(super) async fn already_live(
+        &self,
+        store_snapshot: Option<&StoreSnapshot>,
+    ) -> Result<Option<Published>, AttemptError> {
+        let Some(store_snapshot) = store_snapshot.filter(|_| !self.options.force) else {
             return Ok(None);
         };
-        if let Some(hold) = &ground.entrance.hold {
-            return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
+        if let Some(hold) = &store_snapshot.store_state.hold {
+            return Err(AttemptError::Failed(Error::OnHold { hold: hold.clone() }));
         }
         // A plan of anything else would be made for nothing.
-        let root = ground.facts.live.get(&SitePath::root()).copied().flatten();
-        let Some(live) = ground.facts.current.as_ref().filter(|_| root == Some(self.site.root)) else {
+        let root = store_snapshot.facts.live.get(&SitePath::root()).copied().flatten();
+        let Some(live) = store_snapshot
+            .facts
+            .current
+            .as_ref()
+            .filter(|_| root == Some(self.site.root))
+        else {
             return Ok(None);
         };
-        let Ok(plan) = Plan::new(self.site, &ground.facts) else {
+        let Ok(plan) = Plan::new(self.site, &store_snapshot.facts) else {
             return Ok(None);
         };
         if !self.options.signing.is_met(self.session, live).await? {
             return Ok(None);
         }
-        let owed = ground.entrance.delivery.clone();
+        let owed = store_snapshot.store_state.delivery.clone();
         Ok(Some(self.published(
             live.clone(),
             None,
@@ -71,18 +79,21 @@ impl Publish<'_> {
     /// Enters the store, asks everything, and plans.
     pub(super) async fn find_out(
         &self,
-        workshop: &mut Workshop,
-        worn: &HashSet<String>,
+        staging_dir: &mut StagingDir,
+        unlinkable: &HashSet<String>,
         hints: Hints<'_>,
-    ) -> Result<Found, Stop> {
+    ) -> Result<Inspection, AttemptError> {
         let _running = Running::begin(self.observer, Stage::Plan);
-        let mut facts = hints.ground.map(|ground| ground.facts.clone()).unwrap_or_default();
-        facts.worn.clone_from(worn);
+        let mut facts = hints
+            .store_snapshot
+            .map(|store_snapshot| store_snapshot.facts.clone())
+            .unwrap_or_default();
+        facts.unlinkable.clone_from(unlinkable);
         let known = facts.current.clone();
         let expected = hints
             .seen
             .and_then(|seen| plan::expected_questions(self.site, seen, &mut facts));
-        let about_findings = |facts: &Facts| {
+        let about_findings = |facts: &HostFacts| {
             if self.options.refusals.problems.is_empty() {
                 BTreeSet::new()
             } else {
@@ -91,41 +102,41 @@ impl Publish<'_> {
         };
         // One that is not connected yet has nothing that is known, either.
         let most = if self.session.copies() { BASES } else { 0 };
-        let mut questions = expected.unwrap_or_else(|| match hints.ground {
+        let mut questions = expected.unwrap_or_else(|| match hints.store_snapshot {
             Some(_) => plan::questions(self.site, &facts),
             None => plan::opening_questions(self.site),
         });
         questions.extend(about_findings(&facts));
-        let along = Along {
+        let along = OpenOptions {
             questions,
             temps: TEMPS_AHEAD,
             bases: plan::bases(self.site, &facts, most),
-            ..Along::default()
+            ..OpenOptions::default()
         };
-        let entered = open::enter(self.session, workshop, &along, &mut facts).await?;
-        let entrance = entered.entrance;
-        if let Some(hold) = &entrance.hold {
-            return Err(Stop::Failed(Error::OnHold { hold: hold.clone() }));
+        let entered = open::open_store(self.session, staging_dir, &along, &mut facts).await?;
+        let store_state = entered.store_state;
+        if let Some(hold) = &store_state.hold {
+            return Err(AttemptError::Failed(Error::OnHold { hold: hold.clone() }));
         }
-        if known.is_some() && known != entrance.current {
+        if known.is_some() && known != store_state.current {
             // Another release went live meanwhile.
             facts.live.clear();
         }
-        let next = |facts: &Facts| {
+        let next = |facts: &HostFacts| {
             let mut asked = plan::questions(self.site, facts);
             asked.extend(about_findings(facts));
             asked
         };
         let mut read = Vec::new();
         let kept = self.session.copies().then_some((&mut read, BASES));
-        open::find_out(self.session, &mut facts, entered.opened, kept, next).await?;
-        workshop.keep_bases(read);
-        self.check_owners(&facts, &entrance)?;
+        open::answer(self.session, &mut facts, entered.opened, kept, next).await?;
+        staging_dir.keep_bases(read);
+        self.check_owners(&facts, &store_state)?;
         let plan = Plan::new(self.site, &facts)
-            .map_err(|open| Stop::Replan(format!("{} questions were left open", open.len())))?;
+            .map_err(|open| AttemptError::Replan(format!("{} questions were left open", open.len())))?;
         let former = plan::former_files(&plan.changes, &facts);
-        Ok(Found {
-            entrance,
+        Ok(Inspection {
+            store_state,
             plan,
             former,
             live: facts.live_findings(),

@@ -21,7 +21,7 @@ pub struct Paths<'a> {
 
 /// Where a path leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Found {
+pub enum Lookup {
     /// To this file, by its place among the assets.
     File(usize),
     /// To nothing, but there is this file, whose name is spelled otherwise: in another case, with a percent sign that a URL
@@ -60,18 +60,18 @@ impl<'a> Paths<'a> {
 
     /// The file that a visitor of a path gets.
     #[must_use]
-    pub fn look_up(&self, path: &str) -> Found {
+    pub fn look_up(&self, path: &str) -> Lookup {
         if let Some(index) = self.file(path).or_else(|| self.page(path)) {
-            return Found::File(index);
+            return Lookup::File(index);
         }
         if self.is_encoding(path) {
-            return Found::Encoding;
+            return Lookup::Encoding;
         }
         let folded = folded(path.trim_end_matches('/'));
         let otherwise = std::iter::once(folded.clone())
             .chain(candidates(&folded))
             .find_map(|path| self.folded().get(&path).copied());
-        otherwise.map_or(Found::Nothing, Found::Otherwise)
+        otherwise.map_or(Lookup::Nothing, Lookup::Otherwise)
     }
 
     fn folded(&self) -> &HashMap<String, usize> {
@@ -106,14 +106,14 @@ impl<'a> Paths<'a> {
 
 /// Something that was asked of the paths. The path is one of the site, not of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) enum Question {
+pub(super) enum PathQuestion {
     /// Whether there is exactly this file.
     File(Arc<str>),
     /// What a visitor of it gets.
     Visit(Arc<str>),
 }
 
-impl Question {
+impl PathQuestion {
     /// The path that was asked for.
     pub(super) fn path(&self) -> &Arc<str> {
         match self {
@@ -132,16 +132,16 @@ impl Question {
 
 impl Paths<'_> {
     /// The answer to a question.
-    pub(super) fn answer(&self, question: &Question) -> Found {
+    pub(super) fn answer(&self, question: &PathQuestion) -> Lookup {
         match question {
-            Question::File(path) => self.file(path).map_or(Found::Nothing, Found::File),
-            Question::Visit(path) => self.look_up(path),
+            PathQuestion::File(path) => self.file(path).map_or(Lookup::Nothing, Lookup::File),
+            PathQuestion::Visit(path) => self.look_up(path),
         }
     }
 }
 
 /// Paths that keep in mind what one look asked of them.
-pub(super) struct Asked<'a> {
+pub(super) struct AskedPaths<'a> {
     paths: &'a Paths<'a>,
     /// None: no one wants to know.
     kept: Option<RefCell<Kept>>,
@@ -153,7 +153,7 @@ struct Kept {
     visits: HashSet<Arc<str>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> AskedPaths<'a> {
     pub(super) fn new(paths: &'a Paths<'a>, keep: bool) -> Self {
         let kept = keep.then(RefCell::default);
         Self { paths, kept }
@@ -166,7 +166,7 @@ impl<'a> Asked<'a> {
     }
 
     /// As [`Paths::look_up`].
-    pub(super) fn look_up(&self, path: &str) -> Found {
+    pub(super) fn look_up(&self, path: &str) -> Lookup {
         self.keep(path, |kept| &mut kept.visits);
         self.paths.look_up(path)
     }
@@ -188,10 +188,10 @@ impl<'a> Asked<'a> {
     }
 
     /// What was asked.
-    pub(super) fn questions(self) -> Vec<Question> {
+    pub(super) fn questions(self) -> Vec<PathQuestion> {
         let Kept { files, visits } = self.kept.map(RefCell::into_inner).unwrap_or_default();
-        let files = files.into_iter().map(Question::File);
-        files.chain(visits.into_iter().map(Question::Visit)).collect()
+        let files = files.into_iter().map(PathQuestion::File);
+        files.chain(visits.into_iter().map(PathQuestion::Visit)).collect()
     }
 }
 

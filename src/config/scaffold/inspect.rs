@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::next_config::{NextConfig, Setting};
 use super::ssh_config::{Alias, aliases, includes};
-use super::{Found, Known, OUT, name_of, site_of};
+use super::{OUT, Project, Sourced, name_of, site_of};
 use crate::next::document;
 
 /// What is known beside the folder.
@@ -72,7 +72,7 @@ const SOURCES: [&str; 9] = [
 
 /// Looks at a folder.
 #[must_use]
-pub fn look(folder: &Path, surroundings: &Surroundings) -> Found {
+pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
     let places = places(folder);
     let configs: Vec<(String, &str, NextConfig)> = places.iter().filter_map(|place| next(folder, place)).collect();
     // The nearest, and of those as near the first that makes an export.
@@ -104,7 +104,7 @@ pub fn look(folder: &Path, surroundings: &Surroundings) -> Found {
     }
     let export = exports.first().cloned();
     let package = read(&folder.join(site).join("package.json")).and_then(|text| serde_json::from_str(&text).ok());
-    Found {
+    Project {
         name: name(folder, site, package.as_ref(), surroundings.remote.as_deref()),
         url: url(
             folder,
@@ -122,7 +122,7 @@ pub fn look(folder: &Path, surroundings: &Surroundings) -> Found {
         } else {
             Vec::new()
         },
-        next: next.map(|(place, name, config)| Known::new(config.clone(), joined(place, name))),
+        next: next.map(|(place, name, config)| Sourced::new(config.clone(), joined(place, name))),
         destination,
         exports,
         aliases: surroundings.home.as_deref().map(of_ssh).unwrap_or_default(),
@@ -227,7 +227,7 @@ fn next(folder: &Path, place: &str) -> Option<(String, &'static str, NextConfig)
     })
 }
 
-fn name(folder: &Path, site: &str, package: Option<&Value>, remote: Option<&str>) -> Option<Known<String>> {
+fn name(folder: &Path, site: &str, package: Option<&Value>, remote: Option<&str>) -> Option<Sourced<String>> {
     let of_package = package.and_then(|package| package["name"].as_str()).and_then(name_of);
     let of_remote = || {
         let path = remote?.trim_end_matches('/');
@@ -235,9 +235,9 @@ fn name(folder: &Path, site: &str, package: Option<&Value>, remote: Option<&str>
     };
     let of_folder = || name_of(&folder.file_name()?.to_string_lossy());
     of_package
-        .map(|name| Known::new(name, joined(site, "package.json")))
-        .or_else(|| Some(Known::new(of_remote()?, "git's remote")))
-        .or_else(|| Some(Known::new(of_folder()?, "the folder's name")))
+        .map(|name| Sourced::new(name, joined(site, "package.json")))
+        .or_else(|| Some(Sourced::new(of_remote()?, "git's remote")))
+        .or_else(|| Some(Sourced::new(of_folder()?, "the folder's name")))
 }
 
 fn url(
@@ -246,7 +246,7 @@ fn url(
     export: Option<&str>,
     package: Option<&Value>,
     remote: Option<&str>,
-) -> Option<Known<String>> {
+) -> Option<Sourced<String>> {
     let code_host = remote.and_then(host_of_remote);
     let site_of = |address: &str| site_of(address, code_host);
     let public = joined(site, "public");
@@ -259,14 +259,14 @@ fn url(
                 joined(place, name)
             };
             let found = find(&read(&folder.join(&file))?)?;
-            Some(Known::new(found, file))
+            Some(Sourced::new(found, file))
         })
     };
     // GitHub Pages' way to say it, then what npm has a key for, then what search engines are told.
     in_files("CNAME", &|text| site_of(&format!("https://{}", text.trim())))
         .or_else(|| {
             let found = site_of(package?["homepage"].as_str()?)?;
-            Some(Known::new(found, joined(site, "package.json")))
+            Some(Sourced::new(found, joined(site, "package.json")))
         })
         .or_else(|| {
             in_files("robots.txt", &|text| {
@@ -296,7 +296,7 @@ fn url(
             let (Some(site), None) = (own.next(), own.next()) else {
                 return None;
             };
-            Some(Known::new(site, "canonical links and og:url of the pages"))
+            Some(Sourced::new(site, "canonical links and og:url of the pages"))
         })
 }
 
@@ -308,7 +308,7 @@ fn host_of_remote(remote: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
-fn build(folder: &Path, package: &Value) -> Option<Known<Vec<String>>> {
+fn build(folder: &Path, package: &Value) -> Option<Sourced<Vec<String>>> {
     package["scripts"]["build"].as_str()?;
     let by_lock = LOCKS.iter().find(|(file, _)| folder.join(file).is_file());
     let by_key = package["packageManager"]
@@ -317,7 +317,7 @@ fn build(folder: &Path, package: &Value) -> Option<Known<Vec<String>>> {
     let known = by_key.filter(|manager| LOCKS.iter().any(|(_, known)| known == manager));
     let manager = known.or(by_lock.map(|(_, manager)| *manager)).unwrap_or("npm");
     let words = [manager, "run", "build"].map(str::to_owned).to_vec();
-    Some(Known::new(words, "package.json"))
+    Some(Sourced::new(words, "package.json"))
 }
 
 fn sources(folder: &Path) -> Vec<String> {
@@ -410,11 +410,11 @@ mod tests {
             ("dist/_next/static/x.js", ""),
             ("dist/404.html", ""),
         ]);
-        let found = look(folder.path(), &Surroundings::default());
-        assert_eq!(found.name, Some(Known::new("docs".to_owned(), "package.json")));
+        let found = inspect(folder.path(), &Surroundings::default());
+        assert_eq!(found.name, Some(Sourced::new("docs".to_owned(), "package.json")));
         assert_eq!(
             found.url,
-            Some(Known::new("https://docs.acme.com".to_owned(), "package.json"))
+            Some(Sourced::new("https://docs.acme.com".to_owned(), "package.json"))
         );
         assert_eq!(
             (found.destination.as_deref(), found.export()),
@@ -436,7 +436,7 @@ mod tests {
             ("apps/docs/next.config.js", "module.exports = { output: 'export' }"),
             ("apps/web/next.config.js", "module.exports = { }"),
         ]);
-        let found = look(folder.path(), &Surroundings::default());
+        let found = inspect(folder.path(), &Surroundings::default());
         assert_eq!(found.export(), Some("apps/docs/export"));
         assert_eq!(found.destination.as_deref(), Some("apps/docs/out"));
         assert_eq!(found.next.as_ref().unwrap().from, "apps/docs/next.config.js");
@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn the_address_of_the_site_is_where_pages_and_search_engines_are_told() {
         let of = |files: &[(&str, &str)]| {
-            look(folder(files).path(), &Surroundings::default())
+            inspect(folder(files).path(), &Surroundings::default())
                 .url
                 .map(|url| (url.value, url.from))
         };
@@ -483,7 +483,9 @@ mod tests {
         let of = |pages: &[(&str, &str)]| {
             let export = [("out/_next/static/x", ""), ("out/404.html", "")];
             let folder = folder(&[&export[..], pages].concat());
-            look(folder.path(), &Surroundings::default()).url.map(|url| url.value)
+            inspect(folder.path(), &Surroundings::default())
+                .url
+                .map(|url| url.value)
         };
         let canonical = "<head><link rel=\"canonical\" href=\"https://docs.acme.com/a/\"></head>";
         let graph = "<head><meta property=\"og:url\" content=\"https://docs.acme.com/b\"></head>";
@@ -524,7 +526,7 @@ mod tests {
         aged("a/out/index.html", 10_000);
         aged("b/c/d/e/out/index.html", 10_001);
         aged("f/out/index.html", 10_000);
-        let found = look(folder.path(), &Surroundings::default());
+        let found = inspect(folder.path(), &Surroundings::default());
         // Five folders down, and of those of one moment the larger first.
         assert_eq!(found.exports, ["b/c/d/e/out", "f/out", "a/out"]);
         assert_eq!(
@@ -538,7 +540,7 @@ mod tests {
             "module.exports = { output: 'export' }",
         )
         .unwrap();
-        let found = look(folder.path(), &Surroundings::default());
+        let found = inspect(folder.path(), &Surroundings::default());
         assert_eq!(found.exports, ["a/out", "b/c/d/e/out", "f/out"]);
         assert_eq!(
             found.notes(&found.suggested()),
@@ -553,8 +555,8 @@ mod tests {
             home: None,
             remote: Some("git@git.acme.com:team/guide.git".to_owned()),
         };
-        let found = look(folder.path(), &surroundings);
-        assert_eq!(found.name, Some(Known::new("guide".to_owned(), "git's remote")));
+        let found = inspect(folder.path(), &surroundings);
+        assert_eq!(found.name, Some(Sourced::new("guide".to_owned(), "git's remote")));
         assert_eq!(found.url, None);
     }
 
@@ -576,7 +578,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_an_export_is_one() {
         let folder = folder(&[("_next/static/x", ""), ("index.html", "")]);
-        let found = look(folder.path(), &Surroundings::default());
+        let found = inspect(folder.path(), &Surroundings::default());
         assert_eq!(found.export(), Some("."));
     }
 }

@@ -23,7 +23,7 @@ const SLACK: u64 = 64 << 20;
 
 /// The bytes that are kept.
 #[derive(Default)]
-pub struct Kept {
+pub struct ByteCache {
     store: Mutex<Store>,
     /// The last turn that was given, and whose work it is now.
     last: AtomicU64,
@@ -37,10 +37,10 @@ struct Store {
     places: HashMap<Digest, (u64, usize)>,
 }
 
-impl Kept {
+impl ByteCache {
     /// The export in a folder, by way of what is kept of it.
     pub fn source(self: &Arc<Self>, folder: &Path) -> Arc<dyn Source> {
-        Arc::new(Sometime {
+        Arc::new(CachedSource {
             kept: Arc::clone(self),
             export: Export::new(folder),
         })
@@ -126,12 +126,12 @@ impl Kept {
 }
 
 /// The export as it is or was.
-struct Sometime {
-    kept: Arc<Kept>,
+struct CachedSource {
+    kept: Arc<ByteCache>,
     export: Export,
 }
 
-impl Source for Sometime {
+impl Source for CachedSource {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
         match self.kept.get(digest) {
             Some(bytes) => Ok(bytes),
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn what_was_kept_outlives_its_file_and_what_is_not_wanted_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Arc::new(Kept::default());
+        let kept = Arc::new(ByteCache::default());
         let source = kept.source(folder.path());
         let (a, b) = (asset("a", b"first"), asset("b", b"second"));
         std::fs::write(folder.path().join("a"), "first").unwrap();
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_file_full_of_what_no_one_needs_is_begun_again() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Arc::new(Kept::default());
+        let kept = Arc::new(ByteCache::default());
         let small = asset("small", b"small");
         std::fs::write(folder.path().join("small"), "small").unwrap();
         for number in 0..10_u8 {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use syntax_publish::model::event::{Event, Observer};
 use syntax_publish::model::path::printable;
-use syntax_publish::preview::watch::{Half, Happening, Listener};
+use syntax_publish::preview::watch::{Half, Listener, WatchEvent};
 use syntax_publish::preview::{Gist, News, Preview, Snapshot, Trouble};
 use syntax_publish::rules::PageForm;
 use syntax_publish::site::check::{Problem, Severity};
@@ -20,14 +20,14 @@ use crate::cli::format::shown;
 use crate::cli::format::{count, seconds};
 use crate::cli::progress::{self, Progress};
 use crate::cli::screen::{self, Screen};
-use crate::cli::status::{Status, Trouble as TroubleKind, brief};
+use crate::cli::status::{Obstacle, PreviewStatus, brief};
 use crate::cli::{hints, json, problems};
 
 /// A preview names so many findings of the checks at a time; `check` names all.
 const SHOWN_FINDINGS: usize = 10;
 
 /// Shows what happens: on the terminal, as JSON, and to open pages.
-pub struct Teller {
+pub struct WatchOutput {
     global: Global,
     screen: Screen,
     progress: Arc<Progress>,
@@ -36,12 +36,12 @@ pub struct Teller {
     /// Whether the browser is to be opened once there is something to see.
     opens: AtomicBool,
     /// What the status line tells; none: there is no such line.
-    status: Option<Mutex<Status>>,
+    status: Option<Mutex<PreviewStatus>>,
     /// What the checks had found in the site before.
     found: Mutex<Vec<Problem>>,
 }
 
-impl Observer for Teller {
+impl Observer for WatchOutput {
     fn notice(&self, event: Event) {
         match event {
             Event::StageBegan { stage, .. } => self.status(|status| status.stage = Some(progress::name(stage))),
@@ -56,15 +56,15 @@ impl Observer for Teller {
     }
 }
 
-impl Listener for Teller {
-    fn happened(&self, happening: Happening) {
+impl Listener for WatchOutput {
+    fn happened(&self, happening: WatchEvent) {
         self.progress.finish();
         if let Some(news) = self.news(&happening) {
             self.preview.tell(news);
         }
         self.note(&happening);
         match happening {
-            Happening::Waiting { export } => {
+            WatchEvent::Waiting { export } => {
                 let export = shown(&export);
                 self.print(
                     &json::Watched {
@@ -75,15 +75,15 @@ impl Listener for Teller {
                     || format!("waiting for an export in {export}"),
                 );
             }
-            Happening::Shown { site, changed, took } => self.shown(&site, &changed, took),
-            Happening::Unchanged { took } => self.print(
+            WatchEvent::Shown { site, changed, took } => self.shown(&site, &changed, took),
+            WatchEvent::Unchanged { took } => self.print(
                 &json::Watched {
                     seconds: Some(took.as_secs_f64()),
                     ..of("unchanged")
                 },
                 || format!("nothing changed  ({})", brief(took)),
             ),
-            Happening::Unsettled { half } => {
+            WatchEvent::Unsettled { half } => {
                 let reason = half_there(&half);
                 let value = json::Watched {
                     reason: Some(reason.clone()),
@@ -93,19 +93,19 @@ impl Listener for Teller {
                     format!("export looks incomplete ({reason}); waiting, still showing the previous one")
                 });
             }
-            Happening::Failed { error } => self.failed_with(&Failure::from(error)),
-            Happening::Blind { error } => self.failed_with(&Failure::from(error)),
-            Happening::BuildBegan => self.print(&of("building"), || "building".to_owned()),
-            Happening::BuildPrinted { line } => self.printed(&line),
-            Happening::BuildEnded { status, took } if status.success() => {
+            WatchEvent::Failed { error } => self.failed_with(&Failure::from(error)),
+            WatchEvent::Blind { error } => self.failed_with(&Failure::from(error)),
+            WatchEvent::BuildBegan => self.print(&of("building"), || "building".to_owned()),
+            WatchEvent::BuildPrinted { line } => self.printed(&line),
+            WatchEvent::BuildEnded { status, took } if status.success() => {
                 let value = json::Watched {
                     seconds: Some(took.as_secs_f64()),
                     ..of("built")
                 };
                 self.print(&value, || format!("built in {}", seconds(took)));
             }
-            Happening::BuildEnded { status, took } => self.failed("build", broken(status, took), BUILD_HINT),
-            Happening::BuildFailed { error } => self.failed("build", unstarted(&error), UNSTARTED_HINT),
+            WatchEvent::BuildEnded { status, took } => self.failed("build", broken(status, took), BUILD_HINT),
+            WatchEvent::BuildFailed { error } => self.failed("build", unstarted(&error), UNSTARTED_HINT),
         }
     }
 }
@@ -150,7 +150,7 @@ fn of(event: &'static str) -> json::Watched {
     }
 }
 
-impl Teller {
+impl WatchOutput {
     /// One that reports on a preview below this origin, and opens the browser as soon as there is something to see, if that is
     /// wanted.
     pub fn new(run: &Run, preview: Arc<Preview>, origin: String, opens: bool) -> Self {
@@ -175,7 +175,7 @@ impl Teller {
     }
 
     /// Changes what the status line tells, and draws it.
-    pub fn status(&self, change: impl FnOnce(&mut Status)) {
+    pub fn status(&self, change: impl FnOnce(&mut PreviewStatus)) {
         let Some(status) = &self.status else { return };
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut status);
@@ -199,11 +199,11 @@ impl Teller {
     }
 
     /// Puts what happened into the status line.
-    fn note(&self, happening: &Happening) {
+    fn note(&self, happening: &WatchEvent) {
         self.status(|status| match happening {
-            Happening::Waiting { .. } => status.trouble = Some(TroubleKind::Waiting),
-            Happening::Unsettled { .. } => status.trouble = Some(TroubleKind::Unsettled),
-            Happening::Shown { site, took, .. } => {
+            WatchEvent::Waiting { .. } => status.trouble = Some(Obstacle::Waiting),
+            WatchEvent::Unsettled { .. } => status.trouble = Some(Obstacle::Unsettled),
+            WatchEvent::Shown { site, took, .. } => {
                 let number = |severity| {
                     site.problems
                         .iter()
@@ -213,23 +213,23 @@ impl Teller {
                 status.files = Some(site.site.files);
                 status.prepared = Some((Instant::now(), *took));
                 (status.errors, status.warnings) = (number(Severity::Error), number(Severity::Warning));
-                status.trouble = status.trouble.filter(|trouble| *trouble == TroubleKind::Build);
+                status.trouble = status.trouble.filter(|trouble| *trouble == Obstacle::Build);
             }
-            Happening::Unchanged { .. } => {
-                status.trouble = status.trouble.filter(|trouble| *trouble == TroubleKind::Build);
+            WatchEvent::Unchanged { .. } => {
+                status.trouble = status.trouble.filter(|trouble| *trouble == Obstacle::Build);
             }
-            Happening::Failed { .. } | Happening::Blind { .. } => status.trouble = Some(TroubleKind::Site),
-            Happening::BuildBegan => status.building = Some(Instant::now()),
-            Happening::BuildPrinted { .. } => {}
-            Happening::BuildEnded { status: ended, .. } => {
+            WatchEvent::Failed { .. } | WatchEvent::Blind { .. } => status.trouble = Some(Obstacle::Site),
+            WatchEvent::BuildBegan => status.building = Some(Instant::now()),
+            WatchEvent::BuildPrinted { .. } => {}
+            WatchEvent::BuildEnded { status: ended, .. } => {
                 status.building = None;
                 status.trouble = match status.trouble {
-                    _ if !ended.success() => Some(TroubleKind::Build),
-                    Some(TroubleKind::Build) => None,
+                    _ if !ended.success() => Some(Obstacle::Build),
+                    Some(Obstacle::Build) => None,
                     other => other,
                 };
             }
-            Happening::BuildFailed { .. } => (status.building, status.trouble) = (None, Some(TroubleKind::Build)),
+            WatchEvent::BuildFailed { .. } => (status.building, status.trouble) = (None, Some(Obstacle::Build)),
         });
     }
 
@@ -265,23 +265,23 @@ impl Teller {
     }
 
     /// What open pages are sent about it.
-    fn news(&self, happening: &Happening) -> Option<News> {
+    fn news(&self, happening: &WatchEvent) -> Option<News> {
         let trouble = |message: String, hint: &str| Trouble {
             message,
             hint: hint.to_owned(),
         };
         Some(match happening {
-            Happening::Waiting { .. } | Happening::Unchanged { .. } | Happening::Unsettled { .. } => return None,
-            Happening::Shown { took, .. } => News::Prepared { took: *took },
-            Happening::Failed { error } => News::Failed(trouble(error.to_string(), &hints::of_site(error))),
-            Happening::Blind { error } => News::Failed(trouble(error.to_string(), &hints::of_watch(error))),
-            Happening::BuildBegan => News::BuildBegan,
-            Happening::BuildPrinted { line } => News::BuildPrinted(plain(line)),
-            Happening::BuildEnded { status, took } => News::BuildEnded {
+            WatchEvent::Waiting { .. } | WatchEvent::Unchanged { .. } | WatchEvent::Unsettled { .. } => return None,
+            WatchEvent::Shown { took, .. } => News::Prepared { took: *took },
+            WatchEvent::Failed { error } => News::Failed(trouble(error.to_string(), &hints::of_site(error))),
+            WatchEvent::Blind { error } => News::Failed(trouble(error.to_string(), &hints::of_watch(error))),
+            WatchEvent::BuildBegan => News::BuildBegan,
+            WatchEvent::BuildPrinted { line } => News::BuildPrinted(plain(line)),
+            WatchEvent::BuildEnded { status, took } => News::BuildEnded {
                 took: *took,
                 trouble: (!status.success()).then(|| trouble(broken(*status, *took), BUILD_HINT)),
             },
-            Happening::BuildFailed { error } => News::BuildEnded {
+            WatchEvent::BuildFailed { error } => News::BuildEnded {
                 took: Duration::ZERO,
                 trouble: Some(trouble(unstarted(error), UNSTARTED_HINT)),
             },

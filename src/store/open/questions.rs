@@ -10,7 +10,7 @@ use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::tree::Tree;
 use crate::store::StoreError;
-use crate::store::plan::{Facts, Question, Stamp};
+use crate::store::plan::{HostFacts, HostQuestion, ObjectStamp};
 use crate::store::session::{Read, Session};
 
 /// Manifests shorter than this are not kept open: there would be little to copy.
@@ -32,8 +32,8 @@ pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
 }
 
 /// Questions on their way: which operation asks which.
-pub struct Asking {
-    plain: Vec<Question>,
+pub struct PendingQuestions {
+    plain: Vec<HostQuestion>,
     manifests: Vec<Digest>,
     /// Public paths of files of the pool to be read. Rare, so they take flights of their own.
     pool_bytes: Vec<String>,
@@ -41,10 +41,10 @@ pub struct Asking {
     folders: BTreeSet<String>,
 }
 
-impl Asking {
+impl PendingQuestions {
     /// Operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
     #[must_use]
-    pub fn new(questions: impl IntoIterator<Item = Question>) -> Self {
+    pub fn new(questions: impl IntoIterator<Item = HostQuestion>) -> Self {
         let mut asking = Self {
             plain: Vec::new(),
             manifests: Vec::new(),
@@ -53,14 +53,14 @@ impl Asking {
         };
         for question in questions {
             match question {
-                Question::Manifest(digest) => asking.manifests.push(digest),
-                Question::PoolBytes(path) => asking.pool_bytes.push(path),
-                Question::Live(_)
-                | Question::Tree(_)
-                | Question::Object(_)
-                | Question::Pool(_)
-                | Question::Findings(..) => {
-                    if let Question::Object(name) = &question
+                HostQuestion::Manifest(digest) => asking.manifests.push(digest),
+                HostQuestion::PoolBytes(path) => asking.pool_bytes.push(path),
+                HostQuestion::Live(_)
+                | HostQuestion::Tree(_)
+                | HostQuestion::Object(_)
+                | HostQuestion::Pool(_)
+                | HostQuestion::Findings(..) => {
+                    if let HostQuestion::Object(name) = &question
                         && let Some((folder, _)) = name.rsplit_once('/')
                         && !asking.folders.contains(folder)
                     {
@@ -81,13 +81,13 @@ impl Asking {
         let folders = self.folders.iter().cloned().map(Op::Lstat);
         let plain = self.plain.iter().filter_map(|question| {
             Some(match question {
-                Question::Live(path) if path.is_root() => Op::Resolve(layout::CURRENT.to_owned()),
-                Question::Live(path) => Op::ReadLink(layout::current(path)),
-                Question::Tree(digest) => Op::Lstat(layout::tree(*digest)),
-                Question::Object(name) => Op::Lstat(name.clone()),
-                Question::Pool(path) => Op::Lstat(layout::pool(path)),
-                Question::Findings(release, piece) => Op::ReadLink(layout::release_findings(release, *piece)),
-                Question::Manifest(_) | Question::PoolBytes(_) => return None,
+                HostQuestion::Live(path) if path.is_root() => Op::Resolve(layout::CURRENT.to_owned()),
+                HostQuestion::Live(path) => Op::ReadLink(layout::current(path)),
+                HostQuestion::Tree(digest) => Op::Lstat(layout::tree(*digest)),
+                HostQuestion::Object(name) => Op::Lstat(name.clone()),
+                HostQuestion::Pool(path) => Op::Lstat(layout::pool(path)),
+                HostQuestion::Findings(release, piece) => Op::ReadLink(layout::release_findings(release, *piece)),
+                HostQuestion::Manifest(_) | HostQuestion::PoolBytes(_) => return None,
             })
         });
         plain.chain(folders).chain(opening).collect()
@@ -101,7 +101,7 @@ impl Asking {
         mut self,
         session: &Session,
         answers: &[Result<Answer, Refusal>],
-        facts: &mut Facts,
+        facts: &mut HostFacts,
     ) -> Result<(), StoreError> {
         let opened = self.note(answers, facts);
         let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
@@ -113,36 +113,36 @@ impl Asking {
     }
 
     /// Takes the answers to [`Self::ops`]; the manifests that were opened are still to be read.
-    pub(super) fn note(&mut self, answers: &[Result<Answer, Refusal>], facts: &mut Facts) -> Opened {
+    pub(super) fn note(&mut self, answers: &[Result<Answer, Refusal>], facts: &mut HostFacts) -> Opened {
         let (answers, others) = answers.split_at(self.plain.len());
         for (question, answer) in std::mem::take(&mut self.plain).into_iter().zip(answers) {
             match question {
-                Question::Live(path) => {
+                HostQuestion::Live(path) => {
                     let tree = answer
                         .text()
                         .and_then(|text| text.rsplit('/').next().and_then(|name| name.parse().ok()));
                     facts.live.insert(path, tree);
                 }
-                Question::Tree(digest) => {
+                HostQuestion::Tree(digest) => {
                     facts
                         .trees
                         .insert(digest, answer.attr().is_some_and(|attr| attr.kind == Kind::Folder));
                 }
-                Question::Object(name) => {
+                HostQuestion::Object(name) => {
                     let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
                     if let Some(attr) = attr {
                         facts.owners.push((name.clone(), attr.uid, attr.mode));
                     }
                     facts.objects.insert(name, attr.map(stamp));
                 }
-                Question::Pool(path) => {
+                HostQuestion::Pool(path) => {
                     let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
                     facts.pool.insert(path, attr.map(stamp));
                 }
-                Question::Findings(release, piece) => {
+                HostQuestion::Findings(release, piece) => {
                     facts.findings.insert((release, piece), answer.text());
                 }
-                Question::Manifest(_) | Question::PoolBytes(_) => {}
+                HostQuestion::Manifest(_) | HostQuestion::PoolBytes(_) => {}
             }
         }
         let (folders, manifests) = others.split_at(self.folders.len());
@@ -164,7 +164,7 @@ impl Asking {
     }
 
     /// Reads files of the pool, and the manifests that were too many to be opened at once.
-    pub(super) async fn read_the_rest(&self, session: &Session, facts: &mut Facts) -> Result<(), StoreError> {
+    pub(super) async fn read_the_rest(&self, session: &Session, facts: &mut HostFacts) -> Result<(), StoreError> {
         for path in &self.pool_bytes {
             let contents = read_files(session, &[layout::pool(path)]).await?.pop().flatten();
             facts
@@ -182,8 +182,8 @@ impl Asking {
     }
 }
 
-fn stamp(attr: Attr) -> Stamp {
-    Stamp {
+fn stamp(attr: Attr) -> ObjectStamp {
+    ObjectStamp {
         size: attr.size,
         mtime: attr.mtime,
     }
@@ -191,7 +191,7 @@ fn stamp(attr: Attr) -> Stamp {
 
 fn note_manifest(
     session: &Session,
-    facts: &mut Facts,
+    facts: &mut HostFacts,
     digest: Digest,
     bytes: Option<Vec<u8>>,
 ) -> Result<(), StoreError> {
@@ -205,10 +205,14 @@ fn note_manifest(
 ///
 /// # Errors
 /// [`StoreError`] where the connection is lost.
-pub async fn ask(session: &Session, facts: &mut Facts, questions: &BTreeSet<Question>) -> Result<(), StoreError> {
+pub async fn ask(
+    session: &Session,
+    facts: &mut HostFacts,
+    questions: &BTreeSet<HostQuestion>,
+) -> Result<(), StoreError> {
     let mut pending = questions.iter().cloned().peekable();
     while pending.peek().is_some() {
-        let asking = Asking::new(pending.by_ref().take(ASKED_AT_ONCE));
+        let asking = PendingQuestions::new(pending.by_ref().take(ASKED_AT_ONCE));
         let answers = session.flight(asking.ops()).await?;
         asking.read(session, &answers, facts).await?;
     }
@@ -221,12 +225,12 @@ pub async fn ask(session: &Session, facts: &mut Facts, questions: &BTreeSet<Ques
 ///
 /// # Errors
 /// [`StoreError`] where the connection is lost.
-pub async fn find_out(
+pub async fn answer(
     session: &Session,
-    facts: &mut Facts,
+    facts: &mut HostFacts,
     mut opened: Opened,
     mut kept: Option<(&mut Opened, usize)>,
-    next: impl Fn(&Facts) -> BTreeSet<Question>,
+    next: impl Fn(&HostFacts) -> BTreeSet<HostQuestion>,
 ) -> Result<(), StoreError> {
     let mut pending = BTreeSet::new().into_iter();
     loop {
@@ -235,14 +239,14 @@ pub async fn find_out(
             questions.retain(|question| {
                 !opened
                     .iter()
-                    .any(|(digest, _)| *question == Question::Manifest(*digest))
+                    .any(|(digest, _)| *question == HostQuestion::Manifest(*digest))
             });
             if questions.is_empty() && opened.is_empty() {
                 return Ok(());
             }
             pending = questions.into_iter();
         }
-        let mut asking = Asking::new(pending.by_ref().take(ASKED_AT_ONCE));
+        let mut asking = PendingQuestions::new(pending.by_ref().take(ASKED_AT_ONCE));
         let mut ops = asking.ops();
         let asked = ops.len();
         ops.extend(opened.iter().map(|(_, handle)| Op::Read {
@@ -273,12 +277,12 @@ pub async fn find_out(
 ///
 /// # Errors
 /// [`StoreError`] where the connection is lost.
-pub async fn load_trees(session: &Session, facts: &mut Facts, roots: &[Digest]) -> Result<(), StoreError> {
+pub async fn load_trees(session: &Session, facts: &mut HostFacts, roots: &[Digest]) -> Result<(), StoreError> {
     let mut seen: HashSet<Digest> = roots.iter().copied().collect();
     let mut level: Vec<Digest> = roots.to_vec();
     while !level.is_empty() {
         let unknown = level.iter().filter(|digest| !facts.manifests.contains_key(digest));
-        ask(session, facts, &unknown.copied().map(Question::Manifest).collect()).await?;
+        ask(session, facts, &unknown.copied().map(HostQuestion::Manifest).collect()).await?;
         let loaded = level
             .iter()
             .filter_map(|digest| facts.manifests.get(digest).and_then(Option::as_ref));

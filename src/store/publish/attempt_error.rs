@@ -2,23 +2,23 @@
 
 use crate::host::HostError;
 use crate::store::Error;
+use crate::store::LockError;
 use crate::store::StoreError;
-use crate::store::Taken;
 use crate::store::sync::SyncError;
 
 /// Why one attempt did not end in a release.
-pub(super) enum Stop {
+pub(super) enum AttemptError {
     /// For good.
     Failed(Error),
     /// The store changed: plan again.
     Replan(String),
     /// Other runs were quicker: plan again, for as long as others may be waited for.
-    Contended(String),
+    Contention(String),
     /// The connection is gone.
     Lost(HostError),
 }
 
-impl From<SyncError> for Stop {
+impl From<SyncError> for AttemptError {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Store(StoreError::Host(error @ HostError::Lost { .. })) => Self::Lost(error),
@@ -29,13 +29,13 @@ impl From<SyncError> for Stop {
     }
 }
 
-impl From<StoreError> for Stop {
+impl From<StoreError> for AttemptError {
     fn from(error: StoreError) -> Self {
         SyncError::from(error).into()
     }
 }
 
-impl From<Error> for Stop {
+impl From<Error> for AttemptError {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(error) => error.into(),
@@ -44,17 +44,17 @@ impl From<Error> for Stop {
     }
 }
 
-impl From<Taken> for Stop {
-    fn from(taken: Taken) -> Self {
+impl From<LockError> for AttemptError {
+    fn from(taken: LockError) -> Self {
         match taken {
             // Nothing is lost but the time: what was sent is on the host.
-            Taken::Buried => Self::Contended(taken.to_string()),
-            Taken::Busy { .. } | Taken::Jammed { .. } | Taken::Stuck { .. } => Self::Failed(taken.into()),
+            LockError::Fenced => Self::Contention(taken.to_string()),
+            LockError::Busy { .. } | LockError::Jammed { .. } | LockError::Stuck { .. } => Self::Failed(taken.into()),
         }
     }
 }
 
-impl From<HostError> for Stop {
+impl From<HostError> for AttemptError {
     fn from(error: HostError) -> Self {
         StoreError::from(error).into()
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::hub::Trouble;
 
 /// What the dashboard asks of somebody who knows a target, as JSON. Both may take as long as a connection does.
-pub trait Desk: Send + Sync {
+pub trait TargetApi: Send + Sync {
     /// What the site is called, where that is known.
     fn site(&self) -> Option<String>;
 

@@ -5,11 +5,11 @@
 //! nothing.
 
 use crate::model::digest::Digest;
-use crate::next::{Position, Reference, Visit, data, page};
+use crate::next::{Position, Reference, TextVisitor, data, page};
 
 /// A file, seen so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blind {
+pub struct NormalizedPage {
     /// The digest of all the rest.
     pub rest: Digest,
     /// The URLs of style sheets, in the order in which they stand there.
@@ -18,7 +18,7 @@ pub struct Blind {
 
 /// Sees a file so, by its path; none where it can't be read exactly, or is nothing of that kind.
 #[must_use]
-pub fn see(path: &str, text: &str) -> Option<Blind> {
+pub fn normalize(path: &str, text: &str) -> Option<NormalizedPage> {
     let mut visit = Blanks::default();
     let edits = match path.rsplit_once('.')?.1 {
         "html" | "htm" => {
@@ -31,7 +31,7 @@ pub fn see(path: &str, text: &str) -> Option<Blind> {
         "json" => data::rewrite_file(text, &mut visit).ok()?,
         _ => return None,
     };
-    Some(Blind {
+    Some(NormalizedPage {
         rest: Digest::of(edits.apply(text).as_bytes()),
         styles: visit.styles,
     })
@@ -43,7 +43,7 @@ struct Blanks {
     styles: Vec<String>,
 }
 
-impl Visit for Blanks {
+impl TextVisitor for Blanks {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         (reference.position == Position::Style).then(|| {
             self.styles.push(reference.url.to_owned());
@@ -64,7 +64,7 @@ impl Visit for Blanks {
 
 /// The style sheets that are in the place of others, each old one once; none where the files differ in more.
 #[must_use]
-pub fn restyled(old: &Blind, new: &Blind) -> Option<Vec<(String, String)>> {
+pub fn restyled(old: &NormalizedPage, new: &NormalizedPage) -> Option<Vec<(String, String)>> {
     if old.rest != new.rest || old.styles.len() != new.styles.len() {
         return None;
     }
@@ -92,8 +92,8 @@ mod tests {
         )
     }
 
-    fn seen(text: &str) -> Blind {
-        see("a.html", text).unwrap()
+    fn seen(text: &str) -> NormalizedPage {
+        normalize("a.html", text).unwrap()
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_neither_page_nor_payload_is_equal_to_nothing() {
-        assert_eq!(see("a.png", ""), None);
-        assert_eq!(see("a.txt", "no payload at all"), None);
+        assert_eq!(normalize("a.png", ""), None);
+        assert_eq!(normalize("a.txt", "no payload at all"), None);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::rewrite::{Change, Rewriter};
+use super::rewrite::{RewritePlan, Rewriter};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
@@ -13,7 +13,7 @@ use crate::site::source::{Source, SourceError, in_pieces, unchanged};
 
 /// Where the bytes of a file of the site come from, where that isn't the file of its own path, or not as it is.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct ByteOrigin {
     /// The file of the export.
     pub path: SitePath,
     /// The digest of its bytes there.
@@ -21,20 +21,20 @@ pub struct Origin {
     /// Their length there.
     pub size: u64,
     /// What is done with them; none: nothing.
-    pub change: Option<Change>,
+    pub change: Option<RewritePlan>,
 }
 
 /// The finished site.
-pub struct Finished {
+pub struct RewritingSource {
     export: Arc<dyn Source>,
     rewriter: Arc<Rewriter>,
     /// Sorted by the path in the site.
-    origins: Vec<(SitePath, Origin)>,
+    origins: Vec<(SitePath, ByteOrigin)>,
 }
 
-impl Finished {
+impl RewritingSource {
     /// The site whose files are the export's, but for those that have an origin.
-    pub fn new(export: Arc<dyn Source>, rewriter: Arc<Rewriter>, mut origins: Vec<(SitePath, Origin)>) -> Self {
+    pub fn new(export: Arc<dyn Source>, rewriter: Arc<Rewriter>, mut origins: Vec<(SitePath, ByteOrigin)>) -> Self {
         origins.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self {
             export,
@@ -43,20 +43,20 @@ impl Finished {
         }
     }
 
-    fn origin(&self, path: &SitePath) -> Option<&Origin> {
+    fn origin(&self, path: &SitePath) -> Option<&ByteOrigin> {
         // Of several with one path the last one counts, as it does in the manifest.
         let end = self.origins.partition_point(|(known, _)| known <= path);
         let (known, origin) = self.origins[..end].last()?;
         (known == path).then_some(origin)
     }
 
-    fn rewritten(&self, origin: &Origin, change: &Change) -> Result<Vec<u8>, SourceError> {
+    fn rewritten(&self, origin: &ByteOrigin, change: &RewritePlan) -> Result<Vec<u8>, SourceError> {
         let bytes = self.export.read(&origin.path, origin.digest, origin.size)?;
         Ok(self.rewriter.rewrite(&bytes, change).unwrap_or(bytes))
     }
 }
 
-impl Source for Finished {
+impl Source for RewritingSource {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
         let Some(origin) = self.origin(path) else {
             return self.export.read(path, digest, size);
@@ -77,7 +77,7 @@ impl Source for Finished {
     ) -> Result<(), SourceError> {
         match self.origin(path) {
             None => self.export.read_pieces(path, digest, size, piece, take),
-            Some(Origin { path, change: None, .. }) => self.export.read_pieces(path, digest, size, piece, take),
+            Some(ByteOrigin { path, change: None, .. }) => self.export.read_pieces(path, digest, size, piece, take),
             Some(_) => {
                 in_pieces(&self.read(path, digest, size)?, piece, take);
                 Ok(())

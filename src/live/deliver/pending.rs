@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{FOR_PURGING, FOR_THE_LOCK, Way, files_of, note_quietly};
-use crate::live::purge::{self, PurgeError, Purged, Wanted};
+use super::{FOR_PURGING, FOR_THE_LOCK, PublicSite, files_of, note_quietly};
+use crate::live::purge::{self, PurgeError, PurgeRequest, Purged};
 use crate::model::event::{Event, Note, Observer};
 use crate::model::manifest::{Change, Changes, Site};
 use crate::model::path::SitePath;
@@ -18,7 +18,7 @@ use crate::store::releases;
 use crate::store::session::Session;
 
 /// A release that is live.
-pub(super) struct Live<'a> {
+pub(super) struct LiveRelease<'a> {
     pub(super) release: &'a ReleaseId,
     /// Its site, where it is at hand; else it is read off the host.
     pub(super) site: Option<&'a Site>,
@@ -29,7 +29,7 @@ pub(super) struct Live<'a> {
 /// What is to be purged, and what that pays of what is owed.
 #[derive(Default)]
 struct Due {
-    wanted: Option<Wanted>,
+    wanted: Option<PurgeRequest>,
     pays: Paid,
 }
 
@@ -37,20 +37,24 @@ struct Due {
 /// could not be told.
 pub(super) async fn pay(
     session: &Session,
-    way: &Way,
-    live: &Live<'_>,
+    public_site: &PublicSite,
+    live: &LiveRelease<'_>,
     owed: &Delivery,
     observer: &dyn Observer,
 ) -> (Vec<(String, Result<Purged, PurgeError>)>, Paid) {
-    let Due { wanted, pays } = due(session, way, live, owed).await;
-    let purged = purge_all(way, wanted, observer).await;
+    let Due { wanted, pays } = due(session, public_site, live, owed).await;
+    let purged = purge_all(public_site, wanted, observer).await;
     let is_paid = purged.iter().all(|(_, purged)| purged.is_ok());
     (purged, if is_paid { pays } else { Paid::default() })
 }
 
 /// What differs between the live release and each that a CDN may still have something of.
-async fn due(session: &Session, way: &Way, live: &Live<'_>, owed: &Delivery) -> Due {
-    let Some(base) = way.base.as_ref().filter(|_| !way.purges.is_empty() && owed.is_owing()) else {
+async fn due(session: &Session, public_site: &PublicSite, live: &LiveRelease<'_>, owed: &Delivery) -> Due {
+    let Some(base) = public_site
+        .base
+        .as_ref()
+        .filter(|_| !public_site.purges.is_empty() && owed.is_owing())
+    else {
         return Due::default();
     };
     let mut paths: BTreeSet<SitePath> = BTreeSet::new();
@@ -87,25 +91,30 @@ async fn due(session: &Session, way: &Way, live: &Live<'_>, owed: &Delivery) -> 
         },
         _ => {}
     }
-    let urls = purge::urls(&way.rules, base, paths.iter());
+    let urls = purge::urls(&public_site.rules, base, paths.iter());
     Due {
-        wanted: (!urls.is_empty()).then(|| way.wanted(urls, live.release)),
+        wanted: (!urls.is_empty()).then(|| public_site.wanted(urls, live.release)),
         pays,
     }
 }
 
 /// Purges what is owed after a release was made live again, and notes what that paid.
-pub async fn pay_after_rollback(session: &Session, way: &Way, live: &ReleaseId, observer: &dyn Observer) {
+pub async fn pay_after_rollback(
+    session: &Session,
+    public_site: &PublicSite,
+    live: &ReleaseId,
+    observer: &dyn Observer,
+) {
     // What can't be asked now is owed still.
-    let Ok(entrance) = open::look(session).await else {
+    let Ok(store_state) = open::read_state(session).await else {
         return;
     };
-    let again = Live {
+    let again = LiveRelease {
         release: live,
         site: None,
         replaced: None,
     };
-    let (_, paid) = pay(session, way, &again, &entrance.delivery, observer).await;
+    let (_, paid) = pay(session, public_site, &again, &store_state.delivery, observer).await;
     if !paid.is_nothing() {
         let note = Delivery {
             release: Some(live.clone()),
@@ -117,12 +126,12 @@ pub async fn pay_after_rollback(session: &Session, way: &Way, live: &ReleaseId, 
 
 /// Tells every CDN.
 async fn purge_all(
-    way: &Way,
-    wanted: Option<Wanted>,
+    public_site: &PublicSite,
+    wanted: Option<PurgeRequest>,
     observer: &dyn Observer,
 ) -> Vec<(String, Result<Purged, PurgeError>)> {
     let Some(wanted) = wanted else { return Vec::new() };
-    let all = way.purges.iter().map(|purge| async {
+    let all = public_site.purges.iter().map(|purge| async {
         let purged = purge.purge(&wanted, FOR_PURGING).await;
         if let Err(error) = &purged {
             observer.notice(Event::Noted(Note::NotPurged {
