@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
 use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
-use syntax_publish::site::check::{Known, Problem, Severity};
+use syntax_publish::model::severity::Severity;
+use syntax_publish::site::check::{Known, Problem};
 use syntax_publish::store::releases;
 
 use super::live::Delivery;

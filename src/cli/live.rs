@@ -11,9 +11,10 @@ use syntax_publish::live::purge::cloudflare::{API, Cloudflare};
 use syntax_publish::live::purge::webhook::Webhook;
 use syntax_publish::live::purge::{Purge, Token};
 use syntax_publish::live::visitor::Visit;
-use syntax_publish::live::{Finding, Severity, Side, Verdict, failures};
+use syntax_publish::live::{Finding, Side, Verdict, failures};
 use syntax_publish::model::manifest::{ChangeKind, Changes, is_page};
 use syntax_publish::model::path::{SitePath, printable};
+use syntax_publish::model::severity::Severity;
 use syntax_publish::rules::Rules;
 
 use super::connect;

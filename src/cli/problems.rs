@@ -6,7 +6,8 @@
 use std::fmt::Write as _;
 
 use syntax_publish::model::path::{SitePath, printable};
-use syntax_publish::site::check::{Known, Problem, Severity};
+use syntax_publish::model::severity::Severity;
+use syntax_publish::site::check::{Known, Problem};
 use syntax_publish::site::pipeline::Inspected;
 
 use super::format::{count, table};

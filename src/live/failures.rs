@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::finding::{Finding, Flaw, Severity};
+use super::finding::{Finding, Flaw};
 use super::question::Subject;
 use crate::model::path::{SitePath, printable};
+use crate::model::severity::Severity;
 
 /// So many addresses are named.
 const NAMED: usize = 3;

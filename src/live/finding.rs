@@ -6,6 +6,7 @@ use super::cdn;
 use super::question::{Accept, Question, Subject};
 use crate::model::encoding::Coding;
 use crate::model::path::printable;
+use crate::model::severity::Severity;
 use crate::rules::headers::DEPLOYMENT;
 
 /// Who was asked.
@@ -24,15 +25,6 @@ impl fmt::Display for Side {
             Self::Public => "public",
         })
     }
-}
-
-/// How much a flaw matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Visitors get something other than what was published, or nothing.
-    Error,
-    /// They get it, and it could be better.
-    Warning,
 }
 
 /// How bytes differ from what was published.

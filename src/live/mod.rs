@@ -32,7 +32,7 @@ pub mod visitor;
 pub use expect::Expected;
 pub use failures::failures;
 pub use files::{Files, Former};
-pub use finding::{Difference, Finding, Flaw, Severity, Side};
+pub use finding::{Difference, Finding, Flaw, Side};
 pub use question::{Accept, Question, Subject};
 pub use verdict::Verdict;
 pub use visitor::{Round, Visitor};

@@ -1,7 +1,8 @@
 //! From what was found, before and after, to what it means for the release. Pure.
 
-use super::finding::{Finding, Severity, Side};
+use super::finding::{Finding, Side};
 use super::question::{Question, Subject};
+use crate::model::severity::Severity;
 
 /// What the answers mean for the release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

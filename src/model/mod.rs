@@ -14,4 +14,5 @@ pub mod manifest;
 pub mod media;
 pub mod path;
 pub mod release;
+pub mod severity;
 pub mod tree;

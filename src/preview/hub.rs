@@ -17,7 +17,8 @@ use super::body::{self, Body};
 use super::normalized_page::NormalizedPage;
 use super::snapshot::Snapshot;
 use crate::model::digest::Digest;
-use crate::site::check::{Problem, Severity};
+use crate::model::severity::Severity;
+use crate::site::check::Problem;
 
 /// How long a waiting browser hears nothing at most: it then knows that it is still heard.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -1,6 +1,7 @@
 //! Why a site can't be made of an export.
 
-use crate::site::check::{Problem, Severity};
+use crate::model::severity::Severity;
+use crate::site::check::Problem;
 use crate::site::scan::ScanError;
 use crate::site::source::SourceError;
 

@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 
-use syntax_publish::site::check::{Problem, Severity};
+use syntax_publish::model::severity::Severity;
+use syntax_publish::site::check::Problem;
 
 use super::SummaryInput;
 use crate::cli::format::{bytes, count};

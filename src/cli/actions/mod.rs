@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::printable;
-use syntax_publish::site::check::{Problem, Severity};
+use syntax_publish::model::severity::Severity;
+use syntax_publish::site::check::Problem;
 
 use super::failure::Failure;
 use super::pages::Grouped;

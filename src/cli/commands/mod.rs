@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use syntax_publish::host::panics;
 use syntax_publish::model::event::{Running, Stage};
+use syntax_publish::model::severity::Severity;
 use syntax_publish::site::SiteError;
-use syntax_publish::site::check::{Problem, Severity};
+use syntax_publish::site::check::Problem;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::scan;
 use syntax_publish::site::source::SourceError;

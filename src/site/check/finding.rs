@@ -7,16 +7,8 @@ use globset::GlobSet;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
+use crate::model::severity::Severity;
 use crate::site::survey::{Facts, FileKind, Hit, Survey};
-
-/// What a finding does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Nothing is published.
-    Error,
-    /// It is said, and nothing else.
-    Warning,
-}
 
 /// Something that is wrong with the export.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,11 +2,12 @@
 //!
 //! What readers have is known on the host alone, so the paths come out of the plan, not out of the export.
 
-use super::finding::{Problem, Severity};
+use super::finding::Problem;
 use crate::config::Level;
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
+use crate::model::severity::Severity;
 
 /// The check's name in the site manifest.
 pub const NAME: &str = "immutable";

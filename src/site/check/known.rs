@@ -13,9 +13,10 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::{Known, Problem, Severity};
+use super::finding::{Known, Problem};
 use crate::model::digest::Digest;
 use crate::model::release::ReleaseId;
+use crate::model::severity::Severity;
 
 /// Checks whose findings are never known.
 pub(super) const ALWAYS: [&str; 5] = ["builds", "clash", "depth", "encodings", "secrets"];

@@ -109,8 +109,9 @@ const fn noun(position: Position) -> &'static str {
 mod tests {
     use super::*;
     use crate::config::Levels;
+    use crate::model::severity::Severity;
+    use crate::site::check::check;
     use crate::site::check::tests::Export;
-    use crate::site::check::{Severity, check};
 
     #[test]
     fn what_is_not_there_is_found_with_its_line() {

@@ -38,10 +38,11 @@ pub mod well_known;
 
 use rayon::prelude::*;
 
-pub use self::finding::{Known, Material, Problem, Severity};
+pub use self::finding::{Known, Material, Problem};
 use self::finding::{RawFinding, Weight};
 pub use self::search::Searches;
 use crate::config::{Level, Levels};
+use crate::model::severity::Severity;
 
 /// Looks for one kind of mistake.
 type Find = fn(Material<'_>) -> Vec<RawFinding>;

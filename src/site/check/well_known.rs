@@ -4,9 +4,10 @@
 //! apps lose their links and certificates their proofs. What was there is known on the host alone, so this comes out of the
 //! plan.
 
-use super::finding::{Problem, Severity};
+use super::finding::Problem;
 use crate::config::Level;
 use crate::model::path::SitePath;
+use crate::model::severity::Severity;
 
 /// The check's name in the site manifest.
 pub const NAME: &str = "well-known";

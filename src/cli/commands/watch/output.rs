@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use syntax_publish::model::event::{Event, Observer};
 use syntax_publish::model::path::printable;
+use syntax_publish::model::severity::Severity;
 use syntax_publish::preview::watch::{Half, Listener, WatchEvent};
 use syntax_publish::preview::{Gist, News, Preview, Snapshot, Trouble};
 use syntax_publish::rules::PageForm;
-use syntax_publish::site::check::{Problem, Severity};
+use syntax_publish::site::check::Problem;
 
 use super::super::Run;
 use crate::cli::args::Global;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::config::Levels;
+use crate::model::severity::Severity;
+use crate::site::check::check;
 use crate::site::check::tests::Export;
-use crate::site::check::{Severity, check};
 
 /// Characters drawn from an alphabet, the same on every machine and without a word of a sample in them.
 fn drawn(alphabet: &str, length: usize) -> String {
