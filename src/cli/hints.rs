@@ -18,7 +18,7 @@ use syntax_publish::site::source::SourceError;
 use syntax_publish::store;
 use syntax_publish::store::LockError;
 use syntax_publish::store::SignError;
-use syntax_publish::store::StoreError;
+use syntax_publish::store::{StoreError, StorePath};
 
 use super::args::Global;
 use super::args::again;
@@ -211,10 +211,14 @@ fn of_store(error: &StoreError, global: &Global) -> String {
         StoreError::ForeignOwner { .. } => {
             "publish as the user who owns the store, or give everything to the publishing account".to_owned()
         }
-        StoreError::WritableByOthers { path, .. } if path == "the docroot" => {
-            "remove that permission on the host: chmod go-w DOCROOT".to_owned()
-        }
-        StoreError::WritableByOthers { path, .. } => {
+        StoreError::WritableByOthers {
+            path: StorePath::Docroot,
+            ..
+        } => "remove that permission on the host: chmod go-w DOCROOT".to_owned(),
+        StoreError::WritableByOthers {
+            path: StorePath::Below(path),
+            ..
+        } => {
             format!(
                 "remove that permission on the host, in the docroot: chmod go-w {}",
                 printable(path)

@@ -213,8 +213,8 @@ pub enum StoreError {
     WritableByOthers {
         /// The host.
         host: String,
-        /// Below the docroot.
-        path: String,
+        /// Which folder or file.
+        path: StorePath,
         /// Its permission bits.
         mode: u32,
     },
@@ -223,8 +223,8 @@ pub enum StoreError {
     NotAFolder {
         /// The host.
         host: String,
-        /// Below the docroot.
-        path: String,
+        /// What should be one.
+        path: StorePath,
     },
     /// The user may not write.
     #[error("not allowed to write on {host}: {what}")]
@@ -262,6 +262,31 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+}
+
+/// The docroot itself, or a path below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorePath {
+    /// The docroot.
+    Docroot,
+    /// A path below the docroot.
+    Below(String),
+}
+
+impl StorePath {
+    /// A path below the docroot.
+    pub fn below(path: impl Into<String>) -> Self {
+        Self::Below(path.into())
+    }
+}
+
+impl std::fmt::Display for StorePath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Docroot => f.write_str("the docroot"),
+            Self::Below(path) => f.write_str(path),
+        }
+    }
 }
 
 impl StoreError {

@@ -8,6 +8,7 @@
 //! nothing of visitors or the network.
 
 mod error;
+pub mod flight;
 pub mod open;
 pub mod pending_purges;
 pub mod plan;
@@ -28,4 +29,4 @@ pub mod swap;
 pub mod sync;
 pub mod verify;
 
-pub use error::{Error, LockError, SignError, StoreError};
+pub use error::{Error, LockError, SignError, StoreError, StorePath};

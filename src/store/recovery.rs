@@ -7,8 +7,9 @@ use crate::host::{HostError, Op};
 use crate::model::layout;
 use crate::model::release::{ReleaseId, RunId};
 use crate::store::StoreError;
+use crate::store::flight::Read;
 use crate::store::open;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::staging;
 
 /// Buries a run over a new connection and says whether its release went live in place of the one `before`.

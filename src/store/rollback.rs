@@ -10,13 +10,14 @@ use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
+use crate::store::flight::{Attributes, Done, Flight, Landed, Read, Text, Ticket};
 use crate::store::open::{self, LockOps, OpenOptions, StoreState};
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::HostFacts;
 use crate::store::recovery::find_after_loss;
 use crate::store::refusal::explain;
 use crate::store::releases;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::signing::AllowedSigners;
 use crate::store::staging::leave;
 use crate::store::staging::{self, StagingDir};
@@ -281,22 +282,23 @@ async fn attempt(
         (known, entered.locking)
     };
     let held = change.held(staging_dir);
-    let answers = staging::take_lock(session, staging_dir, answers, &held, wait, observer).await??;
-    staging_dir.keep_last(answers.last());
+    let answers = staging::take_lock(session, staging_dir, answers, held.flight.ops(), wait, observer).await??;
+    let answers = Landed::new(answers);
+    staging_dir.keep_last(answers.answer(held.last));
     let ours = next_generation(before, staging_dir.run());
-    let (found, entered) = (answers.first(), before.generation.as_ref());
+    let (found, entered) = (answers.answer(held.generation), before.generation.as_ref());
     staging::keep_clock(session, staging_dir, found, entered, &ours).await?;
-    let text = answers.get(CURRENT).and_then(Read::text);
+    let text = answers.text(held.current);
     let current = text.and_then(|text| open::read_current(&text));
     let found = UnderLock {
         current,
-        there: answers.get(RELEASE).is_some_and(Read::done),
-        delivery: delivery_of(session, answers.get(DELIVERY)).await?,
+        there: held.release.is_some_and(|release| answers.is_done(release)),
+        delivery: delivery_of(session, answers.answer(held.delivery)).await?,
         now: before.now,
     };
     let mut ops = change.ops(staging_dir, &found)?;
-    for index in WRITTEN {
-        all_done(session, answers.get(index..=index).unwrap_or_default()).await?;
+    for written in std::iter::once(held.moved).chain(held.left) {
+        all_done(session, answers.answer(written).map_or(&[], std::slice::from_ref)).await?;
     }
     // The swap can't be guarded by symlinks that lead nowhere: a hold that must be there before it is awaited.
     if let (LockedChange::Swap { hold: Some(_), .. }, true) = (change, ops.len() > 1) {
@@ -304,18 +306,31 @@ async fn attempt(
         all_done(session, &session.flight(ops).await?).await?;
         ops = last;
     }
-    let last = ops.len().checked_sub(1);
-    ops.extend(staging_dir.leave_synced());
-    let answers = session.flight(ops).await?;
-    let last = last.and_then(|last| answers.get(last..=last));
-    all_done(session, last.unwrap_or_default()).await
+    let mut flight = Flight::default();
+    let last = ops.pop();
+    flight.extend(ops);
+    let last = flight.extend(last);
+    flight.extend(staging_dir.leave_synced());
+    let answers = session.send(flight).await?;
+    all_done(session, answers.all(&last)).await
 }
 
-/// Where the answers stand to what [`LockedChange::held`] asks, and to what it writes.
-const CURRENT: usize = 2;
-const DELIVERY: usize = 3;
-const RELEASE: usize = 4;
-const WRITTEN: [usize; 2] = [1, 5];
+/// What the holder of the lock does and reads first.
+struct Held {
+    flight: Flight,
+    /// The generation before this run.
+    generation: Ticket<Text>,
+    /// That it moves on.
+    moved: Ticket<Done>,
+    current: Ticket<Text>,
+    delivery: Ticket<Text>,
+    /// The release that is to be live.
+    release: Option<Ticket<Attributes>>,
+    /// The note that the live release was left.
+    left: Option<Ticket<Done>>,
+    /// The file that is synced last.
+    last: Ticket<Done>,
+}
 
 /// What was found under the lock.
 struct UnderLock {
@@ -407,32 +422,35 @@ impl LockedChange {
         }
         LockOps {
             staged,
-            held: self.held(staging_dir),
+            held: self.held(staging_dir).flight.into_ops(),
         }
     }
 
     /// What the holder of the lock does and asks first.
-    fn held(&self, staging_dir: &StagingDir) -> Vec<Op> {
-        let mut held = vec![
-            Op::ReadLink(layout::GENERATION.to_owned()),
-            Op::Rename {
-                from: staging_dir.path_holding("gen"),
-                to: layout::GENERATION.to_owned(),
-            },
-            Op::ReadLink(layout::CURRENT.to_owned()),
-            Op::ReadLink(layout::DELIVERY.to_owned()),
-        ];
+    fn held(&self, staging_dir: &StagingDir) -> Held {
+        let mut flight = Flight::default();
+        let generation = flight.read_link(layout::GENERATION);
+        let moved = flight.rename(staging_dir.path_holding("gen"), layout::GENERATION);
+        let current = flight.read_link(layout::CURRENT);
+        let delivery = flight.read_link(layout::DELIVERY);
+        let (mut release, mut left) = (None, None);
         if let Self::Swap { to, from, .. } = self {
-            held.push(Op::Stat(layout::release(to)));
-            // Its readers may have it open still, for as long as the skew window lasts from now. Should it not be left after
-            // all, its chunks are kept longer than need be.
-            held.push(Op::Rename {
-                from: staging_dir.path_holding("left"),
-                to: layout::release_left(from),
-            });
+            release = Some(flight.stat(layout::release(to)));
+            // Readers may still have it open, for as long as the skew window lasts from now. If the swap fails after all,
+            // its chunks are kept longer than necessary.
+            left = Some(flight.rename(staging_dir.path_holding("left"), layout::release_left(from)));
         }
-        held.push(staging_dir.open_last());
-        held
+        let last = flight.add(staging_dir.open_last());
+        Held {
+            flight,
+            generation,
+            moved,
+            current,
+            delivery,
+            release,
+            left,
+            last,
+        }
     }
 
     /// The renames that make the change, once the lock is held.

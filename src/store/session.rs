@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::host::{
-    Answer, Answers, Attr, Connect, Counted, Counts, Host, HostError, Op, Refusal, refuse_impossible_names,
-};
+use crate::host::{Answers, Connect, Counted, Counts, Host, HostError, Op, refuse_impossible_names};
 use crate::model::event::{Event, Note, Observer, Silent};
 use crate::model::release::{Owner, ReleaseId, RunId};
+use crate::store::flight::{Flight, Landed};
 
 /// What is known of the live release.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -275,7 +274,15 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a flight over the connection there is.
+    /// Sends a flight whose answers are read by tickets. See [`Session::flight`].
+    ///
+    /// # Errors
+    /// [`HostError`] if the connection can't be made or is lost.
+    pub async fn send(&self, flight: Flight) -> Result<Landed, HostError> {
+        Ok(Landed::new(self.flight(flight.into_ops()).await?))
+    }
+
+    /// Sends operations over the connection there is.
     ///
     /// Each flight has a time, after which a host that does not answer, though the line stands, is given up: what was sent
     /// may be executed all the same, at any later moment, as after any lost connection.
@@ -312,42 +319,6 @@ struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.session.under_way.fetch_sub(self.own, Ordering::Relaxed);
-    }
-}
-
-/// Reads one answer of a flight; an answer of another kind than the operation's counts as refused.
-pub trait Read {
-    /// The symlink's text, or none where there's no such symlink.
-    fn text(&self) -> Option<String>;
-    /// What is at the path, or none.
-    fn attr(&self) -> Option<Attr>;
-    /// Whether it was done.
-    fn done(&self) -> bool;
-    /// The refusal, if it was refused.
-    fn refusal(&self) -> Option<&Refusal>;
-}
-
-impl Read for Result<Answer, Refusal> {
-    fn text(&self) -> Option<String> {
-        match self {
-            Ok(Answer::Text(text)) => Some(text.clone()),
-            _ => None,
-        }
-    }
-
-    fn attr(&self) -> Option<Attr> {
-        match self {
-            Ok(Answer::Attr(attr)) => Some(*attr),
-            _ => None,
-        }
-    }
-
-    fn done(&self) -> bool {
-        self.is_ok()
-    }
-
-    fn refusal(&self) -> Option<&Refusal> {
-        self.as_ref().err()
     }
 }
 

@@ -15,8 +15,9 @@ use crate::model::digest::Digest;
 use crate::model::event::{Event, Note, Observer};
 use crate::model::layout;
 use crate::model::release::{Generation, Owner, RunId};
+use crate::store::flight::{Flight, Read};
 use crate::store::refusal::explain;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::{LockError, StoreError};
 
 /// How often in a row the lock may be refused and seen empty right behind before the refusal itself is explained: under
@@ -352,22 +353,20 @@ pub async fn wait_for_lock(
     let mut seen: Option<(String, Time)> = None;
     let mut robbed: Option<RunId> = None;
     loop {
-        let beat = staging_dir.beat();
-        let ask = vec![
-            Op::List(layout::LOCK.to_owned()),
-            beat,
-            Op::Lstat(layout::workshop_preparing(staging_dir.run())),
-        ];
-        let answers = session.flight(ask).await?;
-        let names = match answers.first() {
-            Some(Ok(Answer::Names(names))) => names.clone(),
-            // What can't be read is not what isn't there.
-            Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => {
-                return Err(explain(session, refusal).await);
-            }
-            _ => Vec::new(),
-        };
-        let now = answers.get(2).and_then(Read::attr).map_or(0, |attr| attr.mtime);
+        let mut flight = Flight::default();
+        let lock = flight.list(layout::LOCK);
+        flight.add(staging_dir.beat());
+        let own = flight.lstat(layout::workshop_preparing(staging_dir.run()));
+        let answers = session.send(flight).await?;
+        // What can't be read is not what isn't there.
+        if let Some(refusal) = answers
+            .refusal(lock)
+            .filter(|refusal| refusal.kind != RefusalKind::NotFound)
+        {
+            return Err(explain(session, refusal).await);
+        }
+        let names = answers.names(lock).unwrap_or_default().to_vec();
+        let now = answers.attr(own).map_or(0, |attr| attr.mtime);
         let Some((name, attr)) = names.into_iter().next() else {
             return Ok(Ok(()));
         };
@@ -450,14 +449,14 @@ pub async fn take_lock(
         if refused > 0 {
             tokio::time::sleep(session.pace().look).await;
         }
-        let mut again = vec![staging_dir.acquire(), Op::List(layout::LOCK.to_owned())];
-        again.extend_from_slice(held);
-        answers = session.flight(again).await?;
-        let is_free = matches!(answers.get(1), Some(Ok(Answer::Names(names))) if names.is_empty());
+        let mut again = Flight::default();
+        let acquired = again.extend([staging_dir.acquire()]);
+        let lock = again.list(layout::LOCK);
+        let held = again.extend(held.iter().cloned());
+        let landed = session.send(again).await?;
+        let is_free = landed.names(lock).is_some_and(<[_]>::is_empty);
         refused = if is_free { refused + 1 } else { 0 };
-        if answers.len() > 1 {
-            drop(answers.remove(1));
-        }
+        answers = [landed.all(&acquired), landed.all(&held)].concat();
     }
     staging_dir.took_lock(answers.first());
     staging_dir.moved_out("gen");

@@ -15,15 +15,16 @@ use super::origin::Ports;
 use super::site::{FrontPage, Replies};
 use super::store::StoreFacts;
 use super::{DoctorContext, ServedAt, Url};
-use crate::host::{Answer, HostError, Kind, Op, Why, opens_shell};
+use crate::host::{HostError, Kind, Why, opens_shell};
 use crate::live::http::{Connection, ConnectionFacts, Endpoint, Request, Response, Trust, connect};
 use crate::model::layout;
 use crate::model::release::RunId;
 use crate::next::url::encoded;
 use crate::rules::marker;
 use crate::store::StoreError;
+use crate::store::flight::Flight;
 use crate::store::open;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::staging::{StagingDir, read_owner};
 
 /// How long a connection to a web server may take, and then an answer of it.
@@ -318,29 +319,20 @@ pub(super) async fn store(patient: &DoctorContext) -> StoreSeen {
 }
 
 async fn read_store(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) -> Result<(), StoreError> {
-    let mut ops = vec![
-        Op::Stat(String::new()),
-        Op::Space(String::new()),
-        Op::List(layout::LOCK.to_owned()),
-    ];
-    ops.extend(layout::FOLDERS.map(|folder| Op::Lstat(folder.to_owned())));
-    ops.push(Op::Lstat(layout::CURRENT.to_owned()));
-    let answers = session.flight(ops).await?;
+    let mut flight = Flight::default();
+    let (docroot, space, lock) = (flight.stat(""), flight.space(""), flight.list(layout::LOCK));
+    let folders = layout::FOLDERS.map(|folder| (folder, flight.lstat(folder)));
+    let link = flight.lstat(layout::CURRENT);
+    let answers = session.send(flight).await?;
     let store = &mut seen.store;
-    store.docroot = answers.first().and_then(Read::attr);
-    if let Some(Ok(Answer::Space(space))) = answers.get(1) {
-        store.space = Some(*space);
-    }
-    let stray = match answers.get(2) {
-        Some(Ok(Answer::Names(names))) => names.iter().map(|(name, _)| name.clone()).collect(),
-        _ => Vec::new(),
-    };
-    for name in stray {
+    store.docroot = answers.attr(docroot);
+    store.space = answers.space(space).or(store.space);
+    for (name, _) in answers.names(lock).unwrap_or_default() {
         let owner = match name.parse::<RunId>() {
             Ok(run) => read_owner(session, &run).await?,
             Err(_) => None,
         };
-        store.lock.push((name, owner));
+        store.lock.push((name.clone(), owner));
     }
     match open::read_state(session).await {
         Ok(store_state) => {
@@ -357,24 +349,22 @@ async fn read_store(session: &Session, above: Option<&Session>, seen: &mut Store
     if !store.exists {
         // Whether it could be made. Nothing below a folder that is missing can be asked, so that takes another way in.
         if let (None, None, Some(above)) = (store.docroot, &store.fault, above) {
-            let answers = above
-                .flight(vec![Op::Stat(String::new()), Op::Space(String::new())])
-                .await?;
-            if answers.first().and_then(Read::attr).is_none() {
+            let mut flight = Flight::default();
+            let (folder, space) = (flight.stat(""), flight.space(""));
+            let answers = above.send(flight).await?;
+            if answers.attr(folder).is_none() {
                 let host = session.host_name();
                 store.fault = Some(StoreError::NoParent { host });
             }
-            if let Some(Ok(Answer::Space(space))) = answers.get(1) {
-                store.space = Some(*space);
-            }
+            store.space = answers.space(space).or(store.space);
         }
         return Ok(());
     }
-    let folders = layout::FOLDERS.iter().zip(&answers[3..]);
     store.folders = folders
-        .map(|(name, answer)| ((*name).to_owned(), answer.attr()))
+        .into_iter()
+        .map(|(name, ticket)| (name.to_owned(), answers.attr(ticket)))
         .collect();
-    store.link = answers.last().and_then(Read::attr);
+    store.link = answers.attr(link);
     try_out(session, store).await?;
     store.releases = open::releases(session).await?.len() as u64;
     if let Some(live) = store.current.clone() {
@@ -391,15 +381,15 @@ async fn read_store(session: &Session, above: Option<&Session>, seen: &mut Store
 async fn try_out(session: &Session, store: &mut StoreFacts) -> Result<(), StoreError> {
     let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
     session.note_run(staging_dir.run());
-    let mut ops = staging_dir.set_up(session.owner());
-    ops.push(Op::Lstat(layout::preparing(staging_dir.run())));
-    let begun = ops.len();
-    ops.extend(staging_dir.leave());
+    let mut flight = Flight::default();
+    let set_up = flight.extend(staging_dir.set_up(session.owner()));
+    let own = flight.lstat(layout::preparing(staging_dir.run()));
+    flight.extend(staging_dir.leave());
     let asked = now();
-    let answers = session.flight(ops).await?;
+    let answers = session.send(flight).await?;
     session.forget_run(staging_dir.run());
     store.now = i64::midpoint(asked, now());
-    store.made = Some(match (answers.first(), answers.get(begun - 1).and_then(Read::attr)) {
+    store.made = Some(match (answers.all(&set_up).first(), answers.attr(own)) {
         (_, Some(made)) => Ok(made),
         (Some(Err(refusal)), None) => Err(crate::model::path::printable(&refusal.message)),
         _ => Err("it was not made".to_owned()),
@@ -415,23 +405,20 @@ fn now() -> i64 {
 /// What visitors should get of the live release.
 async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreError> {
     let live = |path: &str| format!("{}/{path}", layout::CURRENT);
-    let mut ops = vec![Op::Stat(layout::CURRENT.to_owned())];
-    ops.extend(["index.html", "index.html.br", "index.html.gz"].map(|name| Op::Stat(live(name))));
-    ops.push(Op::List(live("_next/static/chunks")));
-    ops.push(Op::List(live("_next/static/css")));
-    let answers = session.flight(ops).await?;
-    let attr = |at: usize| answers.get(at).and_then(Read::attr);
-    seen.store.is_whole = attr(0).is_some_and(|attr| attr.kind == Kind::Folder);
-    seen.front = attr(1).map(|page| FrontPage {
+    let mut flight = Flight::default();
+    let current = flight.stat(layout::CURRENT);
+    let [page, brotli, gzip] = ["index.html", "index.html.br", "index.html.gz"].map(|name| flight.stat(live(name)));
+    let assets = ["chunks", "css"].map(|folder| (folder, flight.list(live(&format!("_next/static/{folder}")))));
+    let answers = session.send(flight).await?;
+    seen.store.is_whole = answers.attr(current).is_some_and(|attr| attr.kind == Kind::Folder);
+    seen.front = answers.attr(page).map(|page| FrontPage {
         size: page.size,
         mtime: page.mtime,
-        brotli: attr(2).map(|file| file.size),
-        gzip: attr(3).map(|file| file.size),
+        brotli: answers.attr(brotli).map(|file| file.size),
+        gzip: answers.attr(gzip).map(|file| file.size),
     });
-    for (folder, answer) in [("chunks", answers.get(4)), ("css", answers.get(5))] {
-        let Some(Ok(Answer::Names(names))) = answer else {
-            continue;
-        };
+    for (folder, ticket) in assets {
+        let names = answers.names(ticket).unwrap_or_default();
         let is_asset = |name: &&(String, crate::host::Attr)| {
             name.1.kind == Kind::File && [".js", ".css"].iter().any(|end| name.0.ends_with(end))
         };

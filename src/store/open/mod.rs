@@ -20,12 +20,14 @@ use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::release::{Generation, Hold, ReleaseId};
-use crate::store::StoreError;
+use crate::store::flight::Read;
+use crate::store::flight::{Attributes, Flight, Landed, Text, Ticket, Tickets};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{HostFacts, HostQuestion};
 use crate::store::refusal::explain;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::staging::StagingDir;
+use crate::store::{StoreError, StorePath};
 
 /// What a store says of itself on entering.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,35 +54,35 @@ pub struct StoreState {
     pub uid: Option<u32>,
 }
 
-/// The first flight: what the store is, with room for more operations behind it.
-struct FirstFlight {
-    ops: Vec<Op>,
-    own: usize,
-    staging_dir: usize,
+/// What is read of a store first.
+struct Head {
+    docroot: Ticket<Attributes>,
+    format: Ticket<Text>,
+    current: Ticket<Text>,
+    current_link: Ticket<Attributes>,
+    hold: Ticket<Text>,
+    generation: Ticket<Text>,
+    swept: Ticket<Attributes>,
+    delivery: Ticket<Text>,
+    former: Ticket<Text>,
+    /// One for each of [`layout::FOLDERS`].
+    folders: Tickets,
 }
 
-const HEAD: usize = 9;
-
-fn first_flight(staging_dir: Option<Vec<Op>>, mark: Option<String>) -> FirstFlight {
-    let mut ops = vec![
-        Op::Lstat(String::new()),
-        Op::ReadLink(layout::FORMAT.to_owned()),
-        Op::ReadLink(layout::CURRENT.to_owned()),
-        Op::Lstat(layout::CURRENT.to_owned()),
-        Op::ReadLink(layout::HOLD.to_owned()),
-        Op::ReadLink(layout::GENERATION.to_owned()),
-        Op::Lstat(layout::SWEPT.to_owned()),
-        Op::ReadLink(layout::DELIVERY.to_owned()),
-        Op::ReadLink(layout::FORMER.to_owned()),
-    ];
-    ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
-    let workshop_at = ops.len();
-    ops.extend(staging_dir.into_iter().flatten());
-    ops.extend(mark.map(Op::Lstat));
-    FirstFlight {
-        own: ops.len(),
-        staging_dir: workshop_at,
-        ops,
+impl Head {
+    fn add_to(flight: &mut Flight) -> Self {
+        Self {
+            docroot: flight.lstat(""),
+            format: flight.read_link(layout::FORMAT),
+            current: flight.read_link(layout::CURRENT),
+            current_link: flight.lstat(layout::CURRENT),
+            hold: flight.read_link(layout::HOLD),
+            generation: flight.read_link(layout::GENERATION),
+            swept: flight.lstat(layout::SWEPT),
+            delivery: flight.read_link(layout::DELIVERY),
+            former: flight.read_link(layout::FORMER),
+            folders: flight.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned()))),
+        }
     }
 }
 
@@ -131,30 +133,23 @@ pub async fn open_store(
 ) -> Result<Entered, StoreError> {
     for made in [false, true] {
         session.note_run(staging_dir.run());
-        let set_up = staging_dir.set_up(session.owner());
-        let mark = layout::preparing(staging_dir.run());
-        let mut first = first_flight(Some(set_up), Some(mark));
-        let open = staging_dir.open_temps(along.temps);
-        let opened_at = first.own;
-        first.ops.extend(open);
-        let asked_at = first.ops.len();
+        let mut flight = Flight::default();
+        let head = Head::add_to(&mut flight);
+        let set_up = flight.extend(staging_dir.set_up(session.owner()));
+        let own = flight.lstat(layout::preparing(staging_dir.run()));
+        let temps = flight.extend(staging_dir.open_temps(along.temps));
         let mut asking = PendingQuestions::new(along.questions.iter().take(ASKED_AT_ONCE).cloned());
-        first.ops.extend(asking.ops());
-        let bases_at = first.ops.len();
+        let asked = flight.extend(asking.ops());
         let bases = along.bases.iter().copied();
-        first.ops.extend(bases.map(|tree| Op::Open(layout::manifest(tree))));
+        let bases = flight.extend(bases.map(|tree| Op::Open(layout::manifest(tree))));
         let locking = along.lock.map(|lock| lock(staging_dir)).unwrap_or_default();
-        let staged_at = first.ops.len();
-        first.ops.extend(locking.staged);
-        let lock_at = first.ops.len();
-        if along.lock.is_some() {
-            first.ops.push(staging_dir.acquire());
-        }
-        first.ops.extend(locking.held);
-        let mut answers = session.flight(first.ops).await?;
-        let locking = answers.split_off(lock_at.min(answers.len()));
+        let staged = flight.extend(locking.staged);
+        let acquire = along.lock.map(|_| staging_dir.acquire());
+        let locking = flight.extend(acquire.into_iter().chain(locking.held));
+        let answers = session.send(flight).await?;
+        let locking = answers.all(&locking).to_vec();
         staging_dir.took_lock(locking.first());
-        if !made && (needs_making(session, &answers).await? || lacks_folders(&answers)) {
+        if !made && (needs_making(session, &head, &answers).await? || lacks_folders(&head, &answers)) {
             if staging_dir.is_holding() {
                 crate::store::staging::leave(session, staging_dir).await;
             }
@@ -162,20 +157,21 @@ pub async fn open_store(
             *staging_dir = StagingDir::new(crate::store::run_id::run_id());
             continue;
         }
-        let mut store_state = read_entrance(session, &answers).await?;
-        check_made(session, &answers[first.staging_dir..first.own]).await?;
-        check_made(session, &answers[staged_at..]).await?;
-        if let Some(own) = answers.get(first.own - 1).and_then(Read::attr) {
-            check_docroot(session, &answers, own.uid).await?;
+        let mut store_state = read_entrance(session, &head, &answers).await?;
+        check_made(session, answers.all(&set_up)).await?;
+        check_made(session, answers.answer(own).map_or(&[], std::slice::from_ref)).await?;
+        check_made(session, answers.all(&staged)).await?;
+        if let Some(own) = answers.attr(own) {
+            check_docroot(session, &head, &answers, own.uid).await?;
             store_state.now = own.mtime;
             store_state.uid = Some(own.uid);
-            check_folders(session, &answers, own.uid)?;
+            check_folders(session, &head, &answers, own.uid)?;
         }
-        staging_dir.keep_opened(&answers[opened_at..asked_at]);
+        staging_dir.keep_opened(answers.all(&temps));
         session.note_live(store_state.current.clone());
         facts.current.clone_from(&store_state.current);
-        let opened = asking.note(&answers[asked_at..bases_at], facts);
-        staging_dir.keep_bases(opened_of(&along.bases, &answers[bases_at..staged_at]));
+        let opened = asking.note(answers.all(&asked), facts);
+        staging_dir.keep_bases(opened_of(&along.bases, answers.all(&bases)));
         asking.read_the_rest(session, facts).await?;
         return Ok(Entered {
             store_state,
@@ -218,56 +214,56 @@ pub async fn inspect(
     session: &Session,
     folders: impl IntoIterator<Item = SitePath>,
 ) -> Result<StoreSnapshot, StoreError> {
-    let mut ops = first_flight(None, None).ops;
-    let own = ops.len();
-    ops.push(Op::Stat(String::new()));
+    let mut flight = Flight::default();
+    let head = Head::add_to(&mut flight);
+    let docroot = flight.stat("");
     let questions: BTreeSet<HostQuestion> = folders
         .into_iter()
         .chain([SitePath::root()])
         .map(HostQuestion::Live)
         .collect();
     let mut asking = PendingQuestions::new(questions.into_iter().take(ASKED_AT_ONCE));
-    ops.extend(asking.ops());
-    let answers = session.flight(ops).await?;
-    let folders = &answers[HEAD..HEAD + layout::FOLDERS.len()];
+    let asked = flight.extend(asking.ops());
+    let answers = session.send(flight).await?;
+    let folders = answers.all(&head.folders);
     // A docroot without a store is looked at by the run that makes one.
-    if let Some(attr) = answers[own].attr()
+    if let Some(attr) = answers.attr(docroot)
         && folders.iter().any(Read::done)
     {
-        writable_by_others(session, "the docroot", attr, 0o002)?;
+        writable_by_others(session, StorePath::Docroot, attr, 0o002)?;
     }
     for (folder, answer) in layout::FOLDERS.iter().zip(folders) {
         let Some(attr) = answer.attr() else { continue };
         match attr.kind {
-            Kind::Folder => writable_by_others(session, folder, attr, 0o022)?,
+            Kind::Folder => writable_by_others(session, StorePath::below(*folder), attr, 0o022)?,
             Kind::Symlink => {
                 return Err(StoreError::NotAFolder {
                     host: session.host_name(),
-                    path: (*folder).to_owned(),
+                    path: StorePath::below(*folder),
                 });
             }
             // Leads nowhere, and is told below with all that is in the docroot, or on entering.
             Kind::File | Kind::Other => {}
         }
     }
-    let store_state = seen_from_outside(session, &answers).await?;
+    let store_state = seen_from_outside(session, &head, &answers).await?;
     let mut facts = HostFacts {
         current: store_state.current.clone(),
         ..HostFacts::default()
     };
     if store_state.current.is_some() {
-        asking.note(&answers[own + 1..], &mut facts);
+        asking.note(answers.all(&asked), &mut facts);
     }
     Ok(StoreSnapshot { store_state, facts })
 }
 
-fn writable_by_others(session: &Session, path: &str, attr: Attr, others: u32) -> Result<(), StoreError> {
+fn writable_by_others(session: &Session, path: StorePath, attr: Attr, others: u32) -> Result<(), StoreError> {
     if attr.mode & others == 0 {
         return Ok(());
     }
     Err(StoreError::WritableByOthers {
         host: session.host_name(),
-        path: path.to_owned(),
+        path,
         mode: attr.mode,
     })
 }
@@ -277,8 +273,10 @@ fn writable_by_others(session: &Session, path: &str, attr: Attr, others: u32) ->
 /// # Errors
 /// [`StoreError`].
 pub async fn read_state(session: &Session) -> Result<StoreState, StoreError> {
-    let answers = session.flight(first_flight(None, None).ops).await?;
-    seen_from_outside(session, &answers).await
+    let mut flight = Flight::default();
+    let head = Head::add_to(&mut flight);
+    let answers = session.send(flight).await?;
+    seen_from_outside(session, &head, &answers).await
 }
 
 /// Whether there is a folder at the docroot.
@@ -290,22 +288,22 @@ pub async fn has_folder(session: &Session) -> Result<bool, StoreError> {
     Ok(answers.first().is_some_and(Read::done))
 }
 
-/// What the answers to [`first_flight`] without a workshop say.
-async fn seen_from_outside(session: &Session, answers: &Answers) -> Result<StoreState, StoreError> {
-    if answers.first().is_none_or(crate::store::staging::is_gone) || needs_making(session, answers).await? {
+/// What the answers of a run that has no staging directory say.
+async fn seen_from_outside(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
+    let docroot = answers.answer(head.docroot);
+    if docroot.is_none_or(crate::store::staging::is_gone) || needs_making(session, head, answers).await? {
         session.note_live(None);
         return Ok(StoreState::default());
     }
-    let store_state = read_entrance(session, answers).await?;
+    let store_state = read_entrance(session, head, answers).await?;
     session.note_live(store_state.current.clone());
     Ok(store_state)
 }
 
 /// Whether there is no store yet, in a docroot that is missing, empty, or holds the beginnings of one.
-async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, StoreError> {
+async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Result<bool, StoreError> {
     let host = session.host_name();
-    let docroot = answers.first().and_then(Read::attr);
-    match docroot {
+    match answers.attr(head.docroot) {
         Some(attr) if attr.kind != Kind::Folder => {
             // A symlink to a folder is somebody's choice; a file is a mistake.
             let follow = session.flight(vec![Op::Stat(String::new())]).await?;
@@ -316,14 +314,14 @@ async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, Stor
             {
                 return Err(StoreError::NotAFolder {
                     host,
-                    path: "the docroot".to_owned(),
+                    path: StorePath::Docroot,
                 });
             }
         }
         Some(_) => {}
         None => return Ok(true),
     }
-    if answers.get(1).and_then(Read::text).is_some() {
+    if answers.text(head.format).is_some() {
         return Ok(false);
     }
     let listed = session.flight(vec![Op::List(String::new())]).await?;
@@ -358,9 +356,8 @@ async fn needs_making(session: &Session, answers: &Answers) -> Result<bool, Stor
 }
 
 /// Whether a folder that every store has is missing: without it nothing could be put in its place.
-fn lacks_folders(answers: &Answers) -> bool {
-    let folders = answers.iter().skip(HEAD).take(layout::FOLDERS.len());
-    folders.into_iter().any(crate::store::staging::is_gone)
+fn lacks_folders(head: &Head, answers: &Landed) -> bool {
+    answers.all(&head.folders).iter().any(crate::store::staging::is_gone)
 }
 
 /// Makes an empty store. Its mark comes last, so half a store is no store, and making it again completes it.
@@ -401,31 +398,29 @@ async fn make(session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn read_entrance(session: &Session, answers: &Answers) -> Result<StoreState, StoreError> {
+async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
     // What can't be read is not what isn't there: on a store that says nothing of a hold, publishing would go on.
-    let refusals = [1, 2, 4, 5, 7]
-        .into_iter()
-        .filter_map(|index| answers.get(index)?.refusal());
+    let needed = [head.format, head.current, head.hold, head.generation, head.delivery];
+    let refusals = needed.into_iter().filter_map(|ticket| answers.refusal(ticket));
     for refusal in refusals {
         if refusal.kind != RefusalKind::NotFound {
             return Err(explain(session, refusal).await);
         }
     }
     let host = session.host_name();
-    let text = |index: usize| answers.get(index).and_then(Read::text);
     let damaged = |path: &str, detail: String| StoreError::Damaged {
         host: host.clone(),
         path: path.to_owned(),
         detail,
     };
-    let format = text(1).unwrap_or_default();
+    let format = answers.text(head.format).unwrap_or_default();
     if format != layout::format_text() {
         return Err(StoreError::NewerFormat {
             host,
             found: crate::model::path::printable(&format),
         });
     }
-    let current = match text(2) {
+    let current = match answers.text(head.current) {
         Some(text) => Some(read_current(&text).ok_or_else(|| {
             damaged(
                 layout::CURRENT,
@@ -434,13 +429,15 @@ async fn read_entrance(session: &Session, answers: &Answers) -> Result<StoreStat
         })?),
         None => None,
     };
-    let hold = text(4).map(|text| Hold::read(&text));
+    let hold = answers.text(head.hold).map(|text| Hold::read(&text));
     // A generation that does not read is as good as none: the next run writes a new one.
-    let generation = text(5).and_then(|text| text.parse().ok());
-    let since = answers.get(3).and_then(Read::attr).map(|attr| attr.mtime);
-    let swept = answers.get(6).and_then(Read::attr).map(|attr| attr.mtime);
-    let delivery = text(7).map(|text| Delivery::read(&text)).unwrap_or_default();
-    let former = text(8).and_then(|text| layout::read_former(&text, current.as_ref()?));
+    let generation = answers.text(head.generation).and_then(|text| text.parse().ok());
+    let since = answers.attr(head.current_link).map(|attr| attr.mtime);
+    let swept = answers.attr(head.swept).map(|attr| attr.mtime);
+    let delivery = answers.text(head.delivery);
+    let delivery = delivery.map(|text| Delivery::read(&text)).unwrap_or_default();
+    let former = answers.text(head.former);
+    let former = former.and_then(|text| layout::read_former(&text, current.as_ref()?));
     Ok(StoreState {
         exists: true,
         delivery,
@@ -474,8 +471,8 @@ async fn check_made(session: &Session, answers: &[Result<Answer, Refusal>]) -> R
 
 /// Anyone who may write to the docroot can put anything in place of what is in it. One that belongs to another user, such as
 /// root, may be open to a group: that is how its owner lets us in.
-async fn check_docroot(session: &Session, answers: &Answers, ours: u32) -> Result<(), StoreError> {
-    let mut docroot = answers.first().and_then(Read::attr);
+async fn check_docroot(session: &Session, head: &Head, answers: &Landed, ours: u32) -> Result<(), StoreError> {
+    let mut docroot = answers.attr(head.docroot);
     if docroot.is_some_and(|attr| attr.kind == Kind::Symlink) {
         docroot = session
             .flight(vec![Op::Stat(String::new())])
@@ -485,18 +482,16 @@ async fn check_docroot(session: &Session, answers: &Answers, ours: u32) -> Resul
     }
     let Some(attr) = docroot else { return Ok(()) };
     let others = if attr.uid == ours { 0o022 } else { 0o002 };
-    writable_by_others(session, "the docroot", attr, others)
+    writable_by_others(session, StorePath::Docroot, attr, others)
 }
 
-fn check_folders(session: &Session, answers: &Answers, ours: u32) -> Result<(), StoreError> {
-    for (index, folder) in layout::FOLDERS.iter().enumerate() {
-        let Some(attr) = answers.get(HEAD + index).and_then(Read::attr) else {
-            continue;
-        };
+fn check_folders(session: &Session, head: &Head, answers: &Landed, ours: u32) -> Result<(), StoreError> {
+    for (folder, answer) in layout::FOLDERS.iter().zip(answers.all(&head.folders)) {
+        let Some(attr) = answer.attr() else { continue };
         if attr.kind != Kind::Folder {
             return Err(StoreError::NotAFolder {
                 host: session.host_name(),
-                path: (*folder).to_owned(),
+                path: StorePath::below(*folder),
             });
         }
         check_owner(session, folder, attr, ours)?;
@@ -509,11 +504,11 @@ fn check_folders(session: &Session, answers: &Answers, ours: u32) -> Result<(), 
 /// # Errors
 /// [`StoreError::ForeignOwner`], [`StoreError::WritableByOthers`].
 pub fn check_owner(session: &Session, path: &str, attr: Attr, ours: u32) -> Result<(), StoreError> {
-    let (host, path) = (session.host_name(), path.to_owned());
+    let host = session.host_name();
     if attr.uid != ours {
         return Err(StoreError::ForeignOwner {
             host,
-            path,
+            path: path.to_owned(),
             uid: attr.uid,
             ours,
         });
@@ -521,7 +516,7 @@ pub fn check_owner(session: &Session, path: &str, attr: Attr, ours: u32) -> Resu
     if attr.kind != Kind::Symlink && attr.mode & 0o022 != 0 {
         return Err(StoreError::WritableByOthers {
             host,
-            path,
+            path: StorePath::below(path),
             mode: attr.mode,
         });
     }

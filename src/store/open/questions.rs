@@ -10,8 +10,9 @@ use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::tree::Tree;
 use crate::store::StoreError;
+use crate::store::flight::Read;
 use crate::store::plan::{HostFacts, HostQuestion, ObjectStamp};
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 
 /// Manifests shorter than this are not kept open: there would be little to copy.
 const WORTH_KEEPING: usize = 2048;

@@ -5,8 +5,9 @@ use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::store::StoreError;
+use crate::store::flight::Read;
 use crate::store::refusal::explain;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 
 /// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
 pub(crate) const OPEN_AT_ONCE: usize = 256;

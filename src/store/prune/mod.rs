@@ -21,13 +21,14 @@ use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
+use crate::store::flight::{Flight, Landed, Read};
 use crate::store::open::{self, OpenOptions};
 use crate::store::plan::HostFacts;
 use crate::store::publish::leave;
 use crate::store::refusal::explain;
 use crate::store::releases::{files_below, list_folders};
 use crate::store::rollback::next_generation;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::staging::{self, StagingDir, remove_below};
 
 /// So many renames go in one flight, behind a sign of life.
@@ -137,17 +138,13 @@ async fn claim(session: &Session, observer: &dyn Observer) -> Result<SweepMark, 
         let store_state = enter(session, &mut staging_dir).await?;
         let generation = next_generation(&store_state, staging_dir.run());
         let stage = vec![staging_dir.symlink("gen", generation.to_string())];
-        let held = vec![
-            Op::ReadLink(layout::GENERATION.to_owned()),
-            Op::Rename {
-                from: staging_dir.path_holding("gen"),
-                to: layout::GENERATION.to_owned(),
-            },
-        ];
-        let answers = take_lock(session, &mut staging_dir, stage, &held, observer).await?;
-        let (found, entered) = (answers.first(), store_state.generation.as_ref());
+        let mut held = Flight::default();
+        let former = held.read_link(layout::GENERATION);
+        let moved = held.rename(staging_dir.path_holding("gen"), layout::GENERATION);
+        let answers = Landed::new(take_lock(session, &mut staging_dir, stage, held.ops(), observer).await?);
+        let (found, entered) = (answers.answer(former), store_state.generation.as_ref());
         staging::keep_clock(session, &mut staging_dir, found, entered, &generation).await?;
-        refuse(session, &answers[1..]).await?;
+        refuse(session, answers.answer(moved).map_or(&[], std::slice::from_ref)).await?;
         Ok(SweepMark {
             run: staging_dir.run().clone(),
             now: store_state.now,
@@ -178,14 +175,14 @@ async fn take_lock(
     held: &[Op],
     observer: &dyn Observer,
 ) -> Result<Vec<Result<Answer, crate::host::Refusal>>, Error> {
-    let staged = stage.len();
-    let mut ops = stage;
-    ops.push(staging_dir.acquire());
-    ops.extend(held.iter().cloned());
-    let mut answers = session.flight(ops).await?;
-    staging_dir.took_lock(answers.get(staged));
-    refuse(session, &answers[..staged]).await?;
-    let first = answers.split_off(staged);
+    let mut flight = Flight::default();
+    let staged = flight.extend(stage);
+    let acquire = staging_dir.acquire();
+    let locking = flight.extend(std::iter::once(acquire).chain(held.iter().cloned()));
+    let answers = session.send(flight).await?;
+    let first = answers.all(&locking).to_vec();
+    staging_dir.took_lock(first.first());
+    refuse(session, answers.all(&staged)).await?;
     Ok(staging::take_lock(session, staging_dir, first, held, None, observer).await??)
 }
 

@@ -7,10 +7,11 @@ use crate::host::{Op, Time};
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::store::Error;
+use crate::store::flight::Read;
 use crate::store::open;
 use crate::store::refusal::explain;
 use crate::store::releases::list_folders;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::staging;
 
 /// What is known of releases beside their trees.

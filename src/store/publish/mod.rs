@@ -32,6 +32,7 @@ use crate::site::check::Problem;
 use crate::site::check::known::Findings;
 use crate::site::source::Source;
 use crate::store::Error;
+use crate::store::flight::{Flight, Landed, Read};
 use crate::store::open::{self, StoreSnapshot, StoreState};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{self, Plan};
@@ -41,7 +42,7 @@ use crate::store::refusal::explain;
 use crate::store::releases;
 use crate::store::remote_cache::RemoteCache;
 use crate::store::repair::{self, mend};
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::signing::Signing;
 pub(crate) use crate::store::staging::leave;
 use crate::store::staging::{self, StagingDir};
@@ -453,7 +454,9 @@ impl Publish<'_> {
                 unlinkable,
             )
             .await?;
-        let mut ops = building.take_ops();
+        let mut flight = Flight::default();
+        let built = flight.extend(building.take_ops());
+        let mut ops = Vec::new();
         ops.push(staging_dir.symlink("rel", layout::release_link(plan.root)));
         ops.push(staging_dir.symlink("cur", layout::release(&staged_release.release)));
         ops.push(staging_dir.symlink("gen", staged_release.generation.to_string()));
@@ -471,28 +474,31 @@ impl Publish<'_> {
                 .records
                 .push((name, layout::release_findings(&staged_release.release, piece)));
         }
-        let staged = ops.len();
+        let staged = flight.extend(ops);
         let under_lock = UnderLock::new(plan, staging_dir, &staged_release.records);
-        ops.push(staging_dir.acquire());
-        ops.extend(under_lock.ops.iter().cloned());
-        let answers = self.session.flight(ops).await?;
-        staging_dir.took_lock(answers.get(staged));
-        let built = self.check_built(&mut building, &answers[..staged], unlinkable).await;
+        let locking = [staging_dir.acquire()].into_iter();
+        let locking = flight.extend(locking.chain(under_lock.flight.ops().iter().cloned()));
+        let answers = self.session.send(flight).await?;
+        staging_dir.took_lock(answers.all(&locking).first());
+        let (built, staged) = (answers.all(&built), answers.all(&staged));
+        let built = self.check_built(&mut building, built, staged, unlinkable).await;
         if let Err(stop) = built {
             return self.take_back_records(staged_release, staging_dir, stop).await;
         }
         let answers = staging::take_lock(
             self.session,
             staging_dir,
-            answers[staged..].to_vec(),
-            &under_lock.ops,
+            answers.all(&locking).to_vec(),
+            under_lock.flight.ops(),
             self.patience(),
             self.observer,
         )
         .await??;
-        staging_dir.keep_last(answers.last());
+        let answers = Landed::new(answers);
+        staging_dir.keep_last(answers.answer(under_lock.last));
         let (after, ours) = (staged_release.after.as_ref(), &staged_release.generation);
-        let moved = staging::keep_clock(self.session, staging_dir, answers.first(), after, ours).await?;
+        let found = answers.answer(under_lock.generation);
+        let moved = staging::keep_clock(self.session, staging_dir, found, after, ours).await?;
         let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
         match read {
             // Files of this release would have the times of files that others have made meanwhile.
@@ -537,11 +543,11 @@ impl Publish<'_> {
     async fn check_built(
         &self,
         building: &mut Building<'_>,
-        answers: &[Result<crate::host::Answer, crate::host::Refusal>],
+        built: &[Result<crate::host::Answer, crate::host::Refusal>],
+        staged: &[Result<crate::host::Answer, crate::host::Refusal>],
         unlinkable: &mut HashSet<String>,
     ) -> Result<(), AttemptError> {
-        let (of_building, staged) = answers.split_at(building.len());
-        building.read(self.session, of_building, unlinkable).await?;
+        building.read(self.session, built, unlinkable).await?;
         match staged.iter().find_map(Read::refusal) {
             Some(refusal) => Err(explain(self.session, refusal).await.into()),
             None => Ok(()),
@@ -637,11 +643,15 @@ impl Publish<'_> {
                 to: layout::FORMER.to_owned(),
             });
         }
-        ops.extend(swap::commit_ops(plan, &staged_release.release, staging_dir));
-        let swap = ops.len() - 1;
-        ops.extend(staging_dir.leave_synced());
-        let answers = self.session.flight(ops).await?;
-        match answers.get(swap).and_then(Read::refusal) {
+        let mut commit = swap::commit_ops(plan, &staged_release.release, staging_dir);
+        let swap = commit.pop();
+        ops.extend(commit);
+        let mut flight = Flight::default();
+        let put = flight.extend(ops);
+        let swap = flight.extend(swap);
+        flight.extend(staging_dir.leave_synced());
+        let answers = self.session.send(flight).await?;
+        match answers.all(&swap).first().and_then(Read::refusal) {
             // Another run took this one for dead and the lock with it, or a prune what the release is made of.
             Some(refusal) if refusal.kind == RefusalKind::NotFound => {
                 return Err(AttemptError::Contention(refusal.to_string()));
@@ -655,7 +665,8 @@ impl Publish<'_> {
             release: staged_release.release.clone(),
         });
         // Mostly the name was taken: the same bytes are there.
-        let refused = named.into_iter().zip(&answers).filter(|(_, answer)| !answer.done());
+        let refused = named.into_iter().zip(answers.all(&put));
+        let refused = refused.filter(|(_, answer)| !answer.done());
         let look: Vec<Op> = refused.map(|(name, _)| Op::Lstat(name)).collect();
         let there = self.session.flight(look).await;
         Ok(there.is_ok_and(|there| there.iter().any(staging::is_gone)))

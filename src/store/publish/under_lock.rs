@@ -3,110 +3,113 @@
 //! Pure, but for the names of the workshop.
 
 use super::AttemptError;
-use crate::host::{Answer, Kind, Op, Refusal, RefusalKind};
+use crate::host::{Kind, Op, RefusalKind};
 use crate::model::layout;
 use crate::model::release::Hold;
 use crate::store::Error;
-use crate::store::StoreError;
+use crate::store::flight::Read;
+use crate::store::flight::{Done, Flight, Landed, Text, Ticket, Tickets};
 use crate::store::open;
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::Plan;
-use crate::store::session::Read;
 use crate::store::staging::StagingDir;
 use crate::store::sync;
+use crate::store::{StoreError, StorePath};
 
-/// What happens first once the lock is held: the generation moves on, and what the plan relies on is asked again.
+/// What happens first once the lock is held: the generation moves on, and what the plan relies on is read again.
 pub(super) struct UnderLock {
-    pub(super) ops: Vec<Op>,
-    /// Where the question for `current` stands, with those for `hold` and `delivery` behind it. All others up to `relied` must
-    /// succeed.
-    current: usize,
-    /// Where folders of the pool are asked for, which may be missing, but not lead elsewhere.
-    relied: usize,
+    pub(super) flight: Flight,
+    /// The generation before this run.
+    pub(super) generation: Ticket<Text>,
+    current: Ticket<Text>,
+    hold: Ticket<Text>,
+    delivery: Ticket<Text>,
+    /// Operations that must succeed.
+    needed: [Tickets; 2],
+    /// Folders of the pool: paths and tickets. A folder may be missing, but must not be a symlink.
+    pool_folders: (Vec<String>, Tickets),
+    /// The file that is synced last.
+    pub(super) last: Ticket<Done>,
 }
 
 impl UnderLock {
     pub(super) fn new(plan: &Plan, staging_dir: &StagingDir, records: &[(String, String)]) -> Self {
-        let mut ops = vec![
-            Op::ReadLink(layout::GENERATION.to_owned()),
-            Op::Rename {
-                from: staging_dir.path_holding("gen"),
-                to: layout::GENERATION.to_owned(),
-            },
-        ];
-        ops.extend(records.iter().map(|(temp, place)| Op::Rename {
+        let mut flight = Flight::default();
+        let generation = flight.read_link(layout::GENERATION);
+        let generation_moves = Op::Rename {
+            from: staging_dir.path_holding("gen"),
+            to: layout::GENERATION.to_owned(),
+        };
+        let records = records.iter().map(|(temp, place)| Op::Rename {
             from: staging_dir.path_holding(temp),
             to: place.clone(),
-        }));
-        let current = ops.len();
-        ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
-        ops.push(Op::ReadLink(layout::HOLD.to_owned()));
-        ops.push(Op::ReadLink(layout::DELIVERY.to_owned()));
-        ops.extend(plan.relied_trees.iter().map(|digest| Op::Lstat(layout::tree(*digest))));
-        ops.extend(plan.relied_pool.iter().map(|path| Op::Lstat(layout::pool(path))));
-        let relied = ops.len();
-        let pool = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
-        ops.extend(pool.iter().map(|folder| Op::Lstat(layout::pool(folder.as_str()))));
-        ops.push(staging_dir.open_last());
-        Self { ops, current, relied }
+        });
+        let renamed = flight.extend(std::iter::once(generation_moves).chain(records));
+        let current = flight.read_link(layout::CURRENT);
+        let hold = flight.read_link(layout::HOLD);
+        let delivery = flight.read_link(layout::DELIVERY);
+        let trees = plan.relied_trees.iter().map(|digest| layout::tree(*digest));
+        let pool = plan.relied_pool.iter().map(|path| layout::pool(path));
+        let relied = flight.extend(trees.chain(pool).map(Op::Lstat));
+        let folders = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
+        let folders: Vec<String> = folders.iter().map(|folder| layout::pool(folder.as_str())).collect();
+        let folder_tickets = flight.extend(folders.iter().cloned().map(Op::Lstat));
+        let last = flight.add(staging_dir.open_last());
+        Self {
+            flight,
+            generation,
+            current,
+            hold,
+            delivery,
+            needed: [renamed, relied],
+            pool_folders: (folders, folder_tickets),
+            last,
+        }
     }
 
-    /// What was found under the lock, against what the plan was made from. Returns what is known of the way to visitors.
+    /// Compares what was found under the lock with what the plan was made from. Returns what is owed to the CDN.
     pub(super) fn read(
         &self,
         host: &str,
-        answers: &[Result<Answer, Refusal>],
+        answers: &Landed,
         plan: &Plan,
         patient: bool,
     ) -> Result<Delivery, AttemptError> {
-        for answer in answers.iter().skip(self.current).take(3) {
-            if let Some(refusal) = answer.refusal().filter(|refusal| refusal.kind != RefusalKind::NotFound) {
+        for ticket in [self.current, self.hold, self.delivery] {
+            if let Some(refusal) = answers
+                .refusal(ticket)
+                .filter(|refusal| refusal.kind != RefusalKind::NotFound)
+            {
                 return Err(AttemptError::Replan(refusal.to_string()));
             }
         }
-        let current = answers
-            .get(self.current)
-            .and_then(Read::text)
-            .and_then(|text| open::read_current(&text));
+        let current = answers.text(self.current).and_then(|text| open::read_current(&text));
         if current != plan.previous {
             if patient {
                 return Err(AttemptError::Contention("another release went live".to_owned()));
             }
             return Err(AttemptError::Failed(Error::ConcurrentPublish { by: current }));
         }
-        if let Some(text) = answers.get(self.current + 1).and_then(Read::text) {
-            let hold = serde_json::from_str::<Hold>(&text).unwrap_or(Hold {
-                reason: text,
-                who: String::new(),
-                since: 0,
-            });
+        if let Some(text) = answers.text(self.hold) {
+            let hold = Hold::read(&text);
             return Err(AttemptError::Failed(Error::OnHold { hold }));
         }
-        for (op, answer) in self.ops.iter().zip(answers).skip(self.relied) {
-            if let (Op::Lstat(path), Some(attr)) = (op, answer.attr())
-                && attr.kind != Kind::Folder
-            {
-                let (host, path) = (host.to_owned(), path.clone());
+        let (folders, tickets) = &self.pool_folders;
+        for (path, answer) in folders.iter().zip(answers.all(tickets)) {
+            if answer.attr().is_some_and(|attr| attr.kind != Kind::Folder) {
+                let (host, path) = (host.to_owned(), StorePath::below(path));
                 return Err(AttemptError::Failed(StoreError::NotAFolder { host, path }.into()));
             }
         }
-        let must = answers.get(..self.relied).unwrap_or(answers);
-        for answer in must
-            .iter()
-            .take(self.current)
-            .skip(1)
-            .chain(must.iter().skip(self.current + 3))
-        {
-            match answer.refusal() {
+        let needed = self.needed.iter().flat_map(|tickets| answers.all(tickets));
+        for refusal in needed.filter_map(Read::refusal) {
+            return Err(match refusal.kind {
                 // A prune took away what the plan relied on.
-                Some(refusal) if refusal.kind == RefusalKind::NotFound => {
-                    return Err(AttemptError::Contention(refusal.to_string()));
-                }
-                Some(refusal) => return Err(AttemptError::Replan(refusal.to_string())),
-                None => {}
-            }
+                RefusalKind::NotFound => AttemptError::Contention(refusal.to_string()),
+                _ => AttemptError::Replan(refusal.to_string()),
+            });
         }
-        let delivery = answers.get(self.current + 2).and_then(Read::text);
+        let delivery = answers.text(self.delivery);
         Ok(delivery.map(|text| Delivery::read(&text)).unwrap_or_default())
     }
 }

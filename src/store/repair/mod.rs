@@ -23,11 +23,12 @@ use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
 use crate::site::source::Source;
 use crate::store::Error;
 use crate::store::StoreError;
+use crate::store::flight::{Flight, Landed, Read};
 use crate::store::open::{self, OpenOptions, StoreState};
 use crate::store::plan::HostFacts;
 use crate::store::recovery::find_after_loss;
 use crate::store::refusal::explain;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::signing::Signing;
 use crate::store::staging::leave;
 use crate::store::staging::{self, StagingDir};
@@ -277,25 +278,22 @@ impl RepairRound<'_> {
         mended: &mut Mended,
     ) -> Result<(), Error> {
         let (session, observer) = (self.work.session, self.work.observer);
-        let held = vec![
-            Op::ReadLink(layout::GENERATION.to_owned()),
-            Op::Rename {
-                from: staging_dir.path_holding("gen"),
-                to: layout::GENERATION.to_owned(),
-            },
-            Op::ReadLink(layout::CURRENT.to_owned()),
-        ];
+        let mut held = Flight::default();
+        let former = held.read_link(layout::GENERATION);
+        let moved = held.rename(staging_dir.path_holding("gen"), layout::GENERATION);
+        let current = held.read_link(layout::CURRENT);
         let mut first = vec![staging_dir.acquire()];
-        first.extend_from_slice(&held);
+        first.extend_from_slice(held.ops());
         let answers = session.flight(first).await?;
-        let answers = staging::take_lock(session, staging_dir, answers, &held, self.options.wait, observer).await??;
+        let wait = self.options.wait;
+        let answers = staging::take_lock(session, staging_dir, answers, held.ops(), wait, observer).await??;
+        let answers = Landed::new(answers);
         let entered = store_state.generation.as_ref();
-        staging::keep_clock(session, staging_dir, answers.first(), entered, generation).await?;
-        if let Some(refusal) = answers.get(1).and_then(Read::refusal) {
+        staging::keep_clock(session, staging_dir, answers.answer(former), entered, generation).await?;
+        if let Some(refusal) = answers.refusal(moved) {
             return Err(explain(session, refusal).await.into());
         }
-        let current = answers.get(2).and_then(Read::text);
-        let current = current.and_then(|text| open::read_current(&text));
+        let current = answers.text(current).and_then(|text| open::read_current(&text));
         if current != store_state.current {
             return Err(Error::ConcurrentPublish { by: current });
         }

@@ -12,9 +12,10 @@ use crate::model::layout;
 use crate::model::path::SitePath;
 use crate::model::tree::Entry;
 use crate::store::StoreError;
+use crate::store::flight::Read;
 use crate::store::plan::{NewTree, Plan, PoolFile};
 use crate::store::refusal::explain;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 
 /// How a refused operation of the building flight is to be taken.

@@ -18,9 +18,10 @@ use crate::model::layout;
 use crate::model::release::RunId;
 use crate::site::source::SourceError;
 use crate::store::StoreError;
+use crate::store::flight::{Flight, Read};
 use crate::store::plan::Wanted;
 use crate::store::refusal::explain;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 use crate::store::sync::Times;
 
@@ -223,21 +224,18 @@ async fn find(session: &Session, own: &RunId) -> Result<HashMap<String, Leftover
     if !session.copies() {
         return Ok(found);
     }
-    let folders = [layout::WORK, layout::STALE].map(|folder| Op::List(folder.to_owned()));
-    let answers = session.flight(folders.to_vec()).await?;
-    let names = |index: usize| match answers.get(index) {
-        Some(Ok(Answer::Names(names))) => names.clone(),
-        _ => Vec::new(),
-    };
+    let mut flight = Flight::default();
+    let (work, stale) = (flight.list(layout::WORK), flight.list(layout::STALE));
+    let answers = session.send(flight).await?;
     let mut workshops: Vec<(Time, String, bool)> = Vec::new();
-    for (name, attr) in names(0) {
+    for (name, attr) in answers.names(work).unwrap_or_default() {
         if let Ok(run) = name.parse::<RunId>()
             && run != *own
         {
             workshops.push((attr.mtime, layout::workshop_preparing(&run), false));
         }
     }
-    for (name, attr) in names(1) {
+    for (name, attr) in answers.names(stale).unwrap_or_default() {
         let (id, prepared) = name.strip_suffix(".w").map_or((name.as_str(), false), |id| (id, true));
         if let Ok(run) = id.parse::<RunId>() {
             let at = if prepared {

@@ -30,9 +30,10 @@ use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::layout;
 use crate::site::source::{Source, SourceError};
 use crate::store::StoreError;
+use crate::store::flight::Read;
 use crate::store::plan::{Plan, Wanted};
 use crate::store::refusal::explain;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 
 /// Up to so much content rides in the flight that builds the folders; more is sent before, in batches.

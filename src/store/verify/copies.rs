@@ -13,7 +13,7 @@ use crate::model::encoding::Recipe;
 use crate::model::layout;
 use crate::model::path::MAX_DEPTH;
 use crate::store::Error;
-use crate::store::session::Read;
+use crate::store::flight::Read;
 
 /// Who has a use for an object.
 #[derive(Default)]

@@ -28,8 +28,9 @@ use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File, Tree};
 use crate::store::Error;
 use crate::store::StoreError;
+use crate::store::flight::{Flight, Read};
 use crate::store::open;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,17 +181,19 @@ impl<'a> Walk<'a> {
     async fn enter(&mut self, release: &ReleaseId) -> Result<Option<Digest>, Error> {
         let folders = [layout::TREES, layout::RELEASES, layout::POOL];
         let (link, document) = (layout::release(release), layout::release_document(release));
-        let mut ops: Vec<Op> = folders.iter().map(|folder| Op::Lstat((*folder).to_owned())).collect();
-        ops.extend([Op::Lstat(link.clone()), Op::ReadLink(link), Op::Lstat(document.clone())]);
-        let answers = self.session.flight(ops).await?;
-        let attr = |index: usize| answers.get(index).and_then(Read::attr);
-        self.owner = attr(0).map(|attr| attr.uid);
-        for (index, folder) in folders.into_iter().enumerate() {
-            self.store_folder(folder.to_owned(), attr(index));
+        let mut flight = Flight::default();
+        let folder_tickets = folders.map(|folder| flight.lstat(folder));
+        let link_itself = flight.lstat(link.clone());
+        let link = flight.read_link(link);
+        let document_file = flight.lstat(document.clone());
+        let answers = self.session.send(flight).await?;
+        self.owner = answers.attr(folder_tickets[0]).map(|attr| attr.uid);
+        for (folder, ticket) in folders.into_iter().zip(folder_tickets) {
+            self.store_folder(folder.to_owned(), answers.attr(ticket));
         }
-        let text = answers.get(4).and_then(Read::text);
+        let text = answers.text(link);
         let linked = text.as_deref().and_then(root_of_link);
-        let read = if attr(5).is_some() {
+        let read = if answers.attr(document_file).is_some() {
             let bytes = open::read_files(self.session, &[document]).await?.pop().flatten();
             bytes
                 .and_then(|bytes| serde_json::from_slice::<ReleaseDocument>(&bytes).ok())
@@ -201,7 +204,7 @@ impl<'a> Walk<'a> {
             Err(DocumentFlaw::Missing)
         };
         if linked.is_none() {
-            let flaw = match (text, attr(3)) {
+            let flaw = match (text, answers.attr(link_itself)) {
                 (Some(text), _) => LinkFlaw::Elsewhere(text),
                 (None, Some(attr)) => LinkFlaw::Kind(attr.kind),
                 (None, None) => LinkFlaw::Missing,

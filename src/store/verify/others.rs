@@ -13,8 +13,9 @@ use crate::model::event::Silent;
 use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::store::Error;
+use crate::store::flight::Read;
 use crate::store::open;
-use crate::store::session::{Read, Session};
+use crate::store::session::Session;
 
 /// The faults without those of pool files that are, intact, another release's.
 pub(super) async fn without(session: &Session, mut faults: Vec<StoreFault>) -> Result<Vec<StoreFault>, Error> {
