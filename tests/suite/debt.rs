@@ -335,14 +335,21 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
     let site = bench::site(&content, Encode::Nothing);
     match &step.what {
         What::Publish(_) | What::PublishAgain if step.dies => {
-            let _ = publish::publish(&session, &source, &site, &options(), &Silent).await;
+            let _ = publish::publish(&session, publish::Job::new(&source, &site, &options()), &Silent).await;
         }
         What::Publish(_) | What::PublishAgain => {
             let looking = Probes::default();
-            let _ = deliver::deliver(&session, &source, &site, &options(), &way, looking, &Silent).await;
+            let _ = deliver::deliver(
+                &session,
+                publish::Job::new(&source, &site, &options()),
+                &way,
+                looking,
+                &Silent,
+            )
+            .await;
         }
         What::PublishAndTakeBack(_) => {
-            let published = publish::publish(&session, &source, &site, &options(), &Silent).await;
+            let published = publish::publish(&session, publish::Job::new(&source, &site, &options()), &Silent).await;
             if let Ok(published) = published
                 && let (true, Some(previous)) = (published.swapped, published.previous)
                 && back(world, &Destination::Release(previous.to_string())).await.is_ok()

@@ -18,7 +18,7 @@ use syntax_publish::site::scan;
 use syntax_publish::store::open;
 use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::plan;
-use syntax_publish::store::publish::{Options, Published, Refusals, publish};
+use syntax_publish::store::publish::{Job, Options, Published, Refusals, publish};
 use syntax_publish::store::rollback::{self, Destination, RolledBack};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::Signing;
@@ -152,7 +152,7 @@ impl Bench {
                 .then(|| (self.folder.path().join("cache"), "the host".to_owned())),
             store_snapshot: ground.or_else(|| self.looks.then(look)),
         };
-        let publishing = publish(&session, &prepared.source, &prepared.site, &options, &Silent);
+        let publishing = publish(&session, Job::new(&prepared.source, &prepared.site, &options), &Silent);
         let published = runtime().block_on(publishing).unwrap();
         self.sites.push(prepared.site);
         let flights = std::mem::take(&mut *record.lock().unwrap());

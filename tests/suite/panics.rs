@@ -10,7 +10,7 @@ use syntax_publish::model::path::SitePath;
 use syntax_publish::site::SiteError;
 use syntax_publish::site::source::{Source, SourceError};
 use syntax_publish::store::Error;
-use syntax_publish::store::publish::publish;
+use syntax_publish::store::publish::{Job, publish};
 
 use crate::crashes::scenario::{base, publish_of_a_large_file, publish_sent_in_batches};
 use crate::support::bench::{self, Command, Content, Encode, How, InMemory};
@@ -78,7 +78,7 @@ async fn a_panic_is_reported_as_a_bug_and_nothing_is_published() {
         let source: Arc<dyn Source> = Arc::new(Panics(InMemory(content), bad));
         let stages = Stages::default();
         let options = bench::options(How::default());
-        let error = publish(&session, &source, &site, &options, &stages).await;
+        let error = publish(&session, Job::new(&source, &site, &options), &stages).await;
         let error = error.expect_err("a source with a bug");
         assert!(
             matches!(&error, Error::Site(SiteError::Source(SourceError::Worker { detail })) if detail == "the test's own bug"),
@@ -103,7 +103,12 @@ async fn every_stage_that_began_ends_wherever_the_host_refuses_or_the_line_break
         let session = bench::session(Box::new(connector), "publish", How::default());
         let source: Arc<dyn Source> = Arc::new(InMemory(content.clone()));
         let site = bench::site(&content, Encode::Brotli);
-        let _ = publish(&session, &source, &site, &bench::options(How::default()), &*stages).await;
+        let _ = publish(
+            &session,
+            Job::new(&source, &site, &bench::options(How::default())),
+            &*stages,
+        )
+        .await;
     };
     let empty = memory.snapshot();
     let rehearsal = Faulty::new(Arc::new(memory.clone()), None);

@@ -156,7 +156,12 @@ impl Real {
             seen: None,
             store_snapshot: None,
         };
-        publish::publish(&self.session("publish"), &source, &site, &options, &Silent).await
+        publish::publish(
+            &self.session("publish"),
+            publish::Job::new(&source, &site, &options),
+            &Silent,
+        )
+        .await
     }
 
     fn served(&self) -> Option<BTreeMap<String, String>> {

@@ -22,7 +22,7 @@ use syntax_publish::model::tree::{Entry, File, Tree};
 use syntax_publish::site::encode::{self, EncodeOptions, encodings_for};
 use syntax_publish::site::source::{Export, Source};
 use syntax_publish::store::Error;
-use syntax_publish::store::publish::{Options, Published, Refusals, publish};
+use syntax_publish::store::publish::{Job, Options, Published, Refusals, publish};
 use syntax_publish::store::repair::{self, Mended, mend};
 use syntax_publish::store::rollback::{self, Destination, rollback};
 use syntax_publish::store::session::Session;
@@ -214,14 +214,8 @@ impl Place {
     }
 
     async fn try_publish(&self, force: bool) -> Result<Published, Error> {
-        publish(
-            &self.session(),
-            &self.source(),
-            &self.site(),
-            &publishing(force),
-            &Silent,
-        )
-        .await
+        let (source, site, options) = (self.source(), self.site(), publishing(force));
+        publish(&self.session(), Job::new(&source, &site, &options), &Silent).await
     }
 
     pub async fn publish(&self) -> Published {
@@ -977,16 +971,24 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         ..place.watched()
     };
     let to = session(watched);
-    publish(&to, &place.source(), &place.site(), &publishing(false), &Silent)
-        .await
-        .unwrap();
+    publish(
+        &to,
+        Job::new(&place.source(), &place.site(), &publishing(false)),
+        &Silent,
+    )
+    .await
+    .unwrap();
     for page in 0..700 {
         place.write(&format!("docs/{page}/index.html"), format!("page {page}, edited"));
     }
     fs::remove_dir_all(place.export().join("docs/699")).unwrap();
-    let second = publish(&to, &place.source(), &place.site(), &publishing(false), &Silent)
-        .await
-        .unwrap();
+    let second = publish(
+        &to,
+        Job::new(&place.source(), &place.site(), &publishing(false)),
+        &Silent,
+    )
+    .await
+    .unwrap();
     assert_eq!(second.changes.list.len(), 700);
     place.assert_whole(&second.release).await;
 }

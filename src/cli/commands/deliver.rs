@@ -80,9 +80,8 @@ impl Run {
             purges: !public_site.purges.is_empty(),
             store_snapshot: Some(store_snapshot),
         };
-        let (source, site) = (&prepared.source, &prepared.site);
-        let delivered =
-            deliver::deliver(session, source, site, &options, &public_site, looking, &*self.progress).await?;
+        let job = publish::Job::new(&prepared.source, &prepared.site, &options);
+        let delivered = deliver::deliver(session, job, &public_site, looking, &*self.progress).await?;
         let Delivered {
             published,
             report,
@@ -92,7 +91,7 @@ impl Run {
         let timings = wants_timings.then(|| self.progress.timings.stages());
         self.finish();
         self.warn_of_shell(workplace, shell).await;
-        let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| site.file(&path).is_some());
+        let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| prepared.site.file(&path).is_some());
         let grouped = pages::grouped(&published.changes, &prepared.rules, &is_file);
         // A first release is there before anything serves it, and that is no failure.
         let is_unserved = published.previous.is_none() && published.swapped && !looks::is_served(&report);

@@ -12,10 +12,8 @@ mod pending;
 mod probes;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use tokio::time::Instant as Moment;
 
 pub use self::error::DeliverError;
@@ -34,12 +32,11 @@ use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
 use crate::model::tree::File;
 use crate::rules::Rules;
-use crate::site::source::Source;
 use crate::store::Error;
 use crate::store::open;
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::Plan;
-use crate::store::publish::{self, PreSwapHook, Published};
+use crate::store::publish::{self, FormerFiles, Published};
 use crate::store::releases;
 use crate::store::rollback::{self, Destination};
 use crate::store::session::Session;
@@ -132,18 +129,6 @@ pub struct Delivered {
     pub round_trips: u64,
 }
 
-/// What was at the paths that a plan changes.
-type FormerFiles = HashMap<SitePath, Option<File>>;
-
-/// Asks for the live release what is then asked for the new one.
-struct Before<'a> {
-    public_site: &'a PublicSite,
-    site: &'a Site,
-    looking: &'a tokio::sync::Mutex<Probes>,
-    mark: &'a str,
-    known: Mutex<PreSwapState>,
-}
-
 /// What is known from before the swap.
 #[derive(Default)]
 struct PreSwapState {
@@ -151,39 +136,38 @@ struct PreSwapState {
     former: FormerFiles,
 }
 
-impl PreSwapHook for Before<'_> {
-    fn look<'a>(&'a self, plan: &'a Plan, former: FormerFiles) -> BoxFuture<'a, ()> {
-        Box::pin(async move {
-            let mut looking = self.looking.lock().await;
-            let baseline = match (&plan.previous, looking.origin().await) {
-                (Some(_), Ok(visitor)) => {
-                    let asked = ask_for(self.public_site, self.site, &plan.changes, self.mark);
-                    let before = Former {
-                        site: self.site,
-                        changed: &former,
-                    };
-                    let expected =
-                        |question: &crate::live::Question| expect::expected(&self.public_site.rules, &before, question);
-                    let expectations = Expectations {
-                        expected: &expected,
-                        former: None,
-                    };
-                    let until = Moment::now() + self.public_site.timeout.min(FOR_THE_BASELINE);
-                    let round = Box::pin(visitor.ask(&asked.list, &expectations, until)).await;
-                    let added = asked.list.into_iter().filter(|question| match &question.subject {
-                        crate::live::Subject::File(path) => before.file(path.as_str()).is_none(),
-                        _ => false,
-                    });
-                    Some(Baseline {
-                        findings: round.findings,
-                        added: added.collect(),
-                    })
-                }
-                _ => None,
+/// Sends the live release the requests that the new one gets after the swap.
+async fn probe_before(
+    public_site: &PublicSite,
+    site: &Site,
+    plan: &Plan,
+    former: FormerFiles,
+    probes: &mut Probes,
+    mark: &str,
+) -> PreSwapState {
+    let baseline = match (&plan.previous, probes.origin().await) {
+        (Some(_), Ok(visitor)) => {
+            let asked = ask_for(public_site, site, &plan.changes, mark);
+            let before = Former { site, changed: &former };
+            let expected = |question: &crate::live::Question| expect::expected(&public_site.rules, &before, question);
+            let expectations = Expectations {
+                expected: &expected,
+                former: None,
             };
-            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = PreSwapState { baseline, former };
-        })
-    }
+            let until = Moment::now() + public_site.timeout.min(FOR_THE_BASELINE);
+            let round = Box::pin(visitor.ask(&asked.list, &expectations, until)).await;
+            let added = asked.list.into_iter().filter(|question| match &question.subject {
+                crate::live::Subject::File(path) => before.file(path.as_str()).is_none(),
+                _ => false,
+            });
+            Some(Baseline {
+                findings: round.findings,
+                added: added.collect(),
+            })
+        }
+        _ => None,
+    };
+    PreSwapState { baseline, former }
 }
 
 fn ask_for(public_site: &PublicSite, site: &Site, changes: &Changes, mark: &str) -> Questions {
@@ -197,32 +181,22 @@ fn ask_for(public_site: &PublicSite, site: &Site, changes: &Changes, mark: &str)
 /// don't get it for another reason, that is no error: [`DeliveryReport::verdict`] tells.
 pub async fn deliver(
     session: &Session,
-    source: &Arc<dyn Source>,
-    site: &Site,
-    options: &publish::Options,
+    job: publish::Job<'_>,
     public_site: &PublicSite,
-    looking: Probes,
+    mut probes: Probes,
     observer: &dyn Observer,
 ) -> Result<Delivered, DeliverError> {
+    let (site, options) = (job.site, job.options);
     let mark = crate::store::run_id::run_id().to_string();
-    let looking = tokio::sync::Mutex::new(looking);
-    let before = Before {
-        public_site,
-        site,
-        looking: &looking,
-        mark: &mark,
-        known: Mutex::default(),
+    let mut before = PreSwapState::default();
+    let probe = async |plan: &Plan, former: FormerFiles| {
+        before = probe_before(public_site, site, plan, former, &mut probes, &mark).await;
     };
-    let publishing = Box::pin(publish::publish_after(
-        session, source, site, options, &before, observer,
-    ));
-    let published = publishing.await?;
+    let published = Box::pin(publish::publish_probing(session, job, probe, observer)).await?;
     let round_trips = session.counts().round_trips();
-    let known = before.known.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut looking = looking.into_inner();
     let began = Instant::now();
     let owed = &published.owed;
-    if looking.is_nothing() && (public_site.purges.is_empty() || !(published.swapped || owed.is_owing())) {
+    if probes.is_nothing() && (public_site.purges.is_empty() || !(published.swapped || owed.is_owing())) {
         let report = DeliveryReport {
             origin: SideOutcome::Not(Skipped::NotWanted),
             public: SideOutcome::Not(Skipped::NotWanted),
@@ -240,22 +214,22 @@ pub async fn deliver(
     let asked = ask_for(public_site, site, &published.changes, &mark);
     let former = Former {
         site,
-        changed: &known.former,
+        changed: &before.former,
     };
-    let sight = LiveProbe {
+    let after = LiveProbe {
         public_site,
         files: site,
         former: Some(&former),
         asked: &asked,
     };
-    let mut origin = sight.origin(&mut looking, observer).await;
+    let mut origin = after.origin(&mut probes, observer).await;
     if let (SideOutcome::Seen(seen), Some(baseline), Some(previous), true) =
-        (&mut origin, &known.baseline, &published.previous, published.swapped)
+        (&mut origin, &before.baseline, &published.previous, published.swapped)
         && seen.is_trusted
         && !regressions(&seen.findings, baseline).is_empty()
     {
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        if let SideOutcome::Seen(again) = sight.origin(&mut looking, observer).await {
+        if let SideOutcome::Seen(again) = after.origin(&mut probes, observer).await {
             *seen = again;
         }
         let faults: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
@@ -279,7 +253,7 @@ pub async fn deliver(
             .map(|previous| (previous, &published.changes)),
     };
     let (purged, paid) = Box::pin(pay(session, public_site, &live, &published.owed, observer)).await;
-    let public = sight.public(&mut looking, !purged.is_empty()).await;
+    let public = after.public(&mut probes, !purged.is_empty()).await;
     let report = DeliveryReport {
         origin,
         public,

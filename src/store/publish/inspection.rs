@@ -1,11 +1,10 @@
 //! Finding out what a publish has to do: enters the store, asks, and plans. Changes nothing that others see.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
-use super::{AttemptError, Publish, Published};
+use super::{AttemptError, FormerFiles, Publish, Published};
 use crate::model::event::{Running, Stage};
 use crate::model::path::SitePath;
-use crate::model::tree::File;
 use crate::site::check::known::Reference;
 use crate::store::Error;
 use crate::store::open::{self, OpenOptions, StoreSnapshot, StoreState};
@@ -31,7 +30,7 @@ pub(super) struct Hints<'a> {
 pub(super) struct Inspection {
     pub(super) store_state: StoreState,
     pub(super) plan: Plan,
-    pub(super) former: HashMap<SitePath, Option<File>>,
+    pub(super) former: FormerFiles,
     /// What the findings of the site are compared with.
     pub(super) live: Reference,
 }
@@ -77,7 +76,7 @@ impl Publish<'_> {
     }
 
     /// Enters the store, asks everything, and plans.
-    pub(super) async fn find_out(
+    pub(super) async fn inspect(
         &self,
         staging_dir: &mut StagingDir,
         unlinkable: &HashSet<String>,

@@ -15,8 +15,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-
 use self::attempt_error::AttemptError;
 use self::inspection::{Hints, Inspection};
 pub use self::refusals::{Judged, Refusals, check_refusals};
@@ -83,21 +81,27 @@ pub struct Options {
     pub purges: bool,
 }
 
-/// Anyone who looks at the live site before it is replaced.
-pub trait PreSwapHook: Send + Sync {
-    /// Looks, knowing what will change and which files were at those paths. Called again where the plan is made again. It
-    /// goes on beside the sending, and the lock is taken only after it.
-    fn look<'a>(&'a self, plan: &'a Plan, former: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()>;
+/// What is to be published, and how.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Where the bytes come from.
+    pub source: &'a Arc<dyn Source>,
+    /// The manifest.
+    pub site: &'a Site,
+    /// How.
+    pub options: &'a Options,
 }
 
-/// No one looks.
-struct NoHook;
-
-impl PreSwapHook for NoHook {
-    fn look<'a>(&'a self, _: &'a Plan, _: HashMap<SitePath, Option<File>>) -> BoxFuture<'a, ()> {
-        Box::pin(std::future::ready(()))
+impl<'a> Job<'a> {
+    /// A job of these parts.
+    #[must_use]
+    pub const fn new(source: &'a Arc<dyn Source>, site: &'a Site, options: &'a Options) -> Self {
+        Self { source, site, options }
     }
 }
+
+/// The files of the live release at the paths that a plan changes; `None` if there was none.
+pub type FormerFiles = HashMap<SitePath, Option<File>>;
 
 /// What a publish did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,9 +133,21 @@ struct Publish<'a> {
     source: &'a Arc<dyn Source>,
     site: &'a Site,
     options: &'a Options,
-    before: &'a dyn PreSwapHook,
     observer: &'a dyn Observer,
 }
+
+/// What is remembered from attempt to attempt.
+#[derive(Default)]
+struct Attempts {
+    /// Objects that the host refused to link.
+    unlinkable: HashSet<String>,
+    /// The release that the first plan was to replace.
+    replaces: Option<Replaced>,
+}
+
+/// The release that a plan replaces, if any.
+#[derive(Clone, PartialEq, Eq)]
+struct Replaced(Option<ReleaseId>);
 
 /// Everything that was made for a release, ready to be put together.
 struct StagedRelease {
@@ -170,28 +186,23 @@ struct AttemptProgress {
 /// # Errors
 /// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still; with [`Error::NotWhole`], the
 /// release is live and some of its faults could not be repaired.
-pub async fn publish(
-    session: &Session,
-    source: &Arc<dyn Source>,
-    site: &Site,
-    options: &Options,
-    observer: &dyn Observer,
-) -> Result<Published, Error> {
-    publish_after(session, source, site, options, &NoHook, observer).await
+pub async fn publish(session: &Session, job: Job<'_>, observer: &dyn Observer) -> Result<Published, Error> {
+    publish_probing(session, job, async |_, _| {}, observer).await
 }
 
-/// As [`publish`], with somebody who looks at the live site before it is replaced.
+/// As [`publish`], and calls `probe` with the plan and the files that it replaces before the live site is replaced.
+///
+/// The probe runs while the site is sent, and the lock is taken only after it. It is called again if the plan is made again.
 ///
 /// # Errors
 /// As [`publish`].
-pub async fn publish_after(
+pub async fn publish_probing(
     session: &Session,
-    source: &Arc<dyn Source>,
-    site: &Site,
-    options: &Options,
-    before: &dyn PreSwapHook,
+    job: Job<'_>,
+    probe: impl AsyncFnMut(&Plan, FormerFiles),
     observer: &dyn Observer,
 ) -> Result<Published, Error> {
+    let Job { source, site, options } = job;
     options.signing.check()?;
     let publish = Publish {
         began: Instant::now(),
@@ -199,49 +210,19 @@ pub async fn publish_after(
         source,
         site,
         options,
-        before,
         observer,
     };
-    let (published, unnamed) = publish.changes().await?;
+    let (published, unnamed) = publish.changes(probe).await?;
     if options.force || unnamed {
-        return make_whole(session, source, site, options, observer, published).await;
+        return publish.verify_and_repair(published).await;
     }
     Ok(published)
-}
-
-/// Reads a release back and repairs it.
-async fn make_whole(
-    session: &Session,
-    source: &Arc<dyn Source>,
-    site: &Site,
-    options: &Options,
-    observer: &dyn Observer,
-    mut published: Published,
-) -> Result<Published, Error> {
-    let verified = verify(session, &published.release, Depth::Deep, observer).await?;
-    if verified.faults.is_empty() {
-        return Ok(published);
-    }
-    let how = repair::Options {
-        wait: options.wait,
-        tool: options.tool.clone(),
-        signing: options.signing.clone(),
-    };
-    let mended = mend(session, site, source, &verified, &how, observer).await?;
-    published.sent.add(mended.sent);
-    if mended.left.faults.is_empty() {
-        return Ok(published);
-    }
-    Err(Error::NotWhole {
-        release: published.release,
-        problems: mended.left.problems(),
-    })
 }
 
 impl Publish<'_> {
     /// Publishes what differs from the live release. Also says whether the store lacks something of it, see
     /// [`AttemptProgress::unnamed`].
-    async fn changes(&self) -> Result<(Published, bool), Error> {
+    async fn changes(&self, probe: impl AsyncFnMut(&Plan, FormerFiles)) -> Result<(Published, bool), Error> {
         let seen = self.options.seen.as_ref();
         let seen = seen.map(|(folder, target)| RemoteCache::load(folder, target));
         let hints = Hints {
@@ -252,7 +233,7 @@ impl Publish<'_> {
                 .as_ref()
                 .filter(|store_snapshot| store_snapshot.store_state.exists),
         };
-        let (published, unnamed) = self.in_attempts(hints).await?;
+        let (published, unnamed) = self.in_attempts(hints, probe).await?;
         if let Some(seen) = seen {
             let file = seen.file().to_owned();
             if let Err(error) = seen.learn(&published.release, self.site) {
@@ -265,21 +246,22 @@ impl Publish<'_> {
     }
 
     /// Tries until the site is live, or it is known that it can't be. Also says what [`AttemptProgress::unnamed`] does.
-    async fn in_attempts(&self, hints: Hints<'_>) -> Result<(Published, bool), Error> {
-        let mut unlinkable = HashSet::new();
+    async fn in_attempts(
+        &self,
+        hints: Hints<'_>,
+        mut probe: impl AsyncFnMut(&Plan, FormerFiles),
+    ) -> Result<(Published, bool), Error> {
+        let mut attempts = Attempts::default();
         let (mut reconnects, mut planned, mut contended) = (0, 0, 0);
-        let mut replaces = None;
         let mut guess = Some(hints);
         loop {
-            // What was seen before is worth one guess.
+            // Cached hints are used only in the first attempt.
             let hints = guess.take().unwrap_or_default();
             let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
-            let mut trace = AttemptProgress::default();
-            match self
-                .attempt(&mut staging_dir, &mut unlinkable, &mut trace, &mut replaces, hints)
-                .await
-            {
-                Ok(published) => return Ok((published, trace.unnamed)),
+            let mut progress = AttemptProgress::default();
+            let attempt = self.attempt(&mut staging_dir, &mut attempts, &mut progress, hints, &mut probe);
+            match attempt.await {
+                Ok(published) => return Ok((published, progress.unnamed)),
                 Err(AttemptError::Failed(error)) => {
                     leave(self.session, &mut staging_dir).await;
                     return Err(error);
@@ -307,7 +289,7 @@ impl Publish<'_> {
                     self.observer.notice(Event::Noted(Note::Replanned { reason }));
                 }
                 Err(AttemptError::Lost(error)) => {
-                    let went_live = self.after_loss(staging_dir.run(), &trace, &error).await?;
+                    let went_live = self.after_loss(staging_dir.run(), &progress, &error).await?;
                     if let Some(release) = went_live {
                         return Ok((self.live_after_all(release).await?, false));
                     }
@@ -321,6 +303,28 @@ impl Publish<'_> {
         }
     }
 
+    /// Reads a release back and repairs it.
+    async fn verify_and_repair(&self, mut published: Published) -> Result<Published, Error> {
+        let verified = verify(self.session, &published.release, Depth::Deep, self.observer).await?;
+        if verified.faults.is_empty() {
+            return Ok(published);
+        }
+        let how = repair::Options {
+            wait: self.options.wait,
+            tool: self.options.tool.clone(),
+            signing: self.options.signing.clone(),
+        };
+        let mended = mend(self.session, self.site, self.source, &verified, &how, self.observer).await?;
+        published.sent.add(mended.sent);
+        if mended.left.faults.is_empty() {
+            return Ok(published);
+        }
+        Err(Error::NotWhole {
+            release: published.release,
+            problems: mended.left.problems(),
+        })
+    }
+
     /// How much longer others are waited for; none: not at all.
     fn patience(&self) -> Option<Duration> {
         self.options.wait.map(|wait| wait.saturating_sub(self.began.elapsed()))
@@ -329,10 +333,10 @@ impl Publish<'_> {
     async fn attempt(
         &self,
         staging_dir: &mut StagingDir,
-        unlinkable: &mut HashSet<String>,
-        trace: &mut AttemptProgress,
-        replaces: &mut Option<Option<ReleaseId>>,
+        attempts: &mut Attempts,
+        progress: &mut AttemptProgress,
         hints: Hints<'_>,
+        probe: &mut impl AsyncFnMut(&Plan, FormerFiles),
     ) -> Result<Published, AttemptError> {
         if let Some(published) = self.already_live(hints.store_snapshot).await? {
             return Ok(published);
@@ -342,7 +346,7 @@ impl Publish<'_> {
             plan,
             former,
             live,
-        } = self.find_out(staging_dir, unlinkable, hints).await?;
+        } = self.inspect(staging_dir, &attempts.unlinkable, hints).await?;
         let owed = &store_state.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
             && self.options.signing.is_met(self.session, live).await?
@@ -352,22 +356,22 @@ impl Publish<'_> {
             let problems = self.options.refusals.of_live();
             return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed.clone(), problems));
         }
-        self.refuse_to_overtake(&plan, replaces)?;
+        self.refuse_to_overtake(&plan, attempts)?;
         let judged = check_refusals(self.session, self.site, &plan, &live, &self.options.refusals).await?;
         if let Some(refused) = judged.refused {
             return Err(AttemptError::Failed(refused));
         }
         let problems = judged.problems;
         let sending = self.send(&store_state, &plan, &problems, staging_dir);
-        let (staged_release, ()) = futures_util::future::join(sending, self.before.look(&plan, former)).await;
+        let (staged_release, ()) = futures_util::future::join(sending, probe(&plan, former)).await;
         let mut staged_release = staged_release?;
-        trace.release = Some(staged_release.release.clone());
+        progress.release = Some(staged_release.release.clone());
         let _running = Running::begin(self.observer, Stage::Swap);
-        self.build_and_lock(&plan, owed, &mut staged_release, staging_dir, unlinkable)
+        self.build_and_lock(&plan, owed, &mut staged_release, staging_dir, &mut attempts.unlinkable)
             .await?;
         self.add_to_pool(&plan, staging_dir).await?;
-        trace.swap_sent = true;
-        trace.unnamed = self.make_live(&plan, &staged_release, staging_dir).await?;
+        progress.swap_sent = true;
+        progress.unnamed = self.make_live(&plan, &staged_release, staging_dir).await?;
         let (previous, sent) = (plan.previous.clone(), staged_release.staged_objects.sent);
         Ok(self.published(
             staged_release.release,
@@ -720,13 +724,13 @@ impl Publish<'_> {
     async fn after_loss(
         &self,
         run: &RunId,
-        trace: &AttemptProgress,
+        progress: &AttemptProgress,
         lost: &HostError,
     ) -> Result<Option<ReleaseId>, Error> {
-        let found = find_after_loss(self.session, run, trace.release.as_ref(), None).await;
+        let found = find_after_loss(self.session, run, progress.release.as_ref(), None).await;
         match found {
             Ok(went_live) => Ok(went_live),
-            Err(_) if trace.swap_sent => {
+            Err(_) if progress.swap_sent => {
                 self.session.note_live_unknown();
                 Err(Error::Uncertain { lost: lost.to_string() })
             }

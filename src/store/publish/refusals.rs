@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 
 use globset::GlobSet;
 
-use super::{AttemptError, Publish};
+use super::{AttemptError, Attempts, Publish, Replaced};
 use crate::config::{KnownFindings, Level, SiteConfig, compile_globs};
 use crate::model::manifest::{ChangeKind, Site, is_page};
-use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
 use crate::site::SiteError;
 use crate::site::check::immutable::{Conflict, Content, Earlier};
@@ -210,13 +209,9 @@ impl Publish<'_> {
 
     /// A run that was robbed of the lock, or cut off, may come back after others have published: what it was to replace is
     /// no longer live, and going on would undo their work unasked.
-    pub(super) fn refuse_to_overtake(
-        &self,
-        plan: &Plan,
-        replaces: &mut Option<Option<ReleaseId>>,
-    ) -> Result<(), AttemptError> {
-        let first = replaces.get_or_insert_with(|| plan.previous.clone());
-        if self.options.wait.is_none() && *first != plan.previous {
+    pub(super) fn refuse_to_overtake(&self, plan: &Plan, attempts: &mut Attempts) -> Result<(), AttemptError> {
+        let first = attempts.replaces.get_or_insert_with(|| Replaced(plan.previous.clone()));
+        if self.options.wait.is_none() && first.0 != plan.previous {
             let by = plan.previous.clone();
             return Err(AttemptError::Failed(Error::ConcurrentPublish { by }));
         }

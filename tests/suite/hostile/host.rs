@@ -13,7 +13,7 @@ use syntax_publish::model::layout;
 use syntax_publish::store::Error;
 use syntax_publish::store::open;
 use syntax_publish::store::prune;
-use syntax_publish::store::publish::publish;
+use syntax_publish::store::publish::{Job, publish};
 use syntax_publish::store::releases;
 use syntax_publish::store::repair;
 use syntax_publish::store::rollback::{self, Destination};
@@ -396,7 +396,12 @@ async fn run_all(place: &Place, connect: &Lying) -> Vec<&'static str> {
     note("hold", rollback::hold(&new(), "x", &Silent).await.err());
     note("resume", rollback::resume(&new(), &Silent).await.err());
     for force in [false, true] {
-        let publishing = publish(&new(), &place.source(), &place.site(), &publishing(force), &Silent).await;
+        let publishing = publish(
+            &new(),
+            Job::new(&place.source(), &place.site(), &publishing(force)),
+            &Silent,
+        )
+        .await;
         note("publish", publishing.err());
     }
     failed

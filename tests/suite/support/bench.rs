@@ -211,7 +211,7 @@ async fn publish_site(
         seen,
         ..options(how)
     };
-    let published = publish::publish(session, &source, &site, &options, &Silent).await?;
+    let published = publish::publish(session, publish::Job::new(&source, &site, &options), &Silent).await?;
     Ok(Some(published.release))
 }
 
