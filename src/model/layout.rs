@@ -16,7 +16,7 @@ pub const FORMAT: &str = "format";
 pub const CURRENT: &str = "current";
 /// A symlink whose text names the last run that changed anything, and the store's clock.
 pub const GENERATION: &str = "generation";
-/// A symlink whose text is the reason why publishing is on hold. Absent if it is not.
+/// A symlink whose text is the reason why publishing is on hold. Absent if publishing is not on hold.
 pub const HOLD: &str = "hold";
 /// A symlink whose time is when prune last deleted unreferenced content.
 pub const SWEPT: &str = "swept";

@@ -164,7 +164,7 @@ pub enum Unclear {
         /// The maximum number of levels.
         limit: usize,
     },
-    /// A text of the payload that is used both as markup and as text.
+    /// A text of the payload that is used in more than one way, such as markup and plain text.
     #[error("a text of its payload is used as markup and as text")]
     SharedText,
     /// An attribute whose escapes would change if they were written again.
