@@ -1,4 +1,4 @@
-//! One file of the export, as all stages after the scan know it. Pure.
+//! One file of the export, as every stage after the scan sees it. Pure.
 
 use super::digest::Digest;
 use super::encoding::Coding;
@@ -7,17 +7,17 @@ use super::path::SitePath;
 /// A file of the export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asset {
-    /// Where it is in the site.
+    /// Its path in the site.
     pub path: SitePath,
     /// Digest of its bytes.
     pub digest: Digest,
     /// Length in bytes.
     pub size: u64,
-    /// The encodings that the export brought along, each known to decode to exactly these bytes.
+    /// The encodings that the export included, each verified to decode to exactly these bytes.
     pub given: GivenEncodings,
 }
 
-/// The encoded bytes of a file that the export brought along.
+/// Encoded bytes of a file, included in the export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Given {
     /// Digest of the encoded bytes.
@@ -26,8 +26,8 @@ pub struct Given {
     pub size: u64,
 }
 
-/// Which encodings of a file the export brought along. Mostly none: then it takes one word, of which a site has hundreds
-/// of thousands.
+/// The encodings of a file that the export included. Usually there are none. The value then takes one machine word,
+/// which matters because a site has hundreds of thousands of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GivenEncodings(Option<Box<Both>>);
 
@@ -38,7 +38,7 @@ struct Both {
 }
 
 impl GivenEncodings {
-    /// The given encoding of one coding.
+    /// The given encoding for a coding.
     #[must_use]
     pub fn get(&self, coding: Coding) -> Option<Given> {
         let both = self.0.as_deref()?;
@@ -48,7 +48,7 @@ impl GivenEncodings {
         }
     }
 
-    /// Sets the given encoding of one coding.
+    /// Sets the given encoding for a coding.
     pub fn set(&mut self, coding: Coding, given: Given) {
         let both = self.0.get_or_insert_default();
         match coding {

@@ -1,24 +1,25 @@
-//! The cache class of a file: whether a reader may keep it for good or must ask again. Pure.
+//! The cache class of a file: whether a browser may keep it forever or must revalidate it. Pure.
 //!
-//! A file is immutable if its name holds a hash of its content, so that other bytes have another name. The patterns that
-//! [`Classes`] knows say which files those are, and are the only rules there are. The manifest and the printed vhost both
-//! read them, so what the store calls immutable is exactly what nginx announces as immutable. The manifest writes each
-//! file's class down: anyone who looks at a host reads it there and needs no site manifest.
+//! A file is immutable if its name contains a hash of its content, so that different content has a different name. The
+//! patterns in [`Classes`] define which files those are, and there are no other rules. The manifest and the printed
+//! vhost both use these patterns, so the store and nginx agree on which files are immutable. The manifest records each
+//! file's class, so code that examines a host reads the class there and needs no site manifest.
 //!
-//! A pattern is a folder, and where other files lie there too, the ends of the names that count. It is never the shape of
-//! a hash: bundlers change how their hashes look, but not where they put the files. When in doubt the answer is
-//! [`CacheClass::Revalidate`], which costs a request; a wrong `Immutable` costs a reader a year of a stale file.
+//! A pattern is a folder and, if the folder also contains other files, the file name endings that count. A pattern
+//! never matches the shape of a hash: bundlers change what their hashes look like, but not where they put the files.
+//! When in doubt the class is [`CacheClass::Revalidate`], which costs a request. A wrong `Immutable` leaves a visitor
+//! with a stale file for a year.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Files below one folder, by the end of their names.
+/// A pattern that matches files below one folder by the ending of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathPattern<'a> {
-    /// The folder, relative to the root of the export, with its closing slash.
+    /// The folder, relative to the root of the export, with its trailing slash.
     pub folder: &'a str,
-    /// The endings that count, each with its dot; empty where all files do.
+    /// The endings that count, each with its dot. Empty if every file counts.
     pub endings: &'a [&'a str],
 }
 
@@ -31,14 +32,14 @@ impl<'a> PathPattern<'a> {
         Self { folder, endings }
     }
 
-    /// Whether the path of a file, without a slash at its front, is one of these.
+    /// Whether a file's path, without a leading slash, matches.
     #[must_use]
     pub fn has(&self, path: &[u8]) -> bool {
         let ends = |ending: &&str| path.ends_with(ending.as_bytes());
         path.starts_with(self.folder.as_bytes()) && (self.endings.is_empty() || self.endings.iter().any(ends))
     }
 
-    /// Whether all files of another pattern are among these.
+    /// Whether every file that matches `other` also matches this pattern. A pattern with endings covers nothing.
     fn covers(&self, other: &PathPattern<'_>) -> bool {
         self.endings.is_empty() && other.folder.starts_with(self.folder)
     }
@@ -46,9 +47,9 @@ impl<'a> PathPattern<'a> {
 
 /// Files of Next.js and Pagefind that are named after their content.
 ///
-/// Among the chunks there may be files that are not: source maps have the hash of their script, which stays the same
-/// where only the map changes, and Nextra 2 and 3 put their search index there under a fixed name. Pagefind's scripts and
-/// `pagefind-entry.json` have fixed names too.
+/// The folder of the chunks may also contain files that are not. A source map has the hash of its script, which stays
+/// the same if only the map changes. Nextra 2 and 3 put their search index there under a fixed name. Pagefind's scripts
+/// and `pagefind-entry.json` have fixed names too.
 const HASHED: &[PathPattern<'static>] = &[
     PathPattern::some("_next/static/chunks/", &[".css", ".js", ".mjs", ".wasm"]),
     PathPattern::some("_next/static/css/", &[".css"]),
@@ -57,24 +58,24 @@ const HASHED: &[PathPattern<'static>] = &[
     PathPattern::some("_pagefind/", PAGEFIND),
 ];
 
-/// Pagefind loads these one by one as the reader types or filters.
+/// Files that Pagefind loads one by one as the visitor types or filters.
 const PAGEFIND: &[&str] = &[".pf_filter", ".pf_fragment", ".pf_index", ".pf_meta"];
 
-/// Files that an open tab still reads from after a publish although they may change.
+/// Files that an open tab still reads after a publish although they may change.
 ///
-/// Beside what is immutable, `_next/static/` holds a folder named after the build, with the manifests that the Pages Router
-/// loads late.
+/// In addition to immutable files, `_next/static/` contains a folder named after the build, with the manifests that the
+/// Pages Router loads late.
 const LATE: PathPattern<'static> = PathPattern::all("_next/static/");
 
 /// The patterns that decide the cache classes of one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classes {
-    /// The folder of the fingerprinted copies, with its closing slash.
+    /// The folder of the fingerprinted copies, with its trailing slash.
     copies: String,
 }
 
 impl Classes {
-    /// The classes of a site whose fingerprinted copies lie in the folder `prefix` at its root.
+    /// Returns the classes of a site whose fingerprinted copies are in the folder `prefix` at its root.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
         Self {
@@ -82,13 +83,13 @@ impl Classes {
         }
     }
 
-    /// The folder of the fingerprinted copies, with its closing slash.
+    /// The folder of the fingerprinted copies, with its trailing slash.
     #[must_use]
     pub fn copies(&self) -> &str {
         &self.copies
     }
 
-    /// The cache class of a file by its path in the export, with or without the leading slash.
+    /// The cache class of a file by its path in the export, with or without a leading slash.
     #[must_use]
     pub fn classify(&self, path: &str) -> CacheClass {
         let path = without_slash(path);
@@ -99,37 +100,37 @@ impl Classes {
         }
     }
 
-    /// The files that never change under one name. The folder of the copies is the site manifest's.
+    /// The patterns of files that never change under one name. The site manifest sets the folder of the fingerprinted
+    /// copies.
     pub fn immutable(&self) -> impl Iterator<Item = PathPattern<'_>> {
         HASHED.iter().copied().chain([PathPattern::all(&self.copies)])
     }
 
-    /// The files of the pool, in as few patterns as will do.
+    /// The patterns of the pool's files, as few as possible.
     pub fn pooled(&self) -> impl Iterator<Item = PathPattern<'_>> {
         let all = || [LATE].into_iter().chain(self.immutable());
         all().filter(move |pattern| !all().any(|other| other != *pattern && other.covers(pattern)))
     }
 }
 
-/// Whether a file of this path and class stays reachable through the pool after it left the live
-/// release.
+/// Whether a file of this path and class stays reachable through the pool after it leaves the live release.
 #[must_use]
 pub fn pooled(path: &str, class: CacheClass) -> bool {
     class == CacheClass::Immutable || LATE.has(without_slash(path))
 }
 
-/// How long a reader may use a file without asking again.
+/// How long a browser may use a file without revalidating it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheClass {
-    /// For good: other bytes would have another name.
+    /// Forever, because different content would have a different name.
     Immutable,
-    /// Never without asking: the bytes under this name may be others after the next publish.
+    /// Never without revalidating, because the next publish may put different content under this name.
     Revalidate,
 }
 
 impl CacheClass {
-    /// The value of `Cache-Control` for an answer that carries a file of this class.
+    /// The value of `Cache-Control` for a response with a file of this class.
     #[must_use]
     pub const fn cache_control(self) -> &'static str {
         match self {

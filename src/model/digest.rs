@@ -1,11 +1,11 @@
-//! BLAKE3 digests: the name of everything in the store.
+//! BLAKE3 digests, which name everything in the store.
 //!
-//! Pure; the one home of the `blake3` crate. A digest is of exact bytes, never of a normalised form.
+//! Pure. This is the only module that uses the `blake3` crate. A digest covers exact bytes, never a normalized form.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The BLAKE3 hash (32 bytes) of some exact bytes, written as 64 lower-case hexadecimal digits.
+/// The BLAKE3 hash (32 bytes) of exact bytes, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -13,7 +13,7 @@ pub struct Digest([u8; 32]);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a digest (64 lower-case hexadecimal digits): {text:?}")]
 pub struct NotADigest {
-    /// What was given instead.
+    /// The text that was given.
     pub text: String,
 }
 
@@ -36,7 +36,7 @@ impl Digest {
         &self.0
     }
 
-    /// The first `digits` hexadecimal digits: for people, and for names where a collision does no harm.
+    /// The first `digits` hexadecimal digits, for display and for names where a collision is harmless.
     #[must_use]
     pub fn short(&self, digits: usize) -> String {
         let mut text = self.to_string();
@@ -64,7 +64,7 @@ impl FromStr for Digest {
         let not = || NotADigest {
             text: text.chars().take(80).collect(),
         };
-        // `from_hex` takes upper case too; a digest has one spelling, since it is a file's name.
+        // `from_hex` also accepts upper case. A digest has exactly one spelling because it is a file name.
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(not());
         }
@@ -74,7 +74,7 @@ impl FromStr for Digest {
     }
 }
 
-/// Hashes bytes that arrive piece by piece.
+/// A hasher for bytes that arrive in pieces.
 #[derive(Debug, Clone, Default)]
 pub struct Hasher {
     inner: blake3::Hasher,
@@ -82,31 +82,31 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// A hasher that has seen nothing.
+    /// Returns a hasher that has hashed nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.inner.update(bytes);
         self.length += bytes.len() as u64;
     }
 
-    /// Takes the next bytes, hashing them on all cores: pays from about 128 KiB a call.
+    /// Hashes the next bytes on all cores, which pays off from about 128 KiB per call.
     pub fn update_wide(&mut self, bytes: &[u8]) {
         self.inner.update_rayon(bytes);
         self.length += bytes.len() as u64;
     }
 
-    /// How many bytes it has taken.
+    /// The number of bytes hashed.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The digest of all bytes taken.
+    /// The digest of all bytes hashed.
     #[must_use]
     pub fn finish(&self) -> Digest {
         Digest(*self.inner.finalize().as_bytes())

@@ -1,18 +1,18 @@
-//! Encodings: the compressed forms that stand beside a file.
+//! Encodings: the compressed files that are stored next to a file.
 //!
-//! Pure. Says which encodings a file is to have and what they are called; making them is the work of `encode`.
-//! What is written here enters a tree's digest, so it must never depend on a library's version.
+//! Pure. This module determines which encodings a file gets and how they are named; `encode` produces them. The text
+//! that this module writes enters a tree's digest, so it must never depend on the version of a library.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::digest::Digest;
 
-/// Raised by hand when the bytes that we make for one level change for the better, so that sites are sent again on
-/// purpose and never by an upgrade of a library.
+/// Version of the bytes that we produce at a given level. Raised by hand when those bytes improve, so that sites are
+/// sent again on purpose and never because a library was upgraded.
 pub const MAKER: u32 = 1;
 
-/// A content coding that nginx serves from a file beside the original.
+/// A content coding that nginx serves from a file next to the original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Coding {
     /// `br`, RFC 7932.
@@ -22,10 +22,10 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// Every coding, in the order of manifests.
+    /// Every coding, in the order that manifests use.
     pub const ALL: [Self; 2] = [Self::Brotli, Self::Gzip];
 
-    /// The file extension, without a dot, by which nginx finds it.
+    /// The file extension, without a dot, by which nginx finds the encoding.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -34,13 +34,13 @@ impl Coding {
         }
     }
 
-    /// The name of the file that holds this encoding of `name`.
+    /// The name of the file that contains this encoding of `name`.
     #[must_use]
     pub fn beside(self, name: &str) -> String {
         format!("{name}.{}", self.extension())
     }
 
-    /// The name of the file that `name` holds this encoding of, if it is such a name.
+    /// The name of the original if `name` is the name of a file in this encoding.
     #[must_use]
     pub fn original(self, name: &str) -> Option<&str> {
         name.strip_suffix(self.extension())?.strip_suffix('.')
@@ -56,17 +56,17 @@ impl fmt::Display for Coding {
     }
 }
 
-/// Where the bytes of an encoding come from. Its text is part of the manifest and of the stored object's name.
+/// The origin of an encoding's bytes. Its text is part of the manifest and of the stored object's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recipe {
-    /// We compress at this level; kept only if that is smaller than the original.
+    /// We compress at this level. The result is kept only if it is smaller than the original.
     Made {
         /// Brotli 1 to 11, gzip 1 to 9.
         level: u8,
-        /// [`MAKER`] at the time.
+        /// The value of [`MAKER`] when the recipe was made.
         maker: u32,
     },
-    /// The export brought the bytes; this is the start of their digest.
+    /// The export included the bytes; the recipe has the start of their digest.
     Given {
         /// The first 8 bytes of the digest of the encoded bytes.
         digest: [u8; 8],
@@ -74,13 +74,13 @@ pub enum Recipe {
 }
 
 impl Recipe {
-    /// The recipe for compressing at a level.
+    /// Returns the recipe for compressing at a level.
     #[must_use]
     pub const fn made(level: u8) -> Self {
         Self::Made { level, maker: MAKER }
     }
 
-    /// The recipe for encoded bytes that the export brought.
+    /// Returns the recipe for encoded bytes that the export included.
     #[must_use]
     pub fn given(encoded: Digest) -> Self {
         let mut digest = [0; 8];
@@ -98,7 +98,7 @@ impl fmt::Display for Recipe {
     }
 }
 
-/// The text is no recipe.
+/// The text is not a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an encoding's recipe: {0:?}")]
 pub struct NotARecipe(pub String);
@@ -119,14 +119,14 @@ impl FromStr for Recipe {
                 })
             })
         };
-        // One spelling each: the text names an object.
+        // A recipe has exactly one spelling because its text is part of an object's name.
         parsed
             .filter(|recipe| recipe.to_string() == text)
             .ok_or_else(|| NotARecipe(text.chars().take(40).collect()))
     }
 }
 
-/// Which encodings a file is to have.
+/// The encodings that a file gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Encodings {
     /// Brotli's recipe, if any.
@@ -136,7 +136,7 @@ pub struct Encodings {
 }
 
 impl Encodings {
-    /// The recipe of a coding, if the file is to have it.
+    /// The recipe of a coding, or `None` if the file does not get that coding.
     #[must_use]
     pub const fn get(self, coding: Coding) -> Option<Recipe> {
         match coding {
@@ -153,7 +153,7 @@ impl Encodings {
         }
     }
 
-    /// The codings it has, with their recipes.
+    /// The codings that the file gets, with their recipes.
     pub fn iter(self) -> impl Iterator<Item = (Coding, Recipe)> {
         Coding::ALL
             .into_iter()

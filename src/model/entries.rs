@@ -1,7 +1,8 @@
 //! The entries of a folder, by name. Pure.
 //!
-//! As a map, but one sorted list: most folders of an export hold a few files, there are as many of them as pages, and a
-//! tree's nodes would take ten times the room. What is put in by order of name is put in at no cost.
+//! Works like a map but is one sorted list. Most folders of an export contain only a few files, there are as many
+//! folders as pages, and the nodes of a tree map would take ten times the memory. Inserting in order of name costs
+//! nothing extra.
 
 use std::borrow::Cow;
 
@@ -12,19 +13,19 @@ use super::encoding::Encodings;
 /// A file of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Digest of the bytes as they are, unencoded.
+    /// Digest of the unencoded bytes.
     pub digest: Digest,
     /// Length in bytes, unencoded.
     pub size: u64,
-    /// How long readers may keep it.
+    /// How long browsers may cache it.
     pub cache: CacheClass,
-    /// Which encodings stand beside it.
+    /// The encodings that are stored next to it.
     pub encodings: Encodings,
     /// Its media type, without parameters.
     pub media_type: Cow<'static, str>,
 }
 
-/// What a name in a tree stands for.
+/// What a name in a tree refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A file: a hard link to an object.
@@ -33,12 +34,12 @@ pub enum Entry {
     Folder(Digest),
 }
 
-/// What a folder holds: names in byte order, each once.
+/// The entries of a folder: names in byte order, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entries(Vec<(Box<str>, Entry)>);
 
 impl Entries {
-    /// Those of an empty folder.
+    /// Returns the entries of an empty folder.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
@@ -51,19 +52,19 @@ impl Entries {
         }
     }
 
-    /// What a name stands for.
+    /// The entry with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.place(name).ok().map(|at| &self.0[at].1)
     }
 
-    /// What a name stands for, to be changed.
+    /// The entry with this name, mutable.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Entry> {
         self.place(name).ok().map(|at| &mut self.0[at].1)
     }
 
-    /// Puts an entry in, in the place of what had its name. Names that come in order cost nothing; for many others there
-    /// is [`Self::extend`].
+    /// Inserts an entry, replacing any entry with the same name. Inserting names in order costs nothing extra; use
+    /// [`Self::extend`] for many names in any other order.
     pub fn insert(&mut self, name: Box<str>, entry: Entry) {
         match self.place(&name) {
             Ok(at) => self.0[at].1 = entry,
@@ -81,7 +82,7 @@ impl Entries {
         self.0.iter().map(|(name, _)| name)
     }
 
-    /// How many there are.
+    /// The number of entries.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
@@ -93,13 +94,13 @@ impl Entries {
         self.0.is_empty()
     }
 
-    /// Lets go of room that no entry takes.
+    /// Releases memory that no entry uses.
     pub fn shrink(&mut self) {
         self.0.shrink_to_fit();
     }
 }
 
-/// In any order; of those with the same name the last one stays.
+/// Takes entries in any order. If several have the same name, the last one wins.
 impl Extend<(Box<str>, Entry)> for Entries {
     fn extend<T: IntoIterator<Item = (Box<str>, Entry)>>(&mut self, more: T) {
         self.0.extend(more);

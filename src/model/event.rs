@@ -1,7 +1,7 @@
-//! What happened, as facts in the past tense, and who listens.
+//! Events, which are facts in the past tense, and the observers that receive them.
 //!
-//! Pure. Stages tell an [`Observer`]; a terminal, a log or a test listens. An event carries values and no sentences:
-//! how a fact is worded, or whether it is shown at all, is the listener's business. Nothing here may decide the
+//! Pure. Stages notify an [`Observer`]: a terminal, a log or a test. An event carries values, not sentences. The
+//! observer decides how a fact is worded and whether it is shown at all. Nothing in this module may influence the
 //! course of a publish.
 
 use std::path::PathBuf;
@@ -9,35 +9,35 @@ use std::path::PathBuf;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 
-/// A stage of the work.
+/// A stage of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// Reaching the host; beside the stages that need none.
+    /// Connecting to the host. May run at the same time as stages that don't use the host.
     Connect,
     /// Reading the export.
     Scan,
-    /// Looking for faults in it.
+    /// Checking the export for problems.
     Check,
     /// Giving files names that follow their content.
     Fingerprint,
     /// Building the tree of digests.
     Manifest,
-    /// Comparing with what the host has.
+    /// Comparing with the contents of the host.
     Plan,
-    /// Compressing.
+    /// Compressing files.
     Encode,
-    /// Sending.
+    /// Sending files to the host.
     Sync,
-    /// Making the release the live one.
+    /// Making the release live.
     Swap,
-    /// Asking the live site.
+    /// Probing the live site.
     Verify,
     /// Deleting what is no longer kept.
     Prune,
 }
 
 impl Stage {
-    /// Whether it asks the host for anything. The others may run beside those that do.
+    /// Whether the stage uses the host. Stages that don't may run at the same time as those that do.
     #[must_use]
     pub const fn asks_the_host(self) -> bool {
         !matches!(self, Self::Scan | Self::Check | Self::Fingerprint | Self::Manifest)
@@ -65,118 +65,119 @@ impl Stage {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A stage began; how much there is to do, where that is known already.
+    /// A stage began, with the amount of work if it is known already.
     StageBegan {
-        /// Which.
+        /// The stage.
         stage: Stage,
-        /// Things to do.
+        /// Number of items to process.
         items: Option<u64>,
-        /// Bytes to work through.
+        /// Number of bytes to process.
         bytes: Option<u64>,
     },
-    /// A running stage found out how much there is to do.
+    /// A running stage determined the amount of work.
     StageMeasured {
-        /// Which.
+        /// The stage.
         stage: Stage,
-        /// Things to do, those done already included.
+        /// Number of items to process, including those already done.
         items: u64,
-        /// Bytes to work through, those done already included.
+        /// Number of bytes to process, including those already done.
         bytes: u64,
     },
-    /// A part of the work was done: what came on top of what was told before.
+    /// Part of the work was done. Counts what was added since the previous event.
     Progressed {
-        /// Which.
+        /// The stage.
         stage: Stage,
-        /// Things done since.
+        /// Items done since then.
         items: u64,
-        /// Bytes done since.
+        /// Bytes done since then.
         bytes: u64,
     },
-    /// A stage ended, well or not; what went wrong is its error.
+    /// A stage ended, successfully or not. A failure is reported by the stage's error.
     StageEnded {
-        /// Which.
+        /// The stage.
         stage: Stage,
     },
     /// A release went live.
     Swapped {
-        /// Which.
+        /// The release.
         release: ReleaseId,
     },
-    /// Something that people should know about and that stops nothing.
+    /// A remark that users should see and that does not stop anything.
     Noted(Note),
 }
 
-/// A remark: nothing failed, but the result may not be what was meant.
+/// A remark: nothing failed, but the result may not be what the user intended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// A symlink of the export was followed, since it stays inside.
+    /// A symlink in the export was followed because its target is inside the export.
     SymlinkFollowed {
         /// The link.
         path: SitePath,
-        /// Where it leads, relative to the export.
+        /// Its target, relative to the export.
         target: PathBuf,
     },
-    /// Files whose name, or a folder of theirs, starts with a dot were left out.
+    /// Files were left out because their name, or the name of a folder above them, starts with a dot.
     DotFilesLeftOut {
         /// How many.
         count: u64,
     },
-    /// What this run learned of the files could not be kept; the next one reads every file again.
+    /// The cache of file facts could not be written, so the next run reads every file again.
     CacheNotWritten {
-        /// The file that was to hold it.
+        /// The file that could not be written.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// The build id could not be replaced everywhere, so it stays everywhere.
+    /// The build id could not be replaced everywhere, so it was not replaced at all.
     BuildIdKept {
-        /// The first file that is in the way.
+        /// The first file that prevents it.
         path: SitePath,
         /// Why.
         reason: String,
     },
-    /// The lock is another's; it is being watched.
+    /// Another run holds the lock. This run watches the lock.
     LockAwaited,
-    /// The store had changed while the publish was prepared, so it is planned again.
+    /// The store changed while the publish was being prepared, so the publish is planned again.
     Replanned {
-        /// What was found.
+        /// What changed.
         reason: String,
     },
-    /// The connection was lost and has been made again.
+    /// The connection was lost and has been restored.
     Reconnected,
-    /// The server dropped the connection before authentication, or no one listened; it is tried again.
+    /// The server dropped the connection before authentication, or nothing accepted it. The connection is retried.
     ConnectingAgain {
-        /// What the first try came to.
+        /// The outcome of the first attempt.
         reason: String,
-        /// How often it is tried again, at most.
+        /// The maximum number of retries.
         times: u32,
     },
-    /// The origin can't be reached from here, so only the public address is asked.
+    /// The origin can't be reached from here, so only the public address is probed.
     OriginNotAsked {
         /// Why.
         reason: String,
     },
-    /// A CDN was not told what to forget; the next publish tells it.
+    /// A CDN could not be purged. The next publish purges it.
     NotPurged {
         /// Why.
         reason: String,
-        /// What to do.
+        /// What the user can do.
         hint: &'static str,
     },
-    /// What was found at the live site could not be kept on the host.
+    /// The findings of the live check could not be stored on the host.
     OutcomeNotKept {
         /// Why.
         reason: String,
     },
 }
 
-/// Someone who is told. Called from several threads at once and in the middle of the work: must not block for long.
+/// Receives events. Called from several threads concurrently and in the middle of the work, so it must not block for
+/// long.
 pub trait Observer: Send + Sync {
-    /// Takes notice of an event.
+    /// Handles an event.
     fn notice(&self, event: Event);
 }
 
-/// A stage that is under way. It ends when this is dropped, however that comes about.
+/// A stage in progress. The stage ends when this value is dropped, for whatever reason.
 #[must_use = "the stage ends at once"]
 pub struct Running<'a> {
     observer: &'a dyn Observer,
@@ -184,18 +185,18 @@ pub struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Begins a stage of which no one knows how much there is to do.
+    /// Begins a stage whose amount of work is not known.
     pub fn begin(observer: &'a dyn Observer, stage: Stage) -> Self {
         Self::begin_measured(observer, stage, None, None)
     }
 
-    /// Begins a stage; how much there is to do, where that is known already.
+    /// Begins a stage, with the amount of work if it is known already.
     pub fn begin_measured(observer: &'a dyn Observer, stage: Stage, items: Option<u64>, bytes: Option<u64>) -> Self {
         observer.notice(Event::StageBegan { stage, items, bytes });
         Self { observer, stage }
     }
 
-    /// Ends it here.
+    /// Ends the stage here.
     pub fn end(self) {
         drop(self);
     }
@@ -207,7 +208,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// No one listens.
+/// Observer that ignores every event.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -1,6 +1,6 @@
-//! Where everything lies below a docroot: the one place that spells the store's names.
+//! The layout of a store below a docroot. This is the only module that spells the store's names.
 //!
-//! Pure. All paths are relative to the docroot, with `/` between segments; `docs/store-format.md` describes them.
+//! Pure. All paths are relative to the docroot, with `/` between segments. `docs/store-format.md` describes them.
 
 use super::digest::Digest;
 use super::encoding::{Coding, Recipe};
@@ -10,27 +10,27 @@ use super::release::{ReleaseId, RunId};
 /// The version of the store's layout.
 pub const VERSION: u32 = 1;
 
-/// A symlink whose text says that this folder is a store, and of which version.
+/// A symlink whose text marks this folder as a store and gives its layout version.
 pub const FORMAT: &str = "format";
-/// What nginx serves: a symlink to a release.
+/// The symlink to a release that nginx serves.
 pub const CURRENT: &str = "current";
 /// A symlink whose text names the last run that changed anything, and the store's clock.
 pub const GENERATION: &str = "generation";
-/// A symlink whose text says why publishing is on hold. Absent: it isn't.
+/// A symlink whose text is the reason why publishing is on hold. Absent if publishing is not on hold.
 pub const HOLD: &str = "hold";
-/// A symlink whose time says when what nothing refers to was last deleted.
+/// A symlink whose time is when prune last deleted unreferenced content.
 pub const SWEPT: &str = "swept";
-/// A symlink whose text says what is known of the live release's way to its visitors.
+/// A symlink whose text is what is known about the delivery of the live release to visitors.
 pub const DELIVERY: &str = "delivery";
-/// A symlink whose text names a release and the one that it replaced: where the first of them is live, a rollback need not
+/// A symlink whose text names a release and the one that it replaced. If the first of them is live, a rollback need not
 /// read its document.
 pub const FORMER: &str = "former";
 
-/// The folder that holds the one workshop which may change the store.
+/// The folder that contains the one staging directory whose run may change the store.
 pub const LOCK: &str = "lock";
-/// Workshops that are being prepared.
+/// Staging directories that are being prepared.
 pub const WORK: &str = "work";
-/// Workshops that are done with or were taken from their runs; theirs is to be deleted.
+/// Staging directories that are finished or were taken from their runs. Their contents are to be deleted.
 pub const STALE: &str = "stale";
 /// Files by digest.
 pub const OBJECTS: &str = "objects";
@@ -38,15 +38,15 @@ pub const OBJECTS: &str = "objects";
 pub const TREES: &str = "trees";
 /// Manifests of trees by digest.
 pub const MANIFESTS: &str = "manifests";
-/// Releases: symlinks to root trees, and their documents.
+/// Releases: symlinks to root trees, and the releases' documents.
 pub const RELEASES: &str = "releases";
-/// The pool: what is immutable by name, of any release that readers may still have open.
+/// The pool: files that are immutable by name, from any release that visitors may still have open.
 pub const POOL: &str = "immutable";
 
-/// Every folder of a store, parents before children except for the fan-out of [`OBJECTS`].
+/// Every folder of a store directly below the docroot. The fan-out folders inside [`OBJECTS`] are not listed.
 pub const FOLDERS: [&str; 8] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, WORK, STALE, LOCK];
 
-/// Everything that may be in a docroot, beside [`FOLDERS`].
+/// Everything else that may be in a docroot, in addition to [`FOLDERS`].
 pub const NAMES: [&str; 7] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT, DELIVERY, FORMER];
 
 /// The text of [`FORMAT`].
@@ -55,25 +55,25 @@ pub fn format_text() -> String {
     format!("syntax-publish-store-{VERSION}")
 }
 
-/// The folder of objects whose digests begin alike.
+/// The folder of objects whose digests start with the same byte.
 #[must_use]
 pub fn object_folder(first: u8) -> String {
     format!("{OBJECTS}/{first:02x}")
 }
 
-/// A file's bytes.
+/// The object with a file's bytes.
 #[must_use]
 pub fn object(digest: Digest) -> String {
     format!("{OBJECTS}/{:02x}/{digest}", digest.as_bytes()[0])
 }
 
-/// A file's bytes in an encoding, named after the bytes that it decodes to.
+/// The object with a file's bytes in an encoding, named after the digest of the decoded bytes.
 #[must_use]
 pub fn encoded_object(digest: Digest, coding: Coding, recipe: Recipe) -> String {
     format!("{}.{}{recipe}", object(digest), coding.extension())
 }
 
-/// Whether a path is one that [`object`] or [`encoded_object`] gives.
+/// Whether a path is one that [`object`] or [`encoded_object`] returns.
 #[must_use]
 pub fn is_object(path: &str) -> bool {
     let Some((folder, name)) = path.rsplit_once('/') else {
@@ -94,7 +94,7 @@ pub fn is_object(path: &str) -> bool {
             .is_ok_and(|digest| folder == object_folder(digest.as_bytes()[0]))
 }
 
-/// A folder level.
+/// The tree of a folder level.
 #[must_use]
 pub fn tree(digest: Digest) -> String {
     format!("{TREES}/{digest}")
@@ -112,7 +112,7 @@ pub fn manifest(digest: Digest) -> String {
     format!("{MANIFESTS}/{digest}")
 }
 
-/// A release.
+/// The symlink of a release.
 #[must_use]
 pub fn release(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}")
@@ -130,33 +130,33 @@ pub fn release_document(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}.json")
 }
 
-/// The signature of a release's document, where it was signed.
+/// The signature of a release's document, if the document was signed.
 #[must_use]
 pub fn release_signature(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}{SIGNATURE}")
 }
 
-/// What follows a release's id in the name of its signature.
+/// The suffix after a release's id in the name of its signature.
 pub const SIGNATURE: &str = ".json.sig";
 
-/// A symlink whose time says when a release was left by a rollback: its readers may still have it open.
+/// A symlink whose time is when a rollback left a release, because visitors may still have that release open.
 #[must_use]
 pub fn release_left(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}.left")
 }
 
-/// A symlink whose text is a piece of the findings of a release, from 0 up.
+/// A symlink whose text is one piece of a release's findings. Pieces are numbered from 0.
 #[must_use]
 pub fn release_findings(id: &ReleaseId, piece: u8) -> String {
     format!("{RELEASES}/{id}{FINDINGS}{piece}")
 }
 
-/// What stands between a release's id and the number in the name of a piece of its findings.
+/// The text between a release's id and the piece number in the name of a piece of its findings.
 pub const FINDINGS: &str = ".findings.";
 
-/// There are so many pieces at most, of so many bytes: a symlink of XFS takes 1023.
+/// The maximum number of pieces. Each has at most [`FINDINGS_PIECE`] bytes, because a symlink on XFS takes 1023.
 pub const FINDINGS_PIECES: u8 = 4;
-/// See [`FINDINGS_PIECES`].
+/// The maximum size of a piece in bytes; see [`FINDINGS_PIECES`].
 pub const FINDINGS_PIECE: usize = 1000;
 
 /// The text of [`FORMER`].
@@ -165,14 +165,15 @@ pub fn former_text(live: &ReleaseId, former: &ReleaseId) -> String {
     format!("{live} {former}")
 }
 
-/// The release that `live` replaced, by the text of [`FORMER`]; none where that is of another release, or does not read.
+/// The release that `live` replaced, from the text of [`FORMER`]. `None` if the text is about another release or can't
+/// be parsed.
 #[must_use]
 pub fn read_former(text: &str, live: &ReleaseId) -> Option<ReleaseId> {
     let (of, former) = text.split_once(' ')?;
     (of == live.as_str()).then(|| former.parse().ok())?
 }
 
-/// A path of the live release.
+/// A path in the live release.
 #[must_use]
 pub fn current(path: &SitePath) -> String {
     if path.is_root() {
@@ -188,45 +189,45 @@ pub fn pool(path: &str) -> String {
     format!("{POOL}/{path}")
 }
 
-/// A run's folder while it prepares; it becomes `lock/` as a whole.
+/// A run's outer folder while it prepares. A rename turns the complete folder into `lock/`.
 #[must_use]
 pub fn preparing(run: &RunId) -> String {
     format!("{WORK}/{run}")
 }
 
-/// A run's workshop while it prepares.
+/// A run's staging directory while it prepares.
 #[must_use]
 pub fn workshop_preparing(run: &RunId) -> String {
     format!("{WORK}/{run}/{run}")
 }
 
-/// A run's workshop while it holds the lock.
+/// A run's staging directory while it holds the lock.
 #[must_use]
 pub fn workshop_holding(run: &RunId) -> String {
     format!("{LOCK}/{run}")
 }
 
-/// Where a run's workshop goes when the run is done or robbed.
+/// Where a run's staging directory goes when the run is finished or its lock was stolen.
 #[must_use]
 pub fn workshop_stale(run: &RunId) -> String {
     format!("{STALE}/{run}")
 }
 
-/// Where a run's folder goes that never took the lock.
+/// Where the outer folder of a run that never took the lock goes.
 #[must_use]
 pub fn preparing_stale(run: &RunId) -> String {
     format!("{STALE}/{run}.w")
 }
 
-/// A path that resolves only if the tree exists, and then means `path`: the guard of a rename.
+/// A path that resolves to `path`, but only if the tree exists. Guards a rename.
 #[must_use]
 pub fn guarded_by_tree(digest: Digest, path: &str) -> String {
     format!("{TREES}/{digest}/../../{path}")
 }
 
-/// A path that resolves only if the release and its root tree exist, and then means `path`.
+/// A path that resolves to `path`, but only if the release and its root tree exist.
 ///
-/// `..` behind a symlink is the parent of the folder it leads to, so the way back starts in `trees/`.
+/// `..` after a symlink is the parent of the symlink's target, so the path back up starts in `trees/`.
 #[must_use]
 pub fn guarded_by_release(id: &ReleaseId, path: &str) -> String {
     format!("{RELEASES}/{id}/../../{path}")

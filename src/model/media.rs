@@ -1,21 +1,21 @@
 //! The media type of a file, by its name. Pure.
 //!
-//! The vhost, the preview server and the manifest all take their types from here, so a file is
-//! announced alike wherever it is served. A type never carries parameters: the one that matters,
-//! `charset=utf-8`, is added by the sender of the answer, to the types that [`is_text`] names.
+//! The vhost, the preview server and the manifest all take their types from this module, so a file has the same type
+//! wherever it is served. A type never has parameters. The only one that matters, `charset=utf-8`, is added by the
+//! server that sends the response, for the types that [`is_text`] accepts.
 //!
-//! Bytes are never looked at: nginx doesn't either.
+//! This module must not look at the contents of a file, because nginx doesn't either.
 
-/// What a file of no known type is.
+/// The type of a file with no known type.
 pub const UNKNOWN: &str = "application/octet-stream";
 
 /// Extension and type, sorted by extension.
 ///
-/// Everything that a documentation site serves stands here rather than being left to a crate,
-/// whose next version may think otherwise: a changed type is a changed site.
+/// Every type that a documentation site serves is listed here and not left to a crate, because the crate's next version
+/// may disagree and a changed type is a changed site.
 ///
-/// Next.js's payloads end in `.txt`; as anything but text they turn each click into a full load.
-/// Pagefind's files are gzip data that its own script unpacks, so they must stay opaque bytes.
+/// Next.js's payloads end in `.txt`. With any type but text, each click becomes a full page load. Pagefind's files are
+/// gzip data that its own script unpacks, so they must stay opaque bytes.
 const TABLE: &[(&str, &str)] = &[
     ("7z", "application/x-7z-compressed"),
     ("aac", "audio/aac"),
@@ -98,7 +98,7 @@ const TABLE: &[(&str, &str)] = &[
     ("zst", "application/zstd"),
 ];
 
-/// Types, beside text, JSON and XML, whose bytes a text compressor makes smaller.
+/// Compressible types other than text, JSON and XML.
 ///
 /// WOFF, WOFF 2 and the image and media formats in use are compressed already.
 const COMPRESSIBLE: &[&str] = &[
@@ -114,18 +114,20 @@ const COMPRESSIBLE: &[&str] = &[
     "model/gltf-binary",
 ];
 
-/// What Next.js exports of the images that a route draws (`opengraph-image.tsx`): a file without an extension, or, where
-/// there are several (`generateImageMetadata`), a folder of such files. A link preview shows no image of an unknown type.
+/// Names that Next.js gives to the images that a route generates (`opengraph-image.tsx`). Each is a file without an
+/// extension or, if there are several images (`generateImageMetadata`), a folder of such files. A link preview shows no
+/// image of an unknown type.
 pub const IMAGES: [&str; 4] = ["apple-icon", "icon", "opengraph-image", "twitter-image"];
 
 /// The type of [`IMAGES`].
 pub const IMAGE: &str = "image/png";
 
-/// What may follow a name of [`IMAGES`], as a regular expression: in a route group a number in base 36.
+/// The suffix that may follow a name in [`IMAGES`], as a regular expression: a number in base 36 if the route is in a
+/// route group.
 pub const MARK: &str = "(?:-[0-9a-z]{1,6})?";
 
-/// Other files without an extension that have a type: how their paths end, sorted. Those of `.well-known/` are JSON by their
-/// standards, `api/search` is the search index of Fumadocs, and the others are what routes for feeds are called.
+/// Other files without an extension that have a type, by the end of their path, sorted. The files in `.well-known/` are
+/// JSON by their standards, `api/search` is the search index of Fumadocs, and the rest are common names of feed routes.
 pub const NAMED: &[(&str, &str)] = &[
     (".well-known/matrix/client", "application/json"),
     (".well-known/matrix/server", "application/json"),
@@ -151,9 +153,9 @@ pub fn media_type(name: &str) -> &'static str {
     }
 }
 
-/// The extension that decides, in lower case: what follows the last dot of the last segment.
+/// The extension that determines the type, in lower case: the text after the last dot of the last segment.
 ///
-/// As nginx has it, a leading dot starts a name and no extension.
+/// As in nginx, a leading dot starts a name and not an extension.
 #[must_use]
 pub fn extension(name: &str) -> Option<String> {
     let file = name.rsplit('/').next().unwrap_or(name);
@@ -176,15 +178,15 @@ pub fn compressible(media_type: &str) -> bool {
         || COMPRESSIBLE.binary_search(&media_type).is_ok()
 }
 
-/// Whether this type wants `charset=utf-8`.
+/// Whether this type needs `charset=utf-8`.
 ///
-/// JSON is UTF-8 by definition, and an XML file names its own encoding: both do without.
+/// JSON is UTF-8 by definition, and an XML file names its own encoding, so neither needs it.
 #[must_use]
 pub fn is_text(media_type: &str) -> bool {
     media_type.starts_with("text/")
 }
 
-/// A media type as this module has it, where it has it.
+/// This module's static copy of a media type, if it has one.
 #[must_use]
 pub fn known(media_type: &str) -> Option<&'static str> {
     let of_tables = TABLE.iter().chain(NAMED).map(|(_, known)| *known);
@@ -195,7 +197,7 @@ pub fn known(media_type: &str) -> Option<&'static str> {
 #[must_use]
 pub fn by_name(path: &str) -> Option<&'static str> {
     let mut segments = path.rsplit('/');
-    // The file itself, or the folder that it lies in.
+    // The file itself, or the folder that contains it.
     if segments.by_ref().take(2).any(is_image) {
         return Some(IMAGE);
     }
@@ -223,7 +225,7 @@ pub fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.iter().copied()
 }
 
-/// The type that the table has for an extension in lower case.
+/// The type of an extension in the table. The extension must be in lower case.
 #[must_use]
 pub fn by_extension(extension: &str) -> Option<&'static str> {
     let at = TABLE.binary_search_by_key(&extension, |(known, _)| known).ok()?;

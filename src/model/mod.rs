@@ -1,6 +1,6 @@
-//! The values everything else speaks in: paths, digests, encodings, trees, releases.
+//! The value types that every other module uses: paths, digests, encodings, trees, releases.
 //!
-//! Pure. A value here is checked when it is made, so anyone who holds one need not check again. Nothing in this
+//! Pure. Each value is checked when it is built, so code that receives one need not check it again. Nothing in this
 //! folder reads a file, a clock or the network.
 
 pub mod asset;

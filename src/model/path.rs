@@ -1,36 +1,37 @@
-//! Paths of the site: relative, `/` between segments, as a visitor asks for them.
+//! Paths of the site: relative, with `/` between segments, as a visitor requests them.
 //!
-//! Pure. A [`SitePath`] can't leave the folder it is joined to, and can't carry control characters to a terminal,
-//! a manifest or a web server's configuration.
+//! Pure. A [`SitePath`] can't leave the folder it is joined to, and can't carry control characters to a terminal, a
+//! manifest or a web server's configuration.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-/// nginx follows at most 40 symlinks in one path, and `current`, the release and each directory level is one.
+/// The maximum depth of a path. nginx follows at most 40 symlinks in one path; `current`, the release and each folder
+/// level are one each.
 pub const MAX_DEPTH: usize = 36;
 
-/// The longest name of one segment, in bytes, minus room for the `.br` and `.gz` that stand beside a file.
+/// The maximum length of one segment in bytes, with room left for the `.br` or `.gz` of its encodings.
 pub const MAX_NAME: usize = 255 - 3;
 
-/// A path inside the site: no leading or trailing slash, no `.` or `..`, no control characters. The empty path is
-/// the site's top folder. A copy shares the text: a site has tens of thousands, and every stage names them.
+/// A path inside the site: no leading or trailing slash, no `.` or `..`, no control characters. The empty path is the
+/// site's top folder. Clones share the text, because a site has tens of thousands of paths and every stage uses them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SitePath(Arc<str>);
 
-/// Why a path can't be one of the site's.
+/// Why a text can't be a path of the site.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPath {
     /// A segment is empty, `.` or `..`.
     #[error("a segment of the path is empty, `.` or `..`")]
     Segment,
-    /// A character below U+0020, U+007F to U+009F, or one that turns the direction of text.
+    /// A character below U+0020, U+007F to U+009F, or one that changes the direction of text.
     #[error("the name holds a control character, which logs, terminals and manifests can't carry safely")]
     Control,
-    /// A segment is longer than file systems allow once `.br` is added.
+    /// A segment is longer than file systems allow once `.br` is appended.
     #[error("a name in the path is {0} bytes long; at most {MAX_NAME} can be served with its encodings")]
     TooLong(usize),
-    /// More levels than nginx follows symlinks.
+    /// The path has more levels than nginx follows symlinks.
     #[error("the path is {0} folders deep; nginx follows at most 40 symlinks, so at most {MAX_DEPTH} can be served")]
     TooDeep(usize),
 }
@@ -45,7 +46,7 @@ impl SitePath {
     /// Checks a path.
     ///
     /// # Errors
-    /// [`BadPath`] says what is wrong with it.
+    /// [`BadPath`] if the text can't be a path of the site.
     pub fn new(text: &str) -> Result<Self, BadPath> {
         if text.is_empty() {
             return Ok(Self::root());
@@ -67,7 +68,7 @@ impl SitePath {
         &self.0
     }
 
-    /// The same text, to be kept without being copied.
+    /// The text as a shared pointer, so that a caller can keep it without copying it.
     #[must_use]
     pub const fn shared(&self) -> &Arc<str> {
         &self.0
@@ -79,7 +80,7 @@ impl SitePath {
         self.0.is_empty()
     }
 
-    /// The folder it lies in; none for the top folder.
+    /// The folder that contains it, or `None` for the top folder.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         if self.is_root() {
@@ -97,7 +98,8 @@ impl SitePath {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// This path with one more segment. The name must have passed [`check_name`], as names of trees have.
+    /// This path with one more segment. The name must have passed [`check_name`], which is true of every name in a
+    /// tree.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
         if self.is_root() {
@@ -111,7 +113,7 @@ impl SitePath {
 /// Checks one segment of a path.
 ///
 /// # Errors
-/// [`BadPath`] says what is wrong with it.
+/// [`BadPath`] if the text can't be a segment.
 pub fn check_name(name: &str) -> Result<(), BadPath> {
     if name.is_empty() || name == "." || name == ".." || name.contains('/') {
         return Err(BadPath::Segment);
@@ -125,14 +127,14 @@ pub fn check_name(name: &str) -> Result<(), BadPath> {
     Ok(())
 }
 
-/// Control characters, and the marks with which a name can show itself as another one.
+/// Whether a character is a control character or a mark that makes one name look like another.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Text from outside (a file's name, a host's banner) with everything unprintable spelled out, for messages.
+/// Text from outside (a file's name, a host's banner) with every unprintable character escaped, for messages.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars()
@@ -144,7 +146,7 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
-/// As [`printable`], for text of several lines: line ends and tabs stay.
+/// Like [`printable`], but for text of several lines: line ends and tabs are kept.
 #[must_use]
 pub fn printable_text(text: &str) -> String {
     let keeps = |c: char| c == '\n' || c == '\t' || !is_unprintable(c);
@@ -162,7 +164,7 @@ pub fn printable_text(text: &str) -> String {
     safe
 }
 
-/// Looked up by its text: both hash and compare alike.
+/// Lets a map with paths as keys be searched by text. Both types hash and compare alike.
 impl Borrow<str> for SitePath {
     fn borrow(&self) -> &str {
         &self.0

@@ -1,6 +1,6 @@
 //! Releases, and the runs that make them.
 //!
-//! Pure: the clock and the dice are the caller's.
+//! Pure. The caller provides the time and the random bytes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,8 +33,8 @@ fn check_id(text: &str) -> Result<(), NotAnId> {
 }
 
 impl ReleaseId {
-    /// The id of a release made at `seconds` (since 1970, by the store's clock), with some hexadecimal digits that tell
-    /// it from one made elsewhere in the same second.
+    /// The id of a release made at `seconds` (since 1970, by the store's clock). `tail` is some hexadecimal digits that
+    /// distinguish it from a release made elsewhere in the same second.
     #[must_use]
     pub fn new(seconds: i64, tail: &str) -> Self {
         let stamp = timestamp(seconds);
@@ -48,7 +48,7 @@ impl ReleaseId {
     }
 }
 
-/// A time of the store as a point in time; the epoch if it is beyond what can be written.
+/// Converts a time of the store to a timestamp, or to the epoch if the time is out of range.
 #[must_use]
 pub fn timestamp(seconds: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
@@ -82,18 +82,18 @@ impl fmt::Display for ReleaseId {
     }
 }
 
-/// The name of a run: used for one acquisition of the lock, ever.
+/// The name of a run, used for exactly one acquisition of the lock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(String);
 
 impl RunId {
-    /// A run's id from 8 random bytes.
+    /// Returns a run's id from 8 random bytes.
     #[must_use]
     pub fn new(random: [u8; 8]) -> Self {
         Self(format!("{:016x}", u64::from_be_bytes(random)))
     }
 
-    /// The first digits: enough to distinguish one release from another made in the same second.
+    /// The first digits, which are enough to distinguish two releases made in the same second.
     #[must_use]
     pub fn tail(&self) -> &str {
         self.0.get(..6).unwrap_or(&self.0)
@@ -114,21 +114,21 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Who runs: the text of the symlink in a workshop, read by anyone who finds the lock taken.
+/// The owner of a run: the text of the symlink in its staging directory, which other runs read if the lock is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// User and machine, as `user@machine`.
     pub who: String,
-    /// What it does: `publish`, `rollback`, `prune` …
+    /// What the run does: `publish`, `rollback`, `prune` …
     pub what: String,
-    /// When it began, in seconds since 1970, by its own clock: for people only.
+    /// When the run began, in seconds since 1970, by the run's own clock. For display only.
     pub since: i64,
 }
 
 /// Why publishing is on hold: the text of a symlink.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// The reason that was given.
+    /// The reason that the user gave.
     pub reason: String,
     /// User and machine.
     pub who: String,
@@ -137,7 +137,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Reads the text of the symlink. One that was made by hand holds as well: all of its text is the reason.
+    /// Parses the text of the symlink. A symlink that was made by hand is also a hold: its complete text is the reason.
     #[must_use]
     pub fn read(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| Self {
@@ -150,19 +150,19 @@ impl Hold {
 
 /// The last run that changed the store, and the store's clock: the text of the symlink `generation`.
 ///
-/// The clock is the latest second that was given to any file. Later files get later seconds, so that a web server
-/// whose `ETag` is made of time and size never answers "not modified" for other bytes.
+/// The clock is the latest modification time, in seconds, that was given to any file. Later files get later seconds, so
+/// a web server whose `ETag` is made from time and size never answers "not modified" for different content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation {
     /// Seconds since 1970.
     pub clock: i64,
-    /// The second that the newest release is named after, so that the next one sorts behind it.
+    /// The second that the newest release is named after, so that the next release sorts after it.
     pub made: i64,
     /// The run's id.
     pub run: String,
 }
 
-/// Files can't be given later times over SFTP, which ends in 2106: a clock that is near it was set by no one who meant well.
+/// The upper limit of a clock. SFTP can't set file times after 2106, so a clock near that limit was set maliciously.
 const LATEST: i64 = 4_200_000_000;
 
 impl fmt::Display for Generation {
@@ -193,7 +193,7 @@ impl FromStr for Generation {
     }
 }
 
-/// What is known of a release beside its tree. Fields that this version doesn't know survive.
+/// Facts about a release in addition to its tree. Fields that this version doesn't know are preserved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseDocument {
     /// The version of this document.
@@ -212,20 +212,20 @@ pub struct ReleaseDocument {
     /// The commit it was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// What was said of it.
+    /// The message that the user gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The release that was live before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<ReleaseId>,
-    /// Public paths.
+    /// Number of public paths.
     pub files: u64,
     /// Bytes of all files, unencoded.
     pub bytes: u64,
-    /// The channel it was published to; none for the live site.
+    /// The channel that it was published to, or `None` for the live site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// Whatever else a later version wrote.
+    /// Fields that a later version wrote.
     #[serde(flatten)]
     pub more: serde_json::Map<String, serde_json::Value>,
 }

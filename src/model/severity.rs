@@ -1,10 +1,11 @@
-//! How serious a finding is, of a check of the export or of the live site. Pure.
+//! How serious a finding is, whether it comes from a check of the export or of the live site. Pure.
 
-/// How serious a finding is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Of the export: it is not published. Of the live site: visitors get something other than what was published.
+    /// In the export: the export is not published. On the live site: visitors get something other than what was
+    /// published.
     Error,
-    /// It is reported, and stops nothing.
+    /// The finding is reported and does not stop anything.
     Warning,
 }

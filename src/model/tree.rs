@@ -1,8 +1,8 @@
-//! Trees: one folder level of a release, in the canonical form whose digest names it.
+//! Trees: one folder level of a release, in the canonical form whose digest is its name.
 //!
-//! Pure. The text is the format of `docs/store-format.md`: the same folder gives the same bytes on any machine, and
-//! [`Tree::parse`] takes nothing that [`Tree::render`] would not write. A tree holds nothing about an encoding but
-//! its recipe, so what the host has is known before anything is compressed.
+//! Pure. The text follows the format in `docs/store-format.md`. The same folder gives the same bytes on any machine,
+//! and [`Tree::parse`] rejects anything that [`Tree::render`] would not write. A tree contains nothing about an
+//! encoding but its recipe, so the contents of the host can be compared before anything is compressed.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -21,14 +21,14 @@ pub const HEADER: &str = "syntax-publish tree 1";
 /// One folder level: names in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tree {
-    /// What the folder holds.
+    /// The entries of the folder.
     pub entries: Entries,
 }
 
-/// A manifest that is not in canonical form, so was not written by this tool or has been damaged.
+/// A manifest that is not in canonical form: this tool did not write it, or it was damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTree {
-    /// A version of the format that this tool doesn't know.
+    /// A format version that this tool doesn't support.
     #[error("the manifest is of another format ({0:?}); this tool reads {HEADER:?}")]
     Version(String),
     /// A line that does not parse.
@@ -37,7 +37,7 @@ pub enum BadTree {
         /// 1-based.
         line: usize,
     },
-    /// All lines parse, but the whole is not what would be written for it (order, repeated names).
+    /// All lines parse, but the text as a whole is not canonical (order, repeated names).
     #[error("the manifest is not in canonical form")]
     NotCanonical,
 }
@@ -78,7 +78,7 @@ impl Tree {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// [`BadTree`] where the text is anything but the canonical form of a tree.
+    /// [`BadTree`] if the text is not the canonical form of a tree.
     pub fn parse(text: &str) -> Result<Self, BadTree> {
         let mut lines = text.split('\n');
         let header = lines.next().unwrap_or_default();
@@ -88,7 +88,7 @@ impl Tree {
         let mut entries = Vec::new();
         for (number, line) in lines.enumerate() {
             if line.is_empty() {
-                continue; // only the last may be: the comparison below sees to it
+                continue; // only the last line may be empty; the comparison below checks that
             }
             let (name, entry) = parse_line(line).ok_or(BadTree::Line { line: number + 2 })?;
             entries.push((name.into(), entry));

@@ -1,15 +1,15 @@
-//! The build id: where an export names it, and the one that takes its place. Pure.
+//! The build id: where an export contains it, and the id that replaces it. Pure.
 //!
-//! Next.js's client compares the id of the page that is open with that of a payload, and loads the page again where they
-//! differ, because its code may not fit. So the id must change when the client's code does, and need not change when
-//! only a text does. A digest of the client's code is such an id.
+//! Next.js's client compares the id of the open page with the id of a payload. If they differ, it reloads the page,
+//! because its code may not fit the payload. So the id must change when the client's code changes, and need not change
+//! when only a text does. A digest of the client's code is such an id.
 //!
-//! No format is read to replace it. The new id has the length of the old one and takes its place in every byte of every
-//! file, so the result is an export that `next build` could have written with another random number: lengths in
+//! The replacement does not parse any format. The new id has the length of the old one and replaces it byte for byte in
+//! every file, so the result is an export that `next build` could have written with another random number. Lengths in
 //! payloads stay right, and so do service workers, search indexes and formats that did not exist when this was written.
-//! That is safe for an id that Next.js drew at random, which nothing else spells. An id that the site chose itself, such
-//! as a commit, may also be a text that a page shows; it is replaced only where every mention of it stands between the
-//! marks that Next.js puts around an id.
+//! This is safe for an id that Next.js generated at random, because no other text is spelled like it. An id that the
+//! site chose itself, such as a commit, may also be a text that a page shows. Such an id is replaced only if every
+//! mention of it is between the marks that Next.js puts around an id.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -23,27 +23,27 @@ use crate::model::digest::{Digest, Hasher};
 const STATIC: &str = "_next/static/";
 /// The folder of the Pages Router's data.
 const DATA: &str = "_next/data/";
-/// Files of this folder are named in payloads and style sheets, never in code without changing it.
+/// The folder whose files are named in payloads and style sheets, but never in code without changing the code.
 const MEDIA: &str = "_next/static/media/";
-/// The file that names a folder as that of a build.
+/// The file that identifies a folder as that of a build.
 const MANIFEST: &str = "/_buildManifest.js";
 
-/// Changes when the way of making the id does.
+/// Changes whenever the derivation of the id changes.
 const VERSION: &[u8] = b"syntax-publish build id 2\n";
 
-/// A shorter id may be part of a word, and stays as it is.
+/// The minimum length of an id. A shorter id may be part of a word, and stays as it is.
 pub const SHORTEST: usize = 8;
 
-/// The length of the ids that Next.js draws at random.
+/// The length of the ids that Next.js generates at random.
 const RANDOM: usize = 21;
 
-/// The ids of the builds whose files are there, by the names of folders.
+/// The ids of all builds whose files are in the export, from the names of folders.
 #[must_use]
 pub fn in_paths<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     paths.filter_map(in_path).collect()
 }
 
-/// The build id that a path has.
+/// The build id in a path.
 #[must_use]
 pub fn in_path(path: &str) -> Option<&str> {
     if let Some(rest) = path.strip_prefix(STATIC) {
@@ -53,8 +53,8 @@ pub fn in_path(path: &str) -> Option<&str> {
     page.ends_with(".json").then_some(id)
 }
 
-/// The id of an export, by the names of its folders; `None` where there is none or several, or it is shorter than
-/// [`SHORTEST`].
+/// The id of an export, from the names of its folders. `None` if there is none, if there are several, or if it is
+/// shorter than [`SHORTEST`].
 #[must_use]
 pub fn of_paths<'a>(paths: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut ids = in_paths(paths).into_iter();
@@ -64,7 +64,7 @@ pub fn of_paths<'a>(paths: impl Iterator<Item = &'a str>) -> Option<String> {
     }
 }
 
-/// The path with one id in place of another, where the path has it as the folder of a build.
+/// Returns the path with one id replaced by another, if the path contains the old one as the folder of a build.
 #[must_use]
 pub fn renamed(path: &str, from: &str, to: &str) -> Option<String> {
     [STATIC, DATA].iter().find_map(|folder| {
@@ -73,7 +73,7 @@ pub fn renamed(path: &str, from: &str, to: &str) -> Option<String> {
     })
 }
 
-/// An id as it is in the comment of a page: without hyphens, two of which would end it, and cut short.
+/// The id as it is in the comment of a page: truncated, and without hyphens, because two of them would end the comment.
 #[must_use]
 pub fn in_comment(id: &str) -> String {
     id.chars()
@@ -82,17 +82,17 @@ pub fn in_comment(id: &str) -> String {
         .collect()
 }
 
-/// So much of an id is in a comment.
+/// The maximum length of an id in a comment.
 const IN_COMMENT: usize = 24;
 
-/// Whether Next.js drew an id at random: then nothing but the id is spelled so.
+/// Whether Next.js generated the id at random. No other text is then spelled like it.
 #[must_use]
 pub fn is_random(id: &str) -> bool {
     let is_drawn = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     id.len() == RANDOM && id.bytes().all(is_drawn)
 }
 
-/// How a file names the build id.
+/// How a file mentions the build id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Mention {
     /// Not at all.
@@ -100,13 +100,13 @@ pub enum Mention {
     None,
     /// Only between the marks that Next.js puts around an id.
     Marked,
-    /// Elsewhere, too.
+    /// In other places, too.
     Elsewhere,
 }
 
-/// What Next.js writes before an id and behind it: in the path of the client's files and of the data, in the payload of
-/// version 13 and 14 (first in the root row), of 15.3 to 16.3 and of the Pages Router (`buildId`), and of the others
-/// (`b`), each as it is and as it is in a script of a page; and in a comment.
+/// The text that Next.js writes before and after an id: in the path of the client's files and of the data; in the
+/// payload of versions 13 and 14 (first in the root row), of 15.3 to 16.3 and of the Pages Router (`buildId`), and of
+/// the other versions (`b`), each as it is and as it is in a script of a page; and in a comment.
 const MARKS: &[(&str, &str)] = &[
     ("_next/static/", "/"),
     ("_next/data/", "/"),
@@ -119,16 +119,16 @@ const MARKS: &[(&str, &str)] = &[
     ("<!--", "-->"),
 ];
 
-/// What stands between two parts of the payload in a page.
+/// The text between two parts of the payload in a page.
 pub(super) const SEAM: &[u8] = br#""])</script><script>self.__next_f.push([1,""#;
 
-/// What ends such a part, and what begins one. Between them React also puts markup.
+/// The end and the start of such a part. React may also put markup between them.
 const END: &[u8] = br#""])"#;
 const START: &[u8] = br#"self.__next_f.push([1,""#;
 
-/// The pieces of each mention of an id that the scripts of a page cut.
+/// For each mention of an id that is cut by the page's scripts, the pieces of that mention.
 ///
-/// Next.js 13 to 15 writes the payload into the page while it is made, in parts that end anywhere.
+/// Next.js 13 to 15 writes the payload into the page while rendering it, in parts that may end anywhere.
 fn cuts<'a>(bytes: &'a [u8], id: &'a str) -> impl Iterator<Item = Vec<Range<usize>>> + 'a {
     let starts: Vec<usize> = memmem::find_iter(bytes, START).map(|at| at + START.len()).collect();
     let ends = (!starts.is_empty()).then(|| memmem::find_iter(bytes, END));
@@ -140,7 +140,7 @@ fn cuts<'a>(bytes: &'a [u8], id: &'a str) -> impl Iterator<Item = Vec<Range<usiz
     })
 }
 
-/// The pieces of a mention whose first one stands here, before the end of a part.
+/// The pieces of a mention whose first piece is `first`, at the end of a part.
 fn pieces(bytes: &[u8], id: &[u8], first: Range<usize>, starts: &[usize]) -> Option<Vec<Range<usize>>> {
     let mut rest = id.get(first.len()..)?;
     let mut end = first.end;
@@ -158,7 +158,7 @@ fn pieces(bytes: &[u8], id: &[u8], first: Range<usize>, starts: &[usize]) -> Opt
     Some(pieces)
 }
 
-/// How the bytes of a file name an id.
+/// How the content of a file mentions an id.
 #[must_use]
 pub fn mention(bytes: &[u8], id: &str) -> Mention {
     if cuts(bytes, id).next().is_some() {
@@ -186,7 +186,7 @@ fn comment(id: &str) -> String {
     format!("<!--{}-->", in_comment(id))
 }
 
-/// Puts one id in the place of another of the same length.
+/// Replaces an id with another of the same length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renaming {
     from: String,
@@ -194,7 +194,8 @@ pub struct Renaming {
 }
 
 impl Renaming {
-    /// From one id to another. They must have the same length: payloads and archives count bytes.
+    /// Returns a renaming from one id to another. They must have the same length, because payloads and archives count
+    /// bytes.
     #[must_use]
     pub fn new(from: &str, to: &str) -> Option<Self> {
         let is_change = from.len() == to.len() && from != to && from.len() >= SHORTEST;
@@ -210,7 +211,7 @@ impl Renaming {
         &self.to
     }
 
-    /// The bytes with the new id; `None` where they don't have the old one.
+    /// Returns the bytes with the new id, or `None` if they don't contain the old one.
     #[must_use]
     pub fn apply(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut new = None;
@@ -232,8 +233,8 @@ impl Renaming {
         new
     }
 
-    /// The path with the new id; `None` where it doesn't have the old one. An id that the site chose is renamed only
-    /// where it is the folder of a build.
+    /// Returns the path with the new id, or `None` if it doesn't contain the old one. An id that the site chose is
+    /// replaced only if it is the folder of a build.
     #[must_use]
     pub fn path(&self, path: &str) -> Option<String> {
         if is_random(&self.from) {
@@ -243,7 +244,8 @@ impl Renaming {
     }
 }
 
-/// Overwrites each place of a text by another of the same length. `new` is made when the first is found.
+/// Overwrites each occurrence of a text with another of the same length. `new` is allocated when the first one is
+/// found.
 pub fn overwrite(bytes: &[u8], new: &mut Option<Vec<u8>>, from: &[u8], to: &[u8]) {
     debug_assert_eq!(from.len(), to.len());
     for at in memmem::find_iter(bytes, from) {
@@ -254,17 +256,19 @@ pub fn overwrite(bytes: &[u8], new: &mut Option<Vec<u8>>, from: &[u8], to: &[u8]
     }
 }
 
-/// Whether a file counts as the client's code, which the id follows: scripts and style sheets below `_next/static`.
+/// Whether a file counts as the client's code, from which the id is derived: scripts, WebAssembly and style sheets
+/// below `_next/static`.
 ///
-/// Pictures and fonts don't, because whatever uses them names them; nor do source maps, which no page loads, nor a
-/// search index, which is data (Nextra 2 and 3 write one there, in an order of keys that changes by itself).
+/// Images and fonts don't count, because the code that uses them names them. Source maps don't count, because no page
+/// loads them. A search index doesn't count, because it is data (Nextra 2 and 3 write one there, and the order of its
+/// keys varies between builds).
 #[must_use]
 pub fn is_code(path: &str) -> bool {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     path.starts_with(STATIC) && !path.starts_with(MEDIA) && matches!(extension, "js" | "mjs" | "cjs" | "css" | "wasm")
 }
 
-/// The digest of a file's bytes with the id taken out of them.
+/// The digest of a file's bytes with the id blanked out.
 #[must_use]
 pub fn digest_without(bytes: &[u8], id: &str) -> Digest {
     let mut blank = None;
@@ -272,8 +276,8 @@ pub fn digest_without(bytes: &[u8], id: &str) -> Digest {
     Digest::of(blank.as_deref().unwrap_or(bytes))
 }
 
-/// The id that follows from the client's code, in the length of the old one. `code` are the files for which [`is_code`]
-/// holds, each with the digest of its bytes without the old id.
+/// Derives the id from the client's code, with the length of the old id. `code` is the files for which [`is_code`] is
+/// true, each with the digest of its bytes without the old id.
 #[must_use]
 pub fn stable<'a>(code: impl Iterator<Item = (&'a str, Digest)>, old: &str) -> String {
     let mut lines: Vec<String> = code
@@ -288,16 +292,17 @@ pub fn stable<'a>(code: impl Iterator<Item = (&'a str, Digest)>, old: &str) -> S
     spelled(hasher.finish(), old.len())
 }
 
-/// Letters and digits, of which no blocker of advertisements can make `ad`, and no comment two hyphens.
+/// Letters and digits that can never spell `ad`, which an ad blocker would match, nor two hyphens, which would end a
+/// comment.
 const ALPHABET: &[u8] = b"0123456789BCDEFGHIJKLMNOPQRSTUVWXYZbcdefghijklmnopqrstuvwxyz";
 
-/// A digest in so many letters and digits.
+/// Spells a digest with `length` letters and digits.
 fn spelled(digest: Digest, length: usize) -> String {
     let letters = u32::try_from(ALPHABET.len()).unwrap_or(u32::MAX);
     let mut id = String::with_capacity(length);
     let mut bytes = *digest.as_bytes();
     while id.len() < length {
-        // A long division of the digest by the number of letters, from the digit of most weight on.
+        // Long division of the digest by the number of letters, most significant byte first.
         let mut rest = 0_u32;
         for byte in &mut bytes {
             let value = rest << 8 | u32::from(*byte);
@@ -403,7 +408,7 @@ mod tests {
             format!("<script>self.__next_f.push([1,\"0:{{\\\"b\\\":\\\"{parts}\\\"}}\"])</script>")
         };
         for seam in [plain, with_markup] {
-            // Cut at one place where both are the same, and before its first letter where that is 0.
+            // Equal positions give one cut. Position 0 cuts before the first letter.
             for one in 0..OLD.len() {
                 for two in one.max(1)..OLD.len() {
                     let before = page(OLD, seam, [one, two]);

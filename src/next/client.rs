@@ -1,32 +1,33 @@
-//! What pages say of where their client's files lie: the base path, an `assetPrefix`, and the deployment they belong to.
-//! Pure.
+//! What pages reveal about the location of their client's files: the base path, an `assetPrefix`, and the deployment
+//! that they belong to. Pure.
 
 use super::{Position, Reference, TextVisitor, html};
 
-/// The folder whose URLs every page of Next.js names, and that lies at the top of the export.
+/// The folder that appears in the URLs of every Next.js page and is at the top of the export.
 pub(crate) const CLIENT_ASSETS: &str = "/_next/static/";
 
-/// What the URLs of the client's files say.
+/// What the URLs of the client's files reveal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Client {
-    /// What addresses of the site begin with (`basePath`): empty, or a path with a slash at its front alone.
+    /// The prefix of the site's addresses (`basePath`): empty, or a path with a leading but no trailing slash.
     pub base_path: String,
-    /// What stands before `/_next/static/`, likewise: the base path, unless the site has an `assetPrefix` that is a path.
+    /// The path before `/_next/static/`, in the same form. It is the base path, unless the site has an `assetPrefix`
+    /// that is a path.
     pub prefix: String,
-    /// What `?dpl=` says behind them (`deploymentId`).
+    /// The value of `?dpl=` in the URLs (`deploymentId`).
     pub deployment_id: Option<String>,
 }
 
 impl Client {
-    /// What stands before `/_next/` where that is not this base path; empty where it is.
+    /// The path before `/_next/` if it differs from this base path, or else an empty string.
     #[must_use]
     pub fn asset_prefix(&self, base_path: &str) -> &str {
         if self.prefix == base_path { "" } else { &self.prefix }
     }
 }
 
-/// Reads it off a page, as if what stands before `/_next/static/` were the base path. `None` where the page names no such
-/// file, or names those of another host.
+/// Reads a page's URLs, assuming that the path before `/_next/static/` is the base path. `None` if the page does not
+/// name such a file, or names those of another host.
 #[must_use]
 pub fn of_page(page: &str) -> Option<Client> {
     struct Look(Option<Client>);
@@ -43,9 +44,9 @@ pub fn of_page(page: &str) -> Option<Client> {
     look.0
 }
 
-/// Reads it off a page that names the client's files at another address, as an absolute `assetPrefix` makes it: the base
-/// path is that of the address if a URL of the page itself begins with it and leads to something. `is_there` says of a path of the site, without
-/// the slash at its front, whether it is there.
+/// Reads a page that names the client's files at another address, which an absolute `assetPrefix` causes. The path of
+/// that address is the base path if a URL of the page itself begins with it and leads to an existing file. `is_there`
+/// returns whether a path of the site, without its leading slash, exists.
 #[must_use]
 pub fn behind_prefix(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Client> {
     #[derive(Default)]
@@ -72,17 +73,17 @@ pub fn behind_prefix(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Clie
     look.own.iter().any(is_base).then_some(client)
 }
 
-/// Where the addresses lead that a page itself names.
+/// Where a page's own addresses lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leads {
-    /// To what lies below a path, and nowhere without it: the path is the base path.
+    /// To existing files below a path, and nowhere without that path: the path is the base path.
     Below,
-    /// To what is there without it.
+    /// To existing files without that path.
     Beside,
 }
 
-/// What the links and pictures of a page say of what stands before `/_next/static/`: the base path stands before each of
-/// them, too, and an `assetPrefix` before none. The first that says that it is the base path counts.
+/// What a page's links and images reveal about the path before `/_next/static/`: a base path also precedes each of
+/// them, and an `assetPrefix` precedes none. If any of them shows that the path is the base path, that decides.
 #[must_use]
 pub fn beside_prefix(page: &str, prefix: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Leads> {
     struct Look<'a> {
@@ -113,14 +114,14 @@ fn leads(url: &str, base: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Leads
     let below = path
         .strip_prefix(base)
         .filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    // Many a site below a base path links to the first page of its host.
+    // Many sites below a base path link to the first page of their host.
     if path == "/" {
         return None;
     }
     if is_there(path.trim_start_matches('/')) {
         return below.is_none().then_some(Leads::Beside);
     }
-    // The bare path alone proves nothing: a page of that name may lie at the root.
+    // The bare path alone proves nothing, because a page with that name may be at the root.
     let is_below = below.is_some_and(|rest| rest.len() > 1 && is_there(rest.trim_start_matches('/')));
     is_below.then_some(Leads::Below)
 }
@@ -134,7 +135,7 @@ fn of_url(url: &str) -> Option<Client> {
         .into_iter()
         .find(|(key, _)| key == "dpl")
         .map(|(_, id)| id.into_owned());
-    // Of two slashes, as an `assetPrefix` with a slash at its end makes them, nginx sees one.
+    // nginx merges the two slashes that an `assetPrefix` with a trailing slash causes.
     let before = before.trim_end_matches('/').to_owned();
     Some(Client {
         base_path: before.clone(),
@@ -180,7 +181,7 @@ mod tests {
             with("<link rel=icon href='/handbook/favicon.ico?x'>").as_deref(),
             Some("/handbook")
         );
-        // A CDN with a folder for this site, whose pages lie at the root.
+        // A CDN with a folder for this site, whose pages are at the root.
         assert_eq!(with("<a href='/guide'><a href='/handbook'>"), None);
         assert_eq!(with("<a href='/handbook/nowhere'>"), None);
         assert_eq!(of("<a href='/handbook/guide'>"), None);
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(of("<a href='/blog/guide'>"), Some(Leads::Below));
         assert_eq!(of("<img src='/blog/img/a.png'>"), Some(Leads::Below));
         assert_eq!(of("<a href='/guide?x#y'>"), Some(Leads::Beside));
-        // A picture whose base path was forgotten.
+        // An image URL that lacks the base path.
         assert_eq!(of("<img src='/img/a.png'><a href='/blog/guide'>"), Some(Leads::Below));
         assert_eq!(of("<a href='/blog/guide'><img src='/img/a.png'>"), Some(Leads::Below));
         for silent in [

@@ -1,4 +1,4 @@
-//! The URLs of a style sheet, or of the declarations of a `style` attribute. Pure.
+//! Finds the URLs in a style sheet, or in the declarations of a `style` attribute. Pure.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -7,16 +7,16 @@ use cssparser::{ParseError, Parser, Token};
 
 use super::{Edits, Position, Reference, TextVisitor, Unclear};
 
-/// What strings mean where the parser is.
+/// What string tokens mean at the parser's position.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strings {
     /// Text.
     Text,
-    /// URLs of `url("…")`, `src("…")` and `image-set("…" 1x)`.
+    /// URLs in `url("…")`, `src("…")` and `image-set("…" 1x)`.
     Urls,
 }
 
-/// What the at-rule that is being read does with a URL.
+/// What the current at-rule does with a URL.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rule {
     Import,
@@ -25,12 +25,13 @@ enum Rule {
     Other,
 }
 
-/// Visits every URL of a style sheet; the edits are of `text`, and references stand at `at` and beyond.
+/// Visits every URL of a style sheet. The edits apply to `text`; `at` is added to the offsets of references.
 ///
 /// # Errors
-/// [`Unclear::TooDeep`]. What is broken otherwise is read as browsers read it, which is never an error in CSS.
+/// [`Unclear::TooDeep`] if blocks are nested too deeply. Any other malformed CSS is read as browsers read it, which is
+/// never an error.
 pub fn rewrite(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
-    // Most attributes and many sheets have none, and looking is far cheaper than parsing.
+    // Most attributes and many sheets have no URLs, and searching is far cheaper than parsing.
     if !may_hold_urls(text) {
         return Ok(Edits::default());
     }
@@ -48,10 +49,12 @@ pub fn rewrite(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<Edi
     }
 }
 
-/// Blocks within blocks: the parser calls itself for each. Style sheets that people or bundlers write have under ten.
+/// Maximum nesting of blocks, because the parser recurses for each of them. Style sheets written by people or bundlers
+/// have fewer than ten levels.
 const LIMIT: u8 = 64;
 
-/// A URL has a function's parenthesis, an import its string; both may be spelled with escapes.
+/// Whether a text may contain URLs. A URL needs a function's parenthesis, and an import an at sign; everything else
+/// about them may be spelled with escapes.
 fn may_hold_urls(text: &str) -> bool {
     text.contains('(') || text.contains('@')
 }
@@ -122,7 +125,8 @@ impl<'t> Walk<'t, '_> {
 
     fn nested(&mut self, parser: &mut Parser<'t>, strings: Strings, rule: Rule) -> Result<(), ParseError<()>> {
         parser.parse_nested_block(|inner| match (strings, rule) {
-            // The string of `@import url("…")` is the import's, that of `@namespace url("…")` no one's.
+            // The string in `@import url("…")` is the import's URL. The string in `@namespace url("…")` is never
+            // fetched.
             (Strings::Urls, Rule::Import | Rule::Namespace) => self.only_string(inner, rule),
             _ => self.block(inner, strings),
         })
@@ -143,7 +147,8 @@ impl<'t> Walk<'t, '_> {
                     };
                     self.url(&url, range, rule, |url| quoted(url, quote));
                 }
-                // Passed now: else it would be passed before the next token, which would seem to begin with it.
+                // Skip the block now. Otherwise the parser skips it before the next token, and that token appears to
+                // start at the block.
                 Ok(
                     Token::Function(_) | Token::ParenthesisBlock | Token::SquareBracketBlock | Token::CurlyBracketBlock,
                 ) => parser.parse_nested_block(|inner| {
@@ -181,7 +186,7 @@ fn quoted(url: &str, quote: char) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            // The end of a `<style>` is looked for without knowing of strings.
+            // An HTML parser finds the end of a `<style>` without regard to CSS strings.
             c if c.is_ascii_control() || c == '<' => {
                 let _ = write!(out, "\\{:x} ", u32::from(c));
             }
@@ -192,7 +197,8 @@ fn quoted(url: &str, quote: char) -> String {
     out
 }
 
-/// A URL as it stands between the parentheses, without quotes: with them it would be a block, which may be one too deep.
+/// Writes a URL between the parentheses without quotes. With quotes it would be a block, which may exceed the nesting
+/// limit.
 fn unquoted(url: &str) -> String {
     let is_plain = |c: char| !c.is_ascii_control() && !matches!(c, ' ' | '"' | '\'' | '(' | ')' | '\\' | '<');
     let mut out = String::with_capacity(url.len());
@@ -210,7 +216,7 @@ fn unquoted(url: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Puts a mark before every URL.
+    /// Prefixes every URL with a mark.
     #[derive(Default)]
     struct Mark(Vec<(String, Position)>);
 

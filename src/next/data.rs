@@ -4,13 +4,13 @@ use super::flight::{Quote, build_id, urls_of};
 use super::json::{self, Event};
 use super::{Edits, TextVisitor, Unclear};
 
-/// The `id` of the script that holds a page's data.
+/// The `id` of the script that contains a page's data.
 pub const SCRIPT_ID: &str = "__NEXT_DATA__";
 
-/// Visits the data in a page: its build id, and the URLs among the props. References stand at `at`.
+/// Visits the data in a page: its build id, and the URLs in the props. `at` is the offset that references carry.
 ///
 /// # Errors
-/// [`Unclear::Json`].
+/// [`Unclear::Json`] if the data is not valid JSON.
 pub fn rewrite_in_page(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     rewrite(text, at, visit, json::quoted_in_script)
 }
@@ -18,7 +18,7 @@ pub fn rewrite_in_page(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Re
 /// Visits a data file.
 ///
 /// # Errors
-/// [`Unclear::Json`].
+/// [`Unclear::Json`] if the file is not valid JSON.
 pub fn rewrite_file(text: &str, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     rewrite(text, 0, visit, json::quoted)
 }

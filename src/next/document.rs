@@ -1,18 +1,20 @@
-//! Of a page: where its body ends, what it forbids itself, and which addresses it calls its own. Pure.
+//! Facts about a page: where its body ends, which content security policies it sets, and which addresses it declares as
+//! its own. Pure.
 //!
-//! For who adds to a page at the moment of showing it. What is published is never touched by what stands here.
+//! Used by the preview, which adds to a page when it serves it, and by the inspection of an export for a new
+//! configuration. This module must not change what is published.
 
 use std::convert::Infallible;
 
 use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Token, Tokenizer};
 
-/// What is known of a page.
+/// Facts about a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
-    /// Where its last `</body>` begins, or else where it ends.
+    /// Byte offset of its last `</body>`, or its length if it has none.
     pub body_end: usize,
-    /// Its content security policies, as `<meta http-equiv>` has them.
+    /// Its content security policies, from `<meta http-equiv>`.
     pub policies: Vec<String>,
 }
 
@@ -28,7 +30,7 @@ pub fn read(text: &str) -> Document {
     let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut reading);
     emitter.naively_switch_states(true);
     Tokenizer::new_with_emitter(text, emitter).for_each(drop);
-    // The place of a tag is never inside a letter; if it were, the page's end would do.
+    // A tag never starts inside a character. If it did, the end of the page is a safe substitute.
     let end = reading.end.filter(|end| text.is_char_boundary(*end));
     Document {
         body_end: end.unwrap_or(text.len()),
@@ -36,7 +38,7 @@ pub fn read(text: &str) -> Document {
     }
 }
 
-/// What the head of a page gives as its own addresses: `rel="canonical"`, `rel="alternate"` and `og:url`.
+/// The addresses that the head of a page declares as its own: `rel="canonical"`, `rel="alternate"` and `og:url`.
 #[must_use]
 pub fn own_addresses(page: &str) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,19 +1,20 @@
-//! Changes to a text, made all at once: every byte outside of them stays. Pure.
+//! Changes to a text, applied in one pass: every byte outside of them stays the same. Pure.
 
 use std::ops::Range;
 
-/// Replacements of parts of one text, none overlapping another.
+/// Replacements of parts of one text, none of which overlap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// In order.
+    /// Sorted by position.
     list: Vec<(Range<usize>, String)>,
 }
 
 impl Edits {
-    /// Replaces a part. One that overlaps a part that was replaced already is not taken, nor a second one at its start.
+    /// Replaces a part. The edit is ignored if the part overlaps one that is replaced already, or starts where such a
+    /// part starts.
     ///
-    /// Parsers go forward, so its place is the end; elsewhere it moves all that come after it. For many that come in
-    /// another order there is [`Self::of`].
+    /// Parsers go forward, so an edit is usually appended. An edit anywhere else moves all later ones; use [`Self::of`]
+    /// for many edits in another order.
     pub fn replace(&mut self, range: Range<usize>, text: String) {
         let place = self.list.partition_point(|(other, _)| other.start < range.start);
         let free_before = place == 0 || self.list[place - 1].0.end <= range.start;
@@ -26,8 +27,8 @@ impl Edits {
         }
     }
 
-    /// Those of a list in any order, such as nested things are told in. Of two that overlap, the one that starts first
-    /// is taken; of two that start together, the one that comes first.
+    /// Builds the edits from a list in any order, such as the order in which nested values end. Of two that overlap,
+    /// the one that starts first is used. Of two that start at the same byte, the first in the list is used.
     #[must_use]
     pub fn of(mut list: Vec<(Range<usize>, String)>) -> Self {
         list.sort_by_key(|(range, _)| range.start);
@@ -45,7 +46,7 @@ impl Edits {
         Self { list }
     }
 
-    /// Takes over the edits of a part of the text that starts at `offset`.
+    /// Adds the edits of a part of the text that starts at `offset`.
     pub fn take_at(&mut self, offset: usize, other: Self) {
         let in_order = match (self.list.last(), other.list.first()) {
             (Some((last, _)), Some((first, _))) => {
@@ -59,13 +60,13 @@ impl Edits {
         }
     }
 
-    /// The edits, as those of a text that has `offset` bytes before this one.
+    /// The edits, moved to a text that has `offset` more bytes before this one.
     pub fn moved_by(self, offset: usize) -> impl Iterator<Item = (Range<usize>, String)> {
         let moved = move |(range, text): (Range<usize>, String)| (range.start + offset..range.end + offset, text);
         self.list.into_iter().map(moved)
     }
 
-    /// Whether nothing changes.
+    /// Whether there are no edits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -76,7 +77,7 @@ impl Edits {
         self.list.iter().map(|(range, text)| (range.clone(), text.as_str()))
     }
 
-    /// The text with all of them made.
+    /// Returns the text with all edits applied.
     #[must_use]
     pub fn apply(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len() + self.list.len() * 32);

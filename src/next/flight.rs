@@ -1,10 +1,12 @@
-//! The payload of the App Router ("flight"): its rows, and what in them is a URL. Pure.
+//! The payload of the App Router ("flight"): its rows, and the URLs in them. Pure.
 //!
-//! A payload is a stream of rows: `<hex id>:<json>\n`, with a tag before the JSON of some (`I[…]` imports, `HL[…]`
-//! hints), and `<hex id>:T<hex length>,<bytes>` for long texts, whose length counts bytes of UTF-8 and has no newline
-//! behind it. A wrong length stops the page from coming to life, so anyone who changes a text changes its length here.
+//! A payload is a stream of rows. Most are `<hex id>:<json>\n`, some with a tag before the JSON (`I[…]` imports,
+//! `HL[…]` hints). Long texts are `<hex id>:T<hex length>,<bytes>`. Their length counts bytes of UTF-8, and no newline
+//! follows them. A wrong length prevents the page from hydrating, so code that changes a text must also change its
+//! length here.
 //!
-//! What is a URL is decided as in HTML, by the element and the attribute it would become: a string elsewhere is text.
+//! As in HTML, the element and the attribute that a string would become decide whether it is a URL. A string anywhere
+//! else is text.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,36 +14,36 @@ use std::ops::Range;
 use super::json::{self, Event, Object};
 use super::{Edits, Position, Reference, TextVisitor, Unclear, css, html};
 
-/// How one row is written.
+/// How a row is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tag {
     /// JSON without a tag.
     Json,
     /// A long text, preceded by its length.
     Text,
-    /// A hint to fetch something ahead; its letter.
+    /// A hint to fetch something ahead, with the hint's letter.
     Hint(char),
-    /// Any other that ends with its line.
+    /// Any other row that ends with its line.
     Line(char),
 }
 
-/// A row.
+/// One row of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// Its id, a hex number; empty for hints.
+    /// Its id, a hexadecimal number. Empty for hints.
     pub id: &'a str,
     /// How it is written.
     pub tag: Tag,
-    /// From the tag's first byte to the end of what it says, without the newline.
+    /// From the first byte of the tag to the end of the content, without the newline.
     pub whole: Range<usize>,
-    /// What it says: the JSON, or the text.
+    /// The content: the JSON, or the text.
     pub body: Range<usize>,
 }
 
 /// The rows of a payload, in order.
 ///
 /// # Errors
-/// [`Unclear::Row`], [`Unclear::Binary`].
+/// [`Unclear::Row`] if the stream does not follow the row format. [`Unclear::Binary`] if a row contains binary data.
 pub fn rows(stream: &str) -> Result<Vec<Row<'_>>, Unclear> {
     let bytes = stream.as_bytes();
     let mut rows = Vec::new();
@@ -60,7 +62,7 @@ pub fn rows(stream: &str) -> Result<Vec<Row<'_>>, Unclear> {
                 let body = text_body(stream, start).ok_or(broken)?;
                 (Tag::Text, body.clone(), body.end)
             }
-            // Typed arrays and byte streams, of bytes and not of text.
+            // Typed arrays and byte streams, which contain binary data and not text.
             Some(b'A' | b'O' | b'o' | b'U' | b'S' | b's' | b'L' | b'l' | b'G' | b'g' | b'M' | b'm' | b'V' | b'b') => {
                 return Err(Unclear::Binary);
             }
@@ -93,10 +95,10 @@ pub fn rows(stream: &str) -> Result<Vec<Row<'_>>, Unclear> {
     Ok(rows)
 }
 
-/// The text after `T<hex length>,`; the row starts at `start`.
+/// The text after `T<hex length>,` in a row that starts at `start`.
 fn text_body(stream: &str, start: usize) -> Option<Range<usize>> {
     let digits = stream.get(start + 1..)?;
-    // A length has few digits: looking further would read the whole rest for each row.
+    // A length has few digits. Without the limit, each row would search the complete rest for a comma.
     let comma = digits.bytes().take(17).position(|byte| byte == b',')?;
     let length = usize::from_str_radix(&digits[..comma], 16).ok()?;
     let from = start + 1 + comma + 1;
@@ -104,16 +106,16 @@ fn text_body(stream: &str, start: usize) -> Option<Range<usize>> {
     stream.get(from..to).map(|_| from..to)
 }
 
-/// Visits every URL and the build id of a payload; references stand at `at`.
+/// Visits every URL and the build id of a payload. `at` is the offset that references carry.
 ///
 /// # Errors
-/// [`Unclear`]: the payload must stay as it is.
+/// [`Unclear`] if the payload must stay as it is.
 pub fn rewrite(stream: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     let rows = rows(stream)?;
     refuse_offsets(stream, &rows)?;
     let mut edits = Vec::new();
     let mut uses = Uses::of(&rows);
-    // What a text is used as is said by the rows that refer to it, so texts come last.
+    // The rows that refer to a text determine its use, so texts are handled last.
     for row in &rows {
         let body = &stream[row.body.clone()];
         let mut inner = Vec::new();
@@ -135,7 +137,7 @@ pub fn rewrite(stream: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<E
                     }
                 })?;
             }
-            // Of imports nothing is rewritten: they name scripts, which keep their names.
+            // Imports are not rewritten: they name scripts, which keep their names.
             Tag::Line(_) | Tag::Text => {}
         }
         edits.extend(Edits::of(inner).moved_by(row.body.start));
@@ -152,7 +154,7 @@ pub fn rewrite(stream: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<E
             Some(Use::Text) | None => continue,
         };
         if !inner.is_empty() {
-            // Piece by piece, so that a page which cuts its payload within the text cuts it there again.
+            // Edit piece by piece, so that a page that cuts its payload within the text still cuts it there.
             let length = inner.apply(body).len();
             edits.push((row.whole.start..row.body.start, format!("T{length:x},")));
             edits.extend(inner.moved_by(row.body.start));
@@ -164,10 +166,10 @@ pub fn rewrite(stream: &str, at: usize, visit: &mut dyn TextVisitor) -> Result<E
 /// Edits in the order in which they are found, which is from the inside out.
 pub(super) type Found = Vec<(Range<usize>, String)>;
 
-/// How to write a string where it stands.
+/// How to write a string at a given place.
 pub(super) type Quote = fn(&str) -> String;
 
-/// Asks for the build id under a key of an object.
+/// Visits the build id under a key of an object.
 pub(super) fn build_id(
     object: &Object<'_, '_>,
     key: &str,
@@ -182,7 +184,7 @@ pub(super) fn build_id(
     }
 }
 
-/// A payload whose parts are found by offsets can't change its length.
+/// Refuses a payload whose parts are found by byte offsets, because its length can't change.
 fn refuse_offsets(stream: &str, rows: &[Row<'_>]) -> Result<(), Unclear> {
     for root in rows.iter().filter(|row| row.id == "0" && row.tag == Tag::Json) {
         let root = stream[root.body.clone()].trim_start();
@@ -191,9 +193,9 @@ fn refuse_offsets(stream: &str, rows: &[Row<'_>]) -> Result<(), Unclear> {
         }
         let offsets = match serde_json::from_str::<RootOffsets>(root) {
             Ok(offsets) => offsets,
-            // A key that is there twice: what can't be told to hold none may hold one.
+            // A duplicate key. The offsets can't be read, so there may be one.
             Err(error) if error.is_data() => return Err(Unclear::Offsets { key: "a".to_owned() }),
-            // No JSON, which is told by who reads the row.
+            // Not JSON. The code that reads the row reports that.
             Err(_) => continue,
         };
         for (key, value) in [("a", offsets.a), ("l", offsets.l)] {
@@ -213,7 +215,7 @@ struct RootOffsets {
     l: Option<serde_json::Value>,
 }
 
-/// Zero, nothing, or a promise (`$@<id>`) of either.
+/// Whether a value is zero, nothing, or a promise (`$@<id>`) of either.
 fn is_zero(value: &serde_json::Value, stream: &str, rows: &[Row<'_>]) -> bool {
     match value {
         serde_json::Value::Null => true,
@@ -230,17 +232,17 @@ fn is_zero(value: &serde_json::Value, stream: &str, rows: &[Row<'_>]) -> bool {
     }
 }
 
-/// What a text row is used as.
+/// The use of a text row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Markup,
     Style,
     Text,
-    /// As markup and as something else.
+    /// In more than one way.
     Mixed,
 }
 
-/// What the text rows are used as, by their ids. A text that nothing refers to is text.
+/// The uses of text rows, by their ids. A text that no row refers to is plain text.
 struct Uses<'a>(HashMap<&'a str, Option<Use>>);
 
 impl<'a> Uses<'a> {
@@ -290,7 +292,7 @@ fn use_of(object: &Object<'_, '_>, key: &str) -> Option<Use> {
 }
 
 fn hint(body: &str, code: char, at: usize, visit: &mut dyn TextVisitor, edits: &mut Found) -> Result<(), Unclear> {
-    // The second item of a preload says as what it is fetched, and comes after the URL.
+    // The second item of a preload is its destination, and comes after the URL.
     let mut items: [Option<(String, Range<usize>)>; 2] = [None, None];
     let mut options = Vec::new();
     json::read(body, &mut |event| match event {
@@ -334,7 +336,7 @@ fn hint(body: &str, code: char, at: usize, visit: &mut dyn TextVisitor, edits: &
     Ok(())
 }
 
-/// React's names of attributes, and HTML's.
+/// React's names of attributes, with HTML's.
 const ATTRIBUTES: &[(&str, &str)] = &[
     ("srcSet", "srcset"),
     ("imageSrcSet", "imagesrcset"),
@@ -342,7 +344,7 @@ const ATTRIBUTES: &[(&str, &str)] = &[
     ("xlinkHref", "xlink:href"),
 ];
 
-/// Visits the URLs among the members of an object.
+/// Visits the URLs in the members of an object.
 pub(super) fn urls_of(
     object: &Object<'_, '_>,
     at: usize,
@@ -355,7 +357,7 @@ pub(super) fn urls_of(
     for (key, text) in object.strings {
         let value = text.value.as_ref();
         let inner = if value.starts_with('$') {
-            // A reference to another row, or a value that JSON doesn't have.
+            // A reference to another row, or a value that JSON can't represent.
             continue;
         } else if object.under == Some("style") && object.element.is_none() {
             css::rewrite(value, at, visit)
@@ -390,7 +392,7 @@ pub(super) fn urls_of(
     }
 }
 
-/// Visits a string that is a value or an item of a list; what it is for can't be told, so it is never replaced.
+/// Visits a string that is a complete value or an item of a list. Its use is not known, so it is never replaced.
 fn item(value: &str, at: usize, visit: &mut dyn TextVisitor) {
     if looks_like_a_path(value) {
         visit.url(Reference {
@@ -405,14 +407,14 @@ fn looks_like_a_path(value: &str) -> bool {
     value.starts_with('/') && value.len() < 1024 && !value.contains(char::is_whitespace)
 }
 
-/// What the member of an object is for; `None` for text.
+/// The position of a member of an object, or `None` for text.
 fn position_in(object: &Object<'_, '_>, key: &str, value: &str, said: Option<Position>) -> Option<Position> {
     match object.element {
         Some(tag) if !tag.starts_with('$') => {
             let renamed = ATTRIBUTES.iter().find(|(react, _)| *react == key);
             html::position_of(tag, renamed.map_or(key, |(_, html)| html), said)
         }
-        // A component of the client, or data of the site's own. What becomes of a prop is for its code to say.
+        // A client component, or the site's own data. Only the component's code determines what becomes of a prop.
         _ if key == "href" => Some(Position::Link),
         _ => {
             let is_text = matches!(key, "children" | "title" | "alt" | "id" | "className" | "value");
@@ -425,7 +427,7 @@ fn position_in(object: &Object<'_, '_>, key: &str, value: &str, said: Option<Pos
 mod tests {
     use super::*;
 
-    /// Puts a mark before every URL, and another build id.
+    /// Prefixes every URL with a mark, and replaces the build id.
     #[derive(Default)]
     struct Mark {
         seen: Vec<(String, Position)>,

@@ -1,7 +1,8 @@
-//! The URLs, anchors and inline scripts of a page. Pure.
+//! Finds the URLs, anchors and inline scripts of a page. Pure.
 //!
-//! A WHATWG tokenizer with the places of its tokens, not a tree: a tree would have to be written again, and would not be
-//! the same bytes. Only the value of an attribute, or the text of a `<style>`, is ever replaced.
+//! Uses a WHATWG tokenizer that reports the positions of its tokens, not a tree. A tree would have to be serialized,
+//! and the result would not be the same bytes. This module must not replace anything but the value of an attribute, the
+//! text of a `<style>`, and a comment before the first tag.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -12,27 +13,27 @@ use html5gum::{Span, Tokenizer};
 
 use super::{Edits, Position, Reference, TextVisitor, Unclear, css, srcset};
 
-/// A script that is in the page itself.
+/// A script whose text is in the page itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InlineScript {
-    /// Where its text stands.
+    /// Byte range of its text.
     pub range: Range<usize>,
     /// Its `id`.
     pub id: Option<String>,
 }
 
-/// What a page is, beyond its URLs.
+/// The result of walking a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Walked {
-    /// What is to be changed.
+    /// The changes to the page.
     pub edits: Edits,
     /// Its inline scripts, in order.
     pub scripts: Vec<InlineScript>,
-    /// The `href` of its `<base>`: what relative URLs start from.
+    /// The `href` of its `<base>`, against which relative URLs are resolved.
     pub base: Option<String>,
 }
 
-/// Visits all of a page, or of a piece of markup.
+/// Visits all of a page or of a piece of markup. `at` is added to the offsets of references.
 pub fn walk(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Walked {
     let mut walk = Walk {
         text,
@@ -47,12 +48,12 @@ pub fn walk(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Walked {
     };
     let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut walk);
     emitter.naively_switch_states(true);
-    // The events do it all, and the tokens, of which there are none, are there to be asked for.
+    // The callback does all the work. The emitter yields no tokens, but the iterator has to run to the end.
     Tokenizer::new_with_emitter(text, emitter).for_each(drop);
     walk.walked
 }
 
-/// The attributes that say anything here. A page has many more, and of those not even the value is kept.
+/// The attributes that are relevant here. A page has many others, whose values are not even stored.
 const ATTRIBUTES: &[&str] = &[
     "action",
     "as",
@@ -74,14 +75,14 @@ const ATTRIBUTES: &[&str] = &[
     "xlink:href",
 ];
 
-/// One of [`ATTRIBUTES`], its value without escapes, and where the value stands.
+/// One of [`ATTRIBUTES`], with its value without escapes and the byte range of the value.
 struct Attribute<'t> {
     name: &'static str,
     value: Cow<'t, str>,
     range: Range<usize>,
 }
 
-/// What the text up to the next end tag is.
+/// The kind of text up to the next end tag.
 enum Raw {
     Script { id: Option<String> },
     Style,
@@ -92,12 +93,12 @@ struct Walk<'t, 'v> {
     at: usize,
     visit: &'v mut dyn TextVisitor,
     tag: String,
-    /// Those of the tag that is being read, each once: there are never more than there are names.
+    /// The attributes of the current tag, each once, so there are never more than there are names.
     attributes: Vec<Attribute<'t>>,
-    /// Whether the value that comes next is that of the last of them.
+    /// Whether the next value belongs to the last of these attributes.
     expects_value: bool,
     raw: Option<Raw>,
-    /// No tag came yet.
+    /// Whether no tag has been read yet.
     at_start: bool,
     walked: Walked,
 }
@@ -127,7 +128,7 @@ impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
 impl Walk<'_, '_> {
     fn attribute(&mut self, name: &[u8], end: usize) {
         let known = ATTRIBUTES.iter().find(|known| known.as_bytes() == name);
-        // Browsers take the first of a name, and so must the code that finds URLs.
+        // If a name occurs twice, browsers use the first, and so must the code that finds URLs.
         let new = known.filter(|known| self.attributes.iter().all(|other| other.name != **known));
         self.expects_value = new.is_some();
         if let Some(name) = new {
@@ -180,12 +181,12 @@ impl Walk<'_, '_> {
             "style" => Some(Raw::Style),
             _ => None,
         };
-        // Their room serves the next tag.
+        // Reuse the allocations for the next tag.
         self.tag = tag;
         self.attributes = attributes;
     }
 
-    /// Next.js 15 puts the build id into a comment before the first tag.
+    /// Handles the comment before the first tag. Next.js 15 writes the build id there.
     fn first_comment(&mut self, value: &[u8], range: Range<usize>) {
         let inner = range.start + "<!--".len()..range.end.saturating_sub("-->".len());
         let Some(text) = self.text.get(inner.clone()).filter(|text| text.as_bytes() == value) else {
@@ -196,7 +197,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The text of a script or style; that of other elements says nothing here.
+    /// Handles the text of a script or style. The text of other elements is not relevant here.
     fn raw_text(&mut self, range: Range<usize>) {
         match &self.raw {
             Some(Raw::Script { id }) => self.walked.scripts.push(InlineScript { range, id: id.clone() }),
@@ -214,10 +215,10 @@ impl Walk<'_, '_> {
     }
 
     fn url(&mut self, attribute: &Attribute<'_>, position: Position) {
-        // Browsers take white space around a URL away.
+        // Browsers strip white space around a URL.
         let url = attribute.value.trim_matches(|c: char| c.is_ascii_whitespace());
         if url.is_empty() {
-            // It names nothing, and often there is no place where a value could be put.
+            // An empty URL names nothing, and often the tag has no place to put a value.
             return;
         }
         let reference = Reference {
@@ -242,7 +243,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Replaces parts of a value; the other parts keep their escapes.
+    /// Replaces parts of a value. The other parts keep their escapes.
     fn replace_parts(&mut self, attribute: &Attribute<'_>, edits: &Edits) {
         if edits.is_empty() {
             return;
@@ -264,7 +265,7 @@ impl Walk<'_, '_> {
         let text = match quote {
             Some(b'"' | b'\'') => {
                 let raw = self.text.get(attribute.range.clone()).unwrap_or_default();
-                // What had no escapes gets none but those it needs.
+                // A value without escapes gets only the escapes that it needs.
                 if raw.contains('&') || value.contains(['&', '"', '\'', '\r']) {
                     escaped(value)
                 } else {
@@ -278,7 +279,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// The edits of a `srcset`'s value.
+/// The edits to the value of a `srcset`.
 pub(super) fn srcset_edits(value: &str, position: Position, at: usize, visit: &mut dyn TextVisitor) -> Edits {
     let mut edits = Edits::default();
     for range in srcset::urls(value) {
@@ -290,9 +291,10 @@ pub(super) fn srcset_edits(value: &str, position: Position, at: usize, visit: &m
     edits
 }
 
-/// What a browser does with the URL in an attribute; `None` where there is none. `said` comes from [`said_by`].
+/// What a browser does with the URL in an attribute, or `None` if the attribute has none. `said` comes from
+/// [`said_by`].
 ///
-/// The payload's elements are asked by the same rules, with React's names for the attributes put into HTML's.
+/// The same rules apply to the payload's elements, after React's attribute names are mapped to HTML's.
 pub(super) fn position_of(tag: &str, name: &str, said: Option<Position>) -> Option<Position> {
     Some(match (tag, name) {
         ("a" | "area", "href") | ("form", "action") | ("button" | "input", "formaction") => Position::Link,
@@ -310,9 +312,9 @@ pub(super) fn position_of(tag: &str, name: &str, said: Option<Position>) -> Opti
     })
 }
 
-/// What the URL of a `<link>` or `<meta>` is for, by its other attributes, which `get` gives; `None` for other tags.
+/// The use of the URL in a `<link>` or `<meta>`, from its other attributes, which `get` returns. `None` for other tags.
 ///
-/// Asked once for a tag and not for each of its attributes, of which there may be as many as anybody likes.
+/// Called once per tag and not once per attribute, because a tag may have any number of attributes.
 pub(super) fn said_by<'a>(tag: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Option<Position> {
     match tag {
         "link" => of_link(get("rel").unwrap_or_default(), get("as").unwrap_or_default()),
@@ -389,7 +391,7 @@ pub(super) fn escaped(value: &str) -> String {
             '\'' => out.push_str("&#x27;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // As itself it would be read as a newline.
+            // A literal carriage return would be read as a newline.
             '\r' => out.push_str("&#xD;"),
             c => out.push(c),
         }
@@ -401,7 +403,7 @@ pub(super) fn escaped(value: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Puts a mark before every URL that it is asked for.
+    /// Prefixes every URL that it visits with a mark.
     #[derive(Default)]
     struct Mark {
         seen: Vec<(String, Position)>,

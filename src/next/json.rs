@@ -1,41 +1,42 @@
-//! The strings of a JSON text, where they stand, and what stands around them. Pure.
+//! The strings of a JSON text: where they are, and what surrounds them. Pure.
 //!
-//! A reader of its own, since what is wanted is places and not values: a string is replaced where it stands, and all
-//! other bytes are kept. It goes forward once and keeps its own stack, so neither long nor deep input can hurt it.
+//! This is a separate reader because it must report places and not values: a string is replaced in place, and all other
+//! bytes are kept. It reads forward once and keeps its own stack, so neither long nor deep input can exhaust time or
+//! the stack.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Unclear;
 
-/// A string of the text.
+/// A string in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<'a> {
     /// Its value.
     pub value: Cow<'a, str>,
-    /// Where it stands, quotes included.
+    /// Its byte range, including the quotes.
     pub range: Range<usize>,
 }
 
-/// What a value is in. What is known of the frames around is kept as their places in the stack: a copy for each
-/// frame would cost the length of a name for each level.
+/// An open object or array. A frame refers to the frames around it by their index in the stack, because a copy in each
+/// frame would cost the length of a name per level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Frame<'a> {
     Object {
-        /// The key that is being read or was read last.
+        /// The current or the latest key.
         key: Cow<'a, str>,
-        /// Where its members begin among those of all objects that are open.
+        /// Index of the object's first member in the list of members of all open objects.
         first: usize,
-        /// Whether these are the props of a React element, which is the array around it.
+        /// Whether the object is the props of a React element. The array around it is that element.
         is_props: bool,
-        /// The array that is the element around it, this one included.
+        /// Stack index of the nearest element around the object, including the element whose props it is.
         owner: Option<usize>,
-        /// The object under whose key it stands.
+        /// Stack index of the object that has this one under one of its keys, directly or inside arrays.
         under: Option<usize>,
     },
     Array {
         index: usize,
-        /// Whether its first item is `"$"`: `["$", type, …]` is an element.
+        /// Whether the first item is `"$"`: `["$", type, …]` is an element.
         is_element: bool,
         /// The second item, if it is a string.
         name: Option<Cow<'a, str>>,
@@ -44,17 +45,17 @@ enum Frame<'a> {
     },
 }
 
-/// An object that ended.
+/// An object that was read completely.
 pub struct Object<'s, 'a> {
-    /// Its members that are strings.
+    /// Its members whose values are strings.
     pub strings: &'s [(Cow<'a, str>, Text<'a>)],
-    /// The type of the React element whose props this is: a tag's name, or `$L…` for a component of the client.
+    /// The type of the React element whose props this object is: a tag's name, or `$L…` for a client component.
     pub element: Option<&'s str>,
-    /// The type of the nearest element around it, this one included.
+    /// The type of the nearest element around the object, including the element whose props it is.
     pub owner: Option<&'s str>,
-    /// The key of the member that it is, or that the array around it is.
+    /// The key of the member that is this object, or that is the array around it.
     pub under: Option<&'s str>,
-    /// How many objects and arrays are around it.
+    /// The number of objects and arrays around it.
     pub depth: usize,
 }
 
@@ -66,29 +67,29 @@ impl Object<'_, '_> {
     }
 }
 
-/// What the reader passed.
+/// What the reader has read.
 pub enum Event<'s, 'a> {
-    /// An object ended.
+    /// The end of an object.
     Object(Object<'s, 'a>),
     /// A string in an array.
     Item {
-        /// Its place in the array.
+        /// Its index in the array.
         index: usize,
-        /// How many objects and arrays are around it.
+        /// The number of objects and arrays around it.
         depth: usize,
-        /// Whether the array is a React element: the string is its mark, its type or its key.
+        /// Whether the array is a React element. The string is then its marker, its type or its key.
         in_element: bool,
         /// The string.
         text: &'s Text<'a>,
     },
-    /// The whole text is one string.
+    /// The complete text is one string.
     Whole(&'s Text<'a>),
 }
 
-/// Reads one JSON value, which must be the whole text but for white space.
+/// Reads one JSON value, which must be the complete text apart from white space.
 ///
 /// # Errors
-/// [`Unclear::Json`].
+/// [`Unclear::Json`] if the text is not valid JSON.
 pub fn read<'a>(text: &'a str, visit: &mut dyn FnMut(Event<'_, 'a>)) -> Result<(), Unclear> {
     Reader {
         text,
@@ -103,7 +104,7 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     stack: Vec<Frame<'a>>,
-    /// The members of all open objects that are strings, those of the innermost last.
+    /// The string members of all open objects. Those of the innermost object are last.
     strings: Vec<(Cow<'a, str>, Text<'a>)>,
 }
 
@@ -135,7 +136,7 @@ impl<'a> Reader<'a> {
                 Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => self.literal()?,
                 _ => return self.broken(),
             }
-            // A value ended here, or an empty object or array is about to.
+            // A value ended here, or an empty object or array is about to end.
             loop {
                 self.skip_space();
                 match (self.peek(), self.stack.last_mut()) {
@@ -179,7 +180,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The object under whose key a value that starts now stands, and the element around it.
+    /// For a value that starts here: the stack indices of the object that has it under one of its keys, and of the
+    /// nearest element around it.
     fn context(&self) -> (Option<usize>, Option<usize>) {
         match self.stack.last() {
             None => (None, None),
@@ -347,12 +349,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A string as `JSON.stringify` writes it, quotes included.
+/// A string as `JSON.stringify` writes it, including the quotes.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A string as Next.js writes it into a script: as JSON, without what could end the script.
+/// A string as Next.js writes it into a script: as JSON, with every character escaped that could end the script.
 pub fn quoted_in_script(text: &str) -> String {
     let json = quoted(text);
     if !json.contains(['&', '<', '>', '\u{2028}', '\u{2029}']) {
@@ -372,19 +374,20 @@ pub fn quoted_in_script(text: &str) -> String {
     out
 }
 
-/// Why a string in a script can't be taken.
+/// Why a string in a script can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InScript {
-    /// [`quoted_in_script`] would write it otherwise.
+    /// [`quoted_in_script`] would write the string differently.
     NotExact,
-    /// It is no string.
+    /// The text does not start with a string.
     NoString,
 }
 
-/// Puts the string that a text starts with, written as [`quoted_in_script`] writes it, behind `out`, and gives the length
-/// of the literal.
+/// Reads the string at the start of a text, written as [`quoted_in_script`] writes it, appends its value to `out`, and
+/// returns the length of the literal.
 ///
-/// One look at each byte: pages consist of these strings, and reading one, writing it again and comparing takes many.
+/// Reads each byte once. Pages consist mostly of these strings; to read a string, write it again and compare the result
+/// would take several passes.
 pub fn read_in_script(text: &str, out: &mut String) -> Result<usize, InScript> {
     let bytes = text.as_bytes();
     if bytes.first() != Some(&b'"') {
@@ -415,7 +418,7 @@ pub fn read_in_script(text: &str, out: &mut String) -> Result<usize, InScript> {
     }
 }
 
-/// The character of an escape that [`quoted_in_script`] writes, and the escape's length.
+/// The character of an escape that [`quoted_in_script`] writes, and the length of the escape.
 fn escape(bytes: &[u8]) -> Option<(char, usize)> {
     let c = match bytes.get(1)? {
         b'"' => '"',
@@ -444,7 +447,7 @@ fn escape(bytes: &[u8]) -> Option<(char, usize)> {
 mod tests {
     use super::*;
 
-    /// Every string in the order in which it is told, with what is known of its place.
+    /// Every string in the order in which it is reported, with its surroundings.
     fn told(text: &str) -> Result<Vec<String>, Unclear> {
         let mut told = Vec::new();
         read(text, &mut |event| match event {
@@ -542,7 +545,7 @@ mod tests {
 
     #[test]
     fn deep_and_long_texts_take_neither_stack_nor_time() {
-        // A name that has to be copied to be read, with many levels below it.
+        // A name that must be copied to be decoded, with many levels below it.
         let named = format!("{{\"\\n{}\":{}", "a".repeat(500_000), "[".repeat(500_000));
         assert!(told(&named).is_err());
         let deep = "[".repeat(500_000);

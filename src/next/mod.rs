@@ -1,12 +1,13 @@
-//! What Next.js writes into an export, read and rewritten without touching any other byte.
+//! Reads and rewrites what Next.js writes into an export, without touching any other byte.
 //!
-//! Pure. Each file here knows one language (JSON, CSS, HTML, the flight payload) and nothing of a site: it finds where a
-//! URL or a build id stands, asks a [`TextVisitor`] what shall stand there instead, and gives the [`Edits`] that make it so.
-//! Asking with a visitor that answers nothing is how facts are collected, so what is checked and what is rewritten can't
-//! differ.
+//! Pure. Each file here handles one language (JSON, CSS, HTML, the flight payload) and has no access to the site. It
+//! finds each URL or build id, passes it to a [`TextVisitor`], and returns the [`Edits`] that put the visitor's
+//! replacements into the text. A visitor that replaces nothing collects facts, so the checks and the rewriting always
+//! see the same things.
 //!
-//! It must never search for a string and replace it: a page that shows a path, or happens to name the build id, keeps
-//! it. And it must never guess: what can't be read exactly is an [`Unclear`], and its file stays as it is.
+//! This module must never search for a string and replace it: a page that shows a path, or happens to contain the build
+//! id, keeps it. It must never guess either: a text that can't be read exactly is an [`Unclear`], and its file stays as
+//! it is.
 
 pub mod build_id;
 pub mod client;
@@ -27,148 +28,149 @@ pub mod url;
 pub use edit::Edits;
 use serde::{Deserialize, Serialize};
 
-/// Where a URL stands, by what a browser does with it.
+/// What a browser does with the URL at a place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Position {
-    /// A reader follows it: `<a href>`, `<form action>`, a canonical link.
+    /// A visitor follows it: `<a href>`, `<form action>`, a canonical link.
     Link,
-    /// A picture: `src`, `srcset`, `poster`, `<use href>`, a preload of one.
+    /// An image: `src`, `srcset`, `poster`, `<use href>`, a preload of one.
     Image,
-    /// Sound, film, subtitles.
+    /// Audio, video, subtitles.
     Media,
-    /// A page or document in this one: `iframe`, `embed`, `object`.
+    /// A page or document embedded in this one: `iframe`, `embed`, `object`.
     Frame,
     /// A script.
     Script,
-    /// A stylesheet, from a page.
+    /// A style sheet, referenced from a page.
     Style,
-    /// Anything that is fetched ahead.
+    /// Any other file that is fetched ahead.
     Preload,
-    /// The picture of the site.
+    /// The icon of the site.
     Icon,
-    /// What others show of a page: `og:image` and its like.
+    /// Content that other sites show for a page: `og:image` and similar.
     Card,
     /// The web manifest.
     WebManifest,
-    /// `url()` of a stylesheet.
+    /// `url()` in a style sheet.
     CssUrl,
-    /// `@import` of a stylesheet.
+    /// `@import` in a style sheet.
     CssImport,
-    /// A string that looks like a path, in a place that says nothing of its use. Never rewritten.
+    /// A string that looks like a path, in a place that does not reveal its use. Never rewritten.
     Unknown,
 }
 
 impl Position {
-    /// Whether a browser or a crawler fetches what stands here by itself.
+    /// Whether a browser or a crawler fetches a URL in this position without a visitor's action.
     #[must_use]
     pub const fn is_fetched(self) -> bool {
         !matches!(self, Self::Link | Self::Frame | Self::WebManifest | Self::Unknown)
     }
 
-    /// Whether a URL here may get a fingerprint: it becomes the attribute of an element, and a browser does nothing with
-    /// it but fetch it. Others keep what they were given: readers share a link, crawlers store a card's picture, and a
-    /// style sheet is the same for all pages.
+    /// Whether a URL in this position may get a fingerprint. It may if it becomes the attribute of an element and a
+    /// browser does nothing but fetch it. Other URLs are kept: visitors share links, crawlers store a card's image, and
+    /// a style sheet is the same for all pages.
     #[must_use]
     pub const fn takes_fingerprint(self) -> bool {
         self.is_fetched() && !matches!(self, Self::Card | Self::CssUrl | Self::CssImport)
     }
 }
 
-/// A URL at its place.
+/// A URL and its place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference<'a> {
-    /// The URL, with the escapes of the language it is in taken away.
+    /// The URL, with the escapes of the surrounding language removed.
     pub url: &'a str,
-    /// What it is for.
+    /// What the URL is used for.
     pub position: Position,
-    /// Byte offset in the file, or of the piece of the file that holds it.
+    /// Byte offset of the URL in the file, or of the piece of the file that contains it.
     pub at: usize,
 }
 
-/// Is told what a file holds, and says what shall stand there instead.
+/// Receives what a parser finds in a file, and returns replacements.
 pub trait TextVisitor {
-    /// A URL; `Some`: this one instead.
+    /// Visits a URL. Returns its replacement, or `None` to keep it.
     fn url(&mut self, reference: Reference<'_>) -> Option<String>;
 
-    /// The build id, where Next.js's client reads it; `Some`: this one instead.
+    /// Visits the build id in a place where Next.js's client reads it. Returns its replacement, or `None` to keep it.
     fn build_id(&mut self, id: &str) -> Option<String> {
         let _ = id;
         None
     }
 
-    /// A comment before the first tag of a page, which may be the build id as [`build_id::in_comment`] spells it; `Some`:
-    /// this text instead.
+    /// Visits a comment before the first tag of a page, which may be the build id as [`build_id::in_comment`] spells
+    /// it. Returns its replacement, or `None` to keep it.
     fn build_comment(&mut self, text: &str) -> Option<String> {
         let _ = text;
         None
     }
 
-    /// A place that a link can lead to: an `id`, or the `name` of an `<a>`.
+    /// Visits an anchor that a link can point to: an `id`, or the `name` of an `<a>`.
     fn anchor(&mut self, name: &str) {
         let _ = name;
     }
 
-    /// Something that can't be rewritten safely and stays as it is, although the rest of the file does not.
+    /// Reports a part of the file that can't be rewritten safely. That part stays as it is, but the rest of the file
+    /// may still change.
     fn unclear(&mut self, what: &Unclear) {
         let _ = what;
     }
 }
 
-/// Why something can't be read exactly.
+/// Why a text can't be read exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Unclear {
-    /// JSON that is none.
+    /// Invalid JSON.
     #[error("its JSON ends or breaks at byte {at}")]
     Json {
-        /// Where.
+        /// Byte offset of the error.
         at: usize,
     },
     /// A payload that does not follow the row format.
     #[error("its payload has no row at byte {at}")]
     Row {
-        /// Where, in the payload.
+        /// Byte offset in the payload.
         at: usize,
     },
-    /// A payload that carries bytes instead of text.
+    /// A payload that contains binary data and not only text.
     #[error("its payload holds binary data")]
     Binary,
-    /// A payload whose parts are found by their offset.
+    /// A payload whose parts are found by byte offsets.
     #[error("its payload is read by byte offsets (`{key}`)")]
     Offsets {
-        /// The key that holds one.
+        /// The key whose value is an offset.
         key: String,
     },
-    /// A payload file that starts with a mark of Next.js's own.
+    /// A payload file that starts with a marker of Next.js.
     #[error("its payload starts with `{mark}`")]
     Marked {
-        /// The mark.
+        /// The marker.
         mark: char,
     },
-    /// A script that carries the payload in another form.
+    /// A script that contains the payload in an unknown form.
     #[error("a script carries its payload in an unknown form at byte {at}")]
     Push {
-        /// Where the script starts.
+        /// Byte offset at which the script starts, or the argument in it that can't be read.
         at: usize,
     },
-    /// Writing what was read again does not give the same bytes.
+    /// A script whose bytes would change if it were written again.
     #[error("a script of its payload would not come out the same at byte {at}")]
     NotExact {
-        /// Where the script starts.
+        /// Byte offset of the argument in the script that contains the piece.
         at: usize,
     },
-    /// Blocks within blocks within blocks.
+    /// A style sheet whose blocks are nested too deeply.
     #[error("its style sheet nests deeper than {limit} levels")]
     TooDeep {
-        /// The limit.
+        /// The maximum number of levels.
         limit: usize,
     },
-    /// A text of the payload that is both markup and text.
+    /// A text of the payload that is used in more than one way, such as markup and plain text.
     #[error("a text of its payload is used as markup and as text")]
     SharedText,
-    /// An attribute whose escapes would not come out the same.
+    /// An attribute whose escapes would change if they were written again.
     #[error("an attribute's escapes would not come out the same at byte {at}")]
     Attribute {
-        /// Where its value starts.
+        /// Byte offset at which its value starts.
         at: usize,
     },
 }

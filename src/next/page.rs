@@ -1,26 +1,26 @@
-//! A whole page, or a whole payload file: markup and payload together. Pure.
+//! A complete page or payload file: markup and payload together. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Edits, TextVisitor, Unclear, data, flight, html, push};
 
-/// Which router made a page.
+/// The router that made a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Router {
     /// The page carries a payload.
     App,
     /// The page carries `__NEXT_DATA__`.
     Pages,
-    /// Neither: a page that Next.js did not make, or that has no client.
+    /// Neither: Next.js did not make the page, or the page has no client.
     None,
 }
 
-/// What was found in a page.
+/// The result of visiting a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// What is to be changed.
+    /// The changes to the page.
     pub edits: Edits,
-    /// Which router made it.
+    /// The router that made it.
     pub router: Router,
     /// The `href` of its `<base>`.
     pub base: Option<String>,
@@ -29,7 +29,7 @@ pub struct Page {
 /// Visits a page: its markup with one visitor, the payload in its scripts with another.
 ///
 /// # Errors
-/// [`Unclear`]: the page must stay as it is. Both visitors may have been told of parts of it.
+/// [`Unclear`] if the page must stay as it is. Both visitors may have received parts of it already.
 pub fn rewrite(text: &str, markup: &mut dyn TextVisitor, payload: &mut dyn TextVisitor) -> Result<Page, Unclear> {
     let html::Walked {
         mut edits,
@@ -55,16 +55,17 @@ pub fn rewrite(text: &str, markup: &mut dyn TextVisitor, payload: &mut dyn TextV
 /// Visits a payload file.
 ///
 /// # Errors
-/// [`Unclear`]: the file must stay as it is.
+/// [`Unclear`] if the file must stay as it is.
 pub fn rewrite_payload(text: &str, visit: &mut dyn TextVisitor) -> Result<Edits, Unclear> {
     if let Some(mark) = text.chars().next().filter(|c| matches!(c, '#' | '~')) {
         return Err(Unclear::Marked { mark });
     }
     flight::rewrite(text, 0, visit)
 }
-/// The pages that a payload or data file may belong to, by its path, the likelier first; none where it can be neither.
+/// The pages that a payload or data file may belong to, by its path, the most likely first. Empty if the file can be
+/// neither.
 ///
-/// The payload of `X.html` is `X.txt`, and in pieces `X/__next.….txt`; the data of the Pages Router are
+/// The payload of `X.html` is `X.txt` or, in pieces, `X/__next.….txt`. The data of the Pages Router is
 /// `_next/data/<id>/X.json`.
 #[must_use]
 pub fn owners(path: &str) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! The hashes of inline scripts in a page's own content security policy. Pure.
 //!
-//! A page may allow its inline scripts by their hashes, in a `<meta>`. Where a script was changed, the hash that it had
-//! gives way to the one that it has: both are equally long. It must never allow a script that the page did not allow.
+//! A page may allow its inline scripts by their hashes, in a `<meta>`. If a script was changed, its old hash is
+//! replaced with the new one, which has the same length. This module must never allow a script that the page did not
+//! allow.
 //!
-//! `integrity` and policies are attributes, and whoever writes pages may spell `+`, `/` and `=` as character references.
+//! `integrity` and policies are attributes, so their authors may spell `+`, `/` and `=` as character references.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -16,17 +17,17 @@ use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
 use super::{Edits, Reference, TextVisitor, html};
 
-/// The algorithms of a policy and of `integrity`, by their names there.
+/// The hash algorithms that policies and `integrity` support, with their names.
 const ALGORITHMS: [(&str, &Algorithm); 3] = [("sha256", &SHA256), ("sha384", &SHA384), ("sha512", &SHA512)];
 
-/// The hashes of some bytes, as a policy or an `integrity` names them.
+/// The hashes of some bytes, spelled as in a policy or an `integrity`.
 #[must_use]
 pub fn hashes(bytes: &[u8]) -> [String; 3] {
     ALGORITHMS.map(|(name, algorithm)| format!("{name}-{}", BASE64.encode(digest(algorithm, bytes).as_ref())))
 }
 
-/// The page with the hashes of its scripts as they are now; `None` where it names none of those that they had. `before`
-/// is the page as it was.
+/// Returns the page with the current hashes of its scripts, or `None` if it contains none of their previous hashes or
+/// the number of scripts changed. `before` is the page as it was.
 #[must_use]
 pub fn renewed(before: &str, after: &str) -> Option<String> {
     if !names_hashes(before) {
@@ -42,7 +43,7 @@ pub fn renewed(before: &str, after: &str) -> Option<String> {
         }
         for (from, to) in hashes(old.as_bytes()).iter().zip(hashes(new.as_bytes())) {
             for at in memmem::find_iter(after.as_bytes(), from.as_bytes()) {
-                // What a script says of a hash is its own business, and has a hash itself.
+                // A hash in a script's text is the script's own content, and it affects that script's own hash.
                 if !is.iter().any(|script| script.contains(&at)) {
                     edits.replace(at..at + from.len(), to.clone());
                 }
@@ -57,14 +58,14 @@ pub fn renewed(before: &str, after: &str) -> Option<String> {
     unescaped(new.as_deref().unwrap_or(after), &changed).or(new)
 }
 
-/// Whether a page names hashes at all, so that hardly any has to be read for them.
+/// Whether a page contains any hashes. Few pages do, so few have to be parsed.
 fn names_hashes(page: &str) -> bool {
     ALGORITHMS
         .iter()
         .any(|(name, _)| memmem::find(page.as_bytes(), name.as_bytes()).is_some())
 }
 
-/// The page with other hashes in attributes that spell them with character references; `None` where there are none.
+/// Replaces hashes in attributes that spell them with character references. `None` if there are none.
 #[must_use]
 pub fn unescaped(page: &str, changed: &[(String, String)]) -> Option<String> {
     if changed.is_empty() || !names_hashes(page) {
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_standard() {
-        // The example of the recommendation "Subresource Integrity".
+        // The example in the W3C recommendation "Subresource Integrity".
         assert_eq!(
             hashes(b"alert('Hello, world.');")[1],
             "sha384-H8BRh8j48O9oYatfu5AZzq6A9RINhZO5H16dQZngK7T62em8MUt1FLm52t+eX6xO"

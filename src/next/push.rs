@@ -1,7 +1,8 @@
-//! The payload as it is in a page: cut into pieces, each in a script of its own. Pure.
+//! The payload inside a page, which is cut into pieces, each in its own script. Pure.
 //!
-//! A cut may fall anywhere, even within a row, so the pieces are joined before anything is read, and an edit is brought
-//! back to the pieces it touches. A page with a script of this kind that is not understood stays as it is.
+//! A cut may be anywhere, even inside a row, so the pieces are joined before anything is read, and edits are mapped
+//! back to the pieces that they touch. If this module does not understand one of these scripts, it must not change the
+//! page.
 
 use std::ops::Range;
 
@@ -9,11 +10,11 @@ use super::html::InlineScript;
 use super::json::InScript;
 use super::{Edits, Unclear, json};
 
-/// A piece of the payload, and the string literal in the page that holds it.
+/// A piece of the payload, and the string literal in the page that contains it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Piece {
     literal: Range<usize>,
-    /// What it says, in the payload.
+    /// The byte range in the payload.
     text: Range<usize>,
 }
 
@@ -21,14 +22,14 @@ struct Piece {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushes {
     pieces: Vec<Piece>,
-    /// All pieces together.
+    /// All pieces joined.
     pub stream: String,
 }
 
-/// Finds the payload among the scripts of a page; `None`: it has none.
+/// Finds the payload in the scripts of a page. `None` if the page has none.
 ///
 /// # Errors
-/// [`Unclear`] where a script carries a payload in an unknown form.
+/// [`Unclear`] if a script contains a payload in an unknown form.
 pub fn find(page: &str, scripts: &[InlineScript]) -> Result<Option<Pushes>, Unclear> {
     let mut pushes = Pushes {
         pieces: Vec::new(),
@@ -55,7 +56,7 @@ fn starts_as_push(text: &str) -> bool {
     text.starts_with(FIRST) || text.starts_with(LATER)
 }
 
-/// One script: `….push([kind, data])`, or several of them.
+/// Reads one script, which is one or several `….push([kind, data])`.
 fn read_script(text: &str, start: usize, pushes: &mut Pushes) -> Result<(), Unclear> {
     let unknown = Unclear::Push { at: start };
     let mut at = 0;
@@ -77,7 +78,8 @@ fn read_script(text: &str, start: usize, pushes: &mut Pushes) -> Result<(), Uncl
     Ok(())
 }
 
-/// `[0]` begins, `[1,"…"]` is a piece, `[2,…]` the state of a form, `[3,"…"]` bytes. Gives the argument's length.
+/// Reads one argument and returns its length. `[0]` begins the payload, `[1,"…"]` is a piece, `[2,…]` is the state of a
+/// form, and `[3,"…"]` is binary data.
 fn take_argument(data: &str, at: usize, pushes: &mut Pushes) -> Result<usize, Unclear> {
     let unknown = Unclear::Push { at };
     if let Some(literal) = data.strip_prefix("[1,") {
@@ -96,7 +98,7 @@ fn take_argument(data: &str, at: usize, pushes: &mut Pushes) -> Result<usize, Un
         });
         return Ok("[1,".len() + length + 1);
     }
-    // It is JSON; where it ends, the parser says.
+    // The argument is JSON. The parser determines where it ends.
     let mut values = serde_json::Deserializer::from_str(data).into_iter::<serde::de::IgnoredAny>();
     match (values.next(), data.as_bytes().get(1)) {
         (Some(Ok(_)), Some(b'0' | b'2')) if data.starts_with('[') => Ok(values.byte_offset()),
@@ -106,7 +108,7 @@ fn take_argument(data: &str, at: usize, pushes: &mut Pushes) -> Result<usize, Un
 }
 
 impl Pushes {
-    /// The edits of the page that make these edits of the payload.
+    /// Maps edits of the payload to edits of the page.
     #[must_use]
     pub fn edits(&self, of_stream: &Edits) -> Edits {
         let mut edits = Edits::default();
@@ -116,11 +118,11 @@ impl Pushes {
             let Range { start, end } = piece.text;
             let mut inner = Edits::default();
             while let Some((range, text)) = changes.peek() {
-                // What is put in where two pieces meet is in the second.
+                // Text that is inserted where two pieces meet goes into the second.
                 if range.start >= end && index < last {
                     break;
                 }
-                // What reaches into the next pieces is written into the first and taken out of the others.
+                // An edit that spans several pieces is written into the first and removed from the others.
                 let from = range.start.max(start) - start;
                 let to = range.end.min(end) - start;
                 let text = if range.start >= start {

@@ -1,13 +1,14 @@
-//! The key of a page's metadata in Next.js 15.0 to 15.3, which is another random text with each build. Pure.
+//! The key of a page's metadata in Next.js 15.0 to 15.3, which is a different random text in each build. Pure.
 //!
-//! Those versions draw a nanoid for each page that they render (`requestId` in `app-render`) and use it as the React key of
-//! the elements of the page's head, so that these are made again on each navigation. It says nothing else, and stands at
-//! one kind of place: as the key of the second child of the element whose key is `h`. The first child is nothing, or, of a
-//! page that was not found, the `meta` that says so. From 15.4 on it is gone.
+//! Those versions generate a nanoid for each page that they render (`requestId` in `app-render`) and use it as the
+//! React key of the elements in the page's head, so that React creates these elements again on each navigation. The key
+//! has no other meaning. It appears in only one kind of place: as the key of the second child of the element whose key
+//! is `h`. The first child is `null` or, in a page that was not found, the `meta` that excludes the page from search
+//! engines. Next.js 15.4 and later have no such key.
 //!
-//! A key of the same length that follows the page's path does the same, and lets two builds of one source be the same. Any
-//! two pages still have two keys. Only the characters of such a key are replaced, where they stand between these marks, so
-//! no length in the payload changes; a text of that form anywhere else stays.
+//! A key of the same length that is derived from the page's path works as well, and lets two builds of the same source
+//! be identical. Any two pages still have different keys. Only the characters of such a key between these marks are
+//! replaced, so no length in the payload changes. The same text anywhere else stays.
 
 use memchr::memmem;
 
@@ -17,17 +18,17 @@ use crate::model::digest::Digest;
 /// The length of a nanoid.
 const LENGTH: usize = 21;
 
-/// What stands before the number of the component whose key it is.
+/// The text before the number of the component that has the key.
 const MARKS: [&str; 2] = [
     r#""h",{"children":[null,["$","$"#,
     r#""h",{"children":[["$","meta",null,{"name":"robots","content":"noindex"}],["$","$"#,
 ];
 
-/// The bytes of a page or of its payload with a key that follows the path in place of the random one; `None` where there is
-/// none. `path` is that of the file, whose ending does not count.
+/// Returns the bytes of a page or its payload with a key derived from the path in place of the random one, or `None` if
+/// there is no random key. `path` is that of the file; its extension does not count.
 #[must_use]
 pub fn settled(path: &str, bytes: &[u8]) -> Option<Vec<u8>> {
-    // The parts of a payload end anywhere in a page, so they are read as one.
+    // The parts of a payload may end anywhere in a page, so they are joined before the search.
     let seams: Vec<usize> = memmem::find_iter(bytes, SEAM).collect();
     let joined = (!seams.is_empty()).then(|| without(bytes, &seams));
     let text = joined.as_deref().unwrap_or(bytes);
@@ -43,7 +44,7 @@ pub fn settled(path: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut new = bytes.to_vec();
     for at in places {
         for (place, byte) in (at..).zip(key.bytes()) {
-            // Each seam before it has the number of those before that as many lengths further left in the joined text.
+            // In the joined text, each seam is further left by the lengths of the seams before it.
             let before = (0..seams.len())
                 .take_while(|index| seams[*index] - index * SEAM.len() <= place)
                 .count();
@@ -55,7 +56,7 @@ pub fn settled(path: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     Some(new)
 }
 
-/// The bytes without what stands at these places.
+/// Returns the bytes without the seams at these places.
 fn without(bytes: &[u8], seams: &[usize]) -> Vec<u8> {
     let mut joined = Vec::with_capacity(bytes.len());
     let mut from = 0;
@@ -67,7 +68,7 @@ fn without(bytes: &[u8], seams: &[usize]) -> Vec<u8> {
     joined
 }
 
-/// Where keys begin behind a mark.
+/// Finds where keys begin after a mark.
 fn keys(text: &[u8], mark: &[u8], quote: &[u8]) -> Vec<usize> {
     let between = [quote, b",", quote].concat();
     let key = |at: usize| {

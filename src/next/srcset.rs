@@ -1,9 +1,9 @@
-//! The URLs of a `srcset`, as a browser splits them. Pure.
+//! The URLs in a `srcset`, split as a browser splits them. Pure.
 
 use std::ops::Range;
 
-/// Where the URLs stand, in order. Follows the HTML standard's "parse a srcset attribute": a comma ends a candidate
-/// only after white space or at the end of its URL, and not within parentheses of a descriptor.
+/// The byte ranges of the URLs, in order. Follows "parse a srcset attribute" in the HTML standard: a comma ends a
+/// candidate only after white space or at the end of its URL, and not inside the parentheses of a descriptor.
 #[must_use]
 pub fn urls(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();

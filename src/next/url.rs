@@ -1,4 +1,4 @@
-//! From a URL in a page to the file of the site that it names, and back. Pure.
+//! Maps a URL in a page to the file of the site that it names, and back. Pure.
 
 use std::borrow::Cow;
 
@@ -10,46 +10,46 @@ use url::Url;
 pub enum Target {
     /// A path of this site.
     Site(SiteUrl),
-    /// A path of this host that is not below the base path.
+    /// A path on this host that is not below the base path.
     Outside,
-    /// Another host, by its name.
+    /// Another host, with its name.
     Host(String),
     /// Nothing that is fetched from a host: `data:`, `mailto:`, `javascript:`, an empty text.
     Nothing,
-    /// No URL.
+    /// The text is not a URL.
     Malformed,
 }
 
 /// A URL of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteUrl {
-    /// The path below the base path, decoded, without the slash at its front; its end as it was.
+    /// The path below the base path, decoded, without its leading slash. A trailing slash is kept.
     pub path: String,
-    /// What stands behind `?`.
+    /// The text after `?`.
     pub query: Option<String>,
-    /// What stands behind `#`, decoded.
+    /// The text after `#`, decoded.
     pub fragment: Option<String>,
 }
 
-/// What URLs of a site are resolved against.
+/// Resolves the URLs of a site.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     /// The site's own address, or one that no page can name.
     origin: Option<Url>,
     base_path: String,
-    /// With `/_next/` at its end; none where there is no such prefix.
+    /// The asset prefix with `/_next/` at its end, or `None` if there is no such prefix.
     client: Option<String>,
 }
 
-/// The folder of the client's files, which an asset prefix is before.
+/// The folder of the client's files, which follows an asset prefix.
 pub const CLIENT: &str = "/_next/";
 
-/// Replaces the address of a site that has none: `.invalid` is no one's.
+/// Stands in for the address of a site that has none. `.invalid` is reserved, so no real site has it.
 const NO_ORIGIN: &str = "https://site.invalid/";
 
 impl Resolver {
-    /// For a site at an address (only its scheme, host and port count) and below a base path: empty, or with a slash at
-    /// its front.
+    /// Returns a resolver for a site at an address, of which only the scheme, host and port count, and below a base
+    /// path, which is empty or has a leading slash.
     #[must_use]
     pub fn new(origin: Option<&str>, base_path: &str) -> Self {
         let own = origin.and_then(|origin| Url::parse(origin).ok());
@@ -66,20 +66,21 @@ impl Resolver {
         }
     }
 
-    /// For a site whose client's files are also asked for behind this path (an `assetPrefix`), if it is not empty.
+    /// Makes the resolver accept the client's files after this path (an `assetPrefix`) as well, if the path is not
+    /// empty.
     #[must_use]
     pub fn with_asset_prefix(self, prefix: &str) -> Self {
         let client = (!prefix.is_empty()).then(|| format!("{prefix}{CLIENT}"));
         Self { client, ..self }
     }
 
-    /// The base path: empty, or with a slash at its front alone.
+    /// The base path: empty, or with a leading but no trailing slash.
     #[must_use]
     pub fn base_path(&self) -> &str {
         &self.base_path
     }
 
-    /// The address of a file of the site, as a page's own address is: `usage.html` is `/usage`.
+    /// The address of a file of the site as the address of a page: `usage.html` becomes `/usage`.
     #[must_use]
     pub fn page_address(&self, path: &str) -> String {
         let address = match path.strip_suffix(".html") {
@@ -93,13 +94,13 @@ impl Resolver {
         format!("{}/{}", self.base_path, encoded(address))
     }
 
-    /// What a URL names in a document of this address, which [`Self::page_address`] gave.
+    /// Resolves a URL in a document at this address, which must come from [`Self::page_address`].
     #[must_use]
     pub fn resolve(&self, document: &str, url: &str) -> Target {
         if url.is_empty() {
             return Target::Nothing;
         }
-        // Most URLs are plain paths, and parsing each again in every page is what takes long.
+        // Most URLs are plain paths, and it is slow to parse each of them again in every page.
         if let Some(path) = plain_path(url) {
             return self.own(path, None, None);
         }
@@ -112,7 +113,7 @@ impl Resolver {
         if !matches!(url.scheme(), "http" | "https") {
             return Target::Nothing;
         }
-        // A page may name itself with either scheme.
+        // A page may name its own site with either scheme.
         if (url.host_str(), url.port()) != (origin.host_str(), origin.port()) {
             return url
                 .host_str()
@@ -143,19 +144,19 @@ impl Resolver {
         Target::Site(SiteUrl {
             path,
             query: query.map(str::to_owned),
-            // Browsers look for the text as it is where it decodes to nothing.
+            // If the fragment does not decode, browsers look for the raw text.
             fragment: fragment.map(|text| decode(text).unwrap_or_else(|| text.to_owned())),
         })
     }
 
-    /// The URL of a file of the site, spelled so that it can be in any attribute, style sheet or `srcset`.
+    /// The URL of a file of the site, spelled so that it is safe in any attribute, style sheet or `srcset`.
     #[must_use]
     pub fn url_of(&self, path: &str) -> String {
         format!("{}/{}", self.base_path, encoded(path))
     }
 }
 
-/// A path with one slash where there are several in a row, as nginx looks it up.
+/// A path with repeated slashes merged into one, as nginx looks it up.
 fn merged(path: &str) -> Cow<'_, str> {
     if !path.contains("//") {
         return path.into();
@@ -165,14 +166,14 @@ fn merged(path: &str) -> Cow<'_, str> {
     kept.collect::<String>().into()
 }
 
-/// A name with its percent signs read as those of a URL; none where that is no text.
+/// Decodes the percent signs in a name as in a URL. `None` if the result is not valid UTF-8.
 #[must_use]
 pub fn decoded(name: &str) -> Option<String> {
     let text = percent_decode_str(name).decode_utf8().ok()?;
     Some(text.into_owned())
 }
 
-/// A URL that is only a path, with nothing in it that a parser would change.
+/// Returns the URL if it is only a path and a URL parser would not change it.
 fn plain_path(url: &str) -> Option<&str> {
     let rest = url.strip_prefix('/')?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~%@+,".contains(&byte);
@@ -180,7 +181,7 @@ fn plain_path(url: &str) -> Option<&str> {
     is_plain.then_some(url)
 }
 
-/// Whether a URL depends on where it stands.
+/// Whether a URL depends on the address of the document that contains it.
 #[must_use]
 pub fn is_relative(url: &str) -> bool {
     let has_scheme = || {
@@ -190,13 +191,13 @@ pub fn is_relative(url: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let is_web = ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
-        // `https:a` without slashes is relative to a page of that scheme.
+        // `https:a` without slashes is relative to a page with the same scheme.
         (is_scheme && (!is_web || rest.starts_with(['/', '\\']))).then_some(())
     };
     !url.is_empty() && !url.starts_with(['/', '#', '\\']) && has_scheme().is_none()
 }
 
-/// Everything but what is plain in a path, in a style sheet and in a `srcset` alike.
+/// Every character that is not plain in a path, in a style sheet and in a `srcset` alike.
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -220,7 +221,7 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A path with everything encoded that needs to be somewhere.
+/// Encodes every character of a path that needs it in at least one of those places.
 #[must_use]
 pub fn encoded(path: &str) -> String {
     utf8_percent_encode(path, ENCODED).to_string()

@@ -1,7 +1,7 @@
-//! From files to the Merkle manifest of a site, and the difference between two.
+//! Builds the Merkle manifest of a site from its files, and compares two manifests.
 //!
-//! Pure. The manifest says everything that a release is: two exports with the same root digest are the same site. It
-//! must never depend on when, where or from which folder it was made.
+//! Pure. The manifest describes a release completely: two exports with the same root digest are the same site. The
+//! manifest must never depend on when, where or from which folder it was made.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,47 +15,47 @@ use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::path::{MAX_DEPTH, SitePath};
 use crate::model::tree::{Entry, File, Tree};
 
-/// A file as the manifest needs it.
+/// A file as input of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// Its public path.
     pub path: SitePath,
     /// Digest of its bytes.
     pub digest: Digest,
-    /// In bytes.
+    /// Its length in bytes.
     pub size: u64,
-    /// The encodings it is to have.
+    /// The encodings that it gets.
     pub encodings: Encodings,
     /// Its media type.
     pub media_type: Cow<'static, str>,
 }
 
-/// A site: every folder with its tree, and the digest that names the whole.
+/// A site: every folder with its tree, and the digest that names the complete site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     /// The digest of the top folder's tree.
     pub root: Digest,
     /// Every folder by path, the top folder included.
     pub folders: BTreeMap<SitePath, Folder>,
-    /// Public paths.
+    /// Number of public paths.
     pub files: u64,
     /// Bytes of all files, unencoded.
     pub bytes: u64,
-    /// One path of each tree.
+    /// For each tree, the path of one folder that has it.
     by_digest: HashMap<Digest, SitePath>,
 }
 
 /// One folder of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
-    /// What it holds; shared with the plan to build it.
+    /// The entries of the folder, shared with the plan that builds it.
     pub tree: Arc<Tree>,
     /// The digest of `tree`.
     pub digest: Digest,
 }
 
 impl Site {
-    /// Builds the manifest of a site. The order of the files does not matter; paths must differ.
+    /// Builds the manifest of a site. The order of the files does not matter. Paths must be unique.
     #[must_use]
     pub fn new(files: impl IntoIterator<Item = Input>, classes: &Classes) -> Self {
         let mut trees: HashMap<SitePath, Tree> = HashMap::new();
@@ -88,8 +88,9 @@ impl Site {
         }
     }
 
-    /// The site that a root digest names, out of trees that are known. Folders whose trees are not, and all below them,
-    /// are left out; also says whether that was so. None where it has more than `most` folders, or more files than any site.
+    /// Builds the site that a root digest names from known trees. Folders whose trees are not known are left out, with
+    /// everything below them; the [`Coverage`] reports that. Returns `None` if the site has more than `most` folders,
+    /// or more files than any real site.
     #[must_use]
     pub fn of_trees<'t>(
         root: Digest,
@@ -128,7 +129,7 @@ impl Site {
         Some((site, extent))
     }
 
-    /// The tree of a digest, if a folder of the site has it.
+    /// The tree with this digest, if a folder of the site has it.
     #[must_use]
     pub fn tree(&self, digest: Digest) -> Option<&Tree> {
         self.by_digest
@@ -154,16 +155,17 @@ impl Site {
     }
 }
 
-/// Whether all of a site is known.
+/// Whether all trees of a site are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coverage {
-    /// All of it.
+    /// All trees are known.
     Whole,
-    /// Some folders are not.
+    /// Some trees are not known.
     Part,
 }
 
-/// Names each folder in the one above it, level by level from below, those of a level on all cores.
+/// Computes the digest of each folder and adds it to the parent folder, from the deepest level up. The folders of a
+/// level are processed on all cores.
 fn with_digests(trees: BTreeMap<SitePath, Tree>) -> BTreeMap<SitePath, Folder> {
     let mut levels: Vec<Vec<(SitePath, Tree)>> = Vec::new();
     for (path, tree) in trees {
@@ -217,7 +219,7 @@ fn insert(trees: &mut HashMap<SitePath, Tree>, path: &SitePath, file: File) {
     let mut tree = Tree::default();
     tree.entries.insert(name.into(), entry);
     let folder = path.parent().unwrap_or_default();
-    // Make the folders above, too: a folder may hold nothing but folders.
+    // Create the parent folders, too: a folder may contain nothing but folders.
     let mut above = folder.parent();
     trees.insert(folder, tree);
     while let Some(path) = above.filter(|path| !trees.contains_key(path)) {
@@ -226,7 +228,8 @@ fn insert(trees: &mut HashMap<SitePath, Tree>, path: &SitePath, file: File) {
     }
 }
 
-/// An encoding stands beside its file as `name.br`; where the export has something of that name, the file does without.
+/// Drops encodings whose names the export uses. An encoding is stored next to its file as `name.br`; if the export
+/// contains something with that name, the file does without the encoding.
 fn drop_encodings_whose_names_are_taken(trees: &mut BTreeMap<SitePath, Tree>) {
     let encoded = |name: &str| {
         Coding::ALL
@@ -247,20 +250,21 @@ fn drop_encodings_whose_names_are_taken(trees: &mut BTreeMap<SitePath, Tree>) {
     }
 }
 
-/// No site has so many folders, nor so many files; few trees can be made to look like endless ones.
+/// Limit on the number of folders, above that of any real site. A few trees can refer to each other so that they
+/// describe a practically endless site.
 pub const MOST_FOLDERS: usize = 1_000_000;
-/// As [`MOST_FOLDERS`], of files.
+/// Like [`MOST_FOLDERS`], for files.
 pub const MOST_FILES: usize = 4_000_000;
 
 /// How a public path changed between two releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
-    /// Only the later has it.
+    /// Only the later release has it.
     Added,
-    /// Both have it, with other bytes.
+    /// Both releases have it, with different content.
     Changed,
-    /// Only the earlier has it.
+    /// Only the earlier release has it.
     Removed,
 }
 
@@ -271,15 +275,15 @@ pub struct Change {
     pub path: SitePath,
     /// How it changed.
     pub change: ChangeKind,
-    /// Bytes of the file, unencoded: of the later release, or of the earlier where it was removed.
+    /// Unencoded length in bytes: of the file in the later release, or in the earlier one if the file was removed.
     pub bytes: u64,
-    /// Encodings that the export of either release brought along: files that are public by their own names.
+    /// Encodings that either release's export included, which are public under their own names.
     #[serde(skip)]
     pub brought: Vec<Coding>,
 }
 
 impl Change {
-    /// The path, and those of the encodings that the export brought along.
+    /// The path itself, and the paths of the encodings that the export included.
     pub fn public_paths(&self) -> impl Iterator<Item = SitePath> {
         let brought = self.brought.iter();
         let beside = brought.filter_map(|coding| SitePath::new(&coding.beside(self.path.as_str())).ok());
@@ -287,25 +291,26 @@ impl Change {
     }
 }
 
-/// What differs between two releases.
+/// The differences between two releases.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
-    /// By path.
+    /// The changes, sorted by path.
     pub list: Vec<Change>,
 }
 
 impl Changes {
-    /// How many paths changed in one way.
+    /// The number of paths that changed in this way.
     #[must_use]
     pub fn count(&self, kind: ChangeKind) -> u64 {
         self.list.iter().filter(|change| change.change == kind).count() as u64
     }
 }
 
-/// Compares two trees and all below, descending only where digests differ. `None` is the empty site.
+/// Compares two trees and everything below them, and descends only if digests differ. `None` is the empty site.
 ///
 /// # Errors
-/// The digests of trees that would have to be known first; none where there are more folders than any site has.
+/// The digests of trees that the caller must provide first. The set is empty if the trees have more folders or names
+/// than any real site.
 pub fn diff<'a>(
     from: Option<Digest>,
     to: Option<Digest>,
@@ -342,7 +347,7 @@ struct Comparison<'a, 'k> {
 }
 
 impl<'a: 'k, 'k> Comparison<'a, 'k> {
-    /// Whether this is more than any two sites have.
+    /// Whether the comparison has seen more folders or names than two real sites have.
     fn is_endless(&self) -> bool {
         self.folders > MOST_FOLDERS || self.names > 2 * (MOST_FILES + MOST_FOLDERS)
     }
@@ -357,14 +362,14 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
     }
 
     fn folder(&mut self, path: &SitePath, from: Option<Digest>, to: Option<Digest>, depth: usize) {
-        // Deeper folders can't be published, nor served: only another program can have put them there.
+        // Deeper folders can be neither published nor served, so only another program can have created them.
         if from == to || depth > MAX_DEPTH || self.is_endless() {
             return;
         }
         self.folders += 1;
         let (from, to) = (self.tree(from), self.tree(to));
         let (Some(from), Some(to)) = (from, to) else { return };
-        // Of both releases: each may have as many as a site has.
+        // Both releases count: each may have as many names as a site has.
         self.names += from.entries.len() + to.entries.len();
         let names: BTreeSet<&str> = from
             .entries
@@ -410,7 +415,7 @@ fn file_of(entry: Option<&Entry>) -> Option<&File> {
     }
 }
 
-/// The encodings of which one of these files was brought along.
+/// The codings for which the export included the encoded bytes of at least one of these files.
 fn brought<'a>(files: &(impl Iterator<Item = &'a File> + Clone)) -> Vec<Coding> {
     let is_brought = |coding: &Coding| {
         let mut recipes = files.clone().filter_map(|file| file.encodings.get(*coding));
@@ -419,7 +424,7 @@ fn brought<'a>(files: &(impl Iterator<Item = &'a File> + Clone)) -> Vec<Coding> 
     Coding::ALL.into_iter().filter(is_brought).collect()
 }
 
-/// Whether a path is a page, as a reader counts them.
+/// Whether a path counts as a page.
 #[must_use]
 pub fn is_page(path: &SitePath) -> bool {
     path.name().ends_with(".html")

@@ -1,4 +1,4 @@
-//! The manifest's promises: the same files are the same digest, and the difference between two is exact.
+//! Tests of the manifest's guarantees: the same files have the same digest, and a comparison is exact.
 
 use std::collections::HashMap;
 
@@ -152,7 +152,7 @@ fn any_damage_to_a_manifest_is_noticed() {
         let Ok(damaged) = String::from_utf8(bytes) else {
             continue;
         };
-        // Either it does not parse, or it is another tree, whose digest the file's name does not have.
+        // Either it does not parse, or it is another tree, whose digest is not the file's name.
         if let Ok(tree) = Tree::parse(&damaged) {
             assert_ne!(tree.digest(), site.root, "byte {at}");
         }
