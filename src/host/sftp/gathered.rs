@@ -1,6 +1,6 @@
 //! Collects requests that are made in quick succession, so that they are sent together.
 //!
-//! The client writes each request as soon as it finds it, on a task of its own. ssh turns whatever it reads into a
+//! The client writes each request as soon as it finds it, in a separate task. ssh turns whatever it reads into a
 //! packet, with padding and a checksum, and flushes its compression there. For small packets, this overhead is half of
 //! the traffic. So nothing is written while requests are being made. The gate must never be held while waiting for
 //! anything.
