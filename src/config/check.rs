@@ -1,6 +1,6 @@
 //! `[check]`: how serious each finding about the export is.
 //!
-//! Pure. Names the checks and their default levels; what a check looks for is its own business.
+//! Pure. This module only names the checks and their default levels; it must not depend on what a check looks for.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use super::pattern::Forbidden;
 use super::section::{Expect, FromSection, Refusal, Section, expect, which};
 use super::values::{glob, globs};
 
-/// What a finding of a check does.
+/// The effect of a check's findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// Nothing is published.
     Error,
-    /// It is said, and nothing else.
+    /// They are reported; publishing continues.
     Warn,
     /// The check does not run.
     Off,
 }
 
-/// Every check that has a level, by its key, with the level it has by default.
+/// Every check that has a level: its key and its default level.
 pub const CHECKS: [(&str, Level); 21] = [
     ("anchors", Level::Warn),
     ("builds", Level::Error),
@@ -51,27 +51,27 @@ const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
 pub struct Check {
     /// How serious the findings of each check are.
     pub levels: Levels,
-    /// Patterns that no file of the export may hold.
+    /// Patterns that no file of the export may contain.
     pub forbid: Vec<String>,
-    /// Globs of files whose findings don't count.
+    /// Globs of files whose findings are ignored.
     pub allow: Vec<String>,
-    /// Globs of addresses of the host that something else answers.
+    /// Globs of addresses of the host that are not served by this site.
     pub elsewhere: Vec<String>,
-    /// What becomes of findings that the live release has too.
+    /// How findings that the live release also has are treated.
     pub known: KnownFindings,
 }
 
-/// What becomes of findings that the live release has too.
+/// How findings that the live release also has are treated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KnownFindings {
-    /// They are warnings, and counted.
+    /// They are warnings, and their number is reported.
     #[default]
     Warn,
-    /// They count like any other.
+    /// They are treated like any other finding.
     Error,
 }
 
-/// The levels of all checks: those that were set, and the defaults of the others.
+/// The levels of all checks: those that were set, and the defaults for the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Levels {
     set: BTreeMap<&'static str, Level>,
@@ -85,8 +85,8 @@ impl Levels {
         self
     }
 
-    /// The level of a check: as set, or by default. A check that has none in the site manifest, such as `forbid`, reports
-    /// errors.
+    /// The level of a check, as set or by default. A check that has no level in the site manifest, such as `forbid`,
+    /// reports errors.
     #[must_use]
     pub fn of(&self, check: &str) -> Level {
         let default = || CHECKS.iter().find(|(name, _)| *name == check).map(|(_, level)| *level);

@@ -1,7 +1,7 @@
-//! The tables of features around a publish: what each key takes, and its default.
+//! The tables of the features around a publish: what each key accepts, and its default.
 //!
-//! Pure. Values are judged here and acted on elsewhere; a table whose feature is missing is read in
-//! full all the same, so that a manifest written for a later version is checked by this one.
+//! Pure. This module validates values and must not act on them. A table whose feature does not exist yet is still read
+//! completely, so that this version checks a manifest that was written for a later one.
 
 use std::time::Duration;
 
@@ -27,13 +27,12 @@ fn web_url(text: &str) -> Result<WebUrl, Refusal> {
     })
 }
 
-/// `[next]`: what the build was told.
+/// `[next]`: settings of the build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
-    /// Whether the build id is taken out of what is published, so that it changes no file.
+    /// Whether the build ID is removed from the published files, so that a new ID changes no file.
     pub stable_build_id: bool,
-    /// The path the site lies under: empty, or with a `/` at its front alone. `None`: read it off
-    /// the export.
+    /// The base path of the site: empty, or with a leading `/` and no trailing one. `None`: detect it from the export.
     pub base_path: Option<String>,
 }
 
@@ -80,11 +79,11 @@ fn base_path(text: &str) -> Result<String, Refusal> {
 /// `[fingerprint]`: which files get a copy with a part of their digest in its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Globs of files that do; `None`: those the tool picks, an empty list: none.
+    /// Globs of the files that do. `None`: the default selection; an empty list: no files.
     pub include: Option<Vec<String>>,
-    /// Globs of files that do not, whatever `include` says.
+    /// Globs of the files that do not, even if `include` matches them.
     pub exclude: Vec<String>,
-    /// The one folder at the root of the site that holds the copies.
+    /// The folder at the root of the site that contains the copies.
     pub prefix: String,
 }
 
@@ -123,19 +122,19 @@ fn folder_name(text: &str) -> Result<String, Refusal> {
     if !text.bytes().all(is_plain) {
         return which("holds other characters");
     }
-    // All below the folder is cached for good, and these have files that are not.
+    // Everything below the folder is cached for good, but these folders also contain files that change.
     if matches!(text, "_next" | "pagefind" | "_pagefind") {
         return which("is a folder of Next.js's or of the search's own");
     }
     Ok(text.to_owned())
 }
 
-/// `[encode]`: how hard to compress.
+/// `[encode]`: compression levels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encode {
-    /// Brotli's level, 1 to 11; `None`: no brotli.
+    /// The brotli level, 1 to 11; `None` for no brotli.
     pub brotli: Option<u8>,
-    /// gzip's level, 1 to 9; `None`: no gzip.
+    /// The gzip level, 1 to 9; `None` for no gzip.
     pub gzip: Option<u8>,
 }
 
@@ -167,26 +166,26 @@ impl FromSection for Encode {
     }
 }
 
-/// Where to ask the origin directly, past a CDN.
+/// Where to send requests directly to the origin, bypassing a CDN.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// The target's host under the site's name; not at all for a local target.
+    /// To the target's host, under the site's name; nowhere if the target is local.
     #[default]
     OfTarget,
-    /// Not at all.
+    /// Nowhere.
     Off,
-    /// Here.
+    /// To this URL.
     At(WebUrl),
 }
 
-/// `[verify]`: how a publish is checked from outside.
+/// `[verify]`: how a publish is verified from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verify {
     /// The origin.
     pub origin: Origin,
-    /// Whether to ask the public URL; `None`: unless the target is local.
+    /// Whether to request the public URL. `None`: only if the target is not local.
     pub public: Option<bool>,
-    /// How long one check may take; never zero.
+    /// The time limit for one check; never zero.
     pub timeout: Duration,
 }
 
@@ -227,16 +226,16 @@ impl FromSection for Verify {
     }
 }
 
-/// `[cloudflare]`: the CDN in front.
+/// `[cloudflare]`: the CDN in front of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cloudflare {
-    /// The zone, by name or id.
+    /// The zone, by name or ID.
     pub zone: Option<String>,
-    /// The environment variable that holds the API token.
+    /// The environment variable that contains the API token.
     pub token_env: Option<String>,
-    /// What to purge after a publish and a rollback; `None`: nothing.
+    /// What to purge after a publish and a rollback; `None` for nothing.
     pub purge: Option<Scope>,
-    /// The base URL of the API; `None`: Cloudflare's own.
+    /// The base URL of the API. `None`: that of Cloudflare.
     pub api: Option<WebUrl>,
 }
 
@@ -251,19 +250,19 @@ impl Default for Cloudflare {
     }
 }
 
-/// What is purged of a CDN.
+/// The scope of a CDN purge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// The URLs of what changed.
+    /// The URLs whose content changed.
     #[default]
     Changed,
-    /// All of the zone, other sites in it included.
+    /// The complete zone, including other sites in it.
     Everything,
     /// Everything below the site's host and base path.
     Prefix,
-    /// Everything of the site's host.
+    /// Everything on the site's host.
     Host,
-    /// Everything whose answers had the site's name as `Cache-Tag`.
+    /// Everything that was served with the site's name as its `Cache-Tag`.
     Tag,
 }
 
@@ -283,12 +282,12 @@ fn scope(text: &str) -> Result<Scope, Refusal> {
     }
 }
 
-/// `[purge]`: any other CDN, told by a POST.
+/// `[purge]`: any other CDN, which is notified with a POST request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PurgeHook {
-    /// Where to.
+    /// The URL to notify.
     pub url: Option<WebUrl>,
-    /// The environment variable that holds a token for it.
+    /// The environment variable that contains a token for it.
     pub token_env: Option<String>,
 }
 
@@ -305,7 +304,7 @@ impl FromSection for PurgeHook {
     }
 }
 
-/// Refuses an address to which a token would go where everybody on the way can read it.
+/// Refuses a URL to which a token would be sent unencrypted over the network.
 fn refuse_plain(section: &Section<'_>, key: &'static str, url: Option<&WebUrl>) {
     if let Some(url) = url.filter(|url| !url.keeps_secrets()) {
         section.problem(
@@ -316,16 +315,16 @@ fn refuse_plain(section: &Section<'_>, key: &'static str, url: Option<&WebUrl>) 
     }
 }
 
-/// `[notify]`: who is notified of publishes.
+/// `[notify]`: notifications about publishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notify {
-    /// Where to.
+    /// The URL to notify.
     pub url: Option<WebUrl>,
-    /// The environment variable that holds the URL, where it is a secret.
+    /// The environment variable that contains the URL, if the URL is a secret.
     pub url_env: Option<String>,
-    /// JSON in which `{name}` stands for a value; `None`: an object with all of them.
+    /// JSON in which `{name}` is replaced by a value. `None`: an object with all values.
     pub template: Option<String>,
-    /// What to tell of; `None`: everything.
+    /// The events to notify about; `None` for all of them.
     pub events: Option<Vec<String>>,
 }
 
@@ -404,14 +403,14 @@ fn variable_name(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// `[nginx]`: what the printed vhost says beside the site itself.
+/// `[nginx]`: settings of the printed vhost that are not about the site itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nginx {
-    /// For how long browsers are told to use HTTPS alone (HSTS); `None`: they are not told.
+    /// How long browsers must use only HTTPS (HSTS); `None` for no such header.
     pub hsts: Option<Duration>,
-    /// Files of the host that the vhost includes, for lines of one's own.
+    /// Files on the host that the vhost includes, for the user's own lines.
     pub include: Option<String>,
-    /// Whether it listens on IPv6, too.
+    /// Whether the vhost also listens on IPv6.
     pub ipv6: bool,
 }
 
@@ -452,14 +451,14 @@ impl FromSection for Nginx {
     }
 }
 
-/// `[watch]`: building while the site is written.
+/// `[watch]`: rebuilding while the site is being edited.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watch {
-    /// The site's own build: a program and its arguments. Empty: none.
+    /// The site's own build command: a program and its arguments. Empty for none.
     pub command: Vec<String>,
-    /// The folders and files whose change starts it, relative to the site manifest.
+    /// The folders and files whose changes start the build, relative to the site manifest.
     pub paths: Vec<String>,
-    /// The port to serve the preview on; `None`: any that is free.
+    /// The port of the preview; `None` for any free port.
     pub port: Option<u16>,
 }
 
@@ -485,14 +484,14 @@ fn argument(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// `[sign]`: signatures over the release document.
+/// `[sign]`: signatures of the release document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sign {
-    /// The file of the key to sign with; of a public key where an agent has the private one.
+    /// The file of the signing key, or of its public key if an agent has the private one.
     pub key: Option<String>,
-    /// The file that lists whose signatures count.
+    /// The file that lists the accepted signers.
     pub allowed_signers: Option<String>,
-    /// Whether a release without a good signature is refused.
+    /// Whether a release without a valid signature is refused.
     pub require: bool,
 }
 
@@ -516,22 +515,22 @@ impl FromSection for Sign {
     }
 }
 
-/// `[csp] mode`: what becomes of the Content-Security-Policy.
+/// `[csp] mode`: how the Content-Security-Policy is applied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CspMode {
-    /// None is made.
+    /// No policy is created.
     #[default]
     Off,
-    /// Browsers report what it would forbid.
+    /// Browsers only report violations.
     ReportOnly,
-    /// Browsers keep to it.
+    /// Browsers enforce it.
     Enforce,
 }
 
 /// `[csp]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Csp {
-    /// What becomes of it.
+    /// How the policy is applied.
     pub mode: CspMode,
 }
 
@@ -550,10 +549,10 @@ impl FromSection for Csp {
     }
 }
 
-/// `[dictionary]`: compression against the release before.
+/// `[dictionary]`: compression against the previous release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dictionary {
-    /// Whether it is used.
+    /// Whether the feature is enabled.
     pub enabled: bool,
 }
 

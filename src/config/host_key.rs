@@ -1,12 +1,12 @@
-//! The public key a host must show.
+//! The public key that a host must present.
 //!
-//! Pure. The text ends up in a known-hosts line that decides whom the tool trusts, so it is taken
-//! apart completely: one key of a known type whose bytes say the same type and are whole. It never
-//! passes anything on as it was written.
+//! Pure. The text ends up in a known-hosts line that decides which host is trusted, so it is parsed completely: exactly
+//! one key, of a known type, whose bytes contain the same type and are complete. This module must never pass the text
+//! on as it was written.
 
 use std::fmt;
 
-/// Types taken, each with the number of fields its wire form has.
+/// The accepted types, each with the number of fields in its wire format.
 const TYPES: [(&str, usize); 7] = [
     ("ssh-ed25519", 2),
     ("ecdsa-sha2-nistp256", 3),
@@ -25,10 +25,10 @@ pub struct HostKey {
 }
 
 impl HostKey {
-    /// Takes `TYPE BASE64`, dropping a comment after it.
+    /// Parses `TYPE BASE64` and drops a comment after it.
     ///
     /// # Errors
-    /// The reason, as the end of a sentence about the key: "is of an unknown type".
+    /// The reason, as the end of a sentence about the key: "begins with an unknown key type".
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.chars().any(char::is_control) {
             return Err("holds a line break or another control character");
@@ -62,7 +62,7 @@ impl HostKey {
         })
     }
 
-    /// The key type, such as `ssh-ed25519`: what host key algorithms to ask for follows from it.
+    /// The key type, such as `ssh-ed25519`. It determines which host key algorithms to request.
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
         self.algorithm
@@ -75,7 +75,7 @@ impl fmt::Display for HostKey {
     }
 }
 
-/// Strict base64: the standard alphabet, full padding, no stray bits.
+/// Decodes strict base64: the standard alphabet, full padding, no stray bits.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
@@ -104,7 +104,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     (bits == 0).then_some(bytes)
 }
 
-/// Splits a key into its length-prefixed fields; none where they do not end with the bytes.
+/// Splits a key into its length-prefixed fields; `None` if the last field does not end where the bytes end.
 fn wire_fields(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {

@@ -1,15 +1,15 @@
-//! The site manifest (`site-manifest.toml`): text in, checked [`SiteConfig`] out.
+//! The site manifest (`site-manifest.toml`): parses its text into a validated [`SiteConfig`].
 //!
-//! Pure: no files, environment, network or clock. Paths stay the strings they are, `~/` and what is
-//! relative included; the caller resolves them, knowing where the file lies.
+//! Pure: no files, environment, network or clock. Paths stay strings, including a leading `~/` and relative paths. The
+//! caller resolves them, because it knows where the file is.
 //!
-//! What it keeps: a configuration that parsed is one the tool can act on. Every key is known, of its
-//! type and in its range; every glob compiles; the default target exists; nothing in a target can
-//! become an option or an expansion on the command line of ssh. All problems are reported at once,
-//! each with its line, what stands there and what may.
+//! It guarantees that the tool can act on a configuration that parsed. Every key is known, of its type and in its
+//! range; every glob compiles; the default target exists; nothing in a target can become an option or an expansion on
+//! the command line of ssh. All problems are reported together, each with its line, the value found and the values
+//! allowed.
 //!
-//! What it never does: guess at a misspelt key, clamp a number, or drop a setting in silence. A key
-//! whose feature is not there yet ([`NOT_YET`]) is checked like any other and gives one warning.
+//! It must never guess at a misspelt key, clamp a number, or drop a setting silently. A key whose feature does not
+//! exist yet ([`NOT_YET`]) is checked like any other and gives one warning.
 
 mod check;
 mod feature;
@@ -50,8 +50,8 @@ use report::ProblemList;
 use section::{FromSection, Refusal, Section, expect, quoted, suggestion, which, whole};
 use values::{globs, is_name, local_path};
 
-/// Tables, and keys as `table.key`, that are known and checked but not acted on by this version.
-/// To switch a feature on, remove its row.
+/// Tables, and keys as `table.key`, that this version knows and checks but does not act on. To enable a feature, remove
+/// its entry.
 pub const NOT_YET: &[&str] = &[
     "csp",
     "dictionary",
@@ -65,24 +65,24 @@ pub const NOT_YET: &[&str] = &[
     "check.moved",
 ];
 
-/// A site manifest that parsed.
+/// A parsed site manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
-    /// What it says, defaults filled in.
+    /// The configuration, with defaults filled in.
     pub config: SiteConfig,
-    /// What of it has no effect, by line.
+    /// The settings without effect, by line.
     pub warnings: Vec<Warning>,
 }
 
-/// All that a site manifest says. Tables whose keys are not fixed yet (`[indexnow]`, `[sitemap]`, `[budget]`, `[channels]`, `[[redirects]]`, `[[headers]]`) are
-/// accepted and not kept.
+/// The contents of a site manifest. Tables whose keys are not defined yet (`[indexnow]`, `[sitemap]`, `[budget]`,
+/// `[channels]`, `[[redirects]]`, `[[headers]]`) are accepted but not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteConfig {
     /// `[site]`.
     pub site: Site,
     /// `[publish]`.
     pub publish: Publish,
-    /// `[targets]`, by name; `local` is always among them.
+    /// `[targets]`, by name; always contains `local`.
     pub targets: BTreeMap<String, Target>,
     /// `[next]`.
     pub next: Next,
@@ -115,7 +115,7 @@ pub struct SiteConfig {
 }
 
 impl SiteConfig {
-    /// The name that requests for the site carry: the host of its URL, else the site's name.
+    /// The host name that requests for the site carry: the host of its URL, or else the site's name.
     #[must_use]
     pub fn server_name(&self) -> &str {
         match &self.site.url {
@@ -128,11 +128,11 @@ impl SiteConfig {
 /// `[site]`: what is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// What messages call it: lower-case letters, digits, `.`, `_` and `-`.
+    /// The name used in messages: lower-case letters, digits, `.`, `_` and `-`.
     pub name: String,
-    /// Where visitors find it.
+    /// The public URL.
     pub url: Option<WebUrl>,
-    /// The folder `next build` wrote; relative to the site manifest.
+    /// The folder of the export, which `next build` wrote, relative to the site manifest.
     pub export: String,
 }
 
@@ -172,19 +172,18 @@ impl FromSection for Site {
     }
 }
 
-/// `[publish]`: where to, and what stays.
+/// `[publish]`: where to publish, and what to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// The name of the target that is used where none is asked for; it is in
-    /// [`SiteConfig::targets`].
+    /// The name of the default target; it is in [`SiteConfig::targets`].
     pub target: String,
-    /// How many releases prune keeps.
+    /// How many releases a prune keeps.
     pub keep: NonZeroUsize,
     /// How long immutable files of replaced releases stay reachable.
     pub skew: Duration,
-    /// The share of pages that a publish may remove without being told to.
+    /// The share of pages that a publish may remove without an explicit permission.
     pub max_removed: Percent,
-    /// Globs of files of the export that are left out; see [`compile_globs`].
+    /// Globs of assets that are not published; see [`compile_globs`].
     pub exclude: Vec<String>,
 }
 
@@ -230,10 +229,10 @@ impl FromSection for Publish {
     }
 }
 
-/// Reads the text of a site manifest. An empty one is right: every key has a default.
+/// Parses the text of a site manifest. An empty one is valid: every key has a default.
 ///
 /// # Errors
-/// All problems of the text, by line. Where it is not TOML, only that is reported.
+/// All problems of the text, by line. If it is not TOML, only its syntax errors are reported.
 pub fn parse(text: &str) -> Result<Parsed, ConfigError> {
     let report = ProblemList::new(text);
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
@@ -323,7 +322,7 @@ fn not_toml(report: ProblemList<'_>, errors: &[toml::de::Error]) -> ConfigError 
         report.problem(offset, String::new(), message, reason.join(" "));
     }
     let (mut problems, _) = report.into_findings();
-    // A parser that recovers often stumbles over one mistake twice.
+    // A recovering parser often reports the same mistake twice.
     problems.dedup_by_key(|problem| problem.line);
     ConfigError { problems }
 }

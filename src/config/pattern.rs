@@ -1,7 +1,7 @@
-//! The patterns of `forbid`: what they are, and where a text matches them. Pure.
+//! The patterns of `forbid`: their syntax, and where they match in a text. Pure.
 //!
-//! A pattern is a regular expression between slashes, an address or a network, or else a text. A text is found in the
-//! spellings that HTML and JSON have for the characters that they escape.
+//! A pattern is a regular expression between slashes, an address or a network, or otherwise plain text. Plain text also
+//! matches the spellings that HTML and JSON use for the characters that they escape.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// Why a text is not a pattern: the end of a sentence about it.
+/// Why a text is not a valid pattern. The message is the end of a sentence about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PatternError(String);
@@ -27,10 +27,10 @@ enum Pattern {
 }
 
 impl Forbidden {
-    /// Reads patterns as the site manifest has them.
+    /// Parses the patterns of a site manifest.
     ///
     /// # Errors
-    /// [`PatternError`] for the first that is not a pattern.
+    /// [`PatternError`] for the first invalid pattern.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, PatternError> {
         let read = patterns.iter().map(|pattern| {
             let pattern = pattern.as_ref();
@@ -41,12 +41,12 @@ impl Forbidden {
         })
     }
 
-    /// The patterns as they were given.
+    /// The patterns as they were written.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
         self.patterns.iter().map(|(pattern, _)| pattern.as_str())
     }
 
-    /// What the patterns match in a text: the pattern, where, and the bytes there.
+    /// Searches a text. Yields each pattern with its matches: their offsets and bytes.
     pub fn matches<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (&'a str, Vec<(usize, &'a [u8])>)> {
         self.patterns.iter().map(|(name, pattern)| {
             let found = match pattern {
@@ -88,7 +88,7 @@ impl Pattern {
     fn build(regex: &str) -> Result<Self, PatternError> {
         let built = RegexBuilder::new(regex).size_limit(1 << 20).build();
         built.map(Self::Text).map_err(|error| {
-            // The parser draws the place below the pattern; its last line says what is wrong.
+            // The parser marks the position below the pattern; its last line contains the reason.
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default();
             let reason = reason.strip_prefix("error: ").unwrap_or(reason);
@@ -97,14 +97,14 @@ impl Pattern {
     }
 }
 
-/// Whether a text can be the name of a host, in which case does not count.
+/// Whether a text can be a host name, for which case is ignored.
 fn is_host(text: &str) -> bool {
     let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let text = text.trim_start_matches('.');
     text.contains('.') && text.split('.').all(is_label)
 }
 
-/// A regular expression for a text as it is, and as HTML and JSON write it.
+/// A regular expression for a text as written, and as HTML and JSON escape it.
 fn in_all_spellings(text: &str) -> String {
     let mut regex = String::with_capacity(text.len() * 2);
     for c in text.chars() {
@@ -124,7 +124,7 @@ fn in_all_spellings(text: &str) -> String {
     regex
 }
 
-/// A range of addresses.
+/// A range of IP addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
@@ -132,7 +132,7 @@ struct Network {
 }
 
 impl Network {
-    /// Reads `10.0.0.0/16`, `fd00::/8`, or one address; `None` where it is neither meant to be.
+    /// Parses `10.0.0.0/16`, `fd00::/8`, or a single address; `None` if the text does not start with an address.
     fn new(text: &str) -> Result<Option<Self>, PatternError> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -153,7 +153,7 @@ impl Network {
     }
 
     fn holds(self, address: IpAddr) -> bool {
-        // The bits in which both differ, from the front.
+        // The number of equal leading bits, counted by XOR.
         match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 (u32::from(own) ^ u32::from(other)).leading_zeros() >= u32::from(self.bits)
@@ -165,7 +165,7 @@ impl Network {
         }
     }
 
-    /// The addresses of this network in a text.
+    /// Finds the addresses of this network in a text.
     fn find(self, bytes: &[u8]) -> Vec<(usize, &[u8])> {
         let runs = match (self.address, &*RUNS) {
             (IpAddr::V4(_), Some((v4, _))) => v4,
@@ -184,15 +184,14 @@ impl Network {
     }
 }
 
-/// What may be an address, by its characters: as long a run of them as there is.
+/// Candidates for addresses, by their characters: the longest possible runs of them.
 static RUNS: LazyLock<Option<(Regex, Regex)>> = LazyLock::new(|| {
     let v4 = Regex::new(r"(?-u)[0-9]{1,3}(?:\.[0-9]{1,3}){3}").ok()?;
     let v6 = Regex::new(r"(?-u)[0-9A-Fa-f]{0,4}:(?:[0-9A-Fa-f]{0,4}:)+[0-9A-Fa-f]{0,4}").ok()?;
     Some((v4, v6))
 });
 
-/// Whether what stands at a place is an address, and not a part of a longer number, of a name, or of a path of a
-/// drawing.
+/// Whether a match is an address, and not a part of a longer number, of a name, or of the path data of an SVG.
 fn stands_alone(bytes: &[u8], start: usize, end: usize) -> bool {
     let before = &bytes[..start];
     let part_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+' | b':');
@@ -206,7 +205,7 @@ fn stands_alone(bytes: &[u8], start: usize, end: usize) -> bool {
     !glued_before && !glued_after && !is_in_drawing(before)
 }
 
-/// Whether what stands before a place belongs to a drawing's path, `M10.5.5.5`, which begins after a quote.
+/// Whether a position is inside the path data of an SVG, `M10.5.5.5`, which starts after a quote.
 fn is_in_drawing(before: &[u8]) -> bool {
     const LOOK: usize = 4096;
     let near = &before[before.len().saturating_sub(LOOK)..];
@@ -220,7 +219,7 @@ fn is_in_drawing(before: &[u8]) -> bool {
     }
 }
 
-/// Whether a text ends with an escape of JavaScript or JSON, `\n` or `\u000a`, so that a word begins behind it.
+/// Whether a text ends with an escape sequence of JavaScript or JSON, `\n` or `\u000a`, after which a word can start.
 pub(crate) fn ends_with_escape(text: &[u8]) -> bool {
     if let [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] = text {
         return true;

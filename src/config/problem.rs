@@ -1,19 +1,19 @@
-//! What is wrong with a site manifest, as values.
+//! Problems of a site manifest, as values.
 //!
-//! Pure. A problem carries its place and its fix apart, so that a caller may print one line, a
-//! list, or JSON. Text taken from the file is in messages only escaped and shortened: a
-//! manifest can't write to the terminal through its own error.
+//! Pure. A problem keeps its position and its hint separate, so that the caller can print one line, a list, or JSON.
+//! Messages contain text of the file only escaped and shortened: a manifest must never be able to write control
+//! sequences to the terminal through its own error.
 
 use std::fmt;
 
-/// One thing wrong with a site manifest.
+/// One problem of a site manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The line it stands on, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// The character of that line it begins at, from 1.
+    /// The column in characters, from 1.
     pub column: usize,
-    /// The dotted key it is about (`publish.keep`); empty where the text is not TOML at all.
+    /// The dotted key (`publish.keep`); empty if the text is not TOML at all.
     pub key: String,
     /// What was found.
     pub message: String,
@@ -31,12 +31,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Something in a site manifest that is right, but that this version does not act on.
+/// A valid setting of a site manifest that this version does not support yet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Warning {
-    /// The line it stands on, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// The dotted key it is about.
+    /// The dotted key.
     pub key: String,
     /// What will not happen.
     pub message: String,
@@ -48,11 +48,11 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A site manifest that can't be used. Its text is one line a problem, in the order of the file.
+/// A site manifest that can't be used. It is displayed as one line per problem, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", one_line_each(.problems))]
 pub struct ConfigError {
-    /// Everything found wrong, by line; never empty.
+    /// All problems, by line; never empty.
     pub problems: Vec<Problem>,
 }
 

@@ -1,14 +1,14 @@
-//! Collects what reading a site manifest finds, with the line of each.
+//! Collects the problems and warnings of a site manifest, with their lines.
 //!
-//! Pure. Readers hold it by shared reference and only ever add to it; nothing reads it back before
-//! the end, so no finding can change how the rest of the file is read.
+//! Pure. Readers have a shared reference and can only add. Nothing is read back before the end, so a problem must never
+//! change how the rest of the file is read.
 
 use std::cell::RefCell;
 
 use super::NOT_YET;
 use super::problem::{Problem, Warning};
 
-/// Collects what the sections find; knows where an offset of the text lies.
+/// Collects problems and warnings, and converts offsets of the text to lines and columns.
 pub(super) struct ProblemList<'t> {
     text: &'t str,
     problems: RefCell<Vec<Problem>>,
@@ -49,7 +49,7 @@ impl<'t> ProblemList<'t> {
         });
     }
 
-    /// Warns once where `path` has a row in [`NOT_YET`].
+    /// Adds a warning if `path` is in [`NOT_YET`].
     pub(super) fn note_not_yet(&self, offset: usize, path: &str, shown: &str) {
         if !NOT_YET.contains(&path) {
             return;
@@ -61,7 +61,7 @@ impl<'t> ProblemList<'t> {
         });
     }
 
-    /// Everything found, each list by line.
+    /// All problems and all warnings, each sorted by line.
     pub(super) fn into_findings(self) -> (Vec<Problem>, Vec<Warning>) {
         let (mut problems, mut warnings) = (self.problems.into_inner(), self.warnings.into_inner());
         problems.sort();

@@ -1,9 +1,9 @@
-//! Reads one table of a parsed TOML document key by key, and keeps account of what was asked for.
+//! Reads one table of a parsed TOML document key by key, and records which keys were read.
 //!
-//! Pure. Every accessor either gives the value or records a problem and gives none, so a reader
-//! goes on to the next key and the user sees all mistakes at once. A key no one asked for is
-//! unknown: there is no second list of keys that could fall behind. Values are judged by the
-//! closures passed in; nothing here knows what a key means.
+//! Pure. Every accessor returns the value, or records a problem and returns `None`, so reading continues and the user
+//! sees all mistakes in one run. A key that was never read is unknown: there is no second list of keys that could
+//! become outdated. Closures passed in by the caller validate the values; this module must not know the meaning of any
+//! key.
 
 use std::cell::RefCell;
 
@@ -12,15 +12,15 @@ use toml::de::{DeTable, DeValue};
 
 use super::report::ProblemList;
 
-/// How many characters of a value an error shows.
+/// The number of characters of a value that an error shows.
 const SHOWN: usize = 60;
 
-/// What a key takes, for the error that refuses something else.
+/// What a key accepts, for the error that refuses something else.
 #[derive(Clone, Copy)]
 pub(super) struct Expect {
     /// A noun phrase: "a whole number, 1 or more".
     pub(super) allowed: &'static str,
-    /// A value as it would be in the file.
+    /// An example value as it would be in the file.
     pub(super) example: &'static str,
 }
 
@@ -29,13 +29,13 @@ pub(super) const fn expect(allowed: &'static str, example: &'static str) -> Expe
     Expect { allowed, example }
 }
 
-/// Why a value was not taken.
+/// Why a value was refused.
 pub(super) enum Refusal {
-    /// It is of another type.
+    /// It has the wrong type.
     Type,
     /// Continues "is the string …, which …".
     Which(String),
-    /// As `Which`, without the value: it may be a secret in the wrong place.
+    /// Like `Which`, without showing the value: it may be a secret in the wrong place.
     Hidden(&'static str),
 }
 
@@ -44,7 +44,7 @@ pub(super) fn which<T>(reason: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Which(reason.into()))
 }
 
-/// A table that can be read off the file, and has a value where the file has none.
+/// A table that can be read from the file. Its default applies if the file has no such table.
 pub(super) trait FromSection: Default {
     fn from_section(section: &Section<'_>) -> Self;
 }
@@ -73,7 +73,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reads `key`, if it is there.
+    /// Reads `key`, if it is present.
     pub(super) fn read<T>(
         &self,
         key: &'static str,
@@ -90,7 +90,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reads the list at `key`, if it is there; every element that is refused is a problem of its own.
+    /// Reads the list at `key`, if it is present. Each refused element is a separate problem.
     pub(super) fn read_list<T>(
         &self,
         key: &'static str,
@@ -112,7 +112,7 @@ impl<'a> Section<'a> {
         Some(read)
     }
 
-    /// Reads the string at `key`, if it is there.
+    /// Reads the string at `key`, if it is present.
     pub(super) fn read_text<T>(
         &self,
         key: &'static str,
@@ -122,14 +122,14 @@ impl<'a> Section<'a> {
         self.read(key, expect, |value| text(value).and_then(convert))
     }
 
-    /// Reads `true` or `false` at `key`, if it is there.
+    /// Reads the boolean at `key`, if it is present.
     pub(super) fn read_bool(&self, key: &'static str, example: &'static str) -> Option<bool> {
         self.read(key, expect("true or false", example), |value| {
             value.as_bool().ok_or(Refusal::Type)
         })
     }
 
-    /// Reads the table at `key` to its end; its default where there is none.
+    /// Reads the table at `key` completely, or returns its default if there is none.
     pub(super) fn read_table<T: FromSection>(&self, key: &'static str) -> T {
         let Some(section) = self.open(key) else {
             return T::default();
@@ -139,12 +139,12 @@ impl<'a> Section<'a> {
         read
     }
 
-    /// Accepts a table whose keys are not fixed yet: it must be a table, no more.
+    /// Accepts a table whose keys are not defined yet: it only has to be a table.
     pub(super) fn accept_table(&self, key: &'static str) {
         self.open(key);
     }
 
-    /// Accepts a list of tables whose keys are not fixed yet.
+    /// Accepts a list of tables whose keys are not defined yet.
     pub(super) fn accept_list_of_tables(&self, key: &'static str) {
         let Some(value) = self.table_value(key, &format!("[[{key}]]")) else {
             return;
@@ -158,7 +158,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Every entry of this table as a table of its own, with the name's own offset.
+    /// Every entry of this table as a table, located at the offset of its name.
     pub(super) fn entries(&self) -> Vec<(String, Section<'a>)> {
         let mut entries = Vec::new();
         for (name, value) in self.table {
@@ -180,7 +180,7 @@ impl<'a> Section<'a> {
         entries
     }
 
-    /// Every entry of this table, whatever it is called, by its name and its string.
+    /// Passes every entry of this table, whatever its name, to `take` as a name and a string.
     pub(super) fn each_text(&self, expect: Expect, mut take: impl FnMut(&str, &str) -> Result<(), Refusal>) {
         for (name, value) in self.table {
             let name: &str = name.get_ref();
@@ -190,7 +190,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The table at `key`, left for the caller to read and close.
+    /// Opens the table at `key`, for the caller to read and close.
     pub(super) fn open(&self, key: &'static str) -> Option<Section<'a>> {
         let value = self.table_value(key, &format!("[{}]", self.dotted(key)))?;
         if let DeValue::Table(table) = value.get_ref() {
@@ -201,13 +201,13 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// Records a problem of the value at `key`, or of the table itself where the key is missing.
+    /// Records a problem with the value at `key`, or with the table itself if the key is missing.
     pub(super) fn problem(&self, key: &str, message: String, hint: String) {
         let offset = self.table.get(key).map_or(self.offset, |_| self.offset_of(key));
         self.report.problem(offset, self.dotted(key), message, hint);
     }
 
-    /// Records that `key` must be there and is not.
+    /// Records that the required `key` is missing.
     pub(super) fn missing(&self, key: &str, expect: Expect) {
         self.report.problem(
             self.offset,
@@ -222,7 +222,7 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
-    /// Refuses `keys`, which are known but belong to another kind of table.
+    /// Refuses `keys` that are known but belong to another kind of table.
     pub(super) fn refuse_keys(&self, keys: &[&'static str], hint: &str) {
         for key in keys {
             if self.has(key) {
@@ -236,17 +236,17 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Counts `keys` as known without looking at them.
+    /// Marks `keys` as known without reading them.
     pub(super) fn skip(&self, keys: &[&'static str]) {
         self.asked.borrow_mut().extend_from_slice(keys);
     }
 
-    /// The table's name as its header has it.
+    /// The table's name as written in its header.
     pub(super) fn shown(&self) -> String {
         format!("[{}]", self.path)
     }
 
-    /// `key` and where it stands.
+    /// `key` and the table that contains it, for messages.
     fn subject(&self, key: &str) -> String {
         if self.path.is_empty() {
             format!("{} at the top level", quoted(key))
@@ -255,7 +255,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Ends the reading: every key that was not asked for is unknown.
+    /// Ends the reading: every key that was not read is unknown.
     pub(super) fn close(self) {
         let asked = self.asked.borrow();
         for (key, value) in self.table {
@@ -337,12 +337,12 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The string, or a refusal for its type.
+/// Returns the string, or refuses the type.
 pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Refusal> {
     value.as_str().ok_or(Refusal::Type)
 }
 
-/// The whole number, or a refusal for its type or for being outside `range`.
+/// Returns the whole number, or refuses its type or a value outside `range`.
 pub(super) fn whole(value: &DeValue<'_>, range: std::ops::RangeInclusive<u64>) -> Result<u64, Refusal> {
     let integer = value.as_integer().ok_or(Refusal::Type)?;
     match i128::from_str_radix(integer.as_str(), integer.radix()) {
@@ -355,7 +355,7 @@ pub(super) fn whole(value: &DeValue<'_>, range: std::ops::RangeInclusive<u64>) -
     }
 }
 
-/// `text` between quotes, escaped and shortened.
+/// `text` in quotes, escaped and shortened.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN).collect();
     if shown.len() < text.len() {
@@ -399,7 +399,7 @@ fn is_table(value: &DeValue<'_>) -> bool {
     }
 }
 
-/// Names the nearest of `known`, or all of them where none is near.
+/// Suggests the most similar of `known`, or lists all of them if none is similar.
 pub(super) fn suggestion(name: &str, known: &[&str], tables: bool) -> String {
     let show = |known: &str| {
         if tables { format!("[{known}]") } else { quoted(known) }
@@ -415,7 +415,7 @@ pub(super) fn suggestion(name: &str, known: &[&str], tables: bool) -> String {
 }
 
 fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    // Anything longer is no slip of a known key, and the distance is quadratic.
+    // A longer name is not a typo of a known key, and computing the distance takes quadratic time.
     if name.len() > SHOWN {
         return None;
     }

@@ -1,9 +1,9 @@
-//! Targets: the named places a site is published to.
+//! Targets: the named places to which a site is published.
 //!
-//! Pure. Values of an sftp target reach the command line of `ssh`, which reads some of them as
-//! options, expands `%` and `${…}` in others and splits its own configuration at line ends. So what
-//! could mean anything but itself there is refused here, by one list of rules, and no later stage
-//! has to quote. A docroot is never resolved: it stays the text it is.
+//! Pure. Values of an sftp target reach the command line of `ssh`, which reads some of them as options, expands `%` and
+//! `${…}` in others and splits its own configuration at line ends. So this module refuses every value that could have
+//! another meaning there, by one set of rules, and no later stage has to quote. It must never resolve a docroot, which
+//! stays the text that was written.
 
 use std::collections::BTreeMap;
 
@@ -13,33 +13,33 @@ use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
 use crate::rules::nginx::Version;
 
-/// The name of the target that is there without a table.
+/// The name of the target that exists without a table.
 pub(super) const EMBEDDED: &str = "local";
 
 /// A named place to publish to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Where it is, and how it is reached.
+    /// Where it is, and how to reach it.
     pub kind: TargetKind,
-    /// The docroot as nginx sees it, where that is another path: an account in a chroot sees less of the disk.
+    /// The docroot as nginx sees it, if that is a different path: an account in a chroot sees only a part of the disk.
     pub nginx_root: Option<String>,
-    /// The version of the host's nginx.
+    /// The version of nginx on the host.
     pub nginx_version: Option<Version>,
 }
 
-/// Where a target is.
+/// The kind of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetKind {
-    /// A folder of this machine.
+    /// A folder on this machine.
     Local {
-        /// The folder that holds the store; relative to the site manifest.
+        /// The folder that contains the store, relative to the site manifest.
         docroot: String,
     },
     /// A host reached over SFTP.
     Sftp(SftpTarget),
 }
 
-/// A host reached over SFTP. What is `None` is left to ssh and its configuration.
+/// A host reached over SFTP. Fields that are `None` are left to ssh and its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SftpTarget {
     /// A name, an address (IPv6 without brackets) or an alias of the ssh configuration.
@@ -48,20 +48,20 @@ pub struct SftpTarget {
     pub user: Option<String>,
     /// The TCP port.
     pub port: Option<u16>,
-    /// The file of the private key; `~/` at its front is not expanded yet.
+    /// The file of the private key; a leading `~/` is not expanded yet.
     pub identity: Option<String>,
-    /// The known-hosts file; `~/` at its front is not expanded yet.
+    /// The known-hosts file; a leading `~/` is not expanded yet.
     pub known_hosts: Option<String>,
-    /// The key the host must show; where it is given, it alone decides.
+    /// The key that the host must present. If it is given, no other key is accepted.
     pub host_key: Option<HostKey>,
-    /// The folder that holds the store, as SFTP sees it: absolute, without `.` and `..`.
+    /// The folder that contains the store, as SFTP sees it: absolute, without `.` and `..`.
     pub docroot: String,
-    /// Whether SSH compresses.
+    /// Whether SSH compression is enabled.
     pub compression: bool,
 }
 
 impl Target {
-    /// The folder that holds the store, as the target sees it.
+    /// The folder that contains the store, as the target sees it.
     #[must_use]
     pub fn docroot(&self) -> &str {
         match &self.kind {
@@ -114,7 +114,7 @@ const SFTP_ONLY: [&str; 7] = [
     "compression",
 ];
 
-/// Reads `[targets]`. A target with a mistake in it still has its name in the second value.
+/// Reads `[targets]`. The second value also contains the names of targets that have a mistake.
 pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, Vec<String>) {
     let mut read = BTreeMap::from([(EMBEDDED.to_owned(), Target::embedded())]);
     let mut names = vec![EMBEDDED.to_owned()];
@@ -162,7 +162,7 @@ fn read_one(section: &Section<'_>) -> Option<TargetKind> {
         }
         Some(true) => read_sftp(section).map(TargetKind::Sftp),
         None => {
-            // Which keys are right can't be told: none is called unknown that either kind has.
+            // Without a valid kind, any key of either kind may be right, so none of them is reported as unknown.
             section.skip(&SFTP_ONLY);
             section.skip(&["docroot"]);
             None
@@ -208,7 +208,7 @@ fn required(
     section.read_text(key, expect, convert)
 }
 
-/// What no string of an sftp target may hold.
+/// Refuses what no string of an sftp target may contain.
 fn ssh_safe(text: &str) -> Result<&str, Refusal> {
     if text.is_empty() {
         which("is empty")

@@ -1,16 +1,16 @@
-//! What a notification may be about, and the template of its body. Pure.
+//! The events of notifications, and the template of their body. Pure.
 
 use serde_json::Value;
 
 /// The events that can be sent.
 pub const EVENTS: [&str; 6] = ["published", "failed", "taken-back", "rolled-back", "held", "resumed"];
 
-/// The fields that a template may use.
+/// The fields that a template can use.
 pub const FIELDS: [&str; 11] = [
     "text", "event", "site", "target", "release", "previous", "url", "commit", "who", "error", "hint",
 ];
 
-/// Replaces the fields of a template. Braces around anything else are JSON's own.
+/// Replaces the fields of a template. Other braces are part of the JSON.
 pub fn fill(template: &str, value: &dyn Fn(&str) -> String) -> String {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;

@@ -1,4 +1,4 @@
-//! One behaviour of the site manifest a test; the error texts are what users read.
+//! Tests of the site manifest, one behavior each. The error texts are what users read.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn warnings(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The errors of each text, one after another.
+/// The errors of all texts, one after another.
 fn errors_of_each<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> String {
     let mut all = String::new();
     for text in texts {
@@ -602,7 +602,7 @@ fn anything_but_one_complete_host_key_is_refused() {
     );
 }
 
-/// A key called `name` whose bytes say `inner` and have `fields` fields.
+/// A key named `name`, with `fields` fields, whose bytes contain the type `inner`.
 fn key(name: &str, inner: &str, fields: usize) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bytes = Vec::new();

@@ -1,13 +1,13 @@
-//! The address of a site, an origin or an API.
+//! The URL of a site, an origin or an API.
 //!
-//! Pure. As strict as its users need: the host goes into a vhost's `server_name` and into request
-//! headers, so it is plain ASCII. It never carries credentials, a query or a fragment, and nothing
-//! here resolves or asks anything.
+//! Pure. It is as strict as its users need: the host goes into a vhost's `server_name` and into request headers, so it
+//! is plain ASCII. A URL must never contain credentials, a query or a fragment, and this module must not resolve names
+//! or send requests.
 
 use core::net::IpAddr;
 use std::fmt;
 
-/// An http or https URL; displayed as it was written.
+/// An http or https URL, displayed as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WebUrl {
     text: String,
@@ -16,7 +16,7 @@ pub struct WebUrl {
 }
 
 impl WebUrl {
-    /// Takes an absolute http(s) URL.
+    /// Parses an absolute http(s) URL.
     ///
     /// # Errors
     /// The reason, as the end of a sentence about the URL: "has no host".
@@ -74,14 +74,15 @@ impl WebUrl {
 }
 
 impl WebUrl {
-    /// Whether no one on the way to it can read what is sent: it is https, or never leaves this machine.
+    /// Whether nothing on the network path can read what is sent to it: the URL is https, or the traffic never leaves
+    /// this machine.
     #[must_use]
     pub fn keeps_secrets(&self) -> bool {
         self.is_https || is_loopback(&self.host)
     }
 }
 
-/// Whether a host, without the brackets of an IPv6 address or with them, is this machine.
+/// Whether a host, with or without the brackets of an IPv6 address, is this machine.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let plain = host.trim_start_matches('[').trim_end_matches(']');
@@ -125,7 +126,7 @@ fn is_host(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(is_label)
 }
 
-/// Whether `address` has the characters and colons of an IPv6 address; a name and port has not.
+/// Whether `address` has the characters and colons of an IPv6 address. A name with a port has only one colon.
 pub(super) fn is_ipv6_like(address: &str) -> bool {
     address.matches(':').count() >= 2
         && address

@@ -1,7 +1,6 @@
 //! Small values of the site manifest: durations, percentages, globs, names.
 //!
-//! Pure. Each parser takes one spelling and refuses every other: nothing is rounded, clamped or
-//! guessed.
+//! Pure. Each parser accepts one spelling and refuses every other: it must never round, clamp or guess.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,20 +9,20 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::section::{Expect, Refusal, Section, expect, which};
 
-/// The longest duration taken: 100 years.
+/// The longest accepted duration: 100 years.
 const LONGEST: Duration = Duration::from_hours(36_500 * 24);
 
 pub(super) const GLOBS: Expect = expect("a list of globs over paths of the export", r#"["drafts/**", "*.map"]"#);
 
-/// A share of a whole, in whole percent from 0 to 100.
+/// A share in whole percent, from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percent(u8);
 
 impl Percent {
-    /// What a publish may remove by default.
+    /// The default limit on the share of pages that a publish may remove.
     pub(super) const MAX_REMOVED: Self = Self(30);
 
-    /// None beyond 100.
+    /// Returns `None` above 100.
     #[must_use]
     pub const fn new(percent: u8) -> Option<Self> {
         if percent <= 100 { Some(Self(percent)) } else { None }
@@ -61,7 +60,7 @@ impl fmt::Display for Percent {
     }
 }
 
-/// Reads a duration: a whole number and one of `d`, `h`, `m`, `s`; or `0`.
+/// Parses a duration: a whole number followed by `d`, `h`, `m` or `s`; or `0`.
 ///
 /// # Errors
 /// The reason, as the end of a sentence about the text: "has no unit".
@@ -88,11 +87,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
         .ok_or("is longer than 36500d")
 }
 
-/// Compiles globs of the site manifest, the one way all of them are meant: `*` and `?` stop at
-/// `/`, `**` does not, and a `/` at the front changes nothing. Match them against paths without one.
+/// Compiles globs of the site manifest. All of them have the same syntax: `*` and `?` do not match `/`, `**` does, and
+/// a leading `/` is ignored. Match them against paths without a leading `/`.
 ///
 /// # Errors
-/// A glob that is not one. Those of a parsed [`SiteConfig`](super::SiteConfig) are.
+/// An invalid glob. Those of a parsed [`SiteConfig`](super::SiteConfig) are valid.
 pub fn compile_globs<S: AsRef<str>>(globs: &[S]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for glob in globs {
@@ -103,7 +102,7 @@ pub fn compile_globs<S: AsRef<str>>(globs: &[S]) -> Result<GlobSet, globset::Err
     set.build()
 }
 
-/// One glob, checked by compiling it.
+/// Validates one glob by compiling it.
 pub(super) fn glob(text: &str) -> Result<String, Refusal> {
     if text.trim_start_matches('/').is_empty() {
         return which("matches nothing");
@@ -118,7 +117,7 @@ pub(super) fn globs(section: &Section<'_>, key: &'static str) -> Option<Vec<Stri
     section.read_list(key, GLOBS, glob)
 }
 
-/// A string with something in it and no NUL: what a path of this machine may be.
+/// Validates a local path: not empty and without NUL.
 pub(super) fn local_path(text: &str) -> Result<String, Refusal> {
     if text.is_empty() {
         return which("is empty");
@@ -129,7 +128,7 @@ pub(super) fn local_path(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// Whether `name` is lower-case letters, digits and `others`, beginning with a letter or digit.
+/// Whether `name` consists of lower-case letters, digits and `others`, and starts with a letter or digit.
 pub(super) fn is_name(name: &str, others: &[u8]) -> bool {
     let is_first = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.bytes().next().is_some_and(is_first) && name.bytes().all(|byte| is_first(byte) || others.contains(&byte))

@@ -1,6 +1,6 @@
-//! Counts what goes through a host: flights, operations, bytes of content.
+//! Counts the traffic of a host: round trips, operations, bytes of content.
 //!
-//! A wrapper around any host. It changes nothing that passes.
+//! It wraps any host, and must never change what passes through it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Answers, Host, HostError, Op};
 
-/// Running totals of one or more connections; cheap to clone, shared by its clones.
+/// Running totals of one or more connections. Clones are cheap and share the totals.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     inner: Arc<Inner>,
@@ -23,33 +23,33 @@ struct Inner {
 }
 
 impl Counts {
-    /// Times that the client waited for the host.
+    /// Number of times that the client waited for the host.
     #[must_use]
     pub fn round_trips(&self) -> u64 {
         self.inner.round_trips.load(Ordering::Relaxed)
     }
 
-    /// Operations sent.
+    /// Number of operations sent.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.inner.operations.load(Ordering::Relaxed)
     }
 
-    /// Bytes of content sent.
+    /// Number of content bytes sent.
     #[must_use]
     pub fn payload(&self) -> u64 {
         self.inner.payload.load(Ordering::Relaxed)
     }
 }
 
-/// A host that counts.
+/// A host that counts its traffic.
 pub struct Counted {
     host: Box<dyn Host>,
     counts: Counts,
 }
 
 impl Counted {
-    /// Wraps a host; the totals go on from where they are.
+    /// Wraps a host; `counts` continues from its current totals.
     #[must_use]
     pub fn new(host: Box<dyn Host>, counts: Counts) -> Self {
         Self { host, counts }

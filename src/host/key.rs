@@ -1,6 +1,6 @@
-//! Whether a private key can be used on this machine at all: tried with `ssh-keygen -y`, which reads a key as ssh does.
+//! Finds out whether this machine can use a private key at all, with `ssh-keygen -y`, which reads a key as ssh does.
 //!
-//! Only after a connection failed, to name the cause. Nothing of the key is kept or shown.
+//! It runs only after a connection failed, to determine the cause. It must never keep or show any part of the key.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,13 +11,13 @@ use tokio::time::timeout;
 
 use super::why::Why;
 
-/// How long a program of OpenSSH may take that asks no one.
+/// The time limit for an OpenSSH program that does not prompt.
 const TO_TRY: Duration = Duration::from_secs(5);
 
-/// No key is longer.
+/// The maximum size of a key file, in bytes.
 const LONGEST_KEY: u64 = 64 * 1024;
 
-/// What is wrong with the file of a private key; none where it can be used, or that can't be found out.
+/// The problem with a private key file; `None` if the key is usable, or if that can't be determined.
 pub(super) async fn fault(identity: &Path) -> Option<Why> {
     let Ok(known) = std::fs::metadata(identity) else {
         return Some(Why::KeyMissing);
@@ -47,7 +47,7 @@ pub(super) async fn fault(identity: &Path) -> Option<Why> {
     Some(of_bytes(&bytes))
 }
 
-/// What is wrong with a file that `ssh-keygen` can't read.
+/// The problem with a file that `ssh-keygen` can't read.
 fn of_bytes(bytes: &[u8]) -> Why {
     let public = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-", "---- BEGIN SSH2 PUBLIC"];
     if public.iter().any(|start| bytes.starts_with(start.as_bytes())) {
@@ -61,7 +61,7 @@ fn of_bytes(bytes: &[u8]) -> Why {
     }
 }
 
-/// Whether an agent holds the key, which then needs no passphrase.
+/// Whether an agent has the key, which then needs no passphrase.
 async fn is_in_agent(identity: &Path) -> bool {
     let mut print = Command::new("ssh-keygen");
     print.arg("-l").arg("-f").arg(identity);
@@ -72,7 +72,7 @@ async fn is_in_agent(identity: &Path) -> bool {
     print.is_some_and(|print| held.contains(print))
 }
 
-/// The words that a program prints, where it ends well.
+/// The words that a program prints; empty if it fails.
 async fn words(mut command: Command) -> Vec<String> {
     let ran = command.stdin(Stdio::null()).kill_on_drop(true).output();
     match timeout(TO_TRY, ran).await {

@@ -1,7 +1,7 @@
-//! A host that is a folder of this machine.
+//! A host that is a folder on this machine.
 //!
-//! The same store as over SFTP, for the local target and for trying things out. It follows the contract of
-//! [`Host`](super::Host) by the system's own calls; it must never touch anything that an operation does not name.
+//! It has the same store as over SFTP, for the local target and for trying things out. It implements the contract of
+//! [`Host`](super::Host) with system calls. It must never touch anything that an operation does not name.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -35,11 +35,11 @@ struct Open {
 }
 
 impl Local {
-    /// A host on the folder `docroot`. Where there is none, every operation finds nothing: a store is made by its first
-    /// publish, and who only asks leaves no trace.
+    /// Opens the folder `docroot`. If it does not exist, every operation answers that nothing is there: the first
+    /// publish creates the store, and commands that only read leave no trace.
     ///
     /// # Errors
-    /// [`HostError::Folder`] where something else is there, or the system does not let it be seen.
+    /// [`HostError::Folder`] if the path is not a folder, or if the system refuses access.
     pub fn open(docroot: &Path) -> Result<Self, HostError> {
         let cannot = |detail: String| HostError::Folder {
             folder: docroot.display().to_string(),
@@ -59,7 +59,7 @@ impl Local {
     }
 }
 
-/// Opens one folder of this machine.
+/// Opens one folder on this machine.
 #[derive(Debug, Clone)]
 pub struct LocalConnector {
     /// The docroot.
@@ -110,7 +110,7 @@ impl LocalState {
     }
 
     fn attempt(&self, op: Op) -> io::Result<Answer> {
-        // Not `join`: an operation's path must never replace the root, and `..` is the system's to resolve.
+        // Not `join`: an operation's path must never replace the root, and the system must resolve `..`.
         let at = |path: &str| {
             let mut full = self.root.clone().into_os_string();
             full.push("/");
@@ -139,7 +139,7 @@ impl LocalState {
             Op::RemoveFile(path) => done(fs::remove_file(at(&path))),
             Op::RemoveFolder(path) => done(fs::remove_dir(at(&path))),
             Op::Create(path) => {
-                // As over SFTP: what was written may be read back.
+                // As over SFTP, the file can be read back.
                 let file = OpenOptions::new()
                     .read(true)
                     .write(true)
@@ -203,7 +203,7 @@ fn done(result: io::Result<()>) -> io::Result<Answer> {
 
 fn make_folder(path: &Path) -> io::Result<Answer> {
     fs::DirBuilder::new().mode(0o755).create(path)?;
-    // The mode given to the call is cut by the umask.
+    // The umask reduces the mode given to the call.
     done(fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
 }
 
@@ -217,14 +217,14 @@ fn list(path: &Path) -> io::Result<Vec<(String, Attr)>> {
             .map_err(|_| io::Error::other("a name in the folder is not UTF-8"))?;
         match fs::symlink_metadata(entry.path()) {
             Ok(metadata) => names.push((name, attr(&metadata))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // gone between the two calls
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // removed between the two calls
             Err(error) => return Err(error),
         }
     }
     Ok(names)
 }
 
-/// What the system said, without its number.
+/// The system's error message without its number.
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
@@ -257,7 +257,7 @@ fn read(file: &File, offset: u64, length: usize) -> io::Result<Answer> {
     Ok(Answer::Bytes(bytes))
 }
 
-/// Bytes that are read at once to be copied.
+/// How many bytes a copy reads at a time.
 const COPIED: u64 = 1 << 20;
 
 fn copy(from: &File, offset: u64, length: u64, to: &File, at: u64) -> io::Result<Answer> {
@@ -290,7 +290,7 @@ fn attr(metadata: &fs::Metadata) -> Attr {
     }
 }
 
-/// As SFTP tells them apart, so that no one comes to rely on more.
+/// Distinguishes no more than SFTP does, so that callers can't rely on more.
 fn refusal_kind(error: &io::Error) -> RefusalKind {
     if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
         return RefusalKind::NotFound;

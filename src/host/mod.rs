@@ -1,9 +1,9 @@
-//! A host: the place that holds a store, reached locally or over SFTP.
+//! A host: the place that contains a store, reached locally or over SFTP.
 //!
-//! The trait is one method in the main: a *flight* of operations, sent together and answered together, so that the number of round
-//! trips of any work is the number of its flights. A host holds no policy: no retry, no recursion, no order of its own,
-//! no output. It must never do an operation that was not in a flight, and never report one as done that it does not
-//! know to be done.
+//! The trait mainly consists of one method: it executes a *flight*, operations that are sent together and answered
+//! together. So any work takes as many round trips as it has flights. A host contains no policy: no retries, no
+//! recursion, no reordering, no output. It must never execute an operation that was not in a flight, and never report
+//! an operation as done without knowing that it is done.
 
 mod counted;
 mod key;
@@ -24,93 +24,96 @@ pub use sftp::{Sftp, SftpConnector};
 pub use ssh::{BadSshAddress, SftpAddress, command_line, opens_shell, real_name};
 pub use why::Why;
 
-/// Answers of a flight, one for each operation, in the order of the operations.
+/// The answers of a flight, one per operation, in the order of the operations.
 pub type Answers = Vec<Result<Answer, Refusal>>;
 
 /// A place that executes operations on one docroot.
 ///
 /// # Contract
-/// - Operations of a flight are executed in their order, each whether or not those before it succeeded, and none before
-///   all operations of flights whose answers have been awaited. Two flights sent at once may interleave.
-/// - Paths are relative to the docroot and reach the file system as they are: `..` is resolved by it, after symlinks. The
-///   empty path is the docroot itself.
-/// - `Rename` replaces a file or an empty folder and fails onto a full folder; `Link`, `Symlink`, `Create` and `MakeFolder`
-///   fail where something exists, even a dangling symlink. `Link` of a symlink links the symlink.
-/// - `Finish` answers after everything written is on the disk. `Close` promises nothing of the kind.
-/// - `Err` means that the connection is gone and that any operation of the flight may have been executed or may be yet.
+/// - The operations of a flight are executed in order, each one regardless of whether those before it succeeded. They
+///   are executed after all operations of flights whose answers have been awaited. Two flights that are sent
+///   concurrently may interleave.
+/// - Paths are relative to the docroot and reach the file system unchanged: the file system resolves `..`, after
+///   symlinks. The empty path is the docroot itself.
+/// - `Rename` replaces a file or an empty folder and fails if the destination is a non-empty folder. `Link`, `Symlink`,
+///   `Create` and `MakeFolder` fail if something exists, even a dangling symlink. `Link` of a symlink links the
+///   symlink.
+/// - `Finish` answers after everything written is on the disk. `Close` does not guarantee that.
+/// - `Err` means that the connection is gone. Any operation of the flight may already have been executed, or may still
+///   be.
 pub trait Host: Send + Sync {
     /// Sends the operations together and waits for all answers.
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>>;
 
-    /// What the host is called in messages: a name or a folder.
+    /// The host's name in messages: a host name or a folder.
     fn name(&self) -> String;
 
-    /// Whether it knows [`Op::Copy`], which not every host does.
+    /// Whether the host supports [`Op::Copy`]. Not every host does.
     fn copies(&self) -> bool {
         false
     }
 }
 
-/// Makes connections to one host: the first, and another when one is lost.
+/// Opens connections to one host: the first one, and another one after a connection is lost.
 pub trait Connect: Send + Sync {
     /// Connects.
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>>;
 
-    /// What the host is called in messages.
+    /// The host's name in messages.
     fn name(&self) -> String;
 }
 
 /// The host can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// No connection came about: name, network, or no one listens.
+    /// No connection was established: an unknown name, a network problem, or nothing listens.
     #[error("can't reach {host}: {detail}")]
     Unreachable {
         /// The host.
         host: String,
-        /// What ssh said.
+        /// The message of ssh.
         detail: String,
-        /// The cause, where it is known more exactly.
+        /// The specific cause, if known.
         why: Why,
     },
-    /// The host does not take the key, or it can't be used on this machine.
+    /// The host does not accept the key, or this machine can't use the key.
     #[error("{}", if why.is_local_key() { format!("no key can be used for {host}: {detail}") } else { format!("{host} refuses the key: {detail}") })]
     KeyRefused {
         /// The host.
         host: String,
-        /// What ssh said.
+        /// The message of ssh.
         detail: String,
-        /// The cause, where it is known more exactly.
+        /// The specific cause, if known.
         why: Why,
     },
-    /// The host shows a key that isn't known or isn't the one that was pinned.
+    /// The host presents a key that is not known, or not the pinned one.
     #[error("{}: {detail}", if *changed { format!("host key mismatch for {host}") } else { format!("the key of {host} is not known") })]
     HostKey {
         /// The host.
         host: String,
-        /// Another key than the known one, rather than an unknown one.
+        /// Whether the key differs from the known one; otherwise no key is known.
         changed: bool,
-        /// What ssh said.
+        /// The message of ssh.
         detail: String,
     },
-    /// The connection stands but there's no SFTP behind it.
+    /// The connection works, but the host does not serve SFTP over it.
     #[error("{host} does not serve SFTP: {detail}")]
     NoSftp {
         /// The host.
         host: String,
-        /// What ssh or the protocol said.
+        /// The message of ssh or of the protocol.
         detail: String,
-        /// The cause, where it is known more exactly.
+        /// The specific cause, if known.
         why: Why,
     },
-    /// The SFTP server can't do what the store needs.
+    /// The SFTP server lacks an extension that the store needs.
     #[error("the SFTP server of {host} lacks the extension {extension}")]
     MissingExtension {
         /// The host.
         host: String,
-        /// Its name on the wire.
+        /// The extension's name in the protocol.
         extension: String,
-        /// The cause, where it is known more exactly.
+        /// The specific cause, if known.
         why: Why,
     },
     /// The docroot can't be used at all.
@@ -118,29 +121,29 @@ pub enum HostError {
     Folder {
         /// The folder.
         folder: String,
-        /// What the system said.
+        /// The message of the system.
         detail: String,
     },
-    /// The connection was there and is gone.
+    /// An established connection was lost.
     #[error("the connection to {host} was lost: {detail}")]
     Lost {
         /// The host.
         host: String,
-        /// What is known of it.
+        /// The known details.
         detail: String,
     },
-    /// A task panicked: a bug of this program, whatever the host did.
+    /// A task panicked. This is a bug of this program, whatever the host did.
     #[error("a task of syntax-publish that works with {host} panicked: {detail}")]
     Panicked {
         /// The host.
         host: String,
-        /// What it said.
+        /// The panic message.
         detail: String,
     },
 }
 
 impl HostError {
-    /// The same after it was tried again so often, which it then says.
+    /// Adds the number of tries to the message of an unreachable host, if it was retried.
     #[must_use]
     pub(crate) fn after(mut self, tries: u32) -> Self {
         if let (Self::Unreachable { detail, .. }, 1..) = (&mut self, tries) {
@@ -149,7 +152,7 @@ impl HostError {
         self
     }
 
-    /// The cause, where it is known more exactly than by the kind.
+    /// The specific cause, if it is known better than the kind of the error.
     #[must_use]
     pub const fn why(&self) -> &Why {
         match self {

@@ -1,64 +1,64 @@
-//! The operations that a host can do, and its answers.
+//! The operations that a host can execute, and its answers.
 //!
-//! Pure values. Each is one request of SFTP version 3 or an extension of OpenSSH, except [`Op::List`], which is a few,
-//! and [`Op::Finish`], which sets mode and time and waits for the disk.
+//! Pure values. Each operation is one request of SFTP version 3 or of an OpenSSH extension, with a few exceptions: for
+//! example, [`Op::List`] takes several requests, and [`Op::Finish`] sets mode and time and waits for the disk.
 
 use std::fmt;
 
-/// An open file of the host. Handles of lost connections mean nothing.
+/// An open file on the host. A handle is invalid after its connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(pub u64);
 
-/// Seconds since 1970 by the host's clock: SFTP knows nothing finer.
+/// Seconds since 1970 by the host's clock. SFTP has no finer resolution.
 pub type Time = i64;
 
 /// One operation. Paths are relative to the docroot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    /// What is at a path, not following a symlink at its end. Answers [`Answer::Attr`].
+    /// Describes the file at a path, without following a symlink in the last segment. Answers [`Answer::Attr`].
     Lstat(String),
-    /// What is at the end of a path, following symlinks. Answers [`Answer::Attr`].
+    /// Describes the file at a path, following symlinks. Answers [`Answer::Attr`].
     Stat(String),
-    /// A symlink's text. Answers [`Answer::Text`].
+    /// Reads the text of a symlink. Answers [`Answer::Text`].
     ReadLink(String),
-    /// Where a path leads once all symlinks are followed: an absolute path as the host sees it. Answers [`Answer::Text`].
+    /// Resolves all symlinks of a path to an absolute path as the host sees it. Answers [`Answer::Text`].
     Resolve(String),
-    /// A folder's names, without `.` and `..`, in any order. Answers [`Answer::Names`].
+    /// Lists the entries of a folder, without `.` and `..`, in any order. Answers [`Answer::Names`].
     List(String),
-    /// Room on the file system of a path. Answers [`Answer::Space`].
+    /// Reports the free space on the file system of a path. Answers [`Answer::Space`].
     Space(String),
-    /// Makes a folder, mode 0755.
+    /// Creates a folder with mode 0755.
     MakeFolder(String),
-    /// Makes a symlink.
+    /// Creates a symlink.
     Symlink {
-        /// The text it holds.
+        /// Its text.
         text: String,
-        /// Where it stands.
+        /// Its path.
         at: String,
     },
-    /// Makes a hard link; of a symlink, not of what it points to.
+    /// Creates a hard link. For a symlink, links the symlink itself and not its target.
     Link {
-        /// What there is.
+        /// The existing path.
         from: String,
-        /// Its further name.
+        /// The additional path.
         to: String,
     },
     /// Renames atomically (POSIX `rename`).
     Rename {
-        /// What there is.
+        /// The existing path.
         from: String,
-        /// Its new name.
+        /// The new path.
         to: String,
     },
     /// Removes a file or symlink.
     RemoveFile(String),
     /// Removes an empty folder.
     RemoveFolder(String),
-    /// Makes a new file, mode 0644, for writing and for reading back. Answers [`Answer::Opened`].
+    /// Creates a file with mode 0644, for writing and for reading back. Answers [`Answer::Opened`].
     Create(String),
     /// Opens a file for reading. Answers [`Answer::Opened`].
     Open(String),
-    /// Reads up to `length` bytes from `offset`; fewer only at the file's end. Answers [`Answer::Bytes`].
+    /// Reads up to `length` bytes from `offset`; returns fewer only at the end of the file. Answers [`Answer::Bytes`].
     Read {
         /// The open file.
         handle: Handle,
@@ -73,42 +73,42 @@ pub enum Op {
         handle: Handle,
         /// In bytes.
         offset: u64,
-        /// What to write.
+        /// The bytes to write.
         bytes: Vec<u8>,
     },
-    /// Copies bytes of one open file to the end of another, on the host. Fails where there are not so many. Of a copy into
-    /// the middle a host may not notice that it failed.
+    /// Copies bytes of one open file to the end of another, on the host. Fails if the source has fewer bytes than
+    /// requested. If bytes are copied into the middle of a file, a host may not notice a failure.
     Copy {
-        /// The file that is read, open for reading.
+        /// The source, open for reading.
         from: Handle,
-        /// Where, in bytes.
+        /// The offset in the source, in bytes.
         offset: u64,
-        /// How many bytes; not none.
+        /// The number of bytes; not zero.
         length: u64,
-        /// The file that is written, another one.
+        /// The destination, a different file.
         to: Handle,
-        /// Where, in bytes.
+        /// The offset in the destination, in bytes.
         at: u64,
     },
-    /// Sets mode and time, waits until everything is on the disk, closes.
+    /// Sets mode and time, waits until everything is on the disk, and closes the file.
     Finish {
         /// The open file.
         handle: Handle,
         /// Its modification time.
         mtime: Time,
     },
-    /// Closes a file that was read, or that will not be used.
+    /// Closes a file that was only read, or that will not be used.
     Close(Handle),
 }
 
-/// The most bytes that one [`Op::Read`] may ask for.
+/// The maximum length of one [`Op::Read`], in bytes.
 pub const MAX_READ: u32 = 128 * 1024;
 
-/// What any operation takes beside what it carries: a disk may be busy.
+/// The base weight of every operation, in addition to its content: a disk may be busy.
 const EACH: u64 = 100;
 
 impl Op {
-    /// The bytes of content that it carries to the host.
+    /// The number of content bytes that the operation sends to the host.
     #[must_use]
     pub fn payload(&self) -> usize {
         match self {
@@ -117,33 +117,33 @@ impl Op {
         }
     }
 
-    /// How long it may take at the most, as a number of bytes on a line: what it carries, and what the host's disk does
-    /// meanwhile.
+    /// The longest time that the operation may take, expressed as bytes on the line: its content, and the work of the
+    /// host's disk.
     #[must_use]
     pub fn weight(&self) -> u64 {
         EACH + match self {
             Self::Write { bytes, .. } => bytes.len() as u64,
-            // Most files end long before.
+            // Most files end long before `length`.
             Self::Read { length, .. } => u64::from(*length) / 8,
             Self::List(_) => 16 << 10,
-            // On the host a thousand bytes are copied while one crosses a line.
+            // The host copies a thousand bytes in the time that one byte takes on the line.
             Self::Copy { length, .. } => *length >> 10,
             _ => 0,
         }
     }
 
-    /// How many round trips it takes if nothing else is in flight.
+    /// The number of round trips that the operation takes if nothing else is in flight.
     #[must_use]
     pub fn round_trips(&self) -> u32 {
         match self {
-            // Opened, read, read to the end; a folder of more than some hundred names is read in more.
+            // Open, read, read the end. A folder with more than some hundred names needs more reads.
             Self::List(_) => 3,
             _ => 1,
         }
     }
 }
 
-/// One line an operation, for records of what was done. Content is given by its length.
+/// One line per operation, for logs. Content is represented by its length.
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -171,27 +171,27 @@ impl fmt::Display for Op {
     }
 }
 
-/// What a host answers to an operation that succeeded.
+/// The answer to an operation that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It is done.
+    /// The operation is done.
     Done,
-    /// What is there.
+    /// The attributes of a path.
     Attr(Attr),
-    /// A symlink's text.
+    /// The text of a symlink, or a resolved path.
     Text(String),
-    /// A folder's names with what they are; symlinks are not followed.
+    /// The entries of a folder with their attributes; symlinks are not followed.
     Names(Vec<(String, Attr)>),
     /// An open file.
     Opened(Handle),
-    /// What was read.
+    /// The bytes read.
     Bytes(Vec<u8>),
-    /// Room on a file system.
+    /// Free space on a file system.
     Space(Space),
 }
 
-/// Refuses a listing that holds names which are none. A name becomes part of a path, so it is one segment, whatever a host
-/// says.
+/// Refuses a listing that contains an impossible name. Names become parts of paths, so a name must be a single segment,
+/// whatever the host sends.
 pub fn refuse_impossible_names(answer: &mut Result<Answer, Refusal>) {
     let impossible = |name: &str| matches!(name, "" | "." | "..") || name.contains(['/', '\0']);
     if let Ok(Answer::Names(names)) = answer
@@ -205,7 +205,7 @@ pub fn refuse_impossible_names(answer: &mut Result<Answer, Refusal>) {
     }
 }
 
-/// What kind of thing a path names.
+/// The kind of file at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -218,51 +218,51 @@ pub enum Kind {
     Other,
 }
 
-/// What a host says of a path.
+/// The attributes that a host reports for a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attr {
-    /// What it is.
+    /// The kind of file.
     pub kind: Kind,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When its content changed.
+    /// When the content changed.
     pub mtime: Time,
-    /// Permission bits, the lower twelve.
+    /// The permission bits, the lower twelve.
     pub mode: u32,
-    /// The owner's number.
+    /// The user ID of the owner.
     pub uid: u32,
 }
 
-/// Room on a file system.
+/// Free space on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// Bytes that may still be written.
+    /// The number of bytes that can still be written.
     pub bytes: u64,
-    /// Files that may still be made; none where the file system does not count them.
+    /// The number of files that can still be created; `None` if the file system does not count them.
     pub files: Option<u64>,
-    /// Whether nothing may be written, however much room there is.
+    /// Whether the file system is read-only, regardless of its free space.
     pub read_only: bool,
 }
 
-/// An operation that the host refused. SFTP says no more than this of the reason.
+/// An operation that the host refused. SFTP reports no more about the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{op}: {message}")]
 pub struct Refusal {
     /// The kind of reason.
     pub kind: RefusalKind,
-    /// The operation, as its record line.
+    /// The operation, as its log line.
     pub op: String,
-    /// What the host said.
+    /// The message of the host.
     pub message: String,
 }
 
-/// Why an operation was refused, as far as SFTP tells.
+/// Why an operation was refused, as far as SFTP distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// Nothing is there, or a folder of the path is missing or is no folder.
+    /// The path does not exist, or a parent is missing or is not a folder.
     NotFound,
-    /// The permission is missing.
+    /// The account lacks the permission.
     Denied,
-    /// Anything else: something exists, a folder is full, so is the disk, too many links …
+    /// Anything else: the path already exists, a folder is not empty, the disk is full, there are too many links …
     Failed,
 }

@@ -1,4 +1,5 @@
-//! What a task says that panicked: a bug of this program, and told as one, whatever the task was doing.
+//! Messages of tasks that panicked. A panic is a bug of this program and is reported as one, whatever the task was
+//! doing.
 
 use tokio::task::JoinError;
 

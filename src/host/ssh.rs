@@ -1,9 +1,11 @@
-//! Starts the system's `ssh` as the way to a host, and understands what it says when it fails.
+//! Starts the system's `ssh` to connect to a host, and interprets its error messages.
 //!
-//! `ssh` knows the user's configuration, agents, jumps and known hosts, so none of that is done here. What it is told on
-//! the command line wins over any configuration file, and leaves nothing to a shell: nothing here may run a command on
-//! this machine, or on the host any but the `echo` that shows whether there's a shell, forward anything, ask anybody, or accept a host key that isn't known already.
-//! OpenSSH 8.7 or newer is needed: earlier ones don't know two of the options.
+//! `ssh` handles the user's configuration, agents, jump hosts and known hosts, so this module does none of that. The
+//! options that it passes on the command line override every configuration file, and no shell parses them. It must
+//! never run a command on this machine; run a command on the host, except the `echo` that shows whether there is a
+//! shell; forward anything; prompt the user; or accept a host key that is not known already.
+//!
+//! It requires OpenSSH 8.7 or newer: older versions lack two of the options.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -23,30 +25,30 @@ use tokio::time::timeout;
 use super::{HostError, Why, key};
 use crate::model::path::printable;
 
-/// How to reach a host, and which of its folders is the docroot.
+/// The address of a host, how to connect to it, and which of its folders is the docroot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SftpAddress {
     /// A name, an address, or an alias of the user's ssh configuration.
     pub host: String,
-    /// Who to log in as, where ssh's configuration shall not decide.
+    /// The user to log in as; `None` to let ssh's configuration decide.
     pub user: Option<String>,
-    /// The port, likewise.
+    /// The port; `None` to let ssh's configuration decide.
     pub port: Option<u16>,
-    /// The private key; then no other key of an agent is offered.
+    /// The private key. If it is given, ssh offers no other key of an agent.
     pub identity: Option<PathBuf>,
-    /// The file of known hosts, in place of the user's.
+    /// A known-hosts file to use instead of the user's.
     pub known_hosts: Option<PathBuf>,
-    /// The only key that the host may show, as `TYPE BASE64`. No file of known hosts is read then.
+    /// The only key that the host may present, as `TYPE BASE64`. If it is given, no known-hosts file is read.
     pub host_key: Option<String>,
     /// The docroot as SFTP sees it: absolute.
     pub docroot: String,
-    /// Whether what goes over the line is left uncompressed.
+    /// Whether to disable SSH compression.
     pub uncompressed: bool,
-    /// The program; `ssh` on the PATH where there's none.
+    /// The program; `None` for `ssh` on the `PATH`.
     pub ssh: Option<PathBuf>,
 }
 
-/// What can't be said to ssh safely.
+/// A value that can't be passed to ssh safely.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSshAddress {
     /// The host's name.
@@ -69,41 +71,41 @@ pub enum BadSshAddress {
     Docroot(String),
 }
 
-/// Said on every command line. Where a user's configuration says otherwise, this wins.
+/// Options that every command line contains. They override the user's configuration.
 const OPTIONS: [&str; 21] = [
-    // No one is there to answer, and no one may be.
+    // Never prompt, and never accept a host key interactively: the tool must work unattended.
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
     "NoHostAuthenticationForLocalhost=no",
     "UpdateHostKeys=no",
-    // A link that swallows everything would hang forever.
+    // A link that drops all packets would hang forever.
     "ConnectTimeout=20",
     "ServerAliveInterval=10",
     "ServerAliveCountMax=3",
-    // What would break the subsystem or its pipes.
+    // Settings that would break the subsystem or its pipes.
     "RemoteCommand=none",
     "RequestTTY=no",
     "EscapeChar=none",
     "ForkAfterAuthentication=no",
     "StdinNull=no",
-    // What would reach further than SFTP.
+    // Settings that would reach further than SFTP.
     "PermitLocalCommand=no",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
     "ForwardX11=no",
     "Tunnel=no",
-    // A shared connection would outlive us, or be another one than was asked for.
+    // A shared connection would outlive this process, or would be a different one than was requested.
     "ControlMaster=no",
     "ControlPath=none",
     "ControlPersist=no",
-    // The lines that tell why it failed; those of a lost connection come at this level only.
+    // The lines that explain a failure; those about a lost connection are only printed at this level.
     "LogLevel=INFO",
 ];
 
-/// The arguments for ssh, without the program. `pinned` is the file that holds the pinned key, where there is one.
+/// The arguments for ssh, without the program. `pinned` is the file that contains the pinned key, if there is one.
 ///
 /// # Errors
-/// [`BadSshAddress`] where a value would mean something else to ssh than was meant.
+/// [`BadSshAddress`] if ssh would interpret a value differently than intended.
 pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<OsString>, BadSshAddress> {
     check(address)?;
     let mut line = vec![OsString::from("-s")];
@@ -123,7 +125,7 @@ pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<
         option("HostKeyAlgorithms", algorithms(key).as_ref());
         option("UserKnownHostsFile", &quoted(file));
         option("GlobalKnownHostsFile", "/dev/null".as_ref());
-        // Two more ways in which a configuration could vouch for another key.
+        // Other settings through which a configuration could accept a different key.
         option("KnownHostsCommand", "none".as_ref());
         option("VerifyHostKeyDNS", "no".as_ref());
         option("CheckHostIP", "no".as_ref());
@@ -144,10 +146,10 @@ pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<
     Ok(line)
 }
 
-/// How long ssh may take to read its configuration: a `Match exec` of the user's may do anything.
+/// How long ssh may take to read its configuration: a `Match exec` of the user can take any time.
 const TO_READ: Duration = Duration::from_secs(5);
 
-/// The name or address that an alias stands for in the user's configuration; the host's own name where ssh doesn't tell.
+/// The name or address that an alias stands for in the user's configuration; the given host if ssh does not report one.
 pub async fn real_name(address: &SftpAddress) -> String {
     let own = || address.host.clone();
     if check(address).is_err() {
@@ -202,7 +204,8 @@ fn check(address: &SftpAddress) -> Result<(), BadSshAddress> {
     Ok(())
 }
 
-/// ssh expands `%`, `${…}` and `~`, splits at quotes, and knows a file called `none`.
+/// Refuses paths that ssh would interpret: it expands `%`, `${…}` and `~`, splits at quotes, and treats `none` as no
+/// file.
 fn check_path(path: &Path) -> Result<(), BadSshAddress> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let evil = bytes.is_empty()
@@ -220,7 +223,7 @@ fn check_path(path: &Path) -> Result<(), BadSshAddress> {
     }
 }
 
-/// A path with spaces would be several files.
+/// Quotes a path, because ssh would read one with spaces as several files.
 fn quoted(path: &Path) -> OsString {
     let mut text = OsString::from("\"");
     text.push(path);
@@ -228,12 +231,13 @@ fn quoted(path: &Path) -> OsString {
     text
 }
 
-/// The name under which the pinned key is looked up: the host's, so that ssh's messages name it.
+/// The name under which ssh looks up the pinned key: the host's, so that ssh's messages contain it.
 fn alias(address: &SftpAddress) -> String {
     address.host.to_ascii_lowercase()
 }
 
-/// How a key of this type may sign. Without this ssh may settle on another key of the host, which isn't pinned.
+/// The signature algorithms for a key of this type. Without this option ssh could negotiate another key of the host,
+/// which isn't pinned.
 fn algorithms(host_key: &str) -> &str {
     match host_key.split(' ').next().unwrap_or_default() {
         "ssh-rsa" => "rsa-sha2-512,rsa-sha2-256",
@@ -241,25 +245,26 @@ fn algorithms(host_key: &str) -> &str {
     }
 }
 
-/// A running ssh. Dropping it ends the process: in order where that works at once, else by force.
+/// A running ssh. Dropping it ends the process: gracefully if it exits within [`GRACE`], otherwise by killing it.
 pub(super) struct Ssh {
     words: Words,
     /// The exit code of the process, once it has ended.
     ended: watch::Receiver<Option<i32>>,
-    /// Goes as soon as the host has shown its key: should we be killed later, nothing is left behind.
+    /// Deleted as soon as the host has presented its key, so that nothing is left behind if this process is killed
+    /// later.
     pinned: Option<NamedTempFile>,
-    /// Dropped, it tells the process's keeper that no one needs it any more.
+    /// Dropping it notifies the task that owns the process that the connection is no longer needed.
     _leave: oneshot::Sender<()>,
 }
 
-/// How long ssh may take to end by itself once its stdin is closed.
+/// How long ssh may take to exit after its stdin is closed.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Ssh {
-    /// Starts it. The pipes come separately: anyone who drops the first of them ends the connection.
+    /// Starts ssh. The pipes are returned separately; dropping the first one, stdin, ends the connection.
     ///
     /// # Errors
-    /// [`HostError::Unreachable`] where there's no such program, or no room for the file of the pinned key.
+    /// [`HostError::Unreachable`] if the program does not exist, or if the file for the pinned key can't be written.
     pub(super) fn start(address: &SftpAddress) -> Result<(Self, ChildStdin, ChildStdout), HostError> {
         let cannot = |detail: String| HostError::Unreachable {
             host: address.host.clone(),
@@ -280,7 +285,7 @@ impl Ssh {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // An interrupt from the keyboard is for us: we may still have a lock to give back over this connection.
+            // Ctrl-C must reach only this process, which may still have to release a lock over this connection.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -304,19 +309,20 @@ impl Ssh {
         ))
     }
 
-    /// The host has answered, so its key was the right one. Later exchanges of keys are held to that same key.
+    /// Deletes the file of the pinned key. The host has answered, so its key was right, and ssh checks later key
+    /// exchanges against that same key.
     pub(super) fn answered(&mut self) {
         self.pinned = None;
     }
 
-    /// All that ssh said, once it has said it; what there is, where it doesn't end.
+    /// Everything that ssh printed, once it has ended its output; after [`GRACE`], what has arrived so far.
     pub(super) async fn last_words(&self) -> String {
         self.words.last().await
     }
 }
 
 impl Ssh {
-    /// Why no SFTP came about; `text` is what came in its place.
+    /// Why SFTP could not be started; `text` is what arrived in its place.
     pub(super) async fn why_no_sftp(&self, address: &SftpAddress, text: Option<String>) -> HostError {
         let said = self.last_words().await;
         let mut ended = self.ended.clone();
@@ -332,7 +338,8 @@ impl Ssh {
     }
 }
 
-/// Finds out on this machine why no key opened the host: tries the key that is named, or looks whether ssh had any to offer.
+/// Finds out on this machine why the host accepted no key: tests the configured key, or checks whether ssh had one to
+/// offer.
 async fn why_no_key(address: &SftpAddress, host: String, detail: String) -> HostError {
     let why = match &address.identity {
         Some(identity) => key::fault(identity).await,
@@ -352,7 +359,7 @@ async fn why_no_key(address: &SftpAddress, host: String, detail: String) -> Host
     HostError::KeyRefused { host, detail, why }
 }
 
-/// Whether ssh has a key to offer to the host, by what it says when it is told to say more.
+/// Whether ssh has a key to offer to the host, according to its debug output.
 async fn offers_a_key(address: &SftpAddress) -> bool {
     let pinned = match &address.host_key {
         Some(key) => pin(address, key).ok(),
@@ -361,7 +368,7 @@ async fn offers_a_key(address: &SftpAddress) -> bool {
     let Ok(line) = command_line(address, pinned.as_ref().map(NamedTempFile::path)) else {
         return true;
     };
-    // The first value of an option counts.
+    // ssh uses the first value of an option, so this one overrides the `LogLevel` in the line.
     let mut command = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")));
     let ran = command
         .args(["-o", "LogLevel=DEBUG1"])
@@ -376,21 +383,21 @@ async fn offers_a_key(address: &SftpAddress) -> bool {
     }
 }
 
-/// What only a shell makes of [`ECHO`].
+/// The output of [`ECHO`], which only a shell produces.
 const ECHOED: &str = "syntax-publish-42";
 const ECHO: &str = "echo syntax-publish-$((6*7))";
 
 /// How long to wait for a shell.
 const SHELL: Duration = Duration::from_secs(20);
 
-/// Whether the key opens a shell on the host: a harmless command is run, if it can be. None where that can't be found out.
+/// Whether the key opens a shell on the host: tries to run a harmless command. `None` if that can't be determined.
 pub async fn opens_shell(address: &SftpAddress) -> Option<bool> {
     let pinned = match &address.host_key {
         Some(key) => Some(pin(address, key).ok()?),
         None => None,
     };
     let mut line = command_line(address, pinned.as_ref().map(NamedTempFile::path)).ok()?;
-    // In the place of the subsystem: `-s` at the front, its name at the end.
+    // Replaces the subsystem, `-s` at the start and its name at the end, by a command.
     line.remove(0);
     line.pop();
     line.push(ECHO.into());
@@ -409,11 +416,11 @@ pub async fn opens_shell(address: &SftpAddress) -> Option<bool> {
     {
         return Some(true);
     }
-    // 255 is ssh's own: it never got there.
+    // 255 is ssh's own exit code: it never reached a shell.
     (output.status.code() != Some(255)).then_some(false)
 }
 
-/// The pinned key as a file of known hosts that only we can read and write.
+/// Writes the pinned key to a known-hosts file that only the current user can access.
 fn pin(address: &SftpAddress, key: &str) -> std::io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().prefix("syntax-publish-host-key-").tempfile()?;
     writeln!(file, "{} {key}", alias(address))?;
@@ -421,7 +428,8 @@ fn pin(address: &SftpAddress, key: &str) -> std::io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Waits for the process, so that no zombie stays, and sees to it that it ends.
+/// Waits for the process, so that it does not become a zombie, and kills it if it does not end after the connection is
+/// dropped.
 async fn keep(mut child: Child, left: oneshot::Receiver<()>, end: watch::Sender<Option<i32>>) {
     tokio::select! {
         status = child.wait() => {
@@ -435,7 +443,7 @@ async fn keep(mut child: Child, left: oneshot::Receiver<()>, end: watch::Sender<
     }
 }
 
-/// What ssh prints on stderr: the last lines of it.
+/// The last lines that ssh printed to stderr.
 #[derive(Clone)]
 struct Words {
     lines: Arc<Mutex<Lines>>,
@@ -468,7 +476,7 @@ impl Words {
     }
 
     async fn last(&self) -> String {
-        // A jump's ssh may hold the pipe open after ours is gone.
+        // The ssh of a jump host can keep the pipe open after the main ssh has ended.
         let mut ended = self.ended.clone();
         let _ = timeout(GRACE, ended.wait_for(|ended| *ended)).await;
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).text()
@@ -502,19 +510,19 @@ impl Lines {
     }
 }
 
-/// What there was in place of SFTP.
+/// What happened instead of SFTP.
 #[derive(Default)]
 struct Instead {
-    /// The first line of text that came.
+    /// The first line of text that arrived.
     text: Option<String>,
-    /// The exit code of ssh: of what ran on the host, or 255 for its own.
+    /// The exit code of ssh: that of the command on the host, or 255 for ssh's own errors.
     code: Option<i32>,
 }
 
-/// ssh's own exit code.
+/// The exit code for ssh's own errors.
 const OWN: i32 = 255;
 
-/// Why no SFTP came about, from what ssh said and what came.
+/// Determines why SFTP could not be started, from the output of ssh and what arrived instead.
 fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
     let host = address.host.clone();
     let line = |marks: &[&str]| said.lines().rfind(|line| marks.iter().any(|mark| line.contains(mark)));
@@ -523,7 +531,7 @@ fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
         detail: line.to_owned(),
         why,
     };
-    // What follows may be the words of a jump host's ssh, about that host.
+    // The connection through a proxy was closed. The other lines may be from the ssh of a jump host, about that host.
     if let Some(closed) = line(&["UNKNOWN port 65535"]) {
         let of_jump = said
             .lines()
@@ -586,7 +594,7 @@ fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
     if let Some((line, why)) = NOT_REACHED.iter().find_map(|(mark, why)| Some((line(&[*mark])?, why))) {
         return unreachable(line, why.clone());
     }
-    // The key was taken, and then the session ended: mostly a chroot that sshd does not accept.
+    // The host accepted the key, and then the session ended: usually because sshd refuses the chroot.
     if let Some(line) = line(&["client_loop:", "roken pipe"]) {
         return no_sftp(line, Why::Unknown);
     }
@@ -598,10 +606,10 @@ fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
     no_sftp(last.unwrap_or("the connection ended before SFTP began"), Why::Unknown)
 }
 
-/// The longest text of a host that is shown.
+/// The maximum number of characters shown of a text from the host.
 const LONGEST_SHOWN: usize = 80;
 
-/// What ssh says of itself where the way through a proxy ended.
+/// What ssh itself prints when the connection through a proxy has ended.
 const OF_A_PROXY: [&str; 4] = [
     "UNKNOWN port 65535",
     "kex_exchange_identification",
@@ -609,7 +617,7 @@ const OF_A_PROXY: [&str; 4] = [
     "Warning: Permanently added",
 ];
 
-/// What ssh says where it did not come as far as the key, and what that means; the first that is found counts.
+/// What ssh prints if the connection failed before authentication, and the cause of each; the first match counts.
 const NOT_REACHED: [(&str, Why); 15] = [
     ("Could not resolve hostname", Why::NoAddress),
     ("Connection refused", Why::NobodyListens),

@@ -1,49 +1,49 @@
-//! Why no SFTP came about, where the cause is known more exactly than the error's kind, and what to do about each. Pure.
+//! The causes why SFTP could not be started, more specific than the error's kind, and how to fix each of them. Pure.
 
-/// The cause of a connection that did not come about.
+/// The cause of a failed connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Why {
-    /// Not known more exactly.
+    /// No specific cause is known.
     #[default]
     Unknown,
     /// The file of the private key is missing.
     KeyMissing,
-    /// The key has a passphrase, and no agent holds it.
+    /// The key has a passphrase, and no agent has the key.
     KeyPassphrase,
-    /// The lines of the key's file end with carriage returns.
+    /// The lines of the key file end with carriage returns.
     KeyCarriageReturns,
-    /// The last line of the key's file has no end.
+    /// The last line of the key file has no newline.
     KeyNoLastNewline,
-    /// The file is the public half.
+    /// The file is the public half of a key.
     KeyPublicHalf,
-    /// Others may read the file, so ssh ignores it.
+    /// Other users can read the file, so ssh ignores it.
     KeyMode,
-    /// The file is no private key.
+    /// The file is not a readable private key.
     KeyUnreadable,
     /// ssh had no key to offer.
     NoKeyOffered,
-    /// The user who runs this has no entry in `/etc/passwd`.
+    /// The user who runs this program has no entry in `/etc/passwd`.
     NoUser,
-    /// The host's name leads nowhere.
+    /// The host name can't be resolved.
     NoAddress,
-    /// No one listens.
+    /// Nothing listens on the port.
     NobodyListens,
     /// The server ended the connection before authentication.
     Dropped,
-    /// A jump host or another proxy did not lead to the host.
+    /// A jump host or another proxy did not connect to the host.
     Jump,
-    /// Something wrote text where SFTP should begin.
+    /// Something printed text before SFTP started.
     Text,
-    /// What the host ran in place of SFTP ended.
+    /// The command that the host ran instead of SFTP ended.
     Ended,
-    /// The SFTP server only reads.
+    /// The SFTP server is read-only.
     ReadOnly,
-    /// The SFTP server was told to deny requests.
+    /// The SFTP server is configured to deny requests.
     Denies,
 }
 
 impl Why {
-    /// Whether the key can't be used on this machine, so that the host never refused it.
+    /// Whether the cause is a key that this machine can't use, so the host never refused it.
     #[must_use]
     pub const fn is_local_key(&self) -> bool {
         matches!(
@@ -59,13 +59,13 @@ impl Why {
         )
     }
 
-    /// Whether it may be over in a moment: the server was full, or was being started again.
+    /// Whether the problem may be temporary: the server had too many connections or was restarting.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Dropped | Self::NobodyListens)
     }
 
-    /// What is wrong with a key, in words that follow the name of its file.
+    /// The problem with a key, in words that follow the name of its file.
     #[must_use]
     pub const fn of_key(&self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl Why {
         }
     }
 
-    /// What to do, and on which side; none where nothing is known that the error does not say.
+    /// How to fix the problem, and on which machine; `None` if the error already says everything that is known.
     #[must_use]
     pub const fn fix(&self) -> Option<&'static str> {
         Some(match self {

@@ -1,11 +1,13 @@
-//! Whether a visitor takes an encoding, as nginx's modules for files beside a file read `Accept-Encoding`. Pure.
+//! Decides whether a request accepts an encoding, as nginx's static encoding modules read `Accept-Encoding`. Pure.
 //!
-//! Neither reads the header as its standard has it. Each looks for its own name and a weight of zero behind it: which of
-//! two encodings has the greater weight counts for nothing, nor does `*`, nor that plain bytes are refused.
+//! Neither module reads the header as the HTTP standard defines it. Each one looks for the name of its own encoding and
+//! for a weight of zero after it. They ignore which of two encodings has the greater weight, they ignore `*`, and they
+//! ignore a refusal of the unencoded file.
 
 use crate::model::encoding::Coding;
 
-/// Whether a coding may be sent to who accepts this. `is_old` is a visitor of HTTP/1.0, to whom gzip is not sent.
+/// Whether an encoding may be sent in answer to this `Accept-Encoding`. `is_old`: the request is HTTP/1.0, which gets
+/// no gzip.
 #[must_use]
 pub fn accepts(coding: Coding, accepted: &[u8], is_old: bool) -> bool {
     match coding {
@@ -14,7 +16,7 @@ pub fn accepts(coding: Coding, accepted: &[u8], is_old: bool) -> bool {
     }
 }
 
-/// Where `name` begins next, in any case.
+/// Index of the next occurrence of `name`, ignoring case.
 fn find(text: &[u8], name: &[u8], from: usize) -> Option<usize> {
     let rest = text.get(from..)?;
     let at = rest
@@ -37,7 +39,7 @@ fn takes_brotli(accepted: &[u8]) -> bool {
     false
 }
 
-/// Whether `;q=0`, `;q=0.`, `;q=0.0` and so on stands here; up to three digits count.
+/// Whether the text starts with `;q=0`, `;q=0.`, `;q=0.0` and so on. At most three decimals count.
 fn is_brotli_refused(rest: &[u8]) -> bool {
     let mut rest = rest;
     for part in *b";q=0" {
@@ -79,13 +81,13 @@ fn takes_gzip(accepted: &[u8]) -> bool {
     }
 }
 
-/// What follows the spaces; none where nothing does.
+/// The text after leading spaces; `None` if nothing follows them.
 fn after_spaces(text: &[u8]) -> Option<&[u8]> {
     let begin = text.iter().position(|byte| *byte != b' ')?;
     text.get(begin..)
 }
 
-/// Whether a weight is one, from 0.001 to 1.000, of at most three digits.
+/// Whether a weight is valid and above zero: 0.001 to 1.000, with at most three decimals.
 fn is_weighty(weight: &[u8]) -> bool {
     let weight = weight
         .split(|byte| matches!(byte, b',' | b' '))

@@ -1,33 +1,34 @@
 //! The target of a request as nginx reads it. Pure.
 //!
-//! Percent signs are undone first, so a slash in disguise is a slash; `//` is `/`; `.` and `..` are taken out. What is
-//! left is looked up. Where to go is never made of that, but of the visitor's own spelling, and only of one that
-//! [`Address::spelled`] finds harmless.
+//! Percent-encoding is decoded first, so `%2f` becomes a slash. Then `//` is merged to `/`, and `.` and `..` are
+//! resolved. The result is used to look up a file. It is never used in a redirect: a `Location` is made of the
+//! visitor's own spelling, and only of one that [`Address::spelled`] accepts as harmless.
 
-/// The characters, beside ASCII letters, digits and percent signs, of a spelling that may be in a `Location`.
+/// The characters that a spelling in a `Location` may have in addition to ASCII letters, digits and percent-encoding.
 pub const HARMLESS: &str = "._~!$&'()*+,;=:@|^[]-";
 
-/// What no segment of such a spelling begins with: a slash or a backslash in disguise, which some client may undo.
+/// Prefixes that no segment of such a spelling may have: an encoded slash or backslash, which some browsers might
+/// decode.
 pub const DISGUISES: [&str; 2] = ["%2f", "%5c"];
 
-/// The target of a request can't be read: 400.
+/// Error for a request target that can't be read: 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the address leads above the top, or holds what is no percent-encoding, a NUL or a control character")]
 pub struct BadAddress;
 
-/// The target of a request, read.
+/// A parsed request target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The path without percent signs, dots and repeated slashes. It need not be UTF-8.
+    /// The decoded path, with dot segments resolved and repeated slashes merged. It need not be UTF-8.
     pub path: Vec<u8>,
     /// The target as it was sent.
     raw: Vec<u8>,
-    /// What stands behind the question mark.
+    /// The part after the question mark.
     query: Vec<u8>,
 }
 
 impl Address {
-    /// Reads the path and query of a request, as they were sent.
+    /// Parses the path and query of a request, as they were sent.
     ///
     /// # Errors
     /// [`BadAddress`].
@@ -45,14 +46,14 @@ impl Address {
         })
     }
 
-    /// The path as the visitor spelled it, without the slash at its end; none unless every segment has a name, and holds
-    /// nothing but [`HARMLESS`] characters, and begins with none of [`DISGUISES`].
+    /// The path as the visitor spelled it, without its trailing slash. `None` unless every segment is non-empty,
+    /// contains only [`HARMLESS`] characters and percent-encoding, and starts with none of [`DISGUISES`].
     #[must_use]
     pub fn spelled(&self) -> Option<&[u8]> {
         let path = until(&self.raw, |byte| byte == b'?');
         let path = path.strip_suffix(b"/").unwrap_or(path);
         let mut segments = path.split(|byte| *byte == b'/');
-        // What stands before the first slash.
+        // The part before the first slash.
         let starts = segments.next().is_some_and(<[u8]>::is_empty);
         let mut count = 0;
         let harmless = segments.all(|segment| {
@@ -62,13 +63,13 @@ impl Address {
         (starts && harmless && count > 0).then_some(path)
     }
 
-    /// What follows the question mark, as it was sent.
+    /// The query after the question mark, as it was sent.
     #[must_use]
     pub fn query(&self) -> &[u8] {
         &self.query
     }
 
-    /// Another path with the query of this one.
+    /// Appends the query of this address to another path.
     #[must_use]
     pub fn with_query(&self, path: &[u8]) -> Vec<u8> {
         let mut target = path.to_vec();
@@ -104,7 +105,7 @@ fn is_harmless(segment: &[u8]) -> bool {
     true
 }
 
-/// The path without percent signs, dots and repeated slashes.
+/// The decoded path, with dot segments resolved and repeated slashes merged.
 fn plain(path: &[u8]) -> Result<Vec<u8>, BadAddress> {
     let decoded = decoded(path)?;
     let mut segments: Vec<&[u8]> = Vec::new();
@@ -131,7 +132,7 @@ fn plain(path: &[u8]) -> Result<Vec<u8>, BadAddress> {
     Ok(path)
 }
 
-/// Every percent-encoding undone, once.
+/// Decodes percent-encoding, once.
 fn decoded(path: &[u8]) -> Result<Vec<u8>, BadAddress> {
     let digit = |byte: Option<&u8>| {
         let digit = char::from(*byte?).to_digit(16)?;

@@ -1,34 +1,34 @@
-//! The base path: what lies below it, and what of the host beside it is the site's, too. Pure.
+//! The base path: what is below it, and which addresses outside it also belong to the site. Pure.
 //!
-//! It is taken off once, before anything else is decided, and nothing below knows of it. So is an `assetPrefix` that is a
-//! path, which stands before the client's files alone.
+//! The base path is removed once, before anything else is decided, and no later rule depends on it. The same is true of
+//! an `assetPrefix` that is a path, which precedes only the client's files.
 
 use super::PageForm;
 use crate::next::url::CLIENT;
 
-/// One rule about the base path. They are tried in the order of [`rules`]; what fits none lies outside.
+/// A rule about the base path. Rules are tried in the order of [`rules`]; a path that matches none is outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseRule {
-    /// The base path with a slash leads to the one without.
+    /// The base path with a trailing slash redirects to the one without.
     SlashLeadsToBare,
-    /// The base path without a slash leads to the one with.
+    /// The base path without a trailing slash redirects to the one with.
     BareLeadsToSlash,
     /// The base path itself is the front page.
     Front,
-    /// The base path and `.txt` is the front page's payload: the router asks for the payload of a page by its address and
-    /// `.txt`, and the front page is no exception.
+    /// The base path followed by `.txt` is the payload of the front page: the router requests the payload of a page at
+    /// the page's address plus `.txt`, and the front page is no exception.
     FrontPayload,
-    /// What lies below the base path.
+    /// Everything below the base path.
     Below,
-    /// What the world asks a host for and not a site, see [`OF_THE_HOST`].
+    /// Files that are requested from a host rather than from a site, see [`OF_THE_HOST`].
     OfTheHost,
 }
 
-/// What crawlers, certificate authorities and browsers ask the host for by name, whatever path its site has; a folder
-/// where it ends with a slash. No one else could answer them, since the site has the host to itself.
+/// Names that crawlers, certificate authorities and browsers request from the host, whichever base path its site has. A
+/// name that ends with a slash is a folder. Nothing else could answer them, because the site has the host to itself.
 pub const OF_THE_HOST: [&str; 3] = [".well-known/", "robots.txt", "favicon.ico"];
 
-/// The front page's payload, as the export has it.
+/// The payload of the front page, as a path of the export.
 pub const FRONT_PAYLOAD: &str = "/index.txt";
 
 /// The rules of a site that has a base path, in order.
@@ -41,18 +41,18 @@ pub const fn rules(form: PageForm) -> &'static [BaseRule] {
     }
 }
 
-/// Where an address arrives.
+/// Where an address leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrival {
-    /// At this path of the export, with a slash at its front.
+    /// To this path of the export, with a leading slash.
     Inside(Vec<u8>),
-    /// At another spelling of the front page's address.
+    /// To another spelling of the front page's address.
     Moved(Vec<u8>),
     /// Nowhere.
     Outside,
 }
 
-/// Takes the asset prefix off, where the address is that of a file of the client behind it. This comes before the base path.
+/// Removes the asset prefix from the address of a client file. This comes before the base path.
 #[must_use]
 pub fn behind_asset_prefix(prefix: &str, path: &[u8]) -> Option<Arrival> {
     let rest = path.strip_prefix(prefix.as_bytes()).filter(|_| !prefix.is_empty())?;
@@ -60,7 +60,7 @@ pub fn behind_asset_prefix(prefix: &str, path: &[u8]) -> Option<Arrival> {
         .then(|| Arrival::Inside(rest.to_vec()))
 }
 
-/// Takes the base path off.
+/// Removes the base path.
 #[must_use]
 pub fn take_off(base: &str, form: PageForm, path: &[u8]) -> Arrival {
     if base.is_empty() {

@@ -1,17 +1,17 @@
-//! Conditional requests, as nginx has them: its `etag on`, and `if_modified_since exact`, its default. Pure.
+//! Conditional requests as nginx evaluates them with `etag on` and its default, `if_modified_since exact`. Pure.
 //!
-//! Times are whole seconds since 1970. A header that can't be read as a time is given as none.
+//! Times are whole seconds since 1970. A header that can't be parsed as a time is `Some(None)`.
 
-/// What is known of the file that would be sent.
+/// The validators of the file that would be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validators<'a> {
-    /// Its `ETag`, strong, in its quotes.
+    /// Its strong `ETag`, including the quotes.
     pub etag: &'a str,
     /// Its `Last-Modified`.
     pub modified: u64,
 }
 
-/// A header with a time: there or not, and what it says, if it can be read.
+/// A header that contains a time: `None` if it is absent, `Some(None)` if it can't be parsed.
 pub type Time = Option<Option<u64>>;
 
 /// The conditions of a request.
@@ -27,10 +27,10 @@ pub struct Conditions<'a> {
     pub unmodified_since: Time,
 }
 
-/// What the conditions lead to.
+/// The outcome of the conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConditionResult {
-    /// The answer is sent.
+    /// The file is sent.
     Send,
     /// 304.
     NotModified,
@@ -38,7 +38,7 @@ pub enum ConditionResult {
     Failed,
 }
 
-/// Judges the conditions of a request whose answer would be 200.
+/// Evaluates the conditions of a request whose answer would be 200.
 #[must_use]
 pub fn evaluate(conditions: Conditions<'_>, file: Validators<'_>) -> ConditionResult {
     if let Some(since) = conditions.unmodified_since
@@ -54,7 +54,8 @@ pub fn evaluate(conditions: Conditions<'_>, file: Validators<'_>) -> ConditionRe
     if conditions.modified_since.is_none() && conditions.none_matches.is_none() {
         return ConditionResult::Send;
     }
-    // Exactly: an older file that came back is another one. Where both are given, both must hold.
+    // nginx compares times for equality: an older file that was restored counts as modified. If both headers are
+    // present, both must match.
     let is_modified = conditions
         .modified_since
         .is_some_and(|since| since != Some(file.modified));
@@ -68,7 +69,7 @@ pub fn evaluate(conditions: Conditions<'_>, file: Validators<'_>) -> ConditionRe
     }
 }
 
-/// Whether a list of `ETag`s has this one; `*` has each. `weak`: whether `W/` in front of one is overlooked.
+/// Whether a list of `ETag`s contains this one; `*` matches every `ETag`. `weak`: ignore a leading `W/`.
 fn is_listed(list: &[u8], etag: &str, weak: bool) -> bool {
     if list == b"*" {
         return true;

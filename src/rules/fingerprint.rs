@@ -1,40 +1,40 @@
-//! Fingerprints: the hash of a file's bytes in the query of its address, and the copy that the address then leads to. Pure.
+//! Fingerprints: the hash of a file in the query of its address, and the copy that the address leads to. Pure.
 //!
-//! A page says `/images/logo.png?v=<16 hex digits>`. Where the site, or a previous release of it, has a copy of that path
-//! with that hash, the address leads to the copy, whose bytes never change. Otherwise the query counts for nothing. So
-//! an address that a site's own code derives from such a URL (`/images/logo-dark.png?v=…`, `…&w=640`) finds its file, and
-//! one that others have stored keeps working.
+//! A page references `/images/logo.png?v=<16 hex digits>`. If the site, or a previous release of it, has a copy of that
+//! path with that hash, the address leads to the copy, whose content never changes. Otherwise the query is ignored. So
+//! an address that the site's own code derives from such a URL (`/images/logo-dark.png?v=…`, `…&w=640`) still finds its
+//! file, and an address that was stored elsewhere keeps working.
 
-/// Hex digits of a fingerprint.
+/// Number of hex digits in a fingerprint.
 pub const LENGTH: usize = 16;
 
-/// The name of the query's parameter.
+/// Name of the query parameter.
 pub const PARAMETER: &str = "v";
 
-/// Extensions of what pages show: pictures, fonts, sound, film, style sheets.
+/// Extensions of the assets that pages show: images, fonts, audio, video, style sheets.
 ///
-/// No scripts: one may look at its own address to find others.
+/// Scripts are excluded, because a script may derive the addresses of others from its own.
 const PICKED: &[&str] = &[
     "apng", "avif", "bmp", "css", "eot", "flac", "gif", "ico", "jpeg", "jpg", "jxl", "m4a", "m4v", "mov", "mp3", "mp4",
     "oga", "ogg", "ogv", "opus", "otf", "png", "svg", "ttf", "vtt", "wav", "webm", "webp", "woff", "woff2",
 ];
 
-/// Whether a file is one of those that get a fingerprint where the site manifest names none.
+/// Whether a file gets a fingerprint if the site manifest does not list the files that do.
 #[must_use]
 pub fn is_picked(path: &str) -> bool {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     PICKED.contains(&extension)
 }
 
-/// A URL with a fingerprint; it has no query yet.
+/// Adds a fingerprint to a URL that has no query yet.
 #[must_use]
 pub fn added(url: &str, fingerprint: &str) -> String {
     let (path, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
     format!("{path}?{PARAMETER}={fingerprint}{fragment}")
 }
 
-/// The copy of a file, in the folder of the copies: `images/logo.png` has `_assets/images/logo.<fingerprint>.png`. `None`
-/// where the file's name has no extension of letters and digits, or where its path has a name that begins with a dot.
+/// Path of the fingerprinted copy of a file: `images/logo.png` becomes `_assets/images/logo.<fingerprint>.png`. `None`
+/// if the file name has no extension of letters and digits, or if a segment of the path starts with a dot.
 #[must_use]
 pub fn copy_of(folder: &str, path: &str, fingerprint: &str) -> Option<String> {
     let (stem, extension) = path.rsplit_once('.')?;
@@ -43,7 +43,7 @@ pub fn copy_of(folder: &str, path: &str, fingerprint: &str) -> Option<String> {
     (is_plain && is_named && is_fingerprint(fingerprint)).then(|| format!("{folder}/{stem}.{fingerprint}.{extension}"))
 }
 
-/// The file that a copy was made of, and the copy's fingerprint, by the copy's path below the folder of the copies.
+/// Path of the original file and the fingerprint, from a copy's path relative to the folder of the copies.
 #[must_use]
 pub fn original_of(copy: &str) -> Option<(String, &str)> {
     let (rest, extension) = copy.rsplit_once('.')?;
@@ -52,7 +52,7 @@ pub fn original_of(copy: &str) -> Option<(String, &str)> {
     (copy_of("", &path, fingerprint)? == format!("/{copy}")).then_some((path, fingerprint))
 }
 
-/// The value of the query's parameter, as nginx finds it: the first of that name, in any case, and not decoded.
+/// The value of the query parameter as nginx finds it: the first of that name, in any case, not decoded.
 #[must_use]
 pub fn in_query(query: &[u8]) -> Option<&str> {
     let value = query.split(|byte| *byte == b'&').find_map(|part| {

@@ -1,9 +1,9 @@
-//! The headers that answers have. Pure.
+//! The response headers. Pure.
 
 use super::Rules;
 use crate::model::cache::CacheClass;
 
-/// The headers that every answer has.
+/// The headers of every response.
 pub const SECURITY: [(&str, &str); 4] = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "strict-origin-when-cross-origin"),
@@ -11,28 +11,30 @@ pub const SECURITY: [(&str, &str); 4] = [
     ("X-Frame-Options", "SAMEORIGIN"),
 ];
 
-/// The header that names the deployment of the live release, for a site that has one: Next.js's client, from 16.2 on, loads
-/// the document where it is not its own. It is sent to a client that says in [`CLIENT_DEPLOYMENT`] that it is of that
-/// deployment, which is so while the release has the file that [`deployment_mark`] names. So it follows a publish and a
-/// rollback, and nothing that names a release is in the vhost.
+/// The header that names the deployment of the live release, if the site has a deployment ID. From Next.js 16.2 on, the
+/// client loads the full document if this is not its own deployment.
+///
+/// It is sent only to a client that names its deployment in [`CLIENT_DEPLOYMENT`], and only if the live release is of
+/// that deployment, that is, if it contains the file that [`deployment_mark`] names. So the header follows every
+/// publish and rollback, and nothing in the vhost names a release.
 pub const DEPLOYMENT: &str = "x-nextjs-deployment-id";
 
-/// The header that tells browsers to use HTTPS alone.
+/// The header that tells browsers to use only HTTPS.
 pub const HSTS: &str = "Strict-Transport-Security";
 
-/// The header in which Next.js's client names its own deployment.
+/// The header in which the Next.js client names its own deployment.
 pub const CLIENT_DEPLOYMENT: &str = "x-deployment-id";
 
-/// The folder of the files that say which deployment a release is of.
+/// The folder of the marks: files that name the deployment of a release.
 pub const DEPLOYMENT_MARKS: &str = "_deployment";
 
-/// What a mark's name ends with.
+/// Suffix of a mark's file name.
 pub const DEPLOYMENT_ENDING: &str = ".txt";
 
-/// The ids that a mark can have, as a regular expression.
+/// The IDs that a mark can have, as a regular expression.
 pub const DEPLOYMENT_ID: &str = "[0-9A-Za-z_-][0-9A-Za-z._-]{0,127}";
 
-/// The path of the file that says that a release is of this deployment; `None` for an id that can't be a name.
+/// Path of the mark for a deployment; `None` for an ID that can't be a file name.
 #[must_use]
 pub fn deployment_mark(id: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -40,22 +42,22 @@ pub fn deployment_mark(id: &str) -> Option<String> {
     is_name.then(|| format!("{DEPLOYMENT_MARKS}/{id}{DEPLOYMENT_ENDING}"))
 }
 
-/// The deployment that a file says its release is of; `None` for any other file.
+/// The deployment that a mark names; `None` if the path is not a mark.
 #[must_use]
 pub fn deployment_of(path: &str) -> Option<&str> {
     let name = path.strip_prefix(DEPLOYMENT_MARKS)?.strip_prefix('/')?;
     name.strip_suffix(DEPLOYMENT_ENDING).filter(|id| !id.contains('/'))
 }
 
-/// The statuses of answers that carry the file that was asked for, or say that the reader has it.
+/// Statuses of responses that carry the requested file or confirm the cached one.
 pub const CARRYING: [u16; 3] = [200, 206, 304];
 
-/// What a reader may keep of an error: nothing, whatever its path.
+/// Caching of an error: never, whatever its path.
 pub const NO_STORE: &str = "no-store";
 
 impl Rules {
-    /// The value of `Cache-Control`: errors are kept by no one, files that never change under one name for good, and all
-    /// else only if the reader asks each time. `path` is that of the file which is served, if one is.
+    /// The value of `Cache-Control`. Errors are never stored, files that never change under one name are cached for
+    /// good, and everything else is revalidated on each use. `path` is the path of the file that is served, if any.
     #[must_use]
     pub fn cache_control(&self, status: u16, path: Option<&str>) -> &'static str {
         if status >= 400 {
@@ -68,7 +70,7 @@ impl Rules {
         class.cache_control()
     }
 
-    /// The headers of every answer, beside `Cache-Control`, in the order in which they are sent.
+    /// The headers of every response except `Cache-Control`, in the order in which they are sent.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         SECURITY.into_iter()
     }

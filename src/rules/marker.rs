@@ -1,17 +1,17 @@
-//! The address at which a vhost says which rules it was printed by, and which tree it serves. Pure.
+//! The address at which a vhost reports which rules it was printed by and which tree it serves. Pure.
 //!
-//! nginx knows where `current` leads at last: to a tree of the store, whose name is its digest. So one small answer proves
-//! that this vhost serves this store and this release, and nothing has to lie in the store for it. It must tell nothing
-//! else: no path of the host, no release, no commit. The digest is one of bytes that visitors have anyway.
+//! nginx resolves `current` to a tree of the store, whose name is its digest. So one small answer proves that the vhost
+//! serves this store and this release, and no extra file is needed in the store. It must not reveal anything else: no
+//! path of the host, no release, no commit. The digest covers only content that visitors can get anyway.
 
-/// Where it is, below the root of the host.
+/// The address, below the root of the host.
 pub const ADDRESS: &str = "/.well-known/syntax-publish";
 
-/// The number of the rules that are printed. It is raised, and `CHANGES` gets a line, with every change of the vhost that
-/// somebody could notice; a test beside the vhost sees to it.
+/// The number of the rules that are printed. Every change of the vhost that a user could notice raises it and adds a
+/// line to `CHANGES`. A test of the vhost enforces this.
 pub const RULES: u32 = 6;
 
-/// What came with each number: what a vhost that was printed before does not do.
+/// What each number introduced, worded as what a vhost of an older number does not do.
 const CHANGES: [(u32, &str); 5] = [
     (
         2,
@@ -38,23 +38,23 @@ const CHANGES: [(u32, &str); 5] = [
     ),
 ];
 
-/// What a vhost says there.
+/// The parsed answer of a vhost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
-    /// The number of the rules that it was printed by.
+    /// The number of the rules that the vhost was printed by.
     pub rules: u32,
-    /// The digest of the tree that it serves; empty where `current` leads to none.
+    /// The digest of the tree that it serves; empty if `current` does not lead to a tree.
     pub tree: String,
 }
 
-/// The text of the marker.
+/// The text that the vhost answers with.
 #[must_use]
 pub fn text(tree: &str) -> String {
     format!("rules {RULES}\ntree {tree}\n")
 }
 
 impl Marker {
-    /// Reads what a vhost said; none where that is something else.
+    /// Parses the answer of a vhost; `None` if it is something else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (rules, rest) = text.strip_prefix("rules ")?.split_once('\n')?;
@@ -69,7 +69,7 @@ impl Marker {
     }
 }
 
-/// What a vhost that was printed by rules of this number does not do; 1 is those before there were numbers.
+/// What a vhost that was printed by rules of this number does not do. 1 means the rules from before they had numbers.
 #[must_use]
 pub fn missing(rules: u32) -> Vec<&'static str> {
     let newer = CHANGES.iter().filter(|(number, _)| *number > rules);

@@ -1,11 +1,11 @@
 //! What a request to the site gets: the rules of the printed vhost, as data and small functions. Pure.
 //!
-//! Two read them. The vhost generator prints them, and the preview answers by them, so no rule can be in one and not in
-//! the other: what both need is a list or a table here, and where it is an enumeration, neither compiles before it knows
-//! every case. What nginx does by itself, whatever is printed (how it reads an address, a range, a condition), stands
-//! here too, as measured; a test asks both servers the same questions and compares.
+//! They have two users: the vhost generator prints them, and the preview answers by them. So no rule can be in one and
+//! missing in the other. Whatever both need is a list or a table here. If it is an enum, neither compiles until it
+//! handles every case. What nginx does regardless of its configuration (how it reads an address, a range, a condition)
+//! is here too, as measured; a test sends both servers the same requests and compares the answers.
 //!
-//! It must never know which files there are: that is asked of the one who has them, one path at a time.
+//! It must never have access to the list of files: the caller answers whether a path exists, one path at a time.
 
 mod accept;
 pub mod address;
@@ -29,7 +29,7 @@ pub use types::OwnTypes;
 use crate::model::cache::Classes;
 use crate::model::encoding::Coding;
 
-/// How the export names its pages, and so which address of a page is the one to use.
+/// How the export names its pages, which decides the canonical address of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PageForm {
     /// `usage.html`, whose address is `/usage`.
@@ -40,9 +40,9 @@ pub enum PageForm {
 }
 
 impl PageForm {
-    /// The form of an export, by what most of its pages do.
+    /// The form that most pages of an export have.
     ///
-    /// The error pages of Next.js are files whichever form it is, so they don't count.
+    /// The error pages of Next.js are plain files in either form, so they don't count.
     pub fn of<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Self {
         let is_index = |path: &&str| path.ends_with("/index.html");
         let errors = ["index.html", NOT_FOUND_PAGE, "500.html", "_not-found.html"];
@@ -58,36 +58,36 @@ impl PageForm {
     }
 }
 
-/// What is particular to one site.
+/// The settings that differ from site to site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// How the export names its pages.
     pub form: PageForm,
-    /// The path that all addresses of the site begin with, Next.js's `basePath`: `/handbook`, or
-    /// nothing. Files have their paths of the export all the same.
+    /// The path that all addresses of the site start with, Next.js's `basePath`: `/handbook`, or empty. Paths of files
+    /// are those of the export in either case.
     pub base_path: String,
-    /// The path behind which the client's files are asked for, too: an `assetPrefix` that is a path and not the base
-    /// path, or nothing.
+    /// A path below which the client's files are requested too: an `assetPrefix` that is a path other than the base
+    /// path, or empty.
     pub asset_prefix: String,
     /// Which files never change under one name.
     pub classes: Classes,
-    /// The id that the build was told, Next.js's `deploymentId`, as [`headers::DEPLOYMENT`] needs it.
+    /// The deployment ID of the build, Next.js's `deploymentId`, as [`headers::DEPLOYMENT`] needs it.
     pub deployment_id: Option<String>,
-    /// The types that the site manifest gives to files.
+    /// The types that the site manifest assigns to files.
     pub types: OwnTypes,
 }
 
-/// The encodings that stand beside a file, the one first that is taken where a visitor accepts both.
+/// The encodings that are stored next to a file. If a request accepts both, the first one is sent.
 pub const CODINGS: [Coding; 2] = [Coding::Brotli, Coding::Gzip];
 
-/// The page of an answer that has no file, served with that status.
+/// The page that is served with status 404 if there is no file.
 pub const NOT_FOUND_PAGE: &str = "404.html";
 
-/// A request whose body is longer is refused: nginx's own limit, since the vhost sets none.
+/// The longest request body that is accepted: nginx's default, because the vhost sets no limit.
 pub const MAX_BODY: u64 = 1 << 20;
 
 impl Rules {
-    /// What an address gets. `is_file` shows whether the site has a file at a path of the export.
+    /// Resolves an address. `is_file` reports whether the site has a file at a path of the export.
     pub fn resolve(&self, address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
         let arrival = base::behind_asset_prefix(&self.asset_prefix, &address.path)
             .unwrap_or_else(|| base::take_off(&self.base_path, self.form, &address.path));

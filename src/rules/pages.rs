@@ -1,83 +1,83 @@
-//! From a path to a file: the places that decide, and what each does in turn. Pure.
+//! From a path to a file: the rules that decide, and the steps of each. Pure.
 //!
-//! Paths are those of the export with a slash at their front, the base path taken off.
+//! Paths are those of the export with a leading slash; the base path is already removed.
 
 use super::{Address, PageForm, Rules, fingerprint, marker};
 use crate::model::media;
 
-/// Which paths a rule is for. Of the rules of [`rules`], the first whose place has a path decides.
+/// Which paths a rule is for. The first of the [`rules`] whose place contains the path decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RulePaths {
-    /// The [`marker`]'s address alone.
+    /// Only the address of the [`marker`].
     Marker,
-    /// `/` alone.
+    /// Only `/`.
     Front,
-    /// A segment begins with a dot; not where the first one is [`WELL_KNOWN`] and no other does.
+    /// A segment starts with a dot, except [`WELL_KNOWN`] as the first segment.
     Dot,
     /// A file that the pool may have.
     Pooled,
-    /// Ends with a slash.
+    /// The path ends with a slash.
     Slash,
-    /// Any other.
+    /// Any other path.
     Any,
 }
 
-/// What a rule does, one after the other. What comes to its end is not found.
+/// One step of a rule. Steps are run in order; if none of them answers, the result is 404.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Says by which rules this was printed, and which tree is served.
+    /// Reports by which rules the vhost was printed, and which tree it serves.
     Marker,
-    /// Serves a file, where there is one.
+    /// Serves a file, if it exists.
     File(Name),
-    /// Goes on with the path of the copy that the query's fingerprint names, where it has one. Whether there is such a
-    /// copy shows there.
+    /// Continues with the path of the copy that the query's fingerprint names, if the query has one. The rule for that
+    /// path finds out whether the copy exists.
     Copy,
-    /// Serves the file of a previous release, where the pool has one. It comes after a file that was there when it was
-    /// looked for and is not when it is opened, too: a swap lies in between.
+    /// Serves the file of a previous release, if the pool has one. This step is also reached if a file existed when
+    /// nginx looked for it but not when nginx opened it, because of a swap in between.
     Pool,
-    /// Ends where the visitor's spelling must not be repeated, see [`Address::spelled`]: not found.
+    /// Ends with 404 if the visitor's spelling must not be repeated, see [`Address::spelled`].
     Spelled,
-    /// Leads to the other spelling of the address, where there is a file.
+    /// Redirects to the other spelling of the address, if a file exists.
     Lead {
-        /// The file.
+        /// The file that must exist.
         there: Name,
-        /// The end of the address to go to.
+        /// The end of the address to redirect to.
         to: Ending,
     },
 }
 
-/// A file, named after the path that was asked for.
+/// A file, named after the requested path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
     /// The path itself.
     Itself,
-    /// The path and `.html`.
+    /// The path followed by `.html`.
     Page,
-    /// The path, which ends with a slash, and `index.html`.
+    /// The path, which ends with a slash, followed by `index.html`.
     Index,
-    /// The path, `/` and `index.html`.
+    /// The path followed by `/index.html`.
     IndexBelow,
-    /// The path without its slash, and `.html`.
+    /// The path without its trailing slash, followed by `.html`.
     BarePage,
-    /// The path of the file that a copy was made of, where the path is a copy's.
+    /// The path of the original file, if the path is that of a copy.
     Original,
-    /// The same and `.html`.
+    /// The original's path followed by `.html`.
     OriginalPage,
-    /// The same, `/` and `index.html`.
+    /// The original's path followed by `/index.html`.
     OriginalIndex,
 }
 
-/// How an address ends.
+/// The end of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Without a slash.
+    /// Without a trailing slash.
     Bare,
-    /// With one.
+    /// With a trailing slash.
     Slash,
 }
 
 impl Ending {
-    /// What stands behind the bare address.
+    /// The suffix to append to the address without a trailing slash.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -87,23 +87,23 @@ impl Ending {
     }
 }
 
-/// What to do with the paths of a place.
+/// A rule: which paths it is for, and what is done with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// Which paths.
+    /// The paths.
     pub place: RulePaths,
-    /// What is done.
+    /// The steps, in order.
     pub steps: &'static [Step],
 }
 
-/// The folder of dot files that everybody may have.
+/// The only folder starting with a dot whose files are served.
 pub const WELL_KNOWN: &str = ".well-known/";
 
-/// The rules of a form of pages, in order.
+/// The rules for a page form, in order.
 ///
-/// Flat, `/usage` is `usage.html`, and `/usage/` goes there or is the index.html that a folder brought along; of a page
-/// and a folder of one name the page wins. In folders, `/usage/` is `usage/index.html`, and `/usage` goes there or is a
-/// `usage.html` that came along.
+/// In the flat form, `/usage` is `usage.html`. `/usage/` redirects to it, or is an `index.html` that a folder of the
+/// export contains; if a page and a folder have the same name, the page wins. In the folder form, `/usage/` is
+/// `usage/index.html`, and `/usage` redirects to it or is a `usage.html` that the export contains.
 #[must_use]
 pub const fn rules(form: PageForm) -> [Rule; 6] {
     use Step::{File, Spelled};
@@ -132,7 +132,7 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
         },
         Rule {
             place: RulePaths::Pooled,
-            // A copy that is neither here nor in the pool: the address was derived from another, or is too old.
+            // If a copy is neither here nor in the pool, its address was derived from another one or is too old.
             steps: &[
                 File(Name::Itself),
                 Step::Pool,
@@ -162,25 +162,25 @@ const TO_SLASH: Step = Step::Lead {
     to: Ending::Slash,
 };
 
-/// What a request gets.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A file of the site.
     File {
-        /// Its path in the site, without a slash at its front.
+        /// Its path in the site, without a leading slash.
         path: String,
-        /// Its type where its extension has none.
+        /// Its type if its extension determines none.
         default_type: &'static str,
     },
-    /// Another address: 308.
+    /// A redirect to another address: 308.
     Moved(Vec<u8>),
-    /// What [`marker`] says.
+    /// The text of the [`marker`].
     Marker,
-    /// The site's page for what it does not have: 404.
+    /// The site's page for missing files: 404.
     NotFound,
 }
 
-/// What a path gets.
+/// Resolves a path.
 pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
     let of_form = self::rules(rules.form);
     let Some(rule) = of_form.iter().find(|rule| has(rule.place, path, rules)) else {
@@ -199,14 +199,14 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                     };
                 }
             }
-            // A file of a type of its own has no copies.
+            // A file whose type is set by its path has no copies.
             Step::Copy if rules.own_type(as_file(path)).is_some() => {}
             Step::Copy => {
                 if let Some(copy) = copy_of(path, address, rules) {
                     return resolve(rules, &copy, address, is_file);
                 }
             }
-            // Previous releases are on the host alone.
+            // Only the host has the files of previous releases.
             Step::Pool => {}
             Step::Spelled => {
                 if address.spelled().is_none() {
@@ -224,7 +224,7 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
     Outcome::NotFound
 }
 
-/// Whether a place has a path.
+/// Whether a place contains a path.
 fn has(place: RulePaths, path: &[u8], rules: &Rules) -> bool {
     match place {
         RulePaths::Marker => path == marker::ADDRESS.as_bytes(),
@@ -246,7 +246,7 @@ fn is_dotted(path: &[u8]) -> bool {
         .any(|segment| segment.starts_with(b"."))
 }
 
-/// The path of the copy that a query's fingerprint names, with a slash at its front.
+/// The path of the copy that the query's fingerprint names, with a leading slash.
 fn copy_of(path: &[u8], address: &Address, rules: &Rules) -> Option<Vec<u8>> {
     let path = std::str::from_utf8(path).ok()?.strip_prefix('/')?;
     let folder = rules.classes.copies().trim_end_matches('/');
@@ -254,7 +254,7 @@ fn copy_of(path: &[u8], address: &Address, rules: &Rules) -> Option<Vec<u8>> {
     Some(format!("/{copy}").into_bytes())
 }
 
-/// The path of a file in the site; none where no file can have it.
+/// The path of a file in the site; `None` if no file can have it.
 fn file_of(name: Name, path: &[u8], rules: &Rules) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?.strip_prefix('/')?;
     let original = || {
@@ -274,7 +274,7 @@ fn file_of(name: Name, path: &[u8], rules: &Rules) -> Option<String> {
     Some(file)
 }
 
-/// The type of a file whose extension has none: by its name, where names count.
+/// The type of a file whose extension determines none. Only in [`RulePaths::Any`] does the file name decide it.
 fn default_type(place: RulePaths, path: &[u8]) -> &'static str {
     let named = match place {
         RulePaths::Any => std::str::from_utf8(path).ok().and_then(media::by_name),
@@ -283,7 +283,7 @@ fn default_type(place: RulePaths, path: &[u8]) -> &'static str {
     named.unwrap_or(media::UNKNOWN)
 }
 
-/// A path as the export has it; empty where it is no text, which no file is called.
+/// A path as the export has it; empty if it is not UTF-8, because no file of the export has such a path.
 fn as_file(path: &[u8]) -> &str {
     std::str::from_utf8(path).unwrap_or_default().trim_start_matches('/')
 }

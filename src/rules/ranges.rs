@@ -1,21 +1,23 @@
 //! Parts of a file, as nginx reads `Range` and `If-Range`. Pure.
 //!
-//! Only files as they are have parts: nginx announces none for an encoding beside a file, and sends it whole.
+//! Only unencoded files have parts: for a stored encoding, nginx does not announce range support and sends the complete
+//! file.
 
 use std::ops::Range;
 
-/// What a `Range` leads to.
+/// The outcome of a `Range` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parts {
-    /// The whole file: 200.
+    /// The complete file: 200.
     Whole,
-    /// These bytes, in the order in which they were asked for: 206. Never empty.
+    /// These byte ranges, in the order in which they were requested: 206. Never empty.
     Some(Vec<Range<u64>>),
-    /// None of the file: 416.
+    /// No part of the file: 416.
     None,
 }
 
-/// Whether `Range` counts, given `If-Range`. `modified` is the file's time, `time` what the header says, read as one.
+/// Whether `Range` applies, given `If-Range`. `modified` is the file's time; `time` is the value of `If-Range` parsed
+/// as a time.
 #[must_use]
 pub fn counts(if_range: &[u8], etag: &str, modified: u64, time: Option<u64>) -> bool {
     if if_range.len() >= 2 && if_range.ends_with(b"\"") {
@@ -25,7 +27,7 @@ pub fn counts(if_range: &[u8], etag: &str, modified: u64, time: Option<u64>) -> 
     }
 }
 
-/// Reads the value of `Range` for a file of so many bytes.
+/// Parses the value of `Range` for a file of `length` bytes.
 #[must_use]
 pub fn parse(value: &[u8], length: u64) -> Parts {
     let unit = b"bytes=";
@@ -54,15 +56,15 @@ pub fn parse(value: &[u8], length: u64) -> Parts {
     if parts.is_empty() {
         Parts::None
     } else if size > length {
-        // Parts that overlap would make the answer longer than the file.
+        // Overlapping parts would make the answer longer than the file.
         Parts::Whole
     } else {
         Parts::Some(parts)
     }
 }
 
-/// One of `0-9`, `9-` and `-9`, with spaces around its numbers, but none behind the dash of the last form; the range may
-/// be empty.
+/// Parses one of `0-9`, `9-` and `-9`. Spaces may surround the numbers, but must not follow the dash of the last form.
+/// The range may be empty.
 fn spec_of(spec: &[u8], length: u64) -> Option<Range<u64>> {
     let dash = spec.iter().position(|byte| *byte == b'-')?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
@@ -96,10 +98,10 @@ fn number(digits: &[u8]) -> Option<u64> {
     u64::try_from(number).ok()
 }
 
-/// The boundary of an answer of several parts: as long as nginx's, so that lengths agree.
+/// The boundary of a multipart answer, with the same length as nginx's, so that content lengths agree.
 pub const BOUNDARY: &str = "00000000000000000001";
 
-/// What stands before each part of several.
+/// The header of one part of a multipart answer.
 #[must_use]
 pub fn part_header(content_type: &str, part: &Range<u64>, length: u64) -> String {
     format!(
@@ -108,7 +110,7 @@ pub fn part_header(content_type: &str, part: &Range<u64>, length: u64) -> String
     )
 }
 
-/// What stands behind the last part of several.
+/// The text after the last part of a multipart answer.
 #[must_use]
 pub fn closing() -> String {
     format!("\r\n--{BOUNDARY}--\r\n")

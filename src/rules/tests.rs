@@ -27,7 +27,7 @@ fn own_types() -> OwnTypes {
     types
 }
 
-/// What a target gets of these files: the file, `-> ` and where to, `404` or `400`.
+/// What a target gets, given these files: the file, `-> ` and the new address, `marker`, `404` or `400`.
 fn outcome(rules: &Rules, files: &[&str], target: &str) -> String {
     let Ok(address) = Address::parse(target.as_bytes()) else {
         return "400".into();
@@ -237,10 +237,10 @@ fn a_type_follows_the_extension_and_else_the_place() {
     let of = |path: &str| rules.type_of(path, "application/octet-stream").to_owned();
     assert_eq!(of("a.HTML"), "text/html");
     assert_eq!(of("talk.odp"), "application/x-slides");
-    // The manifest knows this one, and the vhost does not list it.
+    // The manifest has a type for this extension, but the vhost does not list it.
     assert_eq!(of("talk.docx"), "application/octet-stream");
     assert_eq!(of("docs/.txt"), "application/octet-stream");
-    // What the site manifest says: the longest glob counts, and one without an extension leaves other types alone.
+    // Types of the site manifest: the longest glob counts, and a glob without an extension does not change other types.
     assert_eq!(of("data/a"), "application/x-some");
     assert_eq!(of("data/talks/a"), "application/x-talk");
     assert_eq!(of("data/talks/a.png"), "image/png");
@@ -259,7 +259,7 @@ fn a_type_follows_the_extension_and_else_the_place() {
     };
     assert_eq!(named("/docs/icon-1ow20b"), "image/png");
     assert_eq!(named("/_assets/icon"), "application/octet-stream", "as nginx has it");
-    // Every type that is printed is the type that is answered with.
+    // Every printed type is the type that the rules return.
     for (extension, media_type) in rules.types() {
         assert_eq!(of(&format!("a.{extension}")), media_type, "{extension}");
     }

@@ -1,7 +1,8 @@
-//! The type that a file is announced as. Pure.
+//! The media type that a file is served with. Pure.
 //!
-//! By its extension in lower case, and by its path only where the extension has none, or where the site manifest says
-//! so: [`OwnTypes`]. It is not always the type of the manifest, which also knows extensions that the vhost does not list.
+//! The extension in lower case decides. The path decides only if the extension has no type or if the site manifest
+//! assigns one: [`OwnTypes`]. This type can differ from the one in the manifest, which also has types for extensions
+//! that the vhost does not list.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,24 +12,25 @@ use globset::{Glob, GlobBuilder, GlobMatcher};
 use super::Rules;
 use crate::model::media;
 
-/// The charset of every type that is text.
+/// The charset of all text types.
 pub const CHARSET: &str = "utf-8";
 
-/// Extensions whose type Next.js's client or a browser depends on: no site manifest changes them.
+/// Extensions whose type the Next.js client or a browser depends on. No site manifest can change them.
 const FIXED: [&str; 6] = ["css", "htm", "html", "js", "mjs", "txt"];
 
-/// The types that a site manifest gives to files of its own: `[types]`.
+/// The types that a site manifest assigns to files: `[types]`.
 ///
-/// A glob `**/*.x` is for an extension, wherever it is. Any other one is for files outside the pool. If it ends with an
-/// extension it decides; if it does not, it gives a type to files whose extension has none, so that pages stay pages.
+/// A glob `**/*.x` assigns a type to an extension, everywhere. Any other glob applies to files outside the pool. If it
+/// ends with an extension, it decides the type. If it does not, it only gives a type to files whose extension has none,
+/// so that pages stay pages.
 #[derive(Debug, Clone, Default)]
 pub struct OwnTypes {
     by_extension: BTreeMap<String, String>,
-    /// The longest glob first: of several that match, it is the one that counts.
+    /// Longest glob first: if several match, the longest one counts.
     by_path: Vec<ByPath>,
 }
 
-/// Files with a type, by their paths.
+/// A type for files that a glob matches.
 #[derive(Debug, Clone)]
 pub struct ByPath {
     matcher: GlobMatcher,
@@ -38,7 +40,7 @@ pub struct ByPath {
     pub media_type: String,
 }
 
-/// Why a line of `[types]` means nothing: the end of a sentence about it.
+/// Why an entry of `[types]` is invalid. The message is the end of a sentence about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadType {
     /// The glob does not compile.
@@ -47,19 +49,19 @@ pub enum BadType {
     /// A character that can't be in the vhost.
     #[error("has a character that nginx could misread: {0:?}")]
     Character(char),
-    /// It ends with a pattern behind a dot.
+    /// It ends with a pattern after a dot.
     #[error("ends with a pattern behind a dot: give each extension a line of its own")]
     Extension,
     /// An extension whose type is fixed.
     #[error("is for .{0} files, whose type Next.js depends on")]
     Fixed(String),
-    /// No media type.
+    /// Not a media type.
     #[error("is not a media type")]
     MediaType,
 }
 
 impl OwnTypes {
-    /// Adds the type of what a glob matches.
+    /// Assigns a type to the files that a glob matches.
     ///
     /// # Errors
     /// [`BadType`].
@@ -111,19 +113,19 @@ impl OwnTypes {
         Ok(())
     }
 
-    /// The types of extensions.
+    /// The types by extension.
     #[must_use]
     pub const fn by_extension(&self) -> &BTreeMap<String, String> {
         &self.by_extension
     }
 
-    /// The types of paths, the first that matches counts.
+    /// The types by path; the first match counts.
     #[must_use]
     pub fn by_path(&self) -> &[ByPath] {
         &self.by_path
     }
 
-    /// The line that decides for a path outside the pool.
+    /// The entry that applies to a path outside the pool.
     #[must_use]
     pub fn of_path(&self, path: &str) -> Option<&ByPath> {
         self.by_path.iter().find(|own| own.matcher.is_match(path))
@@ -162,8 +164,8 @@ pub fn is_media_type(text: &str) -> bool {
 }
 
 impl Rules {
-    /// Every extension that has a type, with it: the table's and the site manifest's. What is of no known type is not
-    /// listed, whichever extension it has.
+    /// Every extension that has a type, from the built-in table and the site manifest. Extensions whose type is unknown
+    /// are not listed.
     #[must_use]
     pub fn types(&self) -> BTreeMap<String, String> {
         let mut types: BTreeMap<String, String> = media::table()
@@ -192,14 +194,14 @@ impl Rules {
             .unwrap_or(default_type)
     }
 
-    /// What the site manifest says of a path: files of the pool are known by their extensions alone.
+    /// The site manifest's entry for a path. Files of the pool have none: their type depends only on the extension.
     #[must_use]
     pub fn own_type(&self, path: &str) -> Option<&ByPath> {
         let is_pooled = || self.classes.pooled().any(|pattern| pattern.has(path.as_bytes()));
         self.types.of_path(path).filter(|_| !is_pooled())
     }
 
-    /// The type that the manifest has of a file: that of the vhost, or one that is known of its extension all the same.
+    /// The type that the manifest records for a file: that of the vhost, or else one known for its extension.
     #[must_use]
     pub fn type_in_manifest(&self, path: &str) -> Cow<'static, str> {
         match self.type_of(path, media::UNKNOWN) {

@@ -1,7 +1,7 @@
-//! Looks at a folder: which site is in it, how it is built, where its export lies.
+//! Inspects a folder: which site it contains, how the site is built, where its export is.
 //!
-//! Reads the folder, and the ssh configuration that it is given. It runs nothing, asks no one, and takes what can't be
-//! read for missing: anyone who asked is told what was found, not what was tried.
+//! It reads the folder, and the ssh configuration in the given home. It must never run a program or ask the user. What
+//! can't be read is treated as missing: the result contains what was found, not what was tried.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -18,22 +18,22 @@ use super::ssh_config::{Alias, aliases, includes};
 use super::{OUT, Project, Sourced, name_of, site_of};
 use crate::next::document;
 
-/// What is known beside the folder.
+/// Information from outside the folder.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The user's home.
+    /// The user's home folder.
     pub home: Option<PathBuf>,
-    /// The address of the repository's remote.
+    /// The URL of the git remote.
     pub remote: Option<String>,
 }
 
-/// A configuration or a package is a page of text; what is longer is something else.
+/// Files of this many bytes or more are ignored: a configuration or a package file is about a page of text.
 const LONGEST: u64 = 1 << 20;
 
-/// How deep an export or a site is looked for.
+/// How deep to look for an export or a site.
 const DEPTH: usize = 5;
 
-/// More folders are not looked at.
+/// The search stops after this many folders.
 const MOST_FOLDERS: usize = 2_000;
 
 const CONFIGS: [&str; 6] = [
@@ -45,10 +45,10 @@ const CONFIGS: [&str; 6] = [
     "next.config.cts",
 ];
 
-/// So many pages of an export are asked for the site's own address.
+/// How many pages of an export are searched for the site's own URL.
 const MOST_PAGES: usize = 50;
 
-/// Files that tell which program manages the packages.
+/// Lock files and their package managers.
 const LOCKS: [(&str, &str); 5] = [
     ("pnpm-lock.yaml", "pnpm"),
     ("yarn.lock", "yarn"),
@@ -57,7 +57,7 @@ const LOCKS: [(&str, &str); 5] = [
     ("package-lock.json", "npm"),
 ];
 
-/// Where a site keeps what it is made of.
+/// Typical sources of a site.
 const SOURCES: [&str; 9] = [
     "app",
     "pages",
@@ -70,12 +70,12 @@ const SOURCES: [&str; 9] = [
     "mdx-components.js",
 ];
 
-/// Looks at a folder.
+/// Inspects a folder.
 #[must_use]
 pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
     let places = places(folder);
     let configs: Vec<(String, &str, NextConfig)> = places.iter().filter_map(|place| next(folder, place)).collect();
-    // The nearest, and of those as near the first that makes an export.
+    // Of the nearest configurations, prefer one that produces an export, then the one with the newest export.
     let nearest = configs.first().map(|(place, ..)| depth(place));
     let next = configs
         .iter()
@@ -92,7 +92,7 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
         .filter(|place| is_export(&folder.join(place)))
         .cloned()
         .collect();
-    // Where `next build` writes, or else the newest, or of those of one moment the one with more pages.
+    // The destination of `next build` first, then the newest; if two are equally new, the one with more pages.
     exports.sort_by_cached_key(|place| {
         let is_other = Some(place) != destination.as_ref();
         (is_other, Reverse(age(&folder.join(place))), place.clone())
@@ -130,7 +130,7 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
 }
 
 fn read(file: &Path) -> Option<String> {
-    // A pipe would be waited for.
+    // Reading a pipe would block.
     if !fs::metadata(file).ok()?.is_file() {
         return None;
     }
@@ -155,7 +155,7 @@ fn depth(place: &str) -> usize {
     if place.is_empty() { 0 } else { place.split('/').count() }
 }
 
-/// The folder and those below it, the nearest first, without those that hold no site of somebody's own.
+/// The folder and its subfolders, nearest first, except those that never contain the user's own site.
 fn places(folder: &Path) -> Vec<String> {
     let mut places = vec![String::new()];
     let mut next = 0;
@@ -183,13 +183,13 @@ fn places(folder: &Path) -> Vec<String> {
     places
 }
 
-/// Whether a folder is what `next build` exports.
+/// Whether a folder is an export.
 fn is_export(folder: &Path) -> bool {
     let is_page = |name: &str| folder.join(name).is_file();
     folder.join("_next/static").is_dir() && (is_page("index.html") || is_page("404.html"))
 }
 
-/// When an export was built, and how many pages it has at its top; none where there is no export.
+/// When an export was built, and how many pages it has in its top two levels; `None` if there is no export.
 fn age(folder: &Path) -> Option<(SystemTime, usize)> {
     let built = ["index.html", "404.html"]
         .into_iter()
@@ -197,7 +197,7 @@ fn age(folder: &Path) -> Option<(SystemTime, usize)> {
     Some((built, pages(folder).len()))
 }
 
-/// The pages at the top of an export and one folder below.
+/// The pages of an export in its root and one level below.
 fn pages(folder: &Path) -> Vec<PathBuf> {
     let entries = |folder: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).into_iter().flatten();
@@ -262,7 +262,7 @@ fn url(
             Some(Sourced::new(found, file))
         })
     };
-    // GitHub Pages' way to say it, then what npm has a key for, then what search engines are told.
+    // In this order: GitHub Pages' file, npm's key, and the files and links for search engines.
     in_files("CNAME", &|text| site_of(&format!("https://{}", text.trim())))
         .or_else(|| {
             let found = site_of(package?["homepage"].as_str()?)?;
@@ -292,7 +292,7 @@ fn url(
                 .filter_map(|address| site_of(&address))
                 .collect();
             let mut own = own.into_iter();
-            // Where pages name several sites, none of them is known to be this one.
+            // If the pages name several sites, it is unknown which one is this site.
             let (Some(site), None) = (own.next(), own.next()) else {
                 return None;
             };
@@ -300,7 +300,7 @@ fn url(
         })
 }
 
-/// The host that a repository's address names: `git@host:path`, or a URL.
+/// The host in a repository's URL: `git@host:path`, or a URL with a scheme.
 fn host_of_remote(remote: &str) -> Option<&str> {
     let rest = remote.split_once("://").map_or(remote, |(_, rest)| rest);
     let authority = rest.split(['/', ':']).next()?;
@@ -325,14 +325,14 @@ fn sources(folder: &Path) -> Vec<String> {
         .into_iter()
         .chain(CONFIGS)
         .filter(|name| folder.join(name).exists());
-    // An export that lies in one of them is no source.
+    // An export in one of these folders is not a source.
     there
         .filter(|name| !is_export(&folder.join(name)))
         .map(str::to_owned)
         .collect()
 }
 
-/// The aliases of a user's ssh configuration, included files too.
+/// The aliases of the user's ssh configuration, including those in included files.
 fn of_ssh(home: &Path) -> Vec<Alias> {
     let folder = home.join(".ssh");
     let mut found: Vec<Alias> = Vec::new();
@@ -354,7 +354,7 @@ fn of_ssh(home: &Path) -> Vec<Alias> {
                 None => folder.join(&include),
             };
             for file in matching(&pattern) {
-                // ssh itself ends at 16 levels; a circle ends here.
+                // ssh allows 16 levels of includes. This check also ends cycles.
                 if !files.contains(&file) && files.len() < 100 {
                     files.push(file);
                 }
@@ -364,7 +364,7 @@ fn of_ssh(home: &Path) -> Vec<Alias> {
     found
 }
 
-/// The files whose path is a pattern; only its last segment may be one.
+/// The files that match a path pattern; only its last segment may contain wildcards.
 fn matching(pattern: &Path) -> Vec<PathBuf> {
     let name = pattern.file_name().and_then(|name| name.to_str());
     let glob: Option<GlobMatcher> = name.and_then(|name| Some(Glob::new(name).ok()?.compile_matcher()));
@@ -527,14 +527,14 @@ mod tests {
         aged("b/c/d/e/out/index.html", 10_001);
         aged("f/out/index.html", 10_000);
         let found = inspect(folder.path(), &Surroundings::default());
-        // Five folders down, and of those of one moment the larger first.
+        // The newest is five folders deep; of two equally new exports, the larger one comes first.
         assert_eq!(found.exports, ["b/c/d/e/out", "f/out", "a/out"]);
         assert_eq!(
             found.notes(&found.suggested()),
             ["there are 3 exports: b/c/d/e/out, f/out, a/out; `export` names the newest, b/c/d/e/out"]
         );
 
-        // Where `next build` writes comes first, however old.
+        // The destination of `next build` comes first, even if it is older.
         fs::write(
             folder.path().join("a/next.config.js"),
             "module.exports = { output: 'export' }",

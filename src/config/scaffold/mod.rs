@@ -1,7 +1,8 @@
-//! From a folder to a site manifest for it: what it holds, and the text that says so.
+//! Creates a site manifest for a folder, from what the folder contains.
 //!
-//! [`inspect`] reads the folder; all else is pure. A text is given out only after this tool's own parser took it. It must
-//! never write a file: where the text goes, and whether somebody is asked first, is the command line's.
+//! [`inspect`] reads the folder; everything else is pure. A text is returned only if this tool's own parser accepts it.
+//! This module must never write a file: the command line decides where the text goes, and whether to ask the user
+//! first.
 
 mod inspect;
 pub mod next_config;
@@ -15,12 +16,12 @@ use crate::config::{self, ConfigError, WebUrl};
 use next_config::NextConfig;
 use ssh_config::Alias;
 
-/// A value, and where it was read.
+/// A value, and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sourced<T> {
     /// The value.
     pub value: T,
-    /// The file that says so, relative to the folder, or what else does.
+    /// The file that contains it, relative to the folder, or another source.
     pub from: String,
 }
 
@@ -33,38 +34,38 @@ impl<T> Sourced<T> {
     }
 }
 
-/// What there is in a folder.
+/// What a folder contains.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Project {
     /// A name for the site.
     pub name: Option<Sourced<String>>,
-    /// The scheme and host that visitors use.
+    /// The scheme and host of the public URL.
     pub url: Option<Sourced<String>>,
-    /// What Next.js was told; `from` is the file.
+    /// The Next.js configuration; `from` is its file.
     pub next: Option<Sourced<NextConfig>>,
-    /// Where `next build` puts the export, relative to the folder; only where there is a configuration.
+    /// Where `next build` writes the export, relative to the folder; only if there is a configuration.
     pub destination: Option<String>,
-    /// The exports that are there already, relative to the folder; the one to propose first.
+    /// The existing exports, relative to the folder; the one to propose comes first.
     pub exports: Vec<String>,
-    /// The site's own build, where it can be run from the folder.
+    /// The site's own build command, if it can be run from the folder.
     pub build: Option<Sourced<Vec<String>>>,
-    /// Folders and files of its sources.
+    /// Source folders and files.
     pub sources: Vec<String>,
-    /// Hosts that ssh knows.
+    /// Hosts in the user's ssh configuration.
     pub aliases: Vec<Alias>,
 }
 
-/// Where releases are to go.
+/// The target to publish to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum TargetChoice {
-    /// A folder of this machine, to begin with.
+    /// A folder on this machine, to start with.
     #[default]
     Local,
     /// A host.
     Host {
-        /// A name, an address or an alias of ssh.
+        /// A name, an address or an ssh alias.
         host: String,
-        /// The account; ssh's own where there is none.
+        /// The account; `None` for ssh's default.
         user: Option<String>,
         /// The docroot, as SFTP sees it.
         docroot: String,
@@ -73,7 +74,7 @@ pub enum TargetChoice {
     },
 }
 
-/// What a site manifest is to say.
+/// The values for a new site manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     /// `name` of `[site]`.
@@ -82,17 +83,17 @@ pub struct Choice {
     pub url: Option<String>,
     /// `export` of `[site]`.
     pub export: String,
-    /// The default target.
+    /// The target to publish to by default.
     pub destination: TargetChoice,
 }
 
-/// Where a store lies in the recipe of the documents, as SFTP sees it.
+/// The docroot of the setup in the documentation, as SFTP sees it.
 pub const DOCROOT: &str = "/site";
 
-/// The same folder as nginx sees it, outside of the recipe's chroot.
+/// The same folder as nginx sees it, outside the chroot of that setup.
 pub const NGINX_ROOT: &str = "/srv/syntax/site";
 
-/// Where `next build` puts an export that was told nothing else.
+/// Where `next build` writes an export by default.
 pub const OUT: &str = "out";
 
 impl Project {
@@ -102,7 +103,7 @@ impl Project {
         self.exports.first().map(String::as_str)
     }
 
-    /// What follows from it, with no one asked: the local target, which works at once.
+    /// The choice without any questions: the local target, which needs no setup.
     #[must_use]
     pub fn suggested(&self) -> Choice {
         let export = self.export().or(self.destination.as_deref());
@@ -114,7 +115,7 @@ impl Project {
         }
     }
 
-    /// The alias that stands for the site's own host, if there is one.
+    /// The alias for the site's own host, if there is one.
     #[must_use]
     pub fn own_host(&self, choice: &Choice) -> Option<&Alias> {
         let site = choice.url.as_ref().and_then(|url| WebUrl::parse(url).ok());
@@ -124,7 +125,7 @@ impl Project {
         self.aliases.iter().find(is_own)
     }
 
-    /// What a person should know before the first publish.
+    /// Hints for the user before the first publish.
     #[must_use]
     pub fn notes(&self, choice: &Choice) -> Vec<String> {
         let mut notes = Vec::new();
@@ -172,10 +173,10 @@ impl Project {
     }
 }
 
-/// The name of a site that is as near to a text as can be; none where nothing is left of it.
+/// Converts a text to a valid site name, as similar as possible; `None` if nothing of it is left.
 #[must_use]
 pub fn name_of(text: &str) -> Option<String> {
-    // A package of an organisation: `@example/docs`.
+    // A scoped package: `@example/docs`.
     let text = text.rsplit('/').next().unwrap_or_default();
     let plain: String = text
         .to_lowercase()
@@ -192,7 +193,7 @@ pub fn name_of(text: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// The scheme and host of an address of the web that visitors could use; none of this machine or of a code host.
+/// The scheme and host of a URL that could be the public site; `None` for this machine, a reserved name or a code host.
 #[must_use]
 pub fn site_of(address: &str, code_host: Option<&str>) -> Option<String> {
     const CODE_HOSTS: [&str; 6] = [
@@ -213,7 +214,7 @@ pub fn site_of(address: &str, code_host: Option<&str>) -> Option<String> {
     (!is_own && !is_code).then_some(origin)
 }
 
-/// Whether a name is set aside for documentation and tests (RFC 2606, RFC 6761), so that no site has it.
+/// Whether a name is reserved for documentation and tests (RFC 2606, RFC 6761), so that it can't be a site.
 fn is_reserved(host: &str) -> bool {
     const NAMES: [&str; 7] = [
         "example.com",
@@ -231,15 +232,15 @@ fn is_reserved(host: &str) -> bool {
     NAMES.iter().any(is_below)
 }
 
-/// What the parser says of one value of a site manifest, so that anyone who typed it can be told at once.
+/// Validates one value of a site manifest with the parser, so that a user who typed it gets the error immediately.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problems of the value.
 pub fn check_value(table: &str, key: &str, value: &str) -> Result<(), ConfigError> {
     let line = |key: &str, value: &str| format!("{key} = {}\n", text::quoted(value));
     let mut lines = format!("[{table}]\n{}", line(key, value));
     if table.starts_with("targets.") {
-        // What a target can't be without.
+        // The required keys of a target.
         let needed = [("kind", "sftp"), ("host", "x"), ("docroot", DOCROOT)];
         lines.extend(
             needed

@@ -1,22 +1,22 @@
-//! What a `next.config.*` says, as far as its text tells without being run. Pure.
+//! The settings of a `next.config.*`, as far as its text shows them without being run. Pure.
 //!
-//! The file is a program; what is read are the settings that it gives as plain values, directly or by a constant of the
-//! same file. It must never guess: what is computed is called computed.
+//! The file is a program. Only settings with plain values are read, given directly or through a constant of the same
+//! file. This module must never guess: a computed value is reported as computed.
 
 /// One setting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Setting<T> {
-    /// It is not there, so the default holds.
+    /// It is absent, so the default applies.
     #[default]
     Absent,
-    /// It is this.
+    /// It has this value.
     Is(T),
-    /// It is there, and only running the file would tell what it is.
+    /// It is present, but only running the file would show its value.
     Computed,
 }
 
 impl<T> Setting<T> {
-    /// The value, where it is plain.
+    /// The value, if it is plain.
     pub fn plain(&self) -> Option<&T> {
         match self {
             Self::Is(value) => Some(value),
@@ -28,9 +28,9 @@ impl<T> Setting<T> {
 /// The settings that matter to a publish.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NextConfig {
-    /// `output`: only `export` makes a folder of files.
+    /// `output`: only `export` produces a folder of files.
     pub output: Setting<String>,
-    /// `distDir`: where an export goes, in place of `out`.
+    /// `distDir`: where the export is written instead of `out`.
     pub dist_dir: Setting<String>,
     /// `basePath`.
     pub base_path: Setting<String>,
@@ -39,7 +39,7 @@ pub struct NextConfig {
 }
 
 impl NextConfig {
-    /// Reads the text of the file.
+    /// Parses the text of the file.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let tokens = tokens(text);
@@ -63,11 +63,11 @@ impl NextConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum JsToken {
-    /// A string without anything computed in it.
+    /// A string without interpolation.
     Text(String),
-    /// A name, a keyword, a number.
+    /// A name, a keyword or a number.
     Word(String),
-    /// One character of punctuation; `~` stands for whatever has no plain value.
+    /// A punctuation character; `~` represents anything without a plain value.
     Mark(char),
 }
 
@@ -77,10 +77,10 @@ impl JsToken {
     }
 }
 
-/// The setting of a name, where it stands least deep: `output` of the configuration, not of something inside it.
+/// Finds the least deeply nested setting with a name: `output` of the configuration, not of an object inside it.
 fn setting(tokens: &[JsToken], key: &str) -> Setting<JsToken> {
     let mut best: Option<(usize, Setting<JsToken>)> = None;
-    // The braces around, and of each whether it is the value of another setting.
+    // For each enclosing brace, whether it is the value of another setting.
     let mut braces: Vec<bool> = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| tokens.get(at));
@@ -104,7 +104,7 @@ fn setting(tokens: &[JsToken], key: &str) -> Setting<JsToken> {
                     best = Some((depth, found));
                 }
             }
-            // `config.output = …` decides whatever the object said.
+            // `config.output = …` overrides the object.
             JsToken::Mark('=') => {
                 if let [dot, JsToken::Word(name)] = &tokens[at.saturating_sub(2)..at]
                     && dot.is('.')
@@ -119,9 +119,9 @@ fn setting(tokens: &[JsToken], key: &str) -> Setting<JsToken> {
     best.map_or(Setting::Absent, |(_, found)| found)
 }
 
-/// The value at the front of some tokens, if nothing but it stands there.
+/// The value at the start of some tokens, if it is a single plain one.
 fn plain(tokens: &[JsToken], value: &[JsToken]) -> Setting<JsToken> {
-    // `'export' as const` and `satisfies` of TypeScript change no value.
+    // `as const` (in `'export' as const`) and `satisfies` of TypeScript don't change the value.
     let ends = |token: Option<&JsToken>| match token {
         None => true,
         Some(JsToken::Mark(mark)) => matches!(mark, ',' | '}' | ';' | ')'),
@@ -139,7 +139,7 @@ fn plain(tokens: &[JsToken], value: &[JsToken]) -> Setting<JsToken> {
     }
 }
 
-/// The value of a constant of the file.
+/// The value of a `const` of the file.
 fn constant(tokens: &[JsToken], name: &str) -> Setting<JsToken> {
     let found = tokens.windows(4).find_map(|window| match window {
         [JsToken::Word(how), JsToken::Word(what), is, value] if how == "const" && what == name && is.is('=') => {
@@ -154,8 +154,8 @@ fn constant(tokens: &[JsToken], name: &str) -> Setting<JsToken> {
     }
 }
 
-/// The tokens of a script, without its comments. A part of what JavaScript has is enough: where strings, comments and
-/// regular expressions begin and end.
+/// Splits a script into tokens, without its comments. A subset of JavaScript is enough: it only has to find where
+/// strings, comments and regular expressions start and end.
 fn tokens(text: &str) -> Vec<JsToken> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -192,7 +192,7 @@ fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$'
 }
 
-/// A string at the front, and how long it is with its quotes.
+/// Reads the string at the start of a text. Returns its token and its length including the quotes.
 fn string(text: &str, quote: char) -> (JsToken, usize) {
     let mut value = String::new();
     let mut is_plain = true;
@@ -219,7 +219,7 @@ fn string(text: &str, quote: char) -> (JsToken, usize) {
     (JsToken::Mark('~'), text.len())
 }
 
-/// Whether a slash after this token begins a regular expression, rather than dividing.
+/// Whether a slash after this token starts a regular expression and is not a division.
 fn begins_expression(before: Option<&JsToken>) -> bool {
     match before {
         None => true,
@@ -229,7 +229,7 @@ fn begins_expression(before: Option<&JsToken>) -> bool {
     }
 }
 
-/// How long the regular expression at the front is.
+/// The length of the regular expression at the start of a text.
 fn expression(text: &str) -> usize {
     let mut in_class = false;
     let mut chars = text.char_indices().skip(1);

@@ -1,26 +1,26 @@
 //! The aliases of an `ssh_config`. Pure.
 //!
-//! Only what distinguishes one host from another is read: ssh itself applies the rest, so an alias is all that a site manifest
-//! needs. What `Match` blocks say is left to it, too.
+//! It reads only what distinguishes one host from another. ssh itself applies the rest, so a site manifest needs
+//! nothing but an alias. `Match` blocks are ignored too, and left to ssh.
 
-/// A host that ssh knows under a name of its own.
+/// A host that the ssh configuration defines under its own name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
     /// The name.
     pub name: String,
-    /// The host that it stands for, where that is said.
+    /// The host name that the alias stands for, if the configuration sets one.
     pub host_name: Option<String>,
 }
 
 impl Alias {
-    /// The host that is meant.
+    /// The host name to connect to.
     #[must_use]
     pub fn host(&self) -> &str {
         self.host_name.as_deref().unwrap_or(&self.name)
     }
 }
 
-/// One line of the file: a keyword in lower case, and its words.
+/// Splits a line of the file into a lower-case keyword and its arguments.
 fn words(line: &str) -> Option<(String, Vec<String>)> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -58,7 +58,7 @@ fn words(line: &str) -> Option<(String, Vec<String>)> {
     Some((keyword.to_ascii_lowercase(), words))
 }
 
-/// The files that a text includes, as it names them.
+/// The include patterns of a text, as written.
 pub fn includes(text: &str) -> impl Iterator<Item = String> + '_ {
     text.lines()
         .filter_map(words)
@@ -66,11 +66,11 @@ pub fn includes(text: &str) -> impl Iterator<Item = String> + '_ {
         .flat_map(|(_, names)| names)
 }
 
-/// The aliases of a text, in its order. Patterns are none.
+/// The aliases of a text, in order. Host patterns are not aliases.
 #[must_use]
 pub fn aliases(text: &str) -> Vec<Alias> {
     let mut aliases: Vec<Alias> = Vec::new();
-    // Which of them the lines at hand are about.
+    // The aliases of the current `Host` block.
     let mut block = 0..0;
     for (keyword, words) in text.lines().filter_map(words) {
         match &*keyword {
@@ -89,7 +89,7 @@ pub fn aliases(text: &str) -> Vec<Alias> {
                     continue;
                 };
                 for alias in &mut aliases[block.clone()] {
-                    // The first value counts, as it does for ssh.
+                    // The first value counts, as in ssh.
                     alias.host_name.get_or_insert_with(|| value.clone());
                 }
             }

@@ -1,4 +1,4 @@
-//! The text of a site manifest. Pure.
+//! The text of a new site manifest. Pure.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::{Choice, DOCROOT, NGINX_ROOT, Project, TargetChoice, check_value};
 use crate::config::{self, ConfigError, WebUrl};
 use crate::model::path::printable;
 
-/// A string of TOML.
+/// A TOML string.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -23,13 +23,13 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// A list of strings of TOML.
+/// A TOML list of strings.
 fn list<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| quoted(word)).collect();
     format!("[{}]", words.join(", "))
 }
 
-/// Lines with their remarks below each other.
+/// Lines with aligned comments.
 struct Lines(String);
 
 impl Lines {
@@ -51,10 +51,10 @@ impl Lines {
     }
 }
 
-/// The site manifest for a folder, by what was found and chosen.
+/// The site manifest for a folder, from what was found and chosen.
 ///
 /// # Errors
-/// What the parser refuses of it: a choice that can't be.
+/// The problems that the parser reports if a choice is invalid.
 pub fn manifest(found: &Project, choice: &Choice) -> Result<String, ConfigError> {
     let mut lines = Lines(
         "# What syntax-publish publishes, and where to. Every key has a default: what is commented out shows it.\n"
@@ -69,7 +69,7 @@ pub fn manifest(found: &Project, choice: &Choice) -> Result<String, ConfigError>
     Ok(lines.0)
 }
 
-/// Where a value is from, unless somebody chose another.
+/// The source of a value, in parentheses; empty if the user chose a different value.
 fn source<T: PartialEq<str>>(known: Option<&super::Sourced<T>>, value: &str) -> String {
     known
         .filter(|known| known.value == *value)
@@ -104,7 +104,7 @@ fn next(lines: &mut Lines, found: &Project) {
         return;
     };
     let base = next.value.base_path.plain().filter(|base| !base.is_empty());
-    // Next.js refuses what the parser would, so there is nothing to say that a build doesn't.
+    // Next.js refuses whatever the parser refuses, so the build reports it.
     if let Some(base) = base.filter(|base| check_value("next", "base-path", base).is_ok()) {
         lines.head("[next]", "");
         lines.line(
@@ -147,7 +147,7 @@ fn targets(lines: &mut Lines, found: &Project, choice: &Choice) {
         "A folder of this machine, with the same store as on a host, to try it out.",
     );
     lines.line("kind = \"local\"", "");
-    // Beside an export that is this very folder, and not in it.
+    // If this folder is itself the export, the docroot goes next to it and not into it.
     let docroot = if choice.export == "." {
         format!("../{}-docroot", choice.name)
     } else {
@@ -366,7 +366,7 @@ mod tests {
                 Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
                 _ => line,
             })
-            // No key at all, and made so that no one takes it for one.
+            // The placeholder is deliberately not a valid key.
             .filter(|line| !line.starts_with("host-key"))
             .collect();
         let parsed = config::parse(&all.join("\n")).unwrap();

@@ -1,8 +1,9 @@
-//! What a server sends, as long as its packets have a length that packets have.
+//! Limits the packets of a server to plausible lengths.
 //!
-//! The client makes room for a packet by the length that it claims, up to four gigabytes, and then waits for all of it.
-//! OpenSSH sends no more than 256 KiB. Likewise for the names that an answer announces, which would end the process: no
-//! machine has room for four billion. Nothing is changed or held back here: bytes are counted as they pass.
+//! The client allocates a packet by the length that the packet claims, up to four gigabytes, and then waits for all of
+//! it. OpenSSH sends no more than 256 KiB. The same is true of the number of names that an answer announces: allocating
+//! four billion of them would abort the process. This module must never change or delay bytes; it counts them as they
+//! pass.
 
 use std::io;
 use std::pin::Pin;
@@ -11,17 +12,17 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// No packet is longer, in bytes.
+/// The maximum length of a packet, in bytes.
 const LONGEST: u32 = 1 << 20;
 
-/// A stream of packets, each behind its length.
+/// A stream of packets, each preceded by its length.
 pub(super) struct Bounded<R> {
     packets: R,
     framing: Framing,
     beginning: Beginning,
 }
 
-/// The first bytes that came, whatever they are.
+/// The first bytes of the stream, of whatever kind.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Beginning(Arc<Mutex<Vec<u8>>>);
 
@@ -32,7 +33,7 @@ impl Beginning {
         known.extend(bytes.iter().take(room));
     }
 
-    /// The text that came in place of a packet: each packet begins with the high bytes of its length, which are zero.
+    /// The text that arrived instead of a packet. A packet starts with the high byte of its length, which is zero.
     pub(super) fn text(&self) -> Option<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.first().is_none_or(|first| *first == 0) {
@@ -44,25 +45,25 @@ impl Beginning {
     }
 }
 
-/// So many bytes of it are kept.
+/// How many of the first bytes are kept.
 const MOST_KEPT: usize = 256;
 
-/// Where in a packet the stream is.
+/// The position of the stream within a packet.
 #[derive(Debug, Default)]
 struct Framing {
-    /// The packet's first bytes, as far as they have come: its length, its type, its id, and what a count would be.
+    /// The first bytes of the packet, as far as they have arrived: its length, type and ID, and a count if it has one.
     head: [u8; HEAD],
     come: usize,
-    /// What is left of the packet behind those.
+    /// The number of bytes left in the packet after those.
     left: u32,
-    /// Whether a packet has begun that is one.
+    /// Whether a valid packet has started.
     has_begun: bool,
 }
 
 const LENGTH: usize = 4;
 const HEAD: usize = LENGTH + 1 + 4 + 4;
 
-/// An answer that is a list of names, and the fewest bytes that one of them takes.
+/// The type of an answer that is a list of names, and the minimum size of a name in bytes.
 const NAMES: u8 = 104;
 const SHORTEST_NAME: u32 = 12;
 
@@ -111,7 +112,7 @@ impl Framing {
         Ok(())
     }
 
-    /// What the first bytes of a packet tell, once all are there that tell anything.
+    /// Checks the start of a packet, once all bytes that matter have arrived.
     fn judge(&mut self) -> io::Result<()> {
         let number = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| self.head[at + byte]));
         let length = number(0);

@@ -1,8 +1,9 @@
-//! Requests that are made one right after the other leave together.
+//! Collects requests that are made in quick succession, so that they are sent together.
 //!
-//! The client writes each request as soon as it finds it, on a thread of its own. ssh makes a packet of whatever it finds,
-//! with padding and a checksum, and ends a block of its compression there: of small packets, half of what crosses the line
-//! is that. So while requests are being made, nothing is written. It must never be held while anything is waited for.
+//! The client writes each request as soon as it finds it, in a separate task. ssh turns whatever it reads into a
+//! packet, with padding and a checksum, and flushes its compression there. For small packets, this overhead is half of
+//! the traffic. So nothing is written while requests are being made. The gate must never be held while waiting for
+//! anything.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 use tokio::io::AsyncWrite;
 
-/// What tells the writer whether more is about to come.
+/// Shows the writer whether more requests are about to follow.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     holders: AtomicUsize,
@@ -21,7 +22,7 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Nothing is written until what this returns is dropped.
+    /// Pauses writing until the returned guard is dropped.
     pub(super) fn hold(self: &Arc<Self>) -> WritesPaused {
         self.holders.fetch_add(1, Ordering::SeqCst);
         WritesPaused(Arc::clone(self))
@@ -32,7 +33,7 @@ impl Gate {
     }
 }
 
-/// While it lives, nothing is written.
+/// A guard that pauses writing while it exists.
 pub(super) struct WritesPaused(Arc<Gate>);
 
 impl Drop for WritesPaused {
@@ -43,7 +44,7 @@ impl Drop for WritesPaused {
     }
 }
 
-/// A stream that is written to while its gate is open.
+/// A stream that is only written to while its gate is open.
 pub(super) struct Gathered<W> {
     to: W,
     gate: Arc<Gate>,
@@ -60,7 +61,7 @@ impl<W> Gathered<W> {
             return Poll::Ready(());
         }
         self.gate.writer.register(context.waker());
-        // It may have opened before it knew whom to wake.
+        // The gate may have opened before the waker was registered.
         if self.gate.is_held() {
             Poll::Pending
         } else {

@@ -1,11 +1,11 @@
 //! A host reached over SFTP.
 //!
-//! The system's `ssh` carries the connection ([`ssh`](super::ssh)), `openssh-sftp-client` speaks the protocol; this is
-//! that crate's one home. It must never do on the host what isn't in the flight, and never retry: whether an unanswered
-//! request was executed is not known.
+//! The system's `ssh` provides the connection ([`ssh`](super::ssh)), and the crate `openssh-sftp-client` implements the
+//! protocol. Only this module uses that crate. It must never execute anything on the host that isn't in the flight, and
+//! it must never retry, because it can't know whether an unanswered request was executed.
 //!
-//! The crate queues a request when its future is first polled, so operations are polled once, in their order, before
-//! any answer is waited for.
+//! The crate queues a request when its future is first polled. So all operations are polled once, in order, before any
+//! answer is awaited.
 
 mod bounded;
 mod gathered;
@@ -37,44 +37,46 @@ use super::ssh::{self, BadSshAddress, SftpAddress, Ssh};
 use super::{Answers, Connect, Host, HostError, Why};
 use crate::model::path::printable;
 
-/// What may be on its way at once: enough to fill a line of some hundred milliseconds, little enough for memory.
+/// The most that may be in flight: enough to fill a line with a latency of some hundred milliseconds, few enough for
+/// memory.
 const MOST_OPS: usize = 4096;
 const MOST_BYTES: usize = 8 << 20;
 
-/// Once so many are on their way, others follow when there is room for this many, all together.
+/// After [`MOST_OPS`] operations are in flight, wait until there is room for this many more, and send those together.
 const REFILL: usize = MOST_OPS / 4;
 
-/// One request's share of a write: what the client sends to a server that tells no limits. Were a share larger than what
-/// it sends, the rest would come late, behind requests that rely on it.
+/// The size of one request of a write: what the client sends to a server that reports no limits. If it were larger, the
+/// client would send the rest later, after requests that depend on it.
 const CHUNK: usize = 20 * 1024;
 
-/// How many requests read a folder at once.
+/// How many requests read a folder concurrently.
 const READERS: usize = 8;
 
-/// A server that never ends a folder shall not fill the memory, nor one whose names and texts have no end: over one
-/// connection it lists no more names, and sends no more bytes of names and of symlinks' texts.
+/// Limits for one connection. A server must not be able to fill the memory with an endless folder, or with endless
+/// names and symlink texts. So the total number of names is limited, and so are the total bytes of names and symlink
+/// texts.
 const MOST_NAMES: usize = 5_000_000;
 const MOST_TEXT: usize = 256 << 20;
 const LONGEST_NAME: usize = 255;
 const LONGEST_TEXT: usize = 4096;
 
-/// Longest message of a server that is passed on.
+/// The maximum length of a server's message that is passed on.
 const LONGEST_MESSAGE: usize = 300;
 
-/// ssh gives up earlier; this is for a jump or a server that says nothing at all.
+/// ssh gives up earlier; this limit is for a jump host or a server that does not answer at all.
 const CONNECT: Duration = Duration::from_mins(1);
 
-/// Makes connections to one address.
+/// Opens connections to one address.
 #[derive(Debug, Clone)]
 pub struct SftpConnector {
     address: SftpAddress,
 }
 
 impl SftpConnector {
-    /// A connector to an address that can be given to ssh.
+    /// Creates a connector for an address that can be passed to ssh.
     ///
     /// # Errors
-    /// [`BadSshAddress`] where it can't.
+    /// [`BadSshAddress`] if it can't.
     pub fn new(address: SftpAddress) -> Result<Self, BadSshAddress> {
         ssh::command_line(&address, None)?;
         Ok(Self { address })
@@ -91,7 +93,7 @@ impl Connect for SftpConnector {
     }
 }
 
-/// A docroot over SFTP.
+/// A docroot reached over SFTP.
 pub struct Sftp {
     session: Arc<Session>,
     gate: Arc<Gate>,
@@ -106,7 +108,7 @@ struct Session {
     budget: Budget,
 }
 
-/// What of the server's words is kept, over one connection.
+/// The names and texts received from the server over one connection.
 #[derive(Default)]
 struct Budget {
     names: AtomicUsize,
@@ -133,23 +135,23 @@ struct Open {
 }
 
 impl Sftp {
-    /// Connects, and makes sure that the server can do what a store needs.
+    /// Connects, and checks that the server supports what a store needs.
     ///
     /// # Errors
-    /// As [`HostError`] has them.
+    /// Any [`HostError`] of a failed connection.
     pub async fn open(address: &SftpAddress) -> Result<Self, HostError> {
         let (mut ssh, stdin, stdout) = Ssh::start(address)?;
-        // The default holds each request back for half a millisecond.
+        // By default the client delays each request by half a millisecond.
         let options = SftpOptions::new().flush_interval(Duration::ZERO);
         let gate = Arc::new(Gate::default());
         let stdin = Gathered::new(stdin, &gate);
-        // On a task of its own: what the client makes of a server that breaks off must not end this one.
+        // A separate task, because the client may panic if the server disconnects, and that must not end this task.
         let beginning = Beginning::default();
         let stdout = Bounded::new(stdout, beginning.clone());
         let greeting = tokio::spawn(async move { Client::new(stdin, stdout, options).await });
         let client = match timeout(CONNECT, greeting).await {
             Ok(Ok(Ok(client))) => client,
-            // Where the server breaks off the client panics, too.
+            // The join error is a panic of the client, caused by a server that disconnects.
             Ok(Ok(Err(_)) | Err(_)) => return Err(ssh.why_no_sftp(address, beginning.text()).await),
             Err(_) => {
                 return Err(HostError::Unreachable {
@@ -187,7 +189,7 @@ impl Sftp {
         })
     }
 
-    /// The end of the connection, with what ssh said of it.
+    /// The error for a lost connection, with the last line that ssh printed.
     async fn lost(&self, why: &str) -> HostError {
         let said = self.ssh.last_words().await;
         let detail = match said.lines().last() {
@@ -201,7 +203,8 @@ impl Sftp {
     }
 }
 
-/// OpenSSH's server has every extension that we need since 6.5, and advertises none that it was told to deny.
+/// OpenSSH's server has supported all needed extensions since 6.5, and does not advertise those that it is configured
+/// to deny.
 fn why_missing(client: &Client, all: bool) -> Why {
     match (client.support_statvfs() || client.support_expand_path(), all) {
         (false, _) => Why::Unknown,
@@ -239,7 +242,7 @@ impl Host for Sftp {
                         Box::pin(async move { (number, payload, line, session.execute(op).await) });
                     together.get_or_insert_with(|| self.gate.hold());
                     most = MOST_OPS;
-                    // This first poll is what sends it.
+                    // The first poll sends the operation.
                     match futures_util::poll!(running.as_mut()) {
                         Poll::Ready(ended) => ended,
                         Poll::Pending => {
@@ -278,10 +281,10 @@ impl Host for Sftp {
     }
 }
 
-/// Why an operation has no answer.
+/// Why an operation failed.
 enum OpFailure {
     Refused(RefusalKind, String),
-    /// The connection is gone, or is no use any more.
+    /// The connection is lost or unusable.
     Broken(String),
 }
 
@@ -292,13 +295,13 @@ impl From<Error> for OpFailure {
         match error {
             Error::SftpError(kind, message) => Self::Refused(refusal_kind(kind), short(message.get().0)),
             Error::IOError(error) => Self::Broken(short(&error.to_string())),
-            // What else the client says is about itself.
+            // Any other error of the client is internal to it.
             _ => Self::Broken("it broke off".to_owned()),
         }
     }
 }
 
-/// Only what version 3 of the protocol tells apart.
+/// Distinguishes only what version 3 of the protocol distinguishes.
 fn refusal_kind(kind: SftpErrorKind) -> RefusalKind {
     match kind {
         SftpErrorKind::NoSuchFile => RefusalKind::NotFound,
@@ -316,7 +319,8 @@ fn short(text: &str) -> String {
 }
 
 impl Session {
-    /// Not joined: an operation's path must never replace the docroot, and `..` is the host's to resolve.
+    /// Prepends the docroot. Paths are not joined: an operation's path must never replace the docroot, and the host
+    /// must resolve `..`.
     fn at(&self, path: &str) -> String {
         if path.is_empty() {
             self.docroot.clone()
@@ -325,7 +329,7 @@ impl Session {
         }
     }
 
-    /// Sends all requests of an operation that can be sent at once when it is first polled.
+    /// Executes an operation. The first poll sends all of its requests that don't depend on an answer.
     async fn execute(&self, op: Op) -> Outcome {
         let mut fs = self.client.fs();
         let done = |()| Answer::Done;
@@ -334,7 +338,7 @@ impl Session {
             Op::Stat(path) => attr(&fs.metadata(self.at(&path)).await?),
             Op::ReadLink(path) => self.text(fs.read_link(self.at(&path)).await?),
             Op::Resolve(path) => {
-                // The server would resolve a path whose last name is missing, too.
+                // The server would also resolve a path whose last segment is missing.
                 let mut there = self.client.fs();
                 let at = self.at(&path);
                 let (resolved, there) = join(fs.canonicalize(&at), there.metadata(&at)).await;
@@ -351,7 +355,7 @@ impl Session {
             Op::RemoveFolder(path) => Ok(fs.remove_dir(self.at(&path)).await.map(done)?),
             Op::Create(path) => {
                 let mut options = self.client.options();
-                // The client asks for the length only of what is open for reading, too.
+                // The client only queries the length of a file if the file is also open for reading.
                 options.read(true).write(true).create_new(true);
                 let file = options.open(self.at(&path)).await?;
                 Ok(Answer::Opened(self.keep(file)))
@@ -382,7 +386,7 @@ impl Session {
         handle
     }
 
-    /// Another view of an open file, with an offset of its own.
+    /// Returns another view of an open file, with its own offset.
     fn file(&self, handle: Handle) -> Result<File, OpFailure> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.files
@@ -400,8 +404,8 @@ impl Session {
         let at = self.at(path);
         let mode = permissions(0o755);
         let (mut fs, mut fs_mode) = (self.client.fs(), self.client.fs());
-        // The mode given to the call is cut by the umask, so it is set behind it, in the same flight. Where something
-        // stood there before, the first fails, and `/.` keeps the second from a file.
+        // The umask reduces the mode given to the call, so the mode is set afterwards, in the same flight. If something
+        // already existed, the first request fails, and `/.` keeps the second one from changing a file.
         let through = format!("{at}/.");
         let made = async { fs.create_dir(&at).await };
         let set = async { fs_mode.set_permissions(&through, mode).await };
@@ -413,7 +417,7 @@ impl Session {
 
     async fn list(&self, path: &str) -> Outcome {
         let folder = self.client.fs().open_dir(self.at(path)).await?;
-        // A server gives a hundred names an answer, so several are asked for at once.
+        // A server sends about a hundred names per answer, so several requests are sent concurrently.
         let readers = (0..READERS).map(|_| Box::pin(folder.clone().read_dir()));
         let mut entries = futures_util::stream::select_all(readers);
         let mut names = Vec::new();
@@ -424,7 +428,7 @@ impl Session {
             if name == "." || name == ".." {
                 continue;
             }
-            // A name is one segment, whatever the host says.
+            // A name must be a single segment, whatever the host sends.
             if name.is_empty() || name.len() > LONGEST_NAME || name.contains(['/', '\0']) {
                 return Err(refused(&format!("the host lists an impossible name: {}", short(name))));
             }
@@ -457,7 +461,7 @@ impl Session {
     }
 }
 
-/// The bit of `statvfs@openssh.com` that reports a file system which is mounted read-only.
+/// The bit of `statvfs@openssh.com` for a file system that is mounted read-only.
 const READ_ONLY: u64 = 1;
 
 fn attr(metadata: &MetaData) -> Outcome {
@@ -521,13 +525,13 @@ fn permissions(mode: u32) -> Permissions {
 }
 
 fn seek(file: &mut File, offset: u64) -> Result<(), OpFailure> {
-    // Only notes the offset: every request carries its own.
+    // This only records the offset: every request contains its own.
     Pin::new(file)
         .start_seek(std::io::SeekFrom::Start(offset))
         .map_err(|error| refused(&error.to_string()))
 }
 
-/// A server may give less than it was asked for, at any time.
+/// Reads in a loop, because a server may return less than was requested at any time.
 async fn read(mut file: File, offset: u64, length: u32) -> Outcome {
     let mut bytes = Vec::new();
     while bytes.len() < length as usize {
@@ -539,12 +543,12 @@ async fn read(mut file: File, offset: u64, length: u32) -> Outcome {
             _ => break,
         }
     }
-    // Nor may it give more.
+    // The server must not return more, either.
     bytes.truncate(length as usize);
     Ok(Answer::Bytes(bytes))
 }
 
-/// All chunks are on their way at once.
+/// Writes all chunks concurrently.
 async fn write(file: &File, offset: u64, bytes: &[u8]) -> Outcome {
     let chunks = bytes.chunks(CHUNK).enumerate().map(|(number, chunk)| {
         let mut file = file.clone();
@@ -564,8 +568,9 @@ async fn write(file: &File, offset: u64, bytes: &[u8]) -> Outcome {
     Ok(Answer::Done)
 }
 
-/// By `copy-data` of OpenSSH 9.0 and later. The server may call it done though the source ended too early, or the last
-/// part could not be read or written; then the file has not become as long as it should.
+/// Copies with `copy-data` of OpenSSH 9.0 and later. The server may report success although the source ended too early
+/// or the last part could not be read or written. In that case the file is shorter than it should be, so its length is
+/// checked.
 async fn copy((mut from, offset): (File, u64), length: u64, (mut to, at): (File, u64)) -> Outcome {
     let mut written = to.clone();
     seek(&mut from, offset)?;
@@ -579,8 +584,8 @@ async fn copy((mut from, offset): (File, u64), length: u64, (mut to, at): (File,
     }
 }
 
-/// Mode and time are set and the disk is waited for with two requests sent at once. The close follows when the last
-/// view of the file goes; no one waits for it, since after a successful sync there's nothing left that it could lose.
+/// Sets mode and time and waits for the disk, with two concurrent requests. The close follows when the last view of the
+/// file is dropped. It is not awaited, because after a successful sync there is nothing left to lose.
 async fn finish(file: File, mtime: Time) -> Outcome {
     let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(mtime).unwrap_or(0));
     let time = UnixTimeStamp::new(time).map_err(|_| refused("a time that SFTP can't say"))?;

@@ -1,21 +1,21 @@
-//! Prints the nginx vhost that serves a release store as Next.js means its export to be served. Pure.
+//! Prints the nginx vhost that serves a release store as Next.js intends its export to be served. Pure.
 //!
-//! What a request gets is decided in [`crate::rules`], whose lists and tables are printed here; the preview answers by
-//! the same. Only how nginx is told so is this module's.
+//! [`crate::rules`] decides what a request gets. Its lists and tables are printed here, and the preview answers by the
+//! same ones. This module is only responsible for the nginx syntax.
 //!
-//! The vhost stays as it is from release to release: nothing in it names a release, so a publish
-//! never needs a reload. What it must never do:
+//! The vhost does not change from release to release: nothing in it names a release, so a publish never needs a reload.
+//! It must never:
 //!
-//! - **redirect anywhere but to a page of this site.** A `Location` is the base path, or is made of
-//!   the bytes that the visitor sent, still percent-encoded and checked by one strict expression;
-//!   `$uri` is decoded, and in a header it would be an open redirect or a second header.
-//! - **call an answer immutable that isn't the file that was asked for**: an error or another
-//!   path's file under an immutable path would stay with a reader for a year.
-//! - **touch another vhost of the same nginx.** All it adds at http level are five maps, whose names
-//!   are derived from the server name.
+//! - **redirect anywhere but to a page of this site.** A `Location` is the base path, or is made of the bytes that the
+//!   visitor sent, still percent-encoded and checked by one strict expression. `$uri` is decoded, and in a header it
+//!   would be an open redirect or inject a second header.
+//! - **call a response immutable that isn't the requested file.** A browser would keep an error, or the file of another
+//!   path, under an immutable path for a year.
+//! - **affect another vhost of the same nginx.** All it adds at http level are five maps, or six with a deployment ID,
+//!   whose variable names are derived from the server name.
 //!
-//! Every header is added once, at server level, and its value comes from a map where it depends on
-//! the answer: one `add_header` in a location would drop all others for that location.
+//! Every header is added once, at server level. If its value depends on the response, it comes from a variable. An
+//! `add_header` in a location would drop all others for that location.
 
 mod pages;
 #[cfg(test)]
@@ -36,35 +36,35 @@ use crate::rules::{CODINGS, Rules, fingerprint, headers};
 pub use crate::rules::PageForm;
 pub use values::{Version, VhostError, is_includable};
 
-/// Where certbot puts what Let's Encrypt requests: the folder that Debian's default site serves.
+/// The folder where certbot puts the files that Let's Encrypt requests: the one that Debian's default site serves.
 const ACME: &str = "/var/www/html";
 
-/// A longer host name does not fit the hash of nginx's default on common machines.
+/// The longest host name that fits nginx's default hash bucket size on common machines.
 const LONGEST_NAME: usize = 46;
 
-/// What a vhost is printed from.
+/// The input for a vhost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vhost {
     /// The host name of the site.
     pub server_name: String,
-    /// The docroot as nginx sees it: absolute, the folder that holds `current`.
+    /// The docroot as nginx sees it: the absolute path of the folder that contains `current`.
     pub docroot: String,
-    /// `ADDR:PORT` or `PORT`. Without it the vhost listens on `port`; with
-    /// it there and nowhere else, so no redirect from port 80 is printed either.
+    /// `ADDR:PORT` or `PORT`. If it is given, the vhost listens only there and prints no redirect from port 80.
+    /// Otherwise it listens on `port`.
     pub listen: Option<String>,
-    /// The port of the site's URL; none: the usual one.
+    /// The port of the site's URL; `None` for the default port.
     pub port: Option<u16>,
-    /// Whether it listens on IPv6 beside IPv4.
+    /// Whether the vhost listens on IPv6 in addition to IPv4.
     pub ipv6: bool,
-    /// For how many seconds browsers are told to use HTTPS alone; none: they are not told.
+    /// How many seconds browsers must use only HTTPS (HSTS); `None` for no such header.
     pub hsts: Option<u64>,
-    /// Files of the host that the server block includes.
+    /// Files on the host that the server block includes.
     pub include: Option<String>,
-    /// Whether the vhost speaks TLS, with the certificate where Let's Encrypt's client puts it.
+    /// Whether the vhost speaks TLS, with the certificate at the path that certbot uses.
     pub tls: bool,
-    /// Whether the nginx has the module that serves `.br` files.
+    /// Whether the host's nginx has the module that serves `.br` files.
     pub brotli: bool,
-    /// The nginx to print for.
+    /// The nginx version to print for.
     pub version: Version,
     /// What requests get.
     pub rules: Rules,
@@ -74,7 +74,7 @@ pub struct Vhost {
 ///
 /// # Errors
 ///
-/// When a value can't be in a configuration file without a risk of ending its directive.
+/// If a value can't be written into a configuration file without the risk of ending its directive.
 pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     let site = Site {
         name: values::server_name(&vhost.server_name)?,
@@ -116,7 +116,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     Ok(text)
 }
 
-/// The headers of every answer, as directives.
+/// Prints headers as `add_header` directives.
 fn added(headers: impl Iterator<Item = (&'static str, impl AsRef<str>)>) -> String {
     let mut text = String::new();
     for (name, value) in headers {
@@ -128,7 +128,7 @@ fn added(headers: impl Iterator<Item = (&'static str, impl AsRef<str>)>) -> Stri
     text
 }
 
-/// The checked values of one vhost.
+/// The validated values of one vhost.
 struct Site<'a> {
     name: String,
     docroot: &'a str,
@@ -137,7 +137,7 @@ struct Site<'a> {
     asset_prefix: &'a str,
     /// The paths of immutable files, as one group of a regular expression.
     immutable: String,
-    /// The paths of the pool, likewise.
+    /// The paths of the pool, in the same form.
     pooled: String,
     /// The folder of the fingerprinted copies, without its slash.
     copies: &'a str,
@@ -185,7 +185,7 @@ impl Site<'_> {
             #     real_ip_header CF-Connecting-IP;\n"
     }
 
-    /// The deployment that a client says it is of, if it can be one.
+    /// The map that validates the deployment ID that a client sends.
     fn deployments(&self) -> String {
         if self.vhost.rules.deployment_id.is_none() {
             return String::new();
@@ -205,7 +205,7 @@ map $http_{header} {claimed} {{
     }
 
     fn maps(&self) -> String {
-        // The hyphen comes last, where it means itself.
+        // In a character class the hyphen is literal only at the end.
         let harmless = HARMLESS.replace('[', r"\[").replace(']', r"\]");
         let carrying = headers::CARRYING.map(|status| status.to_string());
         format!(
@@ -265,7 +265,7 @@ map $request_uri {path} {{
         )
     }
 
-    /// The redirect from HTTP, for the usual ports only.
+    /// The redirect from HTTP, only for the default ports.
     fn plain_server(&self) -> String {
         let lines = format!(
             "{listen}\
@@ -289,7 +289,7 @@ map $request_uri {path} {{
         format!("\nserver {{\n{}}}\n", indented(&lines))
     }
 
-    /// The lines that listen on a port.
+    /// The `listen` directives for a port.
     fn listen_on(&self, port: u16, parameters: &str) -> String {
         let ipv6 = if self.vhost.ipv6 {
             format!("listen [::]:{port}{parameters};\n")
@@ -299,7 +299,7 @@ map $request_uri {path} {{
         format!("listen {port}{parameters};\n{ipv6}")
     }
 
-    /// Lines of one's own.
+    /// The user's own lines, as an `include`.
     fn included(&self) -> String {
         self.vhost.include.as_ref().map_or_else(String::new, |path| {
             format!("# An `add_header` in a location drops all headers above for that location.\ninclude {path};\n")
@@ -391,7 +391,7 @@ map $request_uri {path} {{
             .keys()
             .chain(of_paths)
             .map(String::as_str)
-            // nginx has this one in its list already and warns when it is given again.
+            // nginx already has this one in its list and warns if it is given again.
             .filter(|media_type| media::is_text(media_type) && *media_type != "text/html")
             .collect();
         let charset: Vec<_> = charset.into_iter().collect();
@@ -443,7 +443,7 @@ map $request_uri {path} {{
     }
 }
 
-/// The table's types and the site manifest's, by type.
+/// The types of the built-in table and the site manifest, grouped by type.
 fn types(rules: &Rules) -> BTreeMap<String, BTreeSet<String>> {
     let mut by_type: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (extension, media_type) in rules.types() {
@@ -459,7 +459,7 @@ fn copies(rules: &Rules) -> Result<&str, VhostError> {
     Ok(folder.trim_end_matches('/'))
 }
 
-/// Files as one group of a regular expression that follows the first slash of a path.
+/// Path patterns as one group of a regular expression that follows the first slash of a path.
 fn alternatives<'a>(patterns: impl Iterator<Item = PathPattern<'a>>) -> Result<String, VhostError> {
     let one = |pattern: PathPattern<'a>| {
         let folder = values::folder(pattern.folder)?;

@@ -1,8 +1,8 @@
 //! From an address to a file: the locations of the vhost. Pure.
 //!
-//! What they do is said in [`crate::rules::pages`] and [`crate::rules::base`], rule by rule; here each rule becomes
-//! directives. All locations speak of the export's own paths. Where the site has a base path, it is taken off before a
-//! location is chosen, in one place, so that nothing below knows of it.
+//! [`crate::rules::pages`] and [`crate::rules::base`] define the behavior, rule by rule; this module turns each rule
+//! into directives. All locations use paths of the export. If the site has a base path, it is removed in one place
+//! before nginx chooses a location, so no location depends on it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::rules::pages::{self, Name, Rule, RulePaths, Step, WELL_KNOWN};
 use crate::rules::{NOT_FOUND_PAGE, PageForm, marker};
 
 impl Site<'_> {
-    /// The locations, and what happens before one is chosen.
+    /// The locations, and the directives that run before nginx chooses one.
     pub(super) fn pages(&self) -> String {
         let mut text = format!(
             "absolute_redirect off;\n\
@@ -33,7 +33,7 @@ impl Site<'_> {
         text
     }
 
-    /// Takes the asset prefix off the addresses of the client's files.
+    /// Removes the asset prefix from the addresses of the client's files.
     fn without_asset_prefix(&self) -> String {
         if self.asset_prefix.is_empty() {
             return String::new();
@@ -47,12 +47,12 @@ impl Site<'_> {
         )
     }
 
-    /// Takes the base path off, and refuses what lies outside it.
+    /// Removes the base path, and refuses everything outside it.
     ///
-    /// `rewrite` and not a variable for `try_files`: at server level it is run once for a request,
-    /// never for a named location, so a page whose path begins like the base path keeps its own; and
-    /// types, encodings and the cache class all follow `$uri`. The one internal redirect there is,
-    /// that to the 404 page, comes by here again, and so is given as an address.
+    /// This is a `rewrite` and not a variable for `try_files`. At server level it runs once per request and never for a
+    /// named location, so a page whose path starts like the base path keeps its own. Types, encodings and the cache
+    /// class all follow `$uri`. The only internal redirect, to the 404 page, passes through here again, and therefore
+    /// its target is given as an address with the base path.
     fn without_base(&self) -> String {
         if self.base.is_empty() {
             return String::new();
@@ -101,7 +101,7 @@ impl Site<'_> {
         }
     }
 
-    /// What is worth knowing of the rule for a place, as comments.
+    /// The explanation of the rule for a place, as comments of the vhost.
     fn remark(&self, place: RulePaths) -> &'static str {
         match (place, self.vhost.rules.form) {
             (RulePaths::Marker, _) => {
@@ -129,8 +129,8 @@ impl Site<'_> {
         }
     }
 
-    /// A rule as a location, and one more for what comes after its files: directives that return are run before any file
-    /// is tried, so what is to be decided later is in a location that `try_files` leads to.
+    /// Prints a rule as a location, plus another location for the steps after its files. nginx runs `return` before it
+    /// tries any file, so later decisions go into a location that `try_files` falls back to.
     fn rule(&self, rule: Rule) -> String {
         let (first, rest) = self.block(rule.steps, next(rule));
         let pattern = match rule.place {
@@ -145,7 +145,8 @@ impl Site<'_> {
             RulePaths::Any => "/".to_owned(),
         };
         let (again, root) = match rest {
-            // An error that leads to a location is the request's last, unless errors there may lead on: to the 404 page.
+            // By default nginx handles no further error after an error that leads to a location. Errors there must lead
+            // to the 404 page.
             [Step::Pool, ..] => (
                 format!("error_page 404 = {};\nrecursive_error_pages on;\n", next(rule)),
                 format!("root {}/immutable;\n", self.docroot),
@@ -160,19 +161,19 @@ impl Site<'_> {
                 text += &location(next(rule), &second);
                 text += &location(ORIGINAL, &self.block(originals, "=404").0);
             }
-            // Of the steps behind files none is a file again but at the end, so there is never a third.
+            // Of the steps after the first files, only the last can be a file, so a third location is never needed.
             rest => text += &location(next(rule), &format!("{root}{}", self.block(rest, "=404").0)),
         }
         if let (RulePaths::Any, [Step::Copy, steps @ ..]) = (rule.place, rule.steps) {
             let lookup = self.block(steps, next(rule)).0;
             text += &self.own_types(&lookup);
-            // A copy's name has an extension.
+            // Only files with an extension have copies, so these locations need no `Step::Copy`.
             text += &named_types(&lookup);
         }
         text
     }
 
-    /// The files that have their type from the site manifest. They have no copies.
+    /// The locations for files whose type the site manifest sets by path. They have no copies.
     fn own_types(&self, lookup: &str) -> String {
         let mut text = String::new();
         for own in self.vhost.rules.types.by_path() {
@@ -181,7 +182,7 @@ impl Site<'_> {
             }
             let media_type = &own.media_type;
             let types = match &own.extension {
-                // What is served may be a page called like the file.
+                // The served file may be a page with the same name plus `.html`.
                 Some(extension) => format!("types {{\n    {media_type} {extension};\n    text/html html;\n}}\n"),
                 None => format!("default_type {media_type};\n"),
             };
@@ -191,7 +192,7 @@ impl Site<'_> {
         text
     }
 
-    /// A file as `try_files` and `-f` name it. `$sp_page` is set by the pattern of [`RulePaths::Slash`].
+    /// A file as `try_files` and `-f` name it. The pattern of [`RulePaths::Slash`] sets `$sp_page`.
     fn file(&self, name: Name) -> String {
         let original = self.variable("plain");
         match name {
@@ -206,8 +207,8 @@ impl Site<'_> {
         }
     }
 
-    /// The directives for the steps up to the first that must wait for the files before it, and the steps from there on;
-    /// `next` is where those will stand.
+    /// The directives for the steps up to the first one that must wait for the files before it, and the remaining
+    /// steps. `next` is the location for the remaining steps.
     fn block<'s>(&self, steps: &'s [Step], next: &str) -> (String, &'s [Step]) {
         let path = self.variable("path");
         let mut text = String::new();
@@ -252,7 +253,7 @@ impl Site<'_> {
     }
 }
 
-/// The name of the location for the steps of a rule behind its files.
+/// The name of the location for the steps of a rule after its files.
 fn next(rule: Rule) -> &'static str {
     match rule.place {
         RulePaths::Pooled => "@pool",
@@ -261,15 +262,15 @@ fn next(rule: Rule) -> &'static str {
     }
 }
 
-/// The location of the files that copies were made of.
+/// The location of the original files of copies.
 const ORIGINAL: &str = "@original";
 
 fn location(pattern: &str, directives: &str) -> String {
     format!("location {pattern} {{\n{}}}\n", super::indented(directives))
 }
 
-/// The files that have a type without an extension. A page of that name is found all the same:
-/// its `.html` decides before the default does.
+/// The locations for files that have a type without an extension. A page of that name is still found: its `.html`
+/// extension determines the type before the default does.
 fn named_types(lookup: &str) -> String {
     let mut by_type: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let images = format!("(?:{}){}(?:/[^/.]+)?", media::IMAGES.join("|"), media::MARK);

@@ -265,7 +265,7 @@ fn types_of_the_site_manifest_are_added_and_win() {
     assert!(charset.contains(" text/x-note") && charset.contains(" text/x-feed") && !charset.contains("text/html"));
 }
 
-/// What the vhost does is what the rules say, no more and no less: the preview goes by the rules alone.
+/// The vhost does exactly what the rules define: the preview relies on the rules alone.
 #[test]
 fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
     for (form, base_path, asset_prefix) in [
@@ -301,8 +301,8 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
             .collect();
         assert_eq!(added.join("\n").replace('"', ""), said.join("\n"), "headers");
 
-        // One location a place, one for what comes behind files, one for what copies were made of, one a type without an
-        // extension.
+        // One location per place, one for the steps after files, one for the originals of copies, one per type without
+        // an extension.
         let places = crate::rules::pages::rules(form);
         let behind = |rule: &crate::rules::pages::Rule| {
             let files = |step: &crate::rules::pages::Step| matches!(step, crate::rules::pages::Step::File(_));
@@ -347,7 +347,7 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
 
 #[test]
 fn the_number_of_the_rules_is_raised_with_what_is_printed() {
-    // Remarks say nothing to visitors.
+    // Comments do not affect visitors.
     let mut text = String::new();
     for (form, base_path) in [(PageForm::Flat, ""), (PageForm::Folder, "/handbook")] {
         let vhost = with(Rules {
@@ -364,7 +364,8 @@ fn the_number_of_the_rules_is_raised_with_what_is_printed() {
         crate::rules::marker::RULES,
         crate::model::digest::Digest::of(text.as_bytes()).short(16),
     );
-    // Another digest: raise the number, say in `marker::CHANGES` what an older vhost does not do, and write both here.
+    // If the digest differs: raise the number, add what an older vhost does not do to `marker::CHANGES`, and write both
+    // here.
     assert_eq!(printed, (6, "2b6f466a958cbfcd".to_owned()));
 }
 

@@ -1,8 +1,8 @@
-//! The values that a vhost is printed with, checked so that none can end its directive. Pure.
+//! The values that are printed into a vhost, validated so that none can end its directive. Pure.
 //!
-//! nginx has no quoting that holds for every value: inside quotes it still expands `$`, and some
-//! directives read their argument a second time. So a value is never escaped: it is made of
-//! characters that mean nothing to nginx, or it is refused.
+//! nginx has no quoting that works for every value: inside quotes it still expands `$`, and some directives parse their
+//! argument a second time. So values are never escaped. A value consists of characters without a special meaning to
+//! nginx, or it is refused.
 
 use globset::Glob;
 use std::fmt;
@@ -11,13 +11,13 @@ use std::str::FromStr;
 /// Why a vhost can't be printed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum VhostError {
-    /// The server name is no host name.
+    /// The server name is not a host name.
     #[error("`{name}` is no host name: letters, digits, `.` and `-` only")]
     ServerName {
         /// The name as given.
         name: String,
     },
-    /// The docroot is no absolute path, or nginx would read part of it as configuration.
+    /// The docroot is not an absolute path, or nginx would read part of it as configuration.
     #[error(
         "the docroot `{}` can't be written into a vhost: it must be an absolute path without `..`, \
          made of letters, digits and `/ . _ - + @ , = : ~`",
@@ -27,7 +27,7 @@ pub enum VhostError {
         /// The path as given.
         path: String,
     },
-    /// The base path is none, or nginx would read part of it as something else.
+    /// This is not a base path, or nginx would read part of it as something else.
     #[error(
         "the base path `{}` can't be written into a vhost: it must begin with `/`, end without one, \
          have no empty, `.` or `..` segment, and be made of ASCII letters, digits and `/ . _ - ~`",
@@ -55,19 +55,19 @@ pub enum VhostError {
         /// The id as given.
         id: String,
     },
-    /// The address to listen on is neither a port nor an address with one.
+    /// The address to listen on is neither a port nor an address with a port.
     #[error("`{}` is nothing to listen on: PORT or ADDRESS:PORT, as in 127.0.0.1:8080 or [::1]:8080", .listen.escape_debug())]
     Listen {
         /// The address as given.
         listen: String,
     },
-    /// What the vhost is to include is no path on the host.
+    /// The path to include is not an absolute path on the host.
     #[error("`{}` can't be included by a vhost: it must be an absolute path", .path.escape_debug())]
     Include {
         /// The path as given.
         path: String,
     },
-    /// This is no version of nginx.
+    /// This is not a version of nginx.
     #[error("`{}` is no nginx version: write it as 1.28 or 1.28.0", .version.escape_debug())]
     Version {
         /// The version as given.
@@ -75,7 +75,7 @@ pub enum VhostError {
     },
 }
 
-/// A version of nginx; `1.28` stands for `1.28.0`.
+/// A version of nginx; `1.28` means `1.28.0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     major: u16,
@@ -84,13 +84,13 @@ pub struct Version {
 }
 
 impl Version {
-    /// The version with these three numbers.
+    /// Creates a version from its three numbers.
     #[must_use]
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
         Self { major, minor, patch }
     }
 
-    /// Whether `http2 on;` exists. Before, HTTP/2 is a parameter of `listen`.
+    /// Whether `http2 on;` exists. In older versions, HTTP/2 is a parameter of `listen`.
     #[must_use]
     pub fn has_http2_directive(self) -> bool {
         self >= Self::new(1, 25, 1)
@@ -128,7 +128,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// A host name in lower case.
+/// Validates a host name and returns it in lower case.
 pub(super) fn server_name(name: &str) -> Result<String, VhostError> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -145,12 +145,12 @@ pub(super) fn server_name(name: &str) -> Result<String, VhostError> {
     }
 }
 
-/// What the names of a vhost's variables start with: its own, and short enough for nginx.
+/// The prefix of the vhost's variable names: unique to the vhost, and short enough for nginx.
 ///
-/// A dot becomes `_` and a hyphen `__`. In a valid name no two of them meet except hyphens, so no
-/// two names yield one result.
+/// A dot becomes `_` and a hyphen `__`. In a valid host name, of these two characters only hyphens can be adjacent, so
+/// no two names have the same result.
 pub(super) fn variable_prefix(server_name: &str) -> String {
-    // A variable's name beyond 46 bytes doesn't fit nginx's hash, whose size is set at http level.
+    // A variable name longer than 46 bytes doesn't fit nginx's hash, whose size is set at http level.
     const LONGEST: usize = 36;
     let readable = server_name.replace('-', "__").replace('.', "_");
     if readable.len() <= LONGEST {
@@ -162,7 +162,7 @@ pub(super) fn variable_prefix(server_name: &str) -> String {
     format!("sp_{}_{hash:016x}", &readable[..LONGEST - 17])
 }
 
-/// An absolute path without a closing slash.
+/// Validates an absolute path and removes its trailing slash.
 pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
     let harmless = |c: char| c.is_alphanumeric() || "/._-+@,=:~".contains(c);
     if path.starts_with('/') && path.chars().all(harmless) && path.split('/').all(|s| s != "..") {
@@ -172,15 +172,16 @@ pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
     }
 }
 
-/// Whether a path, perhaps with `*` in it, can stand behind `include`.
+/// Whether a path, which may contain `*`, can be the argument of `include`.
 #[must_use]
 pub fn is_includable(path: &str) -> bool {
     docroot(&path.replace('*', "x")).is_ok() && !path.ends_with('/')
 }
 
-/// Nothing, or a path of one or more segments without a closing slash.
+/// Validates a base path: empty, or one or more segments without a trailing slash.
 ///
-/// It is in regular expressions and in a `Location`, so it is made of what means itself in both.
+/// It is printed into regular expressions and into a `Location`, so it may only contain characters that are literal in
+/// both.
 pub(super) fn base_path(path: &str) -> Result<&str, VhostError> {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
     let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(harmless);
@@ -191,7 +192,7 @@ pub(super) fn base_path(path: &str) -> Result<&str, VhostError> {
     }
 }
 
-/// A folder of the site, with or without its closing slash, as a regular expression.
+/// A folder of the site, with or without its trailing slash, as a regular expression.
 pub(super) fn folder(folder: &str) -> Result<String, VhostError> {
     let name = folder.strip_suffix('/').unwrap_or(folder);
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
@@ -205,12 +206,13 @@ pub(super) fn folder(folder: &str) -> Result<String, VhostError> {
     }
 }
 
-/// A regular expression that matches a checked path alone: of what such a path holds, only the dot means more.
+/// A regular expression that matches only this validated path. The dot is the only character in such a path with a
+/// special meaning.
 pub(super) fn pattern(path: &str) -> String {
     path.replace('.', "[.]")
 }
 
-/// The id of a deployment.
+/// Validates a deployment ID.
 pub(super) fn deployment_id(id: &str) -> Result<&str, VhostError> {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+=:/@".contains(&b);
     if !id.is_empty() && id.bytes().all(harmless) {
@@ -220,7 +222,7 @@ pub(super) fn deployment_id(id: &str) -> Result<&str, VhostError> {
     }
 }
 
-/// `PORT` or `ADDRESS:PORT`.
+/// Validates `PORT` or `ADDRESS:PORT`.
 pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
     let port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     let address = |address: &str| {
@@ -243,7 +245,7 @@ pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
     }
 }
 
-/// A glob as a part of a regular expression for paths. It is made of the syntax that nginx's library shares.
+/// A glob as a part of a regular expression for paths. It uses only syntax that PCRE, nginx's library, supports too.
 pub(super) fn of_glob(glob: &Glob) -> String {
     let regex = glob.regex();
     let regex = regex.strip_prefix("(?-u)").unwrap_or(regex);
