@@ -17,13 +17,13 @@ pub struct Problem {
     pub path: SitePath,
     /// The line of the problem, from 1, if it is about one line.
     pub line: Option<u32>,
-    /// How serious it is.
+    /// The severity of the problem.
     pub severity: Severity,
     /// The check's name in the site manifest.
     pub check: &'static str,
-    /// What is wrong.
+    /// The description of the problem.
     pub message: String,
-    /// What to do about it.
+    /// The suggested fix.
     pub hint: String,
     /// The message without the number of files, if the problem covers several files.
     pub fault: Option<String>,

@@ -1,6 +1,7 @@
 //! Files with the names of secrets. Pure.
 //!
-//! Files that begin with a dot, such as `.env`, are not part of the site anyway.
+//! Files that begin with a dot, such as `.env`, are not part of the site anyway. Only those
+//! in `.well-known/` at the top are.
 
 /// A key file in the PKCS #12 format. The ID is that of the published rules.
 const PKCS12: &str = "pkcs12-file";

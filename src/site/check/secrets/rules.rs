@@ -27,10 +27,10 @@ pub(super) enum Shape {
     PrivateKey,
 }
 
-/// One rule.
+/// A rule for one kind of secret.
 #[derive(Debug)]
 pub(super) struct Rule {
-    /// Its id in the published set.
+    /// The rule's ID in the published set.
     pub id: &'static str,
     /// A description of the secret, with its article.
     pub what: &'static str,
@@ -67,7 +67,7 @@ const fn token(
     }
 }
 
-/// All rules, by id.
+/// All rules, sorted by ID.
 pub(super) const RULES: &[Rule] = &[
     token(
         "age-secret-key",
