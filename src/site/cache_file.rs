@@ -1,8 +1,8 @@
-//! A file of the cache: written whole or not at all, and never believed when damaged.
+//! A cache file, which is written completely or not at all, and ignored if damaged.
 //!
-//! It is a header line that names its form, a body, and the digest of both. What is cut off, altered, of another form
-//! or too large is as good as absent, so anyone who keeps a cache has no errors to tell of when it is read. It knows nothing
-//! of what the body means.
+//! The file is a header line that names its format, a body, and the digest of both. A file that is cut off, altered,
+//! too large or of another format counts as absent, so a cache reports no errors when it is read. This module must not
+//! depend on the meaning of the body.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -11,21 +11,21 @@ use std::path::{Path, PathBuf};
 
 use crate::model::digest::Digest;
 
-/// No cache of ours gets this large: what does is not read into memory.
+/// The size limit of a cache file. No cache of this tool gets this large, so a larger file is not read into memory.
 const MOST_BYTES: u64 = 2 << 30;
 
-/// The file that keeps something of one export, given its place, in the folder of the caches.
+/// Returns the path of the cache file for one export, given the export's path, in the cache folder.
 #[must_use]
 pub fn file_of(folder: &Path, export: &Path, extension: &str) -> PathBuf {
     let export = Digest::of(export.as_os_str().as_encoded_bytes());
     folder.join(format!("{}.{extension}", export.short(32)))
 }
 
-/// A body to be sealed: the header is in front of it already.
+/// The contents of a cache file before it is sealed. They start with the header.
 pub struct CacheFileWriter(Vec<u8>);
 
 impl CacheFileWriter {
-    /// An empty body, with room for this many bytes.
+    /// Creates an empty body after the header, with room for this many bytes.
     #[must_use]
     pub fn new(header: &[u8], room: usize) -> Self {
         let mut bytes = Vec::with_capacity(header.len() + room + 32);
@@ -33,12 +33,12 @@ impl CacheFileWriter {
         Self(bytes)
     }
 
-    /// The bytes so far, to be added to.
+    /// Returns the bytes written so far, to append to.
     pub fn body(&mut self) -> &mut Vec<u8> {
         &mut self.0
     }
 
-    /// All bytes of the file.
+    /// Returns all bytes of the file, with the digest at the end.
     #[must_use]
     pub fn seal(mut self) -> Vec<u8> {
         let seal = Digest::of(&self.0);
@@ -47,7 +47,7 @@ impl CacheFileWriter {
     }
 }
 
-/// The body of a file's bytes; none if they are not whole, or of another form.
+/// Returns the body of a cache file; `None` if the bytes are incomplete or of another format.
 #[must_use]
 pub fn open<'a>(bytes: &'a [u8], header: &[u8]) -> Option<&'a [u8]> {
     let (sealed, seal) = bytes.split_last_chunk::<32>()?;
@@ -55,10 +55,10 @@ pub fn open<'a>(bytes: &'a [u8], header: &[u8]) -> Option<&'a [u8]> {
     (Digest::of(sealed).as_bytes() == seal).then_some(body)
 }
 
-/// The bytes of a file.
+/// Reads the bytes of a cache file.
 ///
 /// # Errors
-/// What the system says; `InvalidData` for what is no file, or far too large.
+/// I/O errors of the system; `InvalidData` if the path is not a regular file, or the file is far too large.
 pub fn read(file: &Path) -> io::Result<Vec<u8>> {
     let file = open_file(file)?;
     let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or_default());
@@ -66,12 +66,12 @@ pub fn read(file: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A file, opened to be read.
+/// Opens a cache file for reading.
 ///
 /// # Errors
 /// As for [`read`].
 pub fn open_file(file: &Path) -> io::Result<File> {
-    // A pipe that someone put there must not make us wait.
+    // Opening a FIFO at this path must not block.
     let flags = rustix::fs::OFlags::NONBLOCK.bits();
     let file = OpenOptions::new()
         .read(true)
@@ -84,34 +84,34 @@ pub fn open_file(file: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Puts a file in the place of the one that was there. Makes the folder it lies in.
+/// Replaces a file with these bytes. Creates its parent folder if necessary.
 ///
 /// # Errors
-/// What the system says; the previous file is still there then.
+/// I/O errors of the system; the previous file is then still there.
 pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     write_by(file, |new| new.write_all(bytes))
 }
 
-/// Puts a file in the place of the one that was there, as [`write`] does, with what `content` writes to it.
+/// Replaces a file as [`write`] does, with the bytes that `content` writes to it.
 ///
 /// # Errors
 /// As for [`write`].
 pub fn write_by(file: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // Two runs may write at once: each has its own file until it is complete, and the last one wins.
+    // Two runs may write at the same time. Each has its own file until that file is complete; the last rename wins.
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let partial = file.with_file_name(format!("{name}.{}.tmp", std::process::id()));
     let renamed = write_new(&partial, content).and_then(|()| fs::rename(&partial, file));
     if renamed.is_err() {
-        // What matters is why it could not be kept; that the rest of it stays behind does not.
+        // The caller needs the error above. A partial file that can't be removed does no harm.
         let _ = fs::remove_file(&partial);
     }
     renamed
 }
 
 fn write_new(file: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    // A process of this number may have died here before.
+    // A process with the same ID may have died here before.
     let _ = fs::remove_file(file);
     content(&mut OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?)
 }

@@ -1,41 +1,43 @@
-//! Decoding, to prove what an encoding holds.
+//! Decoding, to prove that an encoding decodes to the right content.
 //!
-//! With `encode` the home of the compression crates. What comes out is bounded, and kept only
-//! where somebody has to look at it, so a small file can't become a large memory. It must take nothing that a browser would not: a stream of another kind, or anything behind it.
+//! Only this module and `encode` use the compression crates. The output is bounded, and is kept only if a caller needs
+//! the bytes, so a small file can't fill the memory. This module must not accept anything that a browser would not: a
+//! stream of another format, or data after its end.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use crate::model::digest::{Digest, Hasher};
 use crate::model::encoding::Coding;
 
-/// The low seven bits of a stream with a window beyond RFC 7932: this decoder takes it, and no browser does.
+/// The low seven bits of the first byte of a stream with a window beyond RFC 7932. This decoder accepts such a stream,
+/// and no browser does.
 pub(crate) const LARGE_WINDOW_MARK: u8 = 0x11;
 
-/// How much is read at once.
+/// The size of a read, in bytes.
 pub(crate) const BUFFER: usize = 64 << 10;
 
-/// Why bytes are not one whole encoding.
+/// Why bytes are not one complete encoding.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// The bytes could not be read; they may be in order.
+    /// The bytes could not be read; they may be intact.
     #[error("it can't be read")]
     Read {
-        /// What the reader said.
+        /// The reader's error.
         source: io::Error,
     },
     /// The stream is damaged, cut off, or of another format.
     #[error("it is not a complete {coding} stream")]
     Damaged {
-        /// The coding it was taken for.
+        /// The expected coding.
         coding: Coding,
     },
-    /// More bytes came out than there may be; the rest was not decoded.
+    /// More bytes came out than allowed; the rest was not decoded.
     #[error("it decodes to more than {limit} bytes")]
     TooLong {
         /// The limit.
         limit: u64,
     },
-    /// Something follows the stream.
+    /// There is data after the end of the stream.
     #[error("bytes follow the end of the {coding} stream, which browsers drop")]
     Trailing {
         /// The coding.
@@ -43,18 +45,18 @@ pub enum DecodeError {
     },
 }
 
-/// Decodes a stream piece by piece: the digest and length of what comes out, which is nowhere kept.
+/// Decodes a stream piece by piece. Returns the digest and length of the output, and does not keep the output.
 ///
 /// # Errors
-/// [`DecodeError`] where the bytes can't be read, are not one whole stream of the coding and nothing else, or
-/// decode to more than `limit` bytes.
+/// [`DecodeError`] if the bytes can't be read, are not exactly one complete stream of the coding, or decode to more
+/// than `limit` bytes.
 pub fn decodes_to(coding: Coding, reader: impl Read, limit: u64) -> Result<(Digest, u64), DecodeError> {
     let mut hasher = Hasher::new();
     decode_into(coding, reader, limit, &mut |piece| hasher.update(piece))?;
     Ok((hasher.finish(), hasher.length()))
 }
 
-/// Decodes a stream to bytes, for anyone who has to look at them.
+/// Decodes a stream to bytes, for a caller that needs them.
 ///
 /// # Errors
 /// As [`decodes_to`].
@@ -71,7 +73,7 @@ fn decode_into(coding: Coding, reader: impl Read, limit: u64, take: &mut dyn FnM
         Coding::Gzip => decode_gzip(&mut source, limit, take),
     };
     match source.failed {
-        // The decoder passes a reader's error on as its own: only here are the two told apart.
+        // The decoder returns a reader's error as its own. Only here can the two be distinguished.
         Some(error) => Err(DecodeError::Read { source: error }),
         None => outcome,
     }
@@ -98,8 +100,8 @@ fn decode_brotli(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])
     }
     let mut decoder = brotli::Decompressor::new(reader, BUFFER);
     drain(coding, &mut decoder, limit, take)?;
-    // The end has been seen once. Asked again, the decoder owns up to bytes left in its buffer; those that it never
-    // fetched are still in the reader.
+    // The decoder has reported the end once. A second read fails if bytes are left in the decoder's buffer. Bytes that
+    // it never fetched are still in the reader.
     let mut byte = [0];
     let left = decoder.read(&mut byte).is_err();
     match decoder.into_inner().fill_buf() {
@@ -129,7 +131,7 @@ fn drain(coding: Coding, decoder: &mut impl Read, limit: u64, take: &mut dyn FnM
     }
 }
 
-/// A reader that keeps its own error, so that it can be told from the decoder's.
+/// A reader that keeps its own error, to distinguish it from an error of the decoder.
 struct Source<R> {
     reader: R,
     failed: Option<io::Error>,

@@ -1,12 +1,12 @@
-//! Encodings of files: which a file is to have, making them, and checking that they are what they claim to be.
+//! Encodings of files: selects the encodings of a file, makes them, and verifies them.
 //!
-//! Pure, but heavy on the processor; the one home of the `brotli` and `flate2` crates. No encoded bytes leave this
-//! module as [`Verified`] that do not decode to the original: a fault of an encoder must never be published. The
-//! same bytes and level give the same encoding on every machine, so nothing here asks for a clock, a name or the
-//! features of a processor; `flate2` stays on its `miniz_oxide` backend for that reason.
+//! Pure, but heavy on the processor. Only this module and `decode` use the `brotli` and `flate2` crates. Encoded bytes
+//! must not leave this module as [`Verified`] unless they decode to the original, because a bug of an encoder must
+//! never be published. The same bytes and level give the same encoding on every machine, so nothing here may depend on
+//! a clock, a name or the features of a processor. `flate2` stays on its `miniz_oxide` backend for that reason.
 //!
-//! Decoding is as strict as the strictest reader: one gzip member, a brotli stream of the standard window, and
-//! nothing after the end. Browsers show the first member of several and drop the rest without a word.
+//! Decoding is as strict as the strictest reader: one gzip member, a brotli stream of the standard window, and nothing
+//! after the end. Browsers show the first of several members and silently drop the rest.
 
 use std::io::{self, Write};
 
@@ -20,33 +20,34 @@ use crate::site::decode::decodes_to;
 
 /// Files below this many bytes get no encodings.
 ///
-/// An answer that fits one packet with its headers arrives no sooner for being smaller. In an export of Next.js 16
-/// this leaves out the `__next._tree.txt` of every page: 220 to 480 bytes, of which brotli saves 50 to 240, and each
-/// of which would cost two more objects on the host.
+/// A response that fits one packet with its headers arrives no sooner if it is smaller. In an export of Next.js 16 this
+/// leaves out the `__next._tree.txt` of every page: 220 to 480 bytes, of which brotli saves 50 to 240. Each of them
+/// would cost two more objects on the host.
 pub const MIN_SIZE: u64 = 512;
 
-/// Files above this many bytes get no encodings: the encoders hold the whole file, its encoding and their own tables
-/// in memory, on every core at once.
+/// Files above this many bytes get no encodings, because the encoders keep the complete file, its encoding and their
+/// own tables in memory, on every core at the same time.
 pub const MAX_SIZE: u64 = 32 << 20;
 
-/// The windows of brotli: no larger than the file needs, for a larger one makes nothing smaller and takes time and memory
-/// on both sides. The largest that the format has is for files longer than what every reader of `br` has memory for.
+/// The window sizes of brotli, as powers of two. A window is no larger than the file needs, because a larger one saves
+/// no bytes and costs time and memory on both sides. The largest window of the format is only for files that are longer
+/// than the window that every reader of `br` has memory for.
 const SMALLEST_WINDOW_BITS: i32 = 16;
 const WINDOW_BITS: i32 = 22;
 const LARGE_WINDOW_BITS: i32 = 24;
 
-/// By so much a window falls short of its power of two (RFC 7932, 9.1).
+/// A window is this many bytes shorter than its power of two (RFC 7932, 9.1).
 const WINDOW_GAP: usize = 16;
 
-/// "Unknown" in RFC 1952: the header says nothing about the machine.
+/// "Unknown" in RFC 1952: the header does not name the operating system.
 const GZIP_OS: u8 = 255;
 
-/// Which encodings to make, at which level.
+/// The encodings to make, and their levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncodeOptions {
-    /// Brotli's level, 1 to 11; `None`: none is made.
+    /// Brotli's level, 1 to 11; `None` makes no brotli encoding.
     pub brotli: Option<u8>,
-    /// gzip's level, 1 to 9; `None`: none is made.
+    /// gzip's level, 1 to 9; `None` makes no gzip encoding.
     pub gzip: Option<u8>,
 }
 
@@ -59,7 +60,7 @@ impl Default for EncodeOptions {
     }
 }
 
-/// Encoded bytes that have been decoded again and were the original.
+/// Encoded bytes that were decoded again and matched the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     bytes: Vec<u8>,
@@ -72,14 +73,14 @@ impl Verified {
         &self.bytes
     }
 
-    /// The encoded bytes, to keep.
+    /// Returns the encoded bytes, and drops the proof.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// Why there is no encoding.
+/// Why an encoding could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// The coding has no such level.
@@ -87,7 +88,7 @@ pub enum EncodeError {
     Level {
         /// The coding.
         coding: Coding,
-        /// What was asked for.
+        /// The requested level.
         level: u8,
     },
     /// The encoder reported an error.
@@ -95,10 +96,10 @@ pub enum EncodeError {
     Encoder {
         /// The coding.
         coding: Coding,
-        /// What it said.
+        /// The encoder's error.
         source: io::Error,
     },
-    /// What came out does not decode to what went in.
+    /// The encoded bytes do not decode to the original.
     #[error("the {coding} encoder wrote bytes that don't decode to the original; nothing of it is published")]
     Faulty {
         /// The coding.
@@ -106,7 +107,7 @@ pub enum EncodeError {
     },
 }
 
-/// The recipes of the encodings that a file of this type and size is to have.
+/// Returns the recipes of the encodings for a file of this type and size.
 #[must_use]
 pub fn encodings_for(media_type: &str, size: u64, options: &EncodeOptions) -> Encodings {
     if !(MIN_SIZE..=MAX_SIZE).contains(&size) || !media::compressible(media_type) {
@@ -118,10 +119,10 @@ pub fn encodings_for(media_type: &str, size: u64, options: &EncodeOptions) -> En
     }
 }
 
-/// Encodes bytes at a level; nothing where that does not make them smaller.
+/// Encodes bytes at a level; returns `None` if that does not make them smaller.
 ///
 /// # Errors
-/// [`EncodeError`] where there is no such level or the encoder is at fault.
+/// [`EncodeError`] if there is no such level or the encoder fails.
 pub fn encode(coding: Coding, level: u8, bytes: &[u8]) -> Result<Option<Verified>, EncodeError> {
     let failed = |source| EncodeError::Encoder { coding, source };
     let encoded = match (coding, level) {
@@ -173,7 +174,7 @@ mod tests {
 
     use crate::site::decode::{BUFFER, DecodeError, LARGE_WINDOW_MARK};
 
-    /// Text with repetitions, the same in every run and on every machine.
+    /// Returns text with repetitions, the same in every run and on every machine.
     fn prose(length: usize) -> Vec<u8> {
         let words = [
             "orderbook",
@@ -237,7 +238,7 @@ mod tests {
         }
     }
 
-    // Sites get a change here only as their files change, unless `model::encoding::MAKER` is raised, too.
+    // A change here reaches sites only as their files change, unless `model::encoding::MAKER` is raised too.
     #[test]
     fn encoded_bytes_stay_the_same_from_run_to_run() {
         let text = prose(50_000);
@@ -295,7 +296,7 @@ mod tests {
                 let whole = [&made[..], tail].concat();
                 let trailing = decodes_to(coding, &whole[..], u64::MAX).unwrap_err();
                 assert!(matches!(trailing, DecodeError::Trailing { .. }), "{coding}: {trailing}");
-                // One byte a read: what follows never gets into the decoder's buffer.
+                // With one byte per read, the data after the end never gets into the decoder's buffer.
                 let slow = decodes_to(coding, Drops(&whole), u64::MAX).unwrap_err();
                 assert!(matches!(slow, DecodeError::Trailing { .. }), "{coding}: {slow}");
             }
@@ -367,7 +368,7 @@ mod tests {
         assert_eq!(encodings_for("text/css", 10_000, &off), wanted);
     }
 
-    /// Gives one byte a read.
+    /// A reader that returns one byte per read.
     struct Drops<'a>(&'a [u8]);
 
     impl Read for Drops<'_> {

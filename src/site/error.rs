@@ -1,29 +1,29 @@
-//! Why a site can't be made of an export.
+//! Errors of turning an export into a site.
 
 use crate::model::severity::Severity;
 use crate::site::check::Problem;
 use crate::site::scan::ScanError;
 use crate::site::source::SourceError;
 
-/// A site can't be made of an export.
+/// Why an export can't be turned into a site.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
-    /// The export could not be read, or contains what can't be published.
+    /// The export could not be read, or contains something that can't be published.
     #[error(transparent)]
     Scan(#[from] ScanError),
     /// A check found something that must not go live.
     #[error("the checks found {} in the export", errors(problems))]
     Check {
-        /// What was found.
+        /// The problems found.
         problems: Vec<Problem>,
     },
     /// A file of the export changed or can't be encoded.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A pattern of the site manifest can't be used. Those of a parsed site manifest can.
+    /// A pattern of the site manifest can't be used. Patterns of a parsed site manifest can.
     #[error("can't use the patterns of the site manifest: {source}")]
     Patterns {
-        /// What is wrong.
+        /// The error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -1,10 +1,10 @@
-//! From an export folder to a finished site.
+//! The pipeline from an export folder to a finished site.
 //!
-//! [`pipeline`] is the story: it reads the export ([`scan`]), notes what each text says ([`survey`]), looks for mistakes
-//! ([`check`]), gives assets their fingerprints ([`fingerprint`]), and ends with a manifest and a [`source`] of its bytes.
-//! [`encode`] compresses them, and [`plain_folder`] writes them to a folder for `build --out`.
+//! [`pipeline`] runs the stages: it reads the export ([`scan`]), records facts about each text ([`survey`]), looks for
+//! mistakes ([`check`]), gives assets their fingerprints ([`fingerprint`]), and ends with a manifest and a [`source`]
+//! of its bytes. [`encode`] compresses them, and [`plain_folder`] writes them to a folder for `build --out`.
 //!
-//! This room reads the export and its own caches. It knows no host, and it never writes to the export.
+//! This module reads the export and its own caches. It must not depend on a host, and must never write to the export.
 
 pub(crate) mod cache_file;
 pub mod check;

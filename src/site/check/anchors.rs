@@ -1,8 +1,8 @@
-//! `anchors`: a link to a place in a page leads to that place. Pure.
+//! `anchors`: a link to a place in a page leads to a place that exists. Pure.
 //!
-//! Otherwise the reader lands at the top and wonders. Only a warning: scripts can make places that no file shows. An error
-//! page often has the layout of others with less in it, so that a link of its own to skip the menu leads nowhere; no one
-//! misses anything there.
+//! Otherwise the browser shows the top of the page. Only a warning, because scripts can create places that are in no
+//! file. A link of an error page to itself is not checked: error pages often reuse a layout with less in it, so that a
+//! "skip to content" link leads nowhere, which does no harm there.
 
 use super::finding::{Material, RawFinding, is_reached_by_links, shortened};
 use super::repeats::Repeats;
@@ -24,7 +24,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
             if is_own(fragment.page) && !is_reached_by_links(file.asset.path.as_str()) {
                 continue;
             }
-            // A page that was not read has none that are known.
+            // The anchors of a page that was not read are not known.
             let is_known = target.router.is_some() || !target.anchors.is_empty();
             if is_known && target.anchors.binary_search(&fragment.name).is_err() {
                 repeats.add((fragment.page, fragment.name.as_str()), &file.asset.path, fragment.line);

@@ -1,7 +1,7 @@
-//! `builds`: the export holds the files of one build. Pure.
+//! `builds`: the export contains the files of one build only. Pure.
 //!
-//! Where two build ids meet, a build was cut short, or was written over an older one: some pages name code that does not
-//! fit them, and each click between old and new pages is a full load.
+//! Two build IDs mean that a build was cut short or was written over an older one. Some pages then load code that does
+//! not fit them, and each click between old and new pages is a full page load.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use super::finding::{Material, RawFinding};
 use crate::model::path::SitePath;
 use crate::next::build_id;
 
-/// So many files of a build are named.
+/// How many files of each build a message names.
 const NAMED: usize = 2;
 
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
-    // Files come sorted, so each comes once to a build.
+    // Files are visited one by one, so comparing with the last entry is enough to list each file once per build.
     let mut builds: BTreeMap<&str, Vec<&SitePath>> = BTreeMap::new();
     for file in material.files() {
         let in_path = build_id::in_path(file.asset.path.as_str());
@@ -29,7 +29,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     if builds.len() < 2 {
         return Vec::new();
     }
-    // The files of the smallest build are most likely those that are left over, or those that came last.
+    // The files of the smallest build are most likely leftovers of an older build, or the last files of a new one.
     let mut builds: Vec<(&str, Vec<&SitePath>)> = builds.into_iter().collect();
     builds.sort_by_key(|(_, files)| files.len());
     let named: Vec<String> = builds.iter().map(|(id, files)| named(id, files)).collect();

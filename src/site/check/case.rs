@@ -1,7 +1,7 @@
-//! `case`: no two names of one folder differ only in case. Pure.
+//! `case`: no two names in one folder differ only in case. Pure.
 //!
 //! Such a site can't be checked out, built or unpacked on macOS or Windows without losing one of the two, and readers
-//! take one address for the other. Only the names that differ are reported, not what lies below two such folders.
+//! confuse the two addresses. Only the names that differ are reported, not the files below two such folders.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,9 +12,9 @@ use crate::model::path::SitePath;
 
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
-    // Folder and folded name -> the names as they are, each once: files come sorted, so a folder's repeats are
-    // found in the list, which has one entry nearly always. Of two that clash at least one is not folded already, so only
-    // such names and those that they could clash with are kept.
+    // Folder and folded name -> the paths as they are, each once. The list nearly always has one entry, so a linear
+    // search for repeats is cheap. Of two names that clash, at least one is not in folded form. So the first pass keeps
+    // only such names, and the second adds the names that they clash with.
     let mut names: HashMap<(&str, Cow<'_, str>), Vec<&str>> = HashMap::new();
     each_name(assets, |folder, name, whole| {
         if let Cow::Owned(folded) = fold(name) {
@@ -43,12 +43,12 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     findings.collect()
 }
 
-/// Gives every name of the site to `take`, with its folder and its whole path, mostly once.
+/// Calls `take` with the folder, name and full path of each file and folder of the site, mostly once.
 fn each_name<'a>(assets: &'a [Asset], mut take: impl FnMut(&'a str, &'a str, &'a str)) {
     let mut last = "";
     for asset in assets {
         let path = asset.path.as_str();
-        // What this path shares with the one before it has been seen.
+        // The part that this path shares with the previous one was visited before.
         let shared = path.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         for end in ends.filter(|end| *end >= shared) {
@@ -74,7 +74,7 @@ fn findings(same: &[&str]) -> Vec<RawFinding> {
     others.iter().filter_map(finding).collect()
 }
 
-/// Character by character: a sigma must not depend on what follows it.
+/// Lowercases a name one character at a time, because the lowercase form of a sigma must not depend on what follows it.
 fn fold(name: &str) -> Cow<'_, str> {
     if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return name.into();

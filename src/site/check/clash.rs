@@ -1,9 +1,10 @@
-//! `clash`: nothing stands where the tool puts something of its own: an encoding of a file, or a copy. Pure.
+//! `clash`: no file or folder of the export is where this tool puts an encoding of a file or a copy. Pure.
 //!
-//! The encodings of `a.html` are `a.html.br` and `a.html.gz`, beside it. A folder of that name leaves no room for
-//! them. A file of that name would be served as the encoding; the scan takes it for one, so none should be left.
+//! The encodings of `a.html` are `a.html.br` and `a.html.gz`, next to it. A folder of that name leaves no room for
+//! them. A file of that name would be served as the encoding; the scan treats it as one, so none should remain.
 //!
-//! All files below the folder of the copies are cached for good, so one there must be named after its bytes as a copy is.
+//! Browsers cache all files below the folder of the copies for a year, so a file there must be named after its content,
+//! as a copy is.
 
 use super::finding::{Material, RawFinding, holds};
 use crate::model::asset::Asset;
@@ -14,7 +15,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut last = "";
     let clashes = material.assets.iter().flat_map(|asset| {
         let path = asset.path.as_str();
-        // What this path shares with the one before it has been seen.
+        // The part that this path shares with the previous one was visited before.
         let before = std::mem::replace(&mut last, path);
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         let new = ends.filter(move |end| !(before.starts_with(&path[..*end]) && before[*end..].starts_with('/')));

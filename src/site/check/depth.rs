@@ -1,6 +1,6 @@
-//! `depth`: no file lies deeper than the web server follows symlinks. Pure.
+//! `depth`: no file is deeper than the web server follows symlinks. Pure.
 //!
-//! The scan refuses such paths already; this holds for files that a later stage added.
+//! The scan already refuses such paths; this check covers files that a later stage adds.
 
 use super::finding::{Material, RawFinding};
 use crate::model::path::MAX_DEPTH;

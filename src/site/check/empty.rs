@@ -1,8 +1,8 @@
-//! `empty`: a picture, a font, a film or a script holds what its name says. Pure.
+//! `empty`: images, fonts, videos and scripts have the content that their names promise. Pure.
 //!
-//! A checkout without Git LFS has a pointer of three lines in the place of each large file, and a copy that failed leaves a
-//! file with nothing in it. Both are published as they are, and readers see a broken picture. A script may well be meant to
-//! be empty, so that is a warning.
+//! A checkout without Git LFS has a pointer of three lines in place of each large file, and a failed copy leaves an
+//! empty file. Both would be published as they are, and readers would see a broken image. A script may be empty on
+//! purpose, so an empty script is a warning.
 
 use super::finding::{Material, RawFinding};
 use crate::model::media::media_type;
@@ -11,18 +11,18 @@ use crate::site::survey::Hit;
 /// The check's name in the site manifest.
 pub(super) const NAME: &str = "empty";
 
-/// How a pointer of Git LFS begins.
+/// The first line of a Git LFS pointer.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
 
-/// A pointer is shorter than this.
+/// The size limit of a pointer, in bytes. Every pointer is shorter.
 const LONGEST: u64 = 1024;
 
-/// Whether a file is so short that it may be a pointer, whatever it is called.
+/// Whether a file is short enough to be a pointer, whatever its name.
 pub(super) const fn may_be_pointer(size: u64) -> bool {
     size > POINTER.len() as u64 && size < LONGEST
 }
 
-/// Notes a pointer.
+/// Adds a hit if the bytes are a pointer.
 pub(super) fn search(bytes: &[u8], hits: &mut Vec<Hit>) {
     if bytes.starts_with(POINTER) && may_be_pointer(bytes.len() as u64) {
         hits.push(Hit {

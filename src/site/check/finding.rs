@@ -1,4 +1,4 @@
-//! What the checks look at and what they report: the values that all of them share. Pure.
+//! The input and the results of the checks: types that all checks share. Pure.
 
 use std::collections::HashSet;
 
@@ -10,52 +10,53 @@ use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
 use crate::site::survey::{Facts, FileKind, Hit, Survey};
 
-/// Something that is wrong with the export.
+/// A problem of the export.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The file or folder; the top folder where it is about the whole.
+    /// The file or folder; the top folder if the problem is about the complete export.
     pub path: SitePath,
-    /// The line it is in, from 1, where it is about one.
+    /// The line of the problem, from 1, if it is about one line.
     pub line: Option<u32>,
-    /// How serious it is.
+    /// The severity of the problem.
     pub severity: Severity,
     /// The check's name in the site manifest.
     pub check: &'static str,
-    /// What is wrong.
+    /// The description of the problem.
     pub message: String,
-    /// What to do about it.
+    /// The suggested fix.
     pub hint: String,
-    /// The message without the number of files, where it stands for several.
+    /// The message without the number of files, if the problem covers several files.
     pub fault: Option<String>,
-    /// Whether it stops every publish, whatever is live.
+    /// Whether the problem is never known, whatever is live. Such an error stops every publish.
     pub always: bool,
-    /// Whether the live release has it too.
+    /// Set if the problem is known: the live release has it too, or it was accepted.
     pub known: Option<Known>,
 }
 
-/// A finding that is no news.
+/// Why a finding is not new.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Known {
-    /// The live release has it, and the first that had it is this one.
+    /// The live release has the finding; this is the first release that had it.
     Since(ReleaseId),
-    /// It is known, and from when on is not told: nothing was published before, or a file in the repository says so.
+    /// The finding is known, but its first release is not: nothing was published before, a baseline file in the
+    /// repository lists it, or the live release keeps only the number of such findings.
     Accepted,
 }
 
-/// What checks look at.
+/// The input of the checks.
 #[derive(Clone, Copy)]
 pub struct Material<'a> {
-    /// The files, sorted by path and without repeats, as the scan gives them.
+    /// The files, sorted by path and without repeats, as the scan returns them.
     pub assets: &'a [Asset],
-    /// What is known of their texts.
+    /// The facts about their texts.
     pub survey: &'a Survey,
-    /// Files whose findings don't count.
+    /// Files whose findings are ignored.
     pub allowed: &'a GlobSet,
     /// The folder of the copies.
     pub copies: &'a str,
 }
 
-/// One file, and what is known of it.
+/// One file and the facts about it.
 #[derive(Clone, Copy)]
 pub(super) struct File<'a> {
     pub(super) asset: &'a Asset,
@@ -64,8 +65,8 @@ pub(super) struct File<'a> {
 }
 
 impl<'a> Material<'a> {
-    /// The files whose findings count. What a check puts together of many files it takes from these, so that one file
-    /// that is allowed does not silence others.
+    /// Returns the files whose findings are not ignored. A check that combines many files into one finding must use
+    /// these, so that one allowed file does not hide a finding in the others.
     pub(super) fn files(self) -> impl Iterator<Item = File<'a>> {
         let all = self.assets.iter().zip(&self.survey.kinds).zip(&self.survey.facts);
         let files = all.map(|((asset, kind), facts)| File {
@@ -73,12 +74,12 @@ impl<'a> Material<'a> {
             kind: *kind,
             facts,
         });
-        // Mostly there is no glob, and asking for each file and check takes time.
+        // Usually there are no globs, and matching for each file and check takes time.
         let all_count = self.allowed.is_empty();
         files.filter(move |file| all_count || !self.allowed.is_match(file.asset.path.as_str()))
     }
 
-    /// What the search for a check found in a file. What a payload repeats of its page is not told again.
+    /// Returns the hits of a check in a file. A hit in a payload that its page has too is left out.
     pub(super) fn hits(self, file: File<'a>, check: &'static str) -> impl Iterator<Item = &'a Hit> {
         let page = match file.kind {
             FileKind::Payload(page) | FileKind::Data(page) => self.survey.facts.get(page),
@@ -93,18 +94,18 @@ impl<'a> Material<'a> {
     }
 }
 
-/// How much a finding weighs.
+/// The weight of a finding, which its severity depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
     /// An error, unless the check is off.
     Heavy,
-    /// As much as the level of its check says.
+    /// As severe as the level of its check.
     Full,
-    /// It stops nothing: it may well be meant so.
+    /// A warning at most, because it may be intended.
     Light,
 }
 
-/// What a check found, before its level is known.
+/// A finding of a check, before the level of the check is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RawFinding {
     pub(super) path: SitePath,
@@ -117,7 +118,7 @@ pub(super) struct RawFinding {
 }
 
 impl RawFinding {
-    /// About a file or folder as a whole.
+    /// Creates a finding about a complete file or folder.
     pub(super) fn new(path: SitePath, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             path,
@@ -130,32 +131,32 @@ impl RawFinding {
         }
     }
 
-    /// About one line.
+    /// Sets the line of the finding.
     pub(super) fn at(mut self, line: impl Into<Option<u32>>) -> Self {
         self.line = line.into();
         self
     }
 
-    /// Not known by what is live: it stops every publish.
+    /// Marks the finding as never known, whatever is live. An error then stops every publish.
     pub(super) fn always(mut self) -> Self {
         self.always = true;
         self
     }
 
-    /// An error, unless the check is off.
+    /// Makes the finding an error, unless the check is off.
     pub(super) fn heavy(mut self) -> Self {
         self.weight = Weight::Heavy;
         self
     }
 
-    /// A warning at most.
+    /// Makes the finding a warning at most.
     pub(super) fn light(mut self) -> Self {
         self.weight = Weight::Light;
         self
     }
 }
 
-/// A text of the site as a message shows it: short enough to be read.
+/// Shortens a text of the site for display in a message.
 pub(super) fn shortened(text: &str) -> String {
     const SHOWN: usize = 120;
     match text.char_indices().nth(SHOWN) {
@@ -164,19 +165,19 @@ pub(super) fn shortened(text: &str) -> String {
     }
 }
 
-/// Whether links lead to a page: not to the error pages, nor to Next.js's own.
+/// Whether links lead to a page. They don't lead to the error pages or to Next.js's own pages.
 pub(super) fn is_reached_by_links(page: &str) -> bool {
     let page = page.strip_suffix(".html").unwrap_or(page);
     let page = page.strip_suffix("/index").unwrap_or(page);
     !matches!(page, "404" | "500") && !page.starts_with('_')
 }
 
-/// Whether there is a file of this path.
+/// Whether there is a file with this path.
 pub(super) fn holds(assets: &[Asset], path: &str) -> bool {
     assets.binary_search_by(|asset| asset.path.as_str().cmp(path)).is_ok()
 }
 
-/// The first file below a folder, which is named with its closing slash.
+/// Returns the first file below a folder. `folder` ends with a slash.
 pub(super) fn first_below<'a>(assets: &'a [Asset], folder: &str) -> Option<&'a Asset> {
     let start = assets.partition_point(|asset| asset.path.as_str() < folder);
     assets

@@ -1,6 +1,7 @@
-//! `forbid`: no file contains what the site manifest forbids, such as names of internal hosts or private addresses. Pure.
+//! `forbid`: no file contains text that the site manifest forbids, such as names of internal hosts or private
+//! addresses. Pure.
 //!
-//! The patterns ([`crate::config::Forbidden`]) are looked for in every text of the export, URLs and prose alike.
+//! The patterns ([`crate::config::Forbidden`]) are searched for in every text of the export, both in URLs and in prose.
 
 use super::finding::{Material, RawFinding, shortened};
 use super::repeats::Repeats;
@@ -24,15 +25,15 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     })
 }
 
-/// So many different findings of one pattern are reported for one file.
+/// How many different findings of one pattern are reported for one file.
 const TOLD: usize = 8;
 
-/// Notes what the patterns match in a text.
+/// Adds a hit for each match of the patterns in a text.
 pub(super) fn search(forbidden: &Forbidden, bytes: &[u8], hits: &mut Vec<Hit>) {
     for (rule, found) in forbidden.matches(bytes) {
         let mut told: Vec<&[u8]> = Vec::new();
         for (at, text) in found {
-            // Each spelling once a file, and not all of what a wide pattern finds.
+            // Each spelling is reported once per file, up to the limit, because a broad pattern matches a lot.
             if told.len() < TOLD && !told.contains(&text) {
                 told.push(text);
                 hits.push(Hit {

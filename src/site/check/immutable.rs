@@ -1,6 +1,6 @@
-//! `immutable`: no immutable path gets other bytes than readers have of it. Pure.
+//! `immutable`: no immutable path gets content that differs from what readers have cached. Pure.
 //!
-//! What readers have is known on the host alone, so the paths come out of the plan, not out of the export.
+//! Only the host has a record of the earlier content, so the paths come from the plan, not from the export.
 
 use super::finding::Problem;
 use crate::config::Level;
@@ -12,41 +12,41 @@ use crate::model::severity::Severity;
 /// The check's name in the site manifest.
 pub const NAME: &str = "immutable";
 
-/// So many digits of a digest tell two files apart.
+/// How many digits of a digest a message shows, enough to distinguish two files.
 const DIGITS: usize = 12;
 
-/// An immutable path that would get other bytes.
+/// An immutable path that would get different content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     /// The path.
     pub path: SitePath,
-    /// What this build has there.
+    /// The content in this build.
     pub new: Content,
-    /// What readers have; none where no release that is still on the host tells.
+    /// The earlier content that readers have; `None` if no release that is still on the host has it.
     pub old: Option<Earlier>,
 }
 
-/// What tells the bytes of one file from those of another.
+/// The identity of a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
-    /// Their digest.
+    /// The digest of the bytes.
     pub digest: Digest,
-    /// Their number.
+    /// The number of bytes.
     pub size: u64,
 }
 
-/// A release that has other bytes at the path.
+/// A release that has different content at the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
     /// The release.
     pub release: ReleaseId,
     /// The commit it was built from, if that is known.
     pub commit: Option<String>,
-    /// What it has there.
+    /// The content in that release.
     pub bytes: Content,
 }
 
-/// The problems that such paths are.
+/// Returns the problems for these conflicts.
 #[must_use]
 pub fn problems(conflicts: &[Conflict], level: Level) -> Vec<Problem> {
     let severity = match level {

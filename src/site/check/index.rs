@@ -1,7 +1,7 @@
 //! `index`: the site has a first page. Pure.
 //!
-//! One without is mostly an export of the wrong folder. It may be meant, as where `/en` and `/de` are all there is, so it
-//! is a warning as long as there is any page.
+//! If it has none, the wrong folder was usually exported. It may be intended, for example if the site consists of `/en`
+//! and `/de` alone, so it is only a warning as long as there is any page.
 
 use super::finding::{Material, RawFinding, holds};
 use crate::model::path::SitePath;

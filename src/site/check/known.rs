@@ -1,12 +1,12 @@
-//! Findings that are no news: the live release has them too. Pure.
+//! Known findings, which the live release has too. Pure.
 //!
-//! A publish is refused for what it makes worse. So the findings of a release are kept beside its document, short: a few
-//! characters stand for each. A finding is the same one as before if check, file and message are the same; where one
-//! message stands for many files, their number does not matter. Of more than fit, only their number for each check is kept,
-//! and they are known as long as they are no more than that.
+//! A publish is refused only for what it makes worse. So the findings of a release are stored next to its document, in
+//! short form: a few characters for each finding. Two findings are the same if their check, file and message are the
+//! same. If one message covers many files, the number of files does not matter. If there are more findings than fit,
+//! only their number per check is kept; later findings are known as long as there are not more of them.
 //!
-//! What is judged by every publish, whatever is live, is marked so ([`Problem::always`]): secrets, files of two builds, what
-//! the host could not serve.
+//! Some findings are judged by every publish, whatever is live, and are marked with [`Problem::always`]: secrets, files
+//! of two builds, and files that the host could not serve.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,16 +21,16 @@ use crate::model::severity::Severity;
 /// Checks whose findings are never known.
 pub(super) const ALWAYS: [&str; 5] = ["builds", "clash", "depth", "encodings", "secrets"];
 
-/// The most bytes that are kept of a release.
+/// The size limit of a release's findings, in bytes.
 pub const MOST: usize = 4000;
 
-/// The characters that stand for a finding.
+/// The number of characters in the key of a finding.
 const LENGTH: usize = 5;
 
-/// What stands for a finding.
+/// The key of a finding.
 type Key = [u8; LENGTH];
 
-/// What a finding is told by.
+/// Returns the key of a finding, made of its check, path and message.
 fn key(check: &str, path: Option<&str>, message: &str) -> Key {
     const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
     let text = format!("{check}\n{}\n{message}", path.map_or_else(String::new, steady));
@@ -39,7 +39,7 @@ fn key(check: &str, path: Option<&str>, message: &str) -> Key {
     [(); LENGTH].map(|()| DIGITS[usize::from(bytes.next().copied().unwrap_or_default() % 64)])
 }
 
-/// A path without what each build renames: below `_next/` only the folder and the ending count.
+/// Returns a path without the part that each build renames: below `_next/` only the folder and the extension count.
 fn steady(path: &str) -> String {
     let Some(below) = path.strip_prefix("_next/") else {
         return path.to_owned();
@@ -50,7 +50,7 @@ fn steady(path: &str) -> String {
 }
 
 impl Problem {
-    /// What it is told by: itself, and what it has in common with the same in other files.
+    /// Returns the problem's own key, and the key that it shares with the same problem in other files.
     fn keys(&self) -> (Key, Key) {
         let fault = key(self.check, None, self.fault.as_ref().unwrap_or(&self.message));
         match self.fault {
@@ -63,21 +63,21 @@ impl Problem {
 /// The findings of a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Each with the release since which it is known; none where that is not told.
+    /// The keys, each with the first release that had the finding; `None` if that is not recorded.
     keys: BTreeMap<Key, Option<ReleaseId>>,
-    /// How many more there are, by check.
+    /// The number of findings that did not fit, by check.
     more: BTreeMap<String, u64>,
 }
 
 impl Findings {
-    /// Those of a release that goes live with these problems. What is known already stays known since when it was.
+    /// Returns the findings of a release that goes live with these problems. A known problem keeps its first release.
     #[must_use]
     pub fn of(problems: &[Problem], release: &ReleaseId) -> Self {
         let mut findings = Self::default();
-        // Errors first: it is these that stop a publish.
+        // Errors first, because only errors stop a publish. Known problems may be errors that became warnings.
         let mut kept: Vec<&Problem> = problems.iter().filter(|problem| !problem.always).collect();
         kept.sort_by_key(|problem| problem.severity != Severity::Error && problem.known.is_none());
-        // Room for a release in front of each part, and for the counts.
+        // The rest is room for the counts and for the release in front of each part.
         let mut room = MOST * 3 / 4;
         let mut named: Vec<&ReleaseId> = Vec::new();
         for problem in kept {
@@ -100,7 +100,7 @@ impl Findings {
         findings
     }
 
-    /// Those of a file of findings.
+    /// Returns the findings of a baseline file.
     #[must_use]
     pub fn of_baseline(baseline: &FindingsBaseline) -> Self {
         let entries = baseline.findings.iter();
@@ -111,14 +111,14 @@ impl Findings {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no findings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.more.is_empty()
     }
 
-    /// As text: `<release>:<keys>` for each release since which some are known, and `<check>+<number>` for those that did
-    /// not fit.
+    /// Formats the findings as text: `<release>:<keys>` for each first release, and `<check>+<number>` for findings
+    /// that did not fit.
     #[must_use]
     pub fn text(&self) -> String {
         let mut since: BTreeMap<&ReleaseId, String> = BTreeMap::new();
@@ -138,7 +138,7 @@ impl Findings {
         text.trim_end().to_owned()
     }
 
-    /// The text in pieces of so many bytes at most.
+    /// Splits the text into pieces of at most `length` bytes.
     #[must_use]
     pub fn pieces(&self, length: usize) -> Vec<String> {
         let text = self.text();
@@ -148,7 +148,7 @@ impl Findings {
             .collect()
     }
 
-    /// Reads the text. What does not read is left out: it costs a publish that is refused, and no more.
+    /// Parses the text. Malformed parts are skipped: the worst result is that a publish is refused.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let mut findings = Self::default();
@@ -177,16 +177,16 @@ impl Findings {
     }
 }
 
-/// What findings are compared with.
+/// The findings that new findings are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     /// Nothing is live, so nothing can be made worse.
     Nothing,
-    /// A release, or a file, that has these.
+    /// The findings of a release or of a baseline file.
     Release(Findings),
 }
 
-/// Marks the problems that are known. An error that is known becomes a warning.
+/// Marks the problems that are known. A known error becomes a warning.
 pub fn mark(problems: &mut [Problem], live: &Reference) {
     let mut more: BTreeMap<&str, u64> = BTreeMap::new();
     for problem in problems.iter_mut().filter(|problem| !problem.always) {
@@ -199,7 +199,7 @@ pub fn mark(problems: &mut [Problem], live: &Reference) {
         }
     }
     if let Reference::Release(findings) = live {
-        // Of those that did not fit no one knows which is new: none is, unless there are more of them.
+        // It is not recorded which findings did not fit. As long as there are not more of them, none counts as new.
         let fit = |check: &str| more.get(check) <= findings.more.get(check) && findings.more.contains_key(check);
         for problem in problems
             .iter_mut()
@@ -218,26 +218,26 @@ pub fn mark(problems: &mut [Problem], live: &Reference) {
 /// The findings of an export, as a file in a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingsBaseline {
-    /// The version of this file.
+    /// The format version of this file.
     pub format: u32,
-    /// What is known.
+    /// The known findings.
     pub findings: Vec<KnownFinding>,
 }
 
-/// One of them.
+/// A known finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KnownFinding {
     /// The check.
     pub check: String,
-    /// The file; none where the same is in many.
+    /// The file; `None` if the same finding is in many files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// What was found.
+    /// The message of the finding.
     pub message: String,
 }
 
 impl FindingsBaseline {
-    /// Of these problems.
+    /// Creates a baseline of these problems.
     #[must_use]
     pub fn of(problems: &[Problem]) -> Self {
         let entries = problems
@@ -328,7 +328,7 @@ mod tests {
             ..problem("a.html", &format!("menu; the same in {others} other files"))
         };
         let live = kept(&[shared(49)], 1);
-        // One page more, one page less, and so few that each is told.
+        // One page more, one page fewer, and so few pages that each is reported separately.
         for mut now in [shared(50), shared(3), problem("z.html", "menu")] {
             mark(std::slice::from_mut(&mut now), &live);
             assert!(now.known.is_some(), "{now:?}");

@@ -1,9 +1,9 @@
-//! `links`: what a page, a style sheet or a drawing of the site names of the site is there. Pure.
+//! `links`: every file of the site that a page, style sheet or SVG drawing refers to exists. Pure.
 //!
-//! Only URLs count, as a browser would follow or fetch them, and only those of the site itself. What is spelled in
-//! another case works on the machine of the one who writes and on no web server. A link out of the base path leads to
-//! another site of the same host, unless this one has a file of that name: then the base path was forgotten. What a click
-//! fetches without being named, the payload of a page, is looked for as well.
+//! Only URLs that a browser would follow or fetch count, and only those of the site itself. A URL in the wrong case
+//! works on a machine whose file system ignores case, and on no web server. A link that leaves the base path leads to
+//! another site of the same host, unless this site has a file of that name: then the base path was forgotten. The check
+//! also covers the payload of a page, which a click fetches although no URL names it.
 
 use super::finding::{Material, RawFinding, shortened};
 use super::payloads;
@@ -15,13 +15,13 @@ use crate::site::survey::UrlFault;
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut own = Repeats::new();
     let mut foreign = Repeats::new();
-    // Files of the build itself: without them pages do not work.
+    // Files of the build itself. Pages do not work without them.
     let mut of_build = Repeats::new();
     for file in material.files() {
         for faulty in &file.facts.faulty {
             let found = (faulty.url.as_str(), faulty.position, &faulty.fault);
             match &faulty.fault {
-                // The check `local` looks at these.
+                // The check `local` reports these.
                 UrlFault::Local { .. } => {}
                 UrlFault::Missing if faulty.url.contains(CLIENT_ASSETS) => {
                     of_build.add(found, &file.asset.path, faulty.line);
@@ -38,7 +38,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     findings
 }
 
-/// Whether a URL that is none names a host, so that it is not the site that it misses.
+/// Whether a malformed URL names a host, so that it is not about this site.
 fn names_a_host(url: &str) -> bool {
     url.contains("://") || url.starts_with("//")
 }
@@ -64,7 +64,7 @@ fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, Strin
         UrlFault::OutsideBasePath { right } => (
             format!("{what} leaves out the base path: the site has {right}"),
             match position {
-                // Next.js joins it with the address of a picture, and never adds the base path by itself.
+                // Next.js joins `metadataBase` with the address of a picture, and never adds the base path by itself.
                 Position::Card => format!("write {right}, or give `metadataBase` the base path"),
                 _ => format!("write {right}, or use a component of Next.js, which adds the base path"),
             },
@@ -76,7 +76,7 @@ fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, Strin
     }
 }
 
-/// Why an address is not there in another spelling.
+/// Explains why an address in another spelling does not exist.
 fn difference(right: &str) -> &'static str {
     if right.contains("%25") {
         "the name of that file has a percent sign in it, which a URL writes as %25; or rename the file"

@@ -1,7 +1,7 @@
 //! `local`: no URL leads to the reader's own machine. Pure.
 //!
-//! `http://localhost:3000` in an address of a picture, in a canonical link or in a preview picture is what a build
-//! without its public address writes. A link in a tutorial may well be meant so, hence only a warning.
+//! A build without its public address writes `http://localhost:3000` in the address of a picture, a canonical link or a
+//! preview picture. A link in a tutorial may be intended, so this is only a warning.
 
 use super::finding::{Material, RawFinding, shortened};
 use super::repeats::Repeats;

@@ -1,11 +1,11 @@
 //! Checks of an export that need no host, one file each.
 //!
-//! Pure: they look at the paths and sizes that the scan found, and at the facts that the survey noted of each text. Of
-//! the survey they know its values alone: a check never reads a file. It only ever reports; what a finding leads to is
-//! the caller's decision, by its severity. Where a check is in doubt it keeps quiet: a false alarm teaches people to turn
+//! Pure: they use the paths and sizes that the scan found, and the facts that the survey recorded for each text. They
+//! depend only on the survey's values: a check never reads a file. A check only reports; the caller decides by the
+//! severity of a finding what it leads to. In doubt a check reports nothing, because false alarms make people turn
 //! checks off.
 //!
-//! A finding that the live release has too is known, and no reason not to publish: see [`known`].
+//! A finding that the live release has too is known and does not stop a publish: see [`known`].
 
 mod anchors;
 mod builds;
@@ -44,7 +44,7 @@ pub use self::search::Searches;
 use crate::config::{Level, Levels};
 use crate::model::severity::Severity;
 
-/// Looks for one kind of mistake.
+/// Finds mistakes of one kind.
 type Find = fn(Material<'_>) -> Vec<RawFinding>;
 
 /// The checks by their names in the site manifest, sorted.
@@ -69,8 +69,8 @@ const CHECKS: &[(&str, Find)] = &[
     ("utf8", utf8::find),
 ];
 
-/// The names of all checks that have a level in the site manifest, sorted. That of `forbid` can't be set: without a
-/// pattern it finds nothing.
+/// Returns the names of these checks that have a level in the site manifest, sorted. The level of `forbid` can't be
+/// set, because `forbid` finds nothing without a pattern.
 pub fn names() -> impl Iterator<Item = &'static str> {
     let names = CHECKS.iter().map(|(name, _)| *name);
     names.filter(|name| *name != forbid::NAME)

@@ -33,7 +33,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     vec![RawFinding::new(SitePath::root(), message, hint)]
 }
 
-/// A folder that holds a `_next/static/` of its own.
+/// Returns a folder that contains a `_next/static/` of its own.
 fn folder_of_an_export(assets: &[Asset]) -> Option<&str> {
     let inner = format!("/{STATIC}");
     assets.iter().find_map(|asset| {

@@ -1,6 +1,6 @@
-//! `not-found`: there is a page for what is not there, which the vhost names in `error_page`. Pure.
+//! `not-found`: the site has a `404.html`, which the vhost names in `error_page`. Pure.
 //!
-//! Without it nginx answers with its own page, so it is a warning.
+//! Without it nginx answers with its own error page, so this is a warning.
 
 use super::finding::{Material, RawFinding, holds};
 use crate::model::path::SitePath;

@@ -1,8 +1,9 @@
-//! A part of `links`: every page of the App Router has its payload beside it. Pure.
+//! A part of `links`: every page of the App Router has its payload next to it. Pure.
 //!
-//! Without `usage.txt` beside `usage.html` a click on a link to that page is a full load, and prefetching it is an error
-//! in the console of every page that links to it. It happens where a build was cut short, or an upload from elsewhere
-//! left files out. What is expected of a page is what most others have, so that every version of Next.js is right.
+//! Without `usage.txt` next to `usage.html`, a click on a link to that page is a full page load, and prefetching it is
+//! an error in the console of every page that links to it. This happens if a build was cut short, or if an upload from
+//! another machine left files out. A page is expected to have the files that most other pages have, so the check works
+//! with every version of Next.js.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use crate::model::path::SitePath;
 use crate::next::page::Router;
 use crate::site::survey::FileKind;
 
-/// Files that a page can have: what a click fetches, and what is fetched ahead.
+/// The payload files of a page: one for clicks, and one for prefetches.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
     Click,
@@ -61,8 +62,9 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     findings
 }
 
-/// Next.js writes the parts of a page's payload as `docs/__next.docs.__PAGE__.txt`, and that is where its client looks.
-/// Built on Windows, some versions write `docs/__next.docs/__PAGE__.txt`.
+/// Finds parts of payloads that are in folders. Next.js writes the parts of a page's payload as
+/// `docs/__next.docs.__PAGE__.txt`, and its client requests them by these names. On Windows some versions write
+/// `docs/__next.docs/__PAGE__.txt`.
 fn in_folders(material: Material<'_>) -> Option<RawFinding> {
     let is_in_one = |path: &SitePath| {
         let folders = path.as_str().rsplit_once('/').map_or("", |(folders, _)| folders);

@@ -1,12 +1,12 @@
-//! `max-removed`: a publish that takes away much of the site is more often a broken build than a wish. Pure.
+//! `max-removed`: a publish that removes much of the site is more often a broken build than intended. Pure.
 
-/// Sites of fewer pages are not asked about: there each page is a large share.
+/// The least number of live pages for this check. On a smaller site each page is a large share.
 pub const SMALLEST: u64 = 10;
 
 /// Whether removing `removed_pages` of `live_pages` is more than `limit_percent` of them.
 #[must_use]
 pub fn removes_too_much(live_pages: u64, removed_pages: u64, limit_percent: u8) -> bool {
-    // Whole numbers, wide enough for any: a share must not be rounded to the wrong side of the limit.
+    // Integers of 128 bits: they can't overflow, and no rounding can move a share across the limit.
     let removed = u128::from(removed_pages) * 100;
     let allowed = u128::from(live_pages) * u128::from(limit_percent);
     live_pages >= SMALLEST && removed > allowed

@@ -1,17 +1,17 @@
-//! One fault that many files share, told once. Pure.
+//! Faults that many files share, each reported once. Pure.
 //!
-//! A wrong link in a menu is in every page of a site. Thousands of findings would hide all others, so what stands
-//! in more than a few files becomes one finding, which says in how many.
+//! A wrong link in a menu is in every page of a site. Thousands of findings would hide all others, so a fault in more
+//! than a few files becomes one finding, which states the number of files.
 
 use std::collections::BTreeMap;
 
 use super::finding::RawFinding;
 use crate::model::path::SitePath;
 
-/// Up to so many files are named one by one.
+/// Up to this many files each get a finding of their own.
 const NAMED: usize = 3;
 
-/// Faults, and where each stands, in the order of the files.
+/// Faults with the places of each, in the order of the files.
 pub(super) struct Repeats<'a, K> {
     places: BTreeMap<K, Vec<(&'a SitePath, Option<u32>)>>,
 }
@@ -23,7 +23,7 @@ impl<'a, K: Ord> Repeats<'a, K> {
         }
     }
 
-    /// Takes note of a fault. Of those in one file the first counts.
+    /// Adds a fault. Only the first occurrence in each file counts.
     pub fn add(&mut self, fault: K, path: &'a SitePath, line: impl Into<Option<u32>>) {
         let places = self.places.entry(fault).or_default();
         if places.last().is_none_or(|(last, _)| *last != path) {
@@ -31,8 +31,8 @@ impl<'a, K: Ord> Repeats<'a, K> {
         }
     }
 
-    /// A finding for each fault in each file, or one for all files where there are many. `found` words the fault: its
-    /// message, and what to do about it.
+    /// Returns one finding per fault and file, or one finding per fault if it is in many files. `found` returns the
+    /// message for a fault and the hint.
     pub fn findings(self, found: impl Fn(&K) -> (String, String)) -> Vec<RawFinding> {
         let mut findings = Vec::new();
         for (fault, places) in &self.places {

@@ -1,4 +1,5 @@
-//! What the survey searches the texts of an export for, on behalf of `secrets` and `forbid`. Pure.
+//! The searches that the survey runs in the texts of an export for `secrets`, `empty`, `source-maps` and `forbid`.
+//! Pure.
 
 use super::{empty, forbid, secrets, source_maps};
 use crate::config::{Forbidden, Level, Levels};
@@ -13,7 +14,7 @@ pub struct Searches<'a> {
 }
 
 impl<'a> Searches<'a> {
-    /// Those that these levels and patterns ask for.
+    /// Creates the searches that these levels and patterns need.
     #[must_use]
     pub fn new(levels: &Levels, forbidden: &'a Forbidden) -> Self {
         Self {

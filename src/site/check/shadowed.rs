@@ -1,8 +1,8 @@
 //! `shadowed`: no two files answer for one page. Pure.
 //!
-//! The web server tries `docs.html` before `docs/index.html`, so of the two the second is never shown under `/docs`,
-//! which happens where `public/docs/index.html` meets a page of the same name. `404.html` and `404/index.html` are
-//! the one pair that Next writes itself.
+//! The web server tries `docs.html` before `docs/index.html`, so `/docs` never shows the second. This happens if
+//! `public/docs/index.html` collides with a page of the same name. `404.html` and `404/index.html` are the only such
+//! pair that Next.js writes itself.
 
 use super::finding::{Material, RawFinding, holds};
 

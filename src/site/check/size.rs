@@ -1,18 +1,18 @@
 //! `size`: no file is so large that readers wait for it in vain. Pure.
 //!
-//! A page is read as a whole before anything can be clicked, and its payload before a link to it opens: beyond a few
-//! megabytes phones give up. Any other file of that weight is most likely a raw picture or film that no one meant to
-//! publish.
+//! A browser reads a complete page before anything can be clicked, and the payload of a page before a link to it opens:
+//! phones give up after a few megabytes. Any other large file is most likely an unprocessed picture or video that was
+//! published by mistake.
 
 use super::finding::{Material, RawFinding};
 use crate::site::survey::FileKind;
 
 const MIB: u64 = 1 << 20;
 
-/// The largest page or payload.
+/// The size limit of a page or payload.
 const PAGE: u64 = 5 * MIB;
 
-/// The largest file of any other kind.
+/// The size limit of any other file.
 const FILE: u64 = 25 * MIB;
 
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {

@@ -1,8 +1,8 @@
 //! `source-maps`: no source map of the client's code is published. Pure.
 //!
-//! A source map holds the sources as they were written, with their comments. Next.js makes none unless
-//! `productionBrowserSourceMaps` asks for them, and anyone who asks for them mostly sends them elsewhere. Only a warning,
-//! since publishing them may be meant.
+//! A source map contains the original sources with their comments. Next.js writes none unless
+//! `productionBrowserSourceMaps` is set, and sites that set it usually upload the maps elsewhere. Only a warning,
+//! because publishing them may be intended.
 
 use serde::Deserialize;
 
@@ -12,10 +12,10 @@ use crate::site::survey::Hit;
 /// The check's name in the site manifest.
 pub(super) const NAME: &str = "source-maps";
 
-/// The endings of source maps of what browsers run.
+/// File name endings of source maps of code and styles that browsers load.
 const ENDINGS: &[&str] = &[".js.map", ".mjs.map", ".cjs.map", ".css.map"];
 
-/// What is in the names of sources that everybody has: those of Next.js, and what its bundler puts in front.
+/// Parts of the names of public sources: those of Next.js, and the prefixes that its bundlers add.
 const NEXT: &[&str] = &["node_modules/next/", "[turbopack]/", "/webpack/"];
 
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
@@ -25,7 +25,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
         .map(|file| &file.asset.path);
     let (of_next, others): (Vec<_>, Vec<_>) = maps.partition(|path| path.as_str().starts_with("_next/"));
     let (of_workers, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|path| is_of_worker(path.name()));
-    // Of each kind there are many or none, and one switch makes them all.
+    // Each kind has either many maps or none, because one switch turns them all on.
     [
         (of_next, "switch `productionBrowserSourceMaps` off, or leave"),
         (
@@ -47,14 +47,14 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     .collect()
 }
 
-/// Whether a map is of a service worker as Workbox, Serwist and next-pwa call theirs.
+/// Whether the map has the name of a service worker of Workbox, Serwist or next-pwa.
 fn is_of_worker(name: &str) -> bool {
     ["workbox-", "sw.", "swe-worker-", "service-worker.", "worker-"]
         .iter()
         .any(|begin| name.starts_with(begin))
 }
 
-/// Notes a source map that shows more than sources of Next.js, which exports one of those by itself.
+/// Adds a hit for a source map with more than sources of Next.js, which exports one such map by itself.
 pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
     if ENDINGS.iter().any(|ending| path.ends_with(ending)) && !is_of_next(bytes) {
         hits.push(Hit {
@@ -80,7 +80,7 @@ struct MapSection {
 }
 
 impl Map {
-    /// The sources, and those of its sections.
+    /// Returns the sources, including those of the sections.
     fn all(&self) -> Vec<&str> {
         let mut all: Vec<&str> = self.sources.iter().flatten().map(String::as_str).collect();
         all.extend(self.sections.iter().flat_map(|section| section.map.all()));

@@ -1,7 +1,8 @@
-//! `stray`: no file is published that was meant for another host, or left behind by an editor. Pure.
+//! `stray`: no file is published that was meant for another host or left behind by an editor. Pure.
 //!
-//! Whatever lies in `public/` is public. `_headers` and `_redirects` do nothing on this host, so who relies on them should
-//! know; a backup shows what somebody thought was gone. Named once, since they come together.
+//! Every file in `public/` is public. `_headers` and `_redirects` do nothing on this host, so a site that relies on
+//! them needs a warning. A backup may show content that was removed from the site. All such files are reported in one
+//! finding, because there are usually several.
 
 use super::finding::{Material, RawFinding};
 
@@ -24,10 +25,10 @@ const OF_HOSTS: &[&str] = &[
 /// Files that file managers leave in folders.
 const OF_FOLDERS: &[&str] = &["Desktop.ini", "Thumbs.db", "desktop.ini"];
 
-/// Endings of the copies and notes that editors and merges leave behind.
+/// File name endings of the copies and notes that editors and merges leave behind.
 const LEFT_BEHIND: &[&str] = &["~", ".bak", ".orig", ".rej", ".swo", ".swp"];
 
-/// So many are named.
+/// How many files a message names.
 const NAMED: usize = 5;
 
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {

@@ -1,4 +1,4 @@
-//! The checks together, and small exports to try each on.
+//! Tests of all checks together, and small exports for the tests of each check.
 
 use globset::GlobSet;
 
@@ -14,7 +14,7 @@ use crate::site::source::{Source, SourceError};
 use crate::site::survey;
 use crate::site::survey::Survey;
 
-/// Files in memory.
+/// A source of files in memory.
 struct Files(Vec<(String, Vec<u8>)>);
 
 impl Source for Files {
@@ -40,7 +40,7 @@ impl Source for Files {
     }
 }
 
-/// A small export, as the scan and the survey give it.
+/// A small export, as the scan and the survey return it.
 pub(super) struct Export {
     pub assets: Vec<Asset>,
     pub survey: Survey,
@@ -48,7 +48,7 @@ pub(super) struct Export {
 }
 
 impl Export {
-    /// Of these paths and texts.
+    /// Creates an export of these paths and texts.
     pub fn new<B: AsRef<[u8]>>(files: &[(&str, B)]) -> Self {
         Self::searched(
             files,
@@ -56,7 +56,7 @@ impl Export {
         )
     }
 
-    /// Of these paths and texts, with another search.
+    /// Creates an export of these paths and texts, with another search.
     pub fn searched<B: AsRef<[u8]>>(files: &[(&str, B)], search: &Searches<'_>) -> Self {
         let mut files: Vec<(String, Vec<u8>)> = files
             .iter()
@@ -89,13 +89,13 @@ impl Export {
         }
     }
 
-    /// Of files of these paths, all alike.
+    /// Creates an export of files with these paths, all with the same content.
     pub fn of_paths(paths: &[&str]) -> Self {
         let files: Vec<(&str, &str)> = paths.iter().map(|path| (*path, "x")).collect();
         Self::new(&files)
     }
 
-    /// With findings in these files not counting.
+    /// Ignores findings in these files.
     pub fn allowing(mut self, globs: &[&str]) -> Self {
         self.allowed = crate::config::compile_globs(globs).unwrap();
         self
@@ -110,7 +110,7 @@ impl Export {
         }
     }
 
-    /// What a check finds, `path:line: message` each.
+    /// Returns the findings of a check, each as `path:line: message`.
     pub fn finds(&self, find: fn(Material<'_>) -> Vec<RawFinding>) -> Vec<String> {
         let findings = find(self.material()).into_iter().map(|finding| {
             assert!(!finding.message.is_empty() && !finding.hint.is_empty());
@@ -121,7 +121,7 @@ impl Export {
     }
 }
 
-/// The paths that a check complains about.
+/// Returns the paths of the findings of a check.
 pub(super) fn found(find: fn(Material<'_>) -> Vec<RawFinding>, paths: &[&str]) -> Vec<String> {
     let export = Export::of_paths(paths);
     let findings = find(export.material());

@@ -1,7 +1,7 @@
-//! `utf8`: pages are UTF-8, as the web server announces them. Pure.
+//! `utf8`: pages are UTF-8, as the web server declares them. Pure.
 //!
-//! In a page that is not, every letter beyond ASCII is shown wrong. Style sheets, drawings and payloads are announced so
-//! too, but mostly hold ASCII alone, so there it is a warning.
+//! In a page with another encoding, every letter beyond ASCII is shown wrong. The web server declares style sheets,
+//! drawings and payloads as UTF-8 too, but they mostly contain only ASCII, so for these it is a warning.
 
 use super::finding::{Material, RawFinding};
 use crate::site::survey::FileKind;

@@ -1,8 +1,7 @@
-//! `well-known`: the files of `.well-known/` do not all vanish at once. Pure.
+//! `well-known`: a publish does not remove all files of `.well-known/`. Pure.
 //!
-//! Tools that upload the files of a build leave out names that begin with a dot unless they are told otherwise, and then
-//! apps lose their links and certificates their proofs. What was there is known on the host alone, so this comes out of the
-//! plan.
+//! Upload tools often leave out names that begin with a dot by default. Without these files apps lose their links, and
+//! certificates lose their proofs. Only the host has a record of the earlier files, so this check uses the plan.
 
 use super::finding::Problem;
 use crate::config::Level;
@@ -12,11 +11,11 @@ use crate::model::severity::Severity;
 /// The check's name in the site manifest.
 pub const NAME: &str = "well-known";
 
-/// The folder.
+/// The folder, with its closing slash.
 const FOLDER: &str = ".well-known/";
 
-/// The problem that it is where a publish removes the whole folder: of the paths that it removes, and whether the new site
-/// has a file in the folder.
+/// Returns the problem if a publish removes the complete folder. `removed` are the paths that the publish removes;
+/// `is_left` says whether the new site has a file in the folder.
 #[must_use]
 pub fn problem<'a>(removed: impl Iterator<Item = &'a SitePath>, is_left: bool, level: Level) -> Option<Problem> {
     let severity = match level {
@@ -45,7 +44,7 @@ pub fn problem<'a>(removed: impl Iterator<Item = &'a SitePath>, is_left: bool, l
     })
 }
 
-/// Whether a path is one of the folder.
+/// Whether a path is inside the folder.
 #[must_use]
 pub fn holds(path: &SitePath) -> bool {
     path.as_str().starts_with(FOLDER)

@@ -1,10 +1,11 @@
-//! The fingerprint stage: from the export's files to the site's.
+//! The fingerprint stage, which turns the files of the export into those of the site.
 //!
-//! A stable build id takes the place of the random one, in all bytes of all files. The addresses of what pages show get
-//! the hash of its bytes as a query, and a copy that can be cached for good lies under a name with that hash. Every file
-//! keeps its own address. Reads the export through a [`Source`] and keeps none of what it reads: the bytes of a rewritten
-//! file are made again when they are sent (`finished.rs`), and are the same, or the file changed. It must never change
-//! what a browser, a crawler or a service worker could notice; where that can't be proved, a file stays as it is.
+//! It replaces the random build ID with a stable one, in all bytes of all files. In pages, the URLs of files that a
+//! page shows get the hash of the content as a query, and a copy of each such file that can be cached for good has this
+//! hash in its name. Every file keeps its own address. The stage reads the export through a [`Source`] and keeps
+//! nothing that it reads: the bytes of a rewritten file are made again when they are sent (`rewriting_source.rs`). They
+//! are then the same, unless the file changed. This stage must never change anything that a browser, a crawler or a
+//! service worker could notice. If that can't be proved, a file stays as it is.
 
 mod names;
 mod rewrite;
@@ -32,13 +33,13 @@ use crate::rules::headers;
 use crate::site::source::{Source, SourceError};
 use crate::site::survey::{FileKind, MAX_TEXT, Rewritten, Survey};
 
-/// What is to be done.
+/// The options of the fingerprint stage.
 pub struct Options<'a> {
-    /// Whether the build id is replaced by one that follows the client's code.
+    /// Whether to replace the build ID with one that is derived from the client's code.
     pub stable_build_id: bool,
-    /// Which files get a fingerprint; none: those that [`crate::rules::fingerprint::is_picked`] names.
+    /// The files that get a fingerprint; `None` for those that [`crate::rules::fingerprint::is_picked`] selects.
     pub include: Option<&'a GlobSet>,
-    /// Which files get none, whatever `include` says.
+    /// The files that get no fingerprint, even if `include` matches.
     pub exclude: &'a GlobSet,
     /// The folder of the copies.
     pub prefix: &'a str,
@@ -50,16 +51,16 @@ pub struct Options<'a> {
 pub struct Site {
     /// Every file under its public path, sorted.
     pub assets: Vec<Asset>,
-    /// Where their bytes come from.
+    /// The source of their bytes.
     pub source: Arc<dyn Source>,
-    /// What became of each file of the export, for the cache of facts.
+    /// The result of the rewrite of each file of the export, for the cache of facts.
     pub rewritten: Vec<Option<Rewritten>>,
 }
 
-/// Gives the files of an export their names and bytes in the site. `assets` are sorted by path.
+/// Turns the files of an export into the files of the site. `assets` are sorted by path.
 ///
 /// # Errors
-/// [`SourceError`] where a file can't be read, or changed since the scan.
+/// [`SourceError`] if a file can't be read, or changed since the scan.
 pub fn fingerprint(
     assets: &[Asset],
     survey: &Survey,
@@ -97,7 +98,8 @@ pub fn fingerprint(
         .collect();
     let changed = changed?;
 
-    // Nearly all files of most sites; were one too many for it, it would grow to twice the room.
+    // Room for every file, because most sites rewrite nearly all of them. A vector that is one entry too small would
+    // double its memory.
     let mut origins: Vec<(SitePath, ByteOrigin)> = Vec::with_capacity(assets.len() + copies.len());
     let mut finished = Vec::with_capacity(assets.len() + copies.len());
     let rewritten = changed
@@ -133,8 +135,8 @@ pub fn fingerprint(
     })
 }
 
-/// The file that says which deployment the release is of, for the server to look for: a second name of a small file, since
-/// nothing but its name counts.
+/// Returns the file whose name states the deployment of the release, which the server looks for. It is a second name of
+/// the smallest file, because only the name counts.
 fn deployment_mark<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(SitePath, &'a Asset)> {
     let path = headers::deployment_mark(survey.client.deployment_id.as_deref()?)?;
     if assets.iter().any(|asset| asset.path.as_str() == path) {
@@ -144,7 +146,7 @@ fn deployment_mark<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(SitePath
     Some((SitePath::new(&path).ok()?, smallest))
 }
 
-/// The site's file for a file of the export, and where its bytes come from.
+/// Returns the site's file for a file of the export, and records the origin of its bytes.
 fn entry(
     origins: &mut Vec<(SitePath, ByteOrigin)>,
     asset: &Asset,
@@ -153,7 +155,7 @@ fn entry(
     digest: Digest,
     size: u64,
 ) -> Asset {
-    // An encoding that the export brought along is that of its own bytes.
+    // An encoding in the export belongs to the unchanged bytes only.
     let given = if change.is_none() {
         asset.given.clone()
     } else {
@@ -176,7 +178,7 @@ fn entry(
     }
 }
 
-/// The change of the build id; `None` where there is none, or where it can't be replaced everywhere.
+/// Returns the change of the build ID; `None` if there is no build ID, or if it can't be replaced everywhere.
 fn renaming(
     assets: &[Asset],
     survey: &Survey,
@@ -185,7 +187,7 @@ fn renaming(
 ) -> Result<Option<Renaming>, SourceError> {
     let Some(old) = &survey.build_id else { return Ok(None) };
     if survey.build_ids(assets).len() > 1 {
-        // Files of several builds, which a check reports.
+        // Files of several builds. A check reports them.
         return Ok(None);
     }
     if let Some((path, reason)) = obstacle(assets, survey) {
@@ -208,7 +210,7 @@ fn renaming(
     Ok(Renaming::new(old, &build_id::stable(code.into_iter(), old)))
 }
 
-/// The first file that keeps the build id from being replaced, and why.
+/// Returns the first file that keeps the build ID from being replaced, and the reason.
 #[must_use]
 pub fn obstacle<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(&'a SitePath, &'static str)> {
     let id = survey.build_id.as_deref()?;
@@ -232,13 +234,14 @@ pub fn obstacle<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(&'a SitePat
     })
 }
 
-/// What the name of a file that proves the bytes of another adds to that one's.
+/// The endings of files that prove the bytes of another file. The rest of the name is that of the other file.
 const PROOFS: &[&str] = &[
     ".asc", ".md5", ".minisig", ".sha1", ".sha256", ".sha384", ".sha512", ".sig",
 ];
 
-/// The hashes of scripts and style sheets that the build id changes, as they were and as they will be: `integrity` may
-/// name them in any text. One that names another's hash changes with it, so this goes on until nothing changes.
+/// Computes the hashes of the scripts and style sheets that the build ID changes, before and after the change:
+/// `integrity` may contain them in any text. A script that contains the hash of another changes with it, so this
+/// repeats until nothing changes.
 fn set_proofs(
     assets: &[Asset],
     survey: &Survey,
@@ -271,7 +274,7 @@ fn set_proofs(
     Ok(())
 }
 
-/// The change of a file that is not read.
+/// Returns a rewrite plan without parsing the file.
 fn unread(asset: &Asset) -> RewritePlan {
     RewritePlan {
         language: Language::Unread,
@@ -280,13 +283,13 @@ fn unread(asset: &Asset) -> RewritePlan {
     }
 }
 
-/// What becomes of a file that can be rewritten.
+/// The result for a file that can be rewritten.
 struct RewriteOutcome {
     change: RewritePlan,
     rewritten: Rewritten,
 }
 
-/// What becomes of a file; `None`: it stays as it is.
+/// Returns the result for a file; `None` if it stays as it is.
 fn outcome(
     assets: &[Asset],
     index: usize,
@@ -312,7 +315,7 @@ fn outcome(
             return Ok(None);
         }
         change = unread(asset);
-        // Its policy may have to follow, whether or not its payload can be read.
+        // The policy of the page may have to change, even if its payload can't be parsed.
         if *kind == FileKind::Page {
             change.language = Language::Page;
         }
@@ -335,7 +338,7 @@ fn outcome(
     Ok(Some(RewriteOutcome { change, rewritten }))
 }
 
-/// The change of a page or payload file: what it may name of the fingerprints is what its page may.
+/// Returns the rewrite plan of a page or payload file, which may use the same fingerprints as its page.
 fn with_fingerprints(
     assets: &[Asset],
     page: usize,

@@ -1,7 +1,7 @@
-//! Which files get a fingerprint, and where their copies lie.
+//! Selection of the files that get a fingerprint, and the paths of their copies.
 //!
-//! A copy has the bytes of its file under a name that follows them. Pages keep the file's own address and add the
-//! fingerprint as a query; the vhost leads from there to the copy.
+//! A copy has the bytes of its file under a name that is derived from them. Pages keep the file's own address and add
+//! the fingerprint as a query; the vhost maps that address to the copy.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -14,7 +14,7 @@ use crate::next::build_id::Mention;
 use crate::rules::fingerprint;
 use crate::site::survey::{FileKind, Survey};
 
-/// Names of files that are requested by these very names, from anywhere, and so never get another.
+/// Names of files that are requested by exactly these names from anywhere, and so never get another name.
 pub const NEVER: &[&str] = &[
     "favicon.ico",
     "robots.txt",
@@ -44,13 +44,13 @@ fn may_be_named(path: &str, kind: FileKind) -> bool {
 /// A file under a second name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copy {
-    /// The file, by its place among the assets.
+    /// The index of the file among the assets.
     pub of: usize,
     /// Its second name.
     pub path: SitePath,
 }
 
-/// Names the copies, and adds them to the rewriter.
+/// Selects the copies, and adds them to the rewriter.
 pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: &mut Rewriter) -> Vec<Copy> {
     if options.include.is_some_and(globset::GlobSet::is_empty) {
         return Vec::new();
@@ -61,8 +61,8 @@ pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: 
         .iter()
         .flat_map(|facts| facts.used.iter().copied())
         .collect();
-    // A file that one place fetches by its own address would be fetched twice if another added a fingerprint, and a
-    // service worker would not find it.
+    // If one place fetches a file by its own address and another with a fingerprint, the browser fetches it twice, and
+    // a service worker does not find the second.
     let kept: HashSet<usize> = survey
         .facts
         .iter()

@@ -1,8 +1,9 @@
-//! What is in a file of the site where the export has something else. Pure.
+//! Rewrites of the export's files for the site. Pure.
 //!
-//! Four changes, in this order: the new build id, the keys that Next.js 15.0 to 15.3 draw for each page, the hashes of
-//! scripts that changed with the id, and the fingerprints of pictures and the like. The first three replace bytes by as many
-//! others, whatever the format; only the last reads one.
+//! A rewrite makes four changes, in this order: the new build ID, the random keys that Next.js 15.0 to 15.3 writes in
+//! each page, the hashes of scripts that changed with the ID, and the fingerprints of pictures and similar files. The
+//! first three replace bytes with the same number of bytes, whatever the format; only the last parses the file. After
+//! these changes, a page's own content security policy is updated to allow the changed scripts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,42 +15,42 @@ use crate::next::url::{Resolver, Target};
 use crate::next::{Reference, TextVisitor, page, policy, render_key};
 use crate::rules::fingerprint;
 
-/// How a file is read.
+/// How a file is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// HTML.
     Page,
-    /// The payload.
+    /// A payload of the App Router.
     Payload,
-    /// Not at all.
+    /// The file is not parsed.
     Unread,
 }
 
-/// How a file is rewritten: all that is needed to do it again.
+/// How a file is rewritten: all that is needed to repeat the rewrite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RewritePlan {
-    /// How it is read.
+    /// How the file is parsed.
     pub language: Language,
-    /// The page from whose address its relative URLs start.
+    /// The page that relative URLs in the file are relative to.
     pub base: SitePath,
-    /// The files whose fingerprints it may name, by their places among the assets, sorted.
+    /// The files whose fingerprints the file may contain, as indices among the assets, sorted.
     pub allowed: Arc<[usize]>,
 }
 
-/// What all files are rewritten with.
+/// The data that all rewrites share.
 pub struct Rewriter {
     resolver: Resolver,
     renaming: Option<Renaming>,
-    /// Hashes of files that changed, as `integrity` has them, and those that they have now.
+    /// The hashes of changed files as `integrity` contains them: before and after the change.
     proofs: Vec<(String, String)>,
-    /// The files that have a fingerprint: path, place among the assets, fingerprint.
+    /// The files that have a fingerprint: path, index among the assets, fingerprint.
     copies: HashMap<String, (usize, String)>,
-    /// The paths of those files, by their places.
+    /// The paths of those files, by index.
     copied: HashMap<usize, String>,
 }
 
 impl Rewriter {
-    /// Without any fingerprints yet.
+    /// Creates a rewriter without fingerprints.
     pub fn new(resolver: Resolver, renaming: Option<Renaming>) -> Self {
         Self {
             resolver,
@@ -60,22 +61,22 @@ impl Rewriter {
         }
     }
 
-    /// The change of the build id.
+    /// Returns the change of the build ID.
     pub fn renaming(&self) -> Option<&Renaming> {
         self.renaming.as_ref()
     }
 
-    /// Whether hashes are replaced, which any text may have.
+    /// Whether hashes are replaced. Any text may contain one.
     pub fn has_proofs(&self) -> bool {
         !self.proofs.is_empty()
     }
 
-    /// Hashes of files: as they were, and as they are.
+    /// Returns the hashes of files, before and after the change.
     pub fn proofs(&self) -> &[(String, String)] {
         &self.proofs
     }
 
-    /// Sets the hashes of files: as they were, and as they are.
+    /// Sets the hashes of files, before and after the change.
     pub fn set_proofs(&mut self, proofs: Vec<(String, String)>) {
         self.proofs = proofs;
     }
@@ -86,7 +87,7 @@ impl Rewriter {
         self.copies.insert(path.to_owned(), (index, fingerprint.to_owned()));
     }
 
-    /// Those of some files that have a fingerprint. Sorted, if the files are.
+    /// Returns those of the `used` files that have a fingerprint. Sorted if `used` is.
     pub fn allowed(&self, used: &[usize]) -> Arc<[usize]> {
         used.iter()
             .copied()
@@ -94,8 +95,8 @@ impl Rewriter {
             .collect()
     }
 
-    /// Digest of all that decides how a file is rewritten, besides its bytes, the site's address and its base path. The
-    /// old build id is left out: what is made of a file from which it is gone does not depend on it.
+    /// Returns the digest of all inputs of a rewrite except the file's bytes, the site's address and its base path. The
+    /// old build ID is left out, because the result does not depend on an ID that is no longer in it.
     pub fn key(&self, change: &RewritePlan) -> Digest {
         let mut hasher = Hasher::new();
         let mut add = |part: &str| {
@@ -121,12 +122,12 @@ impl Rewriter {
         hasher.finish()
     }
 
-    /// The path of a file with the new build id; `None` where it does not have the old one.
+    /// Returns the path of a file with the new build ID; `None` if it does not contain the old one.
     pub fn renamed(&self, path: &str) -> Option<String> {
         self.renaming.as_ref()?.path(path)
     }
 
-    /// The new bytes of a file; `None` where nothing in it changes.
+    /// Returns the new bytes of a file; `None` if nothing in it changes.
     pub fn rewrite(&self, bytes: &[u8], change: &RewritePlan) -> Option<Vec<u8>> {
         let mut new = self.renaming.as_ref().and_then(|renaming| renaming.apply(bytes));
         if self.renaming.is_some()
@@ -157,7 +158,7 @@ impl Rewriter {
         Some(new)
     }
 
-    /// The text with fingerprints; `None` where none are added, or where it can't be read exactly.
+    /// Returns the text with fingerprints; `None` if none are added, or if it can't be parsed exactly.
     fn fingerprinted(&self, text: &str, change: &RewritePlan) -> Option<String> {
         if change.allowed.is_empty() {
             return None;

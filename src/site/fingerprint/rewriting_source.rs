@@ -1,7 +1,7 @@
-//! The bytes of the finished site: those of the export, rewritten when they are asked for.
+//! The source of the finished site's bytes: those of the export, rewritten on request.
 //!
-//! Reads the export through its [`Source`]. Nothing is kept: a site of any size takes no more memory than its longest
-//! page, and what is sent was made from bytes whose digest was just compared with the scan's.
+//! It reads the export through its [`Source`], and must not keep what it reads. So a site of any size needs no more
+//! memory than its longest page, and every result is made from bytes whose digest was just compared with the scan's.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 use crate::site::source::{Source, SourceError, in_pieces, unchanged};
 
-/// Where the bytes of a file of the site come from, where that isn't the file of its own path, or not as it is.
+/// The origin of a file's bytes, for a file of the site that differs from the export's file at the same path.
 #[derive(Debug, Clone)]
 pub struct ByteOrigin {
     /// The file of the export.
     pub path: SitePath,
-    /// The digest of its bytes there.
+    /// The digest of the file in the export.
     pub digest: Digest,
-    /// Their length there.
+    /// The size of the file in the export, in bytes.
     pub size: u64,
-    /// What is done with them; none: nothing.
+    /// How the bytes are rewritten; `None` if they stay as they are.
     pub change: Option<RewritePlan>,
 }
 
@@ -33,7 +33,7 @@ pub struct RewritingSource {
 }
 
 impl RewritingSource {
-    /// The site whose files are the export's, but for those that have an origin.
+    /// Creates the source of a site whose files are the export's, except those that have an origin.
     pub fn new(export: Arc<dyn Source>, rewriter: Arc<Rewriter>, mut origins: Vec<(SitePath, ByteOrigin)>) -> Self {
         origins.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self {
@@ -44,7 +44,7 @@ impl RewritingSource {
     }
 
     fn origin(&self, path: &SitePath) -> Option<&ByteOrigin> {
-        // Of several with one path the last one counts, as it does in the manifest.
+        // If several origins have the same path, the last one counts, as in the manifest.
         let end = self.origins.partition_point(|(known, _)| known <= path);
         let (known, origin) = self.origins[..end].last()?;
         (known == path).then_some(origin)

@@ -8,7 +8,7 @@ use crate::site::scan::{ScanOptions, scan};
 use crate::site::source::Export;
 use crate::site::survey;
 
-/// How an export is finished.
+/// The options that an export is finished with.
 struct How {
     stable_build_id: bool,
     include: Option<GlobSet>,
@@ -46,12 +46,13 @@ impl Observer for Notes {
     }
 }
 
-/// The texts of the site that an export becomes. Each is read through the site's source, which compares digests.
+/// Returns the texts of the site that an export becomes. Each is read through the site's source, which compares
+/// digests.
 fn finish(files: &[(&str, &str)], how: &How) -> BTreeMap<String, String> {
     finish_noted(files, how, &Silent)
 }
 
-/// The site that an export becomes, and the folder of the export, which its source reads.
+/// Returns the site that an export becomes, and the folder of the export, which its source reads.
 fn site_of<T: AsRef<[u8]>>(files: &[(&str, T)], how: &How, observer: &dyn Observer) -> (Site, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
@@ -104,7 +105,7 @@ fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> B
     site.assets.iter().map(read).collect()
 }
 
-/// The fingerprint of some bytes.
+/// Returns the fingerprint of some bytes.
 fn hash(bytes: &str) -> String {
     Digest::of(bytes.as_bytes()).short(16)
 }
@@ -115,7 +116,7 @@ fn copy_of(site: &BTreeMap<String, String>, start: &str) -> String {
     found[0].clone()
 }
 
-/// A page of the App Router: some markup, and the payload that draws it.
+/// Returns a page of the App Router: some markup, and the payload that renders it.
 fn page(id: &str, markup: &str, elements: &str) -> String {
     let payload = payload(id, elements);
     let literal = serde_json::to_string(&payload).unwrap().replace('&', "\\u0026");
@@ -131,14 +132,14 @@ fn payload(id: &str, elements: &str) -> String {
     format!("1:\"$Sreact.fragment\"\n0:{{\"P\":null,\"b\":\"{id}\",\"f\":[{elements}]}}\n")
 }
 
-/// Two ids as Next.js draws them.
+/// Two IDs in the format of Next.js's random ones.
 const ID: &str = "aBc-1eF3gH4iJ5kL6_mN7";
 const OTHER: &str = "Zy9xW8vU7tS6rQ5pO4nM3";
 
 const IMAGE: &str = r#"<img src="/images/a.png"/>"#;
 const IMAGE_ELEMENT: &str = r#"["$","img",null,{"src":"/images/a.png"}]"#;
 
-/// A small site of the App Router with one page that shows a picture.
+/// Returns a small site of the App Router with one page that shows a picture.
 fn site_with<'a>(page: &'a str, payload: &'a str, id: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(String, &'a str)> {
     let mut files = vec![
         ("index.html".to_owned(), page),
@@ -162,7 +163,7 @@ fn finished(id: &str, markup: &str, elements: &str, more: &[(&str, &str)], how: 
     finish(&files, how)
 }
 
-/// The files of a site with this page, whatever else there is in it.
+/// Returns the files of a site with this page and `more` files.
 fn finished_page(id: &str, page: &str, more: &[(&str, &str)], observer: &dyn Observer) -> BTreeMap<String, String> {
     let payload = payload(id, IMAGE_ELEMENT);
     let files = site_with(page, &payload, id, more);
@@ -170,7 +171,7 @@ fn finished_page(id: &str, page: &str, more: &[(&str, &str)], observer: &dyn Obs
     finish_noted(&files, &How::default(), observer)
 }
 
-/// The id of the site.
+/// Returns the build ID of the site.
 fn id_of(site: &BTreeMap<String, String>) -> String {
     let folder = site.keys().find(|path| path.ends_with("_buildManifest.js")).unwrap();
     folder.split('/').nth(2).unwrap().to_owned()
@@ -192,7 +193,7 @@ fn builds_that_differ_in_their_id_alone_are_one_site() {
         let comment = id.replace('-', "_");
         let page =
             page(id, IMAGE, IMAGE_ELEMENT).replace("<!DOCTYPE html>", &format!("<!DOCTYPE html><!--{comment}-->"));
-        // Formats that no code of ours reads, and a name that holds the id.
+        // Formats that this tool does not parse, and a name that contains the ID.
         let worker = format!("precache([{{url:\"/_next/static/{id}/_buildManifest.js\"}}])");
         let index = format!("\u{1}{id}\u{2}{id}");
         let state = format!("state-{id}.json");
@@ -250,7 +251,7 @@ fn id_follows_the_code_of_the_client() {
         ("_next/static/chunks/b.js.map", "{}"),
     ];
     assert_eq!(id("one", &[]), id("one", &data));
-    // Nor does it matter that code names the id.
+    // A build ID in the code does not matter either.
     let named = [ID, OTHER].map(|id| {
         let code = format!("load('/_next/data/{id}/')");
         let page = page(id, IMAGE, IMAGE_ELEMENT);
@@ -289,7 +290,7 @@ fn id_that_the_site_chose_is_replaced_unless_a_text_has_it() {
         matches!(&notes[..], [(path, reason)] if path == "about.html" && reason.contains("constant")),
         "{notes:?}"
     );
-    // One that may be a part of any word stays, and nothing is said of it.
+    // An ID that may be part of any word stays, and nothing is reported.
     let (kept, notes) = site("v1.2.3", &[("about.html", "v1.2.3")]);
     assert_eq!((id_of(&kept).as_str(), notes.len()), ("v1.2.3", 0));
 }
@@ -332,7 +333,7 @@ fn integrity_and_policy_follow_what_changed() {
              <script src=\"/w.js\" integrity=\"{integrity}\"></script>"
         ),
     );
-    // A script that names the hash of another changes with it, and so does its own.
+    // A script that contains the hash of another changes with it, and so does its own hash.
     let loader = format!("load('/w.js','{integrity}','{ID}')");
     let [loaded, ..] = policy::hashes(loader.as_bytes());
     let page = page.replace(
@@ -485,7 +486,7 @@ fn url_that_code_may_read_is_left_alone() {
         assert!(site["index.html"].contains(IMAGE), "{elements}: {}", site["index.html"]);
         assert!(site["index.txt"].contains(elements));
         assert!(!site.keys().any(|path| path.starts_with("_assets")), "{elements}");
-        // Nor where the page draws it itself, too: both would be fetched.
+        // The address also stays if the page itself shows the picture: otherwise the browser would fetch both.
         let both = format!("{IMAGE_ELEMENT},{elements}");
         let site = finished(ID, IMAGE, &both, &[], &How::default());
         let is_named = elements != "\"no element\"";
@@ -497,7 +498,7 @@ fn url_that_code_may_read_is_left_alone() {
         );
         assert_eq!(site["index.html"].contains(IMAGE), is_named, "{elements}");
     }
-    // What the client may draw later is drawn by its own address.
+    // The client may render the picture later, by its own address.
     let site = finished(ID, "", IMAGE_ELEMENT, &[], &How::default());
     assert!(site["index.txt"].contains(IMAGE_ELEMENT) && !site.keys().any(|path| path.starts_with("_assets")));
 }
@@ -537,7 +538,7 @@ fn what_readers_follow_or_request_by_name_keeps_its_address() {
     let site = finished(ID, markup, elements, &more, &How::default());
     assert!(site["index.html"].contains(markup) && site["index.txt"].contains(elements));
     assert!(!site.keys().any(|path| path.starts_with("_assets")));
-    // A card keeps its address where the page shows the picture, too.
+    // A card keeps its address even if the page also shows the picture.
     let (markup, elements) = (format!("{markup}{IMAGE}"), format!("{elements},{IMAGE_ELEMENT}"));
     let site = finished(ID, &markup, &elements, &more, &How::default());
     for (file, card) in [

@@ -1,26 +1,28 @@
-//! JSON Web Tokens, told from samples and from those that are public by design. Pure.
+//! JSON Web Tokens, as opposed to samples and tokens that are public by design. Pure.
 
 use serde_json::Value;
 
-/// A token that lives no longer, in seconds, is worth nothing to anyone who reads the page.
+/// The longest lifetime, in seconds, of a token that is harmless: it has expired before a reader can use it.
 const SHORT: u64 = 24 * 60 * 60;
 
-/// Values of the samples that every library shows.
+/// Values in the sample tokens that every library shows.
 const SAMPLES: &[&str] = &["1234567890", "John Doe", "Jane Doe", "joe", "example"];
 
-/// The longest text that is taken for a token, in bytes. Web servers take no longer header.
+/// The longest first part of a token, in bytes. Web servers accept no longer header.
 const LONGEST: usize = 16 << 10;
 
-/// Which places of a text may begin a token. Each part of the text is looked at once, however many places are asked of.
+/// The places of a text where a token may start. Each part of the text is examined once, however many places are
+/// tested.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    /// Where the characters of a token end that were looked at last.
+    /// The end of the last run of token characters that was examined.
     end: usize,
 }
 
 impl Tokens {
-    /// Whether a token may start at a place; places come in order. Of those within one run of a token's characters it is
-    /// the first that stands alone: the others are part of its header, and what follows them is the same.
+    /// Whether a token may start at a place. Places must be passed in order. Within one run of token characters only
+    /// the first place with no word character before it can start a token: later ones are inside its header, and the
+    /// text after the run is the same for them.
     pub(super) fn may_start_at(&mut self, bytes: &[u8], start: usize) -> bool {
         if start < self.end {
             return false;
@@ -39,7 +41,7 @@ const fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
-/// Whether a token opens something: it is one, is no sample, and lives longer than a day.
+/// Whether a token grants access: it is well-formed, is not a sample or public by design, and lives longer than a day.
 pub(super) fn is_worth_telling(token: &[u8]) -> bool {
     let mut parts = token.split(|byte| *byte == b'.').map(decode);
     let (Some(Some(header)), Some(Some(claims))) = (parts.next(), parts.next()) else {
@@ -53,7 +55,7 @@ pub(super) fn is_worth_telling(token: &[u8]) -> bool {
     };
     let texts = || claims.values().filter_map(Value::as_str);
     let is_sample = texts().any(|text| SAMPLES.iter().any(|sample| text.contains(sample)));
-    // The key that a hosted database hands to browsers.
+    // A hosted database gives this key to browsers.
     let is_public = claims.get("role").and_then(Value::as_str) == Some("anon");
     let time = |name: &str| claims.get(name).and_then(Value::as_u64);
     let is_short = match (time("iat").or_else(|| time("nbf")), time("exp")) {
@@ -63,7 +65,7 @@ pub(super) fn is_worth_telling(token: &[u8]) -> bool {
     header.contains_key("alg") && !is_sample && !is_public && !is_short
 }
 
-/// Base64 with the alphabet of URLs, without padding.
+/// Decodes base64 with the alphabet of URLs, without padding.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     let (mut bits, mut have) = (0_u32, 0);
@@ -102,7 +104,7 @@ pub(super) mod tests {
         out
     }
 
-    /// A token with these claims.
+    /// Returns a token with these claims.
     pub(in super::super) fn token(claims: &str) -> String {
         let header = encode(r#"{"alg":"HS256","typ":"JWT"}"#);
         format!("{header}.{}.dBjftJeZ4CVPmB92K27uhbUJU1p1r_wW1gFWFOEjXk", encode(claims))

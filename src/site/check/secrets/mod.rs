@@ -1,9 +1,9 @@
-//! `secrets`: nothing that opens a door is in a file that everybody can read. Pure.
+//! `secrets`: no secret is in a file that everyone can read. Pure.
 //!
-//! The rules are those of a published set, see [`rules`]. A documentation site shows samples of tokens, so what looks made
-//! up is left in peace: too regular for a random text, or with a word in it that no one draws by lot. What may be public
-//! by design is a warning at most. The secret itself never leaves this module: a finding shows its first characters and
-//! its length.
+//! The rules are taken from a published set, see [`rules`]. A documentation site shows sample tokens, so a text that
+//! looks made up is ignored: it is too regular for a random text, or contains a word that is not random. A secret that
+//! may be public by design is a warning at most. The secret itself must never leave this module: a finding shows only
+//! its first characters and its length.
 
 mod jwt;
 mod names;
@@ -56,12 +56,12 @@ fn words((id, shown): &(&str, &str)) -> (String, String) {
     )
 }
 
-/// Whether a file is named like a secret, so that it is worth reading whatever it holds.
+/// Whether a file has the name of a secret, so that it must be read whatever its content.
 pub(super) fn is_named_like_one(path: &str) -> bool {
     names::of(path).is_some()
 }
 
-/// Bytes before which a file that is no text gives itself away.
+/// How many bytes at the start of a file are searched for a zero byte, which shows that the file is not a text.
 const LOOK: usize = 1024;
 
 /// Finds secrets in the bytes of a file.
@@ -108,7 +108,7 @@ pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
     }
 }
 
-/// The secret that a rule finds around the literal at a place, and where it starts.
+/// Returns the secret that a rule finds around a literal, and its start.
 fn secret_at<'t>(
     rule: &Rule,
     pattern: &Regex,
@@ -148,8 +148,8 @@ fn secret_at<'t>(
     is_one.then_some((start, text))
 }
 
-/// The rules' patterns, in their order, and all literals together: looking for these in a whole file is fast, and the
-/// patterns are tried only where one was found.
+/// The patterns of the rules, in the same order, and one pattern for all literals. Searching a file for the literals is
+/// fast, and the other patterns are tried only at the literals that were found.
 struct Patterns {
     literals: Regex,
     rules: Vec<Regex>,
@@ -157,7 +157,7 @@ struct Patterns {
 
 static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
     let mut literals: Vec<&str> = RULES.iter().flat_map(|rule| rule.literals).copied().collect();
-    // The first that fits is taken, so the longest must come first.
+    // The first alternative that matches is taken, so the longest must come first.
     literals.sort_unstable_by_key(|literal| std::cmp::Reverse(literal.len()));
     literals.dedup();
     let literals: Vec<String> = literals.into_iter().map(regex::escape).collect();
@@ -175,7 +175,7 @@ const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Whether a text is as irregular as a secret must be: Shannon's entropy, in bits a byte.
+/// Whether a text is irregular enough to be a secret, by its Shannon entropy in bits per byte.
 fn is_random(text: &[u8], least: f64) -> bool {
     entropy(text.iter().copied()) >= least
 }
@@ -192,7 +192,7 @@ fn entropy(bytes: impl Iterator<Item = u8>) -> f64 {
     -used.map(share).map(|share| share * share.log2()).sum::<f64>()
 }
 
-/// What is in samples, and in hardly any secret.
+/// Texts that are in samples, and in hardly any secret.
 const MADE_UP: &[&str] = &[
     "00000",
     "12345",
@@ -210,8 +210,8 @@ const MADE_UP: &[&str] = &[
     "your",
 ];
 
-/// Values that services publish as examples in their own documentation: they look like secrets and open nothing. Each
-/// is the part behind what all tokens of its kind begin with.
+/// Values that services publish as examples in their own documentation: they look like secrets but grant no access.
+/// Each is the part after the prefix that all tokens of its kind share.
 const PUBLISHED: &[&str] = &[
     // GitHub, for all its kinds of tokens.
     "16C7e42F292c6912E7710c838347Ae178B4a",
@@ -234,7 +234,7 @@ fn is_made_up(text: &[u8]) -> bool {
     MADE_UP.iter().any(|word| lower.contains(word)) || PUBLISHED.iter().any(|sample| text.contains(sample))
 }
 
-/// The first four characters of a secret, and its length.
+/// Returns the first four characters of a secret and its length.
 fn masked(secret: &[u8]) -> String {
     let text = String::from_utf8_lossy(secret);
     let first: String = text.chars().take(4).collect();

@@ -1,14 +1,15 @@
-//! Files whose names are those of secrets. Pure.
+//! Files with the names of secrets. Pure.
 //!
-//! What begins with a dot, such as `.env`, is no part of the site anyway.
+//! Files that begin with a dot, such as `.env`, are not part of the site anyway. Only those
+//! in `.well-known/` at the top are.
 
-/// A file of keys in the PKCS #12 form; the id is that of the published rules.
+/// A key file in the PKCS #12 format. The ID is that of the published rules.
 const PKCS12: &str = "pkcs12-file";
 const KEY: &str = "key-file";
 const ENVIRONMENT: &str = "env-file";
 const CREDENTIALS: &str = "credentials-file";
 
-/// What a name stands for.
+/// Describes the kind of file that a rule is about.
 pub(super) fn what(id: &str) -> Option<&'static str> {
     match id {
         PKCS12 => Some("a bundle of private keys"),
@@ -19,9 +20,9 @@ pub(super) fn what(id: &str) -> Option<&'static str> {
     }
 }
 
-/// The rule for a file's name.
+/// Returns the rule for a file's name.
 pub(super) fn of(path: &str) -> Option<&'static str> {
-    // Next.js's own files are named after pages: the data of a page about credentials.
+    // The names of Next.js's own files come from pages: for example, the data of a page about credentials.
     if path.starts_with("_next/") {
         return None;
     }
@@ -45,7 +46,7 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether what a file holds shows that its name means something else: a certificate, a public key, a presentation.
+/// Whether the content shows that the name means something else: a certificate, a public key or a presentation.
 pub(super) fn is_harmless(id: &str, bytes: &[u8]) -> bool {
     const BEGIN: &[u8] = b"-----BEGIN ";
     let holds = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);

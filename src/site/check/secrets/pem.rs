@@ -1,27 +1,27 @@
-//! Private keys in the PEM form, told from samples that show only what one looks like. Pure.
+//! Private keys in the PEM format, as opposed to samples that only show the format. Pure.
 
 use super::entropy;
 
-/// A key has at least so many characters between its header and its end.
+/// The least number of characters between the header of a key and its end.
 const LEAST: usize = 64;
 
-/// And, with all markup around its lines, at most so many.
+/// The largest size of a key in bytes, including all markup around its lines.
 const MOST: usize = 32 * 1024;
 
-/// What random base64 of that length has at least, in bits a character.
+/// The least entropy of random base64 of that length, in bits per character.
 const ENTROPY: f64 = 4.5;
 
 const DASHES: &[u8] = b"-----";
 const BEGIN: &[u8] = b"-----BEGIN";
 
-/// Words of samples. In a text as long as a key shorter ones come up by chance.
+/// Words in samples. Shorter words occur by chance in a text as long as a key.
 const MADE_UP: &[&str] = &["example", "placeholder", "redacted", "yourkey"];
 
-/// The key whose header starts at a place, up to its end line. It may be in markup, and in JSON with its line ends
-/// escaped; what a highlighter puts around its lines does not count.
+/// Returns the key whose header starts at a place, up to its end line. It may be in markup, or in JSON with escaped
+/// line ends. Markup that a highlighter puts around its lines is ignored.
 pub(super) fn key_at(bytes: &[u8], start: usize) -> Option<&[u8]> {
     let near = bytes.get(start..bytes.len().min(start + MOST))?;
-    // No key holds the header of another: so each byte is looked at for one header.
+    // No key contains the header of another key, so each byte is examined for one header only.
     let next = find(near.get(DASHES.len()..)?, BEGIN).map_or(near.len(), |at| at + DASHES.len());
     let near = &near[..next];
     let header = DASHES.len() + find(near.get(DASHES.len()..)?, DASHES)? + DASHES.len();
@@ -33,12 +33,12 @@ pub(super) fn key_at(bytes: &[u8], start: usize) -> Option<&[u8]> {
     is_key.then(|| &near[..end])
 }
 
-/// The characters of base64, without tags and escapes.
+/// Returns the base64 characters of a text, without tags and escapes.
 fn body(text: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(byte) = text.get(at) {
-        // What a tag or an entity opens and nothing closes is no key.
+        // The text after an unclosed tag or entity is not part of a key.
         let skipped = match byte {
             b'<' => text[at..].iter().position(|byte| *byte == b'>'),
             b'&' => text[at..].iter().position(|byte| *byte == b';'),
@@ -65,7 +65,7 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Looks like the base64 of a key, and is the same on every machine.
+    /// Returns text that looks like the base64 of a key, and is the same on every machine.
     pub(super) fn base64(length: usize) -> String {
         let mut state = 7_u32;
         let next = |_| {

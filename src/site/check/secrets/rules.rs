@@ -1,48 +1,50 @@
-//! The rules: a subset of the default configuration of gitleaks v8.30.1 (MIT), by its ids, with the meaning of its
-//! patterns and its least entropies. Pure.
+//! The rules: a subset of the default configuration of gitleaks v8.30.1 (MIT), with its IDs, the meaning of its
+//! patterns and its minimum entropies. Pure.
 //!
-//! Taken are the rules for secrets that have a form of their own, so that a page which talks about a service is no
-//! finding. Left out are those that know a secret by the words around it (but one), for documentation is full of such
-//! words; those of test keys; and those of keys without power. Two differ: a key of Google's that browsers use is public
-//! by design, and a JSON Web Token mostly is a sample, so both are told only where neither is likely, and as warnings.
+//! The subset consists of rules for secrets with a distinctive format, so a page that merely mentions a service is not
+//! a finding. It leaves out the rules that recognize a secret by the words around it (except one), because
+//! documentation is full of such words, the rules for test keys, and those for keys that grant no access. Two rules
+//! differ from the original: a Google key that browsers use is public by design, and a JSON Web Token is usually a
+//! sample. Both are reported only if neither is likely, and as warnings.
 //!
-//! A pattern is tried only where its literal stands, and what it finds must stand alone: no letter, digit or `_` before
-//! and behind it. So patterns need no ends. None may run over its own literal without a bound: in a text that repeats the
-//! literal it would read the rest of the text each time. (`jwt` would, and is tried once for each run of its characters.)
+//! A pattern is tried only at its literal, and its match must stand alone: no letter, digit or `_` before or after it.
+//! So patterns need no boundaries. A pattern must not match across its own literal without a bound: in a text that
+//! repeats the literal, each try would read the rest of the text. (`jwt` would do that, and is tried once for each run
+//! of its characters.)
 
-/// How a find is judged.
+/// How a match is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// A token drawn by lot.
+    /// A random token.
     Token,
-    /// A token drawn by lot from small and capital letters and digits.
+    /// A random token of lowercase letters, uppercase letters and digits.
     Mixed,
-    /// A key that code in a browser may hold.
+    /// A key that code in a browser may contain.
     BrowserKey,
     /// A JSON Web Token.
     Jwt,
-    /// The header of a private key in the PEM form.
+    /// The header of a private key in the PEM format.
     PrivateKey,
 }
 
-/// One rule.
+/// A rule for one kind of secret.
 #[derive(Debug)]
 pub(super) struct Rule {
-    /// Its id in the published set.
+    /// The rule's ID in the published set.
     pub id: &'static str,
-    /// What it finds, with its article.
+    /// A description of the secret, with its article.
     pub what: &'static str,
-    /// Texts, one of which is in every find.
+    /// Literal texts. Every match contains one of them.
     pub literals: &'static [&'static str],
-    /// How many bytes of the pattern stand before the literal.
+    /// The number of bytes that the pattern matches before the literal.
     pub before: usize,
-    /// The regular expression, for bytes; its first group is the secret, if it has one.
+    /// The regular expression, for bytes. If it has a group, the first group is the secret.
     pub pattern: &'static str,
-    /// The least entropy of the secret, in bits a byte.
+    /// The least entropy of the secret, in bits per byte.
     pub entropy: f64,
-    /// How a find is judged.
+    /// How a match is judged.
     pub shape: Shape,
-    /// Whether it is a warning at most.
+    /// Whether a match is a warning at most.
     pub may_be_public: bool,
 }
 
@@ -65,7 +67,7 @@ const fn token(
     }
 }
 
-/// All rules, by id.
+/// All rules, sorted by ID.
 pub(super) const RULES: &[Rule] = &[
     token(
         "age-secret-key",

@@ -1,4 +1,5 @@
-//! Each rule against a made-up secret of its form, which is put together here so that no scanner takes it for a leak.
+//! Tests each rule against a made-up secret of its format. The secrets are assembled here, so that secret scanners do
+//! not report this file.
 
 use super::*;
 use crate::config::Levels;
@@ -6,7 +7,7 @@ use crate::model::severity::Severity;
 use crate::site::check::check;
 use crate::site::check::tests::Export;
 
-/// Characters drawn from an alphabet, the same on every machine and without a word of a sample in them.
+/// Returns pseudorandom characters of an alphabet. They are the same on every machine and contain no word of a sample.
 fn drawn(alphabet: &str, length: usize) -> String {
     let alphabet: Vec<char> = alphabet.chars().collect();
     let mut state = 99_u32;
@@ -23,7 +24,7 @@ const WORD: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 const LOWER: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
 const BASE32: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// A secret for each rule, with its id.
+/// Returns a secret for each rule, with its ID.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn secrets() -> Vec<(&'static str, String)> {
     let word = |length| drawn(WORD, length);
@@ -144,7 +145,7 @@ fn secrets() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The ids of the rules that find something in a text.
+/// Returns the IDs of the rules that find something in a text.
 fn ids(path: &str, text: &[u8]) -> Vec<String> {
     let mut hits = Vec::new();
     search(path, text, &mut hits);
@@ -271,7 +272,8 @@ fn a_finding_shows_no_more_than_four_characters_of_a_secret() {
     assert!(!format!("{problems:?}").contains(&secret[4..8]));
 }
 
-/// No one is to turn down a check because of a secret: it is out, and only revoking it helps.
+/// A hint must not suggest turning the check down because of a secret: the secret is public, and only revoking it
+/// helps.
 #[test]
 fn every_fix_ends_with_revoking_the_secret_and_none_turns_the_check_down() {
     let named = ["server.pem", "key.p12", "production.env", "credentials.json"].map(|path| (path, "x".to_owned()));
@@ -344,7 +346,7 @@ fn rules_are_sorted_and_their_patterns_compile() {
     assert!(PATTERNS.is_some());
 }
 
-/// How long a search of a text takes, and what it finds.
+/// Returns how long a search of a text takes, and its hits.
 fn searched(text: &str) -> (std::time::Duration, Vec<Hit>) {
     let (began, mut hits) = (std::time::Instant::now(), Vec::new());
     search("a.txt", text.as_bytes(), &mut hits);
@@ -386,7 +388,7 @@ fn time_stays_in_proportion_to_the_number_of_secrets() {
     assert!(hits.len() > 45_000, "{}", hits.len());
     assert_eq!(hits.last().unwrap().line, Some(50_000));
     assert!(took < std::time::Duration::from_secs(20), "{took:?}");
-    // A payload repeats what its page has: the two are compared, and that takes no squares, either.
+    // A payload repeats the content of its page. Comparing the two must not take quadratic time either.
     let page = ("a.html", text.as_str());
     let payload = ("a.txt", text.as_str());
     let forbidden = crate::config::Forbidden::default();
@@ -395,7 +397,7 @@ fn time_stays_in_proportion_to_the_number_of_secrets() {
         &crate::site::check::Searches::new(&Levels::default(), &forbidden),
     );
     let began = std::time::Instant::now();
-    // All look alike once they are masked.
+    // All secrets look the same once they are masked.
     assert_eq!(export.finds(find).len(), 1);
     assert!(
         began.elapsed() < std::time::Duration::from_secs(20),
