@@ -1,8 +1,8 @@
 //! Follows the path of a visitor and the path of a publish, and checks each step.
 //!
-//! `ask` sends all requests concurrently, each with its own timeout. Everything else here is a function of what was
-//! seen. One fault causes one alarm: a check that is not possible because of another fault is reported as not made.
-//! Nothing here may change what is live or make a store.
+//! `ask` and `resolve` send all requests concurrently, each with its own timeout. Everything else here is a function of
+//! what was seen. One fault causes one alarm: a check that is not possible because of another fault is reported as not
+//! made. Nothing here may change what is live or make a store.
 
 mod access;
 mod ask;
