@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Choosing the questions, deriving the expected responses and interpreting the actual ones are pure functions. Of the
-//! steps above, only [`visitor`] touches the network. The expected responses follow from digests and from the rules that
-//! the vhost is printed from ([`crate::rules`]), so nothing here depends on how a particular web server behaves. This
-//! module reports what it saw. It must never decide what happens to a release.
+//! steps above, only [`visitor`] touches the network. The expected responses follow from digests and from the rules
+//! that the vhost is printed from ([`crate::rules`]), so nothing here depends on how a particular web server behaves.
+//! This module reports what it saw. It must never decide what happens to a release.
 
 pub mod address;
 pub mod cdn;

@@ -49,8 +49,8 @@ pub fn regressions<'f>(after: &'f [Finding], before: &Baseline) -> Vec<&'f Findi
         .collect()
 }
 
-/// The kind of a fault, for comparison with the baseline. Content of the previous release and any other wrong content are
-/// one kind, because the baseline has no earlier release to compare with and so can't tell them apart.
+/// The kind of a fault, for comparison with the baseline. Content of the previous release and any other wrong content
+/// are one kind, because the baseline has no earlier release to compare with and so can't tell them apart.
 fn kind(finding: &Finding) -> &'static str {
     match finding.flaw.code() {
         "former-bytes" | "rewritten" => "bytes",

@@ -1,4 +1,5 @@
-//! Collects what the checks judge: the site as visitors reach it, the origin and its addresses, the SSH access, the store.
+//! Collects what the checks judge: the site as visitors reach it, the origin and its addresses, the SSH access, the
+//! store.
 //!
 //! Touches the network, and the host through [`Session`]. Each request has its own timeout and none waits for one that
 //! it does not need, so half of what is examined may be down. The only thing that this module creates on the host is an
