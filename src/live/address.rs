@@ -1,31 +1,32 @@
-//! The addresses under which a file of the site is reachable. Pure.
+//! Maps a file of the site to the addresses under which it is reachable. Pure.
 
 use crate::next::url::{CLIENT, encoded};
 use crate::rules::base::FRONT_PAYLOAD;
 use crate::rules::{Address, Outcome, Rules, fingerprint};
 
-/// What an address leads to.
+/// Where an address leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Leads {
-    /// To the file.
+    /// To the file itself.
     There,
-    /// To another address of it.
+    /// To another address, by a redirect.
     Elsewhere,
 }
 
-/// The address of a file: a page's own, and of any other file its path. None where no address leads to it.
+/// Returns the address of a file: the preferred address of a page, or the path of any other file. `None` if no address
+/// leads to the file.
 #[must_use]
 pub fn of(rules: &Rules, path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
     let there = candidates(rules, path).find(|target| leads(rules, target, path, is_file) == Some(Leads::There));
     there.or_else(|| {
-        // The front page's payload, whose own address is another where there is a base path.
+        // With a base path, the payload of the front page has an address of a different form.
         let payload = format!("{}.txt", rules.base_path);
         (leads(rules, &payload, path, is_file) == Some(Leads::There)).then_some(payload)
     })
 }
 
-/// Every address whose answer changes with a file: those that lead to it, and those that lead there by a redirect. The
-/// file need not be there any more.
+/// Returns every address whose response changes when a file changes: the addresses that lead to the file, and those
+/// that redirect there. The file may no longer exist.
 #[must_use]
 pub fn all(rules: &Rules, path: &str) -> Vec<String> {
     let this_one = |other: &str| other == path;
@@ -39,7 +40,7 @@ pub fn all(rules: &Rules, path: &str) -> Vec<String> {
     all
 }
 
-/// Addresses that may lead to a file, the one that pages should have first.
+/// Addresses that may lead to a file. The one that pages should have comes first.
 fn candidates(rules: &Rules, path: &str) -> impl Iterator<Item = String> {
     let base = &rules.base_path;
     let mut found = Vec::new();

@@ -1,23 +1,24 @@
-//! What a CDN does to answers, how it shows, and which setting to change. Pure.
+//! How a CDN changes responses, how to recognize each change, and which setting switches it off. Pure.
 //!
-//! Cloudflare's marks, headers and settings as its documentation names them; of any other CDN, what can be said of all.
+//! Cloudflare's marks, headers and settings are named as in its documentation. For other CDNs only general signs are
+//! recognized.
 
 use crate::live::http::Response;
 
-/// A feature that rewrites answers, and leaves its mark in them.
+/// A CDN feature that rewrites responses and leaves a recognizable mark in them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CdnFeature {
-    /// What is in the answer.
+    /// The text or header that identifies the feature in a response.
     mark: &'static str,
-    /// What it is called.
+    /// The name of the feature.
     pub name: &'static str,
     /// The setting that switches it off.
     pub setting: &'static str,
-    /// Whether React does not mind: what is added stands outside of what it looks after.
+    /// Whether hydration still works: what the feature adds is outside the part of the page that React manages.
     pub is_harmless: bool,
 }
 
-/// The features that are known by what they leave in a page.
+/// The features that can be recognized by the marks that they leave in a page.
 pub static REWRITERS: [CdnFeature; 7] = [
     CdnFeature {
         mark: "rocket-loader.min.js",
@@ -63,7 +64,7 @@ pub static REWRITERS: [CdnFeature; 7] = [
     },
 ];
 
-/// Pictures that Cloudflare compresses again say so in a header.
+/// The feature that recompresses images, recognized by the header that Cloudflare adds to them.
 static POLISH: CdnFeature = CdnFeature {
     mark: "cf-polished",
     name: "Cloudflare's Polish",
@@ -71,7 +72,8 @@ static POLISH: CdnFeature = CdnFeature {
     is_harmless: true,
 };
 
-/// The feature that rewrote an answer, if it left its mark. What harms comes first.
+/// Returns the feature that rewrote a response, if it left its mark. Of the features in [`REWRITERS`], harmful ones are
+/// preferred.
 #[must_use]
 pub fn rewriter(answer: &Response, body: &[u8]) -> Option<&'static CdnFeature> {
     if answer.header(POLISH.mark).is_some() {
@@ -81,17 +83,17 @@ pub fn rewriter(answer: &Response, body: &[u8]) -> Option<&'static CdnFeature> {
     REWRITERS.iter().find(|rewriter| text.contains(rewriter.mark))
 }
 
-/// Whether an answer came through a CDN, by the headers that such add.
+/// Whether a response came through a CDN, judged by the headers that CDNs add.
 #[must_use]
 pub fn answered(answer: &Response) -> bool {
     let named = |name: &str| answer.header(name).is_some();
     named("cf-ray") || named("cf-cache-status") || named("x-cache") || named("via") || named("x-served-by")
 }
 
-/// The most characters of a header that are kept for a message.
+/// Maximum length, in characters, of a header value that is kept for a message.
 const MOST_SHOWN: usize = 100;
 
-/// What the CDN said of its cache: "cf-cache-status HIT, age 3600".
+/// Returns what the CDN reports about its cache: "cf-cache-status HIT, age 3600".
 #[must_use]
 pub fn cached(answer: &Response) -> Option<String> {
     let short = |value: &str| value.chars().take(MOST_SHOWN).collect::<String>();
@@ -103,19 +105,19 @@ pub fn cached(answer: &Response) -> Option<String> {
     (!said.is_empty()).then(|| crate::model::path::printable(&said.join(", ")))
 }
 
-/// Whether the CDN asks for proof that a person is there.
+/// Whether the CDN challenges the visitor to prove that they are human.
 #[must_use]
 pub fn is_challenge(answer: &Response) -> bool {
     answer.header("cf-mitigated") == Some("challenge")
 }
 
-/// The statuses that say that the CDN did not get an answer from the origin.
+/// Whether the status means that the CDN got no answer from the origin.
 #[must_use]
 pub const fn is_edge_error(status: u16) -> bool {
     matches!(status, 520..=527 | 530)
 }
 
-/// The usual cause of an error of Cloudflare's own.
+/// The usual cause of one of Cloudflare's own error statuses.
 #[must_use]
 pub const fn cause(status: u16) -> &'static str {
     match status {

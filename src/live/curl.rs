@@ -1,17 +1,17 @@
-//! A request as a command line of curl. Pure.
+//! Formats a request as a curl command line. Pure.
 
 use super::question::Question;
 use crate::live::http::Endpoint;
 use crate::rules::headers::CLIENT_DEPLOYMENT;
 
-/// The command that repeats a question; without one, what the server says of its front page.
+/// The command that repeats a question. Without a question, the command requests the front page.
 pub(super) fn line(place: &Endpoint, question: Option<&Question>, insecure: bool) -> String {
     let target = question.map_or("/", |question| question.target.as_str());
     let mut line = "curl -sS -o /dev/null -D -".to_owned();
     if question.is_some_and(|question| question.head) {
         "curl -sS -I".clone_into(&mut line);
     }
-    // What is found of the certificate itself shows without.
+    // Findings about the certificate itself are reproduced without -k.
     if insecure && question.is_some() {
         line.push_str(" -k");
     }

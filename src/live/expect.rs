@@ -1,4 +1,4 @@
-//! What an answer should be, by the rules of the vhost and the digests of the site. Pure.
+//! Derives the expected response to a question from the rules of the vhost and the digests of the site. Pure.
 
 use super::files::Files;
 use super::question::Question;
@@ -8,22 +8,22 @@ use crate::model::media;
 use crate::rules::types::content_type;
 use crate::rules::{Address, CODINGS, NOT_FOUND_PAGE, Outcome, Rules, accepts};
 
-/// What an answer should be.
+/// The expected response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// The status.
     pub status: u16,
-    /// Digest and length of the bytes, decoded; none where nothing is said of them.
+    /// Digest and length of the decoded body. `None` if any body is right.
     pub body: Option<(Digest, u64)>,
-    /// The value of `Content-Type`; none where nothing is said of it.
+    /// The value of `Content-Type`. `None` if any value is right.
     pub content_type: Option<String>,
     /// The value of `Cache-Control`.
     pub cache: &'static str,
-    /// The encoding it comes in.
+    /// The encoding of the body.
     pub coding: Option<Coding>,
 }
 
-/// What the answer to a question should be, of a release that has these files.
+/// Returns the expected response to a question, for a release that consists of these files.
 #[must_use]
 pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expected {
     let outcome = match Address::parse(question.target.as_bytes()) {
@@ -39,7 +39,7 @@ pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expect
             cache: rules.cache_control(308, None),
             coding: None,
         },
-        // Never asked for here: what it says is for `doctor`.
+        // The live check never requests the marker. `doctor` does.
         Outcome::Marker | Outcome::NotFound => of_file(rules, files, question, 404, NOT_FOUND_PAGE, media::UNKNOWN),
     }
 }
@@ -54,7 +54,7 @@ fn of_file(
 ) -> Expected {
     let cache = rules.cache_control(status, Some(path));
     let Some(file) = files.file(path) else {
-        // A site without a page for what it does not have gets nginx's own.
+        // If the site has no page for missing files, nginx sends its own.
         return Expected {
             status,
             body: None,

@@ -1,4 +1,4 @@
-//! Failed requests in one sentence: how many, and for which addresses. Pure.
+//! Summarizes failed requests in one sentence: how many failed, and for which addresses. Pure.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use super::question::Subject;
 use crate::model::path::{SitePath, printable};
 use crate::model::severity::Severity;
 
-/// So many addresses are named.
+/// Maximum number of addresses that are named.
 const NAMED: usize = 3;
 
-/// "6 of 108 requests failed, all for /prices (new page)". `total` is how many were sent, where that is known; `remark`
-/// says what is particular about a file.
+/// Returns a summary such as "6 of 108 requests failed, all for /prices (new page)". `total` is the number of requests
+/// that were sent, if known. `remark` returns what is special about a file.
 #[must_use]
 pub fn failures<'f>(
     findings: impl Iterator<Item = &'f Finding>,
@@ -21,7 +21,7 @@ pub fn failures<'f>(
     let mut parts: Vec<String> = Vec::new();
     let (mut requests, mut places) = (BTreeSet::new(), Vec::new());
     for finding in findings.filter(|finding| finding.severity() == Severity::Error) {
-        // A request that got no answer stands for all that got none.
+        // An unanswered request represents all unanswered requests.
         let question = finding
             .question
             .as_ref()

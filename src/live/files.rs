@@ -1,4 +1,4 @@
-//! The files of a release as the live check knows them. Pure.
+//! Access to the files of a release for the live check. Pure.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::model::tree::File;
 
 /// The files of a release, by path.
 pub trait Files: Send + Sync {
-    /// The file at a path of the site.
+    /// Returns the file at a path of the site.
     fn file(&self, path: &str) -> Option<&File>;
 }
 
@@ -24,11 +24,11 @@ impl<S: std::hash::BuildHasher + Send + Sync> Files for HashMap<SitePath, File, 
     }
 }
 
-/// The release before: as the new one, but for what changed.
+/// The previous release, expressed as the new release plus what changed.
 pub struct Former<'a> {
     /// The new release.
     pub site: &'a dyn Files,
-    /// What was at the paths that changed; none where nothing was.
+    /// The previous files at the paths that changed. `None` if there was no file.
     pub changed: &'a HashMap<SitePath, Option<File>>,
 }
 

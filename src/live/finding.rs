@@ -1,4 +1,4 @@
-//! What was found wrong with an answer: its kind, how much it matters, what to do, and the request to repeat. Pure.
+//! A finding: the kind of fault in a response, its severity, its fix, and the command that repeats the request. Pure.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::model::path::printable;
 use crate::model::severity::Severity;
 use crate::rules::headers::DEPLOYMENT;
 
-/// Who was asked.
+/// The server that was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The host itself, under the site's name.
     Origin,
-    /// The public address, as a visitor asks.
+    /// The public address, as a visitor requests it.
     Public,
 }
 
@@ -27,80 +27,80 @@ impl fmt::Display for Side {
     }
 }
 
-/// How bytes differ from what was published.
+/// How a body differs from what was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// They are those of the release before.
+    /// It is the content of the previous release.
     Former,
-    /// They can't be decoded.
+    /// It can't be decoded.
     Undecodable(String),
-    /// Something on the way rewrites them, and left its mark.
+    /// It was rewritten in transit by a feature that left its mark.
     Rewritten(&'static cdn::CdnFeature),
-    /// A text that became shorter by so many bytes on its way through a CDN.
+    /// It is a text that a CDN made shorter, by this number of bytes.
     Shortened(u64),
-    /// Others.
+    /// It differs in some other form.
     Other,
 }
 
-/// What is wrong with an answer.
+/// What is wrong with a response, or with the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flaw {
-    /// There is none.
+    /// There is no response.
     NoAnswer(String),
-    /// Another status.
+    /// The status is wrong.
     Status {
-        /// The right one.
+        /// The expected status.
         want: u16,
-        /// The one that came.
+        /// The actual status.
         got: u16,
     },
-    /// The CDN could not get it from the origin.
+    /// The CDN got no answer from the origin.
     EdgeError(u16),
-    /// The CDN wants proof that a person asks.
+    /// The CDN challenges the visitor to prove that they are human.
     Challenged,
-    /// A file that does not exist is answered by a page, as if it did.
+    /// A file that does not exist is answered with a page and status 200.
     PageForMissing,
-    /// Other bytes.
+    /// The content is different.
     Bytes(Difference),
-    /// Another type.
+    /// The content type is wrong.
     Type {
-        /// The right one.
+        /// The expected type.
         want: String,
-        /// The one that came.
+        /// The actual type.
         got: Option<String>,
     },
-    /// Another cache header.
+    /// The cache header is wrong.
     Cache {
-        /// The right one.
+        /// The expected value.
         want: &'static str,
-        /// The one that came.
+        /// The actual value.
         got: Option<String>,
     },
-    /// Next.js's client is not told that it is of the live deployment.
+    /// The response does not tell Next.js's client that the client is of the live deployment.
     Deployment {
         /// The deployment of the release.
         want: String,
-        /// The one that the answer names.
+        /// The deployment that the response names.
         got: Option<String>,
     },
-    /// An error that is kept.
+    /// An error response is cached, or may be.
     KeptError(String),
-    /// An encoding that lies on the host is not sent.
+    /// The response lacks an encoding that exists on the host.
     NoEncoding(Coding),
-    /// No `ETag`, so that no one can ask whether it changed.
+    /// The response has no `ETag`, so it can't be revalidated.
     NoEtag,
-    /// Browsers refuse the certificate.
+    /// Browsers reject the certificate.
     Certificate(String),
-    /// It ends soon.
+    /// The certificate expires soon, in this number of days.
     CertificateEnds(i64),
-    /// HTTP/1.1 only.
+    /// The server speaks only HTTP/1.1.
     NoHttp2,
-    /// Plain HTTP does not lead to HTTPS.
+    /// Plain HTTP does not redirect to HTTPS.
     NotRedirected(u16),
 }
 
 impl Flaw {
-    /// A short name of the kind, for scripts and for comparing.
+    /// A short name of the kind, for scripts and for comparisons.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -125,7 +125,7 @@ impl Flaw {
         }
     }
 
-    /// How much it matters.
+    /// How severe the flaw is.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
@@ -137,7 +137,7 @@ impl Flaw {
         }
     }
 
-    /// Whether something other than the file came, or nothing at all.
+    /// Whether there was no response, or a response other than the requested file.
     #[must_use]
     pub const fn is_another_answer(&self) -> bool {
         matches!(
@@ -151,7 +151,7 @@ impl Flaw {
         )
     }
 
-    /// Whether it is about the answer itself, and so may be the release's fault.
+    /// Whether the flaw is an error in the response itself, which the release may have caused.
     #[must_use]
     pub const fn is_of_the_release(&self) -> bool {
         matches!(self.severity(), Severity::Error)
@@ -166,25 +166,25 @@ impl Flaw {
     }
 }
 
-/// What was found, where.
+/// A flaw, and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Who was asked.
+    /// The server that was requested.
     pub side: Side,
-    /// The question; none where it is about the connection.
+    /// The question. `None` if the finding is about the connection.
     pub question: Option<Question>,
     /// What is wrong.
     pub flaw: Flaw,
-    /// What the CDN in front said of its cache, where one did.
+    /// What the CDN reports about its cache, if it does.
     pub cached: Option<String>,
     /// Whether a CDN answered.
     pub by_cdn: bool,
-    /// The request as a command line.
+    /// The command line that repeats the request.
     pub repeat: String,
 }
 
 impl Finding {
-    /// The address in question, or the host's.
+    /// The path that was requested, or `/` for a finding about the connection.
     #[must_use]
     pub fn path(&self) -> String {
         self.question
@@ -192,13 +192,13 @@ impl Finding {
             .map_or_else(|| "/".to_owned(), |question| printable(&question.target))
     }
 
-    /// How much it matters.
+    /// How severe the finding is.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.flaw.severity()
     }
 
-    /// What is wrong, in one line.
+    /// Describes what is wrong, in one line.
     #[must_use]
     pub fn message(&self) -> String {
         let asked = self.question.as_ref().map_or("", |question| match question.accept {
@@ -233,7 +233,7 @@ impl Finding {
         format!("{said}{asked}")
     }
 
-    /// What to do about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn fix(&self) -> String {
         if self.by_cdn && self.side == Side::Public {
@@ -315,7 +315,7 @@ fn different(difference: &Difference, cached: Option<&str>) -> String {
     }
 }
 
-/// What to do about a flaw that shows behind the CDN.
+/// What the user can do about a flaw in a response that came through the CDN.
 fn fix_behind_cdn(flaw: &Flaw) -> String {
     let text = match flaw {
         Flaw::NoAnswer(_) => "see whether the DNS record of the name leads to the CDN, and whether it is proxied",

@@ -1,4 +1,4 @@
-//! From an answer to what is wrong with it. Pure.
+//! Compares a response with the expected one and returns what is wrong with it. Pure.
 
 use super::cdn;
 use super::expect::Expected;
@@ -11,7 +11,7 @@ use crate::model::encoding::Coding;
 use crate::rules::headers::DEPLOYMENT;
 use crate::site::decode::decode;
 
-/// What is wrong with an answer. `former` is the release before, where there is one.
+/// Returns what is wrong with a response. `former` is the previous release, if there is one.
 pub(super) fn flaws(
     side: Side,
     question: &Question,
@@ -79,7 +79,7 @@ pub(super) fn flaws(
     flaws
 }
 
-/// What is wrong with how long it may be kept.
+/// Returns what is wrong with how long the response may be cached.
 fn kept(expected: &Expected, answer: &Response) -> Option<Flaw> {
     let got = answer.header("cache-control");
     if got.is_some_and(|got| is_same(got, expected.cache)) {
@@ -98,24 +98,24 @@ fn kept(expected: &Expected, answer: &Response) -> Option<Flaw> {
     })
 }
 
-/// The most characters of a header that are kept for a message.
+/// Maximum length, in characters, of a header value that is kept for a message.
 const MOST_SHOWN: usize = 200;
 
 fn short(value: &str) -> String {
     value.chars().take(MOST_SHOWN).collect()
 }
 
-/// How much longer than the file an answer may be, in bytes, before the rest is not read: what comes through a CDN may have
-/// been rewritten.
+/// Number of bytes by which a response may exceed the file before the rest is not read. A CDN may have rewritten the
+/// response and made it longer.
 const SLACK: u64 = 64 << 10;
 
-/// How many bytes of an answer are worth reading.
+/// Number of bytes of the response that are worth reading.
 pub(super) fn most(question: &Question, expected: &Expected) -> u64 {
     let size = expected.body.map_or(0, |(_, size)| size);
     if question.head { 0 } else { size.min(LONGEST) + SLACK }
 }
 
-/// Whether two values of a header say the same: case and blanks count for nothing.
+/// Whether two header values are equivalent, ignoring case and whitespace.
 fn is_same(one: &str, other: &str) -> bool {
     let plain = |text: &str| -> String {
         let text = text.chars().filter(|c| !c.is_whitespace());
@@ -124,7 +124,7 @@ fn is_same(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// How the bytes differ from those that were published; not at all, where they don't.
+/// Returns how the body differs from what was published. `None` if it does not differ.
 fn difference(
     question: &Question,
     (digest, size): (Digest, u64),
@@ -135,7 +135,7 @@ fn difference(
     if answer.body.len() as u64 > size + SLACK {
         return Some(Difference::Other);
     }
-    // A rewritten page may be a little longer than it was.
+    // A rewritten page may be a little longer than the original.
     let limit = size.saturating_mul(2).saturating_add(1 << 20);
     let coding = match answer.header("content-encoding") {
         None | Some("identity") => None,

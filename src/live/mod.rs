@@ -1,14 +1,15 @@
-//! Whether visitors get what was published: questions to the live site, and what their answers mean.
+//! Checks whether visitors get what was published, by sending requests to the live site and judging the responses.
 //!
 //! ```text
-//!  site, changes ──question──expect──┐
-//!                                    judge──finding──verdict
-//!  origin, public ──visitor──answer──┘
+//!  site, changes ──question──expect────┐
+//!                                      judge──finding──verdict
+//!  origin, public ──visitor──response──┘
 //! ```
 //!
-//! What is to be asked, what an answer should be and what it means are functions; [`visitor`] alone touches the network.
-//! What should be follows from the rules that the vhost is printed from ([`crate::rules`]) and from digests, so nothing
-//! here knows what a web server really does. It must never decide what becomes of a release: it says what it saw.
+//! Choosing the questions, deriving the expected responses and interpreting the actual ones are pure functions. Of the
+//! steps above, only [`visitor`] touches the network. The expected responses follow from digests and from the rules
+//! that the vhost is printed from ([`crate::rules`]), so nothing here depends on how a particular web server behaves.
+//! This module reports what it saw. It must never decide what happens to a release.
 
 pub mod address;
 pub mod cdn;

@@ -1,7 +1,7 @@
-//! Telling others what became of a publish: a webhook with JSON, or with what a chat system wants.
+//! Notifies others of the result of a publish, through a webhook that takes JSON or the format of a chat system.
 //!
-//! What is told is a value and its text, which is pure; sending is one request with little time. It must never make a
-//! command fail, nor keep it waiting for long, and where the URL is a secret it is in no message.
+//! The notice and its text are pure. Sending it is one request with a short timeout. It must never make a command fail
+//! or keep it waiting for long. The URL may be a secret, so it must never appear in a message.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use serde_json::{Map, Value};
 use crate::config::template::{FIELDS, fill};
 use crate::live::http::{self, Endpoint, HttpError, Request};
 
-/// How long telling may take.
+/// Time limit for sending a notice.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Something to tell.
+/// A notice to send.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Notice {
     /// One of [`EVENTS`](crate::config::template::EVENTS).
     pub event: &'static str,
-    /// All of it in one sentence, for people.
+    /// The complete notice as one sentence, for people.
     pub text: String,
-    /// What the site is called.
+    /// The name of the site.
     pub site: String,
     /// The target.
     pub target: String,
-    /// The release in question: the one that is live, or that failed.
+    /// The release in question: the one that is live, or the one that failed.
     pub release: Option<String>,
-    /// The one before it.
+    /// The previous release.
     pub previous: Option<String>,
-    /// Where the site is.
+    /// The URL of the site.
     pub url: Option<String>,
-    /// The commit it was built from.
+    /// The commit that the site was built from.
     pub commit: Option<String>,
-    /// Who did it.
+    /// The user who ran the command.
     pub who: String,
     /// What failed.
     pub error: Option<String>,
-    /// What to do.
+    /// What to do about it.
     pub hint: Option<String>,
-    /// What a program may want besides: counts, problems.
+    /// Additional fields for programs, such as counts and problems.
     pub more: Map<String, Value>,
 }
 
@@ -61,12 +61,12 @@ impl Notice {
         }
     }
 
-    /// The body to send: all that is known, or what the template makes of it.
+    /// The body to send: all fields, or the filled template.
     #[must_use]
     pub fn body(&self, template: Option<&str>) -> String {
         if let Some(template) = template {
             return fill(template, &|name| {
-                // A chat that gets null where it wants a string refuses the whole.
+                // Chat systems refuse the complete message if a string is null.
                 match self.value(name) {
                     Value::Null => "\"\"".to_owned(),
                     Value::String(text) => Value::String(without_markup(&text)).to_string(),
@@ -83,8 +83,9 @@ impl Notice {
     }
 }
 
-/// A text that a chat shows as it is: it mentions no one by name, and a link in it shows where it leads. A file's name or a
-/// reason is text of others, and chats have markup of their own each, so what begins it is replaced by its like.
+/// Escapes a text so that a chat shows it literally: without mentions, and without links that hide their target. File
+/// names and reasons are written by others, and each chat system has its own markup, so the characters that start
+/// markup are replaced by lookalikes.
 fn without_markup(text: &str) -> String {
     let text = text.replace("](", "] (");
     let like = |c| match c {
@@ -99,7 +100,7 @@ fn without_markup(text: &str) -> String {
 /// Sends a notice.
 ///
 /// # Errors
-/// What went wrong, without the URL's path, which may be a secret.
+/// What went wrong. The error does not contain the URL's path, which may be a secret.
 pub async fn send(place: &Endpoint, target: &str, body: String) -> Result<(), NotifyError> {
     let request = Request {
         method: "POST",
@@ -118,16 +119,16 @@ pub async fn send(place: &Endpoint, target: &str, body: String) -> Result<(), No
     }
 }
 
-/// No one could be told.
+/// Why a notice could not be delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotifyError {
-    /// No answer.
+    /// There was no response.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// It was refused.
+    /// The server refused the notice.
     #[error("{host} answers {status}")]
     Refused {
-        /// By whom.
+        /// The server.
         host: String,
         /// The status.
         status: u16,
@@ -174,7 +175,7 @@ mod tests {
             "docs: ‹!channel› ＠everyone ‹https://evil.example|log in› [log in] (https://evil.example)"
         );
         assert_eq!(body["e"], "out/‹＠U123›.html");
-        // A program gets what there is.
+        // JSON for programs has the original text.
         let body: Value = serde_json::from_str(&notice.body(None)).unwrap();
         assert_eq!(body["error"], "out/<@U123>.html");
     }

@@ -1,7 +1,8 @@
-//! What to ask a live site. Pure.
+//! Chooses which questions to put to the live site. Pure.
 //!
-//! Every page that changed, every other file that changed as far as there are not too many, and a sample of the rest. What
-//! is asked is bounded, and what was left out is counted: a first publish may be a hundred thousand files.
+//! The questions cover every changed page, every other changed file, both up to a limit, and a sample of the rest. The
+//! number of questions is bounded because a first publish may have a hundred thousand files. What the limit leaves out
+//! is counted.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +14,16 @@ use crate::model::tree::File;
 use crate::rules::Rules;
 use crate::rules::headers::deployment_of;
 
-/// What a visitor says that it takes.
+/// The encodings that a visitor accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Accept {
-    /// Plain bytes alone.
+    /// No encoding.
     Plain,
-    /// gzip alone.
+    /// Only gzip.
     Gzip,
-    /// Brotli alone.
+    /// Only Brotli.
     Brotli,
-    /// What browsers say.
+    /// What browsers send.
     Browser,
 }
 
@@ -44,31 +45,31 @@ impl Accept {
 pub enum Subject {
     /// A file of the site.
     File(SitePath),
-    /// A file that the release before had.
+    /// A file that the previous release had and this one does not.
     Removed(SitePath),
-    /// A page that there never was.
+    /// A page that never existed.
     NoPage,
-    /// A file that there never was, in the folder of what may be kept for good.
+    /// A file that never existed, in the folder whose files may be cached forever.
     NoAsset,
-    /// A page, as Next.js's client requests it that is of this deployment.
+    /// A page, requested as by a Next.js client of this deployment.
     Deployment(String),
 }
 
-/// One question.
+/// A question to the live site: one request, and what it is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Question {
     /// Path and query, as sent.
     pub target: String,
-    /// What it is about.
+    /// What the question is about.
     pub subject: Subject,
-    /// What the visitor takes.
+    /// The encodings that the visitor accepts.
     pub accept: Accept,
-    /// Without the body: it is too long.
+    /// Whether to request the headers only, because the body is too long.
     pub head: bool,
 }
 
 impl Question {
-    /// The deployment that the client says it is of.
+    /// The deployment that the client claims to be of.
     #[must_use]
     pub fn deployment(&self) -> Option<&str> {
         match &self.subject {
@@ -81,29 +82,31 @@ impl Question {
 /// The questions, and what was left out of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Questions {
-    /// In the order in which they are asked.
+    /// The questions, in the order in which they are sent.
     pub list: Vec<Question>,
-    /// Changed files that are asked for.
+    /// Number of changed files that the questions cover.
     pub changed: usize,
-    /// Changed files that are not, since there are too many.
+    /// Number of changed files that were left out because there are too many.
     pub left_out: usize,
 }
 
-/// So many changed files are asked for in each encoding; of more, each is asked for as browsers do.
+/// Up to this many changed files, each is requested in each of its encodings. If there are more, each is requested
+/// once, with the encodings that browsers accept.
 const IN_EACH_ENCODING: usize = 40;
-/// So many changed pages are asked for at most, and so many other files.
+/// Maximum numbers of changed pages, other changed files, and removed files that are requested.
 const MOST_PAGES: usize = 2000;
 const MOST_OTHERS: usize = 400;
 const MOST_REMOVED: usize = 40;
-/// A sample is no longer than this.
+/// Maximum number of sample files, one of each kind and class. The front page and the deepest page are added
+/// regardless.
 const MOST_SAMPLES: usize = 16;
-/// What is longer is asked for without its bytes, and not compared.
+/// Size in bytes above which a file is requested without its body, which then is not compared.
 pub(super) const LONGEST: u64 = 2 << 20;
-/// What is longer is no sample.
+/// Size in bytes above which a file other than the front page is not used as a sample.
 const LONGEST_SAMPLE: u64 = 1 << 20;
 
-/// What to ask of a site in which this changed. `files` is the whole site; `mark` makes up addresses that no one asked for
-/// before.
+/// Returns the questions to put to a site after these changes. `files` and `all` are all files of the site. `mark` is
+/// used to make addresses that were never requested before.
 #[must_use]
 pub fn questions<'a>(
     rules: &Rules,
@@ -149,7 +152,7 @@ pub fn questions<'a>(
         });
     }
     let removed = changes.iter().filter(|change| change.change == ChangeKind::Removed);
-    // What is kept in the pool is still there, and rightly so.
+    // Files in the pool are meant to stay reachable after they left the release.
     let gone = removed.filter(|change| {
         !crate::model::cache::pooled(change.path.as_str(), rules.classes.classify(change.path.as_str()))
     });
@@ -168,7 +171,7 @@ pub fn questions<'a>(
     questions
 }
 
-/// Two addresses that no site has.
+/// Questions about two addresses that no site has.
 fn never_there(rules: &Rules, mark: &str) -> [Question; 2] {
     let base = &rules.base_path;
     let question = |target: String, subject: Subject| Question {
@@ -186,7 +189,7 @@ fn never_there(rules: &Rules, mark: &str) -> [Question; 2] {
     ]
 }
 
-/// As many as there may be, from all over the list.
+/// Picks up to `most` items, spread evenly over the list.
 fn spread<T>(list: Vec<T>, most: usize) -> impl Iterator<Item = T> {
     let length = list.len();
     let kept = move |at: usize| length <= most || (at * most) / length != ((at + 1) * most) / length;
@@ -215,11 +218,11 @@ fn add(rules: &Rules, files: &dyn Files, list: &mut Vec<Question>, path: &SitePa
     }));
 }
 
-/// What is asked whatever changed.
+/// What is requested regardless of the changes.
 struct Samples<'a> {
     /// The front page, the deepest page, and one file of each kind and class.
     files: Vec<(SitePath, &'a File)>,
-    /// The deployment that the release says it is of.
+    /// The deployment that the release belongs to.
     deployment: Option<String>,
 }
 

@@ -336,11 +336,11 @@ fn what_failed_before_in_the_same_way_is_not_the_release_s_fault() {
     };
     let after = [
         status(Side::Origin, "/a"),
-        // New, and the kind was there before.
+        // The file is new, but the same kind of failure occurred before.
         status(Side::Origin, "/new"),
-        // An edge, whatever it has.
+        // Findings of the public side never count.
         status(Side::Public, "/b"),
-        // The certificate is no release's.
+        // A certificate is not part of a release.
         finding(Side::Origin, None, Flaw::Certificate("it has expired".to_owned())),
         // Only a warning.
         finding(Side::Origin, Some(&page("/c", "a.html")), Flaw::NoEtag),

@@ -1,32 +1,32 @@
-//! From what was found, before and after, to what it means for the release. Pure.
+//! Decides what the findings before and after the swap mean for the release. Pure.
 
 use super::finding::{Finding, Side};
 use super::question::{Question, Subject};
 use crate::model::severity::Severity;
 
-/// What the answers mean for the release.
+/// What the findings mean for the release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Visitors get it.
+    /// Visitors get the release.
     Fine,
-    /// Visitors don't get it, and it is not the release's fault.
+    /// Visitors don't get the release, and the release is not at fault.
     Stays,
 }
 
-/// What was found of the release before, by the same questions.
+/// The findings for the previous release, from the same questions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Baseline {
     /// What was wrong.
     pub findings: Vec<Finding>,
-    /// Files that the release before did not have: of those there was nothing to be found.
+    /// Questions about files that the previous release did not have. The baseline contains no findings for them.
     pub added: Vec<Question>,
 }
 
-/// What is the new release's fault: what fails at the origin and did not fail in the same way before. Where a file is new,
-/// a fault of the same kind anywhere excuses it.
+/// Returns the findings that the new release is at fault for: failures at the origin that did not occur in the same
+/// form before. A failure of a new file is excused if any failure of the same kind occurred before.
 #[must_use]
 pub fn regressions<'f>(after: &'f [Finding], before: &Baseline) -> Vec<&'f Finding> {
-    // Where no one answered before, no one can say what was right.
+    // If the site did not answer before, it is unknown what was right.
     if before.findings.iter().any(|finding| finding.flaw.code() == "no-answer") {
         return Vec::new();
     }
@@ -49,7 +49,8 @@ pub fn regressions<'f>(after: &'f [Finding], before: &Baseline) -> Vec<&'f Findi
         .collect()
 }
 
-/// The kind of a fault, where previous bytes and others are one: before, there were no previous ones to be known.
+/// The kind of a fault, for comparison with the baseline. Content of the previous release and any other wrong content
+/// are one kind, because the baseline has no earlier release to compare with and so can't tell them apart.
 fn kind(finding: &Finding) -> &'static str {
     match finding.flaw.code() {
         "former-bytes" | "rewritten" => "bytes",
@@ -58,7 +59,7 @@ fn kind(finding: &Finding) -> &'static str {
     }
 }
 
-/// What findings mean for a release that was not found at fault.
+/// Returns the verdict on the findings for a release that was not found at fault.
 #[must_use]
 pub fn verdict(findings: &[Finding]) -> Verdict {
     let mut findings = findings.iter();
@@ -69,7 +70,8 @@ pub fn verdict(findings: &[Finding]) -> Verdict {
     }
 }
 
-/// Whether asking again a moment later may end otherwise: an edge that still has the release before.
+/// Whether the finding may disappear if the question is repeated a moment later, because a CDN edge still has the
+/// previous release.
 #[must_use]
 pub fn may_pass(finding: &Finding) -> bool {
     let removed = finding

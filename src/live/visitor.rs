@@ -1,7 +1,9 @@
-//! Asks a site as a visitor does: one connection, or a few where it speaks HTTP/1.1 only, and many questions in flight.
+//! Puts questions to a site as a visitor would: many in flight over one connection, or over a few if the server speaks
+//! only HTTP/1.1.
 //!
-//! Touches the network through [`crate::live::http`]. It judges each answer as it comes and keeps none, so a large site costs no
-//! memory. It must never ask anything but what it is given, and never longer than it is told.
+//! Touches the network through [`crate::live::http`]. Each response is judged when it arrives and then dropped, so even
+//! a large site costs no memory. The visitor must never send any request but the questions that it is given, or
+//! continue after its deadline.
 
 use std::time::Duration;
 
@@ -15,65 +17,68 @@ use super::{Expected, Files, cdn, curl, judge};
 use crate::live::http::{self, Connection, Endpoint, HttpError, Protocol, Request, Response, Trust};
 use crate::rules::headers::CLIENT_DEPLOYMENT;
 
-/// So many questions are in flight over HTTP/2; nginx takes 128.
+/// Number of questions in flight over HTTP/2. nginx allows 128.
 const IN_FLIGHT: usize = 64;
-/// So many connections are made where each carries one question at a time, as browsers do.
+/// Number of connections if each carries one question at a time. Browsers use as many.
 const PARALLEL: usize = 6;
-/// What all answers that are read together may hold, in bytes. As much again may wait in the window of HTTP/2.
+/// Maximum total size in bytes of the responses that are in memory at the same time. As much again may wait in the
+/// HTTP/2 connection window.
 const MOST_HELD: usize = 8 << 20;
-/// Of an answer whose body no one looks at.
+/// Maximum number of bytes to read of a response whose body is not used.
 const LITTLE: usize = 16 << 10;
-/// How often a connection is made again over which not one answer came. One that ends otherwise is made again as often as
-/// it takes: nginx ends each after a thousand answers.
+/// Number of consecutive attempts without a single response after which the visitor gives up. A connection that breaks
+/// after some responses is made again as often as necessary, because nginx closes each after a thousand responses.
 const FRUITLESS: usize = 2;
-/// When to say that a certificate ends soon. Certificates of 90 days are renewed when 30 are left.
+/// Number of days before the end of a certificate from which a warning is given. Certificates that are valid for 90
+/// days are renewed when 30 are left.
 const SOON: i64 = 14;
 
-/// Where and how to ask.
+/// Where and how to send questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visit {
-    /// Who is asked.
+    /// The side of the site that is visited.
     pub side: Side,
-    /// Where.
+    /// The server to connect to.
     pub place: Endpoint,
-    /// Whether the certificate was not in order: who repeats a question must not stumble over it.
+    /// Whether the certificate is not valid for browsers. The command that repeats a question then has to ignore that.
     pub insecure: bool,
 }
 
-/// Somebody who can ask.
+/// A visitor that is connected to a site.
 pub struct Visitor {
     visit: Visit,
     facts: http::ConnectionFacts,
-    /// Whether each connection so far had a valid certificate, or stayed on this machine.
+    /// Whether each connection so far had a valid certificate or stayed on this machine.
     is_trusted: bool,
     connections: Vec<Connection>,
 }
 
-/// What came of some questions.
+/// The result of a list of questions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Round {
-    /// How many were answered.
+    /// Number of questions that were answered.
     pub answered: usize,
-    /// How many were not, in the time there was.
+    /// Number of questions that were not answered in time.
     pub unanswered: usize,
-    /// How many files of the site came with their bytes, whatever else may be wrong with the answer.
+    /// Number of questions about files that were answered with the file itself, even if something else is wrong with
+    /// the response.
     pub served: usize,
     /// What is wrong, in the order of the questions.
     pub findings: Vec<Finding>,
-    /// What the CDN calls itself, where one answered.
+    /// The CDN's name for itself, if a CDN answered.
     pub cdn: Option<String>,
 }
 
-/// How answers are judged.
+/// What the responses are judged against.
 pub struct Expectations<'a> {
-    /// What the answer to a question should be.
+    /// Returns the expected response to a question.
     pub expected: &'a (dyn Fn(&Question) -> Expected + Sync),
-    /// The release before.
+    /// The files of the previous release.
     pub former: Option<&'a dyn Files>,
 }
 
 impl Visit {
-    /// A finding, with the request to repeat.
+    /// Returns a finding, with the command that repeats the request.
     #[must_use]
     pub fn finding(&self, question: Option<&Question>, flaw: Flaw, answer: Option<&Response>) -> Finding {
         Finding {
@@ -86,7 +91,7 @@ impl Visit {
         }
     }
 
-    /// A finding where no connection came about.
+    /// Returns the finding for a connection that could not be established.
     #[must_use]
     pub fn unreachable(&self, error: &HttpError) -> Finding {
         self.finding(None, Flaw::NoAnswer(error.to_string()), None)
@@ -110,20 +115,20 @@ impl Visitor {
         })
     }
 
-    /// Where and how it asks.
+    /// Where and how the visitor sends questions.
     #[must_use]
     pub fn visit(&self) -> &Visit {
         &self.visit
     }
 
-    /// What is known of the first connection.
+    /// What is known about the first connection.
     #[must_use]
     pub fn facts(&self) -> &http::ConnectionFacts {
         &self.facts
     }
 
-    /// Whether no one on the way can have changed the answers. Someone who can is able to make any release look broken,
-    /// so answers that are not trusted never lead to a rollback.
+    /// Whether the responses can't have been tampered with in transit. An attacker who can change responses can make
+    /// any release look broken, so untrusted responses never lead to a rollback.
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
         self.is_trusted
@@ -137,7 +142,7 @@ impl Visitor {
         self.connections.push(connection);
     }
 
-    /// What the connection itself shows: the certificate, the protocol.
+    /// Returns the findings about the connection itself: its certificate and its protocol.
     #[must_use]
     pub fn of_the_connection(&self) -> Vec<Finding> {
         let facts = &self.facts;
@@ -161,7 +166,7 @@ impl Visitor {
             .collect()
     }
 
-    /// Asks, until all is answered or the time is over.
+    /// Sends the questions until all are answered or the deadline has passed.
     pub async fn ask(&mut self, questions: &[Question], expectations: &Expectations<'_>, until: Instant) -> Round {
         let mut round = Round::default();
         let mut found: Vec<(usize, Finding)> = Vec::new();
@@ -186,7 +191,7 @@ impl Visitor {
                 let share = u32::try_from(most.min(MOST_HELD)).unwrap_or(0);
                 let connection = &connections[at % connections.len()];
                 let asking = async {
-                    // Kept until the answer is judged.
+                    // Kept until the response is judged.
                     let held = room.acquire_many(share).await;
                     (connection.send(&request(question), most).await, held)
                 };
@@ -234,7 +239,7 @@ impl Visitor {
             if pending.is_empty() || Instant::now() >= until {
                 break;
             }
-            // What broke is of no more use.
+            // Connections that broke can't be used again.
             self.connections.clear();
         }
         found.sort_by_key(|(at, _)| *at);
@@ -254,7 +259,7 @@ impl Visitor {
         round
     }
 
-    /// Connections for so many questions.
+    /// Opens the connections for this number of questions.
     async fn be_connected(&mut self, questions: usize, until: Instant) -> Result<(), HttpError> {
         let left = || until.saturating_duration_since(Instant::now());
         if self.connections.is_empty() {
@@ -274,12 +279,13 @@ impl Visitor {
 fn is_trusted(place: &Endpoint, facts: &http::ConnectionFacts) -> bool {
     match &facts.certificate {
         Some(certificate) => certificate.fault.is_none(),
-        // No certificate, or one that can't be read. On this machine nobody is on the way.
+        // There is no certificate, or it can't be parsed. Plain HTTP is trusted if it stays on this machine, where it
+        // can't be intercepted.
         None => !place.tls && place.is_private(),
     }
 }
 
-/// The request of a question.
+/// The HTTP request for a question.
 fn request(question: &Question) -> Request {
     Request {
         method: if question.head { "HEAD" } else { "GET" },
@@ -295,7 +301,7 @@ fn request(question: &Question) -> Request {
     }
 }
 
-/// Whether plain HTTP leads to HTTPS, asked of a host that answers on port 80. None where no one does.
+/// Checks that plain HTTP redirects to HTTPS. `None` if it does, or if nothing answers on port 80.
 pub async fn plain_http(visit: &Visit, until: Instant) -> Option<Finding> {
     let place = Endpoint {
         tls: false,
@@ -341,7 +347,7 @@ mod tests {
             ("::1", false, true),
             ("192.0.2.7", false, false),
             ("pheme.internal", false, false),
-            // TLS with a certificate that can't be read.
+            // TLS with a certificate that can't be parsed.
             ("127.0.0.1", true, false),
         ] {
             let place = Endpoint {

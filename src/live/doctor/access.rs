@@ -1,32 +1,32 @@
-//! Whether a publish gets in, and whether the key can do no more than it must. Pure.
+//! Checks whether a publish can log in, and whether its key can do no more than necessary. Pure.
 
 use super::finding::{CheckResult, DoctorCheck, fine, none_asked, not_asked, wrong};
 use crate::host::HostError;
 
-/// What is asked of the way in.
+/// The checks of the SSH access.
 pub(super) const CHECKS: [&str; 5] = ["ssh", "host-key", "key", "shell", "sftp"];
 
 /// Whether the host runs commands for the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shell {
-    /// It ran one.
+    /// The host ran a command.
     Given,
-    /// It did not.
+    /// The host did not run it.
     Refused,
-    /// That could not be asked.
+    /// It could not be found out, for this reason.
     Unknown(String),
 }
 
-/// Whether the target pins the key of its host.
+/// Whether the target pins its host's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pinned {
-    /// By `host-key`.
+    /// Pinned by `host-key`.
     Yes,
-    /// A file of known hosts decides.
+    /// Not pinned: a known-hosts file decides.
     No,
 }
 
-/// All of [`CHECKS`].
+/// Runs all of [`CHECKS`].
 pub(super) fn access_checks(
     host: &str,
     connection: &Result<(), HostError>,
@@ -71,7 +71,7 @@ fn shell_line(shell: &Shell) -> DoctorCheck {
     }
 }
 
-/// The lines for a connection that failed: those before the one that is wrong are fine, those behind it not asked.
+/// The results for a connection that failed: the checks before the failed one are fine, those after it are not made.
 fn failed(host: &str, error: &HostError, pinned: Pinned) -> Vec<DoctorCheck> {
     let broken = match error {
         HostError::Unreachable { detail, .. } => wrong(
@@ -142,7 +142,7 @@ fn failed(host: &str, error: &HostError, pinned: Pinned) -> Vec<DoctorCheck> {
     found
 }
 
-/// What ssh said, in one line.
+/// Reduces ssh's output to one line.
 fn line(detail: &str) -> String {
     let lines: Vec<&str> = detail.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     crate::model::path::printable(lines.last().copied().unwrap_or("it said nothing"))

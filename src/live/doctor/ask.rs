@@ -1,8 +1,9 @@
-//! Asks all that is judged: the DNS, the site as visitors reach it, the origin, the way in, the store.
+//! Collects what the checks judge: the site as visitors reach it, the origin and its addresses, the SSH access, the
+//! store.
 //!
-//! Touches the network, and the host through [`Session`]. Each question has a time of its own and none waits for one that
-//! it does not need, so that half of it may be down. What it makes on the host, an empty workshop, it takes away again; it
-//! must never make a store, take a lock, or touch what is live.
+//! Touches the network, and the host through [`Session`]. Each request has its own timeout and none waits for one that
+//! it does not need, so half of what is examined may be down. The only thing that this module creates on the host is an
+//! empty staging directory, which it removes again. It must never make a store, take a lock, or touch what is live.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,20 +28,20 @@ use crate::store::open;
 use crate::store::session::Session;
 use crate::store::staging::{StagingDir, read_owner};
 
-/// How long a connection to a web server may take, and then an answer of it.
+/// Time limit for connecting to a web server, and for each of its responses.
 const WEB: Duration = Duration::from_millis(2_500);
 
-/// How long ssh may take until SFTP answers.
+/// Time limit for ssh until SFTP answers.
 const SSH: Duration = Duration::from_secs(6);
 
-/// How long the store may take for all that is asked of it.
+/// Time limit for everything that is read from the store.
 const STORE: Duration = Duration::from_millis(2_500);
 
 /// What was seen of the origin.
 #[derive(Debug, Default)]
 pub(super) struct OriginSeen {
     pub(super) ports: Ports,
-    /// The connection that the questions went over; why there was none.
+    /// The connection that carried the requests, or why there was none.
     pub(super) connection: Option<Result<ConnectionFacts, String>>,
     pub(super) replies: Replies,
 }
@@ -51,11 +52,11 @@ pub(super) struct StoreSeen {
     pub(super) store: StoreFacts,
     pub(super) tree: Option<String>,
     pub(super) front: Option<FrontPage>,
-    /// A file of the build, by its path in the site.
+    /// The path in the site of a file of the build.
     pub(super) asset: Option<String>,
 }
 
-/// The addresses of the host that publishes go to, by this machine's own lights: so ssh goes.
+/// Resolves the origin's host through the system's resolver, as ssh does.
 pub(super) async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     let looked = timeout(WEB, tokio::net::lookup_host((host, 0)));
     match looked.await {
@@ -70,11 +71,11 @@ pub(super) async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     }
 }
 
-/// So many bytes are read of the front page, whose length is compared, and of each answer that is asked for beside others.
+/// Maximum numbers of bytes to read: of the front page, whose length is compared, and of every other response.
 const LARGEST_PAGE: usize = 8 << 20;
 const MOST: usize = 1 << 20;
 
-/// The site's front page, as visitors get it.
+/// Requests the site's front page as a visitor would.
 pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> Result<Response, String> {
     let mut last = "its name does not resolve".to_owned();
     for address in addresses.iter().take(2) {
@@ -92,8 +93,8 @@ pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> 
     Err(last)
 }
 
-/// The public answer for a file at an address with a query that was never requested before, requested right after the same
-/// file with another such query. `None` where there is no answer.
+/// Requests a file at the public address twice, each time with a query that was never requested before, and returns the
+/// second response. `None` if there is none.
 pub(super) async fn with_queries(
     url: &Url,
     base_path: &str,
@@ -137,7 +138,7 @@ async fn knock(host: &str, port: u16) -> Result<(), String> {
     }
 }
 
-/// Sends a request; the outcome as text where there is none.
+/// Sends a request. If there is no response, the error is the reason as text.
 async fn ask(connection: &Connection, request: &Request, end: Instant) -> Result<Response, String> {
     ask_within(connection, request, MOST, end).await
 }
@@ -149,7 +150,7 @@ async fn ask_within(connection: &Connection, request: &Request, most: usize, end
     }
 }
 
-/// All questions that share a connection, sent at once behind the first.
+/// Sends all requests that share a connection: first the front page, then all others concurrently.
 async fn questions(
     connection: &Connection,
     base_path: &str,
@@ -158,7 +159,7 @@ async fn questions(
 ) -> Replies {
     let front = front(base_path);
     let page = ask_within(connection, &get(&front, &[]), LARGEST_PAGE, end).await;
-    // The form of its address that the site prefers.
+    // The form of the front page's address that the site prefers.
     let front = match &page {
         Ok(answer) if answer.status == 308 => answer.header("location").unwrap_or(&front).to_owned(),
         _ => front,
@@ -173,7 +174,7 @@ async fn questions(
         .and_then(|page| page.header("etag"))
         .map(str::to_owned);
     let below = |path: &str| format!("{base_path}/{path}");
-    // Names that no export has.
+    // A name that no export has.
     let none = format!("{:016x}", u64::from(std::process::id()) ^ 0x5bd1_e995_9d1b_54a5);
     let (marked, brotli, gzip, missing, missing_asset, dot) = (
         get(&format!("{base_path}{}", marker::ADDRESS), &[]),
@@ -215,7 +216,7 @@ async fn questions(
     }
 }
 
-/// The origin, asked under the site's name. `asset` tells, as soon as the store could be asked, a file of the build.
+/// Examines the origin under the site's name. `asset` resolves to a file of the build when the store has been read.
 pub(super) async fn origin(
     url: &Url,
     origin: &ServedAt,
@@ -296,7 +297,7 @@ pub(super) async fn try_lock(session: &Session) -> Result<(), HostError> {
     }
 }
 
-/// Whether the host would run a command.
+/// Whether the host runs a command for the key.
 pub(super) async fn shell(patient: &DoctorContext) -> Shell {
     let Some(address) = &patient.ssh else {
         return Shell::Unknown("the target is a folder of this machine".to_owned());
@@ -309,11 +310,11 @@ pub(super) async fn shell(patient: &DoctorContext) -> Shell {
     }
 }
 
-/// What is in the store, over its session, which is connected.
+/// Reads the store through its session, which must be connected.
 pub(super) async fn store(patient: &DoctorContext) -> StoreSeen {
     let mut seen = StoreSeen::default();
     seen.store.keep = patient.keep;
-    // What was seen until then is judged also where the rest takes too long.
+    // If reading takes too long, what was read until then is still judged.
     let _ = timeout(STORE, read_store(&patient.session, patient.above.as_ref(), &mut seen)).await;
     seen
 }
@@ -347,7 +348,8 @@ async fn read_store(session: &Session, above: Option<&Session>, seen: &mut Store
         }
     }
     if !store.exists {
-        // Whether it could be made. Nothing below a folder that is missing can be asked, so that takes another way in.
+        // Check whether the store could be created. SFTP can't read anything below a missing folder, so this needs the
+        // session of the folder above.
         if let (None, None, Some(above)) = (store.docroot, &store.fault, above) {
             let mut flight = Flight::default();
             let (folder, space) = (flight.stat(""), flight.space(""));
@@ -376,8 +378,8 @@ async fn read_store(session: &Session, above: Option<&Session>, seen: &mut Store
     served(session, seen).await
 }
 
-/// Makes an empty workshop and takes it away again: that shows whether anything can be made, whose it is, and what time
-/// it is there.
+/// Makes an empty staging directory and removes it again. This shows whether anything can be created in the store,
+/// which account owns it, and what time the host's clock shows.
 async fn try_out(session: &Session, store: &mut StoreFacts) -> Result<(), StoreError> {
     let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
     session.note_run(staging_dir.run());
@@ -402,7 +404,7 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// What visitors should get of the live release.
+/// Reads what visitors should get of the live release.
 async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreError> {
     let live = |path: &str| format!("{}/{path}", layout::CURRENT);
     let mut flight = Flight::default();
@@ -431,7 +433,7 @@ async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreErro
 }
 
 impl Url {
-    /// Where a request for it goes; to another host where one is given.
+    /// The endpoint of this URL, or, if a host is given, of that host under this URL's name.
     fn place(&self, at: Option<String>) -> Endpoint {
         Endpoint {
             name: self.host.clone(),
@@ -442,7 +444,7 @@ impl Url {
     }
 }
 
-/// The address of a resolver: with the usual port where it has none.
+/// Parses the address of a resolver. The port is 53 if none is given.
 #[must_use]
 pub fn resolver(text: &str) -> Option<SocketAddr> {
     text.parse()

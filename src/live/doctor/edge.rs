@@ -1,4 +1,4 @@
-//! What visitors get at the site's own address, and the CDN that may stand there. Pure.
+//! Checks the site's public address, and the CDN in front of it, if any. Pure.
 
 use core::net::IpAddr;
 
@@ -6,7 +6,7 @@ use super::finding::{DoctorCheck, fine, not_asked, wrong};
 use crate::live::cdn::{cause, is_challenge, is_edge_error};
 use crate::live::http::Response;
 
-/// Cloudflare's networks, as <https://www.cloudflare.com/ips/> lists them.
+/// Cloudflare's networks, as listed at <https://www.cloudflare.com/ips/>.
 const CLOUDFLARE: [(&str, u32); 22] = [
     ("173.245.48.0", 20),
     ("103.21.244.0", 22),
@@ -32,7 +32,7 @@ const CLOUDFLARE: [(&str, u32); 22] = [
     ("2c0f:f248::", 32),
 ];
 
-/// Whether an address is one of Cloudflare's edge.
+/// Whether an address belongs to Cloudflare's edge.
 pub(super) fn is_cloudflare(address: IpAddr) -> bool {
     CLOUDFLARE.iter().any(|(network, length)| {
         let network: Option<IpAddr> = network.parse().ok();
@@ -48,12 +48,12 @@ pub(super) fn is_cloudflare(address: IpAddr) -> bool {
     })
 }
 
-/// Whether an answer came from Cloudflare's edge.
+/// Whether a response came from Cloudflare's edge.
 pub(super) fn is_from_cdn(answer: &Response) -> bool {
     answer.header("cf-ray").is_some() || answer.header("server") == Some("cloudflare")
 }
 
-/// What to do about an answer that says that the CDN has none of the origin's.
+/// What to do about a status that means that the CDN got no answer from the origin.
 fn fix(status: u16) -> &'static str {
     match status {
         520 => {
@@ -76,7 +76,8 @@ fn fix(status: u16) -> &'static str {
     }
 }
 
-/// Whether a CDN answers an address that was never requested before from its cache: then it ignores the query.
+/// Whether a CDN answers from its cache although the query was never requested before, which means that it ignores the
+/// query.
 fn ignores_queries(answer: &Response) -> bool {
     let is_old = answer.header("age").and_then(|age| age.parse::<u64>().ok()) > Some(0);
     let is_hit = answer
@@ -85,7 +86,7 @@ fn ignores_queries(answer: &Response) -> bool {
     answer.status == 200 && (is_old || is_hit)
 }
 
-/// `cdn` and `public`. `queried` is the answer for an address whose query was never requested before.
+/// Checks `cdn` and `public`. `queried` is the response for an address whose query was never requested before.
 pub(super) fn edge_checks(
     answer: &Result<Response, String>,
     queried: Option<&Response>,
@@ -150,7 +151,7 @@ pub(super) fn edge_checks(
 fn public(answer: &Response) -> DoctorCheck {
     match answer.status {
         200 => fine("public", "the front page answers 200"),
-        // To the form with a slash, or without.
+        // The redirect adds or removes the trailing slash.
         status @ (301 | 302 | 307 | 308) => fine(
             "public",
             format!(
@@ -243,7 +244,7 @@ mod tests {
             assert!(found[0].detail.contains(&status.to_string()));
             assert!(seen.insert((found[0].detail.clone(), found[0].fix.clone())));
         }
-        // The same number from a server of one's own is no error of Cloudflare's.
+        // The same number from an origin server is not a Cloudflare error.
         assert_eq!(of(522, &[("server", "nginx")])[1].check, "public");
     }
 

@@ -1,30 +1,31 @@
-//! What is found, one line a check. Pure.
+//! The result of a check, one line each. Pure.
 
-/// How a check ended.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckResult {
-    /// It is as it should be.
+    /// Everything is right.
     Fine,
-    /// It is not.
+    /// Something is wrong.
     Wrong,
-    /// It could not be asked, or there is nothing to ask. That is no second alarm: what is in the way has its own line.
+    /// The check was not possible, or there is nothing to check. This is not a second alarm, because the cause has its
+    /// own line.
     NotAsked,
 }
 
-/// One check.
+/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoctorCheck {
-    /// Its name, one of [`super::VISITORS`] or [`super::PUBLISHERS`].
+    /// The name of the check, one of [`super::VISITORS`] or [`super::PUBLISHERS`].
     pub check: &'static str,
-    /// How it ended.
+    /// The outcome.
     pub state: CheckResult,
     /// What was seen.
     pub detail: String,
-    /// What to do about it, where something is wrong.
+    /// What to do about it, if something is wrong.
     pub fix: Option<String>,
 }
 
-/// It is as it should be.
+/// Returns the result of a check that found everything right.
 pub(super) fn fine(check: &'static str, detail: impl Into<String>) -> DoctorCheck {
     DoctorCheck {
         check,
@@ -34,7 +35,7 @@ pub(super) fn fine(check: &'static str, detail: impl Into<String>) -> DoctorChec
     }
 }
 
-/// It is not.
+/// Returns the result of a check that found something wrong.
 pub(super) fn wrong(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> DoctorCheck {
     DoctorCheck {
         check,
@@ -44,7 +45,7 @@ pub(super) fn wrong(check: &'static str, detail: impl Into<String>, fix: impl In
     }
 }
 
-/// It could not be asked.
+/// Returns the result of a check that was not made.
 pub(super) fn not_asked(check: &'static str, why: &str) -> DoctorCheck {
     DoctorCheck {
         check,
@@ -54,7 +55,7 @@ pub(super) fn not_asked(check: &'static str, why: &str) -> DoctorCheck {
     }
 }
 
-/// None of these could be asked.
+/// Returns the results of checks none of which was made.
 pub(super) fn none_asked(checks: &[&'static str], why: &str) -> Vec<DoctorCheck> {
     checks.iter().map(|check| not_asked(check, why)).collect()
 }

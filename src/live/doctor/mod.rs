@@ -1,8 +1,8 @@
-//! Follows the way of a visitor and the way of a publish, and says of each step whether it is as it should be.
+//! Follows the path of a visitor and the path of a publish, and checks each step.
 //!
-//! `ask` asks, all at once and each question within its own time; everything else here is a function of what was seen.
-//! One fault is one alarm: what can't be asked because of another is said to be so. It must never change what is live or
-//! make a store.
+//! `ask` and `resolve` send all requests concurrently, each with its own timeout. Everything else here is a function of
+//! what was seen. One fault causes one alarm: a check that is not possible because of another fault is reported as not
+//! made. Nothing here may change what is live or make a store.
 
 mod access;
 mod ask;
@@ -30,7 +30,7 @@ use crate::store::session::Session;
 use finding::none_asked;
 use name::ExpectedName;
 
-/// The checks of a visitor's way, in order.
+/// The checks along a visitor's path, in order.
 pub const VISITORS: [&str; 18] = [
     "name",
     "address",
@@ -52,7 +52,7 @@ pub const VISITORS: [&str; 18] = [
     "redirect",
 ];
 
-/// The checks of a publish's way, in order.
+/// The checks along a publish's path, in order.
 pub const PUBLISHERS: [&str; 16] = [
     "ssh",
     "host-key",
@@ -72,61 +72,62 @@ pub const PUBLISHERS: [&str; 16] = [
     "retention",
 ];
 
-/// It ends within ten seconds, what comes before it included: what has not answered by then is not waited for.
+/// Time limit for the requests. The complete command, with everything before them, ends within ten seconds. Responses
+/// that are missing by then are not waited for.
 const END: Duration = Duration::from_millis(8_500);
 
 /// The address that visitors use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// As it is in the site manifest, without a slash at its end.
+    /// The URL as in the site manifest, without a trailing slash.
     pub text: String,
-    /// Its host; an IPv6 address without brackets.
+    /// The host. An IPv6 address has no brackets.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// Whether it is https.
+    /// Whether the scheme is https.
     pub tls: bool,
 }
 
-/// Where the site is served, whatever is in front.
+/// The origin: where the site is served, regardless of what is in front of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedAt {
     /// The host.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Whether it is asked over TLS.
+    /// Whether requests to it use TLS.
     pub tls: bool,
     /// Whether it is the host that publishes go to, with the site's usual ports.
     pub is_targets: bool,
 }
 
-/// What is to be looked at.
+/// What to examine.
 pub struct DoctorContext {
-    /// Where visitors find the site.
+    /// The address that visitors use.
     pub url: Option<Url>,
-    /// Where it is served.
+    /// The origin.
     pub origin: Option<ServedAt>,
-    /// What requests should get.
+    /// The rules that determine the expected responses.
     pub rules: Rules,
-    /// For how many seconds browsers are to use HTTPS alone; none: the vhost does not say so.
+    /// For how many seconds browsers should use only HTTPS. `None` if the vhost does not send that header.
     pub hsts: Option<u64>,
-    /// The way to the store.
+    /// The session of the store.
     pub session: Session,
-    /// The way to the folder that the docroot lies in, where that must be there for a first publish.
+    /// A session of the folder that contains the docroot, if that folder must exist before the first publish.
     pub above: Option<Session>,
-    /// How ssh reaches it; none for a folder of this machine.
+    /// The SSH address of the host. `None` if the target is a folder on this machine.
     pub ssh: Option<SftpAddress>,
-    /// How many releases are to be kept.
+    /// Number of releases to keep.
     pub keep: u64,
-    /// The resolver to ask; none for the system's.
+    /// The DNS resolver to use. `None` for the system's.
     pub resolver: Option<SocketAddr>,
 }
 
-/// Looks at everything. The findings are in the order of [`VISITORS`] and [`PUBLISHERS`].
+/// Makes all checks. The results are in the order of [`VISITORS`] and [`PUBLISHERS`].
 pub async fn examine(patient: &DoctorContext) -> Vec<DoctorCheck> {
     let end = Instant::now() + END;
-    // The store shows which file of the build there is to ask for.
+    // The store determines which file of the build to request.
     let (tell, told) = watch::channel(None);
     let publishing = publisher(patient, tell);
     let visiting = visitor(patient, told, end);
@@ -136,12 +137,12 @@ pub async fn examine(patient: &DoctorContext) -> Vec<DoctorCheck> {
     all
 }
 
-/// What was seen on a visitor's way.
+/// What was seen along a visitor's path.
 #[derive(Default)]
 struct EdgeVisit {
     dns: Option<Result<name::Dns, String>>,
     public: Option<Result<crate::live::http::Response, String>>,
-    /// The second of two addresses of one file that differ in their query, where a CDN is in front.
+    /// The second of two responses for the same file with different queries, if a CDN is in front.
     queried: Option<crate::live::http::Response>,
     addresses: Option<Result<Vec<IpAddr>, String>>,
     origin: ask::OriginSeen,
@@ -221,7 +222,7 @@ async fn publisher(
             Ok(()) => ask::store(patient).await,
             Err(_) => ask::StoreSeen::default(),
         };
-        // What waits for it may have given up.
+        // The receiver may have given up already.
         let _ = tell.send(Some(seen.asset.clone()));
         (entered, seen)
     };
@@ -253,7 +254,7 @@ async fn publisher(
     (found, seen)
 }
 
-/// The findings of a visitor's way.
+/// The results of the checks along a visitor's path.
 fn judged(patient: &DoctorContext, visit: &EdgeVisit, store: &ask::StoreSeen) -> Vec<DoctorCheck> {
     let Some(url) = &patient.url else {
         return none_asked(&VISITORS, "[site] has no `url`");
@@ -283,7 +284,7 @@ fn judged(patient: &DoctorContext, visit: &EdgeVisit, store: &ask::StoreSeen) ->
         .iter()
         .any(|port| matches!(port, Some((_, Err(_)))));
     found.extend(match &visit.public {
-        // No one answers, and it has been said why.
+        // The site does not answer, and another check already reports the cause.
         Some(Err(_)) if leads_elsewhere => none_asked(&["cdn", "public"], "see `address`"),
         Some(Err(_)) if is_down => none_asked(&["cdn", "public"], "see `https-port` and `http-port`"),
         Some(public) => edge::edge_checks(public, visit.queried.as_ref(), &url.text),

@@ -1,29 +1,29 @@
-//! Where the site's name leads. Pure.
+//! Checks where the site's name leads. Pure.
 
 use core::net::IpAddr;
 
 use super::edge;
 use super::finding::{DoctorCheck, fine, not_asked, wrong};
 
-/// What a name stands for.
+/// What a name resolves to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dns {
-    /// The names that it is an alias of, in turn (CNAME).
+    /// The chain of names that it is an alias of (CNAME), in order.
     pub aliases: Vec<String>,
     /// Its addresses (A and AAAA).
     pub addresses: Vec<IpAddr>,
 }
 
-/// What is known of where the name should lead.
+/// Where the name should lead.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectedName<'a> {
-    /// What the target's host is called.
+    /// The name of the target's host.
     pub host: &'a str,
-    /// Its addresses, or why they are not known.
+    /// The addresses of the host, or why they are unknown.
     pub addresses: &'a Result<Vec<IpAddr>, String>,
 }
 
-/// `name` and `address`.
+/// Checks `name` and `address`.
 pub(super) fn name_checks(
     name: &str,
     dns: &Result<Dns, String>,

@@ -1,21 +1,22 @@
-//! Whether the origin can be reached, and what its TLS says. Pure.
+//! Checks whether the origin can be reached, and its TLS. Pure.
 
 use super::finding::{DoctorCheck, fine, none_asked, not_asked, wrong};
 use crate::live::http::{Certificate, ConnectionFacts, Protocol};
 
-/// Days before the end of a certificate from which it is late: clients of Let's Encrypt renew with 30 left.
+/// Number of days before the end of a certificate from which its renewal is late. Let's Encrypt clients renew when 30
+/// days are left.
 const LATE: i64 = 14;
 
-/// What was seen of the ports, each by its number. None where it is not asked.
+/// The state of the ports, each with its number. `None` if the port is not checked.
 #[derive(Debug, Default)]
 pub struct Ports {
-    /// That of HTTPS.
+    /// The HTTPS port.
     pub https: Option<(u16, Result<(), String>)>,
-    /// That of HTTP.
+    /// The HTTP port.
     pub http: Option<(u16, Result<(), String>)>,
 }
 
-/// `https-port` and `http-port`.
+/// Checks `https-port` and `http-port`.
 pub(super) fn ports(host: &str, ports: &Ports) -> Vec<DoctorCheck> {
     let open = |check, port: &Option<(u16, Result<(), String>)>| match port {
         None => not_asked(check, "the site's URL does not use it"),
@@ -29,7 +30,7 @@ pub(super) fn ports(host: &str, ports: &Ports) -> Vec<DoctorCheck> {
     vec![open("https-port", &ports.https), open("http-port", &ports.http)]
 }
 
-/// `certificate`, `expiry` and `http2`.
+/// Checks `certificate`, `expiry` and `http2`.
 pub(super) fn tls(name: &str, connection: &Result<ConnectionFacts, String>, is_behind_cdn: bool) -> Vec<DoctorCheck> {
     const CHECKS: [&str; 3] = ["certificate", "expiry", "http2"];
     let facts = match connection {
@@ -61,7 +62,7 @@ pub(super) fn tls(name: &str, connection: &Result<ConnectionFacts, String>, is_b
 fn chain(name: &str, certificate: &Certificate, is_behind_cdn: bool) -> DoctorCheck {
     let check = "certificate";
     match &certificate.fault {
-        // Its days have a line of their own.
+        // The `expiry` check reports this.
         Some(_) if certificate.days_left < 0 => not_asked(check, "it has expired"),
         Some(fault) => wrong(
             check,

@@ -1,7 +1,7 @@
-//! Asks the DNS for what visitors get: addresses, and the names in between.
+//! Resolves the site's name through the DNS, as visitors do: its addresses and the aliases in between.
 //!
-//! The DNS alone, and not this machine's file of hosts: a line there helps no one else. It goes to the resolvers that the
-//! system is set up with, or to one that is named.
+//! It must not use this machine's hosts file, because visitors don't have its entries. It uses the resolvers that the
+//! system is configured with, or the one that is given.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::name::Dns;
 
-/// How long a resolver may take, before it is asked once more.
+/// Time limit for a resolver's answer. After it, the query is repeated once.
 const PATIENCE: Duration = Duration::from_millis(1_400);
 
-/// Asks for everything that a name stands for.
+/// Resolves a name to its addresses and aliases.
 ///
 /// # Errors
 /// Why there is no answer, as text.
@@ -38,7 +38,7 @@ pub(super) async fn resolve(name: &str, resolver: Option<SocketAddr>) -> Result<
     options.timeout = PATIENCE;
     options.attempts = 1;
     let resolver = builder.build().map_err(|error| error.to_string())?;
-    // With the dot it is the whole name, whatever this machine would add to it.
+    // The trailing dot makes the name fully qualified, so that this machine's search domains are not appended.
     let whole = format!("{}.", name.trim_end_matches('.'));
     let (v4, v6) = tokio::join!(
         resolver.lookup(whole.as_str(), RecordType::A),

@@ -1,4 +1,5 @@
-//! What the origin answers: is it this site's vhost, by these rules, over this store. Pure.
+//! Checks the origin's responses: whether they come from this site's vhost, by the current rules, and from this store.
+//! Pure.
 
 use super::finding::{DoctorCheck, fine, none_asked, not_asked, wrong};
 use crate::live::http::Response;
@@ -6,7 +7,7 @@ use crate::model::cache::CacheClass;
 use crate::rules::marker::{self, Marker, RULES};
 use crate::rules::{Rules, headers};
 
-/// All that is asked of the vhost, in the order in which it is told.
+/// The checks of the vhost, in the order in which they are reported.
 pub(super) const CHECKS: [&str; 9] = [
     "vhost",
     "rules",
@@ -19,67 +20,67 @@ pub(super) const CHECKS: [&str; 9] = [
     "redirect",
 ];
 
-/// One answer; none where the question was not sent.
+/// One response, or why there is none. `None` if the request was not sent.
 pub type Reply = Option<Result<Response, String>>;
 
-/// What the origin answered.
+/// The origin's responses.
 #[derive(Debug, Default)]
 pub struct Replies {
     /// The marker's address.
     pub marker: Reply,
-    /// The front page, as it is.
+    /// The front page, requested without conditions.
     pub page: Reply,
-    /// The front page, to who takes brotli.
+    /// The front page, requested with Brotli accepted.
     pub brotli: Reply,
-    /// The front page, to who takes gzip.
+    /// The front page, requested with gzip accepted.
     pub gzip: Reply,
-    /// The front page, to who has it.
+    /// The front page, requested with its current `ETag`.
     pub kept: Reply,
     /// A file that never changes.
     pub asset: Reply,
-    /// A page that there is not.
+    /// A page that does not exist.
     pub missing: Reply,
-    /// A file below `_next/static/` that there is not.
+    /// A file below `_next/static/` that does not exist.
     pub missing_asset: Reply,
     /// A file whose name begins with a dot.
     pub dot: Reply,
-    /// The front page over HTTP, where the site's URL is https.
+    /// The front page over HTTP, if the site's URL is https.
     pub plain: Reply,
 }
 
-/// What the store has at the front page.
+/// The front page in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FrontPage {
-    /// Bytes of the page.
+    /// Size of the page in bytes.
     pub size: u64,
-    /// Its time, in seconds since 1970.
+    /// Modification time of the page, in seconds since 1970.
     pub mtime: i64,
-    /// Bytes of its encodings.
+    /// Size of its Brotli encoding in bytes, if there is one.
     pub brotli: Option<u64>,
-    /// Likewise.
+    /// Size of its gzip encoding in bytes, if there is one.
     pub gzip: Option<u64>,
 }
 
-/// What is known beside the answers.
+/// What is known in addition to the responses.
 #[derive(Debug, Clone, Copy)]
 pub struct SiteFacts<'a> {
     /// The rules of this version.
     pub rules: &'a Rules,
-    /// The site's URL without a slash at its end.
+    /// The site's URL, without a trailing slash.
     pub url: &'a str,
-    /// Whether the origin is asked over TLS.
+    /// Whether requests to the origin use TLS.
     pub tls: bool,
-    /// For how long it should tell browsers to use HTTPS alone, in seconds; none where it should not.
+    /// For how many seconds the origin should tell browsers to use only HTTPS. `None` if it should not.
     pub hsts: Option<u64>,
-    /// The digest of the live tree, where the store could be asked.
+    /// The digest of the live tree. `None` if it could not be read from the store.
     pub tree: Option<&'a str>,
-    /// The front page, likewise.
+    /// The front page in the store. `None` if it could not be read.
     pub front: Option<FrontPage>,
-    /// The time that `Last-Modified` of the page says.
+    /// The time in the page's `Last-Modified` header, in seconds since 1970.
     pub modified: Option<i64>,
 }
 
-/// All of [`CHECKS`].
+/// Runs all of [`CHECKS`].
 pub(super) fn site_checks(replies: &Replies, known: SiteFacts<'_>) -> Vec<DoctorCheck> {
     let page = match &replies.page {
         Some(Ok(page)) => page,
@@ -133,7 +134,7 @@ fn marker_of(replies: &Replies) -> Option<Marker> {
 
 const PRINT: &str = "set `nginx-root` and `nginx-version` of the target, print the vhost with `syntax-publish nginx`, put it in sites-enabled, and reload nginx";
 
-/// Whether this site's vhost answers, and serves this store; none where that can't be told.
+/// Checks whether this site's vhost answers and serves this store. The second value is `None` if that is unknown.
 fn vhost(replies: &Replies, page: &Response, known: SiteFacts<'_>) -> (DoctorCheck, Option<bool>) {
     let check = "vhost";
     let (Some(tree), Some(front)) = (known.tree, known.front) else {
@@ -142,7 +143,7 @@ fn vhost(replies: &Replies, page: &Response, known: SiteFacts<'_>) -> (DoctorChe
             None,
         );
     };
-    // Whether the page has the time and the length that the store's own has.
+    // Whether the page has the same time and length as the one in the store.
     let is_stores = known.modified == Some(front.mtime) && page.body.len() as u64 == front.size;
     let other = |detail: String| (wrong(check, detail, PRINT), Some(false));
     match marker_of(replies) {
@@ -233,7 +234,7 @@ fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Opt
     }
 }
 
-/// The kinds of answers, by name.
+/// The responses that all header checks apply to, each with the name of its kind.
 fn kinds(replies: &Replies) -> impl Iterator<Item = (&'static str, &Response)> {
     [
         ("a page", &replies.page),

@@ -1,4 +1,4 @@
-//! Whether the store can take another release, and what is live. Pure.
+//! Checks whether the store can take another release, and what is live. Pure.
 
 use super::finding::{CheckResult, DoctorCheck, fine, none_asked, not_asked, wrong};
 use crate::host::{Attr, Kind, Space, Time};
@@ -6,7 +6,7 @@ use crate::model::layout;
 use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId, timestamp};
 use crate::store::StoreError;
 
-/// What is asked of the store.
+/// The checks of the store.
 pub(super) const CHECKS: [&str; 11] = [
     "docroot",
     "format",
@@ -21,59 +21,61 @@ pub(super) const CHECKS: [&str; 11] = [
     "retention",
 ];
 
-/// Less room than this is little for any site.
+/// Free space in bytes that any site should have.
 const LITTLE: u64 = 64 << 20;
 
-/// Likewise, in files.
+/// Number of further files for which any site should have room.
 const FEW: u64 = 2_000;
 
-/// A clock that is off by more makes releases and locks look older or newer than they are, in seconds.
+/// Clock difference in seconds above which releases and locks look noticeably older or newer than they are.
 const OFF: i64 = 30;
 
-/// A run that has held the lock for so long is no publish any more, in seconds.
+/// Time in seconds after which the run that holds the lock can't be a normal publish any more.
 const LONG: i64 = 3_600;
 
-/// How long a publish may leave more than it keeps, in seconds: on large sites it prunes once a day.
+/// Time in seconds for which publishes may leave more releases than `keep`. On large sites a publish prunes only once a
+/// day.
 const UNSWEPT: i64 = 2 * 86_400;
 
 /// What was seen of the store.
 #[derive(Debug, Clone, Default)]
 pub struct StoreFacts {
-    /// What the docroot is; none where there is nothing.
+    /// The attributes of the docroot. `None` if it does not exist.
     pub docroot: Option<Attr>,
-    /// Whether it holds a store.
+    /// Whether the docroot contains a store.
     pub exists: bool,
-    /// Why it can't be read as one.
+    /// Why the store can't be read.
     pub fault: Option<StoreError>,
-    /// Folders of the store, and what they are.
+    /// The folders of the store, with their attributes if they exist.
     pub folders: Vec<(String, Option<Attr>)>,
     /// The symlink `current` itself.
     pub link: Option<Attr>,
-    /// Room on its disk.
+    /// Free space on the store's file system.
     pub space: Option<Space>,
-    /// What was made there for a moment, to see whether it can be, whose it then is, and what time it is there.
+    /// The attributes of a temporary staging directory, or why it could not be made. They show which account owns what
+    /// a publish makes, and the time of the host's clock.
     pub made: Option<Result<Attr, String>>,
-    /// The time here, when that was made; in seconds since 1970.
+    /// The local time at which the staging directory was made, in seconds since 1970.
     pub now: Time,
-    /// What lies in the lock's folder.
+    /// The contents of the lock folder.
     pub lock: Vec<(String, Option<Owner>)>,
-    /// Why publishing is on hold.
+    /// Why publishing is on hold, if it is.
     pub hold: Option<Hold>,
     /// The release that `current` names.
     pub current: Option<ReleaseId>,
-    /// Whether it leads to a tree.
+    /// Whether `current` leads to a tree.
     pub is_whole: bool,
-    /// Its document.
+    /// The document of the current release.
     pub document: Option<ReleaseDocument>,
-    /// How many releases there are.
+    /// Number of releases in the store.
     pub releases: u64,
-    /// When what nothing refers to was last deleted.
+    /// When unreferenced data was last deleted.
     pub swept: Option<Time>,
-    /// How many releases are to be kept.
+    /// Number of releases to keep.
     pub keep: u64,
 }
 
-/// All of [`CHECKS`].
+/// Runs all of [`CHECKS`].
 pub(super) fn store_checks(seen: &StoreFacts) -> Vec<DoctorCheck> {
     let mut found = vec![docroot(seen)];
     if found[0].state == CheckResult::Wrong {
@@ -81,7 +83,7 @@ pub(super) fn store_checks(seen: &StoreFacts) -> Vec<DoctorCheck> {
         return found;
     }
     if !seen.exists {
-        // Nothing was ever published: what can be said of the disk is said, and the rest is one line.
+        // Nothing was ever published: check the file system, and report everything else in one line.
         found.extend(none_asked(&CHECKS[1..], "nothing has been published there yet"));
         found[4] = space(seen);
         found[5] = inodes(seen);
@@ -399,7 +401,7 @@ fn retention(seen: &StoreFacts) -> DoctorCheck {
     }
 }
 
-/// Bytes for people: what matters here is never small.
+/// Formats a size for people. The sizes that matter here are never small.
 fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
@@ -418,7 +420,7 @@ mod tests {
         }
     }
 
-    /// A store that is as it should be.
+    /// A store without faults.
     fn seen() -> StoreFacts {
         StoreFacts {
             docroot: Some(attr(0)),

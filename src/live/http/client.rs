@@ -1,4 +1,4 @@
-//! The connection: TCP, TLS, and HTTP/1.1 or HTTP/2 on top, as the server likes.
+//! An HTTP client connection: TCP, TLS, and on top HTTP/1.1 or HTTP/2, as the server chooses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use tokio_rustls::TlsConnector;
 use super::tls::{self, HANDSHAKE};
 use super::{Certificate, ConnectionFacts, Endpoint, HttpError, Protocol, Request, Response, Trust};
 
-/// The most bytes of an answer to a single request that are read, such as that of a CDN's API.
+/// Maximum length in bytes of the response to a single request, such as one to a CDN's API.
 const MOST_ONCE: usize = 1 << 20;
 
-/// The most bytes that a server may send over HTTP/2 before they are read: of one answer, and of all together.
+/// HTTP/2 flow-control windows: how many bytes the server may send before they are read, per stream and per connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
-/// How long an address may take to accept, before the next is tried beside it.
+/// How long to wait for an address to accept before the next address is tried in parallel.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Who asks.
+/// The value of `User-Agent`.
 const AGENT: &str = concat!("syntax-publish/", env!("CARGO_PKG_VERSION"));
 
 /// A connection to a server.
@@ -40,9 +40,9 @@ pub struct Connection {
 }
 
 enum Sender {
-    /// One request after the other.
+    /// HTTP/1.1: one request at a time.
     Http1(Mutex<http1::SendRequest<Full<Bytes>>>),
-    /// As many as the server takes.
+    /// HTTP/2: as many concurrent requests as the server allows.
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
@@ -57,7 +57,7 @@ pub async fn connect(place: &Endpoint, trust: Trust, patience: Duration) -> Resu
         .unwrap_or_else(|_| Err(HttpError::TimedOut { address: shown(place) }))
 }
 
-/// Sends one request over a connection of its own, to a server whose certificate must be in order.
+/// Sends one request over its own connection, to a server whose certificate must be valid.
 ///
 /// # Errors
 /// [`HttpError`].
@@ -78,7 +78,7 @@ pub async fn send_once(place: &Endpoint, request: &Request, patience: Duration) 
         .unwrap_or_else(|_| Err(HttpError::TimedOut { address: shown(place) }))
 }
 
-/// The address as people know it.
+/// The host and port to connect to, as shown in messages.
 fn shown(place: &Endpoint) -> String {
     let (host, port) = place.address();
     format!("{}:{port}", super::bracketed(host))
@@ -92,7 +92,7 @@ async fn connect_now(place: &Endpoint, trust: Trust) -> Result<Connection, HttpE
         detail,
     };
     let peer = stream.peer_addr().map_err(|error| broken(error.to_string()))?;
-    // Requests are small, and each is waited for.
+    // Requests are small, and the client waits for each response.
     stream.set_nodelay(true).map_err(|error| broken(error.to_string()))?;
     let (protocol, certificate, sender) = if place.tls {
         let (stream, protocol, certificate) = secure(place, stream, trust).await?;
@@ -112,7 +112,8 @@ async fn connect_now(place: &Endpoint, trust: Trust) -> Result<Connection, HttpE
     })
 }
 
-/// A TCP connection to the first address of the host that accepts. One that does not answer gets company after a while.
+/// Opens a TCP connection to the first address of the host that accepts. While an address does not answer, further
+/// addresses are tried in parallel.
 async fn reach(place: &Endpoint) -> Result<TcpStream, HttpError> {
     let (host, port) = place.address();
     let unknown = |detail: String| HttpError::NoSuchName {
@@ -202,7 +203,7 @@ where
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
-            // Many answers share the connection: none should wait for the window of the rest.
+            // Many responses share the connection. No response should have to wait for the window that the others use.
             builder.initial_stream_window_size(STREAM_WINDOW);
             builder.initial_connection_window_size(CONNECTION_WINDOW);
             let (sender, connection) = builder.handshake(io).await?;
@@ -212,7 +213,7 @@ where
     }
 }
 
-/// An error of the client with its causes.
+/// The text of an error, followed by its causes.
 fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -227,17 +228,18 @@ fn told(error: &dyn std::error::Error) -> String {
 }
 
 impl Connection {
-    /// What is known of the connection.
+    /// What is known about the connection.
     #[must_use]
     pub fn facts(&self) -> &ConnectionFacts {
         &self.facts
     }
 
-    /// Sends a request and reads the answer. Of a body of more than `most` bytes one byte more is read and the rest left:
-    /// over HTTP/1.1 the connection is of no more use then. There one waits for the other. There is no limit of time here.
+    /// Sends a request and reads the response. Of a body that is longer than `most` bytes, `most + 1` bytes are read
+    /// and the rest is dropped, which makes an HTTP/1.1 connection unusable. Over HTTP/1.1 concurrent calls wait for
+    /// each other. This function has no timeout.
     ///
     /// # Errors
-    /// [`HttpError`]; after one, over HTTP/1.1 the connection is of no more use.
+    /// [`HttpError`]. After an error an HTTP/1.1 connection is unusable.
     pub async fn send(&self, request: &Request, most: usize) -> Result<Response, HttpError> {
         let broken = |error: &dyn std::error::Error| HttpError::Broken {
             address: shown(&self.place),
@@ -268,7 +270,8 @@ impl Connection {
             request.method
         };
         let mut builder = hyper::Request::builder().method(method);
-        // HTTP/2 makes its own lines of the whole URL; HTTP/1.1 has the path, and the name in a header.
+        // HTTP/2 derives its pseudo-headers from the complete URL. HTTP/1.1 has the path in the request line and the
+        // name in a header.
         builder = match protocol {
             Protocol::Http1 => builder.uri(&request.target).header("host", self.place.authority()),
             Protocol::Http2 => builder.uri(self.place.url(&request.target)),

@@ -1,9 +1,10 @@
-//! Asks web servers: one connection to an address of our choosing, many requests in flight on it.
+//! HTTP client: one connection to a chosen address, many requests in flight on it.
 //!
-//! Touches the network. A connection may go to another address than the one that the name stands for: that is how an
-//! origin behind a CDN is asked under the site's own name. It follows no redirect, keeps no cookie, asks no proxy and
-//! undoes no encoding: what comes back is what the server said. It must never send a secret to a server whose certificate
-//! was not found in order, so that a connection which only notes what is wrong ([`Trust::Note`]) is for questions alone.
+//! Touches the network. A connection may go to a different address than the one that the name resolves to: this is how
+//! an origin behind a CDN is requested under the site's own name. The client follows no redirects, keeps no cookies,
+//! uses no proxy and does not decode bodies, so callers see exactly what the server sent. It must never send a secret
+//! to a server whose certificate was not found valid. A connection that only notes certificate faults ([`Trust::Note`])
+//! may therefore carry only requests without secrets.
 
 mod client;
 mod tls;
@@ -17,18 +18,18 @@ pub use tls::Certificate;
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The name that the request carries, and that the certificate must be for; an IPv6 address without brackets.
+    /// The name that the request carries and that the certificate must be for. An IPv6 address has no brackets.
     pub name: String,
-    /// The port that the URL has.
+    /// The port in the URL.
     pub port: u16,
-    /// Whether it speaks TLS.
+    /// Whether the server speaks TLS.
     pub tls: bool,
-    /// The host and port to connect to in place of the name's own.
+    /// The host and port to connect to, instead of those of the URL.
     pub at: Option<(String, u16)>,
 }
 
 impl Endpoint {
-    /// The host and port to connect to.
+    /// Returns the host and port to connect to.
     #[must_use]
     pub fn address(&self) -> (&str, u16) {
         self.at
@@ -36,7 +37,7 @@ impl Endpoint {
             .map_or((self.name.as_str(), self.port), |(host, port)| (host, *port))
     }
 
-    /// The name with its port where that is not the usual one: the value of `Host`.
+    /// The name, with the port unless it is the default port: the value of `Host`.
     #[must_use]
     pub fn authority(&self) -> String {
         let usual = if self.tls { 443 } else { 80 };
@@ -47,7 +48,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether no one on the way can read or change what is sent: it speaks TLS, or is on this machine.
+    /// Whether the connection is safe from eavesdropping and tampering, because it uses TLS or stays on this machine.
     #[must_use]
     pub fn is_private(&self) -> bool {
         self.tls || crate::config::is_loopback(self.address().0)
@@ -60,7 +61,7 @@ impl Endpoint {
         format!("{scheme}://{}{target}", self.authority())
     }
 
-    /// The place of a URL, and its path.
+    /// Returns the endpoint of a URL, and the URL's path and query. `None` if the URL has no host or no known port.
     #[must_use]
     pub fn of(url: &url::Url) -> Option<(Self, String)> {
         let name = url.host_str()?;
@@ -79,7 +80,7 @@ impl Endpoint {
     }
 }
 
-/// A host as it is in a URL.
+/// The host as written in a URL: an IPv6 address gets brackets.
 #[must_use]
 pub fn bracketed(host: &str) -> String {
     if host.contains(':') {
@@ -89,16 +90,16 @@ pub fn bracketed(host: &str) -> String {
     }
 }
 
-/// What to do about a certificate that is not in order.
+/// What to do about a certificate that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// No connection.
+    /// Refuse the connection.
     Require,
-    /// Note what is wrong and go on: for questions whose answers are judged, and that hold no secret.
+    /// Note the fault and go on. Only for requests that contain no secret and whose responses are judged.
     Note,
 }
 
-/// The version of HTTP that was agreed on.
+/// The HTTP version that was negotiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1.
@@ -107,45 +108,45 @@ pub enum Protocol {
     Http2,
 }
 
-/// What is known of a connection.
+/// What is known about a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionFacts {
-    /// Where it led.
+    /// The address that was connected to.
     pub peer: SocketAddr,
-    /// What was agreed on.
+    /// The HTTP version that was negotiated.
     pub protocol: Protocol,
-    /// The server's certificate, over TLS.
+    /// The server's certificate. `None` without TLS, or if the certificate can't be parsed.
     pub certificate: Option<Certificate>,
-    /// How long it took until a request could be sent.
+    /// The time until the first request could be sent.
     pub took: Duration,
 }
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Request {
-    /// The method; empty is GET.
+    /// The method. Empty means GET.
     pub method: &'static str,
-    /// Path and query, as they are sent.
+    /// Path and query, as sent.
     pub target: String,
-    /// Headers beside `Host` and `User-Agent`.
+    /// Headers in addition to `Host` and `User-Agent`.
     pub headers: Vec<(&'static str, String)>,
-    /// The body; an empty one is none.
+    /// The body. Empty means none.
     pub body: Vec<u8>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// Headers, their names in lower case, in the order in which they came.
+    /// The headers in the order in which they were received, with lower-case names.
     pub headers: Vec<(String, String)>,
-    /// The body as it was sent, encoded or not.
+    /// The body as sent, without decoding.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// The first header of a name, which is given in lower case.
+    /// Returns the value of the first header with a name, which must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -155,7 +156,7 @@ impl Response {
     }
 }
 
-/// No answer came.
+/// Why there is no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The name does not resolve.
@@ -163,51 +164,51 @@ pub enum HttpError {
     NoSuchName {
         /// The name.
         name: String,
-        /// What the system said.
+        /// The error of the operating system.
         detail: String,
     },
-    /// No one accepts connections there.
+    /// The address does not accept connections.
     #[error("can't connect to {address}: {detail}")]
     NoConnection {
-        /// Where.
+        /// The address.
         address: String,
-        /// What the system said.
+        /// The error of the operating system.
         detail: String,
     },
-    /// The TLS handshake failed, or the certificate is not in order where it must be.
+    /// The TLS handshake failed, or the certificate is not valid although it has to be.
     #[error("no TLS connection with {address}: {detail}")]
     Tls {
-        /// Where.
+        /// The address.
         address: String,
         /// What went wrong.
         detail: String,
     },
-    /// The connection broke, or what came was no HTTP.
+    /// The connection broke, or the server sent something other than HTTP.
     #[error("{address} did not answer properly: {detail}")]
     Broken {
-        /// Where.
+        /// The address.
         address: String,
         /// What went wrong.
         detail: String,
     },
-    /// It took too long.
+    /// The server took too long.
     #[error("{address} did not answer in time")]
     TimedOut {
-        /// Where.
+        /// The address.
         address: String,
     },
-    /// The answer is longer than anybody would read.
+    /// The response is longer than the limit.
     #[error("the answer of {address} is longer than {limit} bytes")]
     TooLong {
-        /// Where.
+        /// The address.
         address: String,
-        /// The limit.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// A value that no request can carry.
+    /// The request contains a value that can't be sent.
     #[error("not a request that can be sent: {detail}")]
     BadRequest {
-        /// Which value.
+        /// The invalid value.
         detail: String,
     },
 }

@@ -1,4 +1,4 @@
-//! TLS: the roots of the system, and what a certificate says of itself.
+//! TLS: trust in the system's root certificates, and inspection of the server's certificate.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,23 +14,25 @@ use x509_cert::der::Decode as _;
 
 use super::Trust;
 
-/// What a server's certificate says of itself, and what is wrong with it.
+/// A server's certificate, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Until when it is good, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     pub expires: i64,
-    /// Whole days that are left; negative where it has expired.
+    /// Whole days that are left. Negative if the certificate has expired.
     pub days_left: i64,
-    /// Who signed it.
+    /// The issuer.
     pub issuer: String,
-    /// Why a browser would not take it; none where one would.
+    /// Why a browser would reject it. For a Cloudflare origin certificate, why Cloudflare would. `None` if it is valid.
     pub fault: Option<String>,
-    /// Whether it is one of Cloudflare's for origins, which its servers take in "Full (strict)" mode, and no browser does.
+    /// Whether it is a Cloudflare origin certificate. Cloudflare's servers accept those in "Full (strict)" mode.
+    /// Browsers never do.
     pub for_cdn: bool,
 }
 
-/// The authorities whose certificates Cloudflare gives to origins, as it publishes them: "Cloudflare Origin CA root
-/// certificate" in its documentation. Their keys decide; anybody can write their names into a certificate.
+/// The authorities that sign Cloudflare's origin certificates, as published in its documentation under "Cloudflare
+/// Origin CA root certificate". A certificate is recognized by their keys, because their names can be put into any
+/// certificate.
 const FOR_ORIGINS: [&str; 2] = [
     include_str!("cloudflare_origin_ecc.pem"),
     include_str!("cloudflare_origin_rsa.pem"),
@@ -41,7 +43,8 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(ring::default_provider())))
 }
 
-/// The roots that the system trusts, or those of the file that `SSL_CERT_FILE` names; and why some could not be read.
+/// The root certificates that the system trusts, or those in the file that `SSL_CERT_FILE` names, and the errors for
+/// the ones that could not be read.
 fn roots() -> &'static (Arc<RootCertStore>, String) {
     static ROOTS: OnceLock<(Arc<RootCertStore>, String)> = OnceLock::new();
     ROOTS.get_or_init(|| {
@@ -53,7 +56,8 @@ fn roots() -> &'static (Arc<RootCertStore>, String) {
     })
 }
 
-/// How to speak TLS with a server, and where what is wrong with its certificate is noted.
+/// Returns the TLS configuration for a connection, and the object that notes what is wrong with the server's
+/// certificate.
 pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<CertificateCheck>), String> {
     let (roots, unread) = roots();
     let why = |error: &dyn fmt::Display| {
@@ -81,7 +85,7 @@ pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<CertificateCheck
     Ok((config, noted))
 }
 
-/// Checks certificates by authorities that are given, each as PEM.
+/// Returns a verifier that trusts the given authorities, each in PEM format.
 fn verifier(authorities: &[&str]) -> Result<Arc<WebPkiServerVerifier>, String> {
     let mut store = RootCertStore::empty();
     for authority in authorities {
@@ -92,7 +96,7 @@ fn verifier(authorities: &[&str]) -> Result<Arc<WebPkiServerVerifier>, String> {
     built.map_err(|error| error.to_string())
 }
 
-/// Checks certificates as browsers do; where that is wanted, a fault is noted and the connection goes on.
+/// Verifies certificates as browsers do. With [`Trust::Note`] a fault is noted and the handshake goes on.
 #[derive(Debug)]
 pub(super) struct CertificateCheck {
     strict: Arc<WebPkiServerVerifier>,
@@ -101,17 +105,17 @@ pub(super) struct CertificateCheck {
     wrong: Mutex<Option<CertificateFault>>,
 }
 
-/// What was found wrong with a certificate.
+/// A fault that was found in a certificate.
 #[derive(Debug, Clone)]
 struct CertificateFault {
-    /// Why a browser would not take it.
+    /// Why a browser would reject it.
     error: Error,
-    /// Whether it is one of Cloudflare's for origins; with what is wrong with it as such.
+    /// `Some` if it is a Cloudflare origin certificate. The inner option is its fault as an origin certificate, if any.
     for_cdn: Option<Option<Error>>,
 }
 
 impl CertificateCheck {
-    /// What the certificate says, and what was found wrong with it.
+    /// Returns the contents of the certificate, and the fault that was noted for it.
     pub(super) fn certificate(&self, der: &CertificateDer<'_>) -> Option<Certificate> {
         let parsed = x509_cert::Certificate::from_der(der).ok()?;
         let until = parsed.tbs_certificate.validity.not_after.to_unix_duration();
@@ -137,7 +141,8 @@ fn is_unknown_issuer(error: &Error) -> bool {
     matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer))
 }
 
-/// Whether an authority signed a certificate that it was checked by; with what else is wrong with it.
+/// Judges the result of a verification against given authorities. `Some` if one of them signed the certificate. The
+/// inner option is the fault that it has nevertheless.
 fn signed(checked: Result<ServerCertVerified, Error>) -> Option<Option<Error>> {
     use CertificateError as CertificateFault;
     match checked {
@@ -153,7 +158,7 @@ fn signed(checked: Result<ServerCertVerified, Error>) -> Option<Option<Error>> {
 
 const EXPIRED: &str = "the certificate has expired";
 
-/// What is wrong with a certificate, in words.
+/// Describes what is wrong with a certificate.
 fn told(error: &Error) -> String {
     use CertificateError as CertificateFault;
     match error {
@@ -184,13 +189,14 @@ fn told(error: &Error) -> String {
     }
 }
 
-/// The name alone, of a name in a certificate as the library writes it: `DnsName("a.example.com")`.
+/// Extracts the bare name from a certificate name as rustls formats it: `DnsName("a.example.com")`.
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
     inner.trim_matches(['(', ')', '"'])
 }
 
-/// What a library calls a fault, as words: `Other(OtherError(CaUsedAsEndEntity))` is "ca used as end entity".
+/// Turns the library's identifier for a fault into words: `Other(OtherError(CaUsedAsEndEntity))` becomes "ca used as
+/// end entity".
 fn words(name: &str) -> String {
     let mut names = name
         .rsplit(|c: char| !c.is_ascii_alphanumeric())
@@ -251,14 +257,14 @@ impl ServerCertVerifier for CertificateCheck {
     }
 }
 
-/// How long a handshake may take: a server that accepts and says nothing would hang forever.
+/// Time limit for a handshake. Without it, a server that accepts and sends nothing would hang the client forever.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// An authority of these tests that has the name of one of Cloudflare's.
+    /// A test authority with the same name as one of Cloudflare's.
     const NAMESAKE: &str = "\
 -----BEGIN CERTIFICATE-----
 MIICETCCAbegAwIBAgIUW5YF5jzdpV4+pKp9vrU/tfkzXpowCgYIKoZIzj0EAwIw
@@ -276,7 +282,7 @@ DV28a0Q=
 -----END CERTIFICATE-----
 ";
 
-    /// What it signed for docs.example.com.
+    /// A certificate for docs.example.com, signed by [`NAMESAKE`].
     const SIGNED: &str = "\
 -----BEGIN CERTIFICATE-----
 MIICBTCCAaugAwIBAgIUD6Tc26MGVQrA/hjr1LPzVK8K5EowCgYIKoZIzj0EAwIw
@@ -293,7 +299,7 @@ KIobMAoGCCqGSM49BAMCA0gAMEUCIQDBZ5baR3gzOGZBFXGSLfD6tmCWxNW8oDoW
 -----END CERTIFICATE-----
 ";
 
-    /// Whether an authority signed it, and what else is wrong with it.
+    /// Verifies [`SIGNED`]. `Some` if one of the authorities signed it. The inner option is its remaining fault.
     fn judged(authorities: &[&str], name: &'static str) -> Option<Option<String>> {
         let leaf = CertificateDer::from_pem_slice(SIGNED.as_bytes()).unwrap();
         let name = ServerName::try_from(name).unwrap();

@@ -1,8 +1,9 @@
-//! Cloudflare's API: `POST zones/ID/purge_cache`.
+//! Purges through Cloudflare's API: `POST zones/ID/purge_cache`.
 //!
-//! As its documentation has it in 2026: every kind of purge on every plan; an operation takes 100 URLs, and 30 where an
-//! account is older or an intermediary stricter, so a batch that is refused for its size is cut down to 30; too many
-//! requests are answered by 429 with `Retry-After`; an answer is an envelope with `success`, `errors` and `result`.
+//! As documented in 2026, every kind of purge is available on every plan. One operation takes 100 URLs, but only 30 if
+//! the account is older or an intermediary is stricter, so a batch that is refused because of its size is retried with
+//! 30. Too many requests are answered with 429 and `Retry-After`. A response is an envelope with `success`, `errors`
+//! and `result`.
 
 use std::time::Duration;
 
@@ -16,27 +17,27 @@ use crate::config::Scope;
 use crate::live::http::{self, Endpoint, HttpError, Request, Response};
 use crate::model::path::printable;
 
-/// Cloudflare's own API.
+/// The URL of Cloudflare's API.
 pub const API: &str = "https://api.cloudflare.com/client/v4";
 
-/// URLs in one request, and in one that was refused for having too many.
+/// Number of URLs per request, and the number to fall back to after a request was refused for having too many.
 const BATCH: usize = 100;
 const SMALL_BATCH: usize = 30;
 
-/// A zone of Cloudflare's.
+/// A Cloudflare zone.
 #[derive(Debug, Clone)]
 pub struct Cloudflare {
-    /// The zone's id, or its name.
+    /// The ID or the name of the zone.
     pub zone: String,
-    /// Where the API is.
+    /// The server of the API.
     pub api: Endpoint,
-    /// The path of the API, without a slash at its end.
+    /// The path of the API, without a trailing slash.
     pub path: String,
     /// What to purge.
     pub scope: Scope,
-    /// The token; none where the variable is not set.
+    /// The token. `None` if the environment variable is not set.
     pub token: Option<Token>,
-    /// The variable that holds it.
+    /// The environment variable that contains the token.
     pub variable: String,
 }
 
@@ -117,7 +118,7 @@ impl Cloudflare {
     }
 }
 
-/// One purge, and the time it has.
+/// One purge, with its deadline.
 struct PurgeCall<'a> {
     cloudflare: &'a Cloudflare,
     token: &'a Token,
@@ -127,7 +128,7 @@ struct PurgeCall<'a> {
 }
 
 impl PurgeCall<'_> {
-    /// The zone's id; a name is looked up.
+    /// Returns the ID of the zone. If the zone is configured by name, the ID is looked up.
     async fn zone_id(&mut self) -> Result<String, PurgeError> {
         let zone = &self.cloudflare.zone;
         if zone.len() == 32 && zone.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -143,7 +144,7 @@ impl PurgeCall<'_> {
         })
     }
 
-    /// Purges URLs, in as few requests as it lets us.
+    /// Purges URLs in as few requests as Cloudflare allows.
     async fn files(&mut self, path: &str, urls: &[String]) -> Result<(), PurgeError> {
         let mut rest = urls;
         let mut batch = BATCH;
@@ -165,7 +166,7 @@ impl PurgeCall<'_> {
         self.ask("POST", path, body.to_string().into_bytes()).await
     }
 
-    /// Sends a request until it is answered by something other than "later", or time is up.
+    /// Sends a request. Retries until Cloudflare gives a final answer or time is up.
     async fn ask(&mut self, method: &'static str, target: &str, body: Vec<u8>) -> Result<Value, PurgeError> {
         let request = Request {
             method,
@@ -215,7 +216,7 @@ fn http_error(source: HttpError) -> PurgeError {
     }
 }
 
-/// The result in an envelope.
+/// Extracts the result from the envelope of a response.
 fn read(answer: &Response) -> Result<Value, PurgeError> {
     match serde_json::from_slice::<Envelope>(&answer.body) {
         Ok(envelope) if envelope.success && answer.status < 300 => Ok(envelope.result),
@@ -227,7 +228,7 @@ fn read(answer: &Response) -> Result<Value, PurgeError> {
     }
 }
 
-/// What an answer complains of.
+/// The error messages in a response, or its status if there are none.
 fn complaints(answer: &Response) -> String {
     let errors = serde_json::from_slice::<Envelope>(&answer.body).map(|envelope| envelope.errors);
     let said: Vec<String> = errors

@@ -1,8 +1,9 @@
-//! Telling a CDN what to forget.
+//! Purges a CDN's cache after a publish.
 //!
-//! What changed is a list of URLs, which is pure; telling is behind one small trait, with Cloudflare's API and a plain
-//! webhook for any other. It must never make a release fail: what could not be purged is owed, and anyone who publishes next
-//! purges it. A secret is sent in a header to the API alone, and is in no message.
+//! Computing the list of URLs that changed is pure. Sending it is behind one small trait, implemented for Cloudflare's
+//! API and, for any other CDN, as a plain webhook. A failed purge must never fail a release: URLs that could not be
+//! purged stay owed, and the next publish by any user purges them. A secret is sent to the API in a header. It must
+//! never go anywhere else or appear in a message.
 
 pub mod cloudflare;
 pub mod webhook;
@@ -18,82 +19,82 @@ use crate::live::http::HttpError;
 use crate::model::path::SitePath;
 use crate::rules::Rules;
 
-/// What a CDN is to forget.
+/// What a CDN should purge.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PurgeRequest {
-    /// URLs, each form under which what changed is reachable, in order.
+    /// The URLs of everything that changed, in each form under which it is reachable, in order.
     pub urls: Vec<String>,
     /// The host and base path of the site: `docs.example.com/handbook`.
     pub prefix: String,
-    /// What the site is called.
+    /// The name of the site.
     pub site: String,
     /// The release that is live now.
     pub release: String,
 }
 
-/// What a CDN was told.
+/// What was purged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Purged {
-    /// What was purged, in words: "12 URLs", "everything".
+    /// A description of what was purged: "12 URLs", "everything".
     pub what: String,
-    /// How many URLs that were; none where it went by something else.
+    /// Number of URLs that were purged. `None` if the purge was not by URL.
     pub urls: Option<usize>,
-    /// How many requests it took.
+    /// Number of requests that the purge took.
     pub requests: u32,
 }
 
-/// Somebody who makes a CDN forget.
+/// A CDN, or a webhook that represents one, that can purge its cache.
 pub trait Purge: Send + Sync {
-    /// What it is called in messages.
+    /// The name to use in messages.
     fn name(&self) -> String;
 
-    /// Tells it, within `patience`. Doing so twice does no harm.
+    /// Sends the purge and waits for it, for at most `patience`. Repeating a purge is harmless.
     fn purge<'a>(&'a self, wanted: &'a PurgeRequest, patience: Duration) -> BoxFuture<'a, Result<Purged, PurgeError>>;
 }
 
-/// A CDN could not be told.
+/// Why a purge failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PurgeError {
-    /// No answer.
+    /// The CDN did not answer.
     #[error("{name} can't be reached: {source}")]
     Http {
-        /// Whom.
+        /// The CDN's name.
         name: String,
-        /// Why.
+        /// The cause.
         source: HttpError,
     },
-    /// It refused.
+    /// The CDN refused.
     #[error("{name} refuses: {detail}")]
     Refused {
-        /// Who.
+        /// The CDN's name.
         name: String,
-        /// Its status.
+        /// The status of the response.
         status: u16,
-        /// What it said.
+        /// The error that the CDN reported.
         detail: String,
     },
-    /// It was busy for as long as there was time.
+    /// The CDN was still busy when time was up.
     #[error("{name} had no time for it within {patience:?}: {detail}")]
     Busy {
-        /// Who.
+        /// The CDN's name.
         name: String,
-        /// How long it was asked.
+        /// The time limit.
         patience: Duration,
-        /// What it said last.
+        /// The last error that the CDN reported.
         detail: String,
     },
-    /// The secret is not there.
+    /// The environment variable with the token is not set.
     #[error("the environment variable {variable}, which holds the token for {name}, is not set")]
     NoToken {
-        /// For whom.
+        /// The name of the CDN that needs the token.
         name: String,
-        /// The variable.
+        /// The environment variable.
         variable: String,
     },
 }
 
 impl PurgeError {
-    /// What to do about it.
+    /// What the user can do about it.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
@@ -108,7 +109,7 @@ impl PurgeError {
     }
 }
 
-/// The URLs of what changed: every form under which each path is reachable, by all names of the site.
+/// Returns the URLs of everything that changed: every form under which each path is reachable, below `origin`.
 #[must_use]
 pub fn urls<'a>(rules: &Rules, origin: &str, paths: impl Iterator<Item = &'a SitePath>) -> Vec<String> {
     let mut urls = BTreeSet::new();
@@ -119,11 +120,11 @@ pub fn urls<'a>(rules: &Rules, origin: &str, paths: impl Iterator<Item = &'a Sit
     urls.into_iter().collect()
 }
 
-/// The longest wait that a server may name: a larger number means this one.
+/// Upper bound for the wait that a server requests. Larger values are clamped to it.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
-/// How long to wait before asking again: what the server says, else longer each time. A server that says 0 is not asked
-/// without a pause.
+/// How long to wait before retrying: as long as the server requests, or with exponential backoff if it names no time. A
+/// requested wait of 0 also gets the backoff, so that the server is never retried without a pause.
 fn pause(retry_after: Option<&str>, attempt: u32) -> Duration {
     let own = Duration::from_millis(500).saturating_mul(1 << attempt.min(5));
     let said = retry_after.map(str::trim).filter(|text| is_number(text));
@@ -137,12 +138,12 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A secret: sent, and never shown.
+/// A secret. It is sent, but never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Takes it.
+    /// Wraps the text of a token.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)

@@ -1,4 +1,4 @@
-//! Any other CDN: a POST of what changed to an address that knows what to do.
+//! Purges any other CDN: POSTs what changed to a webhook, which does the purge.
 
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use tokio::time::Instant;
 use super::{Purge, PurgeError, PurgeRequest, Purged, Token, pause};
 use crate::live::http::{self, Endpoint, Request};
 
-/// An address that is told.
+/// A webhook that receives the list of what changed.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    /// Where.
+    /// The server.
     pub place: Endpoint,
     /// Path and query.
     pub target: String,
-    /// The token, where one is wanted; an inner none where the variable is not set.
+    /// The environment variable of the token, with the token. The outer `Option` is `None` if no token is configured,
+    /// the inner one if the variable is not set.
     pub token: Option<(String, Option<Token>)>,
 }
 
