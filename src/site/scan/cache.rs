@@ -125,8 +125,7 @@ pub(super) struct LookUp<'a> {
 }
 
 impl LookUp<'_> {
-    /// Returns the digest of a file if it is known to be unchanged. Each call must name a later path than the call
-    /// before.
+    /// Returns the digest of a file if it is known to be unchanged. Paths must be passed in order.
     pub(super) fn get(&mut self, path: &SitePath, stamp: &FileStamp) -> Option<Digest> {
         let path = path.as_str().as_bytes();
         while self.next.is_some_and(|(known, _)| known < path) {
@@ -263,7 +262,7 @@ mod tests {
         ) {
             let _ = parse_body(&bytes);
             let _ = parse(bytes.clone());
-            // A claim of many entries, then garbage. It is sealed, so only the checks of bounds can reject it.
+            // A claim of many entries, then garbage. It is sealed, so only the bounds checks can reject it.
             let mut claim = CacheFileWriter::new(HEADER, 0);
             render_time(claim.body(), (1, 1));
             claim.body().extend_from_slice(&count.to_le_bytes());

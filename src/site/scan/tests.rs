@@ -1,4 +1,4 @@
-//! Scans of real folders.
+//! Tests of scans of real folders.
 
 use std::fs::{self, File};
 use std::io::Write as _;
