@@ -193,7 +193,8 @@ fn finish(
 pub struct Inspected {
     /// All problems, whatever their severity.
     pub problems: Vec<Problem>,
-    /// Files that stay unchanged, wholly or in part, because they can't be read exactly, and why.
+    /// Files whose URLs stay as they are, all or some, because the files can't be read exactly, and why. If a file
+    /// keeps the build ID from being replaced, that file and the reason are included.
     pub unread: Vec<(SitePath, String)>,
     /// How many strings in payloads name a file of the site although their use is unknown.
     pub unclassified: u64,

@@ -132,9 +132,9 @@ pub struct Facts {
     pub not_utf8: Option<u32>,
     /// Whether it is UTF-8 text. Only determined for a file whose name does not reveal its type.
     pub is_text: bool,
-    /// Why it can't be rewritten. It is then published as it is.
+    /// Why it can't be read exactly. Its URLs then stay as they are.
     pub unclear: Option<Unclear>,
-    /// Why parts of it can't be rewritten. They are then published as they are.
+    /// Why parts of it can't be read exactly. The URLs in them then stay as they are.
     pub odd: Vec<Unclear>,
     /// The build IDs that Next.js's client reads in it, sorted, without duplicates.
     pub ids: Vec<String>,
