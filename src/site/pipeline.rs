@@ -1,8 +1,8 @@
 //! The local half of every command that needs the site: from the export's folder to the manifest, without a host.
 //!
-//! Reads the export, and the caches of digests and of facts if it is given a folder for them. It stands here once, so that `plan`, `check` and
-//! `build` see exactly the site that `publish` would send. It must never write to the export, and never know of a
-//! target: what is already on a host is no business of the site's.
+//! Reads the export and, if the caller names a folder for them, the caches of digests and of facts. `plan`, `check` and
+//! `build` share this code with `publish`, so they see exactly the site that `publish` would send. This module must
+//! never write to the export, and must not depend on a target: the site is the same whatever a host already has.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -34,22 +34,22 @@ use crate::site::survey::{self, Elsewhere, Rewritten, Survey};
 pub struct Prepared {
     /// The manifest.
     pub site: Site,
-    /// Where the bytes come from.
+    /// Where the files' content comes from.
     pub source: Arc<dyn Source>,
     /// What the checks found.
     pub problems: Vec<Problem>,
-    /// What the export holds and the site does not.
+    /// Files of the export that are not part of the site.
     pub left_out: LeftOut,
-    /// What requests to it get.
+    /// How requests to the site are answered.
     pub rules: Rules,
-    /// URLs of chunks that pages name and that are not there.
+    /// URLs of chunks that pages reference but the export lacks.
     pub missing_chunks: BTreeSet<String>,
 }
 
 /// Prepares the site in the folder `export`: scan, check, fingerprint, manifest.
 ///
 /// # Errors
-/// [`SiteError::Scan`], and [`SiteError::Check`] where a finding is an error.
+/// [`SiteError::Scan`], and [`SiteError::Check`] if a finding is an error.
 pub fn prepare(
     config: &SiteConfig,
     export: &Path,
@@ -69,7 +69,8 @@ pub fn prepare(
     Ok(prepared)
 }
 
-/// The same, whatever the checks find: what is live decides what it leads to.
+/// Prepares the site as [`prepare`] does, but returns it whatever the checks find. The caller decides what a finding
+/// leads to, because that depends on the live release.
 ///
 /// # Errors
 /// [`SiteError::Scan`].
@@ -82,7 +83,7 @@ pub fn prepare_to_judge(
     let (scan, cache) = scan_and_recall(config, export, cache, observer)?;
     let source: Arc<dyn Source> = Arc::new(Export::new(export));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, cache.as_ref(), observer)?;
-    // Let go of before the site is compared and sent: at many pages it takes room.
+    // Drop the cache before the site is compared and sent: with many pages it takes a lot of memory.
     let learn = |survey: Survey, rewritten: &[Option<Rewritten>]| {
         if let Some(mut cache) = cache
             && cache.learn(&scan.assets, survey, rewritten)
@@ -93,28 +94,28 @@ pub fn prepare_to_judge(
     finish(config, &scan, source, survey, problems, learn, observer)
 }
 
-/// What is known of an export from the last time that it was prepared, so that only what changed is looked at again.
+/// State kept from one preview of an export to the next, so that only changed files are read again.
 #[derive(Default)]
 pub struct Memory {
     facts: Option<survey::Cache>,
     scan: Option<Arc<Scan>>,
 }
 
-/// Which files of an export are to be looked at.
+/// The files of an export to scan.
 #[derive(Debug, Clone, Copy)]
 pub enum ScanScope<'a> {
-    /// All of them.
+    /// All files.
     Whole,
-    /// Nothing changed since the last time but at these paths: absolute, below the export.
+    /// Only these paths: absolute and below the export. Nothing else has changed since the last scan.
     Changed(&'a [PathBuf]),
 }
 
-/// Prepares the site whatever the checks find, to look at and not to publish.
+/// Prepares the site for a preview, not for a publish, whatever the checks find. Also returns the scan of the export.
 ///
-/// `source` reads the export; `memory` is of the same site manifest and export. Also returns the files of the export.
+/// `source` reads the export. `memory` must come from earlier calls with the same site manifest and export.
 ///
 /// # Errors
-/// [`SiteError::Scan`] where the export can't be read.
+/// [`SiteError::Scan`] if the export can't be read.
 pub fn preview(
     config: &SiteConfig,
     export: &Path,
@@ -140,7 +141,7 @@ pub fn preview(
         .get_or_insert_with(|| cache.map_or_else(survey::Cache::default, |folder| survey::Cache::load(folder, export)));
     let (survey, problems) = find_problems(config, &scan.assets, &*source, Some(facts), observer)?;
     let learn = |survey: Survey, rewritten: &[Option<Rewritten>]| {
-        // For the next start. What is edited afterwards is soon looked at, and need not be written each time.
+        // Write the cache only once, for the next start. Files edited afterwards are quick to read again.
         if facts.learn(&scan.assets, survey, rewritten) && is_first {
             write(facts, observer);
         }
@@ -149,7 +150,7 @@ pub fn preview(
     Ok((prepared, scan))
 }
 
-/// The site of an export that was surveyed. `learn` gets what was noted, and what became of each file.
+/// Makes the site of a surveyed export. `learn` gets the survey, and the result of the fingerprint stage for each file.
 fn finish(
     config: &SiteConfig,
     scan: &Scan,
@@ -188,20 +189,21 @@ fn finish(
     })
 }
 
-/// What is known of an export that need not be fit to be published.
+/// Result of inspecting an export, which need not be publishable.
 pub struct Inspected {
-    /// Every problem, whatever it leads to.
+    /// All problems, whatever their severity.
     pub problems: Vec<Problem>,
-    /// Files that stay as they are, since they can't be read exactly, and why.
+    /// Files whose URLs stay as they are, all or some, because the files can't be read exactly, and why. If a file
+    /// keeps the build ID from being replaced, that file and the reason are included.
     pub unread: Vec<(SitePath, String)>,
-    /// Strings in payloads that name a file of the site where it can't be told what they are for.
+    /// How many strings in payloads name a file of the site although their use is unknown.
     pub unclassified: u64,
 }
 
-/// Looks at the export, whatever it leads to.
+/// Inspects the export, whatever the checks find.
 ///
 /// # Errors
-/// [`SiteError::Scan`] where the export can't be read.
+/// [`SiteError::Scan`] if the export can't be read.
 pub fn inspect(
     config: &SiteConfig,
     export: &Path,
@@ -233,10 +235,10 @@ pub fn inspect(
     Ok(inspected)
 }
 
-/// The files of the export.
+/// Scans the export.
 ///
 /// # Errors
-/// [`SiteError::Scan`] where it can't be read.
+/// [`SiteError::Scan`] if the export can't be read.
 pub fn scan(
     config: &SiteConfig,
     export: &Path,
@@ -251,7 +253,7 @@ pub fn scan(
     Ok(scan::scan(export, &options, observer)?)
 }
 
-/// The files of the export; what earlier surveys noted of it is loaded meanwhile.
+/// Scans the export, and loads the cache of facts at the same time.
 fn scan_and_recall(
     config: &SiteConfig,
     export: &Path,
@@ -269,10 +271,10 @@ fn scan_and_recall(
     Ok((scanned?, recalled))
 }
 
-/// What requests to the site get, as far as its export says.
+/// Returns the rules that requests to the site follow, as far as the export determines them.
 ///
 /// # Errors
-/// [`SiteError::Scan`] where it can't be read.
+/// [`SiteError::Scan`] if the export can't be read.
 pub fn served(
     config: &SiteConfig,
     export: &Path,
@@ -288,7 +290,8 @@ pub fn served(
     ))
 }
 
-/// What requests to a site get whose export has these paths, and says this of its client.
+/// Returns the rules that requests to a site follow, given the paths of its export and what its pages reveal about the
+/// client.
 #[must_use]
 pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item = &'a str> + Clone) -> Rules {
     let base_path = config.next.base_path.as_ref().unwrap_or(&client.base_path);
@@ -302,7 +305,7 @@ pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item 
     }
 }
 
-/// What the texts of the export say of themselves, and all that the checks find.
+/// Surveys the text files of the export, and runs all checks.
 fn find_problems(
     config: &SiteConfig,
     assets: &[Asset],
@@ -310,7 +313,8 @@ fn find_problems(
     cache: Option<&survey::Cache>,
     observer: &dyn Observer,
 ) -> Result<(Survey, Vec<Problem>), SiteError> {
-    // The patterns of a parsed site manifest are right; of one that was made otherwise they may not be.
+    // The patterns of a parsed site manifest are valid. A configuration that was made in another way may have invalid
+    // ones.
     let forbidden = Forbidden::new(&config.check.forbid).map_err(unusable)?;
     let allowed = globs(&config.check.allow)?;
     let bytes = assets.iter().map(|asset| asset.size).sum();
@@ -337,7 +341,7 @@ fn find_problems(
     Ok(checked?)
 }
 
-/// Keeps what was learned of the files for the next time.
+/// Writes to the cache what was learned about the files, for the next run.
 fn write(cache: &survey::Cache, observer: &dyn Observer) {
     if let Some(file) = cache.file()
         && let Err(error) = cache.write()
@@ -349,7 +353,7 @@ fn write(cache: &survey::Cache, observer: &dyn Observer) {
     }
 }
 
-/// Whether a problem stops a publish whatever is live, so that no one need be asked.
+/// Whether a problem stops every publish, whatever release is live, so that there is no need to query the host.
 #[must_use]
 pub fn stops_always(config: &SiteConfig, problem: &Problem) -> bool {
     problem.severity == Severity::Error && (problem.always || config.check.known == KnownFindings::Error)
@@ -364,7 +368,7 @@ fn fingerprint(
 ) -> Result<fingerprint::Site, SiteError> {
     let running = Running::begin(observer, Stage::Fingerprint);
     let include = config.fingerprint.include.as_deref().map(globs).transpose()?;
-    // A copy has its type by its extension alone.
+    // The type of a copy follows from its extension alone, so files that have a type by path get no fingerprint.
     let typed = config.types.by_path().iter().map(|own| own.glob().glob().to_owned());
     let exclude: Vec<String> = config.fingerprint.exclude.iter().cloned().chain(typed).collect();
     let options = fingerprint::Options {
@@ -379,7 +383,7 @@ fn fingerprint(
     Ok(site?)
 }
 
-/// `texts`: files that are text although their names say nothing of it.
+/// Makes the manifest. `texts` are the files that contain text although their names do not reveal it.
 fn manifest(
     config: &SiteConfig,
     assets: Vec<Asset>,
@@ -409,7 +413,7 @@ fn manifest(
     site
 }
 
-/// What the export brought along is taken as it is; the others are made.
+/// Returns the encodings of a file. Those that the export contains are used as they are; the others will be made.
 fn encodings(asset: &Asset, media_type: &str, options: EncodeOptions) -> Encodings {
     let mut encodings = encodings_for(media_type, asset.size, &options);
     for coding in Coding::ALL {
@@ -420,7 +424,7 @@ fn encodings(asset: &Asset, media_type: &str, options: EncodeOptions) -> Encodin
     encodings
 }
 
-/// The globs of a parsed site manifest compile; one that was made otherwise may not.
+/// The globs of a parsed site manifest compile. A configuration that was made in another way may have invalid ones.
 fn globs(globs: &[String]) -> Result<GlobSet, SiteError> {
     config::compile_globs(globs).map_err(unusable)
 }
@@ -511,7 +515,7 @@ mod tests {
         assert!(prepared("[check]\ncase = \"off\"").is_ok_and(|site| site.problems.is_empty()));
     }
 
-    /// An export that counts how often its files are read.
+    /// An export that records the paths of the files that are read.
     struct CountingExport {
         export: Export,
         read: std::sync::Mutex<Vec<String>>,
@@ -591,7 +595,7 @@ mod tests {
                 (anew.site.root, &anew.problems)
             );
             let mut read = source.read.lock().unwrap().clone();
-            // Where the client's files lie is asked of the first page each time.
+            // `find_client` reads the first page on every run.
             read.retain(|path| &**path != "404.html");
             read.sort();
             read.dedup();

@@ -1,12 +1,14 @@
-//! The finished site as a plain folder: every file, its encodings beside it, for a web server that has no store.
+//! Writes the finished site to a plain folder: every file with its encodings next to it, for a web server that has no
+//! store.
 //!
-//! Writes below the folder it is given and nowhere else. The folder appears whole or not at all: it grows under another
-//! name beside its place, and takes the place by a rename. It must never delete or replace a file that it did not make:
-//! a folder is refused unless it is empty, or holds an earlier build and nothing else.
+//! Writes only below the given folder. The folder appears complete or not at all: it is written under a temporary name
+//! in the same parent folder, and then renamed. This module must never delete or replace a file that it did not write:
+//! a folder is refused unless it is empty, or contains an earlier build and nothing else.
 //!
-//! The mark is `.syntax-publish/`, which also holds the manifest of each folder by digest. It begins with a dot, so a
-//! scan leaves it out and the vhost we print does not serve it; and a folder of documents keeps them apart from the
-//! site's own names, of which any might be taken.
+//! The marker of a build is the folder `.syntax-publish/`. It also contains the documents of the build: the root
+//! digest, and the manifest of each folder, named by its digest. Its name begins with a dot, so a scan leaves it out
+//! and the vhost that this program prints does not serve it. The documents are in a separate folder because the site
+//! could use any other name.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -26,16 +28,16 @@ use crate::model::tree::{Entry, File, Tree};
 use crate::site::encode::encode;
 use crate::site::source::{Source, SourceError};
 
-/// The folder of documents, which marks a build as ours.
+/// The folder of documents, which marks a folder as a build of this program.
 pub const DOCUMENTS: &str = ".syntax-publish";
 
-/// The document that names the site by its root digest.
+/// The document that contains the site's root digest.
 const ROOT: &str = "root";
 
-/// No manifest is longer, in bytes: a folder of 400,000 files.
+/// Upper limit for a manifest, in bytes: enough for a folder of 400,000 files.
 const LARGEST_DOCUMENT: u64 = 64 << 20;
 
-/// A build that was written.
+/// A finished build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Built {
     /// Public paths.
@@ -46,35 +48,35 @@ pub struct Built {
     pub root: Digest,
 }
 
-/// The folder can't be used for a build.
+/// Why a build failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// It holds something that no build wrote.
+    /// The folder contains something that no build wrote.
     #[error("{} holds what no earlier build wrote: {name}", .folder.display())]
     Foreign {
         /// The folder.
         folder: PathBuf,
-        /// The first such thing that was found, fit to be printed.
+        /// The first such thing that was found, in printable form.
         name: String,
     },
-    /// There is something else at its path.
+    /// The path is taken by something that is not a folder.
     #[error("{} is not a folder", .folder.display())]
     NotAFolder {
         /// The path.
         folder: PathBuf,
     },
-    /// It has no name that a folder beside it could be named after.
+    /// The path has no name, so a temporary folder can't be named after it.
     #[error("{} can't be replaced by a build", .folder.display())]
     NoName {
         /// The path.
         folder: PathBuf,
     },
-    /// A file of this machine can't be written.
+    /// A file or folder on this machine can't be read or written.
     #[error("can't {what}: {source}")]
     Io {
         /// What was attempted, with the path.
         what: String,
-        /// What the system said.
+        /// What the system reported.
         source: io::Error,
     },
     /// A file of the export can't be read or encoded.
@@ -85,12 +87,12 @@ pub enum BuildError {
 /// Writes the site to the folder `out`.
 ///
 /// # Errors
-/// [`BuildError`]; then `out` is as it was.
+/// [`BuildError`]. `out` then has its previous content, unless only the removal of the previous build failed.
 pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observer) -> Result<Built, BuildError> {
     clear_leftovers(out)?;
     let replaces = check_out(out)?;
     let growing = beside(out, "new")?;
-    // What an earlier run left half-done under this process's name.
+    // Remove what an earlier run with the same process ID left behind.
     remove(&growing)?;
     let files: Vec<(SitePath, &File)> = site.all_files().collect();
     let running = Running::begin_measured(observer, Stage::Encode, Some(site.files), Some(site.bytes));
@@ -107,7 +109,7 @@ pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observ
     })
 }
 
-/// Whether the folder may be taken, and if there is one to replace.
+/// Checks that the folder may be used. Returns whether there is one to replace.
 fn check_out(out: &Path) -> Result<bool, BuildError> {
     let folder = || out.to_owned();
     match fs::metadata(out) {
@@ -127,15 +129,16 @@ fn check_out(out: &Path) -> Result<bool, BuildError> {
     }
 }
 
-/// A folder that may hold an earlier build, and nothing else.
+/// A folder that may contain an earlier build and nothing else.
 ///
-/// What is on the disk is walked, not what the documents say: they may lie in a circle, or name folders without end.
+/// Walks the files on disk, not the tree that the documents describe: documents can form a cycle, or describe folders
+/// without end.
 struct Earlier<'a> {
     folder: &'a Path,
 }
 
 impl Earlier<'_> {
-    /// Something that no earlier build wrote, by that build's own documents.
+    /// Returns something that the earlier build did not write, according to that build's own documents.
     fn first_foreign(&self) -> io::Result<Option<String>> {
         let documents = SitePath::root().child(DOCUMENTS);
         let Some(root) = self.root() else {
@@ -168,7 +171,7 @@ impl Earlier<'_> {
         Ok(None)
     }
 
-    /// Something among the documents that is none.
+    /// Returns something among the documents that is not a document of a build.
     fn foreign_document(&self) -> io::Result<Option<String>> {
         for entry in fs::read_dir(self.folder.join(DOCUMENTS))? {
             let name = entry?.file_name().to_string_lossy().into_owned();
@@ -185,7 +188,7 @@ impl Earlier<'_> {
         self.tree(self.document(ROOT)?.trim_end().parse().ok()?)
     }
 
-    /// The manifest of this digest; none where its bytes are others.
+    /// The manifest with this digest. `None` if its content is different.
     fn tree(&self, digest: Digest) -> Option<Tree> {
         let text = self.document(&digest.to_string())?;
         let is_it = Digest::of(text.as_bytes()) == digest;
@@ -194,19 +197,19 @@ impl Earlier<'_> {
 
     fn document(&self, name: &str) -> Option<String> {
         let file = self.folder.join(DOCUMENTS).join(name);
-        // A pipe would never end.
+        // Reading a pipe would never end.
         let is_file = fs::symlink_metadata(&file).is_ok_and(|about| about.is_file() && about.len() <= LARGEST_DOCUMENT);
         is_file.then(|| fs::read_to_string(&file).ok()).flatten()
     }
 }
 
-/// What a build wrote under a name.
+/// What a build wrote under one name.
 enum Written {
     File,
     Folder(Digest),
 }
 
-/// What a build with this manifest wrote under a name of a folder, if anything.
+/// Returns what a build with this manifest wrote under a name in the folder. `None` if it wrote nothing there.
 fn written(tree: &Tree, name: &OsStr, is_folder: bool) -> Option<Written> {
     let name = name.to_str()?;
     let entry = |name: &str| tree.entries.get(name);
@@ -222,14 +225,14 @@ fn written(tree: &Tree, name: &OsStr, is_folder: bool) -> Option<Written> {
     (!is_folder && Coding::ALL.into_iter().any(is_encoding)).then_some(Written::File)
 }
 
-/// A name in the same folder, so that a rename stays on one file system.
+/// Returns a path in the same parent folder, so that a rename stays on one file system.
 fn beside(out: &Path, what: &str) -> Result<PathBuf, BuildError> {
     let (place, mut hidden) = hidden(out)?;
     hidden.push(format!("{what}.{}", std::process::id()));
     Ok(place.with_file_name(hidden))
 }
 
-/// Where the folder is, and how names beside it begin that a build gives.
+/// Returns the resolved path of the folder, and the prefix of the temporary names that builds use next to it.
 fn hidden(out: &Path) -> Result<(PathBuf, OsString), BuildError> {
     let resolved = fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
     let name = resolved
@@ -241,8 +244,8 @@ fn hidden(out: &Path) -> Result<(PathBuf, OsString), BuildError> {
     Ok((resolved, hidden))
 }
 
-/// Clears what builds to this folder left that were killed. Where one of them had moved the build before away and not put
-/// its own in place, that one comes back.
+/// Removes what killed builds to this folder left behind. If one of them had moved the previous build away without
+/// putting its own in place, the previous build is moved back.
 fn clear_leftovers(out: &Path) -> Result<(), BuildError> {
     let (place, hidden) = hidden(out)?;
     let Some(folder) = place.parent() else { return Ok(()) };
@@ -287,7 +290,7 @@ fn write_all(
     growing: &Path,
     observer: &dyn Observer,
 ) -> Result<(), BuildError> {
-    // First, so that what a killed run leaves is known by it.
+    // Make the folder of documents first: it is how leftovers of a killed run are recognized.
     let documents = growing.join(DOCUMENTS);
     fs::create_dir_all(&documents).map_err(failed("make", &documents))?;
     for path in site.folders.keys() {
@@ -322,7 +325,7 @@ fn write_file(source: &dyn Source, path: &SitePath, file: &File, growing: &Path)
     write(&growing.join(path.as_str()), &bytes)
 }
 
-/// The bytes of an encoding; none where it would not be smaller.
+/// The bytes of an encoding. `None` if one that is made would not be smaller than the file.
 fn encoded(
     source: &dyn Source,
     path: &SitePath,
@@ -355,7 +358,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     fs::write(path, bytes).map_err(failed("write", path))
 }
 
-/// Puts the finished folder where it belongs. A previous build steps aside first, and comes back if that fails.
+/// Moves the finished folder to its final path. A previous build is moved away first, and back again if that fails.
 fn take_place(growing: &Path, out: &Path, replaces: bool) -> Result<(), BuildError> {
     let place = fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
     if !replaces {
@@ -442,7 +445,8 @@ mod tests {
             child.id()
         };
         let leftover = |what: &str, process: u32| folder.path().join(format!(".out.{what}.{process}"));
-        // Killed while it grew, and between both renames; one that another run is writing; and what only looks like it.
+        // A run killed while it wrote, one killed between the two renames, a run that is still writing (process 1), and
+        // folders that only have similar names.
         fs::create_dir_all(leftover("new", ended).join(DOCUMENTS)).unwrap();
         fs::create_dir_all(leftover("new", 1).join(DOCUMENTS)).unwrap();
         fs::create_dir_all(leftover("new", ended).with_extension("notes")).unwrap();
@@ -471,7 +475,8 @@ mod tests {
         assert!(note.exists());
     }
 
-    /// A document that `trees` names: `folders` are the names and digests of its folders.
+    /// Writes a document under this digest, which its content need not match. `folders` are the names and digests of
+    /// its folders.
     fn document(out: &Path, digest: Digest, folders: &[(&str, Digest)]) {
         let mut text = format!("{}\n", crate::model::tree::HEADER);
         for (name, digest) in folders {
@@ -490,7 +495,8 @@ mod tests {
         document(folder.path(), two, &[("a", one), ("b", one)]);
         fs::write(documents.join(ROOT), format!("{one}\n")).unwrap();
         assert!(matches!(built(folder.path()), Err(BuildError::Foreign { .. })));
-        // What can't be said by a digest in a circle can be said by few honest ones: two folders at each of 60 levels.
+        // Correct digests can't form a cycle, but a few documents can describe a huge tree: two folders at each of 60
+        // levels.
         fs::remove_dir_all(&documents).unwrap();
         fs::create_dir(&documents).unwrap();
         let mut below = Tree::default();

@@ -1,7 +1,7 @@
 //! The files of a site, read again when they are sent.
 //!
-//! Reads the export and nothing else. What is read is compared with what the scan saw: a file that changed in between
-//! is an error here and never a page.
+//! Reads the export and nothing else. Each file is compared with what the scan saw: one that changed in between is an
+//! error, and must never become part of a page. Given encodings are not compared here; the caller verifies them.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,7 +11,7 @@ use crate::model::digest::{Digest, Hasher};
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 
-/// A file of the export can't be sent.
+/// Why a file of the export can't be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// It can't be read.
@@ -19,10 +19,10 @@ pub enum SourceError {
     Unreadable {
         /// The file.
         path: SitePath,
-        /// What the system said.
+        /// What the system reported.
         source: std::io::Error,
     },
-    /// Its bytes are not those of the scan.
+    /// Its content is not what the scan saw.
     #[error("{path:?} of the export changed while it was being published")]
     Changed {
         /// The file.
@@ -38,26 +38,28 @@ pub enum SourceError {
         /// What went wrong.
         detail: String,
     },
-    /// A task panicked: a bug of this program.
+    /// A task panicked, which is a bug of this program.
     #[error("a task of syntax-publish panicked: {detail}")]
     Worker {
-        /// What it said.
+        /// The panic message.
         detail: String,
     },
 }
 
-/// Where the bytes of a site come from.
+/// Where the content of a site comes from.
 pub trait Source: Send + Sync {
-    /// The whole of a file.
+    /// Reads a complete file.
     ///
     /// # Errors
-    /// [`SourceError::Changed`] where its bytes don't have this digest and size.
+    /// [`SourceError::Unreadable`], and [`SourceError::Changed`] if the content does not have this digest and size.
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError>;
 
-    /// A file in pieces, for as long as `take` wants more. Anyone who can do without the whole file in memory says how.
+    /// Reads a file in pieces, for as long as `take` returns `true`. The default implementation reads the complete file
+    /// into memory. Implementations that do not need to, override it.
     ///
     /// # Errors
-    /// As [`Self::read`], after the last piece.
+    /// As for [`Self::read`]. A change may be detected only after the last piece, and not at all if `take` ends the
+    /// read early.
     fn read_pieces(
         &self,
         path: &SitePath,
@@ -70,14 +72,14 @@ pub trait Source: Send + Sync {
         Ok(())
     }
 
-    /// The encoding that the export brought beside a file.
+    /// Reads an encoding of a file from the export. It is not compared with the scan.
     ///
     /// # Errors
     /// [`SourceError::Unreadable`].
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError>;
 }
 
-/// Gives bytes that are in memory in pieces of this many, for as long as `take` wants more.
+/// Passes bytes in memory to `take` in pieces of this size, for as long as it returns `true`.
 pub fn in_pieces(bytes: &[u8], piece: usize, take: &mut dyn FnMut(Vec<u8>) -> bool) {
     for part in bytes.chunks(piece.max(1)) {
         if !take(part.to_vec()) {
@@ -86,7 +88,7 @@ pub fn in_pieces(bytes: &[u8], piece: usize, take: &mut dyn FnMut(Vec<u8>) -> bo
     }
 }
 
-/// The bytes, if they are those that the scan saw.
+/// Returns the bytes if they are those that the scan saw.
 ///
 /// # Errors
 /// [`SourceError::Changed`].
@@ -98,14 +100,14 @@ pub fn unchanged(bytes: Vec<u8>, path: &SitePath, digest: Digest, size: u64) -> 
     }
 }
 
-/// The files as they lie in the export's folder.
+/// The files in the export's folder.
 #[derive(Debug, Clone)]
 pub struct Export {
     folder: PathBuf,
 }
 
 impl Export {
-    /// The export in a folder.
+    /// Returns a source that reads the export in this folder.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self {
@@ -128,7 +130,7 @@ impl Source for Export {
             path: path.clone(),
             source,
         };
-        // One byte more than promised is enough to know that it grew.
+        // One byte more than expected is enough to detect that the file grew.
         self.open(path, path.as_str())?
             .take(size + 1)
             .read_to_end(&mut bytes)

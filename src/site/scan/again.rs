@@ -1,7 +1,7 @@
-//! A scan brought up to date by a look at a few files, where it is known that no others may have changed.
+//! Updates a scan by reading a few files, if it is known that no others have changed.
 //!
-//! It takes on nothing but files that were there before and still are, since only of those it is plain what a look at the
-//! whole would say. Whatever else it meets is for such a look.
+//! Handles only files that were there before and still are, because only for those is it certain what a full scan would
+//! report. It must never guess: anything else takes a full scan.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,11 @@ use crate::model::encoding::Coding;
 use crate::model::event::{Event, Observer, Stage};
 use crate::model::path::SitePath;
 
-/// Brings a scan of `export` up to date, given the only paths below it at which anything may have changed. None where
-/// that takes a look at the whole.
+/// Updates a scan of `export`. `changed` must contain every path below it at which something may have changed. Returns
+/// `None` if that takes a full scan.
 ///
 /// # Errors
-/// [`ScanError`] where a file changes while it is read.
+/// [`ScanError`] if a file changes while it is read.
 pub fn again(
     export: &Path,
     before: &Scan,
@@ -24,7 +24,7 @@ pub fn again(
     observer: &dyn Observer,
 ) -> Result<Option<Scan>, ScanError> {
     let mut files = Vec::new();
-    // A link shows what changed elsewhere.
+    // A followed symlink exposes changes at other paths.
     if !before.followed.is_empty() {
         return Ok(None);
     }
@@ -60,13 +60,13 @@ pub fn again(
     Ok(Some(scan))
 }
 
-/// What a path of the file system is to a scan.
+/// What a file system path means for a scan.
 enum ScannedPath {
-    /// Nothing: no part of the site, before and now.
+    /// Not part of the site, neither before nor now.
     Nowhere,
-    /// A file that is there still.
+    /// A file of the site that still exists.
     Asset(usize),
-    /// Something that came, went, or is more than a file.
+    /// Something that appeared, disappeared, or takes more than reading one file.
     Unknown,
 }
 
@@ -81,13 +81,14 @@ fn place(export: &Path, scan: &Scan, path: &Path) -> ScannedPath {
     let found = scan.assets.binary_search_by(|asset| asset.path.cmp(&site));
     match (found, meta) {
         (Ok(index), Ok(meta)) if meta.is_file() && is_plain(scan, index) => ScannedPath::Asset(index),
-        // What editors put beside a file for a moment.
+        // Editors create short-lived files next to the one that they save.
         (Err(_), Err(error)) if error.kind() == std::io::ErrorKind::NotFound => ScannedPath::Nowhere,
         _ => ScannedPath::Unknown,
     }
 }
 
-/// Whether a file neither has encodings that came with it nor could be one, nor is one for all cores.
+/// Whether a file has no encodings in the export, can't be an encoding itself, and is too small to be hashed on all
+/// cores.
 fn is_plain(scan: &Scan, index: usize) -> bool {
     scan.assets.get(index).is_some_and(|asset| {
         let is_encoding = Coding::ALL
@@ -114,7 +115,7 @@ mod tests {
         scan(export, &options, &Silent).unwrap()
     }
 
-    /// An export of two pages and a style sheet with a given encoding, and what is known of it.
+    /// An export of two pages and a style sheet with a given encoding, and its scan.
     fn export() -> (tempfile::TempDir, Scan) {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("docs")).unwrap();
@@ -171,7 +172,7 @@ mod tests {
             assert!(after(folder, &known, &[changed]).is_none(), "{changed}");
         }
         assert!(after(folder, &known, &["/elsewhere"]).is_none());
-        // What a link shows may lie anywhere.
+        // The target of a symlink may be anywhere.
         fs::write(folder.join("docs/a.html"), "x").unwrap();
         assert!(after(folder, &whole(folder), &["index.html"]).is_none());
     }

@@ -1,13 +1,14 @@
 //! The cache of digests: files that have not changed since an earlier scan need not be read again.
 //!
-//! One file for each export, in a folder that the caller names; safe to delete at any time. What is damaged, of
-//! another version or from the future is not an error and is not used. A digest is kept, and trusted, only if the
-//! file's times lie well before the scan that read it: a file written to within one tick of the file system's clock
-//! looks the same before and after, which is what git calls racily clean.
+//! There is one cache file per export, in a folder that the caller names. It is safe to delete at any time. A file that
+//! is damaged, of another version or from the future is not an error; it is ignored. The cache must never return a
+//! digest that reading the file would not give. A digest is kept, and trusted, only if the file's times are well before
+//! the scan that read it: a file written within one tick of the file system's clock looks the same before and after,
+//! which git calls "racily clean".
 //!
 //! The body of the sealed file, little-endian: the time of the scan, the number of entries, and the entries, sorted by
-//! path. An entry is the path's length and bytes, then size, both times, inode, device and digest. They stay in memory as
-//! they are in the file: anyone who asks does so in the same order, so nothing needs to be looked up.
+//! path. An entry is the path's length and bytes, then size, both times, inode, device and digest. In memory the
+//! entries stay as they are in the file: callers look them up in path order, so there is no need for an index.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,19 +20,19 @@ use crate::model::digest::Digest;
 use crate::model::path::SitePath;
 use crate::site::cache_file::{self, CacheFileWriter};
 
-/// Another form of the file has another last digit.
+/// First line of the file. A new format gets a new number.
 const HEADER: &[u8] = b"syntax-publish digests 2\n";
 
-/// Where the body begins.
+/// Offset of the body.
 const BODY: usize = HEADER.len();
 
-/// The fixed part of an entry: length of the path, size, two times, inode, device, digest.
+/// Size of an entry without its path: length of the path, size, two times, inode, device, digest.
 const ENTRY: usize = 4 + 8 + 2 * 16 + 8 + 8 + 32;
 
-/// The time and the number of entries, in front of them.
+/// Size of the time and the number of entries, which precede the entries.
 const START: usize = 24;
 
-/// The digest at the end of the file.
+/// Size of the digest at the end of the file.
 const SEAL: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ struct CachedFile {
     digest: Digest,
 }
 
-/// What a file of the cache holds: all its bytes, and where among them the entries are.
+/// Content of a cache file: all its bytes, and the number of entries in them.
 #[derive(Default)]
 struct CacheEntries {
     bytes: Vec<u8>,
@@ -55,7 +56,7 @@ impl CacheEntries {
     }
 }
 
-/// What an earlier scan read.
+/// The digests from an earlier scan.
 pub(super) struct DigestCache {
     file: PathBuf,
     now: Time,
@@ -64,7 +65,7 @@ pub(super) struct DigestCache {
 }
 
 impl DigestCache {
-    /// Loads the cache of an export, given its resolved place; an empty one where there is none of use.
+    /// Loads the cache of an export, given its resolved path. The cache is empty if there is no usable file.
     pub(super) fn load(folder: &Path, export: &Path, now: SystemTime) -> Self {
         let file = cache_file::file_of(folder, export, "digests");
         let now = time_of(now);
@@ -79,12 +80,12 @@ impl DigestCache {
         }
     }
 
-    /// The file that holds it.
+    /// The path of the cache file.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
 
-    /// For looking up files in the order of their paths.
+    /// Returns a cursor for looking up files in path order.
     pub(super) fn look_up(&self) -> LookUp<'_> {
         let mut entries: Box<dyn Iterator<Item = (&[u8], CachedFile)>> = Box::new(self.entries.iter());
         LookUp {
@@ -94,10 +95,10 @@ impl DigestCache {
         }
     }
 
-    /// Keeps the digests of these files, sorted by path, and no others. Writes only if that makes a difference.
-    /// `remembered` is how many of them it gave.
+    /// Keeps the digests of these files, sorted by path, and drops all others. Writes the file only if that makes a
+    /// difference. `remembered` is how many of the digests came from the cache.
     pub(super) fn keep(&self, files: &[HashedFile], remembered: u64) -> io::Result<()> {
-        // Mostly it gave them all, and all that it had.
+        // The usual case: all digests came from the cache, and all its entries were used.
         if files.len() as u64 == remembered && files.len() == self.entries.count {
             return Ok(());
         }
@@ -116,7 +117,7 @@ impl DigestCache {
     }
 }
 
-/// Goes through what is known, in the order of the paths.
+/// Cursor over the cached entries, in path order.
 pub(super) struct LookUp<'a> {
     written: Time,
     next: Option<(&'a [u8], CachedFile)>,
@@ -124,7 +125,7 @@ pub(super) struct LookUp<'a> {
 }
 
 impl LookUp<'_> {
-    /// The digest of a file, if it is known to be unchanged. Its path comes after all that were asked for before.
+    /// Returns the digest of a file if it is known to be unchanged. Paths must be passed in order.
     pub(super) fn get(&mut self, path: &SitePath, stamp: &FileStamp) -> Option<Digest> {
         let path = path.as_str().as_bytes();
         while self.next.is_some_and(|(known, _)| known < path) {
@@ -142,7 +143,7 @@ fn render(written: Time, entries: &[(&str, CachedFile)]) -> Vec<u8> {
     render_time(bytes, written);
     bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
     for (path, CachedFile { stamp, digest }) in entries {
-        // Paths of the site are far shorter than this holds: at most 37 names.
+        // A `u32` is always large enough: a path of the site has at most 37 names.
         bytes.extend_from_slice(&u32::try_from(path.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(path.as_bytes());
         bytes.extend_from_slice(&stamp.size.to_le_bytes());
@@ -165,7 +166,7 @@ fn parse(bytes: Vec<u8>) -> Option<(Time, CacheEntries)> {
     Some((written, CacheEntries { bytes, count }))
 }
 
-/// The time and the number of entries of what stands between header and seal, if all of it is as it should be.
+/// Returns the time and the number of entries in the body between header and seal. `None` if any of it is malformed.
 fn parse_body(bytes: &[u8]) -> Option<(Time, usize)> {
     let mut cursor = Cursor(bytes);
     let written = cursor.time()?;
@@ -180,7 +181,7 @@ fn parse_body(bytes: &[u8]) -> Option<(Time, usize)> {
     cursor.0.is_empty().then_some((written, count))
 }
 
-/// Bytes still to be read.
+/// The bytes that are still to be read.
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
@@ -261,7 +262,7 @@ mod tests {
         ) {
             let _ = parse_body(&bytes);
             let _ = parse(bytes.clone());
-            // A claim of many entries, then garbage; sealed, so that nothing but the bounds keeps it out.
+            // A claim of many entries, then garbage. It is sealed, so only the bounds checks can reject it.
             let mut claim = CacheFileWriter::new(HEADER, 0);
             render_time(claim.body(), (1, 1));
             claim.body().extend_from_slice(&count.to_le_bytes());

@@ -1,7 +1,7 @@
 //! What can be wrong with an export, and what to do about it.
 //!
-//! Faults of single files are collected, so that one run names them all. Text from the file system reaches a message
-//! only with its control characters spelled out.
+//! Faults of single files are collected, so that one run reports them together. Text from the file system must never
+//! reach a message unless its control characters are escaped.
 
 use std::fmt;
 use std::io;
@@ -11,39 +11,39 @@ use super::LeftOut;
 use super::read::Broken;
 use crate::model::path::{BadPath, SitePath, printable};
 
-/// How many faults are kept; the others are counted.
+/// How many faults are kept; further ones are only counted.
 const KEPT: usize = 100;
 
-/// Why there is no scan.
+/// Why a scan failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
-    /// There is nothing at the path of the export.
+    /// Nothing exists at the path of the export.
     #[error("there is no folder {}", shown(.export))]
     Missing {
         /// The export.
         export: PathBuf,
     },
-    /// The path of the export names something else.
+    /// The path of the export is not a folder.
     #[error("{} is not a folder", shown(.export))]
     NotAFolder {
         /// The export.
         export: PathBuf,
     },
-    /// The export can't be read at all.
+    /// The folder of the export can't be read.
     #[error("the folder {} can't be read", shown(.export))]
     Closed {
         /// The export.
         export: PathBuf,
-        /// What the system said.
+        /// What the system reported.
         source: io::Error,
     },
-    /// The export holds no file, or none that is not left out.
+    /// The export contains no files, or only files that are left out.
     #[error("the folder {} holds no files to publish ({} dot files and {} excluded files were left out)",
         shown(.export), .left_out.dot_files, .left_out.excluded)]
     Empty {
         /// The export.
         export: PathBuf,
-        /// What it holds beside.
+        /// How many files were left out.
         left_out: LeftOut,
     },
     /// A file was written to during the scan.
@@ -52,7 +52,7 @@ pub enum ScanError {
         /// The file.
         path: SitePath,
     },
-    /// A file was deleted during the scan.
+    /// A file or folder was deleted during the scan.
     #[error("{path} was deleted while the export was read")]
     Vanished {
         /// The file or folder.
@@ -61,13 +61,13 @@ pub enum ScanError {
     /// Files of the export can't be published as they are.
     #[error("{faults}")]
     Unfit {
-        /// Which, and why.
+        /// The faults, in path order.
         faults: Faults,
     },
 }
 
 impl ScanError {
-    /// What to do about it.
+    /// Returns a hint on what to do about it.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl ScanError {
 /// Something in the export that can't be published as it is.
 #[derive(Debug)]
 pub struct ScanFault {
-    /// Its path in the export, fit to be printed.
+    /// Its path in the export, in printable form.
     pub path: String,
     /// What is wrong with it.
     pub kind: FaultKind,
@@ -96,28 +96,28 @@ pub enum FaultKind {
     /// A symlink that leads out of the export.
     #[error("it is a symlink out of the export, to {target}")]
     LeavesExport {
-        /// Where it leads, fit to be printed.
+        /// Its target, in printable form.
         target: String,
     },
     /// A symlink to nothing.
     #[error("it is a symlink to {target}, which is not there")]
     Dangling {
-        /// Where it leads, fit to be printed.
+        /// Its target, in printable form.
         target: String,
     },
-    /// A symlink to itself or to a folder that holds it.
+    /// A symlink to itself or to a folder that contains it.
     #[error("it is a symlink to itself or to a folder around it")]
     Loop,
-    /// No file, folder or symlink.
+    /// Not a file, folder or symlink.
     #[error("it is {what}, not a file")]
     Special {
-        /// What it is, with its article.
+        /// What it is, with an article.
         what: &'static str,
     },
-    /// The system does not let it be read.
+    /// It can't be read.
     #[error("it can't be read: {source}")]
     Unreadable {
-        /// What the system said.
+        /// What the system reported.
         source: io::Error,
     },
     /// Larger than any file of a site.
@@ -126,24 +126,24 @@ pub enum FaultKind {
         /// In bytes.
         size: u64,
     },
-    /// A name that is no UTF-8 text.
+    /// A name that is not UTF-8.
     #[error("its name is not UTF-8")]
     NotUtf8,
-    /// A name or path that can't be one of the site's.
+    /// A name or path that a site can't have.
     #[error("{0}")]
     Name(BadPath),
-    /// A `.br` or `.gz` beside a file whose encoding it is not.
+    /// A `.br` or `.gz` file that is not an encoding of the file next to it.
     #[error("the web server would send it as {of}, but {why}")]
     WrongEncoding {
-        /// The file beside it.
+        /// The file next to it.
         of: SitePath,
-        /// What is wrong.
+        /// What is wrong with it.
         why: String,
     },
-    /// The walk was broken off.
+    /// There are too many files or symlinks, so the walk was aborted.
     #[error("there are more than {limit} {what}; the walk ended here")]
     TooMany {
-        /// Of what, in the plural.
+        /// What there are too many of, in the plural.
         what: &'static str,
         /// The limit.
         limit: usize,
@@ -151,7 +151,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// What to do about it.
+    /// Returns a hint on what to do about it.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
@@ -176,7 +176,7 @@ impl fmt::Display for ScanFault {
     }
 }
 
-/// All faults of a scan: the first ones by path, and the number of the others.
+/// All faults of a scan: the first ones in path order, and the number of the others.
 #[derive(Debug, Default)]
 pub struct Faults {
     list: Vec<ScanFault>,
@@ -184,24 +184,24 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The faults that were kept.
+    /// Returns the faults that were kept.
     pub fn iter(&self) -> impl Iterator<Item = &ScanFault> {
         self.list.iter()
     }
 
-    /// How many others there are.
+    /// Returns how many faults were not kept.
     #[must_use]
     pub const fn more(&self) -> u64 {
         self.more
     }
 
-    /// Whether there are none.
+    /// Whether there are no faults.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The faults that were kept, to own.
+    /// Consumes the collection and returns the faults that were kept.
     #[must_use]
     pub fn into_list(self) -> Vec<ScanFault> {
         self.list
@@ -217,7 +217,7 @@ impl Faults {
         }
     }
 
-    /// Adds what kept a file from being read, unless it ends the scan.
+    /// Adds the reason why a file could not be read. Returns an error if it ends the scan.
     pub(super) fn take(&mut self, path: &SitePath, broken: Broken) -> Result<(), ScanError> {
         let path = path.clone();
         match broken {
@@ -243,7 +243,7 @@ impl fmt::Display for Faults {
     }
 }
 
-/// A path of the file system, fit to be printed.
+/// Returns a file system path in printable form.
 pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }

@@ -1,7 +1,8 @@
-//! Encodings that the export brought along: `a.js.br` and `a.js.gz` beside `a.js`.
+//! Encodings that the export contains: `a.js.br` and `a.js.gz` next to `a.js`.
 //!
-//! The web server sends such a file in the place of the other without looking at it, so each is decoded and compared
-//! by digest. What does not decode to the file beside it is a fault, never an asset.
+//! The web server sends such a file in place of the original without checking it. Each one is therefore decoded, and
+//! the result is compared by digest. A file that does not decode to the one next to it is a fault and must never become
+//! an asset.
 
 use std::path::Path;
 
@@ -13,17 +14,18 @@ use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 use crate::site::decode::{DecodeError, decodes_to};
 
-/// A file that may be an encoding of the one beside it.
+/// A file that may be an encoding of the one next to it.
 struct Pair<'a> {
     encoding: (usize, &'a HashedFile),
     of: (usize, &'a HashedFile),
     coding: Coding,
 }
 
-/// Turns files, sorted by path, into assets: those that are encodings of others are folded into them.
+/// Turns files, sorted by path, into assets. Files that are encodings of others are folded into those.
 ///
-/// In a chain, `a`, `a.gz`, `a.gz.br`, each must decode to the one before, as that is what the web server makes of
-/// it; `a.gz` is then an encoding, and `a.gz.br` an asset of its own, since encodings have no encodings.
+/// In a chain, `a`, `a.gz`, `a.gz.br`, each file must decode to the one before it, because the web server treats it as
+/// an encoding of that file. `a.gz` is then an encoding and `a.gz.br` a separate asset, because encodings have no
+/// encodings.
 pub(super) fn pair(root: &Path, files: Vec<HashedFile>, faults: &mut Faults) -> Result<Vec<Asset>, ScanError> {
     let judged = sift(pairs(&files), |pair| find_fault(root, pair), faults)?;
     let mut given = vec![GivenEncodings::default(); files.len()];
@@ -36,7 +38,8 @@ pub(super) fn pair(root: &Path, files: Vec<HashedFile>, faults: &mut Faults) -> 
             let path = Path::new(file.found.path.as_str());
             faults.add(path, FaultKind::WrongEncoding { of, why });
         } else if !folded[of] {
-            // Pairs come sorted by the encoding's path, and the file it encodes sorts before it.
+            // Pairs are sorted by the encoding's path, and an original sorts before its encoding, so `folded[of]` is
+            // final.
             folded[encoding] = true;
             let (digest, size) = (file.digest, file.stamp.size);
             given[of].set(pair.coding, Given { digest, size });
@@ -72,7 +75,7 @@ fn pairs<'a>(files: &'a [HashedFile]) -> Vec<Pair<'a>> {
     files.iter().enumerate().filter_map(beside).collect()
 }
 
-/// What is wrong with an encoding, if anything is.
+/// Returns what is wrong with an encoding. `None` if it is correct.
 fn find_fault(root: &Path, pair: &Pair<'_>) -> Result<Option<String>, Broken> {
     let (_, encoding) = pair.encoding;
     let (_, original) = pair.of;

@@ -1,9 +1,9 @@
-//! The scan: from the export folder to its files, with their digests.
+//! The scan: from the export's folder to its files, with their digests.
 //!
-//! Reads the export and, if the caller names a folder for it, a cache of digests; the one home of `walkdir`. It never
-//! writes to the export, never reads a file that lies outside of it, and never waits on something that only looks
-//! like a file. What it reports is one state of each file: a file that changes meanwhile is an error, not a guess.
-//! Whether the files make a good site is for the checks to say.
+//! Reads the export and, if the caller names a folder for it, a cache of digests. It is the only module that uses
+//! `walkdir`. It must never write to the export, read a file outside of it, or wait for something that only looks like
+//! a file, such as a pipe. It reports one state of each file: a file that changes during the scan is an error. The
+//! checks, not the scan, decide whether the files make a good site.
 
 mod again;
 mod cache;
@@ -32,40 +32,40 @@ use crate::model::digest::Digest;
 use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::path::SitePath;
 
-/// How to scan.
+/// Options of a scan.
 #[derive(Debug, Clone, Copy)]
 pub struct ScanOptions<'a> {
-    /// Paths of the export to leave out. A folder that matches is left out with all that it holds.
+    /// Paths of the export to leave out. A folder that matches is left out with everything in it.
     pub exclude: &'a GlobSet,
-    /// The folder that keeps digests from scan to scan; `None`: every file is read. It may be deleted at any time.
+    /// The folder that keeps digests from scan to scan; safe to delete at any time. If `None`, every file is read.
     pub cache: Option<&'a Path>,
-    /// The time now: files that were touched just before it are read again by the next scan.
+    /// The current time. Files modified just before it are read again by the next scan.
     pub now: SystemTime,
 }
 
-/// What an export holds.
+/// Result of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scan {
-    /// Its files, sorted by path.
+    /// The files of the export, sorted by path.
     pub assets: Vec<Asset>,
-    /// What was left out.
+    /// How many files were left out.
     pub left_out: LeftOut,
-    /// The symlinks that were followed, sorted, and where they lead, relative to the export.
+    /// The symlinks that were followed, sorted, with their targets relative to the export.
     pub followed: Vec<(SitePath, PathBuf)>,
-    /// How many files were not read, since the cache knew their digests.
+    /// How many files were not read because their digests were in the cache.
     pub remembered: u64,
 }
 
 /// How many files were left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftOut {
-    /// Those with a name that starts with a dot, or in such a folder; `.well-known` at the top is no such folder.
+    /// Files with a name that starts with a dot, or in such a folder. `.well-known` at the top does not count.
     pub dot_files: u64,
-    /// Those that the site manifest excludes.
+    /// Files that the site manifest excludes.
     pub excluded: u64,
 }
 
-/// A file whose digest is known, and the state in which it was read.
+/// A file with its digest, and the state in which it was read.
 struct HashedFile {
     found: WalkedFile,
     stamp: FileStamp,
@@ -75,7 +75,7 @@ struct HashedFile {
 /// Scans an export.
 ///
 /// # Errors
-/// [`ScanError`]; what is wrong with single files is collected into [`ScanError::Unfit`].
+/// [`ScanError`]. Faults of single files are collected into [`ScanError::Unfit`].
 pub fn scan(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
     let _running = Running::begin(observer, Stage::Scan);
     run(export, options, observer)
@@ -121,10 +121,10 @@ fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Res
     })
 }
 
-/// A file that was found, and its state.
+/// A file that the walk found, and its state.
 type Stamped = (WalkedFile, Result<FileStamp, Broken>);
 
-/// Walks the export; beside that, looks at each file that was found, and loads the cache.
+/// Walks the export. At the same time, stamps each file that was found, and loads the cache.
 fn look_around(
     root: &Path,
     options: &ScanOptions<'_>,
@@ -155,7 +155,7 @@ fn look_around(
         })
     })?;
     let mut batches = batches.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // In the order of the walk, whichever was done first.
+    // Restore the order of the walk, because batches finish in any order.
     batches.sort_unstable_by_key(|(place, _)| *place);
     let mut stamped = Vec::with_capacity(batches.iter().map(|(_, batch)| batch.len()).sum());
     stamped.extend(batches.into_iter().flat_map(|(_, batch)| batch));
@@ -177,7 +177,7 @@ fn tell_of(walked: &walk::Walked, observer: &dyn Observer) {
     }
 }
 
-/// The digest of each file, sorted by path, and how many of them the cache knew.
+/// Returns the digest of each file, sorted by path, and how many of them came from the cache.
 fn digests(
     root: &Path,
     mut stamped: Vec<(WalkedFile, FileStamp)>,
@@ -189,7 +189,7 @@ fn digests(
         let stage = Stage::Scan;
         observer.notice(Event::Progressed { stage, items, bytes });
     };
-    // The cache has its entries in this order, too, and is gone through once.
+    // The cache has its entries in the same order, so one pass over it is enough.
     stamped.par_sort_unstable_by(|(a, _), (b, _)| a.path.cmp(&b.path));
     let mut known = cache.map(DigestCache::look_up);
     let mut files = Vec::with_capacity(stamped.len());
@@ -213,7 +213,7 @@ fn digests(
         },
         faults,
     )?;
-    // One after another, each on all cores: however many gigabytes there are, one buffer holds them.
+    // One file after another, each on all cores. One buffer is enough, however many gigabytes there are.
     let mut hashed = small;
     for (found, stamp) in large {
         match read::digest_wide(&found.file(root), &stamp, &|bytes| progressed(0, bytes)) {
@@ -225,13 +225,14 @@ fn digests(
     if !hashed.is_empty() {
         let hashed = hashed.into_iter();
         files.extend(hashed.map(|((found, stamp), digest)| HashedFile { found, stamp, digest }));
-        // Two or three runs, each of them sorted.
+        // Merge two or three runs, each of which is already sorted.
         files.sort_by(|a, b| a.found.path.cmp(&b.found.path));
     }
     Ok((files, remembered))
 }
 
-/// Does the work for all items, on all cores. What can't be read is set aside as a fault; what changed ends the scan.
+/// Does the work for all items, on all cores. An item that can't be read becomes a fault; one that changed ends the
+/// scan.
 fn sift<T: Send + Named, R: Send>(
     items: Vec<T>,
     work: impl Fn(&T) -> Result<R, Broken> + Sync,
@@ -247,7 +248,7 @@ fn sift<T: Send + Named, R: Send>(
     keep_good(done, faults)
 }
 
-/// Sets aside what can't be read as a fault; what changed ends the scan.
+/// Turns items that can't be read into faults. An item that changed ends the scan.
 fn keep_good<T: Named, R>(done: Vec<(T, Result<R, Broken>)>, faults: &mut Faults) -> Result<Vec<(T, R)>, ScanError> {
     let mut good = Vec::with_capacity(done.len());
     for (item, result) in done {
@@ -259,7 +260,7 @@ fn keep_good<T: Named, R>(done: Vec<(T, Result<R, Broken>)>, faults: &mut Faults
     Ok(good)
 }
 
-/// Something of the export that has a path to be named by.
+/// Something in the export that has a path for error messages.
 trait Named {
     fn path(&self) -> &SitePath;
 }

@@ -1,8 +1,8 @@
-//! Reading one file of the export, all of it in one state or not at all.
+//! Reads one file of the export: all of it in one state, or not at all.
 //!
-//! Reads in buffers of bounded size. Never maps a file into memory: one that is cut short meanwhile would end the
-//! process. Never follows a symlink and never waits for the other end of a pipe: what the walk saw as a file may be
-//! something else by now.
+//! Reads in buffers of bounded size. It must never map a file into memory, because truncation of the file would then
+//! kill the process. It must never follow a symlink or wait for the other end of a pipe: what was a file during the
+//! walk may be something else by now.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -15,24 +15,24 @@ use rustix::io::Errno;
 
 use crate::model::digest::{Digest, Hasher};
 
-/// From this size on, one file is worth all cores.
+/// Files of at least this size, in bytes, are hashed on all cores.
 pub(super) const LARGE: u64 = 32 << 20;
 
-/// Larger files are no part of any site: 64 GiB.
+/// Size limit of a file: 64 GiB. No site has larger files.
 pub(super) const LARGEST: u64 = 64 << 30;
 
-/// Buffers for files that share the cores with others, and for one that has them all.
+/// Buffer sizes: for files that are hashed in parallel, and for one that is hashed on all cores.
 const BUFFER: usize = 128 << 10;
 const WIDE_BUFFER: usize = 8 << 20;
 
-/// The coarsest clock of a file system in use (FAT): a file that was written to after it was read may show the same
-/// times as long as this has not passed.
+/// The coarsest clock of a file system in use (FAT). A file that is written after it was read may show the same times
+/// until this much time has passed.
 const GRANULE: Duration = Duration::from_secs(2);
 
-/// A time of a file, or now: seconds and nanoseconds since 1970.
+/// A time of a file, or the current time: seconds and nanoseconds since 1970.
 pub(super) type Time = (i64, i64);
 
-/// What tells one state of a file from another without reading it.
+/// Metadata that distinguishes one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileStamp {
     pub size: u64,
@@ -53,8 +53,8 @@ impl FileStamp {
         }
     }
 
-    /// Whether any later write must show in the file's times: they lie so far before `time`, at which the file had
-    /// not yet been read, that a clock of the file system has moved on since.
+    /// Whether any later write must show in the file's times. `time` is a moment before the file was read. The file's
+    /// times must be so far before it that the clock of any file system has ticked since.
     pub(super) fn settled_before(&self, time: Time) -> bool {
         let granule = i64::try_from(GRANULE.as_secs()).unwrap_or(i64::MAX);
         let newest = self.modified.max(self.changed);
@@ -62,28 +62,28 @@ impl FileStamp {
     }
 }
 
-/// A moment as files show it; one before 1970 is taken for 1970, when nothing has settled yet.
+/// Converts a time to the form of file times. A time before 1970 becomes 1970, at which no file counts as settled.
 pub(super) fn time_of(moment: SystemTime) -> Time {
     let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     (i64::try_from(since.as_secs()).unwrap_or(0), since.subsec_nanos().into())
 }
 
-/// Why a file could not be read whole.
+/// Why a file could not be read completely.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// It is not what it was, or changed while it was read.
+    /// It is not what it was before, or changed while it was read.
     Changed,
-    /// It is gone.
+    /// It no longer exists.
     Vanished,
-    /// Larger than [`LARGEST`]: its bytes.
+    /// Larger than [`LARGEST`]: its size in bytes.
     TooLarge(u64),
-    /// The system refused, or the disk failed.
+    /// The system refused access, or the disk failed.
     Unreadable(io::Error),
 }
 
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
-        // A symlink or a socket where a file was, a file where a folder was.
+        // A symlink or a socket replaced the file, or a file replaced a folder.
         let swapped = [Errno::LOOP, Errno::NXIO].map(|errno| Some(errno.raw_os_error()));
         match error.kind() {
             io::ErrorKind::NotFound => Self::Vanished,
@@ -94,27 +94,27 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// The state of a file that the walk found.
+/// Returns the state of a file that the walk found.
 pub(super) fn stamp(path: &Path) -> Result<FileStamp, Broken> {
     let meta = fs::symlink_metadata(path)?;
     if !meta.is_file() {
         return Err(Broken::Changed);
     }
-    // Not read at all: a sparse file of a terabyte takes a second to make and an hour to read.
+    // Don't read it at all: a sparse file of a terabyte takes a second to make and an hour to read.
     if meta.len() > LARGEST {
         return Err(Broken::TooLarge(meta.len()));
     }
     Ok(FileStamp::of(&meta))
 }
 
-/// A file that was opened in the state that its stamp reports.
+/// A file that was opened in the state that its stamp describes.
 pub(super) struct Opened {
     file: File,
     stamp: FileStamp,
 }
 
 impl Opened {
-    /// Opens a file, if it still is what the stamp says.
+    /// Opens a file if it still matches the stamp.
     pub(super) fn open(path: &Path, stamp: &FileStamp) -> Result<Self, Broken> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
@@ -124,7 +124,7 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Fails unless the file still is what it was when it was opened.
+    /// Fails unless the file still matches its stamp.
     pub(super) fn unchanged(&self) -> Result<(), Broken> {
         let meta = self.file.metadata()?;
         if meta.is_file() && FileStamp::of(&meta) == self.stamp {
@@ -141,15 +141,15 @@ impl Read for &Opened {
     }
 }
 
-/// The digest of a file.
+/// Returns the digest of a file.
 pub(super) fn digest(path: &Path, stamp: &FileStamp) -> Result<Digest, Broken> {
-    // Room for one byte more than there should be: a file that fits is read, and found to end, in two calls.
+    // Room for one byte more than expected: two calls are then enough to read a file that fits and to detect its end.
     let length = usize::try_from(stamp.size).unwrap_or(usize::MAX).saturating_add(1);
     let mut buffer = vec![0; length.min(BUFFER)];
     hash(path, stamp, &mut buffer, Hasher::update, &|_| {})
 }
 
-/// The digest of a large file, worked out on all cores. `progressed` hears of the bytes as they are done.
+/// Returns the digest of a large file, computed on all cores. `progressed` is notified of the number of bytes done.
 pub(super) fn digest_wide(path: &Path, stamp: &FileStamp, progressed: &dyn Fn(u64)) -> Result<Digest, Broken> {
     let mut buffer = vec![0; WIDE_BUFFER];
     hash(path, stamp, &mut buffer, Hasher::update_wide, progressed)
@@ -168,7 +168,7 @@ fn hash(
         let filled = fill(&opened, buffer)?;
         update(&mut hasher, &buffer[..filled]);
         progressed(filled as u64);
-        // A file that grows as fast as it is read has no end: stop where it has more than it should.
+        // A file that grows as fast as it is read has no end: stop once it has more bytes than expected.
         if filled < buffer.len() || hasher.length() > stamp.size {
             break;
         }

@@ -1,4 +1,4 @@
-//! Scans of real folders.
+//! Tests of scans of real folders.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use crate::model::event::Silent;
 use crate::model::path::MAX_DEPTH;
 use crate::site::encode::encode;
 
-/// An export in a folder of its own, with a place for the cache beside it.
+/// An export in a temporary folder, with a place for the cache next to it.
 struct Site {
     folder: TempDir,
 }
@@ -74,7 +74,7 @@ impl Site {
         self.scan_with(&[], None)
     }
 
-    /// Scans with the cache, and says how many files it did not read.
+    /// Scans with the cache, and returns how many files were not read.
     fn remembered(&self, now: SystemTime) -> u64 {
         self.scan_with(&[], Some(now)).unwrap().remembered
     }
@@ -83,7 +83,7 @@ impl Site {
         self.scan().unwrap().assets.iter().map(|a| a.path.to_string()).collect()
     }
 
-    /// The faults of a scan that must fail with some.
+    /// Returns the faults of a scan that must fail with some.
     fn faults(&self) -> Vec<ScanFault> {
         match self.scan() {
             Err(ScanError::Unfit { faults }) => faults.into_list(),
@@ -180,7 +180,7 @@ fn dot_files_are_left_out_and_counted_but_for_well_known() {
     site.link(".dangling", "nowhere");
     assert_eq!(site.paths(), [".well-known/security.txt", "index.html"]);
     assert_eq!(site.scan().unwrap().left_out.dot_files, 7);
-    // Exports made for GitHub Pages have it at the top: not worth a note.
+    // Exports made for GitHub Pages have `.nojekyll` at the top; it is not counted.
     site.write(".nojekyll", b"");
     assert_eq!(site.scan().unwrap().left_out.dot_files, 7);
     assert!(
@@ -257,7 +257,7 @@ fn links_that_leave_the_export_are_refused_and_nothing_behind_them_is_read() {
     site.link("folder", "../outside");
     site.link("hop", "folder/secret");
     site.link("host", "/etc/hostname");
-    // The neighbour's name starts like the export's own.
+    // A sibling whose name starts with the name of the export.
     fs::write(site.folder.path().join("out2"), b"s").unwrap();
     site.link("near", "../out2");
     let faults = site.faults();
@@ -420,7 +420,7 @@ fn a_file_that_does_not_decode_to_the_one_beside_it_is_refused() {
 fn in_a_chain_of_encodings_only_the_first_is_given() {
     let text = b"to be or not to be ".repeat(50);
     let gz = encoded(Coding::Gzip, &text);
-    // Compressed data gets no smaller; brotli stores it.
+    // Compressed data gets no smaller; Brotli stores it.
     let mut br = Vec::new();
     brotli::BrotliCompress(&mut &gz[..], &mut br, &brotli::enc::BrotliEncoderParams::default()).unwrap();
     let site = Site::new(&[("a", &text), ("a.gz", &gz), ("a.gz.br", &br)]);

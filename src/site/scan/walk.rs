@@ -1,7 +1,7 @@
-//! Walking the export: which files it holds, which are left out, which symlinks may be followed.
+//! Walks the export: which files it contains, which are left out, which symlinks may be followed.
 //!
-//! Reads folders and links, never the content of a file. A link is followed only where its target, with every link
-//! on the way resolved, lies in the export; nothing outside is ever listed.
+//! Reads folders and links, and must never read the content of a file. A link is followed only if its target, with
+//! every link in the path resolved, is inside the export. Nothing outside may ever be listed.
 
 use std::borrow::Cow;
 use std::fs;
@@ -16,30 +16,30 @@ use super::LeftOut;
 use super::fault::{FaultKind, Faults, ScanError, shown};
 use crate::model::path::SitePath;
 
-/// More files and folders than any site has, those that are left out among them.
+/// More files and folders than any site has, including those that are left out.
 const MOST_ENTRIES: usize = 4_000_000;
 
-/// More symlinks to folders than any site has. They can multiply what a walk sees without ever making a loop: two in each
-/// folder of a chain of twenty are a million ways to its end.
+/// More symlinks to folders than any site has. Symlinks can multiply what a walk sees without ever forming a loop: two
+/// in each folder of a chain of twenty make a million paths to its end.
 const MOST_LINKS: usize = 5_000;
 
-/// What GitHub Pages wants, and no one else.
+/// A file that only GitHub Pages needs.
 const NO_JEKYLL: &str = ".nojekyll";
 
-/// The one name with a dot that is part of a site: RFC 8615.
+/// The only name with a leading dot that is part of a site: RFC 8615.
 const WELL_KNOWN: &str = ".well-known";
 
 /// A file of the export.
 #[derive(Debug)]
 pub(super) struct WalkedFile {
-    /// Where it is in the site.
+    /// Its path in the site.
     pub path: SitePath,
-    /// What it leads to, where it is a symlink.
+    /// The resolved target, if it is a symlink.
     pub link: Option<PathBuf>,
 }
 
 impl WalkedFile {
-    /// Where its bytes are, given the export's resolved root.
+    /// Returns the path of its content, given the export's resolved root.
     pub(super) fn file(&self, root: &Path) -> Cow<'_, Path> {
         match &self.link {
             Some(target) => Cow::Borrowed(target),
@@ -48,7 +48,7 @@ impl WalkedFile {
     }
 }
 
-/// What the walk came upon.
+/// Result of a walk, except for the files.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     pub left_out: LeftOut,
@@ -56,7 +56,7 @@ pub(super) struct Walked {
     pub faults: Faults,
 }
 
-/// The export's own place, with every link resolved.
+/// Returns the path of the export, with every link resolved.
 pub(super) fn root(export: &Path) -> Result<PathBuf, ScanError> {
     let refused = |source: io::Error| {
         let export = export.to_owned();
@@ -71,10 +71,10 @@ pub(super) fn root(export: &Path) -> Result<PathBuf, ScanError> {
     Ok(root)
 }
 
-/// So many files are given on at once.
+/// How many files are passed on together.
 const BATCH: usize = 512;
 
-/// Walks the export from its resolved root, and gives the files on to `take` as it comes upon them.
+/// Walks the export from its resolved root, and passes the files to `take` in batches as it finds them.
 pub(super) fn walk(root: &Path, exclude: &GlobSet, mut take: impl FnMut(Vec<WalkedFile>)) -> Result<Walked, ScanError> {
     let mut walk = Walk {
         root,
@@ -110,8 +110,8 @@ pub(super) fn walk(root: &Path, exclude: &GlobSet, mut take: impl FnMut(Vec<Walk
     Ok(walk.walked)
 }
 
-/// Folders of an export that lie near its top, the top itself not among them, level by level: as many as asked for, if
-/// there are so many. A guess at what the scan will find: what can't be read is passed over, links are not followed.
+/// Returns up to `most` folders near the top of an export, level by level, without the top itself. This is an estimate
+/// of what the scan will find: folders that can't be read are skipped, and links are not followed.
 #[must_use]
 pub fn top_folders(export: &Path, most: usize) -> Vec<SitePath> {
     let mut found: Vec<SitePath> = Vec::new();
@@ -126,7 +126,7 @@ pub fn top_folders(export: &Path, most: usize) -> Vec<SitePath> {
             let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
             let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
             let paths = names.map(|name| folder.child(&name));
-            // As in the manifest: a name that no site can have is not asked for.
+            // As in the manifest, names that a site can't have are skipped.
             below.extend(paths.filter(|path| !path.name().starts_with('.') && SitePath::new(path.as_str()).is_ok()));
         }
         below.sort_unstable();
@@ -142,27 +142,27 @@ enum Enter {
     No,
 }
 
-/// Why something of the export is not part of the site.
+/// Why something in the export is not part of the site.
 enum Left {
     Dot,
     Excluded,
-    /// It is no news that it is left out.
+    /// Left out without being counted, because it is not worth reporting.
     Unsaid,
 }
 
 struct Walk<'a> {
     root: &'a Path,
     exclude: &'a GlobSet,
-    /// Files that have not been given on yet.
+    /// Files that have not been passed on yet.
     batch: Vec<WalkedFile>,
     walked: Walked,
-    /// How many files and folders it came upon, and how many symlinks to folders.
+    /// How many files and folders were visited, and how many symlinks to folders.
     entries: usize,
     links: usize,
 }
 
 impl Walk<'_> {
-    /// Why it must end before it is through.
+    /// Returns why the walk must be aborted, if it must.
     fn is_endless(&self) -> Option<FaultKind> {
         let (what, limit) = if self.links > MOST_LINKS {
             ("symlinks to folders", MOST_LINKS)
@@ -220,7 +220,7 @@ impl Walk<'_> {
         Ok(self.fault(relative, FaultKind::Special { what }))
     }
 
-    /// Something could not be looked at.
+    /// Handles an entry that could not be read.
     fn failure(&mut self, error: &walkdir::Error) -> Result<Enter, ScanError> {
         let relative = self.relative(error.path().unwrap_or(self.root));
         if let Some(left) = self.leaves_out(&relative) {
@@ -231,7 +231,7 @@ impl Walk<'_> {
             return Ok(self.fault(&relative, FaultKind::Loop));
         }
         let file = self.root.join(&relative);
-        // What the link itself leads to, before anything is said of the target.
+        // Check first whether the path is a symlink: if it is, the error is about its target.
         let is_link = fs::symlink_metadata(&file).is_ok_and(|meta| meta.file_type().is_symlink());
         let source = match error.io_error() {
             Some(error) => error
@@ -259,11 +259,11 @@ impl Walk<'_> {
         path.strip_prefix(self.root).unwrap_or(path).to_owned()
     }
 
-    /// Whether the last name of a path keeps it out of the site. Folders above it have been let in.
+    /// Returns why the last name of a path is left out, if it is. The folders above it have already been accepted.
     fn leaves_out(&self, relative: &Path) -> Option<Left> {
         let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
         if relative == Path::new(NO_JEKYLL) {
-            // Every second export has it, for GitHub Pages: that it is left out is no news.
+            // Many exports have it, for GitHub Pages, so it is not worth reporting.
             Some(Left::Unsaid)
         } else if relative.file_name().is_some_and(hidden) && relative != Path::new(WELL_KNOWN) {
             Some(Left::Dot)
@@ -274,7 +274,7 @@ impl Walk<'_> {
         }
     }
 
-    /// How many files a folder holds that is left out; what can't be read in there does not matter.
+    /// Counts the files in a folder that is left out. Entries in it that can't be read do not matter.
     fn count_files(&mut self, folder: &Path) -> u64 {
         let mut files = 0;
         for entry in WalkDir::new(folder).into_iter().filter_map(Result::ok) {

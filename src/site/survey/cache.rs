@@ -1,14 +1,15 @@
-//! The cache of facts: a file that is the same as in an earlier survey is not read again, let alone parsed.
+//! The cache of facts: a file that is the same as in an earlier survey is neither read nor parsed again.
 //!
-//! One file for each export, in a folder that the caller names; safe to delete at any time. What is damaged, of another
-//! version, or kept under other settings is not an error and is not used.
+//! There is one cache file per export, in a folder that the caller names. It is safe to delete at any time. A file that
+//! is damaged, of another version, or written under other settings is not an error; it is ignored.
 //!
-//! Two things besides its bytes decide what is noted of a file. One is the rest of the export: whether a link leads
-//! anywhere depends on the files that are there. So what a look asked of the paths is kept with its answers, and facts
-//! are good only while all answers are the same. The other is the build id: every page has it, and every build has
-//! another. So files are compared by a digest that leaves the id out, unless what was noted speaks of it.
+//! The facts of a file depend on two things in addition to its bytes. The first is the rest of the export: whether a
+//! link leads anywhere depends on which files exist. Every question about paths that came up while the file was read is
+//! therefore stored with its answer, and the facts are valid only while all answers are the same. The second is the
+//! build ID: it is in every page, and every build has a new one. Files are therefore compared by a digest that leaves
+//! out the ID, unless the facts mention it. A file in which only the ID changed is read but not parsed.
 //!
-//! It must never give facts that a look at the file would not give.
+//! The cache must never return facts that reading the file would not give.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,68 +26,68 @@ use crate::model::digest::{Digest, Hasher};
 use crate::next::build_id;
 use crate::site::cache_file::{self, CacheFileWriter};
 
-/// Another form of the file has another number.
+/// First line of the file. A new format gets a new number.
 const HEADER: &[u8] = b"syntax-publish facts 4\n";
 
-/// To be raised when the same file gets other facts, or is rewritten in another way: a test knows of both.
+/// To be raised when the same file yields different facts, or is rewritten differently. A test detects both.
 pub(super) const VERSION: u32 = 5;
 
-/// At most one in so many questions may be one that no note relies on any more.
+/// Unused questions are dropped once they make up more than one in this many.
 const TOLERATED: usize = 8;
 
-/// Stands for the build id in the paths that are kept: no path has this character.
+/// Placeholder for the build ID in stored paths. No path contains this character.
 const ANY_ID: &str = "\0";
 
 /// The raw bytes of a digest.
 type Raw = [u8; 32];
 
-/// What became of a file in the fingerprint stage.
+/// Result of the fingerprint stage for one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rewritten {
-    /// All that decided it besides the file's bytes and the settings.
+    /// Digest of everything that determined the result, except for the file's bytes and the settings.
     pub key: Raw,
-    /// Whether the old build id still is in it.
+    /// Whether the file still contains the old build ID.
     pub has_id: bool,
-    /// Digest and length of its new bytes; none where they are the old ones.
+    /// Digest and length of the new content. `None` if the content did not change.
     pub result: Option<(Raw, u64)>,
 }
 
-/// What is kept of one file. As long as nothing about it changes it is shared by the survey that noted it and all that
-/// recall it.
+/// The stored facts of one file. As long as nothing about the file changes, the survey that noted them and all surveys
+/// that recall them share one copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CachedFacts {
     /// The digest of its bytes.
     exact: Raw,
-    /// The same without the build id.
+    /// The digest of its bytes with the build ID left out.
     neutral: Raw,
-    /// Whether the facts name the build id otherwise than as that.
+    /// Whether the facts mention the build ID other than as the file's own ID, or have another ID.
     has_id: bool,
     kind: u8,
-    /// With places in [`Book::paths`].
+    /// File numbers in them are indices into [`Book::paths`].
     facts: Arc<Facts>,
-    /// Places in [`Book::questions`].
+    /// Indices into [`Book::questions`].
     asked: Arc<[u32]>,
     rewritten: Option<Rewritten>,
 }
 
-/// All that is kept.
+/// The complete content of the cache.
 #[derive(Default)]
 struct Book {
     settings: Raw,
     id: Option<String>,
-    /// The files of the export, in its order.
+    /// The paths of the export's files, in the order of the assets.
     paths: Vec<Arc<str>>,
-    /// With places in `paths`.
+    /// File numbers in the answers are indices into `paths`.
     questions: Vec<(PathQuestion, Lookup)>,
-    /// One for each of `paths`; none of what was not looked at.
+    /// One for each of `paths`. `None` for a file that was not surveyed.
     notes: Vec<Option<Arc<CachedFacts>>>,
 }
 
-/// What is noted of several files alike, which is kept once: of most payloads the build id is all that is known.
+/// Facts and questions that several files have in common, stored once: of most payloads only the build ID is noted.
 type Shared = (Arc<Facts>, Arc<[u32]>);
 
-/// The front of the file; then come so many [`Shared`] and, for each path, a note or none. One after another, so that
-/// nothing is in memory twice.
+/// The start of the file. It is followed by `shared` values of [`Shared`], and by an optional note for each path. They
+/// are read and written one after another, so that nothing is in memory twice.
 #[derive(Serialize, Deserialize)]
 struct CacheHeader<'a> {
     settings: Raw,
@@ -96,15 +97,15 @@ struct CacheHeader<'a> {
     shared: u32,
 }
 
-/// A note as the file has it.
+/// A note in the form that is stored in the file.
 #[derive(Serialize, Deserialize)]
 struct WrittenNote {
     exact: Raw,
-    /// None where it is `exact`.
+    /// `None` if it is the same as `exact`.
     neutral: Option<Raw>,
     has_id: bool,
     kind: u8,
-    /// Which of the [`Shared`].
+    /// Index of the [`Shared`] value.
     shared: u32,
     rewritten: Option<Rewritten>,
 }
@@ -112,7 +113,7 @@ struct WrittenNote {
 impl Book {
     fn read(body: &[u8]) -> Option<Self> {
         let (front, mut rest): (CacheHeader<'_>, _) = postcard::take_from_bytes(body).ok()?;
-        // A number is only a claim until what it counts has been seen.
+        // Don't trust a count, or reserve memory for it, before the counted items have been read.
         let mut shared: Vec<Shared> = Vec::new();
         for _ in 0..front.shared {
             let known;
@@ -178,13 +179,13 @@ impl Book {
     }
 }
 
-/// Finds what is noted alike.
+/// Finds notes that have facts and questions in common.
 #[derive(Default)]
 struct Sharing {
     shared: Vec<Shared>,
-    /// The number of what was noted, by where it is in memory: what was read alike is one already.
+    /// The numbers by address in memory: notes that were read as one are still one.
     by_place: HashMap<(*const Facts, *const u32, usize), u32>,
-    /// And by the digest of its bytes.
+    /// The numbers by the digest of the serialized bytes.
     by_digest: HashMap<Digest, u32>,
 }
 
@@ -205,16 +206,16 @@ impl Sharing {
     }
 }
 
-/// What earlier surveys of an export noted.
+/// The facts from earlier surveys of an export.
 #[derive(Default)]
 pub struct Cache {
-    /// None: it is kept in memory alone.
+    /// `None` if the cache is only in memory.
     file: Option<PathBuf>,
     book: Book,
 }
 
 impl Cache {
-    /// Loads the cache of an export, given its place; an empty one where there is none of use.
+    /// Loads the cache of an export, given its path. The cache is empty if there is no usable file.
     #[must_use]
     pub fn load(folder: &Path, export: &Path) -> Self {
         let export = std::path::absolute(export).unwrap_or_else(|_| export.to_owned());
@@ -228,13 +229,13 @@ impl Cache {
         }
     }
 
-    /// The file that holds it, if there is one.
+    /// The path of the cache file, if there is one.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// What can be recalled for these files under these settings.
+    /// Returns what can be recalled for these files under these settings.
     pub(super) fn recall<'a>(&'a self, settings: Digest, assets: &[Asset], paths: &Paths<'_>) -> Recall<'a> {
         let id = build_id::of_paths(assets.iter().map(|asset| asset.path.as_str()));
         let book = (self.book.settings == *settings.as_bytes()).then_some(&self.book);
@@ -277,7 +278,7 @@ impl Cache {
         }
     }
 
-    /// Takes what is known of these files, and of no others, in place of what it held. Whether that is anything new.
+    /// Replaces the content with what is known of these files and of no others. Returns whether any of it is new.
     pub fn learn(&mut self, assets: &[Asset], survey: Survey, rewritten: &[Option<Rewritten>]) -> bool {
         let Some(learned) = survey.learned else { return false };
         let (book, is_new) = learned.book(assets, rewritten);
@@ -287,10 +288,10 @@ impl Cache {
         is_new
     }
 
-    /// Writes what it holds to its file, if it has one.
+    /// Writes the content to the cache file, if there is one.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error that the system reports.
     pub fn write(&self) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let mut unsealed = CacheFileWriter::new(HEADER, 0);
@@ -299,13 +300,13 @@ impl Cache {
     }
 }
 
-/// A path with its build id left out; the same text where there is none in it.
+/// Replaces the build ID in a path with [`ANY_ID`]. Returns the same text if the path does not contain the ID.
 fn veil(path: &Arc<str>, id: Option<&str>) -> Arc<str> {
     let veiled = id.and_then(|id| build_id::renamed(path, id, ANY_ID));
     veiled.map_or_else(|| Arc::clone(path), Into::into)
 }
 
-/// None where a path has an id and there is none to put into it.
+/// Puts the build ID back into a path. `None` if the path needs an ID and there is none.
 fn unveil(path: &Arc<str>, id: Option<&str>) -> Option<Arc<str>> {
     match build_id::renamed(path, ANY_ID, id.unwrap_or_default()) {
         Some(path) => id.is_some().then(|| path.into()),
@@ -313,11 +314,12 @@ fn unveil(path: &Arc<str>, id: Option<&str>) -> Option<Arc<str>> {
     }
 }
 
-/// The questions that were asked so far.
+/// All questions so far: those of the book, then new ones.
 #[derive(Default)]
 struct Table {
     questions: Vec<PathQuestion>,
-    /// The number of each; made when the first is added to those of the book, which mostly are all there are.
+    /// The index of each question. Built when the first new question is added, because usually the book already has all
+    /// of them.
     numbers: HashMap<PathQuestion, u32>,
 }
 
@@ -337,38 +339,39 @@ impl Table {
     }
 }
 
-/// What can be recalled in one survey.
+/// What one survey can recall.
 pub(super) struct Recall<'a> {
     settings: Digest,
-    /// The build id of the export at hand, and that of the one that the notes were made of.
+    /// The build ID of the current export, and that of the export that the notes were made from.
     id: Option<String>,
     was: Option<&'a str>,
     same_id: bool,
-    /// The note of each file at hand.
+    /// The note of each current file.
     notes: Vec<Option<&'a Arc<CachedFacts>>>,
-    /// Where the paths of the book are now among the assets.
+    /// For each path of the book, the current index among the assets.
     places: Vec<Option<usize>>,
-    /// Whether the answer to each question of the book is still the same, and what it is.
+    /// For each question of the book, whether the answer is still the same, and the current answer.
     holds: Vec<bool>,
     answers: Vec<Lookup>,
     table: Mutex<Table>,
 }
 
-/// What is to be kept of a file.
+/// What to keep of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Learned {
     note: Arc<CachedFacts>,
-    /// Whether it was recalled of exactly these bytes.
+    /// Whether it was recalled for exactly these bytes.
     is_old: bool,
 }
 
 impl Learned {
-    /// The digest of the file's bytes with the build id left out.
+    /// Returns the digest of the file's bytes with the build ID left out.
     pub(super) fn neutral(&self) -> Digest {
         Digest::from_bytes(self.note.neutral)
     }
 
-    /// The same for a file that something else became of, by what is known of that one.
+    /// Returns what to keep of another file with the same bytes. `other` is what was recalled of that file, and
+    /// supplies its rewrite result.
     pub(super) fn of_other(mut self, other: Option<&Self>) -> Self {
         let rewritten = other.and_then(|other| other.note.rewritten);
         if self.note.rewritten != rewritten {
@@ -379,7 +382,7 @@ impl Learned {
 }
 
 impl Recall<'_> {
-    /// The facts of a file that has not changed at all, given its place among the assets.
+    /// Returns the facts of a file that has not changed at all, given its index among the assets.
     pub(super) fn exact(&self, index: usize, asset: &Asset, kind: FileKind) -> Option<(Arc<Facts>, Learned)> {
         let note = self.note(index, kind)?;
         (self.same_id && note.exact == *asset.digest.as_bytes())
@@ -387,7 +390,7 @@ impl Recall<'_> {
             .flatten()
     }
 
-    /// The facts of a file in which nothing changed but the build id.
+    /// Returns the facts of a file in which nothing changed but the build ID.
     pub(super) fn neutral(
         &self,
         index: usize,
@@ -436,14 +439,15 @@ impl Recall<'_> {
         Some((Arc::clone(&note.facts), Learned { note, is_old }))
     }
 
-    /// The digest of a file's bytes with the build id left out.
+    /// Returns the digest of a file's bytes with the build ID left out.
     pub(super) fn neutral_digest(&self, bytes: &[u8]) -> Digest {
         let mut hasher = Hasher::new();
         let mut pieces = Pieces(&mut hasher);
         match self.id.as_deref() {
             None => pieces.add(bytes, b'.'),
             Some(id) => {
-                // Cut in the same way whether or not the id is spelled otherwise in a comment.
+                // Cut at the comment first, so that the pieces are the same whether or not the ID is spelled
+                // differently in it.
                 let comment = format!("<!--{}-->", build_id::in_comment(id));
                 pieces.split(bytes, comment.as_bytes(), b'c', &mut |pieces, piece, mark| {
                     pieces.split(piece, id.as_bytes(), b'i', &mut Pieces::add);
@@ -454,7 +458,7 @@ impl Recall<'_> {
         hasher.finish()
     }
 
-    /// Notes what was learned of a file by looking at it.
+    /// Notes what reading a file revealed.
     pub(super) fn learn(
         &self,
         asset: &Asset,
@@ -479,7 +483,7 @@ impl Recall<'_> {
         }
     }
 
-    /// All that was learned, file by file.
+    /// Returns everything that was learned, file by file.
     pub(super) fn finish(self, files: Vec<Option<Learned>>, paths: &Paths<'_>) -> AllLearned {
         let questions = self
             .table
@@ -499,7 +503,7 @@ impl Recall<'_> {
     }
 }
 
-/// Feeds a hasher so that no two ways of cutting give the same bytes.
+/// Feeds a hasher such that no two different cuts give the same input.
 struct Pieces<'a>(&'a mut Hasher);
 
 impl Pieces<'_> {
@@ -509,7 +513,7 @@ impl Pieces<'_> {
         self.0.update(&[mark]);
     }
 
-    /// Gives what stands between the places of `part` to `take`, each with the mark of what follows it.
+    /// Splits `bytes` at each `part` and passes the pieces to `take`, each with the mark of what follows it.
     fn split(&mut self, bytes: &[u8], part: &[u8], mark: u8, take: &mut dyn FnMut(&mut Self, &[u8], u8)) {
         let mut rest = bytes;
         while let Some(at) = memchr::memmem::find(rest, part) {
@@ -520,7 +524,7 @@ impl Pieces<'_> {
     }
 }
 
-/// What a survey learned that a later one may want.
+/// What a survey learned that a later one may need.
 pub struct AllLearned {
     settings: Digest,
     id: Option<String>,
@@ -530,14 +534,14 @@ pub struct AllLearned {
 }
 
 impl AllLearned {
-    /// What the fingerprint stage made of a file under the same circumstances, if that is known.
+    /// Returns the result of the fingerprint stage for a file, if it is known for this `key`.
     #[must_use]
     pub fn rewritten(&self, index: usize, key: &Digest) -> Option<Rewritten> {
         let rewritten = self.files.get(index)?.as_ref()?.note.rewritten?;
         (rewritten.key == *key.as_bytes()).then_some(rewritten)
     }
 
-    /// What is to be kept, and whether any of it is new.
+    /// Returns what to keep, and whether any of it is new.
     fn book(self, assets: &[Asset], rewritten: &[Option<Rewritten>]) -> (Book, bool) {
         let id = self.id.as_deref();
         let mut is_new = false;
@@ -568,7 +572,7 @@ impl AllLearned {
     }
 }
 
-/// Forgets questions that no note relies on, once they are many: all notes get other numbers then.
+/// Drops questions that no note relies on, once there are many. All notes then get new indices.
 fn drop_unused(questions: &mut Vec<(PathQuestion, Lookup)>, notes: &mut [Option<Arc<CachedFacts>>]) {
     let mut used = vec![false; questions.len()];
     for number in notes.iter().flatten().flat_map(|note| note.asked.iter()) {
@@ -599,7 +603,7 @@ fn drop_unused(questions: &mut Vec<(PathQuestion, Lookup)>, notes: &mut [Option<
 }
 
 impl FileKind {
-    /// Tells the kinds apart in the file; what page a payload is of follows from its path.
+    /// Identifies the kind in the file. The page that a payload belongs to follows from its path.
     const fn number(self) -> u8 {
         match self {
             Self::Page => 0,
@@ -614,13 +618,13 @@ impl FileKind {
 }
 
 impl Facts {
-    /// Every place of a file in them.
+    /// Returns every index of a file in the facts.
     fn places(&self) -> impl Iterator<Item = usize> {
         let files = self.used.iter().chain(&self.kept).copied();
         files.chain(self.fragments.iter().map(|fragment| fragment.page))
     }
 
-    /// The same with other places for files; none where one has none.
+    /// Returns the facts with other indices for files. `None` if a file has no new index.
     fn with_places(mut self, mut place: impl FnMut(usize) -> Option<usize>) -> Option<Self> {
         for files in [&mut self.used, &mut self.kept] {
             for file in files.iter_mut() {
@@ -634,7 +638,7 @@ impl Facts {
         Some(self)
     }
 
-    /// Whether a build id is named in them otherwise than as the id of the file.
+    /// Whether the facts mention a build ID other than as the file's own ID, or have another ID.
     fn mention(&self, id: &str) -> bool {
         let texts = (self.faulty.iter().map(|faulty| faulty.url.as_str()))
             .chain(self.fragments.iter().map(|fragment| fragment.name.as_str()))

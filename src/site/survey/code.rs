@@ -1,7 +1,7 @@
 //! What the survey notes of a script, or of data that scripts read: the files that it names. Pure.
 //!
-//! No script is parsed. Whatever looks like the address of a picture or the like, in any string or comment, counts: a file
-//! that is named once too often only keeps its address.
+//! It must not parse a script. Anything in a string or a comment that looks like the address of a picture or similar
+//! file counts. A false match does little harm: the file merely keeps its address.
 
 use super::{Context, Facts};
 use crate::next::url::Target;
@@ -29,7 +29,7 @@ fn file(word: &str, context: &Context<'_>) -> Option<usize> {
     if !fingerprint::is_picked(path) {
         return None;
     }
-    // A path without a slash at its front may be put behind the base path.
+    // A path without a leading slash may be appended to the base path.
     let top = format!("{}/", context.resolver.base_path());
     match context.resolver.resolve(&top, path) {
         Target::Site(url) => context.paths.file(&url.path),

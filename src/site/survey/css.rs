@@ -1,10 +1,10 @@
-//! What the survey notes of a style sheet, and of a drawing. Pure.
+//! What the survey notes of a style sheet, and of a drawing. Pure: it must not read files.
 
 use super::page::resolve;
 use super::{Context, Facts, FaultyUrl, Lines};
 use crate::next::{Position, Reference, TextVisitor, Unclear, css, html};
 
-/// A style sheet.
+/// Surveys a style sheet.
 pub(super) fn survey_css(path: &str, text: &str, context: &Context<'_>) -> Facts {
     let address = context.resolver.page_address(path);
     let mut sheet = Sheet::new(&address, text, context);
@@ -14,7 +14,7 @@ pub(super) fn survey_css(path: &str, text: &str, context: &Context<'_>) -> Facts
     sheet.done()
 }
 
-/// A drawing: markup that names others by `href`, or in styles.
+/// Surveys a drawing: markup that names other files by `href` or in styles.
 pub(super) fn look_at_drawing(path: &str, text: &str, context: &Context<'_>) -> Facts {
     let address = context.resolver.page_address(path);
     let mut sheet = Sheet::new(&address, text, context);
@@ -48,7 +48,7 @@ impl<'a> Sheet<'a> {
 
 impl TextVisitor for Sheet<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-        // A fragment alone means the document itself: a filter or a gradient of a drawing.
+        // A bare fragment refers to the document itself: a filter or a gradient of a drawing.
         if reference.url.starts_with('#') {
             return None;
         }

@@ -1,9 +1,9 @@
-//! The survey: every text of the export read once, and noted what checks and fingerprints need to know of it.
+//! The survey: reads every text file of the export once, and notes what checks and fingerprints need to know of it.
 //!
-//! Reads the export through a [`Source`] and nothing else; it changes nothing. It notes facts and judges none: which of
-//! them is a fault is for the checks to say. What it keeps of a page is little, so that the largest site fits into
-//! memory: a URL that is right leaves no trace but what it is used for. What it noted of a file that did not change it
-//! recalls from the cache of facts, if the caller gives it one.
+//! Reads the export through a [`Source`] and nothing else. It must not change anything, and must not judge: the checks
+//! decide which facts are faults. It keeps little of a page, so that even the largest site fits into memory: of a
+//! correct URL it keeps only what the URL is used for. Facts of a file that did not change are recalled from the cache
+//! of facts, if the caller provides one.
 
 mod cache;
 mod code;
@@ -36,24 +36,24 @@ use crate::next::url::Resolver;
 use crate::next::{Position, Unclear, data};
 use crate::site::source::{Source, SourceError};
 
-/// No page is larger; a file that is, is taken as it is.
+/// Largest file that is read as text, in bytes. No page is larger; a larger file is published as it is.
 pub const MAX_TEXT: u64 = 64 * 1024 * 1024;
 
-/// So many bytes of a larger file are read at once.
+/// How many bytes of a larger file are read in one piece.
 const PIECE: usize = 1 << 20;
 
-/// What a file is to the survey.
+/// How the survey treats a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A page.
     Page,
-    /// A payload of the page with this place among the assets.
+    /// A payload of the page with this index among the assets.
     Payload(usize),
-    /// A data file of the page with this place among the assets.
+    /// A data file of the page with this index among the assets.
     Data(usize),
     /// A style sheet.
     Style,
-    /// A drawing, which may refer to others.
+    /// A drawing, which may refer to other files.
     Drawing,
     /// A script, or data that scripts may read.
     Code,
@@ -64,49 +64,49 @@ pub enum FileKind {
 /// What is wrong with a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UrlFault {
-    /// The site has nothing there.
+    /// The site has nothing at this URL.
     Missing,
-    /// The site has it, spelled otherwise.
+    /// The site has it with a different spelling.
     Spelled {
-        /// As it is.
+        /// The correct URL.
         right: String,
     },
-    /// It leaves out the base path of a file that the site has. What else lies outside of the base path is another
-    /// site's.
+    /// It lacks the base path, and names a file that the site has. Other URLs outside of the base path belong to
+    /// another site.
     OutsideBasePath {
-        /// As it is.
+        /// The correct URL.
         right: String,
     },
     /// It leads to the reader's own machine.
     Local {
-        /// The host it names.
+        /// The host in it.
         host: String,
     },
-    /// It is no URL.
+    /// It is not a valid URL.
     Malformed,
 }
 
-/// A URL that is not right.
+/// A URL with a fault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FaultyUrl {
-    /// The line it is in, from 1.
+    /// The line that contains it, from 1.
     pub line: u32,
-    /// As it stands there.
+    /// The URL as it is in the file.
     pub url: String,
     /// What it is for.
     pub position: Position,
-    /// What is wrong.
+    /// What is wrong with it.
     pub fault: UrlFault,
 }
 
 /// A link to a place in a page of the site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fragment {
-    /// The line it is in, from 1.
+    /// The line that contains it, from 1.
     pub line: u32,
-    /// The page's place among the assets.
+    /// The page's index among the assets.
     pub page: usize,
-    /// What stands behind `#`, decoded.
+    /// The text after `#`, decoded.
     pub name: String,
 }
 
@@ -115,109 +115,110 @@ pub struct Fragment {
 pub struct Hit {
     /// The check that the rule belongs to.
     pub check: Cow<'static, str>,
-    /// The line it is in, from 1; none where it is the file as a whole.
+    /// The line that contains it, from 1. `None` if the hit is the file as a whole.
     pub line: Option<u32>,
     /// The rule's name.
     pub rule: String,
-    /// What was found, with all that is secret taken out.
+    /// What was found, with all secrets removed.
     pub shown: String,
 }
 
-/// What is known of one file.
+/// The facts of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
-    /// Which router made the page; none for what is no page.
+    /// The router that made the page. `None` if the file is not a page, or can't be read exactly.
     pub router: Option<Router>,
-    /// Where it stops being UTF-8: the line, from 1.
+    /// The line where it stops being UTF-8, from 1.
     pub not_utf8: Option<u32>,
-    /// Of a file whose name says nothing of its type: whether it is text, in UTF-8.
+    /// Whether it is UTF-8 text. Only determined for a file whose name does not reveal its type.
     pub is_text: bool,
-    /// Why it can't be rewritten; it stays as it is.
+    /// Why it can't be read exactly. Its URLs then stay as they are.
     pub unclear: Option<Unclear>,
-    /// Parts of it that stay as they are.
+    /// Why parts of it can't be read exactly. The URLs in them then stay as they are.
     pub odd: Vec<Unclear>,
-    /// The build ids that Next.js's client reads in it, sorted, each once.
+    /// The build IDs that Next.js's client reads in it, sorted, without duplicates.
     pub ids: Vec<String>,
-    /// How it names the build id of the export.
+    /// How it mentions the build ID of the export.
     pub mention: Mention,
-    /// URLs that are not right, in order.
+    /// URLs with faults, in order.
     pub faulty: Vec<FaultyUrl>,
     /// Links into pages.
     pub fragments: Vec<Fragment>,
-    /// The places that links into this page can lead to, sorted.
+    /// The places in this page that links can lead to, sorted.
     pub anchors: Vec<String>,
-    /// Of a page: files whose URLs may get a fingerprint in it, by their places among the assets, sorted.
+    /// For a page: files whose URLs may get a fingerprint in it, as sorted indices among the assets.
     pub used: Vec<usize>,
-    /// Files that it names where a URL gets no fingerprint, and that are fetched from there by their own addresses; by
-    /// their places, sorted.
+    /// Files that it names where a URL gets no fingerprint, and that are fetched from there by their own addresses, as
+    /// sorted indices.
     pub kept: Vec<usize>,
-    /// Strings that name a file of the site where it can't be told what they are for.
+    /// How many strings name a file of the site although their use is unknown.
     pub unclassified: u32,
-    /// What rules do not allow.
+    /// Text that rules do not allow.
     pub hits: Vec<Hit>,
 }
 
-/// What is known of an export.
+/// The facts of an export.
 pub struct Survey {
-    /// What the export says of the client.
+    /// What the export reveals about the client.
     pub client: Client,
-    /// The base path: empty, or with a slash at its front.
+    /// The base path: empty, or with a leading slash.
     pub base_path: String,
-    /// What stands before `/_next/` where that is not the base path, likewise.
+    /// The prefix of `/_next/` if it is not the base path: empty, or with a leading slash.
     pub asset_prefix: String,
-    /// The build id, by the folders of the export; `None` where there is none or several, or it is too short to be told
-    /// from a part of a word.
+    /// The build ID, by the folders of the export. `None` if there is none or several, or if it is too short to be
+    /// distinguished from a part of a word.
     pub build_id: Option<String>,
     /// The kind of each asset.
     pub kinds: Vec<FileKind>,
-    /// What is known of each asset; shared by those of which the same is known, and with the cache of facts.
+    /// The facts of each asset. Assets with the same facts share them, with one another and with the cache of facts.
     pub facts: Vec<Arc<Facts>>,
-    /// What the cache of facts is to keep; none where there is no cache.
+    /// What the cache of facts is to keep. `None` if there is no cache.
     pub learned: Option<AllLearned>,
-    /// How many files were not looked at, since the cache knew their facts.
+    /// How many files were not surveyed because the cache had their facts.
     pub remembered: u64,
 }
 
-/// Finds what is forbidden in a text.
+/// Finds forbidden text.
 pub trait TextSearch: Sync {
-    /// Whether a file is searched although its name does not say that it is a text.
+    /// Whether a file is searched although its name does not mark it as text.
     fn wants(&self, path: &str, size: u64) -> bool;
 
-    /// All that is found in a file's bytes.
+    /// Returns everything that is found in a file's bytes.
     fn hits(&self, path: &str, bytes: &[u8]) -> Vec<Hit>;
 
-    /// Names what is searched for: another search has another name.
+    /// Returns an identifier of the search: a different search has a different one.
     fn name(&self) -> String;
 }
 
-/// What is to be looked for.
+/// Options of a survey.
 pub struct Options<'a> {
     /// The address of the site.
     pub origin: Option<&'a str>,
-    /// The base path; none: read off the export.
+    /// The base path. If `None`, it is read from the export.
     pub base_path: Option<&'a str>,
-    /// What is searched for in texts; none: nothing.
+    /// The search for forbidden text. If `None`, nothing is searched for.
     pub search: Option<&'a dyn TextSearch>,
-    /// What earlier surveys noted; none: every text is read.
+    /// The facts from earlier surveys. If `None`, every text file is read.
     pub cache: Option<&'a Cache>,
-    /// Addresses of the host that something else answers; none: there are none.
+    /// Addresses of the host that something else serves. If `None`, there are none.
     pub elsewhere: Option<&'a Elsewhere>,
 }
 
-/// Addresses of the host that something else answers, so that nothing of the site is missing there.
+/// Addresses of the host that something else serves, so that no file of the site is missing there.
 pub struct Elsewhere {
     globs: GlobSet,
     patterns: Vec<String>,
 }
 
-/// What every site behind Cloudflare has.
+/// Every site that is served through Cloudflare has this.
 const BUILT_IN: &str = "/cdn-cgi/**";
 
 impl Elsewhere {
-    /// Those that globs over the paths of URLs name, and what is built in. `/blog/**` is `/blog` too.
+    /// Collects the addresses that match the globs, and those that are built in. The globs are matched against the
+    /// paths of URLs; `/blog/**` includes `/blog`.
     ///
     /// # Errors
-    /// A glob that is not one.
+    /// The error of a glob that is not valid.
     pub fn new(globs: &[String]) -> Result<Self, globset::Error> {
         let mut patterns: Vec<String> = std::iter::once(BUILT_IN.to_owned())
             .chain(globs.iter().cloned())
@@ -234,7 +235,7 @@ impl Elsewhere {
         })
     }
 
-    /// Whether a path is one, without the slash at its front.
+    /// Whether a path, given without its leading slash, is one of these addresses.
     fn is_match(&self, path: &str) -> bool {
         self.globs.is_match(path)
     }
@@ -243,7 +244,7 @@ impl Elsewhere {
 /// Surveys an export.
 ///
 /// # Errors
-/// [`SourceError`] where a file can't be read, or changed since the scan.
+/// [`SourceError`] if a file can't be read, or changed since the scan.
 pub fn survey(
     assets: &[Asset],
     source: &dyn Source,
@@ -311,7 +312,7 @@ pub fn survey(
     })
 }
 
-/// Digest of all that decides what is noted, besides the files themselves.
+/// Digest of everything that determines the facts, except for the files themselves.
 fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Digest {
     let mut hasher = Hasher::new();
     let search = options.search.map(TextSearch::name);
@@ -332,8 +333,8 @@ fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Diges
     hasher.finish()
 }
 
-/// Payload files with the bytes of another, by their places, and those of the others. What is noted of a payload does
-/// not depend on where it lies, and each page's is there twice.
+/// Finds payload files with the same bytes as an earlier one. Maps their indices to the index of the first. The facts
+/// of a payload do not depend on its path, and the payload of each page is there twice.
 fn twins(assets: &[Asset], kinds: &[FileKind]) -> HashMap<usize, usize> {
     let mut seen: HashMap<Digest, usize> = HashMap::new();
     let mut twins = HashMap::new();
@@ -348,19 +349,19 @@ fn twins(assets: &[Asset], kinds: &[FileKind]) -> HashMap<usize, usize> {
     twins
 }
 
-/// What one file is looked at with.
+/// The context in which one file is surveyed.
 pub(crate) struct Context<'a> {
     paths: AskedPaths<'a>,
     resolver: &'a Resolver,
-    /// Resolves as if there were no base path: what a URL that lies outside of it may have meant.
+    /// Resolves as if there were no base path, to find what a URL outside of it may have meant.
     beside: &'a Resolver,
     elsewhere: Option<&'a Elsewhere>,
 }
 
-/// Where the client's files lie, by an export's own pages; at the top, in one that says nothing of it.
+/// Finds where the client's files are, by the export's own pages. If they do not reveal it, the files are at the top.
 ///
 /// # Errors
-/// [`SourceError`] where a page can't be read, or changed since the scan.
+/// [`SourceError`] if a page can't be read, or changed since the scan.
 pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, SourceError> {
     let page = |asset: &&Asset| asset.path.as_str().ends_with(".html") && asset.size <= MAX_TEXT;
     let is_first = |asset: &&Asset| matches!(asset.path.as_str(), "index.html" | "404.html");
@@ -368,7 +369,7 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
     let paths = Paths::new(assets);
     let is_there = |path: &str| matches!(paths.look_up(path), Lookup::File(_));
     let mut found: Option<(Client, bool)> = None;
-    // Any page will do, but one that someone put beside those of Next.js says nothing.
+    // Any page of Next.js will do. A page from another source reveals nothing, so several pages are tried.
     for asset in pages().filter(is_first).chain(pages().take(8)) {
         let bytes = source.read(&asset.path, asset.digest, asset.size)?;
         let page = std::str::from_utf8(&bytes).ok();
@@ -396,7 +397,7 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
     Ok(Client::default())
 }
 
-/// What a file is, by its name and its neighbours.
+/// Classifies a file by its name and by the files next to it.
 fn kind_of(path: &str, paths: &Paths<'_>) -> FileKind {
     let owner = || next_page::owners(path).iter().find_map(|page| paths.file(page));
     match path.rsplit_once('.').map(|(_, extension)| extension) {
@@ -410,7 +411,7 @@ fn kind_of(path: &str, paths: &Paths<'_>) -> FileKind {
     }
 }
 
-/// What is known after a look at a file.
+/// Result of surveying one file.
 struct FileReport {
     facts: Arc<Facts>,
     learned: Option<Learned>,
@@ -427,7 +428,7 @@ impl From<(Arc<Facts>, Learned)> for FileReport {
     }
 }
 
-/// What all files are looked at with.
+/// The context in which all files are surveyed.
 struct SurveyContext<'a> {
     build_id: Option<&'a str>,
     paths: &'a Paths<'a>,
@@ -437,7 +438,7 @@ struct SurveyContext<'a> {
     search: Option<&'a dyn TextSearch>,
     elsewhere: Option<&'a Elsewhere>,
     recall: Option<&'a Recall<'a>>,
-    /// What is known of a file that is not looked at.
+    /// The facts of a file that is not surveyed.
     nothing: Arc<Facts>,
 }
 
@@ -499,8 +500,8 @@ impl SurveyContext<'_> {
         })
     }
 
-    /// Looks for the build id in a file that is too large to be read as a text. It is not rewritten either, so where it
-    /// is found counts for nothing.
+    /// Searches for the build ID in a file that is too large to be read as text. Such a file is not rewritten either,
+    /// so it does not matter where the ID is.
     fn look_through(&self, asset: &Asset) -> Result<FileReport, SourceError> {
         let mut looked = self.nothing();
         let Some(id) = self.build_id.map(str::as_bytes) else {
@@ -508,7 +509,7 @@ impl SurveyContext<'_> {
         };
         let (mut end, mut is_found) = (Vec::new(), false);
         let mut take = |piece: Vec<u8>| {
-            // An id may stand across the end of a piece.
+            // An ID may extend across the end of a piece.
             let mut seam = std::mem::take(&mut end);
             seam.extend(piece);
             is_found = memmem::find(&seam, id).is_some();
@@ -526,8 +527,8 @@ impl SurveyContext<'_> {
         Ok(looked)
     }
 
-    /// What is to be kept of a file with the bytes of another. What became of it may be something else, since it may
-    /// be of another page.
+    /// Returns what to keep of a file with the same bytes as another. Its rewrite result may be different, because it
+    /// may belong to another page.
     fn of_twin(&self, index: usize, asset: &Asset, kind: FileKind, twin: Option<Learned>) -> Option<Learned> {
         let twin = twin?;
         let known = self.recall?.neutral(index, asset, kind, twin.neutral());
@@ -551,7 +552,7 @@ fn facts(path: &str, kind: FileKind, bytes: &[u8], context: &Context<'_>) -> Fac
     }
 }
 
-/// The line of a byte, from 1.
+/// Returns the line of a byte, from 1.
 #[must_use]
 pub fn line_at(bytes: &[u8], at: usize) -> u32 {
     let before = &bytes[..at.min(bytes.len())];
@@ -559,8 +560,8 @@ pub fn line_at(bytes: &[u8], at: usize) -> u32 {
     u32::try_from(lines).unwrap_or(u32::MAX)
 }
 
-/// The lines of places: counting goes on from the last one, so a text with many faults, which come in order, is counted
-/// through once.
+/// Finds the lines of byte offsets. Counting continues from the last offset, so a text with many faults, which come in
+/// order, is read only once.
 pub(crate) struct Lines<'a> {
     text: &'a [u8],
     counted: (usize, u32),
@@ -571,7 +572,7 @@ impl<'a> Lines<'a> {
         Self { text, counted: (0, 1) }
     }
 
-    /// The line of a byte, from 1.
+    /// Returns the line of a byte, from 1.
     pub(crate) fn at(&mut self, at: usize) -> u32 {
         let (from, line) = self.counted;
         let lines = |from: usize, to: usize| {
@@ -589,7 +590,8 @@ impl<'a> Lines<'a> {
 }
 
 impl Survey {
-    /// URLs of files of the build that pages name and the export lacks. A build writes them all before it ends.
+    /// Returns the URLs of files of the build that pages name but the export lacks. A build writes all of them before
+    /// it ends.
     #[must_use]
     pub fn missing_chunks(&self) -> BTreeSet<String> {
         let faulty = self.facts.iter().flat_map(|facts| &facts.faulty);
@@ -598,7 +600,7 @@ impl Survey {
         missing.map(|faulty| faulty.url.clone()).collect()
     }
 
-    /// The build ids of the export: those of payloads and pages, and those of folders.
+    /// Returns the build IDs of the export: those in payloads and pages, and those of folders.
     #[must_use]
     pub fn build_ids(&self, assets: &[Asset]) -> BTreeSet<String> {
         let in_paths = build_id::in_paths(assets.iter().map(|asset| asset.path.as_str()));

@@ -1,4 +1,4 @@
-//! What the survey notes of a page and of its payload files. Pure.
+//! What the survey notes of a page and of its payload files. Pure: it must not read files.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::next::page::{self, Router};
 use crate::next::url::{SiteUrl, Target, is_relative};
 use crate::next::{Edits, Reference, TextVisitor, Unclear, html};
 
-/// A page.
+/// Surveys a page.
 pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Facts {
     let address = context.resolver.page_address(path);
     let base = base_of(text, &address);
@@ -26,7 +26,7 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
     match read {
         Ok(page) => {
             facts.router = Some(page.router);
-            // Payload files don't say what their relative URLs start from.
+            // Payload files don't state the base of their relative URLs.
             if !has_base {
                 let kept = &(&markup.kept | &payload.kept);
                 facts.used = agreed(page.router, &markup.fetched, &payload.fetched, kept);
@@ -41,9 +41,9 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
     facts
 }
 
-/// What a `<base>` says that the relative URLs of a page start from.
+/// Returns the base of a page's relative URLs, if a `<base>` sets it.
 fn base_of(text: &str, address: &str) -> Option<String> {
-    // Hardly any page has one, and looking for it is far cheaper than reading the page twice.
+    // Few pages have one, and searching for it is far cheaper than parsing the page twice.
     let head = text.find("<body").map_or(text, |body| &text[..body]);
     let may_have_one = head.contains("<base") || head.contains("<BASE");
     let base = may_have_one.then(|| html::walk(head, 0, &mut Deaf).base).flatten()?;
@@ -54,7 +54,7 @@ fn base_of(text: &str, address: &str) -> Option<String> {
     Some(base)
 }
 
-/// Takes no notice of anything.
+/// Visitor that ignores everything.
 struct Deaf;
 
 impl TextVisitor for Deaf {
@@ -63,11 +63,12 @@ impl TextVisitor for Deaf {
     }
 }
 
-/// The files whose URLs get a fingerprint in a page.
+/// Returns the files whose URLs get a fingerprint in a page.
 ///
-/// What React draws again must be the same in the payload as in the markup, or the browser fetches both. So the URL must
-/// be an attribute of an element in both, and nothing else in either: a prop of a component goes to code, which may
-/// make anything of it. The Pages Router's data are props, all of them. A page without a client has only its markup.
+/// React renders parts of the page again from the payload. A URL must then be the same in the payload as in the markup,
+/// or the browser fetches both. A URL therefore gets a fingerprint only if it is an attribute of an element in both,
+/// and nothing else in either: a prop of a component goes to code, which may do anything with it. The data of the Pages
+/// Router consists of props only, so it never qualifies. A page without a client has only its markup.
 fn agreed(router: Router, markup: &BTreeSet<usize>, payload: &BTreeSet<usize>, kept: &BTreeSet<usize>) -> Vec<usize> {
     let fits = |index: &usize| match router {
         Router::App => payload.contains(index),
@@ -78,7 +79,7 @@ fn agreed(router: Router, markup: &BTreeSet<usize>, payload: &BTreeSet<usize>, k
     fitting.copied().collect()
 }
 
-/// Reads a payload or data file, of which only the build id is noted: its URLs are those of its page.
+/// Surveys a payload or data file. Only the build ID is noted, because its URLs are those of its page.
 pub(super) fn look_at_ids(
     text: &str,
     rewrite: &mut dyn FnMut(&str, &mut dyn TextVisitor) -> Result<Edits, Unclear>,
@@ -112,9 +113,9 @@ struct Markup<'a> {
     lines: Lines<'a>,
     context: &'a Context<'a>,
     facts: Facts,
-    /// Files that are named where a fingerprint may be.
+    /// Files named where a fingerprint is allowed.
     fetched: BTreeSet<usize>,
-    /// Files that are named where none may be, and fetched from there.
+    /// Files named where a fingerprint is not allowed, and fetched from there.
     kept: BTreeSet<usize>,
 }
 
@@ -180,17 +181,18 @@ impl TextVisitor for Markup<'_> {
     }
 }
 
-/// A fragment without its directive: `part:~:text=x` is the place `part`.
+/// Returns a fragment without its directive: `part:~:text=x` refers to the place `part`.
 fn place(fragment: &str) -> &str {
     fragment.split(":~:").next().unwrap_or_default()
 }
 
-/// `#` and `#top` lead to the top of any page; `#/…` and `#!…` are read by scripts.
+/// Whether a fragment refers to an `id`. `#` and `#top` lead to the top of any page; `#/…` and `#!…` are read by
+/// scripts.
 fn is_id(place: &str) -> bool {
     !place.is_empty() && !place.eq_ignore_ascii_case("top") && !place.starts_with(['/', '!'])
 }
 
-/// Hosts that are the reader's own machine.
+/// Whether a host is the reader's own machine.
 fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
@@ -201,7 +203,7 @@ fn is_local(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// The file that a URL leads to, and its parts; none for a URL that is none of the site's.
+/// Returns the file that a URL leads to, and the URL's parts. `None` if the URL does not belong to the site.
 pub(super) fn resolve(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
     match judge_own(address, url, context) {
         Err(UrlFault::Missing | UrlFault::Spelled { .. } | UrlFault::OutsideBasePath { .. })
@@ -213,7 +215,7 @@ pub(super) fn resolve(address: &str, url: &str, context: &Context<'_>) -> Result
     }
 }
 
-/// Whether something else on the host answers at this address.
+/// Whether something else on the host serves this address.
 fn is_elsewhere(address: &str, url: &str, context: &Context<'_>) -> bool {
     let Some(elsewhere) = context.elsewhere else {
         return false;
@@ -236,7 +238,7 @@ fn judge_own(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(
         },
         Target::Outside => match context.beside.resolve(address, url) {
             Target::Site(meant) => match context.paths.look_up(&meant.path) {
-                // The host's own first page is no part of the site, whose first page lies at the base path.
+                // The host's own first page is not part of the site, whose first page is at the base path.
                 Lookup::File(index) if !meant.path.is_empty() => Err(UrlFault::OutsideBasePath {
                     right: context.resolver.page_address(context.paths.path(index)),
                 }),

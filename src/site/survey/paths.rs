@@ -1,4 +1,4 @@
-//! Which file of the export a path of the site leads to. Pure.
+//! Which file of the export a path of the site leads to. Pure: it must not access the file system.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -10,11 +10,11 @@ use crate::model::asset::Asset;
 use crate::model::encoding::Coding;
 use crate::next::url::decoded;
 
-/// The paths of an export, for looking up.
+/// The paths of an export, for lookups.
 pub struct Paths<'a> {
     files: HashMap<&'a str, usize>,
-    /// By [`folded`] paths, for links that a more tolerant file system let pass. Made when first wanted: most sites have no
-    /// such link.
+    /// By [`folded`] path, for links that work on a more tolerant file system. Built on first use, because most sites
+    /// have no such link.
     folded: OnceLock<HashMap<String, usize>>,
     assets: &'a [Asset],
 }
@@ -22,19 +22,19 @@ pub struct Paths<'a> {
 /// Where a path leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lookup {
-    /// To this file, by its place among the assets.
+    /// To this file, given by its index among the assets.
     File(usize),
-    /// To nothing, but there is this file, whose name is spelled otherwise: in another case, with a percent sign that a URL
-    /// must escape, or with other code points for the same letters.
+    /// To nothing, but this file exists with a different spelling: in another case, with a percent sign that a URL must
+    /// escape, or with other code points for the same letters.
     Otherwise(usize),
     /// To nothing.
     Nothing,
-    /// To an encoding that the export brought along, which is served under its own name too.
+    /// To an encoding that the export contains, which is also served under its own name.
     Encoding,
 }
 
 impl<'a> Paths<'a> {
-    /// The paths of an export.
+    /// Collects the paths of an export.
     #[must_use]
     pub fn new(assets: &'a [Asset]) -> Self {
         let paths = assets.iter().enumerate();
@@ -45,20 +45,20 @@ impl<'a> Paths<'a> {
         }
     }
 
-    /// The file of exactly this path.
+    /// Returns the file with exactly this path.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<usize> {
         self.files.get(path).copied()
     }
 
-    /// The page at a path, as the vhost finds it: `usage.html` or `usage/index.html`.
+    /// Returns the page at a path, as the vhost finds it: `usage.html` or `usage/index.html`.
     #[must_use]
     pub fn page(&self, path: &str) -> Option<usize> {
         let path = path.trim_end_matches('/');
         candidates(path).into_iter().find_map(|path| self.file(&path))
     }
 
-    /// The file that a visitor of a path gets.
+    /// Returns the file that a visitor of a path gets.
     #[must_use]
     pub fn look_up(&self, path: &str) -> Lookup {
         if let Some(index) = self.file(path).or_else(|| self.page(path)) {
@@ -97,31 +97,31 @@ impl<'a> Paths<'a> {
         })
     }
 
-    /// The path of a file.
+    /// Returns the path of a file, given its index.
     #[must_use]
     pub fn path(&self, index: usize) -> &'a str {
         self.assets.get(index).map_or("", |asset| asset.path.as_str())
     }
 }
 
-/// Something that was asked of the paths. The path is one of the site, not of a URL.
+/// A question about the paths. Its path is one of the site, not of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum PathQuestion {
-    /// Whether there is exactly this file.
+    /// Whether exactly this file exists.
     File(Arc<str>),
-    /// What a visitor of it gets.
+    /// What a visitor of this path gets.
     Visit(Arc<str>),
 }
 
 impl PathQuestion {
-    /// The path that was asked for.
+    /// The path that the question is about.
     pub(super) fn path(&self) -> &Arc<str> {
         match self {
             Self::File(path) | Self::Visit(path) => path,
         }
     }
 
-    /// The same question for another path.
+    /// Returns the same question for another path.
     pub(super) fn of(&self, path: Arc<str>) -> Self {
         match self {
             Self::File(_) => Self::File(path),
@@ -131,7 +131,7 @@ impl PathQuestion {
 }
 
 impl Paths<'_> {
-    /// The answer to a question.
+    /// Returns the answer to a question.
     pub(super) fn answer(&self, question: &PathQuestion) -> Lookup {
         match question {
             PathQuestion::File(path) => self.file(path).map_or(Lookup::Nothing, Lookup::File),
@@ -140,10 +140,10 @@ impl Paths<'_> {
     }
 }
 
-/// Paths that keep in mind what one look asked of them.
+/// Paths that record the questions that come up while one file is read.
 pub(super) struct AskedPaths<'a> {
     paths: &'a Paths<'a>,
-    /// None: no one wants to know.
+    /// `None` if the questions are not needed.
     kept: Option<RefCell<Kept>>,
 }
 
@@ -171,7 +171,7 @@ impl<'a> AskedPaths<'a> {
         self.paths.look_up(path)
     }
 
-    /// The path of a file that was an answer.
+    /// Returns the path of a file that was an answer, given its index.
     pub(super) fn path(&self, index: usize) -> &'a str {
         self.paths.path(index)
     }
@@ -180,14 +180,14 @@ impl<'a> AskedPaths<'a> {
         if let Some(kept) = &self.kept {
             let mut kept = kept.borrow_mut();
             let set = which(&mut kept);
-            // Most are asked for again and again.
+            // Most questions are repeated many times.
             if !set.contains(path) {
                 set.insert(path.into());
             }
         }
     }
 
-    /// What was asked.
+    /// Returns the recorded questions.
     pub(super) fn questions(self) -> Vec<PathQuestion> {
         let Kept { files, visits } = self.kept.map(RefCell::into_inner).unwrap_or_default();
         let files = files.into_iter().map(PathQuestion::File);
@@ -195,7 +195,7 @@ impl<'a> AskedPaths<'a> {
     }
 }
 
-/// A path as a file system reads it that tells neither cases nor Unicode forms apart.
+/// Returns a path as it is seen by a file system that ignores differences of case and of Unicode form.
 fn folded(path: &str) -> String {
     let composed = icu_normalizer::ComposingNormalizerBorrowed::new_nfc().normalize(path);
     composed.to_lowercase()

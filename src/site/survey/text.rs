@@ -1,8 +1,8 @@
-//! Which files are likely to be texts, by their names. Pure.
+//! Which files are likely to be text, judged by their names. Pure: it must not read files.
 
 use crate::model::media::{UNKNOWN, by_extension, extension, media_type};
 
-/// Types of `application/` whose bytes are no text.
+/// Subtypes of `application/` that are not text.
 const BINARY: &[&str] = &[
     "epub+zip",
     "gzip",
@@ -22,12 +22,12 @@ const BINARY: &[&str] = &[
     "zstd",
 ];
 
-/// Whether the name of a file says nothing of its type.
+/// Whether the name of a file does not reveal its type.
 pub(super) fn is_unknown(name: &str) -> bool {
     media_type(name) == UNKNOWN && extension(name).is_none_or(|extension| by_extension(&extension).is_none())
 }
 
-/// Whether a file of this name is likely to be a text. What has an unknown name may be one.
+/// Whether a file with this name is likely to be text. A name that does not reveal the type counts as likely.
 pub(super) fn is_likely(name: &str) -> bool {
     let media = media_type(name);
     if media == UNKNOWN {
@@ -44,8 +44,8 @@ pub(super) fn is_likely(name: &str) -> bool {
     }
 }
 
-/// Whether a file of this name is a picture, a font, sound, film, or compressed: bytes in which no text of the site stands
-/// as it is, so that looking for one would cost a read and find nothing.
+/// Whether a file with this name is a picture, a font, sound, film, or compressed. Such a file never contains text of
+/// the site verbatim, so searching it would cost a read and find nothing.
 pub(super) fn is_packed(name: &str) -> bool {
     const PACKED: &[&str] = &[
         "br",
