@@ -57,7 +57,7 @@ const KEPT_AT_ONCE: u64 = 16 << 20;
 const AGAIN: Duration = Duration::from_millis(100);
 const TRIES: u32 = 50;
 
-/// The options of [`watch`].
+/// The options of watch mode.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The site manifest.
