@@ -26,7 +26,7 @@ const LINES: usize = 256;
 /// open for any length of time.
 const LAST_LINES: Duration = Duration::from_millis(250);
 
-/// Maximum size in bytes of a line; a longer one is split.
+/// The size in bytes from which a line is split.
 const LONGEST: usize = 4096;
 
 /// A shell script that ends the process group of the build if this process dies first. It reads from a pipe that is
