@@ -1,4 +1,4 @@
-//! The `syntax-publish` command: parse, start, run, exit. What it does and says is in [`cli`].
+//! The `syntax-publish` command: parses, starts the runtime, runs, exits. Behavior and output are in [`cli`].
 
 mod cli;
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// A site is hundreds of thousands of small things, made and let go on all cores.
+/// A run makes and frees hundreds of thousands of small allocations, on all cores.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Err(error) => return cli::cannot_start(&args, error).into(),
     };
     let code = runtime.block_on(cli::run(args));
-    // A thread that still hashes or compresses for a run that ended is not waited for.
+    // Do not wait for threads that are still hashing or compressing for a run that has ended.
     runtime.shutdown_background();
     code.into()
 }

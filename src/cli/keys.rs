@@ -1,8 +1,8 @@
-//! Single keys of the terminal, for a command that stays.
+//! Single key presses in the terminal, for a command that keeps running.
 //!
-//! The terminal's line editing and echo are switched off as long as keys are taken, and nothing else is: Ctrl-C and Ctrl-Z
-//! do what they always do. It must never touch a terminal that belongs to another job, which would stop this one, and never
-//! leave it other than it was found: what was changed is changed back when this is dropped.
+//! While keys are read, the terminal's line editing and echo are off. Nothing else changes: Ctrl-C and Ctrl-Z work as
+//! usual. This module must never touch a terminal that belongs to another job, because that would stop this one. It
+//! must never leave the terminal changed either: dropping `Keys` restores its settings.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use rustix::process::getpgrp;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use tokio::sync::mpsc;
 
-/// How often is looked whether anybody still waits for keys, and whether they are ours again where they were not.
+/// How often the thread checks whether keys are still wanted, and whether the terminal is this job's again.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Keys that wait to be taken notice of; more are let go of.
+/// Maximum number of keys in the queue; more are dropped.
 const WAITING: usize = 16;
 
-/// What arrives at once and is longer was pasted, and meant for someone else.
+/// Input of at least this many characters at a time was pasted, and is not meant as keys.
 const PASTED: usize = 4;
 
-/// A key that means something.
+/// A key with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     /// `r`
@@ -38,20 +38,20 @@ pub enum Key {
     Quit,
     /// `?` or `h`
     Help,
-    /// Return: people set events apart with it.
+    /// Return. People press it to put space between events.
     Line,
 }
 
-/// The keys of the terminal that is stdin.
+/// The keys of the terminal on stdin.
 pub struct Keys {
-    /// How the terminal was before its keys were taken; none: they are not.
+    /// The settings of the terminal before its keys were taken; `None` while they are not taken.
     before: Option<Termios>,
     is_taken: Arc<AtomicBool>,
     typed: mpsc::Receiver<Key>,
 }
 
 impl Keys {
-    /// Takes the keys; none where stdin is no terminal.
+    /// Takes the keys. Returns `None` if stdin is not a terminal.
     pub fn of_stdin() -> Option<Self> {
         if !io::stdin().is_terminal() {
             return None;
@@ -59,7 +59,7 @@ impl Keys {
         let is_taken = Arc::new(AtomicBool::new(false));
         let (sender, typed) = mpsc::channel(WAITING);
         let theirs = Arc::clone(&is_taken);
-        // A terminal is read by a thread: nothing that waits for it can be given up.
+        // The terminal is read on a thread, because a blocking read cannot be cancelled.
         thread::Builder::new()
             .name("keys".to_owned())
             .spawn(move || read(&theirs, &sender))
@@ -73,7 +73,7 @@ impl Keys {
         Some(keys)
     }
 
-    /// Takes the keys if they are not taken and the terminal is this job's.
+    /// Takes the keys, if they are not taken yet and the terminal belongs to this job.
     pub fn take(&mut self) {
         if self.before.is_some() || !is_ours() {
             return;
@@ -81,7 +81,7 @@ impl Keys {
         let Ok(before) = tcgetattr(io::stdin()) else { return };
         let mut keys = before.clone();
         keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-        // A read gives what there is, and never waits.
+        // A read returns the available input and never waits.
         keys.special_codes[SpecialCodeIndex::VMIN] = 0;
         keys.special_codes[SpecialCodeIndex::VTIME] = 0;
         if tcsetattr(io::stdin(), OptionalActions::Now, &keys).is_ok() {
@@ -90,13 +90,13 @@ impl Keys {
         }
     }
 
-    /// Leaves the terminal as it was.
+    /// Restores the settings of the terminal.
     pub fn give_back(&mut self) {
         self.is_taken.store(false, Ordering::SeqCst);
         if let Some(before) = self.before.take()
             && is_ours()
         {
-            // A terminal that is gone needs nothing.
+            // An error means that the terminal is gone, and then there is nothing to restore.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
         }
     }
@@ -117,7 +117,7 @@ impl Drop for Keys {
     }
 }
 
-/// Reads keys until no one waits for them any more, or the terminal is gone.
+/// Reads keys until the receiver is closed or the terminal is gone.
 fn read(is_taken: &AtomicBool, sender: &mpsc::Sender<Key>) {
     let look = Timespec::try_from(LOOK).ok();
     while !sender.is_closed() {
@@ -128,14 +128,14 @@ fn read(is_taken: &AtomicBool, sender: &mpsc::Sender<Key>) {
             Ok(_) => {}
             Err(_) => return,
         }
-        // What is typed while another job has the terminal is that one's.
+        // Input that arrives while another job has the terminal belongs to that job.
         if !is_taken.load(Ordering::SeqCst) || !is_ours() {
             thread::sleep(LOOK);
             continue;
         }
         let mut bytes = [0; 256];
         match rustix::io::read(&stdin, &mut bytes) {
-            // Somebody else was faster, or the terminal has hung up, which a signal reports.
+            // Another process read the input first, or the terminal hung up, which a signal reports.
             Ok(0) => thread::sleep(LOOK),
             Ok(count) => keys_of(&bytes[..count]).into_iter().for_each(|key| {
                 let _ = sender.try_send(key);
@@ -146,12 +146,13 @@ fn read(is_taken: &AtomicBool, sender: &mpsc::Sender<Key>) {
     }
 }
 
-/// Whether this job is the one that the terminal listens to.
+/// Whether this job is in the foreground of the terminal.
 pub fn is_ours() -> bool {
     tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp())
 }
 
-/// The keys in what arrived at once: without cursor and function keys, which are several bytes that contain letters.
+/// Returns the keys in input that arrived together. Cursor and function keys are skipped, because their bytes contain
+/// letters.
 fn keys_of(bytes: &[u8]) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut plain = 0;

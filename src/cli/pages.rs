@@ -1,7 +1,8 @@
-//! Changes as people see them: pages by their URL, with all files that belong to them, and whatever else there is.
+//! Groups changes the way people see them: pages by their URL, together with all files that belong to them, and
+//! everything else.
 //!
-//! Text in, text out. A page of Next.js is an HTML file and up to a dozen payload files; who changed one page wants to read
-//! of one page.
+//! Takes data and returns text. A Next.js page is an HTML file and up to a dozen payload files. If one page was edited,
+//! the output has to show one page.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +14,14 @@ use syntax_publish::rules::{PageForm, Rules};
 
 use super::format::count;
 
-/// Changes, sorted by what they mean to people.
+/// Changes, grouped by what they mean to people.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Grouped {
     /// Pages, by URL.
     pub pages: Vec<Item>,
-    /// Files that people put into the site: pictures, documents, feeds.
+    /// Files that people add to the site: pictures, documents, feeds.
     pub files: Vec<Item>,
-    /// How many files of the build itself were added, changed, removed: scripts, style sheets, the search index.
+    /// Number of build files that were added, changed and removed: scripts, style sheets, the search index.
     pub assets: [u64; 3],
 }
 
@@ -33,7 +34,7 @@ pub struct Item {
 
 const KINDS: [ChangeKind; 3] = [ChangeKind::Added, ChangeKind::Changed, ChangeKind::Removed];
 
-/// How a change is called.
+/// The word for a kind of change.
 pub fn mark(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Added => "added",
@@ -42,7 +43,7 @@ pub fn mark(kind: ChangeKind) -> &'static str {
     }
 }
 
-/// The URL of a file, without scheme and host: that of a page has no `.html`.
+/// Returns the URL of a file, without scheme and host. The URL of a page has no `.html`.
 pub fn url(rules: &Rules, path: &str) -> String {
     let base = &rules.base_path;
     let Some(stem) = path.strip_suffix(".html") else {
@@ -60,7 +61,7 @@ pub fn url(rules: &Rules, path: &str) -> String {
     }
 }
 
-/// Sorts changes. `is_file` says whether the site has a file, now or before.
+/// Groups changes. `is_file` tells whether the site has a file, now or before.
 pub fn grouped(changes: &Changes, rules: &Rules, is_file: &dyn Fn(&str) -> bool) -> Grouped {
     let mut pages: BTreeMap<String, ChangeKind> = BTreeMap::new();
     let mut grouped = Grouped::default();
@@ -74,7 +75,8 @@ pub fn grouped(changes: &Changes, rules: &Rules, is_file: &dyn Fn(&str) -> bool)
         if is_page(path) {
             pages.insert(text.to_owned(), *change);
         } else if let Some(page) = page_of(text, &|page| listed.contains_key(page) || is_file(page)) {
-            // A page whose payload alone changed did change; what its own file says counts more.
+            // A page also counts as changed if only its payload changed. The change of the page's own file takes
+            // precedence.
             pages
                 .entry(page.clone())
                 .or_insert_with(|| listed.get(page.as_str()).copied().unwrap_or(ChangeKind::Changed));
@@ -97,11 +99,11 @@ pub fn grouped(changes: &Changes, rules: &Rules, is_file: &dyn Fn(&str) -> bool)
     grouped
 }
 
-/// The page that a payload or data file belongs to.
+/// Returns the page that a payload or data file belongs to.
 fn page_of(path: &str, is_there: &dyn Fn(&str) -> bool) -> Option<String> {
     let owners = owners(path);
     let there = owners.iter().find(|page| is_there(page));
-    // The name of a segment is Next.js's own, so it belongs to a page even if that is not known.
+    // Only Next.js gives segments such names, so the file belongs to a page even if that page is unknown.
     let is_segment = path.rsplit('/').next().is_some_and(|name| name.starts_with("__next."));
     there.or_else(|| owners.first().filter(|_| is_segment)).cloned()
 }
@@ -115,7 +117,7 @@ fn is_asset(path: &SitePath, rules: &Rules) -> bool {
 }
 
 impl Grouped {
-    /// The totals: "1 page changed, 2 other files added"; none where nothing changed.
+    /// Returns the totals, such as "1 page changed, 2 other files added", or `None` if nothing changed.
     pub fn totals(&self) -> Option<String> {
         let of = |items: &[Item]| KINDS.map(|kind| items.iter().filter(|item| item.change == kind).count() as u64);
         let groups = [
@@ -133,7 +135,7 @@ impl Grouped {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// Pages and files in the order in which they are listed.
+    /// Returns pages and files in the order in which they are listed.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.pages.iter().chain(&self.files)
     }

@@ -1,7 +1,7 @@
-//! How the problems of an export are shown: by file, each fix once.
+//! Formats the problems of an export: by file, with each fix once.
 //!
-//! Text in, text out. Files with errors come first, and long lists are cut short, so that what stops a publish is always
-//! on the screen.
+//! Takes data and returns text. Files with errors come first and long lists are cut, so that what blocks a publish is
+//! always visible.
 
 use std::fmt::Write as _;
 
@@ -17,19 +17,19 @@ use super::screen::Screen;
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// The first of each kind, and how many others there are.
+    /// The first few of each kind, and the number of others.
     Short,
     /// Everything.
     Whole,
 }
 
 impl Detail {
-    /// As the options want it.
+    /// Takes the detail from the options.
     pub fn of(screen: &Screen) -> Self {
         if screen.verbose { Self::Whole } else { Self::Short }
     }
 
-    /// How many of so many things are shown.
+    /// Returns how many of `number` things are shown.
     fn shown(self, number: usize, limit: usize) -> usize {
         match self {
             Self::Short => number.min(limit),
@@ -38,13 +38,13 @@ impl Detail {
     }
 }
 
-/// So many files are shown.
+/// Maximum number of files shown.
 const FILES: usize = 20;
 
-/// So many problems of one kind are shown for a file.
+/// Maximum number of problems of one kind shown for a file.
 const ALIKE: usize = 5;
 
-/// All that was found in an export.
+/// Formats everything that was found in an export.
 pub fn inspected(found: &Inspected, extent: Detail) -> String {
     let mut text = listed(&found.problems, extent, "");
     let number = |wanted: Severity| {
@@ -80,7 +80,7 @@ pub fn inspected(found: &Inspected, extent: Detail) -> String {
     text
 }
 
-/// Problems by file.
+/// Formats problems by file.
 pub fn listed(problems: &[Problem], extent: Detail, indent: &str) -> String {
     let mut files: Vec<(&SitePath, Vec<&Problem>)> = Vec::new();
     for problem in problems {
@@ -103,7 +103,7 @@ pub fn listed(problems: &[Problem], extent: Detail, indent: &str) -> String {
     text
 }
 
-/// The problems of one file: those with the same hint together, and the hint below.
+/// Formats the problems of one file. Those with the same hint are together, with the hint below them.
 fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut String) {
     let mut groups: Vec<(&str, &str, Vec<&Problem>)> = Vec::new();
     for problem in problems {
@@ -131,7 +131,7 @@ fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut S
             ]
         })
         .collect();
-    // A column of lines only where there is one.
+    // The column of line numbers exists only if there is a line number.
     let has_lines = problems.iter().any(|problem| problem.line.is_some());
     let rows: Vec<Vec<String>> = rows
         .into_iter()
@@ -152,7 +152,7 @@ fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut S
     }
 }
 
-/// Those that are known, in one line; none where there are none.
+/// Summarizes the known problems in one line. Returns `None` if there are none.
 pub fn known(problems: &[Problem]) -> Option<String> {
     let all: Vec<&Known> = problems.iter().filter_map(|problem| problem.known.as_ref()).collect();
     if all.is_empty() {
@@ -169,7 +169,7 @@ pub fn known(problems: &[Problem]) -> Option<String> {
     Some(format!("{}: {text}", count(all.len() as u64, "known finding")))
 }
 
-/// One problem in one line: where, what, and what to do.
+/// Formats a problem in one line: where, what, and what to do.
 pub fn line(problem: &Problem) -> String {
     let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
     let (path, message, hint) = (

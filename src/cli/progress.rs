@@ -1,7 +1,7 @@
-//! How far the work is: bars on a terminal, a line every few seconds anywhere else.
+//! The progress of a command: bars on a terminal, or a line every few seconds anywhere else.
 //!
-//! Listens to the stages and prints to stderr. A command that stays may have a line that stays below all others. It must
-//! never slow them down: what can't be shown soon is not shown.
+//! Observes the stages and prints to stderr. A command that keeps running may pin a line below all others. Progress
+//! must never slow the stages down: what cannot be shown soon is not shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,12 +16,12 @@ use super::format::{bytes, count, seconds};
 use super::screen::{self, Screen};
 use super::timings::Timings;
 
-/// How often a line is printed where there are no bars.
+/// How often a line is printed if there are no bars.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Shows the progress of one run.
 pub struct Progress {
-    /// What each stage took.
+    /// The time that each stage took.
     pub timings: Timings,
     verbose: bool,
     manner: Manner,
@@ -38,13 +38,13 @@ enum Manner {
 struct ProgressState {
     stages: BTreeMap<Stage, Running>,
     spoke: Option<Instant>,
-    /// The line that stays.
+    /// The pinned line.
     pinned: Option<ProgressBar>,
-    /// Whether the command has ended: work that still runs in the background must draw nothing any more.
+    /// Whether the command has ended. After that, work in the background must not draw anything.
     is_over: bool,
 }
 
-/// One stage that is under way.
+/// A stage in progress.
 struct Running {
     began: Instant,
     items: u64,
@@ -55,7 +55,7 @@ struct Running {
 }
 
 impl Progress {
-    /// As the options and the terminal want it.
+    /// Chooses the kind of output from the options and the terminal.
     pub fn new(screen: &Screen) -> Self {
         let manner = if screen.quiet {
             Manner::Silent
@@ -72,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// Removes all bars and the line that stays, for good: the command has ended, and only its result is left.
+    /// Removes all bars and the pinned line for good: the command has ended, and only its result stays.
     pub fn end(&self) {
         self.state().is_over = true;
         self.finish();
@@ -81,7 +81,7 @@ impl Progress {
         }
     }
 
-    /// Removes all bars, so that what is printed next stands alone.
+    /// Removes all bars, so that the next output is not mixed with them.
     pub fn finish(&self) {
         let mut state = self.state();
         for running in std::mem::take(&mut state.stages).into_values() {
@@ -91,12 +91,12 @@ impl Progress {
         }
     }
 
-    /// Whether there are bars, so that a line can stay below what is printed.
+    /// Whether there are bars, so that a line can be pinned below other output.
     pub fn has_bars(&self) -> bool {
         matches!(self.manner, Manner::Bars(_))
     }
 
-    /// Puts a text into the line that stays, which is there from then on until it is taken away.
+    /// Sets the text of the pinned line, and adds the line if there is none yet.
     pub fn pin(&self, text: String) {
         let Manner::Bars(bars) = &self.manner else { return };
         let pinned = {
@@ -112,14 +112,14 @@ impl Progress {
             pinned.clone()
         };
         if pinned.message() == text {
-            // What was too soon to be drawn is drawn now.
+            // An earlier change may have been too soon after another to be drawn. Draw it now.
             pinned.tick();
         } else {
             pinned.set_message(text);
         }
     }
 
-    /// Draws nothing more, and leaves an empty line behind: the terminal is another's for a while.
+    /// Stops drawing and leaves an empty line, because the terminal belongs to another job for a while.
     pub fn hide(&self) {
         if let Manner::Bars(bars) = &self.manner {
             let _ = bars.clear();
@@ -136,7 +136,7 @@ impl Progress {
         }
     }
 
-    /// Says something beside the bars, as it is.
+    /// Prints text without a prefix while the bars are out of the way.
     pub fn plainly(&self, text: &str) {
         match &self.manner {
             Manner::Silent => {}
@@ -144,7 +144,7 @@ impl Progress {
         }
     }
 
-    /// Prints something beside the bars.
+    /// Runs `print` while the bars are out of the way.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.manner {
             Manner::Silent | Manner::Lines => print(),
@@ -156,7 +156,7 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says something beside the bars.
+    /// Prints a line of a certain kind while the bars are out of the way.
     pub fn say(&self, kind: &str, text: &str) {
         match &self.manner {
             Manner::Silent => {}
@@ -174,11 +174,11 @@ impl Progress {
             bar: None,
         };
         let mut state = self.state();
-        // A stage that begins again, since the work is done again.
+        // A stage begins again if its work has to be repeated.
         if let Some(bar) = state.stages.remove(&stage).and_then(|earlier| earlier.bar) {
             bar.finish_and_clear();
         }
-        // The line that stays names the stage itself.
+        // The pinned line names the stage itself.
         if let (Manner::Bars(bars), None, false) = (&self.manner, &state.pinned, state.is_over) {
             running.bar = Some(running.new_bar(stage, bars));
         }
@@ -224,8 +224,8 @@ impl Progress {
 }
 
 impl Running {
-    /// A bar for the stage. It is complete before it is added and moves only after that: whatever a bar draws
-    /// while it stands alone is never removed from the terminal.
+    /// Creates a bar for the stage. The bar is set up before it is added, and moves only after that: what a bar draws
+    /// before it is added is never removed from the terminal.
     fn new_bar(&self, stage: Stage, bars: &MultiProgress) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(self.of_bytes, ProgressDrawTarget::hidden())
             .with_style(style(self.of_bytes.is_some()))
@@ -243,7 +243,7 @@ impl Running {
         }
     }
 
-    /// What stands behind a bar, short enough for 80 columns: files, bytes, and the time that is left.
+    /// The text after a bar, short enough for 80 columns: files, bytes, and the remaining time.
     fn short(&self) -> String {
         match (self.items + self.bytes, self.of_bytes) {
             (0, None) => String::new(),
@@ -252,7 +252,7 @@ impl Running {
         }
     }
 
-    /// The progress in words: files, bytes, rate, and the time that is left where it can be guessed.
+    /// The progress in words: files, bytes, rate, and the remaining time if it can be estimated.
     fn line(&self, stage: Stage) -> String {
         format!(
             "{}: {}, {}, {}/s{}",
@@ -334,7 +334,7 @@ fn style(measured: bool) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// What a stage does, as the word before its figures.
+/// The name of a stage that is printed before its numbers.
 pub fn name(stage: Stage) -> &'static str {
     match stage {
         Stage::Connect => "connecting",

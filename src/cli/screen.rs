@@ -1,9 +1,9 @@
-//! The two streams of the command: results on stdout, everything else on stderr.
+//! The two output streams of the command: results on stdout, everything else on stderr.
 //!
-//! All that is printed passes here, and no control character does, wherever the text came from: a file's name, a host's
-//! banner, a release's message. In JSON it is escaped as JSON has it. Nor does a command of a CI runner pass, but those that
-//! [`command`] is given: GitHub's reads `::error::` at the beginning of a line and `##[error]` anywhere in it, Azure's
-//! `##vso[…]`, and that of `TeamCity` `##teamcity[…]`.
+//! All output goes through this module, which must not let control characters through, wherever the text came from: a
+//! file name, a host's banner, a release message. In JSON they are escaped in the JSON way. Commands for CI runners are
+//! not let through either, except those passed to [`command`]. GitHub reads `::error::` at the start of a line and
+//! `##[error]` anywhere in it, Azure reads `##vso[…]`, and `TeamCity` reads `##teamcity[…]`.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -14,7 +14,7 @@ use super::args::Global;
 use super::failure::Failure;
 use super::format::with_local_times;
 
-/// What may be said, and where.
+/// The output options of the command.
 #[derive(Debug, Clone)]
 pub struct Screen {
     pub json: bool,
@@ -23,7 +23,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// As the options want it.
+    /// Takes the output options from the command line.
     pub fn new(global: &Global) -> Self {
         Self {
             json: global.json,
@@ -32,7 +32,7 @@ impl Screen {
         }
     }
 
-    /// Prints a result that was asked for: as JSON, or as text.
+    /// Prints a requested result, as JSON or as text.
     pub fn result(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
             Self::value(value)
@@ -41,7 +41,7 @@ impl Screen {
         }
     }
 
-    /// Prints what a command says when it is done; nothing with `--quiet`.
+    /// Prints the summary of a finished command. Prints nothing with `--quiet`.
     pub fn summary(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
             Self::value(value)
@@ -52,7 +52,7 @@ impl Screen {
         }
     }
 
-    /// Prints one of many: a line of JSON, or a line of text.
+    /// Prints one of a series of events: a line of JSON, or a line of text.
     pub fn event(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
             let json = serde_json::to_string(value).map_err(|error| Failure::Output { source: error.into() })?;
@@ -80,14 +80,14 @@ impl Screen {
             .map_err(|source| Failure::Output { source })
     }
 
-    /// A remark for people; nothing with `--quiet`.
+    /// Prints a note for people. Prints nothing with `--quiet`.
     pub fn note(&self, text: &str) {
         if !self.quiet {
             say("note", text);
         }
     }
 
-    /// A warning for people; nothing with `--quiet`.
+    /// Prints a warning for people. Prints nothing with `--quiet`.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
             say("warning", text);
@@ -95,7 +95,7 @@ impl Screen {
     }
 }
 
-/// A line of a kind on stderr. Where stderr is gone there is no one left to tell.
+/// Prints a line of a certain kind on stderr. Errors are ignored, because there is no other place to report them.
 pub fn say(kind: &str, text: &str) {
     let color = match kind {
         "error" => anstyle::AnsiColor::Red,
@@ -104,14 +104,15 @@ pub fn say(kind: &str, text: &str) {
     };
     let style = color.on_default().effects(anstyle::Effects::BOLD);
     let text = fit(&with_local_times(text));
-    // One write, so that lines of two threads don't mix.
+    // A single write, so that lines of different threads do not mix.
     let line = format!("{style}{kind}:{style:#} {text}\n");
     let _ = anstream::stderr().lock().write_all(line.as_bytes());
 }
 
-/// JSON with what a terminal could take for an order spelled out; it escapes by itself what lies below the blank alone.
+/// Escapes characters in JSON that a terminal or a CI runner could take for a command. The JSON serializer itself
+/// escapes only characters below U+0020.
 fn escaped(json: &str) -> String {
-    // Both can only be in a string.
+    // The marks can only occur in strings.
     let json = &MARKS.iter().fold(json.to_owned(), |json, mark| {
         json.replace(mark, &format!("\\u0023{}", &mark[1..]))
     });
@@ -121,7 +122,7 @@ fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         if c != '\n' && is_unprintable(c) {
-            // All of them lie below U+10000.
+            // All unprintable characters are below U+10000.
             let _ = write!(text, "\\u{:04x}", u32::from(c));
         } else {
             text.push(c);
@@ -130,24 +131,24 @@ fn escaped(json: &str) -> String {
     text
 }
 
-/// Lines on stderr as they are.
+/// Prints lines on stderr, without a prefix.
 pub fn plainly(text: &str) {
     let _ = anstream::stderr()
         .lock()
         .write_all(format!("{}\n", fit(text)).as_bytes());
 }
 
-/// A command for the runner of a CI service, on stderr. What it holds of others must be escaped as the runner wants it.
+/// Prints a command for a CI runner on stderr. Text from other sources must already be escaped as the runner requires.
 pub fn command(text: &str) {
     let _ = anstream::stderr()
         .lock()
         .write_all(format!("{}\n", printable_text(text)).as_bytes());
 }
 
-/// What makes a runner take the rest of a line for a command.
+/// Marks after which a CI runner takes the rest of a line for a command.
 const MARKS: [&str; 3] = ["##[", "##vso[", "##teamcity["];
 
-/// Text fit for a terminal and for the log of a runner: what either would take for an order is spelled out.
+/// Makes text safe for a terminal and for the log of a CI runner: escapes what either would take for a command.
 fn fit(text: &str) -> String {
     let text = printable_text(text);
     let text = MARKS.iter().fold(text, |text, mark| {
@@ -167,32 +168,32 @@ fn fit(text: &str) -> String {
     text.split_inclusive('\n').map(line).collect()
 }
 
-/// Whether stderr shows bars: a terminal that can move its cursor, and no log of a CI service.
+/// Whether stderr shows progress bars: it is a terminal that can move its cursor, and not the log of a CI service.
 pub fn shows_bars() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     io::IsTerminal::is_terminal(&io::stderr()) && !dumb && !set("CI")
 }
 
-/// Whether results go to a terminal, and so to a person.
+/// Whether results go to a terminal, and therefore to a person.
 pub fn shows_results() -> bool {
     io::IsTerminal::is_terminal(&io::stdout())
 }
 
-/// How many columns a terminal has that shows results.
+/// The width in columns of the terminal that shows results.
 pub fn columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
-/// How many columns the terminal has on stderr; what most have where it does not say.
+/// The width in columns of the terminal on stderr, or 80 if it is unknown.
 pub fn columns_of_bars() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
     size.filter(|size| size.ws_col > 0)
         .map_or(80, |size| usize::from(size.ws_col))
 }
 
-/// Whether colours are wanted on stderr.
+/// Whether stderr shows colors.
 pub fn shows_colors() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }

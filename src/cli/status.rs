@@ -1,38 +1,38 @@
-//! The status line of a preview: what there is to know at a glance, in words. No terminal here: a value in, a text out.
+//! The status line of a preview, in words. It must not access the terminal: it takes a value and returns text.
 
 use std::time::{Duration, Instant};
 
 use super::format::{count, seconds};
 
-/// What a preview is at.
+/// The state of a preview.
 #[derive(Debug, Clone, Default)]
 pub struct PreviewStatus {
-    /// Files of the site that is shown; none: there is none yet.
+    /// Number of files of the served site; `None` if there is no site yet.
     pub files: Option<u64>,
-    /// When the site was prepared last, and how long that took.
+    /// When the site was last prepared, and how long that took.
     pub prepared: Option<(Instant, Duration)>,
-    /// What is being done to prepare it again.
+    /// The stage that is preparing the site again.
     pub stage: Option<&'static str>,
-    /// Since when the site's own build runs.
+    /// When the site's own build started, if it is running.
     pub building: Option<Instant>,
-    /// What went wrong and is not repaired.
+    /// The problem that has not been repaired yet.
     pub trouble: Option<Obstacle>,
-    /// Open pages that wait for changes.
+    /// Number of open pages that wait for changes.
     pub clients: usize,
-    /// What the checks found.
+    /// Number of errors that the checks found.
     pub errors: usize,
-    /// See `errors`.
+    /// Number of warnings that the checks found.
     pub warnings: usize,
-    /// Whether keys are taken.
+    /// Whether the command reads keys.
     pub has_keys: bool,
 }
 
-/// Something that keeps a newer site from being shown.
+/// A problem that keeps a newer site from being served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
     /// There is no export.
     Waiting,
-    /// The export looks half written.
+    /// The export seems incomplete.
     Unsettled,
     /// The site's own build failed.
     Build,
@@ -40,7 +40,7 @@ pub enum Obstacle {
     Site,
 }
 
-/// How what is in the line is meant.
+/// How a part of the line is colored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
     Plain,
@@ -50,8 +50,8 @@ enum Tone {
 }
 
 impl PreviewStatus {
-    /// The line, in the colours of a terminal or without, for so many columns: where they are few, what matters least is
-    /// left out, and the keys stay.
+    /// Returns the line, with or without terminal colors, for a terminal of this width. If it is too narrow, the least
+    /// important parts are left out, but never the keys.
     pub fn line(&self, now: Instant, colors: bool, columns: usize) -> String {
         let mut parts = self.parts(now);
         let width =
@@ -114,7 +114,7 @@ fn painted(color: anstyle::AnsiColor, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// How long something took: milliseconds where it was quick.
+/// Formats a duration, in milliseconds if it is below a second.
 pub fn brief(took: Duration) -> String {
     if took < Duration::from_secs(1) {
         format!("{} ms", took.as_millis())
@@ -123,7 +123,7 @@ pub fn brief(took: Duration) -> String {
     }
 }
 
-/// How long ago something was, so that the line need not change each second for long.
+/// Formats how long ago something was. The unit grows with the age, so that the line soon stops changing every second.
 fn ago(since: Duration) -> String {
     match since.as_secs() {
         0..2 => "just now".to_owned(),

@@ -1,7 +1,7 @@
-//! Where the time of a publish went, for `--timings`: what each stage took, and what it asked of the host.
+//! Timings of a publish, for `--timings`: the time that each stage took, and the requests that it sent to the host.
 //!
-//! Stages overlap, so each tells when it began, and their sum is not the whole. What is asked of the host counts for those
-//! stages alone that ask it.
+//! Stages overlap, so each has its own start time, and their sum is not the total. Requests to the host are counted
+//! only for stages that send any.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -13,7 +13,7 @@ use syntax_publish::model::event::{Event, Stage};
 
 use super::format::{bytes, seconds, table};
 
-/// Notes when stages begin and end.
+/// Records when stages begin and end.
 pub struct Timings {
     began: Instant,
     counts: OnceLock<Counts>,
@@ -26,7 +26,7 @@ struct TimingsState {
     ended: Vec<Timing>,
 }
 
-/// Clocks and counters at one moment.
+/// The clocks and counters at one moment.
 #[derive(Clone, Copy)]
 struct ClockReading {
     at: Duration,
@@ -36,14 +36,14 @@ struct ClockReading {
     bytes: u64,
 }
 
-/// What one stage took.
+/// The measurements of one stage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timing {
     pub stage: &'static str,
     /// Seconds from the start of the command.
     pub from: f64,
     pub seconds: f64,
-    /// Processor time of the process meanwhile, on all cores.
+    /// Processor time that the process used during the stage, on all cores.
     pub cpu_seconds: f64,
     pub operations: u64,
     pub round_trips: u64,
@@ -52,7 +52,7 @@ pub struct Timing {
 }
 
 impl Timings {
-    /// Counts from now.
+    /// Starts the clock.
     pub fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -61,13 +61,13 @@ impl Timings {
         }
     }
 
-    /// Reads these counters from now on.
+    /// Sets the counters to read.
     pub fn count(&self, counts: &Counts) {
-        // There is one session a run; a second would go on with the counters of the first.
+        // There is only one session per run. For a second one, the counters of the first would stay in use.
         let _ = self.counts.set(counts.clone());
     }
 
-    /// Takes notice of a stage that begins or ends.
+    /// Records the beginning or the end of a stage.
     pub fn notice(&self, event: &Event) {
         match event {
             Event::StageBegan { stage, .. } => {
@@ -100,7 +100,7 @@ impl Timings {
         }
     }
 
-    /// What the stages that ended took, in the order in which they began.
+    /// Returns the measurements of the finished stages, in the order in which the stages began.
     pub fn stages(&self) -> Vec<Timing> {
         let mut stages = self.state().ended.clone();
         stages.sort_by(|a, b| a.from.total_cmp(&b.from));
@@ -123,7 +123,7 @@ impl ClockReading {
     }
 }
 
-/// What this process has had of the processors.
+/// Returns the processor time that this process has used.
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(
@@ -132,7 +132,7 @@ fn processor_time() -> Duration {
     )
 }
 
-/// The stages as a table.
+/// Formats the stages as a table.
 pub fn shown(stages: &[Timing]) -> String {
     let time = |value: f64| seconds(Duration::try_from_secs_f64(value).unwrap_or_default());
     let heads = ["stage", "from", "took", "cpu", "operations", "round trips", "sent"];

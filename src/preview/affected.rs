@@ -1,8 +1,8 @@
-//! Which pages that are open in browsers a change concerns, and how. Pure.
+//! Decides how a change of the site affects the pages that are open in browsers. Pure.
 //!
-//! A browser reports what it loaded: the file of the page, where the reader is now, and every file that the page asked for.
-//! So nothing has to be guessed of what scripts fetch, and a picture that was never shown concerns no one. A page counts
-//! from the site that its document came from, however many there have been since.
+//! A browser reports what it loaded: the file of the document, the current address, and every file that the page
+//! requested. So this module does not have to guess what scripts fetch, and a picture that was never loaded affects no
+//! page. A page is compared with the site that its document came from, however many sites have been served since.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -13,18 +13,18 @@ use crate::model::path::SitePath;
 use crate::next::page::owners;
 use crate::rules::{Address, NOT_FOUND_PAGE, Outcome, Rules};
 
-/// What a path was, and what it is now: none where there is no such file.
+/// The old and the new digest of a path; `None` if there is no such file.
 pub type PageChange = (Option<Digest>, Option<Digest>);
 
 /// The changes between two sites, by path.
 pub type Changes = BTreeMap<String, PageChange>;
 
-/// What a person would name of a change.
+/// A short description of a change, for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gist {
     /// How many files were added, changed or removed.
     pub files: usize,
-    /// One of them: a page, if there is one.
+    /// One of the changed files: a page, if there is one.
     pub first: Option<String>,
 }
 
@@ -39,10 +39,10 @@ impl Gist {
     }
 }
 
-/// How many changed paths are remembered.
+/// Maximum number of changed paths in the history.
 const REMEMBERED: usize = 200_000;
 
-/// What changed from site to site, as far back as it is remembered.
+/// The changes from one site to the next, as far back as they are kept.
 #[derive(Debug, Default)]
 pub struct History {
     steps: VecDeque<(Digest, Changes)>,
@@ -50,7 +50,7 @@ pub struct History {
 }
 
 impl History {
-    /// Notes that a site took the place of another. What a person would name of the change.
+    /// Records that a site replaced another, and returns a summary of the change.
     pub fn step(&mut self, before: Option<&Site>, after: &Site) -> Gist {
         self.last = Some(after.root);
         let Some(before) = before.filter(|before| before.root != after.root) else {
@@ -66,7 +66,7 @@ impl History {
         gist
     }
 
-    /// What changed since a site was shown last; none where that is not remembered.
+    /// Returns what changed since a site was last served, or `None` if the history does not go back that far.
     #[must_use]
     pub fn since(&self, root: Digest) -> Option<Changes> {
         if self.last == Some(root) {
@@ -84,10 +84,10 @@ impl History {
     }
 }
 
-/// What differs between two sites, descending only where they do.
+/// Returns the differences between two sites. Descends only into trees that differ.
 fn changes(before: &Site, after: &Site) -> Changes {
     let known = |digest| before.tree(digest).or_else(|| after.tree(digest));
-    // Every tree of both is known, so there is nothing to ask for.
+    // All trees of both sites are available, so nothing has to be fetched.
     let listed = manifest::diff(Some(before.root), Some(after.root), &known).unwrap_or_default();
     let digest = |site: &Site, path: &SitePath| site.file(path).map(|file| file.digest);
     let changed = listed.list.into_iter().map(|change| {
@@ -104,48 +104,49 @@ pub struct OpenPage {
     pub site: String,
     /// The file of the document.
     pub file: String,
-    /// The address at which it was loaded, and the one at which the reader is now: path and query.
+    /// The path and query at which the page was loaded, and those that it shows now.
     pub loaded: String,
     /// See `loaded`.
     pub address: String,
-    /// The paths that it asked for, as addresses.
+    /// The addresses that the page requested.
     pub used: Vec<String>,
 }
 
-/// What is to be done with an open page.
+/// What an open page has to do.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 pub enum PageAction {
-    /// Nothing that it shows changed.
+    /// Nothing that the page shows has changed.
     Nothing,
-    /// Style sheets are to be swapped.
+    /// The page has to swap style sheets.
     Restyle {
-        /// The URL that the page has, and the one to put in its place.
+        /// Pairs of a URL in the page and its replacement.
         styles: Vec<(String, String)>,
     },
-    /// It is to be loaded again.
+    /// The page has to be loaded again.
     Reload,
 }
 
-/// What a judgement goes by.
+/// The input of a verdict.
 pub struct Evidence<'a> {
-    /// What requests get now.
+    /// The rules that the preview serves by.
     pub rules: &'a Rules,
-    /// Whether the site has a file now.
+    /// Whether the site has a file.
     pub is_file: &'a dyn Fn(&str) -> bool,
-    /// What changed since the document's site.
+    /// What changed since the site that the document came from.
     pub changes: &'a Changes,
-    /// What is known of versions of files, by their digest.
+    /// Normalized file versions, by digest.
     pub blinds: &'a HashMap<Digest, Option<NormalizedPage>>,
 }
 
-/// Where a page of the site stands.
+/// The file at the address of a page.
 enum PageAddress {
     File(String),
     Elsewhere,
 }
 
-/// The files of which both versions have to be seen without their style sheets before a page can be judged.
+/// Returns the changed files of the page, with their new digests. They have to be normalized before [`judge`] can
+/// decide.
 pub fn questions(open: &OpenPage, evidence: &Evidence<'_>) -> Vec<(String, Digest)> {
     let own = own_files(open, evidence).unwrap_or_default();
     let news = own.into_iter().filter_map(|path| {
@@ -155,7 +156,7 @@ pub fn questions(open: &OpenPage, evidence: &Evidence<'_>) -> Vec<(String, Diges
     news.collect()
 }
 
-/// Judges what the changes are to an open page.
+/// Decides what an open page has to do about the changes.
 #[must_use]
 pub fn judge(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
     let Some(own) = own_files(open, evidence) else {
@@ -181,7 +182,7 @@ pub fn judge(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
         );
     }
     for (address, path) in used(open, evidence) {
-        // A page's own files were judged, and what was fetched for other pages is not on screen.
+        // The page's own files were compared above, and files that were fetched for other pages are not on screen.
         let is_of_a_page = path.ends_with(".html") || owner(&path, evidence).is_some();
         let Some((Some(_), Some(new))) = evidence.changes.get(&path).filter(|_| !is_of_a_page) else {
             continue;
@@ -198,8 +199,8 @@ pub fn judge(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
     }
 }
 
-/// The files of the page that is on screen: that of its document, or after a click that loaded no document, the payloads
-/// that came for it. None where the address leads somewhere else now.
+/// Returns the files of the page on screen: the file of its document or, after a client-side navigation, the payloads
+/// that were fetched for it. `None` if the address leads to something else now.
 fn own_files(open: &OpenPage, evidence: &Evidence<'_>) -> Option<BTreeSet<String>> {
     let place = place(&open.address, evidence);
     if open.address == open.loaded {
@@ -222,7 +223,8 @@ fn own_files(open: &OpenPage, evidence: &Evidence<'_>) -> Option<BTreeSet<String
     })
 }
 
-/// What a page asked for, as addresses without their query, and as files, whether they are there now or were then.
+/// Returns what a page requested, as pairs of the address without its query and the file. A file counts if it exists
+/// now or did before the change.
 fn used<'a>(open: &'a OpenPage, evidence: &'a Evidence<'_>) -> impl Iterator<Item = (String, String)> + 'a {
     let was_or_is = |path: &str| (evidence.is_file)(path) || evidence.changes.contains_key(path);
     open.used.iter().filter_map(move |address| {
@@ -237,7 +239,7 @@ fn used<'a>(open: &'a OpenPage, evidence: &'a Evidence<'_>) -> impl Iterator<Ite
     })
 }
 
-/// The page that a payload or data file belongs to.
+/// Returns the page that a payload or data file belongs to.
 fn owner(path: &str, evidence: &Evidence<'_>) -> Option<String> {
     owners(path).into_iter().find(|page| (evidence.is_file)(page))
 }
@@ -261,7 +263,7 @@ mod tests {
     use crate::model::manifest::Input;
     use crate::next::client::Client;
 
-    /// A site of some paths and texts, and what is known of its texts.
+    /// A site made of paths and texts.
     struct World {
         files: BTreeMap<String, String>,
         site: Site,

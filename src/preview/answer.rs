@@ -1,7 +1,8 @@
-//! From a request to its answer.
+//! Answers requests for the site.
 //!
-//! What an address gets is [`crate::rules`]'s to say. Here is the order in which nginx asks: is the request one at all,
-//! where does its address lead, may this method be used, which encoding, is it the same as the reader has, which part.
+//! [`crate::rules`] decides what an address gets. This module follows nginx's order of checks: whether the request is
+//! valid, where its address leads, whether the method is allowed, which encoding, whether the client's copy is current,
+//! which range.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -33,17 +34,17 @@ use crate::rules::types::content_type;
 use crate::rules::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, headers, marker};
 use crate::site::source::SourceError;
 
-/// A longer page is sent as it is: it is not held in memory for the sake of a script.
+/// A longer page is sent unchanged: it is not loaded into memory to add a script.
 const LONGEST_PAGE: u64 = 4 << 20;
 
-/// What is served of a file.
+/// A file, as it is served to one client.
 struct Served {
     found: Resource,
-    /// Its bytes, where they are not those of the file: a page with the script of the preview.
+    /// The content, if it differs from the file: a page with the script of the preview.
     page: Option<Bytes>,
-    /// The content coding of the answer, and its bytes.
+    /// The encoding that is sent, and its content.
     encoded: Option<(Coding, Bytes)>,
-    /// Whether others get other bytes.
+    /// Whether another client may get a different encoding.
     varies: bool,
     content_type: String,
     etag: String,
@@ -51,7 +52,8 @@ struct Served {
 }
 
 impl Served {
-    /// Whether it is sent in an encoding, which has no parts. Who asks for the file that an encoding is gets a file.
+    /// Whether the answer has a content coding, and therefore no ranges. A request for the path of an encoding gets it
+    /// as an ordinary file.
     fn is_coded(&self) -> bool {
         self.encoded.is_some() && self.found.encoding.is_none()
     }
@@ -161,7 +163,7 @@ impl Preview {
         }
     }
 
-    /// The page for what there is not. Conditions and ranges don't count, nor does the method.
+    /// Answers with the 404 page. Conditions, ranges and the method are ignored.
     async fn not_found(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
         let status = StatusCode::NOT_FOUND;
         let served = match site.find(NOT_FOUND_PAGE) {
@@ -177,7 +179,8 @@ impl Preview {
         Ok(answer)
     }
 
-    /// What of a file this visitor gets; none where the path is that of an encoding which there is not.
+    /// Selects the content and the encoding of a file for this client. `None` if the path is that of an encoding which
+    /// does not exist.
     async fn served(
         &self,
         head: &Head,
@@ -237,7 +240,8 @@ impl Preview {
         Ok(Some(served))
     }
 
-    /// The page with the script of the preview, where a browser opens one; none where the file is to be sent as it is.
+    /// Returns the page with the script of the preview if a browser opens it, or `None` if the file has to be sent
+    /// unchanged.
     async fn page(
         &self,
         head: &Head,
@@ -319,7 +323,7 @@ impl Preview {
             })
             .sum();
         let body = match (&served.encoded, &served.page) {
-            // Of the file that an encoding is.
+            // Ranges of an encoding that was requested by its own path, or of a page with the script.
             (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(super::bytes::joined(bytes, &sections)),
             (None, None) => self.sections(site, &served.found, sections).await?,
         };
@@ -337,12 +341,12 @@ impl Preview {
     }
 }
 
-/// Whether an address is the preview's own.
+/// Whether an address is one of the preview's own.
 fn is_own(path: &str) -> bool {
     path.starts_with(OWN) || path == OWN.trim_end_matches('/')
 }
 
-/// The methods that nginx reads at all.
+/// Whether nginx accepts the method as well-formed.
 fn is_method(method: &Method) -> bool {
     let known = |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-');
     method.as_str().bytes().all(known)
@@ -378,13 +382,13 @@ fn conditions(headers: &HeaderMap) -> Conditions<'_> {
     }
 }
 
-/// A time of HTTP in seconds since 1970.
+/// Parses an HTTP date into seconds since 1970.
 fn seconds(value: &[u8]) -> Option<u64> {
     let time = httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()?;
     time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
-/// An answer with the headers that all have. `path` is that of the file which it carries.
+/// Builds an answer with the headers that every answer has. `path` is the path of the file that it carries.
 fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Body) -> Response<Body> {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
@@ -400,7 +404,7 @@ fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Bo
     answer
 }
 
-/// An answer that has no file: a line that says what it is.
+/// Builds an answer that has no file: a short page that states the status.
 fn refusal(rules: Option<&Rules>, status: StatusCode) -> Response<Body> {
     let title = format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or_default());
     let page = format!("<!doctype html>\n<title>{title}</title>\n<h1>{title}</h1>\n<p>syntax-publish watch\n");
@@ -419,7 +423,8 @@ fn moved(rules: &Rules, to: &[u8]) -> Response<Body> {
     answer
 }
 
-/// What a vhost would say of itself. It is no file: it has no validators and no parts, and any method gets it.
+/// Answers with the marker, as the vhost does. The marker is not a file: it has no validators and no ranges, and every
+/// method gets it.
 fn marked(site: &Snapshot) -> Response<Body> {
     let text = marker::text(&site.site.root.to_string());
     let length = text.len();
@@ -429,7 +434,7 @@ fn marked(site: &Snapshot) -> Response<Body> {
     answer
 }
 
-/// What a reader needs to ask again whether it is still the same.
+/// Sets the headers with which a client can revalidate its copy.
 fn validate(answer: &mut Response<Body>, served: &Served) {
     set(answer, ETAG, &served.etag);
     let modified: SystemTime = UNIX_EPOCH + Duration::from_secs(served.found.since);
@@ -445,14 +450,14 @@ fn vary(answer: &mut Response<Body>, varies: bool) {
     }
 }
 
-/// Sets a header to a value that is one: what can't be is left out.
+/// Sets a header. A value that is not a valid header value is left out.
 fn set(answer: &mut Response<Body>, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
 }
 
-/// Without its body, where only the head was asked for.
+/// Removes the body if only the head was requested.
 fn for_method(method: &Method, mut answer: Response<Body>) -> Response<Body> {
     if method == Method::HEAD {
         *answer.body_mut() = body::empty();

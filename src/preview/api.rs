@@ -1,4 +1,4 @@
-//! What the script of a page and the dashboard ask, answered as JSON values.
+//! Answers the API requests of the page script and of the dashboard with JSON values.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 use crate::next::url::Resolver;
 
-/// Files whose encoded sizes are asked for at once.
+/// Maximum number of files in one request for encoded sizes.
 const AT_ONCE: usize = 64;
 
-/// Encoded sizes that are kept.
+/// Maximum number of cached encoded sizes.
 const KEPT_SIZES: usize = 100_000;
 
 impl Preview {
-    /// What an open page has to do to be as it would be now.
+    /// Returns what an open page has to do to show the site as it is now.
     pub(super) async fn affected(&self, open: OpenPage) -> Value {
         let Some(site) = self.site() else {
             return json!({ "site": null, "do": "nothing" });
@@ -38,7 +38,7 @@ impl Preview {
 
     async fn verdict(&self, site: &Arc<Snapshot>, open: &OpenPage) -> PageAction {
         let changes = open.site.parse::<Digest>().ok().and_then(|root| self.hub.since(root));
-        // It was made by a run before this one, or too long ago to tell.
+        // The page comes from an earlier run of the preview, or its site is no longer in the history.
         let Some(changes) = changes else {
             return PageAction::Reload;
         };
@@ -55,14 +55,14 @@ impl Preview {
         affected::judge(open, &evidence(site, &changes, &blinds, &is_file(site)))
     }
 
-    /// Sees a file without its style sheets, and keeps that.
+    /// Normalizes a file and caches the result.
     async fn look(&self, site: &Arc<Snapshot>, found: &Resource) {
         let (site, found, digest) = (Arc::clone(site), found.clone(), found.file.digest);
         let seen = self.aside(move || Ok(see(&site, &found))).await;
         self.hub.saw(digest, seen.ok().flatten());
     }
 
-    /// As [`Self::look`], without waiting for it.
+    /// Does the same as [`Self::look`], in the background.
     pub(super) fn look_aside(&self, site: &Arc<Snapshot>, found: &Resource) {
         if self.hub.has_seen(found.file.digest) {
             return;
@@ -71,7 +71,7 @@ impl Preview {
         tokio::task::spawn_blocking(move || hub.saw(found.file.digest, see(&site, &found)));
     }
 
-    /// Every file of the site.
+    /// Returns every file of the site.
     pub(super) fn files(&self) -> Value {
         let Some(site) = self.site() else {
             return json!({ "root": null, "files": [] });
@@ -104,14 +104,14 @@ impl Preview {
         })
     }
 
-    /// Everything that the checks found.
+    /// Returns all findings of the checks.
     pub(super) fn findings(&self) -> Value {
         let site = self.site();
         let problems = site.iter().flat_map(|site| &site.problems);
         json!(problems.map(ShownFinding::from).collect::<Vec<_>>())
     }
 
-    /// The encoded sizes of some files, at the levels of the preview; null where there is no such encoding.
+    /// Returns the encoded sizes of some files, at the levels of the preview; null if a file has no such encoding.
     pub(super) async fn sizes(&self, asked: PathSet) -> Value {
         let Some(site) = self.site() else {
             return json!({ "root": null, "files": [] });
@@ -144,7 +144,7 @@ impl Preview {
         length
     }
 
-    /// The files that a page names for the browser to fetch.
+    /// Returns the files that a page makes the browser fetch.
     pub(super) async fn loads(&self, page: Page) -> Value {
         let Some((site, found)) = self
             .site()
@@ -163,17 +163,18 @@ impl Preview {
         json!({ "path": page.path, "files": files })
     }
 
-    /// What a publish would change.
+    /// Returns what a publish would change.
     pub(super) async fn plan(&self) -> Value {
         self.ask(|desk| desk.plan()).await
     }
 
-    /// The releases of the target.
+    /// Returns the releases of the target.
     pub(super) async fn releases(&self) -> Value {
         self.ask(|desk| desk.releases()).await
     }
 
-    /// Asks the target, one question at a time: what came of it, and when it was asked, in milliseconds since 1970.
+    /// Queries the target, one query at a time. Returns the result and the time of the query, in milliseconds since
+    /// 1970.
     async fn ask(
         &self,
         ask: impl FnOnce(&dyn super::TargetApi) -> BoxFuture<'_, Result<Value, Trouble>> + Send,

@@ -1,4 +1,4 @@
-//! The bodies of answers.
+//! Bodies of requests and answers.
 
 use std::io;
 
@@ -8,25 +8,25 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 
-/// The body of an answer. It fails where its file changed while it was sent.
+/// The body of an answer. Reading it fails if its file changes while it is being sent.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A body of these bytes.
+/// Returns a body with this content.
 pub fn of(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// No body.
+/// Returns an empty body.
 pub fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that is still being made.
+/// Returns a body that is produced while it is sent.
 pub fn streamed(frames: impl Stream<Item = io::Result<Frame<Bytes>>> + Send + 'static) -> Body {
     StreamBody::new(frames).boxed_unsync()
 }
 
-/// The whole body of a request; none where it is longer than that, or breaks off.
+/// Reads the complete body of a request, or returns `None` if it is longer than `limit` or breaks off.
 pub async fn read(body: Incoming, limit: usize) -> Option<Bytes> {
     Limited::new(body, limit)
         .collect()

@@ -1,4 +1,4 @@
-//! The bytes of files and their encodings, read and made beside the requests.
+//! Reads files and makes encodings for answers, on threads apart from those that handle requests.
 
 use std::io;
 use std::ops::Range;
@@ -19,21 +19,22 @@ use crate::model::path::SitePath;
 use crate::site::encode::{Verified, encode};
 use crate::site::source::SourceError;
 
-/// A longer file is sent while it is read, and never held as a whole.
+/// A longer file is sent while it is read, and is never held in memory as a whole.
 const LARGE: u64 = 4 << 20;
 
-/// How much of a large file is read at once, and how many such pieces wait for the client.
+/// The size in bytes of the pieces of a large file, and the number of pieces that may wait for the client.
 const PIECE: usize = 256 << 10;
 const AHEAD: usize = 2;
 
-/// A part of an answer: text between parts of a file, or a part of the file.
+/// A part of the body of an answer: text between ranges of a file, or a range of the file.
 pub enum BodyPart {
     Text(String),
     Part(Range<u64>),
 }
 
 impl Preview {
-    /// A file's encoding, as small as can be had at once; none where it is no smaller than the file.
+    /// Returns an encoding of a file: the one in the export if `recipe` names it, or one made at a fast level. `None`
+    /// if a made encoding is no smaller than the file.
     pub(super) async fn encoding(
         &self,
         site: &Arc<Snapshot>,
@@ -53,7 +54,7 @@ impl Preview {
         self.encodings.get(key, make).await
     }
 
-    /// An encoding of bytes that are in no file of the site.
+    /// Returns an encoding of content that is not a file of the site.
     pub(super) async fn encoding_of(
         &self,
         bytes: &Bytes,
@@ -72,7 +73,7 @@ impl Preview {
         self.encodings.get(key, make).await
     }
 
-    /// The body of an answer that consists of these sections of a file.
+    /// Returns a body that consists of these sections of a file.
     pub(super) async fn sections(
         &self,
         site: &Arc<Snapshot>,
@@ -89,8 +90,8 @@ impl Preview {
         Ok(body::of(joined(&Bytes::from(bytes), &sections)))
     }
 
-    /// A body that is read while it is sent. What goes wrong after its beginning ends the connection: the client has to
-    /// know that it has not got all.
+    /// Returns a body that is read while it is sent. An error after the first bytes ends the connection, so that the
+    /// client notices that the answer is incomplete.
     async fn stream(&self, site: Arc<Snapshot>, found: Resource, sections: Vec<BodyPart>) -> Body {
         let permit = Arc::clone(&self.streams).acquire_owned().await;
         let (sender, mut receiver) = mpsc::channel::<io::Result<Bytes>>(AHEAD);
@@ -111,7 +112,7 @@ impl Preview {
         }))
     }
 
-    /// Does what keeps a thread busy on a thread of its own, few at once.
+    /// Runs blocking work on a separate thread, a few pieces of work at a time.
     pub(super) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
@@ -127,7 +128,7 @@ impl Preview {
     }
 }
 
-/// Sections of bytes, one behind the other.
+/// Concatenates sections of `bytes`.
 pub(super) fn joined(bytes: &Bytes, sections: &[BodyPart]) -> Bytes {
     if let [BodyPart::Part(part)] = sections {
         return bytes.slice_ref(slice(bytes, part));
@@ -147,7 +148,7 @@ fn slice<'b>(bytes: &'b [u8], part: &Range<u64>) -> &'b [u8] {
     bytes.get(at(part.start)..at(part.end)).unwrap_or_default()
 }
 
-/// Sends a part of a large file. Whether there is anybody left to send more to.
+/// Sends a range of a large file. Returns whether the client still takes more.
 fn send_part(site: &Snapshot, found: &Resource, part: &Range<u64>, sender: &mpsc::Sender<io::Result<Bytes>>) -> bool {
     let (mut at, mut is_heard) = (0_u64, true);
     let mut take = |piece: Vec<u8>| {
@@ -172,7 +173,7 @@ fn send_part(site: &Snapshot, found: &Resource, part: &Range<u64>, sender: &mpsc
 
 fn make(site: &Snapshot, found: &Resource, coding: Coding, recipe: Recipe) -> Result<Option<Bytes>, SourceError> {
     let path = &found.path;
-    // One that the export brought along and has no more, or has another by now, is made like the others.
+    // If the export no longer has this encoding, or has different content in it, the encoding is made like any other.
     if let Recipe::Given { .. } = recipe
         && let Ok(given) = site.source.read_given(path, coding)
         && Recipe::given(Digest::of(&given)) == recipe

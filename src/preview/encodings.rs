@@ -1,6 +1,7 @@
-//! Encodings for the preview: made when somebody asks for one, at levels that no one waits for, and kept.
+//! Encodings for the preview: made on request, at levels that cause no noticeable delay, and cached.
 //!
-//! They are not those that a publish sends: what matters here is that there is one where the vhost would have one.
+//! They are not the encodings that a publish sends. The preview only has to have an encoding if the vhost would have
+//! one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use tokio::sync::OnceCell;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 
-/// The levels at which encodings are made here.
+/// The compression level of an encoding in the preview.
 pub const fn level(coding: Coding) -> u8 {
     match coding {
         Coding::Brotli => 4,
@@ -19,7 +20,7 @@ pub const fn level(coding: Coding) -> u8 {
     }
 }
 
-/// Which encoding: of which bytes, and by which recipe.
+/// The key of an encoding: the digest of the content and the recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EncodingKey {
     pub digest: Digest,
@@ -27,10 +28,10 @@ pub struct EncodingKey {
     pub recipe: Recipe,
 }
 
-/// An encoding; none where it would be no smaller.
+/// An encoding, once it is made; `None` if it would be no smaller than the content.
 type Made = Arc<OnceCell<Option<Bytes>>>;
 
-/// The encodings that are kept, up to so many bytes.
+/// A cache of encodings, limited in bytes.
 pub struct Encodings {
     limit: usize,
     kept: Mutex<CachedEncoding>,
@@ -39,7 +40,7 @@ pub struct Encodings {
 #[derive(Default)]
 struct CachedEncoding {
     made: HashMap<EncodingKey, Made>,
-    /// Those that are whole, the oldest first.
+    /// The keys of the finished encodings, oldest first.
     order: VecDeque<EncodingKey>,
     bytes: usize,
 }
@@ -52,7 +53,7 @@ impl Encodings {
         }
     }
 
-    /// The encoding, made now if it is not kept. Who asks while another's is being made waits for that one.
+    /// Returns an encoding, and makes it if it is not cached. Concurrent calls for the same key wait for a single one.
     pub async fn get<E>(
         &self,
         key: EncodingKey,
@@ -78,7 +79,7 @@ impl Encodings {
         Ok(encoding)
     }
 
-    /// How many there are, those that are being made included.
+    /// The number of entries, including encodings that are still being made.
     #[cfg(test)]
     fn count(&self) -> usize {
         self.kept().made.len()
@@ -103,7 +104,8 @@ impl Encodings {
     }
 }
 
-/// Somebody who waits for an encoding. One that could not be made, or that no one waits for any more, is not kept.
+/// A caller that waits for an encoding. When the last one goes and the encoding is not finished (it failed, or the
+/// callers gave up), its entry is removed.
 struct Waiter<'a> {
     encodings: &'a Encodings,
     key: EncodingKey,
@@ -113,7 +115,7 @@ struct Waiter<'a> {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut kept = self.encodings.kept();
-        // No one else comes by one while the lock is held: it is in the map, and here.
+        // The lock is held, so no reference can be added: one of the two is in the map, and the other is this one.
         let is_last = Arc::strong_count(&self.made) == 2;
         let is_this = kept
             .made
@@ -168,7 +170,7 @@ mod tests {
             let failed = encodings.get(key(1), async || Err::<Option<Bytes>, _>("no")).await;
             assert_eq!(failed, Err("no"));
             assert_eq!(encodings.count(), 0, "what failed is not kept");
-            // Nor is what no one waits for any more.
+            // An encoding that nothing waits for any more is not kept either.
             let waiting = encodings.get(key(2), async || std::future::pending::<Result<_, &str>>().await);
             assert!(futures_util::poll!(Box::pin(waiting)).is_pending());
             assert_eq!(encodings.count(), 0);

@@ -1,18 +1,19 @@
-//! Who may ask: under which names the preview answers, and whose pages may read what is the preview's own. Pure.
+//! Access control: the host names that the preview answers to, and the pages that may use the preview's own addresses.
+//! Pure.
 //!
-//! A page of the web that knows the port can let its own host's name lead to this machine (DNS rebinding), and would then
-//! read the site as if it were its own. The browser tells by the name that it asks for, so only names that no one else can
-//! have are answered.
+//! A page on the web that knows the port can point its own host name at this machine (DNS rebinding), and could then
+//! read the site as if it were its own. The `Host` header gives it away, because the browser sends the name that it was
+//! given. So the preview answers only to names that another site cannot have.
 
 use core::net::IpAddr;
 
 use hyper::HeaderMap;
 use hyper::header::{HOST, HeaderName, ORIGIN};
 
-/// The header in which a browser tells whose page asks.
+/// The header that shows how the page that sent the request relates to this server.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The names that the preview answers to, whatever port stands behind them.
+/// The host names that the preview answers to, on any port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostNames {
     asked: Option<String>,
@@ -29,8 +30,8 @@ impl HostNames {
         }
     }
 
-    /// Those, and the one that was asked for. If that is no address of this machine alone, every address will do: a name
-    /// can be led elsewhere, an address can't.
+    /// The local names and `host`. If `host` is not a loopback address, every IP address is accepted as well: a name
+    /// can be pointed elsewhere, an address cannot.
     #[must_use]
     pub fn with(host: &str) -> Self {
         let address: Option<IpAddr> = bare(host).parse().ok();
@@ -40,7 +41,7 @@ impl HostNames {
         }
     }
 
-    /// Whether a name, with or without a port, is one of these.
+    /// Whether a host name, with or without a port, is accepted.
     #[must_use]
     pub fn has(&self, host: &str) -> bool {
         let name = without_port(host).to_ascii_lowercase();
@@ -52,7 +53,7 @@ impl HostNames {
     }
 }
 
-/// An address without the brackets that IPv6 has in a URL.
+/// Strips the brackets of an IPv6 address in a URL.
 fn bare(host: &str) -> &str {
     let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     inside.unwrap_or(host)
@@ -69,16 +70,16 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// What is wrong with the host that a request names.
+/// What is wrong with the host of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadHost {
-    /// It names none, or several.
+    /// The request names no host, or several.
     Malformed,
-    /// It names another.
+    /// The request names a different host.
     Foreign,
 }
 
-/// Checks the host that a request names. `authority` is that of a target which is a whole URL.
+/// Checks the host of a request. `authority` is the authority of the request target, if that is an absolute URL.
 pub fn check_host(
     names: &HostNames,
     headers: &HeaderMap,
@@ -87,7 +88,7 @@ pub fn check_host(
 ) -> Result<(), BadHost> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        // HTTP/1.0 has no such header; no browser has spoken it for decades.
+        // HTTP/1.0 has no `Host` header, and no current browser uses HTTP/1.0.
         (None, _) if is_old => None,
         (Some(host), None) => Some(host.to_str().map_err(|_| BadHost::Malformed)?),
         _ => return Err(BadHost::Malformed),
@@ -100,7 +101,7 @@ pub fn check_host(
     }
 }
 
-/// Whether the page of another site asks.
+/// Whether the request comes from a page of another origin.
 pub fn is_foreign(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if let Some(site) = text(FETCH_SITE) {
@@ -113,7 +114,8 @@ pub fn is_foreign(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether a page of this very server asks, by what only a browser can say for it.
+/// Whether the request comes from a page of this server, as shown by headers that a page of another origin cannot
+/// forge.
 pub fn is_of_this_server(headers: &HeaderMap) -> bool {
     if is_foreign(headers) {
         return false;

@@ -1,7 +1,7 @@
-//! What browsers are told while they wait: which site is shown, what is wrong with it, how a build fares.
+//! State that is pushed to browsers: which site is served, what is wrong with it, and the progress of a build.
 //!
-//! It is one value, of which only the newest counts: who was slow, or comes later, misses nothing. What that means for a
-//! page is for [`super::affected`] to say, when the page asks.
+//! The state is a single value, and only the newest matters: a browser that is slow or connects late misses nothing.
+//! [`super::affected`] decides what a change means for a page, when the page requests it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,20 +20,20 @@ use crate::model::digest::Digest;
 use crate::model::severity::Severity;
 use crate::site::check::Problem;
 
-/// How long a waiting browser hears nothing at most: it then knows that it is still heard.
+/// The longest pause between two messages to a browser; it shows that the connection still works.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Findings that a page shows; the dashboard has them all.
+/// Maximum number of findings shown in a page. The dashboard shows all of them.
 const SHOWN: usize = 20;
 
-/// Lines of a build that are kept, and times of builds.
+/// Maximum number of build output lines and of measured times that are kept.
 const LINES: usize = 200;
 const TIMES: usize = 100;
 
-/// Versions of files that are kept seen without their style sheets.
+/// Maximum number of cached normalized file versions.
 const SEEN: usize = 4096;
 
-/// What can go wrong, or take time: the site's own build, and making a site of its export.
+/// The two activities that can fail and are timed: the site's own build, and the preparation of a site from its export.
 const BUILD: &str = "build";
 const SITE: &str = "site";
 
@@ -46,32 +46,32 @@ pub struct Trouble {
     pub hint: String,
 }
 
-/// Something that happened to the site that is shown. Anyone who watches the export tells it.
+/// An event about the served site, reported by the code that watches the export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// The site's own build began.
+    /// The site's own build started.
     BuildBegan,
-    /// It printed a line.
+    /// The build printed a line.
     BuildPrinted(String),
-    /// It ended, well or not.
+    /// The build ended, successfully or not.
     BuildEnded {
         /// How long it took.
         took: Duration,
-        /// What is wrong, if it did not end well.
+        /// What went wrong, if the build failed.
         trouble: Option<Trouble>,
     },
-    /// The site that was put in place took so long to prepare.
+    /// The time it took to prepare the site that is now served.
     Prepared {
         /// How long.
         took: Duration,
     },
-    /// The export is as it is shown, whatever was wrong with it before.
+    /// The export matches the served site, whatever was wrong with the export before.
     AsShown,
-    /// The export could not be made into a site; the one before is shown still.
+    /// The export could not be prepared; the previous site is still served.
     Failed(Trouble),
 }
 
-/// A finding of the checks, as browsers get it.
+/// A finding of the checks, in the form that browsers get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownFinding {
     path: String,
@@ -99,7 +99,7 @@ impl From<&Problem> for ShownFinding {
     }
 }
 
-/// Something that went wrong, with the last lines of a build.
+/// Something that went wrong, with the last lines of the build output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct TroubleReport {
     what: &'static str,
@@ -108,7 +108,7 @@ struct TroubleReport {
     output: Vec<String>,
 }
 
-/// What browsers are told.
+/// The state that is sent to browsers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 struct HubState {
     /// The digest of the site, if there is one.
@@ -132,7 +132,7 @@ pub struct Timed {
     ok: bool,
 }
 
-/// What browsers are told, and what was.
+/// The current state for browsers, and the history behind it.
 pub struct Hub {
     state: watch::Sender<Arc<HubState>>,
     clients: watch::Sender<usize>,
@@ -157,7 +157,8 @@ impl Hub {
         }
     }
 
-    /// Tells that a site took the place of another. It must be the one that is served by now.
+    /// Reports that a site replaced another. The new site must already be the served one. Returns a summary of the
+    /// change.
     pub fn shown(&self, before: Option<&Snapshot>, after: &Snapshot) -> Gist {
         let gist = self.past().history.step(before.map(|before| &before.site), &after.site);
         let errors = || {
@@ -182,7 +183,7 @@ impl Hub {
         gist
     }
 
-    /// Takes notice.
+    /// Applies an event to the state.
     pub fn tell(&self, news: News) {
         match news {
             News::BuildBegan => {
@@ -221,27 +222,27 @@ impl Hub {
         }
     }
 
-    /// How many browsers wait.
+    /// Returns the number of connected browsers.
     pub fn clients(&self) -> usize {
         *self.clients.borrow()
     }
 
-    /// Reports every change of their number.
+    /// Returns a receiver for changes of that number.
     pub fn clients_told(&self) -> watch::Receiver<usize> {
         self.clients.subscribe()
     }
 
-    /// How long things took, the newest first.
+    /// Returns the measured times, newest first.
     pub fn times(&self) -> Vec<Timed> {
         self.past().times.iter().rev().cloned().collect()
     }
 
-    /// What changed since a site was shown last.
+    /// Returns what changed since a site was last served.
     pub fn since(&self, root: Digest) -> Option<Changes> {
         self.past().history.since(root)
     }
 
-    /// Keeps how a version of a file is seen without its style sheets.
+    /// Caches the normalized form of a file version; `None` if it has none.
     pub fn saw(&self, digest: Digest, blind: Option<NormalizedPage>) {
         let mut past = self.past();
         if past.blinds.insert(digest, blind).is_none() {
@@ -254,12 +255,12 @@ impl Hub {
         }
     }
 
-    /// Whether that is kept.
+    /// Whether the cache has this file version.
     pub fn has_seen(&self, digest: Digest) -> bool {
         self.past().blinds.contains_key(&digest)
     }
 
-    /// How versions of files are seen, as far as that is kept.
+    /// Returns the normalized forms of file versions, as far as they are cached.
     pub fn seen(&self, digests: impl Iterator<Item = Digest>) -> HashMap<Digest, Option<NormalizedPage>> {
         let past = self.past();
         digests
@@ -267,7 +268,7 @@ impl Hub {
             .collect()
     }
 
-    /// The body of an answer that has no end: the state as an event, now and whenever it changes.
+    /// Returns a body without an end: it sends the state as an event, immediately and after every change.
     pub fn events(&self) -> Body {
         let listening = self.listen();
         body::streamed(unfold(listening, |mut listening| async move {
@@ -316,7 +317,7 @@ impl Hub {
     }
 }
 
-/// A browser that waits.
+/// A connected browser.
 struct Subscriber {
     clients: watch::Sender<usize>,
     state: watch::Receiver<Arc<HubState>>,
@@ -324,7 +325,7 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// The next thing to send; none where the preview ended.
+    /// Returns the next message, or `None` after the preview has ended.
     async fn next(&mut self) -> Option<String> {
         if !std::mem::take(&mut self.is_new) {
             match tokio::time::timeout(HEARTBEAT, self.state.changed()).await {

@@ -1,14 +1,15 @@
-//! The preview: a server on this machine that answers as the printed vhost would.
+//! The preview: a server on this machine that answers as the generated vhost would.
 //!
-//! It serves a [`Snapshot`], a finished site as one value. Another can be put in its place at any moment; a request goes by
-//! the one that it met. What an address gets is decided in [`crate::rules`], which the vhost is printed from: this module
-//! speaks HTTP, reads the files and makes encodings, fast rather than small, when somebody asks for one.
+//! It serves a [`Snapshot`], a prepared site as one value. The snapshot can be replaced at any time; a request uses the
+//! snapshot that was current when the request arrived. [`crate::rules`] decides what an address gets, and the vhost is
+//! generated from the same rules. This module speaks HTTP, reads files, and makes encodings on request, optimized for
+//! speed and not for size.
 //!
-//! Pages that a browser opens get one script element more, by which they learn of changes (`hub`), unless that is switched
-//! off. Every other request gets the bytes of the site.
+//! Pages that a browser opens get one additional script element, which reports changes to them (`hub`), unless live
+//! reload is switched off. All other requests get the content of the site unchanged.
 //!
-//! It must never answer who asks for another host's name, wait for a client without end, or write anything. Addresses below
-//! [`OWN`] are its own and no part of the site.
+//! It must never answer requests for another host's name, wait for a client forever, or write anything. Addresses below
+//! [`OWN`] belong to the preview and are not part of the site.
 
 mod affected;
 mod answer;
@@ -50,50 +51,50 @@ use self::write_timeout::WriteTimeout;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 
-/// What addresses of the preview's own begin with.
+/// The prefix of the preview's own addresses.
 pub const OWN: &str = "/__syntax/";
 
-/// How long a client may take for the head of a request, or keep a connection without one.
+/// How long a client may take to send the head of a request, or keep an idle connection open.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long a client may take no byte of an answer.
+/// How long a client may go without accepting any byte of an answer.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Connections at once; more wait to be accepted.
+/// Maximum number of concurrent connections; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 400;
 
-/// Headers and bytes of the head of a request.
+/// Maximum number of headers, and maximum size in bytes of the head of a request.
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD: usize = 64 << 10;
 
-/// Bytes of encodings that are kept.
+/// Maximum size in bytes of the cached encodings.
 const KEPT_ENCODINGS: usize = 64 << 20;
 
-/// Files that are read or encoded at once.
+/// Maximum number of files that are read or encoded concurrently.
 const MAX_WORK: usize = 8;
 
-/// Large files that are on their way at once.
+/// Maximum number of large files that are sent concurrently.
 const MAX_STREAMS: usize = 64;
 
-/// Whether pages learn of changes.
+/// Whether open pages are notified of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LiveReload {
-    /// Pages that a browser opens get the script that sees to it.
+    /// Pages that a browser opens get the script that keeps them up to date.
     Yes,
-    /// Every answer is as the vhost would give it.
+    /// Every answer is the one that the vhost would give.
     No,
 }
 
-/// What a preview serves, shared by all its connections.
+/// The state of a preview, shared by all its connections.
 pub struct Preview {
     site: latest::Sender<Option<Arc<Snapshot>>>,
     names: HostNames,
     live: LiveReload,
     desk: Option<Arc<dyn TargetApi>>,
-    /// One question to a target at a time.
+    /// Held during a query to the target, so that there is only one at a time.
     at_desk: tokio::sync::Mutex<()>,
     hub: Arc<Hub>,
-    /// Encoded sizes that somebody asked for.
+    /// Encoded sizes that have been requested.
     lengths: tokio::sync::Mutex<HashMap<(Digest, Coding, Recipe), Option<u64>>>,
     encodings: Encodings,
     work: Arc<Semaphore>,
@@ -101,7 +102,8 @@ pub struct Preview {
 }
 
 impl Preview {
-    /// A preview that has no site yet, for who asks by one of these names. Without a desk nothing can be asked of a target.
+    /// Creates a preview without a site, which answers to these host names. Without a `desk` the preview cannot query a
+    /// target.
     #[must_use]
     pub fn new(names: HostNames, live: LiveReload, desk: Option<Arc<dyn TargetApi>>) -> Self {
         Self {
@@ -118,38 +120,38 @@ impl Preview {
         }
     }
 
-    /// Puts a site in the place of the one before. Requests that are under way end with what they began with; open pages
-    /// that the change concerns are brought up to date. What changed.
+    /// Replaces the served site and returns a summary of the change. Requests in progress finish with the site that
+    /// they started with. Open pages that the change affects are brought up to date.
     pub fn show(&self, snapshot: &Arc<Snapshot>) -> Gist {
         let before = self.site.send_replace(Some(Arc::clone(snapshot)));
         self.hub.shown(before.as_deref(), snapshot)
     }
 
-    /// Tells open pages what happened.
+    /// Reports an event to open pages.
     pub fn tell(&self, news: News) {
         self.hub.tell(news);
     }
 
-    /// How many open pages wait for changes.
+    /// Returns the number of open pages that wait for changes.
     #[must_use]
     pub fn clients(&self) -> usize {
         self.hub.clients()
     }
 
-    /// Reports every change of their number.
+    /// Returns a receiver for changes of that number.
     #[must_use]
     pub fn clients_told(&self) -> latest::Receiver<usize> {
         self.hub.clients_told()
     }
 
-    /// The site that is served now.
+    /// Returns the served site.
     #[must_use]
     pub fn site(&self) -> Option<Arc<Snapshot>> {
         self.site.borrow().clone()
     }
 }
 
-/// Serves until the future is dropped, which ends every connection.
+/// Serves until the future is dropped. Dropping it closes every connection.
 pub async fn serve(listener: TcpListener, preview: Arc<Preview>) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -166,14 +168,14 @@ pub async fn serve(listener: TcpListener, preview: Arc<Preview>) {
                     drop(permit);
                 });
             }
-            // No file descriptor is free, or the client is gone already: neither is a reason to end.
+            // No file descriptor is free, or the client has already gone. Neither is a reason to stop.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
 async fn connection(stream: TcpStream, preview: Arc<Preview>) {
-    // A small answer goes out at once, whatever becomes of what was sent before.
+    // Send small answers immediately, without waiting for earlier data to be acknowledged.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(WriteTimeout::new(stream, READER_PATIENCE));
     let service = service_fn(move |request| {
@@ -186,6 +188,6 @@ async fn connection(stream: TcpStream, preview: Arc<Preview>) {
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service);
-    // A client that hung up, sent no HTTP or took too long has had the answer that there was for it.
+    // There is nothing left to send to a client that hung up, sent no valid HTTP or took too long.
     let _ = served.await;
 }

@@ -1,22 +1,23 @@
-//! A page or payload without what may change while it stays the page that a reader sees: the URLs of its style sheets,
-//! which a browser can swap, and the build id, which no one sees. Pure.
+//! A page or payload without the parts that may change while its reader sees the same page: the URLs of its style
+//! sheets, which a browser can swap, and the build ID, which is not visible. Pure.
 //!
-//! Two files that are equal in this way differ in nothing else, byte for byte; what can't be read exactly is equal to
-//! nothing.
+//! Two files with equal normalized forms are otherwise identical, byte for byte. A file that cannot be parsed exactly
+//! has no normalized form.
 
 use crate::model::digest::Digest;
 use crate::next::{Position, Reference, TextVisitor, data, page};
 
-/// A file, seen so.
+/// A normalized file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NormalizedPage {
-    /// The digest of all the rest.
+    /// The digest of everything else in the file.
     pub rest: Digest,
-    /// The URLs of style sheets, in the order in which they stand there.
+    /// The URLs of style sheets, in document order.
     pub styles: Vec<String>,
 }
 
-/// Sees a file so, by its path; none where it can't be read exactly, or is nothing of that kind.
+/// Normalizes a file. `None` if it cannot be parsed exactly, or if its path is not that of a page, payload or data
+/// file.
 #[must_use]
 pub fn normalize(path: &str, text: &str) -> Option<NormalizedPage> {
     let mut visit = Blanks::default();
@@ -37,7 +38,7 @@ pub fn normalize(path: &str, text: &str) -> Option<NormalizedPage> {
     })
 }
 
-/// Puts the same word in the place of every such URL and id.
+/// Replaces every such URL and build ID with a constant.
 #[derive(Default)]
 struct Blanks {
     styles: Vec<String>,
@@ -56,13 +57,13 @@ impl TextVisitor for Blanks {
     }
 
     fn build_comment(&mut self, text: &str) -> Option<String> {
-        // Next.js 15 writes it so; a comment of words stays.
+        // Next.js 15 writes the build ID as a comment of this form. A comment of words is kept.
         let is_id = text.len() > 8 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         is_id.then(|| "id".to_owned())
     }
 }
 
-/// The style sheets that are in the place of others, each old one once; none where the files differ in more.
+/// Returns the style sheets that were replaced, each old one once, or `None` if the files differ in anything else.
 #[must_use]
 pub fn restyled(old: &NormalizedPage, new: &NormalizedPage) -> Option<Vec<(String, String)>> {
     if old.rest != new.rest || old.styles.len() != new.styles.len() {
@@ -73,7 +74,7 @@ pub fn restyled(old: &NormalizedPage, new: &NormalizedPage) -> Option<Vec<(Strin
         match pairs.iter().find(|(known, _)| known == from) {
             None => pairs.push((from.clone(), to.clone())),
             Some((_, known)) if known == to => {}
-            // One sheet became two.
+            // One style sheet was replaced by two.
             Some(_) => return None,
         }
     }
@@ -113,7 +114,7 @@ mod tests {
         let old = seen(&page("/a.css", "aaaaaaaaaaaa", "x"));
         let new = seen(&page("/b.css", "aaaaaaaaaaaa", "y"));
         assert_eq!(restyled(&old, &new), None);
-        // A text that names the sheet is text.
+        // Text that mentions a style sheet is text.
         let told = |style: &str| seen(&format!("<link rel=stylesheet href=/a.css><p>{style}</p>"));
         assert_eq!(restyled(&told("/a.css"), &told("/b.css")), None);
     }

@@ -1,8 +1,8 @@
-//! The preview's own addresses: the script that pages get, the events that it waits for, the dashboard and what it asks;
-//! and answers to who asks too early or for another name.
+//! The preview's own addresses: the script that pages get, the events that it waits for, and the dashboard with its
+//! API. Also the answers to requests that come too early or for another host.
 //!
-//! Nothing here is part of the site. Pages of other sites may not read any of it, and what makes the preview work, or ask a
-//! target, is a POST that only a page of this server can send.
+//! Nothing here is part of the site. Pages of other origins may not read any of it. Requests that make the preview
+//! work, or that query a target, are POST requests, and only pages of this server can send them.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use super::guard::{is_foreign, is_of_this_server};
 use super::{LiveReload, OWN, Preview, snippet};
 use crate::model::digest::Digest;
 
-/// Who else may embed an answer: no one.
+/// Forbids other origins to embed an answer.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// What the dashboard may do: show itself, and ask this server.
+/// The content security policy of the dashboard: it may load its own files and send requests to this server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -34,7 +34,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// What is in files of its own, by its address below [`OWN`].
+/// The static files, by their address below [`OWN`].
 const FILES: [(&str, &str, &str); 4] = [
     ("", HTML, include_str!("dashboard/index.html")),
     ("dashboard.css", CSS, include_str!("dashboard/dashboard.css")),
@@ -42,7 +42,7 @@ const FILES: [(&str, &str, &str); 4] = [
     ("client.js", SCRIPT, include_str!("dashboard/client.js")),
 ];
 
-/// The longest question, and how long it may take to arrive.
+/// The longest request body in bytes, and how long it may take to arrive.
 const LONGEST: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -76,7 +76,7 @@ impl Preview {
         }
     }
 
-    /// What can be read without asking anybody.
+    /// Answers a GET request that needs no further work.
     fn read(&self, path: &str) -> Option<Response<Body>> {
         if let Some((_, media_type, text)) = FILES.iter().find(|(name, ..)| *name == path) {
             let mut answer = says(StatusCode::OK, media_type, *text);
@@ -101,7 +101,7 @@ impl Preview {
         Some(json(&value))
     }
 
-    /// What a page of this server asks.
+    /// Answers a POST request of a page of this server.
     async fn asked(&self, path: &str, headers: &HeaderMap, body: Incoming) -> Response<Body> {
         let is_json = headers
             .get(CONTENT_TYPE)
@@ -129,7 +129,7 @@ impl Preview {
         json(&value)
     }
 
-    /// What is served now.
+    /// Returns a summary of what is served.
     fn status(&self) -> serde_json::Value {
         let site = self.site();
         serde_json::json!({
@@ -140,23 +140,24 @@ impl Preview {
         })
     }
 
-    /// There is no site yet. A browser that opened a page shows one as soon as there is.
+    /// Answers that there is no site yet. A browser that opened a page reloads it as soon as there is one.
     pub(super) fn waiting(&self, headers: &HeaderMap) -> Response<Body> {
         let text = "there is no site to show yet: the export is missing, or is being read";
         self.not_yet(headers, "No site yet", text, None)
     }
 
-    /// The file changed since the site was made, and its bytes are gone: the next site is not far.
+    /// Answers that the file has changed since the site was prepared and its old content is gone. The next site will be
+    /// ready soon.
     pub(super) fn changing(&self, headers: &HeaderMap, site: Digest) -> Response<Body> {
         let text = "this file has changed since the site was read: it is shown as soon as it is read again";
         self.not_yet(headers, "Being read", text, Some(site))
     }
 
-    /// A browser that opened a page looks again by itself.
+    /// Answers with 503. A browser that opened a page tries again by itself.
     fn not_yet(&self, headers: &HeaderMap, title: &str, text: &str, site: Option<Digest>) -> Response<Body> {
         let mut answer = if self.live == LiveReload::Yes && snippet::is_opened(headers) {
             let script = snippet::element("", site);
-            // A site that is the same again is not reported.
+            // If the next site is identical to this one, no event is sent, so the page has to refresh itself.
             let refresh = site.map_or("", |_| "<meta http-equiv=\"refresh\" content=\"1\">");
             let page = format!(
                 "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">{refresh}<title>{title}</title>\n\
@@ -171,7 +172,7 @@ impl Preview {
     }
 }
 
-/// Whether an address is one that is asked by POST.
+/// Whether an address takes POST requests.
 fn is_question(path: &str) -> bool {
     matches!(
         path,
@@ -197,7 +198,7 @@ fn json(value: &serde_json::Value) -> Response<Body> {
     says(StatusCode::OK, JSON, format!("{value}\n"))
 }
 
-/// The request is for another host.
+/// Answers a request for a different host.
 pub(super) fn misdirected() -> Response<Body> {
     let text = "this is the preview of a site, for this machine: ask for it as localhost or 127.0.0.1, or under the \
                 name that --host gave it\n";

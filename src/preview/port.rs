@@ -1,6 +1,6 @@
-//! A port to listen on, and who has it if it is taken.
+//! Finds a port to listen on, and the process that uses a port that is taken.
 //!
-//! Asks the system, and on Linux reads `/proc`; what can't be found out is left open.
+//! Uses the operating system, and on Linux `/proc`. What cannot be found out is `None`.
 
 use std::fs;
 use std::io;
@@ -8,41 +8,41 @@ use std::net::IpAddr;
 
 use tokio::net::{TcpListener, lookup_host};
 
-/// The port that is tried first where none is asked for.
+/// The first port that is tried if none is requested.
 pub const DEFAULT: u16 = 4400;
 
-/// How many ports are tried from there on.
+/// How many ports are tried, including the first.
 const TRIED: u16 = 20;
 
 /// Why there is no port to listen on.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
-    /// Somebody has the port.
+    /// The port is in use.
     #[error("port {port} is taken{}", .by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default())]
     Taken {
         /// The port.
         port: u16,
-        /// The process that has it, where that could be found out.
+        /// The process that uses it, if that could be found out.
         by: Option<PortHolder>,
-        /// One that is free.
+        /// A port that is free.
         free: Option<u16>,
     },
-    /// The address can't be listened on.
+    /// The preview cannot listen on the address.
     #[error("can't listen on {host}: {source}")]
     Refused {
         /// The address.
         host: String,
-        /// What the system said.
+        /// The error from the operating system.
         source: io::Error,
     },
 }
 
-/// A process that listens.
+/// A process that listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortHolder {
-    /// Its name, as the system has it.
+    /// Its name, as the system reports it.
     pub name: String,
-    /// Its number.
+    /// Its process ID.
     pub pid: u32,
 }
 
@@ -53,18 +53,18 @@ impl std::fmt::Display for PortHolder {
     }
 }
 
-/// A port that is ours now.
+/// A port that this process listens on.
 #[derive(Debug)]
 pub struct BoundPort {
     /// The socket.
     pub listener: TcpListener,
     /// The address.
     pub address: std::net::SocketAddr,
-    /// The ports that were taken, and who has them.
+    /// The ports that were taken, with the processes that use them.
     pub passed: Vec<(u16, Option<PortHolder>)>,
 }
 
-/// Listens on `port` of `host`; where none is asked for, on the first free one from [`DEFAULT`] on.
+/// Listens on `port` of `host`. If `port` is `None`, listens on the first free port from [`DEFAULT`] on.
 ///
 /// # Errors
 /// [`PortError`].
@@ -133,7 +133,7 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     Err(last)
 }
 
-/// Who listens on a port, where the system tells.
+/// Returns the process that listens on a port, if the system reveals it.
 fn holder(port: u16) -> Option<PortHolder> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let texts = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
@@ -158,7 +158,7 @@ fn holder(port: u16) -> Option<PortHolder> {
     None
 }
 
-/// The sockets of a table of the kernel that listen on a port.
+/// Returns the inodes of the sockets in a kernel table that listen on a port.
 fn listening(table: &str, port: u16) -> Vec<String> {
     const LISTEN: &str = "0A";
     let lines = table
@@ -179,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_port_can_be_listened_on_and_one_that_is_taken_is_reported_with_another() {
         let host = "127.0.0.1";
-        // Somebody else may have it; then that is what must be said.
+        // Another process may have the port; then the error has to name it.
         match listen(host, Some(u16::MAX)).await {
             Ok(listening) => assert_eq!(listening.address.port(), u16::MAX),
             Err(error) => assert!(matches!(error, PortError::Taken { by: Some(_), .. }), "{error}"),

@@ -1,4 +1,5 @@
-//! What the dashboard shows of files: what each is, which page it belongs to, and what a page makes a browser fetch. Pure.
+//! What the dashboard shows about files: the kind of a file, the page it belongs to, and the files that a page makes a
+//! browser fetch. Pure.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use crate::next::page::owners;
 use crate::next::url::{Resolver, Target};
 use crate::next::{Reference, TextVisitor, css, html};
 
-/// Some files of the site.
+/// A selection of files of the site.
 #[derive(Debug, serde::Deserialize)]
 pub struct PathSet {
     /// Their paths.
@@ -20,7 +21,7 @@ pub struct Page {
     pub path: String,
 }
 
-/// What a file is, in one word.
+/// Returns the kind of a file, in one word.
 pub fn kind(path: &str, media_type: &str, is_file: &dyn Fn(&str) -> bool) -> &'static str {
     match media_type {
         "text/html" => "page",
@@ -34,13 +35,13 @@ pub fn kind(path: &str, media_type: &str, is_file: &dyn Fn(&str) -> bool) -> &'s
     }
 }
 
-/// The page whose payload or data a file is.
+/// Returns the page that a payload or data file belongs to.
 pub fn page_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
     owners(path).into_iter().find(|page| is_file(page))
 }
 
-/// The files of the site that a page names for a browser to fetch, by path. Of a picture in several sizes these are all of
-/// them, and what scripts fetch is not among them.
+/// Returns the paths of the files of the site that a page makes a browser fetch. For a picture in several sizes it
+/// returns all of them. It does not cover what scripts fetch.
 pub fn named(path: &str, text: &str, resolver: &Resolver, is_file: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
     let mut visit = NameIndex {
         address: resolver.page_address(path),
@@ -49,7 +50,7 @@ pub fn named(path: &str, text: &str, resolver: &Resolver, is_file: &dyn Fn(&str)
         files: BTreeSet::new(),
     };
     if path.ends_with(".css") {
-        // What can't be read to its end has named what it names up to there.
+        // If the style sheet cannot be parsed to its end, the URLs before the error still count.
         let _ = css::rewrite(text, 0, &mut visit);
     } else {
         html::walk(text, 0, &mut visit);

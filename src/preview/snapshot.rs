@@ -1,4 +1,4 @@
-//! A finished site as one value: what the preview serves until it is given another.
+//! A prepared site as one value. The preview serves it until it gets another one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,46 +12,48 @@ use crate::site::check::Problem;
 use crate::site::pipeline::Prepared;
 use crate::site::source::Source;
 
-/// A finished site, and what requests to it get.
+/// A prepared site, with the rules it is served by.
 pub struct Snapshot {
-    /// What requests get.
+    /// The rules that decide what a request gets.
     pub rules: Rules,
     /// The manifest.
     pub site: Site,
-    /// Where the bytes come from.
+    /// The source of the content of files.
     pub source: Arc<dyn Source>,
-    /// What the checks found, errors too: the preview shows what can't be published yet.
+    /// All findings of the checks, including errors: the preview also serves a site that cannot be published yet.
     pub problems: Vec<Problem>,
-    /// URLs of chunks that pages name and that are not there.
+    /// URLs of chunks that pages name but that do not exist.
     pub missing_chunks: BTreeSet<String>,
-    /// Since when paths have had the bytes that they have, in seconds since 1970, where that is not the time of the first.
+    /// When the content of a path last changed, in seconds since 1970. Paths that have not changed since the first
+    /// snapshot are missing.
     since: HashMap<SitePath, u64>,
-    /// When the first snapshot was made.
+    /// When the first snapshot was made, in seconds since 1970.
     first: u64,
 }
 
-/// What stands at a path of the docroot: a file, or an encoding of one beside it.
+/// What a path of the docroot leads to: a file, or an encoding of one.
 #[derive(Debug, Clone)]
 pub struct Resource {
     /// The file.
     pub path: SitePath,
-    /// What the manifest says of it.
+    /// The file's entry in the manifest.
     pub file: File,
-    /// The encoding, where the path is one's.
+    /// The encoding, if the path is that of an encoding.
     pub encoding: Option<(Coding, Recipe)>,
-    /// Since when the file has had these bytes, in seconds since 1970.
+    /// Since when the file has had this content, in seconds since 1970.
     pub since: u64,
 }
 
 impl Snapshot {
-    /// The site that was prepared `now`, in seconds since 1970. What is as it was in the snapshot before keeps its time.
+    /// Creates a snapshot of a site that was prepared at `now`, in seconds since 1970. Files that are unchanged since
+    /// the previous snapshot keep their time.
     #[must_use]
     pub fn new(prepared: Prepared, now: u64, before: Option<&Self>) -> Self {
         let (mut since, first) = before.map_or_else(Default::default, |before| (before.since.clone(), before.first));
         let first = before.map_or(now, |_| first);
         if let Some(before) = before {
             let known = |digest| before.site.tree(digest).or_else(|| prepared.site.tree(digest));
-            // Every tree of both is known, so there is nothing to ask for.
+            // All trees of both sites are available, so nothing has to be fetched.
             let changes = manifest::diff(Some(before.site.root), Some(prepared.site.root), &known).unwrap_or_default();
             for change in changes.list {
                 match change.change {
@@ -71,13 +73,13 @@ impl Snapshot {
         }
     }
 
-    /// Whether the other site is this one, and all that is said of it too.
+    /// Whether the other snapshot has the same site, rules and findings.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.site.root == other.site.root && self.rules == other.rules && self.problems == other.problems
     }
 
-    /// What stands at a path of the docroot.
+    /// Returns the file or encoding at a path of the docroot.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<Resource> {
         let found = |path: &str, encoding| {

@@ -1,8 +1,8 @@
-//! What the preview adds to a page that a browser opens: one script element, by which the page learns of changes. Pure.
+//! The script element that the preview adds to a page that a browser opens. With it the page learns of changes. Pure.
 //!
-//! It is added to an answer and never to a file: anyone who asks for the page in another way than a browser that opens it
-//! (a script's `fetch`, `curl`, a test that compares) gets the bytes that would be published. A page whose own content
-//! security policy would forbid the script stays as it is, too.
+//! The element is added to the answer and never to a file. Every other request for the page (a script's `fetch`,
+//! `curl`, a test that compares) gets the content that would be published. A page whose content security policy would
+//! block the script is not changed either.
 
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT, HeaderName};
@@ -11,11 +11,11 @@ use super::OWN;
 use crate::model::digest::Digest;
 use crate::next::document;
 
-/// The header in which a browser shows what it wants an answer for.
+/// The header in which a browser states what a request is for.
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Whether a browser asks in order to show the answer as a page of its own. Browsers that don't tell, which they do for
-/// addresses of a network only, are known by the types that they name when they open a page.
+/// Whether a browser requests the answer in order to open it as a page. Browsers omit `Sec-Fetch-Dest` if the preview
+/// is reached over plain HTTP at a network address. In that case the `Accept` header decides.
 pub fn is_opened(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     match text(FETCH_DEST) {
@@ -24,7 +24,7 @@ pub fn is_opened(headers: &HeaderMap) -> bool {
     }
 }
 
-/// The script element of a page that is served from this file of this site.
+/// Returns the script element of a page that is served from `file` of `site`.
 #[must_use]
 pub fn element(file: &str, site: Option<Digest>) -> String {
     let site = site.map(|root| root.to_string()).unwrap_or_default();
@@ -32,7 +32,7 @@ pub fn element(file: &str, site: Option<Digest>) -> String {
     format!("<script src=\"{OWN}client.js\" data-file=\"{file}\" data-site=\"{site}\" defer></script>")
 }
 
-/// The page with the element before the end of its body; none where a policy of the page forbids it.
+/// Adds the element before the end of the page's body. Returns `None` if a policy of the page forbids the script.
 #[must_use]
 pub fn inject(page: &str, file: &str, site: Digest) -> Option<String> {
     let document = document::read(page);
@@ -43,9 +43,10 @@ pub fn inject(page: &str, file: &str, site: Digest) -> Option<String> {
     Some([before, &element(file, Some(site)), after].concat())
 }
 
-/// Whether a content security policy lets a page of this server run the script, and the script ask this server.
+/// Whether a content security policy lets a page of this server run the script, and lets the script contact this
+/// server.
 fn allows(policy: &str) -> bool {
-    // One header or element may hold several, and all must allow it.
+    // One header or element may contain several policies, and all of them have to allow it.
     policy.split(',').all(|policy| {
         let directives = || {
             policy

@@ -1,18 +1,18 @@
-//! Who knows the target: the preview itself must not.
+//! The interface through which the preview queries the target. The preview itself must not depend on the target.
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::hub::Trouble;
 
-/// What the dashboard asks of somebody who knows a target, as JSON. Both may take as long as a connection does.
+/// What the dashboard requests from a target, as JSON. Both queries may take as long as a connection does.
 pub trait TargetApi: Send + Sync {
-    /// What the site is called, where that is known.
+    /// Returns the name of the site, if it is known.
     fn site(&self) -> Option<String>;
 
-    /// What a publish would change, asked of the target now.
+    /// Returns what a publish would change, as of now.
     fn plan(&self) -> BoxFuture<'_, Result<Value, Trouble>>;
 
-    /// The releases of the target, newest first, each with the command that goes back to it.
+    /// Returns the releases of the target, newest first, each with the command that rolls back to it.
     fn releases(&self) -> BoxFuture<'_, Result<Value, Trouble>>;
 }

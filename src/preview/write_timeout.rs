@@ -1,4 +1,4 @@
-//! A connection that gives up on a client which takes nothing of what is sent to it.
+//! A connection that fails if the client stops accepting data.
 
 use std::future::Future as _;
 use std::io;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A connection whose writes fail once one has waited too long. Reads may wait: their patience is another's.
+/// A connection whose writes fail after they have waited for too long. Reads are not limited here.
 pub struct WriteTimeout<T> {
     inner: T,
     patience: Duration,
@@ -25,7 +25,7 @@ impl<T> WriteTimeout<T> {
         }
     }
 
-    /// What became of a write; an error where it waits for too long already.
+    /// Passes on the result of a write, or returns an error if writes have been waiting for too long.
     fn watched<R>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if written.is_ready() {
             self.waiting = None;

@@ -1,7 +1,7 @@
-//! The summary of a job, in Markdown.
+//! Job summaries in Markdown.
 //!
-//! Text in, text out. Names and messages come from files, so they are in elements of HTML with every character that
-//! Markdown or HTML would read escaped.
+//! Takes data and returns text. Names and messages come from files, so they are put into HTML elements, with every
+//! character escaped that has a meaning in Markdown or HTML.
 
 use std::fmt::Write as _;
 
@@ -13,10 +13,10 @@ use crate::cli::format::{bytes, count};
 use crate::cli::json;
 use crate::cli::pages::mark;
 
-/// So many rows of a table are shown; the runner takes no summary of more than a MiB.
+/// Maximum number of rows in a table. The runner rejects summaries larger than 1 MiB.
 const ROWS: usize = 100;
 
-/// A text as it is, within a line or a cell.
+/// Formats text as inline code, for use in a line or a table cell.
 fn code(text: &str) -> String {
     let mut out = String::from("<code>");
     for c in text.chars() {
@@ -24,7 +24,7 @@ fn code(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // What begins something in Markdown, also inside an element.
+            // Characters with a meaning in Markdown, even inside an HTML element.
             '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '!' | '#' | '@' | ':' => {
                 let _ = write!(out, "&#{};", u32::from(c));
             }
@@ -35,7 +35,7 @@ fn code(text: &str) -> String {
     out + "</code>"
 }
 
-/// Rows of two cells.
+/// Formats a table with two columns.
 fn facts(rows: &[(&str, String)]) -> String {
     let mut text = String::from("| | |\n|---|---|\n");
     for (name, value) in rows {
@@ -67,7 +67,7 @@ fn changes(told: &SummaryInput<'_>) -> String {
     text + "\n</details>\n"
 }
 
-/// What the checks found; nothing where that is nothing.
+/// The findings of the checks; empty if there are none.
 fn findings(problems: &[Problem]) -> String {
     if problems.is_empty() {
         return String::new();
@@ -78,7 +78,7 @@ fn findings(problems: &[Problem]) -> String {
         count(number(Severity::Error), "error"),
         count(number(Severity::Warning), "warning"),
     );
-    // What stops a publish is always among the rows that are shown.
+    // Errors come first, so that what blocks a publish is always among the rows shown.
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     let others = problems.iter().filter(|problem| problem.severity != Severity::Error);
     for problem in errors.chain(others).take(ROWS) {
@@ -108,7 +108,7 @@ fn findings(problems: &[Problem]) -> String {
     text
 }
 
-/// After `check`.
+/// Summary of a check.
 pub fn checked(problems: &[Problem]) -> String {
     if problems.is_empty() {
         "### No problems found in the export\n".to_owned()
@@ -117,7 +117,7 @@ pub fn checked(problems: &[Problem]) -> String {
     }
 }
 
-/// After a publish.
+/// Summary of a publish.
 pub fn published(told: &SummaryInput<'_>) -> String {
     let value = told.value;
     let release = value
@@ -153,7 +153,7 @@ pub fn published(told: &SummaryInput<'_>) -> String {
     )
 }
 
-/// What keeps visitors from a release that is live on the host.
+/// Formats the error that keeps visitors from getting a release that is live on the host.
 fn not_delivered(error: Option<&json::FailedBody>) -> String {
     error.map_or_else(String::new, |error| {
         format!(
@@ -164,7 +164,7 @@ fn not_delivered(error: Option<&json::FailedBody>) -> String {
     })
 }
 
-/// After a plan.
+/// Summary of a plan.
 pub fn planned(told: &SummaryInput<'_>) -> String {
     let value = told.value;
     let sent = format!("at most {} before compression", bytes(value.bytes_sent));
@@ -187,7 +187,7 @@ pub fn planned(told: &SummaryInput<'_>) -> String {
     )
 }
 
-/// After a rollback.
+/// Summary of a rollback.
 pub fn rolled_back(value: &json::RolledBack, target: &str, undo: &str, hold: Option<&str>) -> String {
     let mut rows = vec![
         ("live now", code(value.release.as_str())),
@@ -199,7 +199,7 @@ pub fn rolled_back(value: &json::RolledBack, target: &str, undo: &str, hold: Opt
     format!("### Rolled back on {}\n\n{}{undelivered}", code(target), facts(&rows))
 }
 
-/// After a failure.
+/// Summary of a failed command.
 pub fn failed(message: &str, live: &str, hint: &str, problems: &[Problem]) -> String {
     let rows = [
         ("what happened", code(message)),

@@ -1,8 +1,9 @@
-//! What GitHub Actions is sent about a run: annotations, a summary of the job, outputs of the step.
+//! Reports a run to GitHub Actions: annotations, a job summary, step outputs.
 //!
-//! Only where `GITHUB_ACTIONS` is `true`. It says nothing that a person isn't told as well, and a file of the runner that
-//! can't be written is a warning: what was published stays so. Annotations go to stderr, which the runner reads as it
-//! does stdout, so `--json` stays one value.
+//! Active only if `GITHUB_ACTIONS` is `true`. It must not report anything that the terminal output does not say as
+//! well. If a file of the runner cannot be written, that is a warning, because the publish has already taken effect.
+//! Annotations go to stderr, which the runner reads just as it reads stdout, so that the output of `--json` stays a
+//! single value.
 
 mod markdown;
 
@@ -21,20 +22,20 @@ use super::screen::Screen;
 use super::site::Workplace;
 use super::{json, report, screen};
 
-/// The runner shows so many annotations of a kind for a step, and drops the others.
+/// The number of annotations of one kind that the runner shows for a step. It drops the rest.
 const SHOWN: usize = 10;
 
-/// A step of a job.
+/// The step that this run belongs to.
 #[derive(Debug)]
 pub struct Actions {
     screen: Screen,
-    /// Where the repository is: annotations name files from there.
+    /// The root of the repository. File names in annotations are relative to it.
     workspace: Option<PathBuf>,
     summary: Option<PathBuf>,
     output: Option<PathBuf>,
 }
 
-/// What a publish or a plan did or would do, for the summary.
+/// What a publish or a plan did or would do, as input for the summary.
 pub struct SummaryInput<'a> {
     pub value: &'a json::Publish,
     pub changes: &'a Changes,
@@ -47,7 +48,7 @@ pub struct SummaryInput<'a> {
 }
 
 impl Actions {
-    /// The step that this run is, if it is one.
+    /// Returns the step that this run belongs to, or `None` outside of GitHub Actions.
     pub fn here(screen: &Screen) -> Option<Self> {
         let named = |name: &str| {
             std::env::var_os(name)
@@ -65,8 +66,9 @@ impl Actions {
         })
     }
 
-    /// Marks what was found: at the source of the page where it is known, else at the site manifest. The export itself is
-    /// hardly ever part of a repository, and a pull request shows no annotation of a file that it does not have.
+    /// Annotates findings: at the source of the page if it can be found, otherwise at the site manifest. The export
+    /// itself is rarely part of a repository, and a pull request does not show annotations for files that it does not
+    /// have.
     pub fn annotate(&self, problems: &[Problem], workplace: &Workplace) {
         for severity in [Severity::Error, Severity::Warning] {
             let of_it = problems.iter().filter(|problem| problem.severity == severity);
@@ -78,10 +80,10 @@ impl Actions {
         }
     }
 
-    /// A path as the runner knows it: from the repository, where it lies in it.
+    /// Returns a path as the runner expects it: relative to the repository if the file is in it, otherwise absolute.
     fn below_workspace(&self, file: &Path) -> String {
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        // The repository may be reached by a link, and a file that is named need not be there.
+        // The repository may be reached through a symlink, and the file does not have to exist.
         let bases = self
             .workspace
             .iter()
@@ -92,41 +94,41 @@ impl Actions {
         near.unwrap_or(absolute).to_string_lossy().into_owned()
     }
 
-    /// After `check`.
+    /// Reports a check.
     pub fn checked(&self, problems: &[Problem], workplace: &Workplace) {
         self.annotate(problems, workplace);
         self.summarize(&markdown::checked(problems));
     }
 
-    /// After a publish.
+    /// Reports a publish.
     pub fn published(&self, told: &SummaryInput<'_>) {
         mark_undelivered(told.value.error.as_ref());
         self.summarize(&markdown::published(told));
         self.tell(told.value.release.as_ref().map(ToString::to_string), told.value.swapped);
     }
 
-    /// After a plan.
+    /// Reports a plan.
     pub fn planned(&self, told: &SummaryInput<'_>) {
         self.summarize(&markdown::planned(told));
         let changes = !told.changes.list.is_empty();
         self.tell(told.value.previous.as_ref().map(ToString::to_string), changes);
     }
 
-    /// After a rollback.
+    /// Reports a rollback.
     pub fn rolled_back(&self, value: &json::RolledBack, target: &str, undo: &str, hold: Option<&str>) {
         mark_undelivered(value.error.as_ref());
         self.summarize(&markdown::rolled_back(value, target, undo, hold));
         self.tell(Some(value.release.to_string()), true);
     }
 
-    /// After a failure of any command; `live` shows what is.
+    /// Reports a failure of any command. `live` describes the live release.
     pub fn failed(&self, failure: &Failure, problems: &[Problem], live: &str, hint: &str) {
         let message = report::message(failure);
         mark(&format!("{message}\nlive: {live}\n{hint}"));
         self.summarize(&markdown::failed(&message, live, hint, problems));
     }
 
-    /// The outputs of the step.
+    /// Writes the step outputs.
     fn tell(&self, release: Option<String>, changed: bool) {
         let release = release.unwrap_or_default();
         self.append(
@@ -152,19 +154,19 @@ impl Actions {
     }
 }
 
-/// Marks the step where visitors don't get what is live.
+/// Annotates the step with an error if visitors do not get the live release.
 fn mark_undelivered(error: Option<&json::FailedBody>) {
     if let Some(error) = error {
         mark(&format!("{}\n{}", error.message, error.hint));
     }
 }
 
-/// Marks the step with what went wrong.
+/// Annotates the step with an error.
 fn mark(text: &str) {
     screen::command(&format!("::error title=syntax-publish::{}", data(text)));
 }
 
-/// The source of a page, by where Next.js has it: `app/docs/page.mdx` or `pages/docs.mdx` for `docs.html`.
+/// Finds the source of a page where Next.js expects it: `app/docs/page.mdx` or `pages/docs.mdx` for `docs.html`.
 fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
     let stem = path.strip_suffix(".html")?;
     let page = stem.strip_suffix("/index").unwrap_or(stem);
@@ -190,13 +192,13 @@ fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
         .find(|file| is_file(file))
 }
 
-/// One finding as a command of the runner.
+/// Formats a finding as a command for the runner.
 fn annotation(problem: &Problem, file: &str) -> String {
     let kind = match problem.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    // The line is one of the export.
+    // The line number refers to the file of the export.
     let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
     let path = if problem.path.is_root() {
         "the export"
@@ -211,12 +213,12 @@ fn annotation(problem: &Problem, file: &str) -> String {
     )
 }
 
-/// A text behind the second `::` of a command.
+/// Escapes the text after the second `::` of a command.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// The value of a property of a command.
+/// Escapes the value of a command's property.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

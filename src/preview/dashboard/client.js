@@ -1,6 +1,6 @@
-// What the preview adds to a page that a browser opens: it brings the page up to date when the site changes, and shows
-// what is wrong with it. It leaves no trace in the page but one element at the end of the document, whose shadow root
-// keeps its styles and the page's apart. Nothing of this is ever published.
+// The script that the preview adds to a page that a browser opens. It brings the page up to date when the site changes,
+// and shows what is wrong with it. The only thing that it leaves in the page is one element at the end of the document,
+// whose shadow root keeps its styles and the page's styles apart. It is never published.
 (() => {
   'use strict';
 
@@ -11,11 +11,11 @@
 
   const KEY = '__syntax-preview';
   const address = () => location.pathname + location.search;
-  // When the page has nothing better to do, and not much later.
+  // Runs `work` when the browser is idle, and no later than after a short time.
   const soon = (work) =>
     window.requestIdleCallback ? requestIdleCallback(() => work(), { timeout: 200 }) : setTimeout(work, 1);
 
-  // What the last document kept for this one, across a reload of ours.
+  // The state that the previous document stored before this script reloaded the page.
   const came = (() => {
     try {
       const kept = JSON.parse(sessionStorage.getItem(KEY));
@@ -27,17 +27,17 @@
   })();
 
   function reload(site) {
-    // A page that comes out of a cache again and again must not go round forever.
+    // A page that comes out of a cache every time must not reload forever.
     if (came?.to === site && born.site !== '') return;
     try {
       sessionStorage.setItem(KEY, JSON.stringify({ at: address(), to: site, x: scrollX, y: scrollY }));
     } catch {
-      // Without storage the browser's own memory of the place has to do.
+      // Without storage, rely on the browser to restore the scroll position.
     }
     location.reload();
   }
 
-  // The browser puts the page back to where it was, unless the page has told it not to.
+  // The browser restores the scroll position, unless the page has switched that off.
   function scrollBack() {
     if (came && (scrollX !== came.x || scrollY !== came.y)) {
       scrollTo({ left: came.x, top: came.y, behavior: 'instant' });
@@ -45,7 +45,7 @@
   }
   addEventListener('load', () => requestAnimationFrame(scrollBack), { once: true });
 
-  // Everything that this document asked for.
+  // The paths of everything that this document requested.
   const used = new Set();
   const note = (entries) => {
     for (const { name } of entries) {
@@ -56,11 +56,11 @@
   note(performance.getEntriesByType('resource'));
   new PerformanceObserver((list) => note(list.getEntries())).observe({ type: 'resource', buffered: true });
 
-  // Where the sheets came from that took the place of others: the document's own names are what is told.
+  // The original URLs of style sheets that were swapped: the preview uses the URLs of the document.
   const first = new WeakMap();
   const firstOf = (link) => first.get(link) ?? link.href;
 
-  // A sheet takes the place of another once it is there: the page is never without either.
+  // Swaps style sheets. The old one is removed only after the new one has loaded, so that the page always has one.
   function restyle(styles) {
     const shown = [...document.querySelectorAll('link[rel~="stylesheet"][href]')];
     for (const [from, to] of styles) {
@@ -85,7 +85,7 @@
   let asking = false;
   let again = false;
 
-  // Asks what the changes since this document mean for it.
+  // Requests what the changes since this document was loaded mean for it.
   async function ask() {
     again = asking;
     if (asking || !state?.site || state.site === born.site) return;
@@ -106,7 +106,7 @@
       else if (answer.do === 'reload') reload(answer.site);
       else if (answer.do === 'restyle' && !restyle(answer.styles)) reload(answer.site);
     } catch {
-      // The preview is gone for now: it is asked again when it is back.
+      // The preview is not running at the moment. The request is repeated when it is back.
     }
     asking = false;
     if (again) ask();
@@ -125,7 +125,7 @@
     });
   }
 
-  // A browser has few connections for one server: tabs that no one sees leave theirs to others.
+  // A browser opens only a few connections to one server, so hidden tabs give up theirs.
   function hear() {
     if (document.visibilityState === 'visible') {
       listen();
@@ -144,12 +144,12 @@
     isLeaving = false;
     hear();
   });
-  // After a click that loads no document the reader is on another page.
+  // After a client-side navigation the reader is on another page.
   window.navigation?.addEventListener('currententrychange', () => soon(ask));
   addEventListener('popstate', () => soon(ask));
   hear();
 
-  // ---- what is wrong, on the page
+  // ---- problems, shown in the page
 
   const STYLE = `
     :host { all: initial !important; position: fixed !important; z-index: 2147483647 !important;
@@ -183,9 +183,9 @@
 
   let host = null;
   let root = null;
-  // Closes what is open.
+  // Closes the open panel.
   let shut = null;
-  // What the reader has closed: it stays closed until something else is wrong.
+  // The problems in the panel that the reader closed. It stays closed until they are different.
   let closed = '';
 
   function make(name, attributes = {}, ...children) {
@@ -209,14 +209,14 @@
     return text && text[0].toUpperCase() + text.slice(1);
   }
 
-  // Whether a finding is about the page that the reader is on, also after a click that loaded no document.
+  // Whether a finding is about the page that the reader is on, including after a client-side navigation.
   function isHere(path) {
     const at = decodeURI(location.pathname).replace(/^\/|\/$/g, '');
     const files = [`${at}.html`, `${at}/index.html`, at === '' ? 'index.html' : at];
     return files.some((file) => path === file || file.endsWith(`/${path}`));
   }
 
-  // This page's findings first, and each fix once, with all the places that it is for.
+  // Findings of this page come first. Each fix is shown once, with all the places that need it.
   function findings() {
     const groups = new Map();
     for (const { path, line, severity, check, message, hint } of state.findings) {
@@ -250,7 +250,7 @@
     return parts;
   }
 
-  // Once the page has come to life, so that what it draws itself is not disturbed.
+  // Wait until the page has loaded, so that hydration is not disturbed.
   function show() {
     if (window.top !== window) return;
     if (document.readyState === 'complete') soon(draw);
@@ -317,11 +317,12 @@
     }
     root.querySelector('.frame')?.remove();
     root.append(make('div', { class: 'frame' }, content));
-    // A screen reader announces what changes in a region that is there already: how much is wrong, and not all of it.
+    // A screen reader announces changes in a region that already exists. It announces the summary, not the complete
+    // list.
     if (said.textContent !== text) soon(() => said.replaceChildren(text));
   }
 
-  // Wherever the focus is.
+  // Works wherever the focus is.
   addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && shut && host?.isConnected && !event.defaultPrevented) shut();
   });

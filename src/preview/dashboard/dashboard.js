@@ -1,13 +1,13 @@
-// The dashboard: what is served now, what is wrong with it, and what a target holds. It asks this server alone, and the
-// target only when a button is pressed.
+// The dashboard: what is served now, what is wrong with it, and what is on a target. It sends requests to this server
+// only, and queries the target only when a button is pressed.
 
 const $ = (id) => document.getElementById(id);
 
-// So many bytes are compressed without being asked; above that a person decides.
+// A site of up to this many bytes is compressed automatically; above that, the user decides.
 const MEASURED_AT_ONCE = 32 * 1024 * 1024;
-// Files whose sizes are asked for in one question.
+// Number of files in one request for sizes.
 const BATCH = 64;
-// Tiles of the treemap and rows of the table, the largest first.
+// Maximum number of tiles in the treemap and of rows in a table, largest first.
 const TILES = 250;
 const ROWS = 500;
 
@@ -24,7 +24,7 @@ const KINDS = {
 
 let site = { root: null, files: [], levels: {} };
 let state = {};
-// What is known of the encodings, by path: {br, gzip}; null where a file has none.
+// Known encoded sizes, by path: {br, gzip}; null if the file has no such encoding.
 let encoded = new Map();
 let measuring = false;
 let chosen = '';
@@ -53,7 +53,7 @@ function bytes(number) {
 }
 
 const seconds = (number) => (number < 1 ? `${Math.round(number * 1000)} ms` : `${number.toFixed(1)} s`);
-// One clock for all times: that of the reader.
+// All times are shown in the reader's time zone.
 const clock = (at) => {
   const when = new Date(at);
   const isToday = when.toDateString() === new Date().toDateString();
@@ -74,7 +74,7 @@ async function ask(path, question) {
   return answer.json();
 }
 
-// A table with a head; a column is [title, 'number' or nothing].
+// Fills a table with a header row. A column is [title, 'number' or nothing].
 function fill(table, caption, columns, rows) {
   table.replaceChildren(
     make('caption', {}, caption),
@@ -90,7 +90,7 @@ function fill(table, caption, columns, rows) {
 
 // ---- sizes
 
-// The size of a file as it goes over the wire in an encoding: as it is, where it has none. Undefined: not known yet.
+// The size of a file as sent with an encoding, or its own size if it has none. Undefined if not known yet.
 function size(file, measure) {
   if (measure === 'bytes' || (file.br === null && file.gzip === null)) return file.bytes;
   const known = encoded.get(file.path);
@@ -112,7 +112,7 @@ const classOf = (files) => {
   return classes.size === 1 ? [...classes][0] : 'mixed';
 };
 
-// What the treemap shows: things with a name and files.
+// The items of the treemap: each has a name and files.
 function things() {
   const view = $('view').value;
   const isPage = ({ kind }) => kind === 'page' || kind === 'payload';
@@ -125,7 +125,8 @@ function things() {
   return files.map((file) => ({ name: file.path, files: [file] }));
 }
 
-// Rectangles whose areas are as the sizes, as square as they can be (Bruls, Huizing, van Wijk). `items` are sorted.
+// Returns rectangles with areas proportional to the sizes, as square as possible (Bruls, Huizing, van Wijk). `items`
+// must be sorted.
 function squarified(items, box) {
   const out = [];
   const total = items.reduce((all, { value }) => all + value, 0);
@@ -221,7 +222,7 @@ function drawTreemap(items, measure) {
   if (!tiles.some(({ name }) => name === chosen)) chosen = '';
   const current = chosen || tiles[0]?.name;
   const buttons = tiles.map((tile) => {
-    // It holds what is seen as it is seen, for those who speak to their browser.
+    // The label contains the visible text, for people who control the browser by voice.
     const label = `${tile.name} ${bytes(tile.value)}, ${classOf(tile.files)}`;
     const button = make('button', {
       type: 'button',
@@ -248,7 +249,7 @@ function drawTreemap(items, measure) {
   if (had) buttons.find((button) => button.tabIndex === 0)?.focus();
 }
 
-// One stop for the Tab key; arrows go from tile to tile, by size.
+// The treemap is one stop for the Tab key. The arrow keys move from tile to tile, by size.
 $('treemap').addEventListener('keydown', (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   const buttons = [...event.currentTarget.children];
@@ -348,7 +349,7 @@ function drawTrouble() {
   $('trouble').replaceChildren(...parts);
 }
 
-// What is wrong comes first.
+// Moves the findings to the top if there is anything wrong.
 function placeFindings(findings) {
   const section = $('findings').closest('section');
   const main = $('main');
@@ -366,7 +367,7 @@ function drawFindings(findings) {
   const rows = findings
     .sort((a, b) => (a.severity < b.severity ? -1 : a.severity > b.severity ? 1 : 0))
     .reduce((groups, { severity, path, line, check, message, hint }) => {
-      // Findings with one fix are one row.
+      // Findings with the same fix share a row.
       const key = [severity, check, hint].join('\n');
       const group = groups.get(key) ?? { severity, check, hint, places: [] };
       group.places.push(make('div', {}, make('code', {}, line ? `${path}:${line}` : path || 'the site'), ` ${message}`));
@@ -383,7 +384,7 @@ function drawFindings(findings) {
   $('findings-list').replaceChildren(scroll);
 }
 
-// The first of many, and the others behind a line to open.
+// Shows the first of many places, and the others in a collapsed element.
 function shortened(places) {
   const first = places.slice(0, 5);
   const others = places.slice(5);
@@ -406,7 +407,7 @@ function drawTimes(times) {
 
 // ---- the target
 
-// Asks the target, shows when that was, and what came of it.
+// Sets up a button that queries the target. Shows the result and the time of the query.
 function asks(name, draw) {
   const button = $(`ask-${name}`);
   button.addEventListener('click', async () => {
@@ -478,7 +479,7 @@ function copied(command) {
 async function refresh() {
   const [files, findings, times] = await Promise.all([read('api/site'), read('api/findings'), read('api/times')]);
   if (files.root !== site.root) {
-    // The server keeps what it has compressed: what did not change is there at once.
+    // The server caches the sizes of what it has compressed, so files that did not change are available immediately.
     encoded = new Map();
     site = files;
   }
@@ -514,7 +515,7 @@ events.addEventListener('state', async ({ data }) => {
   drawTrouble();
   await refresh().catch(() => undefined);
   summary();
-  // What the address names was not there yet when the browser looked for it.
+  // The element that the address names did not exist yet when the browser tried to scroll to it.
   if (document.documentElement.dataset.ready !== 'yes' && location.hash) $(location.hash.slice(1))?.scrollIntoView();
   document.documentElement.dataset.ready = 'yes';
 });

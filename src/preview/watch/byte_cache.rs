@@ -1,8 +1,8 @@
-//! The bytes of the export as they were when they were last shown, so that the site stays up while a build removes and
-//! writes them again.
+//! A cache of the export's content as of the last time it was served. It keeps the site up while a build removes files
+//! and writes them again.
 //!
-//! They stand one behind the other in a file that has no name: it is gone with the process, however that ends. What is
-//! not kept yet is read from the export, and is refused there if it has changed.
+//! The content is concatenated in an unnamed temporary file, which disappears with the process, however that ends.
+//! Content that is not cached yet is read from the export, which reports an error if the file has changed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -18,14 +18,14 @@ use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 use crate::site::source::{Export, Source, SourceError, in_pieces};
 
-/// What may lie in the file that no one needs any more, beside as much as is needed.
+/// Bytes of obsolete content that the file may have, in addition to as many bytes as are needed.
 const SLACK: u64 = 64 << 20;
 
-/// The bytes that are kept.
+/// The cache.
 #[derive(Default)]
 pub struct ByteCache {
     store: Mutex<Store>,
-    /// The last turn that was given, and whose work it is now.
+    /// The latest turn, and a lock that is held while a turn is working.
     last: AtomicU64,
     working: Mutex<()>,
 }
@@ -38,7 +38,7 @@ struct Store {
 }
 
 impl ByteCache {
-    /// The export in a folder, by way of what is kept of it.
+    /// Returns the export in a folder as a source that prefers cached content.
     pub fn source(self: &Arc<Self>, folder: &Path) -> Arc<dyn Source> {
         Arc::new(CachedSource {
             kept: Arc::clone(self),
@@ -46,13 +46,13 @@ impl ByteCache {
         })
     }
 
-    /// A turn to keep files. With the next one it is over.
+    /// Starts a turn of caching and returns its number. Starting the next turn cancels this one.
     pub fn turn(&self) -> u64 {
         self.last.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Keeps the bytes of these files, and forgets all others. What can't be read, or not be written for want of room, is
-    /// not kept.
+    /// Caches the content of these files and drops everything else. Files that cannot be read are not cached. If the
+    /// cache cannot be written, because the disk is full, the remaining files are not cached.
     pub fn keep(&self, turn: u64, assets: &[Asset], folder: &Path) {
         let _working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = || self.last.load(Ordering::SeqCst) != turn;
@@ -91,7 +91,7 @@ impl ByteCache {
         Ok(())
     }
 
-    /// Forgets what is not wanted, and begins a new file where most of this one is of that kind.
+    /// Drops unwanted content. Starts a new file if most of the current one is obsolete.
     fn tidy(&self, wanted: &HashSet<Digest>) {
         let mut store = self.store();
         store.places.retain(|digest, _| wanted.contains(digest));
@@ -125,7 +125,7 @@ impl ByteCache {
     }
 }
 
-/// The export as it is or was.
+/// The export, with the cache in front of it.
 struct CachedSource {
     kept: Arc<ByteCache>,
     export: Export,

@@ -1,8 +1,8 @@
-//! What changed on the disk, as the system reports it: that something did, on which side, and where, as far as that is known.
+//! Notifications about changes on disk: that something changed, on which side, and where, as far as that is known.
 //!
-//! The home of the `notify` crate. What an event says happened is not relied on: folders are replaced as a whole, editors
-//! save by renaming, and queues run over. The receiver looks by itself; where it happened is only a hint where to look
-//! first.
+//! Wraps the `notify` crate. The kind of change that an event reports is not relied on: folders are replaced as a
+//! whole, editors save by renaming, and queues overflow. The receiver has to look at the files itself; a path is only a
+//! hint where to look first.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,38 +19,38 @@ use notify::event::ModifyKind;
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// How often is looked where the system does not report it.
+/// The interval of polling, if the system does not report changes.
 const POLL: Duration = Duration::from_millis(500);
 
 /// How changes are noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// The system tells.
+    /// The system reports them.
     Told,
-    /// By looking again and again, for folders of a network.
+    /// By polling, for network folders.
     Polled,
 }
 
-/// Why nothing can be watched.
+/// Why a folder cannot be watched.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// The system watches no more folders for this user.
+    /// The system does not allow this user more watched folders.
     #[error("the system watches no more folders for this user ({what})")]
     Limit {
-        /// The setting that limits it.
+        /// The setting that imposes the limit.
         what: &'static str,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("can't watch {}: {reason}", .path.display())]
     Failed {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error from the system.
         reason: String,
     },
 }
 
-/// So many paths are kept; where there are more, it is simpler to look everywhere.
+/// Maximum number of paths that are kept. With more than that it is simpler to look everywhere.
 const KEPT: usize = 256;
 
 /// Where something changed.
@@ -61,12 +61,12 @@ pub enum Where {
     Nowhere,
     /// At these paths, and nowhere else as far as the system reports.
     At(BTreeSet<PathBuf>),
-    /// It can't be told.
+    /// At unknown paths.
     Anywhere,
 }
 
 impl Where {
-    /// At both.
+    /// Adds the places of another change.
     pub fn and(&mut self, other: Self) {
         match (&mut *self, other) {
             (_, Self::Nowhere) | (Self::Anywhere, _) => {}
@@ -77,24 +77,25 @@ impl Where {
     }
 }
 
-/// Something on one side changed, once or a thousand times.
+/// Receives a message when something on one side has changed, however often.
 pub type Changed = mpsc::Receiver<()>;
 
-/// Watches folders that come and go.
+/// Watches folders that may be removed and created at any time.
 pub struct Changes {
-    /// None: they are looked at instead.
+    /// `None` if the folders are polled.
     watcher: Option<RecommendedWatcher>,
-    /// What is to be watched, with all below it.
+    /// The folders and files to watch, with everything below them.
     roots: Vec<PathBuf>,
     watched: Vec<PathBuf>,
-    /// Whether one of the roots, or what it lies in, went away or came since it was watched.
+    /// Whether a root, or a folder above it, was removed or created since it was watched.
     is_lost: Arc<AtomicBool>,
-    /// Where something changed that no one has looked at.
+    /// Where something changed since the last call of `places`.
     places: Arc<Mutex<Where>>,
 }
 
 impl Changes {
-    /// Watches files and folders with all below them, but for what `ignored` has. They need not be there yet.
+    /// Watches files and folders with everything below them, except what `ignored` accepts. They do not have to exist
+    /// yet.
     pub fn of(
         roots: Vec<PathBuf>,
         ignored: impl Fn(&Path) -> bool + Send + 'static,
@@ -126,7 +127,7 @@ impl Changes {
                 _ => Where::Anywhere,
             };
             let counts = match event {
-                // Reading is no change; and a full queue may hide one.
+                // Reading is not a change. A full queue may hide one, however.
                 Ok(event) => {
                     let moves = !matches!(
                         event.kind,
@@ -140,7 +141,7 @@ impl Changes {
                     {
                         lost.store(true, Ordering::SeqCst);
                     }
-                    // A folder changes whenever something in it does, which is told, too.
+                    // A folder is modified whenever an entry in it is, and that entry has an event as well.
                     let is_echo =
                         matches!(event.kind, EventKind::Modify(ref what) if !matches!(what, ModifyKind::Name(_)));
                     event.need_rescan()
@@ -157,7 +158,7 @@ impl Changes {
             };
             if counts {
                 noted.lock().unwrap_or_else(PoisonError::into_inner).and(place);
-                // If it is full, somebody has been told and has not looked yet.
+                // If the channel is full, the receiver already has a notification that it has not handled yet.
                 let _ = sender.try_send(());
             }
         };
@@ -174,7 +175,7 @@ impl Changes {
         Ok((changes, changed))
     }
 
-    /// Where something changed since this was asked last.
+    /// Returns where something changed since the last call.
     pub fn places(&self) -> Where {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.watcher {
@@ -183,12 +184,13 @@ impl Changes {
         }
     }
 
-    /// Watches what has come, or has come back, since: a folder that is made again is another one.
+    /// Watches folders that have been created since the last call. A folder that was removed and created again is a new
+    /// folder.
     pub fn follow(&mut self) -> Result<(), WatchError> {
         let Some(watcher) = &mut self.watcher else {
             return Ok(());
         };
-        // A folder that was made again is another one, whatever its number.
+        // A folder that was created again is a new folder, even if it has the same inode number.
         if self.is_lost.swap(false, Ordering::SeqCst) {
             for path in std::mem::take(&mut self.watched) {
                 let _ = watcher.unwatch(&path);
@@ -199,7 +201,7 @@ impl Changes {
             if root.exists() {
                 wanted.push((root.clone(), RecursiveMode::Recursive));
             }
-            // From above is seen when it goes and comes.
+            // The folder above a root shows when the root is removed or created.
             let above = root.ancestors().skip(1).find(|above| above.is_dir());
             wanted.extend(above.map(|above| (above.to_owned(), RecursiveMode::NonRecursive)));
         }
@@ -208,7 +210,7 @@ impl Changes {
                 continue;
             }
             match watcher.watch(&path, mode) {
-                // It is gone again already: seen from above.
+                // The folder is gone again; the folder above it will show when it is back.
                 Err(error) if is_gone(&error) => {}
                 Err(error) => return Err(failed(&path, &error)),
                 Ok(()) => self.watched.push(path),
@@ -218,7 +220,7 @@ impl Changes {
     }
 }
 
-/// Looks until no one wants to know any more. Where that takes long it is done less often.
+/// Polls until the receiver is closed. If a pass takes long, the next one starts later.
 fn look_again_and_again(roots: &[PathBuf], ignored: &impl Fn(&Path) -> bool, sender: &mpsc::Sender<()>) {
     let mut before = None;
     while !sender.is_closed() {
@@ -228,7 +230,7 @@ fn look_again_and_again(roots: &[PathBuf], ignored: &impl Fn(&Path) -> bool, sen
             hash_folder(root, ignored, &mut seen);
         }
         let seen = Some(seen.finish());
-        // The first look may be later than what was read first.
+        // Always report the first pass: the files may have changed between the receiver's first look and this pass.
         if before != seen {
             before = seen;
             let _ = sender.try_send(());
@@ -237,7 +239,7 @@ fn look_again_and_again(roots: &[PathBuf], ignored: &impl Fn(&Path) -> bool, sen
     }
 }
 
-/// Notes the state of what stands at a path, and of all below it, in an order of its own.
+/// Hashes the metadata of a path and of everything below it, in a fixed order.
 fn hash_folder(root: &Path, ignored: &impl Fn(&Path) -> bool, seen: &mut DefaultHasher) {
     let mut todo = vec![root.to_owned()];
     while let Some(path) = todo.pop() {
@@ -265,7 +267,7 @@ fn is_gone(error: &notify::Error) -> bool {
 }
 
 fn failed(path: &Path, error: &notify::Error) -> WatchError {
-    /// "Too many open files": inotify instances are counted as such.
+    /// "Too many open files": the system also reports this if the limit of inotify instances is reached.
     const EMFILE: i32 = 24;
     match &error.kind {
         ErrorKind::MaxFilesWatch => WatchError::Limit {

@@ -1,7 +1,7 @@
-//! The site's own build: a process of the user's, started when sources change.
+//! The site's own build: a command of the user, started when the sources change.
 //!
-//! It runs in a group of its own, which ends with it: nothing that it started is left behind, not even if this process is
-//! killed. What it prints is passed on line by line.
+//! It runs in its own process group, which ends with it: no process that it started is left behind, even if this
+//! process is killed. Its output is passed on line by line.
 
 use std::io;
 use std::path::Path;
@@ -16,27 +16,27 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
-/// How long the group may take to end when it is asked to, before it is made to.
+/// How long the group may take to end after SIGTERM, before it gets SIGKILL.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-/// Lines that wait to be shown; the process waits for the rest.
+/// Maximum number of output lines in the queue. When it is full, the build has to wait.
 const LINES: usize = 256;
 
-/// How long its last lines may take after it has ended. What it left running may hold its output open for as long as it
-/// likes: that is not waited for.
+/// How long to wait for the last lines after the build has ended. A process that it left running may keep the output
+/// open for any length of time.
 const LAST_LINES: Duration = Duration::from_millis(250);
 
-/// The longest piece of a line that is passed on at once.
+/// The size in bytes from which a line is split.
 const LONGEST: usize = 4096;
 
-/// Ends the group of a build when this process is gone without having done so: it reads what is never written, and comes
-/// to the end of it only then.
+/// A shell script that ends the process group of the build if this process dies first. It reads from a pipe that is
+/// never written to, so the read returns only when this process is gone.
 const GUARD: &str = "read -r _; kill -TERM \"-$1\"; sleep 1; kill -KILL \"-$1\"";
 
-/// A build that runs.
+/// A running build.
 pub struct Build {
     child: Child,
-    /// None where there is no shell: then only a kill of this process leaves something behind.
+    /// `None` if there is no shell. In that case processes are left behind if this process is killed.
     guard: Option<Child>,
     group: Option<Pid>,
     lines: mpsc::Receiver<String>,
@@ -48,7 +48,7 @@ pub struct Build {
 #[derive(Clone, Copy)]
 pub struct Ended {
     pub status: ExitStatus,
-    /// Since it was started.
+    /// The time since it was started.
     pub took: Duration,
 }
 
@@ -58,7 +58,7 @@ impl Build {
         let Some((program, arguments)) = command.split_first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        // One pipe for both, so that lines keep their order.
+        // Both streams use one pipe, so that lines keep their order.
         let (reader, writer) = io::pipe()?;
         let child = Command::new(program)
             .args(arguments)
@@ -82,14 +82,15 @@ impl Build {
         })
     }
 
-    /// Waits for what comes next of it: its end comes after all that it printed. May be given up and asked for again.
+    /// Waits for the next event. The end of the build is reported after all of its output. Cancellation safe: the
+    /// future can be dropped, and the next call continues.
     pub async fn next(&mut self) -> BuildNews {
         let ended = if let Some(ended) = self.ended {
             ended
         } else {
             tokio::select! {
-                // Its end is looked for first: where it left something running that prints all the time, there is always
-                // one more line, and the end would never be seen.
+                // Check for the end first. If the build left a process running that prints all the time, there is
+                // always one more line, and the end would never be noticed.
                 biased;
                 status = self.child.wait() => match status {
                     Ok(status) => *self.ended.insert(Ended { status, took: self.began.elapsed() }),
@@ -99,7 +100,7 @@ impl Build {
             }
         };
         let patience = self.began + ended.took + LAST_LINES;
-        // A timeout asks for a line first, and what was left running may never be short of one.
+        // The timeout polls for a line first, and a process that was left running may always have one.
         if Instant::now() >= patience {
             return BuildNews::Ended(Ok(ended));
         }
@@ -110,15 +111,15 @@ impl Build {
     }
 }
 
-/// What comes of a build.
+/// An event of a build.
 pub enum BuildNews {
-    /// It printed a line.
+    /// The build printed a line.
     Line(String),
-    /// It ended.
+    /// The build ended.
     Ended(io::Result<Ended>),
 }
 
-/// Starts what ends a group when we are gone.
+/// Starts the script that ends the group if this process dies.
 fn guard(group: Pid) -> Option<Child> {
     let group = group.as_raw_nonzero().to_string();
     Command::new("sh")
@@ -134,11 +135,11 @@ fn guard(group: Pid) -> Option<Child> {
 
 impl Drop for Build {
     fn drop(&mut self) {
-        // From here on it is our work.
+        // From here on, this process ends the group itself.
         if let Some(guard) = &mut self.guard {
             let _ = guard.start_kill();
         }
-        // Those that it started live on when it has ended itself, so the group is asked either way.
+        // Processes that the build started may outlive it, so the group gets the signal even if the build has ended.
         let Some(group) = self.group else { return };
         if kill_process_group(group, Signal::TERM).is_err() {
             return;
@@ -195,7 +196,7 @@ mod tests {
         Build::start(&command, Path::new("/")).unwrap()
     }
 
-    /// Blocks the one thread there is until the process has ended, so that no one reads meanwhile.
+    /// Blocks the only thread until the process has ended, so that no output is read in the meantime.
     fn wait_unseen(build: &Build) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(build.group.unwrap()), options).unwrap();

@@ -1,41 +1,42 @@
-//! Whether an export looks as if a build were still writing it, or taking it away. Pure.
+//! Detects an export that a build still seems to be writing or removing. Pure.
 //!
-//! A folder does not show whether it is complete. What shows it is what a build of Next.js never leaves undone: the pages that every
-//! export has, the chunks that its pages name, one build id. What was like that in the site before says nothing.
+//! A folder does not show whether it is complete. The signs are things that a finished Next.js build always leaves in
+//! order: the pages that every export has, the chunks that its pages name, a single build ID. A defect that the
+//! previous site already had is not a sign.
 
 use crate::model::path::SitePath;
 use crate::preview::Snapshot;
 use crate::rules::NOT_FOUND_PAGE;
 
-/// What speaks for it.
+/// The reason why an export seems incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Half {
-    /// A page that every export has is not there.
+    /// A page that every export has is missing.
     Without {
         /// The page.
         page: &'static str,
     },
     /// Most of the files are gone.
     Fewer {
-        /// How many there were.
+        /// The number of files in the previous site.
         before: u64,
-        /// How many there are.
+        /// The number of files now.
         now: u64,
     },
-    /// Files of two builds lie in it.
+    /// The export has files of two builds.
     Mixed,
-    /// Pages name scripts or style sheets of the build that are not there.
+    /// Pages name scripts or style sheets of the build that do not exist.
     Names {
-        /// The first of them.
+        /// The first of their URLs.
         url: String,
-        /// How many there are.
+        /// The number of their URLs.
         count: usize,
     },
 }
 
 const FRONT_PAGE: &str = "index.html";
 
-/// What speaks for it that a site is only half there, given the one that is shown.
+/// Returns the reason why a site seems incomplete, compared with the site that is served, or `None` if it does not.
 pub fn looks_half(shown: Option<&Snapshot>, site: &Snapshot) -> Option<Half> {
     let lost = |page: &str| !has(site, page) && shown.is_none_or(|shown| has(shown, page));
     if let Some(page) = [FRONT_PAGE, NOT_FOUND_PAGE].into_iter().find(|page| lost(page)) {

@@ -1,8 +1,9 @@
-//! Watching: prepares the site, shows it in the preview, and does so again when the export changes; runs the site's own
-//! build when its sources do.
+//! Watch mode: prepares the site, serves it in the preview, and repeats this when the export changes. Runs the site's
+//! own build when its sources change.
 //!
-//! What is shown is always a whole site. One that can't be prepared, or looks as if a build were still writing it, leaves
-//! the one before in its place, whose bytes are kept for that. It shows what happened and prints nothing.
+//! The preview always serves a complete site. If a site cannot be prepared, or a build still seems to be writing it,
+//! the previous site stays; its content is cached for that purpose. This module reports events and must not print
+//! anything.
 
 mod byte_cache;
 mod changes;
@@ -31,31 +32,32 @@ use crate::site::pipeline::{self, Memory, ScanScope};
 use crate::site::scan::{Scan, ScanError};
 use crate::site::source::SourceError;
 
-/// How long it must have been quiet before a change is looked at, and how long that may be put off.
+/// How long there must be no change before the export is looked at, and for how long further changes may delay this.
 const QUIET: Duration = Duration::from_millis(40);
 const AT_MOST: Duration = Duration::from_millis(400);
 
-/// The same for an export that seems to be half there, and for one that is written to while the build runs.
+/// The same for an export that seems incomplete, and for one that changes while the build runs.
 const QUIET_UNSETTLED: Duration = Duration::from_secs(1);
 
-/// How long an export that seems to be half there is left alone after the last change before it is shown as it is: where a
-/// whole one is shown meanwhile, while a build of ours runs that may go on, and where there is nothing to be seen yet.
+/// How long an export that seems incomplete is left alone after its last change before it is served anyway: while a
+/// complete site is served, while our build is still running, and while there is nothing to serve.
 const HALF_THERE: Duration = Duration::from_secs(10);
 const HALF_BUILT: Duration = Duration::from_mins(1);
 const HALF_AT_FIRST: Duration = Duration::from_secs(1);
 
-/// How long after the last look at a few files the whole export is looked at: whatever the system did not report is seen
-/// then.
+/// How long after a look at a few files the whole export is looked at. That look finds changes which the system did not
+/// report.
 const WHOLE_AFTER: Duration = Duration::from_secs(2);
 
-/// A site of so many bytes is kept before anything is reported of it.
+/// A site of up to this many bytes is cached before it is reported.
 const KEPT_AT_ONCE: u64 = 16 << 20;
 
-/// How long until an export that changed while it was read is read again, and how often before it is said.
+/// The delay before an export that changed while it was read is read again, and the number of attempts before the error
+/// is reported.
 const AGAIN: Duration = Duration::from_millis(100);
 const TRIES: u32 = 50;
 
-/// What is to be watched.
+/// The options of watch mode.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The site manifest.
@@ -64,18 +66,19 @@ pub struct Options {
     pub folder: PathBuf,
     /// The folder of the export.
     pub export: PathBuf,
-    /// Where digests are kept from run to run.
+    /// The folder of the digest cache, which is kept from run to run.
     pub cache: Option<PathBuf>,
     /// How changes are noticed.
     pub manner: Manner,
-    /// The site's own build: a program and its arguments. Empty: none.
+    /// The site's own build: a program and its arguments. Empty if there is none.
     pub command: Vec<String>,
-    /// What starts it when it changes. Empty: those of [`USUAL`] that `folder` has; if it has none, all in it. Never the
-    /// export, names that begin with a dot, and `node_modules`.
+    /// The paths whose changes start the build. If empty: those of [`USUAL`] that `folder` has, or everything in
+    /// `folder` if it has none of them. The export, names that begin with a dot, and `node_modules` never start it.
     pub paths: Vec<PathBuf>,
 }
 
-/// Where the sources of a site lie. A build writes to the folder around them, which must not start the next one.
+/// The usual source folders of a site. A build writes to the folder around them, and that must not start the next
+/// build.
 pub const USUAL: [&str; 8] = [
     "app",
     "components",
@@ -87,74 +90,75 @@ pub const USUAL: [&str; 8] = [
     "styles",
 ];
 
-/// Something that happened while watching.
+/// An event in watch mode.
 pub enum WatchEvent {
-    /// There is no export: it is waited for.
+    /// There is no export yet.
     Waiting {
         /// Its folder.
         export: PathBuf,
     },
-    /// A site is shown.
+    /// A new site is served.
     Shown {
         /// The site.
         site: Arc<Snapshot>,
-        /// What changed since the one before.
+        /// What changed since the previous site.
         changed: Gist,
         /// How long it took to prepare.
         took: Duration,
     },
-    /// The site was to be prepared again, and is the same as before.
+    /// The site was prepared again and is the same as before.
     Unchanged {
-        /// How long it took to see that.
+        /// How long that took.
         took: Duration,
     },
-    /// The export seems to be half there. What was shown is shown still, until it is complete or nothing comes any more.
+    /// The export seems incomplete. The previous site stays until the export is complete or has not changed for a
+    /// while.
     Unsettled {
-        /// What speaks for it.
+        /// The reason.
         half: Half,
     },
-    /// The site could not be prepared. What was shown is shown still.
+    /// The site could not be prepared. The previous site stays.
     Failed {
-        /// Why.
+        /// The error.
         error: SiteError,
     },
-    /// The site's own build began.
+    /// The site's own build started.
     BuildBegan,
-    /// It printed a line.
+    /// The build printed a line.
     BuildPrinted {
-        /// The line, as it came.
+        /// The line, unchanged.
         line: String,
     },
-    /// It ended, well or not.
+    /// The build ended, successfully or not.
     BuildEnded {
-        /// How.
+        /// Its exit status.
         status: ExitStatus,
         /// How long it took.
         took: Duration,
     },
-    /// It could not be run.
+    /// The build could not be run.
     BuildFailed {
-        /// What the system said.
+        /// The error from the system.
         error: std::io::Error,
     },
-    /// Changes are not noticed any more.
+    /// Changes are no longer noticed.
     Blind {
-        /// Why.
+        /// The error.
         error: WatchError,
     },
 }
 
-/// Someone who is told.
+/// Receives the events of watch mode.
 pub trait Listener: Observer {
-    /// Takes notice.
+    /// Handles an event.
     fn happened(&self, happening: WatchEvent);
 }
 
-/// Watches until the future is dropped. Whenever `asked` is notified the build is run, or where there is none, the export is
-/// looked at.
+/// Watches until the future is dropped. A notification of `asked` runs the build or, if there is none, looks at the
+/// export.
 ///
 /// # Errors
-/// [`WatchError`] where nothing can be watched from the start.
+/// [`WatchError`] if nothing can be watched from the start.
 pub async fn watch(
     options: Options,
     preview: Arc<Preview>,
@@ -195,12 +199,13 @@ pub async fn watch(
     Ok(())
 }
 
-/// Until when a change at `now` puts a look or a build off, where others have put it off `since`.
+/// Returns the time until which a change at `now` delays a look or a build. `since` is the time of the first change
+/// that delayed it.
 fn put_off(since: &mut Option<Instant>, now: Instant) -> Instant {
     (now + QUIET).min(*since.get_or_insert(now) + AT_MOST)
 }
 
-/// What starts the build.
+/// Returns the paths whose changes start the build.
 fn sources(options: &Options) -> Vec<PathBuf> {
     if !options.paths.is_empty() {
         return options.paths.clone();
@@ -214,7 +219,7 @@ fn sources(options: &Options) -> Vec<PathBuf> {
     }
 }
 
-/// What does not start the build, although it lies below what does.
+/// Returns a filter for paths that never start the build, although they are below paths that do.
 fn ignores(options: &Options) -> impl Fn(&Path) -> bool + Send + 'static {
     let (export, roots) = (options.export.clone(), sources(options));
     move |path| {
@@ -229,16 +234,16 @@ fn ignores(options: &Options) -> impl Fn(&Path) -> bool + Send + 'static {
     }
 }
 
-/// What speaks against it that the export is complete.
+/// Reasons to doubt that the export is complete.
 #[derive(Default)]
 struct Doubt {
-    /// Whether it seemed to be half there, or was gone, when it was looked at last.
+    /// Whether the export seemed incomplete, or was missing, at the last look.
     is_unsettled: bool,
-    /// Since when it has seemed half there and nothing has changed.
+    /// The time from which the export has seemed incomplete without further changes.
     since: Option<Instant>,
-    /// Whether that was told.
+    /// Whether this was reported.
     is_told: bool,
-    /// Whether our build has ended well since, so that it is complete.
+    /// Whether our build has succeeded since, which means that the export is complete.
     is_built: bool,
 }
 
@@ -251,22 +256,22 @@ struct Watching {
     export: Changes,
     sources: Option<Changes>,
     build: Option<Build>,
-    /// When the export is to be looked at, and since when that is put off.
+    /// The time of the next look at the export, and the time of the first change that delayed it.
     due: Option<Instant>,
     since: Option<Instant>,
-    /// Where it may have changed since it was looked at.
+    /// Where the export may have changed since the last look.
     places: Where,
-    /// When the whole of it is to be looked at, since the last look was at a few files.
+    /// The time of the next look at the whole export, if the last look was only at a few files.
     whole_due: Option<Instant>,
-    /// When the build is to be started, and since when that is put off.
+    /// The time of the next build, and the time of the first change that delayed it.
     building_due: Option<Instant>,
     building_since: Option<Instant>,
-    /// Whether it was told that there is no export.
+    /// Whether a missing export was reported.
     is_waiting: bool,
-    /// How often in a row the export changed while it was read.
+    /// How many times in a row the export changed while it was read.
     tries: u32,
     doubt: Doubt,
-    /// Whether word of the next look is waited for, whatever it is.
+    /// Whether the result of the next look has to be reported even if nothing changed.
     is_asked: bool,
 }
 
@@ -278,7 +283,8 @@ impl Watching {
         loop {
             let now = Instant::now();
             let wait = |due: Option<Instant>| due.unwrap_or(now + Duration::from_hours(24)).into();
-            // Whatever floods, the others get their turn, too.
+            // `select!` chooses at random among the events that are ready, so a flood of one kind does not block the
+            // others.
             tokio::select! {
                 Some(()) = export.recv() => self.export_changed(),
                 () = asked.notified() => self.asked(),
@@ -290,7 +296,7 @@ impl Watching {
                     BuildNews::Ended(ended) => self.build_ended(ended),
                 },
                 () = sleep_until(wait(self.due)), if self.due.is_some() => {
-                    // A change that came meanwhile puts it off, for as long as that may be.
+                    // A change that arrived in the meantime delays the look, up to the limit.
                     if export.try_recv().is_ok() {
                         self.export_changed();
                     }
@@ -358,7 +364,7 @@ impl Watching {
             Ok(Ended { status, took }) => {
                 let is_good = status.success();
                 self.listener.happened(WatchEvent::BuildEnded { status, took });
-                // What a build that failed has left is not looked at: the site before stays.
+                // The output of a failed build is ignored, and the previous site stays.
                 self.due = is_good.then(Instant::now);
                 (self.doubt.is_unsettled, self.doubt.is_built) = (false, is_good);
             }
@@ -366,9 +372,10 @@ impl Watching {
         }
     }
 
-    /// Looks at the export, and shows it if it is complete.
+    /// Looks at the export, and serves it if it is complete.
     async fn look(&mut self) {
-        // Asked first: what is watched again may have changed before.
+        // Read the places before `follow`: a folder that `follow` watches again may have changed earlier, and `follow`
+        // resets the flag for this.
         self.places.and(self.export.places());
         Self::followed(&self.listener, self.export.follow());
         let began = Instant::now();
@@ -392,7 +399,7 @@ impl Watching {
                 }
                 self.shown_or_same(site, scan, began, is_quick).await;
             }
-            // A build takes it away before it makes it again.
+            // A build removes the export before it writes a new one.
             Err(error) if is_missing(&error) && self.preview.site().is_some() && !self.doubt.is_unsettled => {
                 self.doubt.is_unsettled = true;
                 self.due = Some(Instant::now() + QUIET_UNSETTLED);
@@ -404,7 +411,7 @@ impl Watching {
                 }
                 self.is_waiting = true;
             }
-            // It is being written to: there will be an end to that.
+            // The export is still being written to, so try again later.
             Err(error) if is_written_to(&error) && tries < TRIES => {
                 self.tries = tries;
                 self.due = Some(Instant::now() + AGAIN);
@@ -416,7 +423,7 @@ impl Watching {
         }
     }
 
-    /// Shows a site that was prepared, unless it is the one that is shown.
+    /// Serves a prepared site, unless it is the same as the served one.
     async fn shown_or_same(&mut self, site: Arc<Snapshot>, scan: Arc<Scan>, began: Instant, is_quick: bool) {
         let is_awaited = self.is_asked || self.is_waiting || self.doubt.is_told;
         (self.is_asked, self.is_waiting) = (false, false);
@@ -425,11 +432,11 @@ impl Watching {
         let changed = is_new.then(|| self.preview.show(&site));
         let took = began.elapsed();
         let (kept, export, turn) = (Arc::clone(&self.kept), self.options.export.clone(), self.kept.turn());
-        // Where it is little it is kept before anything is told, so that it stays up whatever happens next.
+        // A small site is cached before it is reported, so that it stays up whatever happens to the export next.
         let is_little = is_quick || site.site.bytes <= KEPT_AT_ONCE;
         let keeping = tokio::task::spawn_blocking(move || kept.keep(turn, &scan.assets, &export));
         if is_little {
-            // What is not kept is read from the export.
+            // An error does no harm: content that is not cached is read from the export.
             let _ = keeping.await;
         }
         if let Some(changed) = changed {
@@ -442,7 +449,7 @@ impl Watching {
         }
     }
 
-    /// Whether what there is seems to be half of a site that is still being written, or taken away.
+    /// Whether to wait, because the site seems to be only a part of one that a build is still writing or removing.
     fn waits_for_the_rest(&mut self, site: &Snapshot) -> bool {
         let shown = self.preview.site();
         let is_built = std::mem::take(&mut self.doubt.is_built);
@@ -461,7 +468,7 @@ impl Watching {
             self.doubt.since = None;
             return false;
         }
-        // Mostly the rest is there a moment later.
+        // Usually the rest arrives a moment later, so only the second look in a row is reported.
         if std::mem::replace(&mut self.doubt.is_unsettled, true) && !std::mem::replace(&mut self.doubt.is_told, true) {
             self.listener.happened(WatchEvent::Unsettled { half });
         }
@@ -469,7 +476,7 @@ impl Watching {
         true
     }
 
-    /// Prepares the site; where `changed` is given, nothing else has changed as far as is known.
+    /// Prepares the site. If `changed` is given, nothing else has changed as far as is known.
     async fn prepare(
         &mut self,
         changed: Option<Vec<PathBuf>>,
@@ -498,7 +505,7 @@ impl Watching {
     }
 }
 
-/// The next change, where there is something to wait for.
+/// Returns the next change, or `None` if there is nothing to watch.
 async fn next(changed: &mut Option<Changed>) -> Option<()> {
     match changed {
         Some(changed) => changed.recv().await,
@@ -513,7 +520,7 @@ async fn news_of(build: &mut Option<Build>) -> BuildNews {
     }
 }
 
-/// Whether there is no export, or nothing in it yet.
+/// Whether the export is missing or empty.
 fn is_missing(error: &SiteError) -> bool {
     matches!(
         error,
@@ -530,7 +537,7 @@ fn is_written_to(error: &SiteError) -> bool {
     )
 }
 
-/// Seconds since 1970.
+/// Returns the current time in seconds since 1970.
 fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
