@@ -19,8 +19,7 @@ use crate::store::refusal::explain;
 use crate::store::releases;
 use crate::store::session::Session;
 use crate::store::signing::AllowedSigners;
-use crate::store::staging::leave;
-use crate::store::staging::{self, StagingDir};
+use crate::store::staging::{self, StagingDir, Waiting, leave};
 use crate::store::swap::swap;
 
 /// Which release to go back to.
@@ -133,14 +132,11 @@ impl WayBack<'_> {
             hold: self.options.hold.clone(),
             owes: self.options.purges,
         };
-        change_under_lock(
-            self.session,
-            &change,
-            self.store_state,
-            self.options.wait,
-            self.observer,
-        )
-        .await
+        let waiting = Waiting {
+            patience: self.options.wait,
+            observer: self.observer,
+        };
+        change_under_lock(self.session, &change, self.store_state, waiting).await
     }
 }
 
@@ -153,7 +149,13 @@ pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> R
     let change = LockedChange::Hold {
         reason: reason.to_owned(),
     };
-    change_under_lock(session, &change, &store_snapshot.store_state, None, observer).await
+    change_under_lock(
+        session,
+        &change,
+        &store_snapshot.store_state,
+        Waiting::no_longer(observer),
+    )
+    .await
 }
 
 /// Keeps what is known of the live release's way to its visitors, and subtracts what was paid from what is owed. Where
@@ -166,15 +168,14 @@ pub async fn note_delivery(
     release: &ReleaseId,
     note: &Delivery,
     paid: &Paid,
-    wait: Option<Duration>,
-    observer: &dyn Observer,
+    waiting: Waiting<'_>,
 ) -> Result<(), Error> {
     let change = LockedChange::Note {
         of: release.clone(),
         note: note.clone(),
         paid: paid.clone(),
     };
-    change_under_lock(session, &change, &StoreState::default(), wait, observer).await
+    change_under_lock(session, &change, &StoreState::default(), waiting).await
 }
 
 /// Lets publishing go on. Returns what it was held for, if it was.
@@ -184,7 +185,13 @@ pub async fn note_delivery(
 pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option<Hold>, Error> {
     let store_state = open::inspect(session, []).await?.store_state;
     if store_state.hold.is_some() {
-        change_under_lock(session, &LockedChange::Resume, &store_state, None, observer).await?;
+        change_under_lock(
+            session,
+            &LockedChange::Resume,
+            &store_state,
+            Waiting::no_longer(observer),
+        )
+        .await?;
     }
     Ok(store_state.hold)
 }
@@ -214,12 +221,11 @@ async fn change_under_lock(
     session: &Session,
     change: &LockedChange,
     known: &StoreState,
-    wait: Option<Duration>,
-    observer: &dyn Observer,
+    waiting: Waiting<'_>,
 ) -> Result<(), Error> {
     let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
     let run = staging_dir.run().clone();
-    match attempt(session, &mut staging_dir, change, known, wait, observer).await {
+    match attempt(session, &mut staging_dir, change, known, waiting).await {
         Ok(()) => {
             session.forget_run(&run);
             Ok(())
@@ -256,8 +262,7 @@ async fn attempt(
     staging_dir: &mut StagingDir,
     change: &LockedChange,
     known: &StoreState,
-    wait: Option<Duration>,
-    observer: &dyn Observer,
+    waiting: Waiting<'_>,
 ) -> Result<(), Error> {
     let mut facts = HostFacts::default();
     let who = session.owner().who.as_str();
@@ -282,7 +287,7 @@ async fn attempt(
         (known, entered.locking)
     };
     let held = change.held(staging_dir);
-    let answers = staging::take_lock(session, staging_dir, answers, held.flight.ops(), wait, observer).await??;
+    let answers = staging::take_lock(session, staging_dir, answers, held.flight.ops(), waiting).await?;
     let answers = Landed::new(answers);
     staging_dir.keep_last(answers.answer(held.last));
     let ours = next_generation(before, staging_dir.run());

@@ -18,7 +18,7 @@ use crate::model::release::{Generation, Owner, RunId};
 use crate::store::flight::{Flight, Read};
 use crate::store::refusal::explain;
 use crate::store::session::Session;
-use crate::store::{LockError, StoreError};
+use crate::store::{Error, LockError};
 
 /// How often in a row the lock may be refused and seen empty right behind before the refusal itself is explained: under
 /// contention another run may have let go of it between the two.
@@ -342,13 +342,13 @@ pub fn fence(run: &RunId) -> Vec<Op> {
 /// workshop must be preparing.
 ///
 /// # Errors
-/// [`LockError`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses what has nothing to do
+/// [`Error::Taken`], and [`Error::Store`] if the connection is lost or the host refuses something that has nothing to do
 /// with another run.
 pub async fn wait_for_lock(
     session: &Session,
     staging_dir: &mut StagingDir,
     patience: Option<Duration>,
-) -> Result<Result<(), LockError>, StoreError> {
+) -> Result<(), Error> {
     let began = Instant::now();
     let mut seen: Option<(String, Time)> = None;
     let mut robbed: Option<RunId> = None;
@@ -363,15 +363,15 @@ pub async fn wait_for_lock(
             .refusal(lock)
             .filter(|refusal| refusal.kind != RefusalKind::NotFound)
         {
-            return Err(explain(session, refusal).await);
+            return Err(explain(session, refusal).await.into());
         }
         let names = answers.names(lock).unwrap_or_default().to_vec();
         let now = answers.attr(own).map_or(0, |attr| attr.mtime);
         let Some((name, attr)) = names.into_iter().next() else {
-            return Ok(Ok(()));
+            return Ok(());
         };
         let Ok(holder) = name.parse::<RunId>() else {
-            return Ok(Err(LockError::Jammed { name }));
+            return Err(LockError::Jammed { name }.into());
         };
         if now.saturating_sub(attr.mtime) > LEASE {
             let refused = steal_lock(session, &holder).await?;
@@ -381,13 +381,13 @@ pub async fn wait_for_lock(
                 Some(refusal) if again || refusal.kind != RefusalKind::NotFound => {
                     let owner = read_owner(session, &holder).await?;
                     let what = crate::model::path::printable(&refusal.to_string());
-                    return Ok(Err(LockError::Stuck { owner, what }));
+                    return Err(LockError::Stuck { owner, what }.into());
                 }
                 Some(_) => {
                     robbed = Some(holder);
                     continue;
                 }
-                None => return Ok(Ok(())),
+                None => return Ok(()),
             }
         }
         let alive = seen
@@ -398,14 +398,31 @@ pub async fn wait_for_lock(
             None => alive,
         };
         if out_of_patience {
-            return Ok(Err(LockError::Busy {
-                owner: read_owner(session, &holder).await?,
-            }));
+            let owner = read_owner(session, &holder).await?;
+            return Err(LockError::Busy { owner }.into());
         }
         if seen.as_ref().is_none_or(|(known, _)| *known != name) {
             seen = Some((name, attr.mtime));
         }
         tokio::time::sleep(session.pace().look).await;
+    }
+}
+
+/// How long another run's lock is waited for, and who is notified.
+#[derive(Clone, Copy)]
+pub struct Waiting<'a> {
+    /// `None`: only until its holder has shown that it is alive.
+    pub patience: Option<Duration>,
+    /// Notified once if the lock is taken.
+    pub observer: &'a dyn Observer,
+}
+
+impl<'a> Waiting<'a> {
+    /// Waits no longer than until a holder has shown that it is alive.
+    #[must_use]
+    pub const fn no_longer(observer: &'a dyn Observer) -> Self {
+        let patience = None;
+        Self { patience, observer }
     }
 }
 
@@ -415,15 +432,14 @@ pub async fn wait_for_lock(
 /// when no one else is at work. Returns the answers to `held`, which must hold the rename of the workshop's `gen`.
 ///
 /// # Errors
-/// [`LockError`] in the inner result; [`StoreError`] where the connection is lost, or the host refuses a lock that no one holds.
+/// [`Error::Taken`], and [`Error::Store`] if the connection is lost or the host refuses a lock that no run holds.
 pub async fn take_lock(
     session: &Session,
     staging_dir: &mut StagingDir,
     first: Answers,
     held: &[Op],
-    patience: Option<Duration>,
-    observer: &dyn Observer,
-) -> Result<Result<Answers, LockError>, StoreError> {
+    waiting: Waiting<'_>,
+) -> Result<Answers, Error> {
     let mut answers = first;
     let began = Instant::now();
     let mut is_told = false;
@@ -431,21 +447,21 @@ pub async fn take_lock(
     while !answers.first().is_some_and(Read::done) {
         // Onto a full lock the rename fails; not found is the workshop itself, and waiting would not bring it back.
         if answers.first().is_some_and(is_gone) {
-            return Ok(Err(LockError::Fenced));
+            return Err(LockError::Fenced.into());
         }
         // A missing right, or a lock that is refused again and again though no one is seen to hold it, is not contention.
         if let Some(refusal) = answers.first().and_then(Read::refusal)
             && (refusal.kind == RefusalKind::Denied || refused >= REFUSED_THOUGH_FREE)
         {
-            return Err(explain(session, refusal).await);
+            return Err(explain(session, refusal).await.into());
         }
         if !std::mem::replace(&mut is_told, true) {
-            observer.notice(Event::Noted(Note::LockAwaited));
+            waiting.observer.notice(Event::Noted(Note::LockAwaited));
         }
-        let left = patience.map(|patience| patience.saturating_sub(began.elapsed()));
-        if let Err(taken) = wait_for_lock(session, staging_dir, left).await? {
-            return Ok(Err(taken));
-        }
+        let left = waiting
+            .patience
+            .map(|patience| patience.saturating_sub(began.elapsed()));
+        wait_for_lock(session, staging_dir, left).await?;
         if refused > 0 {
             tokio::time::sleep(session.pace().look).await;
         }
@@ -460,7 +476,7 @@ pub async fn take_lock(
     }
     staging_dir.took_lock(answers.first());
     staging_dir.moved_out("gen");
-    Ok(Ok(answers.split_off(1)))
+    Ok(answers.split_off(1))
 }
 
 /// Takes the lock from a dead holder; why not, where the host refuses.

@@ -41,6 +41,7 @@ use crate::store::releases;
 use crate::store::rollback::{self, Destination};
 use crate::store::session::Session;
 use crate::store::signing::Signing;
+use crate::store::staging::Waiting;
 
 /// How long a lock that another holds is waited for when a release is taken back or the outcome is noted.
 const FOR_THE_LOCK: Duration = Duration::from_secs(20);
@@ -262,7 +263,11 @@ pub async fn deliver(
         took: began.elapsed(),
     };
     let note = report.note(&published.release);
-    keep(session, &report, note, &paid, Some(FOR_THE_LOCK), observer).await;
+    let waiting = Waiting {
+        patience: Some(FOR_THE_LOCK),
+        observer,
+    };
+    keep(session, &report, note, &paid, waiting).await;
     let report = DeliveryReport {
         took: began.elapsed(),
         ..report
@@ -420,14 +425,7 @@ impl LiveProbe<'_> {
 }
 
 /// Keeps what was seen on the host, and what was paid of what was owed.
-async fn keep(
-    session: &Session,
-    report: &DeliveryReport,
-    note: Delivery,
-    paid: &Paid,
-    wait: Option<Duration>,
-    observer: &dyn Observer,
-) {
+async fn keep(session: &Session, report: &DeliveryReport, note: Delivery, paid: &Paid, waiting: Waiting<'_>) {
     let none_seen = matches!(
         (&report.origin, &report.public),
         (SideOutcome::Not(_), SideOutcome::Not(_))
@@ -435,21 +433,15 @@ async fn keep(
     if none_seen && report.purged.is_empty() && paid.is_nothing() {
         return;
     }
-    let Some(release) = note.release.clone() else { return };
-    note_quietly(session, &release, note, paid, wait, observer).await;
+    note_quietly(session, note, paid, waiting).await;
 }
 
-async fn note_quietly(
-    session: &Session,
-    release: &ReleaseId,
-    note: Delivery,
-    paid: &Paid,
-    wait: Option<Duration>,
-    observer: &dyn Observer,
-) {
-    let noting = Box::pin(rollback::note_delivery(session, release, &note, paid, wait, observer));
+/// A note that can't be kept is only reported.
+async fn note_quietly(session: &Session, note: Delivery, paid: &Paid, waiting: Waiting<'_>) {
+    let Some(release) = &note.release else { return };
+    let noting = Box::pin(rollback::note_delivery(session, release, &note, paid, waiting));
     if let Err(error) = noting.await {
-        observer.notice(Event::Noted(Note::OutcomeNotKept {
+        waiting.observer.notice(Event::Noted(Note::OutcomeNotKept {
             reason: error.to_string(),
         }));
     }
@@ -581,7 +573,14 @@ pub async fn probe_live(
         took: began.elapsed(),
     };
     // A look that changes nothing need not wait for anybody.
-    let wait = (extent == ReleasePart::Changes).then_some(FOR_THE_LOCK);
-    keep(session, &report, report.note(release), &paid, wait, observer).await;
+    let patience = (extent == ReleasePart::Changes).then_some(FOR_THE_LOCK);
+    keep(
+        session,
+        &report,
+        report.note(release),
+        &paid,
+        Waiting { patience, observer },
+    )
+    .await;
     report
 }

@@ -16,6 +16,7 @@ use crate::store::open;
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::releases;
 use crate::store::session::Session;
+use crate::store::staging::Waiting;
 
 /// A release that is live.
 pub(super) struct LiveRelease<'a> {
@@ -120,7 +121,11 @@ pub async fn pay_after_rollback(
             release: Some(live.clone()),
             ..Delivery::default()
         };
-        note_quietly(session, live, note, &paid, Some(FOR_THE_LOCK), observer).await;
+        let waiting = Waiting {
+            patience: Some(FOR_THE_LOCK),
+            observer,
+        };
+        note_quietly(session, note, &paid, waiting).await;
     }
 }
 

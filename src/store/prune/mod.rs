@@ -29,7 +29,7 @@ use crate::store::refusal::explain;
 use crate::store::releases::{files_below, list_folders};
 use crate::store::rollback::next_generation;
 use crate::store::session::Session;
-use crate::store::staging::{self, StagingDir, remove_below};
+use crate::store::staging::{self, StagingDir, Waiting, remove_below};
 
 /// So many renames go in one flight, behind a sign of life.
 const AT_ONCE: usize = 1000;
@@ -183,7 +183,7 @@ async fn take_lock(
     let first = answers.all(&locking).to_vec();
     staging_dir.took_lock(first.first());
     refuse(session, answers.all(&staged)).await?;
-    Ok(staging::take_lock(session, staging_dir, first, held, None, observer).await??)
+    staging::take_lock(session, staging_dir, first, held, Waiting::no_longer(observer)).await
 }
 
 /// Everything that is to go, by path below the docroot.

@@ -39,6 +39,7 @@ impl From<Error> for AttemptError {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(error) => error.into(),
+            Error::Taken(error) => error.into(),
             error => Self::Failed(error),
         }
     }

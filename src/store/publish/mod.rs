@@ -43,7 +43,7 @@ use crate::store::repair::{self, mend};
 use crate::store::session::Session;
 use crate::store::signing::Signing;
 pub(crate) use crate::store::staging::leave;
-use crate::store::staging::{self, StagingDir};
+use crate::store::staging::{self, StagingDir, Waiting};
 use crate::store::swap;
 use crate::store::sync::{self, Building, Times, Work};
 use crate::store::verify::{Depth, verify};
@@ -494,10 +494,12 @@ impl Publish<'_> {
             staging_dir,
             answers.all(&locking).to_vec(),
             under_lock.flight.ops(),
-            self.patience(),
-            self.observer,
+            Waiting {
+                patience: self.patience(),
+                observer: self.observer,
+            },
         )
-        .await??;
+        .await?;
         let answers = Landed::new(answers);
         staging_dir.keep_last(answers.answer(under_lock.last));
         let (after, ours) = (staged_release.after.as_ref(), &staged_release.generation);

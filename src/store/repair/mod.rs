@@ -30,8 +30,7 @@ use crate::store::recovery::find_after_loss;
 use crate::store::refusal::explain;
 use crate::store::session::Session;
 use crate::store::signing::Signing;
-use crate::store::staging::leave;
-use crate::store::staging::{self, StagingDir};
+use crate::store::staging::{self, StagingDir, Waiting, leave};
 use crate::store::sync::{self, Sent, SyncError, Times, Work};
 use crate::store::verify::{StoreFault, Verified, verify};
 
@@ -285,8 +284,11 @@ impl RepairRound<'_> {
         let mut first = vec![staging_dir.acquire()];
         first.extend_from_slice(held.ops());
         let answers = session.flight(first).await?;
-        let wait = self.options.wait;
-        let answers = staging::take_lock(session, staging_dir, answers, held.ops(), wait, observer).await??;
+        let waiting = Waiting {
+            patience: self.options.wait,
+            observer,
+        };
+        let answers = staging::take_lock(session, staging_dir, answers, held.ops(), waiting).await?;
         let answers = Landed::new(answers);
         let entered = store_state.generation.as_ref();
         staging::keep_clock(session, staging_dir, answers.answer(former), entered, generation).await?;
