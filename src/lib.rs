@@ -9,8 +9,8 @@
 //!
 //! [`delivery`] sees a release to its visitors: it asks the live site ([`live`]), and purges what stands before it ([`purge`]).
 //! [`pipeline`] is the local half, [`publish`] the half that involves a host; each reads from top to bottom as the picture
-//! does. [`watch`] shows the site in a [`preview`], which answers by the rules of [`serving`]. [`model`] has the values everything speaks in, [`host`] the only way to a host. DESIGN.md has the protocol, the
-//! crash table and the reasons.
+//! does. [`watch`] shows the site in a [`preview`], which answers by the rules of [`serving`]. [`model`] has the values everything speaks in, [`host`] the only way to a host. docs/protocol.md has
+//! the protocol and the crash table, DESIGN.md the reasons.
 //!
 //! Architecture invariants, kept by a test that reads these sources:
 //!

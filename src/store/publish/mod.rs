@@ -1,6 +1,6 @@
 //! Publishing: the one place that knows the order of the stages that involve the host.
 //!
-//! The order of operations, and why it is safe whatever dies, is in DESIGN.md ("Protocol"). In short: prepare in the
+//! The order of operations, and why it is safe whatever dies, is in docs/protocol.md. In short: prepare in the
 //! workshop, take the lock, ask again what was relied on, then one flight of renames that each resolve only through the
 //! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
 //! what `current` says afterwards.

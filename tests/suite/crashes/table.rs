@@ -1,4 +1,4 @@
-//! The table of DESIGN.md that says what a dead run leaves behind: made of what was found, point by point.
+//! The table of docs/protocol.md that says what a dead run leaves behind: made of what was found, point by point.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -164,12 +164,12 @@ fn the_crash_table_says_what_is_found() {
         .build()
         .expect("a runtime");
     let found = runtime.block_on(table());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("DESIGN.md");
-    let design = fs::read_to_string(&path).expect("DESIGN.md");
-    let (_, rest) = design.split_once(BEGIN).expect("the table's beginning in DESIGN.md");
-    let (said, _) = rest.split_once(END).expect("the table's end in DESIGN.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
+    let protocol = fs::read_to_string(&path).expect("docs/protocol.md");
+    let (_, rest) = protocol.split_once(BEGIN).expect("the table's beginning");
+    let (said, _) = rest.split_once(END).expect("the table's end");
     assert!(
         said == found,
-        "DESIGN.md says something else than what is found, which is:\n{found}"
+        "docs/protocol.md says something else than what is found, which is:\n{found}"
     );
 }
