@@ -518,8 +518,8 @@ pub enum ReleasePart {
     Changes,
 }
 
-/// Checks whether visitors get a release that is already live. Before that, purges what is owed, for example after a
-/// rollback.
+/// Checks whether visitors get a release that is already live. Purges what is owed, for example after a rollback,
+/// before the public URL is checked.
 ///
 /// # Errors
 /// [`Error`] if the host can't be queried about the release.
