@@ -1,6 +1,7 @@
-//! What changes for visitors, and the words at the end of a publish.
+//! Formats what changes for visitors, and the lines at the end of a publish.
 //!
-//! Pages are named by their URLs and counted with all that belongs to them; files, payloads and objects are for `-v`.
+//! Pages are named by their URLs, and each is counted together with everything that belongs to it. Files, payloads and
+//! objects are only shown with `-v`. Must not print anything: it takes data and returns text.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -17,15 +18,15 @@ use super::json;
 use super::pages::{Grouped, Item, mark};
 use super::site::Workplace;
 
-/// A publish lists so many pages and files; `plan`, `diff` and `-v` list all.
+/// Maximum number of pages and files that a publish lists. `plan`, `diff` and `-v` list all.
 const LISTED: usize = 6;
 
-/// Pages and files that changed with their totals; with `files`, every file with its size.
+/// Formats the pages and files that changed, with their totals. With `files`, lists every file with its size.
 pub fn listed(changes: &Changes, grouped: &Grouped, files: bool) -> String {
     first_listed(changes, grouped, files, usize::MAX)
 }
 
-/// The same with so many lines of the list at most.
+/// Like [`listed`], with at most `most` lines in the list.
 fn first_listed(changes: &Changes, grouped: &Grouped, files: bool, most: usize) -> String {
     let Some(total) = grouped.totals() else {
         return "no changes\n".to_owned();
@@ -36,7 +37,7 @@ fn first_listed(changes: &Changes, grouped: &Grouped, files: bool, most: usize) 
     format!("{}{total}\n", items(grouped, most, ""))
 }
 
-/// Pages and files by URL, so many at most.
+/// Formats the pages and files that changed, by URL, at most `most` of them.
 fn items(grouped: &Grouped, most: usize, indent: &str) -> String {
     let all = grouped.items().count();
     let row = |item: &Item| vec![format!("{indent}{}", mark(item.change)), item.url.clone()];
@@ -48,7 +49,7 @@ fn items(grouped: &Grouped, most: usize, indent: &str) -> String {
     table(&rows, &[]) + &more
 }
 
-/// Every file of the site that changed, so many at most.
+/// Formats the files of the site that changed, at most `most` of them.
 fn every_file(changes: &Changes, most: usize) -> String {
     let row = |change: &Change| {
         vec![
@@ -65,7 +66,7 @@ fn every_file(changes: &Changes, most: usize) -> String {
     table(&rows, &[1]) + &more
 }
 
-/// The totals of some changes: "2 files added (1.0 KiB), 1 changed (20 B), 0 removed".
+/// Formats totals: "2 files added (1.0 KiB), 1 changed (20 B), 0 removed".
 fn totals(changes: &Changes) -> String {
     let of = |kind: ChangeKind| {
         let sum: u64 = changes
@@ -85,13 +86,13 @@ fn totals(changes: &Changes) -> String {
     format!("files: {all}")
 }
 
-/// What a publish would do; with `files`, to every file.
+/// Formats what a publish would do. With `files`, lists every file.
 pub fn plan(plan: &json::Publish, changes: &Changes, grouped: &Grouped, workplace: &Workplace, files: bool) -> String {
     let text = first_listed(changes, grouped, files, usize::MAX);
     text + &upload(plan, workplace, files)
 }
 
-/// The same with so many changes at most.
+/// Like [`plan`], with at most `most` changes.
 pub fn short_plan(
     plan: &json::Publish,
     changes: &Changes,
@@ -122,7 +123,7 @@ fn upload(plan: &json::Publish, workplace: &Workplace, files: bool) -> String {
     text
 }
 
-/// The site as messages name it: with the site manifest where that is not in this folder.
+/// Returns the site's name for messages, with the site manifest if it is not in the current folder.
 pub fn site(workplace: &Workplace) -> String {
     let name = &workplace.config.site.name;
     match workplace.elsewhere() {
@@ -131,13 +132,13 @@ pub fn site(workplace: &Workplace) -> String {
     }
 }
 
-/// The first line of a publish, before anything is done.
+/// Returns the first line of a publish, which is printed before any work is done.
 pub fn begun(what: &str, workplace: &Workplace) -> String {
     let (site, target, place) = (site(workplace), &workplace.target_name, workplace.place());
     format!("{what} {site} to {target} ({place})")
 }
 
-/// What a publish did, in a few lines.
+/// Formats what a publish did, in a few lines.
 pub fn published(
     published: &Published,
     grouped: &Grouped,
@@ -187,7 +188,7 @@ pub fn published(
     text
 }
 
-/// Where the live site is.
+/// Returns where the live site is.
 pub fn live(workplace: &Workplace) -> String {
     let place = format!("{}/current", workplace.place());
     match (&workplace.target.kind, &workplace.config.site.url) {
@@ -196,7 +197,7 @@ pub fn live(workplace: &Workplace) -> String {
     }
 }
 
-/// What a publish pruned; none where that is nothing.
+/// Formats what a publish pruned. `None` if no release was pruned.
 pub fn pruned(pruned: Pruned) -> Option<String> {
     let releases = (pruned.releases > 0).then(|| count(pruned.releases, "old release"))?;
     Some(format!("pruned {releases}, {}", bytes(pruned.bytes)))

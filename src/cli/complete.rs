@@ -1,6 +1,6 @@
-//! Completions: the shell asks this tool for each word, so that targets and releases are completed, too.
+//! Shell completions. The shell runs this tool for each word, so that names of targets and releases are completed too.
 //!
-//! Nothing is printed but candidates, and whatever goes wrong completes nothing.
+//! Must never print anything but candidates. If anything fails, there are no candidates.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use super::failure::Failure;
 use super::screen::Screen;
 use super::site::{self, Workplace};
 
-/// The variable that says which shell asks.
+/// The environment variable that names the shell.
 const VARIABLE: &str = "COMPLETE";
 
-/// How long a host may take to name its releases.
+/// Maximum time that a host may take to list its releases.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Answers a shell that wants completions. Whether it was one.
+/// Answers a shell that requests completions. Returns whether this was such a request.
 pub fn answered(words: &[OsString]) -> bool {
     let here = std::env::current_dir().ok();
     let answered = CompleteEnv::with_factory(command)
@@ -33,7 +33,7 @@ pub fn answered(words: &[OsString]) -> bool {
     answered.unwrap_or(true)
 }
 
-/// The command line, with what completes targets and releases.
+/// Returns the command line, with completers for targets and releases.
 fn command() -> clap::Command {
     let of_releases = |command: clap::Command, name: &str, arguments: &[&'static str]| {
         command.mut_subcommand(name, |command| {
@@ -49,7 +49,7 @@ fn command() -> clap::Command {
     of_releases(command, "rollback", &["to"])
 }
 
-/// The script that makes a shell ask.
+/// Returns the script that makes a shell request completions.
 pub fn script(shell: clap_complete::Shell) -> Result<String, Failure> {
     let mut script = Vec::new();
     let shells = Shells::builtins();
@@ -71,7 +71,7 @@ fn workplace() -> Option<Workplace> {
     Workplace::open(&Global::NONE, &screen).ok()
 }
 
-/// The targets of the site manifest.
+/// Completes the targets of the site manifest.
 pub fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
     let begin = current.to_string_lossy();
     let names = workplace()
@@ -83,7 +83,7 @@ pub fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The releases of the default target, newest first.
+/// Completes the releases of the default target, newest first.
 pub fn releases(current: &OsStr) -> Vec<CompletionCandidate> {
     let begin = current.to_string_lossy().into_owned();
     listed()

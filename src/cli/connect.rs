@@ -1,4 +1,5 @@
-//! From a target of the site manifest to a connector: the one place that names the kinds of hosts.
+//! Creates the connector for a target of the site manifest. No other file outside of the library's `host` module names
+//! the kinds of hosts.
 
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use syntax_publish::host::{Connect, LocalConnector, SftpAddress, SftpConnector};
 use super::failure::Failure;
 use super::site::Workplace;
 
-/// What connects to the workplace's target.
+/// Returns the connector to the workplace's target.
 pub fn connector(workplace: &Workplace) -> Result<Box<dyn Connect>, Failure> {
     match &workplace.target.kind {
         TargetKind::Local { docroot } => Ok(Box::new(LocalConnector {
@@ -23,7 +24,7 @@ pub fn connector(workplace: &Workplace) -> Result<Box<dyn Connect>, Failure> {
     }
 }
 
-/// Where an SFTP target is reached.
+/// Returns the address of an SFTP target. `None` if the target is local.
 pub fn sftp(workplace: &Workplace) -> Result<Option<SftpAddress>, Failure> {
     match &workplace.target.kind {
         TargetKind::Local { .. } => Ok(None),
@@ -46,9 +47,10 @@ pub fn address(workplace: &Workplace, sftp: &SftpTarget) -> Result<SftpAddress, 
     })
 }
 
-/// Makes the folders above a local docroot that is named relative to the site manifest.
+/// Creates the folders above a local docroot whose path is relative to the site manifest.
 ///
-/// An absolute one is left to its owner: a folder that is missing there is more often a disk that isn't mounted.
+/// The folders above an absolute docroot are left to the user: if one is missing, the usual cause is a disk that is not
+/// mounted.
 pub fn make_room(workplace: &Workplace) -> Result<(), Failure> {
     let TargetKind::Local { docroot } = &workplace.target.kind else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Every way in which the command can end badly: the library's errors, and those that only a command line has.
+//! Every failure of the command: the errors of the library, and those that only a command line has.
 
 use std::path::PathBuf;
 
@@ -17,13 +17,13 @@ use syntax_publish::store::LockError;
 use syntax_publish::store::SignError;
 use syntax_publish::store::StoreError;
 
-/// The command failed.
+/// Why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The site can't be made of the export.
+    /// The site can't be prepared from the export.
     #[error(transparent)]
     Site(#[from] SiteError),
-    /// The store, or what a command wants of it.
+    /// An operation on the store failed.
     #[error(transparent)]
     Store(store::Error),
     /// A release failed at the origin.
@@ -32,24 +32,24 @@ pub enum Failure {
     /// A build can't be written.
     #[error(transparent)]
     Build(BuildError),
-    /// A file of this machine can't be read or written.
+    /// A local file can't be read or written.
     #[error("can't {what}: {source}")]
     Io {
         /// What was attempted, with the path.
         what: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// Ended by a signal.
+    /// The run was ended by a signal.
     #[error("{}", signalled(*number))]
     Signal {
-        /// Its number.
+        /// The number of the signal.
         number: i32,
     },
-    /// No site manifest, here or above.
+    /// There is no site manifest in the folder or above it.
     #[error("there is no site-manifest.toml in {} or a folder above it", .folder.display())]
     NoSiteManifest {
-        /// Where the search began.
+        /// The folder where the search started.
         folder: PathBuf,
     },
     /// The nearest site manifest belongs to another user.
@@ -57,7 +57,7 @@ pub enum Failure {
     ForeignSiteManifest {
         /// The file.
         file: PathBuf,
-        /// Whom it belongs to.
+        /// The user that the file or its folder belongs to.
         uid: u32,
     },
     /// The site manifest can't be read.
@@ -65,52 +65,52 @@ pub enum Failure {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// There is a site manifest already.
+    /// A site manifest already exists.
     #[error("{} is there already", super::format::shown(.file))]
     Exists {
         /// The file.
         file: PathBuf,
     },
-    /// The site manifest has mistakes.
+    /// The site manifest contains mistakes.
     #[error("{} can't be used:\n  {}", super::format::shown(.file), .mistakes.to_string().replace('\n', "\n  "))]
     Config {
         /// The file.
         file: PathBuf,
-        /// All of them. Not a cause: the text names them.
+        /// All mistakes. They are not a cause of this error, because its text already names them.
         mistakes: ConfigError,
     },
     /// There is no such command.
     #[error("there is no command {name:?}")]
     NoSuchCommand {
-        /// Its name.
+        /// The name that was given.
         name: String,
     },
-    /// The site manifest has no such target.
+    /// The site manifest has no target of this name.
     #[error("the site manifest has no target {name:?}")]
     NoSuchTarget {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
-        /// What there is.
+        /// The names of the targets that exist.
         known: Vec<String>,
     },
-    /// A path that begins with `~/`, and no one knows whose home is meant.
+    /// A path begins with `~/`, and the home folder is unknown.
     #[error("{path} begins with `~/`, and HOME is not set")]
     NoHome {
         /// The path.
         path: String,
     },
-    /// One folder lies in another, where what is written to the one would be read, or removed, as part of the other.
+    /// One folder is inside another, so what is written to one would be read or removed as part of the other.
     #[error("{} {} lies within {} {}", .inner.0, super::format::shown(&.inner.1), .outer.0, super::format::shown(&.outer.1))]
     Nested {
-        /// What the inner folder is, and where.
+        /// What the inner folder is, and its path.
         inner: (&'static str, PathBuf),
-        /// What the outer folder is, and where.
+        /// What the outer folder is, and its path.
         outer: (&'static str, PathBuf),
     },
-    /// An sftp target that can't be given to ssh.
+    /// The address of an SFTP target can't be passed to ssh.
     #[error("{detail}")]
     Address {
         /// What is wrong.
@@ -125,7 +125,7 @@ pub enum Failure {
     /// Changes can't be noticed.
     #[error(transparent)]
     Watch(#[from] WatchError),
-    /// There is no one to ask whether visitors get the site.
+    /// There is no side to check, neither the origin nor the public URL.
     #[error("{}", if *.has_url { "the site manifest turns off the check of both the origin and the public URL" } else { "the site has no `url`, so it is not known where visitors find it" })]
     NobodyToAsk {
         /// Whether the site has a URL.
@@ -134,12 +134,12 @@ pub enum Failure {
     /// The command's own output can't be written.
     #[error("can't write the output: {source}")]
     Output {
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
 
-/// An error that contains one of another room is that one: a command fails in one way, wherever it was noticed.
+/// Unwraps errors that only pass on an error of another module, so that a failure is the same wherever it was noticed.
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
         match error {
@@ -180,7 +180,7 @@ impl From<HostError> for Failure {
     }
 }
 
-/// How a signal ends a run: Ctrl-C is the one that people send.
+/// Describes how a signal ended the run. SIGINT is usually Ctrl-C.
 fn signalled(number: i32) -> String {
     match number {
         2 => "interrupted".to_owned(),
@@ -190,7 +190,7 @@ fn signalled(number: i32) -> String {
 }
 
 impl Failure {
-    /// The exit code; `docs/reference.md` lists them.
+    /// Returns the exit code. `docs/reference.md` lists all of them.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Site(error) => match error {
@@ -223,7 +223,7 @@ impl Failure {
         }
     }
 
-    /// A short name of the kind, for scripts.
+    /// Returns a short name of the kind of failure, for scripts.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Site(error) => site_code(error),
@@ -261,7 +261,7 @@ impl Failure {
         }
     }
 
-    /// Whether the reader of the output went away, which is no mistake of anybody's.
+    /// Whether the output could not be written because its reader has exited, which is not a mistake.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output { source } if source.kind() == std::io::ErrorKind::BrokenPipe)
     }

@@ -1,4 +1,4 @@
-//! Numbers, times, paths and tables for people. Text out, and nothing is printed.
+//! Formats numbers, times, paths and tables for people. Must not print anything.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use syntax_publish::model::path::printable;
 
-/// A number of things: "1 file", "2 files".
+/// Formats a number of things: "1 file", "2 files".
 pub fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
 
-/// A size for people.
+/// Formats a size in bytes.
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
     let mut value = number as f64;
     let mut unit = 0;
-    // What would be rounded up to 1024.0 belongs to the next unit.
+    // A value that would be rounded up to 1024.0 belongs to the next unit.
     while value >= 1023.95 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;
@@ -30,7 +30,7 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
-/// A duration for people.
+/// Formats a duration.
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
     match whole {
@@ -46,7 +46,7 @@ pub fn local(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
 }
 
-/// A text of the library for people: its times, which are UTC, in the time zone of this machine.
+/// Converts the times in a text of the library, which are in UTC, to the local time zone.
 pub fn with_local_times(text: &str) -> String {
     let mut made = String::with_capacity(text.len());
     let mut rest = text;
@@ -62,7 +62,7 @@ pub fn with_local_times(text: &str) -> String {
     made + rest
 }
 
-/// How long ago a time is, by the clock of this machine.
+/// Formats how long ago a time was, by the local clock. `seconds` counts from 1970.
 pub fn ago(seconds: i64) -> String {
     let past = jiff::Timestamp::now().as_second().saturating_sub(seconds);
     match past {
@@ -73,7 +73,7 @@ pub fn ago(seconds: i64) -> String {
     }
 }
 
-/// A path for people: relative where it lies below this folder, and fit for a terminal.
+/// Formats a path for a terminal: relative if it is below the current folder, with unprintable characters escaped.
 pub fn shown(path: &Path) -> String {
     let near = std::env::current_dir()
         .ok()
@@ -82,7 +82,7 @@ pub fn shown(path: &Path) -> String {
     printable(&near.as_deref().unwrap_or(path).to_string_lossy())
 }
 
-/// A word that a shell takes as it is.
+/// Quotes a word for a shell, if necessary.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:@+,=".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -92,7 +92,8 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// Columns as wide as their widest cell. The last is not filled up; those named in `right` are aligned to the right.
+/// Formats a table. Each column is as wide as its widest cell. The last column is not padded. Columns listed in `right`
+/// are aligned to the right.
 pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -119,7 +120,7 @@ pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     text
 }
 
-/// A line that fits so many columns.
+/// Shortens a line to a number of columns.
 pub fn shortened(line: &str, columns: usize) -> String {
     if line.chars().count() <= columns {
         return line.to_owned();

@@ -1,4 +1,5 @@
-//! Texts that a command prints about itself or for others: the vhost, completions, the manual page.
+//! Generates text about the tool and for other programs: the vhost and the manual pages. Must not print anything; only
+//! [`write_man_pages`] writes files.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::args::{Args, Nginx};
 use super::failure::Failure;
 use super::site::Workplace;
 
-/// The vhost for a site and target, given the rules of its export; and what had to be assumed for it.
+/// Returns the vhost for a site and target, given the rules of the export, and warnings about what had to be assumed.
 pub fn vhost(workplace: &Workplace, options: Nginx, rules: Rules) -> Result<(String, Vec<String>), Failure> {
     let (target, config) = (&workplace.target, &workplace.config);
     let mut assumed = Vec::new();
@@ -56,15 +57,15 @@ pub fn vhost(workplace: &Workplace, options: Nginx, rules: Rules) -> Result<(Str
     Ok((text, assumed))
 }
 
-/// The port that a URL names, unless it is the usual one.
+/// Returns the port of a URL. `None` if it is the default port.
 fn port(url: &WebUrl) -> Option<u16> {
     url::Url::parse(url.as_str()).ok()?.port()
 }
 
-/// The manual page of a command; of the tool itself where none is named.
+/// Returns the manual page of a command, or of the tool itself if no command is named.
 pub fn man(of: Option<&str>) -> Result<String, Failure> {
     let mut main = Args::command();
-    // Puts the global options into each command.
+    // Adds the global options to each command.
     main.build();
     let Some(of) = of else { return page(&main) };
     let found = main.get_subcommands().find(|command| command.get_name() == of);
@@ -74,7 +75,7 @@ pub fn man(of: Option<&str>) -> Result<String, Failure> {
     }
 }
 
-/// Writes the manual pages of the tool and of all its commands. Returns how many they are.
+/// Writes the manual pages of the tool and of all its commands. Returns the number of pages.
 pub fn write_man_pages(folder: &Path) -> Result<u64, Failure> {
     let mut main = Args::command();
     main.build();
@@ -94,7 +95,7 @@ pub fn write_man_pages(folder: &Path) -> Result<u64, Failure> {
     Ok(pages.len() as u64)
 }
 
-/// One page: what the generator makes of a command, and its examples line by line.
+/// Returns one page: what `clap_mangen` generates for the command, and its examples line by line.
 fn page(command: &clap::Command) -> Result<String, Failure> {
     let examples = command.get_after_help().map(ToString::to_string);
     let man = clap_mangen::Man::new(command.clone());

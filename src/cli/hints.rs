@@ -1,7 +1,7 @@
-//! What to do about each failure: one sentence for every kind there is.
+//! What the user can do about each failure, in one sentence for every kind.
 //!
-//! Every match is exhaustive on purpose: a new kind of failure does not compile until it has its advice. Advice about
-//! options of the command line stands here and nowhere else.
+//! Every match is exhaustive on purpose, so that a new kind of failure does not compile without a hint. Hints about
+//! command-line options belong here and nowhere else.
 
 use syntax_publish::host::HostError;
 use syntax_publish::live::deliver::DeliverError;
@@ -24,7 +24,7 @@ use super::args::Global;
 use super::args::again;
 use super::failure::Failure;
 
-/// What to do next.
+/// Returns what to do next.
 pub fn hint(failure: &Failure, global: &Global) -> String {
     match failure {
         Failure::Site(error) => of_site(error),
@@ -64,7 +64,7 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
     }
 }
 
-/// What to do where no site can be made of the export.
+/// Returns what to do if the site can't be prepared from the export.
 pub fn of_site(error: &SiteError) -> String {
     match error {
         SiteError::Scan(error) => error.hint().to_owned(),
@@ -74,7 +74,7 @@ pub fn of_site(error: &SiteError) -> String {
     }
 }
 
-/// After a failed access to a file of this machine.
+/// The hint after a failed access to a local file.
 const WHERE_TO_LOOK: &str = "see whether the path is right, you may use it, and there is room";
 
 fn of_operation(error: &store::Error, global: &Global) -> String {
@@ -156,7 +156,8 @@ fn of_delivery(error: &DeliverError, global: &Global) -> String {
     }
 }
 
-/// What to do about what the checks found. Nothing lets a secret through, and only revoking it helps once it is out.
+/// Returns what to do about the problems that the checks found. If one of them is a secret, the hint does not offer to
+/// lower the level of the check: once a secret is exposed, only revoking it helps.
 fn of_checks(problems: &[Problem]) -> String {
     let is_secret = |problem: &Problem| problem.severity == Severity::Error && problem.check == "secrets";
     if problems.iter().any(is_secret) {
@@ -225,7 +226,7 @@ fn of_store(error: &StoreError, global: &Global) -> String {
             )
         }
         StoreError::NotAFolder { .. } => "see what it is, and move it away".to_owned(),
-        // A local target is called by its path.
+        // The host name of a local target is its path.
         StoreError::NotWritable { host, .. } if host.starts_with('/') => {
             "let the user who publishes write in the docroot, and see that the disk is not mounted read-only".to_owned()
         }
@@ -296,7 +297,7 @@ fn of_build(error: &BuildError) -> &'static str {
     }
 }
 
-/// What to do where changes can't be noticed.
+/// Returns what to do if changes can't be noticed.
 pub fn of_watch(error: &WatchError) -> String {
     match error {
         WatchError::Limit { what } => {

@@ -1,4 +1,4 @@
-//! The shapes of `--json`, which scripts rely on: fields are added and never renamed.
+//! The format of the `--json` output. Scripts depend on it, so fields may be added but must never be renamed.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use syntax_publish::store::releases;
 use super::live::Delivery;
 use super::timings::Timing;
 
-/// Any failure.
+/// The output of any command that fails.
 #[derive(Serialize)]
 pub struct Failed {
     pub error: FailedBody,
@@ -22,17 +22,17 @@ pub struct FailedBody {
     pub code: String,
     pub message: String,
     pub hint: String,
-    /// The live release; null where nothing is live, or nothing is known.
+    /// The live release. Null if nothing is live or the live release is unknown.
     pub live: Option<ReleaseId>,
-    /// What a check found, where that is the failure.
+    /// The findings of the checks, if they are the cause.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Finding>,
-    /// What the live site answered, where that is the failure.
+    /// The findings at the live site, if they are the cause.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<super::live::Answer>,
 }
 
-/// `publish`, and with `changes` also `plan` and `publish --dry-run`.
+/// The output of `publish` and, with `changes`, of `plan` and `publish --dry-run`.
 #[derive(Serialize)]
 pub struct Publish {
     pub release: Option<ReleaseId>,
@@ -48,27 +48,27 @@ pub struct Publish {
     pub encoded: u64,
     pub round_trips: u64,
     pub seconds: f64,
-    /// What visitors get, where anybody was asked.
+    /// What visitors get, if that was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
-    /// What to do next, where nothing serves the site yet.
+    /// What to do next, if nothing serves the site yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// What the checks found, and what of it the live release has too.
+    /// The findings of the checks. Each tells whether the live release has it too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Finding>,
-    /// Where visitors don't get it; of a plan: why a publish would be refused.
+    /// The error if visitors don't get the release, or, for a plan, the reason why a publish would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
-    /// Only where it was asked for.
+    /// The timings, if they were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings: Option<Vec<Timing>>,
 }
 
 impl Publish {
-    /// The counts of some changes to a site of so many files; the rest is yet to be filled in.
+    /// Returns the counts of some changes to a site of `files` files. The other fields are not filled in yet.
     pub fn counting(changes: &Changes, files: u64) -> Self {
         let (added, altered) = (changes.count(ChangeKind::Added), changes.count(ChangeKind::Changed));
         Self {
@@ -95,26 +95,26 @@ impl Publish {
     }
 }
 
-/// `rollback`.
+/// The output of `rollback`.
 #[derive(Serialize)]
 pub struct RolledBack {
     pub release: ReleaseId,
     pub previous: ReleaseId,
-    /// What visitors get, where anybody was asked.
+    /// What visitors get, if that was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-    /// Where visitors don't get it.
+    /// The error if visitors don't get the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
 }
 
-/// `hold` and `resume`: why publishing is on hold now.
+/// The output of `hold` and `resume`: why publishing is on hold now.
 #[derive(Serialize)]
 pub struct Held {
     pub held: Option<String>,
 }
 
-/// One of `releases`.
+/// One entry in the output of `releases`.
 #[derive(Serialize)]
 pub struct Release {
     pub id: ReleaseId,
@@ -145,16 +145,16 @@ impl From<&releases::Listed> for Release {
     }
 }
 
-/// `status`.
+/// The output of `status`.
 #[derive(Serialize)]
 pub struct Status {
     pub release: Option<ReleaseId>,
     pub since: Option<String>,
     pub commit: Option<String>,
     pub message: Option<String>,
-    /// Who published it.
+    /// The user and machine that published the release.
     pub who: Option<String>,
-    /// The target and its place.
+    /// The name of the target; `place` is where it is.
     pub target: String,
     pub place: String,
     pub files: Option<u64>,
@@ -163,22 +163,22 @@ pub struct Status {
     pub held: Option<HeldBy>,
     pub lock: Option<Lock>,
     pub pool: u64,
-    /// What the last look at the live site found; null where no one looked.
+    /// The result of the last check of the live site. Null if there was none.
     pub delivery: Option<Noted>,
 }
 
-/// What the last look at the live site found.
+/// The result of the last check of the live site.
 #[derive(Serialize)]
 pub struct Noted {
-    /// The release that was looked at.
+    /// The release that was checked.
     pub release: Option<ReleaseId>,
     pub at: Option<String>,
-    /// Null where it was not asked.
+    /// Null if the origin was not checked, and likewise for `public`.
     pub origin: Option<bool>,
     pub public: Option<bool>,
     pub problems: u64,
     pub first: Option<String>,
-    /// Whether a CDN is still to be told.
+    /// Whether a CDN still has to be purged.
     pub owed: bool,
 }
 
@@ -196,7 +196,7 @@ impl From<&syntax_publish::store::pending_purges::Delivery> for Noted {
     }
 }
 
-/// Why publishing is on hold, since when and by whom.
+/// Why publishing is on hold, since when, and the user who put it on hold.
 #[derive(Serialize)]
 pub struct HeldBy {
     pub reason: String,
@@ -214,7 +214,7 @@ impl From<&Hold> for HeldBy {
     }
 }
 
-/// Who holds the lock.
+/// The lock, and the run that has it.
 #[derive(Serialize)]
 pub struct Lock {
     pub name: String,
@@ -224,7 +224,7 @@ pub struct Lock {
 }
 
 impl Status {
-    /// What is known of a target at a place.
+    /// Returns the status of a target at a place.
     pub fn of(status: &releases::Status, target: &str, place: String) -> Self {
         let document = status.document.as_ref();
         let lock = status.lock.as_ref().map(|lock| {
@@ -255,7 +255,7 @@ impl Status {
     }
 }
 
-/// `diff`.
+/// The output of `diff`.
 #[derive(Serialize)]
 pub struct Diff {
     pub from: ReleaseId,
@@ -263,7 +263,7 @@ pub struct Diff {
     pub changes: Vec<Change>,
 }
 
-/// `verify`.
+/// The output of `verify`.
 #[derive(Serialize)]
 pub struct Verify {
     pub release: ReleaseId,
@@ -273,29 +273,29 @@ pub struct Verify {
     /// What visitors get, with `--live`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-    /// What was wrong and is not any more, where repairing was asked for.
+    /// What was repaired, with `--repair`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mended: Option<Vec<Broken>>,
-    /// Who signed it, where that was asked and the signature counts.
+    /// The signature, if it was to be checked and is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signed>,
 }
 
-/// A signature that counts.
+/// A signature that is accepted.
 #[derive(Serialize)]
 pub struct Signed {
     pub signer: String,
     pub key: String,
 }
 
-/// One problem of `verify`.
+/// One problem that `verify` found.
 #[derive(Serialize)]
 pub struct Broken {
     pub path: String,
     pub problem: String,
 }
 
-/// `prune`.
+/// The output of `prune`.
 #[derive(Serialize)]
 pub struct Prune {
     pub releases: u64,
@@ -304,25 +304,25 @@ pub struct Prune {
     pub bytes: u64,
 }
 
-/// `check`.
+/// The output of `check`.
 #[derive(Serialize)]
 pub struct Check {
     pub ok: bool,
     pub problems: Vec<Finding>,
-    /// Files that stay as they are, since they can't be read exactly.
+    /// Files that stay unchanged, at least in part, because they can't be read exactly.
     pub unread: Vec<Unread>,
-    /// Strings that may be URLs of the site, where it can't be told.
+    /// Number of strings that may or may not be URLs of the site.
     pub unclassified: u64,
 }
 
-/// A file of the export that stays as it is.
+/// A file of the export that stays unchanged, at least in part.
 #[derive(Serialize)]
 pub struct Unread {
     pub path: String,
     pub reason: String,
 }
 
-/// One problem of `check`.
+/// One problem that `check` found.
 #[derive(Serialize)]
 pub struct Finding {
     pub path: String,
@@ -332,9 +332,9 @@ pub struct Finding {
     pub check: &'static str,
     pub message: String,
     pub hint: String,
-    /// Whether the live release has it too.
+    /// Whether the live release has the problem too.
     pub known: bool,
-    /// The first release that had it.
+    /// The first release that had the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<ReleaseId>,
 }
@@ -357,7 +357,7 @@ impl From<&Problem> for Finding {
     }
 }
 
-/// How serious it is, in one word.
+/// Returns the name of a severity.
 pub fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
@@ -369,13 +369,13 @@ pub fn severity(severity: Severity) -> &'static str {
 #[derive(Serialize)]
 pub struct Diagnosis {
     pub check: &'static str,
-    /// None where it was not asked.
+    /// Null if the check was not made.
     pub ok: Option<bool>,
     pub detail: String,
     pub fix: Option<String>,
 }
 
-/// `init`.
+/// The output of `init`.
 #[derive(Serialize)]
 pub struct Init {
     pub file: String,
@@ -383,11 +383,11 @@ pub struct Init {
     pub url: Option<String>,
     pub export: String,
     pub target: String,
-    /// What to know before the first publish.
+    /// What the user should know before the first publish.
     pub notes: Vec<String>,
 }
 
-/// `build`.
+/// The output of `build`.
 #[derive(Serialize)]
 pub struct Build {
     pub files: u64,
@@ -395,7 +395,7 @@ pub struct Build {
     pub root: String,
 }
 
-/// One line of `watch`.
+/// One line in the output of `watch`.
 #[derive(Default, Serialize)]
 pub struct Watched {
     pub event: &'static str,
@@ -421,7 +421,7 @@ pub struct Watched {
     pub error: Option<FailedBody>,
 }
 
-/// A text that a command prints, under its name: `nginx`, `completions`, `man`.
+/// Returns the output of a command that prints a text, under the command's name: `nginx`, `completions`, `man`.
 pub fn text(name: &str, text: &str) -> Value {
     serde_json::json!({ name: text })
 }

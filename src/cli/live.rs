@@ -1,4 +1,5 @@
-//! From the site manifest to whom to ask, what to purge and whom to tell; and how what was found is worded.
+//! Derives from the site manifest which sides of the live site to check and what to purge, and formats the results.
+//! Must not judge responses: the library does that.
 
 use std::fmt::Write as _;
 
@@ -23,15 +24,15 @@ use super::format::count;
 use super::screen;
 use super::site::Workplace;
 
-/// So many addresses are named beside the first of a kind; `--json` has all.
+/// Maximum number of other paths that are named after the first of a kind. `--json` contains all.
 const NAMED: usize = 4;
 
-/// The place of a URL of the site manifest, and its path.
+/// Returns the endpoint of a URL in the site manifest, and the URL's path.
 fn place(url: &WebUrl) -> Option<(Endpoint, String)> {
     Endpoint::of(&url::Url::parse(url.as_str()).ok()?)
 }
 
-/// Begins to connect to those whom the site manifest wants asked.
+/// Starts to connect to the sides that the site manifest wants checked.
 pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
     let verify = &workplace.config.verify;
     let Some((site, _)) = workplace.config.site.url.as_ref().and_then(place) else {
@@ -59,7 +60,8 @@ pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
     Ok(Probes::begin(origin, public, verify.timeout))
 }
 
-/// The site at another address. The request has the port of the site's URL only where both speak the same.
+/// Returns the endpoint of the site at another address. The request has the port of the site's URL only if both use the
+/// same scheme.
 fn behind(site: &Endpoint, origin: &Endpoint) -> Endpoint {
     let usual = if origin.tls { 443 } else { 80 };
     Endpoint {
@@ -70,12 +72,12 @@ fn behind(site: &Endpoint, origin: &Endpoint) -> Endpoint {
     }
 }
 
-/// Who is to purge, as the site manifest has it. Only for a site that has a URL.
+/// Returns the CDNs to purge, from the site manifest. A site without a URL has none.
 pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
     let config = &workplace.config;
     let mut purges: Vec<Box<dyn Purge>> = Vec::new();
     let is_local = matches!(workplace.target.kind, TargetKind::Local { .. });
-    // A preview on this machine is no business of the CDN's, unless the site manifest has nothing but such targets.
+    // A local target is usually a preview that no CDN serves, so it purges only if [verify] sets `origin` or `public`.
     let is_asked = !is_local || matches!(config.verify.origin, Origin::At(_)) || config.verify.public == Some(true);
     if config.site.url.is_none() || !is_asked {
         return purges;
@@ -107,7 +109,7 @@ pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
     purges
 }
 
-/// The way to the site's visitors.
+/// Returns what is needed to check and purge the site.
 pub fn public_site(workplace: &Workplace, rules: Rules) -> PublicSite {
     let config = &workplace.config;
     let base = config.site.url.as_ref().and_then(place);
@@ -120,7 +122,7 @@ pub fn public_site(workplace: &Workplace, rules: Rules) -> PublicSite {
     }
 }
 
-/// What was seen, for scripts.
+/// The result of a delivery, for scripts.
 #[derive(Serialize)]
 pub struct Delivery {
     pub ok: bool,
@@ -128,26 +130,26 @@ pub struct Delivery {
     pub public: SideSeen,
     pub problems: Vec<Answer>,
     pub purged: Vec<Purged>,
-    /// Changed files that were not asked for, since there are too many.
+    /// Number of changed files that were not requested because there are too many.
     pub left_out: usize,
     pub seconds: f64,
 }
 
-/// One side.
+/// The result for one side.
 #[derive(Serialize)]
 pub struct SideSeen {
-    /// Null where it was not asked.
+    /// Null if the side was not checked.
     pub ok: Option<bool>,
     pub answered: usize,
     pub unanswered: usize,
     pub address: Option<String>,
     pub certificate_days: Option<i64>,
     pub cdn: Option<String>,
-    /// Why it could not be asked.
+    /// Why the side could not be checked.
     pub skipped: Option<String>,
 }
 
-/// One finding. The name of its text is that of `verify`.
+/// One finding. The field for its text is called `problem`, as in the output of `verify`.
 #[derive(Serialize)]
 pub struct Answer {
     pub side: String,
@@ -159,7 +161,7 @@ pub struct Answer {
     pub repeat: String,
 }
 
-/// What a CDN was told.
+/// The result of a purge.
 #[derive(Serialize)]
 pub struct Purged {
     pub by: String,
@@ -214,7 +216,7 @@ impl From<&SideOutcome> for SideSeen {
     }
 }
 
-/// What was seen; none where no one was asked and nothing was to be purged.
+/// Returns the result of a delivery. `None` if neither side was to be checked and nothing was purged.
 pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
     let nobody = SideOutcome::Not(Skipped::NotWanted);
     if report.origin == nobody && report.public == nobody && report.purged.is_empty() {
@@ -241,7 +243,7 @@ pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
     })
 }
 
-/// Whether anything serves the site: a file came with its bytes.
+/// Whether the site is served: at least one file was returned with the expected content.
 pub fn is_served(report: &DeliveryReport) -> bool {
     [&report.origin, &report.public].into_iter().any(|asked| match asked {
         SideOutcome::Not(_) => false,
@@ -249,7 +251,7 @@ pub fn is_served(report: &DeliveryReport) -> bool {
     })
 }
 
-/// Which requests failed: "6 of 108 requests failed, all for /prices (new page)".
+/// Formats which requests failed: "6 of 108 requests failed, all for /prices (new page)".
 pub fn failed(report: &DeliveryReport, changes: &Changes) -> String {
     let sent = |asked: &SideOutcome| match asked {
         SideOutcome::Not(_) => 0,
@@ -270,8 +272,8 @@ pub fn failed(report: &DeliveryReport, changes: &Changes) -> String {
     failures(report.findings(), Some(total), &remark)
 }
 
-/// What was seen, in a line: "verified: 24 requests to the origin and 24 to the public URL succeeded"; and what was
-/// purged.
+/// Formats the result in a line: "verified: 24 requests to the origin and 24 to the public URL succeeded". Lines about
+/// what was purged come first.
 pub fn line(report: &DeliveryReport, changes: &Changes) -> Option<String> {
     let delivery = seen(report)?;
     let told = report.purged.iter().filter_map(|(by, purged)| {
@@ -300,7 +302,7 @@ pub fn line(report: &DeliveryReport, changes: &Changes) -> Option<String> {
     Some(lines)
 }
 
-/// Names what is wrong on stderr, each kind once, with what to do and how to see it.
+/// Reports what is wrong on stderr, each kind once, with what to do and a command that repeats the request.
 pub fn tell(findings: &[&Finding], quiet: bool) {
     let mut kinds: Vec<(&Finding, Vec<String>)> = Vec::new();
     for finding in findings {
@@ -332,7 +334,7 @@ pub fn tell(findings: &[&Finding], quiet: bool) {
     }
 }
 
-/// Where else the same was found: " (and 3 more: /a, /b, …)".
+/// Formats where else the same problem was found: " (and 3 more: /a, /b, …)".
 fn others(first: &Finding, mut more: Vec<String>) -> String {
     if more.is_empty() {
         return String::new();

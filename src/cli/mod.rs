@@ -1,8 +1,8 @@
 //! The command line: arguments in, text or JSON out.
 //!
-//! The one place that reads the environment and the terminal, and that prints. It decides what is said and how, and
-//! never what is done: every command is one call of the library, and whatever that call reports. Nothing that came from
-//! a file or a host is printed before it is made fit for a terminal.
+//! Only the command line reads the environment and the terminal, and prints. It decides what is reported and how, and
+//! must not decide what is done: every command is a call to the library and a report of the result. Text from a file or
+//! a host must never be printed before it is made safe for a terminal.
 
 mod actions;
 mod args;
@@ -38,10 +38,10 @@ pub use complete::answered as answered_a_shell;
 use failure::Failure;
 use screen::Screen;
 
-/// Reads the arguments. Help, the version and wrong usage are answered here.
+/// Reads the arguments. Help, the version and wrong usage are handled here.
 ///
 /// # Errors
-/// The exit code, once it has been said.
+/// The exit code, after help, the version or the error was printed.
 pub fn parse(words: Vec<OsString>) -> Result<Args, u8> {
     let json = words
         .iter()
@@ -56,7 +56,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Args, u8> {
         .map_err(|error| report::usage(&suggesting(error), json))
 }
 
-/// Names the right command where another tool calls it differently.
+/// Suggests the right command for a name that another tool uses.
 fn suggesting(mut error: clap::Error) -> clap::Error {
     use clap::error::{ContextKind, ContextValue};
     let word = match error.get(ContextKind::InvalidSubcommand) {
@@ -80,7 +80,7 @@ fn suggesting(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Reports that not even the runtime could be started.
+/// Reports that the async runtime could not be started.
 pub fn cannot_start(args: &Args, source: std::io::Error) -> u8 {
     let what = "start the threads it works with".to_owned();
     let failure = Failure::Io { what, source };
@@ -92,7 +92,7 @@ pub async fn run(args: Args) -> u8 {
     let screen = Screen::new(&args.global);
     let run = Run::new(args.global, screen.clone());
     let command = args.command.unwrap_or(Command::Publish(args.publish));
-    // A preview has no other end than this one.
+    // A signal is the normal end of a preview.
     let is_endless = matches!(command, Command::Watch(_));
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,

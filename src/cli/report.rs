@@ -1,6 +1,7 @@
-//! How results and failures are worded.
+//! Formats results and failures.
 //!
-//! Text in, text out, but for the two functions at the end that report how the command failed.
+//! Takes data and returns text. Only the functions that report how the command failed print: [`failure`], [`say`] and
+//! [`usage`].
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -22,7 +23,8 @@ use super::format::{ago, bytes, count, local, shortened, table};
 use super::screen::{self, Screen};
 use super::{json, live, problems};
 
-/// A time in the time zone of this machine, and on a terminal how long ago that is: "2026-11-29 07:20:11+00:00 (3 min ago)".
+/// Formats a time in the local time zone and, on a terminal, how long ago that was: "2026-11-29 07:20:11+00:00 (3 min
+/// ago)".
 pub fn when(seconds: i64) -> String {
     let text = local(timestamp(seconds));
     if screen::shows_results() {
@@ -32,7 +34,7 @@ pub fn when(seconds: i64) -> String {
     }
 }
 
-/// A time of a document, for a column: how long ago on a terminal, else local time.
+/// Formats a time of a document for a column: on a terminal how long ago that was, otherwise the local time.
 fn created(text: &str) -> String {
     match text.parse::<jiff::Timestamp>() {
         Ok(at) if screen::shows_results() => ago(at.as_second()),
@@ -41,7 +43,7 @@ fn created(text: &str) -> String {
     }
 }
 
-/// The releases of a target.
+/// Formats the releases of a target.
 pub fn releases(listed: &[Listed]) -> String {
     if listed.is_empty() {
         return "nothing has been published yet\n".to_owned();
@@ -67,7 +69,7 @@ pub fn releases(listed: &[Listed]) -> String {
     }));
     let table = table(&rows, &[3, 4]);
     match screen::columns() {
-        // Messages may be long, and a line is to stay one.
+        // Messages may be long, and each release has to fit on one line.
         Some(columns) => {
             table
                 .lines()
@@ -83,7 +85,7 @@ fn short(commit: &str) -> String {
     commit.chars().take(8).collect()
 }
 
-/// What is live on a target.
+/// Formats what is live on a target.
 pub fn status(status: &Status, place: &str) -> String {
     let mut rows: Vec<(&str, String)> = Vec::new();
     match &status.release {
@@ -137,7 +139,7 @@ pub fn status(status: &Status, place: &str) -> String {
     table(&rows, &[])
 }
 
-/// What the last look at the live site found.
+/// Formats the result of the last check of the live site.
 fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
     let Some(looked) = known.release.as_ref().filter(|looked| Some(*looked) == release) else {
         return "not verified since it went live".to_owned();
@@ -161,7 +163,7 @@ fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
     }
 }
 
-/// Whether a release is intact.
+/// Formats whether a release is intact.
 pub fn verified(verified: &json::Verify) -> String {
     let mut text = String::new();
     for mended in verified.mended.iter().flatten() {
@@ -182,18 +184,18 @@ pub fn verified(verified: &json::Verify) -> String {
     text
 }
 
-/// What a report of a failure can tell beside the failure.
+/// What the report of a failure says in addition to the failure itself.
 pub struct FailureContext {
     pub global: Global,
-    /// The target, as people know it.
+    /// The target, as shown to the user.
     pub target: String,
-    /// Whether the run had a session with it.
+    /// Whether the run had a session with the target.
     pub asked: bool,
     pub live: Live,
 }
 
 impl FailureContext {
-    /// The live release, if it is known.
+    /// Returns the live release, if it is known.
     pub fn release(&self) -> Option<&ReleaseId> {
         match &self.live {
             Live::Release(release) => Some(release),
@@ -202,7 +204,7 @@ impl FailureContext {
     }
 }
 
-/// What is live, after a failure.
+/// Formats what is live after a failure.
 pub fn live_now(failure: &Failure, told: Option<&FailureContext>) -> String {
     let Some(told) = told.filter(|told| told.asked) else {
         return "unchanged; no target was contacted".to_owned();
@@ -218,7 +220,7 @@ pub fn live_now(failure: &Failure, told: Option<&FailureContext>) -> String {
     }
 }
 
-/// What went wrong, with its causes, each named once.
+/// Formats a failure with its causes, each of them once.
 pub fn message(failure: &Failure) -> String {
     let mut text = failure.to_string();
     let mut cause = failure.source();
@@ -236,20 +238,20 @@ fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
-/// Reports a failure: on stderr, and with `--json` on stdout too. Returns the exit code.
+/// Reports a failure on stderr and, with `--json`, also on stdout. Returns the exit code.
 pub fn failure(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) -> u8 {
     if failure.is_closed_pipe() {
         return failure.exit_code();
     }
     if screen.json {
         let error = body(failure, told);
-        // What can't be printed on stdout is said on stderr all the same.
+        // Even if stdout can't be written, the failure is still reported on stderr.
         let _ = screen.result(&json::Failed { error }, String::new);
     }
     say(screen, failure, told)
 }
 
-/// What `--json` says of a failure.
+/// Returns a failure as `--json` reports it.
 pub fn body(failure: &Failure, told: Option<&FailureContext>) -> json::FailedBody {
     json::FailedBody {
         code: failure.code().to_owned(),
@@ -261,7 +263,7 @@ pub fn body(failure: &Failure, told: Option<&FailureContext>) -> json::FailedBod
     }
 }
 
-/// What a check found, where that is the failure.
+/// Returns the findings of the checks, if they are the failure.
 fn found(failure: &Failure) -> &[Problem] {
     match failure {
         Failure::Site(SiteError::Check { problems }) => problems,
@@ -269,7 +271,7 @@ fn found(failure: &Failure) -> &[Problem] {
     }
 }
 
-/// What the live site answered, where that is the failure.
+/// Returns the findings at the live site, if they are the failure.
 fn answers(failure: &Failure) -> &[syntax_publish::live::Finding] {
     match failure {
         Failure::Delivery(DeliverError::RolledBack { findings, .. } | DeliverError::CannotGoBack { findings, .. }) => {
@@ -297,23 +299,23 @@ pub fn say(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) ->
     failure.exit_code()
 }
 
-/// What to do after a failure.
+/// Returns what to do after a failure.
 pub fn hint(failure: &Failure, told: Option<&FailureContext>) -> String {
     let is_full = matches!(
         failure,
         Failure::Store(store::Error::Store(StoreError::DiskFull { .. }))
     );
     if is_full && told.is_some_and(|told| told.live == Live::Nothing) {
-        // There is no earlier release that could be deleted.
+        // There is no earlier release to delete.
         return "make room on the host, or publish to a larger disk".to_owned();
     }
     super::hints::hint(failure, told.map_or(&Global::NONE, |told| &told.global))
 }
 
-/// Reports help, the version, or wrong usage. Returns the exit code.
+/// Prints help, the version, or a usage error. Returns the exit code.
 pub fn usage(error: &clap::Error, json: bool) -> u8 {
     if !error.use_stderr() {
-        // No one is left to tell that the help can't be printed.
+        // There is no other place to report that the help can't be printed.
         let _ = error.print();
         return 0;
     }

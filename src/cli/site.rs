@@ -1,7 +1,7 @@
-//! What the surroundings say: the site manifest, the user's home, the commit, who runs this and where.
+//! Finds out about the environment of a run: the site manifest, the user's home, the commit, the user and the machine.
 //!
-//! Reads the environment and the site manifest, and asks `git` and `id` for one line each. What it finds goes to the library as
-//! values.
+//! Reads the environment and the site manifest, and runs `git` and `id`, from which it takes one line at a time. The
+//! library gets the results as values and must not read the environment itself.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -18,15 +18,15 @@ use super::failure::Failure;
 use super::format::shown;
 use super::screen::Screen;
 
-/// The name of a site manifest.
+/// The file name of a site manifest.
 pub const NAME: &str = "site-manifest.toml";
 
-/// A site manifest that was read.
+/// A site manifest that was read, and the target to work with.
 #[derive(Debug, Clone)]
 pub struct Workplace {
-    /// The site manifest.
+    /// The path of the site manifest.
     pub file: PathBuf,
-    /// The folder of the site manifest, which its relative paths start from.
+    /// The folder of the site manifest. Relative paths in the site manifest start here.
     pub base: PathBuf,
     pub config: SiteConfig,
     /// The name of the target to work with.
@@ -35,7 +35,7 @@ pub struct Workplace {
 }
 
 impl Workplace {
-    /// Finds and reads the site manifest that the options mean.
+    /// Finds and reads the site manifest that the options select.
     pub fn open(global: &Global, screen: &Screen) -> Result<Self, Failure> {
         let file = match global.site.clone() {
             Some(file) => file,
@@ -69,19 +69,19 @@ impl Workplace {
         })
     }
 
-    /// The site manifest, where it is another than that of this folder.
+    /// Returns the path of the site manifest. `None` if it is the one in the current folder.
     pub fn elsewhere(&self) -> Option<String> {
         let here = here().ok().map(|here| here.join(NAME));
         let is_here = here.is_some_and(|here| std::path::absolute(&self.file).is_ok_and(|file| file == here));
         (!is_here).then(|| shown(&self.file))
     }
 
-    /// The folder of the export.
+    /// Returns the folder of the export.
     pub fn export(&self) -> Result<PathBuf, Failure> {
         self.path(&self.config.site.export)
     }
 
-    /// A path of the site manifest: from home, or from the site manifest's folder.
+    /// Resolves a path in the site manifest, relative to the site manifest's folder, or to the home folder after `~/`.
     pub fn path(&self, text: &str) -> Result<PathBuf, Failure> {
         match text.strip_prefix("~/") {
             None => Ok(self.base.join(text)),
@@ -92,7 +92,7 @@ impl Workplace {
         }
     }
 
-    /// How releases are signed.
+    /// Returns how releases are signed.
     pub fn signing(&self) -> Result<Signing, Failure> {
         let sign = &self.config.sign;
         let path = |text: &Option<String>| text.as_ref().map(|text| self.path(text)).transpose();
@@ -103,8 +103,8 @@ impl Workplace {
         })
     }
 
-    /// Makes sure that the export and the local docroot, if there is one, and whatever else is to be written, lie apart
-    /// from each other.
+    /// Checks that none of these folders is inside another: the export, the docroot if it is local, and the folder to
+    /// be written, if any.
     pub fn keep_apart(&self, written: Option<&Path>) -> Result<(), Failure> {
         let mut folders = vec![("the export", self.export()?)];
         if let TargetKind::Local { docroot } = &self.target.kind {
@@ -124,7 +124,7 @@ impl Workplace {
         Ok(())
     }
 
-    /// Where the store is, as people would name it.
+    /// Returns where the store is, as shown to the user.
     pub fn place(&self) -> String {
         match &self.target.kind {
             TargetKind::Local { docroot } => self.path(docroot).map_or_else(|_| docroot.clone(), |path| shown(&path)),
@@ -132,7 +132,7 @@ impl Workplace {
         }
     }
 
-    /// What tells the place that the target names from every other one.
+    /// Returns a text that identifies the place of the target and differs from that of every other place.
     pub fn identity(&self) -> String {
         match &self.target.kind {
             TargetKind::Local { .. } => format!("local {}", self.place()),
@@ -143,7 +143,7 @@ impl Workplace {
         }
     }
 
-    /// The commit that the export was built from, as far as anybody says.
+    /// Returns the commit that the export was built from, if it is known.
     pub fn commit(&self, given: Option<&String>) -> Option<String> {
         let named = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         given
@@ -154,7 +154,7 @@ impl Workplace {
     }
 }
 
-/// The nearest site manifest in a folder or above it.
+/// Finds the nearest site manifest, in a folder or above it.
 fn find(folder: &Path) -> Result<PathBuf, Failure> {
     let nearest = folder
         .ancestors()
@@ -165,11 +165,12 @@ fn find(folder: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Refuses a site manifest that no one named and another user can change: it names programs to run and secrets to send.
-/// As git refuses a repository: the file and its folder must be the caller's or root's.
+/// Refuses a site manifest that was found and not named by the user, if it belongs to another user, because it names
+/// programs to run and secrets to send. The rule is that of git for repositories: the file and its folder must belong
+/// to the caller or to root.
 fn not_foreign(file: PathBuf) -> Result<PathBuf, Failure> {
     let caller = rustix::process::geteuid().as_raw();
-    // By sudo, root works for somebody.
+    // With sudo, root acts for the user who ran sudo.
     let behind_sudo = std::env::var("SUDO_UID").ok().filter(|_| caller == 0);
     let behind_sudo = behind_sudo.and_then(|uid| uid.parse::<u32>().ok());
     let is_ours = |uid: u32| uid == 0 || uid == caller || Some(uid) == behind_sudo;
@@ -197,7 +198,7 @@ pub fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_owned))
 }
 
-/// Where a path leads: symlinks followed as far as there is something yet.
+/// Returns the path with symlinks resolved, as far as it exists.
 fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let there = absolute.ancestors().find_map(|folder| {
@@ -218,7 +219,7 @@ pub fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| home.is_absolute())
 }
 
-/// The folder that keeps the digests from run to run; none where there is no place for it.
+/// Returns the folder of the caches that are kept between runs. `None` if there is no place for it.
 pub fn cache() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let caches = named
@@ -227,18 +228,19 @@ pub fn cache() -> Option<PathBuf> {
     Some(caches.join("syntax-publish"))
 }
 
-/// The commit that is checked out in a folder. Silently none: a site needs no repository.
+/// Returns the commit that is checked out in a folder. `None` without an error if there is none, because a site needs
+/// no repository.
 fn head(folder: &Path) -> Option<String> {
     let commit = git(folder, &["rev-parse", "--verify", "--quiet", "HEAD"])?;
     commit.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(commit)
 }
 
-/// The address of the repository's remote.
+/// Returns the URL of the repository's remote.
 pub fn remote(folder: &Path) -> Option<String> {
     git(folder, &["remote", "get-url", "origin"])
 }
 
-/// The one line that git answers, if it does.
+/// Returns the output of a git command, without surrounding whitespace. `None` if the command fails or prints nothing.
 fn git(folder: &Path, words: &[&str]) -> Option<String> {
     let output = Command::new("git")
         .arg("-C")
@@ -253,7 +255,7 @@ fn git(folder: &Path, words: &[&str]) -> Option<String> {
     (output.status.success() && !line.is_empty()).then(|| line.to_owned())
 }
 
-/// Who runs, for anyone who finds the lock taken or reads a release.
+/// Describes this run, for users who find the lock taken or read a release.
 pub fn owner(what: &str) -> Owner {
     let system = rustix::system::uname();
     let machine = system.nodename().to_string_lossy().into_owned();
@@ -269,7 +271,7 @@ pub fn owner(what: &str) -> Owner {
     }
 }
 
-/// The name of the user, asked of the system: jobs of a container or a service have no USER.
+/// Returns the name of the user from the system, because jobs in a container or a service have no USER.
 fn user_by_id() -> Option<String> {
     let said = Command::new("id").arg("-un").stderr(Stdio::null()).output().ok()?;
     let name = String::from_utf8(said.stdout).ok()?.trim().to_owned();

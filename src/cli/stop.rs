@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM, and for a command that stays the end of its terminal: the run ends within a second, and says what is live.
+//! Ends a run on Ctrl-C, on SIGTERM and, for a command that does not end by itself, on the end of its terminal. The run
+//! ends within a second and reports which release is live.
 
 use std::time::Duration;
 
@@ -9,15 +10,15 @@ use tokio::time::timeout;
 use super::commands::Run;
 use super::failure::Failure;
 
-/// How long the last words over the connection may take.
+/// Maximum time for the last operations over the connection.
 const LAST_WORDS: Duration = Duration::from_millis(800);
 
-/// Waits until somebody asks the run to end: the number of the signal. One that is endless also ends with its terminal, for
-/// there is something to be cleared away that it started; unless it was started to outlive that, as with `nohup`.
+/// Waits for a signal to end the run, and returns its number. An endless command also ends with its terminal, because
+/// it started processes that have to be cleaned up, unless it was started to outlive the terminal, as with `nohup`.
 pub async fn asked(is_endless: bool) -> i32 {
     let (interrupt, terminate, hangup) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
     let (Ok(mut interrupted), Ok(mut terminated)) = (signal(interrupt), signal(terminate)) else {
-        // Without handlers the signals do what they always do.
+        // Without handlers, the signals have their default effect.
         return std::future::pending().await;
     };
     let mut hung_up = (is_endless && !ignores_hangups()).then(|| signal(hangup));
@@ -34,7 +35,7 @@ pub async fn asked(is_endless: bool) -> i32 {
     }
 }
 
-/// Whether SIGHUP is ignored, or it can't be told.
+/// Whether SIGHUP is ignored. True if that can't be determined.
 fn ignores_hangups() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -42,12 +43,13 @@ fn ignores_hangups() -> bool {
     mask.is_none_or(|mask| mask & 1 != 0)
 }
 
-/// The exit code of a run that a signal ended as it was meant to.
+/// Returns the exit code of a run for which a signal is the normal end.
 pub fn code(number: i32) -> u8 {
     Failure::Signal { number }.exit_code()
 }
 
-/// Puts out of reach what the run began on the host, and looks what is live. The run's future must be gone.
+/// Fences off what the run began on the host, and determines which release is live. The run's future must have been
+/// dropped.
 pub async fn end(run: &Run, number: i32) -> Failure {
     if let Some(session) = run.session() {
         let abandoned = timeout(LAST_WORDS, abandon(session)).await;

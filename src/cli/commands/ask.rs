@@ -1,4 +1,4 @@
-//! The commands that only ask, and those that stay on this machine.
+//! The commands that change nothing on a target: they only query it, or work on this machine.
 
 use std::path::{Path, PathBuf};
 
@@ -39,18 +39,18 @@ use crate::cli::{actions, changes, connect, generated_text, json, pages, problem
 pub(super) struct Planned {
     pub(super) value: json::Publish,
     pub(super) changes: Changes,
-    /// The same by pages.
+    /// The same changes, grouped by page.
     pub(super) grouped: Grouped,
-    /// What there is to say beside it.
+    /// Notes to report in addition to the plan.
     pub(super) notes: Vec<String>,
-    /// What the checks found.
+    /// The findings of the checks.
     pub(super) problems: Vec<Problem>,
-    /// Why a publish would be refused, if it would.
+    /// Why a publish would be refused. `None` if it would not be.
     pub(super) refused: Option<Error>,
 }
 
 impl Planned {
-    /// The plan, where a publish would not be refused.
+    /// Returns the plan, or the reason why a publish would be refused.
     pub(super) fn granted(mut self) -> Result<Self, Failure> {
         match self.refused.take() {
             Some(error) => Err(error.into()),
@@ -59,12 +59,12 @@ impl Planned {
     }
 }
 
-/// Whether any number of pages may be removed.
+/// Whether the number of pages that a publish removes is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removals {
-    /// As many as the site manifest says.
+    /// Up to the limit in the site manifest.
     Limited,
-    /// Any.
+    /// Any number.
     Allowed,
 }
 
@@ -109,7 +109,7 @@ impl Run {
         Ok(refused.map_or(0, |failure| report::say(&self.screen, &failure, told.as_ref())))
     }
 
-    /// What a publish would change, asked of the target now.
+    /// Returns what a publish would change, by comparison with the current state of the target.
     pub(super) async fn planned(&self, what: &str, allowance: Removals) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
@@ -207,7 +207,7 @@ impl Run {
         Ok(if ok { 0 } else { 3 })
     }
 
-    /// What the findings of the export are compared with, if with anything.
+    /// Returns what to compare the findings of the export with. `None` if there is nothing to compare with.
     async fn compared_with(&self, options: &Check) -> Result<Option<Reference>, Failure> {
         if let Some(file) = &options.baseline {
             return read_baseline(file).map(Some);
@@ -257,7 +257,7 @@ impl Run {
         Ok(0)
     }
 
-    /// The releases of the target, newest first.
+    /// Returns the releases of the target, newest first.
     pub(super) async fn listed(&self) -> Result<Vec<releases::Listed>, Failure> {
         let (_, session) = self.open("releases")?;
         Ok(releases::list(session).await?)
@@ -267,7 +267,8 @@ impl Run {
         let (workplace, session) = self.open("status")?;
         let status = releases::status(session).await?;
         if let (None, Some(above)) = (&status.release, above(workplace)) {
-            // A docroot that can't be made is a mistake in the target, not a store without a release.
+            // If the docroot can't be created either, the target is configured wrong. It is not just a store without
+            // releases.
             let outside = Session::new(connect::connector(&above)?, site::owner("status"));
             if !open::has_folder(session).await.map_err(Error::from)?
                 && !open::has_folder(&outside).await.map_err(Error::from)?
@@ -358,7 +359,7 @@ fn write_baseline(file: &Path, baseline: &FindingsBaseline) -> Result<(), Failur
     })
 }
 
-/// The live release.
+/// Returns the live release.
 pub(super) async fn live(session: &Session) -> Result<ReleaseId, Failure> {
     let live = open::read_state(session).await?.current;
     live.ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! The commands that change what a target holds, and not what visitors see.
+//! The commands that change what a target contains. They must not change what visitors see.
 
 use std::time::Duration;
 
@@ -17,14 +17,15 @@ use crate::cli::format::{bytes, count};
 use crate::cli::site::{self, Workplace};
 use crate::cli::{connect, json};
 
-/// What a release says that it was made by.
+/// The name of the tool in a release document.
 pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION"));
 
-/// How long a publish that is done waits for what it asked beside.
+/// Maximum time that a finished publish waits for the check of the SSH key, which runs concurrently.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 impl Run {
-    /// Reports a key that could do more than publish. What is not known by now is left to the next publish.
+    /// Warns about a key that allows more than publishing. If the check has not ended by now, it is left to the next
+    /// publish.
     pub(super) async fn warn_of_shell(&self, workplace: &Workplace, shell: Option<JoinHandle<Option<bool>>>) {
         let Some(shell) = shell else { return };
         let stop = shell.abort_handle();
@@ -38,8 +39,8 @@ impl Run {
         stop.abort();
     }
 
-    /// Prunes after a publish, where that is due. The site is live already, so a failure is only a warning.
-    /// What went.
+    /// Prunes after a publish, if that is due, and returns what was deleted. The site is already live, so a failure is
+    /// only a warning.
     pub(super) async fn tidy_up(
         &self,
         workplace: &Workplace,
@@ -129,7 +130,7 @@ impl Run {
     }
 }
 
-/// Asks beside everything else whether the key opens a shell.
+/// Starts a check whether the key opens a shell, which runs concurrently with the publish.
 pub(super) fn shell_behind(workplace: &Workplace) -> Result<Option<JoinHandle<Option<bool>>>, Failure> {
     let Some(address) = connect::sftp(workplace)? else {
         return Ok(None);

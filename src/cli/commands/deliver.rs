@@ -1,4 +1,5 @@
-//! Publishing and rolling back as visitors see it: the live site is looked at, a CDN purged, others told.
+//! The commands that change or check what visitors see: `publish`, `rollback` and `verify --live`. Each checks the live
+//! site. The first two also purge the CDN and send notifications.
 
 use serde_json::{Map, Value};
 use syntax_publish::config::TargetKind;
@@ -32,10 +33,10 @@ use crate::cli::live as looks;
 use crate::cli::site::{self, Workplace};
 use crate::cli::{actions, changes, connect, json, pages, report, timings};
 
-/// The exit code where visitors don't get what is live on the host.
+/// The exit code if visitors don't get what is live on the host.
 const NOT_DELIVERED: u8 = 7;
 
-/// What is sent about a release beside the text.
+/// The fields of a notification in addition to its text.
 #[derive(Default)]
 pub(super) struct NoticeFields {
     release: Option<String>,
@@ -93,7 +94,7 @@ impl Run {
         self.warn_of_shell(workplace, shell).await;
         let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| prepared.site.file(&path).is_some());
         let grouped = pages::grouped(&published.changes, &prepared.rules, &is_file);
-        // A first release is there before anything serves it, and that is no failure.
+        // Usually a first release exists before anything serves it, so that is not a failure.
         let is_unserved = published.previous.is_none() && published.swapped && !looks::is_served(&report);
         let failed = looks::failed(&report, &published.changes);
         let stays = Self::why_it_stays(&report, published.previous.is_some());
@@ -149,7 +150,7 @@ impl Run {
         };
         self.tell_of_publish(&published, &value, (&what, &state), options.commit.as_ref(), code)
             .await;
-        // Last, since all that was said so far holds whatever becomes of this.
+        // Pruning comes last, because all that was reported so far is true whatever happens to it.
         self.note_reported();
         let pruned = self.tidy_up(workplace, session, &published).await;
         if let Some(text) = changes::pruned(pruned) {
@@ -158,7 +159,7 @@ impl Run {
         Ok(code)
     }
 
-    /// Tells others of a publish, and of a fault that is new.
+    /// Sends a notification about a publish, or about a new fault of a release that was already live.
     async fn tell_of_publish(
         &self,
         published: &Published,
@@ -167,7 +168,7 @@ impl Run {
         commit: Option<&String>,
         code: u8,
     ) {
-        // A fault that was there at the last look, too, was told then.
+        // If the last check found the fault too, the notification was sent then.
         let is_new_fault = code != 0 && !was_at_fault(published);
         if published.swapped || is_new_fault {
             let counts = [
@@ -257,7 +258,7 @@ impl Run {
             }
         };
         self.finish();
-        // What differs between the two is not known here.
+        // The differences between the two releases are not known here.
         let unknown = Changes::default();
         let failed = report
             .as_ref()
@@ -332,7 +333,7 @@ impl Run {
             .and_then(|document| document.previous);
         let on_host = deliver::on_host(session, &release, before.as_ref()).await?;
         let mut public_site: PublicSite = looks::public_site(workplace, self.rules_of(workplace, &on_host).await?);
-        // Looking changes nothing at the edge.
+        // A check must not change anything at the edge.
         public_site.purges.clear();
         let looking = deliver::probe_live(
             session,
@@ -377,7 +378,8 @@ impl Run {
         Ok(u8::from(!ok))
     }
 
-    /// What requests to a release get: its own form of pages, and what the export says of its client if it is still there.
+    /// Returns the rules for requests to a release. The form of its pages comes from the release itself, the facts
+    /// about its client from the export if that still exists.
     async fn rules_of(&self, workplace: &Workplace, on_host: &OnHost) -> Result<Rules, Failure> {
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         let read = self
@@ -397,7 +399,7 @@ impl Run {
         }
     }
 
-    /// What to do about a first release that nothing serves.
+    /// Returns what to do about a first release that nothing serves.
     fn to_be_served(&self) -> String {
         let (nginx, doctor) = (again(&self.global, "nginx"), again(&self.global, "doctor"));
         match self.workplace().map(|workplace| &workplace.target.kind) {
@@ -408,7 +410,7 @@ impl Run {
         }
     }
 
-    /// Why a release that visitors don't get was not rolled back.
+    /// Returns why a release that visitors don't get was not rolled back.
     fn why_it_stays(report: &DeliveryReport, has_previous: bool) -> String {
         let errors: Vec<&Finding> = report
             .findings()
@@ -429,7 +431,7 @@ impl Run {
         format!("it stays live and was not rolled back: {reason}")
     }
 
-    /// What `--json` says as an error where visitors don't get what is live.
+    /// Returns the error for `--json` if visitors don't get what is live.
     fn not_delivered(
         &self,
         report: &DeliveryReport,
@@ -454,7 +456,7 @@ impl Run {
         })
     }
 
-    /// Names what is wrong. Returns the exit code.
+    /// Reports what is wrong. Returns the exit code.
     fn say_what_was_found(&self, report: &DeliveryReport, release: &str, error: Option<&json::FailedBody>) -> u8 {
         let findings: Vec<&Finding> = report.findings().collect();
         looks::tell(&findings, self.global.quiet);
@@ -488,7 +490,7 @@ impl Run {
         self.tell(event, format!("{what} failed: {message}"), Some(told)).await;
     }
 
-    /// Tells those whom the site manifest names. That can fail, and is only said then.
+    /// Sends a notification to the URL in the site manifest, if there is one. A failure to send it is only a warning.
     pub(super) async fn tell(&self, event: &'static str, text: String, told: Option<NoticeFields>) {
         let Ok(workplace) = self.workplace() else { return };
         let config = &workplace.config.notify;
@@ -543,7 +545,7 @@ impl Run {
     }
 }
 
-/// Whether the last look at this release found a fault already.
+/// Whether the last check of this release already found a fault.
 fn was_at_fault(published: &Published) -> bool {
     let last = &published.owed;
     let is_bad = last.origin == Some(false) || last.public == Some(false);

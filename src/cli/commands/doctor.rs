@@ -1,4 +1,4 @@
-//! The command that looks for what is wrong.
+//! The command `doctor`, which diagnoses the visitor's path and the publishing path. Must not change what is live.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::cli::format::{count, table, with_local_times};
 use crate::cli::site::{self, Workplace};
 use crate::cli::{connect, json};
 
-/// How long the export may take to tell which headers it wants, and ssh which host an alias stands for.
+/// Maximum time to read the rules from the export, and for ssh to resolve the alias of a host.
 const TO_READ: Duration = Duration::from_secs(1);
 
 impl Run {
@@ -60,7 +60,8 @@ impl Run {
         ))
     }
 
-    /// What requests should get, by the export; by the defaults of Next.js where it can't be read, or not soon.
+    /// Returns the rules for requests according to the export. If it can't be read in time, returns the defaults of
+    /// Next.js.
     async fn rules_of_export(&self, workplace: &Workplace) -> Result<Rules, Failure> {
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         let reading = self.aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress));
@@ -85,7 +86,7 @@ fn of_url(url: &WebUrl) -> Option<Url> {
     })
 }
 
-/// Where the site is served: by `[verify]`, else at the target's host.
+/// Returns where the site is served: at the origin in `[verify]`, or otherwise at the target's host.
 async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&Url>) -> Option<ServedAt> {
     if let Configured::At(at) = &workplace.config.verify.origin {
         let at = of_url(at)?;
@@ -106,7 +107,7 @@ async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&U
     })
 }
 
-/// The target as if its docroot were the folder around it; none where a publish makes that, too.
+/// Returns the target with the folder above the docroot as its docroot. `None` if a publish creates that folder too.
 pub(super) fn above(workplace: &Workplace) -> Option<Workplace> {
     let mut above = workplace.clone();
     let docroot = match &mut above.target.kind {
@@ -132,13 +133,13 @@ fn diagnosis(finding: &DoctorCheck) -> json::Diagnosis {
     }
 }
 
-/// A line a check, and the fix below it.
+/// Formats one line per check, with the fix below it.
 fn told(found: &[DoctorCheck], is_short: bool) -> String {
     let mut text = String::new();
     for (title, checks) in [("visitors", &VISITORS[..]), ("publishing", &PUBLISHERS[..])] {
         let of_it: Vec<&DoctorCheck> = found.iter().filter(|finding| checks.contains(&finding.check)).collect();
         if is_short && of_it.iter().all(|finding| finding.state != CheckResult::Wrong) {
-            // Of a folder on this machine there is hardly anything to be diagnosed.
+            // For a local folder, there is almost nothing to diagnose.
             let fine = of_it
                 .iter()
                 .filter(|finding| finding.state == CheckResult::Fine)

@@ -1,4 +1,4 @@
-//! The command that writes a site manifest.
+//! The command `init`, which writes a site manifest. It must never replace an existing file.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ use crate::cli::site::{self, NAME};
 impl Run {
     pub(super) async fn init(&self, yes: bool) -> Result<u8, Failure> {
         let file = self.global.site.clone().unwrap_or_else(|| PathBuf::from(NAME));
-        // Looked at first, so that no one answers questions in vain; it counts when it is written.
+        // Checked first, so that the user does not answer questions in vain. The check that counts is made when the
+        // file is written.
         if file.symlink_metadata().is_ok() {
             return Err(Failure::Exists { file });
         }
@@ -29,7 +30,7 @@ impl Run {
         };
         let asks =
             !yes && !self.global.json && !self.global.quiet && io::stdin().is_terminal() && io::stderr().is_terminal();
-        // Anyone who types takes their time, and a signal still ends the run.
+        // The user may take time to type, and a signal must still end the run.
         let decided = tokio::task::spawn_blocking(move || {
             let found = scaffold::inspect(&folder, &surroundings);
             let choice = if asks { ask(&found)? } else { found.suggested() };
@@ -70,11 +71,11 @@ fn target(choice: &Choice) -> &'static str {
     }
 }
 
-/// Writes a new file, whole; one that came to be meanwhile is left alone.
+/// Writes a new file completely or not at all. A file that was created in the meantime is not changed.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let written = std::fs::File::create_new(file).and_then(|mut new| {
         new.write_all(text.as_bytes()).inspect_err(|_| {
-            // Half a file would be in the way of the next try.
+            // An incomplete file would block the next attempt.
             let _ = std::fs::remove_file(file);
         })
     });
@@ -132,7 +133,7 @@ fn written(value: &json::Init, found: &Project, next: &str) -> String {
     text + "next: " + next + "\n"
 }
 
-/// Asks for what can't be known. Each question has an answer already, which an empty line takes.
+/// Asks the user for what can't be found out. Each question has a default answer, which an empty line accepts.
 fn ask(found: &Project) -> io::Result<Choice> {
     let mut choice = found.suggested();
     choice.name = question("Name of the site", &choice.name, |name| judged("site", "name", name))?;
@@ -170,7 +171,7 @@ fn ask(found: &Project) -> io::Result<Choice> {
         let docroot = question("Docroot on it, as SFTP sees it", DOCROOT, |path| {
             judged("targets.x", "docroot", path)
         })?;
-        // In the recipe of the documents the account is in a chroot.
+        // In the setup that the documentation describes, the account is in a chroot.
         let outside = if docroot == DOCROOT { NGINX_ROOT } else { &docroot };
         let nginx_root = question("The same folder as nginx sees it", outside, |path| {
             judged("targets.x", "nginx-root", path)
@@ -185,7 +186,7 @@ fn ask(found: &Project) -> io::Result<Choice> {
     Ok(choice)
 }
 
-/// What is wrong with an answer, as the parser says it.
+/// Checks an answer. The error is what the parser reports.
 fn judged(table: &str, key: &str, value: &str) -> Result<(), String> {
     scaffold::check_value(table, key, value).map_err(|error| {
         let problems = error
@@ -196,7 +197,7 @@ fn judged(table: &str, key: &str, value: &str) -> Result<(), String> {
     })
 }
 
-/// Asks until the answer will do.
+/// Repeats a question until the answer is valid.
 fn question(text: &str, default: &str, judge: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
     let mut err = anstream::stderr();
     loop {

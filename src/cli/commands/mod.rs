@@ -1,4 +1,4 @@
-//! One function a command: open what it needs, call the library, print what came of it.
+//! One function per command: it opens what it needs, calls the library, and prints the result.
 
 mod ask;
 mod change;
@@ -35,18 +35,18 @@ use super::screen::Screen;
 use super::site::{self, Workplace};
 use super::{complete, connect, generated_text, json, problems, report};
 
-/// A publish names so many warnings of the checks; `check` names all.
+/// Maximum number of warnings of the checks that a publish reports. `check` lists all.
 const SHOWN_WARNINGS: usize = 10;
 
-/// How long to ask what is live, after a failure that happened on this side.
+/// Maximum time to find out which release is live after a local failure.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
-/// When findings that stop every publish are told.
+/// When to report findings that stop every publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Judge {
     /// As soon as they are found.
     AtOnce,
-    /// With the plan.
+    /// Together with the plan.
     WithThePlan,
 }
 
@@ -59,12 +59,12 @@ pub struct Run {
     began: Instant,
     workplace: OnceLock<Workplace>,
     session: OnceLock<Arc<Session>>,
-    /// Whether the result was printed: what comes after it is no part of it.
+    /// Whether the result was printed. What is printed later is not part of the result.
     has_reported: AtomicBool,
 }
 
 impl Run {
-    /// A run with these options.
+    /// Creates a run with these options.
     pub fn new(global: Global, screen: Screen) -> Self {
         Self {
             progress: Arc::new(Progress::new(&screen)),
@@ -78,7 +78,7 @@ impl Run {
         }
     }
 
-    /// Notes that the result was printed, and all others were told of it.
+    /// Notes that the result was printed and all notifications were sent.
     fn note_reported(&self) {
         self.has_reported.store(true, Ordering::SeqCst);
     }
@@ -142,17 +142,17 @@ impl Run {
         }
     }
 
-    /// The session, once there is one.
+    /// Returns the session, if there is one.
     pub fn session(&self) -> Option<&Session> {
         self.session.get().map(Arc::as_ref)
     }
 
-    /// Takes the bars off the screen.
+    /// Removes the progress bars.
     pub fn finish(&self) {
         self.progress.end();
     }
 
-    /// What can be told of the target, once it is known.
+    /// Returns what is known about the target, for the report of a failure. `None` if the site manifest was not read.
     pub fn told(&self) -> Option<report::FailureContext> {
         let workplace = self.workplace.get()?;
         Some(report::FailureContext {
@@ -163,16 +163,16 @@ impl Run {
         })
     }
 
-    /// After a failure on this side the host may not have been asked yet what is live.
+    /// Finds out which release is live after a local failure, if that is not known yet.
     pub async fn look_once_more(&self, failure: &Failure) {
         let ours = matches!(failure.exit_code(), 1 | 3);
         if let Some(session) = self.session().filter(|session| ours && session.live() == Live::Unknown) {
-            // If it can't be asked, it is not told: the failure that counts is the first.
+            // An error here is not reported, because the first failure is the one that counts.
             let _ = tokio::time::timeout(LAST_LOOK, open::read_state(session)).await;
         }
     }
 
-    /// Tells GitHub Actions of a failure, where that runs this.
+    /// Reports a failure to GitHub Actions, if the run is part of a workflow there.
     pub fn tell_of(&self, failure: &Failure) {
         let Some(actions) = &self.actions else {
             return;
@@ -192,7 +192,7 @@ impl Run {
         actions.failed(failure, problems, &live, &hint);
     }
 
-    /// The site manifest, read once.
+    /// Returns the site manifest, which is read only once.
     fn workplace(&self) -> Result<&Workplace, Failure> {
         if let Some(workplace) = self.workplace.get() {
             return Ok(workplace);
@@ -201,7 +201,7 @@ impl Run {
         Ok(self.workplace.get_or_init(|| workplace))
     }
 
-    /// A session with the target, which connects when it is first used.
+    /// Returns a session with the target. It connects on first use.
     fn open(&self, what: &str) -> Result<(&Workplace, &Arc<Session>), Failure> {
         let workplace = self.workplace()?;
         let session = Session::new(connect::connector(workplace)?, site::owner(what));
@@ -210,7 +210,7 @@ impl Run {
         Ok((workplace, self.session.get_or_init(|| session)))
     }
 
-    /// Does work that keeps a thread busy, beside the run.
+    /// Runs work that keeps a thread busy on a separate thread.
     async fn aside<T: Send + 'static, E: Into<Failure> + Send + 'static>(
         &self,
         work: impl FnOnce(&Progress) -> Result<T, E> + Send + 'static,
@@ -224,7 +224,7 @@ impl Run {
         done.map_err(Into::into)
     }
 
-    /// The site, from the export.
+    /// Prepares the site from the export.
     async fn prepare(&self, workplace: &Workplace) -> Result<Prepared, Failure> {
         workplace.keep_apart(None)?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
@@ -232,7 +232,7 @@ impl Run {
             .await
     }
 
-    /// The same, whatever the checks find.
+    /// Prepares the site from the export, whatever the checks find, except for findings that `judge` stops at.
     async fn prepare_to_judge(&self, workplace: &Workplace, judge: Judge) -> Result<Prepared, Failure> {
         workplace.keep_apart(None)?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
@@ -249,8 +249,8 @@ impl Run {
         .await
     }
 
-    /// The site, prepared while the connection is made and the host is asked what is there. The folders of the export that
-    /// lie near its top are asked for on the chance that they are as they were.
+    /// Prepares the site while the connection is made and the store is inspected. The folders near the top of the
+    /// export are requested as well, on the assumption that they have not changed.
     async fn prepare_and_connect(
         &self,
         workplace: &Workplace,
@@ -268,7 +268,7 @@ impl Run {
         futures_util::future::try_join(self.prepare_to_judge(workplace, judge), connecting).await
     }
 
-    /// Names the warnings, and counts those that are known.
+    /// Reports the new warnings one by one, and the known problems as a number.
     fn warn_of(&self, problems: &[Problem]) {
         let is_news = |problem: &&Problem| problem.known.is_none() && problem.severity == Severity::Warning;
         let news: Vec<&Problem> = problems.iter().filter(is_news).collect();

@@ -1,4 +1,5 @@
-//! What the dashboard of the preview asks of the target: the commands `plan` and `releases`, without their output.
+//! Answers the requests of the preview's dashboard about the target: the commands `plan` and `releases`, without their
+//! output. Must not print anything.
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::{changes, hints, json, pages, report};
 
-/// Answers for the target of the options.
+/// Queries the target that the options select.
 pub struct TargetClient {
     global: Global,
 }
@@ -23,7 +24,7 @@ impl TargetClient {
         Self { global: global.clone() }
     }
 
-    /// A run of its own, which says nothing: who asked is in the browser.
+    /// Creates a separate run that prints nothing, because the user is at the browser.
     fn run(&self) -> Run {
         let screen = Screen {
             json: false,
@@ -33,7 +34,7 @@ impl TargetClient {
         Run::new(self.global.clone(), screen)
     }
 
-    /// What a publish would change, in words, with so many changes at most.
+    /// Returns what a publish would change, as text, with at most `most` changes.
     pub async fn plan_in_words(&self, most: usize) -> Result<Vec<(&'static str, String)>, Trouble> {
         let run = self.run();
         let planned = run

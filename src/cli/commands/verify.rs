@@ -1,4 +1,4 @@
-//! `verify`: looking at a release, judging its signature, and repairing what is damaged.
+//! The command `verify`: checks a release and its signature, and repairs what is damaged.
 
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
@@ -30,7 +30,7 @@ impl Run {
             Some(release) => releases::resolve(session, release).await?,
             None => live(session).await?,
         };
-        // A signature covers the files; that encodings are of them only decoding can tell.
+        // A signature covers only the files. Whether the encodings match them can only be checked by decoding.
         let deep = options.deep || options.signature || options.repair;
         let depth = if deep { Depth::Deep } else { Depth::Shallow };
         let found = verify::verify(session, &release, depth, &*self.progress).await?;
@@ -49,7 +49,7 @@ impl Run {
         Ok(u8::from(!value.ok))
     }
 
-    /// Repairs from the export first, as far as there is one, and then from whatever else the target has.
+    /// Repairs from the export first, if it can be used, and then from other copies on the target.
     async fn repair(&self, workplace: &Workplace, session: &Session, found: &Verified) -> Result<Verified, Failure> {
         open::inspect(session, []).await?;
         let options = repair::Options {

@@ -4,13 +4,13 @@ use crate::live::Finding;
 use crate::model::release::ReleaseId;
 use crate::store;
 
-/// A release was not delivered.
+/// Why a delivery failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
-    /// It could not be published, or the store can't be asked.
+    /// The release could not be published, or the store can't be queried.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// A release failed at the origin where the one before did not, and that one is live again.
+    /// The release failed at the origin and the previous one did not. The previous one is live again.
     #[error(
         "{release} failed at the origin and was rolled back, so {live} is live again: {}",
         failed(findings)
@@ -18,12 +18,12 @@ pub enum DeliverError {
     RolledBack {
         /// The release that failed.
         release: ReleaseId,
-        /// The one that is live again.
+        /// The release that is live again.
         live: ReleaseId,
         /// What failed.
         findings: Vec<Finding>,
     },
-    /// A release failed at the origin, and the one before could not be made live again.
+    /// The release fails at the origin, and the rollback to the previous one failed.
     #[error(
         "{release} is live and fails at the origin, and the rollback to {previous} failed: {source}: {}",
         failed(findings)
@@ -31,16 +31,16 @@ pub enum DeliverError {
     CannotGoBack {
         /// The release that fails.
         release: ReleaseId,
-        /// The one that should be live again.
+        /// The release that should be live again.
         previous: ReleaseId,
         /// What failed.
         findings: Vec<Finding>,
-        /// Why there is no way back.
+        /// Why the rollback failed.
         source: Box<store::Error>,
     },
 }
 
-/// Which requests failed.
+/// Returns a summary of the requests that failed.
 fn failed(findings: &[Finding]) -> String {
     crate::live::failures(findings.iter(), None, &|_| None)
 }

@@ -1,11 +1,14 @@
-//! From a swap to the visitors: publish, ask the origin, purge the CDN, ask the public address; and what becomes of the
-//! release then.
+//! Delivers a site to its visitors: publishes it, checks the origin, purges the CDN, checks the public URL, and decides
+//! what happens to the release.
 //!
-//! A release that fails at the origin where the one before did not is taken back, through the same code as any rollback;
-//! but never by what was seen over a connection whose certificate is not in order, for then anybody may have answered.
-//! Whatever else is wrong is told, and the release stays: an edge that is behind, a certificate, a fault that was there
-//! before are no fault of a release. Nothing here decides what an answer means ([`crate::live`]), and no failure to ask, to
-//! purge or to note ever makes a publish fail.
+//! A release that fails at the origin although the previous one did not is rolled back, through the same code as any
+//! other rollback. Findings from a connection that is not trusted, because its certificate is not valid, never lead to
+//! a rollback: an attacker may have sent the responses. For all other problems the release stays and the problem is
+//! reported, because the release is not at fault for a CDN edge that is not up to date, a certificate, or a fault that
+//! existed before.
+//!
+//! This module must not decide what a response means; the rest of [`crate::live`] does that. A check, a purge or a note
+//! that fails must never fail a publish.
 
 mod error;
 mod pending;
@@ -43,60 +46,60 @@ use crate::store::session::Session;
 use crate::store::signing::Signing;
 use crate::store::staging::Waiting;
 
-/// How long a lock that another holds is waited for when a release is taken back or the outcome is noted.
+/// Maximum time to wait for a lock that another run has, during a rollback or when the outcome is recorded.
 const FOR_THE_LOCK: Duration = Duration::from_secs(20);
-/// How long before a fault is believed: it is looked at twice.
+/// Pause before a request that failed is repeated. A fault at the origin counts only if it occurs twice.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(400);
-/// How long the release before is asked for, at most: a publish should not wait for a host that is slow already.
+/// Maximum time for the check of the previous release, so that a publish does not wait for a host that is already slow.
 const FOR_THE_BASELINE: Duration = Duration::from_secs(10);
-/// How long an edge that was purged may take, at most.
+/// Maximum time that an edge may take to forget what was purged.
 const FOR_THE_EDGE: Duration = Duration::from_secs(10);
-/// How long purging may take.
+/// Maximum time for a purge.
 pub const FOR_PURGING: Duration = Duration::from_secs(30);
 
-/// The way to the visitors of a site.
+/// What is needed to check and purge a site.
 pub struct PublicSite {
-    /// What requests get.
+    /// The rules that determine the expected responses.
     pub rules: Rules,
-    /// The site's URL without a path: `https://docs.example.com`; none where it has none.
+    /// The site's URL without a path: `https://docs.example.com`. `None` if the site has no URL.
     pub base: Option<String>,
-    /// What the site is called.
+    /// The name of the site.
     pub site: String,
-    /// How long each side may be asked.
+    /// Maximum time for the check of each side.
     pub timeout: Duration,
-    /// Who is to purge.
+    /// The CDNs to purge.
     pub purges: Vec<Box<dyn Purge>>,
 }
 
-/// What was seen on the way.
+/// The result of the checks and the purges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryReport {
-    /// The origin.
+    /// The result for the origin.
     pub origin: SideOutcome,
-    /// The public address.
+    /// The result for the public URL.
     pub public: SideOutcome,
-    /// What each CDN was told, by its name.
+    /// The result of the purge for each CDN, by its name.
     pub purged: Vec<(String, Result<Purged, PurgeError>)>,
-    /// Changed files that were not asked for, since there are too many.
+    /// Number of changed files that were not requested because there are too many.
     pub left_out: usize,
-    /// How long it took, beyond the publish.
+    /// The duration, without the publish.
     pub took: Duration,
 }
 
 impl DeliveryReport {
-    /// Everything that is wrong, the origin first.
+    /// Returns everything that is wrong, the origin first.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.origin.findings().iter().chain(self.public.findings())
     }
 
-    /// What it means.
+    /// Returns what the findings mean for the release.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let all: Vec<Finding> = self.findings().cloned().collect();
         verdict(&all)
     }
 
-    /// What is kept of it, beside what is owed.
+    /// Returns the part of the report to record on the host, without what is owed.
     fn note(&self, release: &ReleaseId) -> Delivery {
         let ok = |asked: &SideOutcome| match asked {
             SideOutcome::Not(_) => None,
@@ -119,14 +122,14 @@ impl DeliveryReport {
     }
 }
 
-/// A publish, and what visitors get.
+/// A publish and the report on its delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
     /// The publish.
     pub published: Published,
-    /// What was seen.
+    /// The report.
     pub report: DeliveryReport,
-    /// How often the publish waited for the host, up to the swap.
+    /// Number of times that the publish waited for the host, up to the swap.
     pub round_trips: u64,
 }
 
@@ -175,11 +178,11 @@ fn ask_for(public_site: &PublicSite, site: &Site, changes: &Changes, mark: &str)
     questions(&public_site.rules, site, site.all_files(), &changes.list, mark)
 }
 
-/// Publishes a site and sees it to its visitors.
+/// Publishes a site and checks that visitors get it.
 ///
 /// # Errors
-/// [`DeliverError`]; [`DeliverError::RolledBack`] where the release failed at the origin and the one before is live again. Where visitors
-/// don't get it for another reason, that is no error: [`DeliveryReport::verdict`] tells.
+/// [`DeliverError`]; [`DeliverError::RolledBack`] if the release failed at the origin and the previous one is live
+/// again. It is not an error if visitors don't get the release for another reason; see [`DeliveryReport::verdict`].
 pub async fn deliver(
     session: &Session,
     job: publish::Job<'_>,
@@ -286,8 +289,9 @@ struct FailedRelease<'a> {
     findings: Vec<Finding>,
 }
 
-/// Swaps back to the release before. Where signatures are required it must have a good one, as for any rollback: that it
-/// was live a moment ago says nothing, since anyone who can put an unsigned release there can also make the next one fail.
+/// Rolls back to the previous release. If signatures are required, that release must have a good one, as for any
+/// rollback. The fact that it was live a moment ago proves nothing: an attacker who can put an unsigned release there
+/// can also make the next one fail.
 async fn take_back(
     session: &Session,
     public_site: &PublicSite,
@@ -312,7 +316,7 @@ async fn take_back(
     };
     match back.await {
         Ok(back) => {
-            // Between the two swaps an edge may have fetched some of it.
+            // Between the two swaps, an edge may have fetched files of the failed release.
             pay_after_rollback(session, public_site, previous, observer).await;
             DeliverError::RolledBack {
                 release: published.release.clone(),
@@ -342,7 +346,7 @@ impl PublicSite {
     }
 }
 
-/// One look at a release: what is asked, and what is right.
+/// A live probe: the requests and the expected responses.
 struct LiveProbe<'a> {
     public_site: &'a PublicSite,
     files: &'a dyn Files,
@@ -388,7 +392,7 @@ impl LiveProbe<'_> {
         }
     }
 
-    /// Asks as a visitor; an edge that was purged gets a moment.
+    /// Checks the public URL. If a purge was sent, the edge gets some time to apply it.
     async fn public(&self, looking: &mut Probes, was_purged: bool) -> SideOutcome {
         let until = Moment::now() + self.public_site.timeout;
         let visitor = match looking.public().await {
@@ -424,7 +428,7 @@ impl LiveProbe<'_> {
     }
 }
 
-/// Keeps what was seen on the host, and what was paid of what was owed.
+/// Records on the host what was seen and which purges are no longer owed.
 async fn keep(session: &Session, report: &DeliveryReport, note: Delivery, paid: &Paid, waiting: Waiting<'_>) {
     let none_seen = matches!(
         (&report.origin, &report.public),
@@ -447,17 +451,17 @@ async fn note_quietly(session: &Session, note: Delivery, paid: &Paid, waiting: W
     }
 }
 
-/// A release on the host, as it can be asked for.
+/// A release on the host, with what is needed to check it.
 pub struct OnHost {
-    /// Its files.
+    /// The files of the release.
     pub files: HashMap<SitePath, File>,
-    /// Those of the release before it, at the paths that differ.
+    /// The files of the previous release, at the paths that differ.
     pub former: FormerFiles,
-    /// What differs from the release before it.
+    /// The differences from the previous release.
     pub changes: Changes,
 }
 
-/// Reads a release's manifests off the host. `before` is the release that it is compared with.
+/// Reads a release's manifests from the host. `before` is the release to compare it with.
 ///
 /// # Errors
 /// [`Error`].
@@ -497,19 +501,20 @@ async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<Site
     Ok(site.all_files().map(|(path, file)| (path, file.clone())).collect())
 }
 
-/// Which part of a release is asked for.
+/// The part of a release to request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleasePart {
-    /// Every page, as far as there are not too many.
+    /// Every page, up to the limit of the questions.
     Pages,
-    /// What differs from the release before.
+    /// The differences from the previous release.
     Changes,
 }
 
-/// Looks whether visitors get a release that is live already, and purges first what is to be purged after a rollback.
+/// Checks whether visitors get a release that is already live. Purges what is owed, for example after a rollback,
+/// before the public URL is checked.
 ///
 /// # Errors
-/// [`Error`] where the host can't be asked about the release.
+/// [`Error`] if the host can't be queried about the release.
 pub async fn probe_live(
     session: &Session,
     release: &ReleaseId,
@@ -555,7 +560,7 @@ pub async fn probe_live(
     let origin = sight.origin(&mut looking, observer).await;
     let owed = match open::read_state(session).await {
         Ok(store_state) if store_state.current.as_ref() == Some(release) => store_state.delivery,
-        // What is owed now is for the run that made another release live.
+        // Another release is live. What is owed now is up to the run that made it live.
         Ok(_) | Err(_) => Delivery::default(),
     };
     let live = LiveRelease {
@@ -572,7 +577,7 @@ pub async fn probe_live(
         left_out: asked.left_out,
         took: began.elapsed(),
     };
-    // A look that changes nothing need not wait for anybody.
+    // A check that changes nothing does not wait for other runs.
     let patience = (extent == ReleasePart::Changes).then_some(FOR_THE_LOCK);
     keep(
         session,

@@ -1,7 +1,8 @@
-//! What a CDN is owed, and purging it: what differs between what is live and each release that an edge may have something
-//! of.
+//! Computes and purges what a CDN is owed: the differences between the live release and each release that an edge may
+//! still have files of.
 //!
-//! A debt is subtracted by what was purged and never cleared by default: what could not be found out or told stays owed.
+//! A debt is reduced only by what was purged, and must never be cleared by default. What could not be determined or
+//! purged stays owed.
 
 use std::collections::BTreeSet;
 
@@ -18,24 +19,24 @@ use crate::store::releases;
 use crate::store::session::Session;
 use crate::store::staging::Waiting;
 
-/// A release that is live.
+/// A live release.
 pub(super) struct LiveRelease<'a> {
     pub(super) release: &'a ReleaseId,
-    /// Its site, where it is at hand; else it is read off the host.
+    /// The site of the release. `None` if it has to be read from the host.
     pub(super) site: Option<&'a Site>,
-    /// What it differs in from the release that it replaced, where that is known.
+    /// The release that it replaced and the differences from it, if they are known.
     pub(super) replaced: Option<(&'a ReleaseId, &'a Changes)>,
 }
 
-/// What is to be purged, and what that pays of what is owed.
+/// A purge to send, and the part of the debt that it pays.
 #[derive(Default)]
 struct Due {
     wanted: Option<PurgeRequest>,
     pays: Paid,
 }
 
-/// Purges what is owed once a release is live. Returns what each CDN was told, and what that paid: nothing, where one of them
-/// could not be told.
+/// Purges what is owed once a release is live. Returns the result for each CDN, and the part of the debt that was paid,
+/// which is nothing if a CDN could not be purged.
 pub(super) async fn pay(
     session: &Session,
     public_site: &PublicSite,
@@ -49,7 +50,7 @@ pub(super) async fn pay(
     (purged, if is_paid { pays } else { Paid::default() })
 }
 
-/// What differs between the live release and each that a CDN may still have something of.
+/// Computes the differences between the live release and each release that a CDN may still have files of.
 async fn due(session: &Session, public_site: &PublicSite, live: &LiveRelease<'_>, owed: &Delivery) -> Due {
     let Some(base) = public_site
         .base
@@ -73,9 +74,9 @@ async fn due(session: &Session, public_site: &PublicSite, live: &LiveRelease<'_>
         } else if former != live.release {
             match releases::diff(session, former, live.release).await {
                 Ok(changes) => paths.extend(changes.list.iter().flat_map(Change::public_paths)),
-                // It was pruned: no one knows any more what it had.
+                // The release was pruned, so it is no longer known which files it had.
                 Err(Error::NoSuchRelease { .. }) => all = true,
-                // Somebody may know another time.
+                // Another run may be able to read the release, so it stays owed.
                 Err(_) => {
                     all = true;
                     continue;
@@ -99,14 +100,14 @@ async fn due(session: &Session, public_site: &PublicSite, live: &LiveRelease<'_>
     }
 }
 
-/// Purges what is owed after a release was made live again, and notes what that paid.
+/// Purges what is owed after a rollback, and records the part of the debt that was paid.
 pub async fn pay_after_rollback(
     session: &Session,
     public_site: &PublicSite,
     live: &ReleaseId,
     observer: &dyn Observer,
 ) {
-    // What can't be asked now is owed still.
+    // If the state can't be read now, the debt stays.
     let Ok(store_state) = open::read_state(session).await else {
         return;
     };
@@ -129,7 +130,7 @@ pub async fn pay_after_rollback(
     }
 }
 
-/// Tells every CDN.
+/// Purges all CDNs.
 async fn purge_all(
     public_site: &PublicSite,
     wanted: Option<PurgeRequest>,

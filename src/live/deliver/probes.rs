@@ -1,4 +1,5 @@
-//! The two sides that are asked, each connected to while other work goes on.
+//! The two sides of a site to check, the origin and the public URL. Connections to them are established while other
+//! work goes on.
 
 use std::time::Duration;
 
@@ -9,24 +10,25 @@ use crate::live::http::HttpError;
 use crate::live::visitor::{Round, Visit, plain_http};
 use crate::live::{Finding, Question, Visitor};
 
-/// How long a server may take to accept: longer than any that visitors would wait for.
+/// Maximum time for a server to accept a connection. It is longer than visitors would wait.
 const TO_CONNECT: Duration = Duration::from_secs(5);
-/// How long one may take that need not be reachable from here: a firewall that drops everything costs each publish that much.
+/// Maximum time for a server that does not have to be reachable from this machine. If a firewall drops all packets,
+/// each publish waits this long.
 const TO_TRY: Duration = Duration::from_secs(3);
 
-/// How long port 80 may take: where a firewall drops it, no one waits for that.
+/// Maximum time for port 80, so that a run does not wait for long if a firewall drops its packets.
 const FOR_THE_REDIRECT: Duration = Duration::from_secs(1);
 
-/// Whether a side is asked that can't be reached.
+/// What it means if a side can't be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// That is a finding.
+    /// It is a finding.
     Must,
-    /// That is only said: no one promised that it can be reached from here.
+    /// It is only reported, because the side may not be reachable from this machine.
     May,
 }
 
-/// One side.
+/// A side of the site.
 struct ProbeSide {
     need: Need,
     visit: Visit,
@@ -34,60 +36,60 @@ struct ProbeSide {
     arrived: Option<Result<Visitor, HttpError>>,
 }
 
-/// The sides to ask; connecting begins at once.
+/// The sides to check. Connecting starts when a value is created.
 #[derive(Default)]
 pub struct Probes {
     origin: Option<ProbeSide>,
     public: Option<ProbeSide>,
 }
 
-/// Why a side was not asked.
+/// Why a side was not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skipped {
-    /// No one wants it.
+    /// The check is not configured.
     NotWanted,
-    /// It can't be reached from here, and need not be.
+    /// The side can't be reached from this machine, and does not have to be.
     Unreachable(String),
 }
 
-/// What came of a side.
+/// The outcome for a side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SideOutcome {
-    /// It was not asked.
+    /// The side was not checked.
     Not(Skipped),
-    /// It was.
+    /// The side was checked.
     Seen(SideResult),
 }
 
 /// What was seen of a side.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SideResult {
-    /// Questions that were answered.
+    /// Number of questions that were answered.
     pub answered: usize,
-    /// Questions that were not.
+    /// Number of questions that were not answered.
     pub unanswered: usize,
-    /// Questions for files that were answered with their bytes.
+    /// Number of questions about files that were answered with the file itself.
     pub served: usize,
     /// What is wrong.
     pub findings: Vec<Finding>,
-    /// The address that was asked.
+    /// The address that the questions were sent to.
     pub address: Option<String>,
-    /// Days until the certificate ends.
+    /// Number of days until the certificate expires.
     pub days_left: Option<i64>,
     /// The CDN that answered.
     pub cdn: Option<String>,
-    /// Whether no one on the way can have changed what was seen.
+    /// Whether the responses can't have been tampered with in transit.
     pub is_trusted: bool,
 }
 
-/// A side that is not asked, or that can't be.
+/// A side that is not to be checked, or that can't be.
 pub(super) enum Missing {
     NotWanted,
     Unreachable(Need, Box<Finding>),
 }
 
 impl Missing {
-    /// Why it can't be reached, where that is only said.
+    /// Returns why the side can't be reached, if that is only reported and is not a finding.
     pub(super) fn unreachable(&self) -> Option<String> {
         match self {
             Self::Unreachable(Need::May, finding) => Some(finding.message()),
@@ -108,7 +110,7 @@ impl Missing {
 }
 
 impl SideOutcome {
-    /// What is wrong.
+    /// Returns what is wrong.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         match self {
@@ -138,7 +140,7 @@ impl SideResult {
         }
     }
 
-    /// Puts what a later look found in place of what was found of the same questions.
+    /// Replaces the findings about these questions with those of a later result.
     pub(super) fn replace(&mut self, questions: &[Question], later: Self) {
         let is_asked = |finding: &Finding| finding.question.as_ref().is_some_and(|asked| questions.contains(asked));
         self.findings.retain(|finding| !is_asked(finding));
@@ -190,7 +192,7 @@ impl Drop for ProbeSide {
 }
 
 impl Probes {
-    /// Begins to connect to the sides that are to be asked, for so long.
+    /// Starts to connect to the sides to check, for at most `patience`.
     #[must_use]
     pub fn begin(origin: Option<(Visit, Need)>, public: Option<Visit>, patience: Duration) -> Self {
         Self {
@@ -199,7 +201,7 @@ impl Probes {
         }
     }
 
-    /// Whether nothing is to be asked.
+    /// Whether there is no side to check.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.origin.is_none() && self.public.is_none()
@@ -220,7 +222,7 @@ impl Probes {
     }
 }
 
-/// Whether plain HTTP leads to HTTPS, where the site has its usual ports.
+/// Checks that plain HTTP redirects to HTTPS, if the site uses HTTPS on the default port.
 pub(super) async fn redirect(visit: &Visit, until: Instant) -> Option<Finding> {
     let place = &visit.place;
     if !(place.tls && place.port == 443) {

@@ -1,7 +1,7 @@
-//! The terminal of a preview: the line that stays, and the keys.
+//! The terminal of a preview: the status line and the keys.
 //!
-//! Where stderr is no terminal there is neither. The terminal is left as it was found, however this ends, and also while the
-//! job is stopped or in the background.
+//! If stderr is not a terminal, there is neither. The terminal must be restored however the preview ends, and also
+//! while the job is stopped or in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::output::WatchOutput;
 use crate::cli::keys::{self, Key, Keys};
 use crate::cli::progress::Progress;
 
-/// So many changes of a plan are shown.
+/// Maximum number of changes of a plan that are shown.
 const SHOWN_CHANGES: usize = 30;
 
 /// What the keys do.
@@ -30,20 +30,20 @@ const HELP: [&str; 5] = [
     "  ?  this help",
 ];
 
-/// What the terminal of a preview is made of.
+/// The parts of a preview that the terminal shows or controls.
 pub struct Console {
     pub progress: Arc<Progress>,
     pub preview: Arc<Preview>,
     pub teller: Arc<WatchOutput>,
     pub desk: Arc<TargetClient>,
-    /// Told when the site is to be made again.
+    /// Notified when the site is to be prepared again.
     pub again: Arc<Notify>,
 }
 
 type Planned = Result<Vec<(&'static str, String)>, Trouble>;
 
 impl Console {
-    /// Attends to the terminal until somebody quits.
+    /// Serves the terminal until the user quits.
     pub async fn attend(self) {
         if !self.teller.has_status() {
             return std::future::pending().await;
@@ -93,7 +93,7 @@ impl Console {
         }
     }
 
-    /// A line for people, with no kind in front.
+    /// Prints a line without a kind.
     fn say(&self, text: &str) {
         self.progress.plainly(text);
     }
@@ -112,7 +112,7 @@ impl Console {
         }
     }
 
-    /// Ctrl-Z: gives the terminal back and stops, as if no one had taken notice of the signal. Comes back when the job is
+    /// Handles Ctrl-Z: gives the terminal back and stops, as without a handler for the signal. Returns when the job is
     /// continued.
     fn stop(&self, keys: Option<&mut Keys>) {
         self.progress.hide();
@@ -126,7 +126,7 @@ impl Console {
         }
     }
 
-    /// Brings the line up to date, and takes the terminal if it is this job's again, which no one reports.
+    /// Updates the status line. Takes the terminal if this job is in the foreground again, which no signal reports.
     fn look_around(&self, keys: Option<&mut Keys>) {
         let Some(keys) = keys else {
             self.progress.unhide();
@@ -142,7 +142,7 @@ impl Console {
     }
 }
 
-/// The next key, where there are any.
+/// Waits for the next key. Never returns if there are no keys.
 async fn next(keys: &mut Option<Keys>) -> Key {
     match keys {
         Some(keys) => keys.next().await,

@@ -1,4 +1,4 @@
-//! The command that stays: a preview of the site.
+//! The command `watch`: a preview of the site. It does not end by itself.
 
 mod console;
 mod output;
@@ -62,7 +62,7 @@ impl Run {
                 .iter()
                 .map(|word| crate::cli::format::quoted(word))
                 .collect();
-            // Beside the line that stays, which is there already.
+            // Printed through the progress, because the status line already exists.
             self.progress.say(
                 "note",
                 &format!(
@@ -88,7 +88,7 @@ impl Run {
     }
 }
 
-/// What is to be watched, by the site manifest and the options.
+/// Returns what to watch, from the site manifest and the options.
 fn watched(workplace: &Workplace, options: Watch) -> Result<watch::Options, Failure> {
     let of_site = &workplace.config.watch;
     let paths: Result<Vec<_>, Failure> = of_site.paths.iter().map(|path| workplace.path(path)).collect();
@@ -107,7 +107,7 @@ fn watched(workplace: &Workplace, options: Watch) -> Result<watch::Options, Fail
     })
 }
 
-/// A path as events name it: absolute, and with the links of the folders above it followed.
+/// Returns a path as file events name it: absolute, and with symlinks in the folders above it resolved.
 fn absolute(path: PathBuf) -> PathBuf {
     let named = path.file_name().map(ToOwned::to_owned);
     let above = path.parent().and_then(|above| above.canonicalize().ok());
@@ -117,16 +117,16 @@ fn absolute(path: PathBuf) -> PathBuf {
     }
 }
 
-/// Whether only this machine reaches an address.
+/// Whether an address can only be reached from this machine.
 fn is_local(host: &str, address: SocketAddr) -> bool {
     address.ip().is_loopback() || host == "localhost"
 }
 
-/// The beginning of every address of the preview.
+/// Returns the origin of the preview, with which each of its URLs begins.
 fn origin(host: &str, address: SocketAddr) -> String {
     let port = address.port();
     match address.ip() {
-        // No address that one could ask for.
+        // A browser can't connect to an unspecified address.
         ip if ip.is_unspecified() => format!("http://localhost:{port}"),
         _ if host.parse::<IpAddr>().is_err() && !host.starts_with('[') => format!("http://{host}:{port}"),
         _ => format!("http://{address}"),

@@ -1,4 +1,4 @@
-//! What a preview reports.
+//! Reports what happens in a preview, on the terminal, as JSON and to open pages.
 
 use std::io;
 use std::process::ExitStatus;
@@ -24,21 +24,21 @@ use crate::cli::screen::{self, Screen};
 use crate::cli::status::{Obstacle, PreviewStatus, brief};
 use crate::cli::{hints, json, problems};
 
-/// A preview names so many findings of the checks at a time; `check` names all.
+/// Maximum number of findings of the checks that a preview reports at a time. `check` lists all.
 const SHOWN_FINDINGS: usize = 10;
 
-/// Shows what happens: on the terminal, as JSON, and to open pages.
+/// Reports events on the terminal, as JSON, and to open pages.
 pub struct WatchOutput {
     global: Global,
     screen: Screen,
     progress: Arc<Progress>,
     preview: Arc<Preview>,
     origin: String,
-    /// Whether the browser is to be opened once there is something to see.
+    /// Whether to open the browser when there is a site to show.
     opens: AtomicBool,
-    /// What the status line tells; none: there is no such line.
+    /// The contents of the status line. `None` if there is no such line.
     status: Option<Mutex<PreviewStatus>>,
-    /// What the checks had found in the site before.
+    /// The findings of the checks in the previous site.
     found: Mutex<Vec<Problem>>,
 }
 
@@ -49,7 +49,7 @@ impl Observer for WatchOutput {
             Event::StageEnded { .. } => self.status(|status| status.stage = None),
             _ => {}
         }
-        // Later ones are over before a line could be read.
+        // Later preparations are over before the user could read a line about them.
         let is_first = self.preview.site().is_none() && !self.screen.json;
         if is_first || matches!(event, Event::Noted(_)) {
             self.progress.notice(event);
@@ -111,7 +111,7 @@ impl Listener for WatchOutput {
     }
 }
 
-/// Why an export seems to be half there.
+/// Describes why an export seems incomplete.
 fn half_there(half: &Half) -> String {
     match half {
         Half::Without { page } => format!("{page} is missing"),
@@ -125,7 +125,7 @@ fn half_there(half: &Half) -> String {
     }
 }
 
-/// What to do about a build that failed.
+/// The hint after a build that failed.
 const BUILD_HINT: &str = "fix what it names; the previous site stays up";
 
 const UNSTARTED_HINT: &str = "see `command` in [watch]";
@@ -138,12 +138,13 @@ fn unstarted(error: &io::Error) -> String {
     format!("can't run the build: {error}")
 }
 
-/// A line of the build: its own colours would break off in the middle of ours.
+/// Formats a line that the build printed, without its colors, because they would break off in the middle of the colors
+/// of this tool.
 fn plain(line: &str) -> String {
     printable(&anstream::adapter::strip_str(line).to_string())
 }
 
-/// An event without any field yet.
+/// Returns an event without any fields.
 fn of(event: &'static str) -> json::Watched {
     json::Watched {
         event,
@@ -152,8 +153,7 @@ fn of(event: &'static str) -> json::Watched {
 }
 
 impl WatchOutput {
-    /// One that reports on a preview below this origin, and opens the browser as soon as there is something to see, if that is
-    /// wanted.
+    /// Reports on a preview at this origin. If `opens` is set, opens the browser when there is a site to show.
     pub fn new(run: &Run, preview: Arc<Preview>, origin: String, opens: bool) -> Self {
         let has_status = !run.screen.json && run.progress.has_bars();
         let teller = Self {
@@ -170,12 +170,12 @@ impl WatchOutput {
         teller
     }
 
-    /// Whether there is a line that stays.
+    /// Whether there is a status line.
     pub fn has_status(&self) -> bool {
         self.status.is_some()
     }
 
-    /// Changes what the status line tells, and draws it.
+    /// Changes the contents of the status line, and draws it.
     pub fn status(&self, change: impl FnOnce(&mut PreviewStatus)) {
         let Some(status) = &self.status else { return };
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,12 +194,12 @@ impl WatchOutput {
         }
     }
 
-    /// Says something of a kind.
+    /// Prints a line of a certain kind.
     pub fn say(&self, kind: &str, text: &str) {
         self.progress.say(kind, text);
     }
 
-    /// Puts what happened into the status line.
+    /// Updates the status line after an event.
     fn note(&self, happening: &WatchEvent) {
         self.status(|status| match happening {
             WatchEvent::Waiting { .. } => status.trouble = Some(Obstacle::Waiting),
@@ -265,7 +265,7 @@ impl WatchOutput {
         }
     }
 
-    /// What open pages are sent about it.
+    /// Returns what to send to open pages about an event.
     fn news(&self, happening: &WatchEvent) -> Option<News> {
         let trouble = |message: String, hint: &str| Trouble {
             message,
@@ -290,7 +290,7 @@ impl WatchOutput {
     }
 
     fn print(&self, value: &json::Watched, text: impl FnOnce() -> String) {
-        // The reader of the lines is gone, and the browser may be there still.
+        // If the reader of the output has exited, the preview goes on, because the browser may still be open.
         let _ = self.progress.aside(|| self.screen.event(value, text));
     }
 
@@ -327,12 +327,12 @@ impl WatchOutput {
         }
     }
 
-    /// Names what the checks found and had not found before.
+    /// Reports the findings of the checks that are new.
     fn name(&self, site: &Snapshot) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *found, site.problems.clone());
         drop(found);
-        // Both are sorted.
+        // Both lists are sorted.
         let is_in = |all: &[Problem], problem: &Problem| all.binary_search(problem).is_ok();
         let new: Vec<&Problem> = site
             .problems
@@ -354,7 +354,7 @@ impl WatchOutput {
 
     fn open_at(&self, url: String) {
         let progress = Arc::clone(&self.progress);
-        // A browser may take its time, and some stay in the foreground.
+        // A browser may be slow to start, and some stay in the foreground.
         std::thread::spawn(move || {
             if let Err(reason) = open_browser(&url) {
                 progress.say("note", &format!("can't open a browser: {reason}; open {url} yourself"));
@@ -363,7 +363,7 @@ impl WatchOutput {
     }
 }
 
-/// Opens a URL in the browser, and waits to see whether that went well.
+/// Opens a URL in the browser, and waits to see whether that succeeded.
 fn open_browser(url: &str) -> Result<(), String> {
     let quiet = || std::process::Stdio::null();
     let opened = std::process::Command::new("xdg-open")
@@ -375,12 +375,12 @@ fn open_browser(url: &str) -> Result<(), String> {
     match opened {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("xdg-open ended with {status}")),
-        // Other systems have no xdg-open.
+        // Other systems have no `xdg-open`.
         Err(_) => opener::open_browser(url).map_err(|error| error.to_string()),
     }
 }
 
-/// The address of the front page.
+/// Returns the URL of the front page.
 fn front(origin: &str, site: &Snapshot) -> String {
     let slash = match (site.rules.form, &*site.rules.base_path) {
         (_, "") | (PageForm::Folder, _) => "/",
