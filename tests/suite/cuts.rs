@@ -60,8 +60,7 @@ fn run_over(
 ) -> Result<bool, String> {
     on_a_thread(async {
         let done = run(over(proxy, sshd, ground), &scenario.command, how).await;
-        // Connecting again lets the server finish the pending requests of a broken connection before the test looks at
-        // the result.
+        // The checks below expect the server to be done with the pending requests of a broken connection.
         let host = host(ground).await;
         let is_new = judge(&seen(&*host).await, course)?;
         let uncertain = matches!(done, Err(syntax_publish::store::Error::Uncertain { .. }));
