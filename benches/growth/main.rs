@@ -61,7 +61,7 @@ const CASES: [Case; 4] = [
 ];
 
 fn main() {
-    // `cargo bench` adds arguments of its own, which begin with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     if let Some(unknown) = named
         .iter()

@@ -35,7 +35,7 @@ const STYLES: [(&str, &str, &str); 8] = [
 ];
 
 fn main() {
-    // `cargo bench` adds arguments of its own, which begin with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (to, files): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.starts_with("to="));
     let to = to

@@ -32,7 +32,7 @@ use support::command::{Project, Running};
 const SCENARIOS: [&str; 2] = ["edit", "requests"];
 
 fn main() {
-    // `cargo bench` adds arguments of its own, which begin with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (quick, named): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "quick");
     if let Some(unknown) = named.iter().find(|word| !SCENARIOS.contains(&word.as_str())) {

@@ -28,7 +28,7 @@ const TOOL: &str = env!("CARGO_BIN_EXE_syntax-publish");
 const FREQUENCY: &str = "1999";
 
 fn main() {
-    // `cargo bench` adds arguments of its own, which begin with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let pages = std::env::args().skip(1).find(|word| !word.starts_with('-'));
     let pages = pages.map_or(10_000, |pages| pages.parse().expect("a number of pages"));
     let profiler = ["samply", "flamegraph", "perf"].into_iter().find(|name| is_there(name));

@@ -66,7 +66,7 @@ fn one_size(site: &mut Prepared, pages: usize, taken: &mut Taken, table: &mut Ta
         say(&format!("{pages} pages, one edited: {} of {ROUNDS}", round + 1));
         edit_both(site, &mut peer, pages, round + 2);
         warm.add(&site.ours.publish(Way::Far, &home, Watch::Time));
-        // This machine has a docroot of its own; otherwise the machine with caches would find a live release that it
+        // This machine has its own docroot; otherwise the machine with caches would find a live release that it
         // did not publish.
         site.ours.write_manifest(site.levels, FRESH);
         let nothing = site.ours.new_home();

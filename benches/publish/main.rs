@@ -50,7 +50,7 @@ const SCENARIOS: [&str; 14] = [
 const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
 
 fn main() {
-    // `cargo bench` adds arguments of its own, which begin with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (set, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.contains('='));
     let (quick, named): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "quick");

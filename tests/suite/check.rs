@@ -70,7 +70,7 @@ struct Fault {
 /// The file and the line of a fault.
 struct Place(String, Option<u32>);
 
-/// Puts markup on a line of its own at the end of a page.
+/// Puts markup on a separate line at the end of a page.
 fn into_page(out: &Path, path: &str, markup: &[u8]) -> Place {
     let mut page = fs::read(out.join(path)).expect("a page");
     let end = page
@@ -83,7 +83,7 @@ fn into_page(out: &Path, path: &str, markup: &[u8]) -> Place {
     Place(path.to_owned(), Some(u32::try_from(lines + 1).expect("a line")))
 }
 
-/// Puts text on a line of its own at the end of a file.
+/// Puts text on a separate line at the end of a file.
 fn into_file(out: &Path, path: &str, text: &str) -> Place {
     let mut file = fs::read_to_string(out.join(path)).expect("a text");
     file.push('\n');

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::command::{Project, Ran, Running, Signal, docroot_state, small_export, visitor_state, write};
 
-/// A project with a small export and a target of its own.
+/// A project with a small export and its own target.
 fn project() -> Project {
     let project = Project::new();
     small_export(&project.dir.join("out"));

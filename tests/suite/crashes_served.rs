@@ -19,7 +19,7 @@ use crate::crashes::survives;
 use crate::support::faulty::{DEATHS, FAULTS, Fault};
 use crate::support::sshd::{Jail, Sshd};
 
-/// A docroot on a server. Each ground has a docroot of its own.
+/// A docroot on a server. Each ground has its own docroot.
 pub struct Served {
     sshd: Arc<Sshd>,
     pub docroot: PathBuf,

@@ -328,7 +328,7 @@ fn a_line_of_ten_thousand_bytes_a_second_will_do() {
     assert_eq!(over_a_line(Duration::ZERO, |proxy| proxy.set_rate(10_000)), Ok(true));
 }
 
-/// A project that publishes to a server over a line of its own.
+/// A project that publishes to a server over its own line.
 fn project_over(proxy: &DelayProxy, sshd: &Sshd, text: &str) -> Project {
     let project = Project::new();
     small_export(&project.dir.join("out"));

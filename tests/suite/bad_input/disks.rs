@@ -24,7 +24,7 @@ use crate::support::sshd::{Jail, Sshd, give_to, root_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A live release on a small disk of its own.
+/// A live release on its own small disk.
 struct Small {
     world: World,
     _disk: Unmount,

@@ -19,7 +19,7 @@ pub enum Features {
     Off,
 }
 
-/// A site with a project and a docroot of its own, and with a server once something is published.
+/// A site with its own project and docroot, and with a server once something is published.
 pub struct Site {
     pub name: &'static str,
     project: Project,

@@ -299,7 +299,7 @@ pub async fn needs_no_help<G: Ground>(
 }
 
 /// Whether a run that ended with this error may have made its release live. A dead run reports nothing. A run that
-/// publishes and prunes may fail after its publish. All other runs must report that they do not know.
+/// publishes and prunes may fail after its publish. All other runs must report that the result is uncertain.
 fn may_be_live(scenario: &Scenario, fault: Fault, error: &Error) -> bool {
     let dead = matches!(fault, Fault::Dead | Fault::HalfWritten | Fault::Woken);
     dead || matches!(scenario.command, Command::PublishAndPrune(_)) || matches!(error, Error::Uncertain { .. })

@@ -46,7 +46,7 @@ pub fn edited() -> Content {
     site
 }
 
-/// `base` with new chunks, one of them in a folder of its own, and a new page.
+/// `base` with new chunks, one of them in a separate folder, and a new page.
 pub fn grown() -> Content {
     let mut site = base();
     site.extend(content([

@@ -1,4 +1,4 @@
-//! The doctor, on a host of its own with one fault at a time: it must name that fault, with a fix, and no other.
+//! The doctor, on its own host with one fault at a time: it must name that fault, with a fix, and no other.
 
 mod dns;
 mod world;

@@ -1,7 +1,7 @@
 //! The files that a browser fetches for a page by itself, according to the page and according to its payload.
 //!
-//! A file that has a version in one place and none in another is loaded twice, and a service worker that knows one URL
-//! does not know the other. The bytes are the same at both, so no other check of the oracle notices.
+//! A file that has a version in one place and none in another is loaded twice, and a service worker that has one URL
+//! does not have the other. The bytes are the same at both, so no other check of the oracle notices.
 
 use std::collections::BTreeSet;
 

@@ -27,7 +27,7 @@ enum Node {
         url: String,
         children: Vec<Node>,
     },
-    /// Markup that the page contains as a text of its own.
+    /// Markup that the page contains as a separate text.
     Markup(Vec<Node>),
 }
 
