@@ -1,8 +1,8 @@
-//! How time grows with the size of what is unusual: links that multiply, many releases' folders to delete, many damaged
-//! encodings, many tokens. Each case runs at one size and at twice that size.
+//! Measures how time grows with the size of unusual input: links that multiply, many releases' folders to delete, many
+//! damaged encodings, many tokens. Each case runs at one size and at twice that size.
 //!
-//! `cargo bench --bench growth -- [links] [tokens] [prune] [repair]`: all of them without a name. It prints a table, and
-//! nothing fails for being slow: twice the size should take about twice the time.
+//! Usage: `cargo bench --bench growth -- [links] [tokens] [prune] [repair]`; with no name it runs every case. It prints
+//! a table and never fails because something is slow: twice the size should take about twice the time.
 
 #![allow(
     clippy::expect_used,
@@ -22,14 +22,14 @@ use std::time::Instant;
 
 use support::command::{Project, small_export};
 
-/// Something that a site or a store can have many of.
+/// An unusual input that a site or a store can have in large numbers.
 struct Case {
     name: &'static str,
-    /// What is counted.
+    /// The unit that `size` counts.
     unit: &'static str,
     /// The smaller of the two sizes.
     size: usize,
-    /// Makes a project of that size and gives the seconds of the command that is measured.
+    /// Makes a project of the given size and returns the seconds that the measured command took.
     run: fn(usize) -> f64,
 }
 
@@ -61,7 +61,7 @@ const CASES: [Case; 4] = [
 ];
 
 fn main() {
-    // What `cargo bench` itself adds begins with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     if let Some(unknown) = named
         .iter()
@@ -92,7 +92,7 @@ fn project() -> Project {
     project
 }
 
-/// Writes the site manifest: so many releases are kept.
+/// Writes a site manifest that keeps `releases` releases.
 fn keep(project: &Project, releases: u32) {
     project.write_manifest(&format!(
         "[site]\nname = \"docs\"\n[publish]\nmax-removed = \"100%\"\nkeep = {releases}\nskew = \"0s\"\n\
@@ -100,7 +100,7 @@ fn keep(project: &Project, releases: u32) {
     ));
 }
 
-/// Seconds of a command that ends with this exit code.
+/// Runs a command, checks its exit code and returns the seconds it took.
 fn timed(project: &Project, args: &[&str], code: i32) -> f64 {
     let began = Instant::now();
     project.run(args).expect_code(code);
@@ -133,7 +133,7 @@ fn tokens(count: usize) -> f64 {
     timed(&project, &["check"], 3)
 }
 
-/// Folders in folders, each with a page.
+/// Writes nested folders, each with a page.
 fn folders(out: &Path, count: usize, word: &str) {
     for number in 0..count {
         let folder = out.join(format!("docs/{}/{}", number % 40, number / 40));

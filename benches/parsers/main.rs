@@ -1,6 +1,7 @@
-//! Measures the readers of Next.js's languages alone, in this process and on one core, and prints tables.
+//! Measures the parsers of Next.js's formats on their own, in this process and on one core, and prints tables.
 //!
-//! `cargo bench --bench parsers -- [quick] [hostile] [ordinary]`: both without a name. Nothing here fails for being slow.
+//! Usage: `cargo bench --bench parsers -- [quick] [hostile] [ordinary]`; with no name it runs both. It never fails
+//! because something is slow.
 
 #![allow(
     clippy::expect_used,
@@ -24,7 +25,7 @@ const SCENARIOS: [&str; 2] = ["hostile", "ordinary"];
 const MEGABYTE: usize = 1_000_000;
 
 fn main() {
-    // What `cargo bench` itself adds begins with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (quick, named): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "quick");
     if let Some(unknown) = named.iter().find(|word| !SCENARIOS.contains(&word.as_str())) {
@@ -40,17 +41,17 @@ fn main() {
     }
 }
 
-/// Milliseconds that this process had a core, where the system tells, or else those that went by: a machine that has
-/// other things to do makes nothing slower then.
+/// Milliseconds of CPU time that this process has used, if the system reports it, or else of elapsed time. With CPU
+/// time, other load on the machine does not make a result slower.
 fn now(begun: Instant) -> f64 {
-    // The count is brought up to date when the core is given away.
+    // The kernel updates the counter when the process gives up the core.
     std::thread::yield_now();
     let counted = std::fs::read_to_string("/proc/self/schedstat").ok();
     let nanoseconds = counted.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
     nanoseconds.map_or_else(|| begun.elapsed().as_secs_f64() * 1e3, |counted| counted / 1e6)
 }
 
-/// Milliseconds of the fastest of some rounds: what disturbs a round only ever makes it slower.
+/// Milliseconds of the fastest round: a disturbance can only make a round slower.
 fn fastest(rounds: usize, mut run: impl FnMut()) -> f64 {
     let begun = Instant::now();
     let times = (0..rounds).map(|_| {
@@ -61,7 +62,7 @@ fn fastest(rounds: usize, mut run: impl FnMut()) -> f64 {
     times.fold(f64::INFINITY, f64::min)
 }
 
-/// Each parser on each shape that is made to hurt it, at 1 MB and at 2 MB: twice the size should take twice the time.
+/// Runs each parser on each of its hostile shapes at 1 MB and at 2 MB: twice the size should take twice the time.
 fn hostile(rounds: usize) {
     println!("hostile: milliseconds of a core, fastest of {rounds}\n");
     println!("| parser | shape | 1 MB | 2 MB | ratio |\n|---|---|---|---|---|");
@@ -90,7 +91,7 @@ fn hostile(rounds: usize) {
     println!();
 }
 
-/// What the survey and the fingerprint do with the pages and payloads of the committed exports.
+/// Measures what the survey and the fingerprint do with the pages and payloads of the committed exports.
 fn ordinary(rounds: usize) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let exports = ["export", "pages/export", "based/export", "nextra/export"];

@@ -1,4 +1,4 @@
-//! The parsers that are measured, each with what is made to hurt it.
+//! The measured parsers, each with its hostile shapes.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use syntax_publish::site::survey::TextSearch as _;
 
 use super::shapes::{self, Shape};
 
-/// Notes nothing and changes nothing, as the survey of a page that is right.
+/// Records nothing and changes nothing, like the survey of a valid page.
 pub struct Quiet;
 
 impl TextVisitor for Quiet {
@@ -19,7 +19,7 @@ impl TextVisitor for Quiet {
     }
 }
 
-/// Gives everything another name: what costs most.
+/// Renames everything, which is the most expensive case.
 pub struct Renaming;
 
 impl TextVisitor for Renaming {
@@ -34,17 +34,17 @@ impl TextVisitor for Renaming {
     }
 }
 
-/// A parser.
+/// A measured parser.
 pub struct Parser {
-    /// Its name: the module it is.
+    /// The name of its module.
     pub name: &'static str,
-    /// What is given to it.
+    /// The shapes of its input.
     pub shapes: &'static [Shape],
     /// Reads and rewrites a text.
     pub run: fn(&str),
 }
 
-/// All of them.
+/// All measured parsers.
 pub const PARSERS: &[Parser] = &[
     Parser {
         name: "flight",

@@ -1,26 +1,27 @@
-//! Texts that are made to hurt: nested without end, never closed, in one line, of many small parts, or with one part that
-//! everything else could be made to look at again.
+//! Hostile texts: nested very deeply, never closed, all on one line, made of many small parts, or with one part that a
+//! naive parser would scan again for every other part.
 
-/// A way to make a text of about a size.
+/// A generator of texts of about a given size.
 pub struct Shape {
-    /// What it is.
+    /// What the text is.
     pub name: &'static str,
-    /// Makes one of about so many bytes.
+    /// Makes a text of about the given number of bytes.
     pub make: fn(usize) -> String,
 }
 
-/// `text` again and again.
+/// Repeats `text`.
 fn many(text: &str, size: usize) -> String {
     text.repeat(size / text.len())
 }
 
-/// As many of one as of the other, with something between.
+/// Makes equally many `open` and `close`, with `between` in the middle.
 fn nested(open: &str, between: &str, close: &str, size: usize) -> String {
     let levels = size / (open.len() + close.len());
     format!("{}{between}{}", open.repeat(levels), close.repeat(levels))
 }
 
-/// Half of it `long`, half of it `short`, so that anyone who looks at the one for each of the other takes squares.
+/// Makes a text that is half `long` and half `short`. A parser that scans one half for each part of the other takes
+/// quadratic time.
 fn halves(before: &str, long: &str, between: &str, short: &str, after: &str, size: usize) -> String {
     format!(
         "{before}{}{between}{}{after}",
@@ -29,7 +30,7 @@ fn halves(before: &str, long: &str, between: &str, short: &str, after: &str, siz
     )
 }
 
-/// A page that pushes `payload`, in pieces of so many bytes.
+/// A page that pushes `payload` in pieces of `piece` bytes.
 fn pushed(payload: &str, piece: usize) -> String {
     let mut page = "<html><script>(self.__next_f=self.__next_f||[]).push([0])</script>".to_owned();
     let mut rest = payload;

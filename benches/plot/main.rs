@@ -1,7 +1,7 @@
-//! Draws what `publish` measured, time and bytes sent against the number of pages, as docs/bench.svg.
+//! Draws the measurements of `publish` (time and bytes sent against the number of pages) as docs/bench.svg.
 //!
-//! `cargo bench --bench plot -- [FILE.json…] [to=FILE.svg]`: without a file, the last runs of `just bench` and
-//! `just bench-large`, the latter if there is one. It measures nothing, and draws no number that is not in the files.
+//! Usage: `cargo bench --bench plot -- [FILE.json…] [to=FILE.svg]`. With no file it reads the last runs of `just bench`
+//! and, if there is one, of `just bench-large`. It measures nothing and draws only numbers that are in the files.
 
 #![allow(
     clippy::expect_used,
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 const RUNS: [&str; 2] = ["target/bench/publish.json", "target/bench/publish-large.json"];
 
-/// Colours that can be told apart on white and on black, ours first; and the dashes of their lines.
+/// The tools with line colours that are distinct on white and on black, ours first, and their dash patterns.
 const STYLES: [(&str, &str, &str); 8] = [
     ("syntax-publish", "#e8590c", ""),
     ("syntax-publish, fresh machine", "#e8590c", "5 4"),
@@ -35,7 +35,7 @@ const STYLES: [(&str, &str, &str); 8] = [
 ];
 
 fn main() {
-    // What `cargo bench` itself adds begins with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (to, files): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.starts_with("to="));
     let to = to
@@ -68,7 +68,7 @@ fn main() {
     println!("{to}");
 }
 
-/// What the run was made on, for the foot of the picture.
+/// The machine of the run, for the footer of the picture.
 fn machine(file: &Path) -> String {
     let text = fs::read_to_string(file).expect("a report to be read");
     let run: Value = serde_json::from_str(&text).expect("a report of `publish`");
@@ -95,7 +95,7 @@ fn rows(file: &Path) -> Vec<Value> {
     rows.filter(|row| row["tool"].is_string()).collect()
 }
 
-/// The medians of a field by the number of pages, a line a tool.
+/// The medians of a field by the number of pages, one line per tool.
 fn lines(rows: &[Value], measures: &str, field: &str) -> Vec<Line> {
     let line = |&(tool, colour, dashes): &(&'static str, &'static str, &'static str)| {
         let of_tool = rows
@@ -123,7 +123,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(values[middle], values[values.len() / 2]))
 }
 
-/// Counts of this size are exact as a `f64`.
+/// Converts a count to `f64`, which is exact for counts of this size.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
 fn lossy(count: u64) -> f64 {
     count as f64

@@ -1,17 +1,17 @@
-//! Log-log plots beside each other, as SVG that can be read on white and on black. Pure: lines in, text out.
+//! Log-log plots, one below the other, as SVG that is readable on white and on black. Pure: lines in, text out.
 
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 400.0;
 
-/// Room around the axes; to the right stand the names of the lines.
+/// Margins around the axes; the names of the lines are in the right margin.
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 220.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 48.0;
 
-/// The least distance between two names.
+/// The least vertical distance between two names.
 const LINE_HEIGHT: f64 = 15.0;
 
 const STYLE: &str = "<style>text{font:12px system-ui,sans-serif;fill:#24292f}.title{font-size:14px;font-weight:600}\
@@ -28,7 +28,7 @@ pub struct Line {
     pub name: &'static str,
     pub colour: &'static str,
     pub dashes: &'static str,
-    /// Pages and value, by pages; both more than nought.
+    /// Points of (pages, value), sorted by pages; both are greater than zero.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -38,7 +38,7 @@ pub struct Panel {
     pub lines: Vec<Line>,
 }
 
-/// The panels below each other, and a line below them.
+/// Draws the panels below each other, with `foot` as a line below them.
 pub fn draw(panels: &[Panel], foot: &str) -> String {
     let mut body = String::new();
     let mut top = 0.0;
@@ -111,7 +111,8 @@ impl Panel {
                 labels.push((y, x, line));
             }
         }
-        // From the top down, each below the one before; then up again from the bottom, so that all stay in the picture.
+        // One pass from the top down places each label below the previous one; a second pass from the bottom up keeps
+        // all labels inside the picture.
         labels.sort_by(|a, b| a.0.total_cmp(&b.0));
         let ends = spread(&labels.iter().map(|label| label.0).collect::<Vec<_>>());
         for (&(from, x, line), y) in labels.iter().zip(ends) {
@@ -145,7 +146,7 @@ fn spread(heights: &[f64]) -> Vec<f64> {
     placed
 }
 
-/// A logarithmic axis of whole decades.
+/// A logarithmic axis of complete decades.
 struct Axis {
     low: i32,
     high: i32,
@@ -196,7 +197,7 @@ impl Unit {
     }
 }
 
-/// With commas between thousands.
+/// Formats a number with commas between thousands.
 fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut out = String::new();

@@ -1,5 +1,5 @@
-//! How soon an edit is served: from the end of the last write until the new site is in place, the quiet that is waited for
-//! included.
+//! Measures how soon an edit is served: from the end of the last write until the new site is in place, including the
+//! quiet period that the preview waits for.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::command::Running;
 use crate::support::http::Request;
 use crate::{copy, project, start};
 
-/// Ticks of the processor's clock in a second, as `/proc` counts them.
+/// Ticks per second of the processor clock, as `/proc` counts them.
 const TICKS: f64 = 100.0;
 
 pub fn measure(quick: bool) {
@@ -44,11 +44,13 @@ pub fn measure(quick: bool) {
     }
 }
 
-/// One line of the table. `edit` gives the address that shows the edit of a round, and a text that is new in it.
+/// Measures one line of the table. `edit` makes the edit of a round and returns the address that shows it, and a text
+/// that is new there.
 fn of(name: &str, rounds: usize, make: impl FnOnce(&Path), edit: impl Fn(&Path, usize) -> (String, String)) {
     let project = project(make);
     let out = project.dir.join("out");
-    // Files that were written a moment ago are not trusted by the digest cache, as it would be after a build.
+    // The digest cache does not trust files that were written a moment ago. After this pause it trusts them, as it
+    // would after a build.
     sleep(Duration::from_secs(3));
     let began = Instant::now();
     let (watch, server) = start(&project);
@@ -88,7 +90,7 @@ fn ready(watch: &Running) -> usize {
     watch.stdout().matches("\"ready\"").count()
 }
 
-/// Waits until the process has nothing to do: what it does after it has served must not count for the next.
+/// Waits until the process is idle: the work that it does after it has served must not count towards the next round.
 fn settle(watch: &Running) {
     let mut quiet = 0;
     let mut before = processor(watch);
@@ -100,7 +102,7 @@ fn settle(watch: &Running) {
     }
 }
 
-/// The time that the process had a core so far, in seconds.
+/// The CPU time that the process has used so far, in seconds.
 fn processor(watch: &Running) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", watch.pid())).expect("a running process");
     let fields: Vec<&str> = stat.rsplit(") ").next().expect("its fields").split(' ').collect();
@@ -108,7 +110,7 @@ fn processor(watch: &Running) -> f64 {
     (ticks(11) + ticks(12)) / TICKS
 }
 
-/// What it has in memory, in KB.
+/// The resident memory of the process, in KB.
 fn memory(watch: &Running) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", watch.pid())).expect("a running process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

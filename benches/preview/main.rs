@@ -1,7 +1,8 @@
-//! Measures the preview: how soon an edit is served, and how many requests it answers beside nginx with the printed vhost.
+//! Measures the preview: how soon it serves an edit, and how many requests it answers compared with nginx under the
+//! printed vhost.
 //!
-//! `cargo bench --bench preview -- [quick] [edit] [requests]`: both of them without a name. Nothing here fails for being
-//! slow: anyone who reads the tables judges.
+//! Usage: `cargo bench --bench preview -- [quick] [edit] [requests]`; with no name it runs both. It never fails because
+//! something is slow: the reader of the tables decides.
 
 #![allow(
     clippy::expect_used,
@@ -31,7 +32,7 @@ use support::command::{Project, Running};
 const SCENARIOS: [&str; 2] = ["edit", "requests"];
 
 fn main() {
-    // What `cargo bench` itself adds begins with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (quick, named): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "quick");
     if let Some(unknown) = named.iter().find(|word| !SCENARIOS.contains(&word.as_str())) {
@@ -46,7 +47,7 @@ fn main() {
     }
 }
 
-/// A project with an export that is to be previewed.
+/// A project with an export to preview.
 fn project(make: impl FnOnce(&Path)) -> Project {
     let project = Project::new();
     make(&project.dir.join("out"));
@@ -57,7 +58,7 @@ fn project(make: impl FnOnce(&Path)) -> Project {
     project
 }
 
-/// Starts the preview, and waits until it has a site. Where it listens.
+/// Starts the preview, waits until it has a site and returns the address it listens on.
 fn start(project: &Project) -> (Running, SocketAddr) {
     let mut watch = project.spawn(&["watch", "--json", "--port", "0"]);
     watch.wait_for_stdout("\"ready\"");
@@ -68,7 +69,7 @@ fn start(project: &Project) -> (Running, SocketAddr) {
     (watch, address)
 }
 
-/// Copies a folder with all below it.
+/// Copies a folder recursively.
 fn copy(from: &Path, to: &Path) {
     for entry in walkdir::WalkDir::new(from) {
         let entry = entry.expect("a readable fixture");

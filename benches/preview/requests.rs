@@ -1,5 +1,5 @@
-//! Requests a second, beside nginx with the printed vhost on the same files. For information: no one publishes with the
-//! preview.
+//! Measures requests per second, compared with nginx under the printed vhost on the same files. For information only:
+//! the preview is not meant for publishing.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::measure::Spread;
 use crate::support::nginx::Nginx;
 use crate::{copy, project, start};
 
-/// What is asked for: its name, the address, the `Accept-Encoding`.
+/// The requests: name, path and `Accept-Encoding`.
 const ASKED: [(&str, &str, &str); 4] = [
     ("a page, as it is", "/fees", "identity"),
     ("a page, brotli", "/fees", "br"),
@@ -47,7 +47,7 @@ pub fn measure(quick: bool) {
     }
 }
 
-/// Requests a second, with one thread and ten connections.
+/// Requests per second, with one thread and ten connections.
 fn load(server: SocketAddr, address: &str, accept: &str) -> f64 {
     let output = Command::new("wrk")
         .args(["-t1", "-c10", "-d3s"])

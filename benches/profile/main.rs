@@ -1,8 +1,9 @@
-//! Where a publish spends its time: writes a synthetic site, publishes it to a folder of this machine, changes a page, and
-//! records the next publish with a profiler.
+//! Profiles a publish: writes a synthetic site, publishes it to a folder on this machine, changes a page and records
+//! the next publish with a profiler.
 //!
-//! `just profile [PAGES]`. It wants one of: `samply`; `flamegraph` of cargo-flamegraph; or `perf`, which writes the graph if
-//! `inferno` is there, and else prints the functions that took most. Nothing here fails for being slow.
+//! Usage: `just profile [PAGES]`. It needs one of: `samply`; `flamegraph` of cargo-flamegraph; or `perf`, which draws
+//! the graph if `inferno` is installed and otherwise prints the most expensive functions. It never fails because
+//! something is slow.
 
 #![allow(
     clippy::expect_used,
@@ -23,11 +24,11 @@ use std::process::{Command, Stdio};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_syntax-publish");
 
-/// Samples a second.
+/// Samples per second.
 const FREQUENCY: &str = "1999";
 
 fn main() {
-    // What `cargo bench` itself adds begins with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let pages = std::env::args().skip(1).find(|word| !word.starts_with('-'));
     let pages = pages.map_or(10_000, |pages| pages.parse().expect("a number of pages"));
     let profiler = ["samply", "flamegraph", "perf"].into_iter().find(|name| is_there(name));
@@ -78,7 +79,8 @@ fn main() {
     }
 }
 
-/// The publish of the site in a folder, with its caches there; `before` is the profiler and its arguments.
+/// The command that publishes the site in a folder, with its caches in the same folder. `before` is the profiler and
+/// its arguments.
 fn publish(project: &Path, before: &[&str]) -> Command {
     let mut words = before.iter().copied().chain([TOOL]);
     let mut command = Command::new(words.next().unwrap_or(TOOL));
@@ -89,7 +91,7 @@ fn publish(project: &Path, before: &[&str]) -> Command {
     command
 }
 
-/// The graph of what perf recorded, if inferno can make one; else the functions that took most.
+/// Draws the graph of perf's recording if inferno is installed; otherwise prints the most expensive functions.
 fn of_perf(data: &str, svg: &str) {
     if is_there("inferno-collapse-perf") && is_there("inferno-flamegraph") {
         let script = "perf script -i \"$1\" | inferno-collapse-perf | inferno-flamegraph > \"$2\"";

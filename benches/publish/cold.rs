@@ -1,4 +1,5 @@
-//! A whole site onto an empty host next door, beside the encoders alone: with what the disk takes for it, and without.
+//! Measures the first publish of a complete site to an empty host next door, with and without the time that the disk
+//! takes, and the encoders alone for comparison.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +10,12 @@ use crate::scenarios::{Extent, say, thousands};
 use crate::site::{self, Size};
 use crate::support::sshd::Offer;
 
-/// Makes `fsync` return at once in the process that loads it: what the host's SFTP server waits for.
+/// Library that makes `fsync` return immediately in the process that loads it. The host's SFTP server waits for
+/// `fsync`.
 pub const UNFLUSHED: &str = "libeatmydata.so";
 
-/// Publishes to a host that waits for its disk, to one that does not, and runs the encoders alone, in turns.
+/// Takes turns between a publish to a host that waits for its disk, a publish to one that does not, and the encoders
+/// alone.
 pub fn cold(extent: Extent, table: &mut Table) {
     let (rounds, pages, levels) = match extent {
         Extent::Quick => (1, 100, Levels::BEST),
@@ -79,7 +82,7 @@ pub fn cold(extent: Extent, table: &mut Table) {
     }
 }
 
-/// By a machine that has done it never before; in seconds.
+/// Publishes from a machine that has never published before; returns seconds.
 fn to_an_empty_docroot(ours: &mut Ours, levels: Levels, round: usize, row: &mut Row) -> f64 {
     let suffix = format!("-cold-{round}");
     ours.write_manifest(levels, &suffix);
@@ -87,12 +90,12 @@ fn to_an_empty_docroot(ours: &mut Ours, levels: Levels, round: usize, row: &mut 
     let publish = ours.publish(Way::Near, &home, Watch::Memory);
     ours.remove_docroot(&suffix);
     row.add(&publish);
-    // Nothing crossed the far way.
+    // Nothing went over the far line.
     (row.sent, row.received) = (Spread::default(), Spread::default());
     publish.ran.seconds
 }
 
-/// The same files under other names, for encoders to put their work beside.
+/// Links the same files into another folder, where the encoders can put their output next to them.
 fn copy_of(export: &Path, folder: &Path) -> PathBuf {
     let copy = folder.join("copy");
     measure::run(
@@ -102,7 +105,7 @@ fn copy_of(export: &Path, folder: &Path) -> PathBuf {
     copy
 }
 
-/// Where the system keeps a library, if it does.
+/// Finds a library on this system; `None` if it is not installed.
 pub fn library(name: &str) -> Option<PathBuf> {
     let folders = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
     let below = std::fs::read_dir("/usr/lib").ok()?;

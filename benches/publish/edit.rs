@@ -1,4 +1,5 @@
-//! One page edited and published over a line with a delay, at several sizes, beside every tool that is installed.
+//! Measures a publish of one edited page over a line with a delay, at several sizes, compared with every installed
+//! tool.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +10,17 @@ use crate::scenarios::{Bench, Extent, Prepared, say, thousands};
 use crate::site::{self, Size};
 use crate::tool::{TOOLS, Tool};
 
-/// Median of so many; what takes longer than [`ONCE`] is measured once, and what would take longer than [`NEVER`] not at all.
+/// Rounds for a median. What takes longer than [`ONCE`] is measured once, and what would take longer than [`NEVER`] is
+/// not measured.
 const ROUNDS: usize = 5;
 
-/// Seconds.
+/// Limit in seconds; see [`ROUNDS`].
 const ONCE: f64 = 20.0;
 
-/// Seconds.
+/// Limit in seconds; see [`ROUNDS`].
 const NEVER: f64 = 240.0;
 
-/// The docroot of the machine that remembers nothing.
+/// Docroot suffix for the machine without caches.
 const FRESH: &str = "-fresh";
 
 const SYNCHRONISING: &str = "synchronising";
@@ -39,7 +41,7 @@ pub fn edit(bench: &mut Bench, sizes: &[usize], table: &mut Table) {
     }
 }
 
-/// How long a tool took at the size before: by its name, seconds and files.
+/// Seconds and files of each tool at the previous size, by the name of the tool.
 type Taken = BTreeMap<&'static str, (f64, usize)>;
 
 fn one_size(site: &mut Prepared, pages: usize, taken: &mut Taken, table: &mut Table) {
@@ -64,7 +66,8 @@ fn one_size(site: &mut Prepared, pages: usize, taken: &mut Taken, table: &mut Ta
         say(&format!("{pages} pages, one edited: {} of {ROUNDS}", round + 1));
         edit_both(site, &mut peer, pages, round + 2);
         warm.add(&site.ours.publish(Way::Far, &home, Watch::Time));
-        // Its docroot is another one, or the machine that remembers would find a release that is not its own.
+        // This machine has its own docroot; otherwise the machine with caches would find a live release that it
+        // did not publish.
         site.ours.write_manifest(site.levels, FRESH);
         let nothing = site.ours.new_home();
         fresh.add(&site.ours.publish(Way::Far, &nothing, Watch::Time));
@@ -105,7 +108,7 @@ fn one_size(site: &mut Prepared, pages: usize, taken: &mut Taken, table: &mut Ta
             row.what.push_str(&other.note);
             row.time = row.time.plus(peer.encoding);
             row.against = row.time.over(&ours.time);
-            // It is in the plot once.
+            // The row is in both groups, but the plot takes it only once.
             row.point = row.point.filter(|_| tool == "syntax-publish");
             table.push(&row);
         }
@@ -118,18 +121,18 @@ fn edit_both(site: &Prepared, peer: &mut Peer, pages: usize, revision: usize) {
     peer.edit(page, revision);
 }
 
-/// The row with its place in the plot.
+/// Returns the row with its place in the plot.
 fn at(row: &Row, tool: &'static str, pages: usize, measures: &'static str) -> Row {
     let mut row = row.clone();
     row.point = Some(Point { tool, pages, measures });
     row
 }
 
-/// A tool, and what it took.
+/// A tool and its measurements.
 struct Other {
     tool: Tool,
     row: Row,
-    /// Why there are fewer measurements than of the rest; empty if there are not.
+    /// Why there are fewer measurements than for the others; empty if there are not.
     note: String,
     over: bool,
 }
@@ -139,7 +142,8 @@ impl Other {
         let by_files = taken
             .get(tool.name())
             .map(|(seconds, files)| seconds * lossy(peer.files as u64) / lossy(*files as u64));
-        // One file after another, each opened, written and closed: this much at least, also where no size came before.
+        // sftp opens, writes and closes one file after another, so three round trips per file is the least it takes.
+        // This gives an estimate even if no smaller size was measured.
         let least = (tool == Tool::Sftp).then(|| lossy(peer.files as u64) * 3.0 * RTT.as_secs_f64());
         let expected = by_files.or(least);
         let left_out = if !tool.installed() {

@@ -1,5 +1,5 @@
-//! One page edited in a very wide folder, beside the same site in narrow ones: each entry of a changed folder is linked
-//! again, so width is what an edit pays for.
+//! Measures a publish of one edited page in a very wide folder, compared with the same site in narrow folders: each
+//! entry of a changed folder is linked again, so the cost of an edit grows with the width.
 
 use crate::measure::{Row, Table, Watch};
 use crate::ours::{Levels, Ours, Way};
@@ -10,7 +10,7 @@ use crate::support::sshd::Offer;
 /// Pages of a narrow folder.
 const NARROW: usize = 50;
 
-/// The same pages in one folder and in narrow ones, edited and published in turns.
+/// Edits and publishes the same pages in one folder and in narrow ones, in turns.
 pub fn flat(extent: Extent, table: &mut Table) {
     let (rounds, pages) = match extent {
         Extent::Quick => (2, 500),
@@ -34,7 +34,7 @@ pub fn flat(extent: Extent, table: &mut Table) {
             site::edit_in_sections(&ours.export, (round * 37 + 11) % pages, round + 1, *a_section);
             ours.publish(Way::Far, home, Watch::Time)
         });
-        // The first of them finds caches that the near way filled.
+        // The first round finds caches that the near line filled, so it does not count.
         if round > 0 {
             for ((_, _, _, row), took_it) in sides.iter_mut().zip(&took) {
                 row.add(took_it);

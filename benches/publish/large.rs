@@ -1,4 +1,4 @@
-//! One large file over lines of several lengths, beside the programs that do nothing but copy it.
+//! Measures one large file over lines of several lengths, compared with programs that only copy it.
 
 use std::fs;
 use std::fs::OpenOptions;
@@ -14,7 +14,7 @@ use crate::site::{self, PAGES_A_SECTION};
 use crate::support::delay::DelayProxy;
 use crate::support::sshd::Offer;
 
-/// The file is published, and right after it the peers copy it over the same line.
+/// Publishes the file, and immediately afterwards copies it with each peer over the same line.
 pub fn large(extent: Extent, table: &mut Table) {
     let (rounds, mebibytes, lines) = match extent {
         Extent::Quick => (1, 10, vec![(50, Way::Far)]),
@@ -80,14 +80,15 @@ pub fn large(extent: Extent, table: &mut Table) {
     }
 }
 
-/// The same noise with another beginning: another file, all of it.
+/// Overwrites eight bytes near the beginning of the noise, which makes it a different file that must be sent
+/// completely.
 fn renew(path: &Path, revision: u64) {
     let file = OpenOptions::new().write(true).open(path).expect("a large file");
     file.write_all_at(&revision.to_le_bytes(), 8)
         .expect("a large file to be written");
 }
 
-/// What people copy a file with; without compression, which does nothing for such a file but take time.
+/// A program that people copy a file with. Compression is off because it only costs time for such a file.
 #[derive(Clone, Copy)]
 enum Peer {
     Sftp,
@@ -107,7 +108,7 @@ impl Peer {
         }
     }
 
-    /// Copies the film to the host, over the far way, and takes it away there: seconds and bytes sent.
+    /// Copies the film to the host over the far line and removes it there. Returns seconds and bytes sent.
     fn copy(self, ours: &Ours) -> (f64, f64) {
         let (folder, remote) = ours.roots();
         let file = ours.export.join("film.mp4");

@@ -1,4 +1,5 @@
-//! What looking at the live site costs a publish: one page edited, over a line with a delay, with and without the look.
+//! Measures the cost of the live probes in a publish: one page edited over a line with a delay, with and without
+//! probes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,7 +40,8 @@ impl Served {
     }
 }
 
-/// One page edited: no one looks, and then origin and public address are asked, both over the same line.
+/// Publishes an edited page without probes, and then with probes of the origin and the public address, both over the
+/// same line.
 pub fn look(pages: usize, rounds: usize, table: &mut Table) {
     let mut served = Served::new(pages);
     let home = served.ours.new_home();
@@ -51,7 +53,7 @@ pub fn look(pages: usize, rounds: usize, table: &mut Table) {
             site::edit(&served.ours.export, (revision * 37 + 11) % pages, revision);
             served.ours.serve(&served.url, looks);
             let publish = served.ours.publish(Way::Far, &home, Watch::Time);
-            // The first publish fills caches and sends the site.
+            // The first publish fills caches and sends the site, so it does not count.
             if round > 0 {
                 let row = if looks { &mut with } else { &mut without };
                 row.add(&publish);

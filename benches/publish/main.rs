@@ -1,8 +1,9 @@
-//! Measures the built `syntax-publish` against what people use instead, side by side in one run, and prints tables.
+//! Measures the built `syntax-publish` against the usual alternatives, side by side in one run, and prints tables.
 //!
-//! `cargo bench --bench publish -- [quick] [pages=10,100] [json=FILE] [SCENARIO…]`: all of [`SCENARIOS`] without a
-//! name. `pages` are the sizes of `edit`; every measurement is written to `target/bench/publish.json`, or where `json` says.
-//! Nothing here fails for being slow: what counts are the ratios between neighbours of one run, and anyone who reads them judges.
+//! Usage: `cargo bench --bench publish -- [quick] [pages=10,100] [json=FILE] [SCENARIO…]`; with no name it runs all of
+//! [`SCENARIOS`]. `pages` sets the sizes of `edit`. Every measurement is written to the file of `json`, by default
+//! `target/bench/publish.json`. It never fails because something is slow: what counts is the ratio between neighbouring
+//! rows of one run, and the reader decides.
 
 #![allow(
     clippy::expect_used,
@@ -49,7 +50,7 @@ const SCENARIOS: [&str; 14] = [
 const NEEDED: [&str; 5] = ["brotli", "gzip", "rsync", "ssh", "xargs"];
 
 fn main() {
-    // What `cargo bench` itself adds begins with a dash.
+    // `cargo bench` itself adds arguments, which begin with a dash.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (set, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.contains('='));
     let (quick, named): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "quick");
@@ -77,7 +78,8 @@ fn main() {
     let sizes = pages.unwrap_or_else(|| edit::sizes(extent));
     let mut bench = Bench::new(extent);
     let mut report = Report::new(json);
-    // In the order in which they share what they prepare; each is printed as it ends, for the whole takes long.
+    // The order lets scenarios share what they prepare. Each table is printed as its scenario ends, because a complete
+    // run takes long.
     for scenario in SCENARIOS.iter().filter(|name| wanted(name)) {
         let mut table = Table::default();
         match *scenario {

@@ -1,4 +1,4 @@
-//! Runs of programs with what they took, and the medians of several.
+//! Runs programs, records what they took and computes medians.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,24 +10,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-/// A program that ran to its end, and well.
+/// A program that ran to its end and succeeded.
 pub struct Ran {
     pub seconds: f64,
-    /// The most memory that it held, in bytes; without its children's.
+    /// The peak memory in bytes, without that of its child processes.
     pub peak: Option<u64>,
     pub stdout: String,
 }
 
-/// Whether to watch how much memory a program takes, which itself takes a little of the processor.
+/// Whether to watch the memory of a program, which itself takes a little CPU time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
     Time,
     Memory,
 }
 
-/// Runs a program; stops with all that it said if it fails.
+/// Runs a program; panics with its complete output if it fails.
 ///
-/// The disk is quiet when it starts: an `fsync` must not pay for what another wrote.
+/// Flushes the disk first: an `fsync` of this program must not pay for what another program wrote.
 pub fn run(mut command: Command, watch: Watch) -> Ran {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (out, err) = (folder.path().join("out"), folder.path().join("err"));
@@ -57,7 +57,7 @@ pub fn run(mut command: Command, watch: Watch) -> Ran {
     }
 }
 
-/// The high-water mark of a process's memory, as it was when it was last there to be asked.
+/// The high-water mark of a process's memory, from the last read that succeeded before the process ended.
 fn watch_memory(pid: u32, over: &AtomicBool) -> Option<u64> {
     let mut peak = None;
     while !over.load(Ordering::Relaxed) {
@@ -70,14 +70,14 @@ fn watch_memory(pid: u32, over: &AtomicBool) -> Option<u64> {
     peak
 }
 
-/// A program and its arguments.
+/// Makes a command of a program and its arguments.
 pub fn command<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(program);
     command.args(args);
     command
 }
 
-/// How long something takes.
+/// Returns the seconds that `work` took, and its result.
 pub fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     rustix::fs::sync();
     let began = Instant::now();
@@ -85,7 +85,7 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     (began.elapsed().as_secs_f64(), done)
 }
 
-/// How often something was measured, and what came out.
+/// The measured values of one quantity, one per round.
 #[derive(Clone, Default)]
 pub struct Spread(Vec<f64>);
 
@@ -102,7 +102,7 @@ impl Spread {
         Some(f64::midpoint(sorted[middle], sorted[upper]))
     }
 
-    /// The medians and the ends of the range, each written by `show`; nothing where nothing was measured.
+    /// Shows the median and the ends of the range, each formatted by `show`; empty if nothing was measured.
     pub fn show(&self, show: impl Fn(f64) -> String) -> String {
         let Some(median) = self.median() else {
             return String::new();
@@ -117,7 +117,7 @@ impl Spread {
         }
     }
 
-    /// This divided by another, measurement by measurement: both were made side by side.
+    /// Divides this by another, measurement by measurement: both were made side by side.
     pub fn over(&self, other: &Spread) -> Spread {
         assert!(
             self.0.len() <= other.0.len(),
@@ -126,12 +126,12 @@ impl Spread {
         Spread(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
     }
 
-    /// Every measurement, in the order in which they were made.
+    /// Returns every measurement, in the order in which they were made.
     pub fn values(&self) -> &[f64] {
         &self.0
     }
 
-    /// This plus the same for every measurement.
+    /// Adds the same amount to every measurement.
     pub fn plus(&self, more: f64) -> Spread {
         Spread(self.0.iter().map(|value| value + more).collect())
     }
@@ -174,17 +174,17 @@ pub fn times(value: f64) -> String {
 pub struct Row {
     pub what: String,
     pub time: Spread,
-    /// The time divided by that of ours.
+    /// The time divided by the time of `syntax-publish`.
     pub against: Spread,
     pub round_trips: Spread,
     pub sent: Spread,
     pub received: Spread,
     pub memory: Spread,
-    /// Where it is in a plot, if it belongs to one.
+    /// Its place in a plot, if it belongs to one.
     pub point: Option<Point>,
 }
 
-/// Which line of which plot a measurement belongs to, and where on it.
+/// Names the plot and the line that a measurement belongs to, and its place on that line.
 #[derive(Clone, Copy)]
 pub struct Point {
     pub tool: &'static str,
@@ -200,7 +200,7 @@ impl Row {
         }
     }
 
-    /// Every measurement, not the medians alone; what was not measured is not there.
+    /// Returns every measurement, not only the medians. Quantities that were not measured are left out.
     fn json(&self) -> Value {
         let mut fields = Map::from_iter([("what".to_owned(), json!(self.what))]);
         if let Some(point) = self.point {
@@ -249,7 +249,7 @@ const HEADS: [&str; COLUMNS] = [
     "peak memory",
 ];
 
-/// Everything that was measured, as a table of Markdown.
+/// All measurements as a Markdown table.
 #[derive(Default)]
 pub struct Table {
     lines: Vec<[String; COLUMNS]>,
@@ -275,7 +275,7 @@ impl Table {
         }
     }
 
-    /// The groups with their rows.
+    /// Returns the groups with their rows.
     pub fn json(&self) -> Value {
         let groups = self.groups.iter();
         groups

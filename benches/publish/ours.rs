@@ -1,5 +1,5 @@
-//! The tool under measurement: a synthetic site, its manifest, and a host that speaks SFTP alone, in a chroot where the
-//! machine allows that, near (loopback) and far (behind the delay).
+//! The tool under measurement: a synthetic site, its site manifest, and a host that offers only SFTP, in a chroot if
+//! the machine allows it. The host is reached near (loopback) and far (behind the delay).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use crate::support::delay::DelayProxy;
 use crate::support::nginx::LISTEN;
 use crate::support::sshd::{Jail, Offer, Sshd};
 
-/// The round trip time of the far way.
+/// The round-trip time of the far line.
 pub const RTT: Duration = Duration::from_millis(50);
 
 /// Levels of the encoders.
@@ -32,9 +32,9 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// What the tool takes by itself.
+    /// The default levels of `syntax-publish`.
     pub const BEST: Levels = Levels { brotli: 11, gzip: 9 };
-    /// For sites that would take minutes.
+    /// For sites that would take minutes at the default levels.
     pub const QUICK: Levels = Levels { brotli: 5, gzip: 6 };
 
     pub fn name(self) -> String {
@@ -42,12 +42,12 @@ impl Levels {
     }
 }
 
-/// Which way to the host.
+/// The line to the host.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Near,
     Far,
-    /// Far, and SSH does not compress.
+    /// The far line, without SSH compression.
     Plain,
 }
 
@@ -62,11 +62,11 @@ pub struct Ours {
     trusted: Option<PathBuf>,
 }
 
-/// One publish.
+/// The measurements of one publish.
 pub struct Publish {
     pub ran: Ran,
     pub round_trips: f64,
-    /// Bytes on the wire, both nought on the near way.
+    /// Bytes on the wire; `sent` and `received` are both zero on the near line.
     pub sent: f64,
     pub received: f64,
 }
@@ -77,7 +77,7 @@ impl Ours {
         Ours::with(levels, Offer::default(), |export| site::write(export, size))
     }
 
-    /// The same with any site, and a host that offers this.
+    /// Does the same for any site and for a host that makes the given offer.
     pub fn with(levels: Levels, offer: Offer<'_>, write: impl FnOnce(&Path)) -> Ours {
         let jail = if Jail::Chroot.usable() {
             Jail::Chroot
@@ -102,7 +102,7 @@ impl Ours {
         ours
     }
 
-    /// From now on publishes go to another docroot, which is empty.
+    /// Makes later publishes go to another, empty docroot.
     pub fn write_manifest(&mut self, levels: Levels, docroot_suffix: &str) {
         self.levels = levels;
         self.write_tables(
@@ -112,7 +112,7 @@ impl Ours {
         );
     }
 
-    /// From now on the site has this URL, and is asked after each publish or not.
+    /// Gives the site this URL for later publishes, and turns the live probes after each publish on or off.
     pub fn serve(&mut self, url: &str, looks: bool) {
         let verify = if looks {
             ""
@@ -122,17 +122,17 @@ impl Ours {
         self.write_tables(url, "", verify);
     }
 
-    /// From now on the live site's certificate must be by an authority of this file.
+    /// Makes later publishes require that an authority in this file issued the live site's certificate.
     pub fn trust(&mut self, authorities: PathBuf) {
         self.trusted = Some(authorities);
     }
 
-    /// The vhost for the docroot, over TLS.
+    /// Prints the vhost for the docroot, over TLS.
     pub fn vhost(&self) -> String {
         self.vhost_with(&[])
     }
 
-    /// The same with these options more.
+    /// Prints the vhost with additional options.
     pub fn vhost_with(&self, more: &[&str]) -> String {
         let docroot = self.sshd.docroot.to_str().expect("a path");
         let args = [
@@ -166,7 +166,7 @@ impl Ours {
         } else {
             format!("[encode]\nbrotli = {}\ngzip = {}\n", levels.brotli, levels.gzip)
         };
-        // Nothing is pruned: the peer keeps everything, too.
+        // Nothing is pruned, because the peer keeps everything, too.
         self.project.write_manifest(&format!(
             "[site]\nname = \"bench\"\nurl = \"{url}\"\nexport = \"export\"\n\
              [publish]\nkeep = 1000\n{tables}{encode}{}{}{}compression = false\n",
@@ -176,7 +176,7 @@ impl Ours {
         ));
     }
 
-    /// Another docroot with all that is in the first one, as if everything had been published to both.
+    /// Copies the first docroot with everything in it, as if all releases had been published to both.
     pub fn copy_docroot(&self, docroot_suffix: &str) {
         let mut sibling = self.sshd.docroot.clone().into_os_string();
         sibling.push(docroot_suffix);
@@ -185,7 +185,7 @@ impl Ours {
         measure::run(copy, Watch::Time);
     }
 
-    /// Removes what was published to such a docroot.
+    /// Removes the docroot with this suffix.
     pub fn remove_docroot(&self, docroot_suffix: &str) {
         let name = self.sshd.docroot.file_name().expect("a docroot has a name").to_owned();
         let mut sibling = name;
@@ -193,7 +193,7 @@ impl Ours {
         fs::remove_dir_all(self.sshd.root.join(sibling)).expect("a docroot to remove");
     }
 
-    /// A home without caches: that of a machine that has never done this before.
+    /// Makes a home without caches, as on a machine that has never published before.
     pub fn new_home(&mut self) -> PathBuf {
         self.homes += 1;
         let home = self.project.home.join(self.homes.to_string());
@@ -207,7 +207,7 @@ impl Ours {
         publish
     }
 
-    /// The same, and what each stage took: seconds by name.
+    /// Publishes and also returns the seconds of each stage, by name.
     pub fn publish_timed(&self, way: Way, home: &Path) -> (Publish, BTreeMap<String, f64>) {
         let (publish, said) = self.run(way, home, &["publish", "--timings"], Watch::Time);
         assert_eq!(said["swapped"], true, "it was published: {said}");
@@ -219,7 +219,7 @@ impl Ours {
         (publish, stages)
     }
 
-    /// Reads the live release back, byte for byte. How many files that were, too.
+    /// Reads the live release back, byte for byte. Also returns the number of files.
     pub fn verify(&self, way: Way) -> (Publish, u64) {
         let (took, said) = self.run(way, &self.project.home, &["verify", "--deep"], Watch::Memory);
         assert_eq!(said["ok"], true, "it is whole: {said}");
@@ -230,7 +230,7 @@ impl Ours {
         (verified, said["checked"].as_u64().expect("a count"))
     }
 
-    /// A session of the library's, which counts what a command does not tell.
+    /// Opens a session of the library, which counts what the command does not report.
     pub fn session(&self, way: Way, what: &str) -> Session {
         let port = match way {
             Way::Near => self.sshd.port,
@@ -252,7 +252,7 @@ impl Ours {
         )
     }
 
-    /// Runs the tool with these words over a way: what it took, and the JSON that it said.
+    /// Runs the tool with these arguments over a line; returns its measurements and the JSON that it printed.
     pub fn run(&self, way: Way, home: &Path, words: &[&str], watch: Watch) -> (Publish, serde_json::Value) {
         let target = match way {
             Way::Near => "near",
@@ -278,7 +278,8 @@ impl Ours {
         (took, said)
     }
 
-    /// The options with which `ssh`, `sftp` and `scp` reach the host through a port; no file of the user's is read.
+    /// Returns the options with which `ssh`, `sftp` and `scp` reach the host through a port; they read none of the
+    /// user's files.
     pub fn ssh_options(&self, port: u16) -> Vec<String> {
         let options = [
             format!("HostKeyAlias=[127.0.0.1]:{}", self.sshd.port),
@@ -297,30 +298,31 @@ impl Ours {
             .collect()
     }
 
-    /// Connects over the far way as a publish does, to SFTP, and asks nothing. In seconds.
+    /// Connects to SFTP over the far line as a publish does, without any request. Returns seconds.
     pub fn connecting(&self) -> f64 {
         let mut sftp = measure::command("sftp", self.ssh_options(self.far.port));
         sftp.args(["-b", "/dev/null", "127.0.0.1"]);
         measure::run(sftp, Watch::Time).seconds
     }
 
-    /// The folder on disk that holds docroots, and what SFTP calls it.
+    /// Returns the folder on disk that contains the docroots, and its path in SFTP.
     pub fn roots(&self) -> (&Path, String) {
         let remote = Path::new(&self.sshd.remote_docroot).parent().expect("a folder");
         (&self.sshd.root, remote.display().to_string())
     }
 
-    /// Where the site is published to, on disk.
+    /// Returns the docroot on disk.
     pub fn docroot(&self) -> &Path {
         &self.sshd.docroot
     }
 
-    /// The port of the host itself, for another line to it.
+    /// Returns the port of the host itself, for another line to it.
     pub fn port(&self) -> u16 {
         self.sshd.port
     }
 
-    /// The same through the library, on the near way, for the command does not tell.
+    /// Counts the round trips of a verify through the library on the near line, because the command does not report
+    /// them.
     fn round_trips_of_verify(&self) -> f64 {
         let session = self.session(Way::Near, "verify");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -337,7 +339,7 @@ impl Ours {
     }
 }
 
-/// Counts of this size are exact as a `f64`.
+/// Converts a count to `f64`, which is exact for counts of this size.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
 pub fn lossy(count: u64) -> f64 {
     count as f64

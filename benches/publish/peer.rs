@@ -1,7 +1,7 @@
-//! What people use instead has a site encoded beforehand, and a host with a shell; rsync, tar and a symlink moved there. The
-//! programs that speak SFTP are in `tool.rs`.
+//! The usual alternatives: a site that is encoded beforehand, and a host with a shell; rsync, tar and a symlink that is
+//! moved on the host. The programs that speak SFTP are in `tool.rs`.
 //!
-//! The peer is given its best case. Its files keep their times, so that rsync looks at nothing but times and sizes; ssh
+//! The peer gets its best case. Its files keep their times, so that rsync compares only times and sizes; ssh
 //! compresses; nothing is synced to the disk at the end.
 
 use std::fs;
@@ -17,17 +17,17 @@ use crate::support::delay::DelayProxy;
 use crate::support::sshd::{Jail, Sshd, is_root};
 use tempfile::TempDir;
 
-/// The largest site of which every tool has a try.
+/// The size of the largest site that every tool is measured on.
 pub const ALL_TOOLS: usize = 10_000;
 
-/// A site with its encodings beside it, and a host with a shell.
+/// A site with its encodings next to it, and a host with a shell.
 ///
-/// The host has releases, the first of them live, and one folder that is served as it is. That folder is shared by all tools
-/// that write into what is served: what an edit replaced is put back before the next of them runs.
+/// The host has releases, the first of which is live, and one folder that is served in place. All tools that write in
+/// place share that folder: what an edit replaced is restored before the next tool runs.
 pub struct Peer {
-    /// How long it took to encode the site.
+    /// The seconds that encoding the site took.
     pub encoding: f64,
-    /// How many files that are, encodings included.
+    /// The number of files of the site, including encodings.
     pub files: usize,
     pub tree: PathBuf,
     pub user: String,
@@ -36,13 +36,13 @@ pub struct Peer {
     sshd: Sshd,
     far: DelayProxy,
     releases: usize,
-    /// The paths of the last edit, and what stood there before, relative to both trees.
+    /// The paths of the last edit, relative to both trees; `before` is the tree with their previous content.
     edited: Vec<PathBuf>,
     before: PathBuf,
     _folder: TempDir,
 }
 
-/// One way there and back.
+/// The measurements of one transfer.
 pub struct Moved {
     pub seconds: f64,
     pub sent: f64,
@@ -50,10 +50,10 @@ pub struct Moved {
 }
 
 impl Peer {
-    /// Writes the site, encodes all of it, and puts it on the host, over the near way.
+    /// Writes the site, encodes all of it and puts it on the host, over the near line.
     pub fn new(size: Size, levels: Levels) -> Peer {
         let user = if is_root() { "root" } else { "" };
-        // The first value wins: none means no forced command. The users add up.
+        // In sshd_config the first value wins, and `none` means no forced command. The AllowUsers lines add up.
         let allowed = if user.is_empty() {
             String::new()
         } else {
@@ -84,9 +84,11 @@ impl Peer {
         };
         let root = peer.root();
         fs::create_dir_all(root.join("releases")).expect("a folder on the host");
-        // What a first run of any of them leaves: the same files with the same times. Those of a release are never written to.
+        // The result of a first run of any of the tools: the same files with the same times. The files of a release are
+        // never written to.
         for folder in ["releases/0", "in-place"] {
-            // Where only rsync takes part, which never writes into a file that is there, they can be the same files.
+            // Above ALL_TOOLS only rsync takes part. It never writes into an existing file, so the files can be hard
+            // links.
             let how = if size.pages > ALL_TOOLS { "-al" } else { "-a" };
             let mut copy = command("cp", [how, "--"]);
             copy.arg(&peer.tree).arg(root.join(folder));
@@ -96,13 +98,13 @@ impl Peer {
         peer
     }
 
-    /// Writes a page again, with its encodings, and keeps what was there.
+    /// Writes a page again, with its encodings, and keeps the previous files.
     pub fn edit(&mut self, number: usize, revision: usize) {
         if self.before.exists() {
             fs::remove_dir_all(&self.before).expect("a folder to remove");
         }
         let copy = self.before.with_file_name("scratch");
-        // A page is a function of its number and revision: this shows which files it has, and nothing else.
+        // A page is a function of its number and revision. This copy only shows which files the page has.
         let paths = site::edit_in_sections(&copy, number, revision, self.size.a_section());
         fs::remove_dir_all(copy).expect("a folder to remove");
         let with_encodings = paths
@@ -112,7 +114,7 @@ impl Peer {
         for path in &self.edited {
             copy_with_times(&self.tree.join(path), &self.before.join(path));
         }
-        // Files that may have other names are made again.
+        // These files may have other hard links, so they are removed and created again.
         for path in &self.edited {
             fs::remove_file(self.tree.join(path)).expect("a file to remove");
         }
@@ -125,7 +127,7 @@ impl Peer {
         }
     }
 
-    /// Whether what is served there is what was edited here; stops if it is not.
+    /// Panics unless the edited files on the host are the same as the local ones.
     pub fn check(&self, folder: &str) {
         let there = self.root().join(folder);
         for path in &self.edited {
@@ -138,21 +140,21 @@ impl Peer {
         }
     }
 
-    /// Makes the folder that is served what it was before the edit.
+    /// Restores the folder that is served in place to its state before the edit.
     pub fn put_back(&self) {
         for path in &self.edited {
             copy_with_times(&self.before.join(path), &self.root().join("in-place").join(path));
         }
     }
 
-    /// Makes it what the edit made of the site, for the next edit.
+    /// Applies the edit to the folder that is served in place, for the next edit.
     pub fn put_forward(&self) {
         for path in &self.edited {
             copy_with_times(&self.tree.join(path), &self.root().join("in-place").join(path));
         }
     }
 
-    /// A new release beside the last one, linked to it, and then the swap: two connections.
+    /// Makes a new release next to the last one, with hard links to it, and then swaps: two connections.
     pub fn release(&mut self) -> Moved {
         let link = format!("--link-dest=../{}", self.releases);
         self.releases += 1;
@@ -170,7 +172,7 @@ impl Peer {
         }
     }
 
-    /// The whole site through a pipe into a new release, and the swap, in one connection.
+    /// Sends the complete site through a pipe into a new release and swaps, in one connection.
     pub fn tar(&self) -> Moved {
         let root = self.root();
         let unpack = format!(
@@ -191,32 +193,32 @@ impl Peer {
         moved
     }
 
-    /// The same into the folder that is being served: visitors see a mixture, and there is no way back.
+    /// Sends the site into the folder that is being served: visitors see a mixture, and there is no rollback.
     pub fn in_place(&self) -> Moved {
         self.far(self.rsync(self.far.port, "in-place", &["--delete"]))
     }
 
-    /// A connection that does nothing.
+    /// Opens a connection that does nothing.
     pub fn connect(&self) -> Moved {
         self.far(self.ssh(self.far.port, "true"))
     }
 
-    /// The port of the far way.
+    /// Returns the port of the far line.
     pub fn port(&self) -> u16 {
         self.far.port
     }
 
-    /// The key of the account.
+    /// Returns the private key of the account.
     pub fn identity(&self) -> &Path {
         &self.sshd.identity
     }
 
-    /// The folder that is served as it is, on the host.
+    /// Returns the folder on the host that is served in place.
     pub fn served(&self) -> PathBuf {
         self.root().join("in-place")
     }
 
-    /// What a program took that spoke over the far way.
+    /// Measures a program that uses the far line.
     pub fn far(&self, command: Command) -> Moved {
         let before = (self.far.bytes_up(), self.far.bytes_down());
         let ran = measure::run(command, Watch::Time);
@@ -253,7 +255,8 @@ impl Peer {
         ssh
     }
 
-    /// No file of the user's is read; the host's key is known by the name that its own port gave it.
+    /// Returns the options for ssh. No file of the user's is read, and the host's key is looked up under the host's own
+    /// port.
     pub fn ssh_options(&self, port: u16) -> Vec<String> {
         let options = [
             format!("HostKeyAlias=[127.0.0.1]:{}", self.sshd.port),
@@ -286,7 +289,7 @@ fn count_files(tree: &Path) -> usize {
         .count()
 }
 
-/// The encoders with their levels, and the window that readers of brotli have memory for.
+/// Returns the encoders with their levels; brotli also with the window size that decoders have memory for.
 pub fn encoders(levels: Levels) -> [(&'static str, Vec<String>); 2] {
     let brotli = [
         "-q".to_owned(),
@@ -294,12 +297,12 @@ pub fn encoders(levels: Levels) -> [(&'static str, Vec<String>); 2] {
         "-w".to_owned(),
         "22".to_owned(),
     ];
-    // gzip leaves a file with two names alone unless it is forced.
+    // gzip skips a file with two hard links unless it is forced.
     let gzip = ["-f".to_owned(), format!("-{}", levels.gzip)];
     [("brotli", brotli.to_vec()), ("gzip", gzip.to_vec())]
 }
 
-/// Runs an encoder over all files of a site that are worth it, on all cores. Returns the seconds.
+/// Runs an encoder over all files of a site that are worth encoding, on all cores. Returns the seconds.
 pub fn encode(tree: &Path, program: &str, args: &[String]) -> f64 {
     let line = format!(
         "find . -type f -size +511c ! -name '*.br' ! -name '*.gz' -print0 | xargs -0 -n 64 -P {} {program} {}",

@@ -1,5 +1,5 @@
-//! Deleting fifty releases over a line with a delay: what is dead is found level by level, so the round trips follow the
-//! depth of the site and not the number of its files.
+//! Measures a prune of fifty releases over a line with a delay: dead objects are found level by level, so the round
+//! trips depend on the depth of the site and not on the number of its files.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::ours::{Levels, Ours, Way, lossy};
 use crate::scenarios::{Extent, say, thousands};
 use crate::site::{self, Size};
 
-/// One page is edited and published so often, and then all of these releases go but one.
+/// Edits and publishes one page `releases` times, and then prunes all of these releases but one.
 pub fn prune(extent: Extent, table: &mut Table) {
     let (rounds, releases, sizes) = match extent {
         Extent::Quick => (1, 5, vec![100, 200]),
@@ -37,7 +37,7 @@ pub fn prune(extent: Extent, table: &mut Table) {
             let session = ours.session(Way::Far, "prune");
             let options = Options {
                 keep: 1,
-                // What a site has that says nothing of it.
+                // The default of a site manifest that does not set it.
                 skew: Duration::from_secs(7 * 24 * 60 * 60),
                 dry_run: false,
             };

@@ -1,4 +1,4 @@
-//! Every measurement of a run and the machine it was made on, as JSON.
+//! Every measurement of a run, and the machine it was made on, as JSON.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::measure::Table;
 use crate::peer::cores;
 
-/// A run; the file is written after each scenario, so that one which is ended early leaves what it has.
+/// A run. The file is written after each scenario, so that a run that is stopped early leaves its results.
 pub struct Report {
     file: PathBuf,
     machine: Value,
@@ -58,7 +58,7 @@ fn machine() -> Value {
     })
 }
 
-/// What a program says first of itself; nothing if it is not there.
+/// Returns the first line that a program prints about itself; `None` if the program is not installed.
 fn first_line(program: &str, ask: &str) -> Option<String> {
     let said = Command::new(program).arg(ask).output().ok()?;
     let text = [said.stdout, said.stderr].concat();

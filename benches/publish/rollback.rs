@@ -1,4 +1,5 @@
-//! Going back to the release before, over a line with a delay: one symlink moves, whatever the size of the site.
+//! Measures a rollback to the previous release over a line with a delay: one symlink moves, whatever the size of the
+//! site.
 
 use syntax_publish::model::event::Silent;
 use syntax_publish::store::rollback::{self, Destination};
@@ -8,7 +9,7 @@ use crate::ours::{Levels, Ours, Way, lossy};
 use crate::scenarios::{Extent, say, thousands};
 use crate::site::{self, Size};
 
-/// A publish and a rollback in turns, and beside each a connection that asks nothing.
+/// Publishes and rolls back in turns; next to each rollback it measures a connection that makes no request.
 pub fn rollback(extent: Extent, table: &mut Table) {
     let (rounds, sizes) = match extent {
         Extent::Quick => (2, vec![100]),
@@ -35,7 +36,7 @@ pub fn rollback(extent: Extent, table: &mut Table) {
             connecting.time.push(alone);
             connecting.against.push(alone / took.ran.seconds);
             beyond.time.push(took.ran.seconds - alone);
-            // The command does not tell its round trips; the library does, and they do not depend on the way.
+            // The command does not report its round trips. The library does, and they do not depend on the line.
             publish(rounds + round);
             took.round_trips = round_trips(&ours);
             back.add(&took);

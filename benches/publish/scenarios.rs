@@ -1,4 +1,4 @@
-//! What is measured, one function a scenario.
+//! The measurements, one function per scenario.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,20 +22,20 @@ use crate::site::{self, Size};
 pub enum Extent {
     /// A thousand pages, few rounds.
     Quick,
-    /// Ten thousand pages too, and enough rounds for a median.
+    /// Also ten thousand pages, and enough rounds for a median.
     Full,
 }
 
-/// The large file of the memory scenario.
+/// The size of the large file of the memory scenario.
 const LARGE_MEBIBYTES: u64 = 2048;
 
-/// What the scenarios share, made when first needed.
+/// The sites that the scenarios share, each made when first needed.
 pub struct Bench {
     extent: Extent,
     sites: BTreeMap<usize, Prepared>,
 }
 
-/// A site that has been published once, over the near way.
+/// A site that has been published once, over the near line.
 pub struct Prepared {
     pub ours: Ours,
     pub levels: Levels,
@@ -61,17 +61,17 @@ impl Bench {
     }
 
     fn prepared(&mut self, pages: usize) -> &mut Prepared {
-        // A thousand pages at the tool's own levels; more than that would take minutes.
+        // A thousand pages at the default levels; more than that would take minutes.
         let levels = if pages > 1000 { Levels::QUICK } else { Levels::BEST };
         self.prepared_at(pages, levels)
     }
 
-    /// A site that was published with these levels, or with whatever an earlier scenario published it with.
+    /// Returns a site that was published with these levels, or with those of an earlier scenario.
     pub fn prepared_at(&mut self, pages: usize, levels: Levels) -> &mut Prepared {
         self.sites.entry(pages).or_insert_with(|| Prepared::new(pages, levels))
     }
 
-    /// The largest site that this run knows.
+    /// The size of the largest site of this run.
     fn largest(&self) -> usize {
         match self.extent {
             Extent::Quick => 1000,
@@ -79,7 +79,7 @@ impl Bench {
         }
     }
 
-    /// The live release read back, every byte of it, over the far way and the near.
+    /// Reads every byte of the live release back, over the far line and the near one.
     pub fn verify(&mut self, table: &mut Table) {
         let (rounds, sizes) = match self.extent {
             Extent::Quick => (3, vec![1000]),
@@ -109,7 +109,7 @@ impl Bench {
         }
     }
 
-    /// Finding and hashing every file of an export.
+    /// Finds and hashes every file of an export.
     pub fn scan(&mut self, table: &mut Table) {
         let pages = self.largest();
         let export = self.prepared(pages).ours.export.clone();
@@ -159,7 +159,7 @@ impl Bench {
         }
     }
 
-    /// Everything that is known of an export before a host is asked: its digests, its texts, and what is wrong with it.
+    /// Computes everything that can be known of an export without a host: its digests, its texts and its problems.
     pub fn check(&mut self, table: &mut Table) {
         let pages = self.largest();
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -218,8 +218,8 @@ impl Bench {
             unchanged.time.push(survey_again(&cache, &copy, &options).0);
             site::rebuild(&copy, "another-build-id-21-x");
             let (time, remembered, files) = survey_again(&cache, &copy, &options);
-            // All but the client's own files, which are not looked at, and the second copy of each page's payload, of which the
-            // same is known as of the first.
+            // Two groups are not remembered. The client's own files are not surveyed. The second copy of each page's
+            // payload has the same facts as the first.
             assert!(
                 remembered + 200 + pages as u64 > files as u64,
                 "{remembered} of {files} were remembered"
@@ -233,7 +233,7 @@ impl Bench {
         }
     }
 
-    /// How much memory the largest publishes take.
+    /// Measures the memory of the largest publishes.
     pub fn memory(&mut self, table: &mut Table) {
         let pages = self.largest();
         let site = self.prepared(pages);
@@ -259,7 +259,8 @@ impl Bench {
     }
 }
 
-/// Loads the cache of facts, surveys, and keeps what was learned; how many files were recalled.
+/// Loads the cache of facts, surveys the export and saves the cache. Returns the seconds, how many files were recalled,
+/// and how many files there are.
 fn survey_again(cache: &Path, export: &Path, options: &survey::Options<'_>) -> (f64, u64, usize) {
     let exclude = GlobSet::empty();
     let of_scan = ScanOptions {
@@ -285,7 +286,7 @@ fn survey_again(cache: &Path, export: &Path, options: &survey::Options<'_>) -> (
     (time, remembered, found.assets.len())
 }
 
-/// A site with one file of two gigabytes.
+/// Measures a site with one file of two gigabytes.
 fn large_file() -> Option<Row> {
     say("a file of 2 GiB");
     let mut ours = Ours::new(
@@ -294,7 +295,7 @@ fn large_file() -> Option<Row> {
         },
         Levels::BEST,
     );
-    // The file, what is published of it, and room to breathe.
+    // Three times the file: the file itself, its published copy, and a margin.
     let needed = (3 * LARGE_MEBIBYTES) << 20;
     let disk = rustix::fs::statvfs(&ours.export).expect("a file system");
     if disk.f_bavail * disk.f_frsize < needed {
@@ -334,7 +335,7 @@ pub fn thousands(count: usize) -> String {
     }
 }
 
-/// Progress, for anyone who waits; the table alone goes to stdout.
+/// Prints progress to stderr; only the table goes to stdout.
 pub fn say(what: &str) {
     eprintln!("{what} …");
 }

@@ -1,5 +1,6 @@
-//! What visitors pay for the way the store lies on the disk, and for the rules of the printed vhost: nginx, which follows
-//! `current` into a tree of links, beside the same files in a plain folder, by the same vhost and by a plain one.
+//! Measures what the layout of the store and the rules of the printed vhost cost visitors. nginx, which follows
+//! `current` into a tree of links, is compared with the same files in a plain folder, under the same vhost and under a
+//! plain one.
 
 use std::fs;
 use std::process::Command;
@@ -10,17 +11,17 @@ use crate::scenarios::{Extent, say};
 use crate::site::Size;
 use crate::support::nginx::{LISTEN, Nginx};
 
-/// The times are those of so many requests.
+/// The number of requests that the printed times refer to.
 const REQUESTS: f64 = 100_000.0;
 
 const CONNECTIONS: usize = 32;
 
-/// Servers that are asked the same.
+/// The servers that get the same requests.
 const SIDES: usize = 4;
 
 const PAGE: &str = "/docs/section-000/page-00005";
 
-/// Each thing is asked of all servers in turns.
+/// Sends each request to all servers in turns.
 pub fn served(extent: Extent, table: &mut Table) {
     if Command::new("wrk").arg("-v").output().is_err() {
         say("wrk is missing: serving is left out");
@@ -35,7 +36,7 @@ pub fn served(extent: Extent, table: &mut Table) {
     let home = ours.new_home();
     ours.publish(Way::Near, &home, Watch::Time);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    // As the printed vhost looks for it: a docroot whose `current` is a folder.
+    // The printed vhost expects a docroot with a `current`; here `current` is a folder.
     let plain = folder.path().join("plain");
     let docroot = ours.docroot();
     let mut copy = command("cp", ["-rLp"]);
@@ -47,7 +48,7 @@ pub fn served(extent: Extent, table: &mut Table) {
     let servers = [
         Nginx::start(&printed),
         Nginx::start(&printed.replace(docroot, plain)),
-        // A second in which a swap is not seen: the printed vhost turns it off.
+        // A variant with a file cache, which may miss a swap for one second. The printed vhost turns this cache off.
         Nginx::start(&printed.replace(
             "open_file_cache off;",
             "open_file_cache max=10000 inactive=20s; open_file_cache_valid 1s;",
@@ -110,7 +111,7 @@ pub fn served(extent: Extent, table: &mut Table) {
     }
 }
 
-/// What [`REQUESTS`] take: seconds by the clock, and of the processor's time.
+/// Returns what [`REQUESTS`] take: elapsed seconds and seconds of CPU time.
 fn load(server: &Nginx, path: &str, accept: &str, seconds: u64) -> (f64, f64) {
     let mut wrk = command("wrk", ["-t1"]);
     wrk.args([format!("-c{CONNECTIONS}"), format!("-d{seconds}s")])
@@ -129,10 +130,10 @@ fn load(server: &Nginx, path: &str, accept: &str, seconds: u64) -> (f64, f64) {
     (REQUESTS / told("Requests/sec:"), spent * REQUESTS / told("requests in"))
 }
 
-/// What a process has had of the processors, in seconds; in hundredths, as the system counts.
+/// Returns the CPU time that a process has used, in seconds. The kernel counts in hundredths of a second.
 fn processor_time(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it is in brackets and may hold anything.
+    // The process name before this point is in parentheses and may contain any character.
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
     fields
         .skip(11)

@@ -1,9 +1,9 @@
-//! A synthetic site in the form of an export of Next.js 16: any number of pages, in sections, the same on every machine.
+//! A synthetic site in the form of a Next.js 16 export: any number of pages, in sections, the same on every machine.
 //!
-//! What matters to a publish is like the real thing: the names (`X.html`, `X.txt`, `X/__next.….txt` side by side, so
-//! wide folders), which files of a page are byte for byte the same, the sizes, and how well they compress (prose of a
-//! small vocabulary, between markup that all pages share). A page is a function of its number and its revision, so that
-//! an edit changes one sentence in the four files that hold it, and nothing else.
+//! The properties that matter to a publish match a real export: the names (`X.html`, `X.txt`, `X/__next.….txt` side by
+//! side, which makes wide folders), which files of a page are byte-for-byte identical, the sizes, and how well they
+//! compress (prose from a small vocabulary, between markup that all pages share). A page is a function of its number
+//! and its revision, so that an edit changes one sentence in the four files that contain it, and nothing else.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,25 +20,25 @@ const BUILD_ID: &str = "qZ7rT0vLm3Xc9KpYw2HdN";
 
 const WORDS: usize = 1800;
 
-/// How large a site is.
+/// The size of a site.
 #[derive(Clone, Copy)]
 pub struct Size {
     pub pages: usize,
 }
 
 impl Size {
-    /// Pages of one section: no more than there are, for a section's pages link to each other.
+    /// Pages of one section. It is at most the number of pages, because the pages of a section link to each other.
     pub fn a_section(self) -> usize {
         self.pages.min(PAGES_A_SECTION)
     }
 }
 
-/// Writes the whole site into a folder that does not exist yet.
+/// Writes the complete site into a folder that does not exist yet.
 pub fn write(folder: &Path, size: Size) {
     write_in_sections(folder, size.pages, size.a_section());
 }
 
-/// The same with so many pages in each of its folders, all of them in one if there are no more.
+/// Writes a site with `a_section` pages in each of its folders; all pages go into one folder if there are no more.
 pub fn write_in_sections(folder: &Path, pages: usize, a_section: usize) {
     let words = words();
     put(
@@ -66,12 +66,12 @@ pub fn write_in_sections(folder: &Path, pages: usize, a_section: usize) {
     put(folder, "robots.txt", "User-Agent: *\nAllow: /\n");
 }
 
-/// Writes one page again, with another sentence in it. Returns the files it is made of, relative to the folder.
+/// Writes one page again, with one sentence changed. Returns the page's files, relative to the folder.
 pub fn edit(folder: &Path, number: usize, revision: usize) -> Vec<String> {
     edit_in_sections(folder, number, revision, PAGES_A_SECTION)
 }
 
-/// The same of a site with so many pages in each of its folders. A page that is not there yet is added.
+/// Does the same for a site with `a_section` pages in each of its folders. A page that does not exist yet is added.
 pub fn edit_in_sections(folder: &Path, number: usize, revision: usize, a_section: usize) -> Vec<String> {
     let files = Page::new(&words(), number, revision, a_section).files();
     for (path, text) in &files {
@@ -80,7 +80,8 @@ pub fn edit_in_sections(folder: &Path, number: usize, revision: usize, a_section
     files.into_iter().map(|(path, _)| path).collect()
 }
 
-/// What building the same source again does: another build id wherever it stands. It must be a fresh site.
+/// Changes what a rebuild of the same source changes: every occurrence of the build ID. The site must not have been
+/// rebuilt before.
 pub fn rebuild(folder: &Path, id: &str) {
     let next = folder.join("_next/static");
     fs::rename(next.join(BUILD_ID), next.join(id)).expect("the folder of the build");
@@ -100,13 +101,13 @@ pub fn rebuild(folder: &Path, id: &str) {
     }
 }
 
-/// Writes a file of `mebibytes` that no encoder makes smaller.
+/// Writes a file of `mebibytes` MiB that no encoder can shrink.
 pub fn write_noise(path: &Path, mebibytes: u64) {
     let mut random = Random(mebibytes);
     let mut block: Vec<u8> = (0..1 << 17).flat_map(|_| random.next().to_le_bytes()).collect();
     let mut file = fs::File::create(path).expect("a large file to be created");
     for number in 0..mebibytes {
-        // The same noise in another order, so that no two blocks are alike and making it costs next to nothing.
+        // The same noise in a different order: no two blocks are alike, and making a block costs next to nothing.
         block.rotate_left(1 + usize::try_from(number % 4093).expect("a small number"));
         block[..8].copy_from_slice(&number.to_le_bytes());
         file.write_all(&block).expect("a large file to be written");
@@ -120,9 +121,9 @@ fn put(folder: &Path, path: &str, text: &str) {
     fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// What one page says.
+/// The content of one page.
 struct Page {
-    /// The public path, without its first slash.
+    /// The public path, without the leading slash.
     path: String,
     title: String,
     paragraphs: Vec<String>,
@@ -164,7 +165,7 @@ impl Page {
         }
     }
 
-    /// Every file of the page: path and text.
+    /// Returns every file of the page: path and text.
     fn files(&self) -> Vec<(String, String)> {
         let payload = self.payload();
         let segment = self.segment();
@@ -201,7 +202,7 @@ impl Page {
         frame(&self.title, &nav, &body, &scripts)
     }
 
-    /// The flight payload: what the page says once more, as rows.
+    /// Returns the flight payload, which repeats the content of the page as rows.
     fn payload(&self) -> String {
         let mut links = String::new();
         for (path, title) in &self.links {
@@ -218,7 +219,7 @@ impl Page {
         )
     }
 
-    /// The payload of the page's own segment.
+    /// Returns the payload of the page's own segment.
     fn segment(&self) -> String {
         format!(
             "{MODULES}0:{{\"rsc\":[\"$\",\"$1\",\"c\",{{\"children\":[{}null]}}],\"b\":\"{BUILD_ID}\"}}\n{METADATA}",
@@ -249,7 +250,7 @@ fn first_words(text: &str) -> String {
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// The document around a page, which all pages share.
+/// Returns the document around the content of a page, which all pages share.
 fn frame(title: &str, nav: &str, body: &str, scripts: &str) -> String {
     let mut head = String::new();
     for number in 0..8 {
@@ -297,7 +298,7 @@ fn chunk_path(number: usize) -> String {
     format!("_next/static/chunks/{name}.js")
 }
 
-/// Something like minified code: most chunks are small, a few are large.
+/// Returns a chunk that resembles minified code: most chunks are small, a few are large.
 fn chunk(number: usize) -> (String, String) {
     let mut random = Random::for_page(number + 800_000_011);
     let length = match number % 20 {
@@ -327,7 +328,7 @@ fn chunk(number: usize) -> (String, String) {
     (chunk_path(number), text)
 }
 
-/// A vocabulary of made-up words, short ones first.
+/// Returns a vocabulary of made-up words, short ones first.
 fn words() -> Vec<String> {
     const HEADS: [&str; 16] = [
         "b", "c", "d", "f", "g", "l", "m", "n", "p", "r", "s", "t", "st", "tr", "pr", "th",
@@ -346,7 +347,7 @@ fn words() -> Vec<String> {
     (0..WORDS).map(word).collect()
 }
 
-/// Some words are far more frequent than others, as in any language.
+/// Picks a word. Some words are far more frequent than others, as in any language.
 fn word<'a>(words: &'a [String], random: &mut Random) -> &'a str {
     let most = 1 + random.below(words.len());
     let most = 1 + random.below(most);
@@ -372,7 +373,7 @@ fn prose(words: &[String], random: &mut Random, sentences: usize) -> String {
     text
 }
 
-/// The generator called `SplitMix64`: the same numbers everywhere, and nothing to depend on.
+/// The `SplitMix64` generator: the same numbers on every machine, without a dependency.
 struct Random(u64);
 
 impl Random {

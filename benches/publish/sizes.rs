@@ -1,4 +1,4 @@
-//! Whether compression is as good as that of the command lines: bytes of all encodings of a site, ours and theirs.
+//! Measures whether our compression is as good as that of the command line tools: bytes of all encodings of a site.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,11 @@ use crate::ours::lossy;
 use crate::scenarios::say;
 use crate::site::{self, Size};
 
-/// What is shorter is not encoded by either.
+/// Neither side encodes a file below this size.
 const LEAST: u64 = 512;
 
-/// Types that are worth it: by their names, for the command lines know no others.
+/// Extensions of the types that are worth encoding. They are chosen by name, because the command line tools do not
+/// detect types.
 const TEXTS: [&str; 8] = ["html", "txt", "js", "css", "json", "svg", "xml", "map"];
 
 pub fn sizes(table: &mut Table) {
@@ -83,7 +84,7 @@ fn corpus(name: &str, export: &Path, table: &mut Table) {
     }
 }
 
-/// What the command writes to its output; the file itself where that is not smaller, as with ours.
+/// The size that the command writes to its output, or the size of the file if that is not larger; ours does the same.
 fn encoded_by(mut command: Command, path: &Path) -> usize {
     let size = fs::metadata(path).expect("a file of the site").len();
     let made = command.arg("-c").arg(path).output().expect("an encoder");

@@ -1,4 +1,4 @@
-//! Many small files over a line that is both long and narrow, beside what the line itself allows.
+//! Measures many small files over a line that is both long and narrow, compared with what the line itself allows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::support::sshd::Offer;
 /// 100 Mbit/s.
 const BYTES_A_SECOND: u64 = 12_500_000;
 
-/// Round trips that a publish can't do without, as an edit takes them where the host is known.
+/// The least number of round trips of a publish: what an edit takes if the host is known.
 const LEAST_ROUND_TRIPS: f64 = 4.0;
 
-/// New pages beside as many that are live. They bring their encodings, so nothing is compressed meanwhile: what is measured
-/// is sending.
+/// Publishes as many new pages as are live. The pages bring their encodings, so nothing is compressed meanwhile: this
+/// measures sending.
 pub fn small(extent: Extent, table: &mut Table) {
     let (rounds, pages) = match extent {
         Extent::Quick => (1, 100),
@@ -79,8 +79,8 @@ pub fn small(extent: Extent, table: &mut Table) {
     }
 }
 
-/// Publishes as many new pages as are live, over the narrow line. Also returns the seconds of each stage, and those that
-/// connecting takes.
+/// Publishes as many new pages as are live, over the narrow line. Also returns the seconds of each stage, and the
+/// seconds of connecting.
 fn of_new_pages(pages: usize, offer: Offer<'_>) -> (Publish, BTreeMap<String, f64>, f64) {
     let mut ours = Ours::with(Levels::QUICK, offer, |export| {
         site::write_in_sections(export, pages, PAGES_A_SECTION);
@@ -98,7 +98,7 @@ fn of_new_pages(pages: usize, offer: Offer<'_>) -> (Publish, BTreeMap<String, f6
     (publish, stages, connecting)
 }
 
-/// Writes the encodings beside the files that have none.
+/// Writes encodings next to the files of the export.
 fn encode(export: &Path) {
     for (program, mut args) in peer::encoders(Levels::QUICK) {
         args.extend(["-f".to_owned(), "-k".to_owned()]);

@@ -1,4 +1,5 @@
-//! The programs that a user would pick instead, each with its best flags (docs/benchmarks.md says why those).
+//! The programs that a user would choose instead, each with its best flags. docs/benchmarks.md explains the choice of
+//! flags.
 
 use std::fs;
 use std::process::Command;
@@ -26,7 +27,7 @@ pub const TOOLS: [Tool; 6] = [
 ];
 
 impl Tool {
-    /// Its name in a plot.
+    /// Returns its name in a plot.
     pub fn name(self) -> &'static str {
         match self {
             Tool::Release => "rsync --link-dest",
@@ -38,7 +39,7 @@ impl Tool {
         }
     }
 
-    /// What it does, for a line of the table.
+    /// Describes it in a line of the table.
     pub fn what(self) -> &'static str {
         match self {
             Tool::Release => "rsync --link-dest, then mv -T over ssh",
@@ -56,18 +57,20 @@ impl Tool {
             Tool::Rclone => "rclone",
             Tool::Lftp => "lftp",
             Tool::Tar => "tar",
-            // It has no option that ends well and does nothing, but it is there to be started.
+            // sftp has no option that does nothing and exits with success, but it is enough that the program can be
+            // started.
             Tool::Sftp => "sftp",
         };
         Command::new(program).arg("--version").output().is_ok()
     }
 
-    /// Whether its time grows with the site as a whole: with each file, or with the round trips of each folder.
+    /// Returns whether its time grows with the size of the site: with each file, or with the round trips of each
+    /// folder.
     pub fn grows(self) -> bool {
         !matches!(self, Tool::Release | Tool::InPlace)
     }
 
-    /// Brings the host what was edited.
+    /// Brings the edited files to the host.
     pub fn run(self, peer: &mut Peer) -> Moved {
         let moved = match self {
             Tool::Release => return peer.release(),
@@ -83,7 +86,8 @@ impl Tool {
     }
 }
 
-/// Times and sizes are compared, as rsync does; no shell is asked what it can, and nothing is hashed there.
+/// Runs rclone, which compares times and sizes, as rsync does. It does not probe the shell's features and hashes
+/// nothing on the host.
 fn rclone(peer: &Peer) -> Command {
     let mut rclone = command("rclone", ["sync", "--config", "/dev/null", "--checkers", "32"]);
     rclone
@@ -104,9 +108,10 @@ fn rclone(peer: &Peer) -> Command {
     rclone
 }
 
-/// Eight files and folders at once, more packets in flight than by default, and the same ssh as the others.
+/// Runs lftp with eight files and folders in parallel, more packets in flight than by default, and the same ssh as the
+/// others.
 fn lftp(peer: &Peer) -> Command {
-    // lftp adds -p with the port itself, and -l with the user.
+    // lftp itself adds -p with the port, and -l with the user.
     let ssh = peer.ssh_options(peer.port()).join(" ");
     command(
         "lftp",
@@ -126,7 +131,7 @@ fn lftp(peer: &Peer) -> Command {
     )
 }
 
-/// A batch knows nothing of what changed: it puts everything.
+/// Runs an sftp batch. A batch cannot tell what has changed, so it puts everything.
 fn sftp(peer: &Peer) -> Command {
     let batch = peer.tree.with_file_name("batch");
     let lines = format!(

@@ -1,5 +1,5 @@
-//! The pure parts alone, for one who works on them: `just bench-pure` compares with what it measured before
-//! (CONTRIBUTING.md). Everything is made of the committed exports; nothing is read while it is measured.
+//! Measures the pure parts alone, for work on them: `just bench-pure` compares with its previous measurements
+//! (CONTRIBUTING.md). All inputs come from the committed exports; nothing is read during a measurement.
 
 #![allow(
     clippy::expect_used,
@@ -40,7 +40,7 @@ impl TextVisitor for Looking {
     }
 }
 
-/// The texts of the exports whose names end so.
+/// Returns the texts of the exports' files whose names end with `end`.
 fn texts(end: &str) -> Vec<String> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let files = EXPORTS
@@ -69,7 +69,7 @@ fn digest(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// 10,000 pages of one file each, in folders of 100.
+/// Returns a site with 10,000 pages of one file each, in folders of 100.
 fn site() -> Site {
     let files = (0..10_000).map(|number| Input {
         path: SitePath::new(&format!("docs/section-{:03}/page-{number}.html", number / 100)).expect("a path"),

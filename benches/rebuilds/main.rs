@@ -1,8 +1,9 @@
-//! What a rebuild costs: builds each site of `fixtures/` for real, as it is, again, with a word of a page changed and with
-//! a word of a component changed, and publishes one after the other, with the stable build id and without.
+//! Measures the cost of a rebuild: builds each site of `fixtures/` with Next.js as it is, a second time, with a word of
+//! a page changed, and with a word of a component changed. It publishes the builds one after the other, with and
+//! without the stable build ID.
 //!
-//! `cargo bench --bench rebuilds -- [SITE …]`. Prints files and bytes, no times: a build takes what Next.js takes. It asks
-//! the network for nothing if the packages of the fixtures are installed (`fixtures/rebuild`, `tests/run`).
+//! Usage: `cargo bench --bench rebuilds -- [SITE …]`. Prints files and bytes, no times: a build takes as long as
+//! Next.js takes. It needs no network if the packages of the fixtures are installed (`fixtures/rebuild`, `tests/run`).
 
 #![allow(
     clippy::expect_used,
@@ -22,14 +23,14 @@ use std::process::Command;
 
 use support::command::Project;
 
-/// A site, and where to change a word of it.
+/// A site, and where to change a word in it.
 struct Site {
     name: &'static str,
     page: Edit,
     component: Edit,
 }
 
-/// A file of the source, a text that it has once, and what to write instead.
+/// A source file, a text that occurs in it once, and the replacement.
 struct Edit(&'static str, &'static str, &'static str);
 
 const SITES: [Site; 4] = [
@@ -107,7 +108,7 @@ fn measure(site: &Site) {
     }
 }
 
-/// A copy that shares the bytes of the packages.
+/// Makes a copy that hard-links the files of the packages.
 fn copy(from: &Path, to: &Path) {
     let mut cp = Command::new("cp");
     run(cp.arg("-al").arg(from).arg(to));
@@ -116,14 +117,14 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Builds with an edit, keeps the export, and takes the edit back.
+/// Builds with an edit, keeps the export and reverts the edit.
 fn build(work: &Path, edit: Option<&Edit>, to: &Path) -> PathBuf {
     eprintln!("building {} …", to.display());
     let original = edit.map(|Edit(file, old, new)| {
         let path = work.join(file);
         let text = fs::read_to_string(&path).expect("a source to edit");
         assert!(text.contains(old), "{file} has no {old:?}");
-        // The file is a second name of the fixture's own.
+        // The file is a hard link to the fixture's own file.
         fs::remove_file(&path).expect("a name to free");
         fs::write(&path, text.replacen(old, new, 1)).expect("an edited source");
         (path, text)
@@ -155,7 +156,7 @@ fn run(command: &mut Command) {
 /// What the second of two publishes did.
 struct Rebuilt {
     files: u64,
-    /// Files that are new, other or gone.
+    /// Files that are new, changed or deleted.
     changed: u64,
     bytes: u64,
 }

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::support::command::{Project, write};
 
-/// Real exports, those of them that are there.
+/// Real exports; tests use those that exist.
 const FIXTURES: [&str; 4] = ["export", "pages/export", "nextra/export", "based/export"];
 
-/// Nothing that a fixture shows may match these.
+/// No content of a fixture may match these patterns.
 const MANIFEST: &str = "[site]\nurl = \"https://docs.example.com\"\n[check]\n\
                         known = \"error\"\n\
                         forbid = [\"10.77.0.0/16\", \"db.internal.example.com\", \"/srv-[0-9]{3}/\"]\n\
@@ -57,20 +57,20 @@ fn no_fixture_raises_an_alarm() {
     }
 }
 
-/// What is planted, and what must be found.
+/// A planted fault and the expected finding.
 struct Fault {
     what: &'static str,
-    /// Plants it into an export; returns where it stands.
+    /// Plants it into an export; returns its place.
     plant: fn(&Path) -> Place,
     check: &'static str,
     /// Whether it stops a publish.
     severity: &'static str,
 }
 
-/// The file and the line where a fault stands.
+/// The file and the line of a fault.
 struct Place(String, Option<u32>);
 
-/// Puts markup on a line of its own at the end of a page.
+/// Puts markup on a separate line at the end of a page.
 fn into_page(out: &Path, path: &str, markup: &[u8]) -> Place {
     let mut page = fs::read(out.join(path)).expect("a page");
     let end = page
@@ -83,7 +83,7 @@ fn into_page(out: &Path, path: &str, markup: &[u8]) -> Place {
     Place(path.to_owned(), Some(u32::try_from(lines + 1).expect("a line")))
 }
 
-/// Puts text on a line of its own at the end of a file.
+/// Puts text on a separate line at the end of a file.
 fn into_file(out: &Path, path: &str, text: &str) -> Place {
     let mut file = fs::read_to_string(out.join(path)).expect("a text");
     file.push('\n');
@@ -116,7 +116,7 @@ fn chunk(out: &Path, ending: &str) -> String {
     files.into_iter().next().expect("such a chunk")
 }
 
-/// No one's token, put together so that no scanner takes this file for a leak.
+/// A token that belongs to no account, assembled so that secret scanners do not report this file as a leak.
 fn token() -> String {
     format!("ghp_{}", "mQ7vRk2ZtW9bXc4LhNs8YpGd3JfVeUa6TxKo")
 }
@@ -320,7 +320,7 @@ const FAULTS: &[Fault] = &[
 ];
 
 impl Place {
-    /// So many lines further down.
+    /// Returns the place `lines` lines further down.
     fn below(self, lines: u32) -> Place {
         Place(self.0, self.1.map(|line| line + lines))
     }
@@ -359,7 +359,8 @@ fn a_planted_fault_is_found_with_its_file_and_line_and_stops_a_publish_if_it_is_
 #[test]
 fn every_check_of_texts_has_a_fault_that_is_planted() {
     let planted: Vec<&str> = FAULTS.iter().map(|fault| fault.check).collect();
-    // Those that look at names and sizes alone, and those of an export without its first pages, have tests of their own.
+    // The checks that look only at names and sizes, and those of an export without its first pages, have tests of their
+    // own.
     let elsewhere = ["depth", "index", "next", "not-found"];
     for check in syntax_publish::site::check::names() {
         assert!(planted.contains(&check) || elsewhere.contains(&check), "{check}");
@@ -430,7 +431,7 @@ fn problems_are_listed_by_file_with_their_fixes() {
     let out = project.dir.join("out");
     for path in ["docs.html", "fees.html"] {
         let page = fs::read_to_string(out.join(path)).expect("a page");
-        // One line, so that the list does not follow the fixture.
+        // One line, so that the line numbers in the list do not depend on the fixture.
         let page = page.replace('\n', " ");
         write(&out.join(path), page);
     }

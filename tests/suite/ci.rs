@@ -1,8 +1,8 @@
-//! The workflow for GitHub Actions, whose own steps are run here, against a real SSH server and a real nginx.
+//! The workflow for GitHub Actions. Its own steps are run here, against a real SSH server and a real nginx.
 //!
-//! The scripts are taken out of the file that users copy, so what is tested is what they get. What a runner brings is
-//! stood in for: the checkout and the artifact are copies, `npm run build` leaves an export that lies ready, and
-//! `cargo install` puts the binary of this build where cargo would.
+//! The scripts are taken from the file that users copy, so the tests run what users get. The services of a runner are
+//! simulated: the checkout and the artifact are copies, `npm run build` leaves a prepared export, and `cargo install`
+//! puts the binary of this build where cargo would.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::support::sshd::{Jail, Sshd, is_root};
 
 const WORKFLOW: &str = ".github/workflows/publish.yml";
 
-/// What a user fills in, and what git keeps beside a checkout.
+/// The values that a user fills in, and the file that git keeps next to a checkout.
 const SOURCE: &str = "https://git.example.org/syntax-publish";
 const COMMIT: &str = "89abcdef0123456789abcdef0123456789abcdef";
 const GIT_CONFIG: &str = "[core]\nbare = false\n";
@@ -39,7 +39,7 @@ struct Step {
     script: String,
 }
 
-/// The steps that run something, in the order of the file, read by how far their lines are indented.
+/// The steps that run a script, in the order of the file. They are parsed by indentation.
 fn steps() -> Vec<Step> {
     let text = workflow();
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -112,7 +112,7 @@ fn every_script_of_the_workflow_is_run_by_these_tests() {
     assert_eq!(names, expected);
 }
 
-/// The variables of the whole workflow.
+/// The variables of the complete workflow.
 fn variables() -> BTreeMap<String, String> {
     let text = workflow();
     let lines = text.lines().skip_while(|line| *line != "env:").skip(1);
@@ -195,7 +195,7 @@ fn only_sources_that_the_user_named_are_built() {
     }
 }
 
-/// A member of an archive: its name, its kind as tar has it, where it leads if it is a link, and what it holds.
+/// A member of an archive: its name, its type as in tar, its target if it is a link, and its content.
 fn member(name: &str, kind: u8, link: &str, text: &str) -> Vec<u8> {
     let mut head = [0; 512];
     let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
@@ -249,7 +249,7 @@ fn archive_of_the_build_puts_nothing_beside_the_site() {
             let mut bytes = members.concat();
             bytes.resize(bytes.len() + 1024, 0);
             fs::write(artifact.join("site.tar"), bytes).expect("an archive");
-            // And what else such an artifact may hold.
+            // Anything else that such an artifact may contain.
             fs::write(artifact.join("site-manifest.toml"), evil).expect("a file");
             runner.step("Take the archive").ran.expect_code(0);
             let unpacked = runner.step("Unpack");
@@ -275,7 +275,7 @@ fn archive_of_the_build_puts_nothing_beside_the_site() {
 
 #[test]
 fn script_holds_nothing_that_somebody_else_wrote() {
-    // What is in `${{ … }}` is put into the script before a shell reads it.
+    // GitHub Actions substitutes `${{ … }}` into the script before a shell reads it.
     for step in steps() {
         assert!(!step.script.contains("${{"), "{}: {}", step.job, step.script);
     }
@@ -289,14 +289,14 @@ struct Ci {
     jobs: std::cell::Cell<u32>,
 }
 
-/// A runner of one job: its workspace, and what its steps left.
+/// A runner of one job: its workspace, and the results of its steps.
 struct Runner<'a> {
     ci: &'a Ci,
     job: &'static str,
     workspace: PathBuf,
 }
 
-/// What a step left behind.
+/// The results of a step.
 struct Left {
     ran: Ran,
     output: String,
@@ -368,7 +368,7 @@ impl Ci {
         }
     }
 
-    /// A machine of a job with the tool, and then with the repository.
+    /// A machine for a job, with the tool installed and then the repository checked out.
     fn checked_out(&self, job: &'static str) -> Runner<'_> {
         let runner = self.runner(job);
         if job != "build" {
@@ -384,7 +384,7 @@ impl Ci {
         runner
     }
 
-    /// Builds the site, and unpacks it on a machine of another job, which has the tool.
+    /// Builds the site, and unpacks it on a machine for another job, which has the tool.
     fn built(&self, job: &'static str) -> Runner<'_> {
         let build = self.checked_out("build");
         build.step("Build the documentation").ran.expect_code(0);
@@ -397,7 +397,7 @@ impl Ci {
         runner
     }
 
-    /// A script for bash in a folder, with the variables that every CI has, and the programs of this one.
+    /// A bash script in a folder, with the variables that every CI has, and the programs of this one.
     fn bash(&self, script: &Path, folder: &Path) -> Command {
         let project = &self.project;
         let path = format!(
@@ -418,7 +418,7 @@ impl Ci {
         &self.sshd.as_ref().expect("a host").docroot
     }
 
-    /// Serves what was published, by the vhost that the command prints for it.
+    /// Serves the published site with the vhost that the command prints for it.
     fn serve(&self, runner: &Runner<'_>) -> Nginx {
         let docroot = self.docroot().to_str().expect("a path");
         let words = ["nginx", "--without-tls", "--listen", LISTEN, "--nginx-version", "1.22"];
@@ -440,7 +440,7 @@ impl Ci {
 }
 
 impl Runner<'_> {
-    /// Runs a step as a runner does: by bash, with the files and variables of GitHub Actions.
+    /// Runs a step as a runner does: with bash, and with the files and variables of GitHub Actions.
     fn spawn(&self, name: &str) -> Running {
         let all = steps();
         let step = all.iter().find(|step| step.job == self.job && step.name == name);
@@ -478,12 +478,12 @@ impl Runner<'_> {
         }
     }
 
-    /// A file of the runner, beside the workspace.
+    /// A file of the runner, next to the workspace.
     fn file(&self, name: &str) -> PathBuf {
         self.workspace.with_extension(name)
     }
 
-    /// Every file of this machine's workspace and home that holds a private key.
+    /// Every file in this machine's workspace and home that contains a private key.
     fn keys(&self) -> Vec<PathBuf> {
         let places = [&self.workspace, &self.ci.project.home];
         let files = places.into_iter().flat_map(WalkDir::new).filter_map(Result::ok);
@@ -514,7 +514,7 @@ impl Left {
         (value("release"), value("changed"))
     }
 
-    /// The commands of the runner among what was printed.
+    /// The workflow commands in the printed text.
     fn commands(&self) -> Vec<&str> {
         let lines = self.ran.stdout.lines().chain(self.ran.stderr.lines());
         lines.filter(|line| line.starts_with("::")).collect()
@@ -634,7 +634,7 @@ fn push_publishes_and_a_rollback_by_hand_goes_back_and_holds() {
     assert!(page(&nginx).contains("A page about a."));
     drop(nginx);
 
-    // By its id, too: on to the newer one again.
+    // A rollback by release ID, too: forward to the newer release again.
     ci.values.insert("inputs.rollback", bad.clone());
     ci.values.insert("inputs.hold", String::new());
     let runner = ci.checked_out("rollback");
@@ -676,7 +676,7 @@ fn cancelled_publish_leaves_nothing_that_the_next_one_trips_over() {
     assert!(ci.docroot().join("current/big3.html").is_file());
 }
 
-/// The script of a job of GitLab's version, which the workflow has as a comment.
+/// The script of a job in the GitLab version, which the workflow contains as a comment.
 fn gitlab_script(job: &str) -> String {
     let text = workflow();
     let (_, ours) = text.split_once("# GitLab CI").expect("GitLab's version");
@@ -719,7 +719,7 @@ fn gitlab_script(job: &str) -> String {
     script
 }
 
-/// Runs the script of a job of GitLab's in a project's folder.
+/// Runs the script of a GitLab job in a project's folder.
 fn run_gitlab(ci: &Ci, job: &str, folder: &Path) -> Ran {
     let script = folder.with_extension("sh");
     let end = "\ntrap '[ -z \"$SSH_AGENT_PID\" ] || kill \"$SSH_AGENT_PID\"' EXIT\n";
@@ -755,7 +755,7 @@ fn gitlabs_jobs_use_nothing_of_the_build_but_its_archive() {
     fs::create_dir(&build).unwrap();
     run_gitlab(&ci, "build", &build).expect_code(0);
 
-    // What the build's artifacts put into the folder of the job that has the key.
+    // The build's artifacts end up in the folder of the job that has the key.
     let folder = ci.project.dir.join("job");
     fs::create_dir(&folder).unwrap();
     fs::copy(build.join("site.tar"), folder.join("site.tar")).unwrap();

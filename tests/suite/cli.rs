@@ -1,4 +1,4 @@
-//! The command line on a local target: what each command prints, whole, and the code it ends with.
+//! The command line on a local target: the complete output of each command, and its exit code.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::command::{Project, Ran, Running, Signal, docroot_state, small_export, visitor_state, write};
 
-/// A project with a small export and a target of its own.
+/// A project with a small export and its own target.
 fn project() -> Project {
     let project = Project::new();
     small_export(&project.dir.join("out"));
@@ -41,7 +41,7 @@ fn release(ran: Ran) -> String {
         .to_owned()
 }
 
-/// Publishes twice, with a page more the second time. Returns both releases.
+/// Publishes twice, with an additional page the second time. Returns both releases.
 fn two_releases(project: &Project) -> [String; 2] {
     let first = release(project.run(&["--json"]));
     write(&project.dir.join("out/docs/new.html"), "<!DOCTYPE html><p>new</p>");
@@ -399,14 +399,14 @@ fn site_manifest_of_another_user_is_used_only_where_it_is_named() {
         "foreign-site-manifest"
     );
     assert!(!ran_at.exists());
-    // A link of ours to it is no better, nor is a folder of his with a file of ours.
+    // A symlink of ours to the other user's file is refused, too, and so is a file of ours in the other user's folder.
     std::os::unix::fs::symlink(&manifest, shared.join("mine/site-manifest.toml")).expect("a symlink");
     run(&["check"], &[]).expect_code(2);
     std::fs::remove_file(shared.join("mine/site-manifest.toml")).expect("a symlink");
     std::os::unix::fs::chown(&manifest, Some(0), None).expect("chown");
     std::os::unix::fs::chown(&shared, Some(65_534), None).expect("chown");
     run(&["check"], &[]).expect_code(2);
-    // Named, or that of the one who called sudo, it counts.
+    // The file is accepted if it is named with `--site`, or if it belongs to the user who called sudo.
     let named = manifest.to_str().expect("a path");
     let ran = run(&["status", "--site", named], &[]);
     assert!(!ran.stderr.contains("another user"), "{ran}");
@@ -917,7 +917,7 @@ fn the_shell_completes_commands_options_targets_and_releases() {
         .parent()
         .expect("a folder");
     let complete = |line: &str| -> Vec<String> {
-        // What bash itself does when somebody presses Tab.
+        // Does what bash itself does when the user presses Tab.
         let text = format!(
             "PATH={}:$PATH; source {}; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({line}); \
              [ \"${{COMP_LINE: -1}}\" = ' ' ] && COMP_WORDS+=(''); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_TYPE=9; \
@@ -956,7 +956,7 @@ fn a_hold_needs_a_reason_that_fits_in_a_line() {
         }
     }
     project.run(&["publish"]).expect_code(0);
-    // As long as it may be, of what takes the most room.
+    // The longest text that is allowed, made of characters that take the most room.
     let fits = "\u{1f512}".repeat(500);
     project.run(&["hold", &fits]).expect_code(0);
     let held = project.run(&["status", "--json"]).expect_code(0).json();
@@ -1001,7 +1001,7 @@ fn times_in_messages_are_local_for_people_and_utc_in_json() {
     let project = project();
     project.run(&["publish"]).expect_code(0);
     project.run(&["hold", "moving"]).expect_code(0);
-    // By its name, where this machine has the file of that zone.
+    // By name if this machine has the file of that zone.
     let named = std::path::Path::new("/usr/share/zoneinfo/Asia/Kathmandu").exists();
     let zone = if named { "Asia/Kathmandu" } else { "<+0545>-05:45" };
     let in_nepal = |args: &[&str]| {

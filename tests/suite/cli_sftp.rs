@@ -1,4 +1,4 @@
-//! The command line over SFTP: the same commands, and what only a host can refuse.
+//! The command line over SFTP: the same commands, and refusals that only a host can make.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -97,7 +97,7 @@ fn compression_of_the_line_is_the_targets_choice() {
     let sshd = Sshd::start(Jail::Plain);
     let project = project(&sshd, &sshd.host_key);
     let manifest = fs::read_to_string(project.dir.join("site-manifest.toml")).expect("a site manifest");
-    // In front of the system's own, which it runs.
+    // A wrapper that comes before the system's ssh in PATH, and runs it.
     let ssh = project.write(
         "bin/ssh",
         "#!/bin/sh\nfor word; do case $word in Compression=*) echo \"$word\" > \"$HOME/said\" ;; esac; done\n\

@@ -1,7 +1,7 @@
-//! Clocks that are hours apart: the machine that publishes believes in another time than the host. Releases, holds, locks
-//! and the window of the pool go by the host's clock alone, so nothing comes out otherwise.
+//! Clocks that are hours apart: the publishing machine and the host disagree about the time. Releases, holds, locks and
+//! the window of the pool use only the host's clock, so the results stay the same.
 //!
-//! The command runs under libfaketime; what it does on the host is stamped by the host.
+//! The command runs under libfaketime; the host stamps everything that the command does there.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,13 +17,13 @@ use crate::crashes::ground::make_old;
 use crate::support::command::{Project, Ran, Running, small_export, write};
 use crate::support::sshd::{Jail, Sshd, give_to, is_root};
 
-/// Five hours and a half later, and earlier.
+/// Five and a half hours ahead, and behind.
 const SKEWS: [&str; 2] = ["+19800s", "-19800s"];
 
-/// Times of one run differ by so much at most, on a slow machine.
+/// The greatest difference in seconds between times of one run, on a slow machine.
 const NEAR: Time = 120;
 
-/// The library that gives a process another time.
+/// The library that gives a process another time; `None` if it is not installed.
 fn faketime() -> Option<PathBuf> {
     let found = fs::read_dir("/usr/lib")
         .into_iter()
@@ -32,7 +32,7 @@ fn faketime() -> Option<PathBuf> {
         .map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
     let found = found.into_iter().find(|library| library.exists());
     if found.is_none() {
-        // Written past the test runner, which swallows what a passing test prints.
+        // Written directly to stderr, because the test runner captures the output of a passing test.
         let _ = writeln!(
             std::io::stderr(),
             "skipped: libfaketime is missing: tests/run installs it"
@@ -72,7 +72,7 @@ impl World {
         let env = [
             ("LD_PRELOAD", library.as_str()),
             ("FAKETIME", skew),
-            // A clock that is wrong runs on as any other.
+            // A wrong clock still runs at the normal speed.
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ];
         self.project.spawn_env(args, &env)
@@ -100,7 +100,7 @@ fn now() -> Time {
     Time::try_from(since.as_secs()).expect("a time")
 }
 
-/// A time as `--json` has it, in seconds since 1970.
+/// Converts a time as in `--json` to seconds since 1970.
 fn seconds(value: &serde_json::Value) -> Time {
     let text = value.as_str().unwrap_or_else(|| panic!("no time: {value}"));
     text.parse::<jiff::Timestamp>().expect("a time").as_second()
@@ -173,7 +173,7 @@ fn a_lock_is_as_old_as_the_host_says() {
         if is_root() {
             give_to(&holder, &world.sshd.user);
         }
-        // A holder that lives shows itself by new names.
+        // A living holder shows itself by new names in the lock.
         let mut run = world.spawn_at(skew, &["publish"]);
         let mut beats = 0;
         while run.is_running() {
@@ -199,7 +199,7 @@ fn what_was_replaced_stays_reachable_for_the_window_by_the_hosts_clock() {
         fs::remove_file(chunk(&name)).expect("a chunk");
         world.edit(&format!("edit {number}"));
         world.run_at(skew, &["publish"]).expect_code(0);
-        // The clock here says that hours have passed, or that it is not yet time.
+        // By the clock here, hours have passed, or the time has not come yet.
         for prunes_at in [SKEWS[0], SKEWS[1], "+0s"] {
             world.run_at(prunes_at, &["prune"]).expect_code(0);
             assert!(world.pool_has(&name), "a prune at {prunes_at} took {name} away");

@@ -1,4 +1,4 @@
-//! The ground on which the command is run: a clean environment, and states that tell any change.
+//! The environment in which the tests run the command: a clean environment, and states that show any change.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -85,7 +85,7 @@ fn redaction_leaves_what_stays_the_same() {
     );
 }
 
-/// Runs a change over a small site and shows whether the state shows it.
+/// Makes a change to a small site and returns whether the state shows it.
 fn shows(change: impl Fn(&Path)) -> bool {
     let folder = open_tempdir();
     write(&folder.path().join("a/page.html"), "page");

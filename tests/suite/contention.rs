@@ -1,4 +1,4 @@
-//! Locks that are refused though no one holds them, and many runs that want one at once.
+//! Locks that the host refuses although no run holds them, and many runs that want one lock at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::support::bench::{self, Command, Content, How, content, run};
 use crate::support::memory::{Disk, Memory};
 use crate::support::report::say;
 
-/// A host that refuses every lock, anyone who wants it.
+/// A host that refuses the lock to every run.
 #[derive(Clone)]
 struct Lockless {
     inner: Memory,
@@ -95,7 +95,7 @@ async fn a_lock_that_is_refused_though_no_one_holds_it_is_explained() {
     }
 }
 
-/// A site of its own for each.
+/// A different site for each publisher and round.
 fn by(number: usize, round: usize) -> Content {
     let text = format!("by {number} in {round} ");
     let mut site = base();
@@ -103,7 +103,8 @@ fn by(number: usize, round: usize) -> Content {
     site
 }
 
-/// Publishers at once, over and over: how many went live, and how many were told that another was quicker.
+/// Runs publishers at the same time, repeatedly. Returns how many went live, and how many failed because another run
+/// was faster.
 fn race(publishers: usize, rounds: usize, wait: Option<Duration>) -> (usize, usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let docroot = folder.path().join("site");

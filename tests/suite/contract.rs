@@ -1,5 +1,5 @@
-//! What every host keeps to, shown on each kind of host: a local folder, and real SSH servers, plain, in a chroot, and
-//! with a mean umask. Then what only a connection can do: fail to come about, and break.
+//! The contract of every host, tested on each kind of host: a local folder, and real SSH servers, plain, in a chroot,
+//! and with a restrictive umask. Then the failures that only a connection has: it cannot be made, or it breaks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use crate::support::sshd::{Jail, Offer, Sshd};
 
 type Case = fn(Arc<dyn Host>, PathBuf) -> BoxFuture<'static, ()>;
 
-/// The contract, a clause a function. Each gets a host whose docroot is empty, and the docroot on disk.
+/// The contract, one function per clause. Each gets a host whose docroot is empty, and the docroot on disk.
 macro_rules! cases {
     ($($name:ident,)*) => {
         const CASES: &[(&str, Case)] = &[$((stringify!($name), |host, disk| Box::pin($name(host, disk)))),*];
@@ -133,7 +133,7 @@ async fn sftp_with_a_mean_umask_keeps_the_contract() {
     served_keeps_the_contract(Jail::Plain, offer).await;
 }
 
-// Short words for the cases.
+// Short helpers for the clauses.
 
 async fn fly(host: &Arc<dyn Host>, ops: Vec<Op>) -> Answers {
     host.flight(ops).await.expect("a connection")
@@ -237,7 +237,7 @@ fn lstat(path: &str) -> Op {
     Op::Lstat(path.to_owned())
 }
 
-/// Bytes that show where they come from.
+/// Bytes that identify their own position.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length)
         .map(|n| (n ^ (n >> 8) ^ (n >> 16)).to_le_bytes()[0])
@@ -273,7 +273,7 @@ async fn operations_run_in_order_and_after_failures(host: Arc<dyn Host>, disk: P
     assert!(disk.join("c").is_dir());
 }
 
-/// Each rename goes through the folder that the one before brought there: out of order, one fails and so do the rest.
+/// Each rename goes through the folder that the previous one moved there: out of order, one fails and so do the rest.
 async fn three_thousand_operations_keep_their_order(host: Arc<dyn Host>, disk: PathBuf) {
     let mut ops = vec![folder("0")];
     for n in 1..400 {
@@ -287,7 +287,7 @@ async fn three_thousand_operations_keep_their_order(host: Arc<dyn Host>, disk: P
     ops.push(symlinked("399", "last"));
     all(&host, ops).await;
     assert!(disk.join("last").is_dir());
-    // And with a hole in the chain, nothing after the hole.
+    // With a gap in the chain, nothing after the gap succeeds.
     let mut ops: Vec<Op> = (1..400)
         .map(|n| rename(&format!("z{}/../{n}", n - 1), &format!("z{n}")))
         .collect();
@@ -322,7 +322,7 @@ async fn a_guarded_path_resolves_only_if_its_guard_exists(host: Arc<dyn Host>, d
     let guarded = |guard: &str, to: &str| rename(&format!("{guard}/../../y"), to);
     assert_eq!(refusal(&host, guarded("trees/Z", "z")).await, RefusalKind::NotFound);
     all(&host, vec![guarded("trees/X", "moved"), rename("moved", "y")]).await;
-    // `..` after a symlink is where the symlink leads, not where it stands.
+    // `..` after a symlink is relative to the symlink's target, not to the symlink itself.
     all(
         &host,
         vec![folder("releases"), symlinked("../deep/here", "releases/id")],
@@ -515,7 +515,7 @@ async fn refusals_tell_missing_from_denied_from_others(host: Arc<dyn Host>, disk
         refusal(&host, Op::ReadLink("file".to_owned())).await,
         RefusalKind::Failed
     );
-    // To root nothing is denied.
+    // Root is never denied access.
     if fs::metadata(&disk).unwrap().uid() != 0 {
         fs::create_dir(disk.join("closed")).unwrap();
         fs::set_permissions(disk.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
@@ -548,7 +548,7 @@ async fn many_reads_in_one_flight_give_their_own_piece(host: Arc<dyn Host>, disk
     all(&host, vec![write(handle, 0, &whole), finish(handle)]).await;
     assert_eq!(fs::read(disk.join("file")).unwrap(), whole);
     let handle = open(&host, "file").await;
-    // Closed in the same flight: after the reads.
+    // The close comes after the reads of the same flight.
     let mut ops: Vec<Op> = (0..300).rev().map(|n| read(handle, n * 1000, 1000)).collect();
     ops.push(read(handle, 0, syntax_publish::host::MAX_READ));
     ops.push(Op::Close(handle));
@@ -571,7 +571,7 @@ async fn content_written_in_any_order_is_whole(host: Arc<dyn Host>, disk: PathBu
         .into_iter()
         .map(|(n, piece)| write(handle, n as u64 * 40_000, piece))
         .collect();
-    // More than a packet holds, over what has been written.
+    // More than fits into a packet, over bytes that are already written.
     ops.push(write(handle, 1000, &whole[1000..1_000_000]));
     ops.push(finish(handle));
     ops.push(rename("file", "in place"));
@@ -591,7 +591,7 @@ async fn bytes_of_one_file_are_copied_into_another(host: Arc<dyn Host>, disk: Pa
         to,
         at,
     };
-    // In the order of the flight, beside what is written.
+    // Copies and writes happen in the order of the flight.
     all(
         &host,
         vec![
@@ -602,7 +602,7 @@ async fn bytes_of_one_file_are_copied_into_another(host: Arc<dyn Host>, disk: Pa
         ],
     )
     .await;
-    // Not where there are fewer bytes, nor from what is not open.
+    // A copy fails if there are fewer bytes than requested, or if the source is not open.
     assert_eq!(refusal(&host, copy(from, 8, 3, 20)).await, RefusalKind::Failed);
     assert_eq!(refusal(&host, copy(Handle(999), 0, 1, 0)).await, RefusalKind::Failed);
     all(&host, vec![finish(to), Op::Close(from)]).await;
@@ -665,7 +665,7 @@ async fn a_folder_is_not_read_as_a_file(host: Arc<dyn Host>, _: PathBuf) {
     }
 }
 
-/// A host may refuse the operation or break the connection off, but such a name is never let through.
+/// A host may refuse the operation or close the connection, but it never lets such a name through.
 async fn a_name_that_is_not_utf_8_is_never_let_through(host: Arc<dyn Host>, disk: PathBuf) {
     use std::os::unix::ffi::OsStrExt;
     all(&host, vec![folder("folder")]).await;
@@ -692,7 +692,7 @@ async fn space_is_plausible(host: Arc<dyn Host>, disk: PathBuf) {
     let stat = rustix::fs::statvfs(&disk).unwrap();
     let there_is = stat.f_bavail * stat.f_frsize;
     assert!(!read_only);
-    // Others write meanwhile.
+    // Other processes write meanwhile.
     assert!(bytes.abs_diff(there_is) < 2 << 30, "{bytes} {there_is}");
     assert!(files.is_none_or(|files| files <= stat.f_files));
     assert_eq!(
@@ -758,7 +758,7 @@ async fn a_path_is_resolved_through_all_symlinks(host: Arc<dyn Host>, disk: Path
     let [Answer::Text(root), Answer::Text(tree)] = answers.as_slice() else {
         panic!("{answers:?}");
     };
-    // In a chroot the host sees only the end of it.
+    // In a chroot the host sees only the end of the path.
     assert!(
         disk.canonicalize().unwrap().ends_with(root.trim_start_matches('/')),
         "{root}"
@@ -773,7 +773,7 @@ async fn a_path_is_resolved_through_all_symlinks(host: Arc<dyn Host>, disk: Path
     }
 }
 
-// What only a connection can do.
+// Failures that only a connection has.
 
 /// The server's docroot.
 pub fn address(sshd: &Sshd) -> SftpAddress {
@@ -790,7 +790,7 @@ pub fn address(sshd: &Sshd) -> SftpAddress {
 
 async fn connect(address: SftpAddress) -> Result<Box<dyn Host>, HostError> {
     let host = SftpConnector::new(address).expect("an address").connect().await?;
-    // Connecting changes nothing: the docroot is made by who uses it.
+    // Connecting changes nothing: the caller makes the docroot.
     host.flight(vec![Op::MakeFolder(String::new())]).await?;
     Ok(host)
 }
@@ -874,12 +874,12 @@ async fn a_host_key_that_is_not_known_is_not_accepted() {
 async fn another_host_key_than_the_pinned_one_is_not_accepted() {
     let sshd = Sshd::start(Jail::Plain);
     let (_, other) = sshd.new_key("other");
-    // A key of a type that the server hasn't got at all.
+    // A key of a type that the server does not have at all.
     let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY=".to_owned();
     for pinned in [other, ecdsa] {
         let error = failure(SftpAddress {
             host_key: Some(pinned),
-            // Knows the real one, and must not be asked.
+            // This file contains the server's real key, and must not be consulted.
             known_hosts: Some(sshd.known_hosts.clone()),
             ..address(&sshd)
         })
@@ -929,7 +929,7 @@ async fn ssh_ends_with_the_host_that_is_dropped() {
     let host = connect(address(&sshd)).await.expect("a connection");
     assert_eq!(ssh_processes(sshd.port).len(), 1);
     let flight = host.flight(vec![lstat("x"); 100_000]);
-    // A flight given up half-way is no reason to stay.
+    // A flight that was cancelled half-way does not keep the connection open.
     let _ = tokio::time::timeout(Duration::from_millis(20), flight).await;
     drop(host);
     until(async || ssh_processes(sshd.port).is_empty()).await;
@@ -944,7 +944,7 @@ fn a_host_may_outlive_its_runtime() {
     drop(host);
 }
 
-/// Connects and waits to be killed, when run by the test below; alone it has nothing to do.
+/// Connects and waits to be killed when the test below runs it; run alone, it does nothing.
 #[tokio::test]
 async fn connect_and_wait() {
     let Ok(line) = std::env::var("SYNTAX_PUBLISH_TEST_ADDRESS") else {
@@ -1034,7 +1034,7 @@ async fn a_users_ssh_configuration_can_neither_break_nor_widen_it() {
         known = at("known"),
     );
     fs::write(folder.path().join("config"), config).unwrap();
-    // ssh reads the configuration of the user's own home, whatever HOME says: so it's given.
+    // ssh reads the configuration in the user's real home, whatever HOME is, so the wrapper passes it explicitly.
     let wrapper = folder.path().join("ssh");
     fs::write(&wrapper, format!("#!/bin/sh\nexec ssh -F '{}' \"$@\"\n", at("config"))).unwrap();
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
@@ -1075,7 +1075,7 @@ async fn a_file_of_known_hosts_may_have_a_space_in_its_name() {
     connect(known).await.expect("a known host");
 }
 
-/// The processes called ssh that were told this port.
+/// The processes called ssh that were given this port.
 fn ssh_processes(port: u16) -> Vec<String> {
     let port = port.to_string();
     fs::read_dir("/proc")

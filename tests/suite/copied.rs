@@ -1,4 +1,4 @@
-//! Manifests that are copied on the host, and hosts that can't copy, or say that they can and refuse.
+//! Manifests that are copied on the host, and hosts that cannot copy, or that advertise copying and refuse it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::crashes::scenario::{wide, wide_edited};
 use crate::support::bench::{Command, How, faults_of_live, run, seen};
 use crate::support::sshd::{Jail, Offer, Sshd};
 
-/// A folder that says it copies, and refuses to.
+/// A folder that advertises copying and refuses it.
 #[derive(Clone)]
 struct Boastful {
     docroot: PathBuf,

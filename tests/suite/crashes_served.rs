@@ -1,7 +1,7 @@
-//! Every crash point again, over SFTP: what `crashes` shows of a folder, shown of a real SSH server.
+//! Every crash point again, over SFTP: the same tests as `crashes` runs on a folder, on a real SSH server.
 //!
-//! That a connection breaks is played by the wrapper, and the next point goes on through it, so that few points cost a
-//! handshake. `cuts` breaks real ones.
+//! The wrapper simulates a broken connection, and the next point continues over the same connection, so that few points
+//! cost a handshake. `cuts` breaks real connections.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::crashes::survives;
 use crate::support::faulty::{DEATHS, FAULTS, Fault};
 use crate::support::sshd::{Jail, Sshd};
 
-/// A docroot on a server, of which each ground has one of its own.
+/// A docroot on a server. Each ground has its own docroot.
 pub struct Served {
     sshd: Arc<Sshd>,
     pub docroot: PathBuf,
@@ -29,8 +29,8 @@ pub struct Served {
     looks: Arc<AtomicUsize>,
 }
 
-/// So many points share a connection. Anyone who dies leaves files open at the server, which only the end of a connection
-/// closes; a server opens no more than some thousands.
+/// The number of points that share a connection. A run that dies leaves files open at the server, which only the end of
+/// the connection closes, and a server opens no more than a few thousand.
 const SHARED: usize = 32;
 
 struct Reused {
@@ -70,7 +70,7 @@ impl Served {
         Arc::clone(&self.host.lock().unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    /// Counts a point, and connects again where the connection has had its share.
+    /// Counts a point, and reconnects after [`SHARED`] points.
     fn one_more(&self) {
         let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         host.1 += 1;
@@ -104,7 +104,7 @@ impl Connect for Reused {
 
 impl Host for Reused {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        // In place of the seconds that a run waits for a dead holder.
+        // This replaces the seconds that a run waits for a dead holder.
         let looks = matches!(ops.first(), Some(Op::List(path)) if path == "lock");
         if looks && self.looks.fetch_add(1, Ordering::SeqCst) > 2 {
             make_old(&self.docroot.join("lock"));

@@ -1,8 +1,8 @@
-//! Lines that break: a publish over a real SSH server whose line is cut at each place that differs, falls silent, is
-//! slow or far away; servers and clients that are killed, told to end, or stopped until another has taken over.
+//! Lines that break: a publish over a real SSH server whose line is cut at every distinct place, falls silent, is slow
+//! or far away; servers and clients that are killed, terminated, or stopped until another run has taken over.
 //!
-//! A connection is encrypted, so what can be seen of its packets is where each piece of it ended. The long run cuts at
-//! each of these, and a byte before and behind, both ways; each test run at every 41st of them.
+//! The connection is encrypted, so the only visible structure is where each packet ended. The long run cuts at each of
+//! these places, and a byte before and after, in both directions; each test run cuts at every 41st of them.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -22,7 +22,7 @@ use crate::support::delay::DelayProxy;
 use crate::support::report::say;
 use crate::support::sshd::{Jail, Sshd};
 
-/// What a cut is to do.
+/// The direction, the byte and the kind of a cut.
 #[derive(Debug, Clone, Copy)]
 enum Cut {
     Up(u64),
@@ -49,7 +49,7 @@ fn on_a_thread<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
-/// Runs a scenario's command over a line, and looks at everything. Returns whether the new release is live.
+/// Runs a scenario's command over a line, and checks everything afterwards. Returns whether the new release is live.
 fn run_over(
     proxy: &DelayProxy,
     sshd: &Sshd,
@@ -60,7 +60,7 @@ fn run_over(
 ) -> Result<bool, String> {
     on_a_thread(async {
         let done = run(over(proxy, sshd, ground), &scenario.command, how).await;
-        // What the server still has in its hands of a connection that broke is done before it is looked at.
+        // The checks below expect the server to be done with the pending requests of a broken connection.
         let host = host(ground).await;
         let is_new = judge(&seen(&*host).await, course)?;
         let uncertain = matches!(done, Err(syntax_publish::store::Error::Uncertain { .. }));
@@ -100,7 +100,8 @@ fn cut_everywhere(stride: usize) {
     ground.restore(saved.as_ref());
     let run_over =
         |proxy: &DelayProxy, ground: &Served| run_over(proxy, &sshd, ground, &scenario, &course, How::default());
-    // How many packets a publish takes, and so how many bytes, is up to how busy the machine is: the shortest of some.
+    // The number of packets of a publish, and therefore of bytes, depends on how busy the machine is. The shortest of
+    // several rehearsals counts.
     let rehearsals = (0..4).map(|_| {
         ground.restore(saved.as_ref());
         let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
@@ -185,7 +186,7 @@ fn a_line_cut_at_any_place_tears_nothing() {
     cut_everywhere(1);
 }
 
-/// How long a line that says nothing is waited for, in place of minutes.
+/// A run that waits only a second, instead of minutes, for a silent line.
 const PATIENT: How = How {
     encode: Encode::Brotli,
     answer: Duration::from_secs(1),
@@ -193,7 +194,7 @@ const PATIENT: How = How {
     skew: Duration::ZERO,
 };
 
-/// How many bytes a client sends until it can ask for anything.
+/// The bytes that a client sends before it can make its first request.
 fn handshake(sshd: &Sshd, ground: &Served) -> u64 {
     let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
     let connected = on_a_thread(over(&proxy, sshd, ground).connect());
@@ -201,8 +202,8 @@ fn handshake(sshd: &Sshd, ground: &Served) -> u64 {
     proxy.bytes_up()
 }
 
-/// Lets the line fall silent at places behind the handshake, and lifts it when all is done: what the old connection still
-/// carried must change nothing any more.
+/// Makes the line fall silent at places after the handshake, and restores it when all is done: data that the old
+/// connection still carried must no longer change anything.
 fn silence_everywhere(scenario: &Scenario, stride: usize) {
     let sshd = Arc::new(Sshd::start(Jail::Plain));
     let ground = Served::new(&sshd);
@@ -288,7 +289,7 @@ fn a_line_that_stays_silent_is_given_up() {
         assert_eq!(went, Ok(true));
         let handshake = handshake(&sshd, &ground);
         let asked = proxy.bytes_up() - handshake;
-        // Not at the very end, which a run in fewer packets does not reach.
+        // Not at the very end, which a run with fewer packets does not reach.
         for place in [handshake + asked / 2, handshake + asked * 4 / 5] {
             ground.restore(saved.as_ref());
             let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
@@ -305,7 +306,7 @@ fn a_line_that_stays_silent_is_given_up() {
     }
 }
 
-/// A publish over a line that is made worse.
+/// A publish over a line that `worsen` degrades.
 fn over_a_line(rtt: Duration, worsen: impl Fn(&DelayProxy)) -> Result<bool, String> {
     let sshd = Arc::new(Sshd::start(Jail::Plain));
     let scenario = scenario::publish_that_adds_to_the_pool();
@@ -327,7 +328,7 @@ fn a_line_of_ten_thousand_bytes_a_second_will_do() {
     assert_eq!(over_a_line(Duration::ZERO, |proxy| proxy.set_rate(10_000)), Ok(true));
 }
 
-/// A project that publishes to a server, over a line of its own.
+/// A project that publishes to a server over its own line.
 fn project_over(proxy: &DelayProxy, sshd: &Sshd, text: &str) -> Project {
     let project = Project::new();
     small_export(&project.dir.join("out"));
@@ -351,7 +352,7 @@ fn live_page(sshd: &Sshd) -> String {
     std::fs::read_to_string(sshd.docroot.join("current/docs/a.html")).expect("the live page")
 }
 
-/// Waits until a run holds the lock; false if it ends before.
+/// Waits until a run holds the lock; returns false if it ends before.
 fn wait_for_lock(run: &mut Running, sshd: &Sshd) -> bool {
     loop {
         if std::fs::read_dir(sshd.docroot.join("lock")).is_ok_and(|mut names| names.next().is_some()) {
@@ -367,7 +368,7 @@ fn wait_for_lock(run: &mut Running, sshd: &Sshd) -> bool {
 #[test]
 fn a_client_stopped_until_another_took_over_changes_nothing_when_it_wakes() {
     let sshd = Sshd::start(Jail::Plain);
-    // Slow enough that the lock is held for a while: two flights of it lie between taking it and the swap.
+    // Slow enough that the lock is held for a while: there are two flights between taking it and the swap.
     let (near, far) = (
         DelayProxy::start(sshd.port, Duration::ZERO),
         DelayProxy::start(sshd.port, Duration::from_millis(600)),
@@ -385,7 +386,7 @@ fn a_client_stopped_until_another_took_over_changes_nothing_when_it_wakes() {
     );
     run.signal(Signal::STOP);
     let began = Instant::now();
-    // The other one waits until the lock is stale by the host's clock, and takes it.
+    // The other run waits until the lock is stale by the host's clock, and takes it.
     other.run(&["publish", "--wait", "2m"]).expect_code(0);
     assert!(live_page(&sshd).contains("other"));
     run.signal(Signal::CONT);
@@ -411,7 +412,7 @@ fn a_publish_ends_complete_whatever_becomes_of_client_and_server() {
         let project = project_over(&line, &sshd, &text);
         let before = live_page(&sshd);
         let mut run = project.spawn(&["publish"]);
-        // The whole of a publish sends some twenty thousand bytes: a place further on in each round.
+        // A complete publish sends some twenty thousand bytes. Each round stops it at a later place.
         while run.is_running() && line.bytes_up() < 4000 + 1500 * round {
             thread::yield_now();
         }

@@ -1,5 +1,5 @@
-//! What a CDN is owed, over random histories: an edge keeps all that it can have been given, and whatever of that is not
-//! what is live must be owed.
+//! The purges that are owed to a CDN, over random histories. An edge keeps everything that it can have been given, and
+//! every part of that which is not live must be owed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,26 +30,26 @@ use crate::support::memory::{Disk, Memory};
 const PATHS: [&str; 4] = ["index.html", "a.html", "docs/b.html", "docs/c.html"];
 const BASE: &str = "https://demo.test";
 
-/// What is done next, and what goes wrong with it.
+/// The next command, and its faults.
 #[derive(Debug, Clone)]
 struct Step {
     what: What,
     purge: PurgeGoes,
-    /// The answer to the swap is lost, though it was done.
+    /// The reply to the swap is lost, although the swap was done.
     loses_reply: bool,
     /// Manifests can't be read once the swap is done.
     hides_manifests: bool,
-    /// The run dies behind the swap.
+    /// The run dies after the swap.
     dies: bool,
 }
 
 #[derive(Debug, Clone)]
 enum What {
-    /// A version of each path; none: no such page.
+    /// A version of each path; `None` if there is no such page.
     Publish([Option<u8>; 4]),
-    /// Publishes the site that is live.
+    /// Publishes the live site again.
     PublishAgain,
-    /// Publishes, and goes back as if the release had failed at the origin.
+    /// Publishes, and rolls back as if the release had failed at the origin.
     PublishAndTakeBack([Option<u8>; 4]),
     Rollback(u32),
 }
@@ -58,7 +58,7 @@ enum What {
 enum PurgeGoes {
     Well,
     Wrong,
-    /// It goes well, and before that is noted another run goes back and forth, and dies.
+    /// The purge succeeds. Before that is recorded, another run rolls back and forth, and dies.
     WellWithAnother,
 }
 
@@ -94,10 +94,10 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-/// What each path shows: none where there's no such page.
+/// The content of each path; `None` if there is no such page.
 type Shown = BTreeMap<&'static str, Option<Vec<u8>>>;
 
-/// An edge that may have everything it was ever given since it was told to forget, and the host behind it.
+/// A host, and an edge in front of it that may have everything it was given since its last purge.
 #[derive(Clone)]
 struct World {
     memory: Memory,
@@ -109,7 +109,7 @@ struct World {
 
 struct State {
     edge: BTreeMap<&'static str, BTreeSet<Option<Vec<u8>>>>,
-    /// What each release that was ever live showed.
+    /// The content of each release that was ever live.
     releases: BTreeMap<String, Shown>,
     purge: PurgeGoes,
 }
@@ -140,7 +140,7 @@ impl World {
         Some((id, PATHS.iter().map(shows).collect()))
     }
 
-    /// Visitors ask for everything by the edge, which may keep it.
+    /// Visitors request everything through the edge, which may keep it.
     fn visited(&self) {
         let Some((id, shown)) = self.live() else { return };
         let mut state = self.state();
@@ -230,7 +230,7 @@ impl Connect for World {
     }
 }
 
-/// The CDN's way to be told.
+/// The API that purges the CDN.
 struct Api {
     world: World,
     rules: Rules,
@@ -253,7 +253,7 @@ impl Purge for Api {
             }
             self.world.forgets(&self.rules, &wanted.urls);
             if goes == PurgeGoes::WellWithAnother {
-                // Back, and forth again to what is live now.
+                // Back, and forward again to what is live now.
                 let live = self.world.live().map(|(id, _)| id);
                 if back(&self.world, &Destination::Steps(1)).await.is_ok()
                     && let Some(live) = live

@@ -1,6 +1,6 @@
-//! The delayed line of the tests delays, keeps order, cuts where it is told, and falls silent.
+//! The delayed line of the tests delays, keeps order, cuts at the given place, and falls silent.
 //!
-//! Nothing here says how fast it must be: a busy machine is no failure.
+//! No test here requires a speed: a busy machine must not make one fail.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -21,7 +21,7 @@ fn echo() -> u16 {
     })
 }
 
-/// A server that reads one connection to its end and shows what came.
+/// A server that reads one connection to its end and passes on what it received.
 fn sink() -> (u16, Receiver<Vec<u8>>) {
     let (tell, told) = mpsc::channel();
     let port = serve(move |mut client| {
@@ -80,7 +80,7 @@ fn bytes_under_way_do_not_wait_for_each_other() {
     let mut answers = vec![0; usize::from(pieces)];
     stream.read_exact(&mut answers).expect("the answers");
     assert_eq!(answers, (0..pieces).collect::<Vec<u8>>());
-    // One after the other they would take thirty round trips: no machine is that busy.
+    // One after the other, the pieces would take thirty round trips. No machine is so busy that this comparison fails.
     assert!(start.elapsed() < rtt * u32::from(pieces) / 2, "{:?}", start.elapsed());
 }
 
@@ -190,7 +190,7 @@ fn dropped_proxy_resets_its_connections_and_frees_its_port() {
     let port = proxy.port;
     drop(proxy);
     assert!(stream.read(&mut [0]).is_err());
-    // The accepting thread lets go of the port on its own time.
+    // The accepting thread releases the port some time later.
     let deadline = Instant::now() + Duration::from_secs(30);
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
         assert!(Instant::now() < deadline, "the port is still served");

@@ -1,8 +1,8 @@
-//! The documents against the tool: nothing that users can type or read is missing from the reference, and no link in
-//! them leads nowhere.
+//! Checks the documents against the tool: the reference covers everything that users can type or read, and no link is
+//! broken.
 //!
-//! What there is to document is asked of the tool itself (`--help`, the list of known keys in an error) where it can
-//! tell, and read off the sources where it can't.
+//! The tool itself lists what must be documented if it can (`--help`, the list of known keys in an error); the rest is
+//! read from the sources.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -61,14 +61,14 @@ fn options(help: &str) -> BTreeSet<String> {
     names
 }
 
-/// The first words of the lines below a heading of `--help`, up to the empty line.
+/// The lines below a heading of `--help`, up to the empty line.
 fn listed(help: &str, heading: &str) -> String {
     let begin = help.find(heading).unwrap_or_else(|| panic!("{heading:?} in --help")) + heading.len();
     help[begin..].split("\n\n").next().expect("a part").to_owned()
 }
 
 fn assert_mentions(text: &str, names: impl IntoIterator<Item = String>, place: &str) {
-    // `--out DIR` mentions `--out`, and `-q` stands by itself.
+    // `--out DIR` mentions `--out`, and `-q` is written alone.
     let missing: Vec<String> = names
         .into_iter()
         .filter(|name| !text.contains(&format!("`{name}`")) && !text.contains(&format!("`{name} ")))
@@ -124,7 +124,7 @@ fn examples_in_the_documents_use_options_that_there_are() {
     }
 }
 
-/// The keys that a table knows, or the tables there are: what the tool itself names when it meets an unknown one.
+/// The known keys of a table, or the known tables: the names that the tool itself lists when it meets an unknown one.
 fn known(before: &str) -> BTreeSet<String> {
     let unknown = "zzzzzzzzzzzzzzzzzzzzzzzz";
     let error = config::parse(&format!("{before}\n{unknown} = 1\n")).expect_err("an unknown key");
@@ -161,7 +161,7 @@ fn reference_has_every_key_of_the_site_manifest() {
             continue;
         }
         let heading = format!("### `[{table}]`");
-        // Its keys are globs.
+        // The keys of this table are globs.
         if table == "types" {
             assert!(!section(manifest, &heading).is_empty());
             continue;
@@ -207,7 +207,7 @@ fn reference_has_the_default_level_of_each_check() {
     }
 }
 
-/// The body of a function of a source file.
+/// The body of a function in a source file.
 fn body(source: &str, name: &str) -> String {
     let text = read(source);
     let begin = text
@@ -263,7 +263,7 @@ fn reference_has_every_field_of_json() {
     assert_mentions(section(&reference, "## JSON output"), fields, "JSON output");
 }
 
-/// The documents for users and for who inherits the code.
+/// The documents for users and for future maintainers.
 fn documents() -> Vec<(PathBuf, String)> {
     let mut files = ["README.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md"]
         .map(PathBuf::from)
@@ -283,7 +283,7 @@ fn documents() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// The anchors that a page of headings has on a code host.
+/// The anchors that a code host generates from a page's headings.
 fn anchors(text: &str) -> BTreeSet<String> {
     let slug = |heading: &String| -> String {
         let kept = heading.chars().filter_map(|c| match c {
@@ -333,7 +333,7 @@ fn the_two_commands_of_the_readme_exist() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o111, 0o111, "tests/run can be run by everybody");
-    // What `cargo run` starts, and what it then publishes, and where.
+    // The program that `cargo run` starts, and what it publishes, and where.
     let cargo = read("Cargo.toml");
     assert!(cargo.contains("default-run = \"syntax-publish\"") && repository().join("src/main.rs").is_file());
     let config = config::parse(&read("site-manifest.toml"))

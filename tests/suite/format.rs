@@ -1,4 +1,5 @@
-//! The store's format against examples that are only ever added to: what was written once is read forever.
+//! The store's format against committed examples. Examples are only ever added: what was written once must stay
+//! readable.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,7 @@ fn golden(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// One of everything that a manifest can say.
+/// A site with one of everything that a manifest can contain.
 fn example() -> Site {
     let made = Encodings {
         br: Some(Recipe::made(11)),

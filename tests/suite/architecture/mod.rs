@@ -1,4 +1,5 @@
-//! Keeps the import rules by reading the sources with `syn`: the tables here are the rules, and DESIGN.md points to them.
+//! Enforces the import rules by parsing the sources with `syn`. The tables here are the rules, and DESIGN.md points to
+//! them.
 
 mod sources;
 
@@ -12,13 +13,13 @@ const ROOMS: [&str; 10] = [
     "model", "next", "rules", "config", "site", "host", "store", "live", "preview", "cli",
 ];
 
-/// Rooms that import fewer than all rooms above them, and what they do import.
+/// Rooms that import only some of the rooms above them, with the rooms that they import.
 const FEWER: [(&str, &[&str]); 2] = [
     ("host", &["model"]),
     ("store", &["model", "next", "config", "site", "host"]),
 ];
 
-/// Files and folders that know no I/O, no clock, no environment, no runtime and no host.
+/// Files and folders without access to I/O, the clock, the environment, a runtime or a host.
 const PURE: [&str; 33] = [
     "config/check.rs",
     "config/feature.rs",
@@ -55,7 +56,7 @@ const PURE: [&str; 33] = [
     "store/plan/",
 ];
 
-/// What a pure file doesn't name.
+/// Paths that a pure file must not name.
 const WORLD: [&str; 11] = [
     "std::fs",
     "std::net",
@@ -70,7 +71,7 @@ const WORLD: [&str; 11] = [
     "crate::store::session",
 ];
 
-/// The one home of each foreign crate that does something for us.
+/// The only places that may use each of these external crates.
 const HOMES: [(&str, &[&str]); 27] = [
     ("brotli", &["site/decode.rs", "site/encode.rs"]),
     ("blake3", &["model/digest.rs"]),
@@ -101,7 +102,7 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("x509_cert", &["live/http/tls.rs"]),
 ];
 
-/// The stages in their order. A stage knows those before it and none after.
+/// The stages in their order. A stage may import earlier stages, but not later ones.
 const STAGES: [&str; 9] = [
     "site/scan/",
     "site/survey/",
@@ -120,7 +121,7 @@ fn is_in(file: &str, places: &[&str]) -> bool {
         .any(|place| file == *place || place.ends_with('/') && file.starts_with(place))
 }
 
-/// Whether a path of segments begins with those of `prefix`, as `a::b`.
+/// Whether a path of segments begins with the segments of `prefix`, written as `a::b`.
 fn begins(path: &[String], prefix: &str) -> bool {
     let prefix: Vec<&str> = prefix.split("::").collect();
     path.len() >= prefix.len() && prefix.iter().zip(path).all(|(wanted, there)| wanted == there)
@@ -141,7 +142,7 @@ fn naming(places: &[&str], forbidden: &[&str]) -> Vec<String> {
     found
 }
 
-/// Files outside `places` for which `is_so` holds.
+/// Files outside `places` for which `is_so` is true.
 fn elsewhere(places: &[&str], is_so: impl Fn(&Source) -> bool) -> Vec<&'static str> {
     let all = sources().iter();
     all.filter(|(file, source)| !is_in(file, places) && is_so(source))
@@ -188,7 +189,7 @@ fn a_room_imports_only_rooms_above_it() {
     assert_eq!(broken, Vec::<String>::new());
 }
 
-/// The files that one imports, directly or through others, and itself.
+/// The file itself and all files that it imports, directly or through others.
 fn reached_from<'a>(file: &'a str, imports: &BTreeMap<&'a str, Vec<&'a str>>) -> Vec<&'a str> {
     let mut reached = vec![file];
     let mut next = 0;
@@ -351,7 +352,7 @@ fn files_stay_readable() {
 
 #[test]
 fn the_preview_goes_by_the_rules_and_never_by_the_vhost() {
-    // Both read the rules. Neither reads the other, so a difference between them can't be hidden.
+    // Both read the rules and neither reads the other. So one cannot hide a mistake by copying it from the other.
     assert_eq!(naming(&["preview/"], &["crate::rules::nginx"]), Vec::<String>::new());
     let others: Vec<&str> = elsewhere(&["rules/nginx/"], |source| {
         source.imports.iter().any(|file| file.starts_with("rules/nginx/"))

@@ -1,4 +1,4 @@
-//! What each source file of the crate names and imports, read with `syn`. Tests are left out.
+//! The names and imports of each source file of the crate, read with `syn`. Tests are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,23 +13,23 @@ use syn::visit::{self, Visit};
 pub struct Source {
     /// Lines with code.
     pub lines: usize,
-    /// Every path that is imported or named, each from the crate's root where it is the crate's own.
+    /// Every imported or named path. Paths of this crate begin at the crate's root.
     pub paths: Vec<Vec<String>>,
-    /// Names of macros that are called.
+    /// Names of called macros.
     pub macros: Vec<String>,
-    /// Names of methods that are called.
+    /// Names of called methods.
     pub methods: Vec<String>,
     /// String literals.
     pub strings: Vec<String>,
     /// Whether it makes an operation that renames something to `current`.
     pub moves_current: bool,
-    /// Other files below `src/` that define what it names, by path relative to `src/`.
+    /// Other files below `src/` that define the names used here, by path relative to `src/`.
     pub imports: BTreeSet<String>,
     /// Paths as they are written, before they are resolved.
     written: Vec<Vec<String>>,
-    /// What a name stands for here, by `use`.
+    /// The path of each name that a `use` brings into scope.
     names: BTreeMap<String, Vec<String>>,
-    /// What others find here by `pub use`.
+    /// The path of each name that a `pub use` exports.
     offered: BTreeMap<String, Vec<String>>,
 }
 
@@ -122,7 +122,7 @@ impl<'ast> Visit<'ast> for Source {
     }
 
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {
-        // Who may see an item is not an import.
+        // The visibility of an item is not an import.
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -154,13 +154,13 @@ impl<'ast> Visit<'ast> for Source {
         if let Some(name) = call.path.segments.last() {
             self.macros.push(name.ident.to_string());
         }
-        // What is in the parentheses is any language, so its paths are read off the tokens.
+        // The tokens of a macro call may be in any language, so the paths are taken from the tokens.
         paths_in(call.tokens.clone(), &mut self.written);
         visit::visit_macro(self, call);
     }
 }
 
-/// What a chain of methods is called on.
+/// The expression at the start of a chain of method calls.
 fn receiver(expression: &syn::Expr) -> &syn::Expr {
     match expression {
         syn::Expr::MethodCall(call) => receiver(&call.receiver),
@@ -168,7 +168,7 @@ fn receiver(expression: &syn::Expr) -> &syn::Expr {
     }
 }
 
-/// The names that a `use` brings, each with its path.
+/// The names that a `use` brings into scope, each with its path.
 fn expand(tree: &syn::UseTree, before: &mut Vec<String>, leaves: &mut Vec<(String, Vec<String>)>) {
     match tree {
         syn::UseTree::Path(path) => {
@@ -227,7 +227,7 @@ fn paths_in(tokens: TokenStream, paths: &mut Vec<Vec<String>>) {
     }
 }
 
-/// The module that a file is, from the crate's root.
+/// The module path of a file, from the crate's root.
 fn module(file: &str) -> Vec<String> {
     let stem = file.trim_end_matches(".rs");
     let stem = stem.strip_suffix("/mod").unwrap_or(stem);
@@ -272,7 +272,7 @@ fn resolve(files: &mut BTreeMap<String, Source>) {
     }
 }
 
-/// A path as written in a module, from the crate's root (`crate::…`) or from that of another crate.
+/// Resolves a path as written in a module to one from the root of this crate (`crate::…`) or of another crate.
 fn absolute(
     written: &[String],
     here: &[String],
@@ -314,7 +314,7 @@ fn absolute(
     }
 }
 
-/// The file that defines what a path from the crate's root names. Follows `pub use`.
+/// The file that defines the target of a path from the crate's root. Follows `pub use`.
 fn definition(
     path: &[String],
     files: &BTreeMap<String, Source>,

@@ -1,5 +1,5 @@
-//! Files that change while the export is read. The run is stopped in the middle of a large file, so that each test
-//! sees what it means to see, however fast the machine is.
+//! Files that change while the export is read. Each test stops the run in the middle of a large file, so that the test
+//! does not depend on the speed of the machine.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::World;
 use crate::support::command::{Ran, Running, Signal, visitor_state};
 
-/// Large enough that a run is met while it reads one; takes no room on the disk.
+/// Large enough that the test catches a run while it reads such a file; takes no room on the disk.
 const LARGE: u64 = 192 << 20;
 
 fn sparse(path: &Path, size: u64) {
@@ -37,7 +37,7 @@ fn stop_while_reading(run: &mut Running, path: &Path) {
     assert!(reads(), "it read {} faster than it was stopped", path.display());
 }
 
-/// Publishes, with a change made while the first large file is read.
+/// Publishes and makes a change while the run reads the first large file.
 fn publish_while(world: &World, change: impl FnOnce()) -> Ran {
     let before = visitor_state(&world.docroot.join("current"));
     let mut run = world.project.spawn(&["publish", "--quiet"]);

@@ -1,4 +1,4 @@
-//! A store that somebody or something damaged: found, named, and repaired, and no publish makes it worse.
+//! A damaged store: the damage is found, named and repaired, and no publish makes it worse.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ fn replace_link(world: &World, name: &str, text: &str) {
     symlink(text, path).unwrap();
 }
 
-/// The digest of the tree that holds the documentation pages.
+/// The digest of the tree that contains the documentation pages.
 fn docs_tree(world: &World) -> String {
     let tree = fs::read_link(world.docroot.join("current/docs")).unwrap();
     tree.file_name().unwrap().to_str().unwrap().to_owned()
@@ -169,7 +169,7 @@ fn an_object_that_was_cut_short_is_named_and_sent_again_by_force() {
 fn an_object_that_was_cut_short_is_not_trusted_by_an_ordinary_publish() {
     let world = World::local();
     fs::write(page(&world), "cut").unwrap();
-    // The same bytes under another name: the object is there, and has the wrong size.
+    // The same content under another name: the object exists, but has the wrong size.
     for ending in ["html", "txt"] {
         let page = |name: &str| world.out(&format!("docs/{name}.{ending}"));
         fs::copy(page("a"), page("b")).unwrap();

@@ -1,6 +1,6 @@
-//! Disks that end, and servers that give little: out of inodes, read-only in the middle of a publish, filled up under one,
-//! slow; one session a connection, few open files. Over SFTP and in a folder. Visitors get what they got before, byte for
-//! byte; with room again the next publish ends well, and prune leaves nothing of the one that failed.
+//! Disks that fail, and servers with tight limits: out of inodes, read-only or full in the middle of a publish, slow;
+//! one session per connection, few open files. Over SFTP and in a folder. Visitors still get the same content, byte for
+//! byte. Once there is room again the next publish succeeds, and prune leaves nothing of the failed one.
 
 use std::fs;
 use std::io::Write as _;
@@ -24,7 +24,7 @@ use crate::support::sshd::{Jail, Sshd, give_to, root_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A release live on a disk of its own.
+/// A live release on its own small disk.
 struct Small {
     world: World,
     _disk: Unmount,
@@ -38,7 +38,7 @@ fn mount(args: &[&str]) -> bool {
 }
 
 impl Small {
-    /// On a local target and on a served one; nothing where this machine does not let a file system be mounted.
+    /// On a local target and on a served one; empty if this machine does not allow mounts.
     fn all() -> Vec<Small> {
         if !root_for("a small file system") {
             return Vec::new();
@@ -89,7 +89,7 @@ impl Small {
     }
 }
 
-/// With room again: the next publish ends well, and nothing is left of the one that failed.
+/// Checks that with room again the next publish succeeds, and that nothing is left of the failed one.
 fn recovers(world: &World) {
     world.project.run(&["publish"]).expect_code(0);
     world.project.run(&["verify", "--deep"]).expect_code(0);
@@ -107,7 +107,7 @@ fn recovers(world: &World) {
     world.project.run(&["verify", "--deep"]).expect_code(0);
 }
 
-/// Puts a file system over itself, to be read and not written, in one step: a server has requests in its hands.
+/// Mounts the docroot over itself read-only, in a single step, because a server has requests in progress.
 fn read_only_over(docroot: &Path) -> [Unmount; 2] {
     let (at, aside) = (docroot.display().to_string(), docroot.with_file_name("aside"));
     fs::create_dir(&aside).expect("a folder");
@@ -118,7 +118,7 @@ fn read_only_over(docroot: &Path) -> [Unmount; 2] {
     [Unmount(at), aside_again]
 }
 
-/// Written past the test runner, which swallows what a passing test prints.
+/// Reports a skipped test directly to stderr, because the test runner captures the output of a passing test.
 fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: this machine {why}");
 }
@@ -127,7 +127,7 @@ fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Bytes that no encoder makes smaller.
+/// Bytes that no encoder can shrink.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     std::iter::repeat_with(|| {
@@ -215,7 +215,7 @@ fn a_disk_that_becomes_read_only_under_a_publish_says_so_and_a_retry_goes_on() {
         let world = &small.world;
         let before = world.visible();
         let run = small.stopped_publish();
-        // As the kernel does after a fault of a disk: what is open stays so, and no name changes any more.
+        // The kernel does the same after a disk fault: open files stay open, and no name can change any more.
         let read_only = read_only_over(&world.docroot);
         run.signal(Signal::CONT);
         let shown = world.shown(&run.wait().expect_code(5));
@@ -281,7 +281,7 @@ fn has_prlimit() -> bool {
     there
 }
 
-/// A folder on a disk that takes its time for each operation.
+/// A folder on a disk that delays each operation.
 struct Slow<C>(Arc<C>);
 
 struct SlowHost(Box<dyn Host>);
@@ -332,7 +332,7 @@ async fn a_slow_disk_makes_a_publish_slow_and_nothing_else() {
     assert_eq!(faults_of_live(slow()).await, []);
 }
 
-/// OpenSSH calls a copy done whose last part could not be written.
+/// Refuses a copy whose last part could not be written, which OpenSSH reports as a success.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_for_which_the_disk_has_no_room_is_refused() {
     if !root_for("a small file system") {

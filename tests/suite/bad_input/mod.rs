@@ -1,5 +1,5 @@
-//! Bad input gets a clear error, and nothing is lost: for each fault the message, whole, its exit code, and the live
-//! site as it was, byte for byte.
+//! Bad input gets a clear error, and nothing is lost. For each fault the tests check the complete message, its exit
+//! code, and that the live site is unchanged, byte for byte.
 
 mod changing;
 mod damage;
@@ -21,19 +21,19 @@ use regex_lite::Regex;
 use crate::support::command::{Project, Ran, docroot_state, redact, small_export, visitor_state};
 use crate::support::sshd::{Jail, Sshd};
 
-/// A project with a good release live on one target.
+/// A project with an intact release live on one target.
 struct World {
     project: Project,
-    /// Where the docroot lies on disk.
+    /// The docroot on disk.
     docroot: PathBuf,
     sshd: Option<Sshd>,
 }
 
-/// Neither encoding nor what the tool makes of an export is what is tested here.
+/// Settings that turn off encoding effort and changes to the export, which are not under test here.
 const QUICK: &str = "[encode]\nbrotli = 1\ngzip = 1\n[next]\nstable-build-id = false\n[fingerprint]\ninclude = []\n";
 
 impl World {
-    /// Nothing published yet, to a local target.
+    /// A local target with nothing published yet.
     fn empty() -> Self {
         let project = Project::new();
         small_export(&project.dir.join("out"));
@@ -47,14 +47,14 @@ impl World {
         }
     }
 
-    /// A release live on a local target.
+    /// A local target with a live release.
     fn local() -> Self {
         let world = Self::empty();
         world.project.run(&["publish"]).expect_code(0);
         world
     }
 
-    /// Nothing published yet, to a real SSH server.
+    /// A real SSH server with nothing published yet.
     fn empty_served(jail: Jail) -> Self {
         Self::on(Sshd::start(jail))
     }
@@ -72,7 +72,7 @@ impl World {
         world
     }
 
-    /// A release live on a real SSH server.
+    /// A real SSH server with a live release.
     fn served(jail: Jail) -> Self {
         let world = Self::empty_served(jail);
         world.project.run(&["publish"]).expect_code(0);
@@ -108,7 +108,7 @@ impl World {
         ));
     }
 
-    /// Runs a command that must fail with this code and leave what visitors get as it was. Returns what it printed.
+    /// Runs a command that must fail with this code and leave the site unchanged for visitors. Returns what it printed.
     fn fails(&self, code: i32, args: &[&str]) -> String {
         let before = self.visible();
         let ran = self.project.run(args).expect_code(code);
@@ -119,7 +119,7 @@ impl World {
         shown
     }
 
-    /// As [`Self::fails`], where nothing may come to the store or go from it.
+    /// Does the same as [`Self::fails`], and also checks that the store neither gains nor loses anything.
     fn refuses(&self, code: i32, args: &[&str]) -> String {
         let before = self.held();
         let shown = self.fails(code, args);
@@ -131,7 +131,8 @@ impl World {
         shown
     }
 
-    /// What is in the docroot. A run's private folder comes and goes, and touches the times of those above it.
+    /// The state of the docroot. Folders are compared without times, because a run's staging directory comes and goes
+    /// and changes the times of the folders above it.
     fn held(&self) -> BTreeMap<String, String> {
         let mut state = docroot_state(&self.docroot);
         for what in state.values_mut().filter(|what| what.starts_with("dir ")) {
@@ -140,7 +141,7 @@ impl World {
         state
     }
 
-    /// The same as JSON: one value, with what scripts need.
+    /// Checks the same failure as JSON: a single value with the fields that scripts need.
     fn fails_as_json(&self, code: i32, args: &[&str]) {
         let json: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
         let value = self.project.run(&json).expect_code(code).json();
@@ -168,7 +169,7 @@ impl World {
     }
 
     fn shown(&self, ran: &Ran) -> String {
-        // The names of SFTP's extensions look like users of a machine.
+        // The names of SFTP extensions look like `user@host`, which is redacted.
         let text = self
             .project
             .redact(&ran.to_string())

@@ -1,4 +1,4 @@
-//! A docroot that others may reach into: symlinks that they plant lead nowhere, neither for writing nor for removal.
+//! A docroot that others can write to: planted symlinks lead nowhere, neither for writing nor for removal.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -9,7 +9,7 @@ use super::World;
 use crate::support::command::{docroot_state, write};
 use crate::support::sshd::{Jail, OTHER_USER, USER, is_root, root_for};
 
-/// Gives a folder and all in it to a user.
+/// Gives a folder and everything in it to a user.
 fn give_all(path: &Path, user: &str) {
     if is_root() {
         let status = Command::new("chown").args(["-hR", user]).arg(path).status();
@@ -17,7 +17,7 @@ fn give_all(path: &Path, user: &str) {
     }
 }
 
-/// Files beside the docroot that belong to the one who publishes: he could write and remove them.
+/// Files next to the docroot that the publishing user owns and could write and remove.
 fn victim(world: &World) -> std::path::PathBuf {
     let victim = world.docroot.with_file_name("victim");
     for path in [
@@ -32,7 +32,7 @@ fn victim(world: &World) -> std::path::PathBuf {
     victim
 }
 
-/// Everything that writes to a store or removes from it.
+/// Every command that writes to a store or removes from it.
 const COMMANDS: [&[&str]; 7] = [
     &["publish"],
     &["publish", "--force"],
@@ -123,7 +123,7 @@ fn a_pool_that_holds_a_symlink_in_place_of_a_folder_is_not_written_through() {
     }
 }
 
-/// In a docroot that everybody may write to, another user plants what he likes.
+/// In a docroot that everyone may write to, another user can plant any file.
 #[test]
 fn a_docroot_that_another_user_may_write_to_is_refused_whatever_he_plants() {
     if !root_for("a second user") {
@@ -156,7 +156,7 @@ fn a_docroot_that_another_user_may_write_to_is_refused_whatever_he_plants() {
     assert!(planted.unwrap().success());
     for command in COMMANDS {
         let ran = world.project.run(command);
-        // Where nothing is damaged, a repair has nothing to write.
+        // If nothing is damaged, a repair has nothing to write.
         assert!(ran.code != 0 || command[0] == "verify", "{command:?}: {ran}");
         assert_eq!(docroot_state(&victim), before, "{command:?}: {ran}");
     }

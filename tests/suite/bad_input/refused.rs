@@ -1,4 +1,4 @@
-//! Stores over SFTP that are not what they should be: refused, and left as they are.
+//! Invalid stores over SFTP: they are refused and left unchanged.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -7,7 +7,7 @@ use super::{World, find};
 use crate::support::command::{docroot_state, write};
 use crate::support::sshd::{Jail, OTHER_USER, USER, give_to, is_root, root_for};
 
-/// Gives what a test made to the user whom the server serves.
+/// Gives what a test made to the user of the server.
 fn hand_over(path: &std::path::Path) {
     if is_root() {
         give_to(path, USER);

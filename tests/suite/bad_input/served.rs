@@ -1,4 +1,4 @@
-//! Faults of the way to a host, and of the host.
+//! Faults of the host and of the connection to it.
 
 use std::fs;
 use std::io::Write as _;
@@ -208,7 +208,7 @@ fn a_full_disk_says_so_and_a_retry_goes_on() {
     let unmount = Unmount(at.clone());
     give_to(&world.docroot, &world.sshd().user);
     world.project.run(&["publish"]).expect_code(0);
-    // Bytes that don't compress, more than there is room for.
+    // Incompressible bytes, more than there is room for.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -234,14 +234,14 @@ fn a_full_disk_says_so_and_a_retry_goes_on() {
     drop(unmount);
 }
 
-/// Mounts a folder over itself, to be read and not written; none where the machine does not let it.
+/// Mounts a folder over itself read-only; `None` if the machine does not allow it.
 pub(super) fn bind_read_only(at: &str) -> Option<Unmount> {
     let mount = |args: &[&str]| {
         let status = std::process::Command::new("mount").args(args).status();
         status.is_ok_and(|status| status.success())
     };
     if !mount(&["--bind", at, at]) {
-        // Written past the test runner, which swallows what a passing test prints.
+        // Written directly to stderr, because the test runner captures the output of a passing test.
         let _ = writeln!(
             std::io::stderr(),
             "skipped: this machine does not let a file system be mounted"
@@ -252,7 +252,7 @@ pub(super) fn bind_read_only(at: &str) -> Option<Unmount> {
     mount(&["-o", "remount,ro,bind", at]).then_some(mounted)
 }
 
-/// Takes a file system away again, whatever the test came to.
+/// Unmounts a file system when dropped, whatever the result of the test.
 pub(super) struct Unmount(pub(super) String);
 
 impl Drop for Unmount {

@@ -1,4 +1,4 @@
-//! Faults of the docroot and of what is in it.
+//! Faults of the docroot and of its content.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

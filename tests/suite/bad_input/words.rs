@@ -1,4 +1,4 @@
-//! What the command line can't take.
+//! Invalid command line arguments.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -121,7 +121,7 @@ fn a_reader_that_goes_away_is_no_panic() {
         &["--help"],
         &["publish"],
     ] {
-        // A pipe that no one reads: its other end is closed before anything is written.
+        // A pipe without a reader: the read end is closed before anything is written.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut child = world

@@ -1,5 +1,5 @@
-//! A site with a `deploymentId` for each build: Next.js's client goes on without loading documents after every publish and
-//! after a rollback, over an nginx that is never told of them.
+//! A site with a `deploymentId` for each build: after every publish and after a rollback, Next.js's client navigates
+//! without loading documents, over an nginx that is never reloaded.
 
 use super::site::{Features, Site};
 use crate::faithful::version;
@@ -29,6 +29,6 @@ fn clicks_load_no_document_after_three_publishes_and_a_rollback() {
     }
     site.roll_back_to(&first);
     documents.push(browser.tour(&site.base(), &CLICKS).documents);
-    // The page that is opened, and none by a click.
+    // The only document is the first page; no click loads one.
     assert_eq!(documents, [1, 1, 1, 1]);
 }

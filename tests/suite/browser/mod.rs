@@ -1,9 +1,9 @@
-//! What readers get, in a real browser: Chromium, over a real nginx with the vhost that the command
-//! prints, over what the command published.
+//! What visitors get in a real browser: Chromium, over a real nginx with the vhost that the command prints, over a
+//! release that the command published.
 //!
-//! Every page of every fixture is compared with the same page of the untouched export. A fixture is
-//! one row of `fixtures!`; what its pages are is read off the export. Figures and pictures of what
-//! went wrong are left in `target/tmp/browser`.
+//! Every page of every fixture is compared with the same page of the untouched export. A fixture is one row of
+//! `fixtures!`; its pages are found in the export. Figures, and screenshots of failures, are left in
+//! `target/tmp/browser`.
 
 mod deployments;
 mod pictures;
@@ -17,25 +17,25 @@ use std::path::{Path, PathBuf};
 
 use crate::support::browser::Browser;
 
-/// Whether the command gives every build of the same code the same build id. Until it does, a rebuild
-/// changes every page, and that is what the tests expect.
+/// Whether the command gives every build of the same code the same build ID. If not, a rebuild changes every page, and
+/// the tests expect that.
 const STABLE_BUILD_ID: bool = true;
 
 /// An export that is kept in the repository.
 pub struct Fixture {
-    /// The folder, below the repository's.
+    /// The folder, relative to the repository.
     pub export: &'static str,
-    /// `basePath` of its configuration, or nothing.
+    /// `basePath` of its configuration; empty if there is none.
     pub base: &'static str,
-    /// How its pages are asked for.
+    /// The form of its page URLs.
     pub form: Form,
     /// A word that its search finds, if it has one.
     pub search: Option<&'static str>,
-    /// A page with a button that asks for code, if it has one.
+    /// A page with a button that loads code, if it has one.
     pub lazy: Option<&'static str>,
 }
 
-/// How pages are asked for.
+/// The form of page URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `/docs/page`.
@@ -49,13 +49,13 @@ impl Fixture {
         Path::new(env!("CARGO_MANIFEST_DIR")).join(self.export)
     }
 
-    /// A name for files.
+    /// A name that is usable in file names.
     fn name(&self) -> String {
         self.export.replace('/', "-")
     }
 }
 
-/// A test of each kind for each row.
+/// Generates one test of each kind for each row.
 macro_rules! fixtures {
     ($($name:ident: $fixture:expr,)*) => {$(
         mod $name {

@@ -1,6 +1,6 @@
-//! What a reader is shown where code makes addresses of others, and what each version's client does with a published site:
-//! the untouched export, served as Next.js's documentation says, against the site that was published and is served by the
-//! vhost that the command prints.
+//! Pages whose code computes URLs, and the behaviour of each Next.js version's client on a published site. Each test
+//! compares the untouched export, served as Next.js's documentation recommends, with the published site under the vhost
+//! that the command prints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,7 +30,7 @@ fn untouched(export: &Path) -> Nginx {
     ))
 }
 
-/// An address without what the tool or Next.js puts behind it.
+/// Removes from a URL the query parts that the tool or Next.js appends.
 fn bare(url: &str) -> String {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let rest: Vec<&str> = query
@@ -44,7 +44,7 @@ fn bare(url: &str) -> String {
     }
 }
 
-/// A path without the id of the build, which another build would have, too.
+/// Replaces the build ID in a path, which is different in every build.
 fn without_id(path: &str) -> String {
     let mut parts: Vec<&str> = path.split('/').collect();
     if let Some(at) = parts.iter().position(|part| *part == "_next")
@@ -56,13 +56,13 @@ fn without_id(path: &str) -> String {
     parts.join("/")
 }
 
-/// Whether a request is for data of a page: when and how often Next.js asks for such beforehand goes by the clock.
+/// Whether a request is for page data. Which of it Next.js prefetches, and how often, depends on timing.
 fn is_payload(request: &Request) -> bool {
     let path = request.path.split('?').next().unwrap_or_default();
     request.method == "HEAD" || request.status == 206 || path.ends_with(".txt") || path.ends_with(".json")
 }
 
-/// The payloads of whole pages that were asked for, which is what a click costs that nothing was prepared for.
+/// The number of requests for complete payloads, which a click makes if nothing was prefetched for it.
 fn whole_payloads(tour: &Tour) -> usize {
     let requests = tour.stops.iter().flat_map(|stop| &stop.requests);
     requests
@@ -71,11 +71,11 @@ fn whole_payloads(tour: &Tour) -> usize {
         .count()
 }
 
-/// What was requested beside payloads: the method, the address and the status, and how often.
+/// Counts the requests other than payloads, by method, URL and status.
 fn requests(stop: &Stop) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for request in stop.requests.iter().filter(|request| !is_payload(request)) {
-        // From the cache or not is the server's business, and a file that was confirmed is there.
+        // A 304 depends on the server's caching, and a confirmed file exists, so it counts as a 200.
         let status = if request.status == 304 { 200 } else { request.status };
         let path = without_id(&bare(&request.path));
         *counts.entry(format!("{} {path} {status}", request.method)).or_default() += 1;
@@ -96,7 +96,7 @@ fn grounds(stop: &Stop) -> Vec<String> {
     stop.grounds.iter().map(inside).collect()
 }
 
-/// What differs between two tours of one way, a line for each thing.
+/// The differences between two tours along the same path, one line each.
 fn differences(expected: &Tour, found: &Tour) -> Vec<String> {
     let mut lines = Vec::new();
     let mut compare = |at: &str, what: &str, expected: String, found: String| {
@@ -142,8 +142,8 @@ fn differences(expected: &Tour, found: &Tour) -> Vec<String> {
         let names: BTreeSet<&String> = one.keys().chain(two.keys()).collect();
         for name in names {
             let [one, two] = [&one, &two].map(|counts| counts.get(name).copied().unwrap_or_default());
-            // A picture with a fingerprint is another one to the cache than that of another page without: it is loaded then,
-            // but once.
+            // To the browser's cache, a picture with a fingerprint is not the same as the one without that another page
+            // uses. It is then loaded, but only once.
             let is_picture = name.contains(".png ") || name.contains(".svg ");
             if one != two && !(is_picture && two <= one.max(1)) {
                 compare(&at, name, format!("{one} times"), format!("{two} times"));
@@ -153,7 +153,7 @@ fn differences(expected: &Tour, found: &Tour) -> Vec<String> {
     lines
 }
 
-/// Takes the tours over the untouched export and over the published site, and returns where they differ.
+/// Takes the tours over the untouched export and over the published site, and returns the differences.
 fn compared(browser: &mut Browser, name: &'static str, export: &Path, tours: &[(&str, &[&str])]) -> Vec<String> {
     let plain = untouched(export);
     let mut site = Site::new(name, Features::Default);
@@ -195,7 +195,7 @@ fn addresses_that_code_derives_lead_to_the_right_pictures() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Versions whose client asks as one that is toured does. The oracle has them all.
+/// Versions whose client makes the same requests as a toured version. The oracle covers all versions.
 const ALIKE: [&str; 6] = [
     "15.2-app",
     "16.0-app-webpack",
@@ -221,7 +221,8 @@ fn ten_clicks_on_a_site_of_each_version_are_what_they_were() {
     ];
     let mut browser = Browser::start("versions");
     let mut faults = Vec::new();
-    // One that names its deployments wants a header that no server sends by itself; `deployments` is about it.
+    // A version that names its deployments needs a header that no server sends by itself; `deployments` tests that
+    // case.
     let is_toured = |name| !names_its_builds(name) && !ALIKE.contains(&name);
     for version in versions().filter(|version| is_toured(version.name)) {
         let tours: [(&str, &[&str]); 2] = [("/", &clicks), ("/guide", &[])];

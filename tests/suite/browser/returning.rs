@@ -1,4 +1,4 @@
-//! A reader who comes back after a publish, with what the browser has kept.
+//! A visitor who comes back after a publish, with a filled browser cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use super::{Fixture, STABLE_BUILD_ID, assert_none};
 use crate::support::browser::{Browser, Request, Source, Visit, artifacts};
 use crate::support::export::files_below;
 
-/// Pages that are visited beside the edited one.
+/// Pages that are visited in addition to the edited one.
 const OTHERS: usize = 5;
 
 /// A build to come back to, and how it is published.
@@ -19,16 +19,16 @@ struct Case {
     name: &'static str,
     features: Features,
     build: Build,
-    /// Whether only the edited page's files may be downloaded, or all that the builds differ in.
+    /// Whether only the edited page's files may be downloaded, or every file that differs between the builds.
     only_the_edit: bool,
 }
 
-/// How the second export came to be.
+/// How the second export was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Build {
-    /// One page edited, the build id kept.
+    /// One page edited, with the same build ID.
     Edited,
-    /// One page edited, with another build id.
+    /// One page edited, with another build ID.
     Rebuilt,
 }
 
@@ -53,18 +53,18 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// What two visits with a publish between them cost.
+/// The cost of two visits with a publish between them.
 pub struct Returned {
     pub before: Visit,
     pub after: Visit,
-    /// The files that the second visit downloaded whole, and the bytes that came.
+    /// The files that the second visit downloaded completely, and the bytes received.
     pub downloaded: BTreeMap<String, f64>,
-    /// Those of them that the first visit had asked for by the same URL. A payload is kept by the browser once for each
-    /// `_rsc` that Next puts behind its path, and which one that is goes by where the reader is.
+    /// Those files that the first visit had requested by the same URL. The browser caches a payload once for each
+    /// `_rsc` value that Next.js appends to its path, and that value depends on the page that the visitor is on.
     pub again: BTreeSet<String>,
 }
 
-/// Lets one reader visit pages of `a`, publishes `b`, and lets the reader come back.
+/// Lets one visitor see pages of `a`, publishes `b`, and lets the visitor come back.
 pub fn come_back(
     browser: &mut Browser,
     fixture: &Fixture,
@@ -97,7 +97,7 @@ pub fn come_back(
     }
 }
 
-/// A path without the build id, which is another one in the export.
+/// Removes the build ID from a path, because the export has another one.
 fn without_id(path: &str) -> String {
     let of_build = path.strip_prefix("_next/data/").and_then(|rest| rest.split_once('/'));
     of_build.map_or_else(|| path.to_owned(), |(_, page)| format!("_next/data//{page}"))
@@ -168,7 +168,7 @@ pub fn assert_only_changes_are_downloaded(browser: &mut Browser, fixture: &Fixtu
     assert_none(fixture, &problems);
 }
 
-/// The files of `b` that `a` has not, or with other bytes.
+/// The files of `b` that are missing from `a` or have different content there.
 fn changed(a: &Path, b: &Path) -> BTreeSet<String> {
     let a = files_below(a);
     let b = files_below(b).into_iter();

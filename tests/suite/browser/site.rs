@@ -1,5 +1,4 @@
-//! An export that is published and served: the command, a local docroot, and nginx with the vhost
-//! that the command prints.
+//! A published and served export: the command, a local docroot, and nginx with the vhost that the command prints.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,16 +10,16 @@ use crate::support::command::{Project, open_tempdir};
 use crate::support::export::files_below;
 use crate::support::nginx::Nginx;
 
-/// Whether the command makes anything of the export.
+/// Whether the command changes the export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Features {
-    /// As a user has it who sets nothing.
+    /// The defaults, for a user who configures nothing.
     Default,
-    /// What the export holds is served as it is.
+    /// The export is served as it is.
     Off,
 }
 
-/// A site of its own, and its server once something is published.
+/// A site with its own project and docroot, and with a server once something is published.
 pub struct Site {
     pub name: &'static str,
     project: Project,
@@ -35,7 +34,7 @@ pub struct Site {
 pub struct Page {
     /// The file of the export.
     pub file: String,
-    /// Where a visitor finds it, from the server's root on.
+    /// The URL path, from the server's root.
     pub path: String,
 }
 
@@ -88,12 +87,12 @@ impl Site {
         Nginx::of(&self.project, &["--docroot", docroot])
     }
 
-    /// Where the server is.
+    /// The base URL of the server.
     pub fn base(&self) -> String {
         format!("http://{}", self.nginx.as_ref().expect("a publish").address())
     }
 
-    /// The live files, encodings left out.
+    /// The live files, without encodings.
     pub fn live(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = files_below(&self.docroot.join("current"));
         let stems: Vec<String> = files.keys().cloned().collect();
@@ -104,7 +103,7 @@ impl Site {
         files
     }
 
-    /// The live file that a request's path, query and all, is answered with.
+    /// The live file that answers a request; `path` may have a query.
     pub fn file_of(&self, fixture: &Fixture, path: &str) -> Option<String> {
         let path = path.split('?').next().unwrap_or_default();
         let path = decoded(path.strip_prefix(fixture.base).unwrap_or(path));
@@ -123,7 +122,7 @@ impl Site {
     }
 }
 
-/// The pages of an export: the HTML files that load Next's code, and are there to be visited.
+/// The pages of an export: the HTML files that load Next.js's code and are meant to be visited.
 pub fn pages(fixture: &Fixture, export: &Path) -> Vec<Page> {
     let mut pages: Vec<Page> = files_below(export)
         .into_iter()
@@ -142,7 +141,7 @@ pub fn pages(fixture: &Fixture, export: &Path) -> Vec<Page> {
     pages
 }
 
-/// How a page is asked for, below the base path.
+/// The URL path of a page, below the base path.
 fn address(form: Form, stem: &str) -> String {
     let bare = match stem {
         "index" => "",
@@ -157,8 +156,8 @@ fn address(form: Form, stem: &str) -> String {
     }
 }
 
-/// What differs in what a reader sees, but for the fonts, which a tab may have from elsewhere: a line for
-/// each kind of difference.
+/// The visible differences between two pages, one line for each kind. Fonts are ignored, because a tab may have them
+/// from elsewhere.
 pub fn differences(expected: &Seen, found: &Seen) -> Vec<String> {
     let sizes = |seen: &Seen| -> Vec<_> { seen.images.iter().map(|image| (image.width, image.height)).collect() };
     let mut lines = Vec::new();
@@ -184,14 +183,14 @@ pub fn differences(expected: &Seen, found: &Seen) -> Vec<String> {
     lines
 }
 
-/// Both texts from where they part.
+/// Shows both texts from their first difference on.
 fn first_difference(expected: &str, found: &str) -> String {
     let same = expected.chars().zip(found.chars()).take_while(|(a, b)| a == b).count();
     let part = |text: &str| -> String { text.chars().skip(same.saturating_sub(20)).take(80).collect() };
     format!("{:?} and not {:?}", part(found), part(expected))
 }
 
-/// A path without percent signs.
+/// Decodes the percent escapes of a path.
 fn decoded(path: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = path.as_bytes();

@@ -1,4 +1,4 @@
-//! Every page of an export, as published and as it was.
+//! Every page of an export, published and untouched.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use super::{Fixture, assert_none};
 use crate::support::browser::{self, Browser, Request, Survey, artifacts};
 use crate::support::export::files_below;
 
-/// What a page asks for itself, however much Next prefetches.
+/// Kinds of requests that a page makes itself, however much Next.js prefetches.
 const KINDS: [&str; 4] = ["Font", "Image", "Script", "Stylesheet"];
 
-/// Publishes an export as a user would, and untouched, and compares every page.
+/// Publishes an export with the defaults and once untouched, and compares every page.
 pub fn assert_as_good(browser: &mut Browser, fixture: &Fixture) {
     let begun = Instant::now();
     let export = fixture.folder();
@@ -30,7 +30,7 @@ pub fn assert_as_good(browser: &mut Browser, fixture: &Fixture) {
     );
 
     let after = browser.survey(order(&published, fixture, &pages, "thorough", &BTreeMap::new()));
-    // Where a click loads another document, did it before?
+    // If a click loads another document, did it also do so before?
     let hard: BTreeMap<&str, Vec<&str>> = after
         .pages
         .iter()
@@ -71,7 +71,7 @@ fn order(site: &Site, fixture: &Fixture, pages: &[Page], depth: &str, follow: &B
     })
 }
 
-/// What the browser found wrong, a line each.
+/// The problems that the browser found, one per line.
 fn problems(site: &str, survey: &Survey) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |page: &str, problems: &[String], picture: Option<&std::path::PathBuf>| {
@@ -103,7 +103,7 @@ fn problems(site: &str, survey: &Survey) -> Vec<String> {
     lines
 }
 
-/// Where the published site is another than the untouched one.
+/// The differences of the published site from the untouched one.
 fn worse(before: &Survey, after: &Survey) -> Vec<String> {
     let mut lines = Vec::new();
     assert_eq!(before.pages.len(), after.pages.len());
@@ -157,7 +157,7 @@ fn count(requests: &[Request], kind: &str) -> usize {
     requests.iter().filter(|request| request.kind == kind).count()
 }
 
-/// What the fixture has and the survey did not meet.
+/// Features of the fixture that the survey did not meet.
 fn unexpected(fixture: &Fixture, survey: &Survey) -> Vec<String> {
     let mut lines = Vec::new();
     if !survey.pages.iter().flat_map(|page| &page.links).any(|link| link.soft) {
@@ -178,7 +178,7 @@ fn unexpected(fixture: &Fixture, survey: &Survey) -> Vec<String> {
     lines
 }
 
-/// What it cost, for who wants to know.
+/// Time and bytes, for information.
 fn figures(before: &Survey, after: &Survey, published: f64, all: f64) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "publish both: {published:.1} s");

@@ -8,11 +8,10 @@ use super::variants::Copy;
 use super::{Fixture, assert_none};
 use crate::support::browser::{Browser, Tab, artifacts};
 
-/// After how many publishes the tabs of the first release are tried.
+/// Numbers of publishes after which the tabs of the first release are tried.
 const PUBLISHES: [usize; 3] = [1, 2, 10];
 
-/// Links that are followed in one tab: more than one, since what the first leads to comes from the new
-/// release.
+/// Links that are followed in one tab. More than one, because the page after the first link comes from the new release.
 const CLICKS: usize = 3;
 
 /// The tabs of one release, opened before it is replaced.
@@ -22,7 +21,7 @@ struct Tabs<'a> {
     paths: Vec<String>,
     lazy: Option<String>,
     problems: Vec<String>,
-    /// What the tabs did, for who wants to know.
+    /// What the tabs did, for information.
     figures: String,
 }
 
@@ -39,7 +38,7 @@ pub fn assert_tabs_go_on(browser: &mut Browser, fixture: &Fixture) {
     for release in 1..=PUBLISHES[PUBLISHES.len() - 1] {
         let mut next = Copy::of(&export);
         next.rename_chunks(release);
-        // With the same id a tab goes on with the new code; with another, Next loads the page again.
+        // With the same build ID a tab continues with the new code; with another one, Next.js loads the page again.
         if release > 1 {
             next.rebuild(release);
         }
@@ -49,7 +48,7 @@ pub fn assert_tabs_go_on(browser: &mut Browser, fixture: &Fixture) {
         }
     }
     tabs.open(browser, "rolled-back");
-    // The very first release is pruned by now, and its tabs have gone on all the same.
+    // The very first release is pruned by now, but its tabs still work.
     site.roll_back_to(&releases[0]);
     tabs.go_on(browser, "rolled-back", 0);
     fs::write(
@@ -76,7 +75,7 @@ impl<'a> Tabs<'a> {
         }
     }
 
-    /// Opens a tab for each thing to be done later.
+    /// Opens a tab for each later action.
     fn open(&mut self, browser: &mut Browser, when: &str) {
         let mut open = |what: &str, path: &str| {
             let name = format!("{when}-{what}");
@@ -92,7 +91,7 @@ impl<'a> Tabs<'a> {
         }
     }
 
-    /// Does in the tabs what their readers do, and closes them.
+    /// Performs the visitors' actions in the tabs, and closes them.
     fn go_on(&mut self, browser: &mut Browser, when: &str, turn: usize) {
         let name = format!("{when}-links");
         let tab = browser.wander(&name, &self.paths, CLICKS, turn);
@@ -131,14 +130,14 @@ impl<'a> Tabs<'a> {
     }
 }
 
-/// Notes what went wrong in a tab.
+/// Records the problems of a tab.
 fn note(problems: &mut Vec<String>, name: &str, tab: &Tab) {
     let picture = tab
         .picture
         .as_ref()
         .map_or(String::new(), |file| format!(" (see {})", file.display()));
-    // The Pages Router asks for a page's data by the id of its own build, takes the 404 of another one as word that the
-    // code is another, too, and loads the page. The browser notes the 404.
+    // The Pages Router requests page data by its own build ID. If another build is live it gets a 404, concludes that
+    // the code has changed, too, and loads the page. The browser logs the 404, which is not a problem.
     let is_word = |problem: &&String| problem.contains("404") && problem.contains("/_next/data/");
     let problems_of_tab = tab.problems.iter().filter(|problem| !is_word(problem));
     problems.extend(problems_of_tab.map(|problem| format!("{name}: {problem}{picture}")));

@@ -1,5 +1,4 @@
-//! Other builds of an export, made of a copy: one page's text edited, another build id, other names of
-//! the code.
+//! Variant builds of an export, made from a copy: one page's text edited, another build ID, or other chunk names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,10 +10,10 @@ use tempfile::TempDir;
 use crate::support::command::write;
 use crate::support::export::files_below;
 
-/// Whose files name build ids, code and what pages say.
+/// Extensions of files that contain build IDs, chunk names or page text.
 const TEXTS: [&str; 5] = ["css", "html", "js", "json", "txt"];
 
-/// The end of a chunk's name that is its hash under every bundler, at least.
+/// The length of the shortest hash at the end of a chunk's name, over all bundlers.
 const TOKEN: usize = 12;
 
 /// A copy of an export that can be changed.
@@ -24,7 +23,7 @@ pub struct Copy {
     _folder: TempDir,
 }
 
-/// One page's text, changed wherever the page's files have it.
+/// A change of one page's text in all files that contain it.
 #[derive(Clone, Debug)]
 pub struct Edit {
     /// The page's HTML file.
@@ -60,8 +59,8 @@ impl Copy {
             .map(|(path, bytes)| (path, bytes.as_slice()))
     }
 
-    /// Changes a word of a paragraph that no other page and no code has. Its length stays, so that
-    /// every length in a payload does, too.
+    /// Changes a word of a paragraph that no other page and no code contains. The length of the word stays the same, so
+    /// that every length in a payload does, too.
     pub fn edit(&mut self) -> Edit {
         let edit = self.find_edit().expect("a paragraph that one page alone has");
         self.replace_all(&BTreeMap::from([(edit.from.clone(), edit.to.clone())]));
@@ -70,7 +69,7 @@ impl Copy {
 
     fn find_edit(&self) -> Option<Edit> {
         let pages = self.files.iter().filter(|(path, _)| path.ends_with(".html"));
-        // The deepest page: its folder and its files are no one else's.
+        // The deepest page comes first: no other page shares its folder and its files.
         let mut pages: Vec<_> = pages.collect();
         pages.sort_by_key(|(path, _)| (std::cmp::Reverse(path.matches('/').count()), *path));
         for (page, html) in pages {
@@ -102,7 +101,7 @@ impl Copy {
         None
     }
 
-    /// Gives the export another build id, as a rebuild does. `turn` makes which.
+    /// Gives the export another build ID, as a rebuild does. `turn` selects the ID.
     pub fn rebuild(&mut self, turn: usize) {
         let id = self
             .files
@@ -115,8 +114,8 @@ impl Copy {
         self.replace_all(&BTreeMap::from([(id, other), commented]));
     }
 
-    /// Gives every chunk of code and styles another name, as another compiler would. All of them,
-    /// since a chunk that names others has other bytes then. `turn` makes which.
+    /// Gives every chunk of code and styles another name, as another compiler would. All of them change, because a
+    /// chunk that names others then has different content. `turn` selects the names.
     pub fn rename_chunks(&mut self, turn: usize) {
         let names = self.files.keys().filter_map(|path| {
             let name = path
@@ -132,7 +131,7 @@ impl Copy {
         self.replace_all(&names);
     }
 
-    /// Replaces texts in every file and every name.
+    /// Replaces texts in every file and every file name.
     fn replace_all(&mut self, names: &BTreeMap<String, String>) {
         let replaced = |text: &str| {
             names
@@ -169,7 +168,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// The text with one word spelled backwards.
+/// Spells one word of the text backwards.
 fn reworded(text: &str) -> Option<String> {
     text.split(|c: char| !c.is_ascii_alphabetic())
         .filter(|word| word.len() >= 4)

@@ -1,4 +1,4 @@
-//! Where a store stands that is broken again and again: in memory, or in a folder of this machine.
+//! Places for a store that is broken again and again: in memory, or in a folder of this machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,17 +14,17 @@ use walkdir::WalkDir;
 
 use crate::support::memory::{Disk, Memory};
 
-/// A place for one store, which can be saved and brought back.
+/// A place for one store, which can be saved and restored.
 pub trait Ground: Sync {
     type Saved: Send + Sync;
 
     /// A new connection.
     fn connector(&self) -> Box<dyn Connect>;
-    /// All that the docroot holds.
+    /// Saves the complete content of the docroot.
     fn save(&self) -> Self::Saved;
-    /// The docroot as it was saved; no docroot at all for none.
+    /// Restores a saved docroot; with `None` there is no docroot at all.
     fn restore(&self, saved: Option<&Self::Saved>);
-    /// Makes the workshops of all runs as old as they are long after their runs have died, by the host's clock.
+    /// Makes the staging directories of all runs so old, by the host's clock, that their runs must be dead.
     fn age(&self);
 }
 
@@ -60,7 +60,8 @@ impl Ground for InMemoryGround {
     }
 }
 
-/// On a file system in memory where there is one: there `fsync` costs nothing, and nothing here is about power.
+/// A folder on an in-memory file system if there is one. `fsync` costs nothing there, and no test here is about power
+/// loss.
 pub struct Folder {
     base: TempDir,
 }
@@ -120,7 +121,7 @@ impl Ground for Folder {
     }
 }
 
-/// A folder whose lock is old as soon as somebody has looked at it in vain a few times: in place of the seconds that a
+/// A folder whose lock becomes old once a run has looked at it a few times in vain. This replaces the seconds that a
 /// run waits for a dead holder.
 struct Patient {
     inner: LocalConnector,
@@ -173,7 +174,8 @@ pub fn copy(from: &Path, to: &Path) {
     assert!(copied.success(), "cp -a {} {}", from.display(), to.display());
 }
 
-/// Makes all folders and symlinks below one as old as the epoch. Not files: those of a workshop are links of objects.
+/// Sets the times of all folders and symlinks below a folder to the epoch. Files are left out, because those of a
+/// staging directory are hard links to objects.
 pub fn make_old(folder: &Path) {
     let old = Timespec { tv_sec: 0, tv_nsec: 0 };
     let times = Timestamps {

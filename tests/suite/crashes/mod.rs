@@ -1,9 +1,9 @@
 //! Every crash point: a run that changes a store fails before and after every single operation, in the middle of every
 //! write, and in every way that a host, a client and a line can fail. Afterwards visitors get the old or the new
-//! release, whole; the next publish needs no help; and prune leaves nothing behind.
+//! release, complete; the next publish needs no help; and prune leaves nothing behind.
 //!
-//! All points of all commands are tried on a host in memory, and every death of a client on a folder as well; what
-//! another way of failing does there is left to the long run. `crashes_served` does the same over SFTP.
+//! All points of all commands are tried on a host in memory, and every death of a client also on a folder; the other
+//! kinds of failure on a folder are left to the long run. `crashes_served` does the same over SFTP.
 
 pub mod ground;
 pub mod points;
@@ -18,7 +18,7 @@ use self::scenario::Scenario;
 use crate::support::faulty::{DEATHS, FAULTS, Fault};
 use crate::support::report::say;
 
-/// Breaks one command at all its points, prints how many they were, and fails if one is wrong.
+/// Breaks one command at all its points, prints the number of points, and fails if one is wrong.
 pub fn survives<G: Ground>(place: &str, ground: &(dyn Fn() -> G + Sync), scenario: &Scenario, faults: &[Fault]) {
     let tally = try_all(ground, scenario, faults);
     say(&format!(

@@ -1,4 +1,4 @@
-//! One scenario, broken at all its points: what must hold afterwards.
+//! One scenario, broken at all its points, and the conditions that must be true afterwards.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,45 +13,45 @@ use super::scenario::Scenario;
 use crate::support::bench::{Command, Content, Encode, How, Seen, faults_of_live, names, run, seen};
 use crate::support::faulty::{Fault, Faulty, Point, points};
 
-/// What came of all points.
+/// The results of all points.
 #[derive(Default)]
 pub struct Tally {
     pub points: usize,
-    /// At how many of them visitors had the release from before, and at how many the new one.
+    /// At how many points visitors had the old release (`old`), and at how many the new one (`new`).
     pub old: usize,
     pub new: usize,
-    /// What went wrong.
+    /// Descriptions of the failures.
     pub wrong: Vec<String>,
 }
 
-/// What a scenario does when nothing goes wrong.
+/// The course of a scenario without a fault.
 pub struct Course {
     pub flights: Vec<Vec<Op>>,
     pub before: Seen,
     pub after: Seen,
-    /// The names of a store with what is published afterwards and the release that it replaced, and nothing else: by what
-    /// that may be.
+    /// The names in a store with only the next release and the release that it replaced. There is one list for each
+    /// release that may have been replaced.
     pub clean: Vec<Vec<String>>,
-    /// What visitors get of what is published afterwards.
+    /// What visitors get once the next release is published.
     pub next: Content,
 }
 
-/// How long a host is waited for that hangs: nothing here takes a thousandth of it. On a busy machine a flight before the
-/// one that is meant may take longer; then it is tried again with more patience.
+/// How long a run waits for a host that hangs. Everything here takes less than a thousandth of it. On a busy machine an
+/// earlier flight than the intended one may time out; the point is then tried again with more patience.
 const PATIENCE: [Duration; 3] = [
     Duration::from_millis(40),
     Duration::from_millis(400),
     Duration::from_secs(4),
 ];
 
-/// What is wrong with a point that the run never came to.
+/// The error of a point that the run never reached.
 const NEVER: &str = "the fault never happened";
 
 pub async fn host<G: Ground>(ground: &G) -> Box<dyn Host> {
     ground.connector().connect().await.expect("a connection")
 }
 
-/// Runs the scenario without a fault. Leaves the ground as it is before the command.
+/// Runs the scenario without a fault. Leaves the ground in its state before the command.
 pub async fn course<G: Ground>(ground: &G, scenario: &Scenario) -> (Course, Option<G::Saved>) {
     let run = async |command: &Command| {
         let done = run(ground.connector(), command, How::default()).await;
@@ -104,7 +104,7 @@ pub fn on_a_thread<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
-/// Breaks the scenario at every point of every fault, each from the same beginning.
+/// Breaks the scenario at every point of every fault, each from the same initial state.
 pub fn try_all<G: Ground>(ground: &(dyn Fn() -> G + Sync), scenario: &Scenario, faults: &[Fault]) -> Tally {
     let (course, saved) = on_a_thread(course(&ground(), scenario));
     let all: Vec<(Fault, Point)> = faults
@@ -123,7 +123,8 @@ pub fn try_all<G: Ground>(ground: &(dyn Fn() -> G + Sync), scenario: &Scenario, 
                         ground.restore(saved.as_ref());
                         let how = how(*fault, patience);
                         tried = on_a_thread(try_one(&ground, scenario, &course, (*fault, *point), how));
-                        // A busy machine made the run give up a flight before, which was not meant to hang.
+                        // On a busy machine the run may have given up on an earlier flight, which was not meant to
+                        // hang.
                         if *fault != Fault::Hung || tried != Err(NEVER.to_owned()) {
                             break;
                         }
@@ -145,7 +146,7 @@ pub fn try_all<G: Ground>(ground: &(dyn Fn() -> G + Sync), scenario: &Scenario, 
     tally.into_inner().expect("a tally")
 }
 
-/// Which paths differ.
+/// The paths that differ.
 fn differing(one: &Content, other: &Content) -> Vec<String> {
     let paths = one.keys().chain(other.keys());
     let mut paths: Vec<String> = paths
@@ -156,7 +157,7 @@ fn differing(one: &Content, other: &Content) -> Vec<String> {
     paths
 }
 
-/// Fails unless visitors get one whole release; says whether it is the new one.
+/// Fails unless visitors get one complete release; returns whether it is the new one.
 pub fn judge(seen: &Seen, course: &Course) -> Result<bool, String> {
     let (before, after) = (&course.before, &course.after);
     let is_new = seen.site == after.site;
@@ -200,7 +201,7 @@ pub async fn is_whole<G: Ground>(ground: &G) -> Result<(), String> {
     }
 }
 
-/// How a run goes that is to fail like this.
+/// The options of a run that is to fail with this fault.
 fn how(fault: Fault, patience: Duration) -> How {
     let usual = How::default();
     How {
@@ -249,7 +250,7 @@ async fn try_one<G: Ground>(
     Ok(is_new)
 }
 
-/// Fails unless the next publish and a prune behind it bring everything in order. `meanwhile` comes between the two.
+/// Fails unless the next publish and a prune after it bring everything in order. `meanwhile` runs between the two.
 pub async fn needs_no_help<G: Ground>(
     ground: &G,
     scenario: &Scenario,
@@ -297,8 +298,8 @@ pub async fn needs_no_help<G: Ground>(
     Ok(())
 }
 
-/// Whether a run that ended with this error may have made its release live: a dead one says nothing at all, one that
-/// publishes and prunes may fail after its publish, and the rest have to say that they don't know.
+/// Whether a run that ended with this error may have made its release live. A dead run reports nothing. A run that
+/// publishes and prunes may fail after its publish. All other runs must report that the result is uncertain.
 fn may_be_live(scenario: &Scenario, fault: Fault, error: &Error) -> bool {
     let dead = matches!(fault, Fault::Dead | Fault::HalfWritten | Fault::Woken);
     dead || matches!(scenario.command, Command::PublishAndPrune(_)) || matches!(error, Error::Uncertain { .. })

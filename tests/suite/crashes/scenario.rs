@@ -1,19 +1,20 @@
-//! The commands that are broken, each from a store that makes it do all it can do.
+//! The commands that are broken. Each starts from a store in which it does everything it can do.
 
 use crate::support::bench::{Command, Content, content};
 
 pub struct Scenario {
     pub name: &'static str,
-    /// What was done before.
+    /// The commands that run first.
     pub before: Vec<Command>,
-    /// What is broken.
+    /// The command that is broken.
     pub command: Command,
-    /// What is published afterwards.
+    /// The content of the next publish.
     pub next: Content,
 }
 
 impl Scenario {
-    /// Every site that it publishes: a prune keeps the predecessor of the live release, which may be any of them.
+    /// Every site that the scenario publishes. A prune keeps the predecessor of the live release, which may be any of
+    /// them.
     pub fn contents(&self) -> impl Iterator<Item = &Content> {
         self.before
             .iter()
@@ -45,7 +46,7 @@ pub fn edited() -> Content {
     site
 }
 
-/// `base` with new chunks, one of them in a folder of its own, and a new page.
+/// `base` with new chunks, one of them in a separate folder, and a new page.
 pub fn grown() -> Content {
     let mut site = base();
     site.extend(content([
@@ -70,7 +71,7 @@ pub fn wide_edited() -> Content {
     site
 }
 
-/// Bytes that no encoder makes smaller.
+/// Bytes that no encoder can shrink.
 fn noise(seed: u32, length: usize) -> Vec<u8> {
     let mut state = seed;
     let next = || {
@@ -80,7 +81,7 @@ fn noise(seed: u32, length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// `base` with more than rides in one flight.
+/// `base` with more content than fits into one flight.
 fn bulky() -> Content {
     let mut site = base();
     for seed in 0..3 {
@@ -89,7 +90,7 @@ fn bulky() -> Content {
     site
 }
 
-/// `base` with a file that is sent piece by piece.
+/// `base` with a file that is sent in pieces.
 fn large() -> Content {
     let mut site = base();
     site.insert("files/large.bin".to_owned(), noise(9, 4 * 1024 * 1024 + 17));
@@ -143,7 +144,7 @@ pub fn publish_that_adds_to_what_was_seen() -> Scenario {
     }
 }
 
-/// Another machine has published since: what this one has seen is not live any more.
+/// Another machine has published since: the release that this one has seen is no longer live.
 pub fn publish_after_something_else_was_seen() -> Scenario {
     Scenario {
         name: "publish after something else was seen",

@@ -1,4 +1,4 @@
-//! The table of docs/protocol.md that says what a dead run leaves behind: made of what was found, point by point.
+//! The table in docs/protocol.md that lists what a dead run leaves behind, generated from the results of each point.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::support::faulty::{Fault, Faulty, points};
 const BEGIN: &str = "<!-- found by crashes::table, point by point: begin -->\n";
 const END: &str = "<!-- end -->";
 
-/// How far a run had come, by what it had changed.
+/// How far a run had come, judged by its changes.
 fn stage(done: &[&Op]) -> &'static str {
     let any = |test: &dyn Fn(&str, &str) -> bool| {
         done.iter().any(|op| match op {
@@ -47,7 +47,7 @@ fn stage(done: &[&Op]) -> &'static str {
     }
 }
 
-/// What there is more or less of than before, in words.
+/// The differences in names from before, in words.
 fn left(before: &[String], after: &[String]) -> BTreeSet<&'static str> {
     let kind = |name: &str| -> Option<&'static str> {
         let in_folder = |folder: &str| name.starts_with(&format!("{folder}/"));

@@ -1,10 +1,10 @@
-//! A name server with a zone of the test's own. It answers what is asked over UDP, and knows addresses and aliases.
+//! A name server with the test's own zone. It answers requests over UDP, and only for addresses and aliases.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-/// What a name stands for.
+/// The records of a name.
 #[derive(Clone, Default)]
 pub struct Entry {
     pub alias: Option<String>,
@@ -38,7 +38,7 @@ impl Dns {
         Dns { address, zone }
     }
 
-    /// Lets a name stand for addresses, and for nothing else.
+    /// Makes a name resolve to these addresses only.
     pub fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().expect("an address"));
         let entry = Entry {
@@ -48,7 +48,7 @@ impl Dns {
         self.zone.lock().expect("the zone").insert(name.to_owned(), entry);
     }
 
-    /// Lets a name be an alias of another.
+    /// Makes a name an alias of another.
     pub fn alias(&self, name: &str, of: &str) {
         let entry = Entry {
             alias: Some(of.to_owned()),
@@ -107,7 +107,7 @@ fn answer(question: &[u8], zone: &BTreeMap<String, Entry>) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-/// A name as it goes over the wire.
+/// Encodes a name in wire format.
 fn wire(name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for label in name.split('.') {

@@ -1,4 +1,4 @@
-//! The doctor, on a host of its own with one fault at a time: it must name that one, with a fix, and no other.
+//! The doctor, on its own host with one fault at a time: it must name that fault, with a fix, and no other.
 
 mod dns;
 mod world;
@@ -15,7 +15,7 @@ use crate::support::nginx::Nginx;
 use crate::support::sshd::{OTHER_USER, Offer, Sftp, give_to, root_for};
 use world::{NAME, World, free_address};
 
-/// Whether this machine can be a whole host: the usual ports and a chroot are root's.
+/// Whether this machine can act as a complete host: the usual ports and a chroot need root.
 fn can_host() -> bool {
     root_for("a host with the usual ports")
 }
@@ -34,7 +34,7 @@ fn nothing_is_wrong_with_a_host_that_is_as_it_should_be() {
     assert_eq!(found.checks.len(), 34, "{found}");
     let name = found.line("name")["detail"].as_str().unwrap();
     assert_eq!(name, format!("{NAME}, an alias of box.test: {}", world.address));
-    // It leaves nothing behind.
+    // The doctor leaves nothing behind.
     for folder in ["work", "lock"] {
         assert_eq!(
             fs::read_dir(world.sshd.docroot.join(folder)).unwrap().count(),
@@ -87,7 +87,7 @@ fn errors_of_the_edge_are_named_with_their_cause() {
         return;
     }
     let world = World::healthy();
-    // What Cloudflare's edge answers, by nginx: its own can't be had here.
+    // nginx plays the answers of Cloudflare's edge, which is not available to a test.
     let statuses = [520, 521, 522, 523, 524, 525, 526, 530];
     let mut servers = String::new();
     let good = world.certificates.path().join("good");
@@ -170,7 +170,7 @@ fn faults_of_the_vhost_are_found() {
     }
     let mut world = World::healthy();
     let docroot = world.sshd.docroot.clone();
-    // A store of another site, and one of the same.
+    // A store of another site, and a store of the same site.
     let other = world.sshd.root.join("other");
     let manifest = |docroot: &std::path::Path, more: &str| {
         format!(
@@ -186,7 +186,7 @@ fn faults_of_the_vhost_are_found() {
         manifest(&other, "[publish]\nexclude = [\"robots.txt\"]\n"),
     );
     world.project.run(&["--site", "other.toml"]).expect_code(0);
-    // As if it had been published earlier: files of a store say when, in whole seconds.
+    // Makes the store look as if it had been published earlier: the files of a store record the time, in seconds.
     let page = fs::File::options()
         .write(true)
         .open(same.join("current/index.html"))
@@ -293,7 +293,7 @@ fn faults_of_what_the_vhost_answers_are_found() {
         "{found}"
     );
 
-    // A file that a publish would never send, and a vhost that hides none.
+    // A file that a publish would never send, and a vhost that does not hide it.
     let tree = docroot.join("current").canonicalize().unwrap();
     fs::write(tree.join(".env"), "SECRET=1").unwrap();
     world.serve(|vhost| {
@@ -400,7 +400,7 @@ fn servers_that_offer_too_little_or_too_much_are_found() {
         "{found}"
     );
 
-    // An account with a shell, which may do all that root may.
+    // An account with a shell and all of root's permissions.
     let world = World::bare(Offer {
         extra_config: "ForceCommand none\nChrootDirectory none\nPermitRootLogin yes\nAllowUsers root",
         ..Offer::default()
@@ -522,7 +522,7 @@ fn damage_to_the_store_is_found() {
     );
     fs::remove_file(at("current")).unwrap();
     symlink(live, at("current")).unwrap();
-    // nginx follows it only if it is the account's.
+    // nginx follows the symlink only if the account owns it.
     give_to(&at("current"), &world.sshd.user);
 
     let format = fs::read_link(at("format")).unwrap();

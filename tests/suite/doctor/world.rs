@@ -1,5 +1,5 @@
-//! A whole host of the test's own, on an address of this machine that no one else uses: DNS, certificate, nginx on the
-//! usual ports, an SSH server, and a site that was published there.
+//! A complete host of the test's own, on an unused address of this machine: DNS, certificate, nginx on the usual ports,
+//! an SSH server, and a site that was published there.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -66,7 +66,7 @@ impl World {
         world
     }
 
-    /// A host that is as it should be.
+    /// A host without faults.
     pub fn healthy() -> World {
         let mut world = Self::bare(Offer::default());
         world.project.run(&["--json"]).expect_code(0);
@@ -103,7 +103,7 @@ impl World {
             .replace(&own, &self.certificates.path().join("good").to_string_lossy())
     }
 
-    /// Serves by the printed vhost, changed by a function.
+    /// Serves the site with the printed vhost, changed by a function.
     pub fn serve(&mut self, change: impl Fn(String) -> String) {
         let vhost = change(self.vhost(&[]));
         self.serve_this(&vhost);
@@ -115,13 +115,13 @@ impl World {
         self.nginx = Some(Nginx::at(SocketAddr::from((self.address, 443)), vhost));
     }
 
-    /// A certificate in place of the good one.
+    /// Replaces the valid certificate in the vhost with another one.
     pub fn certificate(&self, vhost: &str, which: &str) -> String {
         let path = |which: &str| self.certificates.path().join(which).to_string_lossy().into_owned();
         vhost.replace(&path("good"), &path(which))
     }
 
-    /// What the doctor says.
+    /// Runs the doctor and returns its findings.
     pub fn examine(&self) -> Found {
         self.examine_as(&self.certificates.path().join("ca.pem"), &self.dns.address.to_string())
     }
@@ -164,7 +164,7 @@ impl Found {
         line.unwrap_or_else(|| panic!("no check {check}"))
     }
 
-    /// Fails unless exactly these checks found something wrong, and the first says so in these words and has a fix.
+    /// Fails unless exactly these checks found a fault, and the first of them contains these words and has a fix.
     #[track_caller]
     pub fn assert(&self, what: &str, wrong: &[&str], words: &str) {
         let expected: BTreeSet<&str> = wrong.iter().copied().collect();

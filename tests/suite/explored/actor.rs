@@ -1,4 +1,4 @@
-//! One run under the scheduler: its connections put what they are asked into a queue, and wait.
+//! One run under the scheduler: its connections queue the requested operations, and wait.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answer, Answers, Connect, Host, HostError, Op, Refusal};
 use tokio::sync::{Notify, oneshot};
 
-/// A flight of which not every operation was executed yet.
+/// A flight whose operations have not all been executed yet.
 pub struct Flight {
     pub ops: VecDeque<Op>,
     pub answers: Answers,
@@ -16,17 +16,17 @@ pub struct Flight {
     reply: Option<oneshot::Sender<Result<Answers, HostError>>>,
 }
 
-/// What a run and the scheduler share.
+/// The state that a run and the scheduler share.
 #[derive(Default)]
 pub struct Desk {
     pub flights: VecDeque<Flight>,
-    /// What was sent over connections that were lost, and may be executed yet.
+    /// Operations that were sent over lost connections and may still be executed.
     pub ghost: VecDeque<Op>,
-    /// How the run ended.
+    /// The result of the run.
     pub ended: Option<Result<(), String>>,
-    /// Whether it ended without knowing what is live.
+    /// Whether it ended without knowing which release is live.
     pub uncertain: bool,
-    /// Random ids of the run, with what stands for them: the same in each execution.
+    /// The run's random IDs and their replacements, which are the same in each execution.
     ids: Vec<(String, String)>,
 }
 
@@ -58,13 +58,13 @@ impl Actor {
         self.news.notify_one();
     }
 
-    /// Whether it waits for an answer or has ended: it is the scheduler's turn.
+    /// Whether the run waits for an answer or has ended, so that the scheduler is next.
     pub fn is_still(&self) -> bool {
         let desk = self.desk();
         desk.ended.is_some() || !desk.flights.is_empty()
     }
 
-    /// Hands out the answers of a flight that is executed.
+    /// Delivers the answers of an executed flight.
     pub fn answer(&self) {
         let mut desk = self.desk();
         let ids = desk.ids.clone();
@@ -81,7 +81,7 @@ impl Actor {
         }
     }
 
-    /// Breaks the connection: what was sent and not executed becomes a ghost.
+    /// Breaks the connection: operations that were sent but not executed become ghosts.
     pub fn lose(&self) {
         let mut desk = self.desk();
         while let Some(mut flight) = desk.flights.pop_front() {
@@ -102,14 +102,14 @@ fn lost() -> HostError {
 }
 
 impl Desk {
-    /// A new run shows itself by the folder that it makes.
+    /// Recognizes a new run by the folder that it makes.
     fn meet(&mut self, number: usize, op: &Op) {
         if let Op::MakeFolder(path) = op
             && let Some(id) = path.strip_prefix("work/").filter(|id| id.len() == 16)
             && !self.ids.iter().any(|(known, _)| known == id)
         {
             let stand_in = format!("{number:x}{:x}bbbbaaaaaaaaaa", self.ids.len() / 2);
-            // The run's own, and that of a release, which is named after its beginning.
+            // The ID of the run, and that of its release, which is named after the beginning of the run's ID.
             self.ids.push((id.to_owned(), stand_in.clone()));
             self.ids
                 .push((format!("-{}", &id[..6]), format!("-{}", &stand_in[..6])));

@@ -1,4 +1,4 @@
-//! The scheduler: one execution after another, each following other choices.
+//! The scheduler: one execution after another, each with different choices.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::support::memory::{Disk, Memory, hash};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// How often another run goes on though the one before could have.
+    /// How often another run may continue although the previous one could have.
     pub switches: usize,
-    /// How many operations fail, or connections break, beside one robbery of a living holder.
+    /// How many operations may fail or connections break, in addition to one lock stolen from a living holder.
     pub faults: usize,
-    /// After so many executions it is enough.
+    /// The limit of executions.
     pub schedules: usize,
-    /// After so long it is enough, too.
+    /// The time limit.
     pub time: Option<Duration>,
-    /// Where it is tried whether one more publish needs no help, all others standing still forever.
+    /// When to try whether one more publish needs no help while all other runs never continue.
     pub further: Further,
 }
 
@@ -51,7 +51,7 @@ pub struct Found {
     pub stores: usize,
     pub swaps: usize,
     pub complete: bool,
-    /// The first violation, with the way there.
+    /// The first violation, with the steps that led to it.
     pub wrong: Option<String>,
 }
 
@@ -62,10 +62,10 @@ enum Step {
     Fail,
     /// The connection breaks before it.
     Lose,
-    /// A look at the lock shows a holder that is dead, or one that lives.
+    /// A look at the lock shows a dead holder (`Stale`) or a living one (`Alive`).
     Stale,
     Alive,
-    /// What was sent over a connection that broke.
+    /// Executes an operation that was sent over a broken connection.
     Ghost,
 }
 
@@ -76,7 +76,7 @@ const HOW: How = How {
     skew: Duration::ZERO,
 };
 
-/// Explores a case, until all is seen or something is wrong.
+/// Explores a case until all of it is explored, a limit is reached, or a violation is found.
 pub fn explore(case: &Case, bounds: Bounds) -> Found {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -126,10 +126,10 @@ struct Search<'a> {
     base: Disk,
     known: Known,
     seen: HashSet<u64>,
-    /// States of the store that were checked; whether a further publish was tried on each.
+    /// The checked states of the store, and whether a further publish was tried on each.
     stores: HashMap<u64, bool>,
     found: Found,
-    /// The choices of this execution: which, of how many.
+    /// The choices of this execution: the index of each, and the number of alternatives.
     path: Vec<(usize, usize)>,
 }
 
@@ -137,7 +137,7 @@ struct Search<'a> {
 struct Course {
     memory: Memory,
     actors: Vec<Actor>,
-    /// What each was answered, in one number.
+    /// A hash of all answers to each run.
     heard: Vec<u64>,
     swapped: Vec<bool>,
     last: Option<(usize, bool)>,
@@ -225,7 +225,7 @@ impl Search<'_> {
         self.known.check(&disk, strictly)
     }
 
-    /// Whatever was left behind: one more publish, later, needs no help.
+    /// Checks that one more publish, later, needs no help, whatever was left behind.
     async fn publish_further(&mut self, course: &Course) -> Result<(), String> {
         let disk = course.memory.snapshot();
         if self.stores.insert(disk.sum(), true) == Some(true) {
@@ -250,7 +250,7 @@ impl Search<'_> {
 }
 
 impl Course {
-    /// What may come next; what comes if no one interferes is the first.
+    /// The possible next steps. The first one is the step that comes without interference.
     fn choices(&self, bounds: Bounds) -> Vec<(usize, Step)> {
         let mut order: Vec<usize> = (0..self.actors.len()).collect();
         let last = self.last.map(|(actor, _)| actor);
@@ -284,7 +284,7 @@ impl Course {
                 choices.push((actor, Step::Lose));
             }
             if private {
-                // No one else notices it: whose turn it is can be asked afterwards.
+                // No other run can notice this operation, so the scheduler can choose between the runs after it.
                 return vec![(actor, Step::Execute)];
             }
         }
@@ -297,7 +297,7 @@ impl Course {
         choices
     }
 
-    /// The state that is reached, in one number.
+    /// A hash of the current state.
     fn key(&self) -> u64 {
         let desks: Vec<u64> = self
             .actors
@@ -313,7 +313,7 @@ impl Course {
         hash((self.memory.disk().sum(), &self.heard, desks, spent))
     }
 
-    /// Does one step. Returns what is wrong about it.
+    /// Takes one step. Returns the violation, if there is one.
     fn take(&mut self, number: usize, step: Step) -> Option<String> {
         let ghost = step == Step::Ghost;
         let front = |actor: &Actor| {
@@ -388,7 +388,7 @@ impl Course {
         wrong
     }
 
-    /// A swap must replace what its run believed to be live.
+    /// Checks that a swap replaces the release that its run believed to be live.
     fn judge_swap(
         &mut self,
         number: usize,
@@ -459,11 +459,11 @@ impl Course {
 }
 
 fn can_go_on_but(last: usize, actor: usize, can_go_on: &dyn Fn(usize) -> bool) -> bool {
-    // Asked of another than the one whose desk is being looked at.
+    // `can_go_on` locks a desk, so it must not be called for the run whose desk is locked already.
     last != actor && can_go_on(last)
 }
 
-/// Whether no one else can notice an operation, nor change what it answers.
+/// Whether no other run can notice an operation or change its answer.
 fn is_private(op: &Op) -> bool {
     let own = |path: &str| path.starts_with("work/") || path.starts_with("stale/");
     let constant = |path: &str| {

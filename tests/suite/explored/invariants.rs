@@ -1,4 +1,4 @@
-//! What must hold of a store in every state, whatever has died and whatever is still under way.
+//! The invariants of a store in every state, whatever has died and whatever is still in progress.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use syntax_publish::model::tree::Entry;
 use crate::support::bench::{Content, Encode, site};
 use crate::support::memory::Disk;
 
-/// The sites that are published at all, and the folder levels that they are made of.
+/// All sites that are published, and the folder levels that they consist of.
 pub struct Known {
     sites: Vec<Content>,
     levels: HashMap<String, BTreeMap<String, Entry>>,
@@ -27,8 +27,8 @@ impl Known {
         Known { sites, levels }
     }
 
-    /// Of a manifest that the host refused to name, the run that made it learns behind its swap, and repairs it: `strictly`
-    /// only where nothing was refused.
+    /// Checks a state of the store. If the host refused to name a manifest, its run finds that out only after its swap,
+    /// and repairs it. So pass `strictly` only if nothing was refused.
     pub fn check(&self, disk: &Disk, strictly: bool) -> Result<(), String> {
         for tree in disk.list("trees") {
             self.check_level(disk, &tree)?;
@@ -56,7 +56,7 @@ impl Known {
         self.check_live(disk)
     }
 
-    /// A tree that exists is intact, with all below it.
+    /// An existing tree is intact, with everything below it.
     fn check_level(&self, disk: &Disk, tree: &str) -> Result<(), String> {
         let Some(entries) = self.levels.get(tree) else {
             return Err(format!("a tree that nobody made: {tree}"));
@@ -94,7 +94,7 @@ impl Known {
         Ok(())
     }
 
-    /// Visitors get one whole site, and the pool has what it needs of it.
+    /// Visitors get one complete site, and the pool contains what it needs of it.
     fn check_live(&self, disk: &Disk) -> Result<(), String> {
         let mut live = Content::new();
         let mut todo = vec![String::new()];

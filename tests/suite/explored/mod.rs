@@ -1,13 +1,14 @@
-//! Every order in which the operations of several runs can reach a host, as far as the bounds say: the real code of
-//! publish, rollback and prune runs on a host in memory, and a scheduler decides after each operation whose is next, and
-//! which fault comes when.
+//! Explores every order in which the operations of several runs can reach a host, within the bounds. The real code of
+//! publish, rollback and prune runs on a host in memory, and after each operation a scheduler decides which run is
+//! next, and which fault occurs when.
 //!
-//! An execution begins again for each order and follows its choices exactly, since ids are made the same each time. A
-//! state (what the host holds, what each run was answered, what is under way) that was seen is not gone on from. Of
-//! operations that no one else can notice the order does not matter: what a run does in its own workshop before it holds
-//! the lock, and looks at what never changes, are done at once.
+//! For each order an execution starts over and follows its choices exactly, which works because the IDs are the same
+//! each time. A state that was seen before (the content of the host, the answers to each run, the operations in
+//! progress) is not explored further. The order does not matter for operations that no other run can notice. These are
+//! executed immediately: what a run does in its own staging directory before it holds the lock, and reads of what never
+//! changes.
 //!
-//! What must hold in every state is in `invariants`.
+//! The conditions that every state must meet are in `invariants`.
 
 mod actor;
 mod explorer;
@@ -117,7 +118,7 @@ fn wherever_two_runs_stand_still_one_more_publish_needs_no_help() {
     );
 }
 
-/// How long each case may take at large, by `EXPLORE_SECONDS`; as long as it does, without it.
+/// The time limit for each case of the long run, from `EXPLORE_SECONDS`; without it there is no limit.
 fn a_case() -> Option<Duration> {
     let seconds = std::env::var("EXPLORE_SECONDS").ok()?;
     Some(Duration::from_secs(seconds.parse().expect("EXPLORE_SECONDS")))

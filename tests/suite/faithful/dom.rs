@@ -1,5 +1,5 @@
-//! A page as a browser's parser reads it: html5ever's tree as a list of what stands one after the other. html5ever is used
-//! for this alone, and by nothing of the tool, which reads pages in another way.
+//! A page as a browser's parser reads it: html5ever's tree as a flat list in document order. html5ever is used only
+//! here, and not by the tool, which parses pages differently.
 
 use html5ever::tendril::TendrilSink;
 use html5ever::tree_builder::TreeBuilderOpts;
@@ -14,14 +14,14 @@ pub enum Item {
     Text(String),
     Open {
         name: String,
-        /// Names and values, sorted by name: their order says nothing to a browser.
+        /// Names and values, sorted by name, because their order means nothing to a browser.
         attributes: Vec<(String, String)>,
     },
     Close(String),
 }
 
 impl Item {
-    /// For a message.
+    /// Formats the item for a message.
     pub fn shown(&self) -> String {
         let text = match self {
             Item::Open { name, .. } => format!("<{name}>"),
@@ -37,7 +37,7 @@ enum Step {
     Leave(String),
 }
 
-/// The items of a page. What is in `noscript` is read as a crawler does.
+/// The items of a page. The content of `noscript` is parsed as a crawler does.
 pub fn items(text: &str) -> Vec<Item> {
     let options = ParseOpts {
         tree_builder: TreeBuilderOpts {

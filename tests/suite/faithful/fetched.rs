@@ -1,7 +1,7 @@
-//! What a browser fetches for a page by itself, as the page says it and as the payload does.
+//! The files that a browser fetches for a page by itself, according to the page and according to its payload.
 //!
-//! A file that has a version at one place and none at another is loaded twice, and a service worker that knows one address
-//! does not know the other. Bytes are the same at both, so nothing else of the oracle sees it.
+//! A file that has a version in one place and none in another is loaded twice, and a service worker that has one URL
+//! does not have the other. The bytes are the same at both, so no other check of the oracle notices.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::dom::{Item, items};
 use super::oracle::{candidates, css_pieces, is_element};
 use super::payload::Row;
 
-/// Attributes that name a file to fetch, each with its element; in the payload they have React's names.
+/// Attributes that name a file to fetch, each with its element. In the payload they have React's names.
 const FETCHED: [(&str, &str); 12] = [
     ("img", "src"),
     ("input", "src"),
@@ -45,7 +45,7 @@ fn of_attribute(tag: &str, name: &str, value: &str, is_preload: bool) -> Vec<Str
     }
 }
 
-/// Whether a `<link>` with these `rel` and `as` has a picture fetched.
+/// Whether a `<link>` with these `rel` and `as` makes the browser fetch a picture.
 fn is_preload(rel: Option<&str>, fetched_as: Option<&str>) -> bool {
     match rel {
         Some("icon" | "shortcut icon" | "apple-touch-icon") => true,
@@ -54,7 +54,7 @@ fn is_preload(rel: Option<&str>, fetched_as: Option<&str>) -> bool {
     }
 }
 
-/// What the elements of a page have fetched.
+/// The files that the elements of a page make the browser fetch.
 pub fn of_items(items: &[Item]) -> Vec<String> {
     let mut urls = Vec::new();
     let mut within = "";
@@ -80,7 +80,8 @@ pub fn of_items(items: &[Item]) -> Vec<String> {
     urls
 }
 
-/// What the elements of a payload have fetched, and what the client's components are given that looks like a path.
+/// The files that the elements of a payload make the browser fetch, and the properties of client components that look
+/// like a path.
 pub fn of_rows(rows: &[Row]) -> Vec<String> {
     let (mut urls, mut markup) = (Vec::new(), BTreeSet::new());
     for row in rows {
@@ -106,7 +107,8 @@ pub fn of_rows(rows: &[Row]) -> Vec<String> {
     urls
 }
 
-/// `tag`: of the element whose property this is. The ids of texts that are markup are noted.
+/// Collects the URLs of a value. `tag` is the element whose property it is. The IDs of texts that are markup go into
+/// `markup`.
 fn of_value(tag: Option<&str>, value: &Value, urls: &mut Vec<String>, markup: &mut BTreeSet<String>) {
     match value {
         Value::Array(list) => {

@@ -1,4 +1,5 @@
-//! The oracle itself: it finds nothing where nothing differs, and each kind of damage that a rewriter could do.
+//! Tests of the oracle itself: it finds nothing if nothing differs, and it finds each kind of damage that a rewriter
+//! could do.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +11,10 @@ const ID: &str = "Ab1-D2eF3gH4iJ5kL6mN7";
 const NEW: &str = "0123456789abcdefghijk";
 const DIGEST: &str = "0123456789abcdef";
 
-/// A page with the constructs that are judged, as an export has it.
+/// A page with the judged constructs, as in an export.
 const PAGE: &str = r#"<!DOCTYPE html><!--Ab1_D2eF3gH4iJ5kL6mN7--><html><head><meta http-equiv="Content-Security-Policy" content="script-src 'self' 'sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0='"/><meta property="og:image" content="https://harbour.example/img/a.png"/><script src="/x.js" integrity="sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="></script></head><body><img src="/img/a.png" srcset="/img/a.png 1x, /img/b.png 2x" alt="a"/><div style="background:url(/img/a.png)">text /img/a.png</div><a href="/guide">x</a><script>abc</script><script>self.__next_f.push([1,"1:T16,\u003cimg src=\"/img/a.png\">0:[\"$\",\"img\",null,{\"src\":\"/img/a.png\"}]\n2:[\"$\",\"$L3\",null,{\"src\":\"/img/b.png\",\"children\":[\"$\",\"img\",null,{\"src\":\"/img/a.png\"}]}]\n"])</script></body></html>"#;
 
-/// An export of two pictures and a page, and the same finished with another build id.
+/// An export of a page with its pictures, script and styles, and its finished site with another build ID.
 fn pair(folder: &Path) {
     for (name, id) in [("before", ID), ("after", NEW)] {
         let at = folder.join(name);
@@ -41,7 +42,7 @@ fn judge(folder: &Path) -> Vec<String> {
     })
 }
 
-/// The address of the copy of a picture with this text, which is written.
+/// Writes a copy of a picture with this content, and returns its URL.
 fn copied(folder: &Path, name: &str, bytes: &str) -> String {
     let digest = &blake3::hash(bytes.as_bytes()).to_hex()[..16];
     let (stem, extension) = name.rsplit_once('.').unwrap();

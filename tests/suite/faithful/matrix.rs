@@ -1,4 +1,5 @@
-//! Long runs: every version of Next.js built from npm (`just matrix`), and exports that others have published (`just real`).
+//! Long runs: every version of Next.js built from npm (`just matrix`), and exports that others have published (`just
+//! real`).
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +9,7 @@ use std::process::Command;
 use super::measure::{Builds, Measured, measure};
 use super::{ORIGIN, fixtures, names_its_builds, project};
 
-/// Where builds and downloads stay between runs.
+/// The folder that keeps builds and downloads between runs.
 fn work(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name);
     fs::create_dir_all(&folder).unwrap();
@@ -24,7 +25,7 @@ fn print(line: &str) {
     std::io::stdout().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// Lines to read, and what is wrong.
+/// The printed lines, and the faults.
 #[derive(Default)]
 struct Table {
     rows: Vec<String>,
@@ -49,7 +50,7 @@ impl Table {
             .extend(few.map(|difference| format!("{name}: {difference}")));
     }
 
-    /// Prints the table; fails where something is wrong.
+    /// Prints the table; fails if there are faults.
     fn finish(self) {
         print(
             "| export | files | differ | differ, ids made equal | published | a word edited | findings | by the oracle |",
@@ -63,8 +64,8 @@ impl Table {
     }
 }
 
-/// `MATRIX` names versions of `versions.json`, says `--next VERSION`, or is the path of a folder of builds, each with
-/// `first`, `again` and `edited` in it.
+/// Builds or reads the versions of Next.js in `MATRIX`: names in `versions.json`, `--next VERSION`, or the path of a
+/// folder of builds, each with `first`, `again` and `edited` in it.
 #[test]
 #[ignore = "builds Next.js from npm, which takes minutes: just matrix"]
 fn versions_from_npm() {
@@ -110,7 +111,7 @@ fn versions_from_npm() {
     table.finish();
 }
 
-/// A package of the Python Package Index that brings a static export along, in two versions that follow each other.
+/// A package of the Python Package Index that contains a static export, in two successive versions.
 struct Package {
     name: &'static str,
     versions: [&'static str; 2],
@@ -140,7 +141,7 @@ const PACKAGES: [Package; 3] = [
     },
 ];
 
-/// The export of a version, fetched if it is not here yet.
+/// The export of a version, downloaded if it is not here yet.
 fn fetched(package: &Package, version: &str) -> PathBuf {
     let folder = work("real").join(format!("{}-{version}", package.name));
     let export = folder.join(package.export);

@@ -1,4 +1,4 @@
-//! Two builds of a site published one after the other, and what there is to tell of it.
+//! Two builds of a site published one after the other, and the measured differences.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,28 +8,28 @@ use super::{finished, publish, set_export};
 use crate::support::command::Project;
 use crate::support::export::files_below;
 
-/// What is compared.
+/// The builds to compare.
 pub struct Builds<'a> {
     pub first: &'a Path,
-    /// Another build of the same source, or the version after it.
+    /// Another build of the same source, or of the next version.
     pub second: &'a Path,
     pub edited: Option<&'a Path>,
 }
 
-/// What was found.
+/// The measured results.
 pub struct Measured {
     pub files: usize,
     /// Files that differ between the two builds as they are.
     pub raw: usize,
-    /// Files that differ once their build ids are made the same.
+    /// Files that differ once their build IDs are made equal.
     pub without_ids: usize,
     /// Files that the second publish changed.
     pub published: u64,
-    /// And a third, with one word edited.
+    /// Files that a third publish changed, with one word edited.
     pub edited: Option<u64>,
     /// Errors and warnings of `check`.
     pub findings: (usize, usize),
-    /// Differences between each export and what was made of it.
+    /// Differences between each export and its finished site.
     pub differences: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ pub fn measure(project: &Project, builds: &Builds<'_>, origin: Option<&str>, bas
     }
 }
 
-/// Files of either that the other has not, or has with other bytes.
+/// The number of files that are in only one of the two, or differ in content.
 fn differing(one: &BTreeMap<String, Vec<u8>>, two: &BTreeMap<String, Vec<u8>>) -> usize {
     let missing = two.keys().filter(|name| !one.contains_key(*name)).count();
     missing
@@ -82,7 +82,7 @@ fn differing(one: &BTreeMap<String, Vec<u8>>, two: &BTreeMap<String, Vec<u8>>) -
             .count()
 }
 
-/// The files of an export, with every build id of 21 characters made the same, in names and contents.
+/// The files of an export, with every build ID of 21 characters made the same, in names and contents.
 fn with_equal_ids(export: &Path) -> BTreeMap<String, Vec<u8>> {
     const SAME: &str = "XXXXXXXXXXXXXXXXXXXXX";
     let files = files_below(export);

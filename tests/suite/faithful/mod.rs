@@ -1,8 +1,8 @@
-//! What is published is what was exported: every fixture and every version of Next.js before and after, by an oracle that
-//! shares no code with the tool.
+//! Checks that what is published is what was exported. An oracle that shares no code with the tool compares every
+//! fixture and every version of Next.js before and after.
 //!
-//! The versions are in `fixtures/versions`: one source, built by each of them three times. `just matrix` builds them again
-//! from npm, and `just real` does the same with exports that others have published.
+//! The versions are in `fixtures/versions`: one source, built by each of them three times. `just matrix` builds them
+//! again from npm, and `just real` does the same with exports that others have published.
 
 mod dom;
 mod fetched;
@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::support::command::{Project, Ran, open_tempdir};
 use crate::support::export::{build_id, copy, files_below};
 
-/// Where the pictures of cards say that the site is.
+/// The origin of the site in the URLs of card pictures.
 const ORIGIN: &str = "https://harbour.syntax.kraite.com";
 
 fn fixtures() -> PathBuf {
@@ -40,13 +40,13 @@ fn project(site: &str) -> Project {
     project
 }
 
-/// Puts an export in the place of the one before.
+/// Replaces the project's export.
 fn set_export(project: &Project, export: &Path) {
     let _ = fs::remove_dir_all(project.dir.join("export"));
     copy(export, &project.dir.join("export"));
 }
 
-/// Builds the finished site of the project's export; where it is.
+/// Builds the finished site of the project's export; returns its folder.
 fn finished(project: &Project) -> PathBuf {
     let _ = fs::remove_dir_all(project.dir.join("finished"));
     project.run(&["build", "--out", "finished"]).expect_code(0);
@@ -67,7 +67,7 @@ fn expect_none(found: &[(String, Vec<String>)]) {
     assert!(lines.is_empty(), "{}", lines.join("\n"));
 }
 
-/// Files that a publish added, changed or removed.
+/// The number of files that a publish added, changed or removed.
 fn changed(ran: &Ran) -> u64 {
     let said = ran.json();
     ["added", "changed", "removed"]
@@ -102,7 +102,7 @@ fn names_of_versions() -> Vec<&'static str> {
         .collect()
 }
 
-/// Whether each build of a version has a name of its configuration's, which every page says.
+/// Whether the configuration of a version names each build, and every page contains that name.
 pub fn names_its_builds(version: &str) -> bool {
     version.ends_with("-deployment")
 }
@@ -179,7 +179,7 @@ fn every_version_stays_what_it_was() {
     expect_none(&found);
 }
 
-/// What `assetPrefix` does to an export: the addresses of the client's files have something before them.
+/// Changes an export as `assetPrefix` does: puts a prefix before the URLs of the client's files.
 fn with_prefix(export: &Path, prefix: &str) {
     for (path, bytes) in files_below(export) {
         if path.ends_with(".html") || path.ends_with(".txt") {

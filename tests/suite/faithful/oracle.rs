@@ -1,10 +1,10 @@
-//! The oracle: an export against what the tool made of it, and every difference that a browser, a crawler or a service
-//! worker could notice. It shares no code with the tool, and knows of it only how addresses are served: one with `?v=` and
-//! sixteen hex digits leads to the copy of those bytes, or to the file without it.
+//! The oracle: compares an export with the finished site, and reports every difference that a browser, a crawler or a
+//! service worker could notice. It shares no code with the tool. It depends on only one fact about the tool, how URLs
+//! are served: one with `?v=` and sixteen hex digits leads to the copy with that digest, or to the file without it.
 //!
-//! The rule that it judges by: the same elements, attributes and text; each URL leads to the same bytes, and stays
-//! absolute or relative; integrity and content security policy fit as they fitted before; the old build id is gone
-//! everywhere or nowhere; what is fetched has one address; every other byte is the same.
+//! The oracle requires the following: the elements, attributes and text are the same; each URL leads to the same bytes,
+//! and stays absolute or relative; integrity and content security policy match as they did before; the old build ID is
+//! gone everywhere or nowhere; each fetched file has one URL; every other byte is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -20,7 +20,7 @@ use super::fetched;
 use super::payload::{Row, pushed, rows};
 use crate::support::export::files_below;
 
-/// An export, what became of it, and where it is served.
+/// An export, its finished site, and where that is served.
 pub struct Case<'a> {
     pub before: &'a Path,
     pub after: &'a Path,
@@ -54,7 +54,7 @@ const URLS: [&str; 14] = [
 /// Attributes whose value is a list of URLs with a size each.
 const LISTS: [&str; 3] = ["srcset", "imagesrcset", "data-srcset"];
 
-/// What differs, each with the file that shows it.
+/// The differences, each with the file that shows it.
 pub fn differences(case: &Case<'_>) -> Vec<String> {
     Judge::new(case).judge()
 }
@@ -63,7 +63,7 @@ struct Judge<'a> {
     case: &'a Case<'a>,
     before: Site,
     after: Site,
-    /// The build id before and after, where they differ.
+    /// The build ID before and after, if they differ.
     ids: Option<(String, String)>,
     found: Vec<String>,
 }
@@ -107,14 +107,14 @@ impl Site {
     }
 }
 
-/// The value of `v` in a query, if it is a digest of ours.
+/// The value of `v` in a query, if it is a digest of the tool.
 fn version(url: &Url) -> Option<String> {
     let (_, value) = url.query_pairs().find(|(name, _)| name == "v")?;
     let is_digest = value.len() == 16 && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_digest.then(|| value.into_owned())
 }
 
-/// How a URL is written: with a scheme, with a host alone, from the root, or from where it stands.
+/// The form of a URL: with a scheme, with only a host, from the root, or relative.
 fn form(url: &str) -> u8 {
     let scheme = Regex::new("^[A-Za-z][A-Za-z0-9+.-]*:").expect("a pattern");
     match url.trim_start() {
@@ -125,7 +125,7 @@ fn form(url: &str) -> u8 {
     }
 }
 
-/// The URLs of a `srcset`, and what stands behind each.
+/// The URLs of a `srcset`, and the descriptor after each.
 pub fn candidates(list: &str) -> Vec<(String, String)> {
     list.split(", ")
         .flat_map(|part| part.split(",\n"))
@@ -138,7 +138,7 @@ pub fn candidates(list: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A text of CSS in pieces: what stands between URLs, and the URLs.
+/// Splits CSS into the text between URLs, and the URLs.
 pub fn css_pieces(text: &str) -> (Vec<String>, Vec<String>) {
     let pattern = r#"url\(\s*(?:"([^"]*)"|'([^']*)'|([^"')\s]*))\s*\)|@import\s+(?:"([^"]*)"|'([^']*)')"#;
     let pattern = Regex::new(pattern).expect("a pattern");
@@ -187,7 +187,7 @@ impl<'a> Judge<'a> {
         let names: Vec<String> = self.before.files.keys().cloned().collect();
         let mut expected = BTreeSet::new();
         for name in &names {
-            // The tool makes encodings itself, and `is_decoded` looks at them.
+            // The tool makes encodings itself, and `encoding_fault` checks them.
             if is_encoding(&self.before, name) {
                 continue;
             }
@@ -205,7 +205,7 @@ impl<'a> Judge<'a> {
         self.found
     }
 
-    /// A text with the new build id in place of the old.
+    /// Replaces the old build ID in a text with the new one.
     fn renamed(&self, text: &str) -> String {
         match &self.ids {
             Some((old, new)) => text
@@ -235,7 +235,7 @@ impl<'a> Judge<'a> {
         self.found.append(&mut found);
     }
 
-    /// Whether a file says which deployment the site is of, as its first page does.
+    /// Whether a file names the site's deployment, and the first page names the same one.
     fn is_deployment(&self, name: &str) -> bool {
         let id = name
             .strip_prefix("_deployment/")
@@ -247,7 +247,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// A random id that was replaced stands nowhere any more, neither in names nor in contents.
+    /// Checks that a replaced random ID occurs nowhere any more, neither in names nor in contents.
     fn judge_old_id(&mut self) {
         let Some((old, _)) = &self.ids else { return };
         if old.len() < 16 {
@@ -272,7 +272,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// No file is fetched with a version from one place and without it from another.
+    /// Checks that no file is fetched with a version from one place and without it from another.
     fn judge_addresses(&mut self) {
         let mut asked: BTreeMap<&str, BTreeMap<bool, &str>> = BTreeMap::new();
         for (name, bytes) in &self.after.files {
@@ -296,7 +296,7 @@ impl<'a> Judge<'a> {
                 let Some((path, version)) = self.inside(&base, &url) else {
                     continue;
                 };
-                // One with another query is another address as it is.
+                // A URL with another query is a different URL in any case.
                 if version.is_none() && url.contains('?') {
                     continue;
                 }
@@ -327,7 +327,7 @@ impl<'a> Judge<'a> {
         };
         let untouched = before;
         let before = self.renamed(&untouched);
-        // A page may also have a policy that must follow the new id.
+        // A page may also have a policy that must match the new ID.
         if before == after && !name.ends_with(".html") {
             return;
         }
@@ -349,7 +349,7 @@ impl<'a> Judge<'a> {
             .extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
     }
 
-    /// Where a file is served.
+    /// The URL at which a file is served.
     fn address(&self, name: &str) -> Url {
         let origin = self.case.origin.unwrap_or("https://page.invalid");
         let path = name.strip_suffix(".html").unwrap_or(name);
@@ -365,7 +365,7 @@ impl<'a> Judge<'a> {
         url
     }
 
-    /// The path within the site that a URL leads to, and the version that it wants.
+    /// The path within the site that a URL leads to, and the version that it requests.
     fn inside(&self, base: &Url, url: &str) -> Option<(String, Option<String>)> {
         let url = base.join(url).ok()?;
         if url.origin() != base.origin() && Some(url.origin().ascii_serialization().as_str()) != self.case.origin {
@@ -375,7 +375,7 @@ impl<'a> Judge<'a> {
         (path.is_empty() || path.starts_with('/')).then(|| (path.to_owned(), version(&url)))
     }
 
-    /// What is wrong with a URL in place of another; nothing where both lead to the same bytes.
+    /// The fault of a URL in place of another; `None` if both lead to the same bytes.
     fn compare_urls(&self, base: &Url, before: &str, after: &str) -> Option<String> {
         if before == after {
             return None;
@@ -389,7 +389,7 @@ impl<'a> Judge<'a> {
         };
         let (Some(one), Some(two)) = (
             self.before.find(&one, asked.as_deref()).map(str::to_owned).or_else(|| {
-                // An address may name the new id already, where the whole text was renamed first.
+                // The URL may contain the new ID already, if the complete text was renamed first.
                 let (old, new) = self.ids.as_ref()?;
                 self.before.find(&one.replace(new, old), None).map(str::to_owned)
             }),
@@ -403,10 +403,10 @@ impl<'a> Judge<'a> {
         self.compare_targets(&one, two).map(|why| format!("{what}: {why}"))
     }
 
-    /// Whether a file of the export and one of the site are the same to a visitor.
+    /// Compares the target in the export with the one in the finished site; `None` if they are the same to a visitor.
     fn compare_targets(&self, one: &str, two: &str) -> Option<String> {
         if self.renamed(one) == two {
-            // It is compared with itself where it comes up.
+            // The file comparison covers this pair.
             return None;
         }
         let (before, after) = (self.before.files.get(one)?, self.after.files.get(two)?);
@@ -424,7 +424,7 @@ impl<'a> Judge<'a> {
         Some(format!("{one} and {two} have different bytes"))
     }
 
-    /// Style sheets at two addresses.
+    /// Compares style sheets at two URLs.
     fn compare_css(&self, _name: &str, at: &Url, now_at: &Url, before: &str, after: &str) -> Vec<String> {
         let ((one, urls), (two, new_urls)) = (css_pieces(before), css_pieces(after));
         if one != two || urls.len() != new_urls.len() {
@@ -433,7 +433,7 @@ impl<'a> Judge<'a> {
         urls.iter()
             .zip(&new_urls)
             .filter_map(|(before, after)| {
-                // The same text leads elsewhere from another folder.
+                // From another folder the same text leads elsewhere.
                 if before == after && at == now_at {
                     return None;
                 }
@@ -453,7 +453,7 @@ impl<'a> Judge<'a> {
         let mut faults = self.compare_items(&self.address(name), &one, &two);
         faults.extend(self.judge_integrity(&self.address(name), &two));
         let payload = |items: &[Item]| -> String { scripts(items).filter_map(|(_, text)| pushed(text)).collect() };
-        // The whole of it, since an id may be cut in two by the scripts.
+        // The complete payload, because the scripts may split an ID in two.
         let (old, new) = (self.renamed(&payload(&one)), payload(&two));
         if !old.is_empty() || !new.is_empty() {
             let found = self.compare_payloads(name, &old, &new);
@@ -498,7 +498,7 @@ impl<'a> Judge<'a> {
                             name == "http-equiv" && value.eq_ignore_ascii_case("content-security-policy")
                         });
                     for ((key, before), (_, after)) in attributes.iter().zip(others) {
-                        // Both are judged by what they allow.
+                        // Both are checked by what they allow.
                         if key == "integrity" || policy && key == "content" {
                             continue;
                         }
@@ -521,7 +521,7 @@ impl<'a> Judge<'a> {
 
     fn compare_scripts(&self, base: &Url, json: bool, before: &str, after: &str) -> Vec<String> {
         if before == after || pushed(before).is_some() && pushed(after).is_some() {
-            // What was pushed is compared as one text.
+            // Pushed scripts are compared elsewhere, as one text.
             return Vec::new();
         }
         if json && let (Ok(before), Ok(after)) = (serde_json::from_str(before), serde_json::from_str(after)) {
@@ -530,7 +530,7 @@ impl<'a> Judge<'a> {
         vec![format!("script {} became {}", short(before), short(after))]
     }
 
-    /// Values of an attribute or a property.
+    /// Compares the values of an attribute or a property.
     fn compare_values(&self, base: &Url, key: &str, before: &str, after: &str) -> Vec<String> {
         if before == after {
             return Vec::new();
@@ -561,7 +561,7 @@ impl<'a> Judge<'a> {
         let base = self.address(&name.replace(".txt", ".html"));
         let (one, two) = match (rows(before), rows(after)) {
             (Ok(one), Ok(two)) => (one, two),
-            // One that could not be read before must be what it was.
+            // A payload that could not be read before must be unchanged.
             (Err(_), _) => return vec!["a payload that can't be read differs".to_owned()],
             (_, Err(fault)) => return vec![fault],
         };
@@ -591,7 +591,8 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
-    /// JSON: the same but for URLs that lead to the same bytes, in places where nothing but an attribute becomes of them.
+    /// Compares JSON. It must be the same except for URLs that lead to the same bytes, in places whose values only
+    /// become attributes.
     fn compare_json(&self, base: &Url, key: &str, before: &Value, after: &Value) -> Vec<String> {
         match (before, after) {
             _ if before == after => Vec::new(),
@@ -601,7 +602,7 @@ impl<'a> Judge<'a> {
             (Value::String(before), Value::String(after)) => self.compare_values(base, key, before, after),
             (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
                 let element = one.first().and_then(Value::as_str) == Some("$") && one.len() > 3;
-                // A random text of Next.js 15.0 to 15.3 that no one is shown.
+                // A random text of Next.js 15.0 to 15.3 that is never shown.
                 let drawn = element && is_render_key(&one[2]) && is_render_key(&two[2]);
                 let host = one.get(1).and_then(Value::as_str).is_some_and(is_element);
                 if element && !host && one.get(3) != two.get(3) && changes_props(&one[3], &two[3]) {
@@ -632,7 +633,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Every file that a page proves by `integrity` has the bytes that it says, or had not before either.
+    /// Checks that every file that a page covers by `integrity` has matching bytes.
     fn judge_integrity(&self, address: &Url, after: &[Item]) -> Vec<String> {
         let base = base_of(address, after);
         let mut faults = Vec::new();
@@ -661,7 +662,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Whether an element's key is one that the server drew for this page.
+/// Whether an element's key is a random one that the server made for this page.
 fn is_render_key(key: &Value) -> bool {
     let key = key.as_str().unwrap_or_default();
     let key = key.strip_suffix('v').filter(|key| key.len() == 21).unwrap_or(key);
@@ -680,7 +681,7 @@ fn changes_props(before: &Value, after: &Value) -> bool {
             .zip(two.values())
             .any(|((_, one), two)| changes_props(one, two)),
         (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
-            // What is an element below is judged as one.
+            // Elements below are compared as elements.
             let element = one.first().and_then(Value::as_str) == Some("$") && one.len() > 3;
             !element && one.iter().zip(two).any(|(one, two)| changes_props(one, two))
         }
@@ -688,12 +689,12 @@ fn changes_props(before: &Value, after: &Value) -> bool {
     }
 }
 
-/// An id as it is in a comment of a page.
+/// The form of an ID in a comment of a page.
 fn comment(id: &str) -> String {
     id.replace('-', "_")
 }
 
-/// What relative URLs of a page start from.
+/// The base of a page's relative URLs.
 fn base_of(address: &Url, items: &[Item]) -> Url {
     let href = items.iter().find_map(|item| match item {
         Item::Open { name, attributes } if name == "base" => {
@@ -738,7 +739,7 @@ pub fn base64(bytes: &[u8]) -> String {
     out
 }
 
-/// Whether `sha256-…` is that of these bytes.
+/// Whether a `sha256-…` value is the digest of these bytes.
 fn proves(proof: &str, bytes: &[u8]) -> bool {
     proof
         .split_once('-')
@@ -765,7 +766,7 @@ fn policies(items: &[Item]) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// A policy allows the scripts and styles after that it allowed before, and says the same apart from their digests.
+/// Checks that a policy allows the same scripts as before, and is unchanged apart from its digests.
 fn judge_policy(before: &[Item], after: &[Item]) -> Vec<String> {
     let (one, two) = (policies(before), policies(after));
     let is_hash = |word: &&String| word.starts_with("'sha");
@@ -800,7 +801,7 @@ fn judge_policy(before: &[Item], after: &[Item]) -> Vec<String> {
     )]
 }
 
-/// Whether a file is another with an encoding.
+/// Whether a file is an encoding of another file.
 fn is_encoding(site: &Site, name: &str) -> bool {
     [".br", ".gz"].iter().any(|ending| {
         name.strip_suffix(ending)
@@ -808,7 +809,7 @@ fn is_encoding(site: &Site, name: &str) -> bool {
     })
 }
 
-/// For a file that is an encoding of another: what is wrong with it.
+/// For a file that is an encoding of another: the fault in it, if there is one.
 fn encoding_fault(site: &Site, name: &str, bytes: &[u8]) -> Option<Option<String>> {
     let (plain, ending) = name.rsplit_once('.')?;
     let plain = site.files.get(plain)?;

@@ -1,4 +1,4 @@
-//! The payload of the App Router, read by a few lines that are not the tool's.
+//! The payload of the App Router, parsed by a few lines that the tool does not share.
 
 use serde_json::Value;
 
@@ -7,13 +7,13 @@ use serde_json::Value;
 pub enum Row {
     /// A text with its length in front.
     Text { id: String, text: String },
-    /// A JSON value behind a mark, such as `I` or `HL`, or behind none.
+    /// A JSON value after a mark, such as `I` or `HL`, or without one.
     Json { id: String, mark: String, value: Value },
     /// Anything else, as it is.
     Line(String),
 }
 
-/// The rows; a fault where a length is not that of its text.
+/// The rows; an error if a length is not that of its text.
 pub fn rows(payload: &str) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     let mut rest = payload;
@@ -45,7 +45,7 @@ fn text_row(payload: &str) -> Result<Option<(Row, &str)>, String> {
     let (Some(text), Some(after)) = (rest.get(..length), rest.get(length..)) else {
         return Err(format!("row {id}: its length is {length}, which is not that of a text"));
     };
-    // What follows a text is the next row, whose id ends at a colon. A hint has none.
+    // A text is followed by the next row, whose ID ends at a colon. The ID of a hint is empty.
     if !after.is_empty() && !after.split_once(':').is_some_and(|(id, _)| id.is_empty() || is_id(id)) {
         let next: String = after.chars().take(20).collect();
         return Err(format!("row {id}: no row follows its {length} bytes, but {next:?}"));

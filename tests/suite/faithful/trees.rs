@@ -1,6 +1,6 @@
-//! Pages made at random of what pages are made of: pictures and their lists, style attributes, cards, components of the
-//! client, markup within texts, names of paths as text, URLs in every form. Each goes through the real command, and the
-//! oracle compares.
+//! Random pages, made of the usual parts of pages: pictures and their lists, style attributes, cards, client
+//! components, markup within texts, paths as text, URLs in every form. Each page goes through the real command, and the
+//! oracle compares the result.
 
 use std::fmt::Write as _;
 
@@ -22,16 +22,16 @@ enum Node {
         props: Vec<(&'static str, String)>,
         children: Vec<Node>,
     },
-    /// What a component of the client makes of its properties.
+    /// A client component, which derives its elements from its properties.
     Client {
         url: String,
         children: Vec<Node>,
     },
-    /// Markup that the page has as a text of its own.
+    /// Markup that the page contains as a separate text.
     Markup(Vec<Node>),
 }
 
-/// How a page of a version names its parts.
+/// The parts of a page, and the names that a version gives them.
 #[derive(Debug, Clone)]
 struct Page {
     nodes: Vec<Node>,
@@ -41,11 +41,11 @@ struct Page {
     integrity: bool,
     id: String,
     style: String,
-    /// After how many bytes its payload is cut into scripts, an id in two at most.
+    /// The number of bytes after which its payload is cut into scripts. A cut splits an ID into two parts at most.
     cut: usize,
 }
 
-/// URLs as people write them: to files that are there, to some that are not, and to other hosts.
+/// URLs as people write them: to files that exist, to some that do not, and to other hosts.
 fn url() -> impl Strategy<Value = String> {
     let path = prop::sample::select(vec![
         "/img/a.png",
@@ -146,7 +146,7 @@ fn nodes() -> impl Strategy<Value = Vec<Node>> {
             (children.clone(), url()).prop_map(|(children, url)| Node::Host {
                 tag: "a",
                 props: vec![("href", url), ("title", "/img/a.png".into())],
-                // A link within a link ends the first.
+                // A link within a link ends the outer one.
                 children: children
                     .into_iter()
                     .filter(|child| matches!(child, Node::Text(_)))
@@ -218,7 +218,7 @@ fn html(nodes: &[Node]) -> String {
                 }
             }
             Node::Client { url, children } => {
-                // Its code derives another address.
+                // The component's code derives another URL.
                 let other = url.replace(".png", "-dark.png");
                 let _ = write!(
                     out,
@@ -235,7 +235,7 @@ fn html(nodes: &[Node]) -> String {
     out
 }
 
-/// The same as the payload has it. Texts that are markup are rows of their own.
+/// The same elements as in the payload. Texts that are markup are rows of their own.
 fn flight(nodes: &[Node], texts: &mut Vec<String>) -> Value {
     let values = nodes
         .iter()
@@ -271,7 +271,7 @@ fn flight(nodes: &[Node], texts: &mut Vec<String>) -> Value {
     Value::Array(values)
 }
 
-/// The payload, as it is in the file beside the page.
+/// The payload, as it is in the file next to the page.
 fn payload(page: &Page) -> String {
     let mut texts = Vec::new();
     let tree = flight(&page.nodes, &mut texts);
@@ -313,7 +313,7 @@ fn hash(algorithm: &'static ring::digest::Algorithm, bytes: &[u8]) -> String {
 
 const SCRIPT: &[u8] = b"console.log(1)";
 
-/// A script whose bytes, and so its hash, change with the build id.
+/// A script whose content, and therefore hash, changes with the build ID.
 fn naming(id: &str) -> String {
     format!("console.log('{id}')")
 }
@@ -368,7 +368,7 @@ fn document(page: &Page) -> String {
     )
 }
 
-/// Writes an export of two pages of these parts.
+/// Writes an export whose pages consist of these parts.
 fn export(folder: &std::path::Path, page: &Page) {
     let other = Page {
         nodes: page.nodes.iter().rev().cloned().collect(),

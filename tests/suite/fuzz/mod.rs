@@ -1,9 +1,9 @@
-//! Fuzzing: each parser of `next`, and each of what a host hands out, on texts that no one would write, and what must
-//! hold for all of them.
+//! Fuzzing: runs each parser of `next`, and each parser of what a host returns, on unusual texts, and checks properties
+//! that all texts must have.
 //!
-//! The targets are functions of a text, and a plain loop drives them: texts of the corpus and of the fixtures, changed at
-//! random. A change that makes a parser do something new is kept and changed further. The short run is the same every
-//! time; the long one (`just fuzz`) is not, and says how to keep what it found.
+//! The targets are functions of a text, and a plain loop drives them: texts of the corpus and of the fixtures, changed
+//! at random. A change that makes a parser behave differently is kept and changed further. The short run is the same
+//! every time. The long one (`just fuzz`) is not, and it prints how to keep a text that fails.
 
 mod mutate;
 mod records;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use mutate::Mutator;
 use targets::{TARGETS, Target};
 
-/// Texts kept for a target: what was cut from the fixtures, hostile shapes, and every text that ever broke it.
+/// The corpus of a target: excerpts of the fixtures, hostile shapes, and every text that ever broke it.
 fn corpus(target: &Target) -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/corpus")
@@ -33,7 +33,7 @@ fn corpus(target: &Target) -> Vec<(PathBuf, String)> {
     files.into_iter().map(read).collect()
 }
 
-/// What is wrong with a text, if anything is: a property that does not hold, or a panic.
+/// The fault of a text, if there is one: a violated property, or a panic.
 fn fault(target: &Target, text: &str) -> Option<String> {
     match catch_unwind(AssertUnwindSafe(|| (target.run)(text))) {
         Ok(Ok(_)) => None,
@@ -42,7 +42,7 @@ fn fault(target: &Target, text: &str) -> Option<String> {
     }
 }
 
-/// A shorter text with a fault: parts are left out as long as one is left.
+/// Shortens a text with a fault: leaves parts out as long as a fault remains.
 fn shortened(target: &Target, text: &str) -> String {
     let mut chars: Vec<char> = text.chars().collect();
     let mut part = chars.len() / 2;
@@ -62,7 +62,7 @@ fn shortened(target: &Target, text: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Fails with the shortest text that can be found, kept in a file.
+/// Fails with the shortest text that can be found, and keeps it in a file.
 fn fail(target: &Target, text: &str) -> ! {
     let short = shortened(target, text);
     let what = fault(target, &short).unwrap_or_default();
@@ -78,7 +78,7 @@ fn fail(target: &Target, text: &str) -> ! {
     );
 }
 
-/// Drives a target until `more` says no.
+/// Drives a target until `more` returns false.
 fn search(target: &Target, seed: u64, mut more: impl FnMut(usize) -> bool) -> usize {
     let mut mutator = Mutator::new(seed);
     let mut kept: Vec<String> = corpus(target).into_iter().map(|(_, text)| text).collect();
@@ -117,7 +117,7 @@ fn texts_made_at_random_hold() {
     }
 }
 
-/// Which target, and for how long, is what the environment says.
+/// Fuzzes the target in `FUZZ_TARGET` for `FUZZ_SECONDS`.
 #[test]
 #[ignore = "runs as long as it is told to: just fuzz"]
 fn texts_made_at_random_hold_for_long() {

@@ -1,6 +1,7 @@
-//! Texts out of texts: parts left out, doubled, moved, taken from others, and words of the languages put in.
+//! Makes texts from texts: leaves parts out, doubles and moves them, takes parts from other texts, and inserts words of
+//! the languages.
 
-/// What the parsers look for, and what stands around it.
+/// Words that the parsers look for, and the text around them.
 const WORDS: &[&str] = &[
     "<",
     ">",
@@ -143,7 +144,7 @@ const WORDS: &[&str] = &[
     "javascript:",
 ];
 
-/// Whole values of JSON, which fit behind any `[`.
+/// Complete JSON values, which fit after any `[`.
 const VALUES: &[&str] = &[
     "null",
     "-1.5e3",
@@ -158,7 +159,7 @@ const VALUES: &[&str] = &[
     "\"\\u003cimg src='/a'\\u003e\\n\"",
 ];
 
-/// Whole members, which fit behind any `{`.
+/// Complete members, which fit after any `{`.
 const MEMBERS: &[&str] = &[
     "\"src\":\"/a.png\"",
     "\"href\":\"https://a.example/\"",
@@ -174,16 +175,16 @@ const MEMBERS: &[&str] = &[
     "\"\\u0073rc\":\"\\/a\"",
 ];
 
-/// Makes texts; of one seed always the same.
+/// Makes texts; the same seed always gives the same texts.
 pub struct Mutator {
     state: u64,
 }
 
-/// Longer texts say no more and take longer.
+/// Longer texts test no more and take longer.
 const LONGEST: usize = 3000;
 
 impl Mutator {
-    /// One that begins again.
+    /// A mutator that starts from a seed.
     pub fn new(seed: u64) -> Self {
         Self {
             state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -216,7 +217,7 @@ impl Mutator {
         from..from + length
     }
 
-    /// Puts in what keeps the text a text of its language: a value, a member, or a row with its right length.
+    /// Inserts a piece that keeps the text valid in its language: a value, a member, or a row with its correct length.
     fn put_in(&mut self, text: &mut Vec<char>, texts: &[String]) {
         let from = self.below(text.len() + 1);
         let behind = |c: &char| matches!(c, '[' | '{' | '\n');
@@ -234,7 +235,7 @@ impl Mutator {
         text.splice(at..at, new.chars());
     }
 
-    /// The next text, out of those that are there.
+    /// The next text, made from the given ones.
     pub fn next(&mut self, texts: &[String]) -> String {
         let mut text: Vec<char> = self.one_of(texts).chars().collect();
         for _ in 0..=self.below(6) {

@@ -1,4 +1,4 @@
-//! What a host hands out and this tool reads: manifests, release documents, and the texts of symlinks.
+//! Data that a host returns and this tool reads: manifests, release documents, and the texts of symlinks.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -21,7 +21,7 @@ fn holds(holds: bool, what: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
 
-/// A manifest that is read is the only one that says so, and none of its names leads anywhere else.
+/// A manifest that can be read has only this one form, and none of its names leads outside.
 pub fn manifest(text: &str) -> Result<u64, String> {
     let tree = match Tree::parse(text) {
         Ok(tree) => tree,
@@ -58,19 +58,19 @@ pub fn manifest(text: &str) -> Result<u64, String> {
     )))
 }
 
-/// Whether all that is in `before` is in `after`, too.
+/// Whether everything in `before` is also in `after`.
 fn survives(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => before.iter().all(|(key, value)| match after.get(key) {
             Some(after) => value == after,
-            // Absent and null say the same of what may be left out.
+            // For an optional field, absent and null mean the same.
             None => value.is_null(),
         }),
         _ => before == after,
     }
 }
 
-/// A document that is read loses nothing when it is written again, and names nothing outside the store.
+/// A document that can be read loses nothing when it is written again, and names nothing outside the store.
 pub fn document(text: &str) -> Result<u64, String> {
     let document: ReleaseDocument = match serde_json::from_str(text) {
         Ok(document) => document,
@@ -102,7 +102,8 @@ fn inside(path: &str) -> Result<(), String> {
     )
 }
 
-/// The texts of symlinks, and names of files: whatever they are taken for, they are that again when written.
+/// The texts of symlinks and the names of files: however they are parsed, writing and reading them again gives the same
+/// value.
 pub fn record(text: &str) -> Result<u64, String> {
     let generation: Option<Generation> = text.parse().ok();
     if let Some(generation) = &generation {
@@ -111,7 +112,7 @@ pub fn record(text: &str) -> Result<u64, String> {
             again.as_ref() == Some(generation),
             "a generation is another one when read again",
         )?;
-        // Anyone who comes next counts on from here.
+        // The next run counts on from here.
         holds(
             generation.clock.checked_add(1 << 32).is_some(),
             "a clock without a next second",

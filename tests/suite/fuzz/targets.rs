@@ -1,4 +1,4 @@
-//! What is fuzzed, and what must hold of it.
+//! The fuzzed parsers, and their properties.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
@@ -9,15 +9,15 @@ use syntax_publish::next::{
     Edits, Position, Reference, TextVisitor, Unclear, css, data, flight, html, page, push, srcset,
 };
 
-/// A parser, and what must hold of any text that is given to it.
+/// A parser, and the properties of any text that it gets.
 pub struct Target {
-    /// The name by which it is asked for, and of the folder of its corpus.
+    /// The name that selects it, and that of its corpus folder.
     pub name: &'static str,
-    /// Says what is wrong; or a number that is another one where the parser did something else.
+    /// Returns the violated property, or a number that differs if the parser behaved differently.
     pub run: fn(&str) -> Result<u64, String>,
 }
 
-/// All of them, one for each language, and one for each kind of record that a store holds.
+/// All targets: one for each language, and one for each kind of record in a store.
 pub const TARGETS: &[Target] = &[
     Target {
         name: "css",
@@ -85,25 +85,25 @@ pub const TARGETS: &[Target] = &[
     Target { name: "url", run: urls },
 ];
 
-/// What a visitor answers.
+/// The answer of a visitor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// Nothing.
+    /// No replacement.
     Nothing,
-    /// What is there already.
+    /// The existing text.
     Same,
-    /// This, for every URL.
+    /// This URL, for every URL.
     All(&'static str),
-    /// This, for every second URL.
+    /// This URL, for every second URL.
     Half(&'static str),
 }
 
-/// Notes what it is told.
+/// A visitor that records its calls.
 #[derive(Clone)]
 struct Notes {
     answer: Answer,
     urls: Vec<(String, Position)>,
-    /// Which of them were to be replaced.
+    /// Which of the URLs were to be replaced.
     asked: Vec<bool>,
     ids: Vec<String>,
     comments: Vec<String>,
@@ -148,7 +148,7 @@ impl Notes {
 impl TextVisitor for Notes {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         let answer = match self.answer {
-            // As the fingerprint: what can't be told stays.
+            // Like the fingerprint, it leaves a URL of unknown position unchanged.
             _ if reference.position == Position::Unknown => None,
             Answer::Nothing => None,
             Answer::Same => Some(reference.url.to_owned()),
@@ -174,9 +174,9 @@ impl TextVisitor for Notes {
 
 type Read<'r> = &'r dyn Fn(&str, &mut Notes) -> Result<Edits, Unclear>;
 
-/// A URL as [`Resolver::url_of`] spells it, that can stand anywhere.
+/// A URL as [`Resolver::url_of`] writes it, which is valid anywhere.
 const PLAIN: &str = "/_assets/images/gr%C3%B6%C3%9Fe%20%281%29.0123456789abcdef.png";
-/// A URL of everything that means something in one of the languages. It can't be in a `srcset`.
+/// A URL of every character with a meaning in one of the languages. It is not valid in a `srcset`.
 const ODD: &str = "/a b,&amp;\"'<!--</style></script>-->)(]}\\61 %{;\u{2028}ü\n\tx";
 
 fn has_sets(text: &str) -> bool {
@@ -188,7 +188,7 @@ fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-/// Whatever the visitor says: only what it names changes, and what it names reads as it said.
+/// Whatever the visitor answers, only what it names changes, and reading the result gives its answers.
 fn rewriting_holds(text: &str, read: Read<'_>, new: &'static str) -> Result<u64, String> {
     let mut plain = Notes::new(Answer::Nothing);
     let edits = match read(text, &mut plain) {
@@ -237,7 +237,7 @@ fn read_as_said(first: &Notes, again: &Notes, answer: Answer) -> Result<(), Stri
             Answer::All(new) | Answer::Half(new) if *asked => new,
             _ => old.0.as_str(),
         };
-        // What is told to be unclear stays.
+        // What is reported as unclear stays.
         let may_stay = !first.unclear.is_empty() && new.0 == old.0;
         must(old.1 == new.1 && (new.0 == wanted || may_stay), || {
             format!("{old:?} became {new:?} and not {wanted:?}")
@@ -252,7 +252,7 @@ fn read_as_said(first: &Notes, again: &Notes, answer: Answer) -> Result<(), Stri
     })
 }
 
-/// What a parser did, roughly.
+/// A hash of roughly what a parser did.
 fn traits(notes: &Notes, end: Option<&Unclear>) -> u64 {
     let kind = |unclear: &Unclear| std::mem::discriminant(unclear);
     let mut hasher = DefaultHasher::new();
@@ -266,7 +266,7 @@ fn traits(notes: &Notes, end: Option<&Unclear>) -> u64 {
     hasher.finish()
 }
 
-/// The scripts of a page are those that they were, whatever stands around them changes.
+/// The scripts of a page stay the same when the text around them changes.
 fn scripts_stay(text: &str) -> Result<(), String> {
     let scripts = |text: &str| -> Vec<(Option<String>, Option<String>)> {
         let walked = html::walk(text, 0, &mut Notes::new(Answer::Nothing));
@@ -283,7 +283,7 @@ fn scripts_stay(text: &str) -> Result<(), String> {
     must(before == after, || format!("scripts {before:?} became {after:?}"))
 }
 
-/// Besides: the rows stay the rows that they were, with the length that each text has.
+/// The same as [`rewriting_holds`]. In addition the rows stay the same rows, each with the correct length of its text.
 fn flight(text: &str) -> Result<u64, String> {
     let read: Read<'_> = &|text, notes| page::rewrite_payload(text, notes);
     let traits = rewriting_holds(text, read, if has_sets(text) { PLAIN } else { ODD })?;
@@ -311,7 +311,7 @@ fn flight(text: &str) -> Result<u64, String> {
     Ok(traits)
 }
 
-/// What is JSON is read, and nothing else; markup and style sheets in it are no concern here.
+/// JSON is read, and nothing else is. Markup and style sheets in it do not matter here.
 fn json(text: &str) -> Result<u64, String> {
     let mut notes = Notes::new(Answer::Nothing);
     let ours = data::rewrite_file(text, &mut notes);
@@ -335,7 +335,7 @@ fn json(text: &str) -> Result<u64, String> {
     Ok(traits(&notes, ours.as_ref().err()))
 }
 
-/// A payload comes out of a page as it went in, wherever it is cut; and so do edits of it.
+/// A payload is read from a page unchanged, wherever it is cut, and so are edits of it.
 fn pushes(text: &str) -> Result<u64, String> {
     let mut count = 0;
     for cut in [1, 3, 7, 50, usize::MAX] {
@@ -367,7 +367,7 @@ fn pushes(text: &str) -> Result<u64, String> {
     Ok(traits(&Notes::new(Answer::Nothing), end.as_ref()).wrapping_add(count as u64))
 }
 
-/// The payload of a page, if it has one that can be read: edits of it are edits of the page.
+/// If a page has a readable payload, edits of the payload are edits of the page. Returns the payload.
 fn stream_holds(page: &str) -> Result<Option<String>, String> {
     let find = |page: &str| {
         let scripts = html::walk(page, 0, &mut Notes::new(Answer::Nothing)).scripts;
@@ -397,7 +397,8 @@ fn stream_holds(page: &str) -> Result<Option<String>, String> {
     Ok(Some(pushes.stream))
 }
 
-/// The parts are URLs, in order, without what ends one; and one in place of another is read as that one.
+/// The parts are URLs, in order, without the characters that end a URL. If one is replaced, the replacement is read
+/// back.
 fn sets(text: &str) -> Result<u64, String> {
     let ranges = srcset::urls(text);
     let mut before = 0;
@@ -423,7 +424,7 @@ fn sets(text: &str) -> Result<u64, String> {
     Ok(ranges.len().min(40) as u64 * 2 + u64::from(text.contains('(')))
 }
 
-/// A line each: what is quick names what is slow, and a path comes back from its URL.
+/// For each line, the fast and the slow code give the same name, and a path can be recovered from its URL.
 fn urls(text: &str) -> Result<u64, String> {
     let mut hasher = DefaultHasher::new();
     for (origin, base) in [(Some("https://docs.example.com"), "/docs"), (None, "")] {
@@ -431,7 +432,7 @@ fn urls(text: &str) -> Result<u64, String> {
         for url in text.lines() {
             let named = resolver.resolve("/docs/usage/a", url);
             std::mem::discriminant(&named).hash(&mut hasher);
-            // With a fragment it takes the way of all URLs.
+            // A URL with a fragment takes the slow code for all URLs.
             if !url.is_empty() && !url.contains('#') && url.trim_matches(|c: char| c <= ' ') == url {
                 let slow = resolver.resolve("/docs/usage/a", &format!("{url}#x"));
                 let without = |named: &Named| match named {
