@@ -1,5 +1,5 @@
-//! Complete stores as released versions wrote them, kept forever. This version reads, verifies, publishes to, rolls back
-//! and prunes each of them, and must not lose anything that it does not recognize.
+//! Complete stores as released versions wrote them, kept forever. This version reads, verifies, publishes to, rolls
+//! back and prunes each of them, and must not lose anything that it does not recognize.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,8 @@ use std::process::Command;
 
 use crate::support::command::{Project, visitor_state, write};
 
-/// Stores by the version of their format, with the releases that they contain, oldest first. Entries are only ever added.
+/// Stores by the version of their format, with the releases that they contain, oldest first. Entries are only ever
+/// added.
 const STORES: [(&str, [&str; 2]); 1] = [("store-1", ["20261128-002720-7b569d", "20261128-002722-90f6e0"])];
 
 fn golden(name: &str) -> PathBuf {

@@ -1,5 +1,5 @@
-//! Hosts that deliberately give wrong answers. Whatever a host answers, every command must end, and no operation may name
-//! a path outside the docroot.
+//! Hosts that deliberately give wrong answers. Whatever a host answers, every command must end, and no operation may
+//! name a path outside the docroot.
 
 use std::fs;
 use std::path::{Path, PathBuf};

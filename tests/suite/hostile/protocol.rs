@@ -1,5 +1,5 @@
-//! Servers that deliberately speak SFTP wrongly. The connection must fail or the operation must be refused, in time, with
-//! a message that is safe for a terminal.
+//! Servers that deliberately speak SFTP wrongly. The connection must fail or the operation must be refused, in time,
+//! with a message that is safe for a terminal.
 //!
 //! The server is a thread of the test. A script in place of `ssh` carries its bytes.
 
