@@ -94,7 +94,7 @@ impl Draft {
     }
 }
 
-/// One change to the site.
+/// One change to a draft.
 #[derive(Debug, Clone)]
 enum Change {
     Rebuild(usize),

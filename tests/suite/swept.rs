@@ -346,7 +346,8 @@ proptest! {
     }
 }
 
-/// Prints the names in the docroot, and the bytes of objects and manifests, after each of some one-page edits.
+/// Publishes some one-page edits. The names in the docroot, and the bytes of objects and manifests, must grow by the same
+/// amount in both halves.
 fn grow(edits: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

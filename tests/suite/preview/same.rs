@@ -119,7 +119,7 @@ impl Question {
     }
 }
 
-/// Sends the questions to both servers. Returns the number of questions.
+/// Fails unless both servers give the same answers. Returns the number of questions.
 fn assert_same(world: &World, questions: impl IntoIterator<Item = Question>) -> usize {
     let mut count = 0;
     let mut differ = Vec::new();
