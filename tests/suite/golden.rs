@@ -1,5 +1,5 @@
-//! Whole stores as released versions wrote them, kept forever: each is read, verified, published to, rolled back and pruned
-//! by this one, and loses nothing that this one does not know.
+//! Complete stores as released versions wrote them, kept forever. This version reads, verifies, publishes to, rolls
+//! back and prunes each of them, and must not lose anything that it does not recognize.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,14 +8,15 @@ use std::process::Command;
 
 use crate::support::command::{Project, visitor_state, write};
 
-/// Stores by the version of their format, with the releases that they hold, oldest first. Only ever added to.
+/// Stores by the version of their format, with the releases that they contain, oldest first. Entries are only ever
+/// added.
 const STORES: [(&str, [&str; 2]); 1] = [("store-1", ["20261128-002720-7b569d", "20261128-002722-90f6e0"])];
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-/// A project whose local target is that store: the first release is live, after a rollback.
+/// A project whose local target is that store. The first release is live, after a rollback.
 fn project(store: &str) -> Project {
     let project = Project::new();
     let docroot = project.dir.join("target/docroot");
@@ -32,7 +33,7 @@ fn project(store: &str) -> Project {
     project
 }
 
-/// The documents and signatures of all releases, byte for byte.
+/// The release documents and signatures of all releases, byte for byte.
 fn records(project: &Project) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(project.dir.join("target/docroot/releases")).unwrap();
     let files = entries
@@ -112,7 +113,7 @@ fn a_store_of_every_released_version_goes_on_under_this_one() {
             .json();
         assert_eq!(published["previous"], releases[1], "{store}");
         project.run(&["verify", "--deep"]).expect_code(0);
-        // Its files may still be open in a browser.
+        // The files of the replaced releases may still be open in a browser.
         assert!(
             project
                 .dir
@@ -125,7 +126,7 @@ fn a_store_of_every_released_version_goes_on_under_this_one() {
         for release in releases {
             project.run(&["verify", release, "--deep"]).expect_code(0);
         }
-        // What this version does not know stays as it is.
+        // Fields that this version does not recognize are kept.
         let after = records(&project);
         for (name, bytes) in &before {
             assert_eq!(after.get(name), Some(bytes), "{store}: {name}");

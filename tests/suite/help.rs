@@ -1,8 +1,8 @@
-//! The text of `--help`: what is promised, whole. A command that does not work yet must not be there.
+//! The complete text of `--help`, which is a promise to users. It must not list a command that does not work yet.
 
 use crate::support::command::Project;
 
-/// The help of a command, with the parts that all commands share left out.
+/// The help of a command, without the parts that all commands share.
 fn help(command: &[&str]) -> String {
     let project = Project::new();
     let of = |command: &[&str]| {

@@ -1,4 +1,4 @@
-//! `init`: from a folder to a site manifest that works, and never over one that is there.
+//! `init` turns a folder into a working site manifest, and must not overwrite an existing one.
 
 use std::fs;
 use std::path::Path;
@@ -22,12 +22,12 @@ fn written(project: &Project) -> SiteConfig {
     parsed.config
 }
 
-/// Writes a site manifest, publishes by it, and looks for a file of the site in the docroot that it names.
+/// Writes a site manifest, publishes with it, and checks that a file of the site is in the docroot that it names.
 #[track_caller]
 fn assert_published(project: &Project, file: &str) {
     project.run(&["init"]).expect_code(0);
     let config = written(project);
-    // Only how hard it compresses is changed: that takes its time, and other tests have it.
+    // Only the compression levels are changed, to save time. Other tests cover the default levels.
     let path = project.dir.join("site-manifest.toml");
     let text = fs::read_to_string(&path).expect("a site manifest") + "\n[encode]\nbrotli = 1\ngzip = 1\n";
     fs::write(&path, text).expect("a site manifest");
@@ -37,7 +37,7 @@ fn assert_published(project: &Project, file: &str) {
     assert!(current.join(file).is_file(), "no {file} in {}", current.display());
 }
 
-/// A fixture's own files, without what was installed or built in it.
+/// Copies a fixture's own files, without installed or built ones.
 fn site(project: &Project, name: &str) {
     for entry in fs::read_dir(fixture(name)).expect("a fixture") {
         let entry = entry.expect("an entry");
@@ -74,7 +74,7 @@ fn every_fixture_is_published_by_what_init_writes() {
 fn site_that_was_built_is_published_by_what_init_writes() {
     let project = Project::new();
     site(&project, "site");
-    // What `next build` leaves: of this run where there is one, else as it was committed.
+    // The output of `next build`: from this run if there is one, otherwise as committed.
     let built = std::env::var_os("SYNTAX_PUBLISH_BUILT_EXPORT").map(std::path::PathBuf::from);
     copy(&built.unwrap_or_else(|| fixture("export")), &project.dir.join("out"));
     assert_published(&project, "docs/getting-started.html");
@@ -152,7 +152,7 @@ fn site_manifest_that_is_there_is_never_written_over() {
     assert!(ran.stderr.contains("hint: nothing was changed"), "{ran}");
     assert_eq!(written(&project).site.name, "mine");
 
-    // A link that leads nowhere is somebody's, too.
+    // A dangling symlink is not overwritten either.
     let link = project.dir.join("link.toml");
     std::os::unix::fs::symlink("nowhere", &link).expect("a link");
     project.run(&["init", "--site", "link.toml"]).expect_code(2);
@@ -191,7 +191,7 @@ fn repository_names_a_site_that_nothing_else_names() {
     assert_eq!(written(&project).site.name, "guide");
 }
 
-/// A terminal, and a run whose three streams it is.
+/// A terminal, and a run that uses it as standard input and standard error.
 struct Terminal {
     running: Running,
     ours: fs::File,
@@ -213,7 +213,7 @@ impl Terminal {
             .expect("the other end");
         let mut command = project.command();
         command.args(args);
-        // `Running` reads both outputs; what is asked must go to a terminal.
+        // `Running` captures both outputs, but prompts must go to a terminal, so standard error is redirected to it.
         let mut shell = std::process::Command::new("sh");
         shell
             .arg("-c")
@@ -232,7 +232,7 @@ impl Terminal {
         }
     }
 
-    /// Types lines; each is an answer to what is asked next.
+    /// Types lines, each as the answer to the next prompt.
     fn types(&mut self, lines: &[&str]) {
         use std::io::Write as _;
         for line in lines {
@@ -247,7 +247,7 @@ fn on_a_terminal_it_asks_and_an_empty_line_takes_what_was_found() {
     small_export(&project.dir.join("out"));
     project.write("package.json", r#"{"name": "docs"}"#);
     let mut terminal = Terminal::run(&project, &["init"]);
-    // The second address is right; the first is asked again.
+    // The first address is invalid, so `init` prompts again. The second one is valid.
     terminal.types(&[
         "",
         "docs.acme.com",

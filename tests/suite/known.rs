@@ -1,5 +1,5 @@
-//! Findings that the live release has too: a publish is refused only for what it makes worse, and `plan`, `publish` and
-//! `check` say the same of an export.
+//! Findings that the live release has too. A publish is refused only for what it makes worse, and `plan`, `publish` and
+//! `check` report the same findings for an export.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::command::{Project, Ran};
 
 const LINKS: &str = "<a href=\"/gone-01\">one</a><a href=\"/gone-02\">two</a>";
 
-/// A project with two pages, the first of which has dead links.
+/// A project with three pages, the first of which has dead links.
 fn project(manifest: &str) -> Project {
     let project = Project::new();
     project.write_manifest(&format!(
@@ -30,7 +30,7 @@ fn json(ran: Ran, code: i32) -> Value {
     ran.expect_code(code).json()
 }
 
-/// Message and `known` of each problem.
+/// The address (or the message) and `known` of each problem.
 fn told(problems: &Value) -> Vec<(String, bool)> {
     let problems = problems.as_array().expect("problems").iter();
     let one = |problem: &Value| {
@@ -50,7 +50,7 @@ fn known(addresses: &[&str]) -> Vec<(String, bool)> {
 #[test]
 fn first_publish_goes_through_and_the_next_new_finding_stops() {
     let project = project("");
-    // Without a host, each is an error.
+    // Without a host, each finding is an error.
     let checked = json(project.run(&["check", "--json"]), 3);
     assert_eq!(
         told(&checked["problems"]),
@@ -63,7 +63,7 @@ fn first_publish_goes_through_and_the_next_new_finding_stops() {
     let first = first.json();
     assert_eq!(told(&first["problems"]), known(&["/gone-01", "/gone-02"]));
 
-    // Another line, another text on the page, and a link less.
+    // The link is on another line, the page has other text, and one link is gone.
     page(&project, "index", "more\n\n<a href=\"/gone-02\">two</a>");
     let second = json(project.run(&["publish", "--json"]), 0);
     assert_eq!(told(&second["problems"]), known(&["/gone-02"]));
@@ -82,7 +82,7 @@ fn first_publish_goes_through_and_the_next_new_finding_stops() {
         );
         let severities: Vec<_> = problems.as_array().unwrap().iter().map(|p| &p["severity"]).collect();
         assert!(severities.contains(&&json!("error")) && severities.contains(&&json!("warning")));
-        // The plan is there all the same.
+        // The plan is still part of the output.
         if command == "plan" {
             assert_eq!((&refused["changed"], &refused["release"]), (&json!(1), &Value::Null));
         }
@@ -92,11 +92,11 @@ fn first_publish_goes_through_and_the_next_new_finding_stops() {
         second["release"]
     );
 
-    // Since when stays what it was.
+    // `since` does not change.
     page(&project, "docs", "fine");
     let third = json(project.run(&["publish", "--json"]), 0);
     assert_eq!(third["problems"][0]["since"], first["release"]);
-    // After a rollback the release that is live then decides.
+    // After a rollback, findings are compared with the release that is live then.
     json(
         project.run(&["rollback", "--to", first["release"].as_str().unwrap(), "--json"]),
         0,
@@ -254,10 +254,10 @@ fn findings_beyond_their_room_are_known_by_their_number() {
     assert!(longest.is_some_and(|length| length <= 1000), "{longest:?}");
     page(&project, "index", &links(1501));
     json(project.run(&["publish", "--json"]), 3);
-    // What prune deletes goes with its findings.
+    // Prune deletes the findings of a release together with the release.
     page(&project, "index", "");
     json(project.run(&["publish", "--json"]), 0);
-    // The predecessor of the live release is kept with its own.
+    // The release before the live one is kept, with its findings.
     page(&project, "docs", "changed again");
     json(project.run(&["publish", "--json"]), 0);
     let manifest = fs::read_to_string(project.dir.join("site-manifest.toml")).unwrap();

@@ -1,4 +1,4 @@
-//! The languages of an export, on everything the fixtures have and on what no one would write.
+//! The parsers for the languages of an export, on everything in the fixtures and on hostile input.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use syntax_publish::next::{Edits, Reference, TextVisitor, Unclear, css, data, flight, html, page};
 use walkdir::WalkDir;
 
-/// Writes everything that may be rewritten again, as it is: what comes out must be the same bytes.
+/// Rewrites everything that may be rewritten to itself, so that the output must be identical to the input.
 struct Again {
     urls: usize,
     unclear: Vec<Unclear>,
@@ -37,7 +37,7 @@ impl TextVisitor for Again {
     }
 }
 
-/// Every text of the committed exports that one of the languages is written in.
+/// Every text of the committed exports that is written in one of the languages.
 fn texts() -> Vec<(String, String)> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let exports = ["export", "pages/export", "based/export", "nextra/export"];
@@ -50,7 +50,7 @@ fn texts() -> Vec<(String, String)> {
     texts.collect()
 }
 
-/// Whether a text is a page's payload, by its name and by the page beside it.
+/// Whether a text is a page's payload, judging by its name and by the page next to it.
 fn is_payload(path: &str) -> bool {
     let page = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")
@@ -92,7 +92,7 @@ fn everything_in_the_fixtures_comes_out_as_it_went_in() {
     );
 }
 
-/// A row of a payload, with a text of any kind in it.
+/// A row of a payload that contains arbitrary text.
 fn row() -> impl Strategy<Value = String> {
     let text = "[a-zß€\n\"\\\\<>&$:,\u{2028}]{0,40}";
     prop_oneof![
@@ -125,7 +125,7 @@ proptest! {
     }
 }
 
-/// Input that repeats what could be looked at again and again. Slowness by squares would take hours here.
+/// Repetitive input that invites rescanning. A parser that takes quadratic time would need hours here.
 #[test]
 fn long_hostile_texts_are_read_once() {
     let many = |text: &str| text.repeat(4_000_000 / text.len());

@@ -1,17 +1,17 @@
-//! The suite's own order: no test file is forgotten, and the quick run needs no server.
+//! The structure of the suite itself: every test file is declared as a module, and the quick run needs no server.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a module uses of `support` if it needs a server or a browser.
+/// The modules of `support` that need a server or a browser.
 const SERVERS: [&str; 4] = ["browser", "chromium", "nginx", "sshd"];
 
 fn suite() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite")
 }
 
-/// The modules that `folder` holds: files of Rust and folders with a `mod.rs`.
+/// The modules in `folder`: Rust files, and folders with a `mod.rs`.
 fn modules_on_disk(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder)
         .expect("the suite's folder")
@@ -22,7 +22,7 @@ fn modules_on_disk(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The modules that `file` declares, in its order.
+/// The modules that `file` declares, in order.
 fn modules_declared(file: &Path) -> Vec<String> {
     fs::read_to_string(file)
         .expect("the suite's source")

@@ -1,5 +1,5 @@
-//! Least privilege, as docs/host-setup.md prints it: the account does SFTP in its folder and nothing else, the web server's
-//! user reads and nothing else, and a key that opens a shell is informed of.
+//! Least privilege, as docs/host-setup.md describes it: the account can only use SFTP in its folder, the web server's
+//! user can only read, and a key that opens a shell is reported.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use crate::support::command::{Project, Ran, docroot_state, small_export};
 use crate::support::sshd::{Jail, OTHER_USER, Offer, SHELL_USER, Sshd, is_root, root_for};
 
-/// The lines that the page tells to put into `sshd_config.d`.
+/// The lines that the page says to put into `sshd_config.d`.
 fn printed() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/host-setup.md");
     let text = fs::read_to_string(page).unwrap();
@@ -35,7 +35,7 @@ fn project(sshd: &Sshd) -> Project {
     project
 }
 
-/// What somebody with the key tries by hand.
+/// Runs OpenSSH's client with the key, as an attacker with the key would.
 fn ssh(sshd: &Sshd, args: &[&str]) -> Output {
     let known = format!("UserKnownHostsFile={}", sshd.known_hosts.display());
     let (port, user) = (sshd.port.to_string(), format!("{}@127.0.0.1", sshd.user));
@@ -82,7 +82,7 @@ fn the_account_of_the_page_does_sftp_in_its_folder_and_nothing_else() {
     project.run(&["verify", "--deep"]).expect_code(0);
     assert!(sshd.docroot.join("current/index.html").is_file());
 
-    // No command, whatever shell would have run it.
+    // No command runs, whatever shell would have run it.
     for command in ["id", "cat /etc/passwd", "sh -c id", "internal-sftp; id"] {
         let output = ssh(&sshd, &["HOST", command]);
         let text = said(&output);
@@ -90,11 +90,11 @@ fn the_account_of_the_page_does_sftp_in_its_folder_and_nothing_else() {
     }
     // No terminal.
     assert!(!said(&ssh(&sshd, &["-tt", "HOST"])).contains('$'));
-    // No way through it to another port: to its own, which would greet.
+    // No forwarding to another port. The server's own port is tried, which would answer with a greeting.
     let through = format!("127.0.0.1:{}", sshd.port);
     let output = ssh(&sshd, &["-W", &through, "HOST"]);
     assert!(!said(&output).contains("SSH-2.0"), "{}", said(&output));
-    // Nothing of the machine but its folder.
+    // Nothing of the host is visible except its folder.
     let batch = sshd.docroot.with_file_name("batch");
     fs::write(&batch, "ls /\nget /etc/passwd /dev/null\n").unwrap();
     let output = Command::new("sftp")
@@ -145,7 +145,7 @@ fn a_user_without_rights_reads_all_of_a_release_and_changes_nothing() {
     project.run(&["publish"]).expect_code(0);
     let docroot = sshd.docroot.display().to_string();
     let before = docroot_state(&sshd.docroot);
-    // As a web server does: every file below `current`, links followed.
+    // Reads what a web server reads: every file below `current`, following symlinks.
     let read = as_other(&format!("find -L {docroot}/current -type f -exec cat {{}} + | wc -c"));
     let bytes: u64 = String::from_utf8_lossy(&read.stdout).trim().parse().expect("a number");
     assert!(bytes > 3000 && read.stderr.is_empty(), "{}", said(&read));
@@ -163,13 +163,13 @@ fn a_user_without_rights_reads_all_of_a_release_and_changes_nothing() {
     assert_eq!(docroot_state(&sshd.docroot), before);
 }
 
-// --- A key that could do more.
+// --- A key with too many privileges.
 
 fn warned(ran: &Ran) -> bool {
     ran.stderr.contains("warning: the SSH key opens a shell on 127.0.0.1")
 }
 
-/// The user of this machine that has a shell: its own, or one that tests/run creates.
+/// The user of this machine that has a shell: the current user, or one that tests/run creates.
 fn user_with_shell() -> Option<&'static str> {
     if !is_root() {
         return Some("");

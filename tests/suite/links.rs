@@ -1,4 +1,4 @@
-//! Files with more names than a file system gives one: a publish goes on with another copy of the same bytes.
+//! Files with more hard links than the file system allows. The publish continues with another copy of the same content.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,7 +10,7 @@ use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, Refusal
 
 use crate::support::bench::{Command, Content, Encode, How, content, faults_of_live, run, seen};
 
-/// A folder as a host on whose file system a file has no more names than so many.
+/// A folder as a host whose file system limits the number of hard links of a file.
 #[derive(Clone)]
 struct Sparing {
     docroot: PathBuf,
@@ -77,7 +77,7 @@ fn how() -> How {
     }
 }
 
-/// What is live, byte for byte, and without a fault.
+/// Asserts that the live site is `site`, byte for byte, and has no faults.
 async fn is_live(host: &Sparing, site: &Content) {
     assert_eq!(faults_of_live(Box::new(host.clone())).await, []);
     let live = seen(&Local::open(&host.docroot).unwrap()).await.site;
@@ -91,7 +91,7 @@ async fn a_file_whose_links_are_used_up_is_published_from_another_copy() {
     let folder = tempfile::tempdir().unwrap();
     let host = Sparing {
         docroot: folder.path().join("docroot"),
-        // The object, the temporary file while there is one, and a name in each of three folders.
+        // The object, the temporary file while it exists, and a link in each of three folders.
         most: 5,
     };
     let mut site = content([
@@ -106,7 +106,7 @@ async fn a_file_whose_links_are_used_up_is_published_from_another_copy() {
     run(Box::new(host.clone()), &Command::Publish(site.clone()), how())
         .await
         .unwrap();
-    // Each folder that changes links the file that did not by another name.
+    // Each changed folder links the unchanged file again.
     for (path, text) in [
         ("a/own.txt", "a2"),
         ("b/own.txt", "b2"),
@@ -121,7 +121,7 @@ async fn a_file_whose_links_are_used_up_is_published_from_another_copy() {
     }
 }
 
-/// More names than ext4 gives a file, in one site: a payload that all pages have alike.
+/// A site that links one file more often than ext4 allows: a payload that is identical for all pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_has_more_names_of_one_file_than_a_file_system_allows() {
     const FOLDERS: usize = 66;

@@ -1,8 +1,8 @@
-//! The one integration test binary: every test that needs the built command, a server or a
-//! browser. One binary links once, and its modules share `support`.
+//! The one integration test binary, with every test that needs the built command, a server or a browser. One binary is
+//! linked only once, and its modules share `support`.
 //!
-//! A module that needs a server is named in `server_modules` of `tests/run`, so that the quick run
-//! leaves it out; `layout` keeps that list and the lists of modules here complete.
+//! A module that needs a server must be named in `server_modules` of `tests/run`, so that the quick run leaves it out.
+//! `layout` checks that list and the lists of modules here for completeness.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The host in memory answers as a folder of this machine does, operation for operation.
+//! The host in memory must answer like a local folder, operation for operation.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,14 +8,14 @@ use syntax_publish::host::{Answer, Host, Kind, Local, Op, Refusal, RefusalKind};
 
 use crate::support::memory::{Disk, Memory};
 
-/// Names that meet often, with ways through symlinks and back.
+/// Paths that collide often. Some go up through symlinks and back.
 fn path() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec!["a", "b", "c", "..", "."]);
     prop_oneof![
         8 => prop::sample::select(vec!["a", "b", "c"]).prop_map(str::to_owned),
         6 => prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 2..4).prop_map(|parts| parts.join("/")),
         2 => (prop::collection::vec(name, 1..5), prop::sample::select(vec!["a", "b", "c"]))
-            // Not out of the docroot: what lies there is this machine's.
+            // Not out of the docroot, because the real folder's surroundings belong to this machine.
             .prop_filter("stays inside", |(parts, _)| {
                 let mut depth = 0;
                 parts.iter().all(|part| {
@@ -46,7 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// An answer without what differs by nature: where the docroot lies, sizes of folders, times and owners.
+/// An answer without what differs by nature: the location of the docroot, sizes of folders, times and owners.
 fn told(answer: &Result<Answer, Refusal>, root: &str) -> String {
     let kind = |kind: Kind, size: u64, mode: u32| {
         let size = if kind == Kind::Folder { 0 } else { size };
@@ -69,7 +69,7 @@ fn told(answer: &Result<Answer, Refusal>, root: &str) -> String {
     }
 }
 
-/// Sends the operations to both, writing into each new file, and compares every answer.
+/// Sends the operations to both hosts, writes to each new file, and compares every answer.
 fn compare(ops: &[Op]) {
     let folder = tempfile::tempdir().unwrap();
     let docroot = folder.path().canonicalize().unwrap().join("docroot");
@@ -87,7 +87,7 @@ fn compare(ops: &[Op]) {
         if let (Ok(Answer::Opened(here)), Ok(Answer::Opened(there))) = both(op)
             && matches!(op, Op::Create(_))
         {
-            // Handles have other numbers here and there.
+            // The two hosts number their handles differently.
             for (host, handle) in [(&local as &dyn Host, here), (&memory, there)] {
                 let bytes = number.to_string().into_bytes();
                 let ops = vec![

@@ -1,4 +1,4 @@
-//! Exactly what a publish asks of a host, flight by flight.
+//! Exactly which operations a publish sends to a host, flight by flight.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,10 +26,10 @@ use tempfile::TempDir;
 
 use crate::support::command::write;
 
-/// Flights, in their order.
+/// The recorded flights, in order.
 type Record = Arc<Mutex<Vec<Vec<Op>>>>;
 
-/// A folder as a host, which writes down what is asked of it.
+/// A folder as a host that records the operations sent to it.
 #[derive(Clone)]
 struct Recorder {
     docroot: PathBuf,
@@ -82,9 +82,9 @@ fn runtime() -> tokio::runtime::Runtime {
 struct Bench {
     folder: TempDir,
     sites: Vec<Site>,
-    /// Whether the machine keeps what it saw on the host.
+    /// Whether hints about the host are cached.
     keeps: bool,
-    /// Whether the host is looked at while the site is prepared, as the command does.
+    /// Whether the host is inspected while the site is prepared, as the command does.
     looks: bool,
 }
 
@@ -124,12 +124,12 @@ impl Bench {
         Session::new(Box::new(recorder), owner)
     }
 
-    /// Publishes what the export holds, and returns the flights that it took.
+    /// Publishes the export, and returns the flights that this took.
     fn publish(&mut self) -> (Published, Vec<Vec<Op>>) {
         self.publish_from(None)
     }
 
-    /// The same, by somebody who has had a look already.
+    /// Publishes the export, optionally with an earlier snapshot of the store.
     fn publish_from(&mut self, ground: Option<StoreSnapshot>) -> (Published, Vec<Vec<Op>>) {
         let prepared = self.prepare();
         let record = Record::default();
@@ -159,7 +159,7 @@ impl Bench {
         (published, flights)
     }
 
-    /// Goes one release back, and returns the flights that it took.
+    /// Rolls back one release, and returns the flights that this took.
     fn roll_back(&self) -> (RolledBack, Vec<Vec<Op>>) {
         let record = Record::default();
         let session = self.session(&record);
@@ -170,7 +170,7 @@ impl Bench {
         (rolled_back, flights)
     }
 
-    /// Flights as text, with names for what differs from run to run.
+    /// Flights as text, with stable names for what differs from run to run.
     fn told(&self, flights: &[Vec<Op>]) -> String {
         let names = self.names();
         let mut text = String::new();
@@ -185,7 +185,7 @@ impl Bench {
         text
     }
 
-    /// A name for every digest that a site has: its path, with a `'` for each site after the first.
+    /// A name for each digest of a site: its path, with a `'` for each site after the first.
     fn names(&self) -> BTreeMap<String, String> {
         let mut names = BTreeMap::new();
         for (number, site) in self.sites.iter().enumerate() {
@@ -203,10 +203,10 @@ impl Bench {
     }
 }
 
-/// One operation, with names for what differs from run to run.
+/// One operation as text, with stable names for what differs from run to run.
 fn told(op: &Op, names: &BTreeMap<String, String>, releases: &mut Vec<String>) -> String {
     let mut line = match op {
-        // Lengths of encodings are the encoder's business.
+        // The lengths of encodings depend on the encoder.
         Op::Write { .. } => "write".to_owned(),
         op => op.to_string(),
     };
@@ -235,7 +235,7 @@ fn told(op: &Op, names: &BTreeMap<String, String>, releases: &mut Vec<String>) -
     line
 }
 
-/// Lines that go on counting are told by the first and the last.
+/// Collapses lines that count up or down to the first and the last.
 fn shortened(lines: Vec<String>) -> Vec<String> {
     let counting = |line: &str| -> Option<(String, u32)> {
         let at = line.rfind(|c: char| !c.is_ascii_digit())? + 1;
@@ -266,7 +266,7 @@ fn shortened(lines: Vec<String>) -> Vec<String> {
     short
 }
 
-/// Payload of some flights.
+/// The payload of some flights, in bytes.
 fn payload(flights: &[Vec<Op>]) -> usize {
     flights.iter().flatten().map(Op::payload).sum()
 }
@@ -275,7 +275,7 @@ fn page(title: &str) -> String {
     format!("<!DOCTYPE html><title>{title}</title>\n") + &format!("<p>All about {title}.</p>\n").repeat(40)
 }
 
-/// A few pages, two folders deep, and a chunk.
+/// A site of a few pages, up to two folders deep, and a chunk.
 fn small_site() -> Bench {
     let bench = Bench::new();
     for path in ["index", "404", "docs", "docs/a", "docs/b", "about/us"] {
@@ -285,7 +285,7 @@ fn small_site() -> Bench {
     bench
 }
 
-/// Where a path leads when `trees/<digest>/../../` and the like are walked.
+/// Resolves `..` in a path lexically, as in `trees/<digest>/../../`.
 fn resolved(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -299,7 +299,7 @@ fn resolved(path: &str) -> String {
     parts.join("/")
 }
 
-/// Fails unless every change of what others see is one rename, out of the lock once it is held.
+/// Fails unless every change that others can see is a single rename, made from inside the lock once the run holds it.
 #[track_caller]
 fn assert_fenced(flights: &[Vec<Op>]) {
     let mut run = None;
@@ -342,7 +342,7 @@ fn assert_fenced(flights: &[Vec<Op>]) {
     }
 }
 
-/// A site that is published for the second time by a machine that keeps what it saw.
+/// A site whose second publish has cached hints about the host.
 fn seen_site() -> Bench {
     let mut bench = small_site();
     bench.keeps = true;
@@ -361,7 +361,7 @@ fn a_host_that_was_seen_before_is_asked_everything_at_once() {
     let (published, flights) = bench.publish();
     assert!(!published.swapped);
     assert_eq!(flights.len(), 2, "{}", bench.told(&flights));
-    // A new folder and one that goes are as well known.
+    // New folders and removed ones need no more flights.
     bench.write("docs/new/page.html", page("new"));
     std::fs::remove_dir_all(bench.export().join("about")).unwrap();
     let (published, flights) = bench.publish();
@@ -377,8 +377,8 @@ fn a_look_beside_the_scan_leaves_little_to_be_asked() {
     let (published, flights) = bench.publish();
     assert!(!published.swapped);
     assert_eq!(flights.len(), 1, "{}", bench.told(&flights));
-    // On a machine that knows nothing of the host, manifests are opened and read first; however deep the change lies, as long as
-    // the folders near the top are few.
+    // Without cached hints about the host, manifests are opened and read first. The depth of the change does not
+    // matter, as long as there are few folders near the top.
     for path in ["index.html", "docs/a.html", "docs/b/c/d.html"] {
         bench.write(path, page(path));
         bench.publish();
@@ -388,7 +388,7 @@ fn a_look_beside_the_scan_leaves_little_to_be_asked() {
         assert_eq!(flights.len(), 5, "{path}: {}", bench.told(&flights));
         assert_fenced(&flights[1..]);
     }
-    // On one that does.
+    // With cached hints.
     bench.keeps = true;
     bench.publish();
     bench.write("docs/b/c/d.html", page("a third"));
@@ -398,7 +398,7 @@ fn a_look_beside_the_scan_leaves_little_to_be_asked() {
     assert_eq!((published.swapped, flights.len()), (false, 1));
 }
 
-/// Fails where a manifest on the host has not the bytes that its name says; returns the longest.
+/// Fails if the content of a manifest on the host does not match the digest in its name. Returns the longest length.
 fn longest_manifest(bench: &Bench) -> usize {
     let folder = bench.folder.path().join("docroot/manifests");
     let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
@@ -421,7 +421,7 @@ fn what_a_wide_folders_manifest_has_of_the_previous_one_is_copied_there() {
     let (_, flights) = bench.publish();
     assert!(!flights.iter().flatten().any(|op| matches!(op, Op::Copy { .. })));
     let whole = longest_manifest(&bench);
-    // By a machine that reads the previous manifest, and then by one that knows it: in as few flights as ever.
+    // First the previous manifest is read from the host, then it is cached. Copying takes no additional flights.
     for (keeps, count) in [(false, 6), (true, 6), (true, 4)] {
         bench.keeps = keeps;
         bench.write("blog/111.html", format!("another, {count} {keeps}"));
@@ -504,7 +504,7 @@ fn what_was_seen_before_is_believed_only_if_it_is_still_so() {
         .collect();
     assert_eq!(changed, ["docs/a.html"], "against what is live, not what was seen");
     assert_fenced(&flights);
-    // What the guess led to is known now.
+    // What the wrong guess led to is cached now.
     bench.write("docs/a.html", page("a third"));
     assert_eq!(bench.publish().1.len(), 3);
 }
@@ -530,7 +530,7 @@ fn a_tree_that_was_seen_and_is_gone_costs_another_attempt_and_no_more() {
     assert_eq!(std::fs::read_to_string(live).unwrap(), page("docs/b"));
 }
 
-/// A site of 300 folders with ten pages each: 9,300 names of objects, and more manifests than are open at a time.
+/// A site of 300 folders with ten pages each: 9,300 names of objects, and more manifests than are opened at a time.
 fn large_site() -> Bench {
     let bench = Bench::new();
     bench.write("index.html", page("home"));
@@ -557,7 +557,7 @@ fn no_flight_asks_everything_of_a_large_site() {
     let first = questions(&flights);
     assert!(first.iter().sum::<usize>() > 9000, "{first:?}");
     assert!(first.iter().all(|asked| *asked < 8600), "{first:?}");
-    // Every folder changed: what was asked in one flight is not asked again in the next.
+    // Every folder changed. What one flight requested is not requested again by the next one.
     for folder in 0..300 {
         bench.write(&format!("{folder}/0.html"), page(&format!("{folder} anew")));
     }
@@ -790,7 +790,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
 fn first_publish_and_one_with_new_chunks_are_fenced_too() {
     let mut bench = small_site();
     let (_, flights) = bench.publish();
-    // The flights that make the store come first: before it is marked as one, no one else is there.
+    // The flights that create the store come first. No other run is active before the store is marked as one.
     let format = |flight: &Vec<Op>| {
         flight
             .iter()
@@ -803,7 +803,8 @@ fn first_publish_and_one_with_new_chunks_are_fenced_too() {
     assert_fenced(&flights);
 }
 
-/// What an edit of one page costs on a site with so many others, made by `path`.
+/// The cost of editing one page on a site with `others` other pages, whose paths are made by `path`: flights,
+/// operations and payload.
 fn edit_among(others: usize, path: impl Fn(usize) -> String) -> (usize, usize, usize) {
     let mut bench = small_site();
     for number in 0..others {
@@ -823,7 +824,7 @@ fn cost_of_an_edit_does_not_depend_on_the_pages_elsewhere() {
     let (many_flights, many_ops, many) = edit_among(500, elsewhere);
     assert_eq!(few_flights, many_flights);
     assert_eq!(few_ops, many_ops);
-    // The release document names the files and bytes of the site.
+    // The release document contains the site's number of files and bytes.
     assert!(many.abs_diff(few) < 8, "{few} bytes, {many} bytes");
 }
 
@@ -850,7 +851,7 @@ fn what_a_large_site_needs_built_goes_in_flights_that_memory_bears() {
     assert_fenced(&flights);
     let links = |flight: &Vec<Op>| flight.iter().filter(|op| matches!(op, Op::Link { .. })).count();
     let built: Vec<usize> = flights.iter().map(links).filter(|links| *links > 600).collect();
-    // A flight is closed after the folder with which it is full.
+    // A flight ends after the folder that fills it.
     assert_eq!(built, [16_828, 1_214]);
     let takes_the_lock = |flight: &&Vec<Op>| {
         flight

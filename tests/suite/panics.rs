@@ -1,4 +1,4 @@
-//! Tasks that panic, and stages: a bug is told as one, and every stage that began ends, whatever went wrong.
+//! Tasks that panic, and stages: a panic is reported as a bug, and every stage that began ends, whatever went wrong.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::support::bench::{self, Command, Content, Encode, How, InMemory};
 use crate::support::faulty::{Fault, Faulty, points};
 use crate::support::memory::{Disk, Memory};
 
-/// A source with a bug: some file can't be read without a panic.
+/// A source with a bug: reading one of its files panics.
 struct Panics(InMemory, String);
 
 impl Source for Panics {

@@ -1,18 +1,18 @@
-//! The power goes on the host: what a disk may hold afterwards, for every moment of every run, and that visitors get one
-//! whole release of it, and the next publish needs no help.
+//! Power failures on the host: what a disk may contain afterwards, at every moment of every run. Visitors must get one
+//! complete release from such a disk, and the next publish must need no help.
 //!
-//! The real code runs on a host in memory, which writes down what each operation does: names in folders, bytes in files,
-//! and when a file is on the disk. From that every disk is made that a power failure may leave:
+//! The real code runs on a host in memory that records the effects of each operation: names in folders, bytes in files,
+//! and when a file is on the disk. From this record, every disk is built that a power failure may leave:
 //!
-//! - **Names** are kept in the order in which they were changed: what is left is all up to some moment, and nothing after
-//!   it. So do file systems with a journal or transactions (ext4, XFS, btrfs, ZFS). Each moment is tried; a cut after any
-//!   operation leaves the names of one of them, for nothing here waits for a folder.
-//! - To sync a file is to wait for the journal, so for all names up to then (ext4, XFS, ZFS). A run that reports success
-//!   has synced a file behind its last change, so what it reported is not lost.
-//! - **Bytes** are kept once the file was synced. Of a file that was not, nothing is there, or half, or all of it.
+//! - **Names** are kept in the order in which they were changed: everything up to some moment, and nothing after it.
+//!   File systems with a journal or transactions (ext4, XFS, btrfs, ZFS) behave like this. Each moment is tried. A cut
+//!   after any operation leaves the names of one of these moments, because nothing here waits for a folder.
+//! - Syncing a file waits for the journal, and so for all names up to then (ext4, XFS, ZFS). A run that reports success
+//!   has synced a file after its last change, so what it reported is not lost.
+//! - **Bytes** are kept once the file was synced. Of a file that was not synced, nothing, half, or everything is kept.
 //!
-//! Two tests at the end show that the replay can fail: a disk that does not keep what was synced, and one that forgets the
-//! names of one folder alone, do tear a site.
+//! Two tests at the end show that the replay can fail: a disk that does not keep what was synced does tear a site, and
+//! so does one that loses only the names of one folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::support::bench::{How, Seen, run, seen};
 use crate::support::memory::{Disk, Effect, Inode};
 use crate::support::report::say;
 
-/// What becomes of bytes that were not synced.
+/// The fate of bytes that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unsynced {
     Lost,
@@ -34,15 +34,15 @@ enum Unsynced {
 /// A run, as the disk saw it.
 struct Trace {
     before: Disk,
-    /// What it did, operation for operation.
+    /// The effects of the run, operation by operation.
     done: Vec<Vec<Effect>>,
     end: Disk,
     course: Course,
 }
 
-/// A disk that the power may leave.
+/// A disk that a power failure may leave.
 struct Left {
-    /// So many operations were kept.
+    /// The number of operations that were kept.
     kept: usize,
     unsynced: Unsynced,
     disk: Disk,
@@ -67,7 +67,7 @@ impl Trace {
         }
     }
 
-    /// The effects of the first operations, with what becomes of bytes that `synced` does not have.
+    /// The effects of the first `kept` operations. Bytes of files that are not in `synced` meet the fate `unsynced`.
     fn effects(&self, kept: usize, unsynced: Unsynced, synced: &BTreeSet<Inode>) -> Vec<Effect> {
         let all = self.done[..kept].iter().flatten().cloned();
         all.filter_map(|effect| match effect {
@@ -94,7 +94,7 @@ impl Trace {
         .collect()
     }
 
-    /// Every disk that the power may leave.
+    /// Every disk that a power failure may leave.
     fn left(&self) -> impl Iterator<Item = Left> + '_ {
         (0..=self.done.len()).flat_map(move |kept| {
             let synced = self.synced(kept);
@@ -118,13 +118,13 @@ impl Trace {
     }
 }
 
-/// What visitors get of a disk.
+/// What visitors get from a disk.
 async fn seen_on(ground: &InMemoryGround, disk: Disk) -> Seen {
     ground.restore(Some(&disk));
     seen(&*host(ground).await).await
 }
 
-/// What must hold of one disk that the power left, wherever it lies now. Says whether the new release is live.
+/// Checks one disk that a power failure left, on any ground. Returns whether the new release is live.
 async fn holds<G: Ground>(ground: &G, scenario: &Scenario, course: &Course) -> Result<bool, String> {
     let is_new = judge(&seen(&*host(ground).await).await, course)?;
     if course.before != Seen::default() || is_new {
@@ -175,7 +175,7 @@ fn in_memory(scenario: &Scenario) {
 fn in_a_folder(scenario: &Scenario) {
     let put = |ground: &Folder, disk: &Disk| {
         ground.restore(None);
-        // A docroot that was not made yet is none.
+        // A docroot that the run had not created yet does not exist.
         if disk.exists("") {
             disk.make_in(&ground.docroot());
         }
@@ -292,7 +292,8 @@ fn a_disk_that_forgets_one_folder_and_keeps_the_rest_would_tear_the_site() {
             .iter()
             .filter(|effect| !matches!(effect, Effect::Named { folder: of, .. } if *of == folder));
         let disk = trace.before.with_effects(&trace.end, others);
-        // Anyone who asks for a file of a folder that is not there gets none; reading such a disk whole ends early.
+        // Checks a single file: requests for a file in a missing folder fail, and reading the complete site would end
+        // early.
         if !disk.exists("current/docs/a.html") {
             *torn.entry(trace.end.path_of(folder)).or_default() += 1;
         }

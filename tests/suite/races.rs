@@ -1,4 +1,4 @@
-//! Many at once: publishers against each other, against a rollback by hand, and swaps under the eyes of visitors.
+//! Concurrency: publishers against each other, against a manual rollback, and swaps while visitors read the site.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ use crate::support::report::say;
 
 const QUICK: &str = "[encode]\nbrotli = 1\ngzip = 1\n[next]\nstable-build-id = false\n[fingerprint]\ninclude = []\n";
 
-/// As many projects as asked for, each with a page of its own, all published to one docroot.
+/// `count` projects, each with its own version of a page, all published to one docroot.
 fn rivals(docroot: &Path, count: usize) -> Vec<Project> {
     (0..count)
         .map(|number| {
@@ -43,7 +43,7 @@ fn live_page(docroot: &Path) -> String {
     fs::read_to_string(docroot.join("current/docs/a.html")).expect("the live page")
 }
 
-/// Starts them all, and waits for all. Returns how many went live.
+/// Starts all projects at the same time, and waits for all. Returns how many went live.
 fn race(docroot: &Path, rivals: &[Project]) -> usize {
     let running: Vec<Running> = rivals.iter().map(|project| project.spawn(&["publish"])).collect();
     let ran: Vec<_> = running.into_iter().map(Running::wait).collect();
@@ -128,7 +128,7 @@ fn a_rollback_by_hand_under_a_publish_loses_nothing() {
     rivals[0].run(&["verify", "--deep"]).expect_code(0);
 }
 
-/// A site whose pages carry its mark, and name an asset that only this site has.
+/// A site whose pages contain its mark, and refer to an asset that only this site has.
 fn marked(mark: &str) -> Content {
     let asset = format!("_next/static/chunks/{mark}.js");
     let mut site = Content::new();
@@ -144,7 +144,7 @@ fn marked(mark: &str) -> Content {
     site
 }
 
-/// A visitor on one connection: reads pages, and what they name.
+/// A visitor on one connection, who reads pages and the assets that they refer to.
 struct Visitor {
     stream: BufReader<TcpStream>,
     host: String,
@@ -190,7 +190,7 @@ impl Visitor {
         (status, headers, body)
     }
 
-    /// Reads a page and the asset it names: whole, of one release, and there. Returns the release's mark.
+    /// Reads a page and its asset. Both must be complete, of one release, and present. Returns the release's mark.
     fn visit(&mut self, page: &str, encoding: &str, sites: &BTreeMap<String, Content>) -> String {
         let read = |visitor: &mut Visitor, path: &str| {
             let (status, headers, body) = visitor.get(path, encoding);
@@ -232,7 +232,7 @@ impl Visitor {
     }
 }
 
-/// Swaps two releases under the eyes of visitors, until so many swaps and so many requests are done.
+/// Swaps two releases while visitors read them, until both the swaps and the requests are done.
 fn swap_under_load(swaps: usize, requests: u64) {
     let project = Project::new();
     let docroot = project.dir.join("site");
@@ -293,7 +293,7 @@ fn swap_under_load(swaps: usize, requests: u64) {
         }
         let mut done = 0;
         while done < swaps {
-            // Each swap under requests of its own.
+            // Visitors send new requests between any two swaps.
             let before = asked.load(Ordering::SeqCst);
             bench_rollback(&runtime, connector(), releases[done % 2].as_str());
             done += 1;

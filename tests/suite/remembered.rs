@@ -1,4 +1,4 @@
-//! The cache of facts: what it gives is what a look at the files would give, and it saves the look.
+//! The cache of facts. It must return what reading the files would return, and save reading them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ use syntax_publish::site::survey::{self, Cache, Facts};
 
 use crate::support::export::{copy, files_below, rebuild};
 
-/// As long as Next.js makes them.
+/// Build IDs, as long as Next.js makes them.
 const IDS: [&str; 3] = [
     "aB3-_dE6fG7hI8jK9lM0n",
     "zY9xW8vU7tS6rQ5pO4nM3",
@@ -30,7 +30,7 @@ const IDS: [&str; 3] = [
 #[derive(Debug, Clone)]
 struct Draft {
     id: usize,
-    /// By number: the revision of its text, and whether that names the build id.
+    /// Pages by number: the revision of the text, and whether the text contains the build ID.
     pages: BTreeMap<u8, (u8, bool)>,
     picture: Option<u8>,
     style: u8,
@@ -76,7 +76,7 @@ impl Draft {
         files
     }
 
-    /// Writes what differs, and takes away what is gone.
+    /// Writes what differs, and removes what is gone.
     fn write(&self, folder: &Path) {
         let files = self.files();
         for (path, text) in &files {
@@ -94,7 +94,7 @@ impl Draft {
     }
 }
 
-/// One change of it.
+/// One change to a draft.
 #[derive(Debug, Clone)]
 enum Change {
     Rebuild(usize),
@@ -141,7 +141,7 @@ struct Looked {
     remembered: u64,
 }
 
-/// The survey of an export, with the cache in a folder or without any.
+/// The survey of an export, with the cache in a folder or without a cache.
 fn look(export: &Path, cache: Option<&Path>, forbid: &[&str]) -> Looked {
     let scanned = ScanOptions {
         exclude: &GlobSet::empty(),
@@ -237,7 +237,7 @@ fn a_rebuild_or_an_edit_costs_no_look_at_what_did_not_change() {
         rebuild(&export, IDS[1]);
         let rebuilt = look(&export, Some(&cache), &[]);
         assert_eq!(rebuilt.facts, look(&export, None, &[]).facts, "{name}");
-        // Where the id changes a file's place, its name in the manifest of the build is all that is looked at.
+        // If the ID changes the path of a file, only the build manifest that contains that path is read again.
         assert!(
             id && rebuilt.remembered >= texts - 2,
             "{name}: {} of {texts}",
@@ -304,6 +304,7 @@ fn what_is_noted_of_the_fixtures_is_what_this_version_of_the_cache_notes() {
         noted.update(format!("{:?}", look(&export, None, &[]).facts).as_bytes());
         noted.update(finished(&lenient(), &export, None).as_bytes());
     }
-    // Where this changes and the fixtures did not, facts of older versions are wrong now: `VERSION` of the cache goes up.
+    // If this hash changes but the fixtures did not, facts cached by older versions are wrong: increase `VERSION` of
+    // the cache.
     insta::assert_snapshot!(noted.finish().short(16), @"577a69d813170e63");
 }

@@ -1,5 +1,5 @@
-//! `verify --repair`: what is damaged is named and repaired, from the export or from what else the host has, and visitors
-//! see no less at any moment.
+//! `verify --repair`: damage is named and repaired, from the export or from other data on the host. At no moment may
+//! visitors see less than before.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ async fn mend_from_host(place: &Place, verified: &Verified) -> Mended {
     mended.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What can't be repaired without the export: nothing else on the host says it.
+/// Damage that can't be repaired without the export, because nothing else on the host contains the data.
 const EXPORT_ALONE: [&str; 5] = [
     "given encoding gone everywhere",
     "manifest gone",
@@ -78,7 +78,7 @@ async fn what_the_host_still_has_somewhere_is_repaired_without_the_export() {
 async fn a_file_that_is_damaged_in_all_its_copies_is_made_of_an_encoding() {
     let place = Place::with_site();
     let release = place.publish().await.release;
-    // One file on the disk, under all its names.
+    // One file on the disk, damaged under all its names.
     fs::write(place.live("docs/a.html"), "cut off").unwrap();
     fs::remove_file(place.live("docs/a.html.gz")).unwrap();
     fs::remove_dir_all(place.export()).unwrap();
@@ -115,7 +115,7 @@ async fn another_release_lends_what_the_live_one_has_lost() {
     let place = Place::with_site();
     place.write("only.bin", noise(3000));
     place.publish().await;
-    // The previous release has a copy of its own.
+    // The previous release has its own copy.
     let page = place.live("only.bin");
     let own = page.with_file_name(".own");
     fs::copy(&page, &own).unwrap();
@@ -143,7 +143,7 @@ async fn visitors_see_no_less_at_any_operation_of_a_repair() {
         let place = Arc::new(healthy.copy());
         (damage.harm)(&place);
         let verified = place.verify(&release, Depth::Deep).await;
-        // What can be read before; names that were never published may go.
+        // What can be read before the repair. Names that were never published may disappear.
         let readable = |place: &Place| -> Vec<String> {
             let current = place.docroot().join("current");
             if !current.exists() {

@@ -1,4 +1,4 @@
-//! What a publish that was cut off sends again: little, however busy the machine is, and nothing that was not proved.
+//! What a publish that was cut off sends again: little, even on a busy machine. Nothing unverified may be reused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::support::delay::DelayProxy;
 use crate::support::report::say;
 use crate::support::sshd::{Jail, Sshd};
 
-/// Bytes that nothing makes smaller, other ones for each seed.
+/// Incompressible bytes that depend on the seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -27,7 +27,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A site of files, the sizes of which are given.
+/// A site of files with these sizes.
 fn project(sizes: &[usize]) -> Project {
     let project = Project::new();
     project.write("out/index.html", "<!DOCTYPE html><title>home</title>");
@@ -58,7 +58,7 @@ fn to(sshd: &Sshd) -> DelayProxy {
     DelayProxy::start(sshd.port, Duration::ZERO)
 }
 
-/// The live site is the export, and every byte the store holds is what it should be.
+/// Asserts that the live site is the export, and that every byte in the store is correct.
 fn is_whole(project: &Project, sshd: &Sshd) {
     project.run(&["verify", "--deep"]).expect_code(0);
     for entry in fs::read_dir(project.dir.join("out/files")).expect("files").flatten() {
@@ -68,7 +68,7 @@ fn is_whole(project: &Project, sshd: &Sshd) {
     }
 }
 
-/// What large files have left in workshops.
+/// The remains of large files in staging directories.
 fn leftovers(sshd: &Sshd) -> Vec<PathBuf> {
     let below = ["work", "stale"].map(|folder| sshd.docroot.join(folder));
     let walk = below.iter().flat_map(WalkDir::new).flatten();
@@ -80,8 +80,8 @@ fn leftovers(sshd: &Sshd) -> Vec<PathBuf> {
     large.map(walkdir::DirEntry::into_path).collect()
 }
 
-/// Publishes 100 files of 100 KB over a line that is cut after 7 MB: what goes up in all after that, by the run itself, and by
-/// the next where the line is gone for good.
+/// Publishes 100 files of 100 KB over a line that is cut after 7 MB. Returns the bytes sent after the cut: by the run
+/// itself, and by the next run if the line stayed down.
 fn after_a_cut_at_seven_of_ten() -> [u64; 2] {
     let site = project(&[100_000; 100]);
     let sshd = Sshd::start(Jail::Plain);
@@ -124,7 +124,8 @@ fn a_publish_that_was_cut_off_sends_little_again_busy_or_not() {
     }
 }
 
-/// Publishes a file that is cut at a place; what the next run sends, once somebody did something to what lies there.
+/// Publishes a file and cuts the line at an offset. Returns the bytes that the next run sends, after `meddle` has
+/// changed the leftover.
 fn large_file(size: usize, cut: u64, meddle: impl Fn(&Path)) -> u64 {
     let site = project(&[size]);
     let sshd = Sshd::start(Jail::Plain);
@@ -149,7 +150,7 @@ fn a_large_file_goes_on_where_it_stopped_and_what_lies_there_is_proved() {
         "resumed: of 24 MB cut at 18 MB, {untouched} bytes go up in the next run"
     ));
     assert!(untouched < 8 * MB, "{untouched}");
-    // As long as it was, and other bytes at one place; longer than it should be; and no file of any use.
+    // The same length with one different byte; then longer than it should be, with useless content.
     let one_byte = large_file(size, 18 * MB, |left| {
         let mut bytes = fs::read(left).expect("a leftover");
         bytes[3_000_000] ^= 1;

@@ -1,4 +1,4 @@
-//! What is left on a terminal when a command has ended: its result, and nothing of its progress.
+//! What a command leaves on the terminal when it ends: its result, and nothing of its progress.
 
 use std::fs;
 use std::process::Command;
@@ -23,8 +23,8 @@ fn project() -> Project {
     project
 }
 
-/// Runs the command in a terminal of 80 columns, its standard output going to a file. The exit code, what is left on the
-/// screen, and all that was ever drawn.
+/// Runs the command in a terminal of 80 columns, with standard output redirected to a file. Returns the exit code, what
+/// is left on the screen, and everything that was ever drawn.
 fn run(project: &Project, args: &[&str]) -> (u32, String, String) {
     let command = project.command();
     let mut shell = Command::new("sh");
@@ -145,7 +145,7 @@ fn releases_with_long_messages_fit_a_terminal_of_80_columns() {
         assert_eq!(terminal.wait(), 0);
         terminal.until_ended();
         let screen = terminal.screen();
-        // A line that does not fit would go on in the next.
+        // A line that does not fit would wrap into the next line.
         assert_eq!(screen.lines().count(), 4, "{screen}");
         assert_eq!(screen.matches(" just now ").count(), 2, "{screen}");
         assert_eq!(screen.matches("A message of").count(), 2, "{screen}");

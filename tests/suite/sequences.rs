@@ -1,4 +1,4 @@
-//! A model of the store in memory against the real one, over random sequences of commands.
+//! A model of the store in memory against the real store, over random sequences of commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,7 +29,7 @@ use syntax_publish::store::verify::{Depth, verify};
 
 use crate::support::command::write;
 
-/// What a user may do next.
+/// A command that a user may run next.
 #[derive(Debug, Clone)]
 enum Command {
     Publish(Content),
@@ -39,7 +39,7 @@ enum Command {
     Resume,
 }
 
-/// A site of a few pages and chunks: path to what is in it.
+/// A site of a few pages and chunks, from path to a number that stands for the content.
 type Content = BTreeMap<&'static str, u8>;
 
 fn content() -> impl Strategy<Value = Content> {
@@ -54,7 +54,7 @@ fn content() -> impl Strategy<Value = Content> {
     ]);
     prop::collection::btree_map(path, 0..3u8, 0..6).prop_map(|mut content| {
         content.insert("index.html", 0);
-        // What is immutable by name never changes under one name.
+        // The content of an immutable name never changes.
         for (path, bytes) in &mut content {
             if path.starts_with("_next/") {
                 *bytes = 0;
@@ -78,10 +78,10 @@ fn text(path: &str, bytes: u8) -> String {
     format!("{path} {bytes} ").repeat(64)
 }
 
-/// What the store should hold.
+/// The expected state of the store.
 #[derive(Default)]
 struct Model {
-    /// Every release ever made, with what it replaced.
+    /// Every release ever made, with the release that it replaced.
     made: BTreeMap<ReleaseId, (Content, Option<ReleaseId>)>,
     there: BTreeSet<ReleaseId>,
     current: Option<ReleaseId>,
@@ -175,7 +175,7 @@ fn read_all(folder: &Path, prefix: &str) -> BTreeMap<String, String> {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
-        // Through the symlinks, as the web server goes.
+        // Follows symlinks, like the web server.
         if fs::metadata(entry.path()).unwrap().is_dir() {
             files.extend(read_all(&entry.path(), &format!("{name}/")));
         } else if !name.ends_with(".br") {
@@ -232,7 +232,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
             };
             prune::prune(&real.session("prune"), &options, &Silent).await.unwrap();
             let newest: BTreeSet<ReleaseId> = model.there.iter().rev().take(*keep).cloned().collect();
-            // The way back stays open whatever the number.
+            // The release that a rollback would return to is kept, whatever the number.
             let back = model.back(1);
             model
                 .there
@@ -252,7 +252,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
     }
 }
 
-/// What visitors get, what is listed, and that every release is intact.
+/// Compares what visitors get and which releases are listed, and checks that every release is intact.
 async fn compare(model: &Model, real: &Real) {
     let expected = model.live().map(|content| {
         content

@@ -1,4 +1,4 @@
-//! A release behind a real SSH server: looked at and repaired over SFTP alone.
+//! A release behind a real SSH server, verified and repaired over SFTP only.
 
 use std::fs;
 use std::process::Command;
@@ -46,7 +46,7 @@ async fn damaged_release_is_repaired_over_sftp() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn file_of_another_user_is_named_and_replaced() {
-    // Only root can give a file to another.
+    // Only root can give a file to another user.
     if !Jail::Chroot.usable() {
         return;
     }
@@ -66,14 +66,14 @@ async fn file_of_another_user_is_named_and_replaced() {
     assert_eq!(lines(&mended.left.faults), Vec::<String>::new());
 }
 
-/// On one store, one after the other, so that each is repaired before the next.
+/// All damages are tested on one store, one after the other. Each is repaired before the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_damage_is_named_and_repaired_over_sftp() {
     let sshd = Sshd::start(Jail::Plain);
     let place = Place::with_site().over_sftp(&sshd.docroot, address(&sshd));
     place.write("large.bin", noise(5 << 20));
     let release = place.publish().await.release;
-    // What was repaired is no longer one file with its object, so what all copies share can be harmed once.
+    // A repaired file is not the same inode as its object any more, so the damage to all links of a file is left out.
     let damages = FILES.iter().chain(STORE);
     for damage in damages.filter(|damage| damage.what != "file cut short for all who share it") {
         let what = damage.what;

@@ -1,5 +1,5 @@
-//! Signed releases, against OpenSSH's own `ssh-keygen`: what it signs counts here, what is signed here counts there, and
-//! what no one signed is refused where signatures are required.
+//! Signed releases, checked against OpenSSH's own `ssh-keygen`. Each side must accept the other's signatures, and
+//! unsigned releases must be refused if signatures are required.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,7 +18,7 @@ struct Signed {
 }
 
 impl Signed {
-    /// A key that signs, whose signatures count.
+    /// A project with a signing key whose signatures are accepted.
     fn new() -> Self {
         let signed = Self {
             project: Project::new(),
@@ -47,7 +47,7 @@ impl Signed {
         file
     }
 
-    /// The file of allowed signers: these names with the public halves of these keys.
+    /// Writes the file of allowed signers: these names with the public halves of these keys.
     fn allow(&self, signers: &[(&str, &str)]) {
         let line = |(who, key): &(&str, &str)| {
             let public = fs::read_to_string(self.project.dir.join(format!("keys/{key}.pub"))).unwrap();
@@ -80,7 +80,7 @@ impl Signed {
         self.docroot().join(format!("releases/{release}.json.sig"))
     }
 
-    /// What `verify --signature` says of a release: its exit code, and the JSON.
+    /// The exit code and the JSON output of `verify --signature` for a release.
     fn judged(&self, release: &str) -> (i32, Value) {
         let ran = self.project.run(&["verify", release, "--signature", "--json"]);
         (ran.code, ran.json())
@@ -93,7 +93,7 @@ impl Signed {
         assert_eq!(value["signature"]["signer"], "ci@demo");
     }
 
-    /// Whatever is wrong with the signature of a release, and that a rollback to it is refused with the same words.
+    /// The problem with the signature of a release. A rollback to it must be refused with the same message.
     #[track_caller]
     fn refused(&self, release: &str) -> String {
         let (code, value) = self.judged(release);
@@ -121,7 +121,7 @@ fn release(ran: &Ran) -> String {
     ran.json()["release"].as_str().expect("a release").to_owned()
 }
 
-/// Runs it; returns whether it was satisfied, and what it printed.
+/// Runs `ssh-keygen`. Returns whether it succeeded, and what it printed.
 fn try_ssh_keygen(args: &[&str], files: &[&Path], input: &[u8]) -> (bool, String) {
     let mut command = Command::new("ssh-keygen");
     command.args(args).args(files).env_remove("SSH_AUTH_SOCK");
@@ -143,7 +143,7 @@ fn ssh_keygen(args: &[&str], files: &[&Path], input: &[u8]) -> String {
     said
 }
 
-/// Signs a file by hand, in a namespace; the signature goes beside it.
+/// Signs a file by hand, in a namespace. The signature is written next to the file.
 fn sign_by_hand(key: &Path, namespace: &str, document: &Path) {
     let signature = PathBuf::from(format!("{}.sig", document.display()));
     let _ = fs::remove_file(&signature);
@@ -162,7 +162,7 @@ fn a_release_is_signed_as_ssh_keygen_has_it() {
         said.starts_with("Good \"syntax-publish-release\" signature for ci@demo"),
         "{said}"
     );
-    // By any other document it does not pass, so the one above means something.
+    // The signature does not match any other document, so the check above is meaningful.
     let other = [&document[..], b" "].concat();
     assert!(!try_ssh_keygen(&verify, &[&allowed, Path::new("-s"), &signature], &other).0);
     signed.assert_good(&release);
@@ -204,7 +204,7 @@ fn who_signed_is_shown() {
     assert!(ssh_keygen(&["-l", "-f"], &[&public], b"").contains(key.trim().trim_end_matches(')')));
 }
 
-/// What is done to a release of its own, and what is said of it then.
+/// What is done to a release, and the problem that is reported for it afterwards.
 type Forgery = (&'static str, fn(&Signed, &str, &str), &'static str);
 
 const FORGERIES: [Forgery; 12] = [
@@ -382,7 +382,7 @@ fn prune_takes_signatures_with_their_documents_and_no_others() {
         .iter()
         .map(|release| signed.document(release).exists())
         .collect();
-    // The live one, and the one that a rollback would return to.
+    // The live release, and the one that a rollback would return to.
     assert_eq!(there, [false, false, true, true]);
     assert_eq!(there, documents);
     signed.assert_good(&releases[3]);
@@ -498,7 +498,7 @@ fn a_signature_can_be_asked_for_only_where_some_count() {
 
 // --- Keys of an agent.
 
-/// A real `ssh-agent`, ended when dropped.
+/// A real `ssh-agent`. It ends when dropped.
 struct Agent {
     child: std::process::Child,
     socket: String,

@@ -1,4 +1,5 @@
-//! What a user is told where SSH does not lead to SFTP: the cause and what to do on which side, against a real server.
+//! Error messages for SSH connections that do not lead to SFTP: the cause, and what to do on which side. Uses a real
+//! server.
 
 use std::fs;
 use std::net::TcpStream;
@@ -32,7 +33,7 @@ fn with_key(sshd: &Sshd, identity: &Path) -> Project {
     )
 }
 
-/// The failure names the cause and the fix, and nothing of this program's insides.
+/// Asserts that the failure names the cause and the fix, and no internals of this program.
 #[track_caller]
 fn tells(ran: &Ran, cause: &str, fix: &str) {
     assert_eq!(ran.code, 5, "{ran}");
@@ -51,7 +52,7 @@ fn tells(ran: &Ran, cause: &str, fix: &str) {
     }
 }
 
-/// A key that opens the server, changed on this machine.
+/// A project with a key that opens the server, after a change to the key file on this machine.
 fn key(sshd: &Sshd, name: &str, change: impl FnOnce(&Path)) -> Project {
     let (path, public) = sshd.new_key(name);
     sshd.authorize(&public);
@@ -112,11 +113,11 @@ fn a_key_that_can_not_be_used_is_named_with_the_reason() {
         "it is not a private key that ssh can read",
         "ssh-keygen -y",
     );
-    // A good key that the server does not know is the server's to accept.
+    // A valid key that the server does not know has to be accepted on the server.
     let (stranger, _) = sshd.new_key("stranger");
     let ran = status(&with_key(&sshd, &stranger));
     tells(&ran, "refuses the key", "authorized_keys");
-    // And a good one works.
+    // A good key works.
     status(&with_key(&sshd, &sshd.identity)).expect_code(0);
 }
 
@@ -159,7 +160,7 @@ fn a_user_without_an_entry_is_explained() {
 
 #[test]
 fn what_runs_in_place_of_sftp_is_named() {
-    // What is forced runs by the user's shell.
+    // The user's shell runs a forced command.
     let ran = |extra_config: &str| {
         let offer = Offer {
             extra_config,
@@ -207,7 +208,7 @@ fn a_host_that_can_not_be_reached_is_named_with_the_side_to_look_at() {
         "Could not resolve hostname",
         "correct `host`",
     );
-    // A jump that no one listens at, by an ssh that has it in its configuration.
+    // A jump host that nothing listens on, which is set in the configuration of `ssh`.
     let here = with_key(&sshd, &sshd.identity);
     let path = std::env::var("PATH").unwrap_or_default();
     let ssh = here.write(

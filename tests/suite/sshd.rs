@@ -1,4 +1,4 @@
-//! The SSH server of the tests is what they take it for, tried with OpenSSH's own client.
+//! The SSH server of the tests has the properties that the tests rely on. Checked with OpenSSH's own client.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use crate::support::command::Running;
 use crate::support::sshd::{Jail, OTHER_USER, Sshd, give_to, root_for};
 
-/// OpenSSH's client with this server's key and nothing of the user's configuration.
+/// OpenSSH's client with this server's key and without the user's configuration.
 fn client(program: &str, sshd: &Sshd, identity: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]);

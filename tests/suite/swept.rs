@@ -1,5 +1,5 @@
-//! Prune against a mark and sweep over what was published, for random histories of publishes, rollbacks, prunes and
-//! deaths at random points; and how a docroot grows.
+//! Compares prune with a mark and sweep over what was published, for random histories of publishes, rollbacks, prunes
+//! and deaths at random points. Also tests how a docroot grows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ enum Event {
     Publish(Vec<(usize, u8)>),
     Rollback(u32),
     Prune(usize),
-    /// The next publish dies at a point, given as a share of all its points.
+    /// The next publish dies at a point, given as a fraction of all its points.
     Death(Vec<(usize, u8)>, u16),
     DeathOfPrune(u16),
     Pass(i64),
@@ -40,7 +40,7 @@ const PATHS: [&str; 6] = [
 fn site_of(choice: &[(usize, u8)]) -> Content {
     let mut site = content([("index.html", "home ")]);
     for (path, version) in choice {
-        // What is immutable by name never changes under one name.
+        // The content of an immutable name never changes.
         let version = if PATHS[*path].starts_with("_next") { 0 } else { *version };
         site.extend(content([(PATHS[*path], format!("{path} {version} ").as_str())]));
     }
@@ -59,12 +59,12 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What was published, and when each release was last seen by anybody.
+/// What was published, and when each release was last live.
 #[derive(Default)]
 struct Model {
     made: BTreeMap<String, Content>,
     last_live: BTreeMap<String, i64>,
-    /// When a rollback left a release.
+    /// When a rollback replaced a release.
     left: BTreeMap<String, i64>,
     live: Option<String>,
 }
@@ -99,7 +99,7 @@ impl Bench {
         self.memory.disk().now()
     }
 
-    /// Notes what is live now, and that it was until now.
+    /// Records what is live now, and that the previous release was live until now.
     async fn note_live(&mut self, site: Option<&Content>) {
         let now = self.now();
         if let Some(before) = &self.model.live {
@@ -115,7 +115,7 @@ impl Bench {
         self.model.live = is_live;
     }
 
-    /// The command, dead at a point that lies at this share of all its points.
+    /// Runs the command, which dies at the point at this fraction of all its points.
     async fn die(&self, command: &Command, share: u16) {
         let rehearsal = Memory::new(self.memory.snapshot());
         let faulty = Faulty::new(Arc::new(rehearsal), None);
@@ -138,7 +138,7 @@ impl Bench {
                 self.note_live(Some(&site)).await;
             }
             Event::Rollback(steps) => {
-                // There may be nothing to go back to.
+                // There may be no release to return to.
                 let before = self.model.live.clone();
                 let _ = run(self.connector(), &Command::Rollback(*steps), HOW).await;
                 self.note_live(None).await;
@@ -175,7 +175,7 @@ impl Bench {
         }
     }
 
-    /// What a mark and sweep leaves, against what the prune left.
+    /// Compares what a prune left with what a mark and sweep leaves.
     fn compare(&self) {
         let disk = self.memory.snapshot();
         let listed: BTreeSet<String> = disk
@@ -186,7 +186,8 @@ impl Bench {
         let (mut trees, mut objects, mut pool) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for id in &listed {
             let content = self.model.made.get(id).cloned();
-            // One that died after its release was in place and before it was live is listed, too: it is read off the disk.
+            // A run may die after its release was in place and before it was live. Such a release is listed too, and is
+            // read from the disk.
             let content = content.unwrap_or_else(|| read(&disk, &format!("releases/{id}")));
             let site = site(&content, Encode::Nothing);
             trees.extend(site.folders.values().map(|folder| folder.digest.to_string()));
@@ -194,7 +195,7 @@ impl Bench {
             pool.extend(pooled(&content));
         }
         let newest: Vec<&String> = listed.iter().rev().collect();
-        // Beside them the live one, the one that it replaced, and those that a rollback left a short time ago.
+        // In addition: the live release, the one that it replaced, and those that a rollback replaced a short time ago.
         let left = self.model.left.values().filter(|left| **left > self.now() - SKEW);
         let most = self.kept + 2 + left.count();
         assert!(newest.len() <= most, "{newest:?} are kept, of {}", self.kept);
@@ -216,7 +217,7 @@ impl Bench {
                 "a kept release lacks {path} in the pool"
             );
         }
-        // Anyone who had a page open within the window finds what it may ask for.
+        // A reader who had a page open within the window finds every file that the page may request.
         for (id, last) in &self.model.last_live {
             if *last > self.now() - SKEW {
                 for path in pooled(&self.model.made[id]) {
@@ -261,8 +262,8 @@ fn follow(events: &[Event]) {
         for event in events {
             bench.step(event).await;
         }
-        // Long after, nothing is left but what is kept. What is live by a rollback is not the newest, and publishing it
-        // makes no release: both would be kept. So another site goes live first.
+        // After a long time, only what is kept is left. A release that is live through a rollback is not the newest,
+        // and publishing its site makes no release, so both would be kept. Therefore another site goes live first.
         bench.step(&Event::Publish(vec![(0, 1)])).await;
         bench.step(&Event::Publish(vec![(0, 0)])).await;
         bench.memory.disk().pass(3 * SKEW);
@@ -281,7 +282,8 @@ fn follow(events: &[Event]) {
     });
 }
 
-/// The history that once looked as if prune left too much: after it, the live release is older than the newest.
+/// A history that once seemed to show that prune left too much: after it, the live release is older than the newest
+/// one.
 #[test]
 fn prune_keeps_the_newest_release_beside_the_one_that_a_rollback_made_live() {
     let history = [
@@ -309,7 +311,7 @@ fn prune_keeps_the_newest_release_beside_the_one_that_a_rollback_made_live() {
         let live = bench.model.live.clone().expect("a live release");
         let newest = before.last().expect("a newest release").clone();
         assert!(live < newest, "{live} is live of {before:?}");
-        // It is live already: no release is made.
+        // The site is live already, so no release is made.
         bench.step(&Event::Publish(vec![(0, 0)])).await;
         assert_eq!(
             (releases(&bench), bench.model.live.clone()),
@@ -317,7 +319,7 @@ fn prune_keeps_the_newest_release_beside_the_one_that_a_rollback_made_live() {
         );
         bench.memory.disk().pass(3 * SKEW);
         bench.step(&Event::Prune(1)).await;
-        // And the one that the live release replaced.
+        // The release that the live one replaced is kept as well.
         let left = releases(&bench);
         assert_eq!(left[1..], [live, newest]);
         assert_eq!(left.len(), 3);
@@ -344,7 +346,8 @@ proptest! {
     }
 }
 
-/// Names in the docroot, and bytes of objects and manifests, after each of some one-page edits.
+/// Publishes some one-page edits. The names in the docroot, and the bytes of objects and manifests, must grow by the same
+/// amount in both halves.
 fn grow(edits: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -386,7 +389,7 @@ fn grow(edits: usize) {
         (last.0 - first.0) / edits as u64,
         (last.1 - first.1) / edits as u64,
     ));
-    // The second half costs what the first did: by edits, not by what is there.
+    // The second half costs as much as the first: the cost depends on the edits, not on what is there.
     for (first, second) in [(half.0 - first.0, last.0 - half.0), (half.1 - first.1, last.1 - half.1)] {
         assert!(second.abs_diff(first) * 10 < first, "{first}, then {second}");
     }

@@ -1,4 +1,4 @@
-//! A release on the host: found whole, found damaged, repaired, and never worse for having been looked at.
+//! A release on the host that is verified as intact or as damaged, and repaired. Verifying must not make it worse.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,10 +33,10 @@ use walkdir::WalkDir;
 
 use crate::support::command::{open_tempdir, small_export, visitor_state, write};
 
-/// What a test does at an operation before it is sent.
+/// Called for each operation before it is sent.
 pub type Hook = Arc<dyn Fn(&Op) + Send + Sync>;
 
-/// A folder as a host, which writes down what is asked of it.
+/// A folder as a host that records its operations.
 #[derive(Clone)]
 pub struct Watched {
     pub docroot: PathBuf,
@@ -84,7 +84,7 @@ impl Host for WatchedHost {
 /// An export and the store that it is published to.
 pub struct Place {
     base: TempDir,
-    /// A docroot that is reached in another way than as a folder.
+    /// A docroot that is not reached as a local folder.
     served: Option<Served>,
 }
 
@@ -105,7 +105,7 @@ impl Place {
         place
     }
 
-    /// A small site with every kind of file that is treated in its own way.
+    /// A small site with every kind of file that is treated differently.
     pub fn with_site() -> Self {
         let place = Self::empty();
         small_export(&place.export());
@@ -135,7 +135,7 @@ impl Place {
         }
     }
 
-    /// The same export, with a docroot that an SSH server has.
+    /// The same export, with a docroot on an SSH server.
     pub fn over_sftp(mut self, docroot: &Path, address: SftpAddress) -> Self {
         let docroot = docroot.to_owned();
         self.served = Some(Served { docroot, address });
@@ -146,7 +146,7 @@ impl Place {
         write(&self.export().join(path), bytes);
     }
 
-    /// The same store and export again, hard links and times included.
+    /// A copy of the store and the export, including hard links and times.
     pub fn copy(&self) -> Self {
         let copy = Self {
             base: open_tempdir(),
@@ -250,14 +250,14 @@ impl Place {
             .unwrap()
     }
 
-    /// What visitors are served, links followed.
+    /// What visitors are served, following links.
     pub fn served(&self) -> BTreeMap<String, String> {
         visitor_state(&self.docroot().join("current"))
     }
 
-    // --- Where things lie in the store.
+    // --- Locations in the store.
 
-    /// The folder level that holds a public path.
+    /// The tree that contains a public path.
     fn tree(&self, folder: &str) -> PathBuf {
         fs::canonicalize(self.docroot().join("current").join(folder)).unwrap()
     }
@@ -296,7 +296,7 @@ impl Place {
     }
 }
 
-/// How the tests publish.
+/// The options with which the tests publish.
 pub fn publishing(force: bool) -> Options {
     Options {
         commit: None,
@@ -343,7 +343,7 @@ pub fn lines(faults: &[StoreFault]) -> Vec<String> {
         .collect()
 }
 
-/// Puts other bytes at a path without touching those who share the old ones.
+/// Replaces the content at a path without changing other links of the old file.
 fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
     let beside = path.with_file_name(".new");
     fs::write(&beside, bytes).unwrap();
@@ -357,7 +357,7 @@ fn flip(path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// A symlink's new text, or a symlink in place of anything else.
+/// Changes the text of a symlink, or replaces anything else except a folder with a symlink.
 fn relink(path: &Path, text: &str) {
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_dir()) {
         fs::remove_file(path).unwrap();
@@ -371,11 +371,11 @@ fn chmod(path: &Path, mode: u32) {
 
 /// One way to damage a store.
 pub struct Damage {
-    /// What is done.
+    /// A description of the damage.
     pub what: &'static str,
-    /// How closely one must look to see it.
+    /// The depth of verification that finds it.
     pub depth: Depth,
-    /// A part of the line that names it.
+    /// A part of the line that reports it.
     pub named: &'static str,
     pub harm: fn(&Place),
 }
@@ -727,7 +727,7 @@ fn without_time(line: &str) -> String {
         .join(" ")
 }
 
-/// Damages a healthy store, looks, repairs, and looks at everything again.
+/// Damages a healthy store, verifies it, repairs it, and verifies everything again.
 async fn check(healthy: &Place, release: &ReleaseId, damage: &Damage) {
     let place = healthy.copy();
     let what = damage.what;
@@ -993,7 +993,7 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
     place.assert_whole(&second.release).await;
 }
 
-/// Fails once many more files are open than needed: `sftp-server` allows about 1,000 by default.
+/// Fails if far more files are open than needed: `sftp-server` allows about 1,000 by default.
 fn few_open_files() -> Hook {
     let open = Mutex::new(0_i32);
     Arc::new(move |op| {

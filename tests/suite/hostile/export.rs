@@ -1,4 +1,4 @@
-//! Exports that no one's build makes.
+//! Exports that no real build produces.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -15,7 +15,7 @@ fn project() -> Project {
     project
 }
 
-/// What a terminal would take for an order, whatever stream it came on.
+/// Fails if the output contains a terminal control sequence, on either stream.
 #[track_caller]
 pub fn assert_harmless(ran: &Ran) {
     for text in [&ran.stdout, &ran.stderr] {
@@ -27,11 +27,11 @@ pub fn assert_harmless(ran: &Ran) {
     }
 }
 
-/// What becomes of an export.
+/// The expected outcome of publishing an export.
 enum End {
-    /// It is refused, with these words, and nothing changed.
+    /// The export is refused with this message, and nothing changed.
     Refused(&'static str),
-    /// It is published, and this path is served with these bytes.
+    /// The export is published, and this path is served with this content.
     Served(&'static str, &'static str),
 }
 
@@ -198,7 +198,7 @@ fn a_hard_link_to_a_secret_is_a_secret_to_the_checks() {
     assert!(ran.stderr.contains("notes.txt"), "{ran}");
 }
 
-/// A run that may have so much memory of its own and no more.
+/// Runs a command with its data segment limited to `bytes`.
 fn with_memory(project: &Project, bytes: u64, args: &[&str]) -> Ran {
     let inner = project.command();
     let mut command = Command::new("bash");

@@ -1,5 +1,5 @@
-//! Hosts that answer wrongly, on purpose: whatever they say, every command ends, and nothing that it sends names a path
-//! outside the docroot.
+//! Hosts that deliberately give wrong answers. Whatever a host answers, every command must end, and no operation may
+//! name a path outside the docroot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use syntax_publish::store::verify::{Depth, verify};
 
 use crate::verify::{Place, publishing, session};
 
-/// How one answer becomes another.
+/// Replaces one answer with another.
 type Lie = fn(&Op, Result<Answer, Refusal>) -> Result<Answer, Refusal>;
 
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl Host for LyingHost {
     }
 }
 
-/// The paths of an operation, below the docroot.
+/// The paths of an operation, relative to the docroot.
 fn paths(op: &Op) -> Vec<&str> {
     match op {
         Op::Lstat(path)
@@ -96,7 +96,7 @@ fn paths(op: &Op) -> Vec<&str> {
     }
 }
 
-/// Whether a path leaves the docroot, or ends up at something that is not the store's.
+/// Whether a path leaves the docroot, or ends at something that does not belong to the store.
 fn leaves(path: &str) -> bool {
     let mut stack: Vec<&str> = Vec::new();
     for segment in path.split('/').filter(|segment| !segment.is_empty() && *segment != ".") {
@@ -104,7 +104,7 @@ fn leaves(path: &str) -> bool {
             if stack.pop().is_none() {
                 return true;
             }
-            // A guard leads through a symlink into `trees/`, and its way back starts there.
+            // A guard path goes through a symlink into `trees/`, and its `..` components start there.
         } else {
             stack.push(segment);
         }
@@ -144,7 +144,7 @@ const HUGE: Attr = Attr {
     uid: u32::MAX,
 };
 
-/// Names that a host may list to lead a tool astray.
+/// Names that a host may list to mislead a tool.
 const NAMES: [&str; 10] = [
     "..",
     ".",
@@ -260,7 +260,7 @@ const LIES: [(&str, Lie); 22] = [
         (_, answer) => answer,
     }),
     ("evil folders in every folder", |op, answer| match (op, answer) {
-        // Below three of them there is an end.
+        // The nesting has to end: a path with four slashes lists as empty.
         (Op::List(path), _) if path.matches('/').count() < 4 => Ok(named(Kind::Folder)),
         (Op::List(_), _) => Ok(Answer::Names(Vec::new())),
         (_, answer) => answer,
@@ -326,7 +326,7 @@ const LIES: [(&str, Lie); 22] = [
     }),
 ];
 
-/// Two releases, and beside the docroot what must stay as it is.
+/// A store with two releases. Next to the docroot is a folder that must not change.
 async fn place() -> Place {
     let place = Place::with_site();
     place.publish().await;
@@ -338,7 +338,7 @@ async fn place() -> Place {
     place
 }
 
-/// Everything that asks a host or changes it. That each ends is what counts.
+/// Runs every command that reads from a host or changes it. Only that each of them ends matters.
 async fn run_all(place: &Place, connect: &Lying) -> Vec<&'static str> {
     let new = || -> Session { session(connect.clone()) };
     let mut failed = Vec::new();
@@ -413,7 +413,7 @@ fn beside(docroot: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// A command that takes longer hangs. One may read a gigabyte of names before it gives up.
+/// A command that takes longer is hanging. A command may read a gigabyte of names before it gives up.
 const PATIENCE: Duration = Duration::from_mins(15);
 
 #[tokio::test(flavor = "multi_thread")]

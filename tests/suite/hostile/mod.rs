@@ -1,5 +1,5 @@
-//! An export or a host that means no good: a clear error or a right result, and never a write or a removal outside the
-//! docroot, an end of memory, or an order to the terminal.
+//! Malicious exports and hosts. The result must be a clear error or a correct result, and never a write or a removal
+//! outside the docroot, exhausted memory, or a control sequence on the terminal.
 
 mod export;
 mod host;

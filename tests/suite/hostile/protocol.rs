@@ -1,7 +1,7 @@
-//! Servers that speak SFTP wrongly, on purpose: the connection fails or an operation is refused, in time, with words that
-//! are fit for a terminal.
+//! Servers that deliberately speak SFTP wrongly. The connection must fail or the operation must be refused, in time,
+//! with a message that is safe for a terminal.
 //!
-//! The server is a thread of the test; a script in the place of `ssh` carries its bytes.
+//! The server is a thread of the test. A script in place of `ssh` carries its bytes.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::support::command::open_tempdir;
 
-/// A request as it came: its type, its id, and all behind that.
+/// A request as received: its type and its ID. The rest is discarded.
 struct Request {
     kind: u8,
     id: u32,
@@ -32,7 +32,7 @@ const OPENDIR: u8 = 11;
 const READDIR: u8 = 12;
 const READLINK: u8 = 19;
 
-/// Bytes to send for a request; none: the connection ends.
+/// Returns the bytes to send for a request, or `None` to end the connection.
 type Server = fn(&Request, &mut u32) -> Option<Vec<u8>>;
 
 fn text(bytes: &[u8]) -> Vec<u8> {
@@ -52,7 +52,7 @@ fn status(id: u32, code: u32, words: &str) -> Vec<u8> {
     answer(101, id, &rest)
 }
 
-/// What a server says of itself that can do all that is needed.
+/// The version packet of a server that supports everything the host layer needs.
 fn version() -> Vec<u8> {
     let mut rest = 3_u32.to_be_bytes().to_vec();
     for (name, number) in [
@@ -67,7 +67,7 @@ fn version() -> Vec<u8> {
     packet(2, &rest)
 }
 
-/// One name of a listing, as a plain file.
+/// One entry of a listing, as a regular file.
 fn name(name: &[u8]) -> Vec<u8> {
     // Flags: size, owner, permissions.
     let attrs = [0x7_u32, 0, 5, 1000, 1000, 0o100_644].map(u32::to_be_bytes).concat();
@@ -80,7 +80,7 @@ fn names(id: u32, list: &[&[u8]]) -> Vec<u8> {
     answer(104, id, &[&count[..], &all].concat())
 }
 
-/// A server that is in order but for what `other` does.
+/// The answers of a correct server. A test replaces some of them.
 fn usual(request: &Request) -> Vec<u8> {
     match request.kind {
         INIT => version(),
@@ -90,7 +90,7 @@ fn usual(request: &Request) -> Vec<u8> {
     }
 }
 
-/// A server that counts so far breaks off.
+/// A server that sets its count to this ends the connection.
 const LAST: u32 = u32::MAX;
 
 fn read_request(stream: &mut TcpStream) -> Option<Request> {
@@ -117,7 +117,7 @@ fn serve(mut stream: TcpStream, server: Server) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// A way to such a server.
+/// A connector to such a server.
 fn reach(server: Server) -> (TempDir, SftpConnector) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -143,7 +143,7 @@ fn reach(server: Server) -> (TempDir, SftpConnector) {
     (folder, SftpConnector::new(address).unwrap())
 }
 
-/// One operation on such a server; a file is opened first where it is to be read.
+/// Runs one operation on such a server. A read opens the file first.
 async fn ask(server: Server, op: Op) -> Result<Result<Answer, Refusal>, HostError> {
     let (_folder, connector) = reach(server);
     let host = connector.connect().await?;
@@ -160,7 +160,7 @@ async fn ask(server: Server, op: Op) -> Result<Result<Answer, Refusal>, HostErro
     Ok(host.flight(vec![op]).await?.remove(0))
 }
 
-/// What became of it, in one line.
+/// The outcome of an operation, as one line.
 async fn end(server: Server, op: Op) -> String {
     let ended = tokio::time::timeout(Duration::from_mins(1), ask(server, op)).await;
     let text = match ended.expect("an end") {
@@ -206,7 +206,7 @@ async fn a_server_in_order_is_understood() {
     assert!(end(server, read()).await.ends_with(" bytes"));
 }
 
-/// What a greeting may be instead of one.
+/// Wrong answers to the initial packet.
 const GREETINGS: [(&str, Server); 8] = [
     ("nothing", |_, _| None),
     ("a shell's", |_, _| {
@@ -244,7 +244,7 @@ async fn a_greeting_that_is_none_is_no_connection() {
     }
 }
 
-/// What an answer may be, to which operation, and what becomes of that.
+/// A wrong answer, the operation that it answers, and the expected outcome.
 type Bad = (&'static str, Server, fn() -> Op, &'static str);
 
 const ANSWERS: [Bad; 19] = [
@@ -473,7 +473,7 @@ async fn an_answer_that_is_none_ends_the_operation_or_the_connection() {
         let ended = end(server, op()).await;
         println!("{what}: {ended}");
         assert!(ended.starts_with(expected), "{what}: {ended}");
-        // Whatever came, no more than was asked for is passed on.
+        // Whatever the server sent, no more is passed on than was requested.
         let bytes = ended.strip_suffix(" bytes").and_then(|bytes| bytes.parse::<u32>().ok());
         assert!(bytes.is_none_or(|bytes| bytes <= 1000), "{what}: {ended}");
     }

@@ -1,4 +1,4 @@
-//! No secret of the machine that publishes comes out: not on the screen, not in the store, not in the cache.
+//! No secret of the publishing machine leaks: not to the screen, not into the store, not into the cache.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 
 use crate::support::command::{Project, Ran, small_export};
 
-/// Values of the environment, each with a name that some tool or another reads.
+/// Environment variables that various tools read, with planted values.
 const PLANTED: [(&str, &str); 6] = [
     ("CLOUDFLARE_API_TOKEN", "planted-token-3f9c1e77"),
     ("GITHUB_TOKEN", "ghp_planted9d8c7b6a5"),
@@ -18,7 +18,7 @@ const PLANTED: [(&str, &str); 6] = [
     ("NPM_TOKEN", "npm_planted11223344"),
 ];
 
-/// Lines of a private key, none of which may come out.
+/// The lines of a private key. None of them may leak.
 fn lines_of(key: &Path) -> Vec<String> {
     let text = fs::read_to_string(key).unwrap();
     text.lines()

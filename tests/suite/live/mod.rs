@@ -1,4 +1,4 @@
-//! A publish is done when visitors get it: real nginx as the origin, and a fake of Cloudflare in front where one is needed.
+//! A publish is done when visitors get it. A real nginx is the origin, with a fake of Cloudflare in front if needed.
 
 mod notified;
 mod origin;
@@ -16,24 +16,24 @@ use crate::support::command::{Project, Ran, small_export};
 use crate::support::http::Request;
 use crate::support::nginx::{LISTEN, Nginx};
 
-/// A site with a local docroot, a real nginx before it, and perhaps a CDN before that.
+/// A site with a local docroot, a real nginx that serves it, and optionally a CDN in front of that.
 struct Site {
     project: Project,
     origin: Nginx,
     cdn: Option<Cdn>,
-    /// Where the origin is asked, if not at the nginx.
+    /// The address at which the origin is requested, if it is not that of the nginx.
     asked_at: Option<SocketAddr>,
     verify: String,
     tables: String,
 }
 
 impl Site {
-    /// A site whose origin alone is asked.
+    /// A site that is checked at the origin only.
     fn new() -> Self {
         Self::changed(|vhost| vhost)
     }
 
-    /// A site whose vhost was changed by somebody.
+    /// A site whose vhost was changed by hand.
     fn changed(change: impl Fn(String) -> String) -> Self {
         Self::of(&small_export, change)
     }
@@ -56,7 +56,7 @@ impl Site {
         site
     }
 
-    /// A site behind a CDN, which purges it or not.
+    /// A site behind a CDN, with or without purging.
     fn behind_cdn(is_purged: bool) -> Self {
         Self::new().put_behind_cdn(is_purged)
     }
@@ -88,7 +88,7 @@ impl Site {
         self.cdn.as_ref().expect("a CDN")
     }
 
-    /// Runs a command with `--json`, the token in its environment.
+    /// Runs a command with `--json`, with the token in its environment.
     fn run(&self, args: &[&str]) -> Ran {
         let ran = self
             .project
@@ -106,7 +106,7 @@ impl Site {
     }
 }
 
-/// What a visitor gets of the edited page.
+/// What a visitor gets for the edited page.
 fn seen(server: SocketAddr) -> String {
     let host = format!("localhost:{}", server.port());
     let answer = Request::get("/docs/a").header("Host", &host).send(server);
@@ -119,7 +119,7 @@ fn vhost(project: &Project) -> String {
     project.run(&args).expect_code(0).stdout
 }
 
-/// The codes of what was found, each once, in order.
+/// The codes of the problems that the run reported, sorted and without duplicates.
 fn codes(ran: &Ran) -> Vec<String> {
     let value = ran.json();
     let delivery = value.get("delivery").unwrap_or(&Value::Null);

@@ -1,4 +1,4 @@
-//! Who is informed of a publish, and that nothing depends on it.
+//! Notifications about a publish. Nothing may depend on them.
 
 use super::Site;
 use crate::support::nginx::Nginx;
@@ -39,7 +39,7 @@ fn publish_rollback_hold_and_failure_are_notified() {
     );
     let failed = hook.received()[4].json();
     assert!(failed["error"].as_str().unwrap().contains("moving"), "{failed}");
-    // Nothing changed, so there is nothing to tell.
+    // The second publish changes nothing, so there is nothing to report.
     site.run(&["publish"]).expect_code(0);
     site.run(&["publish"]).expect_code(0);
     assert_eq!(events(&hook).iter().filter(|event| *event == "published").count(), 3);
@@ -135,7 +135,7 @@ fn fault_that_stays_is_reported_once_and_never_as_a_publish() {
         failed["text"].as_str().unwrap().contains("origin: can't connect"),
         "{failed}"
     );
-    // Once it was well in between, it is news again.
+    // After a publish without a fault, the next fault is reported again.
     let broken = std::mem::replace(&mut site.asked_at, well);
     site.write();
     site.run(&["publish"]).expect_code(0);

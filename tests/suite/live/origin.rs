@@ -1,4 +1,4 @@
-//! The origin asked directly: what is right, what was wrong before, and what leads to a rollback.
+//! Live probes of the origin: what is correct, what was wrong before, and what leads to a rollback.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ fn vhost_of_another_folder_leads_to_a_rollback_by_itself() {
     let site = Site::new();
     let first = site.run(&["publish"]).expect_code(0).json();
     let release = first["release"].as_str().unwrap();
-    // Somebody nailed the vhost to the release that was live then.
+    // The vhost is pinned to the release that was live at that time.
     let nailed = super::vhost(&site.project).replace("/current;", &format!("/releases/{release};"));
     let site = Site {
         origin: Nginx::start(&nailed),
@@ -98,7 +98,7 @@ fn fault_that_was_there_before_is_reported_and_the_release_stays() {
         "{second}"
     );
     assert!(seen(site.origin.address()).contains("Edited."));
-    // What did not change is asked for, too.
+    // Unchanged files are requested too.
     site.run(&["publish"]).expect_code(7);
     let status = site.run(&["status"]).expect_code(0).json();
     assert_eq!(status["delivery"]["origin"], false, "{status}");
@@ -109,7 +109,7 @@ fn fault_that_was_there_before_is_reported_and_the_release_stays() {
 #[test]
 fn first_release_that_nothing_serves_yet_is_no_failure_and_says_what_is_next() {
     let mut site = Site::new();
-    // A port that no one listens on.
+    // A port that nothing listens on.
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -124,7 +124,7 @@ fn first_release_that_nothing_serves_yet_is_no_failure_and_says_what_is_next() {
         "{ran}"
     );
     assert!(!ran.stderr.contains("error"), "{ran}");
-    // From then on a server that does not answer is a fault.
+    // From now on, a server that does not answer is a fault.
     site.edit("Edited.");
     let ran = site.project.run(&["publish"]).expect_code(7);
     assert!(
@@ -157,7 +157,7 @@ fn what_failed_is_counted_by_request_and_named_by_page() {
         ran.stderr.contains(said) && ran.stderr.contains(" requests failed, all for /broken\n"),
         "{ran}"
     );
-    // Where it stays, of how many, too.
+    // The failed requests are counted for a release that stays live, too.
     let site =
         Site::changed(|vhost| vhost.replace("autoindex off;", "autoindex off;\nlocation = /docs/a { return 500; }"));
     let ran = site.project.run(&["publish"]).expect_code(7);
@@ -305,7 +305,7 @@ fn sftp_target_is_asked_by_default_and_a_silent_origin_is_said_once() {
     manifest(&url, "public = false");
     let ran = project.run(&["--force", "--json"]).expect_code(0);
     assert_eq!(ran.stderr.matches("the origin is not checked").count(), 1, "{ran}");
-    // Where somebody says that it is there, silence is a fault, and no fault of the release.
+    // If the configuration names an origin, no answer is a fault, but not one of the release.
     manifest(&url, &format!("public = false\norigin = \"{url}\""));
     let ran = project.run(&["--force", "--json"]).expect_code(7);
     assert_eq!(codes(&ran), ["no-answer"], "{ran}");
@@ -346,7 +346,7 @@ fn fault_that_is_seen_once_only_is_no_fault() {
 fn changed_form_of_the_pages_is_served_by_the_vhost_of_before() {
     let site = Site::new();
     site.run(&["publish"]).expect_code(0);
-    // The export is built with `trailingSlash` now, and no one printed the vhost again.
+    // The export is built with `trailingSlash` now, and the vhost was not printed again.
     for (from, to) in [("docs/a.html", "docs/a/index.html"), ("docs/a.txt", "docs/a/index.txt")] {
         let out = site.project.dir.join("out");
         fs::create_dir_all(out.join("docs/a")).unwrap();

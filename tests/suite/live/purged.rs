@@ -1,4 +1,4 @@
-//! The CDN: what it keeps, what is purged, what it does to answers. Against a fake of Cloudflare, see `support::cdn`.
+//! The CDN: what it caches, what is purged, and how it changes answers. Uses a fake of Cloudflare, see `support::cdn`.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use crate::support::cdn::{Mischief, TOKEN};
 use crate::support::http::Request;
 use crate::support::server::Reply;
 
-/// The URLs that were purged in all, in order.
+/// All URLs that were purged, in order.
 fn urls(purged: &[Value]) -> Vec<String> {
     let files = purged
         .iter()
@@ -110,7 +110,7 @@ fn purge_that_failed_is_owed_and_made_up_for_by_the_next_publish() {
     );
     assert!(ran.stderr.contains("Cache Purge"), "{ran}");
     assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], true);
-    // Another page changes, and the first one is purged all the same.
+    // Another page changes, and the first one is still purged.
     let page = std::fs::read_to_string(site.project.dir.join("out/index.html")).unwrap();
     site.project
         .write("out/index.html", page.replace("The first page.", "Another first page."));
@@ -130,7 +130,7 @@ fn run_that_dies_between_swap_and_purge_is_made_up_for() {
     let site = Site::behind_cdn(true);
     site.run(&["publish"]).expect_code(0);
     let asked = site.cdn().api.received().len();
-    // Asks to wait for longer than the test looks.
+    // Requests a wait that is longer than the test runs.
     site.cdn()
         .refuses_once(Reply::new(429, "{}").header("retry-after", "20"));
     site.edit("Edited.");
@@ -285,7 +285,7 @@ fn other_cdns_get_a_post() {
     let body = told[0].json();
     assert_eq!(body["site"], "docs");
     assert!(body["urls"].as_array().unwrap().len() > 12, "{body}");
-    // Where it is down, nothing fails but the purge.
+    // If the hook is down, only the purge fails.
     site.tables = "[purge]\nurl = \"http://127.0.0.1:1/purge\"\n".to_owned();
     site.write();
     site.edit("Edited.");

@@ -1,4 +1,4 @@
-//! TLS with certificates of the test's own, and HTTP/2.
+//! TLS with the test's own certificates, and HTTP/2.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -10,7 +10,7 @@ use crate::support::tls::Authority;
 const PAST: &str = "20200101000000Z";
 const FUTURE: &str = "20490101000000Z";
 
-/// A site over TLS with a certificate for this name, until this day.
+/// A site over TLS with a certificate for this name, valid until this day.
 fn site(authority: &Authority, name: &str, until: &str, change: impl Fn(String) -> String) -> Site {
     let site = Site::new();
     site.project
@@ -61,7 +61,7 @@ fn certificate_that_browsers_refuse_is_named_and_the_site_is_asked_all_the_same(
             "{ran}"
         );
     }
-    // One that no one knows who signed.
+    // A certificate that was signed by an unknown CA.
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
     let other = Authority::named("Another Authority");
     let ran = run(&site, &other, &["publish"]).expect_code(7);
@@ -82,7 +82,7 @@ fn server_without_http2_is_a_warning() {
 fn certificate_that_only_says_that_it_is_the_cdns_is_one_of_anybodys() {
     let authority = Authority::named("CloudFlare Origin SSL Certificate Authority");
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
-    // Browsers know others.
+    // Browsers trust other CAs.
     let ran = run(&site, &Authority::new(), &["publish"]).expect_code(7);
     let value = ran.json();
     let problems = value["delivery"]["problems"].as_array().unwrap();
@@ -98,7 +98,7 @@ fn someone_in_the_middle_causes_no_rollback() {
     let authority = Authority::new();
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
     let first = run(&site, &authority, &["publish"]).expect_code(0).json();
-    // Serves what was live before, whatever is live.
+    // This server always serves the release that was live before.
     let (docroot, stale) = (
         site.project.dir.join("target/docroot"),
         site.project.dir.join("target/stale"),
@@ -118,12 +118,12 @@ fn someone_in_the_middle_causes_no_rollback() {
         site.origin.address().port(),
         between.address(),
     ));
-    // Its certificate is good: what it answers counts.
+    // Its certificate is valid, so its answers count.
     site.edit("Edited.");
     run(&site, &authority, &["publish"]).expect_code(6);
     let status = run(&site, &authority, &["status"]).expect_code(0).json();
     assert_eq!(status["release"], first["release"]);
-    // To anyone who knows another authority it has none.
+    // A client that trusts another CA considers the certificate invalid.
     let ran = run(&site, &Authority::named("Another"), &["publish"]).expect_code(7);
     assert_eq!(codes(&ran), ["certificate", "former-bytes"], "{ran}");
     let status = run(&site, &authority, &["status"]).expect_code(0).json();
@@ -149,7 +149,7 @@ fn more_answers_than_a_connection_carries_come_over_the_next() {
     assert_eq!(origin["unanswered"], 0, "{ran}");
 }
 
-/// An address of this machine's own where a site can have its usual ports; none where they are not for everybody.
+/// A loopback address on which a site can use the usual ports. The test is skipped if it may not listen on them.
 const USUAL: Ipv4Addr = Ipv4Addr::new(127, 80, 44, 3);
 
 #[test]
@@ -185,7 +185,7 @@ fn plain_http_that_does_not_lead_to_https_is_a_finding() {
     }
 }
 
-/// The most memory that a process has had, in MiB, looked at until it ends.
+/// The peak memory of a process in MiB, sampled until it ends.
 fn most_memory(mut running: crate::support::command::Running) -> (u64, crate::support::command::Ran) {
     let mut most = 0;
     while running.is_running() {
@@ -226,7 +226,7 @@ fn server_that_answers_everything_at_length_takes_little_memory() {
         .args(["publish", "--json"])
         .env("SSL_CERT_FILE", authority.file());
     let (most, ran) = most_memory(crate::support::command::Running::start(command));
-    // A first release that nothing serves yet is no failure.
+    // A first release that is not served yet is not a failure.
     let ran = ran.expect_code(0);
     assert!(codes(&ran).contains(&"bytes".to_owned()), "{ran}");
     assert!(

@@ -1,11 +1,12 @@
-//! A release that fails at the origin, where signatures are required: what is gone back to is signed, or nothing is.
+//! A release that fails at the origin, with signatures required. The rollback goes to a signed release, or does not
+//! happen.
 
 use std::fs;
 use std::process::Command;
 
 use super::{Site, codes, seen};
 
-/// A site whose server fails on a page that no release has yet, and a key whose signatures count.
+/// A site whose server fails on a page that no release has yet, and a key whose signatures are accepted.
 fn site() -> Site {
     let site = Site::changed(|vhost| {
         vhost.replace(
@@ -64,11 +65,11 @@ fn unsigned_release_before_is_not_gone_back_to_where_signatures_are_required() {
     assert!(message.contains(&why), "{ran}");
     assert!(error["hint"].as_str().unwrap().contains("publish again"), "{ran}");
     assert_eq!(codes(&ran), ["status"]);
-    // Visitors keep the release that somebody signed.
+    // Visitors keep the release that is signed.
     assert!(seen(site.origin.address()).contains("Signed."));
     let live = site.run(&["status"]).expect_code(0).json()["release"].clone();
     assert_ne!(live, unsigned["release"]);
-    // Mended, it is a publish like any other.
+    // Once the site is repaired, it is published as usual.
     for end in ["html", "txt"] {
         fs::remove_file(site.project.dir.join(format!("out/broken.{end}"))).unwrap();
     }

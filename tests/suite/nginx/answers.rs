@@ -1,4 +1,4 @@
-//! What an answer says of its body: headers, cache class, encoding and type.
+//! The headers that describe the body of an answer: cache class, encoding and type.
 
 use std::fs;
 use std::io::Write as _;
@@ -49,7 +49,7 @@ fn deployment_is_named_to_its_own_clients_as_long_as_it_is_live() {
     }
 }
 
-/// Every kind of answer has these headers beside the usual ones, each once, and has not those.
+/// Asserts that every kind of answer has the headers in `beside` and the usual ones, each once, and none of `none`.
 fn assert_headers(site: &Served, beside: &[(&str, &str)], none: &[&str]) {
     let etag = site.get("/usage").header("etag").unwrap().to_owned();
     let get = |target| site.request("GET", target);
@@ -126,8 +126,8 @@ fn only_the_file_itself_is_immutable() {
             assert_eq!(answer.status, status);
             assert_eq!(answer.header("cache-control"), Some(wanted), "{status}");
         }
-        // nginx runs its header filter twice here: with the file's status, then with the answer's.
-        // Of the two values the stricter one counts.
+        // nginx runs its header filter twice here: with the status of the file, then with the status of the answer. Of
+        // the two values, the stricter one applies.
         let answer = site
             .request("GET", chunk)
             .header("Range", "bytes=9999-")
@@ -171,7 +171,7 @@ fn fingerprint_in_the_query_leads_to_a_copy_or_counts_for_nothing() {
                 ("/img/logo.png?v=../../../x", "img/logo.png", "no-cache"),
                 ("/img/logo.png?v=1111111111111111.png", "img/logo.png", "no-cache"),
                 ("/v1.2?v=1111111111111111", "v1.2.html", "no-cache"),
-                // A page that an older release of this tool wrote, after the pool let go of what it names.
+                // From a page that an older version of this tool wrote. The pool no longer contains the copy.
                 ("/_assets/img/logo.5555555555555555.png", "img/logo.png", "no-cache"),
             ] {
                 let answer = site.get(target);
@@ -277,8 +277,8 @@ fn files_under_fixed_names_beside_chunks_revalidate_and_hashed_search_files_do_n
     }
 }
 
-/// nginx looks for a file and then opens it, and `current` may move in between. What is there when it is looked for and
-/// not when it is opened is played by a pipe, which nginx finds and does not serve.
+/// nginx checks that a file exists and then opens it, and `current` may move in between. A pipe simulates a file that
+/// exists when nginx checks and is gone when nginx opens it: nginx finds the pipe but does not serve it.
 #[test]
 fn chunk_that_goes_away_between_look_and_open_is_served_from_the_pool() {
     let (lost, gone) = ("_next/static/chunks/lost.js", "_assets/gone.css");
@@ -299,7 +299,7 @@ fn chunk_that_goes_away_between_look_and_open_is_served_from_the_pool() {
             assert_eq!(plain.header("content-type"), Some("text/javascript; charset=utf-8"));
             let encoded = site.request("GET", &format!("/{lost}")).header("Accept-Encoding", "br");
             assert_eq!(unbrotli(&encoded.send(site.address()).body), b"pooled");
-            // The page for what is missing, which no one keeps.
+            // The page for missing files, which is never cached.
             let missing = site.get(&format!("/{gone}"));
             assert_eq!((missing.status, missing.body.as_slice()), (404, &b"404.html"[..]));
             assert_eq!(missing.all("cache-control"), ["no-store"]);

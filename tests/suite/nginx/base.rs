@@ -1,4 +1,4 @@
-//! A site below a path, as Next.js's `basePath` has it: what lies outside, and where the path begins and ends.
+//! A site below a base path, as set by Next.js's `basePath`: what is outside it, and where it begins and ends.
 
 use syntax_publish::rules::nginx::PageForm;
 
@@ -22,7 +22,7 @@ fn flat_front_page_is_the_base_path_without_a_slash() {
             ("http://evil.com/handbook/", "308 /handbook"),
             ("/handbook/index.html", "index.html"),
             ("/handbook/index.txt", "index.txt"),
-            // What the router asks for: the front page's address and `.txt`, and its parts below it.
+            // The router requests the front page's address plus `.txt`, and its parts below that address.
             ("/handbook.txt?_rsc=1", "index.txt"),
             ("/handbook/__next._tree.txt?_rsc=1", "__next._tree.txt"),
         ]);

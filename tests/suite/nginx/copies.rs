@@ -1,4 +1,4 @@
-//! The folder of the fingerprinted copies, under the name that a site gives it: from the export through store and
+//! The folder of the fingerprinted copies, with a name that the site sets: from the export through the store and the
 //! vhost to the visitor.
 
 use std::fs;
@@ -12,10 +12,10 @@ use crate::support::nginx::Nginx;
 
 const COPY: &str = "files.v2/logo.0123456789abcdef.png";
 
-/// A project with two releases whose copies lie in a folder of another name than the usual. The live one has lost a copy.
+/// A project with two releases whose copies are in a folder with a custom name. The live release has lost a copy.
 struct Published {
     project: Project,
-    /// The release that had it.
+    /// The release that had the copy.
     first: String,
 }
 
@@ -60,7 +60,7 @@ impl Published {
         serde_json::from_str(&ran.stdout).unwrap()
     }
 
-    /// What the pool has in the place of the copy that the live release lost.
+    /// The path in the pool of the copy that the live release lost.
     fn pooled(&self) -> PathBuf {
         self.project.dir.join("docroot/immutable").join(COPY)
     }

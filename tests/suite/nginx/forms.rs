@@ -1,4 +1,4 @@
-//! Every form of the vhost, as `nginx -t` reads it.
+//! Every form of the vhost passes `nginx -t`.
 
 use syntax_publish::model::cache::Classes;
 use syntax_publish::rules::nginx::{PageForm, Version, render};
@@ -29,7 +29,7 @@ fn nginx_accepts_every_form_without_a_complaint() {
             vhost.rules.base_path = base.into();
             vhost.rules.classes = Classes::new("files.v2");
             vhost.rules.deployment_id = Some("dpl_1".into());
-            // As long as a label may be, and another vhost whose variables must not meet its own.
+            // A label of the maximum length, and other vhosts whose variables must not collide with its own.
             vhost.server_name = format!("{}.example.com", "d".repeat(63));
             let mut text = render(&vhost).unwrap();
             vhost.server_name = "a-b.example.com".into();
@@ -38,7 +38,7 @@ fn nginx_accepts_every_form_without_a_complaint() {
             text += &render(&vhost).unwrap();
             assert_eq!(text.contains("brotli"), brotli);
             assert_eq!(text.matches("    http2 on;\n").count(), if minor == 28 { 3 } else { 0 });
-            // The nginx at hand is older than that directive.
+            // The installed nginx may be older than that directive.
             let text = local(&text.replace("    http2 on;\n", ""), &keys);
             let text = format!("server_names_hash_bucket_size 128;\n{text}");
             assert_eq!(
@@ -93,7 +93,7 @@ fn certificate_authority_gets_its_file() {
     }
 }
 
-/// A vhost with TLS of which a test reaches the plain half.
+/// A vhost with TLS, of which a test can reach the plain HTTP part.
 fn plain_and_tls(keys: &TempDir) -> String {
     let docroot = Docroot::new();
     let mut vhost = docroot.vhost(PageForm::Flat);
@@ -105,7 +105,7 @@ fn plain_and_tls(keys: &TempDir) -> String {
         .replace("listen 443 ssl", &socket)
 }
 
-/// The text without what the machine at hand may lack: IPv6 and the certificate's usual place.
+/// The text without what this machine may lack: IPv6, and the usual location of the certificate.
 fn local(text: &str, keys: &TempDir) -> String {
     text.lines()
         .filter(|line| !line.contains("listen [::]"))

@@ -1,4 +1,4 @@
-//! Symlinks: those of the store are followed, and those that anyone who has the publishing key plants lead nowhere.
+//! Symlinks: nginx follows those of the store. Those that an attacker with the publishing key plants lead nowhere.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
@@ -11,7 +11,7 @@ use crate::support::http::Request;
 use crate::support::nginx::Nginx;
 use crate::support::sshd::is_root;
 
-/// Anyone who publishes, and anyone who serves.
+/// User IDs of the publishing account and of the web server.
 const PUBLISHER: u32 = 65_533;
 const SERVER: u32 = 65_534;
 
@@ -43,14 +43,14 @@ fn link_leads_to_what_its_owner_has_and_to_nothing_else() {
     symlink(&own, tree.join("own.txt")).unwrap();
     fs::set_permissions(docroot.path(), Permissions::from_mode(0o755)).unwrap();
     if is_root() {
-        // As on a host: the account has the docroot, and neither root's files nor the server.
+        // As on a host: the account owns the docroot, but neither root's files nor the server process.
         for entry in WalkDir::new(docroot.path()) {
             lchown(entry.unwrap().path(), Some(PUBLISHER), Some(PUBLISHER)).unwrap();
         }
         chown(&own, Some(PUBLISHER), None).unwrap();
     }
     let vhost = Vhost {
-        // Its module can't be used together with the directive.
+        // The brotli module can't be used together with `disable_symlinks`.
         brotli: false,
         ..docroot.vhost(PageForm::Flat)
     };
@@ -73,7 +73,7 @@ fn link_leads_to_what_its_owner_has_and_to_nothing_else() {
             assert_eq!(String::from_utf8_lossy(&answer.body), body, "{target}");
         }
     }
-    // Nor in the place of an encoding.
+    // A planted link is not served as an encoding either.
     let answer = Request::get("/docs")
         .header("Accept-Encoding", "gzip")
         .send(nginx.address());

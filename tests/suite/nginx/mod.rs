@@ -1,4 +1,4 @@
-//! The printed vhost, served by a real nginx over a docroot laid out as the store lays it out.
+//! The printed vhost, served by a real nginx from a docroot with the layout of the store.
 
 mod answers;
 mod base;
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use crate::support::http::{Request, Response};
 use crate::support::nginx::{LISTEN, Nginx};
 
-/// Types as a site manifest gives them.
+/// Content types as a site manifest sets them.
 fn own_types() -> OwnTypes {
     let mut types = OwnTypes::default();
     for (glob, media_type) in [
@@ -59,7 +59,7 @@ impl Docroot {
         self.folder.path()
     }
 
-    /// The tree of a folder of the export, linked into its parent's.
+    /// The tree of a folder of the export, linked into its parent's tree.
     fn tree(&mut self, folder: &str) -> PathBuf {
         if let Some(tree) = self.trees.get(folder) {
             return tree.clone();
@@ -75,7 +75,7 @@ impl Docroot {
         tree
     }
 
-    /// Adds files whose bytes are their own paths.
+    /// Adds files whose content is their own path.
     fn with(mut self, paths: &[&str]) -> Self {
         for path in paths {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -127,13 +127,13 @@ impl Docroot {
         Served { nginx, base, form }
     }
 
-    /// The site on a host of its own and below paths: whatever holds of one holds of the others.
+    /// The site without a base path and below base paths. What holds for one of them must hold for all.
     fn serve_everywhere(&self, form: PageForm) -> impl Iterator<Item = Served> {
         BASES.into_iter().map(move |base| self.serve_below(base, form))
     }
 }
 
-/// No base path; one; and one that a folder of the site and a regular expression might be taken for.
+/// No base path, a simple one, and one that could be mistaken for a folder of the site or for a regular expression.
 const BASES: [&str; 3] = ["", "/handbook", "/docs/v1.2"];
 
 /// A site as visitors reach it.
@@ -144,7 +144,7 @@ struct Served {
 }
 
 impl Served {
-    /// What a visitor asks for where a site without a base path has this target.
+    /// The target that a visitor requests here, given the target on a site without a base path.
     fn target(&self, target: &str) -> String {
         let (origin, path) = match target.strip_prefix("http://") {
             Some(rest) => target.split_at("http://".len() + rest.find('/').unwrap()),
@@ -173,7 +173,7 @@ impl Served {
         self.request("GET", target).send(self.address())
     }
 
-    /// Asks for each target below the base path. Redirects must lead there, too.
+    /// Requests each target below the base path. Redirects must lead below it, too.
     fn assert_outcomes(&self, table: &[(&str, &str)]) {
         for (target, wanted) in table {
             let wanted = match wanted.strip_prefix("308 ") {
@@ -184,7 +184,7 @@ impl Served {
         }
     }
 
-    /// Asks for each target as it stands.
+    /// Requests each target as given.
     fn assert_outcomes_of_the_host(&self, table: &[(&str, &str)]) {
         for (target, wanted) in table {
             let answer = Request::get(target).send(self.address());
@@ -221,7 +221,7 @@ const PAGES: &[&str] = &[
     ".well-known/.secret",
 ];
 
-/// What an answer is, in a word: the file it carries, where it leads, or its status.
+/// A one-word outcome of an answer: the file that it contains, where it leads, or its status.
 fn outcome(response: &Response) -> String {
     match response.status {
         200 => String::from_utf8_lossy(&response.body).into_owned(),

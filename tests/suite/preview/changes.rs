@@ -1,4 +1,4 @@
-//! What changes is shown, what is half there is not, and the site's own build is run and ended.
+//! Changes are shown, incomplete exports are not, and the site's own build is run and ended.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{address, get, preview, start};
 use crate::support::command::{Project, Running, Signal, small_export, write};
 
-/// How long something may take that is waited for.
+/// The longest time to wait for something.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn project() -> Project {
@@ -32,7 +32,7 @@ fn text(server: SocketAddr, target: &str) -> String {
     String::from_utf8_lossy(&get(server, target).body).into_owned()
 }
 
-/// A page of the small export with another text in it.
+/// Replaces text in a page of the small export.
 fn edit(export: &Path, page: &str, from: &str, to: &str) {
     let page = export.join(page);
     let before = fs::read_to_string(&page).unwrap();
@@ -60,7 +60,7 @@ fn an_edit_is_shown_and_nothing_else_becomes_another() {
     assert_eq!(get(server, "/").header("etag"), home.header("etag"));
     assert_eq!(get(server, "/").header("last-modified"), home.header("last-modified"));
 
-    // As editors save: beside it, and renamed over it.
+    // As editors save: to a file next to it, which is then renamed over it.
     let saved = fs::read_to_string(out.join("docs/a.html")).unwrap();
     fs::write(
         out.join("docs/.a.html.swp"),
@@ -99,7 +99,7 @@ fn an_export_that_is_removed_stays_up_until_a_complete_one_is_there() {
     let (watch, server) = preview(&project, &[]);
     let chunk = get(server, "/_next/static/chunks/x.js").body;
     for round in 1..4 {
-        // Once more than once: a folder made again is watched as well as the first one.
+        // Several rounds, because a folder that was created again must be watched like the first one.
         fs::remove_dir_all(&out).unwrap();
         let marker = format!("Round {round}.");
         wait_until("word of it", || events(&watch, "waiting") == round);
@@ -128,7 +128,7 @@ fn an_export_whose_pages_name_what_is_not_there_yet_is_waited_for() {
         "/_next/static/chunks/y.js",
     );
     edit(&out, "docs/a.html", "A page about a.", "Half written.");
-    // However long the build pauses here: a second is less than what is waited for.
+    // The build may pause here. The event comes after a second, and the preview waits for longer than that.
     watch.wait_for_stdout("\"event\":\"unsettled\"");
     assert!(
         watch
@@ -186,7 +186,7 @@ fn a_folder_that_is_watched_by_looking_is_shown_too() {
     wait_until("the edit", || text(server, "/docs/a").contains("Seen by looking."));
 }
 
-/// A build that makes the export of `src/text`, slowly, and says so.
+/// A build that slowly makes the export from `src/text`, and prints a line about it.
 const BUILD: &str = "
 echo begun >> ../log
 text=$(cat src/text)
@@ -233,7 +233,7 @@ fn sources_are_built_when_they_change_and_a_build_that_fails_changes_nothing() {
     wait_until("word of the failure", || seen(&watch, "failed"));
     assert!(watch.stdout().contains("\"line\":\"it does not build\""));
     assert!(watch.stdout().contains("exit status: 3"), "{}", watch.stdout());
-    // Longer than it would take to notice that the export is gone.
+    // The failed build has removed the export. The preview still serves the site.
     wait_until("the export gone", || !project.dir.join("out").exists());
     assert!(text(server, "/").contains("first"));
 
@@ -241,7 +241,7 @@ fn sources_are_built_when_they_change_and_a_build_that_fails_changes_nothing() {
     wait_until("the second", || text(server, "/").contains("second"));
     let before = runs(&project);
 
-    // Both while the build runs: one more follows, with what stands there then.
+    // Both changes are made while the build runs. One more build follows, with the last content.
     project.write("src/text", "third");
     wait_until("a build under way", || runs(&project) > before);
     project.write("src/text", "fourth");
@@ -272,10 +272,10 @@ fn a_build_that_can_not_be_run_is_named_and_the_site_is_shown() {
     assert_eq!(get(server, "/").status, 200);
 }
 
-/// A build that ends when it is asked to no more than what it starts, and notes the numbers of both.
+/// A build that ignores SIGTERM, as does its child. It writes the process IDs of both to files.
 const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo $! > child; echo $$ > own; while :; do wait; sleep 0.1; done";
 
-/// Starts the preview with such a build. The numbers of both processes.
+/// Starts the preview with such a build. Returns the process IDs of both.
 fn stubborn(project: &Project) -> (Running, [u32; 2]) {
     let (watch, _) = preview(project, &["--", "sh", "-c", STUBBORN]);
     let number = |name: &str| number(&project.dir.join(name));
@@ -304,12 +304,12 @@ fn nothing_is_left_behind_when_the_preview_is_killed() {
     wait_until("their end", || !processes.iter().any(|pid| lives(*pid)));
 }
 
-/// The number that a file holds, once it is there.
+/// The number in a file, or `None` while there is no such file.
 pub fn number(file: &Path) -> Option<u32> {
     fs::read_to_string(file).unwrap_or_default().trim().parse().ok()
 }
 
-/// Whether a process is there, and not dead and waiting for somebody to count it.
+/// Whether a process is running. A zombie is not.
 pub fn lives(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());

@@ -10,7 +10,7 @@ use crate::support::command::{Project, Running};
 
 const READY: &str = "document.documentElement.dataset.ready === 'yes'";
 
-/// A preview of the fixture, with a release and a change on the target's side of it.
+/// A preview of the fixture, with a release on the target and an unpublished change.
 fn start() -> (Project, Running, String) {
     let project = Project::new();
     copy(&fixture("export"), &project.dir.join("out"));
@@ -45,7 +45,7 @@ fn the_dashboard_shows_the_site_and_asks_the_target_on_request() {
         serde_json::json!(["Findings", "What a publish would change", "Sizes", "Releases", "Builds"]),
         "findings come first where there are any"
     );
-    // Every file is compressed by itself, and the totals say so.
+    // Every file is compressed on its own, and the totals include all of them.
     browser.until("tab", "!document.querySelector('#totals').textContent.includes('…')");
     assert!(text_of(&mut browser, "#sizes-note").contains("brotli 4, gzip 6"));
     assert!(text_of(&mut browser, "#sizes-note").contains("A publish uses brotli 11 and gzip 9"));
@@ -83,7 +83,7 @@ fn the_dashboard_shows_the_site_and_asks_the_target_on_request() {
         .to_owned();
     project.run(&["rollback", "--to", &former]).expect_code(0);
 
-    // What is shown keeps up with the site, and says where an answer does not.
+    // The dashboard follows the site, and says which answers are outdated.
     project.write("out/newest.html", "<!doctype html><title>newest</title>");
     browser.until(
         "tab",
@@ -156,7 +156,7 @@ fn axe_finds_nothing_in_either_colour_scheme() {
 #[test]
 fn the_dashboard_fits_a_phone_and_its_anchors_lead_there() {
     let (project, _watch, url) = start();
-    // Far enough down that a page which does not scroll shows it by chance.
+    // Far enough down that a page that does not scroll can't show it by chance.
     for page in 0..30 {
         project.write(
             format!("out/p{page}.html"),

@@ -1,4 +1,4 @@
-//! What must not hurt the preview, and what it says when it can't go on.
+//! Faults that must not harm the preview, and its messages when it can't continue.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -16,11 +16,11 @@ fn project() -> Project {
     project
 }
 
-/// Sends bytes and reads what comes until the server ends the connection.
+/// Sends bytes and returns what comes back until the server ends the connection.
 fn say(server: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
-    // It may be told to go before it has said all.
+    // The server may end the connection before everything is sent.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -126,7 +126,7 @@ fn what_is_no_request_ends_its_own_connection_and_no_other() {
 fn a_request_with_two_lengths_is_one_request() {
     let project = project();
     let (_watch, server) = preview(&project, &[]);
-    // By its length the second request would be its body's end; by its chunks it ends before that.
+    // By `Content-Length`, the second request is the end of the body. By the chunks, the body ends before it.
     let smuggled = "POST /docs/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
                     0\r\n\r\nGET /robots.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let answer = say(server, smuggled.as_bytes());
@@ -145,7 +145,7 @@ fn clients_that_hang_keep_no_other_waiting() {
         let begun: &[u8] = match number % 3 {
             0 => b"",
             1 => b"GET / HTTP/1.1\r\nHost: local",
-            // It asks for much and reads nothing of it.
+            // This client requests a large file and reads none of it.
             _ => b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n",
         };
         stream.write_all(begun).unwrap();
@@ -154,7 +154,7 @@ fn clients_that_hang_keep_no_other_waiting() {
     for _ in 0..20 {
         assert_eq!(get(server, "/docs/a").status, 200);
     }
-    // And they don't keep it from ending.
+    // Hanging clients don't keep the preview from ending either.
     watch.signal(Signal::INT);
     assert_eq!(watch.wait().code, 130);
     drop(hanging);
@@ -268,7 +268,7 @@ fn a_port_is_a_number_from_1_to_65535() {
     assert_eq!(address(&watch).port(), 65535);
 }
 
-/// A preview on the first port that is free.
+/// A preview on the first free port.
 fn watch_anywhere(project: &Project) -> Running {
     let mut watch = project.spawn(&["watch", "--json"]);
     watch.wait_for_stdout("\"listening\"");

@@ -1,4 +1,4 @@
-//! What open pages do when the site changes, in Chromium: no one touches it.
+//! How open pages react when the site changes, in Chromium, without any input from the user.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::{copy, fixture, preview};
 use crate::support::browser::Browser;
 use crate::support::command::{Project, Running};
 
-/// A site of two tall pages with a style sheet each way: one that gets a copy, and one that keeps its name.
+/// A site of two tall pages and two style sheets: one that gets a copy, and one that keeps its name.
 fn site(manifest: &str) -> Project {
     let project = Project::new();
     let page = |name: &str, text: &str| write_page(&project, name, text);
@@ -38,7 +38,7 @@ fn write_page(project: &Project, name: &str, text: &str) {
     );
 }
 
-/// Starts the preview; its address.
+/// Starts the preview. Returns its URL.
 fn start(project: &Project, args: &[&str]) -> (Running, String) {
     let (watch, address) = preview(project, args);
     (watch, format!("http://127.0.0.1:{}", address.port()))
@@ -75,13 +75,13 @@ fn an_edit_is_on_screen_by_itself_where_the_reader_was_and_on_no_other_page() {
     browser.until("b", HAS_ASKED);
     assert_eq!(browser.evaluate("b", IS_MARKED), true, "it was not");
 
-    // A page that forbids the browser to put it back is put back all the same.
+    // The scroll position is restored even if the page forbids the browser to restore it.
     browser.evaluate("a", "void (history.scrollRestoration = 'manual')");
     browser.evaluate("a", "scrollTo(0, 777)");
     write_page(&project, "a.html", "this is newer");
     browser.until("a", &heading_is("this is newer"));
     browser.until("a", "scrollY === 777");
-    // Once it is taken away, its address shows what there is for such.
+    // Once the page is removed, its address shows the page for missing files.
     fs::remove_file(project.dir.join("out/a.html")).unwrap();
     browser.until("a", &heading_is("nothing here"));
     write_page(&project, "a.html", "it is back");
@@ -99,7 +99,7 @@ fn a_style_sheet_is_swapped_and_the_page_is_not_loaded_again() {
     let linked = "[...document.querySelectorAll('link[rel=stylesheet]')].map((link) => link.getAttribute('href'))";
     let before = browser.evaluate("a", linked);
     assert!(before[0].as_str().unwrap().starts_with("/sheet.css?v="), "{before}");
-    // Its address gets another fingerprint, so that the page's file changes, too.
+    // The address of the style sheet gets another fingerprint, so the file of the page changes, too.
     for color in ["rgb(2, 2, 2)", "rgb(3, 3, 3)"] {
         project.write("out/sheet.css", format!("h1 {{ color: {color} }}"));
         browser.until("a", &color_is("h1", color));
@@ -112,7 +112,7 @@ fn a_style_sheet_is_swapped_and_the_page_is_not_loaded_again() {
     assert_eq!(browser.evaluate("a", IS_MARKED), true);
     assert_ne!(browser.evaluate("a", linked)[0], before[0]);
     assert_eq!(browser.told("a").problems, Vec::<String>::new());
-    // What is swapped stays swapped when the page is loaded again for another reason.
+    // A swapped style sheet stays swapped when the page is loaded again for another reason.
     write_page(&project, "a.html", "with a word more");
     browser.until("a", &heading_is("with a word more"));
     browser.until("a", &color_is("h1", "rgb(3, 3, 3)"));
@@ -132,7 +132,7 @@ fn pages_of_next_go_on_with_their_router_and_get_a_new_style_sheet_without_a_loa
     let hydrated = "Object.keys(document.querySelector('a')).some((key) => key.startsWith('__reactFiber$'))";
     browser.until("tab", hydrated);
 
-    // As a build does it: another name, in every file that names it.
+    // As a build does it: another name for the style sheet, in every file that refers to it.
     let chunks = out.join("_next/static/chunks");
     let sheets = fs::read_dir(&chunks).unwrap().map(|entry| entry.unwrap().path());
     let sheet = sheets.filter(|path| path.extension().is_some_and(|is| is == "css"));
@@ -148,7 +148,7 @@ fn pages_of_next_go_on_with_their_router_and_get_a_new_style_sheet_without_a_loa
     browser.until("tab", &color_is("h1", "rgb(9, 8, 7)"));
     assert_eq!(browser.evaluate("tab", IS_MARKED), true);
 
-    // After a click the page on screen is another one than the document's.
+    // After a click, the page on screen is not the one of the document any more.
     browser.watch("soft", &format!("{url}/docs"));
     browser.until("soft", hydrated);
     browser.evaluate("soft", MARK);
@@ -182,7 +182,7 @@ fn pages_of_next_go_on_with_their_router_and_get_a_new_style_sheet_without_a_loa
     }
 }
 
-/// Changes every text below a path of the export.
+/// Changes every text file below a path of the export.
 fn edit(place: &Path, change: &dyn Fn(&str) -> String) {
     for entry in walkdir::WalkDir::new(place) {
         let path = entry.unwrap().into_path();
@@ -221,11 +221,11 @@ fn what_is_wrong_is_shown_over_the_page_until_it_is_fixed() {
         assert_eq!(found.violations, Vec::<String>::new(), "{scheme}");
         assert!(found.passes > 3, "{found:?}");
     }
-    // A screen reader is told how much is wrong, and not all of it.
+    // A screen reader announces the number of errors, and not all of their text.
     let status = "document.querySelector('syntax-preview').shadowRoot.querySelectorAll('[role=status], [aria-live]')";
     browser.until("a", &format!("{status}[0].textContent === '1 error'"));
     assert_eq!(browser.evaluate("a", &format!("{status}.length")), 1);
-    // Wherever the focus is, as long as the page does not want the key for itself.
+    // The key works wherever the focus is, unless the page handles the key itself.
     let own = "event => event.preventDefault()";
     browser.evaluate(
         "a",
@@ -237,7 +237,7 @@ fn what_is_wrong_is_shown_over_the_page_until_it_is_fixed() {
     browser.until("a", &format!("!{PANEL}"));
     let badge = "document.querySelector('syntax-preview').shadowRoot.querySelector('.badge')";
     browser.until("a", &format!("{badge}.textContent === '1 error'"));
-    // With the keyboard alone: opened again, and the last stop of a page that was just loaded.
+    // With the keyboard only: the panel is opened again, and is the last tab stop of a page that was just loaded.
     browser.key("a", "Enter");
     browser.until("a", &format!("Boolean({PANEL})"));
     browser.watch("b", &format!("{url}/b"));
@@ -247,7 +247,7 @@ fn what_is_wrong_is_shown_over_the_page_until_it_is_fixed() {
     browser.click("a", "syntax-preview .close");
     write_page(&project, "b.html", "mended");
     browser.until("a", "!document.querySelector('syntax-preview')");
-    // A warning is told quietly.
+    // A warning is shown as a badge only.
     write_page(&project, "b.html", "<a href=\"/a#nowhere\">nowhere</a>");
     browser.until("a", &format!("{badge}.textContent === '1 warning'"));
     assert_eq!(browser.evaluate("a", &format!("Boolean({PANEL})")), false);
@@ -257,7 +257,7 @@ fn what_is_wrong_is_shown_over_the_page_until_it_is_fixed() {
 #[test]
 fn a_build_that_fails_is_shown_with_its_output_and_the_old_site_stays() {
     let project = site("[watch]\ncommand = [\"sh\", \"build.sh\"]\npaths = [\"word\"]\n");
-    // At once: a build must not see half of it and run twice.
+    // The file is replaced atomically. Otherwise a build could see half of it and run twice.
     let say = |word: &str| {
         let whole = project.write("word.new", word);
         fs::rename(whole, project.dir.join("word")).unwrap();
@@ -288,7 +288,7 @@ fn a_build_that_fails_is_shown_with_its_output_and_the_old_site_stays() {
 #[test]
 fn a_page_whose_file_is_gone_for_a_moment_comes_back_by_itself() {
     let project = site("");
-    // Whether it is still kept, or gone, or not there any more when it is asked for: the reader need do nothing.
+    // The page may be still served, gone, or back when it is requested. The reader never has to do anything.
     let (_watch, url) = start(&project, &["--poll"]);
     let file = project.dir.join("out/b.html");
     let mut browser = Browser::start("live-gone");

@@ -1,4 +1,4 @@
-//! The preview beside a real nginx with the printed vhost: both are asked the same, and must answer the same.
+//! The preview next to a real nginx with the printed vhost. Both get the same requests, and must give the same answers.
 
 mod changes;
 mod dashboard;
@@ -20,16 +20,16 @@ use crate::support::nginx::Nginx;
 /// A site that nginx and the preview serve.
 struct World {
     project: Project,
-    /// Where the preview listens.
+    /// The address that the preview listens on.
     preview: SocketAddr,
     nginx: Option<Nginx>,
     _watch: Running,
 }
 
-/// The levels of the preview, so that encodings are the same bytes; and whatever the checks find.
+/// The levels of the preview, so that encodings are identical. All findings are allowed.
 const ALIKE: &str = "[encode]\nbrotli = 4\ngzip = 6\n[check]\nallow = [\"**\"]\n";
 
-/// Publishes at the levels of the preview, and serves both.
+/// Publishes with the levels of the preview, and starts both servers.
 fn world(export: &Path, more: &str) -> World {
     let project = Project::new();
     let toml = |path: &Path| path.display().to_string().replace('\\', "\\\\");
@@ -58,7 +58,7 @@ fn preview(project: &Project, args: &[&str]) -> (Running, SocketAddr) {
     (watch, address)
 }
 
-/// Starts the preview on a port of its own, and waits until it listens.
+/// Starts the preview on a free port, and waits until it listens.
 fn start(project: &Project, args: &[&str]) -> Running {
     let mut watch = project.spawn(&[&["watch", "--json", "--port", "0"], args].concat());
     watch.wait_for_stdout("\"listening\"");
@@ -78,7 +78,7 @@ impl World {
         self.nginx.as_ref().expect("a running nginx").address()
     }
 
-    /// The paths that a visitor may ask for, encodings too.
+    /// The paths that a visitor may request, including encodings.
     fn paths(&self) -> Vec<String> {
         let current = self.project.dir.join("docroot/current");
         let entries = walkdir::WalkDir::new(&current).follow_links(true).into_iter();

@@ -17,12 +17,12 @@ fn project() -> Project {
     project
 }
 
-/// A request of a browser that opens a page.
+/// A request from a browser that opens a page.
 fn open(target: &str) -> Request {
     Request::get(target).header("Sec-Fetch-Dest", "document")
 }
 
-/// The script element in a page, if there is one.
+/// The preview's script element in a page, or `None` if there is none.
 fn element(page: &[u8]) -> Option<String> {
     let page = String::from_utf8_lossy(page);
     let from = page.find("<script src=\"/__syntax/client.js\"")?;
@@ -175,7 +175,7 @@ fn a_page_whose_policy_forbids_the_script_and_every_page_without_reload_stay_as_
     assert_eq!(element(&open("/docs/a").send(server).body), None);
 }
 
-/// A question as the dashboard asks it.
+/// Sends a question as the dashboard does.
 fn ask(server: SocketAddr, what: &str, question: &Value) -> Response {
     question_with(
         server,
@@ -294,7 +294,7 @@ fn the_plan_and_the_releases_are_those_of_the_commands() {
         (&release["current"], &release["rollback"]),
         (&true.into(), &format!("syntax-publish rollback --to {id}").into())
     );
-    // What a publish would refuse is refused here, with its fix.
+    // A change that a publish would refuse is refused here too, with its fix.
     project.write("out/bad.html", "<a href=\"/gone\">gone</a>");
     let refused = value(&ask(server, "plan", &json!({})));
     assert!(

@@ -1,18 +1,18 @@
-//! What nginx answers, the preview answers: status, headers and bytes.
+//! The preview gives the same answers as nginx: status, headers and body.
 //!
-//! What differs on purpose:
+//! These differences are intended:
 //!
-//! - `Date`, `Server`, the connection's own headers, and the case of header names say nothing of the site.
-//! - `ETag` and `Last-Modified` have other values: nginx makes them of the times of the store. That they are there, and
-//!   what repeating them leads to, is the same.
-//! - The pages for answers without a file (redirects, refusals) are nginx's own text there.
-//! - nginx writes the headers of a 416 twice, of which the second count: [`Answer::of`] takes those.
-//! - Requests under another host's name, and addresses below `/__syntax/`, are the preview's own business.
-//! - Bytes that no URL may hold (`<`, a backtick, raw bytes that are no UTF-8) and versions of HTTP that no browser speaks
-//!   never get as far as the rules: the library that reads requests refuses them.
-//! - A request with both `Content-Length` and `Transfer-Encoding` is refused by nginx; the preview, behind which there is
-//!   no one to be smuggled to, reads it by the standard and ends the connection.
-//! - nginx does not mind a date on the wrong day of the week.
+//! - `Date`, `Server`, the connection's own headers, and the case of header names say nothing about the site.
+//! - `ETag` and `Last-Modified` have other values, because nginx derives them from the times of the store. Both must be
+//!   present, and repeating them in a request must have the same effect.
+//! - The bodies of answers without a file (redirects, refusals) are nginx's own text.
+//! - nginx writes the headers of a 416 twice. The second ones count, and [`Answer::of`] takes those.
+//! - The preview handles requests for another host's name, and addresses below `/__syntax/`, in its own way.
+//! - Bytes that a URL may not contain (`<`, a backtick, raw bytes that are not UTF-8) and versions of HTTP that no
+//!   browser speaks never reach the rules, because the HTTP library refuses such requests.
+//! - nginx refuses a request with both `Content-Length` and `Transfer-Encoding`. The preview has no server behind it to
+//!   smuggle a request to, so it reads the request by the standard and ends the connection.
+//! - nginx accepts a date with the wrong day of the week.
 //! - Files that only previous releases had are in nginx's pool.
 
 use std::collections::BTreeMap;
@@ -25,10 +25,10 @@ use syntax_publish::rules::fingerprint;
 use super::{World, copy, fixture, get, world};
 use crate::support::http::{Request, Response};
 
-/// Statuses whose page is the server's own.
+/// Statuses whose body the server makes itself.
 const WITHOUT_A_FILE: [u16; 5] = [308, 400, 405, 412, 416];
 
-/// What of an answer counts.
+/// The parts of an answer that are compared.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
@@ -60,7 +60,7 @@ impl Answer {
                 values.drain(..values.len() - 1);
             }
         }
-        // A boundary may be any; it is a number of nginx's.
+        // A boundary may be anything. nginx uses a number.
         if let Some(values) = headers.get_mut("content-type")
             && let Some(boundary) = values[0]
                 .strip_prefix("multipart/byteranges; boundary=")
@@ -78,7 +78,7 @@ impl Answer {
     }
 }
 
-/// A request to both. In a header's value `{etag}` and `{modified}` are what the server itself said of the target.
+/// A request to both servers. `{etag}` and `{modified}` in a header stand for the server's own values for the target.
 struct Question {
     method: &'static str,
     target: String,
@@ -119,7 +119,7 @@ impl Question {
     }
 }
 
-/// Asks both. Returns how many questions there were.
+/// Fails unless both servers give the same answers. Returns the number of questions.
 fn assert_same(world: &World, questions: impl IntoIterator<Item = Question>) -> usize {
     let mut count = 0;
     let mut differ = Vec::new();
@@ -150,7 +150,7 @@ fn assert_same(world: &World, questions: impl IntoIterator<Item = Question>) -> 
     count
 }
 
-/// A path of the site as an address.
+/// A path of the site as a URL path.
 fn encoded(path: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~/!$&'()*+,;=:@".contains(byte);
     let byte = |byte: u8| {
@@ -163,7 +163,7 @@ fn encoded(path: &str) -> String {
     path.bytes().map(byte).collect()
 }
 
-/// Every file in every form, and each page under the addresses that it may have.
+/// Every file in every form, and each page at every address that it may have.
 fn every_file(world: &World, base: &str) -> Vec<Question> {
     let mut questions = Vec::new();
     for path in world.paths() {
@@ -178,7 +178,7 @@ fn every_file(world: &World, base: &str) -> Vec<Question> {
         questions.push(question("GET", &target, &[("Accept-Encoding", "gzip")]));
         questions.push(question("GET", &target, &[("If-None-Match", "{etag}")]));
         questions.push(question("GET", &target, &[("Range", "bytes=0-99")]));
-        // The address that leads to a copy, and others that look like it.
+        // The address that leads to a copy, and addresses that resemble it.
         let copy = path.strip_prefix("_assets/").and_then(fingerprint::original_of);
         if let Some((original, hash)) = copy {
             let original = format!("{base}/{}", encoded(&original));
@@ -205,7 +205,7 @@ fn every_file(world: &World, base: &str) -> Vec<Question> {
     questions
 }
 
-/// What a visitor may say of encodings.
+/// Values of `Accept-Encoding`.
 const ACCEPTED: &[&str] = &[
     "br",
     "gzip",
@@ -256,7 +256,7 @@ const ACCEPTED: &[&str] = &[
     ";",
 ];
 
-/// What may be asked for of a file.
+/// Values of `Range`.
 const RANGES: &[&str] = &[
     "bytes=0-0",
     "bytes=0-",
@@ -290,7 +290,7 @@ const RANGES: &[&str] = &[
     "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14",
 ];
 
-/// Times, and what is none.
+/// Valid and invalid times.
 const TIMES: &[&str] = &[
     "{modified}",
     "Thu, 01 Jan 1970 00:00:00 GMT",
@@ -301,7 +301,7 @@ const TIMES: &[&str] = &[
     "",
 ];
 
-/// Paths that some server reads otherwise than another.
+/// Paths that servers interpret differently.
 const HOSTILE: &[&str] = &[
     "",
     "/",
@@ -490,7 +490,7 @@ fn every_kind(target: &str) -> Vec<Question> {
     questions
 }
 
-/// Addresses that lead somewhere else, nowhere, or out of the site, if somebody lets them.
+/// Addresses that would lead elsewhere, nowhere, or out of the site if a server were careless.
 fn hostile(base: &str) -> Vec<Question> {
     let mut questions: Vec<Question> = HOSTILE
         .iter()
@@ -510,7 +510,7 @@ fn hostile(base: &str) -> Vec<Question> {
     questions.push(question("OPTIONS", "*", &[]));
     questions.push(question("GET", "http://localhost/docs/", &[]));
     questions.push(question("GET", "http://localhost", &[]));
-    // Several of one header: of which some count, and some are refused.
+    // Repeated headers: some repeats are accepted, and some are refused.
     questions.push(question(
         "GET",
         format!("{base}/docs"),
@@ -562,11 +562,11 @@ fn around(base: &str) -> Vec<Question> {
     targets.map(|target| question("GET", target, &[])).into()
 }
 
-/// Types for some of them.
+/// Content types for some of the files that [`add_odd_files`] adds.
 const TYPES: &str = "[types]\n\"**/*.neverheardof\" = \"text/x-talk\"\n\"feeds/*.xml\" = \"application/x-feed\"\n\
                      \"/data/**\" = \"application/json\"\n";
 
-/// Files of every sort that the fixtures have not.
+/// Adds files of every kind that the fixtures lack.
 fn add_odd_files(export: &Path) {
     let page = "<!doctype html><title>x</title><p>some words that repeat</p>\n".repeat(40);
     let files: [(&str, &[u8]); 23] = [
@@ -597,7 +597,7 @@ fn add_odd_files(export: &Path) {
     for (path, bytes) in files {
         crate::support::command::write(&export.join(path), bytes);
     }
-    // Longer than what is held in memory.
+    // Larger than what is kept in memory.
     let mut large = Vec::new();
     for number in 0..1_500_000_u32 {
         large.extend_from_slice(&number.to_le_bytes());

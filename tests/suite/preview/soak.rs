@@ -1,4 +1,5 @@
-//! Hours of work in minutes: random edits, clients that come and go, and what the preview holds on to meanwhile.
+//! Hours of work in minutes: random edits, clients that come and go, and the resources that the preview keeps
+//! meanwhile.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,18 +13,18 @@ use super::{get, preview};
 use crate::support::command::{Project, Signal, write};
 use crate::support::http::Request;
 
-/// How long it takes, unless `SOAK_SECONDS` says otherwise.
+/// The duration, unless `SOAK_SECONDS` sets another one.
 const SECONDS: u64 = 240;
 
 const PAGES: u64 = 200;
 
-/// What the late third may hold on to beyond the early one: a share of it and a bit. What is remembered on purpose (what
-/// changed, encodings) has bounds far beyond a run; an allocator keeps what was freed.
+/// What the last third of the samples may use beyond the first third: a percentage and a constant. What the preview
+/// keeps on purpose (changes, encodings) has limits that a run never reaches. An allocator keeps freed memory.
 const SHARE: u64 = 15;
 const MEBIBYTES: u64 = 12;
 const FILES: u64 = 4;
 
-/// The generator called `SplitMix64`.
+/// The `SplitMix64` generator.
 struct Random(u64);
 
 impl Random {
@@ -64,14 +65,14 @@ fn make(out: &Path, text: &str) {
     }
 }
 
-/// One of all that people and builds do to an export.
+/// Does one of the things that people and builds do to an export.
 fn disturb(project: &Project, random: &mut Random, round: u64) {
     let out = project.dir.join("out");
     let text = format!("round {round}");
     let number = random.below(PAGES);
     match random.below(20) {
         0 => {
-            // As `next build` does it: away as a whole, and again.
+            // As `next build` does it: removes everything and writes it again.
             fs::remove_dir_all(&out).expect("an export to be removed");
             make(&out, &text);
         }
@@ -107,7 +108,7 @@ fn disturb(project: &Project, random: &mut Random, round: u64) {
     }
 }
 
-/// Clients that come, ask, listen, and go without a word.
+/// Clients that connect, request, listen, and disconnect without notice.
 fn visit(server: SocketAddr, random: &mut Random, listening: &mut Vec<TcpStream>) {
     let number = random.below(PAGES);
     match random.below(6) {
@@ -123,7 +124,7 @@ fn visit(server: SocketAddr, random: &mut Random, listening: &mut Vec<TcpStream>
             }
         }
         1 => {
-            // It asks and does not wait for the answer.
+            // This client does not wait for the answer.
             let mut stream = TcpStream::connect(server).expect("the preview accepts");
             let _ = stream.write_all(format!("GET /p/{number} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         }
@@ -140,7 +141,7 @@ fn visit(server: SocketAddr, random: &mut Random, listening: &mut Vec<TcpStream>
     }
 }
 
-/// What a process holds: KiB of memory, and open files.
+/// The resources that a process uses: KiB of memory, and open files.
 fn held(pid: u32) -> (u64, u64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -174,7 +175,7 @@ fn hours_of_edits_leave_memory_and_open_files_as_they_were() {
             visit(server, &mut random, &mut listening);
         }
         sleep(Duration::from_millis(random.below(120)));
-        // What came first is only being learned.
+        // The first tenth is not sampled, because caches still fill up.
         if sampled.elapsed() >= Duration::from_millis(500) && began.elapsed().as_secs() * 10 >= seconds {
             sampled = Instant::now();
             samples.push(held(watch.pid()));
@@ -198,7 +199,7 @@ fn hours_of_edits_leave_memory_and_open_files_as_they_were() {
         late.1
     );
 
-    // And it still shows what there is.
+    // The preview still shows the current state.
     make(&out, "at last");
     wait_until("the last state", || {
         let last = |number: u64| String::from_utf8_lossy(&get(server, &format!("/p/{number}")).body).into_owned();

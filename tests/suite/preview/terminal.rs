@@ -1,4 +1,4 @@
-//! What stands on the terminal, and what its keys do: in a real pseudo-terminal.
+//! The output of the preview on a terminal, and its keys, in a real pseudo-terminal.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -26,7 +26,7 @@ fn start_with(project: &Project, args: &[&str], env: &[(&str, &str)]) -> Termina
     Terminal::start(&command)
 }
 
-/// The same, and waits until a site is shown.
+/// Starts the preview in a terminal, and waits until it shows a site.
 fn start(project: &Project, args: &[&str]) -> Terminal {
     let terminal = start_with(project, args, &[]);
     terminal.until_last("12 files | rebuilt");
@@ -40,7 +40,7 @@ fn server(terminal: &Terminal) -> SocketAddr {
     address.trim_end_matches('/').parse().expect("an address")
 }
 
-/// Quits, and sees to it that nothing of the line is left and the terminal is as it was.
+/// Quits, and checks that the status line is gone and the terminal is restored.
 #[track_caller]
 fn quit(mut terminal: Terminal) {
     terminal.type_keys("q");
@@ -62,7 +62,7 @@ fn a_line_stays_below_the_events_and_shows_the_state() {
     write(&out.join("docs/b.html"), "<a href=\"/gone\">gone</a>");
     terminal.until_shown("error: docs/b.html:1: broken link: /gone does not exist");
     terminal.until_last("| 1 error |");
-    // What was told is not told again with every save.
+    // A finding that was reported is not reported again with every save.
     write(&out.join("docs/a.html"), "<h1>Another</h1>");
     terminal.until_shown("rebuilt: docs/a.html");
     assert_eq!(
@@ -81,7 +81,7 @@ fn a_line_stays_below_the_events_and_shows_the_state() {
     open.read_exact(&mut [0; 1]).unwrap();
     terminal.until_last("| 1 client |");
     drop(open);
-    // It is noticed when it is informed of something.
+    // The preview notices the closed connection only when it sends an event.
     write(&out.join("docs/b.html"), "<h1>Newer</h1>");
     write(&out.join("docs/c.html"), "<a href=\"/gone\">gone</a>");
     terminal.until_last("| 0 clients |");
@@ -122,7 +122,7 @@ fn each_key_does_what_the_help_says() {
     terminal.until_shown("plan: to upload to local: at most ");
     assert!(!project.dir.join("docroot/current").exists(), "it is a plan alone");
 
-    // Letters within the bytes of other keys are none.
+    // Letters inside the byte sequences of other keys are not commands.
     terminal.type_keys("\u{1b}[A");
     terminal.type_keys("\u{1b}OQ");
     terminal.until_last("12 files | rebuilt");
@@ -141,7 +141,7 @@ fn a_plan_that_can_not_be_made_is_reported_with_its_fix_and_ends_nothing() {
     quit(terminal);
 }
 
-/// A build that notes that it ran, and then does what it is told.
+/// A build that logs each run and its process IDs, and then runs the shell command `then`.
 fn building(then: &str) -> String {
     format!("echo begun >> ../log; echo $$ > own; sleep 1000 & echo $! > child; {then}")
 }
@@ -179,7 +179,7 @@ fn a_build_that_fails_is_reported_in_the_line_until_one_succeeds() {
     quit(terminal);
 }
 
-/// The processes of a build, once they are there.
+/// The process IDs of a build, once both processes exist.
 fn processes(project: &Project) -> [u32; 2] {
     let number = |name: &str| number(&project.dir.join(name));
     wait_until("both processes", || {
@@ -219,7 +219,7 @@ fn a_terminal_that_is_closed_ends_the_preview_and_its_build() {
     let mut terminal = start_with(&project, &["--", "sh", "-c", &building("wait")], &[]);
     terminal.until_last("building, ");
     let processes = processes(&project);
-    // What the system sends to those whose terminal is closed.
+    // The signal that the system sends to processes whose terminal is closed.
     terminal.signal(Signal::HUP);
     assert_eq!(terminal.wait(), 129);
     wait_until("their end", || !processes.iter().any(|pid| lives(*pid)));
@@ -301,7 +301,7 @@ fn what_can_not_be_watched_is_named_with_the_setting_and_the_terminal_is_in_orde
     let project = project();
     let inside = project.command();
     let limited = |setting: &str, limit: u32| {
-        // A user namespace has limits of its own.
+        // A user namespace has its own limits.
         let script = format!("echo {limit} > /proc/sys/user/{setting} && exec \"$0\" watch --port 0");
         let mut command = std::process::Command::new("unshare");
         command

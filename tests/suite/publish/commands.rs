@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{FAST, Kind, PAGE, World, files_below, store, text};
 
-/// Runs a test on a target of every kind, side by side.
+/// Runs a test on a target of every kind, in parallel.
 pub fn everywhere(test: impl Fn(World) + Sync) {
     std::thread::scope(|scope| {
         let test = &test;
@@ -46,7 +46,7 @@ fn first_publish_makes_the_export_live() {
                 .all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase() || byte == b'-'),
             "{id}"
         );
-        // What was sent is what the store holds.
+        // The store contains exactly what was sent.
         let objects = files_below(&world.docroot().join("objects"));
         assert_eq!(published["objects_sent"], objects.len());
         let bytes: usize = objects.values().map(Vec::len).sum();
@@ -159,7 +159,7 @@ fn edited_page_is_all_that_is_sent() {
 #[test]
 fn added_and_removed_files_are_counted_by_their_paths() {
     everywhere(|world| {
-        // A page links what is removed here.
+        // A page links to the file that is removed here.
         world.set("", &format!("{FAST}[check]\nlinks = \"off\"\n"));
         world.publish();
         let export = world.export();
@@ -171,7 +171,7 @@ fn added_and_removed_files_are_counted_by_their_paths() {
         assert_eq!(published["added"], json!(1));
         assert_eq!(published["removed"], json!(1));
         assert_eq!(published["changed"], json!(0));
-        // The same bytes are on the host already, with their encodings.
+        // The host already has the same content, with its encodings.
         assert_eq!(published["objects_sent"], json!(0));
         world.assert_live(&files_below(&export));
         let diff = world.ask(&["diff"]);

@@ -1,4 +1,4 @@
-//! What the tool makes of an export, published and served: a stable build id, fingerprints of pictures.
+//! The finished export, published and served: a stable build ID, and fingerprints of pictures.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::support::export::{build_id, rebuild, replaced};
 use crate::support::http::{Request, Response};
 use crate::support::nginx::Nginx;
 
-/// A page and the payloads that say the same.
+/// A page and the payloads that contain the same text.
 const FILES_OF_A_PAGE: usize = 4;
 
 fn world() -> World {
@@ -22,7 +22,7 @@ fn world() -> World {
     world
 }
 
-/// Changes a word of a page in all the files that say it, keeping its length.
+/// Replaces a word of a page in all files that contain it, without changing its length.
 fn edit_everywhere(export: &Path, old: &str, new: &str) -> usize {
     assert_eq!(old.len(), new.len());
     let mut touched = 0;
@@ -65,7 +65,7 @@ fn build_with_one_edited_page_changes_that_page_alone() {
     );
 }
 
-/// Two builds of one source, made for this run, if there are any.
+/// Two builds of one source, made for this run. Skipped if there are none.
 #[test]
 fn two_real_builds_are_one_site() {
     for name in ["SYNTAX_PUBLISH_BUILT_EXPORT", "SYNTAX_PUBLISH_BUILT_PAGES"] {
@@ -95,7 +95,7 @@ fn visit(nginx: &Nginx, target: &str) -> Response {
     Request::get(target).send(nginx.address())
 }
 
-/// The addresses with a fingerprint that a page names.
+/// The addresses with a fingerprint in a page.
 fn fingerprinted(page: &[u8]) -> BTreeSet<String> {
     let urls = Regex::new(r#"/[^"' ,)\\]+[?]v=[0-9a-f]{16}"#).unwrap();
     let page = std::str::from_utf8(page).unwrap();
@@ -126,13 +126,13 @@ fn pictures_are_kept_for_good_with_their_fingerprint_and_revalidated_without() {
             copy.body == first.body && copy.body == fs::read(world.export().join(&own[1..])).unwrap(),
             "{own}"
         );
-        // What a site's own code makes of the address.
+        // An address that a site's own code derives from it.
         let derived = visit(&nginx, &format!("{url}&w=640"));
         assert!(derived.body == copy.body, "{url}");
     }
 }
 
-/// A reader whose tab was opened before a picture changed still gets the old one.
+/// A reader whose tab was opened before a picture changed still gets the old picture.
 #[test]
 fn page_of_a_replaced_release_gets_the_pictures_it_was_made_for() {
     let world = world();
@@ -188,7 +188,7 @@ fn text_of_every_page_is_that_of_the_export() {
         pages += 1;
     }
     assert!(pages > 12);
-    // A code sample that shows a path shows that path.
+    // A path in a code sample is not rewritten.
     let sample = String::from_utf8(live["docs/guides/embedding.html"].clone()).unwrap();
     assert!(sample.contains(">/images/chart.png<") && sample.contains(" /images/chart-2x.png?v="));
 }
@@ -200,7 +200,7 @@ fn immutable_path_with_other_bytes_stops_a_publish() {
     fs::write(&chunk, "one").unwrap();
     let first = world.publish();
     let before = world.live();
-    // Live now, with as many bytes; and then only in the pool.
+    // At first the path is live, and the new content has the same length. Later the path is only in the pool.
     fs::write(&chunk, "two").unwrap();
     let failed = world.run(&["publish"]).expect_code(3).json();
     let problem = &failed["error"]["problems"][0];
@@ -268,7 +268,7 @@ fn releases_are_intact_where_the_pool_has_what_another_one_named_alike() {
     let script = |words: &str| format!("console.log({words:?});\n").repeat(60);
     fs::write(&chunk, script("one")).unwrap();
     let first = world.publish();
-    // As long as the first, and then longer.
+    // First content of the same length as the first, and then longer content.
     for other in ["two", "three"] {
         fs::write(&chunk, script(other)).unwrap();
         let second = world.publish();
@@ -291,8 +291,8 @@ fn releases_are_intact_where_the_pool_has_what_another_one_named_alike() {
     );
 }
 
-/// nginx makes its `ETag` of time and size. A page that keeps its length and is replaced within the second would be
-/// confirmed to readers of the old one; a file that is merely put in place is.
+/// nginx derives its `ETag` from time and size. If a page is replaced within a second by one of the same length, nginx
+/// would confirm the old page to its readers. A file that is simply overwritten shows this.
 #[test]
 fn changed_page_is_never_confirmed_as_the_old_one() {
     let world = world();

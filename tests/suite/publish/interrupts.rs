@@ -1,4 +1,4 @@
-//! Runs that are told to end, killed or cut off half-way: visitors see one whole release, and the next publish works.
+//! Runs that are interrupted, killed or cut off. Visitors see one complete release, and the next publish works.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,13 +16,14 @@ use crate::support::command::{Ran, Running, Signal, small_export, write};
 use crate::support::delay::DelayProxy;
 use crate::support::sshd::Jail;
 
-/// What the edits send: enough that sending takes a while, incompressible so that sizes on the line are known.
+/// The size of what an edit sends. Large enough that sending takes a while, and incompressible so that the number of
+/// bytes on the line is known.
 const LARGE: usize = 300_000;
 
-/// Before so many bytes from the end nothing has been sent that makes a release live.
+/// Until this many bytes before the end, nothing has been sent that makes a release live.
 const NEAR_THE_END: u64 = 5000;
 
-/// What a run says on stderr that finds the lock taken.
+/// What a run that finds the lock taken prints on stderr.
 const WAITED: &str = "another run holds the lock";
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -60,7 +61,7 @@ impl Edited {
         }
     }
 
-    /// The line that the next runs take.
+    /// The line that the next runs use.
     fn line(&self, rtt: Duration) -> DelayProxy {
         let proxy = DelayProxy::start(self.world.sshd().port, rtt);
         self.world
@@ -69,7 +70,7 @@ impl Edited {
         proxy
     }
 
-    /// How many bytes a publish of the edit sends, all told.
+    /// The total number of bytes that a publish of the edit sends.
     fn bytes_of_a_publish() -> u64 {
         let edited = Edited::new();
         let proxy = edited.line(Duration::ZERO);
@@ -77,7 +78,7 @@ impl Edited {
         proxy.bytes_up()
     }
 
-    /// Fails unless visitors see the old or the new release, whole; says whether it is the new one.
+    /// Fails unless visitors see either the old or the new release, complete. Returns whether it is the new one.
     #[track_caller]
     fn is_new_live(&self) -> bool {
         let live = self.world.live_files();
@@ -94,7 +95,7 @@ impl Edited {
         true
     }
 
-    /// Publishes over a good line, and looks at everything.
+    /// Publishes over a good line, and checks everything.
     #[track_caller]
     fn finish(&self) -> Ran {
         self.world.set("", FAST);
@@ -109,7 +110,7 @@ impl Edited {
     }
 }
 
-/// Makes what is left of dead runs as old as it is when somebody sweeps: a young workshop may be a living run's.
+/// Makes the remains of dead runs old enough to be swept. A young staging directory may belong to a live run.
 fn make_old(work: &Path) {
     let old = Timespec {
         tv_sec: 1_000_000_000,
@@ -125,7 +126,7 @@ fn make_old(work: &Path) {
     }
 }
 
-/// Runs a test at several points of a publish, side by side: they wait more than they work.
+/// Runs a test at several points of a publish, in parallel, because the runs mostly wait.
 fn at_points(total: u64, points: &[(u64, u64)], test: impl Fn(u64) + Sync) {
     thread::scope(|scope| {
         let test = &test;
@@ -140,7 +141,7 @@ fn at_points(total: u64, points: &[(u64, u64)], test: impl Fn(u64) + Sync) {
     });
 }
 
-/// Waits until so many bytes have crossed the line or the run has ended; says whether it still runs.
+/// Waits until so many bytes have crossed the line or the run has ended. Returns whether the run is still running.
 fn wait_for_bytes(run: &mut Running, proxy: &DelayProxy, bytes: u64) -> bool {
     let deadline = Instant::now() + Duration::from_mins(1);
     while proxy.bytes_up() < bytes && run.is_running() {
@@ -150,10 +151,11 @@ fn wait_for_bytes(run: &mut Running, proxy: &DelayProxy, bytes: u64) -> bool {
     run.is_running()
 }
 
-/// Percent of the bytes, and bytes before that: while connecting, asking, sending, and in the last flights.
+/// Each point is a percentage of the bytes, and a number of bytes to subtract: while the run connects, reads, sends,
+/// and in the last flights.
 const POINTS: [(u64, u64); 7] = [(1, 0), (3, 0), (10, 0), (50, 0), (90, 0), (100, 1500), (100, 700)];
 
-/// Interrupts a publish at several points, over a line of this many bytes a second.
+/// Interrupts a publish at several points, over a line of `rate` bytes per second.
 fn interrupt(rate: u64) {
     let total = Edited::bytes_of_a_publish();
     let asked = AtomicUsize::new(0);
@@ -171,7 +173,7 @@ fn interrupt(rate: u64) {
         let took = told.elapsed();
         assert!(took < Duration::from_secs(2), "{took:?} after the signal\n{ran}");
         if ran.code == 0 && bytes > total - NEAR_THE_END {
-            // Two runs differ by some bytes: it was over before the signal came.
+            // Two runs differ by some bytes. This one had ended before the signal came.
             edited.finish();
             return;
         }
@@ -186,7 +188,7 @@ fn interrupt(rate: u64) {
             assert_eq!(text(live) != edited.first, is_new, "{ran}");
         }
         let next = edited.finish();
-        // Where it could still ask what is live, it has also put its workshop away.
+        // A run that could still find out what is live has also removed its staging directory.
         if !live.is_null() {
             assert!(!next.stderr.contains(WAITED), "the next publish had to wait\n{next}");
         }
@@ -194,7 +196,7 @@ fn interrupt(rate: u64) {
             asked.fetch_add(1, Ordering::Relaxed);
         }
     });
-    // Not at each point: while it connects it can't, and a busy machine may leave it no time.
+    // Not at each point: a run can't find out while it connects, and a busy machine may leave it no time.
     assert!(rate > 0 || asked.into_inner() > 0, "no run could ask what is live");
 }
 
@@ -245,7 +247,7 @@ fn publish_goes_on_after_the_connection_was_cut() {
         let proxy = edited.line(Duration::from_millis(20));
         proxy.cut_after_up(bytes);
         let ran = edited.world.run(&["publish"]);
-        // Two runs differ by some bytes: the last cut may come too late.
+        // Two runs differ by some bytes, so the last cut may come too late.
         assert!(proxy.has_cut() || bytes > total - NEAR_THE_END, "{ran}");
         let is_new = edited.is_new_live();
         match ran.code {
@@ -255,7 +257,7 @@ fn publish_goes_on_after_the_connection_was_cut() {
                 assert_eq!(published["swapped"], json!(true));
                 assert_eq!(published["previous"], json!(edited.first));
             }
-            // Cut while it was being made, the connection never was one.
+            // The connection was cut while it was being established, so the run never had one.
             5 => assert!(!is_new && !text(&ran.json()["error"]["message"]).is_empty(), "{ran}"),
             _ => panic!("{ran}"),
         }

@@ -1,4 +1,4 @@
-//! The whole of a publish, on real hosts: the command, OpenSSH, nginx, and what is on the disk afterwards.
+//! Complete publishes on real hosts: the command, OpenSSH, nginx, and what is on the disk afterwards.
 
 mod commands;
 mod finished;
@@ -18,17 +18,17 @@ use crate::support::command::{Project, Ran, Running, open_tempdir, visitor_state
 use crate::support::export::{copy, files_below};
 use crate::support::sshd::{Jail, Sshd};
 
-/// What the tests edit: a page three folders down.
+/// The page that the tests edit, three folders deep.
 const PAGE: &str = "docs/guides/orders/stop.html";
 
-/// Levels that cost little time, and files as they are in the export: most tests are about the store, and compare with
-/// it. What the tool makes of an export is the business of `finished`.
+/// Fast compression levels, and files left as they are in the export. Most tests are about the store, and compare the
+/// store with the export. Changes that the tool makes to an export are tested in `finished`.
 const FAST: &str = "[encode]\nbrotli = 4\ngzip = 4\n[next]\nstable-build-id = false\n[fingerprint]\ninclude = []\n";
 
-/// Levels that cost little time, and all else as it is by default.
+/// Fast compression levels, and defaults for everything else.
 const FINISHED: &str = "[encode]\nbrotli = 4\ngzip = 4\n";
 
-/// A target of each kind.
+/// The kinds of target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Local,
@@ -36,7 +36,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// Every kind that this machine can do.
+    /// Every kind that this machine supports.
     fn all() -> Vec<Kind> {
         let sftp = Jail::all_usable().into_iter().map(Kind::Sftp);
         [Kind::Local].into_iter().chain(sftp).collect()
@@ -85,7 +85,7 @@ impl World {
         world
     }
 
-    /// Writes the site manifest, with lines for its `[publish]` and tables for its end.
+    /// Writes the site manifest, with additional lines in `[publish]` and additional tables at the end.
     fn set(&self, publish: &str, tables: &str) {
         let port = match &self.host {
             Host::Local { .. } => 0,
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// Runs a command with `--json` to its end.
+    /// Runs a command with `--json` until it ends.
     fn run(&self, args: &[&str]) -> Ran {
         self.project.run(&[args, &["--json"]].concat())
     }
@@ -143,7 +143,7 @@ impl World {
         self.project.spawn(&[args, &["--json"]].concat())
     }
 
-    /// What a command answers that must succeed.
+    /// The JSON output of a command that must succeed.
     #[track_caller]
     fn ask(&self, args: &[&str]) -> Value {
         self.run(args).expect_code(0).json()
@@ -155,7 +155,7 @@ impl World {
         text(&self.ask(&["publish"])["release"])
     }
 
-    /// Changes one word of a page; `word` makes the change. The page keeps its length.
+    /// Overwrites the end of a page's title with `word`. The page keeps its length.
     fn edit(&self, page: &str, word: &str) {
         let path = self.export().join(page);
         let html = fs::read_to_string(&path).unwrap();
@@ -165,18 +165,18 @@ impl World {
         fs::write(path, edited).unwrap();
     }
 
-    /// The folder that is live now: a swap while it is being read doesn't show.
+    /// The folder that is live now, resolved, so that a swap while it is read makes no difference.
     fn current(&self) -> PathBuf {
         let current = self.docroot().join("current");
         current.canonicalize().expect("a live release")
     }
 
-    /// Everything that visitors see, with times.
+    /// Everything that visitors see, including times.
     fn live(&self) -> BTreeMap<String, String> {
         visitor_state(&self.current())
     }
 
-    /// The bytes of every public file, encodings left out.
+    /// The content of every public file, without encodings.
     fn live_files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = files_below(&self.current());
         let encoded: Vec<String> = files
@@ -191,7 +191,7 @@ impl World {
         files
     }
 
-    /// Fails unless the live site is this export, and the store whole by its own account and by ours.
+    /// Fails unless the live site is this export, and the store is intact according to `verify` and to [`store`].
     #[track_caller]
     fn assert_live(&self, export: &BTreeMap<String, Vec<u8>>) {
         assert!(
@@ -210,7 +210,7 @@ impl World {
         assert_eq!(verified["problems"], serde_json::json!([]));
     }
 
-    /// The ids of the releases, newest first.
+    /// The IDs of the releases, newest first.
     #[track_caller]
     fn releases(&self) -> Vec<String> {
         let releases = self.ask(&["releases"]);
@@ -223,12 +223,12 @@ impl World {
     }
 }
 
-/// The export that is kept in the repository.
+/// The export that is committed to the repository.
 fn committed_export() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/export")
 }
 
-/// Paths that only one of them has, or that differ.
+/// Paths that only one of the maps has, or that differ.
 fn differing(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let all = a.keys().chain(b.keys());
     let mut paths: Vec<String> = all.filter(|path| a.get(*path) != b.get(*path)).cloned().collect();
@@ -237,7 +237,7 @@ fn differing(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) -> Ve
     paths
 }
 
-/// A JSON string's text.
+/// The text of a JSON string.
 #[track_caller]
 fn text(value: &Value) -> String {
     value

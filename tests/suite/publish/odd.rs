@@ -1,4 +1,4 @@
-//! Files that are large, empty, oddly named, or come with their encodings.
+//! Files that are large, empty, oddly named, or come with their own encodings.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use crate::support::command::small_export;
 use crate::support::http::Request;
 use crate::support::sshd::Jail;
 
-/// A world with a small export, over SFTP as far as this machine can do it.
+/// A world with a small export, over SFTP, in a chroot if this machine supports it.
 fn small_world() -> World {
     let jail = if crate::support::sshd::is_root() {
         Jail::Chroot
@@ -23,7 +23,7 @@ fn small_world() -> World {
     world
 }
 
-/// Bytes that no encoder makes smaller, the same in every run.
+/// Incompressible bytes, the same in every run.
 pub fn noise(length: usize, seed: &str) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new()
@@ -121,7 +121,7 @@ fn encodings_that_the_export_brings_are_served_as_they_are() {
     assert!(body("one.js", "gzip") == gzip, "the export's own");
     assert!(body("one.js", "br") != brotli, "made when publishing");
 
-    // Others beside the same file are another release, and nothing but they is sent.
+    // Other encodings of an unchanged file make another release, and only the encodings are sent.
     fs::remove_file(world.export().join("both.js.br")).unwrap();
     let published = world.ask(&["publish"]);
     assert_eq!(published["swapped"], json!(true));

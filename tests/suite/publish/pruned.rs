@@ -1,4 +1,4 @@
-//! What prune takes, and what it must leave.
+//! What prune removes, and what it must keep.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::commands::everywhere;
 use super::{FAST, Kind, PAGE, World, files_below, store};
 
-/// Three releases of which the second alone has a chunk.
+/// Makes three releases, of which only the second has a chunk.
 fn three_releases(world: &World) -> Vec<String> {
     let mut releases = vec![world.publish()];
     let chunk = world.project.write(
@@ -22,7 +22,7 @@ fn three_releases(world: &World) -> Vec<String> {
     releases
 }
 
-/// The same, and a fourth, so that the second is neither live nor the one before.
+/// Makes the same releases and a fourth one, so that the second is neither the live nor the previous release.
 fn four_releases(world: &World) -> Vec<String> {
     let mut releases = three_releases(world);
     world.edit(PAGE, "Ten");
@@ -113,7 +113,7 @@ fn the_way_back_stays_open_however_few_releases_are_kept() {
         world.edit(PAGE, "Ten");
         world.set("keep = 1\nskew = \"0\"\n", FAST);
         world.ask(&["prune"]);
-        // What it replaced is older than the one that was rolled back.
+        // The release that the live one replaced is older than the one that was rolled back.
         assert_eq!(world.ask(&["rollback"])["release"], json!(first));
         store::assert_swept(world.docroot());
         world.assert_whole();
@@ -151,7 +151,7 @@ fn a_publish_says_what_it_pruned() {
 fn a_release_that_a_rollback_left_is_kept_for_a_while_and_its_readers_find_their_chunks() {
     let world = World::new(Kind::Local);
     let releases = three_releases(&world);
-    // All of them were made long ago.
+    // All releases are made to look old.
     for release in &releases {
         let document = world.docroot().join(format!("releases/{release}.json"));
         let mut text: serde_json::Value = serde_json::from_slice(&fs::read(&document).unwrap()).unwrap();

@@ -10,7 +10,7 @@ use crate::support::http::{Request, Response};
 use crate::support::nginx::Nginx;
 use crate::support::sshd::Jail;
 
-/// The content type of each extension that the exports have.
+/// The content type of each extension in the exports.
 const TYPES: &[(&str, &str)] = &[
     ("bin", "application/octet-stream"),
     ("css", "text/css; charset=utf-8"),
@@ -27,18 +27,18 @@ const TYPES: &[(&str, &str)] = &[
     ("xml", "application/xml"),
 ];
 
-/// Whose files are too compressed to compress.
+/// Extensions of files that are compressed already.
 const DENSE: [&str; 4] = ["bin", "pdf", "png", "woff2"];
 
 const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 
-/// Serves a world by the vhost that it prints.
+/// Serves a world with the vhost that it prints.
 pub fn serve(world: &World) -> Nginx {
     let docroot = world.docroot().to_str().unwrap();
     Nginx::of(&world.project, &["--docroot", docroot])
 }
 
-/// The address of a file as a visitor asks for it.
+/// The address that a visitor requests for a file.
 pub fn address(path: &str) -> String {
     let page = match path {
         "index.html" => "",
@@ -75,7 +75,7 @@ fn etags(nginx: &Nginx, export: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, 
         .collect()
 }
 
-/// Asks for every file of an export in every way, and compares with its bytes.
+/// Requests every file of an export in every form, and compares the answers with the content.
 #[track_caller]
 pub fn assert_served(world: &World, nginx: &Nginx, export: &BTreeMap<String, Vec<u8>>) {
     let server = nginx.address();
@@ -130,7 +130,7 @@ pub fn assert_served(world: &World, nginx: &Nginx, export: &BTreeMap<String, Vec
     assert_eq!(nginx.log().matches("[error]").count(), 0, "{}", nginx.log());
 }
 
-/// A world that visitors reach, by the way that a real host is set up where this machine can do it.
+/// A world that visitors reach. The host is set up like a real one if this machine supports it.
 fn published() -> World {
     let jail = if crate::support::sshd::is_root() {
         Jail::Chroot
@@ -229,7 +229,7 @@ fn export_of_this_run_is_served_completely() {
     let Some(built) = std::env::var_os("SYNTAX_PUBLISH_BUILT_EXPORT") else {
         let skipped = "SYNTAX_PUBLISH_BUILT_EXPORT is not set, tests/run sets it: a test is left out";
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{skipped}");
-        // Past the test runner, which swallows what a passing test prints.
+        // Written directly to stderr, because the test runner swallows what a passing test prints.
         let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("skipped: {skipped}\n").as_bytes());
         return;
     };

@@ -1,4 +1,4 @@
-//! Looks at a store on the disk without the library: everything that `docs/store-format.md` promises of a whole store.
+//! Checks a store on the disk without the library: everything that `docs/store-format.md` promises for an intact store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,13 +6,13 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What a walk from some releases reaches.
+/// Everything that is reachable from some releases.
 #[derive(Default, Debug, PartialEq, Eq)]
 pub struct Reached {
     pub trees: BTreeSet<String>,
-    /// Objects, encodings included, by name.
+    /// Names of objects, including encodings.
     pub objects: BTreeSet<String>,
-    /// Public paths of files in folders that are pooled, encodings included.
+    /// Public paths of files in pooled folders, including encodings.
     pub pooled: BTreeSet<String>,
 }
 
@@ -27,7 +27,7 @@ enum Line {
     Folder(String),
 }
 
-/// Fails unless every release is intact, and `current` one of them.
+/// Fails unless every release is intact, and `current` is one of them.
 #[track_caller]
 pub fn assert_whole(docroot: &Path) -> Reached {
     let current = fs::read_link(docroot.join("current")).expect("a live release");
@@ -46,14 +46,14 @@ pub fn assert_whole(docroot: &Path) -> Reached {
     let mut live = Reached::default();
     walk(docroot, &releases[name], "", &mut live);
     for path in &live.pooled {
-        // Not always the same inode: what a dead run left in the pool is relied on.
+        // Not always the same inode: content that a dead run left in the pool is used as it is.
         let bytes = |folder: &str| fs::read(docroot.join(folder).join(path)).ok();
         assert!(bytes("immutable") == bytes("current"), "{path} of the pool");
     }
     reached
 }
 
-/// Fails unless nothing is in the store but what its releases reach, and nothing is left of any run.
+/// Fails unless the store contains only what its releases reach, and nothing is left of any run.
 #[track_caller]
 pub fn assert_swept(docroot: &Path) {
     let reached = assert_whole(docroot);
@@ -83,7 +83,7 @@ pub fn assert_idle(docroot: &Path) {
     }
 }
 
-/// The releases: id and root tree.
+/// The releases, from ID to root tree.
 pub fn releases(docroot: &Path) -> BTreeMap<String, String> {
     let folder = docroot.join("releases");
     names(&folder)
@@ -123,7 +123,7 @@ fn walk(docroot: &Path, digest: &str, path: &str, reached: &mut Reached) {
                 let mut names = vec![(name.clone(), digest.clone(), public.clone())];
                 for (coding, recipe) in [("br", br), ("gz", gz)] {
                     let object = format!("{digest}.{coding}{recipe}");
-                    // An encoding that would be no smaller is left out.
+                    // An encoding that would not be smaller is left out.
                     if recipe != "-" && object_path(docroot, &object).exists() {
                         let encoded = fs::read(tree.join(format!("{name}.{coding}"))).unwrap();
                         assert!(decoded(coding, &encoded) == bytes, "{public}.{coding}");

@@ -1,5 +1,5 @@
-//! Sites in memory, the commands that change a store, and what a store holds, all through the library: for tests that
-//! run thousands of times.
+//! Sites in memory, the commands that change a store, and the content of a store, all through the library. For tests
+//! that run thousands of times.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use syntax_publish::store::rollback::Destination;
 use syntax_publish::store::session::{Pace, Session};
 use syntax_publish::store::verify::{Depth, verify};
 
-/// A site: public path to bytes.
+/// A site, from public path to content.
 pub type Content = BTreeMap<String, Vec<u8>>;
 
 /// A site of text pages.
@@ -37,7 +37,7 @@ pub fn content<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Conte
     files.into_iter().map(text).collect()
 }
 
-/// The bytes of a site.
+/// A source that reads from a site in memory.
 pub struct InMemory(pub Content);
 
 impl Source for InMemory {
@@ -55,7 +55,7 @@ impl Source for InMemory {
     }
 }
 
-/// What is made of each text of a site.
+/// How each text of a site is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encode {
     Nothing,
@@ -76,11 +76,11 @@ pub fn site(content: &Content, encode: Encode) -> Site {
     Site::new(files, &Classes::new("_assets"))
 }
 
-/// What a user does.
+/// A command of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Publish(Content),
-    /// Publishes the first from a machine that has seen the second on the target.
+    /// Publishes the first site from a machine that has cached the second one as seen on the target.
     PublishHavingSeen(Content, Content),
     /// Publishes and then prunes, as the command line does.
     PublishAndPrune(Content),
@@ -94,11 +94,11 @@ pub enum Command {
 #[derive(Debug, Clone, Copy)]
 pub struct How {
     pub encode: Encode,
-    /// No answer within so long is no connection.
+    /// Without an answer for this long, the connection is lost.
     pub answer: Duration,
-    /// How long a publish goes on after others; none: not at all.
+    /// How long a publish waits for other runs, or `None` to not wait.
     pub wait: Option<Duration>,
-    /// How long what immutable files were replaced stay in the pool, for a prune.
+    /// For a prune: how long replaced immutable files stay in the pool.
     pub skew: Duration,
 }
 
@@ -128,14 +128,14 @@ pub fn session(connector: Box<dyn Connect>, what: &str, how: How) -> Session {
     Session::new(connector, owner).at_pace(pace)
 }
 
-/// Runs a command, and returns the release that it made live, if it made one.
+/// Runs a command. Returns the release that it made live, if any.
 pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Result<Option<ReleaseId>, Error> {
     match command {
         Command::Publish(content) => publish_site(&session(connector, "publish", how), content, None, how).await,
         Command::PublishHavingSeen(content, before) => {
             let caches = tempfile::tempdir().expect("a folder");
             let target = "a target".to_owned();
-            // The id says only that something was live; what counts are the manifests.
+            // The ID only means that something was live. The manifests are what matters.
             let was_seen =
                 RemoteCache::load(caches.path(), &target).learn(&ReleaseId::new(0, "aa"), &site(before, how.encode));
             was_seen.expect("a cache");
@@ -172,7 +172,7 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
     }
 }
 
-/// Options of a publish that knows nothing beforehand.
+/// Options of a publish that has no earlier information about the store.
 pub fn options(how: How) -> publish::Options {
     publish::Options {
         store_snapshot: None,
@@ -191,7 +191,7 @@ pub fn options(how: How) -> publish::Options {
     }
 }
 
-/// Publishes over a session of the caller's.
+/// Publishes over the caller's session.
 pub async fn publish_over(session: &Session, content: &Content, how: How) -> Result<Option<ReleaseId>, Error> {
     publish_site(session, content, None, how).await
 }
@@ -224,14 +224,14 @@ async fn prune_to(session: &Session, keep: usize, how: How) -> Result<prune::Pru
     prune::prune(session, &options, &Silent).await
 }
 
-/// What visitors can get: the live site and the pool, by path.
+/// Everything that visitors can get: the live site and the pool, by path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
     pub site: Content,
     pub pool: Content,
 }
 
-/// Reads all that visitors can get, through symlinks, as the web server does.
+/// Reads everything that visitors can get, following symlinks, as the web server does.
 pub async fn seen(host: &dyn Host) -> Seen {
     Seen {
         site: read_below(host, "current").await,
@@ -263,7 +263,7 @@ async fn read_below(host: &dyn Host, top: &str) -> Content {
             };
             for (name, attr) in names {
                 let path = format!("{folder}/{name}");
-                // Symlinks in a release lead to folders alone.
+                // Symlinks in a release lead only to folders.
                 if attr.kind == Kind::File {
                     files.push(path);
                 } else {
@@ -306,8 +306,8 @@ async fn read_below(host: &dyn Host, top: &str) -> Content {
     content
 }
 
-/// Every name in the docroot, links not followed, with one name for all releases. What only tells a rollback a shorter way
-/// is there or not, as releases came and went.
+/// Every name in the docroot, without following links, and with one name for all releases. The hint that only saves a
+/// rollback some work is left out, because it depends on which releases came and went.
 pub async fn names(host: &dyn Host) -> Vec<String> {
     let mut folders = vec![String::new()];
     let mut names = Vec::new();
@@ -344,13 +344,13 @@ pub async fn names(host: &dyn Host) -> Vec<String> {
     names
 }
 
-/// Which release is live.
+/// The release that is live.
 pub async fn live(connector: Box<dyn Connect>) -> Option<ReleaseId> {
     let session = session(connector, "look", How::default());
     open::read_state(&session).await.expect("a store").current
 }
 
-/// Reads the live release back, every byte of it; what is wrong with it.
+/// Reads every byte of the live release back. Returns its faults.
 pub async fn faults_of_live(connector: Box<dyn Connect>) -> Vec<(String, String)> {
     let session = session(connector, "verify", How::default());
     let Some(release) = open::read_state(&session).await.expect("a store").current else {

@@ -1,7 +1,7 @@
-//! A real browser: Chromium, driven by `tests/browser/drive.mjs`, and what it reports.
+//! A real browser: Chromium, driven by `tests/browser/drive.mjs`, and its reports.
 //!
-//! The driver says what is wrong by itself (`problems`: a console message, a failed request, a picture
-//! that does not decode); what was to be expected is for the test to say.
+//! The driver itself reports what is wrong (`problems`: a console message, a failed request, a picture that does not
+//! decode). Tests state what they expect.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,13 +18,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long one order may take. The driver has patience of its own with each page.
+/// How long one order may take. The driver has its own timeouts for each page.
 const PATIENCE: Duration = Duration::from_mins(15);
 
-/// One browser at a time: it uses every core, and its times are read.
+/// Only one browser runs at a time, because it uses every core and its times are measured.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A driver and its browser. Both end when it is dropped.
+/// A driver and its browser. Both end when dropped.
 pub struct Browser {
     child: Child,
     orders: Option<ChildStdin>,
@@ -33,13 +33,13 @@ pub struct Browser {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// What a survey of a site found.
+/// The result of a survey of a site.
 #[derive(Debug, Deserialize)]
 pub struct Survey {
     pub pages: Vec<Page>,
     pub missing: Missing,
     pub search: Option<Found>,
-    /// How long it took.
+    /// How long the survey took.
     pub seconds: f64,
 }
 
@@ -49,12 +49,12 @@ pub struct Page {
     /// The file of the export.
     pub file: String,
     pub problems: Vec<String>,
-    /// A picture of it, where there is a problem.
+    /// A picture of the page, if there is a problem.
     pub picture: Option<PathBuf>,
     pub status: Option<u16>,
-    /// What a reader sees; nothing if the page could not be looked at.
+    /// What a reader sees, or `None` if the page could not be inspected.
     pub seen: Option<Seen>,
-    /// What the first load asked for.
+    /// The requests of the first load.
     pub requests: Vec<Request>,
     pub links: Vec<Link>,
     pub presses: Vec<Press>,
@@ -72,7 +72,7 @@ pub struct Seen {
     /// The text of each `<pre>` and `<code>`.
     pub code: Vec<String>,
     pub images: Vec<Image>,
-    /// The fonts that were asked for.
+    /// The fonts that were requested.
     pub fonts: Vec<Font>,
 }
 
@@ -95,10 +95,10 @@ pub struct Request {
     /// Path and query.
     pub path: String,
     pub method: String,
-    /// As the browser calls it: `Document`, `Script`, `Fetch`, …
+    /// The browser's name for the kind: `Document`, `Script`, `Fetch`, …
     pub kind: String,
     pub status: u16,
-    /// Bytes over the wire, headers included.
+    /// Bytes over the wire, including headers.
     pub bytes: f64,
     pub from: Source,
 }
@@ -109,7 +109,7 @@ pub struct Request {
 pub enum Source {
     /// The server sent it.
     Network,
-    /// The server confirmed what the cache holds.
+    /// The server confirmed the cached answer.
     Validated,
     Disk,
     Memory,
@@ -127,11 +127,11 @@ pub struct Link {
 #[derive(Debug, Deserialize)]
 pub struct Press {
     pub button: String,
-    /// The code and the styles that it asked for.
+    /// The code and the styles that were requested.
     pub asked: Vec<String>,
 }
 
-/// The address that no page has.
+/// An address that no page has.
 #[derive(Debug, Deserialize)]
 pub struct Missing {
     pub problems: Vec<String>,
@@ -158,7 +158,7 @@ pub struct Arrived {
     pub heading: Option<String>,
 }
 
-/// What a tab did, and how it is after it.
+/// What a tab did, and its state afterwards.
 #[derive(Debug, Deserialize)]
 pub struct Tab {
     pub status: Option<u16>,
@@ -175,7 +175,7 @@ pub struct Tab {
 #[derive(Debug, Deserialize)]
 pub struct Went {
     pub to: String,
-    /// Whether the tab had asked for nothing of it when it was opened.
+    /// Whether the tab had not requested any part of the page before the link was opened.
     #[serde(rename = "isNew")]
     pub is_new: bool,
     /// Whether the tab kept its document.
@@ -197,11 +197,11 @@ pub struct Visited {
     pub problems: Vec<String>,
 }
 
-/// What a tour showed, one element clicked after the other.
+/// What a tour showed, clicking one element after the other.
 #[derive(Debug, Deserialize)]
 pub struct Tour {
     pub stops: Vec<Stop>,
-    /// Documents that were loaded on the way.
+    /// The number of documents that were loaded during the tour.
     pub documents: usize,
 }
 
@@ -213,7 +213,7 @@ pub struct Stop {
     pub images: Vec<Shown>,
     /// The background pictures.
     pub grounds: Vec<String>,
-    /// What the page says of itself to those who share it.
+    /// The metadata for link previews.
     pub cards: Vec<String>,
     pub requests: Vec<Request>,
     pub problems: Vec<String>,
@@ -230,12 +230,12 @@ pub struct Shown {
     pub decoded: bool,
 }
 
-/// What a service worker gives without its server.
+/// What a service worker serves without its server.
 #[derive(Debug, Deserialize)]
 pub struct Offline {
-    /// What the page says of it.
+    /// The state that the page reports.
     pub state: String,
-    /// What the browser says of it.
+    /// The state that the browser reports.
     pub worker: String,
     pub stops: Vec<Kept>,
 }
@@ -247,23 +247,23 @@ pub struct Kept {
     pub images: Vec<Shown>,
 }
 
-/// What became of a tab of the preview.
+/// What went wrong in a tab of the preview, and the origins that it requested.
 #[derive(Debug, Deserialize)]
 pub struct Told {
     pub problems: Vec<String>,
     pub origins: Vec<String>,
 }
 
-/// What axe-core says.
+/// The results of axe-core.
 #[derive(Debug, Deserialize)]
 pub struct Axe {
     pub violations: Vec<String>,
-    /// Rules that were kept.
+    /// The number of rules that passed.
     pub passes: usize,
 }
 
 impl Browser {
-    /// Waits for its turn, and starts the driver. `name` is the test's, for what it leaves behind.
+    /// Waits for its turn, and starts the driver. `name` is that of the test, for its artifacts.
     pub fn start(name: &str) -> Browser {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
@@ -306,12 +306,12 @@ impl Browser {
         }
     }
 
-    /// Looks at every page of a site; `order` as `survey.mjs` says.
+    /// Inspects every page of a site. `order` is described in `survey.mjs`.
     pub fn survey(&mut self, order: Value) -> Survey {
         self.ask("survey", order)
     }
 
-    /// Opens a tab that stays.
+    /// Opens a tab that stays open.
     pub fn open(&mut self, tab: &str, url: &str) -> Tab {
         self.ask("open", json!({ "tab": tab, "url": url }))
     }
@@ -327,7 +327,7 @@ impl Browser {
         self.ask("press", json!({ "tab": tab }))
     }
 
-    /// Searches in a tab, and takes the first result.
+    /// Searches in a tab, and opens the first result.
     pub fn find(&mut self, tab: &str, word: &str) -> Tab {
         self.ask("find", json!({ "tab": tab, "word": word }))
     }
@@ -343,7 +343,7 @@ impl Browser {
         self.ask("visit", order)
     }
 
-    /// Loads a page, and clicks what each selector names.
+    /// Loads a page, and clicks the element of each selector.
     pub fn tour(&mut self, url: &str, clicks: &[&str]) -> Tour {
         self.ask("tour", json!({ "url": url, "clicks": clicks }))
     }
@@ -353,7 +353,7 @@ impl Browser {
         self.ask("offline", json!({ "url": url, "paths": paths }))
     }
 
-    /// Opens a tab of the preview, which no one touches unless a test says so.
+    /// Opens a tab of the preview. Only the test's own calls interact with it.
     pub fn watch(&mut self, tab: &str, url: &str) {
         let () = self.ask("watch", json!({ "tab": tab, "url": url }));
     }
@@ -373,17 +373,17 @@ impl Browser {
         let () = self.ask("key", json!({ "tab": tab, "key": key }));
     }
 
-    /// Clicks what a selector names in a tab of the preview.
+    /// Clicks the element of a selector in a tab of the preview.
     pub fn click(&mut self, tab: &str, selector: &str) {
         let () = self.ask("click", json!({ "tab": tab, "selector": selector }));
     }
 
-    /// What went wrong in a tab of the preview, and the origins that it asked.
+    /// What went wrong in a tab of the preview, and the origins that it requested.
     pub fn told(&mut self, tab: &str) -> Told {
         self.ask("told", json!({ "tab": tab }))
     }
 
-    /// What axe-core finds in a tab of the preview, or in a part of it.
+    /// Runs axe-core in a tab of the preview, or in a part of it.
     pub fn axe(&mut self, tab: &str, scheme: &str, within: &Value) -> Axe {
         self.ask("axe", json!({ "tab": tab, "scheme": scheme, "within": within }))
     }
@@ -407,7 +407,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The end of its orders ends the driver, which ends the browser.
+        // Closing stdin ends the driver, which ends the browser.
         drop(self.orders.take());
         let deadline = Instant::now() + Duration::from_secs(30);
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -419,13 +419,13 @@ impl Drop for Browser {
 }
 
 impl Request {
-    /// Whether the server sent it whole.
+    /// Whether the server sent the complete answer.
     pub fn is_full(&self) -> bool {
         self.from == Source::Network && self.method == "GET" && self.status == 200
     }
 }
 
-/// The folder for what a test leaves behind: pictures of what went wrong, and figures.
+/// The folder for a test's artifacts: pictures of what went wrong, and figures.
 pub fn artifacts(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser").join(name);
     fs::create_dir_all(&folder).expect("the folder for pictures");

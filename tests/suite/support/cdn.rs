@@ -1,10 +1,11 @@
 //! A fake of Cloudflare: an edge that caches, and the API that purges it.
 //!
-//! The real thing can't be had here. The edge is faithful in what matters to a publish: it keeps answers by their whole
-//! URL and `Accept-Encoding` until they are purged, and says so in `cf-cache-status`, `age` and `cf-ray`. The API takes
-//! what the documentation of `POST zones/ID/purge_cache` says: a bearer token, `files` of at most so many URLs,
-//! `purge_everything`, `prefixes`, `hosts` or `tags`; it answers with the envelope `success`, `errors`, `messages`,
-//! `result`, with 429 and `Retry-After` where there is too much, and 403 and code 10000 where the token is not the one.
+//! The real service is not available to tests. The edge is faithful in what matters to a publish: it keeps answers by
+//! their complete URL and `Accept-Encoding` until they are purged, and reports this in `cf-cache-status`, `age` and
+//! `cf-ray`. The API follows the documentation of `POST zones/ID/purge_cache`: a bearer token, `files` with a limited
+//! number of URLs, `purge_everything`, `prefixes`, `hosts` or `tags`. It answers with the envelope `success`, `errors`,
+//! `messages`, `result`, and with 403 and code 10000 if the token is wrong. A test can queue other answers, such as 429
+//! with `Retry-After` for too many requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use super::server::{Received, Reply, Server};
 pub const ZONE: &str = "0123456789abcdef0123456789abcdef";
 pub const TOKEN: &str = "tok-3f9d2c-secret";
 
-/// What the edge does to what passes.
+/// How the edge changes the answers that pass through it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mischief {
     #[default]
@@ -27,7 +28,7 @@ pub enum Mischief {
     BrowserTtl,
     /// Rocket Loader's script in every page.
     RocketLoader,
-    /// No origin: every answer is this.
+    /// No origin: every answer has this status.
     Status(u16),
 }
 
@@ -35,9 +36,9 @@ pub enum Mischief {
 struct State {
     kept: HashMap<(String, String), Reply>,
     mischief: Mischief,
-    /// What the API answers next instead of purging.
+    /// Answers that the API gives next instead of purging.
     refusals: VecDeque<Reply>,
-    /// The most files that the API takes.
+    /// The maximum number of files in a purge.
     most: usize,
     purged: Vec<Value>,
 }
@@ -67,7 +68,7 @@ impl Cdn {
         self.state.lock().unwrap().mischief = mischief;
     }
 
-    /// The API answers so, once, in place of purging.
+    /// Makes the API give this answer once instead of purging.
     pub fn refuses_once(&self, reply: Reply) {
         self.state.lock().unwrap().refusals.push_back(reply);
     }
@@ -81,7 +82,7 @@ impl Cdn {
         self.state.lock().unwrap().purged.clone()
     }
 
-    /// The tables of a site manifest that name it.
+    /// The tables of a site manifest that configure this CDN.
     pub fn tables(&self) -> String {
         format!(
             "[cloudflare]\nzone = \"{ZONE}\"\ntoken-env = \"CF_TOKEN\"\napi = \"http://{}/client/v4\"\n",
@@ -183,7 +184,7 @@ fn purge(state: &Mutex<State>, received: &Received) -> Reply {
             state.kept.retain(|(kept, _), _| kept != url);
         }
     } else {
-        // Whatever else: this fake has one site, so all of it goes.
+        // All other kinds of purge clear everything, because this fake has only one site.
         let known = ["purge_everything", "prefixes", "hosts", "tags"];
         assert!(known.iter().any(|key| body.get(key).is_some()), "{body}");
         state.kept.clear();

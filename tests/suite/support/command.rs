@@ -1,5 +1,5 @@
-//! Runs the built `syntax-publish` in a project of its own, with nothing of the caller's
-//! environment but the PATH, and shows what a folder holds before and after.
+//! Runs the built `syntax-publish` in its own project, with only the PATH and the TMPDIR of the caller's environment,
+//! and shows the content of a folder before and after.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -21,16 +21,15 @@ use walkdir::WalkDir;
 /// How long a run may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// How often something that can only be polled is asked again.
+/// The interval for polling.
 const POLL: Duration = Duration::from_millis(2);
 
-/// A temporary folder that every user of the machine may enter: the SSH server works in it as
-/// another one.
+/// A temporary folder that every user of the machine may enter, because the SSH server works in it as another user.
 pub fn open_tempdir() -> TempDir {
     open_tempdir_in(&std::env::temp_dir())
 }
 
-/// As [`open_tempdir`], in `parent`.
+/// Like [`open_tempdir`], in `parent`.
 pub fn open_tempdir_in(parent: &Path) -> TempDir {
     let folder = tempfile::Builder::new()
         .prefix("syntax-publish-")
@@ -40,9 +39,9 @@ pub fn open_tempdir_in(parent: &Path) -> TempDir {
     folder
 }
 
-/// A site's folder to run the command in, with a home of its own. Both go when it is dropped.
+/// A site's folder in which the command runs, with its own home. Both are removed when dropped.
 pub struct Project {
-    /// Where the command runs and `site-manifest.toml` belongs.
+    /// The working directory of the command, which contains `site-manifest.toml`.
     pub dir: PathBuf,
     /// HOME of the runs. Note that `ssh` reads the home of the *user*, not this one.
     pub home: PathBuf,
@@ -52,9 +51,9 @@ pub struct Project {
 /// A finished run.
 #[derive(Debug)]
 pub struct Ran {
-    /// The exit code; 128 + the signal's number, as a shell tells it, where a signal ended it.
+    /// The exit code. If a signal ended the run, 128 + the signal's number, as in a shell.
     pub code: i32,
-    /// The signal that ended the run, which did not handle it.
+    /// The signal that ended the run, if the run did not handle it.
     pub signal: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -77,7 +76,7 @@ impl Project {
         Project { dir, home, base }
     }
 
-    /// Writes a file of the project, and the folders above it. Returns its full path.
+    /// Writes a file of the project, and creates its parent folders. Returns the full path.
     pub fn write(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.dir.join(path);
         write(&path, bytes);
@@ -89,12 +88,12 @@ impl Project {
         self.write("site-manifest.toml", text);
     }
 
-    /// Runs the command to its end.
+    /// Runs the command until it ends.
     pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Ran {
         self.run_env(args, &[])
     }
 
-    /// Runs the command to its end, with these variables beside the clean environment.
+    /// Runs the command until it ends, with these variables in addition to the clean environment.
     pub fn run_env<A: AsRef<OsStr>>(&self, args: &[A], env: &[(&str, &str)]) -> Ran {
         self.spawn_env(args, env).wait()
     }
@@ -104,7 +103,7 @@ impl Project {
         self.spawn_env(args, &[])
     }
 
-    /// Starts the command in the background, with these variables beside the clean environment.
+    /// Starts the command in the background, with these variables in addition to the clean environment.
     pub fn spawn_env<A: AsRef<OsStr>>(&self, args: &[A], env: &[(&str, &str)]) -> Running {
         let mut command = self.command();
         command.args(args).envs(env.iter().copied());
@@ -124,14 +123,14 @@ impl Project {
             .env("HOME", &self.home)
             .env("XDG_CACHE_HOME", self.home.join(".cache"))
             .env("XDG_CONFIG_HOME", self.home.join(".config"))
-            // A temporary folder inside a checkout must not lend it its HEAD.
+            // A temporary folder inside a checkout must not pick up the HEAD of that checkout.
             .env("GIT_CEILING_DIRECTORIES", self.base.path())
             .stdin(Stdio::null());
         command
     }
 
-    /// `text` without what differs from run to run, for snapshots: the project's and the home's
-    /// path, ports, release ids, times and durations.
+    /// `text` without what differs from run to run, for snapshots: the paths of the project and the home, ports,
+    /// release IDs, times and durations.
     pub fn redact(&self, text: &str) -> String {
         let text = text
             .replace(&self.dir.display().to_string(), "[project]")
@@ -142,7 +141,7 @@ impl Project {
 }
 
 impl Ran {
-    /// The one JSON value of stdout.
+    /// The one JSON value on stdout.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("stdout is not one JSON value: {error}\n{self}"))
@@ -183,7 +182,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Sends a signal to the command alone, not to what it started.
+    /// Sends a signal to the command only, not to its children.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id())
             .ok()
@@ -191,37 +190,37 @@ impl Running {
         rustix::process::kill_process(pid.expect("a process id"), signal).expect("a process to signal");
     }
 
-    /// Waits until stderr holds `text`; fails if the run ends first.
+    /// Waits until stderr contains `text`. Fails if the run ends first.
     pub fn wait_for_stderr(&mut self, text: &str) {
         self.stderr.wait_for(text);
     }
 
-    /// Waits until stdout holds `text`; fails if the run ends first.
+    /// Waits until stdout contains `text`. Fails if the run ends first.
     pub fn wait_for_stdout(&mut self, text: &str) {
         self.stdout.wait_for(text);
     }
 
-    /// What it printed on stdout so far.
+    /// What the run has printed on stdout so far.
     pub fn stdout(&self) -> String {
         self.stdout.so_far()
     }
 
-    /// What it printed on stderr so far.
+    /// What the run has printed on stderr so far.
     pub fn stderr(&self) -> String {
         self.stderr.so_far()
     }
 
-    /// Whether the run has not ended yet.
-    /// The number of its process.
+    /// The process ID of the run.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
+    /// Whether the run has not ended yet.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child to wait for").is_none()
     }
 
-    /// Waits for the end; kills the run and fails if it takes unreasonably long.
+    /// Waits for the end. Kills the run and fails if it takes unreasonably long.
     pub fn wait(mut self) -> Ran {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
@@ -240,7 +239,7 @@ impl Running {
         self.ran(status)
     }
 
-    /// Kills the run (SIGKILL) and collects what it printed.
+    /// Kills the run (SIGKILL) and returns what it printed.
     pub fn kill(mut self) -> Ran {
         let _ = self.child.kill();
         let status = self.child.wait().expect("a child to wait for");
@@ -265,7 +264,7 @@ impl Drop for Running {
     }
 }
 
-/// What a child has printed so far, read by a thread so that the child never waits.
+/// What a child has printed so far, read by a thread so that the child never blocks.
 struct Stream {
     shared: Arc<(Mutex<Printed>, Condvar)>,
     reader: Option<JoinHandle<()>>,
@@ -326,7 +325,7 @@ impl Stream {
     }
 }
 
-/// `text` without ports, release ids, times and durations.
+/// `text` without ports, release IDs, times and durations.
 pub fn redact(text: &str) -> String {
     [
         (r"\b[0-9]{8}-[0-9]{6}-[0-9a-z]+", "[release]"),
@@ -346,7 +345,7 @@ pub fn redact(text: &str) -> String {
     })
 }
 
-/// Writes a file and the folders above it.
+/// Writes a file and creates its parent folders.
 pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).unwrap_or_else(|error| panic!("{}: {error}", parent.display()));
@@ -354,15 +353,14 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// Everything that is in `folder`, links not followed: a line for each entry, `.` the folder
-/// itself. Empty where there is no such folder. Equal states are equal byte for byte, modes and
-/// times included.
+/// The state of everything in `folder`, without following links: a line for each entry, with `.` for the folder itself.
+/// Empty if there is no such folder. Equal states are equal byte for byte, including modes and times.
 pub fn docroot_state(folder: &Path) -> BTreeMap<String, String> {
     state(folder, false)
 }
 
-/// Everything that a web server sees in `folder`, links followed: the same for a release whatever
-/// store stands behind it. Empty where there is no such folder.
+/// Everything that a web server sees in `folder`, following links. A release gives the same result in every store.
+/// Empty if there is no such folder.
 pub fn visitor_state(folder: &Path) -> BTreeMap<String, String> {
     state(folder, true)
 }
@@ -389,7 +387,7 @@ fn state(folder: &Path, follow: bool) -> BTreeMap<String, String> {
                 let target = fs::read_link(path).unwrap_or_else(|error| panic!("{name}: {error}"));
                 format!("link -> {} mtime {mtime}", target.display())
             } else if metadata.is_dir() {
-                // A release's folders are new with each release; a visitor sees no time of theirs.
+                // The folders of a release are new with each release. A visitor does not see their times.
                 if follow {
                     format!("dir {mode:04o}")
                 } else {
@@ -407,11 +405,11 @@ fn state(folder: &Path, follow: bool) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The build id of [`small_export`].
+/// The build ID of [`small_export`].
 pub const SMALL_EXPORT_BUILD_ID: &str = "pX3vLm9Qe_TzKc7uR1aYb";
 
-/// Writes a tiny export as Next's App Router leaves it into `folder`: two pages that link to each
-/// other, their payloads, a chunk, the build's own folder, an image, robots.txt, a 404 page.
+/// Writes a tiny export to `folder`, as Next's App Router makes it: two pages that link to each other, their payloads,
+/// a chunk, the build's own folder, an image, robots.txt, a 404 page.
 pub fn small_export(folder: &Path) {
     let id = SMALL_EXPORT_BUILD_ID;
     let page = |title: &str, link: &str, text: &str| {

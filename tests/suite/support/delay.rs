@@ -1,19 +1,18 @@
-//! A TCP link with a round trip time, in user space: what a publish over a real distance feels.
+//! A TCP link with a round trip time, in user space, which simulates a publish over a real distance.
 //!
-//! [`DelayProxy`] listens on a free port of 127.0.0.1 and forwards to another port of it. Bytes
-//! that arrive at time *t* leave at *t* + RTT/2, in order, however many others are under way: the
-//! delay is that of a line, not of a queue. A connection is dialled one and a half round trips
-//! after it was accepted, and its first bytes wait for one, as a handshake over the line would
-//! take; so a connection costs here what it costs there.
+//! [`DelayProxy`] listens on a free port of 127.0.0.1 and forwards to another port there. Bytes that arrive at time *t*
+//! leave at *t* + RTT/2, in order, however many others are on the line: the delay is that of a line, not of a queue. A
+//! connection is dialled one and a half round trips after it was accepted, and its first bytes wait for one round trip,
+//! as with a handshake over the line. A connection therefore costs as much time as over a real line.
 //!
-//! The line can be made narrow ([`DelayProxy::set_rate`]), cut after an exact number of bytes
-//! ([`DelayProxy::cut_after_up`]) or fall silent ([`DelayProxy::blackhole`]), after an exact number of bytes, too
-//! ([`DelayProxy::silence_after_up`]), and for as long as one likes ([`DelayProxy::lift`]).
+//! The line can be made narrow ([`DelayProxy::set_rate`]) and cut after an exact number of bytes
+//! ([`DelayProxy::cut_after_up`]). It can also fall silent ([`DelayProxy::blackhole`]), optionally after an exact
+//! number of bytes ([`DelayProxy::silence_after_up`]), until [`DelayProxy::lift`] is called.
 //!
-//! It simulates no loss and no slow start, and its buffers have no end: a sender never feels
-//! that the line is full, it only sees its answers come later.
+//! It simulates no loss and no slow start, and its buffers are unlimited: a sender never notices that the line is full,
+//! it only gets its answers later.
 //!
-//! Std, `rustix` and threads only, so that a benchmark can include this file by `#[path]`.
+//! This file uses only std, `rustix` and threads, so that a benchmark can include it with `#[path]`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -23,21 +22,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The most that is read at once; at a limited rate, a smaller piece keeps the flow even.
+/// The most that is read at a time. At a limited rate, a smaller piece keeps the flow even.
 const PIECE: usize = 64 * 1024;
 const PIECE_AT_A_RATE: usize = 4 * 1024;
 
-/// How long a write that finds no room waits before it looks whether the line was cut.
+/// How long a blocked write waits before it checks whether the line was cut.
 const WRITE_PATIENCE: Duration = Duration::from_millis(20);
 
-/// A running proxy; dropping it resets its connections and frees its port.
+/// A running proxy. Dropping it resets its connections and frees its port.
 pub struct DelayProxy {
-    /// Where to connect to, on 127.0.0.1.
+    /// The port to connect to, on 127.0.0.1.
     pub port: u16,
     line: Arc<Line>,
 }
 
-/// Which way bytes travel.
+/// The direction in which bytes travel.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// From the client that connected to the proxy.
@@ -46,10 +45,10 @@ enum Way {
     Down,
 }
 
-/// What all connections of a proxy share.
+/// The state that all connections of a proxy share.
 struct Line {
     one_way: Duration,
-    /// Bytes a second in each direction; 0 for no limit.
+    /// Bytes per second in each direction; 0 for no limit.
     rate: AtomicU64,
     up: Direction,
     down: Direction,
@@ -63,7 +62,7 @@ struct Line {
 #[derive(Default)]
 struct Direction {
     forwarded: AtomicU64,
-    /// When the last byte that was accepted so far will have gone out, at the current rate.
+    /// When the last byte that was accepted so far will have been sent, at the current rate.
     free_at: Mutex<Option<Instant>>,
     pieces: Mutex<Vec<u64>>,
 }
@@ -73,7 +72,7 @@ impl Direction {
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Counts a piece that is about to be passed on.
+    /// Counts a piece that is about to be forwarded.
     fn forward(&self, len: usize) {
         let end = self.forwarded.fetch_add(len as u64, Ordering::SeqCst) + len as u64;
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner).push(end);
@@ -89,39 +88,39 @@ struct State {
     connections: Vec<Arc<Connection>>,
 }
 
-/// A cut that is still to come.
+/// A cut that has not happened yet.
 #[derive(Clone, Copy)]
 struct Cut {
     way: Way,
     bytes_left: u64,
-    /// Whether later connections go the same way.
+    /// Whether later connections fail in the same way.
     for_good: bool,
-    /// Whether it closes nothing: the connections there are hear nothing any more.
+    /// Whether nothing is closed: existing connections receive nothing more.
     silent: bool,
 }
 
-/// The two sockets of a forwarded connection. The server's is missing until it is dialled.
+/// The two sockets of a forwarded connection. The server's socket is missing until it is dialled.
 struct Connection {
     client: TcpStream,
     server: Mutex<Option<Arc<TcpStream>>>,
     dead: AtomicBool,
-    /// What it carries waits until the line is lifted.
+    /// Whether the bytes of this connection wait until the line is lifted.
     silent: AtomicBool,
-    /// How many of its two directions have come to an orderly end.
+    /// How many of the two directions have come to an orderly end.
     ended: AtomicUsize,
 }
 
-/// What a reader hands to the writer across the line.
+/// What a reader passes to the writer across the line.
 enum Item {
     Bytes(Vec<u8>),
-    /// The sender will send no more; the other direction stays open.
+    /// The sender will send no more. The other direction stays open.
     End,
     /// The sender's connection broke.
     Broken,
 }
 
 impl DelayProxy {
-    /// Forwards a free port to `target_port`, `rtt` away.
+    /// Forwards a free port to `target_port`, with a round trip time of `rtt`.
     pub fn start(target_port: u16, rtt: Duration) -> DelayProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port to listen on");
         let port = listener.local_addr().expect("the address of a listener").port();
@@ -139,19 +138,18 @@ impl DelayProxy {
         DelayProxy { port, line }
     }
 
-    /// Bytes that came from clients and were passed on, over all connections.
+    /// Bytes that came from clients and were forwarded, over all connections.
     pub fn bytes_up(&self) -> u64 {
         self.line.up.forwarded.load(Ordering::SeqCst)
     }
 
-    /// Bytes that came from the server and were passed on, over all connections.
+    /// Bytes that came from the server and were forwarded, over all connections.
     pub fn bytes_down(&self) -> u64 {
         self.line.down.forwarded.load(Ordering::SeqCst)
     }
 
-    /// Resets every connection once `bytes` more have been passed on from clients, counted from
-    /// this call; not a byte beyond them gets through. Later connections work, so that a second
-    /// run can take up what the first one left.
+    /// Resets every connection once `bytes` more have been forwarded from clients, counted from this call. Not one byte
+    /// more gets through. Later connections work, so that a second run can continue where the first one stopped.
     pub fn cut_after_up(&self, bytes: u64) {
         self.plan_cut(Cut {
             way: Way::Up,
@@ -161,8 +159,8 @@ impl DelayProxy {
         });
     }
 
-    /// Passes nothing on any more, in either direction, of any connection there is, once `bytes` more have been passed on
-    /// from clients. Nothing is closed, and later connections work.
+    /// Stops forwarding on all existing connections, in both directions, once `bytes` more have been forwarded from
+    /// clients. Nothing is closed, and later connections work.
     pub fn silence_after_up(&self, bytes: u64) {
         self.plan_cut(Cut {
             way: Way::Up,
@@ -172,7 +170,7 @@ impl DelayProxy {
         });
     }
 
-    /// As [`DelayProxy::silence_after_up`], and later connections are accepted and hear nothing.
+    /// Like [`DelayProxy::silence_after_up`], but later connections are accepted and receive nothing.
     pub fn silence_for_good_after_up(&self, bytes: u64) {
         self.plan_cut(Cut {
             way: Way::Up,
@@ -182,7 +180,7 @@ impl DelayProxy {
         });
     }
 
-    /// Ends all silence: what waited is passed on, also of clients that have gone meanwhile.
+    /// Ends all silence. Bytes that waited are forwarded, even those of clients that have disconnected meanwhile.
     pub fn lift(&self) {
         let mut state = self.line.state();
         state.silent = false;
@@ -193,14 +191,14 @@ impl DelayProxy {
         self.line.changed.notify_all();
     }
 
-    /// Waits until every connection has come to its end at both sides.
+    /// Waits until every connection has ended on both sides.
     pub fn wait_for_end(&self) {
         while !self.line.state().connections.is_empty() {
             thread::yield_now();
         }
     }
 
-    /// As [`DelayProxy::cut_after_up`], counting what is passed on from the server.
+    /// Like [`DelayProxy::cut_after_up`], but counts bytes forwarded from the server.
     pub fn cut_after_down(&self, bytes: u64) {
         self.plan_cut(Cut {
             way: Way::Down,
@@ -210,7 +208,7 @@ impl DelayProxy {
         });
     }
 
-    /// As [`DelayProxy::cut_after_down`], and the line stays down.
+    /// Like [`DelayProxy::cut_after_down`], but the line stays down.
     pub fn cut_for_good_after_down(&self, bytes: u64) {
         self.plan_cut(Cut {
             way: Way::Down,
@@ -220,18 +218,18 @@ impl DelayProxy {
         });
     }
 
-    /// Where the pieces ended that came from clients, in bytes since the start: what they wrote at once, or what the
-    /// network made of it.
+    /// The ends of the pieces that came from clients, in bytes since the start. A piece is what a client wrote in one
+    /// call, or what the network made of it.
     pub fn pieces_up(&self) -> Vec<u64> {
         self.line.up.pieces()
     }
 
-    /// As [`DelayProxy::pieces_up`], of what came from the server.
+    /// Like [`DelayProxy::pieces_up`], for pieces that came from the server.
     pub fn pieces_down(&self) -> Vec<u64> {
         self.line.down.pieces()
     }
 
-    /// As [`DelayProxy::cut_after_up`], and the line stays down: later connections are reset.
+    /// Like [`DelayProxy::cut_after_up`], but the line stays down: later connections are reset.
     pub fn cut_for_good_after_up(&self, bytes: u64) {
         self.plan_cut(Cut {
             way: Way::Up,
@@ -241,19 +239,19 @@ impl DelayProxy {
         });
     }
 
-    /// Whether a planned cut has happened; a test of a cut is worth nothing where it has not.
+    /// Whether a planned cut has happened. Without it, a test of a cut proves nothing.
     pub fn has_cut(&self) -> bool {
         self.line.state().has_cut
     }
 
-    /// Passes nothing on any more, in either direction, and closes nothing: only a timeout tells.
-    /// New connections are accepted (a listening socket does that by itself) and hear nothing.
+    /// Stops forwarding, in both directions, and closes nothing: only a timeout can detect this. New connections are
+    /// accepted (a listening socket does that on its own) and receive nothing.
     pub fn blackhole(&self) {
         self.line.state().silent = true;
         self.line.changed.notify_all();
     }
 
-    /// Limits each direction, over all connections, to `bytes_per_second`; 0 lifts the limit.
+    /// Limits each direction, over all connections, to `bytes_per_second`; 0 removes the limit.
     pub fn set_rate(&self, bytes_per_second: u64) {
         self.line.rate.store(bytes_per_second, Ordering::SeqCst);
     }
@@ -276,7 +274,7 @@ impl Drop for DelayProxy {
         }
         drop(state);
         self.line.changed.notify_all();
-        // The listener blocks in `accept`: one last connection lets it see that it is over.
+        // The listener blocks in `accept`. One last connection lets it see that the proxy is closed.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -293,7 +291,7 @@ impl Line {
         }
     }
 
-    /// When a piece of `len` bytes that was read just now has crossed the line.
+    /// When a piece of `len` bytes that was read just now will have crossed the line.
     fn due(&self, way: Way, len: usize) -> Instant {
         let now = Instant::now();
         let rate = self.rate.load(Ordering::SeqCst);
@@ -302,8 +300,8 @@ impl Line {
             .free_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Without a limit nothing queues; what was queued before the limit was lifted keeps its
-        // place, because writers work in order.
+        // Without a limit, nothing queues. What was queued before the limit was removed keeps its place, because
+        // writers work in order.
         let sent = if rate == 0 {
             *free_at = None;
             now
@@ -317,9 +315,9 @@ impl Line {
         sent + self.one_way
     }
 
-    /// Waits until `due`; false if the connection died or the line is gone before.
+    /// Waits until `due`. Returns false if the connection died or the line was closed before.
     ///
-    /// A silent line lets no one past: anyone who comes waits here until the end.
+    /// While the line or the connection is silent, this waits past `due`, until the silence is lifted.
     fn wait_until(&self, due: Instant, connection: &Connection) -> bool {
         let mut state = self.state();
         loop {
@@ -340,7 +338,7 @@ impl Line {
         }
     }
 
-    /// How many of `wanted` bytes may still be passed on in this direction.
+    /// How many of `wanted` bytes may still be forwarded in this direction.
     fn allow(&self, way: Way, wanted: usize) -> usize {
         let mut state = self.state();
         match &mut state.cut {
@@ -361,7 +359,7 @@ impl Line {
 }
 
 impl State {
-    /// Cuts if a cut is planned and no byte is left of it.
+    /// Cuts if a cut is planned and none of its bytes are left.
     fn cut_if_due(&mut self) {
         if let Some(cut) = self.cut
             && cut.bytes_left == 0
@@ -392,9 +390,8 @@ impl Connection {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// Makes both sockets answer with a reset once the threads that use them have let go, and
-    /// wakes those threads. The reading half alone is shut down: shutting down the writing half
-    /// would send an orderly end first.
+    /// Makes both sockets answer with a reset once the threads that use them have finished, and wakes those threads.
+    /// Only the reading half is shut down, because shutting down the writing half would send an orderly end first.
     fn kill(&self) {
         self.dead.store(true, Ordering::SeqCst);
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -430,13 +427,13 @@ fn accept(line: &Arc<Line>, listener: &TcpListener, target_port: u16) {
     }
 }
 
-/// Plays the handshake, then dials the server and starts the four halves of the connection.
+/// Simulates the handshake, then dials the server and starts the four halves of the connection.
 fn connect(line: &Arc<Line>, connection: &Arc<Connection>, target_port: u16) {
     let accepted = Instant::now();
     if !line.wait_until(accepted + line.one_way * 2, connection) {
         return;
     }
-    // The client's first bytes set out before the server is dialled, and arrive just after.
+    // The client's first bytes leave before the server is dialled, and arrive just after that.
     let (up, from_client) = mpsc::channel();
     {
         let (line, connection) = (Arc::clone(line), Arc::clone(connection));
@@ -510,7 +507,7 @@ fn write(line: &Line, way: Way, connection: &Connection, socket: &TcpStream, pie
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     let allowed = line.allow(way, rest.len());
-                    // Counted first: who has received the bytes may ask for the count.
+                    // Counted before the write, because a receiver of the bytes may read the count.
                     line.direction(way).forward(allowed);
                     if !write_all(connection, socket, &rest[..allowed]) {
                         line.kill(connection);
@@ -524,7 +521,7 @@ fn write(line: &Line, way: Way, connection: &Connection, socket: &TcpStream, pie
                         line.changed.notify_all();
                         return;
                     }
-                    // What is left came behind a silence, and waits for its end.
+                    // The rest comes after a silence began, and waits until it ends.
                     if !rest.is_empty() && !line.wait_until(due, connection) {
                         return;
                     }
@@ -546,7 +543,7 @@ fn write(line: &Line, way: Way, connection: &Connection, socket: &TcpStream, pie
     }
 }
 
-/// As `Write::write_all`, but gives up when the connection is cut while the receiver is full.
+/// Like `Write::write_all`, but gives up if the connection is cut while the receiver is full.
 fn write_all(connection: &Connection, mut socket: &TcpStream, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         if connection.is_dead() {

@@ -1,4 +1,4 @@
-//! Exports as folders: copied, read, and built again without a build.
+//! Exports as folders: copied, read, and given another build ID without a build.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use syntax_publish::next::build_id::in_comment;
 use walkdir::WalkDir;
 
-/// Copies a folder, as it is.
+/// Copies a folder as it is.
 pub fn copy(from: &Path, to: &Path) {
     for entry in WalkDir::new(from) {
         let entry = entry.unwrap();
@@ -20,7 +20,7 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Every file below a folder, links followed, by its path.
+/// Every file below a folder, following links, by path.
 pub fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     WalkDir::new(folder)
         .follow_links(true)
@@ -34,7 +34,7 @@ pub fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// The build id of an export of Next.js.
+/// The build ID of a Next.js export.
 pub fn build_id(export: &Path) -> String {
     let ids: Vec<String> = fs::read_dir(export.join("_next/static"))
         .unwrap()
@@ -46,7 +46,7 @@ pub fn build_id(export: &Path) -> String {
     ids[0].clone()
 }
 
-/// Does to an export what building the same source again does: another build id, wherever it stands.
+/// Changes an export as another build of the same source does: replaces the build ID everywhere.
 pub fn rebuild(export: &Path, id: &str) -> usize {
     let old = build_id(export);
     assert_eq!(old.len(), id.len(), "as long as Next.js makes them");

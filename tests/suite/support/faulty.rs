@@ -1,7 +1,7 @@
-//! A host that fails at one point, in one way: a wrapper around the real ones.
+//! A wrapper around the real hosts that makes a host fail at one point, in one way.
 //!
-//! A point is a flight, by its number over all connections of a run, and how many of its operations take effect. So all
-//! points of a run are: before its first operation, and after each.
+//! A point is a flight, by its number over all connections of a run, and how many of its operations take effect. The
+//! points of a run are therefore: before its first operation, and after each operation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,20 +14,20 @@ use super::memory::half;
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The client dies: nothing more is sent, and nothing of what was sent is executed.
+    /// The client dies: nothing more is sent, and nothing that is still in flight is executed.
     Dead,
     /// The client dies in the middle of a write: half of its bytes arrive.
     HalfWritten,
-    /// The client stands still, and what it had sent is executed once another has done his work.
+    /// The client freezes, and what it had sent is executed after another client has done its work.
     Woken,
-    /// The connection is lost; another one can be made.
+    /// The connection is lost. A new connection can be made.
     Cut,
-    /// The connection is lost, and what is left of the flight is executed once the first flight of the next connection
-    /// was answered, or at the end where there is none.
+    /// The connection is lost. The rest of the flight is executed after the first flight of the next connection was
+    /// answered, or at the end if there is no next connection.
     Late,
-    /// The connection stands and no answer comes; another one can be made.
+    /// The connection stays open and no answer comes. A new connection can be made.
     Hung,
-    /// One operation is refused for a reason that is not told, and those behind it are executed.
+    /// One operation is refused without a reason. The operations after it are executed.
     Refused,
 }
 
@@ -41,7 +41,7 @@ pub const FAULTS: [Fault; 7] = [
     Fault::Refused,
 ];
 
-/// Those after which the client says nothing any more.
+/// The faults after which the client sends nothing more.
 pub const DEATHS: [Fault; 2] = [Fault::Dead, Fault::HalfWritten];
 
 /// Where it goes wrong.
@@ -49,11 +49,11 @@ pub const DEATHS: [Fault; 2] = [Fault::Dead, Fault::HalfWritten];
 pub struct Point {
     /// The number of the flight, from 0.
     pub flight: usize,
-    /// So many of its operations take effect.
+    /// How many of its operations take effect.
     pub done: usize,
 }
 
-/// Whether an operation may change what the host holds.
+/// Whether an operation may change the content of the host.
 pub fn changes(op: &Op) -> bool {
     match op {
         Op::MakeFolder(_)
@@ -78,17 +78,17 @@ pub fn changes(op: &Op) -> bool {
     }
 }
 
-/// Every point of a run at which a fault differs from the same fault elsewhere.
+/// Every point of a run at which a fault has a different effect than elsewhere.
 ///
-/// An operation that changes nothing makes no difference to what was left behind: of the points before and after it one
-/// will do. Nothing else is left out.
+/// An operation that changes nothing makes no difference to what is left behind, so only one of the points before and
+/// after it is needed. No other points are left out.
 pub fn points(flights: &[Vec<Op>], fault: Fault) -> Vec<Point> {
     let mut points = Vec::new();
     for (flight, ops) in flights.iter().enumerate() {
         for done in 0..=ops.len() {
             let next = ops.get(done);
             let differs = match fault {
-                // For a dead client the end of a flight is the beginning of the next.
+                // For a dead client, the end of a flight is the beginning of the next one.
                 Fault::Dead => done > 0 && changes(&ops[done - 1]) || flight == 0 && done == 0,
                 Fault::HalfWritten => next.is_some_and(|op| half(op).is_some()),
                 Fault::Woken | Fault::Late => {
@@ -105,7 +105,7 @@ pub fn points(flights: &[Vec<Op>], fault: Fault) -> Vec<Point> {
     points
 }
 
-/// Connects to a host that fails where it is told, and writes down what is asked of it.
+/// Connects to a host that fails as planned, and records its operations.
 #[derive(Clone)]
 pub struct Faulty {
     inner: Arc<dyn Connect>,
@@ -118,14 +118,14 @@ struct State {
     record: Vec<Vec<Op>>,
     happened: bool,
     dead: bool,
-    /// What is executed later, over the connection that it was sent on.
+    /// Operations to execute later, over the connection that they were sent on.
     late: Option<(Arc<dyn Host>, Vec<Op>)>,
 }
 
 struct FaultyHost {
     inner: Arc<dyn Host>,
     faulty: Faulty,
-    /// Whether this very connection is no use any more.
+    /// Whether this connection is unusable.
     broken: AtomicBool,
 }
 
@@ -142,7 +142,7 @@ impl Faulty {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was asked, flight by flight.
+    /// The recorded operations, flight by flight.
     pub fn record(&self) -> Vec<Vec<Op>> {
         self.state().record.clone()
     }

@@ -1,8 +1,7 @@
-//! A raw HTTP/1.1 client: it sends the request target exactly as given and hides nothing of the
-//! answer.
+//! A raw HTTP/1.1 client. It sends the request target exactly as given and returns the complete answer.
 //!
-//! An ordinary client tidies a URL before it sends it, so it can't ask what an attacker asks. This
-//! one neither encodes, resolves nor follows anything.
+//! An ordinary client normalizes a URL before it sends it, so it can't send an attacker's requests. This client does
+//! not encode, resolve or follow anything.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,7 +21,7 @@ impl Request {
         Self::new("GET", target)
     }
 
-    /// A request of any method.
+    /// A request with any method.
     pub fn new(method: &str, target: impl AsRef<[u8]>) -> Self {
         Self {
             method: method.to_owned(),
@@ -32,7 +31,7 @@ impl Request {
         }
     }
 
-    /// Gives it a body, and says how long that is.
+    /// Adds a body and its `Content-Length`.
     pub fn body(mut self, body: String) -> Self {
         self.headers.push(("Content-Length".to_owned(), body.len().to_string()));
         self.body = body;
@@ -45,7 +44,7 @@ impl Request {
         self
     }
 
-    /// Sends it and reads the whole answer.
+    /// Sends the request and reads the complete answer.
     pub fn send(&self, server: SocketAddr) -> Response {
         let mut stream = TcpStream::connect(server).expect("the server accepts");
         let patience = Some(Duration::from_secs(20));
@@ -72,11 +71,11 @@ impl Request {
     }
 }
 
-/// An answer as it came, its chunks joined.
+/// An answer as received, with its chunks joined.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
-    /// In the order in which they came, repeats and all.
+    /// In the order of arrival, including repeats.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -137,7 +136,7 @@ impl Response {
         body
     }
 
-    /// Every value of a header, by its name in any case.
+    /// Every value of a header. The name is case-insensitive.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.headers
             .iter()
@@ -146,7 +145,7 @@ impl Response {
             .collect()
     }
 
-    /// A header that comes at most once.
+    /// A header that occurs at most once.
     pub fn header(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
         assert!(all.len() < 2, "{name} is repeated: {all:?}");

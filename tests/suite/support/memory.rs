@@ -1,9 +1,9 @@
-//! A host in memory: a file system as OpenSSH's server shows one, cheap to copy, so that a test may begin again from any
-//! state thousands of times, and may say itself what time it is.
+//! A host in memory: a file system as OpenSSH's server presents it. It is cheap to copy, so that a test can start from
+//! any state thousands of times, and a test sets its clock.
 //!
-//! Nodes are inodes: hard links, open files that move with their folder, `..` behind a symlink, a rename onto another
-//! link of the same file are what they are on a disk. `memory` (the module of the suite) compares it with a folder of
-//! this machine, operation for operation.
+//! Nodes are inodes: hard links, open files that move with their folder, `..` after a symlink, and a rename onto
+//! another link of the same file work as on a disk. `memory` (the module of the suite) compares it with a local folder,
+//! operation for operation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,37 +20,37 @@ use syntax_publish::host::{
     Answer, Answers, Attr, Connect, Handle, Host, HostError, Kind, Op, Refusal, RefusalKind, Space, Time,
 };
 
-/// Most symlinks that are followed on one way, as Linux has it.
+/// The maximum number of symlinks that are followed in one path, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// The number of a node, for as long as the disk lives.
+/// The number of a node, for as long as the disk exists.
 pub type Inode = usize;
 
 const DOCROOT: Inode = 1;
 
-/// All that a host holds, at one moment.
+/// The complete content of a host at one moment.
 #[derive(Clone)]
 pub struct Disk {
     nodes: Vec<Arc<Node>>,
     open: BTreeMap<Handle, Inode>,
     handles: u64,
     now: Time,
-    /// A hash of all that stands where, times left out: the sum of a hash for each name and each content.
+    /// A hash of the content without times: the sum of a hash for each name and each content.
     sum: u64,
-    /// What operations did, in their order, each as its effects; where somebody asked for it.
+    /// The effects of each operation, in order, or `None` if no journal is kept.
     journal: Option<Vec<Vec<Effect>>>,
 }
 
-/// One thing that an operation does to a disk, as far as it may be lost alone.
+/// One effect of an operation on a disk. Each effect may be lost separately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// A folder has a name, or has it no more.
+    /// A folder gains or loses a name.
     Named {
         folder: Inode,
         name: String,
         there: Option<Inode>,
     },
-    /// A file has bytes.
+    /// Bytes are written to a file.
     Written {
         inode: Inode,
         offset: usize,
@@ -62,7 +62,7 @@ pub enum Effect {
 
 #[derive(Clone)]
 struct Node {
-    /// Where it was made, and as what: the same in each run of the same operations, in whatever order.
+    /// Derived from where and as what the node was made: the same in each run of the same operations, in any order.
     id: u64,
     what: What,
     mode: u32,
@@ -79,7 +79,7 @@ enum What {
     Symlink(String),
 }
 
-/// Why not, by the numbers that Linux has.
+/// The reason for a failure, with the names of Linux.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Errno {
     NoEntry,
@@ -123,7 +123,7 @@ impl Disk {
             mtime: now,
         };
         Disk {
-            // The docroot's number is taken before there is one.
+            // The docroot's number is reserved before the docroot exists.
             nodes: vec![Arc::new(above.clone()), Arc::new(above)],
             open: BTreeMap::new(),
             handles: 0,
@@ -133,12 +133,12 @@ impl Disk {
         }
     }
 
-    /// From now on what operations do is written down.
+    /// Starts to record the effects of operations.
     pub fn keep_journal(&mut self) {
         self.journal = Some(Vec::new());
     }
 
-    /// What operations did since then, those left out that changed nothing.
+    /// The effects of operations since then, without operations that changed nothing.
     pub fn take_journal(&mut self) -> Vec<Vec<Effect>> {
         let journal = self.journal.take().unwrap_or_default();
         journal.into_iter().filter(|effects| !effects.is_empty()).collect()
@@ -150,7 +150,7 @@ impl Disk {
         }
     }
 
-    /// The disk with some effects of what came later, up to `end`, and with nothing else of it.
+    /// The disk with only some effects of the operations up to `end`.
     pub fn with_effects<'e>(&self, end: &Disk, effects: impl IntoIterator<Item = &'e Effect>) -> Disk {
         let mut disk = self.clone();
         disk.open.clear();
@@ -197,7 +197,7 @@ impl Disk {
         }
     }
 
-    /// Makes all of it in a folder of this machine, hard links and times of files too.
+    /// Creates everything in a local folder, including hard links and times of files.
     pub fn make_in(&self, docroot: &Path) {
         let mut made: BTreeMap<Inode, PathBuf> = BTreeMap::new();
         let mut todo = vec![(docroot.to_owned(), DOCROOT)];
@@ -220,23 +220,23 @@ impl Disk {
         }
     }
 
-    /// A hash of all that stands where, times left out.
+    /// A hash of the content without times.
     pub fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// Whether a thing is there, symlinks followed.
+    /// Whether something exists, following symlinks.
     pub fn exists(&self, path: &str) -> bool {
         self.there(path, true).is_ok()
     }
 
-    /// The names in a folder, symlinks followed to it; none where there's no such folder.
+    /// The names in a folder, following symlinks to it. Empty if there is no such folder.
     pub fn list(&self, path: &str) -> Vec<String> {
         let names = self.there(path, true).and_then(|inode| self.names(inode));
         names.map(|names| names.keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// A file's bytes, symlinks followed.
+    /// The content of a file, following symlinks.
     pub fn bytes(&self, path: &str) -> Option<&[u8]> {
         match &self.nodes[self.there(path, true).ok()?].what {
             What::File(bytes) => Some(bytes),
@@ -244,7 +244,7 @@ impl Disk {
         }
     }
 
-    /// Lets the host's clock run on.
+    /// Advances the host's clock.
     pub fn pass(&mut self, seconds: Time) {
         self.now += seconds;
     }
@@ -256,7 +256,7 @@ impl Disk {
         };
         let mut todo = vec![found];
         while let Some(inode) = todo.pop() {
-            // Files of a workshop are links of objects, whose times are what web servers go by.
+            // Files in a staging directory are links of objects, and web servers use their times.
             if !matches!(self.nodes[inode].what, What::File(_)) {
                 Arc::make_mut(&mut self.nodes[inode]).mtime = 0;
             }
@@ -266,7 +266,7 @@ impl Disk {
         }
     }
 
-    /// Sets the time of one thing.
+    /// Sets the time of a single node.
     pub fn touch(&mut self, path: &str, mtime: Time) {
         if let Some(inode) = self.find(path, false).ok().and_then(|place| place.there) {
             Arc::make_mut(&mut self.nodes[inode]).mtime = mtime;
@@ -277,7 +277,7 @@ impl Disk {
         self.now
     }
 
-    /// A line for everything that is in the docroot, by path, links not followed; content by what `tell` makes of it.
+    /// A line for everything in the docroot, by path, without following links. `tell` formats the content.
     pub fn told(&self, tell: impl Fn(&[u8]) -> String) -> BTreeMap<String, String> {
         let mut lines = BTreeMap::new();
         let mut todo = vec![(String::new(), DOCROOT)];
@@ -304,13 +304,13 @@ impl Disk {
         lines
     }
 
-    /// Whether both paths name one inode.
+    /// Whether both paths lead to one inode.
     pub fn is_same(&self, one: &str, other: &str) -> bool {
         let of = |path: &str| self.find(path, false).ok().and_then(|place| place.there);
         of(one).is_some() && of(one) == of(other)
     }
 
-    /// A symlink's text.
+    /// The text of a symlink.
     pub fn text(&self, path: &str) -> Option<String> {
         let inode = self.find(path, false).ok()?.there?;
         match &self.nodes[inode].what {
@@ -319,7 +319,7 @@ impl Disk {
         }
     }
 
-    /// Executes one operation, as the contract of a host has it.
+    /// Executes one operation according to the contract of a host.
     pub fn execute(&mut self, op: &Op) -> Result<Answer, Refusal> {
         if let Some(journal) = &mut self.journal {
             journal.push(Vec::new());
@@ -331,7 +331,7 @@ impl Disk {
         })
     }
 
-    /// As [`Self::execute`] for a write of which only the first half arrives.
+    /// Like [`Self::execute`] for a write of which only the first half arrives.
     pub fn execute_half(&mut self, op: &Op) {
         if let Some(op) = half(op) {
             let _ = self.execute(&op);
@@ -350,7 +350,7 @@ impl Disk {
             Op::Resolve(path) => {
                 let place = self.find(path, true)?;
                 let inode = place.there.ok_or(Errno::NoEntry)?;
-                // A file may have several names: this is the one that was asked for.
+                // A file may have several names. This is the requested one.
                 Ok(Answer::Text(match &self.nodes[inode].what {
                     What::Folder { .. } => self.absolute(inode),
                     _ => format!("{}/{}", self.absolute(place.folder), place.name),
@@ -492,7 +492,7 @@ impl Disk {
                 return Ok(Answer::Done);
             }
             match (self.is_folder(moved), self.is_folder(replaced)) {
-                // A folder of the source can't be replaced by what is in it either.
+                // A folder can't be replaced by something inside it either.
                 (_, true) if self.is_within(source.folder, replaced) => return Err(Errno::NotEmpty),
                 (true, false) => return Err(Errno::NotAFolder),
                 (false, true) => return Err(Errno::IsAFolder),
@@ -547,7 +547,7 @@ impl Disk {
         }
     }
 
-    /// Where a folder stands, below the docroot.
+    /// The path of a folder below the docroot.
     pub fn path_of(&self, folder: Inode) -> String {
         let path = self.absolute(folder);
         path.trim_start_matches("/docroot").trim_start_matches('/').to_owned()
@@ -574,7 +574,7 @@ impl Disk {
         self.find(path, follow)?.there.ok_or(Errno::NoEntry)
     }
 
-    /// A place where nothing is.
+    /// A place where nothing exists.
     fn free(&self, path: &str) -> Result<Place, Errno> {
         let place = self.find(path, false)?;
         if place.there.is_some() {
@@ -583,7 +583,7 @@ impl Disk {
         Ok(place)
     }
 
-    /// Walks a path. Symlinks before its end are followed always, one at the end if `follow`.
+    /// Walks a path. Symlinks before its end are always followed, and one at the end is followed if `follow` is set.
     fn find(&self, path: &str, follow: bool) -> Result<Place, Errno> {
         let mut todo: Vec<String> = path
             .split('/')
@@ -725,14 +725,14 @@ impl Disk {
     }
 }
 
-/// The same for the same thing, in every run.
+/// A hash that is the same in every run.
 pub fn hash(thing: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     thing.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A write of the first half of what another writes.
+/// A write of the first half of another write.
 pub fn half(op: &Op) -> Option<Op> {
     match op {
         Op::Write { handle, offset, bytes } => Some(Op::Write {
@@ -764,7 +764,7 @@ pub struct Memory {
     flights: Arc<AtomicUsize>,
 }
 
-/// No test here needs so many flights from one state: it goes round in circles.
+/// No test needs this many flights from one state. More of them mean an endless loop.
 const MOST_FLIGHTS: usize = 5000;
 
 impl Memory {
@@ -779,7 +779,7 @@ impl Memory {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts another disk in place of this one.
+    /// Replaces the disk with another one.
     pub fn replace(&self, disk: Disk) {
         *self.disk() = disk;
         self.flights.store(0, Ordering::SeqCst);
@@ -789,7 +789,7 @@ impl Memory {
         self.disk().clone()
     }
 
-    /// What is in the docroot, one line each, for messages.
+    /// The content of the docroot, one line for each entry, for messages.
     pub fn listing(&self) -> String {
         let lines = self.disk().told(|bytes| format!("{} bytes", bytes.len()));
         lines.iter().fold(String::new(), |mut text, (path, what)| {
@@ -806,7 +806,7 @@ impl Host for Memory {
             let listing = self.listing();
             panic!("it goes round in circles, with\n{}\n\n{listing}", lines.join("\n"));
         }
-        // Who looks at a lock waits between his looks, and tests don't: the host's clock runs instead.
+        // A client that watches a lock waits between its reads. Tests don't wait, so the host's clock advances instead.
         if matches!(ops.first(), Some(Op::List(path)) if path == "lock") {
             self.disk().pass(1);
         }

@@ -1,4 +1,4 @@
-//! What the tests stand on: a real SSH server, a line with a delay, a browser, a project to run the binary in.
+//! Infrastructure for the tests: a real SSH server, a line with a delay, a browser, a project to run the binary in.
 
 #![allow(dead_code, reason = "a helper is written once and used by the modules that need it")]
 

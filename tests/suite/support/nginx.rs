@@ -1,4 +1,4 @@
-//! A real nginx for one test, in a folder of its own, gone when the test ends.
+//! A real nginx for one test, in its own folder. Both are removed when the test ends.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::command::Project;
 use super::sshd::is_root;
 
-/// Where a vhost for [`Nginx::start`] says it listens; a free port takes its place.
+/// The address in a vhost for [`Nginx::start`]. It is replaced with a free port.
 pub const LISTEN: &str = "127.0.0.1:1";
 
 const BROTLI: &str = "ngx_http_brotli_static_module.so";
@@ -37,20 +37,20 @@ impl Nginx {
         panic!("nginx found no free port");
     }
 
-    /// Starts an nginx with a vhost that says itself where it listens, and waits until it accepts there.
+    /// Starts an nginx with a vhost that sets its own address, and waits until it accepts there.
     pub fn at(address: SocketAddr, vhost: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self::run(address, vhost, folder).unwrap_or_else(|log| panic!("nginx ended: {log}"))
     }
 
-    /// Starts an nginx with the vhost that a project prints for its target, with these options more.
+    /// Starts an nginx with the vhost that a project prints for its target, with additional options.
     #[track_caller]
     pub fn of(project: &Project, more: &[&str]) -> Self {
         let plain = ["nginx", "--without-tls", "--listen", LISTEN, "--nginx-version", "1.22"];
         Self::start(&project.run(&[&plain, more].concat()).expect_code(0).stdout)
     }
 
-    /// As [`Nginx::start`], as another user, if this is root.
+    /// Like [`Nginx::start`], but nginx runs as another user if the tests run as root.
     pub fn start_as(vhost: &str, uid: u32) -> Self {
         for _ in 0..5 {
             if let Some(nginx) = Self::try_start_as(vhost, Some(uid)) {
@@ -79,7 +79,7 @@ impl Nginx {
         }
     }
 
-    /// Starts it; what it complained about, where it ends instead of accepting.
+    /// Starts nginx. Returns its error output if it ends instead of accepting.
     fn run(address: SocketAddr, vhost: &str, folder: TempDir) -> Result<Self, String> {
         Self::run_as(address, vhost, folder, None)
     }
@@ -107,17 +107,17 @@ impl Nginx {
         Ok(nginx)
     }
 
-    /// Where it listens.
+    /// The address that nginx listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The number of its one process.
+    /// The process ID of its only process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it complained about.
+    /// The content of the error log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default()
     }
@@ -130,7 +130,7 @@ impl Drop for Nginx {
     }
 }
 
-/// What `nginx -t` says of a vhost: every complaint, warnings too, or nothing when there is none.
+/// The complaints of `nginx -t` about a vhost, including warnings. Empty if there are none.
 pub fn complaints(vhost: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let output = command(folder.path(), vhost)
@@ -146,7 +146,7 @@ pub fn complaints(vhost: &str) -> String {
     complaints.join("\n")
 }
 
-/// An nginx with this vhost in a whole configuration that keeps to its folder.
+/// The command for an nginx with this vhost, in a complete configuration that uses only its folder.
 fn command(folder: &Path, vhost: &str) -> Command {
     let modules = modules();
     let load = match modules.iter().find(|path| path.exists()) {
@@ -187,7 +187,7 @@ http {{
 }
 
 fn binary() -> &'static str {
-    // Debian keeps it where only root's path looks.
+    // Debian installs it in a folder that is only in root's PATH.
     if Path::new("/usr/sbin/nginx").exists() {
         "/usr/sbin/nginx"
     } else {

@@ -1,4 +1,4 @@
-//! Figures that a passing test tells: past the test runner, which swallows what is printed otherwise.
+//! Figures from a passing test, written directly to stderr, because the test runner swallows other output.
 
 use std::io::Write;
 

@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 server for what can't be had here: it hands each request to a function, and keeps them all.
+//! A small HTTP/1.1 server for services that tests can't use. It passes each request to a function, and keeps all
+//! requests.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub method: String,
@@ -29,7 +30,7 @@ impl Received {
     }
 }
 
-/// An answer to be sent.
+/// An answer to send.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub status: u16,
@@ -54,14 +55,14 @@ impl Reply {
 
 type Log = Arc<(Mutex<Vec<Received>>, Condvar)>;
 
-/// A running server. Its threads end with the test's process; dropped, it accepts no one any more.
+/// A running server. Its threads run until the test's process ends, even if it is dropped.
 pub struct Server {
     pub address: SocketAddr,
     log: Log,
 }
 
 impl Server {
-    /// Starts one on a free port of 127.0.0.1.
+    /// Starts a server on a free port of 127.0.0.1.
     pub fn start(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -77,12 +78,12 @@ impl Server {
         Self { address, log }
     }
 
-    /// Everything that was asked so far.
+    /// All requests so far.
     pub fn received(&self) -> Vec<Received> {
         self.log.0.lock().expect("no test panicked").clone()
     }
 
-    /// Waits until so many requests came.
+    /// Waits for this number of requests.
     pub fn wait_for(&self, count: usize) {
         let log = self.log.0.lock().expect("no test panicked");
         let patience = Duration::from_secs(60);

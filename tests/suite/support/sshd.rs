@@ -1,14 +1,12 @@
-//! A real OpenSSH server on a free port of 127.0.0.1, that speaks SFTP and nothing else: the host
-//! as the project means it, without a shell.
+//! A real OpenSSH server on a free port of 127.0.0.1 that speaks SFTP and nothing else, like the host that the project
+//! expects: one without a shell.
 //!
-//! As root it serves the system user `syntax-publish-test`, which `tests/run` creates; else it
-//! serves anyone who runs the tests, who can't be put into a chroot: ask [`Jail::usable`] first, or
-//! go through [`Jail::all_usable`].
+//! As root, it serves the system user `syntax-publish-test`, which `tests/run` creates. Otherwise it serves the user
+//! who runs the tests, who can't be put into a chroot: check [`Jail::usable`] first, or use [`Jail::all_usable`].
 //!
-//! What OpenSSH 9.2 does with `internal-sftp -P` was tried: names are those of `sftp-server -Q
-//! requests` (`hardlink`, without `@openssh.com`; unknown ones are ignored in silence); a denied
-//! *extension* is no longer advertised, and a denied request of the protocol itself (`symlink`)
-//! answers "permission denied" when it is used.
+//! Observed behavior of `internal-sftp -P` in OpenSSH 9.2: names are those of `sftp-server -Q requests` (`hardlink`,
+//! without `@openssh.com`; unknown names are silently ignored). A denied *extension* is no longer advertised. A denied
+//! request of the protocol itself (`symlink`) answers "permission denied" when it is used.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -27,15 +25,15 @@ use super::command::open_tempdir_in;
 /// The user that the server serves when root runs the tests.
 pub const USER: &str = "syntax-publish-test";
 
-/// Another user, for files that belong to another.
+/// Another user, for files that do not belong to [`USER`].
 pub const OTHER_USER: &str = "syntax-publish-other";
 
-/// A user with a shell, whose key could do more than it should.
+/// A user with a shell, whose key has too many privileges.
 pub const SHELL_USER: &str = "syntax-publish-shell";
 
 const SSHD: &str = "/usr/sbin/sshd";
 
-/// How long the server may take to listen, or its processes to go.
+/// How long the server may take to listen, or its processes to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(2);
 
@@ -44,7 +42,7 @@ const POLL: Duration = Duration::from_millis(2);
 pub enum Jail {
     /// All of it.
     Plain,
-    /// A folder of root's, in which a folder of the user's holds the docroots.
+    /// A folder that belongs to root. A folder in it belongs to the user and contains the docroots.
     Chroot,
 }
 
@@ -56,36 +54,37 @@ pub struct Sshd {
     pub identity: PathBuf,
     /// `ssh-ed25519 AAAA…`, without a comment.
     pub host_key: String,
-    /// Knows the server's key under `[127.0.0.1]:port`.
+    /// Contains the server's key under `[127.0.0.1]:port`.
     pub known_hosts: PathBuf,
-    /// The folder on disk that belongs to the user and holds docroots.
+    /// The folder on disk that belongs to the user and contains docroots.
     pub root: PathBuf,
-    /// A docroot on disk: not created, but its parent is.
+    /// A docroot on disk. It does not exist yet, but its parent does.
     pub docroot: PathBuf,
     /// The same docroot as SFTP sees it.
     pub remote_docroot: String,
-    /// What a session sees as `/`; belongs to root.
+    /// What a session sees as `/`. It belongs to root.
     pub jail: Option<PathBuf>,
     base: TempDir,
     listener: Option<Child>,
 }
 
-/// What a server offers, where it isn't simply everything.
+/// What a server offers, if that is not simply everything.
 #[derive(Clone, Copy, Default)]
 pub struct Offer<'a> {
-    /// Lines for the front of `sshd_config`, where the first value of a keyword wins (the values
-    /// of some, as `AllowUsers`, add up instead).
+    /// Lines for the beginning of `sshd_config`. The first value of a keyword wins, but values of some keywords, such
+    /// as `AllowUsers`, add up.
     pub extra_config: &'a str,
-    /// Requests to deny, as extension (`hardlink@openssh.com`) or by name (`symlink`).
+    /// Requests to deny, as an extension (`hardlink@openssh.com`) or by name (`symlink`).
     pub deny: &'a [&'a str],
     /// The umask of the sessions (`0077`).
     pub umask: Option<&'a str>,
     pub sftp: Sftp,
-    /// What `sshd_config` says of the account, as docs/host-setup.md prints it, in place of all that it says otherwise.
+    /// The part of `sshd_config` about the account, as docs/host-setup.md prints it. It replaces the usual
+    /// configuration.
     pub account: Option<&'a str>,
-    /// Another user than [`USER`], where root runs the tests.
+    /// Another user than [`USER`], if root runs the tests.
     pub user: Option<&'a str>,
-    /// A library that the server and its sessions load first; not after a restart.
+    /// A library that the server and its sessions load first. A restart drops it.
     pub preload: Option<&'a Path>,
 }
 
@@ -98,12 +97,12 @@ pub enum Sftp {
 }
 
 impl Jail {
-    /// Whether this machine can do it; says so if not, see [`root_for`].
+    /// Whether this machine supports it. If not, a message is printed, see [`root_for`].
     pub fn usable(self) -> bool {
         self == Jail::Plain || root_for("a chroot")
     }
 
-    /// Every kind that this machine can do.
+    /// Every kind that this machine supports.
     pub fn all_usable() -> Vec<Jail> {
         [Jail::Plain, Jail::Chroot]
             .into_iter()
@@ -118,7 +117,7 @@ impl Sshd {
         Sshd::offering(jail, Offer::default())
     }
 
-    /// A server with these lines at the front of its configuration.
+    /// A server with these lines at the beginning of its configuration.
     pub fn start_with(jail: Jail, extra_config: &str) -> Sshd {
         Sshd::offering(
             jail,
@@ -151,7 +150,7 @@ impl Sshd {
         )
     }
 
-    /// A server that lets the user in, and has no SFTP.
+    /// A server that accepts the user's login, but has no SFTP.
     pub fn start_without_sftp(jail: Jail) -> Sshd {
         Sshd::offering(
             jail,
@@ -162,7 +161,7 @@ impl Sshd {
         )
     }
 
-    /// A server that offers this.
+    /// A server with this offer.
     pub fn offering(jail: Jail, offer: Offer<'_>) -> Sshd {
         assert!(Path::new(SSHD).exists(), "{SSHD} is missing: tests/run installs it");
         let base = open_tempdir_in(&parent_for(jail));
@@ -179,7 +178,7 @@ impl Sshd {
         };
         fs::create_dir_all(&root).expect("the folder of docroots");
         if let Some(jail_dir) = &jail_dir {
-            // Whatever the umask: sshd refuses a jail that others may write to.
+            // Set explicitly, because the umask may differ: sshd refuses a jail that others may write to.
             fs::set_permissions(jail_dir, fs::Permissions::from_mode(0o755)).expect("chmod of the jail");
         }
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("chmod of the folder");
@@ -218,7 +217,7 @@ impl Sshd {
         sshd
     }
 
-    /// From now on a session may have so many files open, its own among them; 1024 is what it may have otherwise.
+    /// Limits the number of open files of later sessions, including sshd's own. The usual limit is 1024.
     pub fn limit_open_files(&self, most: u32) {
         let listener = self.listener.as_ref().expect("a server that runs").id();
         let limited = Command::new("prlimit")
@@ -227,13 +226,13 @@ impl Sshd {
         assert!(limited.expect("prlimit").success(), "prlimit of sshd");
     }
 
-    /// What the server has logged, since its first start.
+    /// The log of the server since its first start.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.path("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Lets the owner of another key in as well, by a line of `authorized_keys`.
+    /// Accepts another key as well, with a line in `authorized_keys`.
     pub fn authorize(&self, public_key: &str) {
         let path = self.path("authorized_keys");
         let mut file = File::options()
@@ -242,19 +241,18 @@ impl Sshd {
             .open(&path)
             .expect("authorized_keys");
         writeln!(file, "{public_key}").expect("authorized_keys to be written");
-        // The server reads it as the user.
+        // The server reads the file as the user.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod of authorized_keys");
     }
 
-    /// Makes a new key pair, which the server does not know. Returns the private key's path and
-    /// the public key.
+    /// Makes a new key pair, which the server does not accept. Returns the path of the private key, and the public key.
     pub fn new_key(&self, name: &str) -> (PathBuf, String) {
         let path = self.path(name);
         let public = keygen(&path);
         (path, public)
     }
 
-    /// Kills every session (SIGKILL), and nothing else: connections break, the server still listens.
+    /// Kills every session (SIGKILL), and nothing else: connections break, but the server still listens.
     pub fn kill_sessions(&self) {
         let Some(listener) = &self.listener else {
             return;
@@ -262,12 +260,12 @@ impl Sshd {
         kill_below(listener.id());
     }
 
-    /// Kills the server with all its sessions (SIGKILL): from here on the port refuses.
+    /// Kills the server with all its sessions (SIGKILL). From then on, the port refuses connections.
     pub fn kill(&mut self) {
         let Some(mut listener) = self.listener.take() else {
             return;
         };
-        // Stopped first, so that it starts no session while the others are killed.
+        // The server is stopped first, so that it starts no session while the others are killed.
         send(listener.id(), Signal::STOP);
         kill_below(listener.id());
         let _ = listener.kill();
@@ -289,7 +287,7 @@ impl Sshd {
         self.base.path().join(name)
     }
 
-    /// Picks ports until the server gets one: another process may be quicker.
+    /// Picks ports until the server gets one, because another process may take a port first.
     fn listen(&mut self, offer: &Offer<'_>) {
         for _ in 0..20 {
             self.port = free_port();
@@ -303,7 +301,7 @@ impl Sshd {
         panic!("no port for sshd:\n{}", self.log());
     }
 
-    /// Starts the server and waits until it listens; false if its port is taken.
+    /// Starts the server and waits until it listens. Returns false if its port is taken.
     fn try_listen(&mut self, preload: Option<&Path>) -> bool {
         let log = File::options()
             .create(true)
@@ -321,7 +319,7 @@ impl Sshd {
             .spawn()
             .expect("sshd to start");
         let deadline = Instant::now() + PATIENCE;
-        // The line is this server's own; a connection alone might reach another's.
+        // This log line is the server's own. A connection might reach another server instead.
         let listening = format!("Server listening on 127.0.0.1 port {}.", self.port);
         loop {
             let log = self.log();
@@ -396,7 +394,7 @@ MaxSessions 100
 {chroot}
 ",
             extra = offer.extra_config,
-            // Many tests connect at once. Of this keyword the last value wins.
+            // Many tests connect at the same time. Of this keyword, the last value wins.
             startups = if offer.extra_config.contains("MaxStartups") {
                 ""
             } else {
@@ -411,7 +409,8 @@ MaxSessions 100
 }
 
 impl Sshd {
-    /// A server as a distribution has it, and what is said of the account: names and paths of the page are put in place.
+    /// The configuration of a distribution, plus the part about the account with this server's user and paths filled
+    /// in.
     fn plain_config(&self, account: &str) -> String {
         let base = self.base.path().display();
         let jail = self
@@ -457,8 +456,8 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether the tests run as root, which `what` needs. Says so on stderr if not; on CI that is a
-/// failure, for a test that is never run proves nothing.
+/// Whether the tests run as root, which `what` needs. If not, prints a message on stderr. On CI this is a failure,
+/// because a test that never runs proves nothing.
 pub fn root_for(what: &str) -> bool {
     if !is_root() {
         let skipped = format!("{what} needs root: a test is left out");
@@ -466,13 +465,13 @@ pub fn root_for(what: &str) -> bool {
             std::env::var("CI").as_deref() != Ok("true"),
             "{skipped}, and CI must not"
         );
-        // Written past the test runner, which swallows what a passing test prints.
+        // Written directly to stderr, because the test runner swallows what a passing test prints.
         let _ = writeln!(std::io::stderr(), "skipped: {skipped}");
     }
     is_root()
 }
 
-/// Gives a file or a folder (not what is in it) to a user of this machine; needs root.
+/// Gives a file or a folder (without its content) to a user of this machine. Needs root.
 pub fn give_to(path: &Path, user: &str) {
     let id = |which: &str| {
         output("id", &[which, user])
@@ -496,8 +495,8 @@ pub fn keygen(path: &Path) -> String {
     public.trim().to_owned()
 }
 
-/// Where a server's folder may lie. Each folder above a jail must belong to root, who alone may
-/// write to it: the usual temporary folder doesn't do.
+/// The parent folder for a server's folder. Each folder above a jail must belong to root and be writable only for root,
+/// so the usual temporary folder may not be suitable.
 fn parent_for(jail: Jail) -> PathBuf {
     let temp = std::env::temp_dir().canonicalize().expect("the temporary folder");
     let is_roots =
@@ -530,13 +529,12 @@ fn output(program: &str, args: &[&str]) -> String {
 
 fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = rustix::process::kill_process(pid, signal);
     }
 }
 
-/// Kills all descendants of a process, which have process groups of their own, and waits until
-/// they are gone.
+/// Kills all descendants of a process, which have their own process groups, and waits until they are gone.
 fn kill_below(ancestor: u32) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -568,11 +566,10 @@ fn descendants(ancestor: u32) -> Vec<u32> {
     family.split_off(1)
 }
 
-/// The parent of a process that is alive: one that is dead and merely not yet waited for counts
-/// as gone.
+/// The parent of a living process. A zombie counts as gone.
 fn living_parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it is in brackets and may hold anything.
+    // The name before it is in brackets and may contain anything.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;

@@ -14,19 +14,19 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{LocalModes, tcgetattr};
 
-/// How long something may take that is waited for.
+/// The longest time to wait for something.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const ROWS: u16 = 30;
 const COLUMNS: u16 = 110;
 
-/// A command that runs in a terminal of its own. Both are gone when it is dropped.
+/// A command that runs in its own terminal. Both end when dropped.
 pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
-    /// Open as long as the terminal is wanted.
+    /// Keeps the terminal open.
     _master: Box<dyn MasterPty + Send>,
     writer: Box<dyn Write + Send>,
-    /// The file of the terminal.
+    /// The device file of the terminal.
     name: PathBuf,
     shown: Arc<(Mutex<Shown>, Condvar)>,
 }
@@ -43,7 +43,7 @@ impl Terminal {
         Self::sized(command, ROWS, COLUMNS)
     }
 
-    /// The same in a terminal of so many rows and columns.
+    /// Starts a command in a terminal with this number of rows and columns.
     pub fn sized(command: &Command, rows: u16, columns: u16) -> Terminal {
         let size = PtySize {
             rows,
@@ -105,30 +105,30 @@ impl Terminal {
         kill_process(pid.expect("a process id"), signal).expect("a process to signal");
     }
 
-    /// Types; a control character goes where the terminal sends it.
+    /// Types keys. The terminal handles control characters.
     pub fn type_keys(&mut self, keys: &str) {
         let typed = self.writer.write_all(keys.as_bytes());
         typed.and_then(|()| self.writer.flush()).expect("keys to be typed");
     }
 
-    /// What stands on the screen, without empty lines at its end.
+    /// The content of the screen, without empty lines at its end.
     pub fn screen(&self) -> String {
         let shown = self.shown.0.lock().unwrap_or_else(PoisonError::into_inner);
         shown.screen.screen().contents().trim_end().to_owned()
     }
 
-    /// The last line that has anything in it.
+    /// The last line that is not empty.
     pub fn last_line(&self) -> String {
         self.screen().lines().last().unwrap_or_default().trim_end().to_owned()
     }
 
-    /// All that came, with what moves the cursor and gives colours.
+    /// All output, including control sequences for the cursor and colours.
     pub fn raw(&self) -> String {
         let shown = self.shown.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&shown.raw).into_owned()
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until a condition on the screen is true.
     #[track_caller]
     pub fn until(&self, what: &str, mut holds: impl FnMut(&str) -> bool) {
         let began = Instant::now();
@@ -143,7 +143,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until all that the command printed has arrived.
+    /// Waits until all output of the command has arrived.
     #[track_caller]
     pub fn until_ended(&self) {
         self.until("the end of the output", |_| {
@@ -157,13 +157,13 @@ impl Terminal {
         self.until(text, |screen| screen.contains(text));
     }
 
-    /// Waits until a text came, however the screen breaks it into lines.
+    /// Waits until a text was sent, however the screen breaks it into lines.
     #[track_caller]
     pub fn until_sent(&self, text: &str) {
         self.until(text, |_| self.raw().contains(text));
     }
 
-    /// Waits until the last line holds a text.
+    /// Waits until the last line contains a text.
     #[track_caller]
     pub fn until_last(&self, text: &str) {
         self.until(&format!("{text}, in the last line"), |screen| {
@@ -171,7 +171,7 @@ impl Terminal {
         });
     }
 
-    /// Whether the terminal edits lines and echoes what is typed, as a shell finds it.
+    /// Whether the terminal edits lines and echoes input, as a shell expects.
     pub fn is_in_order(&self) -> bool {
         let mut options = File::options();
         let noctty = rustix::fs::OFlags::NOCTTY.bits();
@@ -181,13 +181,13 @@ impl Terminal {
         modes.contains(LocalModes::ICANON | LocalModes::ECHO)
     }
 
-    /// Whether the command was stopped, as by Ctrl-Z.
+    /// Whether the command is stopped, as by Ctrl-Z.
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
     }
 
-    /// Waits for the end. The exit code; 128 and the signal's number where one ended it.
+    /// Waits for the end. Returns the exit code, or 128 plus the signal's number if a signal ended the command.
     pub fn wait(&mut self) -> u32 {
         let deadline = Instant::now() + PATIENCE;
         loop {

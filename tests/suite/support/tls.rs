@@ -1,4 +1,4 @@
-//! Certificates by an authority of the test's own.
+//! Certificates signed by the test's own certificate authority.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// An authority, and what it signed.
+/// A certificate authority, and the certificates that it signed.
 pub struct Authority {
     folder: TempDir,
 }
@@ -61,7 +61,7 @@ impl Authority {
         self.at("ca.pem").to_str().expect("a path").to_owned()
     }
 
-    /// A certificate for a name that was good from and until these days, as openssl writes them: `20300101000000Z`.
+    /// A certificate for a name, valid from and until these days, in openssl's format: `20300101000000Z`.
     pub fn signs(&self, name: &str, from: &str, until: &str) -> Signed {
         self.openssl(&[
             "req",
@@ -121,7 +121,7 @@ impl Authority {
 }
 
 impl Signed {
-    /// A printed vhost with this certificate in place of the one that it expects.
+    /// A printed vhost with this certificate in place of the expected one.
     pub fn put_into(&self, vhost: &str, name: &str) -> String {
         let expected = |file: &str| format!("/etc/letsencrypt/live/{name}/{file}");
         let shown = |path: &Path| path.to_str().expect("a path").to_owned();
