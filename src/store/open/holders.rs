@@ -43,8 +43,8 @@ pub async fn holders(
     let mut found: BTreeMap<SitePath, Vec<Holder>> = BTreeMap::new();
     let documents = newest_documents(session).await?;
     let mut facts = HostFacts::default();
-    // Each walk leads from the top folder of a release to a path. It has the tree that it reached and the length of the
-    // path up to there.
+    // Each walk leads from the top folder of a release to a path. An entry has the tree that the walk reached and the
+    // length of the path up to there.
     let mut walks: Vec<(&ReleaseDocument, &SitePath, Digest, usize)> = documents
         .iter()
         .flat_map(|document| paths.iter().map(move |path| (document, path, document.root, 0)))

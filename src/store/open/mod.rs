@@ -247,7 +247,7 @@ pub async fn inspect(
                     path: StorePath::below(*folder),
                 });
             }
-            // Leads nowhere. It is reported below, with everything that is in the docroot, or on entering.
+            // A file leads nowhere. It is reported below, with everything that is in the docroot, or on entering.
             Kind::File | Kind::Other => {}
         }
     }
@@ -405,7 +405,7 @@ async fn make(session: &Session) -> Result<(), StoreError> {
 }
 
 async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
-    // What can't be read is not what doesn't exist: if an unreadable hold counted as none, publishing would go on.
+    // What can't be read may exist. If an unreadable hold counted as none, publishing would go on.
     let needed = [head.format, head.current, head.hold, head.generation, head.delivery];
     let refusals = needed.into_iter().filter_map(|ticket| answers.refusal(ticket));
     for refusal in refusals {
@@ -475,8 +475,8 @@ async fn check_made(session: &Session, answers: &[Result<Answer, Refusal>]) -> R
     }
 }
 
-/// Checks who may write to the docroot, because they can put anything in place of what is in it. A docroot that belongs
-/// to another user, such as root, may be writable by a group: that is how its owner lets the publishing account in.
+/// Checks who may write to the docroot, because those users can replace anything in it. A docroot that belongs to
+/// another user, such as root, may be writable by a group: that is how its owner gives the publishing account access.
 async fn check_docroot(session: &Session, head: &Head, answers: &Landed, ours: u32) -> Result<(), StoreError> {
     let mut docroot = answers.attr(head.docroot);
     if docroot.is_some_and(|attr| attr.kind == Kind::Symlink) {
