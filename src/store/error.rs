@@ -1,5 +1,5 @@
-//! Why something failed in a store: [`Error`] for an operation as a whole, and what it is made of: [`StoreError`] for
-//! access to the store, [`LockError`] for its lock, [`SignError`] for signatures. Pure.
+//! Errors of the store: [`Error`] for an operation that failed, and its parts: [`StoreError`] for access to the store,
+//! [`LockError`] for its lock, [`SignError`] for signatures. Pure.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,13 @@ use crate::model::release::{Hold, Owner, ReleaseId, timestamp};
 use crate::site::SiteError;
 use crate::site::source::SourceError;
 
-/// An operation on a store failed.
+/// Why an operation on a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The site can't be published as it is.
     #[error(transparent)]
     Site(#[from] SiteError),
-    /// More pages would vanish than the site manifest allows.
+    /// More pages would be removed than the site manifest allows.
     #[error("this would remove {removed} of {live} live pages, more than {limit} %")]
     RemovesTooMuch {
         /// Pages that would be removed.
@@ -27,10 +27,10 @@ pub enum Error {
         /// The limit, in percent.
         limit: u8,
     },
-    /// The store, or the way to it.
+    /// The store or the connection to it failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another run holds the lock.
+    /// The lock can't be acquired.
     #[error(transparent)]
     Taken(#[from] LockError),
     /// Another publish went live while this one was prepared.
@@ -39,62 +39,62 @@ pub enum Error {
         /// The release that is live now.
         by: Option<ReleaseId>,
     },
-    /// Publishing to this target was stopped.
+    /// Publishing to this target is on hold.
     #[error("publishing is on hold{}: {}", since(hold), printable(&hold.reason))]
     OnHold {
         /// Why, by whom, since when.
         hold: Hold,
     },
-    /// The store changed again and again.
+    /// The store changed during every attempt.
     #[error("gave up after {attempts} attempts, because the store changed each time: {reason}")]
     KeptChanging {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
-        /// What was found last.
+        /// What the last attempt found.
         reason: String,
     },
-    /// Other runs were quicker again and again.
+    /// Other runs changed the store first during every attempt.
     #[error("gave up after {attempts} attempts: other runs changed the store each time: {reason}")]
     Contention {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
-        /// What was found last.
+        /// What the last attempt found.
         reason: String,
     },
-    /// The connection went at the swap and the host can't be asked what became of it.
+    /// The connection was lost at the swap, and the host can't be reached to find out whether the swap was done.
     #[error("the connection was lost at the swap, and the host can't be asked whether it was done: {lost}")]
     Uncertain {
-        /// What is known of the loss.
+        /// What is known about the loss.
         lost: String,
     },
-    /// No release of that name.
+    /// No release matches.
     #[error("there's no release {wanted:?}")]
     NoSuchRelease {
-        /// What was asked for.
+        /// What was requested.
         wanted: String,
-        /// The releases there are, newest first.
+        /// The releases in the store, newest first; empty if they were not listed.
         there: Vec<ReleaseId>,
     },
-    /// Several releases begin so.
+    /// Several releases begin with this prefix.
     #[error("{wanted:?} is ambiguous; it matches:{}", a_line_each(candidates))]
     AmbiguousRelease {
-        /// What was asked for.
+        /// The prefix.
         wanted: String,
-        /// What it may mean.
+        /// The releases that match it.
         candidates: Vec<ReleaseId>,
     },
-    /// Nothing was ever published.
+    /// Nothing has been published yet.
     #[error("nothing has been published to {host} yet")]
     NothingPublished {
         /// The host.
         host: String,
     },
-    /// There are not so many releases before one.
+    /// There are not enough releases before this one.
     #[error("{}", too_few(from, *wanted, *there))]
     NoFormerRelease {
-        /// The one to count from.
+        /// The release to count back from.
         from: ReleaseId,
-        /// How many were to be gone back.
+        /// How many steps back were requested.
         wanted: u32,
         /// How many there are.
         there: u32,
@@ -105,7 +105,7 @@ pub enum Error {
         /// The release.
         release: ReleaseId,
     },
-    /// A release is not whole.
+    /// A release is damaged.
     #[error("{release} is damaged: {} problems", problems.len())]
     NotWhole {
         /// The release.
@@ -113,7 +113,7 @@ pub enum Error {
         /// What is wrong, by path.
         problems: Vec<(String, String)>,
     },
-    /// A release that must be signed isn't, or not by anybody whose signature counts.
+    /// A release that must be signed has no signature that is accepted.
     #[error("{release} {problem}")]
     Unsigned {
         /// The release.
@@ -121,15 +121,15 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
-    /// Nothing can be signed, or no signature can be judged.
+    /// A release can't be signed, or signatures can't be verified.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// A file of this machine can't be read or written.
+    /// A local file can't be read or written.
     #[error("can't {what}: {source}")]
     Io {
         /// What was attempted, with the path.
         what: String,
-        /// What the system said.
+        /// What the system reported.
         source: std::io::Error,
     },
 }
@@ -148,7 +148,7 @@ fn too_few(from: &ReleaseId, wanted: u32, there: u32) -> String {
     }
 }
 
-/// Since when and by whom, where that is known.
+/// Since when and by whom, if that is known.
 fn since(hold: &Hold) -> String {
     if hold.since == 0 {
         return String::new();
@@ -171,7 +171,7 @@ impl From<SourceError> for Error {
 /// The store can't be used as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The connection.
+    /// The connection failed.
     #[error(transparent)]
     Host(#[from] HostError),
     /// The folder above the docroot is missing, so the docroot can't be made.
@@ -180,7 +180,7 @@ pub enum StoreError {
         /// The host.
         host: String,
     },
-    /// There are other things in the docroot.
+    /// The docroot contains things that are not a release store.
     #[error("the docroot on {host} holds things that are not a release store: {}", list(names))]
     NotAStore {
         /// The host.
@@ -193,71 +193,71 @@ pub enum StoreError {
     NewerFormat {
         /// The host.
         host: String,
-        /// What its mark says.
+        /// The format that its mark names.
         found: String,
     },
-    /// Something in the store belongs to another user than the one who publishes.
+    /// Something in the store belongs to another user than the publishing account.
     #[error("{path} on {host} belongs to uid {uid}, and the publishing account is uid {ours}")]
     ForeignOwner {
         /// The host.
         host: String,
-        /// Below the docroot.
+        /// Path below the docroot.
         path: String,
-        /// Whose it is.
+        /// The uid of its owner.
         uid: u32,
-        /// Who publishes.
+        /// The uid of the publishing account.
         ours: u32,
     },
-    /// Others could plant links in a folder of the store.
+    /// Other users may write to a part of the store, and could plant links there.
     #[error("{path} on {host} may be written by others (mode {mode:o})")]
     WritableByOthers {
         /// The host.
         host: String,
-        /// Which folder or file.
+        /// The folder or file.
         path: StorePath,
         /// Its permission bits.
         mode: u32,
     },
-    /// A folder of the store is something else.
+    /// Something that should be a folder of the store is not a folder.
     #[error("{path} on {host} should be a folder and isn't")]
     NotAFolder {
         /// The host.
         host: String,
-        /// What should be one.
+        /// The path that should be a folder.
         path: StorePath,
     },
-    /// The user may not write.
+    /// The publishing account may not write, or the disk is read-only.
     #[error("not allowed to write on {host}: {what}")]
     NotWritable {
         /// The host.
         host: String,
-        /// The operation and what the host said.
+        /// The operation, and what the host reported.
         what: String,
     },
-    /// No room.
+    /// The disk is full.
     #[error("the disk on {host} is full: {bytes} bytes free{}", if *files == Some(0) { ", no room for another file" } else { "" })]
     DiskFull {
         /// The host.
         host: String,
-        /// Bytes that are left.
+        /// The number of free bytes.
         bytes: u64,
-        /// Files that may still be made.
+        /// How many more files can be created, if the host reports it.
         files: Option<u64>,
     },
-    /// The host refused something for a reason that it doesn't tell.
+    /// The host refused an operation without a reason.
     #[error("{host} refused: {what}")]
     Refused {
         /// The host.
         host: String,
-        /// The operation and what the host said.
+        /// The operation, and what the host reported.
         what: String,
     },
-    /// A document or link of the store does not read.
+    /// A document or link of the store can't be parsed.
     #[error("{path} on {host} is damaged: {detail}")]
     Damaged {
         /// The host.
         host: String,
-        /// Below the docroot.
+        /// Path below the docroot.
         path: String,
         /// What is wrong with it.
         detail: String,
@@ -290,7 +290,7 @@ impl std::fmt::Display for StorePath {
 }
 
 impl StoreError {
-    /// Few trees were made to look like endless folders or files.
+    /// The error for a few trees that were arranged to look like endless folders or files.
     pub(crate) fn endless(host: String, root: Digest) -> Self {
         Self::Damaged {
             host,
@@ -311,30 +311,30 @@ fn list(names: &[String]) -> String {
     format!("{}{tail}", shown.join(", "))
 }
 
-/// The lock is another's.
+/// Why the lock can't be acquired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
     /// Its holder is alive.
     #[error("{} holds the lock", describe(owner.as_ref()))]
     Busy {
-        /// Who it is, where that can be read.
+        /// The holder, if it can be read.
         owner: Option<Owner>,
     },
-    /// Something that no run put there lies in the lock's folder and blocks it forever.
+    /// The lock's folder contains something that no run put there, which blocks the lock forever.
     #[error("the lock is jammed: its folder lock/ holds {name:?}, which no publish put there")]
     Jammed {
         /// The stray name.
         name: String,
     },
-    /// Its holder is dead, and the host does not let its workshop be put away.
+    /// Its holder is dead, and the host refuses to move the holder's staging directory out of the lock.
     #[error("the workshop of {}, which is dead, can't be moved out of the lock: {what}", describe(owner.as_ref()))]
     Stuck {
-        /// Whose it is, where that can be read.
+        /// The holder, if it can be read.
         owner: Option<Owner>,
-        /// The operation and what the host said.
+        /// The operation, and what the host reported.
         what: String,
     },
-    /// Another run took the workshop for a dead one's and put it away.
+    /// Another run took this run for a dead one and fenced it.
     #[error("the workshop of this run was taken away while it was being prepared")]
     Fenced,
 }
@@ -353,33 +353,33 @@ fn describe(owner: Option<&Owner>) -> String {
     }
 }
 
-/// Nothing can be signed, or no signature can be judged.
+/// A release can't be signed, or signatures can't be verified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// Releases must be signed, and no key is given.
+    /// Releases must be signed, and no key is configured.
     #[error("releases must be signed (`require` in [sign]), and there's no `key` to sign with")]
     NoKey,
-    /// Signatures are to be judged, and nothing says whose count.
+    /// Signatures must be verified, and no allowed signers are configured.
     #[error("there's no `allowed-signers` in [sign], so no signature can be accepted")]
     NoAllowedSigners,
-    /// The key has a passphrase, which no one is asked for.
+    /// The key has a passphrase, and this tool never prompts for one.
     #[error("the key {} has a passphrase, and there is no prompt for it", .key.display())]
     Passphrase {
-        /// Its file.
+        /// The key's file.
         key: PathBuf,
     },
     /// The key can't be used.
     #[error("can't sign with the key {}: {detail}", .key.display())]
     Key {
-        /// Its file.
+        /// The key's file.
         key: PathBuf,
-        /// What `ssh-keygen` said.
+        /// What `ssh-keygen` reported.
         detail: String,
     },
-    /// The key signs, but its signatures don't count.
+    /// The key can sign, but its signatures are not accepted.
     #[error("a signature of the key {} is not accepted by {}: {detail}", .key.display(), .allowed.display())]
     NotAllowed {
-        /// Its file.
+        /// The key's file.
         key: PathBuf,
         /// The file of allowed signers.
         allowed: PathBuf,
@@ -391,13 +391,13 @@ pub enum SignError {
     AllowedSigners {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// What the system reported.
         detail: String,
     },
     /// `ssh-keygen` can't be run.
     #[error("can't run ssh-keygen: {detail}")]
     Program {
-        /// What the system said.
+        /// What the system reported.
         detail: String,
     },
 }

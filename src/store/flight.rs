@@ -1,7 +1,7 @@
 //! A flight under construction: operations that are sent together, and a ticket for each answer that is read.
 //!
-//! A ticket says which answer of the flight is meant and what kind of answer it is. It replaces counting positions: an
-//! operation that is added to a flight never changes what another ticket reads. Nothing is sent here.
+//! A ticket identifies one answer of the flight and the kind of that answer. It replaces counting positions: adding an
+//! operation to a flight never changes which answer another ticket reads. This module must not send anything.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -37,7 +37,7 @@ impl<K> Copy for Ticket<K> {}
 #[derive(Debug, Clone)]
 pub struct Tickets(Range<usize>);
 
-/// Operations that are to be sent together.
+/// Operations to send together.
 #[derive(Debug, Default)]
 pub struct Flight {
     ops: Vec<Op>,
@@ -72,7 +72,7 @@ impl Flight {
         self.ticket(Op::List(path.into()))
     }
 
-    /// Reads how much room there is.
+    /// Reads how much free space there is.
     pub fn space(&mut self, path: impl Into<String>) -> Ticket<Free> {
         self.ticket(Op::Space(path.into()))
     }
@@ -108,18 +108,18 @@ impl Flight {
     }
 }
 
-/// The answers to a flight, read by its tickets. An answer that is missing counts as no answer of its kind.
+/// The answers to a flight, read by its tickets. A missing answer counts as no answer of its kind.
 #[derive(Debug)]
 pub struct Landed(Answers);
 
 impl Landed {
-    /// The answers to a flight whose tickets read them.
+    /// Wraps the answers to a flight, so that its tickets can read them.
     #[must_use]
     pub fn new(answers: Answers) -> Self {
         Self(answers)
     }
 
-    /// The answer itself.
+    /// The answer as the host gave it.
     #[must_use]
     pub fn answer<K>(&self, ticket: Ticket<K>) -> Option<&Result<Answer, Refusal>> {
         self.0.get(ticket.at)
@@ -138,7 +138,7 @@ impl Landed {
         self.answer(ticket)?.text()
     }
 
-    /// What is at a path; `None` if nothing is.
+    /// The attributes at a path; `None` if they could not be read.
     #[must_use]
     pub fn attr(&self, ticket: Ticket<Attributes>) -> Option<Attr> {
         self.answer(ticket)?.attr()
@@ -153,7 +153,7 @@ impl Landed {
         }
     }
 
-    /// How much room there is; `None` if the host does not say.
+    /// How much free space there is; `None` if the host does not report it.
     #[must_use]
     pub fn space(&self, ticket: Ticket<Free>) -> Option<Space> {
         match self.answer(ticket)? {
@@ -175,15 +175,15 @@ impl Landed {
     }
 }
 
-/// Reads one answer of a flight; an answer of another kind than the operation's counts as refused.
+/// Reads one answer of a flight. An answer of another kind reads as `None`.
 pub trait Read {
-    /// The symlink's text, or none where there's no such symlink.
+    /// The text of a symlink; `None` if it could not be read.
     fn text(&self) -> Option<String>;
-    /// What is at the path, or none.
+    /// The attributes at a path; `None` if they could not be read.
     fn attr(&self) -> Option<Attr>;
-    /// Whether it was done.
+    /// Whether the operation succeeded.
     fn done(&self) -> bool;
-    /// The refusal, if it was refused.
+    /// The refusal, if the operation was refused.
     fn refusal(&self) -> Option<&Refusal>;
 }
 

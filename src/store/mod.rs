@@ -1,11 +1,12 @@
-//! Everything below a docroot: how releases are kept, published, verified and removed.
+//! Everything below a docroot: how releases are stored, published, verified and removed.
 //!
-//! [`publish`] and [`rollback`] are the two stories. Both [`open`] the store, take its lock in [`staging`], and end in
-//! [`swap`], the only place that moves `current`. [`plan`] decides what is missing, [`sync`] sends it. [`verify`] reads a
-//! store without the plan; [`repair`] and [`prune`] put it in order.
+//! [`publish`] and [`rollback`] are the two main operations. Both [`open`] the store, take its lock in [`staging`], and
+//! end in [`swap`], the only module that moves `current`. [`plan`] decides what is missing, and [`sync`] sends it.
+//! [`verify`] reads a store without a plan. [`repair`] replaces what is damaged, and [`prune`] deletes what is no
+//! longer needed.
 //!
-//! This is the only room that changes a store. It reaches the host through [`crate::host::Host`] alone, and knows
-//! nothing of visitors or the network.
+//! This is the only module that changes a store. It reaches the host only through [`crate::host::Host`]. It must not
+//! depend on the live site or the network.
 
 mod error;
 pub mod flight;

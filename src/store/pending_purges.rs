@@ -1,30 +1,30 @@
-//! What is known of a release's way to its visitors: the text of the symlink `delivery`. Pure.
+//! What is known about the delivery of releases to visitors: the text of the symlink `delivery`. Pure.
 //!
-//! It stands on the host, so that anyone who publishes next knows what a CDN was not told, and `status` what the last look at
-//! the live site found. It must stay short: a symlink holds four thousand bytes.
+//! It is on the host, so that the next run can purge what a CDN has not purged yet, and `status` can show what the last
+//! probe of the live site found. It must stay short, because the text of a symlink has at most four thousand bytes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::release::{ReleaseId, RunId};
 
-/// More releases than these are owed as one: everything.
+/// If purges are pending for more releases than this, everything is to be purged.
 const MOST_OWED: usize = 16;
-/// The longest text of a problem that is kept.
+/// The maximum length of the text of a problem, in characters.
 const LONGEST: usize = 300;
 
-/// What is known of a release's way to its visitors.
+/// What is known about the delivery of a release to its visitors.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The release that was looked at; none where a release went live and no one has looked yet.
+    /// The release that was probed; `None` if a release went live and was not probed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseId>,
-    /// When, by the host's clock, in seconds since 1970.
+    /// When it was probed, by the host's clock, in seconds since 1970.
     #[serde(default)]
     pub at: i64,
-    /// Whether all was well at the origin; none where it was not asked.
+    /// Whether all was well at the origin; `None` if it was not probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<bool>,
-    /// Whether all was well at the public address; none where it was not asked.
+    /// Whether all was well at the public address; `None` if it was not probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public: Option<bool>,
     /// How many problems there were.
@@ -33,31 +33,33 @@ pub struct Delivery {
     /// The first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
-    /// Releases that a CDN may still have something of: what differs between each and the live one is to be purged.
+    /// Releases of which a CDN may still have something. What differs between each of them and the live one is to be
+    /// purged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owed: Vec<ReleaseId>,
-    /// Whether all URLs of the live release are to be purged, too: an edge may have something of a release that is not named.
+    /// Whether all URLs of the live release are to be purged, too, because an edge may have something of a release that
+    /// is not listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub owed_all: bool,
-    /// The run whose swap was noted last. What was purged before another swap pays for nothing: the edge may have fetched
-    /// again what it had forgotten.
+    /// The run whose swap was noted last. What was purged before another swap is not subtracted, because the edge may
+    /// have fetched again what it had dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<String>,
 }
 
-/// What a purge paid of what was owed.
+/// The part of the pending purges that a run has done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Paid {
-    /// Releases of which an edge has nothing any more that differs from what is live.
+    /// Releases of which an edge no longer has anything that differs from the live one.
     pub owed: Vec<ReleaseId>,
     /// Whether all URLs of the live release were purged.
     pub all: bool,
-    /// [`Delivery::swap`] of the debt that it was paid from.
+    /// The [`Delivery::swap`] of the pending purges that the run started from.
     pub swap: Option<String>,
 }
 
 impl Paid {
-    /// Whether it pays for nothing.
+    /// Whether no pending purge was done.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.owed.is_empty() && !self.all
@@ -65,20 +67,20 @@ impl Paid {
 }
 
 impl Delivery {
-    /// Reads the text; what does not read says nothing.
+    /// Parses the text. A text that can't be parsed counts as the default.
     #[must_use]
     pub fn read(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// The text.
+    /// The text of the symlink.
     #[must_use]
     pub fn text(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
     }
 
-    /// What is to be known from the moment at which a swap of this run replaces `left`: no one has looked, and a CDN may
-    /// have what was there before.
+    /// What to note when a swap of this run replaces `left`: the new release was not probed yet, and a CDN may have
+    /// what was live before.
     #[must_use]
     pub fn owing(&self, left: Option<&ReleaseId>, run: &RunId) -> Self {
         let mut owed = self.owed.clone();
@@ -86,7 +88,7 @@ impl Delivery {
             owed.push(left.clone());
         }
         let owed_all = self.owed_all || left.is_none() || owed.len() > MOST_OWED;
-        // Those that are still named tell of pages that are gone.
+        // Those that stay listed cover pages that the live release no longer has.
         owed.drain(..owed.len().saturating_sub(MOST_OWED));
         Self {
             owed,
@@ -96,7 +98,7 @@ impl Delivery {
         }
     }
 
-    /// What is still owed once some of it was paid. Nothing is, where another swap came in between.
+    /// What is still pending after some of it was purged. Nothing is subtracted if there was another swap in between.
     #[must_use]
     pub fn without(&self, paid: &Paid) -> Self {
         let mut left = self.clone();
@@ -107,19 +109,19 @@ impl Delivery {
         left
     }
 
-    /// Whether both owe the same, by the same swap.
+    /// Whether both have the same pending purges, noted by the same swap.
     #[must_use]
     pub fn owes_as(&self, other: &Self) -> bool {
         (&self.owed, self.owed_all, &self.swap) == (&other.owed, other.owed_all, &other.swap)
     }
 
-    /// Whether anything is owed.
+    /// Whether any purge is pending.
     #[must_use]
     pub fn is_owing(&self) -> bool {
         self.owed_all || !self.owed.is_empty()
     }
 
-    /// Keeps a problem, cut to a length that fits.
+    /// Sets the first problem, truncated to the maximum length.
     #[must_use]
     pub fn with_first(mut self, first: Option<String>) -> Self {
         self.first = first.map(|text| text.chars().take(LONGEST).collect());
@@ -160,7 +162,7 @@ mod tests {
         assert_eq!(owing.without(&paid('2')).owed, [id("b")]);
         assert_eq!(owing.without(&paid('1')), owing);
         assert_eq!(owing.without(&Paid::default()), owing);
-        // As versions before wrote it, which named no swap.
+        // As earlier versions wrote it, without a swap.
         let older = Delivery::read(r#"{"release":"b","at":7,"problems":0,"owed":["a"],"owed_all":true}"#);
         let paid = Paid {
             owed: older.owed.clone(),

@@ -1,7 +1,7 @@
-//! Leaving a store: letting go of the lock, and finding out what became of a run whose connection was lost.
+//! Leaves a store: fences runs that were not finished, and finds out what became of a run whose connection was lost.
 //!
-//! Nothing here changes what is live. After a loss the old workshop is put out of reach before anything is looked at,
-//! since what was sent over the old connection could still take effect.
+//! It must not change what is live. After a loss, the old run is fenced before anything is read, because what was sent
+//! over the old connection could still take effect.
 
 use crate::host::{HostError, Op};
 use crate::model::layout;
@@ -12,10 +12,10 @@ use crate::store::open;
 use crate::store::session::Session;
 use crate::store::staging;
 
-/// Buries a run over a new connection and says whether its release went live in place of the one `before`.
+/// Fences a run over a new connection. Returns its release if that went live in place of `before`.
 ///
 /// # Errors
-/// [`StoreError`] where the host can't be asked.
+/// [`StoreError`] if the host can't be reached.
 pub(crate) async fn find_after_loss(
     session: &Session,
     run: &RunId,
@@ -33,14 +33,15 @@ pub(crate) async fn find_after_loss(
         .and_then(|text| open::read_current(&text));
     session.note_live(current.clone());
     let Some(release) = release else { return Ok(None) };
-    // Another run may have come after ours: then ours is among those before it.
+    // Another run may have published after this one. Then this run's release is among the previous ones.
     let mut next = current;
     for _ in 0..64 {
         let Some(id) = next else { return Ok(None) };
         if id == *release {
             return Ok(Some(id));
         }
-        // A release that was to be left leads to the one a rollback was to bring back: it is no trace of its success.
+        // A release that a rollback was to leave names the one that the rollback was to make live. Finding it there
+        // does not show that the rollback succeeded.
         if Some(&id) == before {
             return Ok(None);
         }
@@ -54,13 +55,13 @@ pub(crate) async fn find_after_loss(
     Ok(None)
 }
 
-/// What a run does last when it is told to end: puts what it began out of reach and looks what is live.
+/// What a run does last when it is stopped: fences what it began and reads what is live.
 ///
-/// Only over the connection there is, and in one flight, so that it ends soon. The future that did the work must have
-/// been dropped. Afterwards [`Session::live`] shows what is live; after an error no one knows.
+/// Uses only the connection that exists, and one flight, so that it ends soon. The future that did the work must have
+/// been dropped. Afterwards [`Session::live`] shows what is live; after an error that is unknown.
 ///
 /// # Errors
-/// [`HostError`] where the connection is lost.
+/// [`HostError`] if the connection is lost.
 pub async fn abandon(session: &Session) -> Result<(), HostError> {
     let Some(host) = session.connected() else {
         return Ok(());

@@ -1,11 +1,11 @@
-//! Why a host refused an operation: SFTP does not say, so the host is asked about its disk.
+//! Finds out why a host refused an operation. SFTP does not report a reason, so the host is asked about its disk.
 
 use crate::host::{Answer, Op, Refusal, RefusalKind};
 use crate::model::path::printable;
 use crate::store::StoreError;
 use crate::store::session::Session;
 
-/// The error that lies behind a refusal.
+/// Returns the error that explains a refusal.
 pub async fn explain(session: &Session, refusal: &Refusal) -> StoreError {
     let host = session.host_name();
     let what = printable(&refusal.to_string());

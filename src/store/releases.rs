@@ -1,4 +1,4 @@
-//! What the host holds: releases, the way from one to the previous one, what differs between two.
+//! Reads what is on the host: releases, the chain from each to the previous one, and what differs between two.
 //!
 //! Only reads.
 
@@ -19,11 +19,11 @@ use crate::store::staging::read_owner;
 /// One release of the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
-    /// Its id.
+    /// Its ID.
     pub id: ReleaseId,
     /// Whether it is live.
     pub current: bool,
-    /// Its document; none where that is missing or damaged.
+    /// Its document; `None` if that is missing or damaged.
     pub document: Option<ReleaseDocument>,
 }
 
@@ -46,7 +46,7 @@ pub async fn list(session: &Session) -> Result<Vec<Listed>, Error> {
     Ok(listed.collect())
 }
 
-/// The release that a unique beginning of an id means.
+/// Returns the release whose ID has a unique prefix.
 ///
 /// # Errors
 /// [`Error::NoSuchRelease`], [`Error::AmbiguousRelease`].
@@ -73,7 +73,8 @@ pub async fn resolve(session: &Session, wanted: &str) -> Result<ReleaseId, Error
     }
 }
 
-/// The release so many steps before another, along what each replaced. Pruned ones don't count.
+/// Returns the release that many steps before another, along the releases that each replaced. Pruned releases don't
+/// count.
 ///
 /// # Errors
 /// [`Error::NoFormerRelease`].
@@ -97,7 +98,7 @@ pub async fn steps_back(session: &Session, from: &ReleaseId, steps: u32) -> Resu
             else {
                 return Err(too_few());
             };
-            // A history that runs in a circle was written by another program.
+            // A circular history was written by another program.
             if !seen.insert(previous.clone()) {
                 return Err(too_few());
             }
@@ -110,7 +111,7 @@ pub async fn steps_back(session: &Session, from: &ReleaseId, steps: u32) -> Resu
     Ok(at)
 }
 
-/// What differs between two releases.
+/// Returns what differs between two releases.
 ///
 /// # Errors
 /// [`Error`].
@@ -158,7 +159,7 @@ pub async fn diff(session: &Session, from: &ReleaseId, to: &ReleaseId) -> Result
     }
 }
 
-/// What is live, and what the store holds.
+/// What is live, and what the store contains.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// The live release.
@@ -173,24 +174,24 @@ pub struct Status {
     pub bytes_stored: u64,
     /// Why publishing is on hold.
     pub hold: Option<Hold>,
-    /// Who holds the lock, if anybody does.
+    /// The lock, if it is held.
     pub lock: Option<Lock>,
     /// Files of the pool.
     pub pool: u64,
-    /// What the last look at the live site found, and what a CDN is owed; none where no one ever looked.
+    /// What the last probe of the live site found, and what a CDN still has to purge; `None` if neither is known.
     pub delivery: Option<Delivery>,
 }
 
 /// A lock that is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
-    /// The run that holds it, or the stray name that jams it.
+    /// The run that holds it, or the stray name that blocks it.
     pub name: String,
-    /// Who that is.
+    /// The owner of that run, if it can be read.
     pub owner: Option<Owner>,
 }
 
-/// What is live, and what the store holds.
+/// Reads what is live, and what the store contains.
 ///
 /// # Errors
 /// [`Error`].
@@ -241,11 +242,10 @@ pub async fn status(session: &Session) -> Result<Status, Error> {
     Ok(status)
 }
 
-/// Everything in some folders, with paths below the docroot. Folders that are not there hold nothing.
+/// Returns everything in some folders, with paths below the docroot. A missing folder counts as empty.
 ///
 /// # Errors
-/// [`Error`] where the connection is lost, or where the host does not let a folder be read: that it shows nothing does
-/// not mean that nothing is there.
+/// [`Error`] if the connection is lost, or if the host refuses to list a folder: a refused list is not an empty one.
 pub(crate) async fn list_folders(
     session: &Session,
     folders: Vec<String>,
@@ -266,11 +266,11 @@ pub(crate) async fn list_folders(
     Ok(all)
 }
 
-/// Every file below a folder, with paths below the docroot; symlinks are not followed. Also every folder, with
-/// parents before children.
+/// Returns every file below a folder, with paths below the docroot, and every folder, parents before children. Symlinks
+/// are not followed and count as files.
 ///
 /// # Errors
-/// [`Error`] where the connection is lost.
+/// [`Error`] if the connection is lost, or if the host refuses to list a folder.
 pub(crate) async fn files_below(session: &Session, folder: &str) -> Result<(Vec<String>, Vec<String>), Error> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     let mut todo = vec![folder.to_owned()];

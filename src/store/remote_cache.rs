@@ -1,11 +1,11 @@
-//! What was last seen live on a target, so that the next publish can ask for everything at once.
+//! Remembers what was last seen live on a target, so that the next publish can ask for everything in one flight.
 //!
-//! Touches one file in the folder of the caches. It is a guess and is never trusted: which tree is live is asked of the
-//! host in the very flight that asks what would follow from the guess, and a manifest counts only if its bytes have the
-//! digest that names it. A file that is missing, damaged or of another form is as good as nothing, and costs round trips
-//! alone. It must never be where anything else than the first questions comes from.
+//! Touches one file in the cache folder. The cache is a guess and is never trusted: the flight that asks what follows
+//! from the guess also asks the host which tree is live, and a manifest counts only if its content has the digest that
+//! names it. A file that is missing, damaged or of another format counts as empty, and costs only round trips. Nothing
+//! but the first questions may come from this cache.
 //!
-//! The file grows by what each publish adds, and is written again once most of it is of previous releases.
+//! The file grows by what each publish adds, and is rewritten once most of it is of previous releases.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -23,19 +23,20 @@ use crate::store::plan::Recall;
 
 /// The first line of the file.
 const HEADER: &[u8] = b"syntax-publish seen 1\n";
-/// In front of a manifest: its digest, its length in bytes as a `u32`, little end first, and the bytes follow.
+/// Begins a manifest: its digest, its length in bytes as a little-endian `u32`, and its content follow.
 const TREE: u8 = b't';
-/// In front of what is live: the length of the release's id as one byte, the id, and the digest of its root.
+/// Begins what is live: the length of the release's ID as one byte, the ID, and the digest of the release's root
+/// follow.
 const LIVE: u8 = b'l';
-/// So many manifests may be in the file beyond twice those of the site.
+/// How many manifests may be in the file beyond twice those of the site.
 const SPARE: usize = 1024;
 
-/// What a target was last seen with.
+/// What was last seen on a target.
 pub struct RemoteCache {
     file: PathBuf,
     live: Option<(ReleaseId, Digest)>,
     trees: HashMap<Digest, Span>,
-    /// Bytes of the file that were understood; all of them, unless its end is damaged.
+    /// How many bytes of the file could be parsed; all of them, unless its end is damaged.
     understood: u64,
 }
 
@@ -56,12 +57,12 @@ impl RemoteCache {
             trees: HashMap::new(),
             understood: 0,
         };
-        // What can't be read further is forgotten from there on.
+        // Everything from the first record that can't be read is ignored.
         let _ = seen.read();
         seen
     }
 
-    /// The file that it is kept in.
+    /// The file of this cache.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
@@ -88,7 +89,7 @@ impl RemoteCache {
         Ok(())
     }
 
-    /// Notes where a manifest is, and passes it. Returns where it ends.
+    /// Records where a manifest is, and skips it. Returns where it ends.
     fn read_tree(&mut self, reader: &mut BufReader<File>, length: u64) -> io::Result<u64> {
         let mut head = [0; 36];
         reader.read_exact(&mut head)?;
@@ -118,10 +119,10 @@ impl RemoteCache {
         Ok(end)
     }
 
-    /// Keeps what is live now, for the next time.
+    /// Remembers what is live now, for the next publish.
     ///
     /// # Errors
-    /// What the system says; what was kept before is believed no less then.
+    /// What the system reports. What was remembered before is still used then.
     pub fn learn(self, release: &ReleaseId, site: &Site) -> io::Result<()> {
         if self.live() == Some((release, site.root)) {
             return Ok(());
@@ -164,7 +165,7 @@ impl Recall for RemoteCache {
     }
 }
 
-/// Some manifests, and then what is live.
+/// Writes some manifests, and then what is live.
 fn write<'a>(
     file: &mut File,
     trees: impl Iterator<Item = &'a Tree>,

@@ -1,4 +1,4 @@
-//! Which releases have which file at a path. Only reads.
+//! Finds out which releases have which file at a path. Only reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::store::plan::{HostFacts, HostQuestion};
 use crate::store::refusal::explain;
 use crate::store::session::Session;
 
-/// So many releases are looked at, the newest.
+/// How many releases are searched, newest first.
 const MOST: usize = 64;
 
 /// A release and the file that it has at a path.
@@ -23,14 +23,16 @@ const MOST: usize = 64;
 pub struct Holder {
     /// The release.
     pub release: ReleaseId,
-    /// The commit that it was built from, if that is known.
+    /// The commit that it was built from, if known.
     pub commit: Option<String>,
     /// The file.
     pub file: File,
 }
 
-/// What each release has at some paths, newest release first, as far as documents and manifests are still there: those of
-/// a release that prune deleted stay until its readers are gone.
+/// Returns what each release has at some paths, newest release first.
+///
+/// A release that prune deleted is included as long as its document and manifests are there, which prune keeps until
+/// the visitors of that release are gone.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -41,7 +43,8 @@ pub async fn holders(
     let mut found: BTreeMap<SitePath, Vec<Holder>> = BTreeMap::new();
     let documents = newest_documents(session).await?;
     let mut facts = HostFacts::default();
-    // Each on its way from the top folder of a release to a path: the tree it is at, and how much of the path lies behind.
+    // Each walk leads from the top folder of a release to a path. An entry has the tree that the walk reached and the
+    // length of the path up to there.
     let mut walks: Vec<(&ReleaseDocument, &SitePath, Digest, usize)> = documents
         .iter()
         .flat_map(|document| paths.iter().map(move |path| (document, path, document.root, 0)))

@@ -1,7 +1,8 @@
-//! Entering a store: is it one, is it ours, which version, what is live.
+//! Enters a store: checks that it is a store, that it belongs to the publishing account, and that its format is known,
+//! and reads what is live.
 //!
-//! Reads, and makes an empty store where there's none. It must never take a folder that holds anything else for a
-//! store, and never delete.
+//! Reads, sets up the run's staging directory, and makes an empty store if there is none. It must never take a folder
+//! that contains anything else for a store, and must never delete.
 
 mod holders;
 mod questions;
@@ -29,32 +30,33 @@ use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 use crate::store::{StoreError, StorePath};
 
-/// What a store says of itself on entering.
+/// The state of a store, as read on entering.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoreState {
     /// Whether there is a store at all.
     pub exists: bool,
     /// The live release.
     pub current: Option<ReleaseId>,
-    /// Since when it is live, by the host's clock.
+    /// Since when it has been live, by the host's clock.
     pub since: Option<Time>,
     /// Why publishing is on hold, if it is.
     pub hold: Option<Hold>,
     /// The last run that changed anything.
     pub generation: Option<Generation>,
-    /// When what nothing refers to was last deleted, by the host's clock.
+    /// When prune last deleted what nothing refers to, by the host's clock.
     pub swept: Option<Time>,
-    /// What is known of its way to visitors.
+    /// What is known about the delivery to visitors.
     pub delivery: Delivery,
-    /// The release that the live one replaced, where that need not be read from its document.
+    /// The release that the live one replaced, if `former` names it, so that the live release's document need not be
+    /// read.
     pub former: Option<ReleaseId>,
-    /// The host's clock; 0 where nothing was made to read it from.
+    /// The host's clock; 0 if nothing was made to read it from.
     pub now: Time,
-    /// The number of the user who publishes, where a workshop was set up.
+    /// The uid of the publishing account, if a staging directory was set up.
     pub uid: Option<u32>,
 }
 
-/// What is read of a store first.
+/// What every run reads of a store first.
 struct Head {
     docroot: Ticket<Attributes>,
     format: Ticket<Text>,
@@ -65,7 +67,7 @@ struct Head {
     swept: Ticket<Attributes>,
     delivery: Ticket<Text>,
     former: Ticket<Text>,
-    /// One for each of [`layout::FOLDERS`].
+    /// One ticket for each of [`layout::FOLDERS`].
     folders: Tickets,
 }
 
@@ -86,42 +88,43 @@ impl Head {
     }
 }
 
-/// What a run does in the flight with which it enters a store, behind setting up its workshop.
+/// What a run does in the flight that enters a store, after setting up its staging directory.
 #[derive(Default)]
 pub struct OpenOptions<'a> {
-    /// What is asked; of very many, the first.
+    /// The questions to ask. If there are very many, only the first are asked.
     pub questions: BTreeSet<HostQuestion>,
-    /// So many temporary files are opened.
+    /// How many temporary files to open.
     pub temps: usize,
-    /// Manifests of these trees are opened, to copy from.
+    /// Trees whose manifests are opened, to copy from.
     pub bases: Vec<Digest>,
-    /// The first that follow are staged in the workshop, then comes [`StagingDir::acquire`], then what a holder of the lock
-    /// does. Made again where the store had to be made first.
+    /// Returns the operations of a run that takes the lock in this flight: [`LockOps::staged`], then
+    /// [`StagingDir::acquire`], then [`LockOps::held`]. Called again if the store had to be made first.
     pub lock: Option<&'a (dyn Fn(&mut StagingDir) -> LockOps + Sync)>,
 }
 
 /// Operations of a run that takes the lock as it enters.
 #[derive(Default)]
 pub struct LockOps {
-    /// What is made in the workshop before.
+    /// What is made in the staging directory before the lock is taken.
     pub staged: Vec<Op>,
-    /// What the holder of the lock does and asks first.
+    /// What the holder of the lock does and reads first.
     pub held: Vec<Op>,
 }
 
-/// What came of entering a store.
+/// The result of entering a store.
 pub struct Entered {
-    /// What the store says of itself.
+    /// The state of the store.
     pub store_state: StoreState,
-    /// Manifests that were asked for and are open, to be read.
+    /// Manifests that were requested and are open, to be read.
     pub opened: Opened,
     /// The answers to [`StagingDir::acquire`] and to [`LockOps::held`].
     pub locking: Answers,
 }
 
-/// Enters the store with a workshop, making the store first where there's none, and does more in the same flight.
+/// Enters the store with a staging directory, makes the store first if there is none, and does what `along` says in the
+/// same flight.
 ///
-/// Where the lock was taken along the way, the workshop knows of it, also after an error.
+/// If this takes the lock, `staging_dir` records it, even if an error is returned.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -185,7 +188,7 @@ pub async fn open_store(
     })
 }
 
-/// The files that were opened, each with what it was opened for.
+/// The files that were opened, each with the digest that it was opened for.
 fn opened_of(wanted: &[Digest], answers: &[Result<Answer, Refusal>]) -> Opened {
     let answers = wanted.iter().zip(answers);
     let opened = answers.filter_map(|(digest, answer)| match answer {
@@ -195,18 +198,20 @@ fn opened_of(wanted: &[Digest], answers: &[Result<Answer, Refusal>]) -> Opened {
     opened.collect()
 }
 
-/// What was found where a store is, or is to be, before anything was written there.
+/// What was found where a store is, or is to be, before this run wrote anything there.
 #[derive(Debug, Clone, Default)]
 pub struct StoreSnapshot {
-    /// What the store says of itself.
+    /// The state of the store.
     pub store_state: StoreState,
-    /// What is known of the live release: its root, and the folders that were asked for.
+    /// What is known of the live release: its root, and the folders that were requested.
     pub facts: HostFacts,
 }
 
-/// Looks at a store, or at the place of one, without changing anything: as [`read_state`], and whether the docroot and the folders
-/// of the store in it are what they should be, for a symlink in the place of one would lead elsewhere. What is not there yet
-/// is fine. Also asks which trees the live release has at some paths. One flight, where there is a store.
+/// Inspects a store, or the place of one, without changing anything.
+///
+/// Reads the same as [`read_state`], and checks that the docroot and the folders of the store in it are what they
+/// should be, because a symlink in place of one would lead elsewhere. What does not exist yet is fine. Also asks which
+/// trees the live release has at some paths. This is one flight if there is a store and the docroot is not a symlink.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -226,7 +231,7 @@ pub async fn inspect(
     let asked = flight.extend(asking.ops());
     let answers = session.send(flight).await?;
     let folders = answers.all(&head.folders);
-    // A docroot without a store is looked at by the run that makes one.
+    // A docroot without a store is checked by the run that makes one.
     if let Some(attr) = answers.attr(docroot)
         && folders.iter().any(Read::done)
     {
@@ -242,7 +247,7 @@ pub async fn inspect(
                     path: StorePath::below(*folder),
                 });
             }
-            // Leads nowhere, and is told below with all that is in the docroot, or on entering.
+            // A file leads nowhere. It is reported below, with everything that is in the docroot, or on entering.
             Kind::File | Kind::Other => {}
         }
     }
@@ -268,7 +273,7 @@ fn writable_by_others(session: &Session, path: StorePath, attr: Attr, others: u3
     })
 }
 
-/// Looks at a store without changing anything. A store that isn't there is an empty one.
+/// Reads the state of a store without changing anything. A store that doesn't exist counts as empty.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -282,13 +287,13 @@ pub async fn read_state(session: &Session) -> Result<StoreState, StoreError> {
 /// Whether there is a folder at the docroot.
 ///
 /// # Errors
-/// [`StoreError`] where the connection is lost.
+/// [`StoreError`] if the connection is lost.
 pub async fn has_folder(session: &Session) -> Result<bool, StoreError> {
     let answers = session.flight(vec![Op::Stat(String::new())]).await?;
     Ok(answers.first().is_some_and(Read::done))
 }
 
-/// What the answers of a run that has no staging directory say.
+/// The state of the store, from the answers to a run that has no staging directory.
 async fn seen_from_outside(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
     let docroot = answers.answer(head.docroot);
     if docroot.is_none_or(crate::store::staging::is_gone) || needs_making(session, head, answers).await? {
@@ -300,12 +305,12 @@ async fn seen_from_outside(session: &Session, head: &Head, answers: &Landed) -> 
     Ok(store_state)
 }
 
-/// Whether there is no store yet, in a docroot that is missing, empty, or holds the beginnings of one.
+/// Whether there is no store yet, in a docroot that is missing, empty, or contains the beginnings of one.
 async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Result<bool, StoreError> {
     let host = session.host_name();
     match answers.attr(head.docroot) {
         Some(attr) if attr.kind != Kind::Folder => {
-            // A symlink to a folder is somebody's choice; a file is a mistake.
+            // A symlink to a folder is a deliberate choice; a file is a mistake.
             let follow = session.flight(vec![Op::Stat(String::new())]).await?;
             if follow
                 .first()
@@ -330,7 +335,7 @@ async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Resul
         Some(Err(refusal)) => return Err(explain(session, &refusal).await),
         _ => Vec::new(),
     };
-    // Somebody else made it between the two questions. Making it again changes nothing, and then it is looked at again.
+    // Another run made the store between the two flights. Making it again changes nothing, and then it is read again.
     let is_mark = |(name, attr): &(String, Attr)| name == layout::FORMAT && attr.kind == Kind::Symlink;
     if names.iter().any(is_mark) {
         return Ok(true);
@@ -355,12 +360,13 @@ async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Resul
     }
 }
 
-/// Whether a folder that every store has is missing: without it nothing could be put in its place.
+/// Whether a folder that every store has is missing. Nothing could be renamed into it.
 fn lacks_folders(head: &Head, answers: &Landed) -> bool {
     answers.all(&head.folders).iter().any(crate::store::staging::is_gone)
 }
 
-/// Makes an empty store. Its mark comes last, so half a store is no store, and making it again completes it.
+/// Makes an empty store. Its mark comes last, so a store that is half made does not count as one, and making it again
+/// completes it.
 async fn make(session: &Session) -> Result<(), StoreError> {
     let mut ops = vec![Op::MakeFolder(String::new())];
     ops.extend(
@@ -399,7 +405,7 @@ async fn make(session: &Session) -> Result<(), StoreError> {
 }
 
 async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
-    // What can't be read is not what isn't there: on a store that says nothing of a hold, publishing would go on.
+    // What can't be read may exist. If an unreadable hold counted as none, publishing would go on.
     let needed = [head.format, head.current, head.hold, head.generation, head.delivery];
     let refusals = needed.into_iter().filter_map(|ticket| answers.refusal(ticket));
     for refusal in refusals {
@@ -430,7 +436,7 @@ async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Resu
         None => None,
     };
     let hold = answers.text(head.hold).map(|text| Hold::read(&text));
-    // A generation that does not read is as good as none: the next run writes a new one.
+    // A generation that can't be parsed counts as none, because the next run writes a new one.
     let generation = answers.text(head.generation).and_then(|text| text.parse().ok());
     let since = answers.attr(head.current_link).map(|attr| attr.mtime);
     let swept = answers.attr(head.swept).map(|attr| attr.mtime);
@@ -452,7 +458,7 @@ async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Resu
     })
 }
 
-/// The release that the text of `current` names.
+/// The release that the text of `current` names; `None` if it names none.
 #[must_use]
 pub fn read_current(text: &str) -> Option<ReleaseId> {
     text.trim_end_matches('/')
@@ -469,8 +475,8 @@ async fn check_made(session: &Session, answers: &[Result<Answer, Refusal>]) -> R
     }
 }
 
-/// Anyone who may write to the docroot can put anything in place of what is in it. One that belongs to another user, such as
-/// root, may be open to a group: that is how its owner lets us in.
+/// Checks who may write to the docroot, because those users can replace anything in it. A docroot that belongs to
+/// another user, such as root, may be writable by a group: that is how its owner gives the publishing account access.
 async fn check_docroot(session: &Session, head: &Head, answers: &Landed, ours: u32) -> Result<(), StoreError> {
     let mut docroot = answers.attr(head.docroot);
     if docroot.is_some_and(|attr| attr.kind == Kind::Symlink) {
@@ -499,7 +505,7 @@ fn check_folders(session: &Session, head: &Head, answers: &Landed, ours: u32) ->
     Ok(())
 }
 
-/// Only the user who publishes may own or write what a release is made of.
+/// Checks that only the publishing account owns what a release is made of, and that only it may write there.
 ///
 /// # Errors
 /// [`StoreError::ForeignOwner`], [`StoreError::WritableByOthers`].

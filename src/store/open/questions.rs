@@ -1,6 +1,6 @@
-//! Questions of the plan on their way to the host, and their answers on the way back.
+//! Sends the questions of the plan to the host and reads the answers.
 //!
-//! As many go in one flight as can, and memory allows; nothing here decides what to ask.
+//! As many go in one flight as memory allows. This module must not decide what to ask.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -14,17 +14,17 @@ use crate::store::flight::Read;
 use crate::store::plan::{HostFacts, HostQuestion, ObjectStamp};
 use crate::store::session::Session;
 
-/// Manifests shorter than this are not kept open: there would be little to copy.
+/// Manifests shorter than this, in bytes, are not kept open, because there would be little to copy.
 const WORTH_KEEPING: usize = 2048;
 
-/// So many questions go in one flight: each has an operation, an answer and mostly a refusal while it is under way, and the
-/// first publish of a large site has hundreds of thousands.
+/// How many questions go in one flight. Each takes an operation, an answer and usually a refusal in memory while it is
+/// under way, and the first publish of a large site has hundreds of thousands.
 pub(crate) const ASKED_AT_ONCE: usize = 8192;
 
 /// Manifests that are open on the host, to be read.
 pub type Opened = Vec<(Digest, Handle)>;
 
-/// The tree whose manifest has these bytes, if they are what the digest names and in canonical form.
+/// Parses the manifest of a tree; `None` if the bytes do not have this digest or are not in canonical form.
 pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
     if Digest::of(&bytes) != digest {
         return None;
@@ -32,18 +32,18 @@ pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
     Tree::parse(&String::from_utf8(bytes).ok()?).ok()
 }
 
-/// Questions on their way: which operation asks which.
+/// Questions under way, in the order of their operations.
 pub struct PendingQuestions {
     plain: Vec<HostQuestion>,
     manifests: Vec<Digest>,
-    /// Public paths of files of the pool to be read. Rare, so they take flights of their own.
+    /// Public paths of pool files to read. They are rare, so they take separate flights.
     pool_bytes: Vec<String>,
-    /// Folders of the objects that are asked for: in one of another user an object can't be given its name.
+    /// Folders of the requested objects. In a folder that belongs to another user, an object can't be given its name.
     folders: BTreeSet<String>,
 }
 
 impl PendingQuestions {
-    /// Operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
+    /// Prepares the operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
     #[must_use]
     pub fn new(questions: impl IntoIterator<Item = HostQuestion>) -> Self {
         let mut asking = Self {
@@ -97,7 +97,7 @@ impl PendingQuestions {
     /// Reads the answers to [`Self::ops`], and the manifests that it opened.
     ///
     /// # Errors
-    /// [`StoreError`] where the connection is lost.
+    /// [`StoreError`] if the connection is lost.
     pub async fn read(
         mut self,
         session: &Session,
@@ -113,7 +113,7 @@ impl PendingQuestions {
         self.read_the_rest(session, facts).await
     }
 
-    /// Takes the answers to [`Self::ops`]; the manifests that were opened are still to be read.
+    /// Takes the answers to [`Self::ops`]. Returns the manifests that were opened and are still to be read.
     pub(super) fn note(&mut self, answers: &[Result<Answer, Refusal>], facts: &mut HostFacts) -> Opened {
         let (answers, others) = answers.split_at(self.plain.len());
         for (question, answer) in std::mem::take(&mut self.plain).into_iter().zip(answers) {
@@ -164,7 +164,7 @@ impl PendingQuestions {
         opened
     }
 
-    /// Reads files of the pool, and the manifests that were too many to be opened at once.
+    /// Reads pool files, and the manifests that were too many to open together.
     pub(super) async fn read_the_rest(&self, session: &Session, facts: &mut HostFacts) -> Result<(), StoreError> {
         for path in &self.pool_bytes {
             let contents = read_files(session, &[layout::pool(path)]).await?.pop().flatten();
@@ -202,10 +202,10 @@ fn note_manifest(
     Ok(())
 }
 
-/// Asks some questions and adds the answers to the facts.
+/// Asks some questions and adds the answers to `facts`.
 ///
 /// # Errors
-/// [`StoreError`] where the connection is lost.
+/// [`StoreError`] if the connection is lost.
 pub async fn ask(
     session: &Session,
     facts: &mut HostFacts,
@@ -220,12 +220,14 @@ pub async fn ask(
     Ok(())
 }
 
-/// Asks questions until none is left, with `next` naming those that follow from what is known. Manifests that are open, those
-/// in `opened` first, are read in the same flight that asks what can be asked without them; they stay open where `kept` has
-/// room for them, which says how many it takes.
+/// Asks questions until none is left. `next` returns the questions that follow from what is known.
+///
+/// Manifests that are open, those in `opened` first, are read in the same flight that asks what can be asked without
+/// them. A manifest that is long enough to copy from stays open if `kept` has room for it; the number in `kept` is its
+/// maximum length.
 ///
 /// # Errors
-/// [`StoreError`] where the connection is lost.
+/// [`StoreError`] if the connection is lost.
 pub async fn answer(
     session: &Session,
     facts: &mut HostFacts,
@@ -260,7 +262,7 @@ pub async fn answer(
         for ((digest, handle), answer) in reading.into_iter().zip(&answers[asked..]) {
             let bytes = match answer {
                 Ok(Answer::Bytes(bytes)) if bytes.len() < MAX_READ as usize => Some(bytes.clone()),
-                // A wide folder's is longer than one answer.
+                // The manifest of a wide folder is longer than one answer.
                 _ => read_to_ends(session, &[handle]).await?.pop().flatten(),
             };
             let length = bytes.as_ref().map_or(0, Vec::len);
@@ -274,10 +276,10 @@ pub async fn answer(
     }
 }
 
-/// Loads the manifests of trees, and of all below them, level by level, that `known` does not have yet.
+/// Loads the manifests of trees, and of all trees below them, level by level, unless `facts` has them already.
 ///
 /// # Errors
-/// [`StoreError`] where the connection is lost.
+/// [`StoreError`] if the connection is lost.
 pub async fn load_trees(session: &Session, facts: &mut HostFacts, roots: &[Digest]) -> Result<(), StoreError> {
     let mut seen: HashSet<Digest> = roots.iter().copied().collect();
     let mut level: Vec<Digest> = roots.to_vec();

@@ -1,4 +1,4 @@
-//! Reading documents and links of a store. Only reads.
+//! Reads documents, manifests and links of a store. It must not change anything.
 
 use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind};
 use crate::model::digest::Digest;
@@ -9,34 +9,34 @@ use crate::store::flight::Read;
 use crate::store::refusal::explain;
 use crate::store::session::Session;
 
-/// So many files are open on the host at a time: `sftp-server` stops at the limit of its process, often 1024.
+/// How many files are open on the host at the same time. `sftp-server` stops at the limit of its process, often 1024.
 pub(crate) const OPEN_AT_ONCE: usize = 256;
 
-/// The most bytes that a document or manifest may have: a folder of 400,000 files.
+/// The maximum size of a document or manifest in bytes, which is that of a folder of 400,000 files.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
-/// The most bytes that those read together may have.
+/// The maximum size of all files that are read together, in bytes.
 const MAX_TOGETHER: u64 = 4 * MAX_DOCUMENT;
 
-/// So many files of more than one piece are read at once.
+/// How many files of more than one piece are read at the same time.
 const LONG_AT_ONCE: usize = 8;
 
-/// Reads open files to their ends and closes them, all at once. `None` for one that can't be read or is too large.
+/// Reads open files to their ends, together, and closes them. `None` for one that can't be read or is too large.
 pub(super) async fn read_opened(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
     let contents = read_to_ends(session, handles).await?;
     session.send_later(handles.iter().copied().map(Op::Close));
     Ok(contents)
 }
 
-/// The same, and leaves them open.
+/// Like [`read_opened`], but leaves the files open.
 pub(super) async fn read_to_ends(session: &Session, handles: &[Handle]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
     let mut contents: Vec<Option<Vec<u8>>> = vec![Some(Vec::new()); handles.len()];
     let mut open: Vec<usize> = (0..handles.len()).collect();
-    // The first flight reads one piece of each, which is all that most have.
+    // The first flight reads one piece of each file, which is all that most files have.
     let mut pieces: u64 = 1;
     while !open.is_empty() {
         let mut ops = Vec::new();
-        // Long ones take turns, so that few pieces are in memory at once.
+        // Long files take turns, so that few pieces are in memory at the same time.
         let later = open.split_off(open.len().min(if pieces == 1 { open.len() } else { LONG_AT_ONCE }));
         for &index in &open {
             let from = contents[index].as_ref().map_or(0, Vec::len) as u64;
@@ -81,10 +81,11 @@ pub(super) async fn read_to_ends(session: &Session, handles: &[Handle]) -> Resul
     Ok(contents)
 }
 
-/// Reads whole small files, so many that all may be open at once. `None` for one that is missing, can't be read or is too large.
+/// Reads small files completely, few enough to be open at the same time. `None` for one that is missing, can't be read
+/// or is too large.
 ///
 /// # Errors
-/// [`StoreError`] where the connection is lost.
+/// [`StoreError`] if the connection is lost.
 pub async fn read_files(session: &Session, paths: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
     let answers = session.flight(paths.iter().cloned().map(Op::Open).collect()).await?;
     let handles: Vec<Option<Handle>> = answers
@@ -102,10 +103,10 @@ pub async fn read_files(session: &Session, paths: &[String]) -> Result<Vec<Optio
         .collect())
 }
 
-/// Every release that the store lists, newest first.
+/// Returns every release that the store lists, newest first.
 ///
 /// # Errors
-/// [`StoreError`], also where the host does not let the list be read: no list is not an empty one.
+/// [`StoreError`], also if the host refuses to list the releases: a refused list is not an empty one.
 pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
     let answers = session.flight(vec![Op::List(layout::RELEASES.to_owned())]).await?;
     let mut ids: Vec<ReleaseId> = match answers.into_iter().next() {
@@ -125,7 +126,7 @@ pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
 /// The documents of some releases; `None` for one that is missing or damaged.
 ///
 /// # Errors
-/// [`StoreError`] where the connection is lost.
+/// [`StoreError`] if the connection is lost.
 pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Option<ReleaseDocument>>, StoreError> {
     let paths: Vec<String> = ids.iter().map(layout::release_document).collect();
     let mut documents = Vec::new();
@@ -138,10 +139,10 @@ pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Optio
     Ok(documents)
 }
 
-/// Why the host does not let a file be read that is there; none where it does, or where nothing is there.
+/// Why the host refuses to read a file that exists; `None` if it does not refuse, or if there is no such file.
 ///
 /// # Errors
-/// [`StoreError`] where the connection is lost.
+/// [`StoreError`] if the connection is lost.
 pub async fn why_unread(session: &Session, path: &str) -> Result<Option<Refusal>, StoreError> {
     let opened = session.flight(vec![Op::Open(path.to_owned())]).await?.pop();
     let handle = match opened {
@@ -158,10 +159,10 @@ pub async fn why_unread(session: &Session, path: &str) -> Result<Option<Refusal>
     Ok(answers.first().and_then(Read::refusal).cloned())
 }
 
-/// The root digests that some releases point to; `None` for one that doesn't read.
+/// The root digests that some releases point to; `None` for one that can't be parsed.
 ///
 /// # Errors
-/// [`StoreError`] where the connection is lost.
+/// [`StoreError`] if the connection is lost.
 pub async fn roots(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Option<Digest>>, StoreError> {
     let ops = ids.iter().map(|id| Op::ReadLink(layout::release(id))).collect();
     let answers = session.flight(ops).await?;

@@ -1,8 +1,8 @@
-//! What the host lacks for a site to be live: first the questions that find out, then the answer as a value.
+//! Decides what the host lacks for a site to be live: first the questions to ask, then the plan as a value.
 //!
-//! Pure. [`questions`] asks for as much as can be asked at once, so that the number of round trips depends on how
-//! deep a change lies and never on how large the site is; [`Plan::new`] then says what to make, in which order. A
-//! plan is shown or carried out; it never asks again.
+//! Pure. [`questions`] asks as much as can be asked together, so that the number of round trips depends on how deep a
+//! change is and never on how large the site is. [`Plan::new`] then says what to make, in which order. A plan is shown
+//! or carried out; it must never ask again.
 
 mod shared;
 
@@ -22,35 +22,35 @@ use crate::model::release::ReleaseId;
 use crate::model::tree::{Entry, File, Tree};
 use crate::site::check::known::{Findings, Reference};
 
-/// So many folders, from the top down, are asked for at once before it is known whether anything above them changed.
+/// How many folders, from the top down, are asked for together before it is known whether anything above them changed.
 pub const GUESSED_FOLDERS: usize = 192;
 
-/// A folder with more files than this waits for the previous manifest instead of asking for each of its files.
+/// If a folder has more files than this, the plan waits for the previous manifest instead of asking for each file.
 const FEW_FILES: usize = 16;
 
-/// Where so many entries of a folder stay as they are, their part of the manifest is copied on the host.
+/// If at least this many entries of a folder are unchanged, their part of the manifest is copied on the host.
 const WIDE: usize = 16;
 
-/// What can be asked of a host. Each takes one round trip, and any number go in one flight.
+/// A question to the host. Each takes one round trip unless noted otherwise, and any number go in one flight.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostQuestion {
     /// Which tree does the live release have at this path?
     Live(SitePath),
-    /// Does this tree exist, whole with all below it?
+    /// Does this tree exist? If it does, it is complete with everything below it.
     Tree(Digest),
     /// What does the manifest of this tree say? (Two round trips: the file is opened, then read.)
     Manifest(Digest),
-    /// Is there an object of this name, of what size?
+    /// Is there an object of this name, and what are its size and time?
     Object(String),
-    /// Does the pool hold this public path?
+    /// Does the pool have this public path, and what are its size and time?
     Pool(String),
-    /// Which bytes does the pool hold under this public path? (The whole file is read.)
+    /// What is the digest of the pool's file under this public path? (The complete file is read.)
     PoolBytes(String),
     /// What does a piece of a release's findings say?
     Findings(ReleaseId, u8),
 }
 
-/// What distinguishes one file from another without reading it.
+/// Distinguishes one file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectStamp {
     /// In bytes.
@@ -59,33 +59,33 @@ pub struct ObjectStamp {
     pub mtime: i64,
 }
 
-/// What a host said. An absent answer is an unasked question.
+/// The answers of a host. A missing entry is a question that was not asked.
 #[derive(Debug, Clone, Default)]
 pub struct HostFacts {
     /// The live release.
     pub current: Option<ReleaseId>,
-    /// Trees of the live release by path; `None` where it has no such folder.
+    /// Trees of the live release by path; `None` if it has no such folder.
     pub live: HashMap<SitePath, Option<Digest>>,
     /// Which trees exist.
     pub trees: HashMap<Digest, bool>,
-    /// Manifests that could be read; `None` where one is missing or damaged.
+    /// Manifests; `None` for one that is missing or damaged.
     pub manifests: HashMap<Digest, Option<Tree>>,
     /// Objects by name below the docroot.
     pub objects: HashMap<String, Option<ObjectStamp>>,
     /// Files of the pool by public path.
     pub pool: HashMap<String, Option<ObjectStamp>>,
-    /// What was read of files of the pool, by public path; `None` where one can't be read.
+    /// Digests of the pool files that were read, by public path; `None` for one that can't be read.
     pub pool_bytes: HashMap<String, Option<Digest>>,
-    /// Whose the objects are, by name: the user's number and the permission bits.
+    /// Owners of objects and of their folders: path, uid and permission bits.
     pub owners: Vec<(String, u32, u32)>,
     /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
     pub unlinkable: HashSet<String>,
-    /// Pieces of the findings of releases; `None` where there is none.
+    /// Pieces of the findings of releases; `None` for one that doesn't exist.
     pub findings: HashMap<(ReleaseId, u8), Option<String>>,
 }
 
 impl HostFacts {
-    /// What the findings of a site are compared with.
+    /// The findings of the live release, with which those of a site are compared.
     #[must_use]
     pub fn live_findings(&self) -> Reference {
         let Some(release) = &self.current else {
@@ -97,7 +97,7 @@ impl HostFacts {
     }
 }
 
-/// What to ask for the findings of the live release, as far as it is known.
+/// Returns the open questions about the findings of the live release, if that is known.
 #[must_use]
 pub fn findings_questions(facts: &HostFacts) -> BTreeSet<HostQuestion> {
     let Some(release) = &facts.current else {
@@ -118,7 +118,8 @@ struct ChangedFolder<'a> {
     former: Option<Digest>,
 }
 
-/// Walks from the top to every folder known to differ; what is in the way of knowing more goes to `asked`.
+/// Walks from the top to every folder known to differ. Questions that must be answered to know more are added to
+/// `asked`.
 fn changed_folders<'a>(
     site: &'a Site,
     facts: &HostFacts,
@@ -153,7 +154,7 @@ fn live_tree(path: &SitePath, facts: &HostFacts) -> Option<Option<Digest>> {
     }
     let above = live_tree(&path.parent()?, facts)?;
     let Some(above) = above else { return Some(None) };
-    // Where its manifest is damaged, the folder itself must be asked for.
+    // If its manifest is damaged, the folder itself must be asked for.
     let tree = facts.manifests.get(&above)?.as_ref()?;
     Some(match tree.entries.get(path.name()) {
         Some(Entry::Folder(digest)) => Some(*digest),
@@ -161,12 +162,12 @@ fn live_tree(path: &SitePath, facts: &HostFacts) -> Option<Option<Digest>> {
     })
 }
 
-/// What stands for a manifest that is missing, and for the folder that the live release doesn't have.
+/// Replaces a manifest that is missing, and that of a folder that the live release doesn't have.
 static NOTHING: Tree = Tree {
     entries: Entries::new(),
 };
 
-/// The live manifest of a changed folder: `None` if it isn't known yet; empty where there's none or it is damaged.
+/// The live manifest of a changed folder: `None` if it isn't known yet; empty if there is none or it is damaged.
 fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a HostFacts) -> Option<&'a Tree> {
     match changed.former {
         None => Some(&NOTHING),
@@ -177,8 +178,8 @@ fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a HostFacts) -> Option<
     }
 }
 
-/// The live manifest of a changed folder whose files can be linked: empty where the folder itself is missing, or holds what
-/// can't be linked any more.
+/// The live manifest of a changed folder whose files can be linked: `None` if it isn't known yet; empty if the folder
+/// itself is missing, or contains what can't be linked any more.
 fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a HostFacts) -> Option<&'a Tree> {
     let gone = changed.former.is_some_and(|digest| {
         facts.trees.get(&digest) == Some(&false) || facts.unlinkable.contains(&layout::tree(digest))
@@ -190,7 +191,7 @@ fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a HostFacts) -> Optio
     }
 }
 
-/// Everything worth asking now that hasn't been asked. Empty when the plan can be made.
+/// Returns everything worth asking now that hasn't been asked. Empty if the plan can be made.
 #[must_use]
 pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
     let mut asked = BTreeSet::new();
@@ -234,7 +235,8 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
                 }
             } else {
                 asked.insert(HostQuestion::Pool(path.as_str().to_owned()));
-                // A tree that exists may have been another path's: the pool's copy is linked from the objects.
+                // A tree that exists may have been made for another path, so the pool's file is linked from the
+                // objects.
                 asked.extend(
                     object_names(file)
                         .filter(|name| !facts.objects.contains_key(name))
@@ -243,7 +245,7 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
             }
         }
     }
-    // What was removed is counted by the manifests of the previous trees.
+    // Removed files are counted with the manifests of the previous trees.
     if asked.iter().all(|question| !matches!(question, HostQuestion::Live(_)))
         && let Some(former) = live_tree(&SitePath::root(), facts)
         && let Err(unknown) = changes(site, former, facts)
@@ -253,7 +255,7 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
     asked
 }
 
-/// What to ask before anything is known: the trees of the live site near its top.
+/// Returns the questions to ask before anything is known: which trees the live release has near its top.
 #[must_use]
 pub fn opening_questions(site: &Site) -> BTreeSet<HostQuestion> {
     let mut paths: Vec<&SitePath> = site.folders.keys().collect();
@@ -268,22 +270,23 @@ pub fn opening_questions(site: &Site) -> BTreeSet<HostQuestion> {
     paths.into_iter().cloned().map(HostQuestion::Live).collect()
 }
 
-/// A publish that changes more than this goes by the ordinary questions, which know how to be few.
+/// If a publish is expected to ask more questions than this, it uses the ordinary questions, which are fewer.
 const MOST_EXPECTED: usize = 4096;
 
-/// Which tree a host was last seen with, and manifests that were seen.
+/// What was last seen on a host: which tree was live, and manifests.
 pub trait Recall {
     /// The release that was live, and the digest of its root.
     fn live(&self) -> Option<(&ReleaseId, Digest)>;
-    /// The manifest of a tree.
+    /// The manifest of a tree; `None` if it was not seen.
     fn tree(&self, digest: Digest) -> Option<Tree>;
 }
 
-/// What to ask first where the host was seen before: everything that there is to ask if the live release is the one that
-/// `facts` know, or, where they know of none, the one that was seen last, and whether that is so. The manifests that this
-/// takes go to `facts`: they are what their digests say, whatever is live.
+/// Returns the questions to ask first if the host was seen before: all that there is to ask if the live release is the
+/// one in `facts`. If `facts` has none, the release that was seen last is assumed, and one question asks what is live.
 ///
-/// `None` where what was seen does not tell, or asks for more than a guess is worth.
+/// The manifests that this takes are put into `facts`. Their digests determine their content, whatever is live.
+///
+/// `None` if not enough was seen, or if there are more questions than a guess is worth.
 #[must_use]
 pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut HostFacts) -> Option<BTreeSet<HostQuestion>> {
     let mut expected = HostFacts {
@@ -321,8 +324,8 @@ pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut HostFacts)
     }
 }
 
-/// Trees of the live release whose manifests will be worth copying from, as far as can be told: at most so many, and none
-/// where it isn't known yet what is live.
+/// Returns trees of the live release whose manifests will be worth copying from, as far as that is known: at most
+/// `most`, and none if it isn't known yet what is live.
 #[must_use]
 pub fn bases(site: &Site, facts: &HostFacts, most: usize) -> Vec<Digest> {
     let changed = changed_folders(site, facts, &mut BTreeSet::new());
@@ -335,7 +338,8 @@ pub fn bases(site: &Site, facts: &HostFacts, most: usize) -> Vec<Digest> {
     wide.into_iter().collect()
 }
 
-/// A wide folder's own manifest lists all its children; asking for each would cost more.
+/// Drops the questions about the children of a wide folder whose manifest will be read. It lists them all, and asking
+/// for each would cost more.
 fn keep_guesses_few(asked: &mut BTreeSet<HostQuestion>, changed: &[ChangedFolder<'_>], facts: &HostFacts) {
     let manifest_is_coming: HashSet<&SitePath> = changed
         .iter()
@@ -357,9 +361,9 @@ fn same_file(tree: &Tree, name: &str, file: &File) -> bool {
     matches!(tree.entries.get(name), Some(Entry::File(former)) if former == file)
 }
 
-/// Whether the pool has a file of an immutable path that may or may not be this one: as long, and not known to be the
-/// object itself. The pool's files are hard links of objects, so they have their times; and no two releases give the
-/// same.
+/// Whether the pool has a file of an immutable path that may or may not be this one: it has the same size, and is not
+/// known to be the object itself. The pool's files are hard links of objects, so they have the same times, and no two
+/// releases assign the same time.
 fn is_doubtful(path: &str, file: &File, facts: &HostFacts) -> bool {
     let Some(pooled) = facts.pool.get(path).copied().flatten() else {
         return false;
@@ -368,7 +372,7 @@ fn is_doubtful(path: &str, file: &File, facts: &HostFacts) -> bool {
     file.cache == CacheClass::Immutable && pooled.size == file.size && object != Some(pooled)
 }
 
-/// Whether the live release has the same bytes there, with other encodings beside them.
+/// Whether the live release has a file of this name with other encodings.
 fn has_other_encodings(former: &Tree, name: &str, file: &File) -> bool {
     matches!(former.entries.get(name), Some(Entry::File(former)) if former.encodings != file.encodings)
 }
@@ -382,7 +386,7 @@ fn object_names(file: &File) -> impl Iterator<Item = String> {
     )
 }
 
-/// What a publish would change for visitors.
+/// Returns what a publish would change for visitors.
 fn changes(site: &Site, former: Option<Digest>, facts: &HostFacts) -> Result<Changes, BTreeSet<Digest>> {
     let known = |digest| {
         site.tree(digest).or_else(|| {
@@ -395,8 +399,8 @@ fn changes(site: &Site, former: Option<Digest>, facts: &HostFacts) -> Result<Cha
     manifest::diff(former, Some(site.root), &known)
 }
 
-/// The same, and whether all of the previous tree's manifests were read that this takes: of one that is damaged, no one knows which
-/// files it listed.
+/// Like [`changes`], and also returns whether all manifests of the previous tree that this takes could be read. It is
+/// unknown which files a damaged one listed.
 fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &HostFacts) -> (Changes, bool) {
     let known = |digest| {
         site.tree(digest)
@@ -408,13 +412,13 @@ fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &HostFa
     }
 }
 
-/// All files of a site, as what it changes where there was nothing.
+/// All files of a site as changes, for when nothing was live before.
 #[must_use]
 pub(crate) fn all_as_changes(site: &Site) -> Changes {
     changes(site, None, &HostFacts::default()).unwrap_or_default()
 }
 
-/// What was at the paths that change; none where nothing was.
+/// Returns the files that were at the paths that change; `None` for a path that had none.
 #[must_use]
 pub fn former_files(changes: &Changes, facts: &HostFacts) -> HashMap<SitePath, Option<File>> {
     let former = |path: &SitePath| {
@@ -433,62 +437,62 @@ pub fn former_files(changes: &Changes, facts: &HostFacts) -> HashMap<SitePath, O
 pub struct NewTree {
     /// Its digest.
     pub digest: Digest,
-    /// What it holds.
+    /// What it contains.
     pub tree: Arc<Tree>,
-    /// A live tree that holds the entries in `unchanged`, to link them from by name.
+    /// The live tree that has the entries in `unchanged`, to link them from by name.
     pub former: Option<Digest>,
-    /// Names that the previous tree has just so.
+    /// Names whose entries are the same in the previous tree.
     pub unchanged: BTreeSet<Box<str>>,
-    /// What the manifest has of the previous tree's, where it is worth copying.
+    /// What the manifest shares with that of the previous tree, if it is worth copying.
     pub shared: Vec<SharedRun>,
 }
 
-/// One file whose bytes, or an encoding of them, must be sent.
+/// A file whose content, or an encoding of it, must be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Digest of its bytes, unencoded.
+    /// Digest of its content, unencoded.
     pub digest: Digest,
     /// In bytes, unencoded.
     pub size: u64,
-    /// A path of the export that has these bytes.
+    /// A path of the export that has this content.
     pub path: SitePath,
-    /// Whether the bytes themselves must be sent.
+    /// Whether the unencoded content must be sent.
     pub identity: bool,
     /// Which encodings must be made and sent.
     pub encodings: Encodings,
 }
 
-/// One public path that the pool lacks.
+/// A public path to add to the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolFile {
     /// The public path.
     pub path: SitePath,
-    /// Digest of its bytes.
+    /// Digest of its content.
     pub digest: Digest,
     /// Its encodings.
     pub encodings: Encodings,
-    /// Whether the pool has other bytes under this path, which these replace.
+    /// Whether the pool has a file under this path, which this one replaces.
     pub replaces: bool,
 }
 
-/// Everything that makes a site live, in the order in which it is to be done.
+/// Everything that makes a site live, in the order in which it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The release that is live now.
     pub previous: Option<ReleaseId>,
     /// The digest of the site.
     pub root: Digest,
-    /// Whether the live release is this very site.
+    /// Whether this site is already live.
     pub live_already: bool,
     /// What changes for visitors.
     pub changes: Changes,
-    /// Whether that is all: not where manifests of the live release could not be read.
+    /// Whether [`Self::changes`] is complete. It is not if manifests of the live release could not be read.
     pub changes_known: bool,
     /// Files to send.
     pub wanted: Vec<Wanted>,
-    /// Objects that the host has, so need not be sent.
+    /// Objects that the host has, so that they need not be sent.
     pub present: HashSet<String>,
-    /// Objects that exist and must be replaced rather than left, and trees to link nothing from.
+    /// Objects that exist and must be replaced, and trees from which nothing may be linked.
     pub unlinkable: HashSet<String>,
     /// Folder levels to build, children before parents.
     pub trees: Vec<NewTree>,
@@ -498,18 +502,18 @@ pub struct Plan {
     pub pool: Vec<PoolFile>,
     /// Paths of the pool that exist and are relied on.
     pub relied_pool: BTreeSet<String>,
-    /// Immutable paths under which readers have been given other bytes, which they may keep for a year.
+    /// Immutable paths under which visitors have been served different content, which they may keep for a year.
     pub conflicts: Vec<SitePath>,
 }
 
-/// What is wanted, by digest; apart from the rest where the encodings are those that the export has beside one path.
+/// Wanted files by digest. A file with encodings that the export has next to one path is kept apart, by that path.
 type WantedFiles = BTreeMap<(Digest, Option<SitePath>), Wanted>;
 
 impl Plan {
-    /// Makes the plan from a site and everything that the host said.
+    /// Makes the plan from a site and all answers of the host.
     ///
     /// # Errors
-    /// The questions that are still open.
+    /// Returns the questions that are still open.
     pub fn new(site: &Site, facts: &HostFacts) -> Result<Self, BTreeSet<HostQuestion>> {
         let open = questions(site, facts);
         if !open.is_empty() {
@@ -523,7 +527,7 @@ impl Plan {
             root: site.root,
             live_already: former_root == Some(site.root),
             changes,
-            // What is live and leads to no tree is not nothing.
+            // A live release that leads to no tree is not the same as no live release.
             changes_known: changes_known && (former_root.is_some() || facts.current.is_none()),
             wanted: Vec::new(),
             present: HashSet::new(),
@@ -536,7 +540,8 @@ impl Plan {
         };
         let mut wanted = BTreeMap::new();
         let mut built = HashSet::new();
-        // Deeper folders sort after the folders they lie in, so in reverse children come before their parents.
+        // Deeper folders sort after the folders that contain them, so in reverse order children come before their
+        // parents.
         let mut changed = changed;
         changed.sort_by(|a, b| b.path.cmp(a.path));
         for folder in &changed {
@@ -587,8 +592,8 @@ impl Plan {
             if !pooled(path.as_str(), file.cache) || same_file(former, name, file) {
                 continue;
             }
-            // The pool's copy is of the last release that had this path. Where that is the live one, which has something
-            // else there, so does the pool, whatever its size.
+            // The pool has the file of the last release that had this path. If that is the live one, and it has
+            // different content there, the pool's file differs, too, whatever its size.
             let pooled = facts.pool.get(path.as_str()).copied().flatten();
             let was_other =
                 matches!(former.entries.get(name), Some(Entry::File(former)) if former.digest != file.digest);
@@ -613,7 +618,7 @@ impl Plan {
         }
     }
 
-    /// Notes what of a file must be sent. An object of another size than the file's is not the file's bytes.
+    /// Notes what must be sent of a file. An object with another size than the file does not have the file's content.
     fn want(&mut self, file: &File, path: SitePath, facts: &HostFacts, wanted: &mut WantedFiles) {
         let mut there = |name: String, size: Option<u64>| {
             let found = facts.objects.get(&name).copied().flatten().map(|stamp| stamp.size);
@@ -636,7 +641,8 @@ impl Plan {
         if !identity && encodings == Encodings::default() {
             return;
         }
-        // Encodings that the export brought lie beside this very path; what we make can be made of any copy.
+        // Encodings that the export brought are next to this very path. Those that this tool makes can be made from any
+        // copy.
         let given = encodings
             .iter()
             .any(|(_, recipe)| matches!(recipe, Recipe::Given { .. }));
@@ -659,7 +665,7 @@ impl Plan {
         }
     }
 
-    /// Names of the objects that `wanted` stands for. An encoding that turns out not to pay is not made.
+    /// Names of the objects that `wanted` stands for. An encoding that turns out not to be worth it is not made.
     pub fn wanted_names(&self) -> impl Iterator<Item = String> {
         self.wanted.iter().flat_map(|wanted| {
             let identity = wanted.identity.then(|| layout::object(wanted.digest));

@@ -1,25 +1,27 @@
-//! What a manifest has in common with the manifest before it, so that a host can copy it instead of getting it again.
+//! Finds what a manifest has in common with the previous one, so that the host can copy that part instead of receiving
+//! it again.
 //!
-//! Pure. A digest does not compress, and a wide folder's manifest is digests for the most part: of one that changed in a
-//! line, the rest is on the host. It must never name bytes that the two do not have alike.
+//! Pure. A digest does not compress, and the manifest of a wide folder consists mostly of digests. If one line changed,
+//! the rest is already on the host. A run must never contain bytes that differ between the two manifests.
 
 use std::collections::HashMap;
 
-/// Bytes that are in both manifests.
+/// A run of bytes that is in both manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SharedRun {
-    /// Where they begin in the previous one.
+    /// Where it begins in the previous manifest.
     pub from: usize,
-    /// Where they begin in the new one.
+    /// Where it begins in the new manifest.
     pub at: usize,
-    /// How many they are.
+    /// Its length in bytes.
     pub length: usize,
 }
 
-/// Of fewer bytes than this it costs nearly as much to ask for a copy as to send them.
+/// For fewer bytes than this, asking for a copy costs nearly as much as sending them.
 const SHORTEST: usize = 512;
 
-/// The runs of whole lines that both texts have, in the order of the new one. No line stands twice in a manifest.
+/// Returns the runs of complete lines that both texts have, in the order of the new one. No line occurs twice in a
+/// manifest.
 #[must_use]
 pub fn runs(former: &str, new: &str) -> Vec<SharedRun> {
     let places: HashMap<&str, usize> = lines(former).map(|(at, line)| (line, at)).collect();
@@ -41,7 +43,7 @@ pub fn runs(former: &str, new: &str) -> Vec<SharedRun> {
     runs
 }
 
-/// Each line with its end, and where it begins.
+/// Each line with its line end, and where it begins.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_inclusive('\n').scan(0, |next, line| {
         let at = *next;

@@ -1,4 +1,4 @@
-//! The plan against a store in memory: for any two sites, what it asks ends soon and what it makes is intact.
+//! Tests the plan against a store in memory: for any two sites, its questions end soon and what it makes is complete.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::model::cache::Classes;
 use crate::model::manifest::{ChangeKind, Input};
 
-/// What a store would know after some sites were published to it.
+/// What a store has after some sites were published to it.
 #[derive(Default)]
 struct Memory {
     current: Option<(ReleaseId, Site)>,
@@ -17,7 +17,7 @@ struct Memory {
     pool: BTreeMap<String, u64>,
 }
 
-/// All files of the memory are equally old.
+/// All files of this store have the same time.
 fn stamp(size: u64) -> ObjectStamp {
     ObjectStamp { size, mtime: 0 }
 }
@@ -53,7 +53,7 @@ impl Memory {
         }
     }
 
-    /// Asks as a publish would: rounds of questions until there are none.
+    /// Asks as a publish would, in rounds, until no question is left.
     fn plan(&self, site: &Site) -> (Plan, usize, usize) {
         let mut facts = HostFacts {
             current: self.current.as_ref().map(|(id, _)| id.clone()),
@@ -75,7 +75,7 @@ impl Memory {
         }
     }
 
-    /// Does what a plan says, checking that each step has what it needs.
+    /// Carries out a plan, and checks that each step has what it needs.
     fn carry_out(&mut self, plan: &Plan, site: &Site, number: u64) {
         let sent: HashSet<String> = plan.wanted_names().collect();
         let has = |objects: &BTreeMap<String, u64>, name: &str| sent.contains(name) || objects.contains_key(name);
@@ -123,7 +123,8 @@ impl Memory {
         self.current = Some((ReleaseId::new(i64::try_from(number).unwrap(), "aaaaaa"), site.clone()));
     }
 
-    /// Every folder of the site is there, with everything in it; so is everything the pool must have.
+    /// Checks that every folder of the site is there, with everything in it, and that the pool has every file that it
+    /// must have.
     fn is_whole(&self, site: &Site) {
         for (path, folder) in &site.folders {
             assert_eq!(self.trees.get(&folder.digest), Some(&*folder.tree), "{path:?}");
@@ -151,7 +152,7 @@ fn site(files: &BTreeMap<String, u8>) -> Site {
     Site::new(files, &Classes::new("copies"))
 }
 
-/// Sites of few names and few contents, so that folders repeat, move and come back.
+/// Sites with few names and little variety of content, so that folders repeat, move and come back.
 fn files() -> impl Strategy<Value = BTreeMap<String, u8>> {
     let folder = prop::sample::select(vec![
         "",
@@ -210,7 +211,7 @@ fn expected_changes(before: Option<&Site>, after: &Site) -> BTreeMap<String, Cha
     changes
 }
 
-/// A documentation site of many pages as Next.js 16 lays them out.
+/// A documentation site of many pages, in the layout of Next.js 16.
 fn large(sections: u32, pages: u32, edited: Option<(u32, u32)>) -> Site {
     let mut files = Vec::new();
     for section in 0..sections {

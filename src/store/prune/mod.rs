@@ -1,9 +1,10 @@
-//! Deleting releases beyond the retention, then what nothing refers to any more.
+//! Deletes releases beyond the retention, then everything that nothing refers to any more.
 //!
-//! The one place that removes anything from a store. What goes is marked without the lock and taken away under it, and
-//! only if nothing was published in between; it is first renamed into the run's workshop, so that a prune that dies
-//! half-way has either left a thing whole or taken it whole. Parents go before children, so that a tree which exists
-//! is always whole. It must never follow a symlink when it deletes, and never delete what it could not first read.
+//! This is the only module that deletes what was published. What is dead is marked without the lock and taken away
+//! under it, and only if nothing was published in between. Each thing is first renamed into the run's staging
+//! directory, so that a prune that dies halfway has either left it complete or taken all of it. Parents go before
+//! children, so that a tree that exists is always complete. Prune must never follow a symlink when it deletes, and must
+//! never delete what it could not read first.
 
 mod records;
 
@@ -31,17 +32,17 @@ use crate::store::rollback::next_generation;
 use crate::store::session::Session;
 use crate::store::staging::{self, StagingDir, Waiting, remove_below};
 
-/// So many renames go in one flight, behind a sign of life.
+/// How many renames go in one flight, after a sign of life.
 const AT_ONCE: usize = 1000;
 
-/// A workshop in which nothing happened for so long, by the host's clock, is a dead run's. In seconds. Taking it away
-/// from a living one costs that run a new start and nothing else.
+/// A staging directory in which nothing happened for this long, by the host's clock, belongs to a dead run. In seconds.
+/// If the run is alive after all, losing its staging directory costs it a new attempt and nothing else.
 const DEAD_AFTER: Time = 600;
 
-/// A publish prunes by itself at most so often, in seconds, on a large site.
+/// The shortest time between two prunes that publishes to a large site start, in seconds.
 const SWEEP_EVERY: Time = 24 * 60 * 60;
 
-/// On a site of up to so many files, pruning costs so little that each publish may do it.
+/// On a site of up to this many files, pruning costs so little that every publish may do it.
 const SMALL_SITE: u64 = 2000;
 
 /// How often marking starts again because something was published in the meantime.
@@ -50,16 +51,16 @@ const ATTEMPTS: u32 = 4;
 /// What to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// So many releases, the newest; whatever else, the live one, the one that it replaced, and those that a rollback left
-    /// within `skew`: these are what `undo` has named.
+    /// How many releases to keep, newest first. In addition, prune always keeps the live one, the one that it replaced,
+    /// and those that a rollback left within `skew`, because an `undo:` line may have named them.
     pub keep: usize,
-    /// So long immutable files of replaced releases stay in the pool.
+    /// How long immutable files of replaced releases stay in the pool.
     pub skew: Duration,
-    /// Only say what would go.
+    /// Only report what would be deleted.
     pub dry_run: bool,
 }
 
-/// What went, or would go.
+/// What was deleted, or would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pruned {
     /// Releases.
@@ -103,11 +104,11 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
     })
 }
 
-/// Whether a publish should prune when it is done: when there is more than the retention keeps, and pruning is cheap
-/// beside the publish or was not done for a day.
+/// Whether a publish should prune when it is done: if there are more releases than the retention keeps, and pruning is
+/// cheap compared to the publish or was not done for a day.
 ///
 /// # Errors
-/// [`Error`] where the connection is lost.
+/// [`Error`] if the connection is lost.
 pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, Error> {
     let store_state = open::read_state(session).await?;
     let rested = match (store_state.swept, store_state.since) {
@@ -120,12 +121,12 @@ pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, 
     Ok(open::releases(session).await?.len() > keep)
 }
 
-/// A lower bound of the host's clock where nothing may be made to read it.
+/// A lower bound of the host's clock, for when nothing may be made to read the clock from.
 fn host_time(store_state: &open::StoreState) -> Time {
     store_state.since.unwrap_or(0)
 }
 
-/// The run whose mark is on the store while it decides what is dead.
+/// The run whose generation marks the store while prune decides what is dead.
 struct SweepMark {
     run: RunId,
     now: Time,
@@ -167,7 +168,7 @@ async fn refuse(session: &Session, answers: &[Result<Answer, crate::host::Refusa
     }
 }
 
-/// Sends `stage`, takes the lock, and sends `held` behind it; answers to `held`.
+/// Sends `stage`, takes the lock, and sends `held` after it. Returns the answers to `held`.
 async fn take_lock(
     session: &Session,
     staging_dir: &mut StagingDir,
@@ -186,11 +187,11 @@ async fn take_lock(
     staging::take_lock(session, staging_dir, first, held, Waiting::no_longer(observer)).await
 }
 
-/// Everything that is to go, by path below the docroot.
+/// Everything to delete, by path below the docroot.
 #[derive(Debug, Default)]
 struct Dead {
     releases: Vec<ReleaseId>,
-    /// Documents and the like of releases that no reader can have open any more.
+    /// Documents and other records of releases that no visitor can have open any more.
     records: Vec<String>,
     /// Parents before children.
     trees: Vec<Digest>,
@@ -232,7 +233,7 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
     if let Some(unread) = living.unread.first() {
         return Err(damaged(session, *unread));
     }
-    // What readers of replaced releases may still ask for, even if the release itself is gone.
+    // What visitors of replaced releases may still request, even if the release itself is gone.
     let remembered: Vec<&ReleaseDocument> = records
         .documents
         .values()
@@ -261,7 +262,7 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
         .filter(|digest| !living.trees.contains(digest) && !remembered.trees.contains(digest))
         .map(layout::manifest)
         .collect();
-    // Not through a link, and nothing that is no object: whatever else lies here is somebody's.
+    // Symlinks are not followed, and what is not an object is left, because this tool did not put it here.
     let folders = list_folders(session, vec![layout::OBJECTS.to_owned()]).await?;
     let folders = folders
         .into_iter()
@@ -275,7 +276,8 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
         }
     }
     if !remembered.unread.is_empty() {
-        // No one knows what their readers may ask for: the pool stays as it is until their window ends.
+        // It is unknown what their visitors may request, so the pool and the manifests stay as they are until their
+        // window ends.
         dead.manifests.clear();
         return Ok(dead);
     }
@@ -317,7 +319,7 @@ async fn names_of(session: &Session, folder: &str) -> Result<Vec<Digest>, Error>
         .collect())
 }
 
-/// Folders of the pool that hold nothing once the dead files are gone, children before parents.
+/// Folders of the pool that are empty once the dead files are gone, children before parents.
 fn empty_folders(folders: &[String], wanted: &HashSet<&String>, gone: &HashSet<&String>) -> Vec<String> {
     let needed: HashSet<&str> = wanted
         .iter()
@@ -344,7 +346,7 @@ struct Reached {
 
 fn reach(facts: &HostFacts, roots: &[Digest]) -> Reached {
     let mut reached = Reached::default();
-    // The pool goes by path, so a tree counts once for each path that it has.
+    // The pool is organized by path, so a tree counts once for each of its paths.
     let mut seen: HashSet<(SitePath, Digest)> = HashSet::new();
     let mut todo: Vec<(SitePath, Digest)> = roots.iter().map(|root| (SitePath::root(), *root)).collect();
     let mut files = 0;
@@ -352,7 +354,7 @@ fn reach(facts: &HostFacts, roots: &[Digest]) -> Reached {
         if !seen.insert((path.clone(), digest)) {
             continue;
         }
-        // Few trees can be made to look like endless folders: no release has so many, nor so many files.
+        // A few trees can be arranged to look like endless folders. No release has this many folders or files.
         if seen.len() > MOST_FOLDERS || files > 2 * MOST_FILES {
             reached.unread.push(digest);
             return reached;
@@ -380,8 +382,8 @@ fn reach(facts: &HostFacts, roots: &[Digest]) -> Reached {
     reached
 }
 
-/// Orders dead trees so that each comes before the trees that it holds. Ones that don't read hold what they hold: they
-/// come first.
+/// Orders dead trees so that each comes before the trees that it contains. What an unreadable one contains is unknown,
+/// so unreadable trees come first.
 fn parents_first(dead: &HashSet<Digest>, facts: &HostFacts) -> Vec<Digest> {
     let mut parents: BTreeMap<Digest, u64> = dead.iter().map(|digest| (*digest, 0)).collect();
     let children = |digest: &Digest| -> Vec<Digest> {
@@ -425,7 +427,7 @@ enum Swept {
     Changed,
 }
 
-/// Takes the dead away under the lock, unless something was published since they were marked.
+/// Takes away what is dead under the lock, unless something was published since it was marked.
 async fn take_away(session: &Session, marker: &RunId, dead: &Dead, observer: &dyn Observer) -> Result<Swept, Error> {
     let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
     let result = take_away_under_lock(session, marker, dead, &mut staging_dir, observer).await;
@@ -460,7 +462,7 @@ async fn take_away_under_lock(
         .iter()
         .map(|id| trash.take(&layout::release(id)))
         .collect();
-    // Releases first, and all of them: a release must never be listed without its trees.
+    // Releases go first, and all of them, because a release must never be listed without its trees.
     let answers = session.flight(releases).await?;
     for answer in &answers {
         if !answer.done() && !staging::is_gone(answer) {
@@ -487,7 +489,7 @@ async fn take_away_under_lock(
     Ok(Swept::Done)
 }
 
-/// The part of the workshop that things are taken into. Every name in it is new.
+/// The part of the staging directory that things are moved into. Every name in it is new.
 struct Trash<'a> {
     staging_dir: &'a mut StagingDir,
     count: u64,
@@ -506,7 +508,8 @@ impl Trash<'_> {
         }
     }
 
-    /// Each tree goes only if the one before has gone: the path to it leads through that one's place in the trash.
+    /// Each tree goes only if the one before it has gone, because its path leads through that tree's place in the
+    /// trash.
     fn take_trees(&mut self, trees: &[Digest]) -> Vec<Op> {
         let mut before: Option<String> = None;
         let mut ops = Vec::with_capacity(trees.len());
@@ -524,7 +527,7 @@ impl Trash<'_> {
     }
 }
 
-/// Sends many renames in flights, each behind a sign that the run lives.
+/// Sends many renames in flights, each after a sign of life.
 async fn send(session: &Session, trash: &mut Trash<'_>, ops: Vec<Op>, observer: &dyn Observer) -> Result<(), Error> {
     let mut ops = ops.into_iter().peekable();
     while ops.peek().is_some() {
@@ -547,8 +550,7 @@ async fn send(session: &Session, trash: &mut Trash<'_>, ops: Vec<Op>, observer: 
     Ok(())
 }
 
-/// Deletes what dead runs have left, by their last sign of life. Workshops that are still being prepared are put out of
-/// reach first.
+/// Deletes what runs have left in `stale/`. Runs in `work/` without a recent sign of life are fenced first.
 async fn clear_stale(session: &Session, now: Time) -> Result<(), Error> {
     for (path, _) in list_folders(session, vec![layout::WORK.to_owned()]).await? {
         let Some(run) = path.rsplit('/').next().and_then(|name| name.parse::<RunId>().ok()) else {
@@ -578,7 +580,7 @@ mod tests {
 
     #[test]
     fn parents_come_first_in_a_store_of_any_size() {
-        // One folder that holds all others, each of which holds two of the next level.
+        // A top folder that contains all others, each of which contains two of the next level.
         let digest = |number: u32| Digest::of(&number.to_be_bytes());
         let last = 150_000;
         let mut facts = HostFacts::default();

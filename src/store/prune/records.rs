@@ -1,4 +1,5 @@
-//! What a store knows of its releases beside their trees: documents, and when they were left. Only reads.
+//! Reads what a store has about its releases in addition to their trees: documents, and when they were left. Only
+//! reads.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,12 +15,12 @@ use crate::store::releases::list_folders;
 use crate::store::session::Session;
 use crate::store::staging;
 
-/// What is known of releases beside their trees.
+/// What is known about releases in addition to their trees.
 pub(super) struct Records {
     pub(super) documents: HashMap<ReleaseId, ReleaseDocument>,
-    /// When a release was left by a rollback.
+    /// When a rollback left a release.
     left: HashMap<ReleaseId, Time>,
-    /// Every record by path, with the release it belongs to.
+    /// Every record by path, with its release.
     paths: Vec<(String, ReleaseId)>,
 }
 
@@ -47,7 +48,7 @@ impl Records {
             .zip(documents)
             .filter_map(|(id, document)| Some((id, document?)))
             .collect();
-        // One that is damaged says nothing, and one that the host does not let us read says what we don't know.
+        // A damaged document has no effect. One that the host refuses to read may have, so that is an error.
         let unread: Vec<ReleaseId> = ids.into_iter().filter(|id| !documents.contains_key(id)).collect();
         for id in unread {
             if let Some(refusal) = open::why_unread(session, &layout::release_document(&id)).await? {
@@ -72,7 +73,8 @@ impl Records {
         Ok(Self { documents, left, paths })
     }
 
-    /// Releases that were live less than `skew` ago, as far as documents tell; in doubt one is within.
+    /// Returns the releases that were live less than `skew` ago, according to the documents. If in doubt, a release is
+    /// included.
     pub(super) fn within(&self, now: Time, skew: Duration, there: &[ReleaseId]) -> HashSet<ReleaseId> {
         let since = now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX));
         let made = |document: &ReleaseDocument| {
@@ -85,7 +87,7 @@ impl Records {
         for document in self.documents.values() {
             if made(document) > since {
                 within.insert(document.id.clone());
-                // What it replaced was live until then.
+                // The release that it replaced was live until then.
                 within.extend(document.previous.clone());
             }
         }
@@ -99,8 +101,8 @@ impl Records {
         within
     }
 
-    /// Releases that somebody was told they can go back to: the live one, the one that a rollback would make live, and
-    /// those that a rollback left less than `skew` ago.
+    /// Returns the releases that an `undo:` line may have promised: the live one, the one that a rollback would make
+    /// live, and those that a rollback left less than `skew` ago.
     pub(super) fn promised(
         &self,
         live: Option<&ReleaseId>,

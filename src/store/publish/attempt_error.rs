@@ -1,4 +1,5 @@
-//! Why one attempt to publish did not end in a release, and what follows from it: try again, connect again, or give up. Pure.
+//! Why one attempt to publish did not end in a release, and what to do next: try again, connect again, or give up.
+//! Pure.
 
 use crate::host::HostError;
 use crate::store::Error;
@@ -8,13 +9,13 @@ use crate::store::sync::SyncError;
 
 /// Why one attempt did not end in a release.
 pub(super) enum AttemptError {
-    /// For good.
+    /// The publish has failed for good.
     Failed(Error),
     /// The store changed: plan again.
     Replan(String),
-    /// Other runs were quicker: plan again, for as long as others may be waited for.
+    /// Other runs were faster: plan again, for as long as this run may wait for others.
     Contention(String),
-    /// The connection is gone.
+    /// The connection is lost.
     Lost(HostError),
 }
 
@@ -48,7 +49,7 @@ impl From<Error> for AttemptError {
 impl From<LockError> for AttemptError {
     fn from(taken: LockError) -> Self {
         match taken {
-            // Nothing is lost but the time: what was sent is on the host.
+            // Only time is lost, because what was sent is on the host.
             LockError::Fenced => Self::Contention(taken.to_string()),
             LockError::Busy { .. } | LockError::Jammed { .. } | LockError::Stuck { .. } => Self::Failed(taken.into()),
         }

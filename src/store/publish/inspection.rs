@@ -1,4 +1,4 @@
-//! Finding out what a publish has to do: enters the store, asks, and plans. Changes nothing that others see.
+//! Finds out what a publish has to do: enters the store, asks, and plans. It must not change anything that others see.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -13,13 +13,13 @@ use crate::store::remote_cache::RemoteCache;
 use crate::store::staging::StagingDir;
 use crate::store::sync;
 
-/// Temporary files that are opened in the first flight, before it is known how many will be needed.
+/// How many temporary files are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
 
-/// So many manifests are kept open to copy from.
+/// How many manifests are kept open to copy from.
 const BASES: usize = 64;
 
-/// What is known before the host is asked. It saves round trips, and is trusted no further than that.
+/// What is known before the host is asked. It saves round trips, and is not trusted for anything else.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Hints<'a> {
     pub(super) seen: Option<&'a RemoteCache>,
@@ -36,7 +36,8 @@ pub(super) struct Inspection {
 }
 
 impl Publish<'_> {
-    /// What is published where the ground shows that it is live already. Nothing is made on the host for it.
+    /// Returns the result of the publish if the snapshot shows that the site is already live. Makes nothing on the
+    /// host.
     pub(super) async fn already_live(
         &self,
         store_snapshot: Option<&StoreSnapshot>,
@@ -47,7 +48,7 @@ impl Publish<'_> {
         if let Some(hold) = &store_snapshot.store_state.hold {
             return Err(AttemptError::Failed(Error::OnHold { hold: hold.clone() }));
         }
-        // A plan of anything else would be made for nothing.
+        // If anything else is live, a plan made here would not be used.
         let root = store_snapshot.facts.live.get(&SitePath::root()).copied().flatten();
         let Some(live) = store_snapshot
             .facts
@@ -99,7 +100,7 @@ impl Publish<'_> {
                 plan::findings_questions(facts)
             }
         };
-        // One that is not connected yet has nothing that is known, either.
+        // Before the session is connected, nothing is known of the live release either.
         let most = if self.session.copies() { BASES } else { 0 };
         let mut questions = expected.unwrap_or_else(|| match hints.store_snapshot {
             Some(_) => plan::questions(self.site, &facts),
@@ -118,7 +119,7 @@ impl Publish<'_> {
             return Err(AttemptError::Failed(Error::OnHold { hold: hold.clone() }));
         }
         if known.is_some() && known != store_state.current {
-            // Another release went live meanwhile.
+            // Another release went live in the meantime.
             facts.live.clear();
         }
         let next = |facts: &HostFacts| {

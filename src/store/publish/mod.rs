@@ -1,9 +1,10 @@
-//! Publishing: the one place that knows the order of the stages that involve the host.
+//! Publishes a site: the only module that determines the order of the stages that involve the host.
 //!
-//! The order of operations, and why it is safe whatever dies, is in docs/protocol.md. In short: prepare in the
-//! workshop, take the lock, ask again what was relied on, then one flight of renames that each resolve only through the
-//! one before, the last of which moves `current`. Success is what the answer to that rename says, or, if it was lost,
-//! what `current` says afterwards.
+//! The order of operations, and why it is safe whatever fails, is in docs/protocol.md. In short: the run prepares in
+//! its staging directory, takes the lock, and asks again for what the plan relies on. Then it sends one flight of
+//! renames, each of which resolves only through what the one before put in place. The last of them moves `current`. The
+//! publish succeeded if the answer to that rename says it did or, if the answer was lost, if `current` shows it
+//! afterwards. Visitors must never get a part of a release.
 
 mod attempt_error;
 mod inspection;
@@ -48,59 +49,61 @@ use crate::store::swap;
 use crate::store::sync::{self, Building, Times, Work};
 use crate::store::verify::{Depth, verify};
 
-/// How often a publish is planned again because the store changed under it.
+/// How often a publish is planned again because the store changed in the meantime.
 const ATTEMPTS: u32 = 6;
 
 /// How often a lost connection is made again.
 const RECONNECTS: u32 = 2;
 
-/// What a publish may and shall do.
+/// How to publish, and what to refuse.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The commit that the export was built from.
     pub commit: Option<String>,
-    /// What is to be said of the release.
+    /// A message to record with the release.
     pub message: Option<String>,
-    /// How long to wait for the lock, and go on after another publish; none: not at all.
+    /// How long to wait for the lock, and to go on after other runs have published; `None` means not at all.
     pub wait: Option<Duration>,
-    /// What it is refused for.
+    /// What the publish is refused for.
     pub refusals: Refusals,
-    /// Make a release even of the site that is live already, and trust nothing on the host that was not read back: what
-    /// is live in the end is read byte for byte, and repaired.
+    /// Make a release even if this site is already live, and trust nothing on the host that was not read back: at the
+    /// end, the live release is read completely and repaired.
     pub force: bool,
     /// Name and version of this tool.
     pub tool: String,
     /// How releases are signed.
     pub signing: Signing,
-    /// The folder of the caches, and what distinguishes this target from all others: what was seen live there saves round trips.
+    /// The cache folder, and what distinguishes this target from all others. What was seen live there saves round
+    /// trips.
     pub seen: Option<(PathBuf, String)>,
-    /// What was found on the host before the site was ready: it saves round trips, and is trusted no further than that.
+    /// What was found on the host before the site was ready. It saves round trips, and is not trusted for anything
+    /// else.
     pub store_snapshot: Option<StoreSnapshot>,
-    /// Whether a CDN is purged afterwards. Then the swap leaves a note of what it is owed, so that a run which dies before
-    /// it purged is made up for by the next.
+    /// Whether a CDN is purged afterwards. If it is, the swap notes what is to be purged, so that the next run does it
+    /// if this run dies before its purge.
     pub purges: bool,
 }
 
 /// What is to be published, and how.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
-    /// Where the bytes come from.
+    /// Where the content comes from.
     pub source: &'a Arc<dyn Source>,
     /// The manifest.
     pub site: &'a Site,
-    /// How.
+    /// How to publish it.
     pub options: &'a Options,
 }
 
 impl<'a> Job<'a> {
-    /// A job of these parts.
+    /// Makes a job.
     #[must_use]
     pub const fn new(source: &'a Arc<dyn Source>, site: &'a Site, options: &'a Options) -> Self {
         Self { source, site, options }
     }
 }
 
-/// The files of the live release at the paths that a plan changes; `None` if there was none.
+/// The files of the live release at the paths that a plan changes; `None` for a path that had none.
 pub type FormerFiles = HashMap<SitePath, Option<File>>;
 
 /// What a publish did.
@@ -112,21 +115,21 @@ pub struct Published {
     pub previous: Option<ReleaseId>,
     /// Whether a new release was made.
     pub swapped: bool,
-    /// Public paths of the site.
+    /// The number of public paths of the site.
     pub files: u64,
     /// What changed for visitors.
     pub changes: Changes,
     /// What was sent.
     pub sent: sync::Sent,
-    /// What is known of the way to the visitors now, so also what a CDN is owed.
+    /// What is known about the delivery to visitors now, including what a CDN still has to purge.
     pub owed: Delivery,
-    /// Whether [`Self::changes`] is exactly what this release has other than [`Self::previous`].
+    /// Whether [`Self::changes`] is exactly what differs between [`Self::previous`] and this release.
     pub changes_known: bool,
-    /// What is wrong with the site, and what of it is known.
+    /// What is wrong with the site. Findings that the live release has, too, are marked.
     pub problems: Vec<Problem>,
 }
 
-/// Everything that does not change from attempt to attempt.
+/// Everything that stays the same from attempt to attempt.
 struct Publish<'a> {
     began: Instant,
     session: &'a Session,
@@ -141,7 +144,7 @@ struct Publish<'a> {
 struct Attempts {
     /// Objects that the host refused to link.
     unlinkable: HashSet<String>,
-    /// The release that the first plan was to replace.
+    /// The release that the first plan was going to replace.
     replaces: Option<Replaced>,
 }
 
@@ -149,53 +152,56 @@ struct Attempts {
 #[derive(Clone, PartialEq, Eq)]
 struct Replaced(Option<ReleaseId>);
 
-/// Everything that was made for a release, ready to be put together.
+/// A release staged for the swap.
 struct StagedRelease {
     release: ReleaseId,
     generation: Generation,
-    /// The generation that it was made after.
+    /// The generation that the store had when this run entered.
     after: Option<Generation>,
     staged_objects: sync::StagedObjects,
     /// Temporary files of the manifests, in the order of the plan's trees.
     manifests: Vec<String>,
-    /// The release document and, where there is one, its signature: the temporary file, and its place.
+    /// The release document, its signature if there is one, and the findings: the name in the staging directory, and
+    /// the final path.
     records: Vec<(String, String)>,
-    /// What the swap notes that a CDN is owed: the symlink in the workshop, and what it says.
+    /// What the swap notes as still to be purged: the symlink in the staging directory, and its text.
     owing: (&'static str, Delivery),
-    /// The findings, in pieces that each fit into a symlink.
+    /// The findings, in pieces that each fit in a symlink.
     findings: Vec<String>,
 }
 
-/// What must be known after a connection was lost.
+/// What must be known after a lost connection.
 #[derive(Default)]
 struct AttemptProgress {
     /// The release that the attempt was making.
     release: Option<ReleaseId>,
-    /// Whether its swap had been sent.
+    /// Whether its swap was sent.
     swap_sent: bool,
     /// Whether it is live and the host refused to give some object or manifest its name.
     unnamed: bool,
 }
 
-/// Publishes a site. Where the live release is this very site already, nothing is made of it.
+/// Publishes a site. If this site is already live, no release is made.
 ///
-/// With [`Options::force`], a release is made all the same, and what is live in the end is read back whole, and what is not as it should be is sent again
-/// and put right. A publish that only skipped what it believes to be there would help no one whose host is damaged; one
-/// that sent everything again would cost more than reading does, and prove less.
+/// With [`Options::force`], a release is made anyway. At the end, the live release is read back completely, and what is
+/// damaged is sent again and repaired. Skipping what is believed to be there would not help if the host is damaged.
+/// Sending everything again would cost more than reading it, and prove less.
 ///
 /// # Errors
-/// [`Error`]. Unless it is [`Error::Uncertain`], what was live before is live still; with [`Error::NotWhole`], the
-/// release is live and some of its faults could not be repaired.
+/// [`Error`]. What was live before is still live, except after [`Error::Uncertain`], when it is unknown what is live,
+/// and after an error while the new release is read back or repaired. With [`Error::NotWhole`], the new release is live
+/// and some of its faults could not be repaired.
 pub async fn publish(session: &Session, job: Job<'_>, observer: &dyn Observer) -> Result<Published, Error> {
     publish_probing(session, job, async |_, _| {}, observer).await
 }
 
-/// As [`publish`], and calls `probe` with the plan and the files that it replaces before the live site is replaced.
+/// Like [`publish`], and calls `probe` with the plan and the files that it replaces before the live site is replaced.
 ///
-/// The probe runs while the site is sent, and the lock is taken only after it. It is called again if the plan is made again.
+/// The probe runs while the site is sent, and the lock is taken only after it. It is called again if the plan is made
+/// again.
 ///
 /// # Errors
-/// As [`publish`].
+/// The same as those of [`publish`].
 pub async fn publish_probing(
     session: &Session,
     job: Job<'_>,
@@ -220,8 +226,8 @@ pub async fn publish_probing(
 }
 
 impl Publish<'_> {
-    /// Publishes what differs from the live release. Also says whether the store lacks something of it, see
-    /// [`AttemptProgress::unnamed`].
+    /// Publishes what differs from the live release. Also returns whether the store lacks some object or manifest of
+    /// it, see [`AttemptProgress::unnamed`].
     async fn changes(&self, probe: impl AsyncFnMut(&Plan, FormerFiles)) -> Result<(Published, bool), Error> {
         let seen = self.options.seen.as_ref();
         let seen = seen.map(|(folder, target)| RemoteCache::load(folder, target));
@@ -245,7 +251,7 @@ impl Publish<'_> {
         Ok((published, unnamed))
     }
 
-    /// Tries until the site is live, or it is known that it can't be. Also says what [`AttemptProgress::unnamed`] does.
+    /// Tries until the site is live, or until it is known that it can't be. Also returns [`AttemptProgress::unnamed`].
     async fn in_attempts(
         &self,
         hints: Hints<'_>,
@@ -325,7 +331,7 @@ impl Publish<'_> {
         })
     }
 
-    /// How much longer others are waited for; none: not at all.
+    /// How much longer to wait for other runs; `None` means not at all.
     fn patience(&self) -> Option<Duration> {
         self.options.wait.map(|wait| wait.saturating_sub(self.began.elapsed()))
     }
@@ -384,7 +390,7 @@ impl Publish<'_> {
         ))
     }
 
-    /// Sends what the host lacks, and gets everything ready that rides in the flight which builds the release.
+    /// Sends what the host lacks, and prepares everything that goes in the flight that builds the release.
     async fn send(
         &self,
         store_state: &StoreState,
@@ -439,8 +445,8 @@ impl Publish<'_> {
         })
     }
 
-    /// Builds the release in the workshop, takes the lock, and asks again for what the plan relies on: one flight, but for
-    /// large plans, of which most is built before.
+    /// Builds the release in the staging directory, takes the lock, and asks again for what the plan relies on. This is
+    /// one flight, except for large plans, of which most is built in earlier flights.
     async fn build_and_lock(
         &self,
         plan: &Plan,
@@ -507,7 +513,7 @@ impl Publish<'_> {
         let moved = staging::keep_clock(self.session, staging_dir, found, after, ours).await?;
         let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
         match read {
-            // Files of this release would have the times of files that others have made meanwhile.
+            // Files of this release would have the times of files that other runs made in the meantime.
             Ok(_) if moved => {
                 let stop = AttemptError::Contention("another run published in the meantime".to_owned());
                 self.take_back_records(staged_release, staging_dir, stop).await
@@ -523,8 +529,9 @@ impl Publish<'_> {
         }
     }
 
-    /// Others may have purged or failed to since this run entered, and even have swapped back and forth: the note goes by what
-    /// is owed under the lock.
+    /// Makes the note of pending purges again if they changed since this run entered. Other runs may have purged or
+    /// failed to purge since then, and even have swapped back and forth, so the note must follow from what is pending
+    /// under the lock.
     async fn owe_what_is_owed_now(
         &self,
         found: &Delivery,
@@ -560,7 +567,7 @@ impl Publish<'_> {
         }
     }
 
-    /// The records are of a release that will not be: if they went out already, they come back.
+    /// Takes back the records of a release that will not be made, if they were already moved out.
     async fn take_back_records(
         &self,
         staged_release: &StagedRelease,
@@ -581,11 +588,12 @@ impl Publish<'_> {
         Err(stop)
     }
 
-    /// Adds to the pool, before anything that needs it is live. A swap can't be guarded by files, so this is awaited.
+    /// Adds to the pool before anything that needs it is live. A swap can't be guarded by files, so this flight is
+    /// awaited.
     async fn add_to_pool(&self, plan: &Plan, staging_dir: &StagingDir) -> Result<(), AttemptError> {
         let pool = sync::pool_ops(plan, staging_dir);
         let answers = self.session.flight(pool.clone()).await?;
-        // Folders may exist, and encodings may not; every file itself must have come.
+        // Folders may already exist, and encodings may not exist, but every file itself must have been added.
         for (op, answer) in pool.iter().zip(&answers) {
             if let (Op::Rename { to, .. }, Some(refusal)) = (op, answer.refusal())
                 && (refusal.kind != RefusalKind::NotFound
@@ -598,7 +606,8 @@ impl Publish<'_> {
         Ok(())
     }
 
-    /// Files of the pool without an encoding of theirs would stay so, since the next publish finds them there.
+    /// Takes back what was added to the pool. A file that lacks one of its encodings would stay like that, because the
+    /// next publish finds the file there.
     async fn take_back_pool(&self, plan: &Plan, staging_dir: &StagingDir) -> Result<(), AttemptError> {
         let mut ops = Vec::new();
         for (index, file) in plan.pool.iter().enumerate().filter(|(_, file)| !file.replaces) {
@@ -613,10 +622,11 @@ impl Publish<'_> {
         Ok(())
     }
 
-    /// The flight that makes it live, lets go of the lock and cleans up.
+    /// Sends the flight that makes the release live, releases the lock and cleans up.
     ///
-    /// A swap can't be guarded by files either. Visitors miss nothing of an object or a manifest that the host refuses to
-    /// name, for trees hold links of their own; but the next publish and prune would. Returns whether there is one.
+    /// A swap can't be guarded by objects and manifests either. If the host refuses to name one, visitors miss nothing,
+    /// because trees have their own links, but the next publish and prune would. Returns whether there is such an
+    /// object or manifest.
     async fn make_live(
         &self,
         plan: &Plan,
@@ -637,7 +647,8 @@ impl Publish<'_> {
             })
             .collect();
         if self.options.purges {
-            // Before the swap: what is owed too much is purged once for nothing, what is forgotten stays at the edge.
+            // Before the swap: a purge that is noted needlessly costs one purge, but what is not noted stays at the
+            // edge.
             ops.push(Op::Rename {
                 from: staging_dir.path_holding(staged_release.owing.0),
                 to: layout::DELIVERY.to_owned(),
@@ -658,7 +669,7 @@ impl Publish<'_> {
         flight.extend(staging_dir.leave_synced());
         let answers = self.session.send(flight).await?;
         match answers.all(&swap).first().and_then(Read::refusal) {
-            // Another run took this one for dead and the lock with it, or a prune what the release is made of.
+            // Another run took this one for dead and stole the lock, or a prune took away what the release is made of.
             Some(refusal) if refusal.kind == RefusalKind::NotFound => {
                 return Err(AttemptError::Contention(refusal.to_string()));
             }
@@ -670,7 +681,7 @@ impl Publish<'_> {
         self.observer.notice(Event::Swapped {
             release: staged_release.release.clone(),
         });
-        // Mostly the name was taken: the same bytes are there.
+        // Usually the name was taken, which means that the same content is there.
         let refused = named.into_iter().zip(answers.all(&put));
         let refused = refused.filter(|(_, answer)| !answer.done());
         let look: Vec<Op> = refused.map(|(name, _)| Op::Lstat(name)).collect();
@@ -721,8 +732,8 @@ impl Publish<'_> {
         serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
     }
 
-    /// After a lost connection: puts the old workshop out of reach, then looks what became of it. In this order, since
-    /// what was sent over the old connection could take effect at any moment before.
+    /// Fences the old run after a lost connection, then finds out what became of it. This order is needed because,
+    /// until then, what was sent over the old connection could take effect at any moment.
     async fn after_loss(
         &self,
         run: &RunId,
@@ -740,7 +751,7 @@ impl Publish<'_> {
         }
     }
 
-    /// The swap had been done when the connection went.
+    /// The result of a publish whose swap was done when the connection was lost.
     async fn live_after_all(&self, release: ReleaseId) -> Result<Published, Error> {
         let documents = open::documents(self.session, std::slice::from_ref(&release)).await?;
         let previous = documents

@@ -1,6 +1,7 @@
-//! What a publish refuses to do, once it is planned. Asks the host only who wrote what is in the way.
+//! Decides what a publish refuses to do, once it is planned. It asks the host only which release wrote content that is
+//! in conflict, and must not change anything.
 //!
-//! `plan` and `publish` judge by the same function, so what one says the other does.
+//! The commands `plan` and `publish` decide by the same function, so that both give the same result.
 
 use std::collections::BTreeSet;
 
@@ -22,17 +23,17 @@ use crate::store::session::Session;
 /// What a publish is refused for.
 #[derive(Debug, Clone)]
 pub struct Refusals {
-    /// The largest share of live pages that may be removed, in percent; none: any.
+    /// The largest share of live pages that may be removed, in percent; `None` means any.
     pub max_removed: Option<u8>,
-    /// What to do where an immutable path is to get other bytes than readers have of it.
+    /// What to do if an immutable path would get different content than visitors have.
     pub immutable: Level,
-    /// What to do where all of `.well-known/` is to go. Not asked where any removal is allowed.
+    /// What to do if all of `.well-known/` would be removed. Ignored if any removal is allowed.
     pub well_known: Level,
-    /// Paths whose findings don't count.
+    /// Paths whose findings are ignored.
     pub allowed: GlobSet,
     /// What the checks found in the export.
     pub problems: Vec<Problem>,
-    /// What findings are that the live release has too: errors as they were, or warnings.
+    /// How to treat findings that the live release has, too: as errors if they are errors, or as warnings.
     pub known: Level,
 }
 
@@ -50,10 +51,10 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// What a site manifest refuses, given what the checks found.
+    /// The refusals that a site manifest sets, given what the checks found.
     ///
     /// # Errors
-    /// [`SiteError::Patterns`] where a glob does not compile, which those of a parsed site manifest do.
+    /// [`SiteError::Patterns`] if a glob does not compile. Those of a parsed site manifest do.
     pub fn new(config: &SiteConfig, problems: Vec<Problem>) -> Result<Self, SiteError> {
         let allowed = compile_globs(&config.check.allow).map_err(|error| SiteError::Patterns {
             source: Box::new(error),
@@ -71,7 +72,7 @@ impl Refusals {
         })
     }
 
-    /// What the checks found, marked by what is live.
+    /// What the checks found, with the findings that the live release has, too, marked.
     fn marked(&self, live: &Reference) -> Vec<Problem> {
         let mut problems = self.problems.clone();
         if self.known != Level::Error {
@@ -80,25 +81,25 @@ impl Refusals {
         problems
     }
 
-    /// What the checks found in the very site that is live.
+    /// What the checks found, if this site is the live one.
     pub(super) fn of_live(&self) -> Vec<Problem> {
         self.marked(&Reference::Nothing)
     }
 }
 
-/// What came of judging a plan.
+/// The result of judging a plan.
 #[derive(Debug)]
 pub struct Judged {
-    /// What is wrong, and what of it is known.
+    /// What is wrong. Findings that the live release has, too, are marked.
     pub problems: Vec<Problem>,
-    /// Why it is refused, if it is.
+    /// Why the publish is refused, if it is.
     pub refused: Option<Error>,
 }
 
 /// Judges a plan.
 ///
 /// # Errors
-/// [`Error`] where the host can't be asked.
+/// [`Error`] if the host can't be reached or refuses a request.
 pub async fn check_refusals(
     session: &Session,
     site: &Site,
@@ -131,7 +132,7 @@ pub async fn check_refusals(
     Ok(Judged { problems, refused })
 }
 
-/// That a plan removes more pages than it may.
+/// The error for a plan that removes more pages than it may.
 fn mass_removal(site: &Site, plan: &Plan, limit: Option<u8>) -> Option<Error> {
     let limit = limit?;
     let pages = |kind| {
@@ -148,13 +149,14 @@ fn mass_removal(site: &Site, plan: &Plan, limit: Option<u8>) -> Option<Error> {
     })
 }
 
-/// Of so many conflicts it is asked which release wrote the other bytes. There are more only where all names stay.
+/// For how many conflicts the host is asked which release wrote the other content. There are more only if all names
+/// stay the same.
 const TRACED: usize = 64;
 
-/// The immutable paths that would get other bytes than readers have of them, without those in `allowed`.
+/// Returns the immutable paths that would get different content than visitors have, without those in `allowed`.
 ///
 /// # Errors
-/// [`Error`] where the host can't be asked.
+/// [`Error`] if the host can't be reached or refuses a request.
 async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSet) -> Result<Vec<Conflict>, Error> {
     let paths = plan.conflicts.iter();
     let mut conflicts: Vec<Conflict> = paths
@@ -207,8 +209,9 @@ impl Publish<'_> {
         Ok(())
     }
 
-    /// A run that was robbed of the lock, or cut off, may come back after others have published: what it was to replace is
-    /// no longer live, and going on would undo their work unasked.
+    /// Refuses to go on without `wait` if the release that this run was to replace is no longer live. A run whose lock
+    /// was stolen, or whose connection was lost, may come back after other runs have published, and going on would undo
+    /// their work without a request to.
     pub(super) fn refuse_to_overtake(&self, plan: &Plan, attempts: &mut Attempts) -> Result<(), AttemptError> {
         let first = attempts.replaces.get_or_insert_with(|| Replaced(plan.previous.clone()));
         if self.options.wait.is_none() && first.0 != plan.previous {

@@ -1,6 +1,6 @@
 //! The first operations of a publish that holds the lock, and what their answers mean.
 //!
-//! Pure, but for the names of the workshop.
+//! Pure, except for the names in the staging directory.
 
 use super::AttemptError;
 use crate::host::{Kind, Op, RefusalKind};
@@ -16,7 +16,7 @@ use crate::store::staging::StagingDir;
 use crate::store::sync;
 use crate::store::{StoreError, StorePath};
 
-/// What happens first once the lock is held: the generation moves on, and what the plan relies on is read again.
+/// What a publish does first under the lock: moves the generation on, and reads again what the plan relies on.
 pub(super) struct UnderLock {
     pub(super) flight: Flight,
     /// The generation before this run.
@@ -67,7 +67,8 @@ impl UnderLock {
         }
     }
 
-    /// Compares what was found under the lock with what the plan was made from. Returns what is owed to the CDN.
+    /// Compares what was found under the lock with what the plan was made from. Returns what the CDN still has to
+    /// purge.
     pub(super) fn read(
         &self,
         host: &str,

@@ -1,9 +1,10 @@
-//! Mending: putting good bytes over damaged ones, so that a release is again what was published.
+//! Repairs a release: puts good content in place of what is damaged, so that the release is again what was published.
 //!
-//! Works from the faults that a look at the host found, and takes good bytes from the export, or from what other copies
-//! the host has: another release, the pool, an encoding. Everything is made in the workshop first, and under the lock only renames happen: a damaged file is replaced in one step, a missing
-//! one appears whole, and at no moment do visitors see less than before. It must never touch a place that no fault
-//! names, never delete, and never move `current`.
+//! Works from the faults that [`verify`] found. Good content comes from the export, or from other copies on the host:
+//! another release, the pool, an encoding. Everything is made in the staging directory first, and under the lock there
+//! are only renames: a damaged file is replaced in one step, a missing one appears complete, and visitors never see
+//! less than before. It must never replace or remove what no fault names, never delete anything that was published, and
+//! never move `current`.
 
 mod repairs;
 mod salvage;
@@ -34,16 +35,17 @@ use crate::store::staging::{self, StagingDir, Waiting, leave};
 use crate::store::sync::{self, Sent, SyncError, Times, Work};
 use crate::store::verify::{StoreFault, Verified, verify};
 
-/// So many renames go in one flight, behind a sign of life.
+/// How many renames go in one flight, after a sign of life.
 const AT_ONCE: usize = 1000;
 
-/// A damaged manifest hides what lies below it, so there may be more to repair once it is intact again.
+/// How many rounds of repairs there are at most. A damaged manifest hides what is below it, so there may be more to
+/// repair once it is intact again.
 const ROUNDS: u32 = 4;
 
 /// How to repair.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long to wait for the lock; none: not at all.
+    /// How long to wait for the lock; `None` means not at all.
     pub wait: Option<Duration>,
     /// Name and version of this tool, for a document that must be written again.
     pub tool: String,
@@ -51,7 +53,7 @@ pub struct Options {
     pub signing: Signing,
 }
 
-/// What was put in order.
+/// What was repaired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mended {
     /// Files and encodings that visitors are served: of folders and of the pool.
@@ -62,9 +64,9 @@ pub struct Mended {
     pub trees: u64,
     /// Symlinks, documents, and names that were never published.
     pub others: u64,
-    /// What was sent for it.
+    /// What was sent for the repairs.
     pub sent: Sent,
-    /// The release as it is now: what it still names could not be repaired from this site, or not by renaming.
+    /// The release as it is now. The faults that it still has could not be repaired from this site, or not by renames.
     pub left: Verified,
 }
 
@@ -80,17 +82,18 @@ impl Mended {
         }
     }
 
-    /// How many things were put in order.
+    /// How many things were repaired.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.files + self.objects + self.trees + self.others
     }
 }
 
-/// Repairs what a look at the host found from a site at hand, and looks again.
+/// Repairs what [`verify`] found, from a local site, and verifies again.
 ///
 /// # Errors
-/// [`Error`]; [`Error::ConcurrentPublish`] where another release went live meanwhile. What was repaired until then stays so.
+/// [`Error`]; [`Error::ConcurrentPublish`] if another release went live in the meantime. What was repaired until then
+/// stays repaired.
 pub async fn mend(
     session: &Session,
     site: &Site,
@@ -114,11 +117,11 @@ pub async fn mend(
     Ok(mended)
 }
 
-/// Repairs what a look at the host found from what else the host has, and looks again: other copies of the same bytes, in
-/// any release, in the pool, or encoded.
+/// Repairs what [`verify`] found, from other copies of the same content on the host, and verifies again. Those may be
+/// in any release, in the pool, or encoded.
 ///
 /// # Errors
-/// As [`mend`].
+/// The same as those of [`mend`].
 pub async fn mend_from_host(
     session: &Session,
     verified: &Verified,
@@ -137,7 +140,7 @@ pub async fn mend_from_host(
         };
         let mut found = mended.left.clone();
         if extent == Coverage::Part {
-            // What a document says of the whole site can't be known.
+            // What a document says about the complete site can't be known.
             found
                 .faults
                 .retain(|fault| !matches!(fault, StoreFault::Document { .. }));
@@ -158,7 +161,7 @@ pub async fn mend_from_host(
     Ok(mended)
 }
 
-/// One round of repairing, and another look. Says whether a further one may help.
+/// Runs one round of repairs, and verifies again. Returns whether another round may help.
 async fn round(
     work: &Work<'_>,
     site: &Site,
@@ -178,7 +181,7 @@ async fn round(
     Ok(mended.left.faults != faults)
 }
 
-/// What stays the same while one round of repairing goes on.
+/// What stays the same during one round of repairs.
 struct RepairRound<'a> {
     work: &'a Work<'a>,
     site: &'a Site,
@@ -192,12 +195,12 @@ impl RepairRound<'_> {
         match self.attempt(repairs, &mut staging_dir, mended).await {
             Ok(sent) => {
                 session.forget_run(staging_dir.run());
-                // What was replaced by moving it aside may be a folder of anything.
+                // What was moved aside may be a folder with any content.
                 staging::remove_below(session, &layout::workshop_stale(staging_dir.run())).await?;
                 Ok(sent)
             }
             Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
-                // Each rename was a whole repair; which of them were done, the next look will tell.
+                // Each rename was a complete repair. The next verification shows which of them were done.
                 find_after_loss(session, staging_dir.run(), None, None).await?;
                 Err(lost.into())
             }
@@ -266,7 +269,7 @@ impl RepairRound<'_> {
         Ok(staged_objects.sent)
     }
 
-    /// Everything that happens under the lock.
+    /// Does everything that happens under the lock.
     async fn put(
         &self,
         staging_dir: &mut StagingDir,
@@ -308,7 +311,8 @@ impl RepairRound<'_> {
             let answers = session.flight(ops).await?;
             let mut answers = answers.into_iter().skip(before);
             for put in part {
-                // The last is the rename to its place; where it is refused, the next look names the place again.
+                // The last is the rename to the final path. If it is refused, the next verification reports that path
+                // again.
                 let last = answers.by_ref().take(put.ops(staging_dir).len()).last();
                 if last.is_some_and(|answer| answer.done()) {
                     put.count(mended);
@@ -317,13 +321,14 @@ impl RepairRound<'_> {
         }
         let leaving = session.flight(staging_dir.leave()).await?;
         match leaving.first().and_then(Read::refusal) {
-            // Somebody took us for dead. What we renamed was in its place by then, or is named again.
+            // Another run took this one for dead. What this run renamed was in place by then, or is reported again.
             Some(refusal) => Err(explain(session, refusal).await.into()),
             None => Ok(()),
         }
     }
 
-    /// A folder level can be put in place only after all below it: adds those that are missing, named or not.
+    /// Adds missing folder levels below those to build, whether or not a fault names them, because a folder level can
+    /// be put in place only after everything below it.
     async fn add_trees_below(&self, repairs: &mut Repairs) -> Result<(), Error> {
         let below: Vec<Digest> = repairs.trees_below(self.site);
         for part in below.chunks(AT_ONCE) {
@@ -336,9 +341,9 @@ impl RepairRound<'_> {
         Ok(())
     }
 
-    /// The document of a release, written again. What the old one still says is kept, unless it is to be signed: no one's
-    /// changes shall get a signature. What is lost is taken from what the store shows: its time from the release's
-    /// symlink, the release before it from the list of releases.
+    /// Writes the document of a release again. What the old one still says is kept, unless the document will be signed,
+    /// because changes by others must not get a signature. What is lost is taken from the store: the time from the
+    /// release's symlink, the previous release from the list of releases.
     async fn document(&self, release: &ReleaseId, found: &Verified, store_state: &StoreState) -> Result<String, Error> {
         let session = self.work.session;
         let known = open::documents(session, std::slice::from_ref(release)).await?;
@@ -397,7 +402,7 @@ impl Put {
     }
 }
 
-/// Paths of the site by digest, to read the bytes from.
+/// Paths of the site by digest, to read the content from.
 fn path_of(site: &Site) -> std::collections::HashMap<Digest, SitePath> {
     site.all_files().map(|(path, file)| (file.digest, path)).collect()
 }

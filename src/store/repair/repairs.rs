@@ -1,6 +1,7 @@
-//! From faults to what must be made and where it goes.
+//! Turns faults into what must be made and where it goes.
 //!
-//! Pure, but for the names it takes in the workshop. A fault of something that the site does not have is left alone.
+//! Pure, except for the names that it takes in the staging directory. A fault of something that the site does not have
+//! must be left alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -21,43 +22,44 @@ use crate::store::verify::{Content, CopyPlace, LinkFlaw, StoreFault, StoreFlaw, 
 /// Everything that can be repaired of what was found.
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
-    /// Places of files, with whether a folder stands there.
+    /// Files: where, what content, and whether a folder is in that place.
     files: Vec<(CopyPlace, Content, bool)>,
-    /// Symlinks: where, the text, whether a folder stands there.
+    /// Symlinks: where, what text, and whether a folder is in that place.
     links: Vec<(String, String, bool)>,
     /// Manifests to write.
     pub manifests: Vec<(Digest, Tree)>,
     /// Folder levels to build, children before parents once ordered.
     trees: Vec<Digest>,
-    /// Folder levels of `trees` whose place is taken by something that serves no one.
+    /// Folder levels of `trees` whose place is taken by something that visitors get nothing through.
     taken: HashSet<Digest>,
-    /// Names to take away.
+    /// Names to remove.
     extras: Vec<String>,
     /// The release whose document must be written.
     pub document: Option<ReleaseId>,
     /// Whether that document gets a signature.
     pub signed: bool,
-    /// What the site has of the folder levels to build.
+    /// The site's trees of the folder levels to build.
     built: HashMap<Digest, Tree>,
 }
 
-/// One thing that goes to its place under the lock.
+/// One repair that is put in place under the lock.
 #[derive(Debug, Clone)]
 pub(super) struct Put {
-    /// In the workshop; none where something is only taken away.
+    /// Name in the staging directory; `None` if something is only removed.
     from: Option<String>,
-    /// Below the docroot.
+    /// Path below the docroot.
     pub to: String,
-    /// What stands there is moved into the workshop first: its name there.
+    /// What is there now is first moved to this name in the staging directory.
     aside: Option<String>,
-    /// The path must lead through this tree: what it holds comes before it.
+    /// The source path must lead through this tree, which must be in place before this repair.
     guard: Option<Digest>,
-    /// Whether this is a file that visitors are served or an object, rather than a link or a folder.
+    /// Whether this is a file that visitors are served or an object, rather than a link, a folder, a manifest or a
+    /// document.
     pub file: bool,
 }
 
 impl Put {
-    /// The renames, the one that counts last.
+    /// The renames. The last one completes the repair.
     pub fn ops(&self, staging_dir: &StagingDir) -> Vec<Op> {
         let aside = self.aside.iter().map(|name| Op::Rename {
             from: self.to.clone(),
@@ -78,10 +80,10 @@ impl Put {
 }
 
 impl Repairs {
-    /// What can be made of a site for the faults of a release, as far as its bytes are at hand.
+    /// Collects what can be repaired from a site for the faults of a release, as far as its content is available.
     pub fn new(site: &Site, found: &Verified, at_hand: &dyn Fn(&Content) -> bool) -> Self {
         let known: HashSet<Digest> = site.all_files().map(|(_, file)| file.digest).collect();
-        // What lies behind a symlink in the pool is not the pool's.
+        // What is behind a symlink in the pool is not part of the pool.
         let astray: HashSet<&str> = found.faults.iter().filter_map(leads_astray).collect();
         let is_astray = |path: &str| path.match_indices('/').any(|(at, _)| astray.contains(&path[..at]));
         let mut repairs = Self::default();
@@ -114,7 +116,7 @@ impl Repairs {
                 }
                 StoreFault::Tree { digest, flaw, .. } => match flaw {
                     StoreFlaw::Missing => repairs.trees.push(*digest),
-                    // No one gets through it as it is, so no one sees less while another takes its place.
+                    // Visitors get nothing through it as it is, so they do not see less while another takes its place.
                     StoreFlaw::Kind(Kind::File | Kind::Other) => {
                         repairs.taken.insert(*digest);
                         repairs.trees.push(*digest);
@@ -127,7 +129,7 @@ impl Repairs {
                 },
                 StoreFault::Stray { path, .. } if !is_astray(path) => repairs.extras.push(path.clone()),
                 StoreFault::Extra { tree, name, .. } => repairs.extras.push(format!("{}/{name}", layout::tree(*tree))),
-                // Modes and owners of folders can't be changed by a rename; what lies behind a symlink is not the pool's.
+                // Renames can't change modes and owners of folders. What is behind a symlink is not part of the pool.
                 StoreFault::StoreFolder { .. } | StoreFault::Stray { .. } => {}
             }
         }
@@ -144,7 +146,7 @@ impl Repairs {
                 .built
                 .extend(site.tree(digest).map(|tree| (digest, tree.clone())));
         }
-        // What will be built whole needs no file repaired in it.
+        // A folder level that will be built completely needs no repaired files.
         let built = &repairs.built;
         repairs
             .files
@@ -170,7 +172,7 @@ impl Repairs {
             && self.document.is_none()
     }
 
-    /// Folder levels below those to build that are not to be built themselves.
+    /// Folder levels below those to build that are not built themselves.
     pub fn trees_below(&self, site: &Site) -> Vec<Digest> {
         let mut below = BTreeSet::new();
         let mut todo = self.trees.clone();
@@ -189,11 +191,11 @@ impl Repairs {
         self.trees.extend(digests);
     }
 
-    /// Children before parents.
+    /// Orders the folder levels to build, children before parents.
     pub fn order_trees(&mut self, site: &Site) {
         let wanted: HashSet<Digest> = self.trees.drain(..).collect();
         let mut placed = HashSet::new();
-        // In reverse, a folder comes after everything inside it.
+        // In reverse order, a folder comes after everything inside it.
         for folder in site.folders.values().rev() {
             if wanted.contains(&folder.digest) && placed.insert(folder.digest) {
                 self.trees.push(folder.digest);
@@ -202,7 +204,7 @@ impl Repairs {
         }
     }
 
-    /// Contents that must be sent: those of damaged places, and all files of folder levels that are built.
+    /// Content that must be sent: that of damaged places, and all files of folder levels that are built.
     fn contents(&self) -> BTreeSet<Content> {
         let places = self.files.iter().map(|(_, content, _)| *content);
         let built = self.trees.iter().filter_map(|digest| self.built.get(digest));
@@ -213,7 +215,7 @@ impl Repairs {
     /// What to read, encode and send.
     pub fn wanted(&self, site: &Site) -> Vec<Wanted> {
         let paths = path_of(site);
-        // The export brought these very encodings, each beside one of the paths at least.
+        // The export brought these encodings, each next to at least one of the paths.
         let mut brought: HashMap<(Digest, Coding, Recipe), SitePath> = HashMap::new();
         for (path, file) in site.all_files() {
             let given = |(_, recipe): &(Coding, Recipe)| matches!(recipe, Recipe::Given { .. });
@@ -258,11 +260,11 @@ impl Repairs {
         })
     }
 
-    /// Operations that make everything ready in the workshop, and where it then goes, in this order: objects and files,
-    /// folder levels from the deepest up, symlinks to them, manifests, the document with its signature, and last what is
-    /// taken away.
+    /// Returns the operations that prepare everything in the staging directory, and the repairs to put in place, in
+    /// this order: objects and files, folder levels from the deepest up, symlinks to them, manifests, the document with
+    /// its signature, and last what is removed.
     ///
-    /// `temps` hold the manifests, the document and its signature, in this order.
+    /// `temps` are the temporary files of the manifests, the document and its signature, in this order.
     pub fn stage(
         &self,
         staged_objects: &StagedObjects,
@@ -284,7 +286,7 @@ impl Repairs {
                     };
                     staging.put(staging_dir, to, *folder, true, link);
                 }
-                // An encoding that does not pay is not made, so what stands there should not.
+                // An encoding that is not worth it is not made, so what is in its place should not exist.
                 None if content.encoded.is_some() => staging.take_away(to),
                 None => {}
             }
@@ -318,7 +320,7 @@ impl Repairs {
     }
 }
 
-/// Something that should be a folder of the pool and is none: what lies behind it is elsewhere.
+/// The path of something that should be a folder of the pool and is not. What is behind it is elsewhere.
 fn leads_astray(fault: &StoreFault) -> Option<&str> {
     match fault {
         StoreFault::StoreFolder {
@@ -365,7 +367,7 @@ impl Staging {
         });
     }
 
-    /// Builds a folder level in the workshop; returns its name there.
+    /// Builds a folder level in the staging directory. Returns its name there.
     fn tree(&mut self, tree: &Tree, staged_objects: &StagedObjects, staging_dir: &mut StagingDir) -> String {
         let name = format!("t/{}", self.next());
         let make = staging_dir.folder(&name);
@@ -414,7 +416,7 @@ mod tests {
     use crate::model::manifest::Input;
     use crate::store::verify::Depth;
 
-    /// A site of so many files, each with an encoding that the export brought, in folders of ten.
+    /// A site of this many files, each with an encoding that the export brought, in folders of ten.
     fn site(files: u32) -> Site {
         let inputs = (0..files).map(|number| Input {
             path: SitePath::new(&format!("{}/{number}.html", number / 10)).unwrap(),
