@@ -40,8 +40,8 @@ use crate::store::staging::StagingDir;
 const RIDING_BYTES: u64 = 1024 * 1024;
 /// Up to this many files ride.
 const RIDING_FILES: usize = 96;
-/// Files larger than this are sent piece by piece, and continued where an earlier run stopped. Such files of the export
-/// are never in memory completely.
+/// Files larger than this are sent piece by piece, and continued where an earlier run stopped. Such a file of the
+/// export is in memory completely only while its encodings are made.
 const PIECEWISE: u64 = 1024 * 1024;
 /// Size of one piece of a large file.
 const PIECE: usize = 256 * 1024;

@@ -10,7 +10,7 @@ const LEAST: u64 = 512 * 1024;
 const MOST: u64 = 8 * 1024 * 1024;
 /// The window in round trips: the three that a file takes to its name, and one to spare.
 const ROUND_TRIPS: u64 = 4;
-/// A longer round trip counts as this, so that what is on its way takes the line no more than a second.
+/// A longer round trip counts as this, so that a window larger than the least takes the line no more than a second.
 const LONGEST: Duration = Duration::from_millis(250);
 /// How long the rate is measured before the window changes.
 const MEASURED: Duration = Duration::from_millis(200);

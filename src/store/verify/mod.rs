@@ -75,7 +75,7 @@ const LISTS_AT_ONCE: usize = 128;
 /// The permission bits that others need on a file, and on a folder, that a web server serves.
 const READABLE: u32 = 0o004;
 const PASSABLE: u32 = 0o005;
-/// The permission bits that only the owner may have on anything in a store.
+/// The permission bits that nothing in a store may have: write permission for the group and for others.
 const WRITABLE: u32 = 0o022;
 
 /// Checks whether a release is intact.
