@@ -1,6 +1,7 @@
-//! Making another release live, and stopping or resuming publishing: small changes under the lock.
+//! Small changes under the lock: making another release live, and stopping or resuming publishing.
 //!
-//! A rollback moves one symlink, whatever the size of the site. Nothing here is ever removed.
+//! A rollback makes a release live by moving one symlink, whatever the size of the site. This module must never remove
+//! a release or any of its content.
 
 use std::time::Duration;
 
@@ -22,21 +23,22 @@ use crate::store::signing::AllowedSigners;
 use crate::store::staging::{self, StagingDir, Waiting, leave};
 use crate::store::swap::swap;
 
-/// Which release to go back to.
+/// The release to go back to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// So many releases back, along what each replaced; releases that were pruned are skipped.
+    /// This many releases back, along the chain of the releases that each one replaced. Releases that were pruned are
+    /// skipped.
     Steps(u32),
-    /// This one, by a unique beginning of its id.
+    /// The release whose ID starts with this text, which must be unambiguous.
     Release(String),
 }
 
-/// How to go back.
+/// Options of a rollback.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Why to stop publishing, too.
+    /// If set, publishing is stopped, too, for this reason.
     pub hold: Option<String>,
-    /// Whose signatures count: only a release with one of them is gone back to. None: any release.
+    /// If set, only a release with a valid signature of one of these signers is accepted. `None`: any release.
     pub signers: Option<AllowedSigners>,
     /// How long to wait for the lock.
     pub wait: Option<Duration>,
@@ -44,7 +46,7 @@ pub struct Options {
     pub purges: bool,
 }
 
-/// What a rollback did.
+/// Result of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolledBack {
     /// The release that is live now.
@@ -56,7 +58,7 @@ pub struct RolledBack {
 /// Makes a previous release live again.
 ///
 /// # Errors
-/// [`Error`]; what was live before is live still, unless it is [`Error::Uncertain`].
+/// [`Error`]. The release that was live before is still live, unless the error is [`Error::Uncertain`].
 pub async fn rollback(
     session: &Session,
     destination: &Destination,
@@ -83,7 +85,7 @@ pub async fn rollback(
     let taken = match known {
         Some(former) => match way_back.take(&former).await {
             Ok(()) => Some(former),
-            // It was pruned; there may be one further back.
+            // That release was pruned. One further back may still exist.
             Err(Error::NoSuchRelease { .. }) => None,
             Err(error) => return Err(error),
         },
@@ -112,7 +114,7 @@ pub async fn rollback(
     })
 }
 
-/// From the live release to a previous one.
+/// Context of a rollback from the live release.
 struct WayBack<'a> {
     session: &'a Session,
     options: &'a Options,
@@ -140,7 +142,7 @@ impl WayBack<'_> {
     }
 }
 
-/// Stops publishing to this target, for a reason that every publish then shows.
+/// Stops publishing to this target. Every publish then reports the reason.
 ///
 /// # Errors
 /// [`Error`].
@@ -158,8 +160,9 @@ pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> R
     .await
 }
 
-/// Keeps what is known of the live release's way to its visitors, and subtracts what was paid from what is owed. Where
-/// another went live meanwhile, nothing is kept: that is for the run that made it live.
+/// Records what is known of the live release's delivery to its visitors, and subtracts what was purged from what a CDN
+/// still has to purge. If another release went live in the meantime, nothing is recorded: the run that made it live
+/// does that.
 ///
 /// # Errors
 /// [`Error`].
@@ -178,7 +181,7 @@ pub async fn note_delivery(
     change_under_lock(session, &change, &StoreState::default(), waiting).await
 }
 
-/// Lets publishing go on. Returns what it was held for, if it was.
+/// Resumes publishing. Returns the hold that was lifted, or `None` if there was none.
 ///
 /// # Errors
 /// [`Error`].
@@ -202,7 +205,7 @@ enum LockedChange {
         to: ReleaseId,
         from: ReleaseId,
         hold: Option<String>,
-        /// Whether it is noted that a CDN may have what is replaced.
+        /// Whether to note that a CDN may still have content of the replaced release.
         owes: bool,
     },
     Note {
@@ -216,7 +219,7 @@ enum LockedChange {
     Resume,
 }
 
-/// `known` is what the store said of itself before.
+/// Makes a change under the lock. `known` is the state that the store reported before.
 async fn change_under_lock(
     session: &Session,
     change: &LockedChange,
@@ -240,7 +243,7 @@ async fn change_under_lock(
     }
 }
 
-/// Over a new connection: the old run is put out of reach, then `current` says what became of it.
+/// Recovers over a new connection: fences the old run, then reads `current` to find out whether the change took effect.
 async fn recover(session: &Session, run: &RunId, change: &LockedChange, lost: HostError) -> Result<(), Error> {
     let (release, before) = match change {
         LockedChange::Swap { to, from, .. } => (Some(to), Some(from)),
@@ -305,7 +308,8 @@ async fn attempt(
     for written in std::iter::once(held.moved).chain(held.left) {
         all_done(session, answers.answer(written).map_or(&[], std::slice::from_ref)).await?;
     }
-    // The swap can't be guarded by symlinks that lead nowhere: a hold that must be there before it is awaited.
+    // The swap can't be guarded by a symlink that leads nowhere, such as `hold`. So a hold, which must exist before the
+    // swap, is awaited.
     if let (LockedChange::Swap { hold: Some(_), .. }, true) = (change, ops.len() > 1) {
         let last = ops.split_off(1);
         all_done(session, &session.flight(ops).await?).await?;
@@ -320,34 +324,35 @@ async fn attempt(
     all_done(session, answers.all(&last)).await
 }
 
-/// What the holder of the lock does and reads first.
+/// The first operations of the holder of the lock, with the tickets for their answers.
 struct Held {
     flight: Flight,
-    /// The generation before this run.
+    /// The generation before this run's.
     generation: Ticket<Text>,
-    /// That it moves on.
+    /// The rename that puts this run's generation in place.
     moved: Ticket<Done>,
     current: Ticket<Text>,
     delivery: Ticket<Text>,
-    /// The release that is to be live.
+    /// The release that is to go live.
     release: Option<Ticket<Attributes>>,
-    /// The note that the live release was left.
+    /// The record that the live release was left.
     left: Option<Ticket<Done>>,
-    /// The file that is synced last.
+    /// The opening of the file that is synced last.
     last: Ticket<Done>,
 }
 
-/// What was found under the lock.
+/// State that was read under the lock.
 struct UnderLock {
     current: Option<ReleaseId>,
-    /// Whether the release is there that is to be live.
+    /// Whether the release that is to go live exists.
     there: bool,
     delivery: Delivery,
-    /// The host's clock, where a record needs it.
+    /// The host's clock, if a record needs it.
     now: crate::host::Time,
 }
 
-/// What is known of the way to the visitors. What can't be read is not what isn't there: it would be forgotten.
+/// Returns what is known of the delivery to visitors. A record that can't be read is an error: if it counted as absent,
+/// its content would be lost.
 async fn delivery_of(session: &Session, answer: Option<&Result<Answer, Refusal>>) -> Result<Delivery, Error> {
     if let Some(refusal) = answer.and_then(Read::refusal)
         && refusal.kind != RefusalKind::NotFound
@@ -366,7 +371,8 @@ async fn all_done(session: &Session, answers: &[Result<Answer, Refusal>]) -> Res
     }
 }
 
-/// The store's mark that this run changed something; its clock never goes back.
+/// Returns the generation that names this run as the last one that changed anything. It keeps the store's clock, which
+/// must never go back.
 pub(crate) fn next_generation(store_state: &StoreState, run: &RunId) -> Generation {
     let last = store_state.generation.as_ref();
     Generation {
@@ -385,12 +391,12 @@ impl LockedChange {
         }
     }
 
-    /// Whether a record of it says when it was, so that the host's clock must be known first.
+    /// Whether the change writes a record that contains the time, so that the host's clock must be read first.
     fn tells_time(&self) -> bool {
         self.reason().is_some() || matches!(self, Self::Note { .. })
     }
 
-    /// What is to be known from then on of the way to the visitors.
+    /// Returns the new delivery record, or `None` if this change writes none.
     fn note(&self, found: &UnderLock, run: &RunId) -> Option<Delivery> {
         match self {
             Self::Swap { from, owes, .. } => owes.then(|| found.delivery.owing(Some(from), run)),
@@ -408,7 +414,7 @@ impl LockedChange {
         }
     }
 
-    /// What is made in the workshop, and what is done and asked first by the holder of the lock.
+    /// Returns what is made in the staging directory, and the first operations of the holder of the lock.
     fn locking(&self, staging_dir: &mut StagingDir, known: &StoreState, who: &str) -> LockOps {
         let generation = next_generation(known, staging_dir.run());
         let mut staged = vec![staging_dir.symlink("gen", generation.to_string())];
@@ -431,7 +437,7 @@ impl LockedChange {
         }
     }
 
-    /// What the holder of the lock does and asks first.
+    /// Returns the first operations of the holder of the lock.
     fn held(&self, staging_dir: &StagingDir) -> Held {
         let mut flight = Flight::default();
         let generation = flight.read_link(layout::GENERATION);
@@ -441,8 +447,8 @@ impl LockedChange {
         let (mut release, mut left) = (None, None);
         if let Self::Swap { to, from, .. } = self {
             release = Some(flight.stat(layout::release(to)));
-            // Readers may still have it open, for as long as the skew window lasts from now. If the swap fails after all,
-            // its chunks are kept longer than necessary.
+            // Visitors may still have the live release open, for as long as the skew window lasts from now. If the swap
+            // fails after all, the chunks of that release are kept longer than necessary.
             left = Some(flight.rename(staging_dir.path_holding("left"), layout::release_left(from)));
         }
         let last = flight.add(staging_dir.open_last());
@@ -458,7 +464,7 @@ impl LockedChange {
         }
     }
 
-    /// The renames that make the change, once the lock is held.
+    /// Returns the operations that make the change, once the lock is held.
     fn ops(&self, staging_dir: &mut StagingDir, found: &UnderLock) -> Result<Vec<Op>, Error> {
         let mut ops = Vec::new();
         if self.reason().is_some() {

@@ -1,10 +1,10 @@
-//! The dice: ids that no other run has.
+//! Random, unique run IDs. No two runs may ever have the same one.
 
 use crate::model::release::RunId;
 
-/// A new run's id.
+/// Returns the ID of a new run.
 ///
-/// Where the system has no randomness to give, the time and the process replace it.
+/// If the system can't supply randomness, the ID is made from the time and the process ID.
 #[must_use]
 pub fn run_id() -> RunId {
     let mut bytes = [0; 8];

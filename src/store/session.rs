@@ -1,7 +1,8 @@
-//! One run's way to its host: the connection, what has been counted on it, and what is known to be live.
+//! One run's session with its host: the connection, the counters of what was transferred, and what is known to be live.
 //!
-//! Touches the host only through [`Host`]. It connects when first needed and again when asked to; it never repeats an
-//! operation by itself, for after a lost connection no one knows what was done.
+//! A session reaches the host only through [`Host`]. It connects when a connection is first needed, and again when the
+//! caller requests it. It must never repeat an operation by itself, because after a lost connection it is unknown which
+//! operations were executed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use crate::store::flight::{Flight, Landed};
 /// What is known of the live release.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Live {
-    /// Nothing was asked yet, or the host could not be asked.
+    /// The host was not asked yet, or could not be asked.
     #[default]
     Unknown,
     /// Nothing has ever been published here.
@@ -26,31 +27,32 @@ pub enum Live {
     Release(ReleaseId),
 }
 
-/// How long a run waits, and for what.
+/// Timeouts and pauses of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// A flight that is not answered after so long is given up, and the connection taken for lost; with what its own
-    /// operations and those on their way before it may take ([`Op::weight`]).
+    /// How long a flight may be unanswered before it is given up and the connection counts as lost. The time that its
+    /// own operations may take is added, and the time of those that are on their way before it ([`Op::weight`]).
     pub answer: Duration,
-    /// How often a taken lock is looked at.
+    /// The pause between two looks at a lock that another run holds.
     pub look: Duration,
-    /// How long to wait before connecting is tried again, where the server dropped the connection before authentication; twice
-    /// as long each time after.
+    /// The pause before connecting is tried again, if the server dropped the connection before authentication or
+    /// nothing listened. The pause doubles each time.
     pub again: Duration,
-    /// After a robbery, how long to wait before the first change: a system call of the robbed run may already be under
-    /// way.
+    /// The pause between stealing a lock and the first change, because a system call of the former holder may already
+    /// be under way.
     pub after_robbery: Duration,
 }
 
 impl Pace {
-    /// How long a flight may take that has to wait for operations of this weight: a line of 2 kB/s is still one.
+    /// Returns how long a flight may take that has to wait for operations of this weight. A line of 2 kB/s still counts
+    /// as working.
     fn for_weight(&self, weight: u64) -> Duration {
         let times = u32::try_from(weight / WORTH_AN_ANSWER).unwrap_or(u32::MAX);
         self.answer.saturating_mul(times.saturating_add(1))
     }
 }
 
-/// What a line of 2 kB/s carries in two minutes.
+/// The number of bytes that a line of 2 kB/s carries in two minutes.
 const WORTH_AN_ANSWER: u64 = 240_000;
 
 impl Default for Pace {
@@ -64,24 +66,25 @@ impl Default for Pace {
     }
 }
 
-/// How often connecting is tried again.
+/// How many times connecting is tried again.
 const TRIES_AGAIN: u32 = 3;
 
-/// A run's connection and memory.
+/// A run's connection, and what the run knows of its host.
 pub struct Session {
     connector: Box<dyn Connect>,
     owner: Owner,
     pace: Pace,
     observer: Arc<dyn Observer>,
     counts: Counts,
-    /// The weight of the operations on their way.
+    /// The weight of the operations that are on their way.
     under_way: AtomicU64,
     /// Bytes of manifests and documents that the host sent, over all connections.
     held: AtomicU64,
     state: Mutex<SessionState>,
 }
 
-/// The most that a host may send of manifests and documents, all of which is kept: seven million files.
+/// The most bytes of manifests and documents that a host may send, because all of them are kept. Enough for seven
+/// million files.
 const MOST_HELD: u64 = 1 << 30;
 
 #[derive(Default)]
@@ -90,12 +93,12 @@ struct SessionState {
     live: Live,
     runs: Vec<RunId>,
     later: Vec<Op>,
-    /// Whether the host was seen to refuse what it says that it can copy.
+    /// Whether the host refused a copy although it reports that it can copy.
     forgoes_copies: bool,
 }
 
 impl Session {
-    /// A session that connects by `connector` when it first needs to.
+    /// Creates a session that connects through `connector` when a connection is first needed.
     #[must_use]
     pub fn new(connector: Box<dyn Connect>, owner: Owner) -> Self {
         Self {
@@ -110,21 +113,21 @@ impl Session {
         }
     }
 
-    /// The same, with other waits.
+    /// Replaces the timeouts and pauses.
     #[must_use]
     pub fn at_pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
         self
     }
 
-    /// The same, with somebody who is told where connecting takes more than one try.
+    /// Sets the observer that is notified if connecting takes more than one attempt.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }
 
-    /// How long it waits, and for what.
+    /// Returns the timeouts and pauses.
     #[must_use]
     pub fn pace(&self) -> Pace {
         self.pace
@@ -134,25 +137,25 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who runs, and what.
+    /// Returns the owner of the run: who runs it, and what it is.
     #[must_use]
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// What the host is called in messages.
+    /// Returns the host's name for messages.
     #[must_use]
     pub fn host_name(&self) -> String {
         self.connector.name()
     }
 
-    /// What went through so far.
+    /// Returns the counters of what was transferred so far.
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// What is known to be live.
+    /// Returns what is known to be live.
     #[must_use]
     pub fn live(&self) -> Live {
         self.state().live.clone()
@@ -163,35 +166,35 @@ impl Session {
         self.state().live = release.map_or(Live::Nothing, Live::Release);
     }
 
-    /// Notes that what is live can't be known any more.
+    /// Notes that it is no longer known what is live.
     pub fn note_live_unknown(&self) {
         self.state().live = Live::Unknown;
     }
 
-    /// Notes a run whose workshop is on the host.
+    /// Notes a run whose staging directory is on the host.
     pub(crate) fn note_run(&self, run: &RunId) {
         self.state().runs.push(run.clone());
     }
 
-    /// Notes that a run's workshop is gone.
+    /// Notes that a run's staging directory is gone.
     pub(crate) fn forget_run(&self, run: &RunId) {
         self.state().runs.retain(|known| known != run);
     }
 
-    /// Runs whose workshops may still be on the host.
+    /// Returns the runs whose staging directories may still be on the host.
     pub(crate) fn runs(&self) -> Vec<RunId> {
         self.state().runs.clone()
     }
 
-    /// The connection, if one was made.
+    /// Returns the connection, if one was made.
     pub(crate) fn connected(&self) -> Option<Arc<dyn Host>> {
         self.state().host.clone()
     }
 
-    /// The connection, made now if there's none.
+    /// Returns the connection. Connects if there is none.
     ///
     /// # Errors
-    /// [`HostError`] where none comes about.
+    /// [`HostError`] if the connection can't be made.
     pub async fn host(&self) -> Result<Arc<dyn Host>, HostError> {
         let there = self.state().host.clone();
         match there {
@@ -200,13 +203,13 @@ impl Session {
         }
     }
 
-    /// A new connection in place of the one there was. A server that drops it before authentication may only be full, or be
-    /// starting: that is tried again, a few times.
+    /// Replaces the connection with a new one. A server that drops the connection before authentication, or does not
+    /// listen, may only be overloaded or starting. So connecting is tried again a few times.
     ///
     /// # Errors
-    /// [`HostError`] where none comes about.
+    /// [`HostError`] if the connection can't be made.
     pub async fn connect_again(&self) -> Result<Arc<dyn Host>, HostError> {
-        // Handles of the connection before mean nothing on the next.
+        // Handles of the previous connection mean nothing on the new one.
         self.forget_host();
         let mut pause = self.pace.again;
         let mut tries = 0;
@@ -237,19 +240,20 @@ impl Session {
         (state.host, state.later) = (None, Vec::new());
     }
 
-    /// Whether the host there is a connection to can copy between its files.
+    /// Whether the connected host can copy between its files.
     #[must_use]
     pub fn copies(&self) -> bool {
         let state = self.state();
         !state.forgoes_copies && state.host.as_ref().is_some_and(|host| host.copies())
     }
 
-    /// From here on the host is not asked to copy.
+    /// Stops requesting copies from the host.
     pub(crate) fn forgo_copies(&self) {
         self.state().forgoes_copies = true;
     }
 
-    /// Operations whose answers no one waits for, such as closing what was read: they go with the next flight.
+    /// Queues operations whose answers are not needed, such as closing a file that was read. They go with the next
+    /// flight.
     pub(crate) fn send_later(&self, ops: impl IntoIterator<Item = Op>) {
         self.state().later.extend(ops);
     }
@@ -261,10 +265,10 @@ impl Session {
         }
     }
 
-    /// Notes that so many bytes of what the host says of its store are kept.
+    /// Counts bytes that are kept of what the host reports about its store.
     ///
     /// # Errors
-    /// [`HostError`] where that is more than any store has.
+    /// [`HostError`] if the total is more than any store has.
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), HostError> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
@@ -282,13 +286,13 @@ impl Session {
         Ok(Landed::new(self.flight(flight.into_ops()).await?))
     }
 
-    /// Sends operations over the connection there is.
+    /// Sends operations over the connection. Connects if there is none.
     ///
-    /// Each flight has a time, after which a host that does not answer, though the line stands, is given up: what was sent
-    /// may be executed all the same, at any later moment, as after any lost connection.
+    /// Each flight has a time limit. A host that does not answer within it counts as lost, even if the connection is
+    /// still open. What was sent may still be executed at any later moment, as after any lost connection.
     ///
     /// # Errors
-    /// [`HostError`] where the connection can't be made or is lost.
+    /// [`HostError`] if the connection can't be made or is lost.
     pub async fn flight(&self, mut ops: Vec<Op>) -> Result<Answers, HostError> {
         if ops.is_empty() {
             return Ok(Vec::new());

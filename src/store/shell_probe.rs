@@ -1,8 +1,8 @@
-//! Whether the key that publishes could do more than publish: open a shell on its host.
+//! Finds out whether the publishing key can do more than publish: open a shell on its host.
 //!
-//! A key for SFTP alone is what docs/host-setup.md describes, and no one notices that one opens more until it is stolen. So
-//! the host is asked, beside a publish and never in its way, and the answer is kept in the folder of the caches for a month.
-//! What can't be found out is not reported. It must never run anything on a host but `echo`.
+//! docs/host-setup.md describes a key for SFTP alone. That a key can open more goes unnoticed until it is stolen. So
+//! the host is asked during a publish, without getting in its way, and the answer is kept in the cache folder for a
+//! month. What can't be determined is not reported. This module must never run any command on a host except `echo`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::host::{SftpAddress, opens_shell};
 use crate::site::cache_file;
 
-/// How long an answer is believed.
+/// How long a cached answer is used.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 
-/// Whether the key opens a shell, as far as it is known or can be found out now. `target` tells this key and host from all
-/// others.
+/// Returns whether the key opens a shell, or `None` if that is neither cached nor can be determined now. `target`
+/// distinguishes this key and host from all others.
 pub async fn has_shell(address: SftpAddress, folder: Option<PathBuf>, target: String) -> Option<bool> {
     let file = folder.map(|folder| cache_file::file_of(&folder, Path::new(&target), "shell"));
     if let Some(known) = file.as_deref().and_then(remembered) {
@@ -22,7 +22,7 @@ pub async fn has_shell(address: SftpAddress, folder: Option<PathBuf>, target: St
     }
     let opens = opens_shell(&address).await?;
     if let Some(file) = file {
-        // Where it can't be kept, it is asked again.
+        // If the answer can't be cached, the next run asks again.
         let _ = cache_file::write(&file, if opens { b"yes" } else { b"no" });
     }
     Some(opens)

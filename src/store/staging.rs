@@ -1,11 +1,13 @@
-//! The workshop: a run's private folder on the host, which is also the lock.
+//! The staging directory: a run's private folder on the host, which is also the lock.
 //!
-//! A run prepares in `work/<run>/<run>/`. It takes the lock by renaming `work/<run>` to `lock`, which succeeds for one
-//! run at a time; from then on its workshop is `lock/<run>/`. Anyone who robs a stale holder renames that folder away, and
-//! every later rename of the robbed run fails, since the path it names is gone. A run's id is never used again.
+//! A run prepares in `work/<run>/<run>/`. It acquires the lock by renaming `work/<run>` to `lock`, which succeeds for
+//! one run at a time. From then on its staging directory is `lock/<run>/`. To steal a stale lock, a run renames that
+//! folder away. Every later rename of the former holder then fails, because the path that it names is gone. A run ID is
+//! never used again.
 //!
-//! Builds operations and reads answers; sends them only where it waits for the lock. It must never change anything
-//! outside the workshop except by a rename out of it, and never judge a holder's age by this machine's clock.
+//! [`StagingDir`] builds operations and reads answers; only the functions of this module send operations. The module
+//! must never change anything outside staging directories except by a rename out of one. It must never judge a holder's
+//! age by this machine's clock.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -20,29 +22,30 @@ use crate::store::refusal::explain;
 use crate::store::session::Session;
 use crate::store::{Error, LockError};
 
-/// How often in a row the lock may be refused and seen empty right behind before the refusal itself is explained: under
-/// contention another run may have let go of it between the two.
+/// How many times in a row the lock may be refused and then seen empty before the refusal itself is reported. Under
+/// contention another run may have released the lock between the two.
 const REFUSED_THOUGH_FREE: u32 = 3;
 
-/// A holder that has not shown itself for so long, by the host's clock, is taken for dead. In seconds.
+/// A holder that has shown no sign of life for this long, by the host's clock, counts as dead. In seconds.
 pub const LEASE: Time = 10;
 
-/// A run's private folder.
+/// A run's staging directory.
 #[derive(Debug)]
 pub struct StagingDir {
     run: RunId,
     holding: bool,
     /// Temporary files that are open and unused.
     free: Vec<(u32, Handle)>,
-    /// The file that is synced last.
+    /// The open file that is synced last.
     last: Option<Handle>,
-    /// Manifests that are open to copy from, by their trees.
+    /// Manifests that are open to copy from, by the digests of their trees.
     bases: Vec<(Digest, Handle)>,
     temps: u32,
     beats: u32,
-    /// What was made in it and may still be there, by name within it; parents before children.
+    /// Names within it that were made and may still exist; parents before children.
     litter: Vec<Litter>,
-    /// What was moved out of it: how much litter there was then. What got the name later is not meant.
+    /// Names that were moved out of it, each with the length of `litter` at that time. Later litter of the same name is
+    /// not included.
     moved: HashMap<String, usize>,
 }
 
@@ -60,11 +63,11 @@ impl Litter {
     }
 }
 
-/// Folders of every workshop: temporary files, trees, additions to the pool, the trash.
+/// The folders of every staging directory: temporary files, trees, additions to the pool, the trash.
 const FOLDERS: [&str; 4] = ["f", "t", "p", "trash"];
 
 impl StagingDir {
-    /// A workshop for a new run.
+    /// Returns the staging directory of a new run. [`Self::set_up`] makes it on the host.
     #[must_use]
     pub fn new(run: RunId) -> Self {
         Self {
@@ -80,13 +83,13 @@ impl StagingDir {
         }
     }
 
-    /// The run.
+    /// Returns the run's ID.
     #[must_use]
     pub fn run(&self) -> &RunId {
         &self.run
     }
 
-    /// Where something in the workshop lies at the moment, below the docroot.
+    /// Returns the current path of a name in the staging directory, relative to the docroot.
     #[must_use]
     pub fn path(&self, name: &str) -> String {
         if self.holding {
@@ -96,19 +99,20 @@ impl StagingDir {
         }
     }
 
-    /// Where it lies while the run prepares.
+    /// Returns its path while the run prepares.
     #[must_use]
     pub fn path_preparing(&self, name: &str) -> String {
         format!("{}/{name}", layout::workshop_preparing(&self.run))
     }
 
-    /// Where it lies once the run holds the lock.
+    /// Returns its path once the run holds the lock.
     #[must_use]
     pub fn path_holding(&self, name: &str) -> String {
         format!("{}/{name}", layout::workshop_holding(&self.run))
     }
 
-    /// Makes the workshop. The record of its owner is a symlink's text: one request, never half written.
+    /// Makes the staging directory. The record of its owner is the text of a symlink, because that takes one request
+    /// and is never half written.
     pub fn set_up(&mut self, owner: &Owner) -> Vec<Op> {
         let mut ops = vec![
             Op::MakeFolder(layout::preparing(&self.run)),
@@ -122,13 +126,13 @@ impl StagingDir {
         ops
     }
 
-    /// Makes a folder in the workshop.
+    /// Makes a folder in the staging directory.
     pub fn folder(&mut self, name: &str) -> Op {
         self.litter.push(Litter::Folder(name.to_owned()));
         Op::MakeFolder(self.path(name))
     }
 
-    /// Makes a symlink in the workshop.
+    /// Makes a symlink in the staging directory.
     pub fn symlink(&mut self, name: &str, text: String) -> Op {
         self.litter.push(Litter::File(name.to_owned()));
         Op::Symlink {
@@ -137,18 +141,19 @@ impl StagingDir {
         }
     }
 
-    /// Notes that there may be a file of this name in the workshop.
+    /// Notes that there may be a file of this name in the staging directory.
     pub(crate) fn litter_file(&mut self, name: &str) {
         self.litter.push(Litter::File(name.to_owned()));
     }
 
-    /// Notes that a name was moved out, so need not be cleaned away.
+    /// Notes that a name was moved out and needs no cleaning up.
     pub fn moved_out(&mut self, name: &str) {
-        // Looked at once all is done: a large publish moves a hundred thousand names out, of more that there are.
+        // `litter` is searched only once, at the end: a large publish moves out a hundred thousand names, and `litter`
+        // has even more.
         self.moved.insert(name.to_owned(), self.litter.len());
     }
 
-    /// Names for temporary files, whatever opens them.
+    /// Returns names for temporary files. The caller opens them.
     pub fn new_temps(&mut self, count: usize) -> Vec<String> {
         let names: Vec<String> = (self.temps..).map(temp_name).take(count).collect();
         self.temps += u32::try_from(count).unwrap_or(u32::MAX);
@@ -156,7 +161,8 @@ impl StagingDir {
         names
     }
 
-    /// The name of a temporary file that another run can tell what it was to be: of its object's name the last part.
+    /// Returns the name of a temporary file that shows another run which object it is for: the last part of the
+    /// object's name.
     pub(crate) fn new_named_temp(&mut self, object: &str) -> String {
         let name = format!("f/{object}");
         self.litter_file(&name);
@@ -169,7 +175,7 @@ impl StagingDir {
         names.iter().map(|name| Op::Create(self.path(name))).collect()
     }
 
-    /// Takes the answers to the last `answers.len()` operations of [`Self::open_temps`].
+    /// Reads the answers to the last `answers.len()` operations of [`Self::open_temps`].
     pub fn keep_opened(&mut self, answers: &[Result<Answer, Refusal>]) {
         let first = self.temps - u32::try_from(answers.len()).unwrap_or(self.temps);
         for (number, answer) in (first..).zip(answers) {
@@ -179,43 +185,43 @@ impl StagingDir {
         }
     }
 
-    /// How many temporary files are open and unused.
+    /// Returns how many temporary files are open and unused.
     #[must_use]
     pub fn free_temps(&self) -> usize {
         self.free.len()
     }
 
-    /// Takes an open temporary file: its name in the workshop and its handle.
+    /// Takes an open temporary file. Returns its name in the staging directory and its handle.
     pub fn take_temp(&mut self) -> Option<(String, Handle)> {
         self.free.pop().map(|(number, handle)| (temp_name(number), handle))
     }
 
-    /// Keeps manifests that are open for reading until this run leaves, to copy from.
+    /// Keeps manifests that are open to copy from, until this run leaves.
     pub(crate) fn keep_bases(&mut self, bases: impl IntoIterator<Item = (Digest, Handle)>) {
         self.bases.extend(bases);
     }
 
-    /// The manifest of a tree, where it is open to copy from.
+    /// Returns the handle of a tree's manifest, if it is open to copy from.
     #[must_use]
     pub(crate) fn base(&self, tree: Digest) -> Option<Handle> {
         let base = self.bases.iter().find(|(digest, _)| *digest == tree);
         base.map(|(_, handle)| *handle)
     }
 
-    /// Closes the temporary files that no one needed, and what was copied from.
+    /// Closes the temporary files that were not needed, the file to sync last, and the manifests to copy from.
     pub fn close_unused(&mut self) -> Vec<Op> {
         let unused = self.free.drain(..).map(|(_, handle)| handle);
         let bases = self.bases.drain(..).map(|(_, handle)| handle);
         unused.chain(self.last.take()).chain(bases).map(Op::Close).collect()
     }
 
-    /// Opens a file that says nothing, once the lock is held, for [`Self::leave_synced`].
+    /// Opens an empty file, once the lock is held, for [`Self::leave_synced`].
     #[must_use]
     pub fn open_last(&self) -> Op {
         Op::Create(self.path_holding("last"))
     }
 
-    /// Takes the answer to [`Self::open_last`]. Where the host refuses it, nothing is waited for.
+    /// Takes the answer to [`Self::open_last`]. If the host refused the file, the run does not wait for the disk.
     pub fn keep_last(&mut self, answer: Option<&Result<Answer, Refusal>>) {
         if let Some(Ok(Answer::Opened(handle))) = answer {
             self.last = Some(*handle);
@@ -223,14 +229,14 @@ impl StagingDir {
         }
     }
 
-    /// Leaves as [`Self::leave`] does, and waits in between until the disk has a file that was changed last: a file system
-    /// that keeps its changes in their order, in one journal, has all that came before on the disk, too.
+    /// Leaves as [`Self::leave`] does, and in between waits until the disk has an empty file that was changed last. A
+    /// file system that keeps its changes in order, in one journal, then has all earlier changes on the disk, too.
     pub fn leave_synced(&mut self) -> Vec<Op> {
         let last = self.last.take();
         self.leave_behind(last.map(|handle| Op::Finish { handle, mtime: 0 }))
     }
 
-    /// Takes the lock: succeeds for one run at a time.
+    /// Acquires the lock: succeeds for one run at a time.
     #[must_use]
     pub fn acquire(&self) -> Op {
         Op::Rename {
@@ -239,26 +245,26 @@ impl StagingDir {
         }
     }
 
-    /// Notes whether the lock was taken, by the answer to [`Self::acquire`]. To be told before anything else in the flight
-    /// is looked at: a lock that was taken must be let go of, whatever else went wrong.
+    /// Notes whether the lock was acquired, by the answer to [`Self::acquire`]. The caller must call this before it
+    /// looks at any other answer of the flight: a lock that was acquired must be released, whatever else went wrong.
     pub fn took_lock(&mut self, answer: Option<&Result<Answer, Refusal>>) {
         self.holding |= answer.is_some_and(Read::done);
     }
 
-    /// Whether the lock was taken.
+    /// Whether the lock was acquired.
     #[must_use]
     pub fn is_holding(&self) -> bool {
         self.holding
     }
 
-    /// Shows that the holder lives: a new name changes the time of its folder, by the host's clock.
+    /// Shows that the holder is alive: a new name changes the modification time of its folder, by the host's clock.
     pub fn beat(&mut self) -> Op {
         let name = format!("beat{}", self.beats);
         self.beats += 1;
         self.folder(&name)
     }
 
-    /// Lets go of the lock, or puts the workshop aside if it never held it.
+    /// Releases the lock, or moves the staging directory to `stale/` if the run never held the lock.
     #[must_use]
     pub fn let_go(&self) -> Op {
         if self.holding {
@@ -274,7 +280,8 @@ impl StagingDir {
         }
     }
 
-    /// Removes what is known to be left of the workshop once it was let go. What is not there is not missed.
+    /// Removes what is known to be left of the staging directory after the run has released it. Names that do not exist
+    /// are ignored.
     #[must_use]
     pub fn clean_up(&self) -> Vec<Op> {
         let at = if self.holding {
@@ -300,12 +307,12 @@ impl StagingDir {
         ops
     }
 
-    /// Lets go and cleans up, as one flight.
+    /// Releases the lock and cleans up, as one flight.
     pub fn leave(&mut self) -> Vec<Op> {
         self.leave_behind(None)
     }
 
-    /// Lets go, does this, and cleans up.
+    /// Releases the lock, runs `last`, and cleans up.
     fn leave_behind(&mut self, last: Option<Op>) -> Vec<Op> {
         let mut ops = self.close_unused();
         ops.push(self.let_go());
@@ -319,9 +326,10 @@ fn temp_name(number: u32) -> String {
     format!("f/{number}")
 }
 
-/// Puts the workshop of a run out of reach, whatever became of it: after this nothing that the run sent can take effect.
+/// Fences a run: renames its staging directory away, wherever it is. After this, nothing that the run sent can take
+/// effect.
 ///
-/// In this order: what is still preparing must not slip into the lock between the two.
+/// The order matters: a run that is still preparing must not acquire the lock between the two renames.
 #[must_use]
 pub fn fence(run: &RunId) -> Vec<Op> {
     vec![
@@ -336,14 +344,14 @@ pub fn fence(run: &RunId) -> Vec<Op> {
     ]
 }
 
-/// Waits until the lock may be taken, robbing a holder that is dead by the host's clock.
+/// Waits until the lock can be acquired. Steals it from a holder that is dead by the host's clock.
 ///
-/// A live holder is waited for until `patience` ends; without patience, only until it has shown that it lives. The
-/// workshop must be preparing.
+/// A live holder is waited for until `patience` ends, or without `patience` until it has shown that it is alive. This
+/// run must still be preparing.
 ///
 /// # Errors
-/// [`Error::Taken`], and [`Error::Store`] if the connection is lost or the host refuses something that has nothing to do
-/// with another run.
+/// [`Error::Taken`] if the lock can't be acquired, and [`Error::Store`] if the connection is lost or the host refuses
+/// something for a reason that has nothing to do with another run.
 pub async fn wait_for_lock(
     session: &Session,
     staging_dir: &mut StagingDir,
@@ -358,7 +366,7 @@ pub async fn wait_for_lock(
         flight.add(staging_dir.beat());
         let own = flight.lstat(layout::workshop_preparing(staging_dir.run()));
         let answers = session.send(flight).await?;
-        // What can't be read is not what isn't there.
+        // A lock that can't be read is not a free lock.
         if let Some(refusal) = answers
             .refusal(lock)
             .filter(|refusal| refusal.kind != RefusalKind::NotFound)
@@ -375,7 +383,7 @@ pub async fn wait_for_lock(
         };
         if now.saturating_sub(attr.mtime) > LEASE {
             let refused = steal_lock(session, &holder).await?;
-            // Another thief may have been quicker; but then this holder is gone when we look again.
+            // Another run may have stolen the lock first. Then this holder is gone at the next look.
             let again = robbed.as_ref() == Some(&holder);
             match refused {
                 Some(refusal) if again || refusal.kind != RefusalKind::NotFound => {
@@ -408,17 +416,17 @@ pub async fn wait_for_lock(
     }
 }
 
-/// How long another run's lock is waited for, and who is notified.
+/// How long to wait for another run's lock, and the observer to notify.
 #[derive(Clone, Copy)]
 pub struct Waiting<'a> {
-    /// `None`: only until its holder has shown that it is alive.
+    /// `None`: only until the lock's holder has shown that it is alive.
     pub patience: Option<Duration>,
-    /// Notified once if the lock is taken.
+    /// Notified once if another run holds the lock.
     pub observer: &'a dyn Observer,
 }
 
 impl<'a> Waiting<'a> {
-    /// Waits no longer than until a holder has shown that it is alive.
+    /// Waits only until the holder has shown that it is alive.
     #[must_use]
     pub const fn no_longer(observer: &'a dyn Observer) -> Self {
         let patience = None;
@@ -426,13 +434,15 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Takes the lock, with `held` right behind it in the same flight: what a holder does and asks first.
+/// Acquires the lock. `held` follows in the same flight: the first operations of a holder.
 ///
-/// `first` are the answers to [`StagingDir::acquire`] and `held` of a flight that was sent already, which is all it takes
-/// when no one else is at work. Returns the answers to `held`, which must hold the rename of the workshop's `gen`.
+/// `first` contains the answers to [`StagingDir::acquire`] and `held` of a flight that was sent already. Without
+/// contention no further flight is needed. Returns the answers to `held`, which must contain the rename of the staging
+/// directory's `gen`.
 ///
 /// # Errors
-/// [`Error::Taken`], and [`Error::Store`] if the connection is lost or the host refuses a lock that no run holds.
+/// [`Error::Taken`] if the lock can't be acquired, and [`Error::Store`] if the connection is lost or the host refuses a
+/// lock that no run holds.
 pub async fn take_lock(
     session: &Session,
     staging_dir: &mut StagingDir,
@@ -445,11 +455,13 @@ pub async fn take_lock(
     let mut is_told = false;
     let mut refused = 0;
     while !answers.first().is_some_and(Read::done) {
-        // Onto a full lock the rename fails; not found is the workshop itself, and waiting would not bring it back.
+        // The rename fails if the lock is not empty. "Not found" means that the staging directory itself is gone, and
+        // waiting would not bring it back.
         if answers.first().is_some_and(is_gone) {
             return Err(LockError::Fenced.into());
         }
-        // A missing right, or a lock that is refused again and again though no one is seen to hold it, is not contention.
+        // A missing permission is not contention, nor is a lock that is refused repeatedly although it is seen to be
+        // free.
         if let Some(refusal) = answers.first().and_then(Read::refusal)
             && (refusal.kind == RefusalKind::Denied || refused >= REFUSED_THOUGH_FREE)
         {
@@ -479,7 +491,7 @@ pub async fn take_lock(
     Ok(answers.split_off(1))
 }
 
-/// Takes the lock from a dead holder; why not, where the host refuses.
+/// Steals the lock of a dead holder. Returns the refusal, if the host refuses.
 async fn steal_lock(session: &Session, holder: &RunId) -> Result<Option<Refusal>, HostError> {
     let steal = Op::Rename {
         from: layout::workshop_holding(holder),
@@ -493,14 +505,14 @@ async fn steal_lock(session: &Session, holder: &RunId) -> Result<Option<Refusal>
     Ok(refusal)
 }
 
-/// Keeps the store's clock from going back: a run writes a generation that follows from the one it found on entering,
-/// and another may have moved it on before this one took the lock.
+/// Keeps the store's clock from going back. A run writes a generation that follows from the one that it read on
+/// entering, but another run may have moved the clock on before this run acquired the lock.
 ///
-/// `found` is what the generation was under the lock, before this run's took its place, `ours` what took its place and
-/// `entered` what it was made from. Returns whether another run had moved the clock on.
+/// `found` is the generation under the lock before this run replaced it, `ours` its replacement, and `entered` the
+/// generation that `ours` was made from. Returns whether another run had moved the clock on.
 ///
 /// # Errors
-/// [`HostError`] where the connection is lost.
+/// [`HostError`] if the connection is lost.
 pub async fn keep_clock(
     session: &Session,
     staging_dir: &mut StagingDir,
@@ -529,10 +541,10 @@ pub async fn keep_clock(
     Ok(true)
 }
 
-/// Who holds the lock, if that can be read.
+/// Reads who holds the lock; `None` if the record can't be read.
 ///
 /// # Errors
-/// [`HostError`] where the connection is lost.
+/// [`HostError`] if the connection is lost.
 pub async fn read_owner(session: &Session, holder: &RunId) -> Result<Option<Owner>, HostError> {
     let path = format!("{}/owner", layout::workshop_holding(holder));
     let answers = session.flight(vec![Op::ReadLink(path)]).await?;
@@ -542,12 +554,13 @@ pub async fn read_owner(session: &Session, holder: &RunId) -> Result<Option<Owne
         .and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-/// Removes a folder of the host and all below it, never following a symlink, in flights of bounded size.
+/// Removes a folder on the host and everything below it, in flights of bounded size. Never follows a symlink. Returns
+/// the number of names removed.
 ///
-/// Only for folders that no one else can reach any more: below `stale/` and in a run's own workshop.
+/// Only for folders that no other run can reach any more: below `stale/` and in a run's own staging directory.
 ///
 /// # Errors
-/// [`HostError`] where the connection is lost. What can't be removed is left.
+/// [`HostError`] if the connection is lost. What can't be removed is left.
 pub async fn remove_below(session: &Session, path: &str) -> Result<u64, HostError> {
     let mut removed = 0;
     let mut folders = vec![path.to_owned()];
@@ -579,7 +592,7 @@ fn count_done(answers: &Answers) -> u64 {
     answers.iter().filter(|answer| answer.done()).count() as u64
 }
 
-/// Whether a refusal says that the path, or a folder on the way to it, is not there.
+/// Whether a refusal means that the path, or a folder on it, does not exist.
 #[must_use]
 pub fn is_gone(answer: &Result<Answer, Refusal>) -> bool {
     answer
@@ -587,7 +600,7 @@ pub fn is_gone(answer: &Result<Answer, Refusal>) -> bool {
         .is_some_and(|refusal| refusal.kind == RefusalKind::NotFound)
 }
 
-/// Lets go of the lock and cleans up. What can't be cleaned now is left to prune.
+/// Releases the lock and cleans up. What can't be cleaned up now is left to prune.
 pub(crate) async fn leave(session: &Session, staging_dir: &mut StagingDir) {
     if session.flight(staging_dir.leave()).await.is_ok() {
         session.forget_run(staging_dir.run());

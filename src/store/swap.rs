@@ -1,7 +1,7 @@
-//! Making a release live: the renames of which the last moves `current`.
+//! Makes a release live by a series of renames, the last of which moves `current`.
 //!
-//! The one place that moves it. Each rename names its source by a path that leads through what the one before put in
-//! place, so that they can go together and none takes effect after one that failed.
+//! Only this module may move `current`. Each rename names its source by a path that leads through what the rename
+//! before it put in place. So they can be sent together, and none takes effect after one that failed.
 
 use crate::host::Op;
 use crate::model::digest::Digest;
@@ -11,7 +11,8 @@ use crate::store::plan::Plan;
 use crate::store::staging::StagingDir;
 use crate::store::sync::tree_name;
 
-/// The renames that make a release live, each resolving only through the one before, so that they can go together.
+/// Returns the renames that make a release live. Each resolves only through the one before it, so they can be sent
+/// together.
 #[must_use]
 pub fn commit_ops(plan: &Plan, release: &ReleaseId, staging_dir: &mut StagingDir) -> Vec<Op> {
     let mut ops = Vec::new();
@@ -28,7 +29,7 @@ pub fn commit_ops(plan: &Plan, release: &ReleaseId, staging_dir: &mut StagingDir
         });
         staging_dir.moved_out(&tree_name(index));
         before = Some(tree.digest);
-        // A long flight shows that the holder lives.
+        // In a long flight this shows that the holder is alive.
         if index % 1000 == 999 {
             ops.push(staging_dir.beat());
         }
@@ -42,7 +43,8 @@ pub fn commit_ops(plan: &Plan, release: &ReleaseId, staging_dir: &mut StagingDir
     ops
 }
 
-/// The rename that moves `current`, from the workshop of a run that holds the lock. It resolves only through the release.
+/// Returns the rename that moves `current`, out of the staging directory of a run that holds the lock. It resolves only
+/// through the release.
 #[must_use]
 pub fn swap(release: &ReleaseId, staging_dir: &StagingDir) -> Op {
     Op::Rename {

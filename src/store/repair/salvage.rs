@@ -1,8 +1,8 @@
-//! What a host still has of a damaged release: good bytes, from whatever copy of them is left.
+//! Salvages what a host still has of a damaged release: intact content, from any copy of it that is left.
 //!
-//! An object, the folders of every release that is there, the pool, and encodings of the same file may each hold what
-//! another has lost. A copy is believed once its digest was seen and never before. What was found is kept in a file
-//! without a name, so memory stays small; nothing on the host is changed.
+//! An object, the folders of every release on the host, the pool, and encodings of the same file may each contain what
+//! another has lost. A copy is used only after its digest was checked. What was found is kept in an anonymous temporary
+//! file, so memory use stays small. This module must change nothing on the host.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -24,14 +24,15 @@ use crate::store::plan::{HostFacts, Wanted};
 use crate::store::session::Session;
 use crate::store::verify::Content;
 
-/// Larger files are repaired from the export alone, for a copy is looked at as a whole.
+/// Size of the largest file to salvage. Larger files are repaired from the export alone, because a copy is checked in
+/// memory as one piece.
 const LARGEST: u64 = 32 << 20;
 
-/// So many copies are read at once, or so many bytes of them.
+/// Limits of one batch: the number of copies that are read, and the number of bytes at which the batch ends.
 const COPIES_AT_ONCE: usize = 32;
 const BYTES_AT_ONCE: u64 = LARGEST;
 
-/// Good bytes, by what they are.
+/// Intact content that was found, by digest and encoding.
 pub(super) struct Salvage {
     spool: File,
     length: u64,
@@ -39,28 +40,28 @@ pub(super) struct Salvage {
     files: HashMap<SitePath, (Digest, Encodings)>,
 }
 
-/// A file's own bytes, or an encoding that was brought along and can't be made again.
+/// Key of salvaged content: a file's own bytes, or an encoding that came with the export and can't be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct SalvageKey {
     digest: Digest,
     given: Option<(Coding, Recipe)>,
 }
 
-/// Where a copy may be, and in which encoding.
+/// A place where a copy may be, and the encoding of that copy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Spare {
     path: String,
     coding: Option<Coding>,
 }
 
-/// What is looked for.
+/// Content to look for, and the copies that may have it.
 struct Search {
     key: SalvageKey,
     size: u64,
     copies: Vec<Spare>,
 }
 
-/// Every tree that the releases of a store lead to, as far as their manifests are whole.
+/// Loads every tree that the releases of a store lead to, as far as their manifests are intact.
 pub(super) async fn trees(session: &Session, root: Digest) -> Result<HostFacts, Error> {
     let releases = open::releases(session).await?;
     let mut roots: Vec<Digest> = open::roots(session, &releases).await?.into_iter().flatten().collect();
@@ -71,7 +72,7 @@ pub(super) async fn trees(session: &Session, root: Digest) -> Result<HostFacts, 
 }
 
 impl Salvage {
-    /// Looks for what is wanted among all copies on the host.
+    /// Searches all copies on the host for the wanted content.
     pub(super) async fn gather(
         session: &Session,
         site: &Site,
@@ -106,7 +107,8 @@ impl Salvage {
         Ok(salvage)
     }
 
-    /// Looks at the next copy of each; returns those that go on.
+    /// Reads the next copy of each; returns the searches that are still open. A search that has no copies left is
+    /// dropped.
     async fn try_one_copy_each(&mut self, session: &Session, mut batch: Vec<Search>) -> Result<Vec<Search>, Error> {
         let copies: Vec<Option<Spare>> = batch.iter_mut().map(|search| search.copies.pop()).collect();
         let paths: Vec<String> = copies.iter().flatten().map(|copy| copy.path.clone()).collect();
@@ -133,7 +135,7 @@ impl Salvage {
         Ok(())
     }
 
-    /// Whether some content can be made of what was found.
+    /// Whether this content can be made from what was found.
     pub(super) fn has(&self, content: &Content) -> bool {
         let own = SalvageKey {
             digest: content.digest,
@@ -164,7 +166,7 @@ impl Salvage {
     }
 }
 
-/// What must be found for some wanted objects: each file's own bytes, and encodings that can't be made.
+/// Lists what must be found for the wanted objects: each file's own bytes, and the encodings that can't be made again.
 fn searches(site: &Site, facts: &HostFacts, wanted: &[Wanted]) -> Vec<Search> {
     let mut keys: BTreeMap<SalvageKey, u64> = BTreeMap::new();
     for wanted in wanted.iter().filter(|wanted| wanted.size <= LARGEST) {
@@ -185,14 +187,14 @@ fn searches(site: &Site, facts: &HostFacts, wanted: &[Wanted]) -> Vec<Search> {
             let places = places.get(&key.digest).unwrap_or(&none);
             let fits = |copy: &&Spare| key.given.is_none_or(|(coding, _)| copy.coding == Some(coding));
             let mut copies: Vec<Spare> = places.iter().filter(fits).cloned().collect();
-            // Taken from the end: first what needs no decoding.
+            // Copies are taken from the end of the list, so those that need no decoding are tried first.
             copies.sort_by_key(|copy| (copy.coding.is_none(), copy.path.starts_with(layout::OBJECTS)));
             Search { key, size, copies }
         })
         .collect()
 }
 
-/// Every place that should hold one of these files, or an encoding of one.
+/// Lists every place that should contain one of these files or an encoding of one.
 fn places(site: &Site, facts: &HostFacts, digests: &HashSet<Digest>) -> HashMap<Digest, HashSet<Spare>> {
     let mut places: HashMap<Digest, HashSet<Spare>> = HashMap::new();
     for (tree, known) in &facts.manifests {
@@ -222,7 +224,7 @@ fn places(site: &Site, facts: &HostFacts, digests: &HashSet<Digest>) -> HashMap<
     places
 }
 
-/// The bytes that are looked for, if this copy has them.
+/// Returns the content that is searched for, if this copy has it.
 fn good(search: &Search, coding: Option<Coding>, bytes: Vec<u8>) -> Option<Vec<u8>> {
     let Some(coding) = coding else {
         return (Digest::of(&bytes) == search.key.digest).then_some(bytes);

@@ -1,8 +1,8 @@
-//! The system's `ssh-keygen`: what it is told, and what it says.
+//! Runs the system's `ssh-keygen`: passes its arguments and reads its output.
 //!
-//! Starts processes, and writes signatures that are to be judged into temporary files, since it reads them from nowhere
-//! else. The document goes through its stdin. It is never asked anything of its own: an empty passphrase is given, and
-//! no one's screen or keyboard is in its reach.
+//! This module starts processes. It writes each signature to be judged into a temporary file, because `ssh-keygen`
+//! reads signatures only from files. The document goes through stdin. `ssh-keygen` must never prompt: it gets an empty
+//! passphrase, and has no access to the user's terminal or to an askpass program.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -19,19 +19,19 @@ use super::{NAMESPACE, Signature, SignatureVerdict};
 use crate::model::path::printable;
 use crate::store::SignError;
 
-/// A key of hardware waits for a touch; no one waits longer than this.
+/// How long to wait for `ssh-keygen`. A hardware key waits for a touch, but not longer than this.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Longest text of it that is passed on.
+/// Longest message of `ssh-keygen` that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 300;
 
-/// The signature of a document, as text.
+/// Returns the signature of a document, as text.
 pub(super) async fn sign(key: &Path, document: &[u8]) -> Result<String, SignError> {
     let cannot = |detail: String| SignError::Key {
         key: key.to_owned(),
         detail,
     };
-    // It looks for other names beside one that is not there, and says so of none.
+    // If the file is missing, `ssh-keygen` looks for other names next to it and reports none of this.
     if let Err(error) = std::fs::metadata(key) {
         return Err(cannot(error.to_string()));
     }
@@ -52,7 +52,7 @@ pub(super) async fn sign(key: &Path, document: &[u8]) -> Result<String, SignErro
     Err(cannot(said))
 }
 
-/// Whether a signature over a document counts, by a file of allowed signers.
+/// Judges a signature over a document by a file of allowed signers.
 pub(super) async fn verify(allowed: &Path, document: &[u8], signature: &[u8]) -> Result<SignatureVerdict, SignError> {
     if let Err(error) = std::fs::File::open(allowed) {
         return Err(SignError::AllowedSigners {
@@ -120,7 +120,7 @@ async fn run<'a>(line: impl IntoIterator<Item = &'a OsStr>, input: &[u8]) -> Res
     let stdin = child.stdin.take();
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // Where it ends early, its status and its words tell why.
+            // If `ssh-keygen` ends early, its exit status and its message explain why.
             let _ = stdin.write_all(input).await;
         }
     };
@@ -131,7 +131,7 @@ async fn run<'a>(line: impl IntoIterator<Item = &'a OsStr>, input: &[u8]) -> Res
     }
 }
 
-/// What it said when it failed: the line that tells most, fit for a terminal.
+/// Returns the most informative line of a failed run's output, safe for a terminal.
 fn words(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let idle = |line: &&str| line.is_empty() || line.starts_with('@') || line.starts_with("Signing data on");
@@ -144,7 +144,7 @@ fn words(output: &Output) -> String {
     printable(&told.chars().take(LONGEST_MESSAGE).collect::<String>())
 }
 
-/// Its words about a signature, in ours.
+/// Translates a message about a signature into this tool's words.
 fn reason(said: &str) -> String {
     if said.contains("No principal matched") {
         "its key is none of the allowed signers'".to_owned()

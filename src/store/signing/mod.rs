@@ -1,10 +1,10 @@
-//! Signatures over release documents: made when publishing, judged before anything relies on them.
+//! Signatures over release documents: made when publishing, and judged before anything relies on them.
 //!
-//! A document names the digest of its release's top folder, and so every byte of the site: anyone who signs it signs all of
-//! that. Signatures are those of OpenSSH (SSHSIG), made and judged by the system's `ssh-keygen`, as `git` does it: keys,
-//! agents, hardware keys and the file of allowed signers mean exactly what they mean there, and no key ever passes
-//! through this process. It must never ask for a passphrase, and never take a document for signed that is not, byte for
-//! byte, what was signed.
+//! A document contains the digest of its release's top folder. A signature over the document therefore covers every
+//! byte of the site. Signatures are those of OpenSSH (SSHSIG), made and judged by the system's `ssh-keygen`, as with
+//! `git`: keys, agents, hardware keys and the file of allowed signers mean exactly what they mean there. No key ever
+//! passes through this process. This module must never ask for a passphrase. It must never accept a document as signed
+//! unless it is, byte for byte, what was signed.
 
 mod keygen;
 
@@ -16,32 +16,32 @@ use crate::store::open;
 use crate::store::session::Session;
 use crate::store::{Error, SignError};
 
-/// What a signature is for: one that was made for anything else never counts.
+/// The purpose of the signatures. A signature that was made for anything else never counts.
 pub const NAMESPACE: &str = "syntax-publish-release";
 
-/// Longest document and signature that are looked at, in bytes.
+/// Longest document and longest signature that are judged, in bytes.
 const LONGEST: usize = 1 << 20;
 
 /// The key to sign with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
-    /// The file of a private key without a passphrase, or of a public key whose private one an agent has.
+    /// The file of a private key without a passphrase, or of a public key whose private key an agent has.
     pub key: PathBuf,
 }
 
-/// The file that lists whose signatures count, as `ssh-keygen` has it ("ALLOWED SIGNERS").
+/// The file that lists the signers whose signatures count, in the format of `ssh-keygen` ("ALLOWED SIGNERS").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedSigners {
     /// The file.
     pub file: PathBuf,
 }
 
-/// What `[sign]` of the site manifest says.
+/// The `[sign]` section of the site manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signing {
     /// The key to sign with.
     pub signer: Option<Signer>,
-    /// Whose signatures count.
+    /// The signers whose signatures count.
     pub allowed: Option<AllowedSigners>,
     /// Whether a release without a good signature is refused.
     pub require: bool,
@@ -50,25 +50,25 @@ pub struct Signing {
 /// A signature that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// Who signed, as the file of allowed signers calls them.
+    /// The signer's name in the file of allowed signers.
     pub signer: String,
     /// The type of the key and its fingerprint.
     pub key: String,
 }
 
-/// What is to be thought of a release's signature.
+/// Result of judging a release's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignatureVerdict {
     /// The document is what an allowed signer signed.
     Good(Signature),
-    /// There's no signature.
+    /// There is no signature.
     Missing,
-    /// There's one that does not count, and why.
+    /// There is a signature that does not count, for this reason.
     Bad(String),
 }
 
 impl SignatureVerdict {
-    /// What is wrong, in words that follow "the release"; none for a good one.
+    /// Returns what is wrong, in words that follow "the release"; `None` for a good signature.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         match self {
@@ -80,10 +80,10 @@ impl SignatureVerdict {
 }
 
 impl Signing {
-    /// Refuses to go on where what must be signed can't be.
+    /// Checks that there is a key to sign with if signatures are required.
     ///
     /// # Errors
-    /// [`SignError::NoKey`].
+    /// [`SignError::NoKey`] if there is none.
     pub fn check(&self) -> Result<(), SignError> {
         match (self.require, &self.signer) {
             (true, None) => Err(SignError::NoKey),
@@ -91,7 +91,7 @@ impl Signing {
         }
     }
 
-    /// Signs a document, if there's a key, and makes sure that the signature counts, if anything says whose do.
+    /// Signs a document if there is a key. If allowed signers are configured, checks that the signature counts.
     ///
     /// # Errors
     /// [`SignError`].
@@ -113,7 +113,7 @@ impl Signing {
         Ok(Some(signature))
     }
 
-    /// Whether a release may stay live: any may, where no signatures are required.
+    /// Whether a release may stay live. If signatures are not required, any release may.
     ///
     /// # Errors
     /// As [`AllowedSigners::look`].
@@ -127,10 +127,10 @@ impl Signing {
         }
     }
 
-    /// Whose signatures count, where a release without a good one is refused.
+    /// Returns the signers whose signatures count, or `None` if signatures are not required.
     ///
     /// # Errors
-    /// [`SignError::NoAllowedSigners`].
+    /// [`SignError::NoAllowedSigners`] if signatures are required and no allowed signers are configured.
     pub fn required(&self) -> Result<Option<&AllowedSigners>, SignError> {
         match (self.require, &self.allowed) {
             (false, _) => Ok(None),
@@ -141,10 +141,10 @@ impl Signing {
 }
 
 impl AllowedSigners {
-    /// Whether a signature over a document counts.
+    /// Judges a signature over a document.
     ///
     /// # Errors
-    /// [`SignError`] where that can't be found out.
+    /// [`SignError`] if it can't be judged.
     pub async fn judge(&self, document: &[u8], signature: &[u8]) -> Result<SignatureVerdict, SignError> {
         if document.len() > LONGEST || signature.len() > LONGEST {
             return Ok(SignatureVerdict::Bad("it is too long to be one".to_owned()));
@@ -152,11 +152,11 @@ impl AllowedSigners {
         keygen::verify(&self.file, document, signature).await
     }
 
-    /// Looks at the signature of a release on a host: that it is over this release's document, and that the release's
-    /// symlink leads to the tree which that names. What the tree holds is not looked at.
+    /// Judges the signature of a release on a host: it must be over this release's document, and the release's symlink
+    /// must lead to the tree that the document names. The content of the tree is not checked.
     ///
     /// # Errors
-    /// [`Error`] where the host can't be asked, or the signature not be judged.
+    /// [`Error`] if the host can't be asked or the signature can't be judged.
     pub async fn look(&self, session: &Session, release: &ReleaseId) -> Result<SignatureVerdict, Error> {
         let paths = [layout::release_document(release), layout::release_signature(release)];
         let mut contents = open::read_files(session, &paths).await?.into_iter();
@@ -185,10 +185,10 @@ impl AllowedSigners {
         Ok(verdict)
     }
 
-    /// Lets only a release pass whose signature counts.
+    /// Accepts only a release whose signature counts.
     ///
     /// # Errors
-    /// [`Error::Unsigned`] where it does not; else as [`Self::look`].
+    /// [`Error::Unsigned`] if it does not count; otherwise as [`Self::look`].
     pub async fn insist(&self, session: &Session, release: &ReleaseId) -> Result<(), Error> {
         match self.look(session, release).await?.problem() {
             None => Ok(()),

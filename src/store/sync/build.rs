@@ -1,6 +1,7 @@
-//! Building new folders, and additions to the pool, in the workshop.
+//! Builds new trees, and additions to the pool, in the staging directory.
 //!
-//! Says which operations build them and what a refusal of each means. Nothing that visitors can reach changes here.
+//! This module decides which operations build them and what a refusal of each means. Building must never change
+//! anything that visitors can reach; only the renames of [`pool_ops`] do, under the lock.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -18,28 +19,29 @@ use crate::store::refusal::explain;
 use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 
-/// How a refused operation of the building flight is to be taken.
+/// What it means if an operation of a building flight is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum RefusalMeaning {
-    /// It must succeed.
+    /// The operation must succeed.
     Must,
-    /// A link from the previous version of this tree, by its place in the plan: when refused though that is there, what it has
-    /// of that name may have as many links as can be.
+    /// A link from the previous version of this tree, by its index in the plan. If it is refused although that version
+    /// is there, its file of this name may have as many hard links as the file system allows.
     FromFormer(usize),
-    /// The same of an encoding of an unchanged file, which may not exist.
+    /// The same for an encoding of an unchanged file, which may not exist.
     MayBeMissing(usize),
-    /// A copy of what is on the host: when refused, it will be sent.
+    /// A copy of content that is on the host. If it is refused, the content is sent instead.
     Copied,
-    /// A link from an object: when refused though the object is there, it has as many links as can be.
+    /// A link from an object. If it is refused although the object is there, the object has as many hard links as the
+    /// file system allows.
     FromObject(String),
 }
 
-/// A flight of building is closed at so many operations: each has an answer and two paths, and all are held until the last
-/// one is answered.
+/// A building flight is closed at this number of operations, because each has an answer and two paths, and all of them
+/// are kept in memory until the last one is answered.
 const FLIGHT: usize = 16 * 1024;
 
-/// What builds the new folders in the workshop, and what its refusals mean: one flight that takes the lock as well, and
-/// before it as many others as a large plan needs.
+/// The operations that build the new trees in the staging directory, and what their refusals mean. The last flight also
+/// acquires the lock; a large plan takes as many flights before it as it needs.
 pub struct Building<'p> {
     plan: &'p Plan,
     trees: usize,
@@ -49,20 +51,20 @@ pub struct Building<'p> {
     replan: Option<String>,
 }
 
-/// Where a new tree is in the workshop.
+/// Returns the name of a new tree in the staging directory.
 #[must_use]
 pub fn tree_name(index: usize) -> String {
     format!("t/{index}")
 }
 
-/// Where an addition to the pool is in the workshop.
+/// Returns the name of an addition to the pool in the staging directory.
 #[must_use]
 pub fn pool_name(index: usize) -> String {
     format!("p/{index}")
 }
 
 impl<'p> Building<'p> {
-    /// Everything that a plan needs built: trees, additions to the pool, and the writes that ride ahead.
+    /// Prepares to build everything that a plan needs: trees, additions to the pool, and before them the riding writes.
     #[must_use]
     pub fn new(plan: &'p Plan, staged_objects: &mut StagedObjects) -> Self {
         let mut building = Self {
@@ -83,7 +85,7 @@ impl<'p> Building<'p> {
         building
     }
 
-    /// Sends all flights but the last, whose operations are collected when this returns.
+    /// Sends all flights but the last. The operations of the last are collected when this function returns.
     ///
     /// # Errors
     /// As [`Building::read`].
@@ -99,7 +101,8 @@ impl<'p> Building<'p> {
             if is_last && self.replan.is_none() {
                 return Ok(());
             }
-            // Where it must be planned again anyway, the rest is built to learn of all that is worn.
+            // If the plan must be made again anyway, the rest is built to find everything that can't be linked any
+            // more.
             let answers = session.flight(self.take_ops()).await?;
             self.note(session, &answers, unlinkable).await?;
             if is_last {
@@ -108,7 +111,7 @@ impl<'p> Building<'p> {
         }
     }
 
-    /// Collects the operations of the next flight. Whether it is the last.
+    /// Collects the operations of the next flight. Returns whether it is the last.
     fn collect(&mut self, staged_objects: &mut StagedObjects, staging_dir: &mut StagingDir) -> bool {
         let plan = self.plan;
         while self.ops.len() < FLIGHT {
@@ -187,7 +190,7 @@ impl<'p> Building<'p> {
     ) {
         let to = staging_dir.path_preparing(&pool_name(index));
         if file.replaces {
-            // A rename onto another link of the same bytes leaves the one in the workshop where it is.
+            // A rename onto another hard link of the same file leaves the source in the staging directory.
             staging_dir.litter_file(&pool_name(index));
             for coding in Coding::ALL {
                 staging_dir.litter_file(&coding.beside(&pool_name(index)));
@@ -216,12 +219,12 @@ impl<'p> Building<'p> {
         }
     }
 
-    /// The operations that were collected.
+    /// Takes the operations that were collected.
     pub fn take_ops(&mut self) -> Vec<Op> {
         std::mem::take(&mut self.ops)
     }
 
-    /// How many answers the flight that was collected last gets.
+    /// Returns the number of answers that the most recently collected flight gets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.weights.len()
@@ -233,11 +236,11 @@ impl<'p> Building<'p> {
         self.weights.is_empty()
     }
 
-    /// Reads the answers of the last flight. Objects that can't be linked any more are noted in `worn`, and so are trees
-    /// that hold such.
+    /// Reads the answers of the last flight. Adds to `unlinkable` the objects that can't be linked any more, and the
+    /// trees that contain such files.
     ///
     /// # Errors
-    /// [`SyncError::Replan`] where the plan must be made again, [`SyncError::Store`] for anything else.
+    /// [`SyncError::Replan`] if the plan must be made again, [`SyncError::Store`] for anything else.
     pub async fn read(
         &mut self,
         session: &Session,
@@ -273,7 +276,7 @@ impl<'p> Building<'p> {
             };
             if spent.is_some() && !has_asked {
                 has_asked = true;
-                // Too many links, or the disk is full: only the previous version is repaired by another copy.
+                // The file has too many links, or the disk is full. Another copy fixes only the former.
                 if let full @ StoreError::DiskFull { .. } = explain(session, refusal).await {
                     return Err(full.into());
                 }
@@ -289,7 +292,8 @@ impl<'p> Building<'p> {
     }
 }
 
-/// Additions to the pool, by rename under the lock: first the folders, then the files with their encodings.
+/// Returns the operations that add to the pool under the lock: first the folders, then the files with their encodings,
+/// by rename.
 #[must_use]
 pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
     let mut ops = pool_folders(plan.pool.iter().map(|file| &file.path), staging_dir);
@@ -299,7 +303,7 @@ pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
             layout::pool(file.path.as_str()),
         );
         if file.replaces {
-            // Encodings of the previous bytes must not stay beside the new ones, which may have none.
+            // Encodings of the previous content must not stay next to the new file, which may have none.
             for coding in Coding::ALL {
                 ops.push(Op::Rename {
                     from: coding.beside(&to),
@@ -307,7 +311,7 @@ pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
                 });
             }
         }
-        // Encodings first: a file that is there has all of its own.
+        // Encodings first, so that a file in the pool has all of its encodings.
         for (coding, _) in file.encodings.iter() {
             ops.push(Op::Rename {
                 from: coding.beside(&from),
@@ -319,7 +323,7 @@ pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
     ops
 }
 
-/// The folders of the pool in which some public paths lie, parents before children.
+/// Returns the pool folders that contain the given public paths, parents before children.
 pub(crate) fn folders_of_pool<'p>(paths: impl Iterator<Item = &'p SitePath>) -> BTreeSet<SitePath> {
     let mut folders = BTreeSet::new();
     for path in paths {
@@ -332,10 +336,11 @@ pub(crate) fn folders_of_pool<'p>(paths: impl Iterator<Item = &'p SitePath>) -> 
     folders
 }
 
-/// Makes the folders of the pool in which some public paths lie. That they exist already is fine.
+/// Returns the operations that make the pool folders of the given public paths. A refusal because a folder exists is
+/// not an error.
 pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, staging_dir: &StagingDir) -> Vec<Op> {
     let folders = folders_of_pool(paths);
-    // The way through the workshop makes even this depend on the lock.
+    // The path through the staging directory makes this operation depend on the lock, too.
     let through = staging_dir.path_holding("../..");
     folders
         .iter()

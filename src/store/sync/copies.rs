@@ -1,7 +1,8 @@
-//! Further copies of contents that a publish links so often that one file can't carry all the names.
+//! Sends additional copies of content that a publish links so often that one file can't carry all the names.
 //!
-//! A file system allows only so many hard links of a file, and a release is made of them: a site of pages that all have
-//! some file alike needs several files of the same bytes. Which carries which name says nothing to anybody.
+//! A file system limits the hard links of a file, and a release consists of hard links. If many pages of a site contain
+//! an identical file, that content needs several files on the host. Which of these files carries which name must not
+//! mean anything.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -14,10 +15,11 @@ use crate::store::plan::{Plan, Wanted};
 use crate::store::staging::StagingDir;
 use crate::store::sync::Times;
 
-/// So many names of a publish are links of one file. ext4 allows 65,000, ext3 32,000, and later publishes want some, too.
+/// The number of names of one publish that are links of one file. ext4 allows 65,000 links and ext3 32,000, and later
+/// publishes need some, too.
 const LINKS_A_COPY: usize = 30_000;
 
-/// Further copies of one object, in temporary files of the workshop, and how many names it has been given by now.
+/// Additional copies of one object, in temporary files of the staging directory, and the number of names linked so far.
 #[derive(Default)]
 pub(super) struct Copies {
     temps: Vec<String>,
@@ -25,7 +27,7 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// The temporary file that the next name is a link of; `None` where that is the object itself.
+    /// Returns the temporary file that the next name is a link of; `None` if that is the object itself.
     pub(super) fn next(&mut self) -> Option<&str> {
         let turn = self.linked / LINKS_A_COPY;
         self.linked += 1;
@@ -33,7 +35,7 @@ impl Copies {
     }
 }
 
-/// Sends what is wanted and will be linked too often once more, as often as it takes.
+/// Sends wanted content that will be linked too often again, as many times as needed.
 ///
 /// # Errors
 /// [`SyncError`].
@@ -58,7 +60,7 @@ pub(super) async fn send_copies(
     Ok(())
 }
 
-/// Contents that one file can't carry all names of, and how many more it takes.
+/// Returns the digests of content that one file can't carry all names of, and the number of additional copies for each.
 fn lacking(plan: &Plan) -> BTreeMap<Digest, usize> {
     let of_trees = plan.trees.iter().flat_map(|tree| {
         let unchanged = |name| tree.former.is_some() && tree.unchanged.contains(name);
@@ -68,7 +70,7 @@ fn lacking(plan: &Plan) -> BTreeMap<Digest, usize> {
             Entry::Folder(_) => None,
         })
     });
-    // Few sites have any; sorted references are the least that it takes to see it.
+    // Few sites have any. Sorted references are the cheapest test.
     let mut links: Vec<&Digest> = of_trees.chain(plan.pool.iter().map(|file| &file.digest)).collect();
     if links.len() <= LINKS_A_COPY {
         return BTreeMap::new();
@@ -80,7 +82,7 @@ fn lacking(plan: &Plan) -> BTreeMap<Digest, usize> {
         .collect()
 }
 
-/// Each object once, also where several paths bring the same encodings.
+/// Returns each object once, even if several paths have the same encodings.
 fn once_each<'w>(wanted: impl Iterator<Item = &'w Wanted>) -> Vec<Wanted> {
     let mut named = HashSet::new();
     let fresh = wanted.map(|wanted| {
@@ -100,7 +102,7 @@ fn once_each<'w>(wanted: impl Iterator<Item = &'w Wanted>) -> Vec<Wanted> {
         .collect()
 }
 
-/// By the object's name.
+/// Additional copies, by the object's name.
 pub(super) type AllCopies = HashMap<String, Copies>;
 
 #[cfg(test)]

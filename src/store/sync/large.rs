@@ -1,9 +1,9 @@
-//! Large files, sent piece by piece, and what an earlier run left of them.
+//! Sends large files piece by piece, and reuses what an earlier run left of them.
 //!
-//! A large file grows in the workshop under the name of its object. Where a run is cut off, what arrived of it lies there; the
-//! next run that wants the same object has the host copy that into a file of its own, and reads the copy back: pieces that
-//! are what they should be are not sent again. Nothing is believed for its length, nor for its name, and nothing of another
-//! run's is renamed, linked or written to: its connection may still be alive.
+//! A large file grows in the staging directory under the name of its object. If a run is cut off, the part that arrived
+//! stays there. The next run that wants the same object has the host copy that part into a file of its own, and reads
+//! the copy back. Pieces that are right are not sent again. Neither the length nor the name of a file proves anything.
+//! A file of another run must never be renamed, linked or written to, because that run's connection may still be alive.
 
 use std::collections::HashMap;
 
@@ -25,10 +25,11 @@ use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 use crate::store::sync::Times;
 
-/// So many are under way at once: the one fills the line while the other is opened or waits for the disk.
+/// The number of large files under way at the same time: one fills the line while the other is opened or waits for the
+/// disk.
 const AT_ONCE: usize = 2;
 
-/// Workshops of so many other runs are looked into, the youngest first.
+/// The staging directories of at most this many other runs are searched, the newest first.
 const MOST_RUNS: usize = 64;
 
 /// Where the bytes of a large object come from.
@@ -42,12 +43,12 @@ pub(super) enum LargeSource {
 /// One large object on its way.
 struct Large {
     object: String,
-    /// Where it grows, below the docroot.
+    /// Its path while it grows, relative to the docroot.
     path: String,
     size: u64,
     mtime: Time,
     bytes: LargeSource,
-    /// The temporary file, where the object stays in it.
+    /// The temporary file, if the object stays in it.
     stays_in: Option<String>,
     leftover: Option<Leftover>,
 }
@@ -57,11 +58,11 @@ struct Large {
 struct Leftover {
     path: String,
     size: u64,
-    /// Whether its run was put out of reach, so that no one needs it any more.
+    /// Whether it is in `stale/`, so that no run needs it any more.
     is_buried: bool,
 }
 
-/// Sends large objects, and gives each its name as soon as it is on the disk, where they go by their names.
+/// Sends large objects. Those that go to `objects/` get their names there as soon as they are on the disk.
 pub(super) async fn send_large(
     work: &Work<'_>,
     objects: Vec<(String, LargeSource)>,
@@ -110,7 +111,7 @@ pub(super) async fn send_large(
 }
 
 impl Large {
-    /// Returns how many bytes were sent, and the object with its temporary file, where it stays in it.
+    /// Returns how many bytes were sent, and if the object stays in its temporary file, the names of both.
     async fn send(self, work: &Work<'_>) -> Result<(u64, Option<(String, String)>), SyncError> {
         let session = work.session;
         let (handle, there) = self.open(session).await?;
@@ -154,7 +155,8 @@ impl Large {
         Ok((sent, None))
     }
 
-    /// Makes the file, and has the host copy into it what is left of an earlier one. Says how much of it may be there.
+    /// Creates the file and has the host copy into it what an earlier run left. Returns the handle, and how much may be
+    /// there.
     async fn open(&self, session: &Session) -> Result<(Handle, u64), SyncError> {
         let mut ops = vec![Op::Create(self.path.clone())];
         let leftover = self.leftover.as_ref().filter(|_| session.copies());
@@ -177,13 +179,13 @@ impl Large {
             at: 0,
         };
         let answers = session.flight(vec![copy, Op::Close(from)]).await?;
-        // What was copied of one that is refused is written over.
+        // If a copy is refused, the part that it copied is overwritten.
         let is_copied = answers.first().is_some_and(Read::done);
         Ok((handle, if is_copied { length } else { 0 }))
     }
 }
 
-/// Whether an open file has these bytes, by reading them.
+/// Whether an open file contains these bytes. Reads them back to find out.
 async fn is_same(session: &Session, handle: Handle, offset: u64, bytes: &[u8]) -> Result<bool, SyncError> {
     let parts = || {
         (offset..)
@@ -200,7 +202,7 @@ async fn is_same(session: &Session, handle: Handle, offset: u64, bytes: &[u8]) -
     Ok(answers.len() == parts().count() && answers.iter().zip(parts()).all(same))
 }
 
-/// Bytes that are in memory, as pieces.
+/// Returns bytes that are in memory as pieces.
 fn pieces_of(bytes: &[u8]) -> Receiver<Result<(u64, Vec<u8>), SourceError>> {
     let pieces: Vec<Vec<u8>> = bytes.chunks(PIECE).map(<[u8]>::to_vec).collect();
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
@@ -217,10 +219,11 @@ fn pieces_of(bytes: &[u8]) -> Receiver<Result<(u64, Vec<u8>), SourceError>> {
     receiver
 }
 
-/// What runs that were cut off have left of large objects, by the last part of the object's name; of each the longest.
+/// Finds what runs that were cut off left of large objects: for each object the longest file, by the last part of the
+/// object's name.
 async fn find(session: &Session, own: &RunId) -> Result<HashMap<String, Leftover>, StoreError> {
     let mut found = HashMap::new();
-    // Without a copy of one's own nothing is proved.
+    // If the host can't copy, nothing can be reused: only a copy of this run's own can be proved.
     if !session.copies() {
         return Ok(found);
     }
@@ -271,14 +274,14 @@ fn note(found: &mut HashMap<String, Leftover>, folder: &str, name: String, attr:
     }
 }
 
-/// The large objects of one file of the export: its own bytes, where they are wanted.
+/// Returns the object of an exported file's own bytes, or `None` if they are not wanted.
 pub(super) fn of_file(wanted: &Wanted) -> Option<(String, LargeSource)> {
     wanted
         .identity
         .then(|| (layout::object(wanted.digest), LargeSource::Export(wanted.clone())))
 }
 
-/// The same of what was made.
+/// Returns the object of an encoding that was made.
 pub(super) fn of_made(made: Made) -> (String, LargeSource) {
     (made.name, LargeSource::Memory(made.bytes))
 }

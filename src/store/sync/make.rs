@@ -1,6 +1,6 @@
-//! Making what is sent: files read again and checked, encodings made of them, on threads of their own.
+//! Makes what is sent: reads files again and checks them, and makes their encodings, on separate threads.
 //!
-//! Reads the export; knows no host.
+//! This module reads the export. It must have no access to the host.
 
 use std::sync::Arc;
 
@@ -24,13 +24,13 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Whether it is sent piece by piece.
+    /// Whether the object is sent piece by piece.
     pub(super) fn is_large(&self) -> bool {
         self.bytes.len() as u64 > PIECEWISE
     }
 }
 
-/// What was made of one file.
+/// The objects that were made of one file.
 pub(super) struct MadeFile {
     pub(super) made: Vec<Made>,
     pub(super) dropped: Vec<String>,
@@ -57,7 +57,7 @@ pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> R
     }
 }
 
-/// Reads one file, checks that it still is what the manifest says, and makes the encodings that are wanted.
+/// Reads one file, checks that it still is what the manifest says, and makes the wanted encodings.
 fn make(source: &dyn Source, wanted: &Wanted) -> Result<MadeFile, SourceError> {
     let bytes = source.read(&wanted.path, wanted.digest, wanted.size)?;
     let mut outcome = make_encodings(source, wanted, &bytes)?;
@@ -100,7 +100,7 @@ fn make_encodings(source: &dyn Source, wanted: &Wanted, bytes: &[u8]) -> Result<
     Ok(outcome)
 }
 
-/// The encoded bytes that the export brought, decoded once more to be sure.
+/// Returns the encoded bytes that came with the export, after decoding them again as a check.
 fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>, SourceError> {
     let bytes = source.read_given(&wanted.path, coding)?;
     match decode::decodes_to(coding, &bytes[..], wanted.size) {
@@ -111,7 +111,7 @@ fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>
     }
 }
 
-/// Encodes on all cores while what is ready is being sent. The channel's bound keeps memory flat.
+/// Encodes on all cores while what is ready is being sent. The channel is bounded, which limits memory use.
 pub(super) fn encode_in_background(
     source: &Arc<dyn Source>,
     wanted: Vec<Wanted>,
@@ -121,7 +121,7 @@ pub(super) fn encode_in_background(
     let source = Arc::clone(source);
     let made = sender.clone();
     let work = tokio::task::spawn_blocking(move || {
-        // A closed channel means that sending has failed: the rest need not be made.
+        // A closed channel means that sending has failed, so the rest is not needed.
         let _ = wanted
             .par_iter()
             .try_for_each(|wanted| made.blocking_send(make(&*source, wanted)));
@@ -130,7 +130,7 @@ pub(super) fn encode_in_background(
     receiver
 }
 
-/// Without this a task that panicked would look like one that is done.
+/// Reports a panic to the receiver. Without this, a task that panicked would look like one that is done.
 fn tell_of_panic<T: Send + 'static>(work: JoinHandle<()>, sender: Sender<Result<T, SourceError>>) {
     tokio::spawn(async move {
         if let Err(error) = work.await {
@@ -140,7 +140,8 @@ fn tell_of_panic<T: Send + 'static>(work: JoinHandle<()>, sender: Sender<Result<
     });
 }
 
-/// Reads a file piece by piece on a thread of its own. The last message is an error if it is not what was promised.
+/// Reads a file piece by piece on a separate thread. If the file is not what the manifest says, the last message is an
+/// error.
 pub(super) fn pieces_in_background(
     source: &Arc<dyn Source>,
     wanted: &Wanted,
@@ -157,7 +158,7 @@ pub(super) fn pieces_in_background(
             sender.blocking_send(Ok((at, piece))).is_ok()
         });
         if let Err(error) = read {
-            // No one listens any more only if sending has failed already.
+            // The receiver is gone only if sending has failed already.
             let _ = sender.blocking_send(Err(error));
         }
     });

@@ -1,7 +1,9 @@
-//! Writing the manifests of new trees. What the previous version of a tree has in common is copied on the host, where it can do that.
+//! Writes the manifests of new trees. The lines that a tree's previous manifest has too are copied on the host, if the
+//! host can copy.
 //!
-//! A copy is of what the host has under the digest of the previous one. Were it damaged there, the new manifest would be, too;
-//! no visitor is served one, and anyone who reads one compares its digest. It must never copy from anything else.
+//! The host copies what it has under the digest of the previous manifest. If that is damaged, the new manifest is
+//! damaged, too. Visitors are served no manifest, and every reader of one compares its digest. This module must never
+//! copy from anything else.
 
 use super::{RIDING_FILES, StagedObjects, SyncError, Work, open_temps, write_document, write_documents};
 use crate::host::{Handle, Op};
@@ -38,13 +40,13 @@ pub async fn write_manifests(
     Ok(temps)
 }
 
-/// The manifest to copy from, where it is open, as it is only where the host can copy.
+/// Returns the previous manifest to copy from, if it is open. It is open only if the host can copy.
 fn base(tree: &NewTree, staging_dir: &StagingDir) -> Option<Handle> {
     let former = tree.former.filter(|_| !tree.shared.is_empty())?;
     staging_dir.base(former)
 }
 
-/// A manifest made of runs of the previous one and of what is new between them.
+/// Writes a manifest that consists of runs of lines of the previous one and the new lines between them.
 fn composed(
     base: Handle,
     shared: &[SharedRun],
@@ -61,7 +63,7 @@ fn composed(
             bytes: text.as_bytes()[from..to].to_vec(),
         })
     };
-    // From the front to the end: that a copy came whole shows by the length of the file.
+    // Written from start to end, so that the length of the file shows that each copy was complete.
     let mut end = 0;
     for run in shared {
         staged_objects.riding.extend(new(end, run.at));

@@ -1,8 +1,8 @@
-//! Sending what the host lacks, and building the new folders out of it, all inside the run's workshop.
+//! Sends what the host lacks, and builds the new trees out of it in the run's staging directory.
 //!
-//! Encodes last: only what must be sent is read and compressed. Nothing that visitors can reach changes here. Every
-//! file is read again, hashed again and checked against the manifest before a name is given to it, so that an export
-//! which changes under our hands is noticed and never published half.
+//! Encoding comes last: only what must be sent is read and compressed. This module must never send a change of anything
+//! that visitors can reach. Every file is read again, hashed again and checked against the manifest before it gets a
+//! name. So an export that changes during the run is noticed, and is never published in part.
 
 mod build;
 mod copies;
@@ -36,32 +36,34 @@ use crate::store::refusal::explain;
 use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 
-/// Up to so much content rides in the flight that builds the folders; more is sent before, in batches.
+/// Up to this much content rides in the flight that builds the trees. More is sent before, in batches.
 const RIDING_BYTES: u64 = 1024 * 1024;
-/// Up to so many files ride.
+/// Up to this many files ride.
 const RIDING_FILES: usize = 96;
-/// What is larger is sent piece by piece, and goes on where it stopped; files of the export are never held whole.
+/// Files larger than this are sent piece by piece, and continued where an earlier run stopped. Such a file of the
+/// export is in memory completely only while its encodings are made.
 const PIECEWISE: u64 = 1024 * 1024;
-/// One piece of a large file.
+/// Size of one piece of a large file.
 const PIECE: usize = 256 * 1024;
-/// Pieces of a large file in the air at once: 4 MiB, twice the most that OpenSSH lets be on its way over one channel.
+/// Pieces of a large file that are on their way at the same time: 4 MiB, twice the most that OpenSSH allows to be on
+/// its way over one channel.
 const PIECES_AT_ONCE: usize = 16;
-/// A batch of small files is closed at so much content or so many files.
+/// A batch of small files is closed at this much content or this many files.
 const BATCH_BYTES: usize = 128 * 1024;
 const BATCH_FILES: usize = 64;
-/// Batches in the air at once.
+/// Batches that are on their way at the same time.
 const BATCHES_AT_ONCE: usize = 8;
 
-/// Sending failed.
+/// Why sending failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// The store or the connection.
+    /// The store or the connection failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The export.
+    /// The export could not be read or encoded, or has changed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// What the plan was made from has changed on the host; making it again will do.
+    /// What the plan was made from has changed on the host. It is enough to make the plan again.
     #[error("the store changed while this was prepared: {0}")]
     Replan(String),
 }
@@ -72,7 +74,7 @@ impl From<crate::host::HostError> for SyncError {
     }
 }
 
-/// What was sent.
+/// Counts of what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sent {
     /// Objects: files and encodings.
@@ -84,7 +86,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Adds what else was sent.
+    /// Adds the counts of something else that was sent.
     pub fn add(&mut self, more: Self) {
         self.objects += more.objects;
         self.bytes += more.bytes;
@@ -92,32 +94,32 @@ impl Sent {
     }
 }
 
-/// Where the new objects are, and what has to travel with the next flight.
+/// Where the new objects are, and the writes that go with the next flight.
 #[derive(Default)]
 pub struct StagedObjects {
-    /// Objects that lie in a temporary file of the workshop, by the object's name.
+    /// Objects that are in a temporary file of the staging directory, by the object's name.
     temps: HashMap<String, String>,
-    /// Further copies of objects with too many names.
+    /// Additional copies of objects that have too many names.
     copies: AllCopies,
-    /// Encodings that turned out not to pay, so don't exist.
+    /// Encodings that would not be smaller than their file, and so do not exist.
     dropped: HashSet<String>,
-    /// Writes that ride in the flight that builds the folders.
+    /// Writes that ride in the flight that builds the trees.
     riding: Vec<Op>,
     /// What was sent.
     pub sent: Sent,
 }
 
-/// Everything that sending needs to know.
+/// What sending needs.
 pub struct Work<'a> {
-    /// The way to the host.
+    /// The session with the host.
     pub session: &'a Session,
     /// The export.
     pub source: &'a Arc<dyn Source>,
-    /// Who hears of it.
+    /// The observer that is notified of progress.
     pub observer: &'a dyn Observer,
 }
 
-/// Reads, encodes and sends every object that the plan wants. Few of them are kept to ride with the next flight.
+/// Reads, encodes and sends every object that the plan wants. If there are few, their writes ride with the next flight.
 ///
 /// # Errors
 /// [`SyncError`].
@@ -135,7 +137,8 @@ pub async fn send_objects(
     if bytes <= RIDING_BYTES && files <= RIDING_FILES {
         ride(work, plan.wanted.clone(), staging_dir, times, &mut staged_objects).await?;
     } else {
-        // Worn objects stay in the workshop until the lock is held: they replace what is there.
+        // Unlinkable objects stay in the staging directory until the lock is held, because they replace existing
+        // objects.
         let (again, new): (Vec<Wanted>, Vec<Wanted>) =
             plan.wanted.iter().cloned().partition(|wanted| is_worn(plan, wanted));
         send_in_batches(work, new, Resting::Objects, staging_dir, times, &mut staged_objects).await?;
@@ -145,7 +148,8 @@ pub async fn send_objects(
     Ok(staged_objects)
 }
 
-/// Sends every object that is wanted into temporary files of the workshop and leaves them there, on the disk and closed.
+/// Sends every wanted object into temporary files of the staging directory and leaves them there, on the disk and
+/// closed.
 ///
 /// # Errors
 /// [`SyncError`].
@@ -170,16 +174,16 @@ fn is_worn(plan: &Plan, wanted: &Wanted) -> bool {
         })
 }
 
-/// Where files rest that are sent ahead of the lock.
+/// Where files are kept that are sent before the lock is acquired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resting {
-    /// Under their names among the objects, so that a retry finds them.
+    /// Under their names in `objects/`, so that a retry finds them.
     Objects,
-    /// In temporary files of the workshop.
+    /// In temporary files of the staging directory.
     Workshop,
 }
 
-/// Makes everything now and lets the writes ride with the flight that builds the folders.
+/// Makes everything now and lets the writes ride with the flight that builds the trees.
 async fn ride(
     work: &Work<'_>,
     wanted: Vec<Wanted>,
@@ -204,10 +208,10 @@ async fn ride(
     Ok(())
 }
 
-/// Makes sure that so many temporary files are open.
+/// Makes sure that at least this many temporary files are open and unused.
 ///
 /// # Errors
-/// [`SyncError`] where they can't be.
+/// [`SyncError`] if they can't be opened.
 pub async fn open_temps(session: &Session, staging_dir: &mut StagingDir, count: usize) -> Result<(), SyncError> {
     let lacking = count.saturating_sub(staging_dir.free_temps());
     if lacking == 0 {
@@ -235,7 +239,7 @@ fn write_ops(handle: Handle, bytes: Vec<u8>, mtime: Time) -> Vec<Op> {
     ops
 }
 
-/// A small document in a temporary file that is open already; its writes ride too.
+/// Writes a small document into a temporary file that is already open. The writes ride, too.
 pub fn write_document(
     staged_objects: &mut StagedObjects,
     staging_dir: &mut StagingDir,
@@ -250,8 +254,8 @@ pub fn write_document(
     Some(temp)
 }
 
-/// Documents in temporary files, in the order given. A few ride with the next flight; many are written now, in batches,
-/// for a server keeps only so many files open.
+/// Writes documents into temporary files, in the given order. A few ride with the next flight. Many are written now, in
+/// batches, because a server keeps only a limited number of files open.
 ///
 /// # Errors
 /// [`SyncError`].
@@ -275,7 +279,7 @@ pub(crate) async fn write_documents(
     let mut sending = stream::FuturesOrdered::new();
     let mut temps = Vec::new();
     loop {
-        // Each batch is made when there is room for it in the air.
+        // Each batch is made only when there is room to send it.
         while sending.len() < BATCHES_AT_ONCE {
             let batch: Vec<Made> = documents.by_ref().take(BATCH_FILES).collect();
             if batch.is_empty() {
@@ -291,7 +295,7 @@ pub(crate) async fn write_documents(
 }
 
 impl StagedObjects {
-    /// Takes what was made of one file; notes what did not pay.
+    /// Takes what was made of one file, and notes the encodings that were dropped.
     fn take(&mut self, observer: &dyn Observer, made: MadeFile) -> Vec<Made> {
         self.sent.encoded += made.encoded;
         self.dropped.extend(made.dropped);
@@ -315,19 +319,19 @@ impl StagedObjects {
         made
     }
 
-    /// Notes where files rest that have been written: name of the object, temporary file.
+    /// Notes where written files are kept: pairs of the object's name and the temporary file.
     fn rest(&mut self, written: Vec<(String, String)>, resting: Resting) {
         if resting == Resting::Workshop {
             self.temps.extend(written);
         }
     }
 
-    /// The temporary file that holds an object.
+    /// Returns the temporary file that contains an object.
     pub(crate) fn temp(&self, name: &str) -> Option<&str> {
         self.temps.get(name).map(String::as_str)
     }
 
-    /// Where to link an object from; `None` for an encoding that doesn't exist.
+    /// Returns the path to link an object from; `None` for an encoding that does not exist.
     fn place(&mut self, staging_dir: &StagingDir, name: &str) -> Option<String> {
         if self.dropped.contains(name) {
             return None;
@@ -341,7 +345,7 @@ impl StagedObjects {
         })
     }
 
-    /// Puts the objects that are still in the workshop in their places, under the lock.
+    /// Returns the operations that give the objects in the staging directory their names, under the lock.
     pub fn put_objects(&self, plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
         let mut names: Vec<(&String, &String)> = self.temps.iter().collect();
         names.sort_unstable();
@@ -358,13 +362,13 @@ impl StagedObjects {
             .collect()
     }
 
-    /// The writes that ride.
+    /// Takes the writes that ride.
     pub fn take_riding(&mut self) -> Vec<Op> {
         std::mem::take(&mut self.riding)
     }
 }
 
-/// Sends files outside the lock, a bounded number of them open at a time.
+/// Sends files without the lock, a bounded number of them open at a time.
 async fn send_in_batches(
     work: &Work<'_>,
     wanted: Vec<Wanted>,
@@ -382,11 +386,11 @@ async fn send_in_batches(
     let mut sending = stream::FuturesUnordered::new();
     let mut window = Window::new();
     let began = Instant::now();
-    // What was made and is not under way yet.
+    // Objects that were made and are not on their way yet.
     let mut made: VecDeque<Made> = VecDeque::new();
     let mut pieces = Vec::new();
     let mut ended = false;
-    // What is on its way goes on while the next file is being encoded.
+    // Sending continues while the next file is being encoded.
     while !ended || !made.is_empty() || !sending.is_empty() {
         while sending.len() < BATCHES_AT_ONCE
             && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes))
@@ -411,7 +415,7 @@ async fn send_in_batches(
                 staged_objects.rest(sent.written, resting);
             }
         }
-        // Of large encodings few are held at once.
+        // Large encodings are sent as soon as they are made, so that few are in memory at a time.
         if !pieces.is_empty() {
             large::send_large(
                 work,
@@ -443,7 +447,7 @@ fn is_batch(made: &VecDeque<Made>) -> bool {
     made.len() >= BATCH_FILES || made.iter().map(|made| made.bytes.len()).sum::<usize>() >= BATCH_BYTES
 }
 
-/// The next batch, where there is enough for one, or no more will come, and it fits.
+/// Returns the next batch if there is enough for one, or no more will come, and if it fits.
 fn next_batch(made: &mut VecDeque<Made>, ended: bool, fits: impl Fn(u64) -> bool) -> Option<Vec<Made>> {
     if made.is_empty() || !(ended || is_batch(made)) {
         return None;
@@ -459,7 +463,7 @@ fn next_batch(made: &mut VecDeque<Made>, ended: bool, fits: impl Fn(u64) -> bool
     fits(bytes as u64).then(|| made.drain(..files).collect())
 }
 
-/// The encodings of a large file.
+/// Makes the encodings of a large file.
 async fn encodings_of_large(work: &Work<'_>, wanted: Wanted) -> Result<MadeFile, SyncError> {
     let mut nothing = MadeFile {
         made: Vec::new(),
@@ -487,7 +491,7 @@ struct BatchOps {
 struct BatchFile {
     made: Made,
     temp: String,
-    /// Where the temporary file lies below the docroot.
+    /// Path of the temporary file, relative to the docroot.
     path: String,
     mtime: Time,
 }
@@ -504,7 +508,7 @@ impl BatchOps {
         Self { files: files.collect() }
     }
 
-    /// All three flights.
+    /// Sends all flights of the batch: three, or two if the files stay in the staging directory.
     async fn send(self, work: &Work<'_>, resting: Resting) -> Result<WrittenBatch, SyncError> {
         self.write(work).await?.rest(work, resting).await
     }
@@ -513,7 +517,7 @@ impl BatchOps {
         self.files.iter().map(|file| file.made.bytes.len() as u64).sum()
     }
 
-    /// Two flights: open; write and wait for the disk.
+    /// Sends two flights: one opens the files, the other writes them and waits for the disk.
     async fn write(self, work: &Work<'_>) -> Result<WrittenBatch, SyncError> {
         let session = work.session;
         let mut batch = WrittenBatch::default();
@@ -544,17 +548,17 @@ impl BatchOps {
 /// A batch whose files are closed and on the disk.
 #[derive(Default)]
 struct WrittenBatch {
-    /// Names of objects, with the temporary files that hold them.
+    /// Names of objects, with the temporary files that contain them.
     written: Vec<(String, String)>,
-    /// The same, with full paths.
+    /// The same with complete paths.
     named: Vec<(String, String)>,
     bytes: u64,
-    /// How long the host took to open them.
+    /// How long the host took to open the files.
     latency: Duration,
 }
 
 impl WrittenBatch {
-    /// A third flight gives the files names among the objects, where they go there.
+    /// Gives the files their names in `objects/`, if they go there, in a third flight.
     async fn rest(self, work: &Work<'_>, resting: Resting) -> Result<Self, SyncError> {
         if resting == Resting::Objects && !self.named.is_empty() {
             put_in_place(work.session, &self.named).await?;
@@ -575,7 +579,7 @@ async fn check(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result
     }
 }
 
-/// Gives finished files their names among the objects. That a name is taken is fine: the same bytes are there.
+/// Gives finished files their names in `objects/`. A name that exists already is fine: it has the same content.
 async fn put_in_place(session: &Session, named: &[(String, String)]) -> Result<(), SyncError> {
     let links = named.iter().map(|(name, path)| Op::Link {
         from: path.clone(),

@@ -1,4 +1,4 @@
-//! Modification times, given rather than taken.
+//! Assigns modification times to files, instead of taking them from a clock.
 //!
 //! Pure.
 
@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use crate::host::Time;
 use crate::model::release::Generation;
 
-/// In seconds: room for so many files of one size in one publish.
+/// One hour in seconds: one publish has room for this many files of one size.
 const AN_HOUR: Time = 60 * 60;
 
-/// Hands out modification times so that no two files of one size ever share one.
+/// Assigns modification times so that no two files of one size ever have the same one.
 ///
-/// A web server's `ETag` is made of time, in seconds, and size. Were two files alike in both and one took the other's
-/// place, readers would be told that nothing changed. New times lie after all that the store has ever given.
+/// A web server's `ETag` consists of the time, in seconds, and the size. If a file replaced another with the same time
+/// and size, the web server would tell browsers that nothing changed. New times are later than all that the store has
+/// ever given.
 #[derive(Debug)]
 pub struct Times {
     base: Time,
@@ -22,11 +23,12 @@ pub struct Times {
 }
 
 impl Times {
-    /// Times for a run at `now` (the host's clock) after `generation`.
+    /// Creates the times of a run at `now` (the host's clock) after `generation`.
     #[must_use]
     pub fn new(now: Time, generation: Option<&Generation>) -> Self {
         let after = generation.map_or(0, |generation| generation.clock + 1);
-        // Some way back, so that files alike in size need not lie in the future, which no web server should claim.
+        // An hour back, so that files of the same size need not get times in the future, which a web server should
+        // never send.
         let base = after.max(now.saturating_sub(AN_HOUR)).max(0);
         Self {
             base,
@@ -35,7 +37,7 @@ impl Times {
         }
     }
 
-    /// A time for a file of `size` bytes.
+    /// Returns a time for a file of `size` bytes.
     pub fn next(&mut self, size: u64) -> Time {
         let given = self.given.entry(size).or_insert(0);
         let time = self.base + *given;
@@ -44,7 +46,7 @@ impl Times {
         time
     }
 
-    /// The latest time given.
+    /// Returns the latest time given.
     #[must_use]
     pub fn latest(&self) -> Time {
         self.latest

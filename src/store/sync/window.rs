@@ -1,21 +1,21 @@
-//! How much is on its way to the host and has no name yet, and so is lost where the line breaks.
+//! Limits how much content is on its way to the host without a name, because that is lost if the connection breaks.
 //!
 //! Pure.
 
 use std::time::Duration;
 
-/// So much may always be on its way, in bytes.
+/// This much may always be on its way, in bytes.
 const LEAST: u64 = 512 * 1024;
-/// And never more: for memory, and since a line of whatever length is full by then.
+/// The most that may be on its way, in bytes. It limits memory use, and a line of any length is full by then.
 const MOST: u64 = 8 * 1024 * 1024;
-/// What a line holds in the three round trips that a file takes to its name, and some more.
+/// The window in round trips: the three that a file takes to its name, and one to spare.
 const ROUND_TRIPS: u64 = 4;
-/// A round trip that is longer counts as this: what is on its way shall take the line no more than a second.
+/// A longer round trip counts as this, so that a window larger than the least takes the line no more than a second.
 const LONGEST: Duration = Duration::from_millis(250);
-/// How long is measured until the window changes.
+/// How long the rate is measured before the window changes.
 const MEASURED: Duration = Duration::from_millis(200);
 
-/// The bytes that may be on their way without a name.
+/// Limits the bytes that may be on their way without a name.
 #[derive(Debug)]
 pub(super) struct Window {
     limit: u64,
@@ -37,7 +37,7 @@ impl Window {
         }
     }
 
-    /// Whether so much more may leave. Something may always be on its way.
+    /// Whether this many more bytes may be sent. If nothing is on its way, any number may.
     pub(super) const fn fits(&self, bytes: u64) -> bool {
         self.in_air == 0 || self.in_air + bytes <= self.limit
     }
@@ -46,7 +46,8 @@ impl Window {
         self.in_air += bytes;
     }
 
-    /// So much has its names, at `now` since the beginning; the host had answered a small question within `latency`.
+    /// Notes that this many bytes have their names, at `now` since the beginning. The host had answered a small request
+    /// within `latency`.
     pub(super) fn named(&mut self, bytes: u64, latency: Duration, now: Duration) {
         self.in_air = self.in_air.saturating_sub(bytes);
         self.named += bytes;
@@ -55,7 +56,8 @@ impl Window {
         if measured < MEASURED {
             return;
         }
-        // A long line that was kept waiting shows by what came through: the window then grows until the line is full.
+        // The rate shows whether a long line had to wait for the window. If it had, the window grows until the line is
+        // full.
         let rate = self.named * 1000 / millis(measured).max(1);
         let full = rate * millis(self.latency.min(LONGEST)) * ROUND_TRIPS / 1000;
         self.limit = full.clamp(LEAST, MOST);
@@ -71,7 +73,7 @@ fn millis(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    /// Sends over a line of so many bytes a second and this latency for some seconds; the largest window.
+    /// Sends for some seconds over a line of this many bytes a second and this latency. Returns the largest window.
     fn over(line: u64, latency: Duration) -> u64 {
         let (mut window, mut largest) = (Window::new(), 0);
         let mut now = Duration::ZERO;
@@ -88,7 +90,7 @@ mod tests {
     #[test]
     fn only_a_long_line_with_much_room_gets_a_larger_window() {
         let ms = Duration::from_millis;
-        // A busy machine next door, a slow line, and a telephone's.
+        // A fast host nearby, a slow line, and a mobile phone's connection.
         for (line, latency) in [(100_000_000, ms(1)), (1_000_000, ms(50)), (50_000, ms(300))] {
             assert_eq!(over(line, latency), LEAST, "{line} bytes a second, {latency:?}");
         }

@@ -1,7 +1,7 @@
-//! Copies of contents: what folders, objects and the pool should hold, and what shows of it from outside.
+//! Checks copies of content: what folders, objects and the pool should contain, as far as metadata shows it.
 //!
-//! Only reads. Whether an encoding should be there at all is not written anywhere: one that would not have paid was never
-//! made. So its copies tell of each other: where one is, all must be.
+//! This module must only read. Nothing records whether an encoding should exist, because one that would not be smaller
+//! than its file was never made. So the copies of an encoding are compared with each other: if one exists, all must.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -15,10 +15,10 @@ use crate::model::path::MAX_DEPTH;
 use crate::store::Error;
 use crate::store::flight::Read;
 
-/// Who has a use for an object.
+/// Which folders use an object.
 #[derive(Default)]
 pub(super) struct Demand {
-    /// Some folder has it.
+    /// Whether a folder has it.
     had: bool,
     /// Folders that lack it, which is right for an encoding that was never made.
     lacking: Vec<CopyPlace>,
@@ -36,7 +36,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Judges one copy of some content by what shows from outside, and marks it for reading.
+    /// Judges one copy of some content by its metadata, and marks it for reading.
     fn look_at_copy(&mut self, place: CopyPlace, content: Content, attr: Option<Attr>) {
         let size = content.encoded.is_none().then_some(content.size);
         match (self.flaw(attr, Kind::File, READABLE, size), attr) {
@@ -46,7 +46,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Looks at the objects that the walk named, and at the pool.
+    /// Checks the objects that the walk named, and the pool.
     pub(super) async fn look_at_copies(&mut self) -> Result<(), Error> {
         let objects = std::mem::take(&mut self.objects);
         let pool: Vec<(CopyPlace, Content)> = std::mem::take(&mut self.pool)
@@ -65,7 +65,8 @@ impl Walk<'_> {
         let mut attr = || answers.next().and_then(|answer| answer.attr());
         for (content, demand) in objects {
             let attr = attr();
-            // An encoding that would not have paid was never made. Whether it was, others tell.
+            // An encoding that would not be smaller was never made. Whether this one was made shows in its other
+            // copies.
             let there = attr.is_some_and(|attr| attr.kind == Kind::File);
             let made = content.encoded.is_none() || is_given(&content) || demand.had || there;
             if !made {
@@ -81,14 +82,14 @@ impl Walk<'_> {
         }
         for (place, content) in pool {
             let attr = attr();
-            // The file itself will do: an encoding may have become usual only later.
+            // A file without its encodings is fine: the encoding may have been introduced later.
             if attr.is_some() || content.encoded.is_none() {
                 self.look_at_copy(place, content, attr);
             }
         }
         for folder in &folders {
             let attr = attr();
-            // That it is missing shows in its files.
+            // A missing folder shows in its files.
             if attr.is_some() {
                 self.store_folder(folder.clone(), attr);
             }
@@ -96,12 +97,12 @@ impl Walk<'_> {
         self.look_for_strays(&known, &folders).await
     }
 
-    /// Looks through the pool for what no publish puts there: anyone who may write to it can plant a symlink to any file of
-    /// the host. Files of other releases are no strays, and what nothing refers to is left to prune.
+    /// Searches the pool for what no publish puts there: a user who may write to the pool can plant a symlink to any
+    /// file of the host. Files of other releases are not strays, and unreferenced files are left to prune.
     async fn look_for_strays(&mut self, known: &HashSet<String>, judged: &BTreeSet<String>) -> Result<(), Error> {
         let pool = layout::POOL.to_owned();
         let at = flights(self.session, vec![Op::Lstat(pool.clone())], AT_ONCE).await?;
-        // Through a symlink lies something else.
+        // A symlink is not followed, because it leads to something else.
         let is_folder = at
             .first()
             .and_then(Read::attr)
@@ -144,7 +145,7 @@ fn is_given(content: &Content) -> bool {
     matches!(content.encoded, Some((_, Recipe::Given { .. })))
 }
 
-/// The folders of the pool on the way to some of its files.
+/// Returns the pool folders that lead to the given files.
 fn pool_folders(pool: &[(CopyPlace, Content)]) -> BTreeSet<String> {
     let mut folders = BTreeSet::new();
     for (place, _) in pool {

@@ -1,7 +1,7 @@
-//! Reading back what lies on the host: every byte hashed, every encoding decoded.
+//! Reads back what is on the host: every byte is hashed, every encoding decoded.
 //!
-//! Only reads. Memory is bounded by what is on its way: small files come in batches, large ones piece by piece into a
-//! decoder or a hash that keeps nothing of them.
+//! This module must only read. Memory is bounded by what is on its way: small files are read in batches, and large ones
+//! piece by piece into a decoder or a hash that keeps nothing of them.
 
 use std::io;
 
@@ -15,32 +15,32 @@ use crate::model::event::{Event, Observer, Stage};
 use crate::site::decode;
 use crate::store::session::Session;
 
-/// A file that is there in the right size, and is to be read.
+/// A file whose metadata is right and which is to be read.
 #[derive(Debug, Clone)]
 pub(super) struct FileToRead {
     /// Where it is.
     pub place: CopyPlace,
-    /// What it should be.
+    /// What it should contain.
     pub content: Content,
     /// Its length on the host.
     pub size: u64,
 }
 
-/// A batch ends at so many files or so many bytes; so many batches are on their way. Together they keep half of the files
-/// open that `sftp-server` allows, and 16 MiB in memory.
+/// A batch ends at this many files or this many bytes, and this many batches are on their way. Together they keep half
+/// of the files open that `sftp-server` allows, and 16 MiB in memory.
 const BATCH_FILES: usize = 64;
 const BATCH_BYTES: u64 = 2 * 1024 * 1024;
 const BATCHES_AT_ONCE: usize = 8;
 
-/// Files larger than this are read piece by piece, so many at once, so many reads ahead.
+/// Files larger than this are read piece by piece: this many at a time, with this many reads ahead.
 const LARGE: u64 = BATCH_BYTES;
 const LARGE_AT_ONCE: usize = 4;
 const READS_AHEAD: usize = 16;
 
-/// Reads everything and names what is not what it should be.
+/// Reads everything back and returns a fault for each file that is not what it should be.
 ///
 /// # Errors
-/// [`HostError`] where the connection is lost.
+/// [`HostError`] if the connection is lost.
 pub(super) async fn read_back(
     session: &Session,
     readings: Vec<FileToRead>,
@@ -101,7 +101,7 @@ fn fault(reading: FileToRead, flaw: StoreFlaw) -> StoreFault {
     }
 }
 
-/// How many reads take a file to its end, and show that nothing follows.
+/// Returns the number of reads that reach the end of a file and show that nothing follows.
 fn reads(size: u64) -> u64 {
     size / u64::from(MAX_READ) + 1
 }
@@ -114,7 +114,7 @@ fn read_op(handle: Handle, number: u64) -> Op {
     }
 }
 
-/// Two flights: open all; read all and close.
+/// Sends two flights: one opens all files, the other reads and closes them.
 async fn read_batch(session: &Session, batch: Vec<FileToRead>) -> Result<(usize, u64, Vec<StoreFault>), HostError> {
     let (count, bytes) = (batch.len(), batch.iter().map(|reading| reading.size).sum());
     let open = batch.iter().map(|r| Op::Open(r.place.store_path(&r.content))).collect();
@@ -141,7 +141,7 @@ async fn read_batch(session: &Session, batch: Vec<FileToRead>) -> Result<(usize,
                 _ => bytes = None,
             }
         }
-        answers.next(); // to the closing
+        answers.next(); // the answer to the close
         contents.push((reading, bytes));
     }
     let judged = tokio::task::spawn_blocking(move || {
@@ -178,9 +178,9 @@ async fn read_large(session: &Session, reading: FileToRead) -> Result<(u64, Opti
             unreadable = true;
             break;
         };
-        // The end, whatever length the host named.
+        // A short piece is the end, whatever length the host listed.
         let ended = piece.len() < MAX_READ as usize;
-        // No one takes it any more once the flaw is found.
+        // The receiver is gone once a flaw was found.
         if sender.send(piece).await.is_err() || ended {
             break;
         }
@@ -199,7 +199,7 @@ async fn finished<T>(session: &Session, task: tokio::task::JoinHandle<T>) -> Res
     })
 }
 
-/// Whether these bytes are the content. `size` is the length that was listed.
+/// Returns the flaw of these bytes, or `None` if they are the content. `size` is the length that the host listed.
 fn check_content(content: &Content, size: u64, reader: impl io::Read) -> Option<StoreFlaw> {
     let mut reader = Hashing {
         reader,
@@ -227,17 +227,17 @@ fn check_content(content: &Content, size: u64, reader: impl io::Read) -> Option<
     (!right).then_some(StoreFlaw::Bytes)
 }
 
-/// Whether bytes with this digest can be the content as they are, undecoded.
+/// Whether undecoded bytes with this digest can be the content.
 fn is_recipe(content: &Content, raw: Digest) -> bool {
     match content.encoded {
         None => raw == content.digest,
         Some((_, given @ Recipe::Given { .. })) => Recipe::given(raw) == given,
-        // What an encoder makes may differ from version to version; that it decodes is all there is to it.
+        // The output of encoders may differ from version to version, so all that can be checked is that it decodes.
         Some((_, Recipe::Made { .. })) => true,
     }
 }
 
-/// A reader that hashes what passes.
+/// A reader that hashes everything that is read through it.
 struct Hashing<R> {
     reader: R,
     hasher: Hasher,

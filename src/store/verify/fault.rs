@@ -1,6 +1,6 @@
-//! What can be wrong with a release on the host, as values that repairing can act on.
+//! What can be wrong with a release on the host, as values that a repair can act on.
 //!
-//! Pure. A fault names the place where something should be and what is there instead; how it came about is not known.
+//! Pure. A fault names the place where something should be, and what is there instead. The cause is not known.
 
 use crate::host::Kind;
 use crate::model::digest::Digest;
@@ -10,19 +10,19 @@ use crate::model::path::{SitePath, printable};
 use crate::model::release::ReleaseId;
 use crate::model::tree::File;
 
-/// The bytes that should be somewhere: a file's own, or an encoding of them.
+/// The bytes that should be at a place: a file's own, or an encoding of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Content {
     /// Digest of the file's own bytes.
     pub digest: Digest,
     /// Their length.
     pub size: u64,
-    /// The encoding; none for the bytes themselves.
+    /// The encoding; `None` for the file's own bytes.
     pub encoded: Option<(Coding, Recipe)>,
 }
 
 impl Content {
-    /// A file's own bytes, then its encodings.
+    /// Returns the content of a file's own bytes, then of its encodings.
     pub fn of_file(file: &File) -> impl Iterator<Item = Self> + use<> {
         let (digest, size) = (file.digest, file.size);
         std::iter::once(None)
@@ -30,7 +30,7 @@ impl Content {
             .map(move |encoded| Self { digest, size, encoded })
     }
 
-    /// The object that holds these bytes.
+    /// Returns the path of the object that contains these bytes.
     #[must_use]
     pub fn object(&self) -> String {
         match self.encoded {
@@ -39,7 +39,7 @@ impl Content {
         }
     }
 
-    /// The name under which these bytes stand where the file itself is called `name`.
+    /// Returns the name of these bytes next to a file that is called `name`.
     #[must_use]
     pub fn beside(&self, name: &str) -> String {
         match self.encoded {
@@ -56,7 +56,7 @@ pub enum CopyPlace {
     Tree {
         /// The folder level.
         tree: Digest,
-        /// The file's public path; one of them, where several folders are alike.
+        /// The file's public path; one of them if several folders are identical.
         path: SitePath,
     },
     /// Among the objects, from which later releases link.
@@ -69,7 +69,7 @@ pub enum CopyPlace {
 }
 
 impl CopyPlace {
-    /// The path below the docroot.
+    /// Returns the path relative to the docroot.
     #[must_use]
     pub fn store_path(&self, content: &Content) -> String {
         match self {
@@ -85,13 +85,13 @@ impl CopyPlace {
 pub enum StoreFlaw {
     /// Nothing is there.
     Missing,
-    /// Something else is there than should be.
+    /// Something of another kind is there.
     Kind(Kind),
-    /// The web server may not read it: the permission bits.
+    /// The web server may not read it. The value is the permission bits.
     Mode(u32),
-    /// Others may write it: the permission bits.
+    /// Others may write it. The value is the permission bits.
     Writable(u32),
-    /// It belongs to another user than the store: that user's number.
+    /// It belongs to another user than the store. The value is that user's number.
     Owner(u32),
     /// It has another length.
     Size {
@@ -100,14 +100,14 @@ pub enum StoreFlaw {
         /// The length that it should have.
         wanted: u64,
     },
-    /// The length is right and the bytes are others; an encoding that decodes to something else, or to nothing.
+    /// The length is right and the content is different. An encoding decodes to something else, or does not decode.
     Bytes,
     /// The host could not read it.
     Unreadable,
 }
 
 impl StoreFlaw {
-    /// Whether a folder stands there, onto which no file can be renamed.
+    /// Whether a folder is there, onto which no file can be renamed.
     #[must_use]
     pub fn is_folder(&self) -> bool {
         *self == Self::Kind(Kind::Folder)
@@ -142,14 +142,14 @@ fn kind_text(kind: Kind) -> &'static str {
 pub enum LinkFlaw {
     /// Nothing is there.
     Missing,
-    /// Something that is no symlink.
+    /// Something that is not a symlink.
     Kind(Kind),
-    /// It leads elsewhere: its text.
+    /// It leads elsewhere. The value is its text.
     Elsewhere(String),
 }
 
 impl LinkFlaw {
-    /// Whether a folder stands there, onto which no symlink can be renamed.
+    /// Whether a folder is there, onto which no symlink can be renamed.
     #[must_use]
     pub fn is_folder(&self) -> bool {
         *self == Self::Kind(Kind::Folder)
@@ -167,11 +167,11 @@ impl LinkFlaw {
 /// What is wrong with a release's document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentFlaw {
-    /// There's none.
+    /// There is no document.
     Missing,
-    /// It does not read, or is another release's.
+    /// It can't be parsed, or it belongs to another release.
     Damaged,
-    /// It names another root than the release has.
+    /// It names another root than the release's symlink does.
     OtherRoot(Digest),
 }
 
@@ -194,14 +194,14 @@ pub enum StoreFault {
     },
     /// A folder of the store, or of the pool, that the web server must pass through.
     StoreFolder {
-        /// Below the docroot.
+        /// Path relative to the docroot.
         path: String,
         /// What is wrong.
         flaw: StoreFlaw,
     },
     /// A folder level.
     Tree {
-        /// Which.
+        /// Its digest.
         digest: Digest,
         /// A public path of it.
         path: SitePath,
@@ -214,14 +214,14 @@ pub enum StoreFault {
         digest: Digest,
         /// A public path of it.
         path: SitePath,
-        /// Whether there is none, rather than a damaged one.
+        /// What is wrong.
         flaw: StoreFlaw,
     },
     /// The symlink from one folder level to the next.
     Link {
-        /// The folder level that should hold it.
+        /// The folder level that should contain it.
         tree: Digest,
-        /// The public path of the folder it stands for.
+        /// The public path of the folder that it leads to.
         path: SitePath,
         /// The folder level that it should lead to.
         to: Digest,
@@ -230,7 +230,7 @@ pub enum StoreFault {
     },
     /// A file, or an encoding of one.
     File {
-        /// Where.
+        /// Where it should be.
         place: CopyPlace,
         /// What should be there.
         content: Content,
@@ -239,14 +239,14 @@ pub enum StoreFault {
     },
     /// Something in the pool that no publish puts there.
     Stray {
-        /// Below the docroot.
+        /// Path relative to the docroot.
         path: String,
         /// What is wrong with it.
         flaw: StoreFlaw,
     },
     /// A name that was never published.
     Extra {
-        /// The folder level that holds it.
+        /// The folder level that contains it.
         tree: Digest,
         /// A public path of that folder.
         folder: SitePath,
@@ -256,7 +256,7 @@ pub enum StoreFault {
 }
 
 impl StoreFault {
-    /// The public path that visitors would ask for, or where there's none, the path below the docroot.
+    /// Returns the public path that visitors would request, or if there is none, the path relative to the docroot.
     #[must_use]
     pub fn path(&self) -> String {
         match self {
@@ -278,7 +278,7 @@ impl StoreFault {
         }
     }
 
-    /// What is wrong, in one line.
+    /// Returns what is wrong, in one line.
     #[must_use]
     pub fn problem(&self) -> String {
         match self {

@@ -1,8 +1,9 @@
-//! Verifying: whether a release on the host is intact, as it was published.
+//! Verifies that a release on the host is intact, as it was published.
 //!
-//! Walks what is on the host, from the release's symlink down, and believes nothing but digests. It must never see a
-//! plan or the export, or it would mark its own homework, and it must never change anything: it sends operations that
-//! read. Round trips follow how deep the site is, not how large: a level is looked at as a whole.
+//! The walk starts at the release's symlink and relies only on digests. This module must never see a plan or the
+//! export, because it would then compare a publish with its own input. It must never change anything: it sends only
+//! operations that read. The number of round trips follows the depth of the site rather than its size, because the
+//! folders of a level are checked together.
 
 mod copies;
 mod deep;
@@ -32,32 +33,32 @@ use crate::store::flight::{Flight, Read};
 use crate::store::open;
 use crate::store::session::Session;
 
-/// How closely to look.
+/// How thorough a verification is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// Names, kinds, lengths, modes and owners.
     Shallow,
-    /// Every byte besides, and every encoding decoded.
+    /// In addition, every byte is read and every encoding decoded.
     Deep,
 }
 
-/// What was found.
+/// Result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The release.
     pub release: ReleaseId,
-    /// How closely it was looked at.
+    /// How thoroughly it was checked.
     pub depth: Depth,
-    /// The tree of its top folder; none where nothing tells.
+    /// The tree of its top folder; `None` if neither the symlink nor the document names one.
     pub root: Option<Digest>,
-    /// Public paths that were looked at; encodings are not counted.
+    /// Number of public paths that were checked. Encodings are not counted.
     pub checked: u64,
-    /// What is wrong; empty for a release that is intact.
+    /// What is wrong; empty for an intact release.
     pub faults: Vec<StoreFault>,
 }
 
 impl Verified {
-    /// What is wrong as reports tell it: the path, and one line.
+    /// Returns what is wrong, for reports: the path, and one line.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let faults = self.faults.iter();
@@ -65,22 +66,22 @@ impl Verified {
     }
 }
 
-/// So many operations go in one flight, and so many flights at once.
+/// At most this many operations go in one flight, and this many flights are sent at the same time.
 const AT_ONCE: usize = 2000;
 const FLIGHTS_AT_ONCE: usize = 4;
-/// So many folders are listed in one flight: answers may be long.
+/// At most this many folders are listed in one flight, because answers may be long.
 const LISTS_AT_ONCE: usize = 128;
 
-/// What others may do with a file or folder that a web server serves.
+/// The permission bits that others need on a file, and on a folder, that a web server serves.
 const READABLE: u32 = 0o004;
 const PASSABLE: u32 = 0o005;
-/// What no one else may do with anything of a store.
+/// The permission bits that nothing in a store may have: write permission for the group and for others.
 const WRITABLE: u32 = 0o022;
 
-/// Looks whether a release is intact.
+/// Checks whether a release is intact.
 ///
 /// # Errors
-/// [`Error`] where the host can't be asked. What is wrong with the release is no error but a fault.
+/// [`Error`] if the host can't be asked. What is wrong with the release is not an error but a fault.
 pub async fn verify(
     session: &Session,
     release: &ReleaseId,
@@ -114,22 +115,22 @@ pub async fn verify(
     })
 }
 
-/// A folder of the site: where it stands, and the tree that it should be.
+/// A folder of the site: its path, and the tree that it should be.
 #[derive(Debug, Clone)]
 struct Spot {
     path: SitePath,
     digest: Digest,
 }
 
-/// What is known of a tree that was looked at.
+/// What is known of a tree that was checked.
 struct TreeState {
-    /// What it should hold; none where nothing proves that.
+    /// What it should contain; `None` if no intact manifest proves that.
     tree: Option<Tree>,
     /// The trees below it.
     below: Vec<(Box<str>, Digest)>,
 }
 
-/// A tree as the host shows it.
+/// A tree as the host lists it.
 struct TreeListing {
     spot: Spot,
     folder: Option<Attr>,
@@ -142,16 +143,16 @@ struct Walk<'a> {
     observer: &'a dyn Observer,
     faults: Vec<StoreFault>,
     checked: u64,
-    /// Whose the store is.
+    /// The user number of the store's owner.
     owner: Option<u32>,
     trees: HashMap<Digest, TreeState>,
-    /// What should be among the objects.
+    /// The content that should be among the objects.
     objects: BTreeMap<Content, Demand>,
     pool: BTreeMap<SitePath, File>,
     readings: Vec<FileToRead>,
 }
 
-/// Sends any number of operations, in flights of bounded size.
+/// Sends any number of operations in flights of bounded size.
 async fn flights(session: &Session, ops: Vec<Op>, at_once: usize) -> Result<Answers, HostError> {
     let parts: Vec<Vec<Op>> = ops.chunks(at_once).map(<[Op]>::to_vec).collect();
     let answers: Vec<Answers> = stream::iter(parts)
@@ -177,7 +178,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Looks at the store's folders, the release's symlink and its document; says which tree is to be walked.
+    /// Checks the store's folders, the release's symlink and its document. Returns the tree to walk.
     async fn enter(&mut self, release: &ReleaseId) -> Result<Option<Digest>, Error> {
         let folders = [layout::TREES, layout::RELEASES, layout::POOL];
         let (link, document) = (layout::release(release), layout::release_document(release));
@@ -236,7 +237,7 @@ impl<'a> Walk<'a> {
         self.flaw(attr, Kind::Folder, PASSABLE, None)
     }
 
-    /// What is wrong with something that should be there, as far as it shows from outside.
+    /// Returns what is wrong with something that should be there, as far as its metadata shows it.
     fn flaw(&self, attr: Option<Attr>, kind: Kind, mode: u32, size: Option<u64>) -> Option<StoreFlaw> {
         let Some(attr) = attr else {
             return Some(StoreFlaw::Missing);
@@ -262,7 +263,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks a tree and all below it, a level at a time.
+    /// Walks a tree and everything below it, one level at a time.
     async fn descend(&mut self, root: Digest) -> Result<(), Error> {
         let path = SitePath::root();
         let mut level = vec![Spot { path, digest: root }];
@@ -279,7 +280,7 @@ impl<'a> Walk<'a> {
                 let Some(known) = self.trees.get(&spot.digest) else {
                     continue;
                 };
-                // Without a proof a tree may lead back to itself: it is followed from one place alone.
+                // Without an intact manifest a tree may lead back to itself, so it is followed from one place only.
                 let proved = known.tree.is_some();
                 if proved || seen.remove(&spot.digest) {
                     next.extend(known.below.iter().map(|(name, digest)| Spot {
@@ -313,7 +314,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Asks for the folders of some trees and for their manifests.
+    /// Reads the folders of some trees, and their manifests.
     async fn look(&self, spots: Vec<Spot>) -> Result<Vec<TreeListing>, Error> {
         let ops = |op: fn(String) -> Op| spots.iter().map(move |spot| op(layout::tree(spot.digest))).collect();
         let manifests: Vec<String> = spots.iter().map(|spot| layout::manifest(spot.digest)).collect();
@@ -323,7 +324,7 @@ impl<'a> Walk<'a> {
             async { Ok(flights(self.session, ops(Op::List), LISTS_AT_ONCE).await?) },
             async { Ok(flights(self.session, manifest_attrs, AT_ONCE).await?) },
             async {
-                // Each is read as it comes: the bytes of a whole level are too many.
+                // Each manifest is parsed as it arrives, because the bytes of a complete level are too many.
                 let mut trees = Vec::new();
                 for (some, spots) in manifests
                     .chunks(open::OPEN_AT_ONCE)
@@ -361,7 +362,7 @@ impl<'a> Walk<'a> {
             .collect())
     }
 
-    /// Compares trees with their manifests; their symlinks are read here, all together.
+    /// Compares trees with their manifests. Their symlinks are read here, all together.
     async fn judge(&mut self, looked: Vec<TreeListing>) -> Result<(), Error> {
         let links: Vec<String> = looked
             .iter()
@@ -401,7 +402,7 @@ impl<'a> Walk<'a> {
             Ok(tree) => tree,
             Err(flaw) => {
                 self.faults.push(StoreFault::Manifest { digest, path, flaw });
-                // What it should hold is not known; where it leads can be followed all the same.
+                // What it should contain is not known, but its symlinks can still be followed.
                 let links = names.iter().flatten().filter(|(name, _)| check_name(name).is_ok());
                 let below = links.filter_map(|(name, _)| {
                     let to = text(name)?.strip_prefix("../")?.parse().ok()?;

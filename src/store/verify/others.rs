@@ -1,8 +1,8 @@
-//! Files of the pool that are another release's. Only reads.
+//! Excludes faults of pool files that belong to another release. This module must only read.
 //!
-//! With `immutable = "warn"` a path of the pool can get other bytes, and a rollback does not take them back. Visitors miss
-//! nothing: the live release's own file comes first. So such a file is no fault as long as it is exactly what a release of
-//! the store has under that name.
+//! With `immutable = "warn"` a path in the pool can get different content, and a rollback does not restore the former
+//! content. Visitors miss nothing, because nginx serves the live release's own file first. So such a file is not a
+//! fault as long as it is exactly what a release of the store has under that path.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::store::flight::Read;
 use crate::store::open;
 use crate::store::session::Session;
 
-/// The faults without those of pool files that are, intact, another release's.
+/// Returns the faults without those of pool files that are intact files of another release.
 pub(super) async fn without(session: &Session, mut faults: Vec<StoreFault>) -> Result<Vec<StoreFault>, Error> {
     let doubtful: BTreeSet<SitePath> = faults.iter().filter_map(pool_path).cloned().collect();
     if doubtful.is_empty() {
@@ -35,7 +35,7 @@ pub(super) async fn without(session: &Session, mut faults: Vec<StoreFault>) -> R
     Ok(faults)
 }
 
-/// The path of a file of the pool that has other bytes than it should have.
+/// Returns the path of a pool file that does not have the content that it should have.
 fn pool_path(fault: &StoreFault) -> Option<&SitePath> {
     match fault {
         StoreFault::File {
@@ -47,7 +47,7 @@ fn pool_path(fault: &StoreFault) -> Option<&SitePath> {
     }
 }
 
-/// Whether the pool has exactly this file at a path, and beside it no encoding but its own.
+/// Whether the pool has exactly this file at a path. Its encodings may be missing; those that exist must be intact.
 async fn is_intact(session: &Session, path: &SitePath, file: &File) -> Result<bool, Error> {
     let place = CopyPlace::Pool { path: path.clone() };
     let contents: Vec<Content> = Content::of_file(file).collect();
