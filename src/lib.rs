@@ -14,7 +14,7 @@
 //! access to a host. docs/protocol.md has the protocol
 //! and the crash table, DESIGN.md the reasons.
 //!
-//! Architecture invariants, enforced by a test that reads these sources (`tests/suite/architecture`):
+//! Architecture invariants, enforced by a test that reads these sources (`tests/suite/offline/architecture`):
 //!
 //! - `model`, `next`, `rules`, `site::check`, `store::plan` and most of `config` are pure: they access no file, clock,
 //!   network or host.

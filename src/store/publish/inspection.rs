@@ -11,7 +11,6 @@ use crate::store::open::{self, OpenOptions, StoreSnapshot, StoreState};
 use crate::store::plan::{self, HostFacts, Plan};
 use crate::store::remote_cache::RemoteCache;
 use crate::store::staging::StagingDir;
-use crate::store::sync;
 
 /// How many temporary files are opened in the first flight, before it is known how many will be needed.
 const TEMPS_AHEAD: usize = 32;
@@ -65,15 +64,7 @@ impl Publish<'_> {
             return Ok(None);
         }
         let owed = store_snapshot.store_state.delivery.clone();
-        Ok(Some(self.published(
-            live.clone(),
-            None,
-            false,
-            &plan,
-            sync::Sent::default(),
-            owed,
-            self.options.refusals.of_live(),
-        )))
+        Ok(Some(self.unchanged(live.clone(), &plan, owed)))
     }
 
     /// Enters the store, asks everything, and plans.

@@ -8,6 +8,7 @@
 
 mod attempt_error;
 mod inspection;
+mod make_live;
 mod refusals;
 mod under_lock;
 
@@ -19,8 +20,7 @@ use std::time::{Duration, Instant};
 use self::attempt_error::AttemptError;
 use self::inspection::{Hints, Inspection};
 pub use self::refusals::{Judged, Refusals, check_refusals};
-use self::under_lock::UnderLock;
-use crate::host::{HostError, Op, RefusalKind};
+use crate::host::HostError;
 use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::layout;
 use crate::model::manifest::{Changes, Site};
@@ -31,22 +31,19 @@ use crate::site::check::Problem;
 use crate::site::check::known::Findings;
 use crate::site::source::Source;
 use crate::store::Error;
-use crate::store::flight::{Flight, Landed, Read};
 use crate::store::open::{self, StoreSnapshot, StoreState};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{self, Plan};
 pub use crate::store::recovery::abandon;
 use crate::store::recovery::find_after_loss;
-use crate::store::refusal::explain;
 use crate::store::releases;
 use crate::store::remote_cache::RemoteCache;
 use crate::store::repair::{self, mend};
 use crate::store::session::Session;
 use crate::store::signing::Signing;
+use crate::store::staging::StagingDir;
 pub(crate) use crate::store::staging::leave;
-use crate::store::staging::{self, StagingDir, Waiting};
-use crate::store::swap;
-use crate::store::sync::{self, Building, Times, Work};
+use crate::store::sync::{self, Times, Work};
 use crate::store::verify::{Depth, verify};
 
 /// How often a publish is planned again because the store changed in the meantime.
@@ -359,8 +356,7 @@ impl Publish<'_> {
         {
             let live = live.clone();
             leave(self.session, staging_dir).await;
-            let problems = self.options.refusals.of_live();
-            return Ok(self.published(live, None, false, &plan, sync::Sent::default(), owed.clone(), problems));
+            return Ok(self.unchanged(live, &plan, owed.clone()));
         }
         self.refuse_to_overtake(&plan, attempts)?;
         let judged = check_refusals(self.session, self.site, &plan, &live, &self.options.refusals).await?;
@@ -378,16 +374,17 @@ impl Publish<'_> {
         self.add_to_pool(&plan, staging_dir).await?;
         progress.swap_sent = true;
         progress.unnamed = self.make_live(&plan, &staged_release, staging_dir).await?;
-        let (previous, sent) = (plan.previous.clone(), staged_release.staged_objects.sent);
-        Ok(self.published(
-            staged_release.release,
-            previous,
-            true,
-            &plan,
-            sent,
-            staged_release.owing.1,
+        Ok(Published {
+            release: staged_release.release,
+            previous: plan.previous,
+            swapped: true,
+            files: self.site.files,
+            changes: plan.changes,
+            sent: staged_release.staged_objects.sent,
+            owed: staged_release.owing.1,
+            changes_known: plan.changes_known,
             problems,
-        ))
+        })
     }
 
     /// Sends what the host lacks, and prepares everything that goes in the flight that builds the release.
@@ -445,271 +442,18 @@ impl Publish<'_> {
         })
     }
 
-    /// Builds the release in the staging directory, takes the lock, and asks again for what the plan relies on. This is
-    /// one flight, except for large plans, of which most is built in earlier flights.
-    async fn build_and_lock(
-        &self,
-        plan: &Plan,
-        owed: &Delivery,
-        staged_release: &mut StagedRelease,
-        staging_dir: &mut StagingDir,
-        unlinkable: &mut HashSet<String>,
-    ) -> Result<(), AttemptError> {
-        let mut building = Building::new(plan, &mut staged_release.staged_objects);
-        building
-            .send_ahead(
-                self.session,
-                &mut staged_release.staged_objects,
-                staging_dir,
-                unlinkable,
-            )
-            .await?;
-        let mut flight = Flight::default();
-        let built = flight.extend(building.take_ops());
-        let mut ops = Vec::new();
-        ops.push(staging_dir.symlink("rel", layout::release_link(plan.root)));
-        ops.push(staging_dir.symlink("cur", layout::release(&staged_release.release)));
-        ops.push(staging_dir.symlink("gen", staged_release.generation.to_string()));
-        if let Some(former) = &plan.previous {
-            ops.push(staging_dir.symlink("former", layout::former_text(&staged_release.release, former)));
-        }
-        if self.options.purges {
-            staged_release.owing.1 = owed.owing(plan.previous.as_ref(), staging_dir.run());
-            ops.push(staging_dir.symlink("delivery", staged_release.owing.1.text()));
-        }
-        for (piece, text) in (0..layout::FINDINGS_PIECES).zip(std::mem::take(&mut staged_release.findings)) {
-            let name = format!("finds{piece}");
-            ops.push(staging_dir.symlink(&name, text));
-            staged_release
-                .records
-                .push((name, layout::release_findings(&staged_release.release, piece)));
-        }
-        let staged = flight.extend(ops);
-        let under_lock = UnderLock::new(plan, staging_dir, &staged_release.records);
-        let locking = [staging_dir.acquire()].into_iter();
-        let locking = flight.extend(locking.chain(under_lock.flight.ops().iter().cloned()));
-        let answers = self.session.send(flight).await?;
-        staging_dir.took_lock(answers.all(&locking).first());
-        let (built, staged) = (answers.all(&built), answers.all(&staged));
-        let built = self.check_built(&mut building, built, staged, unlinkable).await;
-        if let Err(stop) = built {
-            return self.take_back_records(staged_release, staging_dir, stop).await;
-        }
-        let answers = staging::take_lock(
-            self.session,
-            staging_dir,
-            answers.all(&locking).to_vec(),
-            under_lock.flight.ops(),
-            Waiting {
-                patience: self.patience(),
-                observer: self.observer,
-            },
-        )
-        .await?;
-        let answers = Landed::new(answers);
-        staging_dir.keep_last(answers.answer(under_lock.last));
-        let (after, ours) = (staged_release.after.as_ref(), &staged_release.generation);
-        let found = answers.answer(under_lock.generation);
-        let moved = staging::keep_clock(self.session, staging_dir, found, after, ours).await?;
-        let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
-        match read {
-            // Files of this release would have the times of files that other runs made in the meantime.
-            Ok(_) if moved => {
-                let stop = AttemptError::Contention("another run published in the meantime".to_owned());
-                self.take_back_records(staged_release, staging_dir, stop).await
-            }
-            Ok(found) => {
-                for (temp, _) in &staged_release.records {
-                    staging_dir.moved_out(temp);
-                }
-                self.owe_what_is_owed_now(&found, owed, plan, staged_release, staging_dir)
-                    .await
-            }
-            Err(stop) => self.take_back_records(staged_release, staging_dir, stop).await,
-        }
-    }
-
-    /// Makes the note of pending purges again if they changed since this run entered. Other runs may have purged or
-    /// failed to purge since then, and even have swapped back and forth, so the note must follow from what is pending
-    /// under the lock.
-    async fn owe_what_is_owed_now(
-        &self,
-        found: &Delivery,
-        entered: &Delivery,
-        plan: &Plan,
-        staged_release: &mut StagedRelease,
-        staging_dir: &mut StagingDir,
-    ) -> Result<(), AttemptError> {
-        if !self.options.purges || found.owes_as(entered) {
-            return Ok(());
-        }
-        let owing = found.owing(plan.previous.as_ref(), staging_dir.run());
-        let note = staging_dir.symlink("owing", owing.text());
-        let answers = self.session.flight(vec![note]).await?;
-        if let Some(refusal) = answers.first().and_then(Read::refusal) {
-            return Err(AttemptError::Replan(refusal.to_string()));
-        }
-        staged_release.owing = ("owing", owing);
-        Ok(())
-    }
-
-    async fn check_built(
-        &self,
-        building: &mut Building<'_>,
-        built: &[Result<crate::host::Answer, crate::host::Refusal>],
-        staged: &[Result<crate::host::Answer, crate::host::Refusal>],
-        unlinkable: &mut HashSet<String>,
-    ) -> Result<(), AttemptError> {
-        building.read(self.session, built, unlinkable).await?;
-        match staged.iter().find_map(Read::refusal) {
-            Some(refusal) => Err(explain(self.session, refusal).await.into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes back the records of a release that will not be made, if they were already moved out.
-    async fn take_back_records(
-        &self,
-        staged_release: &StagedRelease,
-        staging_dir: &StagingDir,
-        stop: AttemptError,
-    ) -> Result<(), AttemptError> {
-        if staging_dir.is_holding() {
-            let away = staging_dir.path("trash/record");
-            let back = staged_release.records.iter().flat_map(|(_, place)| {
-                let rename = Op::Rename {
-                    from: place.clone(),
-                    to: away.clone(),
-                };
-                [rename, Op::RemoveFile(away.clone())]
-            });
-            self.session.flight(back.collect()).await?;
-        }
-        Err(stop)
-    }
-
-    /// Adds to the pool before anything that needs it is live. A swap can't be guarded by files, so this flight is
-    /// awaited.
-    async fn add_to_pool(&self, plan: &Plan, staging_dir: &StagingDir) -> Result<(), AttemptError> {
-        let pool = sync::pool_ops(plan, staging_dir);
-        let answers = self.session.flight(pool.clone()).await?;
-        // Folders may already exist, and encodings may not exist, but every file itself must have been added.
-        for (op, answer) in pool.iter().zip(&answers) {
-            if let (Op::Rename { to, .. }, Some(refusal)) = (op, answer.refusal())
-                && (refusal.kind != RefusalKind::NotFound
-                    || plan.pool.iter().any(|file| *to == layout::pool(file.path.as_str())))
-            {
-                self.take_back_pool(plan, staging_dir).await?;
-                return Err(explain(self.session, refusal).await.into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes back what was added to the pool. A file that lacks one of its encodings would stay like that, because the
-    /// next publish finds the file there.
-    async fn take_back_pool(&self, plan: &Plan, staging_dir: &StagingDir) -> Result<(), AttemptError> {
-        let mut ops = Vec::new();
-        for (index, file) in plan.pool.iter().enumerate().filter(|(_, file)| !file.replaces) {
-            let away = staging_dir.path_holding(&format!("trash/{index}"));
-            ops.push(Op::Rename {
-                from: layout::pool(file.path.as_str()),
-                to: away.clone(),
-            });
-            ops.push(Op::RemoveFile(away));
-        }
-        self.session.flight(ops).await?;
-        Ok(())
-    }
-
-    /// Sends the flight that makes the release live, releases the lock and cleans up.
-    ///
-    /// A swap can't be guarded by objects and manifests either. If the host refuses to name one, visitors miss nothing,
-    /// because trees have their own links, but the next publish and prune would. Returns whether there is such an
-    /// object or manifest.
-    async fn make_live(
-        &self,
-        plan: &Plan,
-        staged_release: &StagedRelease,
-        staging_dir: &mut StagingDir,
-    ) -> Result<bool, AttemptError> {
-        let mut ops = staged_release.staged_objects.put_objects(plan, staging_dir);
-        let manifests = staged_release.manifests.iter().zip(&plan.trees);
-        ops.extend(manifests.map(|(temp, tree)| Op::Link {
-            from: staging_dir.path_holding(temp),
-            to: layout::manifest(tree.digest),
-        }));
-        let named: Vec<String> = ops
-            .iter()
-            .filter_map(|op| match op {
-                Op::Link { to, .. } | Op::Rename { to, .. } => Some(to.clone()),
-                _ => None,
-            })
-            .collect();
-        if self.options.purges {
-            // Before the swap: a purge that is noted needlessly costs one purge, but what is not noted stays at the
-            // edge.
-            ops.push(Op::Rename {
-                from: staging_dir.path_holding(staged_release.owing.0),
-                to: layout::DELIVERY.to_owned(),
-            });
-        }
-        if plan.previous.is_some() {
-            ops.push(Op::Rename {
-                from: staging_dir.path_holding("former"),
-                to: layout::FORMER.to_owned(),
-            });
-        }
-        let mut commit = swap::commit_ops(plan, &staged_release.release, staging_dir);
-        let swap = commit.pop();
-        ops.extend(commit);
-        let mut flight = Flight::default();
-        let put = flight.extend(ops);
-        let swap = flight.extend(swap);
-        flight.extend(staging_dir.leave_synced());
-        let answers = self.session.send(flight).await?;
-        match answers.all(&swap).first().and_then(Read::refusal) {
-            // Another run took this one for dead and stole the lock, or a prune took away what the release is made of.
-            Some(refusal) if refusal.kind == RefusalKind::NotFound => {
-                return Err(AttemptError::Contention(refusal.to_string()));
-            }
-            Some(refusal) => return Err(AttemptError::Replan(refusal.to_string())),
-            None => {}
-        }
-        self.session.forget_run(staging_dir.run());
-        self.session.note_live(Some(staged_release.release.clone()));
-        self.observer.notice(Event::Swapped {
-            release: staged_release.release.clone(),
-        });
-        // Usually the name was taken, which means that the same content is there.
-        let refused = named.into_iter().zip(answers.all(&put));
-        let refused = refused.filter(|(_, answer)| !answer.done());
-        let look: Vec<Op> = refused.map(|(name, _)| Op::Lstat(name)).collect();
-        let there = self.session.flight(look).await;
-        Ok(there.is_ok_and(|there| there.iter().any(staging::is_gone)))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a publish did is as much")]
-    fn published(
-        &self,
-        release: ReleaseId,
-        previous: Option<ReleaseId>,
-        swapped: bool,
-        plan: &Plan,
-        sent: sync::Sent,
-        owed: Delivery,
-        problems: Vec<Problem>,
-    ) -> Published {
+    /// The result if the site is live already.
+    fn unchanged(&self, release: ReleaseId, plan: &Plan, owed: Delivery) -> Published {
         Published {
             release,
-            previous,
-            swapped,
+            previous: None,
+            swapped: false,
             files: self.site.files,
             changes: plan.changes.clone(),
-            sent,
+            sent: sync::Sent::default(),
             owed,
             changes_known: plan.changes_known,
-            problems,
+            problems: self.options.refusals.of_live(),
         }
     }
 

@@ -21,7 +21,7 @@ use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::Signing;
 use syntax_publish::store::verify::{Depth, verify};
 
-use crate::verify::{Place, publishing, session};
+use crate::offline::verify::{Place, publishing, session};
 
 /// Replaces one answer with another.
 type Lie = fn(&Op, Result<Answer, Refusal>) -> Result<Answer, Refusal>;

@@ -15,9 +15,9 @@ use syntax_publish::host::{Answer, Answers, Connect, Host, HostError, Local, Loc
 
 use super::World;
 use super::served::Unmount;
-use crate::contract::address;
-use crate::crashes::ground::make_old;
-use crate::crashes::scenario::{base, edited};
+use crate::proofs::crashes::ground::make_old;
+use crate::proofs::crashes::scenario::{base, edited};
+use crate::served::contract::address;
 use crate::support::bench::{self, How, faults_of_live, seen};
 use crate::support::command::{Running, Signal, write};
 use crate::support::sshd::{Jail, Sshd, give_to, root_for};

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, Refusal, RefusalKind, SftpConnector};
 
-use crate::contract::address;
-use crate::crashes::scenario::{wide, wide_edited};
+use crate::proofs::crashes::scenario::{wide, wide_edited};
+use crate::served::contract::address;
 use crate::support::bench::{Command, How, faults_of_live, run, seen};
 use crate::support::sshd::{Jail, Offer, Sshd};
 

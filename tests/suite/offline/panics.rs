@@ -12,7 +12,7 @@ use syntax_publish::site::source::{Source, SourceError};
 use syntax_publish::store::Error;
 use syntax_publish::store::publish::{Job, publish};
 
-use crate::crashes::scenario::{base, publish_of_a_large_file, publish_sent_in_batches};
+use crate::proofs::crashes::scenario::{base, publish_of_a_large_file, publish_sent_in_batches};
 use crate::support::bench::{self, Command, Content, Encode, How, InMemory};
 use crate::support::faulty::{Fault, Faulty, points};
 use crate::support::memory::{Disk, Memory};

@@ -12,8 +12,8 @@ use syntax_publish::store::repair::{self, Mended};
 use syntax_publish::store::signing::Signing;
 use syntax_publish::store::verify::{Depth, Verified};
 
+use crate::offline::verify::{Damage, FILES, Place, STORE, Watched, lines, noise, session};
 use crate::support::command::{Project, Ran, small_export};
-use crate::verify::{Damage, FILES, Place, STORE, Watched, lines, noise, session};
 
 fn how() -> repair::Options {
     repair::Options {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::site::{Features, Site};
-use crate::faithful::{names_its_builds, versions};
+use crate::offline::faithful::{names_its_builds, versions};
 use crate::support::browser::{Browser, Request, Shown, Stop, Tour};
 use crate::support::command::open_tempdir;
 use crate::support::export::copy;

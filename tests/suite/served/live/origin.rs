@@ -218,7 +218,7 @@ fn each_fault_of_a_vhost_is_named() {
 
 #[test]
 fn deployment_that_the_server_does_not_name_is_told_and_the_release_stays() {
-    let version = crate::faithful::version("16.4-deployment");
+    let version = crate::offline::faithful::version("16.4-deployment");
     let site = |build: &str, change: fn(String) -> String| {
         let build = version.build(build);
         Site::of(&|out| copy(&build, out), change)

@@ -12,10 +12,10 @@ use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, SftpAddress, SftpConnector};
 use tempfile::TempDir;
 
-use crate::contract::address;
-use crate::crashes::ground::{Ground, copy, make_old};
-use crate::crashes::scenario::{self, Scenario};
-use crate::crashes::survives;
+use crate::proofs::crashes::ground::{Ground, copy, make_old};
+use crate::proofs::crashes::scenario::{self, Scenario};
+use crate::proofs::crashes::survives;
+use crate::served::contract::address;
 use crate::support::faulty::{DEATHS, FAULTS, Fault};
 use crate::support::sshd::{Jail, Sshd};
 

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use syntax_publish::store::verify::Depth;
 
-use crate::contract::address;
+use crate::offline::verify::{FILES, Place, STORE, lines, noise};
+use crate::served::contract::address;
 use crate::support::sshd::{Jail, Sshd, USER, is_root};
-use crate::verify::{FILES, Place, STORE, lines, noise};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_release_is_repaired_over_sftp() {

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use syntax_publish::host::{Connect, SftpAddress, SftpConnector};
 
-use crate::crashes::ground::Ground;
-use crate::crashes::points::{Course, course, host, judge};
-use crate::crashes::scenario::{self, Scenario};
-use crate::crashes_served::Served;
+use crate::proofs::crashes::ground::Ground;
+use crate::proofs::crashes::points::{Course, course, host, judge};
+use crate::proofs::crashes::scenario::{self, Scenario};
+use crate::served::crashes_served::Served;
 use crate::support::bench::{Command, Encode, How, faults_of_live, run, seen};
 use crate::support::command::{Project, Running, Signal, small_export};
 use crate::support::delay::DelayProxy;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::actor::Actor;
 use super::invariants::Known;
-use crate::crashes::scenario::{base, edited, grown};
+use crate::proofs::crashes::scenario::{base, edited, grown};
 use crate::support::bench::{Command, Encode, How, run};
 use crate::support::faulty::changes;
 use crate::support::memory::{Disk, Memory, hash};

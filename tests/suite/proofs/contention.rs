@@ -11,7 +11,7 @@ use syntax_publish::store::LockError;
 use syntax_publish::store::StoreError;
 use syntax_publish::store::session::Pace;
 
-use crate::crashes::scenario::{base, edited};
+use crate::proofs::crashes::scenario::{base, edited};
 use crate::support::bench::{self, Command, Content, How, content, run};
 use crate::support::memory::{Disk, Memory};
 use crate::support::report::say;

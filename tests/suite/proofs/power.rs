@@ -16,9 +16,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::crashes::ground::{Folder, Ground, InMemoryGround};
-use crate::crashes::points::{Course, course, host, is_whole, judge, needs_no_help, on_a_thread};
-use crate::crashes::scenario::{self, Scenario};
+use crate::proofs::crashes::ground::{Folder, Ground, InMemoryGround};
+use crate::proofs::crashes::points::{Course, course, host, is_whole, judge, needs_no_help, on_a_thread};
+use crate::proofs::crashes::scenario::{self, Scenario};
 use crate::support::bench::{How, Seen, run, seen};
 use crate::support::memory::{Disk, Effect, Inode};
 use crate::support::report::say;

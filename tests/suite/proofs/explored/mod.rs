@@ -17,7 +17,7 @@ mod invariants;
 use std::time::Duration;
 
 use self::explorer::{Bounds, Case, Further, explore};
-use crate::crashes::scenario::{base, edited, grown};
+use crate::proofs::crashes::scenario::{base, edited, grown};
 use crate::support::bench::Command;
 use crate::support::report::say;
 

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use syntax_publish::host::Time;
 use walkdir::WalkDir;
 
-use crate::crashes::ground::make_old;
+use crate::proofs::crashes::ground::make_old;
 use crate::support::command::{Project, Ran, Running, small_export, write};
 use crate::support::sshd::{Jail, Sshd, give_to, is_root};
 

@@ -2,7 +2,7 @@
 //! without loading documents, over an nginx that is never reloaded.
 
 use super::site::{Features, Site};
-use crate::faithful::version;
+use crate::offline::faithful::version;
 use crate::support::browser::Browser;
 
 #[test]
