@@ -237,7 +237,7 @@ fn of_store(error: &StoreError, global: &Global) -> String {
             "make room on the host; `{}` deletes old releases",
             again(global, "prune")
         ),
-        StoreError::Refused { what, .. } if what.starts_with("create ") || what.starts_with("open ") => {
+        StoreError::Refused { opening: true, .. } => {
             "let the server have 1024 files open at once, as it has by default (`ulimit -n`, `LimitNOFILE=` of sshd's unit); the host's log may show another reason".to_owned()
         }
         StoreError::Refused { .. } => "try again; if it happens again, the host's log says why".to_owned(),

@@ -256,6 +256,14 @@ pub struct Refusal {
     pub message: String,
 }
 
+impl Refusal {
+    /// Whether the operation was to open a file, by its record line.
+    #[must_use]
+    pub fn is_of_opening(&self) -> bool {
+        ["create ", "open "].iter().any(|name| self.op.starts_with(name))
+    }
+}
+
 /// Why an operation was refused, as far as SFTP distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalKind {

@@ -251,6 +251,8 @@ pub enum StoreError {
         host: String,
         /// The operation, and what the host reported.
         what: String,
+        /// Whether a file was to be opened: the server may have too many open files.
+        opening: bool,
     },
     /// A document or link of the store can't be parsed.
     #[error("{path} on {host} is damaged: {detail}")]

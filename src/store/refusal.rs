@@ -26,6 +26,10 @@ pub async fn explain(session: &Session, refusal: &Refusal) -> StoreError {
             bytes: space.bytes,
             files: space.files,
         },
-        _ => StoreError::Refused { host, what },
+        _ => StoreError::Refused {
+            host,
+            what,
+            opening: refusal.is_of_opening(),
+        },
     }
 }

@@ -185,6 +185,7 @@ pub async fn open_store(
     Err(StoreError::Refused {
         host: session.host_name(),
         what: "the store could not be made".to_owned(),
+        opening: false,
     })
 }
 
