@@ -205,7 +205,6 @@ impl Failure {
                 DeliverError::RolledBack { .. } => 6,
                 DeliverError::CannotGoBack { .. } => 7,
             },
-            Self::Build(_) | Self::Io { .. } => 1,
             Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
             Self::NoSiteManifest { .. }
             | Self::ForeignSiteManifest { .. }
@@ -219,7 +218,7 @@ impl Failure {
             | Self::Address { .. }
             | Self::NobodyToAsk { .. }
             | Self::Vhost(_) => 2,
-            Self::Port(_) | Self::Watch(_) | Self::Output { .. } => 1,
+            Self::Build(_) | Self::Io { .. } | Self::Port(_) | Self::Watch(_) | Self::Output { .. } => 1,
         }
     }
 

@@ -126,7 +126,6 @@ impl Landed {
     }
 
     /// The answers to operations that were added together.
-    #[must_use]
     pub fn all(&self, tickets: &Tickets) -> &[Result<Answer, Refusal>] {
         let end = tickets.0.end.min(self.0.len());
         &self.0[tickets.0.start.min(end)..end]

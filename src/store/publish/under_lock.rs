@@ -102,8 +102,8 @@ impl UnderLock {
                 return Err(AttemptError::Failed(StoreError::NotAFolder { host, path }.into()));
             }
         }
-        let needed = self.needed.iter().flat_map(|tickets| answers.all(tickets));
-        for refusal in needed.filter_map(Read::refusal) {
+        let mut needed = self.needed.iter().flat_map(|tickets| answers.all(tickets));
+        if let Some(refusal) = needed.find_map(Read::refusal) {
             return Err(match refusal.kind {
                 // A prune took away what the plan relied on.
                 RefusalKind::NotFound => AttemptError::Contention(refusal.to_string()),

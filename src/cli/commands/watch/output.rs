@@ -60,7 +60,7 @@ impl Observer for WatchOutput {
 impl Listener for WatchOutput {
     fn happened(&self, happening: WatchEvent) {
         self.progress.finish();
-        if let Some(news) = self.news(&happening) {
+        if let Some(news) = Self::news(&happening) {
             self.preview.tell(news);
         }
         self.note(&happening);
@@ -266,7 +266,7 @@ impl WatchOutput {
     }
 
     /// Returns what to send to open pages about an event.
-    fn news(&self, happening: &WatchEvent) -> Option<News> {
+    fn news(happening: &WatchEvent) -> Option<News> {
         let trouble = |message: String, hint: &str| Trouble {
             message,
             hint: hint.to_owned(),
