@@ -181,7 +181,7 @@ pub enum StoreError {
         host: String,
     },
     /// The docroot contains things that are not a release store.
-    #[error("the docroot on {host} holds things that are not a release store: {}", list(names))]
+    #[error("the docroot on {host} is not empty and not a release store; it contains: {}", list(names))]
     NotAStore {
         /// The host.
         host: String,
@@ -329,7 +329,7 @@ pub enum LockError {
         name: String,
     },
     /// Its holder is dead, and the host refuses to move the holder's staging directory out of the lock.
-    #[error("the workshop of {}, which is dead, can't be moved out of the lock: {what}", describe(owner.as_ref()))]
+    #[error("cannot clear the stale lock of {}: {what}", describe(owner.as_ref()))]
     Stuck {
         /// The holder, if it can be read.
         owner: Option<Owner>,
@@ -337,7 +337,7 @@ pub enum LockError {
         what: String,
     },
     /// Another run took this run for a dead one and fenced it.
-    #[error("the workshop of this run was taken away while it was being prepared")]
+    #[error("the staging directory of this run was taken away while it was being prepared")]
     Fenced,
 }
 

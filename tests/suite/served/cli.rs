@@ -548,7 +548,7 @@ fn docroot_of_somebody_else_is_not_touched() {
 
     --- stderr
     publishing demo to local (target/docroot)
-    error: the docroot on [project]/target/docroot holds things that are not a release store: index.html
+    error: the docroot on [project]/target/docroot is not empty and not a release store; it contains: index.html
     target: local (target/docroot)
     live: unchanged
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched

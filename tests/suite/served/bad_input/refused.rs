@@ -27,7 +27,7 @@ fn foreign_files_in_a_docroot_are_named_and_left_alone() {
 
     --- stderr
     publishing site to box (127.0.0.1:[host]/site)
-    error: the docroot on 127.0.0.1 holds things that are not a release store: index.php, objects
+    error: the docroot on 127.0.0.1 is not empty and not a release store; it contains: index.php, objects
     target: box (127.0.0.1:[host]/site)
     live: unchanged
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched

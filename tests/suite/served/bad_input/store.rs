@@ -19,7 +19,7 @@ fn a_docroot_with_other_things_in_it_is_left_alone() {
 
     --- stderr
     publishing demo to local (target/docroot)
-    error: the docroot on [project]/target/docroot holds things that are not a release store: index.php, storage
+    error: the docroot on [project]/target/docroot is not empty and not a release store; it contains: index.php, storage
     target: local (target/docroot)
     live: unchanged
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched
@@ -30,7 +30,7 @@ fn a_docroot_with_other_things_in_it_is_left_alone() {
     --- stdout
 
     --- stderr
-    error: the docroot on [project]/target/docroot holds things that are not a release store: index.php, storage
+    error: the docroot on [project]/target/docroot is not empty and not a release store; it contains: index.php, storage
     target: local (target/docroot)
     live: unchanged
     hint: give the target a docroot of its own, empty or missing; nothing in this one was touched
