@@ -181,7 +181,10 @@ pub enum StoreError {
         host: String,
     },
     /// The docroot contains things that are not a release store.
-    #[error("the docroot on {host} is not empty and not a release store; it contains: {}", list(names))]
+    #[error(
+        "the docroot on {host} is not empty and not a release store; it contains: {}",
+        list(names)
+    )]
     NotAStore {
         /// The host.
         host: String,

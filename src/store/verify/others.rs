@@ -27,7 +27,7 @@ pub(super) async fn without(session: &Session, mut faults: Vec<StoreFault>) -> R
         let mut tried = BTreeSet::new();
         for holder in holders {
             if tried.insert(holder.file.digest) && is_intact(session, &path, &holder.file).await? {
-                faults.retain(|fault| pool_path(fault) != Some(&path));
+                faults.retain(|fault| pool_path(fault) != Some(&path) || !is_content_of(fault, &holder.file));
                 break;
             }
         }
@@ -44,6 +44,17 @@ fn pool_path(fault: &StoreFault) -> Option<&SitePath> {
             ..
         } => Some(path),
         _ => None,
+    }
+}
+
+/// Whether a fault is about content that a file has: its own bytes, or an encoding that was published with it. Another
+/// encoding next to the file is not from that release, and nginx would serve it.
+fn is_content_of(fault: &StoreFault, file: &File) -> bool {
+    match fault {
+        StoreFault::File { content, .. } => content
+            .encoded
+            .is_none_or(|(coding, _)| file.encodings.get(coding).is_some()),
+        _ => false,
     }
 }
 

@@ -961,6 +961,25 @@ async fn pool_takes_the_bytes_of_the_latest_release_with_their_encodings_alone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_encoding_planted_next_to_another_release_s_file_in_the_pool_is_a_fault() {
+    let place = Place::empty();
+    let path = "_next/static/build/_buildManifest.js";
+    place.write("index.html", "home");
+    place.write(path, "self.__BUILD_MANIFEST = {};\n".repeat(50));
+    let first = place.publish().await.release;
+    place.write(path, "short");
+    place.publish().await;
+    place.assert_whole(&first).await;
+    fs::write(place.pool(&format!("{path}.br")), "planted").unwrap();
+    let verified = verify(&place.session(), &first, Depth::Deep, &Silent).await.unwrap();
+    let faults = lines(&verified.faults);
+    assert!(
+        faults.iter().any(|fault| fault.contains("_buildManifest.js.br")),
+        "{faults:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
     let place = Place::empty();
     for page in 0..700 {
