@@ -1,7 +1,6 @@
 //! The tables of the features around a publish: what each key accepts, and its default.
 //!
-//! Pure. This module validates values and must not act on them. A table whose feature does not exist yet is still read
-//! completely, so that this version checks a manifest that was written for a later one.
+//! Pure. This module validates values and must not act on them.
 
 use std::time::Duration;
 
@@ -512,54 +511,5 @@ impl FromSection for Sign {
             );
         }
         sign
-    }
-}
-
-/// `[csp] mode`: how the Content-Security-Policy is applied.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CspMode {
-    /// No policy is created.
-    #[default]
-    Off,
-    /// Browsers only report violations.
-    ReportOnly,
-    /// Browsers enforce it.
-    Enforce,
-}
-
-/// `[csp]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Csp {
-    /// How the policy is applied.
-    pub mode: CspMode,
-}
-
-impl FromSection for Csp {
-    fn from_section(section: &Section<'_>) -> Self {
-        let allowed = expect(r#""off", "report-only" or "enforce""#, r#""report-only""#);
-        let mode = section.read_text("mode", allowed, |text| match text {
-            "off" => Ok(CspMode::Off),
-            "report-only" => Ok(CspMode::ReportOnly),
-            "enforce" => Ok(CspMode::Enforce),
-            _ => which("is no mode"),
-        });
-        Self {
-            mode: mode.unwrap_or_default(),
-        }
-    }
-}
-
-/// `[dictionary]`: compression against the previous release.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dictionary {
-    /// Whether the feature is enabled.
-    pub enabled: bool,
-}
-
-impl FromSection for Dictionary {
-    fn from_section(section: &Section<'_>) -> Self {
-        Self {
-            enabled: section.read_bool("enabled", "true").unwrap_or_default(),
-        }
     }
 }

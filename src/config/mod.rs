@@ -8,8 +8,8 @@
 //! the command line of ssh. All problems are reported together, each with its line, the value found and the values
 //! allowed.
 //!
-//! It must never guess at a misspelt key, clamp a number, or drop a setting silently. A key whose feature does not
-//! exist yet ([`NOT_YET`]) is checked like any other and gives one warning.
+//! It must never guess at a misspelt key, clamp a number, or drop a setting silently. What this version does not act on
+//! yet ([`NOT_YET`]) gives one warning; the contents of such a table are not read.
 
 mod check;
 mod feature;
@@ -34,8 +34,7 @@ use toml::de::DeTable;
 
 pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
 pub use feature::{
-    Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign,
-    Verify, Watch,
+    Cloudflare, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign, Verify, Watch,
 };
 pub use host_key::HostKey;
 pub(crate) use pattern::ends_with_escape;
@@ -50,8 +49,7 @@ use report::ProblemList;
 use section::{FromSection, Refusal, Section, expect, quoted, suggestion, which, whole};
 use values::{globs, is_name, local_path};
 
-/// Tables, and keys as `table.key`, that this version knows and checks but does not act on. To enable a feature, remove
-/// its entry.
+/// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
 pub const NOT_YET: &[&str] = &[
     "csp",
     "dictionary",
@@ -74,8 +72,7 @@ pub struct Parsed {
     pub warnings: Vec<Warning>,
 }
 
-/// The contents of a site manifest. Tables whose keys are not defined yet (`[indexnow]`, `[sitemap]`, `[budget]`,
-/// `[channels]`, `[[redirects]]`, `[[headers]]`) are accepted but not stored.
+/// The contents of a site manifest. The tables in [`NOT_YET`] are accepted but not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteConfig {
     /// `[site]`.
@@ -108,10 +105,6 @@ pub struct SiteConfig {
     pub sign: Sign,
     /// `[types]`.
     pub types: OwnTypes,
-    /// `[csp]`.
-    pub csp: Csp,
-    /// `[dictionary]`.
-    pub dictionary: Dictionary,
 }
 
 impl SiteConfig {
@@ -268,14 +261,12 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
         types: top.open("types").as_ref().map(types).unwrap_or_default(),
-        csp: top.read_table("csp"),
-        dictionary: top.read_table("dictionary"),
     };
-    for unfixed in ["indexnow", "sitemap", "budget", "channels"] {
-        top.accept_table(unfixed);
+    for table in ["csp", "dictionary", "indexnow", "sitemap", "budget", "channels"] {
+        top.open(table);
     }
-    for unfixed in ["redirects", "headers"] {
-        top.accept_list_of_tables(unfixed);
+    for list in ["redirects", "headers"] {
+        top.accept_list_of_tables(list);
     }
     if !names.contains(&config.publish.target) {
         refuse_default_target(&top, &config.publish.target, &names);

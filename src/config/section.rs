@@ -139,11 +139,6 @@ impl<'a> Section<'a> {
         read
     }
 
-    /// Accepts a table whose keys are not defined yet: it only has to be a table.
-    pub(super) fn accept_table(&self, key: &'static str) {
-        self.open(key);
-    }
-
     /// Accepts a list of tables whose keys are not defined yet.
     pub(super) fn accept_list_of_tables(&self, key: &'static str) {
         let Some(value) = self.table_value(key, &format!("[[{key}]]")) else {
@@ -190,7 +185,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Opens the table at `key`, for the caller to read and close.
+    /// Opens the table at `key`, for the caller to read and close. A table that is not closed may have any keys.
     pub(super) fn open(&self, key: &'static str) -> Option<Section<'a>> {
         let value = self.table_value(key, &format!("[{}]", self.dotted(key)))?;
         if let DeValue::Table(table) = value.get_ref() {

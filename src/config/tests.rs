@@ -152,10 +152,6 @@ fn every_value_that_is_written_is_taken() {
         key = "k"
         allowed-signers = "s"
         require = true
-        [csp]
-        mode = "enforce"
-        [dictionary]
-        enabled = true
         "#,
     );
     assert_eq!(config.server_name(), "docs.example.com");
@@ -170,8 +166,7 @@ fn every_value_that_is_written_is_taken() {
     assert_eq!(config.next.base_path.as_deref(), Some("/guide"));
     assert_eq!(config.verify.origin, Origin::Off);
     assert_eq!(config.watch.command, ["npm", "run", "build"]);
-    assert_eq!(config.csp.mode, CspMode::Enforce);
-    assert!(config.dictionary.enabled && config.sign.require);
+    assert!(config.sign.require);
 }
 
 #[test]
@@ -285,7 +280,6 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         "[next]\nbase-path = \"docs\"",
         "[next]\nbase-path = \"/docs/\"",
         "[watch]\nport = 65536",
-        "[csp]\nmode = \"on\"",
         "[site]\nname = \"Docs\"",
         "[site]\nname = \".docs\"",
         "[site]\nexport = \"\"",
@@ -319,7 +313,6 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         "base-path" in [next] is the string "docs", which does not begin with `/`, line 2: it must be empty, or a path that begins with `/`, such as base-path = "/docs"
         "base-path" in [next] is the string "/docs/", which has an empty, `.` or `..` segment, line 2: it must be empty, or a path that begins with `/`, such as base-path = "/docs"
         "port" in [watch] is the number 65536, which is too large, line 2: it must be a whole number from 1 to 65535, such as port = 4000
-        "mode" in [csp] is the string "on", which is no mode, line 2: it must be "off", "report-only" or "enforce", such as mode = "report-only"
         "name" in [site] is the string "Docs", which can't be a name, line 2: it must be a name of lower-case letters, digits, `.`, `_` and `-`, a letter or digit first, such as name = "docs"
         "name" in [site] is the string ".docs", which can't be a name, line 2: it must be a name of lower-case letters, digits, `.`, `_` and `-`, a letter or digit first, such as name = "docs"
         "export" in [site] is the string "", which is empty, line 2: it must be the folder that `next build` writes, such as export = "out"
