@@ -42,12 +42,12 @@ pub use pattern::{Forbidden, PatternError};
 pub use problem::{ConfigError, Problem, Warning};
 pub use target::{SftpTarget, Target, TargetKind};
 pub use url::{WebUrl, is_loopback};
-pub use values::{Percent, compile_globs, parse_duration};
+pub use values::{compile_globs, parse_duration};
 
 use crate::rules::OwnTypes;
 use report::ProblemList;
 use section::{FromSection, Refusal, Section, expect, quoted, suggestion, which, whole};
-use values::{globs, is_name, local_path};
+use values::{globs, is_name, local_path, percent};
 
 /// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
 pub const NOT_YET: &[&str] = &[
@@ -174,8 +174,8 @@ pub struct Publish {
     pub keep: NonZeroUsize,
     /// How long immutable files of replaced releases stay reachable.
     pub skew: Duration,
-    /// The share of pages that a publish may remove without an explicit permission.
-    pub max_removed: Percent,
+    /// The share of pages, in percent, that a publish may remove without an explicit permission.
+    pub max_removed: u8,
     /// Globs of assets that are not published; see [`compile_globs`].
     pub exclude: Vec<String>,
 }
@@ -188,7 +188,7 @@ impl Default for Publish {
             target: target::EMBEDDED.to_owned(),
             keep: KEEP,
             skew: Duration::from_hours(7 * 24),
-            max_removed: Percent::MAX_REMOVED,
+            max_removed: 30,
             exclude: Vec::new(),
         }
     }
@@ -215,7 +215,7 @@ impl FromSection for Publish {
                 .read_text("skew", skew, |text| parse_duration(text).or_else(which))
                 .unwrap_or(default.skew),
             max_removed: section
-                .read_text("max-removed", removed, Percent::parse)
+                .read_text("max-removed", removed, percent)
                 .unwrap_or(default.max_removed),
             exclude: globs(section, "exclude").unwrap_or(default.exclude),
         }
