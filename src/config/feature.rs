@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::section::{Expect, FromSection, Refusal, Section, expect, text, which, whole};
 use super::url::WebUrl;
-use super::values::{globs, local_path, parse_duration};
+use super::values::{argument, globs, local_path, parse_duration};
 
 const URL: Expect = expect(
     "an http or https URL without credentials, query and fragment",
@@ -149,13 +149,12 @@ impl Default for Encode {
 impl FromSection for Encode {
     fn from_section(section: &Section<'_>) -> Self {
         let default = Self::default();
-        let level = |key, highest: u8, expect| {
+        let level = |key, highest, expect| {
             section.read(key, expect, |value| {
                 if value.as_bool() == Some(false) {
                     return Ok(None);
                 }
-                let level = whole(value, 1..=u64::from(highest))?;
-                u8::try_from(level).map(Some).map_err(|_| Refusal::Type)
+                whole(value, 1..=highest).map(Some)
             })
         };
         Self {
@@ -469,18 +468,9 @@ impl FromSection for Watch {
         Self {
             command: section.read_list("command", command, argument).unwrap_or_default(),
             paths: section.read_list("paths", paths, local_path).unwrap_or_default(),
-            port: section.read("port", port, |value| {
-                u16::try_from(whole(value, 1..=65_535)?).map_err(|_| Refusal::Type)
-            }),
+            port: section.read("port", port, |value| whole(value, 1..=65_535)),
         }
     }
-}
-
-fn argument(text: &str) -> Result<String, Refusal> {
-    if text.contains('\0') {
-        return which("holds a NUL");
-    }
-    Ok(text.to_owned())
 }
 
 /// `[sign]`: signatures of the release document.

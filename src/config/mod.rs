@@ -207,8 +207,7 @@ impl FromSection for Publish {
                 .unwrap_or(default.target),
             keep: section
                 .read("keep", keep, |value| {
-                    let keep = usize::try_from(whole(value, 1..=1_000_000)?).ok();
-                    keep.and_then(NonZeroUsize::new).ok_or(section::Refusal::Type)
+                    NonZeroUsize::new(whole(value, 1..=1_000_000)?).ok_or(Refusal::Type)
                 })
                 .unwrap_or(default.keep),
             skew: section

@@ -11,7 +11,7 @@ use super::section::{Expect, Refusal, Section, expect, which};
 /// The longest accepted duration: 100 years.
 const LONGEST: Duration = Duration::from_hours(36_500 * 24);
 
-pub(super) const GLOBS: Expect = expect("a list of globs over paths of the export", r#"["drafts/**", "*.map"]"#);
+const GLOBS: Expect = expect("a list of globs over paths of the export", r#"["drafts/**", "*.map"]"#);
 
 /// Parses a share in whole percent, from `0%` to `100%`.
 pub(super) fn percent(text: &str) -> Result<u8, Refusal> {
@@ -89,6 +89,11 @@ pub(super) fn local_path(text: &str) -> Result<String, Refusal> {
     if text.is_empty() {
         return which("is empty");
     }
+    argument(text)
+}
+
+/// Validates an argument of a program: without NUL.
+pub(super) fn argument(text: &str) -> Result<String, Refusal> {
     if text.contains('\0') {
         return which("holds a NUL");
     }
