@@ -1,13 +1,12 @@
 //! The tables of the features around a publish: what each key accepts, and its default.
 //!
-//! Pure. This module validates values and must not act on them. A table whose feature does not exist yet is still read
-//! completely, so that this version checks a manifest that was written for a later one.
+//! Pure. This module validates values and must not act on them.
 
 use std::time::Duration;
 
 use super::section::{Expect, FromSection, Refusal, Section, expect, text, which, whole};
 use super::url::WebUrl;
-use super::values::{globs, local_path, parse_duration};
+use super::values::{argument, globs, local_path, parse_duration};
 
 const URL: Expect = expect(
     "an http or https URL without credentials, query and fragment",
@@ -150,13 +149,12 @@ impl Default for Encode {
 impl FromSection for Encode {
     fn from_section(section: &Section<'_>) -> Self {
         let default = Self::default();
-        let level = |key, highest: u8, expect| {
+        let level = |key, highest, expect| {
             section.read(key, expect, |value| {
                 if value.as_bool() == Some(false) {
                     return Ok(None);
                 }
-                let level = whole(value, 1..=u64::from(highest))?;
-                u8::try_from(level).map(Some).map_err(|_| Refusal::Type)
+                whole(value, 1..=highest).map(Some)
             })
         };
         Self {
@@ -470,18 +468,9 @@ impl FromSection for Watch {
         Self {
             command: section.read_list("command", command, argument).unwrap_or_default(),
             paths: section.read_list("paths", paths, local_path).unwrap_or_default(),
-            port: section.read("port", port, |value| {
-                u16::try_from(whole(value, 1..=65_535)?).map_err(|_| Refusal::Type)
-            }),
+            port: section.read("port", port, |value| whole(value, 1..=65_535)),
         }
     }
-}
-
-fn argument(text: &str) -> Result<String, Refusal> {
-    if text.contains('\0') {
-        return which("holds a NUL");
-    }
-    Ok(text.to_owned())
 }
 
 /// `[sign]`: signatures of the release document.
@@ -512,54 +501,5 @@ impl FromSection for Sign {
             );
         }
         sign
-    }
-}
-
-/// `[csp] mode`: how the Content-Security-Policy is applied.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CspMode {
-    /// No policy is created.
-    #[default]
-    Off,
-    /// Browsers only report violations.
-    ReportOnly,
-    /// Browsers enforce it.
-    Enforce,
-}
-
-/// `[csp]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Csp {
-    /// How the policy is applied.
-    pub mode: CspMode,
-}
-
-impl FromSection for Csp {
-    fn from_section(section: &Section<'_>) -> Self {
-        let allowed = expect(r#""off", "report-only" or "enforce""#, r#""report-only""#);
-        let mode = section.read_text("mode", allowed, |text| match text {
-            "off" => Ok(CspMode::Off),
-            "report-only" => Ok(CspMode::ReportOnly),
-            "enforce" => Ok(CspMode::Enforce),
-            _ => which("is no mode"),
-        });
-        Self {
-            mode: mode.unwrap_or_default(),
-        }
-    }
-}
-
-/// `[dictionary]`: compression against the previous release.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dictionary {
-    /// Whether the feature is enabled.
-    pub enabled: bool,
-}
-
-impl FromSection for Dictionary {
-    fn from_section(section: &Section<'_>) -> Self {
-        Self {
-            enabled: section.read_bool("enabled", "true").unwrap_or_default(),
-        }
     }
 }

@@ -8,8 +8,8 @@
 //! the command line of ssh. All problems are reported together, each with its line, the value found and the values
 //! allowed.
 //!
-//! It must never guess at a misspelt key, clamp a number, or drop a setting silently. A key whose feature does not
-//! exist yet ([`NOT_YET`]) is checked like any other and gives one warning.
+//! It must never guess at a misspelt key, clamp a number, or drop a setting silently. What this version does not act on
+//! yet ([`NOT_YET`]) gives one warning; the contents of such a table are not read.
 
 mod check;
 mod feature;
@@ -34,8 +34,7 @@ use toml::de::DeTable;
 
 pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
 pub use feature::{
-    Cloudflare, Csp, CspMode, Dictionary, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign,
-    Verify, Watch,
+    Cloudflare, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign, Verify, Watch,
 };
 pub use host_key::HostKey;
 pub(crate) use pattern::ends_with_escape;
@@ -43,15 +42,14 @@ pub use pattern::{Forbidden, PatternError};
 pub use problem::{ConfigError, Problem, Warning};
 pub use target::{SftpTarget, Target, TargetKind};
 pub use url::{WebUrl, is_loopback};
-pub use values::{Percent, compile_globs, parse_duration};
+pub use values::{compile_globs, parse_duration};
 
 use crate::rules::OwnTypes;
 use report::ProblemList;
 use section::{FromSection, Refusal, Section, expect, quoted, suggestion, which, whole};
-use values::{globs, is_name, local_path};
+use values::{globs, is_name, local_path, percent};
 
-/// Tables, and keys as `table.key`, that this version knows and checks but does not act on. To enable a feature, remove
-/// its entry.
+/// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
 pub const NOT_YET: &[&str] = &[
     "csp",
     "dictionary",
@@ -74,8 +72,7 @@ pub struct Parsed {
     pub warnings: Vec<Warning>,
 }
 
-/// The contents of a site manifest. Tables whose keys are not defined yet (`[indexnow]`, `[sitemap]`, `[budget]`,
-/// `[channels]`, `[[redirects]]`, `[[headers]]`) are accepted but not stored.
+/// The contents of a site manifest. The tables in [`NOT_YET`] are accepted but not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteConfig {
     /// `[site]`.
@@ -108,10 +105,6 @@ pub struct SiteConfig {
     pub sign: Sign,
     /// `[types]`.
     pub types: OwnTypes,
-    /// `[csp]`.
-    pub csp: Csp,
-    /// `[dictionary]`.
-    pub dictionary: Dictionary,
 }
 
 impl SiteConfig {
@@ -181,8 +174,8 @@ pub struct Publish {
     pub keep: NonZeroUsize,
     /// How long immutable files of replaced releases stay reachable.
     pub skew: Duration,
-    /// The share of pages that a publish may remove without an explicit permission.
-    pub max_removed: Percent,
+    /// The share of pages, in percent, that a publish may remove without an explicit permission.
+    pub max_removed: u8,
     /// Globs of assets that are not published; see [`compile_globs`].
     pub exclude: Vec<String>,
 }
@@ -195,7 +188,7 @@ impl Default for Publish {
             target: target::EMBEDDED.to_owned(),
             keep: KEEP,
             skew: Duration::from_hours(7 * 24),
-            max_removed: Percent::MAX_REMOVED,
+            max_removed: 30,
             exclude: Vec::new(),
         }
     }
@@ -214,15 +207,14 @@ impl FromSection for Publish {
                 .unwrap_or(default.target),
             keep: section
                 .read("keep", keep, |value| {
-                    let keep = usize::try_from(whole(value, 1..=1_000_000)?).ok();
-                    keep.and_then(NonZeroUsize::new).ok_or(section::Refusal::Type)
+                    NonZeroUsize::new(whole(value, 1..=1_000_000)?).ok_or(Refusal::Type)
                 })
                 .unwrap_or(default.keep),
             skew: section
                 .read_text("skew", skew, |text| parse_duration(text).or_else(which))
                 .unwrap_or(default.skew),
             max_removed: section
-                .read_text("max-removed", removed, Percent::parse)
+                .read_text("max-removed", removed, percent)
                 .unwrap_or(default.max_removed),
             exclude: globs(section, "exclude").unwrap_or(default.exclude),
         }
@@ -268,14 +260,12 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
         types: top.open("types").as_ref().map(types).unwrap_or_default(),
-        csp: top.read_table("csp"),
-        dictionary: top.read_table("dictionary"),
     };
-    for unfixed in ["indexnow", "sitemap", "budget", "channels"] {
-        top.accept_table(unfixed);
+    for table in ["csp", "dictionary", "indexnow", "sitemap", "budget", "channels"] {
+        top.open(table);
     }
-    for unfixed in ["redirects", "headers"] {
-        top.accept_list_of_tables(unfixed);
+    for list in ["redirects", "headers"] {
+        top.accept_list_of_tables(list);
     }
     if !names.contains(&config.publish.target) {
         refuse_default_target(&top, &config.publish.target, &names);

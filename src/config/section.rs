@@ -139,14 +139,9 @@ impl<'a> Section<'a> {
         read
     }
 
-    /// Accepts a table whose keys are not defined yet: it only has to be a table.
-    pub(super) fn accept_table(&self, key: &'static str) {
-        self.open(key);
-    }
-
     /// Accepts a list of tables whose keys are not defined yet.
     pub(super) fn accept_list_of_tables(&self, key: &'static str) {
-        let Some(value) = self.table_value(key, &format!("[[{key}]]")) else {
+        let Some(value) = self.ask_as(key, &format!("[[{key}]]")) else {
             return;
         };
         let is_list = value
@@ -190,9 +185,9 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Opens the table at `key`, for the caller to read and close.
+    /// Opens the table at `key`, for the caller to read and close. A table that is not closed may have any keys.
     pub(super) fn open(&self, key: &'static str) -> Option<Section<'a>> {
-        let value = self.table_value(key, &format!("[{}]", self.dotted(key)))?;
+        let value = self.ask_as(key, &format!("[{}]", self.dotted(key)))?;
         if let DeValue::Table(table) = value.get_ref() {
             let offset = self.offset_of(key);
             return Some(Section::at(self.dotted(key), offset, table, self.report));
@@ -279,14 +274,11 @@ impl<'a> Section<'a> {
     }
 
     fn ask(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.asked.borrow_mut().push(key);
-        let value = self.table.get(key)?;
-        let shown = self.subject(key);
-        self.report.note_not_yet(self.offset_of(key), &self.dotted(key), &shown);
-        Some(value)
+        self.ask_as(key, &self.subject(key))
     }
 
-    fn table_value(&self, key: &'static str, shown: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+    /// Finds the value at `key`, and marks the key as known. `shown`: its name in a warning.
+    fn ask_as(&self, key: &'static str, shown: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.borrow_mut().push(key);
         let value = self.table.get(key)?;
         self.report.note_not_yet(self.offset_of(key), &self.dotted(key), shown);
@@ -342,15 +334,16 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Refusal> {
     value.as_str().ok_or(Refusal::Type)
 }
 
-/// Returns the whole number, or refuses its type or a value outside `range`.
-pub(super) fn whole(value: &DeValue<'_>, range: std::ops::RangeInclusive<u64>) -> Result<u64, Refusal> {
+/// Returns the whole number, or refuses its type or a value outside `range`, which must be one of `T`.
+pub(super) fn whole<T: TryFrom<i128>>(
+    value: &DeValue<'_>,
+    range: std::ops::RangeInclusive<i128>,
+) -> Result<T, Refusal> {
     let integer = value.as_integer().ok_or(Refusal::Type)?;
     match i128::from_str_radix(integer.as_str(), integer.radix()) {
-        Ok(number) if number < i128::from(*range.start()) => which("is too small"),
-        Ok(number) => match u64::try_from(number) {
-            Ok(number) if number <= *range.end() => Ok(number),
-            _ => which("is too large"),
-        },
+        Ok(number) if number < *range.start() => which("is too small"),
+        Ok(number) if number > *range.end() => which("is too large"),
+        Ok(number) => T::try_from(number).map_err(|_| Refusal::Type),
         Err(_) => which("is out of range"),
     }
 }

@@ -174,9 +174,7 @@ fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
     let host = required(section, "host", HOST, host);
     let docroot = required(section, "docroot", SFTP_DOCROOT, sftp_docroot);
     let user = section.read_text("user", USER, user);
-    let port = section.read("port", PORT, |value| {
-        u16::try_from(whole(value, 1..=65_535)?).map_err(|_| Refusal::Type)
-    });
+    let port = section.read("port", PORT, |value| whole(value, 1..=65_535));
     let identity = section.read_text("identity", IDENTITY, ssh_path);
     let known_hosts = section.read_text("known-hosts", KNOWN_HOSTS, ssh_path);
     let host_key = section.read("host-key", HOST_KEY, |value| {

@@ -90,7 +90,7 @@ fn an_empty_manifest_has_every_default() {
     assert_eq!(config.publish.target, "local");
     assert_eq!(config.publish.keep.get(), 10);
     assert_eq!(config.publish.skew, Duration::from_hours(7 * 24));
-    assert_eq!(config.publish.max_removed.get(), 30);
+    assert_eq!(config.publish.max_removed, 30);
     assert_eq!(config.publish.exclude, [""; 0]);
     assert_eq!(config.targets.len(), 1);
     assert_eq!(config.targets["local"], Target::embedded());
@@ -152,10 +152,6 @@ fn every_value_that_is_written_is_taken() {
         key = "k"
         allowed-signers = "s"
         require = true
-        [csp]
-        mode = "enforce"
-        [dictionary]
-        enabled = true
         "#,
     );
     assert_eq!(config.server_name(), "docs.example.com");
@@ -170,8 +166,7 @@ fn every_value_that_is_written_is_taken() {
     assert_eq!(config.next.base_path.as_deref(), Some("/guide"));
     assert_eq!(config.verify.origin, Origin::Off);
     assert_eq!(config.watch.command, ["npm", "run", "build"]);
-    assert_eq!(config.csp.mode, CspMode::Enforce);
-    assert!(config.dictionary.enabled && config.sign.require);
+    assert!(config.sign.require);
 }
 
 #[test]
@@ -285,7 +280,6 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         "[next]\nbase-path = \"docs\"",
         "[next]\nbase-path = \"/docs/\"",
         "[watch]\nport = 65536",
-        "[csp]\nmode = \"on\"",
         "[site]\nname = \"Docs\"",
         "[site]\nname = \".docs\"",
         "[site]\nexport = \"\"",
@@ -319,7 +313,6 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         "base-path" in [next] is the string "docs", which does not begin with `/`, line 2: it must be empty, or a path that begins with `/`, such as base-path = "/docs"
         "base-path" in [next] is the string "/docs/", which has an empty, `.` or `..` segment, line 2: it must be empty, or a path that begins with `/`, such as base-path = "/docs"
         "port" in [watch] is the number 65536, which is too large, line 2: it must be a whole number from 1 to 65535, such as port = 4000
-        "mode" in [csp] is the string "on", which is no mode, line 2: it must be "off", "report-only" or "enforce", such as mode = "report-only"
         "name" in [site] is the string "Docs", which can't be a name, line 2: it must be a name of lower-case letters, digits, `.`, `_` and `-`, a letter or digit first, such as name = "docs"
         "name" in [site] is the string ".docs", which can't be a name, line 2: it must be a name of lower-case letters, digits, `.`, `_` and `-`, a letter or digit first, such as name = "docs"
         "export" in [site] is the string "", which is empty, line 2: it must be the folder that `next build` writes, such as export = "out"
@@ -533,7 +526,6 @@ fn a_host_key_loses_its_comment() {
     let text = format!("host-key = \"{ED25519} root@pheme of the shop\"");
     let key = sftp(&config(&sftp_with(&text)), "x").host_key.unwrap();
     assert_eq!(key.to_string(), ED25519);
-    assert_eq!(key.algorithm(), "ssh-ed25519");
 }
 
 #[test]
@@ -573,6 +565,7 @@ fn anything_but_one_complete_host_key_is_refused() {
         format!("ssh-ed25519 {}=", &base64[..67]),
         "ssh-ed25519 AAAA...".to_owned(),
         "ssh-ed25519 ====".to_owned(),
+        "ssh-ed25519 AA==AA==".to_owned(),
         key("ssh-ed25519", "ssh-ed25519", 3),
         key("ssh-ed25519", "ssh-rsa", 3),
     ];
@@ -596,6 +589,7 @@ fn anything_but_one_complete_host_key_is_refused() {
         "host-key" in [targets.x] is the string "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8Q…", which is cut short or has bytes left over, line 5: it must be exactly one public key, its type and its base64, such as host-key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…"
         "host-key" in [targets.x] is the string "ssh-ed25519 AAAA...", which is not valid base64 after the type, line 5: it must be exactly one public key, its type and its base64, such as host-key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…"
         "host-key" in [targets.x] is the string "ssh-ed25519 ====", which is not valid base64 after the type, line 5: it must be exactly one public key, its type and its base64, such as host-key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…"
+        "host-key" in [targets.x] is the string "ssh-ed25519 AA==AA==", which is not valid base64 after the type, line 5: it must be exactly one public key, its type and its base64, such as host-key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…"
         "host-key" in [targets.x] is the string "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcH…", which is cut short or has bytes left over, line 5: it must be exactly one public key, its type and its base64, such as host-key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…"
         "host-key" in [targets.x] is the string "ssh-ed25519 AAAAB3NzaC1yc2EAAAAgBwcHBwcHBwcHBwcHBwcHBwcHBwcH…", which names another type than its bytes do, line 5: it must be exactly one public key, its type and its base64, such as host-key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…"
         "#
@@ -769,16 +763,6 @@ fn every_row_of_not_yet_is_a_known_key_that_warns_and_nothing_more() {
         assert_eq!(parsed.warnings.len(), 1, "{text}");
         assert_eq!(parsed.warnings[0].key, *row);
     }
-}
-
-#[test]
-fn percentages_are_compared_without_rounding() {
-    let thirty = Percent::new(30).unwrap();
-    assert!(!thirty.is_exceeded_by(3, 10));
-    assert!(thirty.is_exceeded_by(31, 100));
-    assert!(thirty.is_exceeded_by(1, 0));
-    assert!(!Percent::new(100).unwrap().is_exceeded_by(u64::MAX, u64::MAX));
-    assert_eq!(Percent::new(101), None);
 }
 
 #[test]

@@ -71,9 +71,7 @@ impl WebUrl {
     pub fn is_https(&self) -> bool {
         self.is_https
     }
-}
 
-impl WebUrl {
     /// Whether nothing on the network path can read what is sent to it: the URL is https, or the traffic never leaves
     /// this machine.
     #[must_use]

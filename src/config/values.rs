@@ -2,7 +2,6 @@
 //!
 //! Pure. Each parser accepts one spelling and refuses every other: it must never round, clamp or guess.
 
-use std::fmt;
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -12,51 +11,19 @@ use super::section::{Expect, Refusal, Section, expect, which};
 /// The longest accepted duration: 100 years.
 const LONGEST: Duration = Duration::from_hours(36_500 * 24);
 
-pub(super) const GLOBS: Expect = expect("a list of globs over paths of the export", r#"["drafts/**", "*.map"]"#);
+const GLOBS: Expect = expect("a list of globs over paths of the export", r#"["drafts/**", "*.map"]"#);
 
-/// A share in whole percent, from 0 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Percent(u8);
-
-impl Percent {
-    /// The default limit on the share of pages that a publish may remove.
-    pub(super) const MAX_REMOVED: Self = Self(30);
-
-    /// Returns `None` above 100.
-    #[must_use]
-    pub const fn new(percent: u8) -> Option<Self> {
-        if percent <= 100 { Some(Self(percent)) } else { None }
+/// Parses a share in whole percent, from `0%` to `100%`.
+pub(super) fn percent(text: &str) -> Result<u8, Refusal> {
+    let Some(number) = text.strip_suffix('%') else {
+        return which("has no percent sign");
+    };
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return which("is not a whole number of percent");
     }
-
-    /// The number before the percent sign.
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-
-    /// Whether `part` is more than this share of `whole`. No rounding.
-    #[must_use]
-    pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
-        u128::from(part) * 100 > u128::from(whole) * u128::from(self.0)
-    }
-
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
-        let Some(number) = text.strip_suffix('%') else {
-            return which("has no percent sign");
-        };
-        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-            return which("is not a whole number of percent");
-        }
-        match number.parse().ok().and_then(Self::new) {
-            Some(percent) => Ok(percent),
-            None => which("is more than 100%"),
-        }
-    }
-}
-
-impl fmt::Display for Percent {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}%", self.0)
+    match number.parse() {
+        Ok(percent @ 0..=100) => Ok(percent),
+        _ => which("is more than 100%"),
     }
 }
 
@@ -122,6 +89,11 @@ pub(super) fn local_path(text: &str) -> Result<String, Refusal> {
     if text.is_empty() {
         return which("is empty");
     }
+    argument(text)
+}
+
+/// Validates an argument of a program: without NUL.
+pub(super) fn argument(text: &str) -> Result<String, Refusal> {
     if text.contains('\0') {
         return which("holds a NUL");
     }

@@ -395,7 +395,7 @@ fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Bo
     if let Some(rules) = rules {
         set(&mut answer, CACHE_CONTROL, rules.cache_control(status.as_u16(), path));
         let deployment = rules.deployment_id.as_deref().map(|id| (headers::DEPLOYMENT, id));
-        for (name, value) in rules.headers().chain(deployment) {
+        for (name, value) in headers::SECURITY.into_iter().chain(deployment) {
             if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
                 set(&mut answer, name, value);
             }

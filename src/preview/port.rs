@@ -4,9 +4,8 @@
 
 use std::fs;
 use std::io;
-use std::net::IpAddr;
 
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::TcpListener;
 
 /// The first port that is tried if none is requested.
 pub const DEFAULT: u16 = 4400;
@@ -90,19 +89,19 @@ pub async fn listen(host: &str, port: Option<u16>) -> Result<BoundPort, PortErro
             Err(source) => return Err(refused(host, source)),
         }
     }
-    let free = match bind(host, 0).await.and_then(|listener| listener.local_addr()) {
-        Ok(address) if port.is_some() => next_free(host, first).await.or(Some(address.port())),
-        Ok(address) => Some(address.port()),
-        Err(_) => None,
-    };
+    let free = free(host, port).await;
     let (port, by) = passed.into_iter().next().unwrap_or((first, None));
     Err(PortError::Taken { port, by, free })
 }
 
-async fn next_free(host: &str, after: u16) -> Option<u16> {
-    for port in after.checked_add(1)?..=after.saturating_add(TRIED) {
-        if bind(host, port).await.is_ok() {
-            return Some(port);
+/// Returns a port that is free: one of those after `taken`, or else any.
+async fn free(host: &str, taken: Option<u16>) -> Option<u16> {
+    let next = taken
+        .into_iter()
+        .flat_map(|taken| (1..=TRIED).filter_map(move |step| taken.checked_add(step)));
+    for port in next.chain([0]) {
+        if let Ok(address) = bind(host, port).await.and_then(|listener| listener.local_addr()) {
+            return Some(address.port());
         }
     }
     None
@@ -120,25 +119,14 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .unwrap_or(host);
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return TcpListener::bind((address, port)).await;
-    }
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in lookup_host((bare, port)).await? {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    TcpListener::bind((bare, port)).await
 }
 
 /// Returns the process that listens on a port, if the system reveals it.
 fn holder(port: u16) -> Option<PortHolder> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let texts = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
-    let inodes: Vec<String> = texts.flat_map(|text| listening(&text, port)).collect();
-    let sockets: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let sockets: Vec<String> = texts.flat_map(|text| listening(&text, port)).collect();
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
@@ -158,18 +146,15 @@ fn holder(port: u16) -> Option<PortHolder> {
     None
 }
 
-/// Returns the inodes of the sockets in a kernel table that listen on a port.
+/// Returns the sockets in a kernel table that listen on a port, as the files of a process name them.
 fn listening(table: &str, port: u16) -> Vec<String> {
     const LISTEN: &str = "0A";
-    let lines = table
-        .lines()
-        .skip(1)
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let wanted = format!(":{port:04X}");
-    lines
-        .filter(|fields| fields.len() > 9 && fields[1].ends_with(&wanted) && fields[3] == LISTEN)
-        .map(|fields| fields[9].to_owned())
-        .collect()
+    let port = format!(":{port:04X}");
+    let socket = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, local, _, LISTEN, _, _, _, _, _, inode, ..] if local.ends_with(&port) => Some(format!("socket:[{inode}]")),
+        _ => None,
+    };
+    table.lines().filter_map(socket).collect()
 }
 
 #[cfg(test)]
@@ -205,7 +190,7 @@ mod tests {
             0: 0100007F:1130 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 x\n   \
             1: 0100007F:1130 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 x\n   \
             2: 0100007F:1131 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 x\n";
-        assert_eq!(listening(table, 4400), ["4711"]);
+        assert_eq!(listening(table, 4400), ["socket:[4711]"]);
         assert_eq!(listening("", 4400), Vec::<String>::new());
     }
 }

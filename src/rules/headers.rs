@@ -3,7 +3,7 @@
 use super::Rules;
 use crate::model::cache::CacheClass;
 
-/// The headers of every response.
+/// The headers of every response except `Cache-Control`, in the order in which they are sent.
 pub const SECURITY: [(&str, &str); 4] = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "strict-origin-when-cross-origin"),
@@ -68,10 +68,5 @@ impl Rules {
             _ => CacheClass::Revalidate,
         };
         class.cache_control()
-    }
-
-    /// The headers of every response except `Cache-Control`, in the order in which they are sent.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        SECURITY.into_iter()
     }
 }

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use globset::{Glob, GlobMatcher};
 use serde_json::Value;
 
-use super::next_config::{NextConfig, Setting};
+use super::next_config::NextConfig;
 use super::ssh_config::{Alias, aliases, includes};
 use super::{OUT, Project, Sourced, name_of, site_of};
 use crate::next::document;
@@ -81,7 +81,7 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
         .iter()
         .filter(|(place, ..)| Some(depth(place)) == nearest)
         .max_by_key(|(place, _, config)| {
-            let makes_export = config.output == Setting::Is("export".to_owned());
+            let makes_export = config.output.plain() == Some("export");
             (makes_export, age(&folder.join(destination_of(place, config))))
         })
         .or(configs.first());
@@ -216,7 +216,7 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
 
 /// Where `next build` writes the export of a site.
 fn destination_of(place: &str, config: &NextConfig) -> String {
-    let dist = config.dist_dir.plain().map_or(OUT, String::as_str);
+    let dist = config.dist_dir.plain().unwrap_or(OUT);
     joined(place, dist.trim_end_matches('/'))
 }
 

@@ -131,7 +131,7 @@ impl Project {
         let mut notes = Vec::new();
         if let Some(next) = &self.next {
             let (file, output) = (&next.from, &next.value.output);
-            match output.plain().map(String::as_str) {
+            match output.plain() {
                 Some("export") => {}
                 Some(other) => notes.push(format!(
                     "{file} has output: \"{other}\", which makes no folder of files: write output: \"export\""

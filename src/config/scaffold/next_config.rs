@@ -4,20 +4,20 @@
 //! file. This module must never guess: a computed value is reported as computed.
 
 /// One setting.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Setting<T> {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Setting {
     /// It is absent, so the default applies.
     #[default]
     Absent,
-    /// It has this value.
-    Is(T),
+    /// It has this value, a string.
+    Is(String),
     /// It is present, but only running the file would show its value.
     Computed,
 }
 
-impl<T> Setting<T> {
+impl Setting {
     /// The value, if it is plain.
-    pub fn plain(&self) -> Option<&T> {
+    pub fn plain(&self) -> Option<&str> {
         match self {
             Self::Is(value) => Some(value),
             Self::Absent | Self::Computed => None,
@@ -29,13 +29,11 @@ impl<T> Setting<T> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NextConfig {
     /// `output`: only `export` produces a folder of files.
-    pub output: Setting<String>,
+    pub output: Setting,
     /// `distDir`: where the export is written instead of `out`.
-    pub dist_dir: Setting<String>,
+    pub dist_dir: Setting,
     /// `basePath`.
-    pub base_path: Setting<String>,
-    /// `trailingSlash`.
-    pub trailing_slash: Setting<bool>,
+    pub base_path: Setting,
 }
 
 impl NextConfig {
@@ -43,20 +41,10 @@ impl NextConfig {
     #[must_use]
     pub fn read(text: &str) -> Self {
         let tokens = tokens(text);
-        let text_of = |key| match setting(&tokens, key) {
-            Setting::Is(JsToken::Text(text)) => Setting::Is(text),
-            Setting::Is(_) | Setting::Computed => Setting::Computed,
-            Setting::Absent => Setting::Absent,
-        };
         Self {
-            output: text_of("output"),
-            dist_dir: text_of("distDir"),
-            base_path: text_of("basePath"),
-            trailing_slash: match setting(&tokens, "trailingSlash") {
-                Setting::Is(JsToken::Word(word)) if word == "true" || word == "false" => Setting::Is(word == "true"),
-                Setting::Is(_) | Setting::Computed => Setting::Computed,
-                Setting::Absent => Setting::Absent,
-            },
+            output: setting(&tokens, "output"),
+            dist_dir: setting(&tokens, "distDir"),
+            base_path: setting(&tokens, "basePath"),
         }
     }
 }
@@ -78,8 +66,8 @@ impl JsToken {
 }
 
 /// Finds the least deeply nested setting with a name: `output` of the configuration, not of an object inside it.
-fn setting(tokens: &[JsToken], key: &str) -> Setting<JsToken> {
-    let mut best: Option<(usize, Setting<JsToken>)> = None;
+fn setting(tokens: &[JsToken], key: &str) -> Setting {
+    let mut best: Option<(usize, Setting)> = None;
     // For each enclosing brace, whether it is the value of another setting.
     let mut braces: Vec<bool> = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
@@ -120,7 +108,7 @@ fn setting(tokens: &[JsToken], key: &str) -> Setting<JsToken> {
 }
 
 /// The value at the start of some tokens, if it is a single plain one.
-fn plain(tokens: &[JsToken], value: &[JsToken]) -> Setting<JsToken> {
+fn plain(tokens: &[JsToken], value: &[JsToken]) -> Setting {
     // `as const` (in `'export' as const`) and `satisfies` of TypeScript don't change the value.
     let ends = |token: Option<&JsToken>| match token {
         None => true,
@@ -129,9 +117,8 @@ fn plain(tokens: &[JsToken], value: &[JsToken]) -> Setting<JsToken> {
         Some(JsToken::Text(_)) => false,
     };
     match value {
-        [JsToken::Text(text), rest @ ..] if ends(rest.first()) => Setting::Is(JsToken::Text(text.clone())),
+        [JsToken::Text(text), rest @ ..] if ends(rest.first()) => Setting::Is(text.clone()),
         [JsToken::Word(word), rest @ ..] if ends(rest.first()) => match &**word {
-            "true" | "false" => Setting::Is(JsToken::Word(word.clone())),
             "undefined" => Setting::Absent,
             name => constant(tokens, name),
         },
@@ -140,16 +127,15 @@ fn plain(tokens: &[JsToken], value: &[JsToken]) -> Setting<JsToken> {
 }
 
 /// The value of a `const` of the file.
-fn constant(tokens: &[JsToken], name: &str) -> Setting<JsToken> {
+fn constant(tokens: &[JsToken], name: &str) -> Setting {
     let found = tokens.windows(4).find_map(|window| match window {
         [JsToken::Word(how), JsToken::Word(what), is, value] if how == "const" && what == name && is.is('=') => {
-            Some(value.clone())
+            Some(value)
         }
         _ => None,
     });
     match found {
-        Some(JsToken::Text(text)) => Setting::Is(JsToken::Text(text)),
-        Some(JsToken::Word(word)) if word == "true" || word == "false" => Setting::Is(JsToken::Word(word)),
+        Some(JsToken::Text(text)) => Setting::Is(text.clone()),
         _ => Setting::Computed,
     }
 }
@@ -250,7 +236,7 @@ fn expression(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn is(text: &str) -> Setting<String> {
+    fn is(text: &str) -> Setting {
         Setting::Is(text.to_owned())
     }
 
@@ -268,7 +254,6 @@ mod tests {
                 output: is("export"),
                 dist_dir: is("dist"),
                 base_path: is("/docs"),
-                trailing_slash: Setting::Is(true),
             }
         );
     }
@@ -276,23 +261,22 @@ mod tests {
     #[test]
     fn what_is_computed_is_not_guessed() {
         let config = NextConfig::read(
-            "module.exports = { output: process.env.X ? 'export' : undefined, basePath: `/${name}`, distDir: dir(), trailingSlash: !0 }",
+            "module.exports = { output: process.env.X ? 'export' : undefined, basePath: `/${name}`, distDir: dir() }",
         );
         assert_eq!(config.output, Setting::Computed);
         assert_eq!(config.base_path, Setting::Computed);
         assert_eq!(config.dist_dir, Setting::Computed);
-        assert_eq!(config.trailing_slash, Setting::Computed);
     }
 
     #[test]
     fn constants_of_the_file_are_followed() {
         let config = NextConfig::read(
             "import { x } from './x.mjs';\nconst BASE = '/handbook';\nconst distDir = 'build';\n\
-             export default withMdx({ output: 'export', basePath: BASE, distDir, trailingSlash: x });",
+             export default withMdx({ output: x, basePath: BASE, distDir, trailingSlash: true });",
         );
         assert_eq!(config.base_path, is("/handbook"));
         assert_eq!(config.dist_dir, is("build"));
-        assert_eq!(config.trailing_slash, Setting::Computed);
+        assert_eq!(config.output, Setting::Computed);
     }
 
     #[test]

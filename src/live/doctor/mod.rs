@@ -311,7 +311,6 @@ fn judged(patient: &DoctorContext, visit: &EdgeVisit, store: &ask::StoreSeen) ->
     found.extend(site::site_checks(
         &visit.origin.replies,
         site::SiteFacts {
-            rules: &patient.rules,
             url: &url.text,
             tls: origin.tls,
             hsts: patient.hsts.filter(|_| origin.tls),

@@ -4,8 +4,8 @@
 use super::finding::{DoctorCheck, fine, none_asked, not_asked, wrong};
 use crate::live::http::Response;
 use crate::model::cache::CacheClass;
+use crate::rules::headers;
 use crate::rules::marker::{self, Marker, RULES};
-use crate::rules::{Rules, headers};
 
 /// The checks of the vhost, in the order in which they are reported.
 pub(super) const CHECKS: [&str; 9] = [
@@ -64,8 +64,6 @@ pub struct FrontPage {
 /// What is known in addition to the responses.
 #[derive(Debug, Clone, Copy)]
 pub struct SiteFacts<'a> {
-    /// The rules of this version.
-    pub rules: &'a Rules,
     /// The site's URL, without a trailing slash.
     pub url: &'a str,
     /// Whether requests to the origin use TLS.
@@ -253,7 +251,7 @@ fn every_header(replies: &Replies, known: SiteFacts<'_>) -> DoctorCheck {
     for (kind, answer) in kinds(replies) {
         number += 1;
         let hsts = hsts.iter().map(|(name, value)| (*name, value.as_str()));
-        for (name, value) in known.rules.headers().chain(hsts) {
+        for (name, value) in headers::SECURITY.into_iter().chain(hsts) {
             let sent = answer.header(&name.to_ascii_lowercase());
             if sent != Some(value) {
                 let sent = sent.map_or_else(
@@ -388,21 +386,10 @@ fn redirect(replies: &Replies, known: SiteFacts<'_>) -> DoctorCheck {
 mod tests {
     use super::super::finding::CheckResult;
     use super::*;
-    use crate::model::cache::Classes;
-    use crate::rules::PageForm;
 
     #[test]
     fn a_server_that_may_be_anybodys_is_not_judged_by_this_sites_rules() {
-        let rules = Rules {
-            form: PageForm::Flat,
-            base_path: String::new(),
-            classes: Classes::new("_assets"),
-            asset_prefix: String::new(),
-            deployment_id: None,
-            types: crate::rules::OwnTypes::default(),
-        };
         let known = SiteFacts {
-            rules: &rules,
             url: "https://docs.example.com",
             tls: true,
             hsts: None,

@@ -417,7 +417,7 @@ map $request_uri {path} {{
              add_header Cache-Control {cache} always;\n",
             cache = self.variable("cache"),
         );
-        text += &added(self.vhost.rules.headers());
+        text += &added(headers::SECURITY.into_iter());
         if let Some(hsts) = self.vhost.hsts.filter(|_| self.vhost.tls) {
             let value = format!("max-age={hsts}");
             text += &added(std::iter::once((headers::HSTS, value)));

@@ -60,7 +60,7 @@ impl Refusals {
             source: Box::new(error),
         })?;
         Ok(Self {
-            max_removed: Some(config.publish.max_removed.get()),
+            max_removed: Some(config.publish.max_removed),
             immutable: config.check.levels.of(check::immutable::NAME),
             well_known: config.check.levels.of(check::well_known::NAME),
             allowed,
