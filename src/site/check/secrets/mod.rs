@@ -10,7 +10,7 @@ mod names;
 mod pem;
 mod rules;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -28,7 +28,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut light = Repeats::new();
     for file in material.files() {
         for hit in material.hits(file, NAME) {
-            let may_be_public = RULES.iter().any(|rule| rule.id == hit.rule && rule.may_be_public);
+            let may_be_public = RULES.iter().any(|rule| rule.id == hit.rule && rule.may_be_public());
             let kind = if may_be_public { &mut light } else { &mut repeats };
             kind.add((hit.rule.as_str(), hit.shown.as_str()), &file.asset.path, hit.line);
         }
@@ -85,25 +85,22 @@ pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
     let mut lines = Lines::new(bytes);
     let mut jwt = jwt::Tokens::default();
     for literal in patterns.literals.find_iter(bytes) {
-        let candidates = RULES.iter().zip(&patterns.rules).filter(|(rule, _)| {
-            let mut literals = rule.literals.iter();
-            literals.any(|known| known.as_bytes() == literal.as_bytes())
-        });
-        for (rule, pattern) in candidates {
-            if rule.shape == Shape::Jwt && !jwt.may_start_at(bytes, literal.start()) {
-                continue;
-            }
-            let Some((start, secret)) = secret_at(rule, pattern, path, bytes, literal.range()) else {
-                continue;
-            };
-            if told.insert((rule.id, secret)) {
-                hits.push(Hit {
-                    check: NAME.into(),
-                    line: Some(lines.at(start)),
-                    rule: rule.id.to_owned(),
-                    shown: masked(secret),
-                });
-            }
+        let Some((rule, pattern)) = patterns.rules.get(literal.as_bytes()) else {
+            continue;
+        };
+        if rule.shape == Shape::Jwt && !jwt.may_start_at(bytes, literal.start()) {
+            continue;
+        }
+        let Some((start, secret)) = secret_at(rule, pattern, path, bytes, literal.range()) else {
+            continue;
+        };
+        if told.insert((rule.id, secret)) {
+            hits.push(Hit {
+                check: NAME.into(),
+                line: Some(lines.at(start)),
+                rule: rule.id.to_owned(),
+                shown: masked(secret),
+            });
         }
     }
 }
@@ -128,65 +125,53 @@ fn secret_at<'t>(
         let glued_after = bytes.get(end).is_some_and(|byte| is_word(*byte));
         !glued_before && !glued_after
     };
-    let is_one = match rule.shape {
-        Shape::Token => stands_alone() && is_random(text, rule.entropy) && !is_made_up(drawn),
-        Shape::Mixed => {
-            let has = |kind: fn(&u8) -> bool| text.iter().any(kind);
-            let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
-            is_mixed && stands_alone() && is_random(text, rule.entropy) && !is_made_up(drawn)
-        }
-        Shape::BrowserKey => {
-            stands_alone()
-                && is_random(text, rule.entropy)
-                && !is_made_up(drawn)
-                && !path.ends_with(".js")
-                && !bytes[..start].ends_with(b"key=")
-        }
-        Shape::Jwt => stands_alone() && jwt::is_worth_telling(text),
+    let has = |kind: fn(&u8) -> bool| text.iter().any(kind);
+    let fits = match rule.shape {
         Shape::PrivateKey => return pem::key_at(bytes, start).map(|key| (start, key)),
+        Shape::Jwt => return (stands_alone() && jwt::is_worth_telling(text)).then_some((start, text)),
+        Shape::Token => true,
+        Shape::Mixed => has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit),
+        Shape::BrowserKey => !path.ends_with(".js") && !bytes[..start].ends_with(b"key="),
     };
+    let is_one = fits && stands_alone() && entropy(text) >= rule.entropy && !is_made_up(drawn);
     is_one.then_some((start, text))
 }
 
-/// The patterns of the rules, in the same order, and one pattern for all literals. Searching a file for the literals is
+/// One pattern for all literals, and the rule of each literal with its pattern. Searching a file for the literals is
 /// fast, and the other patterns are tried only at the literals that were found.
 struct Patterns {
     literals: Regex,
-    rules: Vec<Regex>,
+    rules: HashMap<&'static [u8], (&'static Rule, Regex)>,
 }
 
 static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
-    let mut literals: Vec<&str> = RULES.iter().flat_map(|rule| rule.literals).copied().collect();
+    let (mut literals, mut rules) = (Vec::new(), HashMap::new());
+    for rule in RULES {
+        let own: Vec<String> = rule.literals.split('|').map(regex::escape).collect();
+        let pattern = format!("^(?s-u:{}(?:{}){})", rule.lead, own.join("|"), rule.rest);
+        let pattern = Regex::new(&pattern).ok()?;
+        for literal in rule.literals.split('|') {
+            rules.insert(literal.as_bytes(), (rule, pattern.clone()));
+        }
+        literals.extend(own);
+    }
     // The first alternative that matches is taken, so the longest must come first.
     literals.sort_unstable_by_key(|literal| std::cmp::Reverse(literal.len()));
-    literals.dedup();
-    let literals: Vec<String> = literals.into_iter().map(regex::escape).collect();
-    let rules: Result<Vec<Regex>, _> = RULES
-        .iter()
-        .map(|rule| Regex::new(&format!("^(?s-u:{})", rule.pattern)))
-        .collect();
-    Some(Patterns {
-        literals: Regex::new(&format!("(?-u){}", literals.join("|"))).ok()?,
-        rules: rules.ok()?,
-    })
+    let literals = Regex::new(&format!("(?-u){}", literals.join("|"))).ok()?;
+    Some(Patterns { literals, rules })
 });
 
 const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Whether a text is irregular enough to be a secret, by its Shannon entropy in bits per byte.
-fn is_random(text: &[u8], least: f64) -> bool {
-    entropy(text.iter().copied()) >= least
-}
-
-fn entropy(bytes: impl Iterator<Item = u8>) -> f64 {
+/// Returns how irregular a text is: its Shannon entropy, in bits per byte.
+fn entropy(bytes: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
-    let mut all = 0_u32;
     for byte in bytes {
-        counts[usize::from(byte)] += 1;
-        all += 1;
+        counts[usize::from(*byte)] += 1;
     }
+    let all: u32 = counts.iter().sum();
     let share = |count: &u32| f64::from(*count) / f64::from(all);
     let used = counts.iter().filter(|count| **count > 0);
     -used.map(share).map(|share| share * share.log2()).sum::<f64>()

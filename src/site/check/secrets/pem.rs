@@ -1,5 +1,7 @@
 //! Private keys in the PEM format, as opposed to samples that only show the format. Pure.
 
+use memchr::memmem::find;
+
 use super::entropy;
 
 /// The least number of characters between the header of a key and its end.
@@ -29,7 +31,7 @@ pub(super) fn key_at(bytes: &[u8], start: usize) -> Option<&[u8]> {
     let body = body(&near[header..end]);
     let text = String::from_utf8_lossy(&body).to_ascii_lowercase();
     let is_made_up = MADE_UP.iter().any(|word| text.contains(word));
-    let is_key = body.len() >= LEAST && entropy(body.iter().copied()) >= ENTROPY && !is_made_up;
+    let is_key = body.len() >= LEAST && entropy(&body) >= ENTROPY && !is_made_up;
     is_key.then(|| &near[..end])
 }
 
@@ -55,10 +57,6 @@ fn body(text: &[u8]) -> Vec<u8> {
         at += skipped + 1;
     }
     body
-}
-
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
 }
 
 #[cfg(test)]
