@@ -5,8 +5,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The BLAKE3 hash (32 bytes) of exact bytes, written as 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Serialize};
+
+/// The BLAKE3 hash (32 bytes) of exact bytes, written as 64 lower-case hexadecimal digits. The caches serialize it as
+/// raw bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest([u8; 32]);
 
 /// The text is not 64 lower-case hexadecimal digits.

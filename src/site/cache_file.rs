@@ -1,15 +1,16 @@
 //! A cache file, which is written completely or not at all, and ignored if damaged.
 //!
 //! The file is a header line that names its format, a body, and the digest of both. A file that is cut off, altered,
-//! too large or of another format counts as absent, so a cache reports no errors when it is read. This module must not
-//! depend on the meaning of the body.
+//! too large or of another format counts as absent, so a cache reports no errors when it is read. A cache that appends
+//! to its file can't seal it, and uses only [`open_file`] and [`write_by`]. This module must not depend on the meaning
+//! of the body.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::model::digest::Digest;
+use crate::model::digest::{Digest, Hasher};
 
 /// The size limit of a cache file. No cache of this tool gets this large, so a larger file is not read into memory.
 const MOST_BYTES: u64 = 2 << 30;
@@ -21,55 +22,41 @@ pub fn file_of(folder: &Path, export: &Path, extension: &str) -> PathBuf {
     folder.join(format!("{}.{extension}", export.short(32)))
 }
 
-/// The contents of a cache file before it is sealed. They start with the header.
-pub struct CacheFileWriter(Vec<u8>);
-
-impl CacheFileWriter {
-    /// Creates an empty body after the header, with room for this many bytes.
-    #[must_use]
-    pub fn new(header: &[u8], room: usize) -> Self {
-        let mut bytes = Vec::with_capacity(header.len() + room + 32);
-        bytes.extend_from_slice(header);
-        Self(bytes)
-    }
-
-    /// Returns the bytes written so far, to append to.
-    pub fn body(&mut self) -> &mut Vec<u8> {
-        &mut self.0
-    }
-
-    /// Returns all bytes of the file, with the digest at the end.
-    #[must_use]
-    pub fn seal(mut self) -> Vec<u8> {
-        let seal = Digest::of(&self.0);
-        self.0.extend_from_slice(seal.as_bytes());
-        self.0
-    }
-}
-
-/// Returns the body of a cache file; `None` if the bytes are incomplete or of another format.
+/// Returns the body of a cache file. `None` if there is no such file, or if it is incomplete or of another format.
 #[must_use]
-pub fn open<'a>(bytes: &'a [u8], header: &[u8]) -> Option<&'a [u8]> {
+pub fn load(file: &Path, header: &[u8]) -> Option<Vec<u8>> {
+    let file = open_file(file).ok()?;
+    let length = file.metadata().ok()?.len();
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
     let (sealed, seal) = bytes.split_last_chunk::<32>()?;
-    let body = sealed.strip_prefix(header)?;
-    (Digest::of(sealed).as_bytes() == seal).then_some(body)
+    if !sealed.starts_with(header) || Digest::of(sealed).as_bytes() != seal {
+        return None;
+    }
+    bytes.truncate(sealed.len());
+    bytes.drain(..header.len());
+    Some(bytes)
 }
 
-/// Reads the bytes of a cache file.
+/// Replaces a cache file with one that has this body. Creates its parent folder if necessary.
 ///
 /// # Errors
-/// I/O errors of the system; `InvalidData` if the path is not a regular file, or the file is far too large.
-pub fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let file = open_file(file)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or_default());
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// I/O errors of the system; the previous file is then still there.
+pub fn save(file: &Path, header: &[u8], body: &[u8]) -> io::Result<()> {
+    let mut seal = Hasher::new();
+    seal.update(header);
+    seal.update(body);
+    write_by(file, |new| {
+        new.write_all(header)?;
+        new.write_all(body)?;
+        new.write_all(seal.finish().as_bytes())
+    })
 }
 
 /// Opens a cache file for reading.
 ///
 /// # Errors
-/// As for [`read`].
+/// I/O errors of the system; `InvalidData` if the path is not a regular file, or the file is far too large.
 pub fn open_file(file: &Path) -> io::Result<File> {
     // Opening a FIFO at this path must not block.
     let flags = rustix::fs::OFlags::NONBLOCK.bits();
@@ -84,18 +71,10 @@ pub fn open_file(file: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Replaces a file with these bytes. Creates its parent folder if necessary.
+/// Replaces a file with the bytes that `content` writes to it. Creates its parent folder if necessary.
 ///
 /// # Errors
-/// I/O errors of the system; the previous file is then still there.
-pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_by(file, |new| new.write_all(bytes))
-}
-
-/// Replaces a file as [`write`] does, with the bytes that `content` writes to it.
-///
-/// # Errors
-/// As for [`write`].
+/// As for [`save`].
 pub fn write_by(file: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -121,38 +100,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_damaged_or_foreign_is_not_opened() {
-        let mut whole = CacheFileWriter::new(b"form 1\n", 4);
-        whole.body().extend_from_slice(b"body");
-        let whole = whole.seal();
-        assert_eq!(open(&whole, b"form 1\n"), Some(&b"body"[..]));
-        assert_eq!(open(&whole, b"form 2\n"), None);
+    fn what_is_damaged_or_foreign_is_not_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cache.facts");
+        save(&file, b"form 1\n", b"body").unwrap();
+        assert_eq!(load(&file, b"form 1\n").unwrap(), b"body");
+        assert_eq!(load(&file, b"form 2\n"), None);
+        let whole = fs::read(&file).unwrap();
+        let load_of = |bytes: &[u8]| {
+            fs::write(&file, bytes).unwrap();
+            load(&file, b"form 1\n")
+        };
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x10;
-            assert!(open(&damaged, b"form 1\n").is_none(), "byte {at}");
-            assert!(open(&whole[..at], b"form 1\n").is_none(), "cut at {at}");
+            assert!(load_of(&damaged).is_none(), "byte {at}");
+            assert!(load_of(&whole[..at]).is_none(), "cut at {at}");
         }
-        assert!(open(&[&whole[..], b"x"].concat(), b"form 1\n").is_none());
+        assert!(load_of(&[&whole[..], b"x"].concat()).is_none());
+        assert!(load_of(&whole).is_some());
     }
 
     #[test]
     fn a_file_takes_the_place_of_the_previous_one_and_leaves_nothing_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/cache.facts");
-        write(&file, b"one").unwrap();
-        write(&file, b"two").unwrap();
-        assert_eq!(read(&file).unwrap(), b"two");
+        save(&file, b"", b"one").unwrap();
+        save(&file, b"", b"two").unwrap();
+        assert_eq!(load(&file, b"").unwrap(), b"two");
         assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]
     fn what_is_no_file_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(read(folder.path()).is_err());
+        assert!(open_file(folder.path()).is_err());
         let pipe = folder.path().join("pipe");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert!(read(&pipe).is_err());
+        assert!(open_file(&pipe).is_err());
     }
 }

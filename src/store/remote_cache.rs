@@ -5,11 +5,12 @@
 //! names it. A file that is missing, damaged or of another format counts as empty, and costs only round trips. Nothing
 //! but the first questions may come from this cache.
 //!
-//! The file grows by what each publish adds, and is rewritten once most of it is of previous releases.
+//! The file grows by what each publish adds, and is rewritten once most of it is of previous releases. Every record is
+//! its kind, a digest, the length of its content as a little-endian `u32`, and its content.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, BufReader, Read as _, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -21,12 +22,11 @@ use crate::site::cache_file;
 use crate::store::open;
 use crate::store::plan::Recall;
 
-/// The first line of the file.
-const HEADER: &[u8] = b"syntax-publish seen 1\n";
-/// Begins a manifest: its digest, its length in bytes as a little-endian `u32`, and its content follow.
+/// The first line of the file. A new format gets a new number.
+const HEADER: &[u8] = b"syntax-publish seen 2\n";
+/// A manifest: its digest and its content.
 const TREE: u8 = b't';
-/// Begins what is live: the length of the release's ID as one byte, the ID, and the digest of the release's root
-/// follow.
+/// What is live: the digest of the release's root, and the release's ID.
 const LIVE: u8 = b'l';
 /// How many manifests may be in the file beyond twice those of the site.
 const SPARE: usize = 1024;
@@ -35,16 +35,10 @@ const SPARE: usize = 1024;
 pub struct RemoteCache {
     file: PathBuf,
     live: Option<(ReleaseId, Digest)>,
-    trees: HashMap<Digest, Span>,
+    /// Where the content of each manifest is in the file: its offset and its length.
+    trees: HashMap<Digest, (u64, u32)>,
     /// How many bytes of the file could be parsed; all of them, unless its end is damaged.
     understood: u64,
-}
-
-/// Where the bytes of a manifest are in the file.
-#[derive(Clone, Copy)]
-struct Span {
-    offset: u64,
-    length: u32,
 }
 
 impl RemoteCache {
@@ -68,55 +62,39 @@ impl RemoteCache {
         &self.file
     }
 
-    fn read(&mut self) -> io::Result<()> {
-        let file = cache_file::open_file(&self.file)?;
-        let length = file.metadata()?.len();
+    fn read(&mut self) -> Option<()> {
+        let file = cache_file::open_file(&self.file).ok()?;
+        let length = file.metadata().ok()?.len();
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let mut header = [0; HEADER.len()];
-        reader.read_exact(&mut header)?;
+        reader.read_exact(&mut header).ok()?;
         if header != HEADER {
-            return Ok(());
+            return None;
         }
         self.understood = HEADER.len() as u64;
-        while let Some(kind) = reader.fill_buf()?.first().copied() {
-            reader.consume(1);
-            self.understood = match kind {
-                TREE => self.read_tree(&mut reader, length)?,
-                LIVE => self.read_live(&mut reader)?,
-                _ => return Ok(()),
-            };
+        loop {
+            let (mut kind, mut digest, mut size) = ([0], [0; 32], [0; 4]);
+            for part in [&mut kind[..], &mut digest, &mut size] {
+                reader.read_exact(part).ok()?;
+            }
+            let (digest, size) = (Digest::from_bytes(digest), u32::from_le_bytes(size));
+            let offset = self.understood + 1 + 32 + 4;
+            let end = offset + u64::from(size);
+            match kind[0] {
+                _ if end > length => return None,
+                TREE => {
+                    reader.seek_relative(size.into()).ok()?;
+                    self.trees.insert(digest, (offset, size));
+                }
+                LIVE => {
+                    let mut id = String::new();
+                    reader.by_ref().take(size.into()).read_to_string(&mut id).ok()?;
+                    self.live = Some((id.parse().ok()?, digest));
+                }
+                _ => return None,
+            }
+            self.understood = end;
         }
-        Ok(())
-    }
-
-    /// Records where a manifest is, and skips it. Returns where it ends.
-    fn read_tree(&mut self, reader: &mut BufReader<File>, length: u64) -> io::Result<u64> {
-        let mut head = [0; 36];
-        reader.read_exact(&mut head)?;
-        let (digest, size) = head.split_at(32);
-        let size = u32::from_le_bytes(size.try_into().unwrap_or_default());
-        let offset = self.understood + 1 + head.len() as u64;
-        let end = offset + u64::from(size);
-        if end > length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        reader.seek_relative(i64::from(size))?;
-        let place = Span { offset, length: size };
-        self.trees.insert(digest_of(digest), place);
-        Ok(end)
-    }
-
-    fn read_live(&mut self, reader: &mut BufReader<File>) -> io::Result<u64> {
-        let mut size = [0];
-        reader.read_exact(&mut size)?;
-        let mut id = vec![0; usize::from(size[0])];
-        reader.read_exact(&mut id)?;
-        let mut root = [0; 32];
-        reader.read_exact(&mut root)?;
-        let end = self.understood + 2 + id.len() as u64 + root.len() as u64;
-        let release = String::from_utf8(id).ok().and_then(|id| id.parse().ok());
-        self.live = release.map(|release| (release, digest_of(&root)));
-        Ok(end)
     }
 
     /// Remembers what is live now, for the next publish.
@@ -131,13 +109,12 @@ impl RemoteCache {
         let new = site.folders.values().filter(|folder| named.insert(folder.digest));
         let new: Vec<&Tree> = new.map(|folder| &*folder.tree).collect();
         let grown = self.trees.len() + new.len();
-        let append = OpenOptions::new().read(true).write(true).open(&self.file);
+        let append = OpenOptions::new().read(true).append(true).open(&self.file);
         if let Ok(mut file) = append
             && self.understood > 0
             && grown <= 2 * site.folders.len() + SPARE
             && file.metadata()?.len() == self.understood
         {
-            file.seek(SeekFrom::End(0))?;
             return write(&mut file, new.into_iter(), release, site.root);
         }
         let mut once = HashSet::new();
@@ -155,12 +132,10 @@ impl Recall for RemoteCache {
     }
 
     fn tree(&self, digest: Digest) -> Option<Tree> {
-        let place = self.trees.get(&digest)?;
-        let mut bytes = vec![0; usize::try_from(place.length).ok()?];
-        File::open(&self.file)
-            .ok()?
-            .read_exact_at(&mut bytes, place.offset)
-            .ok()?;
+        let (offset, length) = *self.trees.get(&digest)?;
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        let file = File::open(&self.file).ok()?;
+        file.read_exact_at(&mut bytes, offset).ok()?;
         open::read_manifest(digest, bytes)
     }
 }
@@ -173,24 +148,18 @@ fn write<'a>(
     root: Digest,
 ) -> io::Result<()> {
     let mut file = io::BufWriter::with_capacity(1 << 16, file);
+    let mut add = |kind, digest: Digest, content: &str| {
+        file.write_all(&[kind])?;
+        file.write_all(digest.as_bytes())?;
+        file.write_all(&u32::try_from(content.len()).map_err(io::Error::other)?.to_le_bytes())?;
+        file.write_all(content.as_bytes())
+    };
     for tree in trees {
         let text = tree.render();
-        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
-        file.write_all(&[TREE])?;
-        file.write_all(Digest::of(text.as_bytes()).as_bytes())?;
-        file.write_all(&length.to_le_bytes())?;
-        file.write_all(text.as_bytes())?;
+        add(TREE, Digest::of(text.as_bytes()), &text)?;
     }
-    let id = release.to_string();
-    let length = u8::try_from(id.len()).map_err(io::Error::other)?;
-    file.write_all(&[LIVE, length])?;
-    file.write_all(id.as_bytes())?;
-    file.write_all(root.as_bytes())?;
+    add(LIVE, root, &release.to_string())?;
     file.flush()
-}
-
-fn digest_of(bytes: &[u8]) -> Digest {
-    Digest::from_bytes(bytes.try_into().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use std::time::Duration;
 use crate::host::{SftpAddress, opens_shell};
 use crate::site::cache_file;
 
+/// First line of the file. A new format gets a new number.
+const HEADER: &[u8] = b"syntax-publish shell 1\n";
+
 /// How long a cached answer is used.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 
@@ -23,14 +26,14 @@ pub async fn has_shell(address: SftpAddress, folder: Option<PathBuf>, target: St
     let opens = opens_shell(&address).await?;
     if let Some(file) = file {
         // If the answer can't be cached, the next run asks again.
-        let _ = cache_file::write(&file, if opens { b"yes" } else { b"no" });
+        let _ = cache_file::save(&file, HEADER, if opens { b"yes" } else { b"no" });
     }
     Some(opens)
 }
 
 fn remembered(file: &Path) -> Option<bool> {
     let age = std::fs::metadata(file).ok()?.modified().ok()?.elapsed().ok()?;
-    match cache_file::read(file).ok()?.as_slice() {
+    match cache_file::load(file, HEADER)?.as_slice() {
         _ if age > KEPT => None,
         b"yes" => Some(true),
         b"no" => Some(false),

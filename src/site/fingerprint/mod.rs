@@ -113,7 +113,7 @@ pub fn fingerprint(
         let path = path.unwrap_or_else(|| asset.path.clone());
         let new = changed.and_then(|outcome| Some((outcome.change, outcome.rewritten.result?)));
         let (change, digest, size) = match new {
-            Some((change, (digest, size))) => (Some(change), Digest::from_bytes(digest), size),
+            Some((change, (digest, size))) => (Some(change), digest, size),
             None => (None, asset.digest, asset.size),
         };
         finished.push(entry(&mut origins, asset, path, change, digest, size));
@@ -331,9 +331,9 @@ fn outcome(
     let bytes = export.read(&asset.path, asset.digest, asset.size)?;
     let new = rewriter.rewrite(&bytes, &change);
     let rewritten = Rewritten {
-        key: *key.as_bytes(),
+        key,
         has_id: has_id && rewriter.renaming().is_none(),
-        result: new.map(|new| (*Digest::of(&new).as_bytes(), new.len() as u64)),
+        result: new.map(|new| (Digest::of(&new), new.len() as u64)),
     };
     Ok(Some(RewriteOutcome { change, rewritten }))
 }

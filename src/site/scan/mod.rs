@@ -195,7 +195,7 @@ fn digests(
     let mut files = Vec::with_capacity(stamped.len());
     let (mut small, mut large) = (Vec::new(), Vec::new());
     for (found, stamp) in stamped {
-        match known.as_mut().and_then(|known| known.get(&found.path, &stamp)) {
+        match known.as_mut().and_then(|known| known(&found.path, &stamp)) {
             Some(digest) => files.push(HashedFile { found, stamp, digest }),
             None if stamp.size < read::LARGE => small.push((found, stamp)),
             None => large.push((found, stamp)),

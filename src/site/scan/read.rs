@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::model::digest::{Digest, Hasher};
 
@@ -33,7 +34,7 @@ const GRANULE: Duration = Duration::from_secs(2);
 pub(super) type Time = (i64, i64);
 
 /// Metadata that distinguishes one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileStamp {
     pub size: u64,
     pub modified: Time,

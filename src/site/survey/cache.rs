@@ -11,7 +11,6 @@
 //!
 //! The cache must never return facts that reading the file would not give.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,10 +23,10 @@ use super::{Facts, FileKind, Survey};
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
 use crate::next::build_id;
-use crate::site::cache_file::{self, CacheFileWriter};
+use crate::site::cache_file;
 
 /// First line of the file. A new format gets a new number.
-const HEADER: &[u8] = b"syntax-publish facts 4\n";
+const HEADER: &[u8] = b"syntax-publish facts 5\n";
 
 /// To be raised when the same file yields different facts, or is rewritten differently. A test detects both.
 pub(super) const VERSION: u32 = 5;
@@ -38,171 +37,96 @@ const TOLERATED: usize = 8;
 /// Placeholder for the build ID in stored paths. No path contains this character.
 const ANY_ID: &str = "\0";
 
-/// The raw bytes of a digest.
-type Raw = [u8; 32];
-
 /// Result of the fingerprint stage for one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rewritten {
     /// Digest of everything that determined the result, except for the file's bytes and the settings.
-    pub key: Raw,
+    pub key: Digest,
     /// Whether the file still contains the old build ID.
     pub has_id: bool,
     /// Digest and length of the new content. `None` if the content did not change.
-    pub result: Option<(Raw, u64)>,
+    pub result: Option<(Digest, u64)>,
 }
 
 /// The stored facts of one file. As long as nothing about the file changes, the survey that noted them and all surveys
 /// that recall them share one copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct CachedFacts {
     /// The digest of its bytes.
-    exact: Raw,
+    exact: Digest,
     /// The digest of its bytes with the build ID left out.
-    neutral: Raw,
+    neutral: Digest,
     /// Whether the facts mention the build ID other than as the file's own ID, or have another ID.
     has_id: bool,
     kind: u8,
     /// File numbers in them are indices into [`Book::paths`].
+    #[serde(skip)]
     facts: Arc<Facts>,
     /// Indices into [`Book::questions`].
+    #[serde(skip)]
     asked: Arc<[u32]>,
     rewritten: Option<Rewritten>,
 }
 
-/// The complete content of the cache.
-#[derive(Default)]
+/// Facts and questions that several files have in common, stored once: of most payloads only the build ID is noted.
+type Shared = (Arc<Facts>, Arc<[u32]>);
+
+/// The complete content of the cache. In the file it is followed by the notes. Each note, if it is not `None`, is
+/// followed by the number of its [`Shared`] value, and by that value itself if the number is new. All are read and
+/// written one after another, so that nothing is in memory twice.
+#[derive(Serialize, Deserialize)]
 struct Book {
-    settings: Raw,
+    settings: Digest,
     id: Option<String>,
     /// The paths of the export's files, in the order of the assets.
     paths: Vec<Arc<str>>,
     /// File numbers in the answers are indices into `paths`.
     questions: Vec<(PathQuestion, Lookup)>,
     /// One for each of `paths`. `None` for a file that was not surveyed.
+    #[serde(skip)]
     notes: Vec<Option<Arc<CachedFacts>>>,
-}
-
-/// Facts and questions that several files have in common, stored once: of most payloads only the build ID is noted.
-type Shared = (Arc<Facts>, Arc<[u32]>);
-
-/// The start of the file. It is followed by `shared` values of [`Shared`], and by an optional note for each path. They
-/// are read and written one after another, so that nothing is in memory twice.
-#[derive(Serialize, Deserialize)]
-struct CacheHeader<'a> {
-    settings: Raw,
-    id: Option<Cow<'a, str>>,
-    paths: Cow<'a, [Arc<str>]>,
-    questions: Cow<'a, [(PathQuestion, Lookup)]>,
-    shared: u32,
-}
-
-/// A note in the form that is stored in the file.
-#[derive(Serialize, Deserialize)]
-struct WrittenNote {
-    exact: Raw,
-    /// `None` if it is the same as `exact`.
-    neutral: Option<Raw>,
-    has_id: bool,
-    kind: u8,
-    /// Index of the [`Shared`] value.
-    shared: u32,
-    rewritten: Option<Rewritten>,
 }
 
 impl Book {
     fn read(body: &[u8]) -> Option<Self> {
-        let (front, mut rest): (CacheHeader<'_>, _) = postcard::take_from_bytes(body).ok()?;
-        // Don't trust a count, or reserve memory for it, before the counted items have been read.
+        let (mut book, mut rest): (Self, _) = postcard::take_from_bytes(body).ok()?;
+        book.notes.reserve_exact(book.paths.len());
         let mut shared: Vec<Shared> = Vec::new();
-        for _ in 0..front.shared {
-            let known;
-            (known, rest) = postcard::take_from_bytes(rest).ok()?;
-            shared.push(known);
-        }
-        let mut notes = Vec::with_capacity(front.paths.len());
-        for _ in 0..front.paths.len() {
-            let note: Option<WrittenNote>;
+        for _ in &book.paths {
+            let mut note: Option<CachedFacts>;
             (note, rest) = postcard::take_from_bytes(rest).ok()?;
-            let Some(note) = note else {
-                notes.push(None);
-                continue;
-            };
-            let (facts, asked) = shared.get(note.shared as usize)?;
-            notes.push(Some(Arc::new(CachedFacts {
-                exact: note.exact,
-                neutral: note.neutral.unwrap_or(note.exact),
-                has_id: note.has_id,
-                kind: note.kind,
-                facts: Arc::clone(facts),
-                asked: Arc::clone(asked),
-                rewritten: note.rewritten,
-            })));
+            if let Some(note) = &mut note {
+                let number: usize;
+                (number, rest) = postcard::take_from_bytes(rest).ok()?;
+                if number == shared.len() {
+                    let new;
+                    (new, rest) = postcard::take_from_bytes(rest).ok()?;
+                    shared.push(new);
+                }
+                (note.facts, note.asked) = shared.get(number)?.clone();
+            }
+            book.notes.push(note.map(Arc::new));
         }
-        rest.is_empty().then(|| Self {
-            settings: front.settings,
-            id: front.id.map(Cow::into_owned),
-            paths: front.paths.into_owned(),
-            questions: front.questions.into_owned(),
-            notes,
-        })
+        rest.is_empty().then_some(book)
     }
 
-    fn write(&self, bytes: &mut Vec<u8>) -> postcard::Result<()> {
-        let mut sharing = Sharing::default();
-        let numbers = self.notes.iter().flatten().map(|note| sharing.number(note));
-        let numbers: Vec<u32> = numbers.collect::<postcard::Result<_>>()?;
-        let front = CacheHeader {
-            settings: self.settings,
-            id: self.id.as_deref().map(Cow::Borrowed),
-            paths: Cow::Borrowed(&self.paths),
-            questions: Cow::Borrowed(&self.questions),
-            shared: u32::try_from(sharing.shared.len()).unwrap_or(u32::MAX),
-        };
-        postcard::to_io(&front, &mut *bytes)?;
-        for shared in &sharing.shared {
-            postcard::to_io(shared, &mut *bytes)?;
-        }
-        let mut numbers = numbers.into_iter();
+    fn write(&self) -> postcard::Result<Vec<u8>> {
+        let mut bytes = postcard::to_stdvec(self)?;
+        // By the digest of the serialized value.
+        let mut numbers: HashMap<Digest, usize> = HashMap::new();
         for note in &self.notes {
-            let note = note.as_ref().map(|note| WrittenNote {
-                exact: note.exact,
-                neutral: (note.neutral != note.exact).then_some(note.neutral),
-                has_id: note.has_id,
-                kind: note.kind,
-                shared: numbers.next().unwrap_or(u32::MAX),
-                rewritten: note.rewritten,
-            });
-            postcard::to_io(&note, &mut *bytes)?;
+            bytes = postcard::to_io(note, bytes)?;
+            if let Some(note) = note {
+                let shared = postcard::to_stdvec(&(&note.facts, &note.asked))?;
+                let new = numbers.len();
+                let number = *numbers.entry(Digest::of(&shared)).or_insert(new);
+                bytes = postcard::to_io(&number, bytes)?;
+                if number == new {
+                    bytes.extend(shared);
+                }
+            }
         }
-        Ok(())
-    }
-}
-
-/// Finds notes that have facts and questions in common.
-#[derive(Default)]
-struct Sharing {
-    shared: Vec<Shared>,
-    /// The numbers by address in memory: notes that were read as one are still one.
-    by_place: HashMap<(*const Facts, *const u32, usize), u32>,
-    /// The numbers by the digest of the serialized bytes.
-    by_digest: HashMap<Digest, u32>,
-}
-
-impl Sharing {
-    fn number(&mut self, note: &CachedFacts) -> postcard::Result<u32> {
-        let place = (Arc::as_ptr(&note.facts), note.asked.as_ptr(), note.asked.len());
-        if let Some(number) = self.by_place.get(&place) {
-            return Ok(*number);
-        }
-        let bytes = postcard::to_stdvec(&(&*note.facts, &*note.asked))?;
-        let next = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
-        let number = *self.by_digest.entry(Digest::of(&bytes)).or_insert(next);
-        if number == next {
-            self.shared.push((Arc::clone(&note.facts), Arc::clone(&note.asked)));
-        }
-        self.by_place.insert(place, number);
-        Ok(number)
+        Ok(bytes)
     }
 }
 
@@ -211,7 +135,8 @@ impl Sharing {
 pub struct Cache {
     /// `None` if the cache is only in memory.
     file: Option<PathBuf>,
-    book: Book,
+    /// `None` if nothing is known yet.
+    book: Option<Book>,
 }
 
 impl Cache {
@@ -220,13 +145,8 @@ impl Cache {
     pub fn load(folder: &Path, export: &Path) -> Self {
         let export = std::path::absolute(export).unwrap_or_else(|_| export.to_owned());
         let file = cache_file::file_of(folder, &export, "facts");
-        let book = cache_file::read(&file)
-            .ok()
-            .and_then(|bytes| Book::read(cache_file::open(&bytes, HEADER)?));
-        Self {
-            file: Some(file),
-            book: book.unwrap_or_default(),
-        }
+        let book = cache_file::load(&file, HEADER).and_then(|body| Book::read(&body));
+        Self { file: Some(file), book }
     }
 
     /// The path of the cache file, if there is one.
@@ -238,7 +158,7 @@ impl Cache {
     /// Returns what can be recalled for these files under these settings.
     pub(super) fn recall<'a>(&'a self, settings: Digest, assets: &[Asset], paths: &Paths<'_>) -> Recall<'a> {
         let id = build_id::of_paths(assets.iter().map(|asset| asset.path.as_str()));
-        let book = (self.book.settings == *settings.as_bytes()).then_some(&self.book);
+        let book = self.book.as_ref().filter(|book| book.settings == settings);
         let places: Vec<Option<usize>> = book
             .iter()
             .flat_map(|book| &book.paths)
@@ -266,7 +186,6 @@ impl Cache {
             table.questions.push(asked.unwrap_or_else(|| question.clone()));
         }
         Recall {
-            same_id: book.is_some_and(|book| book.id == id),
             was: book.and_then(|book| book.id.as_deref()),
             settings,
             id,
@@ -282,9 +201,10 @@ impl Cache {
     pub fn learn(&mut self, assets: &[Asset], survey: Survey, rewritten: &[Option<Rewritten>]) -> bool {
         let Some(learned) = survey.learned else { return false };
         let (book, is_new) = learned.book(assets, rewritten);
+        let known = (book.settings, &book.id, &book.paths);
         let is_new =
-            is_new || book.settings != self.book.settings || book.id != self.book.id || book.paths != self.book.paths;
-        self.book = book;
+            is_new || (self.book.as_ref()).is_none_or(|former| (former.settings, &former.id, &former.paths) != known);
+        self.book = Some(book);
         is_new
     }
 
@@ -293,10 +213,10 @@ impl Cache {
     /// # Errors
     /// The error that the system reports.
     pub fn write(&self) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let mut unsealed = CacheFileWriter::new(HEADER, 0);
-        self.book.write(unsealed.body()).map_err(io::Error::other)?;
-        cache_file::write(file, &unsealed.seal())
+        let (Some(file), Some(book)) = (&self.file, &self.book) else {
+            return Ok(());
+        };
+        cache_file::save(file, HEADER, &book.write().map_err(io::Error::other)?)
     }
 }
 
@@ -345,7 +265,6 @@ pub(super) struct Recall<'a> {
     /// The build ID of the current export, and that of the export that the notes were made from.
     id: Option<String>,
     was: Option<&'a str>,
-    same_id: bool,
     /// The note of each current file.
     notes: Vec<Option<&'a Arc<CachedFacts>>>,
     /// For each path of the book, the current index among the assets.
@@ -367,7 +286,7 @@ pub(super) struct Learned {
 impl Learned {
     /// Returns the digest of the file's bytes with the build ID left out.
     pub(super) fn neutral(&self) -> Digest {
-        Digest::from_bytes(self.note.neutral)
+        self.note.neutral
     }
 
     /// Returns what to keep of another file with the same bytes. `other` is what was recalled of that file, and
@@ -385,7 +304,7 @@ impl Recall<'_> {
     /// Returns the facts of a file that has not changed at all, given its index among the assets.
     pub(super) fn exact(&self, index: usize, asset: &Asset, kind: FileKind) -> Option<(Arc<Facts>, Learned)> {
         let note = self.note(index, kind)?;
-        (self.same_id && note.exact == *asset.digest.as_bytes())
+        (self.was == self.id.as_deref() && note.exact == asset.digest)
             .then(|| self.of_note(asset, note))
             .flatten()
     }
@@ -399,11 +318,11 @@ impl Recall<'_> {
         neutral: Digest,
     ) -> Option<(Arc<Facts>, Learned)> {
         let note = self.note(index, kind)?;
-        if note.neutral != *neutral.as_bytes() || note.has_id && !self.same_id {
+        let is = self.id.as_deref();
+        if note.neutral != neutral || note.has_id && self.was != is {
             return None;
         }
         let (mut facts, mut learned) = self.of_note(asset, note)?;
-        let is = self.id.as_deref();
         if self.was != is {
             for id in &mut Arc::make_mut(&mut facts).ids {
                 if let Some(is) = is
@@ -427,14 +346,14 @@ impl Recall<'_> {
 
     fn of_note(&self, asset: &Asset, note: &Arc<CachedFacts>) -> Option<(Arc<Facts>, Learned)> {
         let place = |at: usize| self.places.get(at).copied().flatten();
-        let is_old = note.exact == *asset.digest.as_bytes();
+        let is_old = note.exact == asset.digest;
         let mut note = Arc::clone(note);
         if !note.facts.places().all(|at| place(at) == Some(at)) {
             let facts = Facts::clone(&note.facts).with_places(place)?;
             Arc::make_mut(&mut note).facts = Arc::new(facts);
         }
         if !is_old {
-            Arc::make_mut(&mut note).exact = *asset.digest.as_bytes();
+            Arc::make_mut(&mut note).exact = asset.digest;
         }
         Some((Arc::clone(&note.facts), Learned { note, is_old }))
     }
@@ -469,8 +388,8 @@ impl Recall<'_> {
     ) -> Learned {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let note = CachedFacts {
-            exact: *asset.digest.as_bytes(),
-            neutral: *neutral.as_bytes(),
+            exact: asset.digest,
+            neutral,
             has_id: self.id.as_deref().is_some_and(|id| facts.mention(id)),
             kind: kind.number(),
             facts: Arc::clone(facts),
@@ -538,7 +457,7 @@ impl AllLearned {
     #[must_use]
     pub fn rewritten(&self, index: usize, key: &Digest) -> Option<Rewritten> {
         let rewritten = self.files.get(index)?.as_ref()?.note.rewritten?;
-        (rewritten.key == *key.as_bytes()).then_some(rewritten)
+        (rewritten.key == *key).then_some(rewritten)
     }
 
     /// Returns what to keep, and whether any of it is new.
@@ -562,7 +481,7 @@ impl AllLearned {
             *question = question.of(veil(question.path(), id));
         }
         let book = Book {
-            settings: *self.settings.as_bytes(),
+            settings: self.settings,
             paths: assets.iter().map(|asset| veil(asset.path.shared(), id)).collect(),
             questions,
             notes,

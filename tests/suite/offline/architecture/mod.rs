@@ -93,7 +93,7 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("opener", &["cli/"]),
     ("openssh_sftp_client", &["host/sftp/"]),
     ("percent_encoding", &["next/url.rs"]),
-    ("postcard", &["site/survey/cache.rs"]),
+    ("postcard", &["site/scan/cache.rs", "site/survey/cache.rs"]),
     ("regex", &["config/pattern.rs", "site/check/"]),
     ("rustls", &["live/http/tls.rs", "live/http/client.rs"]),
     ("rustls_native_certs", &["live/http/tls.rs"]),
