@@ -1,12 +1,15 @@
 //! The format of the `--json` output. Scripts depend on it, so fields may be added but must never be renamed.
+//!
+//! A value of the library whose fields are printed as they are has no type here. Its docs say that `--json` prints it.
 
 use serde::Serialize;
 use serde_json::Value;
+use syntax_publish::model::digest::Digest;
 use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
 use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
-use syntax_publish::model::severity::Severity;
-use syntax_publish::site::check::{Known, Problem};
+use syntax_publish::site::check::Problem;
 use syntax_publish::store::releases;
+use syntax_publish::store::signing::Signature;
 
 use super::live::Delivery;
 use super::timings::Timing;
@@ -17,7 +20,7 @@ pub struct Failed {
     pub error: FailedBody,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct FailedBody {
     pub code: String,
     pub message: String,
@@ -26,14 +29,14 @@ pub struct FailedBody {
     pub live: Option<ReleaseId>,
     /// The findings of the checks, if they are the cause.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<Finding>,
+    pub problems: Vec<Problem>,
     /// The findings at the live site, if they are the cause.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<super::live::Answer>,
 }
 
 /// The output of `publish` and, with `changes`, of `plan` and `publish --dry-run`.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct Publish {
     pub release: Option<ReleaseId>,
     pub previous: Option<ReleaseId>,
@@ -58,7 +61,7 @@ pub struct Publish {
     pub next: Option<String>,
     /// The findings of the checks. Each tells whether the live release has it too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<Finding>,
+    pub problems: Vec<Problem>,
     /// The error if visitors don't get the release, or, for a plan, the reason why a publish would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,
@@ -72,25 +75,12 @@ impl Publish {
     pub fn counting(changes: &Changes, files: u64) -> Self {
         let (added, altered) = (changes.count(ChangeKind::Added), changes.count(ChangeKind::Changed));
         Self {
-            release: None,
-            previous: None,
-            swapped: false,
             files,
             added,
             changed: altered,
             removed: changes.count(ChangeKind::Removed),
             unchanged: files.saturating_sub(added + altered),
-            objects_sent: 0,
-            bytes_sent: 0,
-            encoded: 0,
-            round_trips: 0,
-            seconds: 0.0,
-            delivery: None,
-            changes: None,
-            next: None,
-            problems: Vec::new(),
-            error: None,
-            timings: None,
+            ..Self::default()
         }
     }
 }
@@ -122,7 +112,7 @@ pub struct Release {
     pub current: bool,
     pub files: Option<u64>,
     pub bytes: Option<u64>,
-    pub root: Option<String>,
+    pub root: Option<Digest>,
     pub commit: Option<String>,
     pub message: Option<String>,
     pub channel: Option<String>,
@@ -137,7 +127,7 @@ impl From<&releases::Listed> for Release {
             current: listed.current,
             files: document.map(|document| document.files),
             bytes: document.map(|document| document.bytes),
-            root: document.map(|document| document.root.to_string()),
+            root: document.map(|document| document.root),
             commit: document.and_then(|document| document.commit.clone()),
             message: document.and_then(|document| document.message.clone()),
             channel: document.and_then(|document| document.channel.clone()),
@@ -278,14 +268,7 @@ pub struct Verify {
     pub mended: Option<Vec<Broken>>,
     /// The signature, if it was to be checked and is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub signature: Option<Signed>,
-}
-
-/// A signature that is accepted.
-#[derive(Serialize)]
-pub struct Signed {
-    pub signer: String,
-    pub key: String,
+    pub signature: Option<Signature>,
 }
 
 /// One problem that `verify` found.
@@ -295,20 +278,11 @@ pub struct Broken {
     pub problem: String,
 }
 
-/// The output of `prune`.
-#[derive(Serialize)]
-pub struct Prune {
-    pub releases: u64,
-    pub trees: u64,
-    pub objects: u64,
-    pub bytes: u64,
-}
-
 /// The output of `check`.
 #[derive(Serialize)]
 pub struct Check {
     pub ok: bool,
-    pub problems: Vec<Finding>,
+    pub problems: Vec<Problem>,
     /// Files that stay unchanged, at least in part, because they can't be read exactly.
     pub unread: Vec<Unread>,
     /// Number of strings that may or may not be URLs of the site.
@@ -322,59 +296,6 @@ pub struct Unread {
     pub reason: String,
 }
 
-/// One problem that `check` found.
-#[derive(Serialize)]
-pub struct Finding {
-    pub path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
-    pub severity: &'static str,
-    pub check: &'static str,
-    pub message: String,
-    pub hint: String,
-    /// Whether the live release has the problem too.
-    pub known: bool,
-    /// The first release that had the problem.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<ReleaseId>,
-}
-
-impl From<&Problem> for Finding {
-    fn from(problem: &Problem) -> Self {
-        Self {
-            path: problem.path.to_string(),
-            line: problem.line,
-            severity: severity(problem.severity),
-            check: problem.check,
-            message: problem.message.clone(),
-            hint: problem.hint.clone(),
-            known: problem.known.is_some(),
-            since: match &problem.known {
-                Some(Known::Since(release)) => Some(release.clone()),
-                Some(Known::Accepted) | None => None,
-            },
-        }
-    }
-}
-
-/// Returns the name of a severity.
-pub fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
-}
-
-/// One check of `doctor`.
-#[derive(Serialize)]
-pub struct Diagnosis {
-    pub check: &'static str,
-    /// Null if the check was not made.
-    pub ok: Option<bool>,
-    pub detail: String,
-    pub fix: Option<String>,
-}
-
 /// The output of `init`.
 #[derive(Serialize)]
 pub struct Init {
@@ -385,14 +306,6 @@ pub struct Init {
     pub target: String,
     /// What the user should know before the first publish.
     pub notes: Vec<String>,
-}
-
-/// The output of `build`.
-#[derive(Serialize)]
-pub struct Build {
-    pub files: u64,
-    pub bytes: u64,
-    pub root: String,
 }
 
 /// One line in the output of `watch`.
@@ -408,11 +321,11 @@ pub struct Watched {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub root: Option<String>,
+    pub root: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub problems: Option<Vec<Finding>>,
+    pub problems: Option<Vec<Problem>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -424,4 +337,51 @@ pub struct Watched {
 /// Returns the output of a command that prints a text, under the command's name: `nginx`, `completions`, `man`.
 pub fn text(name: &str, text: &str) -> Value {
     serde_json::json!({ name: text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syntax_publish::live::doctor::{CheckResult, DoctorCheck};
+    use syntax_publish::model::path::SitePath;
+    use syntax_publish::model::severity::Severity;
+    use syntax_publish::site::check::Known;
+
+    #[test]
+    fn values_of_the_library_are_printed_with_the_documented_fields() {
+        let mut problem = Problem {
+            path: SitePath::new("a/b.html").unwrap(),
+            line: None,
+            severity: Severity::Warning,
+            check: "links",
+            message: "m".to_owned(),
+            hint: "h".to_owned(),
+            fault: Some("f".to_owned()),
+            always: true,
+            known: None,
+        };
+        let text = |problem: &Problem| serde_json::to_string(problem).unwrap();
+        let rest = r#""severity":"warning","check":"links","message":"m","hint":"h""#;
+        assert_eq!(text(&problem), format!(r#"{{"path":"a/b.html",{rest},"known":false}}"#));
+        problem.line = Some(7);
+        problem.known = Some(Known::Accepted);
+        let begin = format!(r#"{{"path":"a/b.html","line":7,{rest},"known":true"#);
+        assert_eq!(text(&problem), format!("{begin}}}"));
+        problem.known = Some(Known::Since("r-1".parse().unwrap()));
+        assert_eq!(text(&problem), format!(r#"{begin},"since":"r-1"}}"#));
+        for (state, ok) in [
+            (CheckResult::Fine, "true"),
+            (CheckResult::Wrong, "false"),
+            (CheckResult::NotAsked, "null"),
+        ] {
+            let check = DoctorCheck {
+                check: "name",
+                state,
+                detail: "d".to_owned(),
+                fix: None,
+            };
+            let expected = format!(r#"{{"check":"name","ok":{ok},"detail":"d","fix":null}}"#);
+            assert_eq!(serde_json::to_string(&check).unwrap(), expected);
+        }
+    }
 }

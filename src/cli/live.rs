@@ -154,7 +154,7 @@ pub struct SideSeen {
 pub struct Answer {
     pub side: String,
     pub path: String,
-    pub severity: &'static str,
+    pub severity: Severity,
     pub code: &'static str,
     pub problem: String,
     pub fix: String,
@@ -176,19 +176,12 @@ impl From<&Finding> for Answer {
         Self {
             side: finding.side.to_string(),
             path: finding.path(),
-            severity: severity(finding),
+            severity: finding.severity(),
             code: finding.flaw.code(),
             problem: finding.message(),
             fix: finding.fix(),
             repeat: finding.repeat.clone(),
         }
-    }
-}
-
-fn severity(finding: &Finding) -> &'static str {
-    match finding.severity() {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
     }
 }
 
@@ -320,7 +313,7 @@ pub fn tell(findings: &[&Finding], quiet: bool) {
     }
     for (first, more) in kinds {
         screen::say(
-            severity(first),
+            first.severity().name(),
             &format!(
                 "{} {}: {}{}",
                 first.side,

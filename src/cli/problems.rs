@@ -11,7 +11,6 @@ use syntax_publish::site::check::{Known, Problem};
 use syntax_publish::site::pipeline::Inspected;
 
 use super::format::{count, table};
-use super::json::severity;
 use super::screen::Screen;
 
 /// How much is shown.
@@ -124,7 +123,7 @@ fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut S
                 problem.line.map_or_else(String::new, |line| line.to_string()),
                 match problem.known {
                     Some(_) => "known".to_owned(),
-                    None => severity(problem.severity).to_owned(),
+                    None => problem.severity.name().to_owned(),
                 },
                 problem.check.to_owned(),
                 printable(&problem.message),

@@ -258,7 +258,7 @@ pub fn body(failure: &Failure, told: Option<&FailureContext>) -> json::FailedBod
         message: message(failure),
         hint: hint(failure, told),
         live: told.and_then(FailureContext::release).cloned(),
-        problems: found(failure).iter().map(json::Finding::from).collect(),
+        problems: found(failure).to_vec(),
         answers: answers(failure).iter().map(live::Answer::from).collect(),
     }
 }
@@ -327,9 +327,7 @@ pub fn usage(error: &clap::Error, json: bool) -> u8 {
             code: "usage".to_owned(),
             message: first.strip_prefix("error: ").unwrap_or(first).to_owned(),
             hint: "see `syntax-publish --help`".to_owned(),
-            live: None::<ReleaseId>,
-            problems: Vec::new(),
-            answers: Vec::new(),
+            ..json::FailedBody::default()
         };
         let screen = Screen {
             json,

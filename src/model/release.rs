@@ -201,7 +201,6 @@ pub struct ReleaseDocument {
     /// The release.
     pub id: ReleaseId,
     /// The digest of its root tree.
-    #[serde(with = "digest_text")]
     pub root: Digest,
     /// When it went live, RFC 3339, by the host's clock.
     pub created: String,
@@ -228,21 +227,6 @@ pub struct ReleaseDocument {
     /// Fields that a later version wrote.
     #[serde(flatten)]
     pub more: serde_json::Map<String, serde_json::Value>,
-}
-
-mod digest_text {
-    use super::Digest;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(digest)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
 }
 
 #[cfg(test)]

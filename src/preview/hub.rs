@@ -77,7 +77,7 @@ pub struct ShownFinding {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
-    severity: &'static str,
+    severity: Severity,
     check: &'static str,
     message: String,
     hint: String,
@@ -88,10 +88,7 @@ impl From<&Problem> for ShownFinding {
         Self {
             path: problem.path.to_string(),
             line: problem.line,
-            severity: match problem.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
+            severity: problem.severity,
             check: problem.check,
             message: problem.message.clone(),
             hint: problem.hint.clone(),
@@ -112,7 +109,7 @@ struct TroubleReport {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 struct HubState {
     /// The digest of the site, if there is one.
-    site: Option<String>,
+    site: Option<Digest>,
     building: bool,
     trouble: Option<TroubleReport>,
     errors: usize,
@@ -176,7 +173,7 @@ impl Hub {
         let findings: Vec<ShownFinding> = errors().chain(warnings()).take(SHOWN).map(ShownFinding::from).collect();
         let (errors, warnings) = (errors().count(), warnings().count());
         self.change(|state| {
-            state.site = Some(after.site.root.to_string());
+            state.site = Some(after.site.root);
             state.trouble = state.trouble.take().filter(|wrong| wrong.what == BUILD);
             (state.errors, state.warnings, state.findings) = (errors, warnings, findings);
         });

@@ -37,8 +37,8 @@ const ROOT: &str = "root";
 /// Upper limit for a manifest, in bytes: enough for a folder of 400,000 files.
 const LARGEST_DOCUMENT: u64 = 64 << 20;
 
-/// A finished build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A finished build. `--json` prints it, so fields may be added but must never be renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Built {
     /// Public paths.
     pub files: u64,

@@ -94,7 +94,7 @@ fn findings(problems: &[Problem]) -> String {
             if problem.known.is_some() {
                 "known"
             } else {
-                json::severity(problem.severity)
+                problem.severity.name()
             },
             code(path),
             problem.check,

@@ -194,10 +194,7 @@ fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
 
 /// Formats a finding as a command for the runner.
 fn annotation(problem: &Problem, file: &str) -> String {
-    let kind = match problem.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
+    let kind = problem.severity.name();
     // The line number refers to the file of the export.
     let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
     let path = if problem.path.is_root() {

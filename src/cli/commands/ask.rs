@@ -156,7 +156,7 @@ impl Run {
             round_trips: session.counts().round_trips(),
             seconds: self.began.elapsed().as_secs_f64(),
             changes: Some(plan.changes.list.clone()),
-            problems: problems.iter().map(json::Finding::from).collect(),
+            problems: problems.clone(),
             ..json::Publish::counting(&plan.changes, prepared.site.files)
         };
         let site = &prepared.site;
@@ -195,7 +195,7 @@ impl Run {
         });
         let value = json::Check {
             ok,
-            problems: found.problems.iter().map(json::Finding::from).collect(),
+            problems: found.problems.clone(),
             unread: unread.collect(),
             unclassified: found.unclassified,
         };
@@ -235,12 +235,7 @@ impl Run {
             .aside(move |progress| plain_folder::build(&prepared.site, &*prepared.source, &out, progress))
             .await?;
         self.finish();
-        let value = json::Build {
-            files: built.files,
-            bytes: built.bytes,
-            root: built.root.to_string(),
-        };
-        self.screen.summary(&value, || {
+        self.screen.summary(&built, || {
             format!(
                 "built {folder}: {}, {}\n",
                 count(built.files, "file"),

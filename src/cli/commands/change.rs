@@ -107,14 +107,8 @@ impl Run {
         let options = retention(workplace, dry_run);
         let pruned = prune::prune(session, &options, &*self.progress).await?;
         self.finish();
-        let value = json::Prune {
-            releases: pruned.releases,
-            trees: pruned.trees,
-            objects: pruned.objects,
-            bytes: pruned.bytes,
-        };
         let verb = if dry_run { "would delete" } else { "deleted" };
-        self.screen.summary(&value, || {
+        self.screen.summary(&pruned, || {
             if pruned == prune::Pruned::default() {
                 return "nothing to delete\n".to_owned();
             }

@@ -112,7 +112,7 @@ impl Run {
             seconds: took.as_secs_f64(),
             timings,
             delivery: looks::seen(&report),
-            problems: published.problems.iter().map(json::Finding::from).collect(),
+            problems: published.problems.clone(),
             error: error.flatten(),
             ..json::Publish::counting(&published.changes, published.files)
         };
@@ -451,8 +451,7 @@ impl Run {
                 again(&self.global, "verify --live")
             ),
             live: release.parse().ok(),
-            problems: Vec::new(),
-            answers: Vec::new(),
+            ..json::FailedBody::default()
         })
     }
 

@@ -15,10 +15,10 @@ use syntax_publish::site::pipeline;
 use syntax_publish::store::session::Session;
 
 use super::Run;
+use crate::cli::connect;
 use crate::cli::failure::Failure;
 use crate::cli::format::{count, table, with_local_times};
 use crate::cli::site::{self, Workplace};
-use crate::cli::{connect, json};
 
 /// Maximum time to read the rules from the export, and for ssh to resolve the alias of a host.
 const TO_READ: Duration = Duration::from_secs(1);
@@ -51,10 +51,9 @@ impl Run {
         };
         let found = Box::pin(doctor::examine(&patient)).await;
         self.finish();
-        let value: Vec<json::Diagnosis> = found.iter().map(diagnosis).collect();
         let is_short = matches!(workplace.target.kind, TargetKind::Local { .. }) && !self.screen.verbose;
         self.screen
-            .result(&value, || with_local_times(&told(&found, is_short)))?;
+            .result(&found, || with_local_times(&told(&found, is_short)))?;
         Ok(u8::from(
             found.iter().any(|finding| finding.state == CheckResult::Wrong),
         ))
@@ -118,19 +117,6 @@ pub(super) fn above(workplace: &Workplace) -> Option<Workplace> {
     let parent = Path::new(docroot).parent()?.to_str()?.to_owned();
     *docroot = parent;
     Some(above)
-}
-
-fn diagnosis(finding: &DoctorCheck) -> json::Diagnosis {
-    json::Diagnosis {
-        check: finding.check,
-        ok: match finding.state {
-            CheckResult::Fine => Some(true),
-            CheckResult::Wrong => Some(false),
-            CheckResult::NotAsked => None,
-        },
-        detail: finding.detail.clone(),
-        fix: finding.fix.clone(),
-    }
 }
 
 /// Formats one line per check, with the fix below it.

@@ -94,10 +94,7 @@ fn told(
     let unsigned = verdict.as_ref().and_then(SignatureVerdict::problem);
     problems.extend(unsigned.map(|problem| (layout::release_signature(release), format!("the release {problem}"))));
     let signature = match verdict {
-        Some(SignatureVerdict::Good(signature)) => Some(json::Signed {
-            signer: signature.signer,
-            key: signature.key,
-        }),
+        Some(SignatureVerdict::Good(signature)) => Some(signature),
         _ => None,
     };
     let broken = |problems: Vec<(String, String)>| -> Vec<json::Broken> {

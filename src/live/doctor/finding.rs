@@ -1,7 +1,8 @@
 //! The result of a check, one line each. Pure.
 
 /// The outcome of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(into = "Option<bool>")]
 pub enum CheckResult {
     /// Everything is right.
     Fine,
@@ -12,12 +13,24 @@ pub enum CheckResult {
     NotAsked,
 }
 
-/// One check and its result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl From<CheckResult> for Option<bool> {
+    /// Whether everything is right; `None` if the check was not made.
+    fn from(state: CheckResult) -> Self {
+        match state {
+            CheckResult::Fine => Some(true),
+            CheckResult::Wrong => Some(false),
+            CheckResult::NotAsked => None,
+        }
+    }
+}
+
+/// One check and its result. `--json` prints it, so fields may be added but must never be renamed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct DoctorCheck {
     /// The name of the check, one of [`super::VISITORS`] or [`super::PUBLISHERS`].
     pub check: &'static str,
     /// The outcome.
+    #[serde(rename = "ok")]
     pub state: CheckResult,
     /// What was seen.
     pub detail: String,

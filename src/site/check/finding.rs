@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use globset::GlobSet;
+use serde::ser::{SerializeStruct as _, Serializer};
 
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
@@ -10,12 +11,13 @@ use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
 use crate::site::survey::{Facts, FileKind, Hit, Survey};
 
-/// A problem of the export.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A problem of the export. `--json` prints it, so fields may be added but must never be renamed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Problem {
     /// The file or folder; the top folder if the problem is about the complete export.
     pub path: SitePath,
     /// The line of the problem, from 1, if it is about one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// The severity of the problem.
     pub severity: Severity,
@@ -26,10 +28,13 @@ pub struct Problem {
     /// The suggested fix.
     pub hint: String,
     /// The message without the number of files, if the problem covers several files.
+    #[serde(skip)]
     pub fault: Option<String>,
     /// Whether the problem is never known, whatever is live. Such an error stops every publish.
+    #[serde(skip)]
     pub always: bool,
     /// Set if the problem is known: the live release has it too, or it was accepted.
+    #[serde(flatten, serialize_with = "known_since")]
     pub known: Option<Known>,
 }
 
@@ -41,6 +46,17 @@ pub enum Known {
     /// The finding is known, but its first release is not: nothing was published before, a baseline file in the
     /// repository lists it, or the live release keeps only the number of such findings.
     Accepted,
+}
+
+/// Writes whether a finding is known and, if that is known too, the first release that had it.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn known_since<S: Serializer>(known: &Option<Known>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Known", 2)?;
+    fields.serialize_field("known", &known.is_some())?;
+    if let Some(Known::Since(release)) = known {
+        fields.serialize_field("since", release)?;
+    }
+    fields.end()
 }
 
 /// The input of the checks.

@@ -60,8 +60,8 @@ pub struct Options {
     pub dry_run: bool,
 }
 
-/// What was deleted, or would be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What was deleted, or would be. `--json` prints it, so fields may be added but must never be renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Pruned {
     /// Releases.
     pub releases: u64,

@@ -47,8 +47,8 @@ pub struct Signing {
     pub require: bool,
 }
 
-/// A signature that counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A signature that counts. `--json` prints it, so fields may be added but must never be renamed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Signature {
     /// The signer's name in the file of allowed signers.
     pub signer: String,

@@ -243,23 +243,46 @@ fn reference_has_every_exit_code_and_every_error_code() {
     assert_mentions(section(&reference, "### Error codes"), names, "Error codes");
 }
 
+/// Values of the library that `--json` prints as they are, and the files that define them.
+const PRINTED: [(&str, &str); 6] = [
+    ("live/doctor/finding.rs", "DoctorCheck"),
+    ("model/manifest/mod.rs", "Change"),
+    ("site/check/finding.rs", "Problem"),
+    ("site/plain_folder.rs", "Built"),
+    ("store/prune/mod.rs", "Pruned"),
+    ("store/signing/mod.rs", "Signature"),
+];
+
+/// The names that the fields of a struct have in JSON.
+fn json_fields(structure: &str) -> BTreeSet<String> {
+    let skipped = Regex::new(r"#\[serde\(skip\)\]\s+pub").expect("a pattern");
+    let renamed = Regex::new(r#"#\[serde\(rename = "([a-z_]+)"\)\]\s+pub [a-z_]+:"#).expect("a pattern");
+    let structure = skipped.replace_all(structure, "");
+    let structure = renamed.replace_all(&structure, "pub $1:");
+    all(r"(?m)^    pub ([a-z_]+):", &structure)
+}
+
 #[test]
 fn reference_has_every_field_of_json() {
     let reference = reference();
-    let source = read("src/cli/json.rs");
-    let mut fields = all(r"(?m)^    pub ([a-z_]+):", &source);
-    let manifest = read("src/model/manifest/mod.rs");
-    let change = manifest.split("pub struct Change {").nth(1).expect("struct Change");
-    let skipped = Regex::new(r"#\[serde\(skip\)\]\s+pub").expect("a pattern");
-    let change = skipped.replace_all(change, "");
-    fields.extend(all(
-        r"(?m)^    pub ([a-z_]+):",
-        change.split("\n}\n").next().expect("its end"),
-    ));
-    assert!(
-        fields.contains("round_trips") && fields.contains("change"),
-        "{fields:?}"
-    );
+    let mut fields = BTreeSet::new();
+    for file in ["json", "live", "timings"] {
+        fields.extend(json_fields(&read(format!("src/cli/{file}.rs"))));
+    }
+    for (file, name) in PRINTED {
+        let source = read(Path::new("src").join(file));
+        let (_, rest) = source
+            .split_once(&format!("pub struct {name} {{"))
+            .unwrap_or_else(|| panic!("no {name} in {file}"));
+        let of_it = json_fields(rest.split("\n}\n").next().expect("its end"));
+        assert!(!of_it.is_empty(), "{name}");
+        fields.extend(of_it);
+        // What a function of the file writes in place of a field.
+        fields.extend(all(r#"serialize_field\("([a-z_]+)""#, &source));
+    }
+    for name in ["round_trips", "repeat", "cpu_seconds", "change", "ok", "since"] {
+        assert!(fields.contains(name), "{name}: {fields:?}");
+    }
     assert_mentions(section(&reference, "## JSON output"), fields, "JSON output");
 }
 

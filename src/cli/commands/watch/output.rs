@@ -236,16 +236,15 @@ impl WatchOutput {
 
     fn shown(&self, site: &Snapshot, changed: &Gist, took: Duration) {
         let url = front(&self.origin, site);
-        let findings = || site.problems.iter().map(json::Finding::from).collect();
         let is_first = changed.first.is_none();
         self.print(
             &json::Watched {
                 url: Some(url.clone()),
                 files: Some(site.site.files),
                 changed: (!is_first).then_some(changed.files),
-                root: Some(site.site.root.to_string()),
+                root: Some(site.site.root),
                 seconds: Some(took.as_secs_f64()),
-                problems: Some(findings()),
+                problems: Some(site.problems.clone()),
                 ..of("ready")
             },
             || match &changed.first {
@@ -302,12 +301,10 @@ impl WatchOutput {
         let text = format!("failed: {message}\n  {hint}");
         let value = json::Watched {
             error: Some(json::FailedBody {
-                answers: Vec::new(),
                 code: code.to_owned(),
                 message,
                 hint: hint.to_owned(),
-                live: None,
-                problems: Vec::new(),
+                ..json::FailedBody::default()
             }),
             ..of("failed")
         };
@@ -344,7 +341,7 @@ impl WatchOutput {
             self.say("fixed", &count(fixed as u64, "finding"));
         }
         for problem in new.iter().take(SHOWN_FINDINGS) {
-            self.say(json::severity(problem.severity), &problems::line(problem));
+            self.say(problem.severity.name(), &problems::line(problem));
         }
         if let Some(more) = new.len().checked_sub(SHOWN_FINDINGS).filter(|more| *more > 0) {
             let check = crate::cli::args::again(&self.global, "check");
