@@ -468,7 +468,9 @@ impl Run {
             Some(error) => {
                 crate::cli::screen::say("error", &error.message);
                 crate::cli::screen::say("live", release);
-                crate::cli::screen::say("hint", &error.hint);
+                // Each finding above has its own hint.
+                let check = again(&self.global, "verify --live");
+                crate::cli::screen::say("hint", &format!("then check again with `{check}`"));
                 NOT_DELIVERED
             }
         }
