@@ -977,7 +977,7 @@ async fn ssh_ends_with_the_process_that_is_killed() {
         .map(String::as_str)
         .join("\n");
     let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "contract::connect_and_wait"])
+        .args(["--exact", "served::contract::connect_and_wait"])
         .env("SYNTAX_PUBLISH_TEST_ADDRESS", line)
         .stdout(Stdio::null())
         .spawn()
