@@ -91,10 +91,17 @@ fn fault_that_was_there_before_is_reported_and_the_release_stays() {
     assert_eq!(codes(&first), ["cache"], "{first}");
     site.edit("Edited.");
     let second = site.run(&["publish"]).expect_code(7);
-    let hints: Vec<&str> = second.stderr.lines().filter_map(|line| line.strip_prefix("hint: ")).collect();
+    let hints: Vec<&str> = second
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("hint: "))
+        .collect();
     let (last, others) = hints.split_last().expect("hints");
     assert!(last.starts_with("then check again with `"), "{second}");
-    assert!(!others.is_empty() && !others.iter().any(|hint| last.contains(hint)), "{second}");
+    assert!(
+        !others.is_empty() && !others.iter().any(|hint| last.contains(hint)),
+        "{second}"
+    );
     let value = second.json();
     assert_eq!(
         (&value["swapped"], &value["error"]["code"]),
