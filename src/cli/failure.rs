@@ -193,12 +193,7 @@ impl Failure {
     /// Returns the exit code. `docs/reference.md` lists all of them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Site(error) => match error {
-                SiteError::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
-                | SiteError::Source(_)
-                | SiteError::Patterns { .. } => 1,
-                SiteError::Scan(_) | SiteError::Check { .. } => 3,
-            },
+            Self::Site(error) => site_exit_code(error),
             Self::Store(error) => store_exit_code(error),
             Self::Delivery(error) => match error {
                 DeliverError::Store(error) => store_exit_code(error),
@@ -266,10 +261,20 @@ impl Failure {
     }
 }
 
+fn site_exit_code(error: &SiteError) -> u8 {
+    match error {
+        SiteError::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
+        | SiteError::Source(_)
+        | SiteError::Patterns { .. } => 1,
+        SiteError::Scan(_) | SiteError::Check { .. } => 3,
+    }
+}
+
 fn store_exit_code(error: &store::Error) -> u8 {
     use store::Error;
     match error {
-        Error::RemovesTooMuch { .. } | Error::Site(_) => 3,
+        Error::Site(error) => site_exit_code(error),
+        Error::RemovesTooMuch { .. } => 3,
         Error::Sign(SignError::NoKey | SignError::NoAllowedSigners | SignError::AllowedSigners { .. }) => 2,
         Error::Taken(LockError::Busy { .. } | LockError::Fenced)
         | Error::ConcurrentPublish { .. }

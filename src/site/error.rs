@@ -28,6 +28,15 @@ pub enum SiteError {
     },
 }
 
+impl SiteError {
+    /// The error for a pattern of the site manifest that does not compile.
+    pub fn patterns(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Patterns {
+            source: Box::new(error),
+        }
+    }
+}
+
 fn errors(problems: &[Problem]) -> String {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     match errors.count() {

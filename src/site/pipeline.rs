@@ -315,7 +315,7 @@ fn find_problems(
 ) -> Result<(Survey, Vec<Problem>), SiteError> {
     // The patterns of a parsed site manifest are valid. A configuration that was made in another way may have invalid
     // ones.
-    let forbidden = Forbidden::new(&config.check.forbid).map_err(unusable)?;
+    let forbidden = Forbidden::new(&config.check.forbid).map_err(SiteError::patterns)?;
     let allowed = globs(&config.check.allow)?;
     let bytes = assets.iter().map(|asset| asset.size).sum();
     let items = Some(assets.len() as u64);
@@ -325,7 +325,7 @@ fn find_problems(
         base_path: config.next.base_path.as_deref(),
         search: Some(&Searches::new(&config.check.levels, &forbidden)),
         cache,
-        elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(unusable)?),
+        elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(SiteError::patterns)?),
     };
     let surveyed = survey::survey(assets, source, &options, observer);
     let checked = surveyed.map(|survey| {
@@ -426,13 +426,7 @@ fn encodings(asset: &Asset, media_type: &str, options: EncodeOptions) -> Encodin
 
 /// The globs of a parsed site manifest compile. A configuration that was made in another way may have invalid ones.
 fn globs(globs: &[String]) -> Result<GlobSet, SiteError> {
-    config::compile_globs(globs).map_err(unusable)
-}
-
-fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> SiteError {
-    SiteError::Patterns {
-        source: Box::new(error),
-    }
+    config::compile_globs(globs).map_err(SiteError::patterns)
 }
 
 #[cfg(test)]

@@ -440,8 +440,7 @@ impl LockedChange {
     /// Returns the first operations of the holder of the lock.
     fn held(&self, staging_dir: &StagingDir) -> Held {
         let mut flight = Flight::default();
-        let generation = flight.read_link(layout::GENERATION);
-        let moved = flight.rename(staging_dir.path_holding("gen"), layout::GENERATION);
+        let (generation, moved) = staging_dir.replace_generation(&mut flight);
         let current = flight.read_link(layout::CURRENT);
         let delivery = flight.read_link(layout::DELIVERY);
         let (mut release, mut left) = (None, None);

@@ -17,7 +17,7 @@ use crate::model::digest::Digest;
 use crate::model::event::{Event, Note, Observer};
 use crate::model::layout;
 use crate::model::release::{Generation, Owner, RunId};
-use crate::store::flight::{Flight, Read};
+use crate::store::flight::{Done, Flight, Read, Text, Ticket};
 use crate::store::refusal::explain;
 use crate::store::session::Session;
 use crate::store::{Error, LockError};
@@ -219,6 +219,14 @@ impl StagingDir {
     #[must_use]
     pub fn open_last(&self) -> Op {
         Op::Create(self.path_holding("last"))
+    }
+
+    /// Reads the generation and replaces it by this run's, which is staged as `gen`. Every change under the lock begins
+    /// with this. Returns the tickets of the previous generation and of the rename.
+    pub fn replace_generation(&self, flight: &mut Flight) -> (Ticket<Text>, Ticket<Done>) {
+        let previous = flight.read_link(layout::GENERATION);
+        let replaced = flight.rename(self.path_holding("gen"), layout::GENERATION);
+        (previous, replaced)
     }
 
     /// Takes the answer to [`Self::open_last`]. If the host refused the file, the run does not wait for the disk.

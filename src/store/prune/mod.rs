@@ -140,8 +140,7 @@ async fn claim(session: &Session, observer: &dyn Observer) -> Result<SweepMark, 
         let generation = next_generation(&store_state, staging_dir.run());
         let stage = vec![staging_dir.symlink("gen", generation.to_string())];
         let mut held = Flight::default();
-        let former = held.read_link(layout::GENERATION);
-        let moved = held.rename(staging_dir.path_holding("gen"), layout::GENERATION);
+        let (former, moved) = staging_dir.replace_generation(&mut held);
         let answers = Landed::new(take_lock(session, &mut staging_dir, stage, held.ops(), observer).await?);
         let (found, entered) = (answers.answer(former), store_state.generation.as_ref());
         staging::keep_clock(session, &mut staging_dir, found, entered, &generation).await?;

@@ -56,9 +56,7 @@ impl Refusals {
     /// # Errors
     /// [`SiteError::Patterns`] if a glob does not compile. Those of a parsed site manifest do.
     pub fn new(config: &SiteConfig, problems: Vec<Problem>) -> Result<Self, SiteError> {
-        let allowed = compile_globs(&config.check.allow).map_err(|error| SiteError::Patterns {
-            source: Box::new(error),
-        })?;
+        let allowed = compile_globs(&config.check.allow).map_err(SiteError::patterns)?;
         Ok(Self {
             max_removed: Some(config.publish.max_removed),
             immutable: config.check.levels.of(check::immutable::NAME),

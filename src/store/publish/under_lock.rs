@@ -21,6 +21,8 @@ pub(super) struct UnderLock {
     pub(super) flight: Flight,
     /// The generation before this run.
     pub(super) generation: Ticket<Text>,
+    /// That it was replaced.
+    moved: Ticket<Done>,
     current: Ticket<Text>,
     hold: Ticket<Text>,
     delivery: Ticket<Text>,
@@ -35,16 +37,12 @@ pub(super) struct UnderLock {
 impl UnderLock {
     pub(super) fn new(plan: &Plan, staging_dir: &StagingDir, records: &[(String, String)]) -> Self {
         let mut flight = Flight::default();
-        let generation = flight.read_link(layout::GENERATION);
-        let generation_moves = Op::Rename {
-            from: staging_dir.path_holding("gen"),
-            to: layout::GENERATION.to_owned(),
-        };
+        let (generation, moved) = staging_dir.replace_generation(&mut flight);
         let records = records.iter().map(|(temp, place)| Op::Rename {
             from: staging_dir.path_holding(temp),
             to: place.clone(),
         });
-        let renamed = flight.extend(std::iter::once(generation_moves).chain(records));
+        let renamed = flight.extend(records);
         let current = flight.read_link(layout::CURRENT);
         let hold = flight.read_link(layout::HOLD);
         let delivery = flight.read_link(layout::DELIVERY);
@@ -61,6 +59,7 @@ impl UnderLock {
             current,
             hold,
             delivery,
+            moved,
             needed: [renamed, relied],
             pool_folders: (folders, folder_tickets),
             last,
@@ -102,7 +101,8 @@ impl UnderLock {
                 return Err(AttemptError::Failed(StoreError::NotAFolder { host, path }.into()));
             }
         }
-        let mut needed = self.needed.iter().flat_map(|tickets| answers.all(tickets));
+        let needed = self.needed.iter().flat_map(|tickets| answers.all(tickets));
+        let mut needed = answers.answer(self.moved).into_iter().chain(needed);
         if let Some(refusal) = needed.find_map(Read::refusal) {
             return Err(match refusal.kind {
                 // A prune took away what the plan relied on.

@@ -281,8 +281,7 @@ impl RepairRound<'_> {
     ) -> Result<(), Error> {
         let (session, observer) = (self.work.session, self.work.observer);
         let mut held = Flight::default();
-        let former = held.read_link(layout::GENERATION);
-        let moved = held.rename(staging_dir.path_holding("gen"), layout::GENERATION);
+        let (former, moved) = staging_dir.replace_generation(&mut held);
         let current = held.read_link(layout::CURRENT);
         let mut first = vec![staging_dir.acquire()];
         first.extend_from_slice(held.ops());

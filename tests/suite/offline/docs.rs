@@ -226,7 +226,7 @@ fn reference_has_every_exit_code_and_every_error_code() {
     let mut numbers: BTreeSet<String> = ["0", "130", "143"].map(str::to_owned).into();
     let mut names: BTreeSet<String> = BTreeSet::from(["usage".to_owned()]);
     let source = "src/cli/failure.rs";
-    for function in ["exit_code", "store_exit_code"] {
+    for function in ["exit_code", "site_exit_code", "store_exit_code"] {
         numbers.extend(all(r"=> (\d+),", &body(source, function)));
     }
     for function in ["code", "site_code", "store_code", "access_code"] {
