@@ -16,6 +16,7 @@ mod feature;
 mod host_key;
 mod pattern;
 mod problem;
+mod redirects;
 mod report;
 pub mod scaffold;
 mod section;
@@ -40,6 +41,7 @@ pub use host_key::HostKey;
 pub(crate) use pattern::ends_with_escape;
 pub use pattern::{Forbidden, PatternError};
 pub use problem::{ConfigError, Problem, Warning};
+pub use redirects::Redirects;
 pub use target::{SftpTarget, Target, TargetKind};
 pub use url::{WebUrl, is_loopback};
 pub use values::{compile_globs, parse_duration};
@@ -55,7 +57,6 @@ pub const NOT_YET: &[&str] = &[
     "dictionary",
     "indexnow",
     "sitemap",
-    "redirects",
     "headers",
     "budget",
     "channels",
@@ -105,6 +106,8 @@ pub struct SiteConfig {
     pub sign: Sign,
     /// `[types]`.
     pub types: OwnTypes,
+    /// `[[redirects]]`, and those of a file next to the site manifest.
+    pub redirects: Redirects,
 }
 
 impl SiteConfig {
@@ -260,13 +263,12 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
         types: top.open("types").as_ref().map(types).unwrap_or_default(),
+        redirects: redirects::of_section(&top),
     };
     for table in ["csp", "dictionary", "indexnow", "sitemap", "budget", "channels"] {
         top.open(table);
     }
-    for list in ["redirects", "headers"] {
-        top.accept_list_of_tables(list);
-    }
+    top.tables("headers");
     if !names.contains(&config.publish.target) {
         refuse_default_target(&top, &config.publish.target, &names);
     }

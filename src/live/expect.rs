@@ -32,15 +32,22 @@ pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expect
     };
     match outcome {
         Outcome::File { path, default_type } => of_file(rules, files, question, 200, &path, default_type),
-        Outcome::Moved(_) => Expected {
-            status: 308,
-            body: None,
-            content_type: None,
-            cache: rules.cache_control(308, None),
-            coding: None,
-        },
-        // The live check never requests the marker. `doctor` does.
-        Outcome::Marker | Outcome::NotFound => of_file(rules, files, question, 404, NOT_FOUND_PAGE, media::UNKNOWN),
+        Outcome::Moved(_) => moved(rules, 308),
+        Outcome::Pattern(redirect) => moved(rules, redirect.status().code()),
+        // The live check never requests the marker, `doctor` does; and it asks for files and not for entries.
+        Outcome::Entry(_) | Outcome::Marker | Outcome::NotFound => {
+            of_file(rules, files, question, 404, NOT_FOUND_PAGE, media::UNKNOWN)
+        }
+    }
+}
+
+fn moved(rules: &Rules, status: u16) -> Expected {
+    Expected {
+        status,
+        body: None,
+        content_type: None,
+        cache: rules.cache_control(status, None),
+        coding: None,
     }
 }
 

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::address;
 use super::files::Files;
 use crate::model::manifest::{Change, ChangeKind, is_page};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::rules::Rules;
+use crate::rules::file_address;
 use crate::rules::headers::deployment_of;
 
 /// The encodings that a visitor accepts.
@@ -142,7 +142,7 @@ pub fn questions<'a>(
     }
     let page = samples.files.iter().find(|(path, _)| is_page(path));
     if let (Some(deployment), Some((page, _))) = (samples.deployment, page)
-        && let Some(target) = address::of(rules, page.as_str(), &|path| files.file(path).is_some())
+        && let Some(target) = file_address::of(rules, page.as_str(), &|path| files.file(path).is_some())
     {
         questions.list.push(Question {
             target,
@@ -158,7 +158,7 @@ pub fn questions<'a>(
     });
     for change in gone.take(MOST_REMOVED) {
         let own = change.path.as_str();
-        if let Some(target) = address::of(rules, own, &|path| path == own || files.file(path).is_some()) {
+        if let Some(target) = file_address::of(rules, own, &|path| path == own || files.file(path).is_some()) {
             questions.list.push(Question {
                 target,
                 subject: Subject::Removed(change.path.clone()),
@@ -200,7 +200,7 @@ fn spread<T>(list: Vec<T>, most: usize) -> impl Iterator<Item = T> {
 
 fn add(rules: &Rules, files: &dyn Files, list: &mut Vec<Question>, path: &SitePath, file: &File, in_each: bool) {
     let is_file = |path: &str| files.file(path).is_some();
-    let Some(target) = address::of(rules, path.as_str(), &is_file) else {
+    let Some(target) = file_address::of(rules, path.as_str(), &is_file) else {
         return;
     };
     let forms: &[Accept] = match (in_each, file.encodings.br.is_some(), file.encodings.gz.is_some()) {

@@ -234,7 +234,7 @@ fn used<'a>(open: &'a OpenPage, evidence: &'a Evidence<'_>) -> impl Iterator<Ite
             .resolve(&Address::parse(bare.as_bytes()).ok()?, &was_or_is)
         {
             Outcome::File { path, .. } => Some((bare.to_owned(), path)),
-            Outcome::Moved(_) | Outcome::Marker | Outcome::NotFound => None,
+            Outcome::Moved(_) | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker | Outcome::NotFound => None,
         }
     })
 }
@@ -251,7 +251,7 @@ fn place(address: &str, evidence: &Evidence<'_>) -> PageAddress {
     match evidence.rules.resolve(&address, evidence.is_file) {
         Outcome::File { path, .. } => PageAddress::File(path),
         Outcome::NotFound => PageAddress::File(NOT_FOUND_PAGE.to_owned()),
-        Outcome::Moved(_) | Outcome::Marker => PageAddress::Elsewhere,
+        Outcome::Moved(_) | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker => PageAddress::Elsewhere,
     }
 }
 

@@ -27,6 +27,7 @@ use super::{LiveReload, OWN, Preview, normalized_page, snippet};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::media;
+use crate::model::redirect::Redirect;
 use crate::next::page::owners;
 use crate::rules::conditions::{ConditionResult, Conditions, Time, Validators, evaluate};
 use crate::rules::ranges::{self, Parts};
@@ -96,10 +97,15 @@ impl Preview {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
             return answer;
         }
-        let outcome = rules.resolve(&address, &|path| site.find(path).is_some());
+        let outcome = rules.resolve(&address, &|path| site.has(path));
         let answer = match outcome {
             Outcome::NotFound => self.not_found(head, site).await,
-            Outcome::Moved(to) => Ok(moved(rules, &to)),
+            Outcome::Moved(to) => Ok(moved(rules, StatusCode::PERMANENT_REDIRECT, &to)),
+            Outcome::Entry(path) => match site.redirect(&path) {
+                Some(redirect) => Ok(redirected(rules, &address, redirect)),
+                None => self.not_found(head, site).await,
+            },
+            Outcome::Pattern(redirect) => Ok(redirected(rules, &address, &redirect)),
             Outcome::Marker => Ok(marked(site)),
             Outcome::File { path, default_type } => match site.find(&path) {
                 Some(found) => self.file(head, site, found, &path, default_type).await,
@@ -415,8 +421,13 @@ fn refusal(rules: Option<&Rules>, status: StatusCode) -> Response<Body> {
     answer
 }
 
-fn moved(rules: &Rules, to: &[u8]) -> Response<Body> {
-    let mut answer = refusal(Some(rules), StatusCode::PERMANENT_REDIRECT);
+fn redirected(rules: &Rules, address: &Address, redirect: &Redirect) -> Response<Body> {
+    let status = StatusCode::from_u16(redirect.status().code()).unwrap_or(StatusCode::PERMANENT_REDIRECT);
+    moved(rules, status, &redirect.location_with_query(address.query()))
+}
+
+fn moved(rules: &Rules, status: StatusCode, to: &[u8]) -> Response<Body> {
+    let mut answer = refusal(Some(rules), status);
     if let Ok(to) = HeaderValue::from_bytes(to) {
         answer.headers_mut().insert(LOCATION, to);
     }

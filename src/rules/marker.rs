@@ -9,10 +9,10 @@ pub const ADDRESS: &str = "/.well-known/syntax-publish";
 
 /// The number of the rules that are printed. Every change of the vhost that a user could notice raises it and adds a
 /// line to `CHANGES`. A test of the vhost enforces this.
-pub const RULES: u32 = 6;
+pub const RULES: u32 = 7;
 
 /// What each number introduced, worded as what a vhost of an older number does not do.
-const CHANGES: [(u32, &str); 5] = [
+const CHANGES: [(u32, &str); 6] = [
     (
         2,
         "it does not say which release it serves, so it can't be seen whether it serves this store",
@@ -36,6 +36,7 @@ const CHANGES: [(u32, &str); 5] = [
         "without brotli, a symlink that was planted in the store serves any file that nginx may read; with a `deploymentId`, each \
          click loads the whole page after a publish",
     ),
+    (7, "redirects of moved pages are 404s"),
 ];
 
 /// The parsed answer of a vhost.

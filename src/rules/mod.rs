@@ -11,12 +11,14 @@ mod accept;
 pub mod address;
 pub mod base;
 pub mod conditions;
+pub mod file_address;
 pub mod fingerprint;
 pub mod headers;
 pub mod marker;
 pub mod nginx;
 pub mod pages;
 pub mod ranges;
+pub mod redirects;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -24,6 +26,7 @@ pub mod types;
 pub use accept::accepts;
 pub use address::{Address, BadAddress};
 pub use pages::Outcome;
+pub use redirects::Redirects;
 pub use types::OwnTypes;
 
 use crate::model::cache::Classes;
@@ -75,6 +78,8 @@ pub struct Rules {
     pub deployment_id: Option<String>,
     /// The types that the site manifest assigns to files.
     pub types: OwnTypes,
+    /// The redirects of moved pages. The release has those of single addresses; the patterns apply after them.
+    pub redirects: Redirects,
 }
 
 /// The encodings that are stored next to a file. If a request accepts both, the first one is sent.
@@ -87,7 +92,7 @@ pub const NOT_FOUND_PAGE: &str = "404.html";
 pub const MAX_BODY: u64 = 1 << 20;
 
 impl Rules {
-    /// Resolves an address. `is_file` reports whether the site has a file at a path of the export.
+    /// Resolves an address. `is_file` reports whether the site has a file, or a redirect, at a path of the release.
     pub fn resolve(&self, address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
         let arrival = base::behind_asset_prefix(&self.asset_prefix, &address.path)
             .unwrap_or_else(|| base::take_off(&self.base_path, self.form, &address.path));

@@ -4,6 +4,7 @@
 
 use super::{Address, PageForm, Rules, fingerprint, marker};
 use crate::model::media;
+use crate::model::redirect::{self, Redirect};
 
 /// Which paths a rule is for. The first of the [`rules`] whose place contains the path decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Step {
         /// The end of the address to redirect to.
         to: Ending,
     },
+    /// Redirects a moved page: by the entry that the release has for the address, or else by the first pattern.
+    Redirect,
 }
 
 /// A file, named after the requested path.
@@ -109,12 +112,26 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
     use Step::{File, Spelled};
     let (slash, any): (&[Step], &[Step]) = match form {
         PageForm::Flat => (
-            &[Spelled, TO_BARE, File(Name::Index)],
-            &[Step::Copy, File(Name::Itself), File(Name::Page), Spelled, TO_SLASH],
+            &[Spelled, TO_BARE, File(Name::Index), Step::Redirect],
+            &[
+                Step::Copy,
+                File(Name::Itself),
+                File(Name::Page),
+                Spelled,
+                TO_SLASH,
+                Step::Redirect,
+            ],
         ),
         PageForm::Folder => (
-            &[File(Name::Index), Spelled, TO_BARE],
-            &[Step::Copy, File(Name::Itself), Spelled, TO_SLASH, File(Name::Page)],
+            &[File(Name::Index), Spelled, TO_BARE, Step::Redirect],
+            &[
+                Step::Copy,
+                File(Name::Itself),
+                Spelled,
+                TO_SLASH,
+                File(Name::Page),
+                Step::Redirect,
+            ],
         ),
     };
     [
@@ -124,7 +141,7 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
         },
         Rule {
             place: RulePaths::Front,
-            steps: &[File(Name::Index)],
+            steps: &[File(Name::Index), Step::Redirect],
         },
         Rule {
             place: RulePaths::Dot,
@@ -172,8 +189,12 @@ pub enum Outcome {
         /// Its type if its extension determines none.
         default_type: &'static str,
     },
-    /// A redirect to another address: 308.
+    /// A redirect to the other spelling of the address: 308.
     Moved(Vec<u8>),
+    /// The redirect that the release has at this path.
+    Entry(String),
+    /// The redirect of a pattern.
+    Pattern(Redirect),
     /// The text of the [`marker`].
     Marker,
     /// The site's page for missing files: 404.
@@ -217,6 +238,21 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                 if let (Some(_), Some(spelled)) = (found(*there), address.spelled()) {
                     let to = [spelled, to.text().as_bytes()].concat();
                     return Outcome::Moved(address.with_query(&to));
+                }
+            }
+            Step::Redirect => {
+                let entry = as_address(path).and_then(redirect::path_of);
+                if let Some(entry) = entry.filter(|entry| is_file(entry.as_str())) {
+                    return Outcome::Entry(entry.as_str().to_owned());
+                }
+                let spelled = if path == b"/" {
+                    Some(&b""[..])
+                } else {
+                    address.spelled()
+                };
+                let spelled = spelled.and_then(|spelled| std::str::from_utf8(spelled).ok());
+                if let Some(redirect) = spelled.and_then(|spelled| rules.redirects.by_pattern(spelled)) {
+                    return Outcome::Pattern(redirect);
                 }
             }
         }
@@ -281,6 +317,12 @@ fn default_type(place: RulePaths, path: &[u8]) -> &'static str {
         RulePaths::Marker | RulePaths::Front | RulePaths::Dot | RulePaths::Pooled | RulePaths::Slash => None,
     };
     named.unwrap_or(media::UNKNOWN)
+}
+
+/// The address of a path, without a slash at its end; `None` if it is not UTF-8.
+fn as_address(path: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(path).ok()?;
+    Some(text.strip_suffix('/').filter(|bare| !bare.is_empty()).unwrap_or(text))
 }
 
 /// A path as the export has it; empty if it is not UTF-8, because no file of the export has such a path.

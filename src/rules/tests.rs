@@ -11,6 +11,7 @@ fn rules(form: PageForm, base_path: &str) -> Rules {
         asset_prefix: String::new(),
         deployment_id: None,
         types: own_types(),
+        redirects: crate::rules::Redirects::default(),
     }
 }
 
@@ -35,6 +36,8 @@ fn outcome(rules: &Rules, files: &[&str], target: &str) -> String {
     match rules.resolve(&address, &|path| files.contains(&path)) {
         Outcome::File { path, .. } => path,
         Outcome::Moved(to) => format!("-> {}", String::from_utf8(to).unwrap()),
+        Outcome::Entry(path) => format!("entry {path}"),
+        Outcome::Pattern(redirect) => format!("pattern {} {}", redirect.status(), redirect.location()),
         Outcome::Marker => "marker".into(),
         Outcome::NotFound => "404".into(),
     }

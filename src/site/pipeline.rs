@@ -21,7 +21,7 @@ use crate::model::media;
 use crate::model::path::SitePath;
 use crate::model::severity::Severity;
 use crate::next::client::Client;
-use crate::rules::{PageForm, Rules};
+use crate::rules::{PageForm, Redirects, Rules};
 use crate::site::SiteError;
 use crate::site::check::{self, Material, Problem, Searches};
 use crate::site::encode::{EncodeOptions, encodings_for};
@@ -302,6 +302,7 @@ pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item 
         classes: Classes::new(&config.fingerprint.prefix),
         deployment_id: client.deployment_id,
         types: config.types.clone(),
+        redirects: Redirects::default(),
     }
 }
 

@@ -29,6 +29,7 @@ use crate::model::cache::{CacheClass, PathPattern};
 use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::media;
+use crate::model::redirect::{self, END};
 use crate::rules::address::{DISGUISES, HARMLESS};
 use crate::rules::types::CHARSET;
 use crate::rules::{CODINGS, Rules, fingerprint, headers};
@@ -96,6 +97,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     }
     let mut text = site.preamble();
     text += &site.maps();
+    text += &site.moved_maps();
     text += &site.deployments();
     if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
         text += &site.plain_server();
@@ -202,6 +204,59 @@ map $http_{header} {claimed} {{
             claimed = self.variable("claim"),
             id = headers::DEPLOYMENT_ID,
         )
+    }
+
+    /// The maps of the redirects: which entry of the release is for an address, what its answer is, and the patterns.
+    fn moved_maps(&self) -> String {
+        let mut places = String::new();
+        for (place, start) in redirect::PLACES {
+            let folder = format!("~/{}/(30[1278])/{place}", layout::MOVED);
+            let _ = write!(
+                places,
+                "    \"{folder}(/[^?#]*)(#.*)?{END}\\z\" \"$1{start}$2$is_args$args$3\";\n    \
+                     \"{folder}(/.*){END}\\z\" \"$1{start}$2\";\n",
+            );
+        }
+        let mut text = format!(
+            r#"
+# The entry of the release for the address of a moved page, and the answer that it leads to: status and Location. The
+# visitor's query is passed on unless the answer has one.
+map $uri {source} {{
+    default "/";
+    "~(?s)^(/.+?)/?\z" $1;
+}}
+map $realpath_root {answer} {{
+    default "";
+{places}}}
+"#,
+            source = self.variable("source"),
+            answer = self.variable("answer"),
+        );
+        let mut patterns = self.vhost.rules.redirects.patterns().peekable();
+        if patterns.peek().is_none() {
+            return text;
+        }
+        let _ = writeln!(
+            text,
+            "\n# Patterns of redirects, for addresses that no release can list.\nmap {} {} {{\n    default \"\";",
+            self.variable("path"),
+            self.variable("pattern"),
+        );
+        for rule in patterns {
+            let (path, query, fragment) = rule.target_of_groups();
+            let query = if query.is_empty() {
+                "$is_args$args".to_owned()
+            } else {
+                query
+            };
+            let _ = writeln!(
+                text,
+                "    \"~{}\" \"{}{path}{query}{fragment}\";",
+                rule.regex(),
+                rule.status()
+            );
+        }
+        text + "}\n"
     }
 
     fn maps(&self) -> String {

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Site, values};
+use crate::model::layout;
 use crate::model::media;
+use crate::model::redirect::{self, END, Status};
 use crate::next::url::CLIENT;
 use crate::rules::base::{self, BaseRule};
 use crate::rules::pages::{self, Name, Rule, RulePaths, Step, WELL_KNOWN};
@@ -30,7 +32,48 @@ impl Site<'_> {
             text += self.remark(rule.place);
             text += &self.rule(rule);
         }
-        text
+        text + &self.moved()
+    }
+
+    /// The location of the redirects of moved pages: by the entry of the release, or else by the first pattern.
+    fn moved(&self) -> String {
+        let mut text = format!(
+            "root \"{docroot}/{current}/{folder}${{{source}}}{END}\";\n\
+             set {moved} \"\";\n\
+             if (-d $document_root) {{\n    \
+                 set {moved} {answer};\n\
+             }}\n",
+            docroot = self.docroot,
+            current = layout::CURRENT,
+            folder = redirect::FOLDER,
+            source = self.variable("source").trim_start_matches('$'),
+            moved = self.variable("moved"),
+            answer = self.variable("answer"),
+        );
+        if self.vhost.rules.redirects.patterns().next().is_some() {
+            let _ = write!(
+                text,
+                "if ({moved} = \"\") {{\n    \
+                     set {moved} {pattern};\n\
+                 }}\n",
+                moved = self.variable("moved"),
+                pattern = self.variable("pattern"),
+            );
+        }
+        for status in Status::ALL {
+            let _ = write!(
+                text,
+                "if ({moved} ~ \"^{status}(.+)\\z\") {{\n    \
+                     return {status} $1;\n\
+                 }}\n",
+                moved = self.variable("moved"),
+            );
+        }
+        text += "return 404;\n";
+        format!(
+            "\n# Moved pages. The release has an entry for each address, and the folder that the entry leads to spells the answer.\n{}",
+            location(MOVED, &text)
+        )
     }
 
     /// Removes the asset prefix from the addresses of the client's files.
@@ -155,7 +198,7 @@ impl Site<'_> {
         };
         let mut text = location(&pattern, &format!("{first}{again}"));
         match rest {
-            [] => {}
+            [] | [Step::Redirect] => {}
             [Step::Pool, originals @ ..] => {
                 let second = format!("{root}try_files $uri {ORIGINAL};\n");
                 text += &location(next(rule), &second);
@@ -222,7 +265,7 @@ impl Site<'_> {
                     return (format!("default_type text/plain;\nreturn 200 \"{said}\";\n"), tail);
                 }
                 _ if !files.is_empty() => break,
-                Step::Pool => break,
+                Step::Pool | Step::Redirect => break,
                 Step::Copy => {
                     let copy = self.variable("copy");
                     let _ = write!(text, "if ({copy}) {{\n    rewrite ^ {copy} last;\n}}\n");
@@ -243,10 +286,18 @@ impl Site<'_> {
             }
             rest = tail;
         }
-        let last = if rest.is_empty() { "=404" } else { next };
-        if files.is_empty() {
+        let last = match rest {
+            [] => "=404",
+            [Step::Redirect] => MOVED,
+            _ => next,
+        };
+        if files.is_empty() && rest.is_empty() {
             text += "return 404;\n";
         } else {
+            if files.is_empty() {
+                // Never a file: it is the folder of the redirects, or nothing.
+                files.push(format!("/{}", redirect::FOLDER));
+            }
             let _ = writeln!(text, "try_files {} {last};", files.join(" "));
         }
         (text, rest)
@@ -261,6 +312,9 @@ fn next(rule: Rule) -> &'static str {
         RulePaths::Marker | RulePaths::Front | RulePaths::Dot | RulePaths::Any => "@other",
     }
 }
+
+/// The location of the redirects of moved pages.
+const MOVED: &str = "@moved";
 
 /// The location of the original files of copies.
 const ORIGINAL: &str = "@original";

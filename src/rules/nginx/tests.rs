@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::cache::{CacheClass, Classes, pooled};
+use crate::model::redirect::Status;
 use crate::rules::OwnTypes;
 
 fn vhost() -> Vhost {
@@ -26,6 +27,7 @@ fn rules() -> Rules {
         asset_prefix: String::new(),
         deployment_id: None,
         types: OwnTypes::default(),
+        redirects: crate::rules::Redirects::default(),
     }
 }
 
@@ -300,19 +302,19 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
             .collect();
         assert_eq!(added.join("\n").replace('"', ""), said.join("\n"), "headers");
 
-        // One location per place, one for the steps after files, one for the originals of copies, one per type without
-        // an extension.
+        // One location per place, one for the steps after files, one for the originals of copies, one for redirects,
+        // one per type without an extension.
         let places = crate::rules::pages::rules(form);
         let behind = |rule: &crate::rules::pages::Rule| {
             let files = |step: &crate::rules::pages::Step| matches!(step, crate::rules::pages::Step::File(_));
             rule.steps
                 .iter()
                 .skip_while(|step| !files(step))
-                .any(|step| !files(step))
+                .any(|step| !files(step) && *step != crate::rules::pages::Step::Redirect)
         };
         let named = media::NAMED.iter().map(|(_, media_type)| *media_type);
         let types: BTreeSet<_> = named.chain([media::IMAGE]).collect();
-        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 1 + types.len();
+        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 2 + types.len();
         assert_eq!(starting("location "), wanted, "locations");
 
         let takes = crate::rules::base::rules(form);
@@ -323,7 +325,10 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
         assert_eq!(starting("rewrite "), rewrites + copies, "rewrites");
         let spelled = places.iter().flat_map(|rule| rule.steps);
         let leading = spelled.filter(|step| matches!(step, crate::rules::pages::Step::Lead { .. }));
-        assert_eq!(starting("return 308 "), leading.count() + leads, "redirects");
+        assert_eq!(starting("return 308 "), leading.count() + leads + 1, "redirects");
+        for status in Status::ALL {
+            assert_eq!(starting(&format!("return {status} $1;")), 1, "moved pages");
+        }
         let steps = places.iter().flat_map(|rule| rule.steps);
         let second_chances = steps.filter(|step| **step == crate::rules::pages::Step::Pool).count();
         assert_eq!(starting("error_page 404 = @pool;"), second_chances, "second chances");
@@ -365,7 +370,7 @@ fn the_number_of_the_rules_is_raised_with_what_is_printed() {
     );
     // If the digest differs: raise the number, add what an older vhost does not do to `marker::CHANGES`, and write both
     // here.
-    assert_eq!(printed, (6, "2b6f466a958cbfcd".to_owned()));
+    assert_eq!(printed, (7, "c52103093c9be0b1".to_owned()));
 }
 
 #[test]

@@ -380,6 +380,10 @@ impl Staging {
                     text: layout::tree_link(*digest),
                     at: to,
                 }),
+                Entry::Redirect(redirect) => self.ops.push(Op::Symlink {
+                    text: layout::moved_link(redirect),
+                    at: to,
+                }),
                 Entry::File(file) => {
                     for content in Content::of_file(file) {
                         if let Some(temp) = staged_objects.temp(&content.object()) {

@@ -141,7 +141,7 @@ impl<'p> Building<'p> {
             let to = format!("{at}/{name}");
             let former = tree.former.filter(|_| tree.unchanged.contains(name));
             match (entry, former) {
-                (Entry::Folder(_), Some(former)) => {
+                (Entry::Folder(_) | Entry::Redirect(_), Some(former)) => {
                     self.push(
                         Op::Link {
                             from: format!("{}/{name}", layout::tree(former)),
@@ -154,6 +154,15 @@ impl<'p> Building<'p> {
                     self.push(
                         Op::Symlink {
                             text: layout::tree_link(*digest),
+                            at: to,
+                        },
+                        RefusalMeaning::Must,
+                    );
+                }
+                (Entry::Redirect(redirect), None) => {
+                    self.push(
+                        Op::Symlink {
+                            text: layout::moved_link(redirect),
                             at: to,
                         },
                         RefusalMeaning::Must,
@@ -320,7 +329,23 @@ pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
         }
         ops.push(Op::Rename { from, to });
     }
+    ops.extend(answer_folders(plan, staging_dir));
     ops
+}
+
+/// Returns the operations that make the folders that spell the answers of new redirects, parents before children. A
+/// refusal because a folder exists is not an error. The trees that need them are put in place later.
+fn answer_folders(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
+    let mut folders = BTreeSet::new();
+    for answer in &plan.answers {
+        let ends = answer.match_indices('/').map(|(at, _)| at).chain([answer.len()]);
+        folders.extend(ends.map(|end| &answer[..end]));
+    }
+    let through = staging_dir.path_holding("../..");
+    let folders = folders.into_iter();
+    folders
+        .map(|folder| Op::MakeFolder(format!("{through}/{folder}")))
+        .collect()
 }
 
 /// Returns the pool folders that contain the given public paths, parents before children.

@@ -455,6 +455,7 @@ impl<'a> Walk<'a> {
                     let to = *to;
                     self.faults.push(StoreFault::Link { tree, path, to, flaw });
                 }
+                Entry::Redirect(_) => {}
                 Entry::File(file) => {
                     for content in Content::of_file(file) {
                         let name = content.beside(name);

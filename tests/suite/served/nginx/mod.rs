@@ -111,6 +111,7 @@ impl Docroot {
                 asset_prefix: String::new(),
                 deployment_id: None,
                 types: own_types(),
+                redirects: syntax_publish::rules::Redirects::default(),
             },
         }
     }

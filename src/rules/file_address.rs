@@ -1,8 +1,8 @@
 //! Maps a file of the site to the addresses under which it is reachable. Pure.
 
+use super::base::FRONT_PAYLOAD;
+use super::{Address, Outcome, Rules, fingerprint};
 use crate::next::url::{CLIENT, encoded};
-use crate::rules::base::FRONT_PAYLOAD;
-use crate::rules::{Address, Outcome, Rules, fingerprint};
 
 /// Where an address leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,6 @@ fn leads(rules: &Rules, target: &str, path: &str, is_file: &dyn Fn(&str) -> bool
     match rules.resolve(&address, is_file) {
         Outcome::File { path: found, .. } => (found == path).then_some(Leads::There),
         Outcome::Moved(_) => Some(Leads::Elsewhere),
-        Outcome::Marker | Outcome::NotFound => None,
+        Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker | Outcome::NotFound => None,
     }
 }
