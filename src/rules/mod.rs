@@ -78,6 +78,8 @@ pub struct Rules {
     pub deployment_id: Option<String>,
     /// The types that the site manifest assigns to files.
     pub types: OwnTypes,
+    /// Whether a page has one address alone. Otherwise the path of its file is an address, too.
+    pub one_address: bool,
     /// The redirects of moved pages. The release has those of single addresses; the patterns apply after them.
     pub redirects: Redirects,
 }

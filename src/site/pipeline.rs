@@ -302,6 +302,7 @@ pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item 
         classes: Classes::new(&config.fingerprint.prefix),
         deployment_id: client.deployment_id,
         types: config.types.clone(),
+        one_address: config.nginx.one_address,
         redirects: Redirects::default(),
     }
 }

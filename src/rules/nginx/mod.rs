@@ -98,6 +98,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     let mut text = site.preamble();
     text += &site.maps();
     text += &site.moved_maps();
+    text += &site.own_map();
     text += &site.deployments();
     if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
         text += &site.plain_server();
@@ -257,6 +258,25 @@ map $realpath_root {answer} {{
             );
         }
         text + "}\n"
+    }
+
+    /// The map from the visitor's spelling of a page's file to the page's own address.
+    fn own_map(&self) -> String {
+        if !self.vhost.rules.one_address {
+            return String::new();
+        }
+        format!(
+            r#"
+# The address of a page, given that of its file.
+map {path} {own} {{
+    default "";
+    "~^(.*/)index[.]html\z" $1;
+    "~^(.+)[.]html\z" $1;
+}}
+"#,
+            path = self.variable("path"),
+            own = self.variable("own"),
+        )
     }
 
     fn maps(&self) -> String {

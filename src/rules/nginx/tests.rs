@@ -28,6 +28,7 @@ fn rules() -> Rules {
         deployment_id: None,
         types: OwnTypes::default(),
         redirects: crate::rules::Redirects::default(),
+        one_address: false,
     }
 }
 
@@ -304,7 +305,7 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
 
         // One location per place, one for the steps after files, one for the originals of copies, one for redirects,
         // one per type without an extension.
-        let places = crate::rules::pages::rules(form);
+        let places = crate::rules::pages::rules(form, false);
         let behind = |rule: &crate::rules::pages::Rule| {
             let files = |step: &crate::rules::pages::Step| matches!(step, crate::rules::pages::Step::File(_));
             rule.steps

@@ -112,6 +112,7 @@ impl Docroot {
                 deployment_id: None,
                 types: own_types(),
                 redirects: syntax_publish::rules::Redirects::default(),
+                one_address: false,
             },
         }
     }
