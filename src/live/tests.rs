@@ -25,6 +25,7 @@ fn rules(base_path: &str, form: PageForm) -> Rules {
         types: crate::rules::OwnTypes::default(),
         redirects: crate::rules::Redirects::default(),
         one_address: false,
+        languages: Vec::new(),
     }
 }
 

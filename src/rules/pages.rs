@@ -57,6 +57,8 @@ pub enum Step {
         /// The endings.
         unless: &'static [&'static str],
     },
+    /// Redirects to the front page of the visitor's language, if the site has front pages only by language.
+    Language,
     /// Redirects a moved page: by the entry that the release has for the address, or else by the first pattern.
     Redirect,
 }
@@ -169,7 +171,7 @@ pub fn rules(form: PageForm, one_address: bool) -> Vec<Rule> {
         },
         Rule {
             place: RulePaths::Front,
-            steps: &[File(Name::Index), Step::Redirect],
+            steps: &[File(Name::Index), Step::Language, Step::Redirect],
         },
         Rule {
             place: RulePaths::Dot,
@@ -222,6 +224,8 @@ pub enum Outcome {
     },
     /// A redirect to the other spelling of the address: 308.
     Moved(Vec<u8>),
+    /// A redirect to the front page of the visitor's language, see [`Rules::front_of`]: 302.
+    Language,
     /// The redirect that the release has at this path.
     Entry(String),
     /// The redirect of a pattern.
@@ -282,6 +286,8 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                     return Outcome::Moved(address.with_query(&to));
                 }
             }
+            Step::Language if rules.languages.is_empty() => {}
+            Step::Language => return Outcome::Language,
             Step::Redirect => {
                 let entry = as_address(path).and_then(redirect::path_of);
                 if let Some(entry) = entry.filter(|entry| is_file(entry.as_str())) {

@@ -13,6 +13,7 @@ fn rules(form: PageForm, base_path: &str) -> Rules {
         types: own_types(),
         redirects: crate::rules::Redirects::default(),
         one_address: false,
+        languages: Vec::new(),
     }
 }
 
@@ -39,6 +40,7 @@ fn outcome(rules: &Rules, files: &[&str], target: &str) -> String {
         Outcome::Moved(to) => format!("-> {}", String::from_utf8(to).unwrap()),
         Outcome::Entry(path) => format!("entry {path}"),
         Outcome::Pattern(redirect) => format!("pattern {} {}", redirect.status(), redirect.location()),
+        Outcome::Language => "language".into(),
         Outcome::Marker => "marker".into(),
         Outcome::NotFound => "404".into(),
     }

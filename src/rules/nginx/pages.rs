@@ -13,6 +13,7 @@ use crate::model::media;
 use crate::model::redirect::{self, END, Status};
 use crate::next::url::CLIENT;
 use crate::rules::base::{self, BaseRule};
+use crate::rules::languages::NOT_FOUND_ENDS;
 use crate::rules::pages::{self, ERROR_NAMES, INDEX_END, Name, PAGE_END, Rule, RulePaths, Step, WELL_KNOWN};
 use crate::rules::{NOT_FOUND_PAGE, PageForm, marker};
 
@@ -33,7 +34,7 @@ impl Site<'_> {
             text += self.remark(rule.place);
             text += &self.rule(rule);
         }
-        text + &self.moved()
+        text + &self.not_found() + &self.moved()
     }
 
     /// The location of the redirects of moved pages: by the entry of the release, or else by the first pattern.
@@ -75,6 +76,33 @@ impl Site<'_> {
             "\n# Moved pages. The release has an entry for each address, and the folder that the entry leads to spells the answer.\n{}",
             location(MOVED, &text)
         )
+    }
+
+    /// The location that leads to the front page of the visitor's language.
+    fn language(&self) -> String {
+        let slash = match self.vhost.rules.form {
+            PageForm::Flat => "",
+            PageForm::Folder => "/",
+        };
+        let lead = format!(
+            "return 302 {}/{}{slash}$is_args$args;\n",
+            self.base,
+            self.variable("language")
+        );
+        location(LANGUAGE, &lead)
+    }
+
+    /// The location of the page for missing files. An address in the folder of a language gets that of the language.
+    fn not_found(&self) -> String {
+        let missing = self.variable("missing");
+        let pages = NOT_FOUND_ENDS.map(|end| format!("{missing}{end}"));
+        let internal = if self.vhost.rules.one_address {
+            "internal;\n"
+        } else {
+            ""
+        };
+        let text = format!("{internal}try_files {} /{NOT_FOUND_PAGE} =404;\n", pages.join(" "));
+        location(&format!("= /{NOT_FOUND_PAGE}"), &text)
     }
 
     /// Removes the asset prefix from the addresses of the client's files.
@@ -216,6 +244,7 @@ impl Site<'_> {
         let mut text = location(&pattern, &format!("{first}{again}"));
         match rest {
             [] | [Step::Redirect] => {}
+            [Step::Language, ..] => text += &self.language(),
             [Step::Pool, originals @ ..] => {
                 let second = format!("{root}try_files $uri {ORIGINAL};\n");
                 text += &location(next(rule), &second);
@@ -303,7 +332,8 @@ impl Site<'_> {
                 _ if !files.is_empty() => break,
                 // Printed by `Self::own_address`.
                 Step::Own { .. } => {}
-                Step::Pool | Step::Redirect => break,
+                Step::Language if self.vhost.rules.languages.is_empty() => {}
+                Step::Pool | Step::Redirect | Step::Language => break,
                 Step::Copy => {
                     let copy = self.variable("copy");
                     let _ = write!(text, "if ({copy}) {{\n    rewrite ^ {copy} last;\n}}\n");
@@ -327,6 +357,7 @@ impl Site<'_> {
         let last = match rest {
             [] => "=404",
             [Step::Redirect] => MOVED,
+            [Step::Language, ..] => LANGUAGE,
             _ => next,
         };
         if files.is_empty() && rest.is_empty() {
@@ -356,6 +387,9 @@ fn next(rule: Rule) -> &'static str {
         | RulePaths::Any => "@other",
     }
 }
+
+/// The location that leads to the front page of a language.
+const LANGUAGE: &str = "@language";
 
 /// The location of a path that is looked up as it is.
 const PLAIN: &str = "@plain";

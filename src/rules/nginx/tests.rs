@@ -6,6 +6,7 @@ use crate::rules::OwnTypes;
 fn vhost() -> Vhost {
     Vhost {
         server_name: "docs.example.com".into(),
+        aliases: Vec::new(),
         docroot: "/srv/site".into(),
         listen: None,
         port: None,
@@ -29,6 +30,7 @@ fn rules() -> Rules {
         types: OwnTypes::default(),
         redirects: crate::rules::Redirects::default(),
         one_address: false,
+        languages: Vec::new(),
     }
 }
 
@@ -303,7 +305,7 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
             .collect();
         assert_eq!(added.join("\n").replace('"', ""), said.join("\n"), "headers");
 
-        // One location per place, one for the steps after files, one for the originals of copies, one for redirects,
+        // One location per place, one for the steps after files, one for the originals of copies, one for the error page, one for redirects,
         // one per type without an extension.
         let places = crate::rules::pages::rules(form, false);
         let behind = |rule: &crate::rules::pages::Rule| {
@@ -315,7 +317,7 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
         };
         let named = media::NAMED.iter().map(|(_, media_type)| *media_type);
         let types: BTreeSet<_> = named.chain([media::IMAGE]).collect();
-        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 2 + types.len();
+        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 3 + types.len();
         assert_eq!(starting("location "), wanted, "locations");
 
         let takes = crate::rules::base::rules(form);
