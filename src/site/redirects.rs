@@ -62,11 +62,12 @@ pub fn read(config: &SiteConfig, assets: &[Asset], source: &dyn Source) -> Resul
     })
 }
 
-/// Makes the entries of a release that consists of these files. `paths` must be sorted.
+/// Makes the entries of a release that consists of these files, and the addresses of the files. `paths` must be
+/// sorted.
 #[must_use]
-pub fn table(rules: &Rules, paths: &[&str]) -> Table {
+pub fn table(rules: &Rules, paths: &[&str]) -> (Table, Vec<String>) {
     if rules.redirects.rules().is_empty() {
-        return Table::default();
+        return (Table::default(), Vec::new());
     }
     let is_file = |path: &str| paths.binary_search(&path).is_ok();
     let addresses = paths.iter().filter_map(|path| file_address::of(rules, path, &is_file));
@@ -79,5 +80,6 @@ pub fn table(rules: &Rules, paths: &[&str]) -> Table {
         let address = Address::parse(address.as_bytes());
         address.is_ok_and(|address| matches!(without.resolve(&address, &is_file), Outcome::File { .. }))
     };
-    rules.redirects.table(&rules.base_path, &addresses, &is_answered)
+    let table = rules.redirects.table(&rules.base_path, &addresses, &is_answered);
+    (table, addresses)
 }

@@ -329,10 +329,10 @@ impl Site<'_> {
                     let said = marker::text(&self.variable("tree")).replace('\n', "\\n");
                     return (format!("default_type text/plain;\nreturn 200 \"{said}\";\n"), tail);
                 }
+                Step::Language if self.vhost.rules.languages.is_empty() => {}
                 _ if !files.is_empty() => break,
                 // Printed by `Self::own_address`.
                 Step::Own { .. } => {}
-                Step::Language if self.vhost.rules.languages.is_empty() => {}
                 Step::Pool | Step::Redirect | Step::Language => break,
                 Step::Copy => {
                     let copy = self.variable("copy");
