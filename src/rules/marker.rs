@@ -99,7 +99,9 @@ impl Marker {
     pub fn parse(text: &str) -> Option<Self> {
         let (rules, rest) = text.strip_prefix("rules ")?.split_once('\n')?;
         let (tree, rest) = rest.strip_prefix("tree ")?.split_once('\n')?;
-        let settings = rest.strip_prefix("settings ").map(|settings| settings.trim_end_matches('\n').to_owned());
+        let settings = rest
+            .strip_prefix("settings ")
+            .map(|settings| settings.trim_end_matches('\n').to_owned());
         if !tree.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }

@@ -6,8 +6,10 @@
 use crate::config::SiteConfig;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
+use crate::next::page::owners;
+use crate::next::url::CLIENT;
 use crate::rules::redirects::{BadLine, FILE, Place, Table, parse};
-use crate::rules::{Address, Outcome, Redirects, Rules, file_address};
+use crate::rules::{Address, Outcome, Redirects, Rules, file_address, languages};
 use crate::site::source::{Source, SourceError};
 
 /// A longer file is not read.
@@ -70,7 +72,14 @@ pub fn table(rules: &Rules, paths: &[&str]) -> (Table, Vec<String>) {
         return (Table::default(), Vec::new());
     }
     let is_file = |path: &str| paths.binary_search(&path).is_ok();
-    let addresses = paths.iter().filter_map(|path| file_address::of(rules, path, &is_file));
+    let is_sought = |path: &&&str| {
+        let is_payload = owners(path).iter().any(|page| is_file(page));
+        let is_error = languages::is_error_page(path);
+        // The client's files, payloads and error pages are not what an old link leads to.
+        !path.starts_with(&CLIENT[1..]) && !is_payload && !is_error
+    };
+    let sought = paths.iter().filter(is_sought);
+    let addresses = sought.filter_map(|path| file_address::of(rules, path, &is_file));
     let addresses: Vec<String> = addresses.collect();
     let without = Rules {
         redirects: Redirects::default(),

@@ -326,7 +326,8 @@ impl Site<'_> {
             match step {
                 Step::File(name) => files.push(self.file(*name)),
                 Step::Marker => {
-                    let said = marker::text(&self.variable("tree"), &marker::settings(&self.vhost.rules)).replace('\n', "\\n");
+                    let said =
+                        marker::text(&self.variable("tree"), &marker::settings(&self.vhost.rules)).replace('\n', "\\n");
                     return (format!("default_type text/plain;\nreturn 200 \"{said}\";\n"), tail);
                 }
                 Step::Language if self.vhost.rules.languages.is_empty() => {}

@@ -85,12 +85,7 @@ fn each_moved_address_leads_where_its_rule_says() {
     for server in [world.nginx(), world.preview] {
         let moved = Request::get("/old/page").send(server);
         let cache = moved.header("cache-control").map(str::to_owned);
-        assert_eq!(
-            cache.as_deref(),
-            Some("no-cache"),
-            "{:?}",
-            moved.headers
-        );
+        assert_eq!(cache.as_deref(), Some("no-cache"), "{:?}", moved.headers);
         assert_eq!(moved.header("x-frame-options"), Some("SAMEORIGIN"));
         let posted = Request::new("HEAD", "/old/page").send(server);
         assert_eq!(posted.status, 308);
@@ -160,7 +155,8 @@ fn a_line_that_cannot_be_followed_stops_the_publish_and_is_named() {
         export.path().display().to_string()
     ));
     let ran = project.run(&["publish"]).expect_code(3);
-    let line = "2  error  redirects  this redirect is a rewrite (200), which needs a server that does more than serve files";
+    let line =
+        "2  error  redirects  this redirect is a rewrite (200), which needs a server that does more than serve files";
     assert!(ran.stderr.contains(line), "{}", ran.stderr);
 }
 
