@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use syntax_publish::config::{Origin, TargetKind, WebUrl};
 use syntax_publish::host;
-use syntax_publish::live::deliver::{DeliveryReport, Need, Probes, PublicSite, SideOutcome, SideResult, Skipped};
+use syntax_publish::live::deliver::{DeliveryReport, Need, Probes, PublicSite, SideOutcome};
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::purge::cloudflare::{API, Cloudflare};
 use syntax_publish::live::purge::webhook::Webhook;
@@ -46,7 +46,7 @@ pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
     let is_local = matches!(workplace.target.kind, TargetKind::Local { .. });
     let origin = match (&verify.origin, &workplace.target.kind) {
         (Origin::Off, _) | (Origin::OfTarget, TargetKind::Local { .. }) => None,
-        (Origin::At(url), _) => place(url).map(|(origin, _)| (visit(Side::Origin, behind(&site, &origin)), Need::Must)),
+        (Origin::At(url), _) => place(url).map(|(origin, _)| (visit(Side::Origin, site.behind(&origin)), Need::Must)),
         (Origin::OfTarget, TargetKind::Sftp(sftp)) => {
             let name = host::real_name(&connect::address(workplace, sftp)?).await;
             let place = Endpoint {
@@ -58,18 +58,6 @@ pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
     };
     let public = verify.public.unwrap_or(!is_local).then(|| visit(Side::Public, site));
     Ok(Probes::begin(origin, public, verify.timeout))
-}
-
-/// Returns the endpoint of the site at another address. The request has the port of the site's URL only if both use the
-/// same scheme.
-fn behind(site: &Endpoint, origin: &Endpoint) -> Endpoint {
-    let usual = if origin.tls { 443 } else { 80 };
-    Endpoint {
-        name: site.name.clone(),
-        port: if origin.tls == site.tls { site.port } else { usual },
-        tls: origin.tls,
-        at: Some((origin.name.clone(), origin.port)),
-    }
 }
 
 /// Returns the CDNs to purge, from the site manifest. A site without a URL has none.
@@ -187,18 +175,15 @@ impl From<&Finding> for Answer {
 
 impl From<&SideOutcome> for SideSeen {
     fn from(asked: &SideOutcome) -> Self {
-        let (seen, skipped) = match asked {
-            SideOutcome::Seen(seen) => (seen.clone(), None),
-            SideOutcome::Not(Skipped::NotWanted) => (SideResult::default(), None),
-            SideOutcome::Not(Skipped::Unreachable(why)) => (SideResult::default(), Some(why.clone())),
+        let skipped = match asked {
+            SideOutcome::Unreachable(why) => Some(why.clone()),
+            SideOutcome::NotWanted | SideOutcome::Seen(_) => None,
         };
-        let is_asked = matches!(asked, SideOutcome::Seen(_));
-        let ok = !seen
-            .findings
-            .iter()
-            .any(|finding| finding.severity() == Severity::Error);
+        let is_error = |finding: &Finding| finding.severity() == Severity::Error;
+        let ok = asked.seen().map(|seen| !seen.findings.iter().any(is_error));
+        let seen = asked.seen().cloned().unwrap_or_default();
         Self {
-            ok: is_asked.then_some(ok),
+            ok,
             answered: seen.answered,
             unanswered: seen.unanswered,
             address: seen.address,
@@ -211,7 +196,7 @@ impl From<&SideOutcome> for SideSeen {
 
 /// Returns the result of a delivery. `None` if neither side was to be checked and nothing was purged.
 pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
-    let nobody = SideOutcome::Not(Skipped::NotWanted);
+    let nobody = SideOutcome::NotWanted;
     if report.origin == nobody && report.public == nobody && report.purged.is_empty() {
         return None;
     }
@@ -238,18 +223,16 @@ pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
 
 /// Whether the site is served: at least one file was returned with the expected content.
 pub fn is_served(report: &DeliveryReport) -> bool {
-    [&report.origin, &report.public].into_iter().any(|asked| match asked {
-        SideOutcome::Not(_) => false,
-        SideOutcome::Seen(seen) => seen.served > 0,
-    })
+    let sides = [&report.origin, &report.public];
+    sides
+        .into_iter()
+        .filter_map(SideOutcome::seen)
+        .any(|seen| seen.served > 0)
 }
 
 /// Formats which requests failed: "6 of 108 requests failed, all for /prices (new page)".
 pub fn failed(report: &DeliveryReport, changes: &Changes) -> String {
-    let sent = |asked: &SideOutcome| match asked {
-        SideOutcome::Not(_) => 0,
-        SideOutcome::Seen(seen) => seen.answered + seen.unanswered,
-    };
+    let sent = |asked: &SideOutcome| asked.seen().map_or(0, |seen| seen.answered + seen.unanswered);
     let remark = |path: &SitePath| {
         let change = changes.list.iter().find(|change| change.path == *path)?;
         Some(match (change.change, is_page(path)) {

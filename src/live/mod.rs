@@ -36,4 +36,4 @@ pub use files::{Files, Former};
 pub use finding::{Difference, Finding, Flaw, Side};
 pub use question::{Accept, Question, Subject};
 pub use verdict::Verdict;
-pub use visitor::{Round, Visitor};
+pub use visitor::{SideResult, Visitor};

@@ -2,7 +2,7 @@
 //!
 //! Computing the list of URLs that changed is pure. Sending it is behind one small trait, implemented for Cloudflare's
 //! API and, for any other CDN, as a plain webhook. A failed purge must never fail a release: URLs that could not be
-//! purged stay owed, and the next publish by any user purges them. A secret is sent to the API in a header. It must
+//! purged stay pending, and the next publish by any user purges them. A secret is sent to the API in a header. It must
 //! never go anywhere else or appear in a message.
 
 pub mod cloudflare;
@@ -13,9 +13,10 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use crate::live::address;
-use crate::live::http::HttpError;
+use crate::live::http::{self, Endpoint, HttpError, Request, Response};
 use crate::model::path::SitePath;
 use crate::rules::Rules;
 
@@ -41,6 +42,16 @@ pub struct Purged {
     pub urls: Option<usize>,
     /// Number of requests that the purge took.
     pub requests: u32,
+}
+
+impl Purged {
+    fn of_urls(urls: usize, requests: u32) -> Self {
+        Self {
+            what: format!("{urls} URL{}", if urls == 1 { "" } else { "s" }),
+            urls: Some(urls),
+            requests,
+        }
+    }
 }
 
 /// A CDN, or a webhook that represents one, that can purge its cache.
@@ -118,6 +129,59 @@ pub fn urls<'a>(rules: &Rules, origin: &str, paths: impl Iterator<Item = &'a Sit
         urls.extend(all.into_iter().map(|target| format!("{origin}{target}")));
     }
     urls.into_iter().collect()
+}
+
+/// A purge under way: requests to one server, with a common deadline.
+struct PurgeCall<'a> {
+    name: String,
+    place: &'a Endpoint,
+    /// Whether a connection that breaks, or can't be made, is tried again.
+    reconnects: bool,
+    /// Describes a response that refuses the request.
+    detail: fn(&Response) -> String,
+    patience: Duration,
+    until: Instant,
+    requests: u32,
+}
+
+impl PurgeCall<'_> {
+    /// Sends a request. Retries until the server is not too busy for an answer, or time is up.
+    async fn send(&mut self, request: &Request) -> Result<Response, PurgeError> {
+        let mut attempt = 0;
+        loop {
+            self.requests += 1;
+            let left = self.until.saturating_duration_since(Instant::now());
+            let answer = http::send_once(self.place, request, left).await;
+            let failed = |source| PurgeError::Http {
+                name: self.name.clone(),
+                source,
+            };
+            let asked = match &answer {
+                Ok(answer) if answer.status == 429 || answer.status >= 500 => answer.header("retry-after"),
+                Err(HttpError::Broken { .. } | HttpError::NoConnection { .. }) if self.reconnects => None,
+                _ => return answer.map_err(failed),
+            };
+            let wait = pause(asked, attempt);
+            if Instant::now() + wait >= self.until {
+                let answer = answer.map_err(failed)?;
+                return Err(PurgeError::Busy {
+                    name: self.name.clone(),
+                    patience: self.patience,
+                    detail: (self.detail)(&answer),
+                });
+            }
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    fn refused(&self, answer: &Response) -> PurgeError {
+        PurgeError::Refused {
+            name: self.name.clone(),
+            status: answer.status,
+            detail: (self.detail)(answer),
+        }
+    }
 }
 
 /// Upper bound for the wait that a server requests. Larger values are clamped to it.
