@@ -12,7 +12,7 @@ use syntax_publish::live::purge::cloudflare::{API, Cloudflare};
 use syntax_publish::live::purge::webhook::Webhook;
 use syntax_publish::live::purge::{Purge, Token};
 use syntax_publish::live::visitor::Visit;
-use syntax_publish::live::{Finding, Side, Verdict, failures};
+use syntax_publish::live::{Finding, Side, failures, is_fine};
 use syntax_publish::model::manifest::{ChangeKind, Changes, is_page};
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::severity::Severity;
@@ -29,7 +29,7 @@ const NAMED: usize = 4;
 
 /// Returns the endpoint of a URL in the site manifest, and the URL's path.
 fn place(url: &WebUrl) -> Option<(Endpoint, String)> {
-    Endpoint::of(&url::Url::parse(url.as_str()).ok()?)
+    Endpoint::of(url.url())
 }
 
 /// Starts to connect to the sides that the site manifest wants checked.
@@ -167,7 +167,7 @@ impl From<&Finding> for Answer {
             severity: finding.severity(),
             code: finding.flaw.code(),
             problem: finding.message(),
-            fix: finding.fix(),
+            fix: finding.fix().to_owned(),
             repeat: finding.repeat.clone(),
         }
     }
@@ -179,8 +179,7 @@ impl From<&SideOutcome> for SideSeen {
             SideOutcome::Unreachable(why) => Some(why.clone()),
             SideOutcome::NotWanted | SideOutcome::Seen(_) => None,
         };
-        let is_error = |finding: &Finding| finding.severity() == Severity::Error;
-        let ok = asked.seen().map(|seen| !seen.findings.iter().any(is_error));
+        let ok = asked.seen().map(|seen| is_fine(&seen.findings));
         let seen = asked.seen().cloned().unwrap_or_default();
         Self {
             ok,
@@ -211,7 +210,7 @@ pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
         }
     });
     Some(Delivery {
-        ok: report.verdict() == Verdict::Fine,
+        ok: report.is_fine(),
         origin: (&report.origin).into(),
         public: (&report.public).into(),
         problems: report.findings().map(Answer::from).collect(),
@@ -305,7 +304,7 @@ pub fn tell(findings: &[&Finding], quiet: bool) {
                 others(first, more)
             ),
         );
-        screen::say("hint", &first.fix());
+        screen::say("hint", first.fix());
         screen::say("repeat", &first.repeat);
     }
 }

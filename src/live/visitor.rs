@@ -205,7 +205,7 @@ impl Visitor {
             let answers = stream::iter(pending.iter().copied()).map(|at| async move {
                 let question = &questions[at];
                 let expected = expect::expected(expectations.rules, expectations.files, question);
-                let most = usize::try_from(judge::most(question, &expected)).unwrap_or(MOST_HELD);
+                let most = usize::try_from(judge::most_bytes(question, &expected)).unwrap_or(MOST_HELD);
                 let share = u32::try_from(most.min(MOST_HELD)).unwrap_or(0);
                 let connection = &connections[at % connections.len()];
                 let asking = async {

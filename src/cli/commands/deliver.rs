@@ -7,7 +7,7 @@ use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::live::deliver::{self, Delivered, DeliveryReport, LiveSite, OnHost, PublicSite, ReleasePart};
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::notify::{self, Notice};
-use syntax_publish::live::{Finding, Side, Verdict};
+use syntax_publish::live::{Finding, Side};
 use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::severity::Severity;
@@ -333,7 +333,7 @@ impl Run {
         self.finish();
         let findings: Vec<&Finding> = report.findings().collect();
         let delivery = looks::seen(&report);
-        let ok = report.verdict() == Verdict::Fine;
+        let ok = report.is_fine();
         let value = json::Verify {
             release: release.clone(),
             ok,

@@ -77,7 +77,7 @@ impl Run {
 }
 
 fn of_url(url: &WebUrl) -> Option<Url> {
-    let (place, _) = Endpoint::of(&url.as_str().parse().ok()?)?;
+    let (place, _) = Endpoint::of(url.url())?;
     Some(Url {
         text: url.as_str().trim_end_matches('/').to_owned(),
         place,

@@ -24,10 +24,10 @@ use self::pending::LiveRelease;
 pub use self::probes::{Need, Probes, SideOutcome};
 use crate::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
 use crate::live::question::{Questions, questions};
-use crate::live::verdict::{Baseline, may_pass, regressions, verdict};
+use crate::live::verdict::{Baseline, is_fine, may_pass, regressions};
 pub use crate::live::visitor::SideResult;
 use crate::live::visitor::{Expectations, Visitor};
-use crate::live::{Files, Finding, Former, Question, Side, Subject, Verdict};
+use crate::live::{Files, Finding, Former, Question, Side, Subject};
 use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::manifest::{Change, ChangeKind, Changes, MOST_FOLDERS, Site, is_page};
 use crate::model::path::SitePath;
@@ -92,16 +92,15 @@ impl DeliveryReport {
         self.origin.findings().iter().chain(self.public.findings())
     }
 
-    /// Returns what the findings mean for the release.
+    /// Whether visitors get the release.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        let all: Vec<Finding> = self.findings().cloned().collect();
-        verdict(&all)
+    pub fn is_fine(&self) -> bool {
+        is_fine(self.findings())
     }
 
     /// Returns the part of the report to record on the host, without pending purges.
     fn note(&self, release: &ReleaseId) -> Delivery {
-        let ok = |side: &SideOutcome| side.seen().map(|seen| verdict(&seen.findings) == Verdict::Fine);
+        let ok = |side: &SideOutcome| side.seen().map(|seen| is_fine(&seen.findings));
         let errors = || self.findings().filter(|finding| finding.severity() == Severity::Error);
         Delivery {
             release: Some(release.clone()),
@@ -144,7 +143,7 @@ impl LiveSite<'_> {
     ///
     /// # Errors
     /// [`DeliverError`]; [`DeliverError::RolledBack`] if the release failed at the origin and the previous one is live
-    /// again. It is not an error if visitors don't get the release for another reason; see [`DeliveryReport::verdict`].
+    /// again. It is not an error if visitors don't get the release for another reason; see [`DeliveryReport::is_fine`].
     pub async fn deliver(&self, job: publish::Job<'_>, mut probes: Probes) -> Result<Delivered, DeliverError> {
         let (site, options) = (job.site, job.options);
         let mark = crate::store::run_id::run_id().to_string();

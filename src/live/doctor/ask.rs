@@ -47,16 +47,6 @@ pub(super) struct OriginSeen {
     pub(super) replies: Replies,
 }
 
-/// What was seen of the store, and of the files that visitors should get.
-#[derive(Debug, Default)]
-pub(super) struct StoreSeen {
-    pub(super) store: StoreFacts,
-    pub(super) tree: Option<String>,
-    pub(super) front: Option<FrontPage>,
-    /// The path in the site of a file of the build.
-    pub(super) asset: Option<String>,
-}
-
 /// Resolves the origin's host through the system's resolver, as ssh does.
 pub(super) async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     let looked = timeout(WEB, tokio::net::lookup_host((host, 0)));
@@ -238,7 +228,7 @@ pub(super) async fn origin(
 }
 
 /// Whether SFTP answers.
-pub(super) async fn try_lock(session: &Session) -> Result<(), HostError> {
+pub(super) async fn reach_sftp(session: &Session) -> Result<(), HostError> {
     match timeout(SSH, session.host()).await {
         Ok(connected) => connected.map(drop),
         Err(_) => Err(HostError::Unreachable {
@@ -263,21 +253,22 @@ pub(super) async fn shell(patient: &DoctorContext) -> Shell {
 }
 
 /// Reads the store through its session, which must be connected.
-pub(super) async fn store(patient: &DoctorContext) -> StoreSeen {
-    let mut seen = StoreSeen::default();
-    seen.store.keep = patient.keep;
+pub(super) async fn store(patient: &DoctorContext) -> StoreFacts {
+    let mut seen = StoreFacts {
+        keep: patient.keep,
+        ..StoreFacts::default()
+    };
     // If reading takes too long, what was read until then is still judged.
     let _ = timeout(STORE, read_store(&patient.session, patient.above.as_ref(), &mut seen)).await;
     seen
 }
 
-async fn read_store(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) -> Result<(), StoreError> {
+async fn read_store(session: &Session, above: Option<&Session>, store: &mut StoreFacts) -> Result<(), StoreError> {
     let mut flight = Flight::default();
     let (docroot, space, lock) = (flight.stat(""), flight.space(""), flight.list(layout::LOCK));
     let folders = layout::FOLDERS.map(|folder| (folder, flight.lstat(folder)));
     let link = flight.lstat(layout::CURRENT);
     let answers = session.send(flight).await?;
-    let store = &mut seen.store;
     store.docroot = answers.attr(docroot);
     store.space = answers.space(space).or(store.space);
     for (name, _) in answers.names(lock).unwrap_or_default() {
@@ -317,9 +308,9 @@ async fn read_store(session: &Session, above: Option<&Session>, seen: &mut Store
         let live = std::slice::from_ref(&live);
         store.document = open::documents(session, live).await?.into_iter().flatten().next();
         let root = open::roots(session, live).await?.into_iter().flatten().next();
-        seen.tree = root.map(|root| root.to_string());
+        store.tree = root.map(|root| root.to_string());
     }
-    served(session, seen).await
+    served(session, store).await
 }
 
 /// Makes an empty staging directory and removes it again. This shows whether anything can be created in the store,
@@ -349,14 +340,14 @@ fn now() -> i64 {
 }
 
 /// Reads what visitors should get of the live release.
-async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreError> {
+async fn served(session: &Session, seen: &mut StoreFacts) -> Result<(), StoreError> {
     let live = |path: &str| format!("{}/{path}", layout::CURRENT);
     let mut flight = Flight::default();
     let current = flight.stat(layout::CURRENT);
     let [page, brotli, gzip] = ["index.html", "index.html.br", "index.html.gz"].map(|name| flight.stat(live(name)));
     let assets = ["chunks", "css"].map(|folder| (folder, flight.list(live(&format!("_next/static/{folder}")))));
     let answers = session.send(flight).await?;
-    seen.store.is_whole = answers.attr(current).is_some_and(|attr| attr.kind == Kind::Folder);
+    seen.is_whole = answers.attr(current).is_some_and(|attr| attr.kind == Kind::Folder);
     seen.front = answers.attr(page).map(|page| FrontPage {
         size: page.size,
         mtime: page.mtime,

@@ -29,6 +29,7 @@ use crate::live::http::{Endpoint, Response};
 use crate::store::session::Session;
 use finding::{Outcome, fine, none_asked, not_asked, wrong};
 use name::ExpectedName;
+use store::StoreFacts;
 
 /// The checks along a visitor's path, in order.
 pub const VISITORS: [&str; 18] = [
@@ -189,12 +190,12 @@ async fn visitor(
     })
 }
 
-async fn publisher(patient: &DoctorContext, tell: oneshot::Sender<Option<String>>) -> (Vec<Outcome>, ask::StoreSeen) {
+async fn publisher(patient: &DoctorContext, tell: oneshot::Sender<Option<String>>) -> (Vec<Outcome>, StoreFacts) {
     let entering = async {
-        let entered = ask::try_lock(&patient.session).await;
+        let entered = ask::reach_sftp(&patient.session).await;
         let seen = match &entered {
             Ok(()) => ask::store(patient).await,
-            Err(_) => ask::StoreSeen::default(),
+            Err(_) => StoreFacts::default(),
         };
         // The receiver may have given up already.
         let _ = tell.send(seen.asset.clone());
@@ -206,7 +207,7 @@ async fn publisher(patient: &DoctorContext, tell: oneshot::Sender<Option<String>
         None => none_asked("the target is a folder of this machine"),
     };
     let store = match &entered {
-        Ok(()) => store::store_checks(&seen.store),
+        Ok(()) => store::store_checks(&seen),
         Err(error) if patient.ssh.is_none() => {
             let mut all = none_asked("see `docroot`");
             all[0] = wrong(
@@ -221,7 +222,7 @@ async fn publisher(patient: &DoctorContext, tell: oneshot::Sender<Option<String>
 }
 
 /// The results of the checks along a visitor's path.
-fn visited(patient: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &ask::StoreSeen) -> Vec<Outcome> {
+fn visited(patient: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &StoreFacts) -> Vec<Outcome> {
     let Some(visit) = visit else {
         return none_asked::<{ VISITORS.len() }>("[site] has no `url`").into();
     };

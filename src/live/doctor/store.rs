@@ -1,6 +1,7 @@
 //! Checks whether the store can take another release, and what is live. Pure.
 
 use super::finding::{Outcome, fine, none_asked, not_asked, wrong};
+use super::site::FrontPage;
 use crate::host::{Attr, Kind, Space, Time};
 use crate::model::layout;
 use crate::model::path::printable;
@@ -63,6 +64,12 @@ pub struct StoreFacts {
     pub releases: u64,
     /// Number of releases to keep.
     pub keep: u64,
+    /// The digest of the live tree.
+    pub tree: Option<String>,
+    /// The front page of the live release.
+    pub front: Option<FrontPage>,
+    /// The path in the site of a file of the build.
+    pub asset: Option<String>,
 }
 
 impl StoreFacts {

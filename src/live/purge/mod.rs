@@ -10,6 +10,7 @@ pub mod webhook;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -191,15 +192,11 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// requested wait of 0 also gets the backoff, so that the server is never retried without a pause.
 fn pause(retry_after: Option<&str>, attempt: u32) -> Duration {
     let own = Duration::from_millis(500).saturating_mul(1 << attempt.min(5));
-    let said = retry_after.map(str::trim).filter(|text| is_number(text));
-    match said.map(|text| text.parse::<u64>().unwrap_or(u64::MAX)) {
-        None | Some(0) => own,
-        Some(seconds) => Duration::from_secs(seconds).min(LONGEST_WAIT),
+    match retry_after.map(|text| text.trim().parse::<u64>()) {
+        Some(Ok(seconds)) if seconds > 0 => Duration::from_secs(seconds).min(LONGEST_WAIT),
+        Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => LONGEST_WAIT,
+        _ => own,
     }
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A secret. It is sent, but never shown.
