@@ -70,9 +70,9 @@ pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
     if config.site.url.is_none() || !is_asked {
         return purges;
     }
-    let secret = |name: &String| {
-        let value = std::env::var(name).ok().map(|value| value.trim().to_owned());
-        value.filter(|value| !value.is_empty()).map(Token::new)
+    let token = |name: String| {
+        let value = std::env::var(&name).ok().map(|value| value.trim().to_owned());
+        Token::new(name, value.filter(|value| !value.is_empty()))
     };
     if let (Some(zone), Some(scope)) = (&config.cloudflare.zone, config.cloudflare.purge) {
         let api = config.cloudflare.api.as_ref().and_then(place);
@@ -85,13 +85,12 @@ pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
                 api,
                 path: path.trim_end_matches('/').to_owned(),
                 scope,
-                token: secret(&variable),
-                variable,
+                token: token(variable),
             }));
         }
     }
     if let Some((place, target)) = config.purge.url.as_ref().and_then(place) {
-        let token = config.purge.token_env.as_ref().map(|name| (name.clone(), secret(name)));
+        let token = config.purge.token_env.clone().map(token);
         purges.push(Box::new(Webhook { place, target, token }));
     }
     purges

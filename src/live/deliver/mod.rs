@@ -186,14 +186,14 @@ impl LiveSite<'_> {
             },
             began,
         };
-        let mut origin = probe.origin(&mut probes).await;
+        let mut origin = Box::pin(probe.origin(&mut probes)).await;
         if let (SideOutcome::Seen(seen), Some(baseline), Some(previous), true) =
             (&mut origin, &baseline, &published.previous, published.swapped)
             && seen.is_trusted
             && !regressions(&seen.findings, baseline).is_empty()
         {
             tokio::time::sleep(BETWEEN_LOOKS).await;
-            if let SideOutcome::Seen(again) = probe.origin(&mut probes).await {
+            if let SideOutcome::Seen(again) = Box::pin(probe.origin(&mut probes)).await {
                 *seen = again;
             }
             let findings: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
@@ -304,7 +304,7 @@ impl LiveSite<'_> {
             release: LiveRelease::on_host(&on_host.release),
             began,
         };
-        let origin = probe.origin(&mut probes).await;
+        let origin = Box::pin(probe.origin(&mut probes)).await;
         let pending = match open::read_state(self.session).await {
             Ok(store_state) if store_state.current.as_ref() == Some(&on_host.release) => store_state.delivery,
             // Another release is live. What is pending now is up to the run that made it live.
@@ -312,7 +312,7 @@ impl LiveSite<'_> {
         };
         // A check that changes nothing does not wait for other runs.
         let patience = (part == ReleasePart::Changes).then_some(FOR_THE_LOCK);
-        probe.finish(origin, &mut probes, &pending, patience).await
+        Box::pin(probe.finish(origin, &mut probes, &pending, patience)).await
     }
 
     /// Records on the host what was seen and which purges are no longer pending. A note that can't be kept is only
@@ -426,7 +426,7 @@ impl LiveProbe<'_> {
         pending: &Delivery,
         patience: Option<Duration>,
     ) -> DeliveryReport {
-        let (purged, paid) = Box::pin(self.live.purge(&self.release, pending)).await;
+        let (purged, paid) = self.live.purge(&self.release, pending).await;
         let public = self.public(probes, !purged.is_empty()).await;
         let mut report = DeliveryReport {
             origin,

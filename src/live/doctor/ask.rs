@@ -40,6 +40,8 @@ const STORE: Duration = Duration::from_millis(2_500);
 /// What was seen of the origin.
 #[derive(Debug)]
 pub(super) struct OriginSeen {
+    /// The addresses of the host, or why they are unknown.
+    pub(super) addresses: Result<Vec<IpAddr>, String>,
     /// The HTTPS port and the HTTP port.
     pub(super) ports: [PortSeen; 2],
     /// The connection that carried the requests, or why there was none.
@@ -48,7 +50,7 @@ pub(super) struct OriginSeen {
 }
 
 /// Resolves the origin's host through the system's resolver, as ssh does.
-pub(super) async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
+async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     let looked = timeout(WEB, tokio::net::lookup_host((host, 0)));
     match looked.await {
         Err(_) => Err("it did not resolve in time".to_owned()),
@@ -218,9 +220,10 @@ pub(super) async fn origin(
         let replies = questions(&connection, base_path, asset, end).await;
         (Ok(connection.facts().clone()), replies)
     };
-    let (https, http, plain, (connection, replies)) =
-        tokio::join!(knock(host, https), knock(host, http), plain, questions);
+    let (addresses, https, http, plain, (connection, replies)) =
+        tokio::join!(addresses(host), knock(host, https), knock(host, http), plain, questions);
     OriginSeen {
+        addresses,
         ports: [https, http],
         connection,
         replies: Replies { plain, ..replies },

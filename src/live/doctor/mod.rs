@@ -142,8 +142,8 @@ struct EdgeVisit<'a> {
     public: Option<Result<Response, String>>,
     /// The second of two responses for the same file with different queries, if a CDN is in front.
     queried: Option<Response>,
-    /// The origin with its addresses, if one is known.
-    origin: Option<(&'a ServedAt, Result<Vec<IpAddr>, String>, ask::OriginSeen)>,
+    /// The origin, if one is known.
+    origin: Option<(&'a ServedAt, ask::OriginSeen)>,
 }
 
 async fn visitor(
@@ -176,9 +176,8 @@ async fn visitor(
     };
     let behind = async {
         let origin = patient.origin.as_ref()?;
-        let asking = ask::origin(&url.place, origin, base_path, asset.clone(), end);
-        let (addresses, seen) = tokio::join!(ask::addresses(&origin.place.name), asking);
-        Some((origin, addresses, seen))
+        let seen = ask::origin(&url.place, origin, base_path, asset.clone(), end).await;
+        Some((origin, seen))
     };
     let ((dns, public, queried), origin) = tokio::join!(front, behind);
     Some(EdgeVisit {
@@ -228,9 +227,9 @@ fn visited(patient: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &Store
     };
     let host = &visit.url.place.name;
     let cdn_answers = matches!(&visit.public, Some(Ok(answer)) if edge::is_from_cdn(answer));
-    let expected = visit.origin.as_ref().map(|(origin, addresses, _)| ExpectedName {
+    let expected = visit.origin.as_ref().map(|(origin, seen)| ExpectedName {
         host: &origin.place.name,
-        addresses,
+        addresses: &seen.addresses,
     });
     let name = match host.parse::<IpAddr>() {
         Ok(address) => [
@@ -242,7 +241,7 @@ fn visited(patient: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &Store
     let is_down = visit
         .origin
         .iter()
-        .flat_map(|(_, _, seen)| &seen.ports)
+        .flat_map(|(_, seen)| &seen.ports)
         .any(|port| matches!(port, Some((_, Err(_)))));
     let public = match &visit.public {
         // The site does not answer, and another check already reports the cause.
@@ -252,7 +251,7 @@ fn visited(patient: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &Store
         None => none_asked("the name does not resolve"),
     };
     let front = name.into_iter().chain(public);
-    let Some((origin, _, seen)) = &visit.origin else {
+    let Some((origin, seen)) = &visit.origin else {
         let why = "no origin is known for this target: set `origin` in [verify]";
         return front.chain(none_asked::<{ VISITORS.len() - 4 }>(why)).collect();
     };

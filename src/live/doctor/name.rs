@@ -31,12 +31,8 @@ pub(super) fn name_checks(
     cdn_answers: bool,
 ) -> [Outcome; 2] {
     let dns = match dns {
-        Ok(dns) if !dns.addresses.is_empty() => dns,
-        failed => {
-            let why = match failed {
-                Err(why) => why.as_str(),
-                Ok(_) => "it has no address",
-            };
+        Ok(dns) => dns,
+        Err(why) => {
             return [
                 wrong(
                     format!("{name} does not resolve: {why}"),

@@ -52,7 +52,7 @@ enum Sender {
 /// # Errors
 /// [`HttpError`].
 pub async fn connect(place: &Endpoint, trust: Trust, patience: Duration) -> Result<Connection, HttpError> {
-    within(patience, place, connect_now(place, trust)).await
+    within(patience, place, Box::pin(connect_now(place, trust))).await
 }
 
 /// Sends one request over its own connection, to a server whose certificate must be valid.
@@ -71,7 +71,7 @@ pub async fn send_once(place: &Endpoint, request: &Request, patience: Duration) 
         }
         Ok(answer)
     };
-    within(patience, place, sending).await
+    within(patience, place, Box::pin(sending)).await
 }
 
 async fn within<T>(

@@ -35,10 +35,8 @@ pub struct Cloudflare {
     pub path: String,
     /// What to purge.
     pub scope: Scope,
-    /// The token. `None` if the environment variable is not set.
-    pub token: Option<Token>,
-    /// The environment variable that contains the token.
-    pub variable: String,
+    /// The token.
+    pub token: Token,
 }
 
 #[derive(Deserialize)]
@@ -70,15 +68,8 @@ impl Purge for Cloudflare {
 
 impl Cloudflare {
     async fn purge_within(&self, wanted: &PurgeRequest, patience: Duration) -> Result<Purged, PurgeError> {
-        let Some(token) = &self.token else {
-            return Err(PurgeError::NoToken {
-                name: NAME.to_owned(),
-                variable: self.variable.clone(),
-            });
-        };
         let mut asking = ZoneCall {
             cloudflare: self,
-            token,
             call: PurgeCall {
                 name: NAME.to_owned(),
                 place: &self.api,
@@ -122,7 +113,6 @@ impl Cloudflare {
 /// One purge.
 struct ZoneCall<'a> {
     cloudflare: &'a Cloudflare,
-    token: &'a Token,
     call: PurgeCall<'a>,
 }
 
@@ -167,7 +157,7 @@ impl ZoneCall<'_> {
 
     /// Sends a request, and extracts the result from the envelope of the response.
     async fn ask(&mut self, mut request: Request) -> Result<Value, PurgeError> {
-        request.headers.push(("authorization", self.token.bearer()));
+        request.headers.push(self.cloudflare.token.header(NAME)?);
         let answer = self.call.send(&request).await?;
         match serde_json::from_slice::<Envelope>(&answer.body) {
             Ok(envelope) if envelope.success && answer.status < 300 => Ok(envelope.result),

@@ -199,20 +199,29 @@ fn pause(retry_after: Option<&str>, attempt: u32) -> Duration {
     }
 }
 
-/// A secret. It is sent, but never shown.
+/// A secret from an environment variable. It is sent, but never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token {
+    variable: String,
+    text: Option<String>,
+}
 
 impl Token {
-    /// Wraps the text of a token.
+    /// The token in an environment variable. `text` is `None` if the variable is not set.
     #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
+    pub fn new(variable: String, text: Option<String>) -> Self {
+        Self { variable, text }
     }
 
-    /// The value of `Authorization`.
-    fn bearer(&self) -> String {
-        format!("Bearer {}", self.0)
+    /// The header that carries the token to the CDN with this name.
+    fn header(&self, cdn: &str) -> Result<(&'static str, String), PurgeError> {
+        match &self.text {
+            Some(text) => Ok(("authorization", format!("Bearer {text}"))),
+            None => Err(PurgeError::NoToken {
+                name: cdn.to_owned(),
+                variable: self.variable.clone(),
+            }),
+        }
     }
 }
 
@@ -248,6 +257,9 @@ mod tests {
 
     #[test]
     fn token_is_never_shown() {
-        assert_eq!(format!("{:?}", Token::new("s3cret".to_owned())), "(secret)");
+        assert_eq!(
+            format!("{:?}", Token::new("TOKEN".to_owned(), Some("s3cret".to_owned()))),
+            "(secret)"
+        );
     }
 }

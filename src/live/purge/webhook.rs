@@ -16,9 +16,8 @@ pub struct Webhook {
     pub place: Endpoint,
     /// Path and query.
     pub target: String,
-    /// The environment variable of the token, with the token. The outer `Option` is `None` if no token is configured,
-    /// the inner one if the variable is not set.
-    pub token: Option<(String, Option<Token>)>,
+    /// The token, if one is configured.
+    pub token: Option<Token>,
 }
 
 impl Purge for Webhook {
@@ -40,15 +39,8 @@ impl Webhook {
             "urls": wanted.urls,
         });
         let mut request = Request::post(self.target.clone(), body.to_string());
-        match &self.token {
-            None => {}
-            Some((_, Some(token))) => request.headers.push(("authorization", token.bearer())),
-            Some((variable, None)) => {
-                return Err(PurgeError::NoToken {
-                    name: self.name(),
-                    variable: variable.clone(),
-                });
-            }
+        if let Some(token) = &self.token {
+            request.headers.push(token.header(&self.name())?);
         }
         let mut call = PurgeCall {
             name: self.name(),
