@@ -49,7 +49,7 @@ use crate::store::staging::Waiting;
 /// Maximum time to wait for a lock that another run has, during a rollback or when the outcome is recorded.
 const FOR_THE_LOCK: Duration = Duration::from_secs(20);
 /// Pause before a request that failed is repeated. A fault at the origin counts only if it occurs twice.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(400);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(400);
 /// Maximum time for the check of the previous release, so that a publish does not wait for a host that is already slow.
 const FOR_THE_BASELINE: Duration = Duration::from_secs(10);
 /// Maximum time that an edge may take to forget what was purged.
@@ -151,12 +151,12 @@ impl LiveSite<'_> {
         let mut baseline = None;
         let probe = async |plan: &Plan, replaced: FormerFiles| {
             former = replaced;
-            let asked = self.public_site.questions(site, &plan.changes, &mark).list;
-            let before = Former { site, changed: &former };
-            baseline = match &plan.previous {
-                Some(_) => self.baseline(asked, &before, &mut probes).await,
-                None => None,
-            };
+            baseline = None;
+            if plan.previous.is_some() && !probes.is_nothing() {
+                let asked = self.public_site.questions(site, &plan.changes, &mark).list;
+                let before = Former { site, changed: &former };
+                baseline = self.baseline(asked, &before, &mut probes).await;
+            }
         };
         let publishing = publish::publish_probing(self.session, job, probe, self.observer);
         let published = Box::pin(publishing).await?;
@@ -192,7 +192,7 @@ impl LiveSite<'_> {
             && seen.is_trusted
             && !regressions(&seen.findings, baseline).is_empty()
         {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(BETWEEN_ATTEMPTS).await;
             if let SideOutcome::Seen(again) = Box::pin(probe.origin(&mut probes)).await {
                 *seen = again;
             }
@@ -399,7 +399,7 @@ impl LiveProbe<'_> {
         };
         let mut seen = self.ask_all(visitor, until).await;
         let patience = until.min(Moment::now() + FOR_THE_EDGE);
-        let mut pause = BETWEEN_LOOKS;
+        let mut pause = BETWEEN_ATTEMPTS;
         loop {
             let stale = seen.findings.iter().filter(|finding| may_pass(finding));
             let stale: Vec<Question> = stale.filter_map(|finding| finding.question.clone()).collect();

@@ -4,23 +4,13 @@ use super::PUBLISHERS;
 use super::finding::{Outcome, fine, not_asked, wrong};
 use crate::host::HostError;
 
-/// Whether the host runs commands for the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shell {
-    /// The host ran a command.
-    Given,
-    /// The host did not run it.
-    Refused,
-    /// It could not be found out, for this reason.
-    Unknown(String),
-}
-
-/// Checks `ssh`, `host-key`, `key`, `shell` and `sftp`. `is_pinned` is whether the target pins its host's key; if it does
+/// Checks `ssh`, `host-key`, `key`, `shell` and `sftp`. `shell` is whether the host ran a command for the key, or why
+/// that could not be found out. `is_pinned` is whether the target pins its host's key; if it does
 /// not, a known-hosts file decides.
 pub(super) fn access_checks(
     host: &str,
     connection: &Result<(), HostError>,
-    shell: &Shell,
+    shell: &Result<bool, String>,
     is_pinned: bool,
 ) -> [Outcome; 5] {
     let mut all = [
@@ -50,11 +40,11 @@ fn host_key(is_pinned: bool) -> Outcome {
     })
 }
 
-fn shell_line(shell: &Shell) -> Outcome {
+fn shell_line(shell: &Result<bool, String>) -> Outcome {
     match shell {
-        Shell::Refused => fine("none: the key can do SFTP and nothing else"),
-        Shell::Unknown(why) => not_asked(why),
-        Shell::Given => wrong(
+        Ok(false) => fine("none: the key can do SFTP and nothing else"),
+        Err(why) => not_asked(why),
+        Ok(true) => wrong(
             "the host runs commands for this key: anyone who has it can do more than publish",
             "give publishing an account of its own, in sshd_config: Match User NAME, ForceCommand internal-sftp, ChrootDirectory /srv/syntax, DisableForwarding yes, PermitTTY no; then `sshd -t && systemctl reload ssh`",
         ),
@@ -134,7 +124,7 @@ mod tests {
             detail: "Permission denied (publickey).".to_owned(),
             why: crate::host::Why::Unknown,
         };
-        let found = access_checks("box", &Err(refused), &Shell::Refused, true);
+        let found = access_checks("box", &Err(refused), &Ok(false), true);
         let states = found.each_ref().map(|finding| finding.state);
         use CheckResult::{Fine, NotAsked, Wrong};
         assert_eq!(states, [Fine, Fine, Wrong, NotAsked, NotAsked]);
@@ -148,7 +138,7 @@ mod tests {
             extension: "hardlink@openssh.com".to_owned(),
             why: crate::host::Why::Denies,
         };
-        let found = access_checks("box", &Err(error), &Shell::Given, false);
+        let found = access_checks("box", &Err(error), &Ok(true), false);
         assert_eq!(
             (found[3].state, found[4].state),
             (CheckResult::Wrong, CheckResult::Wrong)

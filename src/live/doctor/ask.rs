@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::access::Shell;
 use super::origin::PortSeen;
 use super::site::{FrontPage, Replies};
 use super::store::StoreFacts;
@@ -242,27 +241,24 @@ pub(super) async fn reach_sftp(session: &Session) -> Result<(), HostError> {
     }
 }
 
-/// Whether the host runs a command for the key.
-pub(super) async fn shell(patient: &DoctorContext) -> Shell {
-    let Some(address) = &patient.ssh else {
-        return Shell::Unknown("the target is a folder of this machine".to_owned());
+/// Whether the host runs a command for the key, or why that could not be found out.
+pub(super) async fn shell(context: &DoctorContext) -> Result<bool, String> {
+    let Some(address) = &context.ssh else {
+        return Err("the target is a folder of this machine".to_owned());
     };
-    match timeout(SSH, opens_shell(address)).await {
-        Ok(Some(true)) => Shell::Given,
-        Ok(Some(false)) => Shell::Refused,
-        Ok(None) => Shell::Unknown("ssh could not ask for one".to_owned()),
-        Err(_) => Shell::Unknown("the host did not answer in time".to_owned()),
-    }
+    let opened = timeout(SSH, opens_shell(address)).await;
+    let opened = opened.map_err(|_| "the host did not answer in time".to_owned())?;
+    opened.ok_or_else(|| "ssh could not ask for one".to_owned())
 }
 
 /// Reads the store through its session, which must be connected.
-pub(super) async fn store(patient: &DoctorContext) -> StoreFacts {
+pub(super) async fn store(context: &DoctorContext) -> StoreFacts {
     let mut seen = StoreFacts {
-        keep: patient.keep,
+        keep: context.keep,
         ..StoreFacts::default()
     };
     // If reading takes too long, what was read until then is still judged.
-    let _ = timeout(STORE, read_store(&patient.session, patient.above.as_ref(), &mut seen)).await;
+    let _ = timeout(STORE, read_store(&context.session, context.above.as_ref(), &mut seen)).await;
     seen
 }
 

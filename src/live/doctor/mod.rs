@@ -118,15 +118,16 @@ pub struct DoctorContext {
 }
 
 /// Makes all checks. The results are in the order of [`VISITORS`] and [`PUBLISHERS`].
-pub async fn examine(patient: &DoctorContext) -> Vec<DoctorCheck> {
+pub async fn examine(context: &DoctorContext) -> Vec<DoctorCheck> {
     let end = Instant::now() + END;
     // The store determines which file of the build to request.
     let (tell, told) = oneshot::channel();
     let asset = told.map(|asset| asset.ok().flatten()).shared();
-    let publishing = publisher(patient, tell);
-    let visiting = visitor(patient, asset, end);
+    let publishing = publisher(context, tell);
+    let visiting = visitor(context, asset, end);
     let ((published, store), visit) = tokio::join!(publishing, visiting);
-    let outcomes = visited(patient, visit.as_ref(), &store).into_iter().chain(published);
+    let visited = visitor_checks(context, visit.as_ref(), &store);
+    let outcomes = visited.into_iter().chain(published);
     let checks = VISITORS.iter().chain(&PUBLISHERS);
     checks
         .zip(outcomes)
@@ -147,19 +148,19 @@ struct EdgeVisit<'a> {
 }
 
 async fn visitor(
-    patient: &DoctorContext,
+    context: &DoctorContext,
     asset: impl Future<Output = Option<String>> + Clone,
     end: Instant,
 ) -> Option<EdgeVisit<'_>> {
-    let url = patient.url.as_ref()?;
-    let base_path = &patient.base_path;
+    let url = context.url.as_ref()?;
+    let base_path = &context.base_path;
     let front = async {
         let dns = match url.place.name.parse::<IpAddr>() {
             Ok(address) => Ok(name::Dns {
                 aliases: Vec::new(),
                 addresses: vec![address],
             }),
-            Err(_) => resolve::resolve(&url.place.name, patient.resolver).await,
+            Err(_) => resolve::resolve(&url.place.name, context.resolver).await,
         };
         let Ok(known) = &dns else {
             return (dns, None, None);
@@ -175,7 +176,7 @@ async fn visitor(
         (dns, Some(public), queried)
     };
     let behind = async {
-        let origin = patient.origin.as_ref()?;
+        let origin = context.origin.as_ref()?;
         let seen = ask::origin(&url.place, origin, base_path, asset.clone(), end).await;
         Some((origin, seen))
     };
@@ -189,25 +190,25 @@ async fn visitor(
     })
 }
 
-async fn publisher(patient: &DoctorContext, tell: oneshot::Sender<Option<String>>) -> (Vec<Outcome>, StoreFacts) {
+async fn publisher(context: &DoctorContext, tell: oneshot::Sender<Option<String>>) -> (Vec<Outcome>, StoreFacts) {
     let entering = async {
-        let entered = ask::reach_sftp(&patient.session).await;
+        let entered = ask::reach_sftp(&context.session).await;
         let seen = match &entered {
-            Ok(()) => ask::store(patient).await,
+            Ok(()) => ask::store(context).await,
             Err(_) => StoreFacts::default(),
         };
         // The receiver may have given up already.
         let _ = tell.send(seen.asset.clone());
         (entered, seen)
     };
-    let ((entered, seen), shell) = tokio::join!(entering, ask::shell(patient));
-    let access = match &patient.ssh {
+    let ((entered, seen), shell) = tokio::join!(entering, ask::shell(context));
+    let access = match &context.ssh {
         Some(ssh) => access::access_checks(&ssh.host, &entered, &shell, ssh.host_key.is_some()),
         None => none_asked("the target is a folder of this machine"),
     };
     let store = match &entered {
         Ok(()) => store::store_checks(&seen),
-        Err(error) if patient.ssh.is_none() => {
+        Err(error) if context.ssh.is_none() => {
             let mut all = none_asked("see `docroot`");
             all[0] = wrong(
                 error.to_string(),
@@ -221,7 +222,7 @@ async fn publisher(patient: &DoctorContext, tell: oneshot::Sender<Option<String>
 }
 
 /// The results of the checks along a visitor's path.
-fn visited(patient: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &StoreFacts) -> Vec<Outcome> {
+fn visitor_checks(context: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &StoreFacts) -> Vec<Outcome> {
     let Some(visit) = visit else {
         return none_asked::<{ VISITORS.len() }>("[site] has no `url`").into();
     };
@@ -269,7 +270,7 @@ fn visited(patient: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &Store
     let known = site::SiteFacts {
         url: &visit.url.text,
         tls: has_tls,
-        hsts: patient.hsts.filter(|_| has_tls),
+        hsts: context.hsts.filter(|_| has_tls),
         tree: store.tree.as_deref(),
         front: store.front,
         modified,

@@ -68,24 +68,21 @@ impl Purge for Cloudflare {
 
 impl Cloudflare {
     async fn purge_within(&self, wanted: &PurgeRequest, patience: Duration) -> Result<Purged, PurgeError> {
-        let mut asking = ZoneCall {
-            cloudflare: self,
-            call: PurgeCall {
-                name: NAME.to_owned(),
-                place: &self.api,
-                reconnects: true,
-                detail: complaints,
-                patience,
-                until: Instant::now() + patience,
-                requests: 0,
-            },
+        let call = &mut PurgeCall {
+            name: NAME.to_owned(),
+            place: &self.api,
+            reconnects: true,
+            detail: complaints,
+            patience,
+            until: Instant::now() + patience,
+            requests: 0,
         };
-        let zone = asking.zone_id().await?;
+        let zone = self.zone_id(call).await?;
         let path = format!("{}/zones/{zone}/purge_cache", self.path);
         let (what, body) = match self.scope {
             Scope::Changed => {
-                asking.files(&path, &wanted.urls).await?;
-                return Ok(Purged::of_urls(wanted.urls.len(), asking.call.requests));
+                self.files(call, &path, &wanted.urls).await?;
+                return Ok(Purged::of_urls(wanted.urls.len(), call.requests));
             }
             Scope::Everything => ("everything".to_owned(), json!({"purge_everything": true})),
             Scope::Prefix => (
@@ -101,30 +98,22 @@ impl Cloudflare {
                 json!({"tags": [wanted.site]}),
             ),
         };
-        asking.post(&path, &body).await?;
+        self.post(call, &path, &body).await?;
         Ok(Purged {
             what,
             urls: None,
-            requests: asking.call.requests,
+            requests: call.requests,
         })
     }
-}
 
-/// One purge.
-struct ZoneCall<'a> {
-    cloudflare: &'a Cloudflare,
-    call: PurgeCall<'a>,
-}
-
-impl ZoneCall<'_> {
     /// Returns the ID of the zone. If the zone is configured by name, the ID is looked up.
-    async fn zone_id(&mut self) -> Result<String, PurgeError> {
-        let zone = &self.cloudflare.zone;
+    async fn zone_id(&self, call: &mut PurgeCall<'_>) -> Result<String, PurgeError> {
+        let zone = &self.zone;
         if zone.len() == 32 && zone.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(zone.clone());
         }
-        let target = format!("{}/zones?name={zone}", self.cloudflare.path);
-        let result = self.ask(Request::get(target, &[])).await?;
+        let target = format!("{}/zones?name={zone}", self.path);
+        let result = self.ask(call, Request::get(target, &[])).await?;
         let id = result.get(0).and_then(|first| first.get("id")).and_then(Value::as_str);
         id.map(str::to_owned).ok_or_else(|| PurgeError::Refused {
             name: NAME.to_owned(),
@@ -134,12 +123,12 @@ impl ZoneCall<'_> {
     }
 
     /// Purges URLs in as few requests as Cloudflare allows.
-    async fn files(&mut self, path: &str, urls: &[String]) -> Result<(), PurgeError> {
+    async fn files(&self, call: &mut PurgeCall<'_>, path: &str, urls: &[String]) -> Result<(), PurgeError> {
         let mut rest = urls;
         let mut batch = BATCH;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(batch));
-            match self.post(path, &json!({"files": now})).await {
+            match self.post(call, path, &json!({"files": now})).await {
                 Ok(_) => rest = later,
                 Err(PurgeError::Refused {
                     status: 400 | 413 | 422,
@@ -151,17 +140,17 @@ impl ZoneCall<'_> {
         Ok(())
     }
 
-    async fn post(&mut self, path: &str, body: &Value) -> Result<Value, PurgeError> {
-        self.ask(Request::post(path.to_owned(), body.to_string())).await
+    async fn post(&self, call: &mut PurgeCall<'_>, path: &str, body: &Value) -> Result<Value, PurgeError> {
+        self.ask(call, Request::post(path.to_owned(), body.to_string())).await
     }
 
     /// Sends a request, and extracts the result from the envelope of the response.
-    async fn ask(&mut self, mut request: Request) -> Result<Value, PurgeError> {
-        request.headers.push(self.cloudflare.token.header(NAME)?);
-        let answer = self.call.send(&request).await?;
+    async fn ask(&self, call: &mut PurgeCall<'_>, mut request: Request) -> Result<Value, PurgeError> {
+        request.headers.push(self.token.header(NAME)?);
+        let answer = call.send(&request).await?;
         match serde_json::from_slice::<Envelope>(&answer.body) {
             Ok(envelope) if envelope.success && answer.status < 300 => Ok(envelope.result),
-            _ => Err(self.call.refused(&answer)),
+            _ => Err(call.refused(&answer)),
         }
     }
 }
