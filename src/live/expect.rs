@@ -30,48 +30,25 @@ pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expect
         Ok(address) => rules.resolve(&address, &|path| files.file(path).is_some()),
         Err(_) => Outcome::NotFound,
     };
-    match outcome {
-        Outcome::File { path, default_type } => of_file(rules, files, question, 200, &path, default_type),
-        Outcome::Moved(_) => Expected {
-            status: 308,
-            body: None,
-            content_type: None,
-            cache: rules.cache_control(308, None),
-            coding: None,
-        },
+    let (status, path, default_type) = match outcome {
+        Outcome::File { path, default_type } => (200, Some(path), default_type),
+        Outcome::Moved(_) => (308, None, media::UNKNOWN),
         // The live check never requests the marker. `doctor` does.
-        Outcome::Marker | Outcome::NotFound => of_file(rules, files, question, 404, NOT_FOUND_PAGE, media::UNKNOWN),
-    }
-}
-
-fn of_file(
-    rules: &Rules,
-    files: &dyn Files,
-    question: &Question,
-    status: u16,
-    path: &str,
-    default_type: &str,
-) -> Expected {
-    let cache = rules.cache_control(status, Some(path));
-    let Some(file) = files.file(path) else {
-        // If the site has no page for missing files, nginx sends its own.
-        return Expected {
-            status,
-            body: None,
-            content_type: None,
-            cache,
-            coding: None,
-        };
+        Outcome::Marker | Outcome::NotFound => (404, Some(NOT_FOUND_PAGE.to_owned()), media::UNKNOWN),
     };
+    let path = path.as_deref();
+    // If the site has no page for missing files, nginx sends its own.
+    let file = path.and_then(|path| Some((path, files.file(path)?)));
     let accepted = question.accept.header().as_bytes();
-    let coding = CODINGS
-        .into_iter()
-        .find(|coding| file.encodings.get(*coding).is_some() && accepts(*coding, accepted, false));
     Expected {
         status,
-        body: Some((file.digest, file.size)),
-        content_type: Some(content_type(rules.type_of(path, default_type))),
-        cache,
-        coding,
+        body: file.map(|(_, file)| (file.digest, file.size)),
+        content_type: file.map(|(path, _)| content_type(rules.type_of(path, default_type))),
+        cache: rules.cache_control(status, path),
+        coding: file.and_then(|(_, file)| {
+            CODINGS
+                .into_iter()
+                .find(|coding| file.encodings.get(*coding).is_some() && accepts(*coding, accepted, false))
+        }),
     }
 }
