@@ -1,11 +1,8 @@
 //! Locks that the host refuses although no run holds them, and many runs that want one lock at the same time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use syntax_publish::host::{Answers, Connect, Host, HostError, LocalConnector, Op, Refusal, RefusalKind};
+use syntax_publish::host::{LocalConnector, Op, RefusalKind};
 use syntax_publish::store::Error;
 use syntax_publish::store::LockError;
 use syntax_publish::store::StoreError;
@@ -13,45 +10,9 @@ use syntax_publish::store::session::Pace;
 
 use crate::proofs::crashes::scenario::{base, edited};
 use crate::support::bench::{self, Command, Content, How, content, run};
+use crate::support::intercept::Intercept;
 use crate::support::memory::{Disk, Memory};
 use crate::support::report::say;
-
-/// A host that refuses the lock to every run.
-#[derive(Clone)]
-struct Lockless {
-    inner: Memory,
-    kind: RefusalKind,
-    operations: Arc<AtomicUsize>,
-}
-
-impl Host for Lockless {
-    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        self.operations.fetch_add(ops.len(), Ordering::SeqCst);
-        let answers = ops.iter().map(|op| match op {
-            Op::Rename { to, .. } if to == "lock" => Err(Refusal {
-                kind: self.kind,
-                op: op.to_string(),
-                message: "no".to_owned(),
-            }),
-            op => self.inner.disk().execute(op),
-        });
-        Box::pin(std::future::ready(Ok(answers.collect())))
-    }
-
-    fn name(&self) -> String {
-        "memory".to_owned()
-    }
-}
-
-impl Connect for Lockless {
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async { Ok(Box::new(self.clone()) as Box<dyn Host>) })
-    }
-
-    fn name(&self) -> String {
-        "memory".to_owned()
-    }
-}
 
 #[tokio::test]
 async fn a_lock_that_is_refused_though_no_one_holds_it_is_explained() {
@@ -72,21 +33,17 @@ async fn a_lock_that_is_refused_though_no_one_holds_it_is_explained() {
         for command in &commands {
             for wait in [None, Some(Duration::from_secs(3600))] {
                 memory.replace(disk.clone());
-                let lockless = Lockless {
-                    inner: memory.clone(),
-                    kind,
-                    operations: Arc::default(),
-                };
-                let operations = Arc::clone(&lockless.operations);
+                let takes_lock = |op: &Op| matches!(op, Op::Rename { to, .. } if to == "lock");
+                let lockless = Intercept::new(memory.clone()).refuse(kind, takes_lock);
                 let how = How { wait, ..How::default() };
-                let refused = run(Box::new(lockless), command, how).await;
+                let refused = run(Box::new(lockless.clone()), command, how).await;
                 let error = refused.expect_err("a host that gives no lock");
                 let is_told = match kind {
                     RefusalKind::Denied => matches!(error, Error::Store(StoreError::NotWritable { .. })),
                     _ => matches!(error, Error::Store(StoreError::Refused { .. })),
                 };
                 assert!(is_told && error.to_string().contains("lock"), "{command:?}: {error}");
-                let operations = operations.load(Ordering::SeqCst);
+                let operations = lockless.ops().len();
                 assert!(operations < 400, "{command:?}: {operations} operations");
                 let left = memory.disk().list("work").len();
                 assert!(left <= 1, "{command:?} leaves {left} workshops");

@@ -12,11 +12,13 @@ use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, SftpAddress, SftpConnector};
 use tempfile::TempDir;
 
-use crate::proofs::crashes::ground::{Ground, copy, make_old};
+use crate::proofs::crashes::ground::Ground;
 use crate::proofs::crashes::scenario::{self, Scenario};
 use crate::proofs::crashes::survives;
 use crate::served::contract::address;
 use crate::support::faulty::{DEATHS, FAULTS, Fault};
+use crate::support::files::{copy, make_old};
+use crate::support::intercept::{Impatience, Intercept};
 use crate::support::sshd::{Jail, Sshd};
 
 /// A docroot on a server. Each ground has its own docroot.
@@ -26,18 +28,15 @@ pub struct Served {
     address: SftpAddress,
     connection: tokio::runtime::Runtime,
     host: Mutex<(Arc<dyn Host>, usize)>,
-    looks: Arc<AtomicUsize>,
 }
 
 /// The number of points that share a connection. A run that dies leaves files open at the server, which only the end of
 /// the connection closes, and a server opens no more than a few thousand.
 const SHARED: usize = 32;
 
-struct Reused {
-    host: Arc<dyn Host>,
-    docroot: PathBuf,
-    looks: Arc<AtomicUsize>,
-}
+/// A connection that is used again in place of each new one.
+#[derive(Clone)]
+struct Reused(Arc<dyn Host>);
 
 static GROUNDS: AtomicUsize = AtomicUsize::new(0);
 
@@ -62,7 +61,6 @@ impl Served {
             address,
             connection,
             host,
-            looks: Arc::default(),
         }
     }
 
@@ -88,36 +86,25 @@ fn connect(connection: &tokio::runtime::Runtime, address: &SftpAddress) -> Arc<d
 
 impl Connect for Reused {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async {
-            Ok(Box::new(Reused {
-                host: Arc::clone(&self.host),
-                docroot: self.docroot.clone(),
-                looks: Arc::clone(&self.looks),
-            }) as Box<dyn Host>)
-        })
+        Box::pin(async { Ok(Box::new(self.clone()) as Box<dyn Host>) })
     }
 
     fn name(&self) -> String {
-        self.host.name()
+        self.0.name()
     }
 }
 
 impl Host for Reused {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        // This replaces the seconds that a run waits for a dead holder.
-        let looks = matches!(ops.first(), Some(Op::List(path)) if path == "lock");
-        if looks && self.looks.fetch_add(1, Ordering::SeqCst) > 2 {
-            make_old(&self.docroot.join("lock"));
-        }
-        self.host.flight(ops)
+        self.0.flight(ops)
     }
 
     fn name(&self) -> String {
-        self.host.name()
+        self.0.name()
     }
 
     fn copies(&self) -> bool {
-        self.host.copies()
+        self.0.copies()
     }
 }
 
@@ -125,12 +112,8 @@ impl Ground for Served {
     type Saved = TempDir;
 
     fn connector(&self) -> Box<dyn Connect> {
-        self.looks.store(0, Ordering::SeqCst);
-        Box::new(Reused {
-            host: self.host(),
-            docroot: self.docroot.clone(),
-            looks: Arc::clone(&self.looks),
-        })
+        let (docroot, impatience) = (self.docroot.clone(), Impatience::default());
+        Box::new(Intercept::new(Reused(self.host())).watch(move |ops| impatience.note(ops, &docroot)))
     }
 
     fn save(&self) -> TempDir {

@@ -20,6 +20,8 @@ use syntax_publish::host::{
     Answer, Answers, Attr, Connect, Handle, Host, HostError, Kind, Op, Refusal, RefusalKind, Space, Time,
 };
 
+use super::intercept::looks_at_lock;
+
 /// The maximum number of symlinks that are followed in one path, as in Linux.
 const MOST_LINKS: usize = 40;
 
@@ -807,7 +809,7 @@ impl Host for Memory {
             panic!("it goes round in circles, with\n{}\n\n{listing}", lines.join("\n"));
         }
         // A client that watches a lock waits between its reads. Tests don't wait, so the host's clock advances instead.
-        if matches!(ops.first(), Some(Op::List(path)) if path == "lock") {
+        if looks_at_lock(&ops) {
             self.disk().pass(1);
         }
         let answers = ops.iter().map(|op| self.disk().execute(op)).collect();
