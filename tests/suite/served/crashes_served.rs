@@ -13,8 +13,9 @@ use syntax_publish::host::{Answers, Connect, Host, HostError, Op, SftpAddress, S
 use tempfile::TempDir;
 
 use crate::proofs::crashes::ground::Ground;
+use crate::proofs::crashes::points::Reach;
 use crate::proofs::crashes::scenario::{self, Scenario};
-use crate::proofs::crashes::survives;
+use crate::proofs::crashes::{all, each_kind, survives};
 use crate::served::contract::address;
 use crate::support::faulty::{DEATHS, FAULTS, Fault};
 use crate::support::files::{copy, make_old};
@@ -145,7 +146,7 @@ impl Drop for Served {
     }
 }
 
-fn survives_over_sftp(scenario: &Scenario, faults: &[Fault]) {
+fn survives_over_sftp(scenario: &Scenario, faults: &[(Fault, Reach)]) {
     let sshd = Arc::new(Sshd::start(Jail::Plain));
     survives("over SFTP", &|| Served::new(&sshd), scenario, faults);
 }
@@ -171,19 +172,19 @@ macro_rules! each {
 }
 
 each! {
-    no_death_tears_the_site_over_sftp_during, DEATHS,
+    no_death_tears_the_site_over_sftp_during, each_kind(&DEATHS),
     publish_that_adds_to_the_pool, rollback, hold,
 }
 
 each! {
-    no_death_tears_the_site_over_sftp_in_the_long_run_during, DEATHS,
+    no_death_tears_the_site_over_sftp_in_the_long_run_during, all(&DEATHS),
     #[ignore = "takes minutes"]
     first_publish, publish_of_an_edit, publish_of_an_edit_in_a_wide_folder, publish_of_an_edit_to_what_was_seen,
-    publish_sent_in_batches, publish_with_prune, resume, prune,
+    publish_that_adds_to_the_pool, publish_sent_in_batches, publish_with_prune, rollback, hold, resume, prune,
 }
 
 each! {
-    no_fault_tears_the_site_over_sftp_during, FAULTS,
+    no_fault_tears_the_site_over_sftp_during, all(&FAULTS),
     #[ignore = "takes minutes"]
     first_publish, publish_of_an_edit, publish_of_an_edit_in_a_wide_folder, publish_of_an_edit_to_what_was_seen,
     publish_that_adds_to_the_pool, publish_sent_in_batches, publish_with_prune,
