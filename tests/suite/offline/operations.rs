@@ -391,7 +391,7 @@ fn what_a_wide_folders_manifest_has_of_the_previous_one_is_copied_there() {
 }
 
 #[test]
-fn a_look_that_is_out_of_date_is_made_up_for() {
+fn a_look_that_is_out_of_date_is_repeated() {
     let mut bench = small_site();
     bench.publish();
     let session = Bench::session(&bench.recorder());

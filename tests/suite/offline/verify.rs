@@ -1076,7 +1076,7 @@ async fn repairing_stops_when_another_release_goes_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn few_trees_that_claim_to_be_millions_of_files_are_not_followed() {
+async fn few_trees_that_claim_to_have_millions_of_files_are_not_followed() {
     let place = Place::with_site();
     let release = place.publish().await.release;
     let docroot = place.docroot();

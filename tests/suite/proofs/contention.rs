@@ -15,7 +15,7 @@ use crate::support::memory::{Disk, Memory};
 use crate::support::report::say;
 
 #[tokio::test]
-async fn a_lock_that_is_refused_though_no_one_holds_it_is_explained() {
+async fn a_lock_that_is_refused_although_it_is_free_is_explained() {
     let memory = Memory::new(Disk::new(1_000_000));
     for site in [base(), edited()] {
         run(Box::new(memory.clone()), &Command::Publish(site), How::default())
@@ -112,7 +112,7 @@ fn race(publishers: usize, rounds: usize, wait: Option<Duration>) -> (usize, usi
 }
 
 #[test]
-fn twenty_publishers_in_ten_rounds_go_live_or_say_that_another_was_quicker() {
+fn twenty_publishers_in_ten_rounds_go_live_or_report_that_another_was_faster() {
     let (live, late) = race(20, 10, None);
     say(&format!(
         "contention: {live} went live, {late} were told that another was quicker"

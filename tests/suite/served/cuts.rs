@@ -401,7 +401,7 @@ fn a_client_stopped_until_another_took_over_changes_nothing_when_it_wakes() {
 }
 
 #[test]
-fn a_publish_ends_complete_whatever_becomes_of_client_and_server() {
+fn a_publish_ends_complete_whenever_client_or_server_is_killed() {
     let mut sshd = Sshd::start(Jail::Plain);
     let near = DelayProxy::start(sshd.port, Duration::ZERO);
     project_over(&near, &sshd, "first").run(&["publish"]).expect_code(0);
