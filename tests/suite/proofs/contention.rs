@@ -112,16 +112,23 @@ fn race(publishers: usize, rounds: usize, wait: Option<Duration>) -> (usize, usi
 }
 
 #[test]
-fn twenty_publishers_in_ten_rounds_go_live_or_report_that_another_was_faster() {
-    let (live, late) = race(20, 10, None);
+fn twenty_publishers_in_five_rounds_go_live_or_report_that_another_was_faster() {
+    let (live, late) = race(20, 5, None);
     say(&format!(
         "contention: {live} went live, {late} were told that another was quicker"
     ));
-    assert!(live >= 10);
+    assert!(live >= 5);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn twenty_publishers_in_fifty_rounds_go_live_or_report_that_another_was_faster() {
+    let (live, _) = race(20, 50, None);
+    assert!(live >= 50);
 }
 
 #[test]
 fn twenty_publishers_that_wait_all_go_live() {
-    let (live, late) = race(20, 3, Some(Duration::from_secs(600)));
-    assert_eq!((live, late), (60, 0));
+    let (live, late) = race(20, 2, Some(Duration::from_secs(600)));
+    assert_eq!((live, late), (40, 0));
 }

@@ -24,7 +24,7 @@ use crate::support::sshd::{Jail, Sshd};
 
 /// A docroot on a server. Each ground has its own docroot.
 pub struct Served {
-    sshd: Arc<Sshd>,
+    pub sshd: Arc<Sshd>,
     pub docroot: PathBuf,
     address: SftpAddress,
     connection: tokio::runtime::Runtime,

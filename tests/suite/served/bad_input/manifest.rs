@@ -13,7 +13,7 @@ const CASES: &[Case] = &[
         breaks: |world| {
             world
                 .project
-                .write_manifest("[site]\nname = \"demo\"\n\n[publish]\nkeeep = 3\n")
+                .write_manifest("[site]\nname = \"demo\"\n\n[publish]\nkeeep = 3\n");
         },
         args: &["publish"],
         code: 2,
