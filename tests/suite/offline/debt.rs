@@ -378,7 +378,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_an_edge_may_have_that_is_not_live_is_owed(steps in prop::collection::vec(step(), 1..8)) {
+    fn what_an_edge_may_have_that_is_not_live_is_pending(steps in prop::collection::vec(step(), 1..8)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let world = World::new();
