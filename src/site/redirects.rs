@@ -79,7 +79,7 @@ pub fn table(rules: &Rules, paths: &[&str]) -> (Table, Vec<String>) {
         !path.starts_with(&CLIENT[1..]) && !is_payload && !is_error
     };
     let sought = paths.iter().filter(is_sought);
-    let addresses = sought.filter_map(|path| file_address::of(rules, path, &is_file));
+    let addresses = sought.filter_map(|path| file_address::preferred(rules, path, &is_file));
     let addresses: Vec<String> = addresses.collect();
     let without = Rules {
         redirects: Redirects::default(),
