@@ -217,14 +217,12 @@ impl Status {
     /// Returns the status of a target at a place.
     pub fn of(status: &releases::Status, target: &str, place: String) -> Self {
         let document = status.document.as_ref();
-        let lock = status.lock.as_ref().map(|lock| {
-            let owner = lock.owner.as_ref();
-            Lock {
-                name: lock.name.clone(),
-                who: owner.map(|owner| owner.who.clone()),
-                what: owner.map(|owner| owner.what.clone()),
-                since: owner.map(|owner| timestamp(owner.since).to_string()),
-            }
+        let owner = status.lock.as_ref().and_then(|lock| lock.owner.as_ref());
+        let lock = status.lock.as_ref().map(|lock| Lock {
+            name: lock.name.clone(),
+            who: owner.map(|owner| owner.who.clone()),
+            what: owner.map(|owner| owner.what.clone()),
+            since: owner.map(|owner| timestamp(owner.since).to_string()),
         });
         Self {
             release: status.release.clone(),
@@ -308,30 +306,41 @@ pub struct Init {
     pub notes: Vec<String>,
 }
 
-/// One line in the output of `watch`.
-#[derive(Default, Serialize)]
-pub struct Watched {
-    pub event: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub export: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub files: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub changed: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub root: Option<Digest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problems: Option<Vec<Problem>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<FailedBody>,
+/// One line in the output of `watch`, with the name of the variant as its `event`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Watched {
+    Listening {
+        url: String,
+    },
+    Waiting {
+        export: String,
+    },
+    Ready {
+        url: String,
+        files: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        changed: Option<usize>,
+        root: Digest,
+        seconds: f64,
+        problems: Vec<Problem>,
+    },
+    Unchanged {
+        seconds: f64,
+    },
+    Unsettled {
+        reason: String,
+    },
+    Building,
+    Output {
+        line: String,
+    },
+    Built {
+        seconds: f64,
+    },
+    Failed {
+        error: FailedBody,
+    },
 }
 
 /// Returns the output of a command that prints a text, under the command's name: `nginx`, `completions`, `man`.

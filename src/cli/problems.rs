@@ -46,37 +46,42 @@ const ALIKE: usize = 5;
 /// Formats everything that was found in an export.
 pub fn inspected(found: &Inspected, extent: Detail) -> String {
     let mut text = listed(&found.problems, extent, "");
-    let number = |wanted: Severity| {
-        let of_it = found.problems.iter().filter(|problem| problem.severity == wanted);
-        of_it.count() as u64
-    };
-    let _ = match (number(Severity::Error), number(Severity::Warning)) {
-        (0, 0) => writeln!(text, "no problems found"),
-        (errors, warnings) => {
-            let known = found.problems.iter().filter(|problem| problem.known.is_some()).count() as u64;
-            let known = match known {
-                0 => String::new(),
-                known => format!(", {known} of them known"),
-            };
-            writeln!(
-                text,
-                "{}, {}{known}",
-                count(errors, "error"),
-                count(warnings, "warning")
-            )
-        }
+    let known = found.problems.iter().filter(|problem| problem.known.is_some()).count();
+    let _ = match known {
+        _ if found.problems.is_empty() => writeln!(text, "no problems found"),
+        0 => writeln!(text, "{}", totals(&found.problems)),
+        known => writeln!(text, "{}, {known} of them known", totals(&found.problems)),
     };
     if extent == Detail::Whole {
+        let strings = count(found.unclassified, "string");
         let _ = writeln!(
             text,
-            "{} in payloads may or may not be URLs of the site; they stay unchanged",
-            count(found.unclassified, "string")
+            "{strings} in payloads may or may not be URLs of the site; they stay unchanged"
         );
         for (path, reason) in &found.unread {
             let _ = writeln!(text, "left unchanged, at least in part: {path}: {}", printable(reason));
         }
     }
     text
+}
+
+/// Returns the number of problems of a severity.
+pub fn number(problems: &[Problem], severity: Severity) -> u64 {
+    problems.iter().filter(|problem| problem.severity == severity).count() as u64
+}
+
+/// Formats the numbers of problems: "2 errors, 1 warning".
+pub fn totals(problems: &[Problem]) -> String {
+    let (errors, warnings) = (number(problems, Severity::Error), number(problems, Severity::Warning));
+    format!("{}, {}", count(errors, "error"), count(warnings, "warning"))
+}
+
+/// The word for how serious a problem is, or that it is known.
+pub fn level(problem: &Problem) -> &'static str {
+    match problem.known {
+        Some(_) => "known",
+        None => problem.severity.name(),
+    }
 }
 
 /// Formats problems by file.
@@ -115,29 +120,18 @@ fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut S
         }
     }
     let shown = |alike: &[&Problem]| extent.shown(alike.len(), ALIKE);
-    let rows: Vec<Vec<String>> = groups
-        .iter()
-        .flat_map(|(_, _, alike)| &alike[..shown(alike)])
-        .map(|problem| {
-            vec![
-                problem.line.map_or_else(String::new, |line| line.to_string()),
-                match problem.known {
-                    Some(_) => "known".to_owned(),
-                    None => problem.severity.name().to_owned(),
-                },
-                problem.check.to_owned(),
-                printable(&problem.message),
-            ]
-        })
-        .collect();
     // The column of line numbers exists only if there is a line number.
     let has_lines = problems.iter().any(|problem| problem.line.is_some());
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| row.into_iter().skip(usize::from(!has_lines)).collect())
-        .collect();
+    let row = |problem: &&Problem| {
+        let line = problem.line.map_or_else(String::new, |line| line.to_string());
+        let mut row: Vec<String> = has_lines.then_some(line).into_iter().collect();
+        row.extend([level(problem), problem.check].map(str::to_owned));
+        row.push(printable(&problem.message));
+        row
+    };
+    let all_shown = groups.iter().flat_map(|(_, _, alike)| &alike[..shown(alike)]);
     let right: &[usize] = if has_lines { &[0] } else { &[] };
-    let rows = table(&rows, right);
+    let rows = table(&all_shown.map(row).collect::<Vec<_>>(), right);
     let mut rows = rows.lines();
     for (_, hint, alike) in &groups {
         let shown = shown(alike);
@@ -170,16 +164,18 @@ pub fn known(problems: &[Problem]) -> Option<String> {
 
 /// Formats a problem in one line: where, what, and what to do.
 pub fn line(problem: &Problem) -> String {
-    let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
-    let (path, message, hint) = (
-        name(&problem.path),
-        printable(&problem.message),
-        printable(&problem.hint),
-    );
-    format!("{path}{line}: {message} ({}): {hint}", problem.check)
+    let (message, hint) = (printable(&problem.message), printable(&problem.hint));
+    format!("{}: {message} ({}): {hint}", place(problem), problem.check)
 }
 
-fn name(path: &SitePath) -> &str {
+/// Formats where a problem is: the file, with the line if it is known.
+pub fn place(problem: &Problem) -> String {
+    let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
+    format!("{}{line}", name(&problem.path))
+}
+
+/// The name of a file for messages.
+pub fn name(path: &SitePath) -> &str {
     if path.is_root() { "the export" } else { path.as_str() }
 }
 
