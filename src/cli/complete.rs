@@ -3,7 +3,6 @@
 //! Must never print anything but candidates. If anything fails, there are no candidates.
 
 use std::ffi::{OsStr, OsString};
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
@@ -63,35 +62,25 @@ pub fn script(shell: clap_complete::Shell) -> Result<String, Failure> {
 }
 
 fn workplace() -> Option<Workplace> {
-    let screen = Screen {
-        json: false,
-        quiet: true,
-        verbose: false,
-    };
-    Workplace::open(&Global::NONE, &screen).ok()
+    Workplace::open(&Global::default(), &Screen::silent()).ok()
+}
+
+/// Returns those names that begin with what was typed.
+fn beginning_with(typed: &OsStr, names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let names = names.into_iter().filter(|name| name.starts_with(&*typed));
+    names.map(CompletionCandidate::new).collect()
 }
 
 /// Completes the targets of the site manifest.
-pub fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
-    let begin = current.to_string_lossy();
-    let names = workplace()
-        .into_iter()
-        .flat_map(|workplace| workplace.config.targets.into_keys());
-    names
-        .filter(|name| name.starts_with(&*begin))
-        .map(CompletionCandidate::new)
-        .collect()
+pub fn targets(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let targets = workplace().map(|workplace| workplace.config.targets.into_keys());
+    beginning_with(typed, targets.into_iter().flatten())
 }
 
 /// Completes the releases of the default target, newest first.
-pub fn releases(current: &OsStr) -> Vec<CompletionCandidate> {
-    let begin = current.to_string_lossy().into_owned();
-    listed()
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|id| id.starts_with(&begin))
-        .map(CompletionCandidate::new)
-        .collect()
+pub fn releases(typed: &OsStr) -> Vec<CompletionCandidate> {
+    beginning_with(typed, listed().unwrap_or_default())
 }
 
 fn listed() -> Option<Vec<String>> {
@@ -101,14 +90,9 @@ fn listed() -> Option<Vec<String>> {
         .build()
         .ok()?;
     runtime.block_on(async {
-        let session = Arc::new(Session::new(
-            connect::connector(&workplace).ok()?,
-            site::owner("complete"),
-        ));
-        let listed = tokio::time::timeout(PATIENCE, releases::list(&session))
-            .await
-            .ok()?
-            .ok()?;
+        let session = Session::new(connect::connector(&workplace).ok()?, site::owner("complete"));
+        let listed = tokio::time::timeout(PATIENCE, releases::list(&session)).await;
+        let listed = listed.ok()?.ok()?;
         Some(listed.into_iter().map(|listed| listed.id.to_string()).collect())
     })
 }

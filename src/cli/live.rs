@@ -2,15 +2,17 @@
 //! Must not judge responses: the library does that.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 use syntax_publish::config::{Origin, TargetKind, WebUrl};
 use syntax_publish::host;
-use syntax_publish::live::deliver::{DeliveryReport, Need, Probes, PublicSite, SideOutcome, SideResult, Skipped};
+use syntax_publish::live::deliver::{DeliveryReport, Need, Probes, PublicSite, SideOutcome, Skipped};
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::purge::cloudflare::{API, Cloudflare};
 use syntax_publish::live::purge::webhook::Webhook;
 use syntax_publish::live::purge::{Purge, Token};
+use syntax_publish::live::verdict::verdict;
 use syntax_publish::live::visitor::Visit;
 use syntax_publish::live::{Finding, Side, Verdict, failures};
 use syntax_publish::model::manifest::{ChangeKind, Changes, is_page};
@@ -75,13 +77,13 @@ fn behind(site: &Endpoint, origin: &Endpoint) -> Endpoint {
 /// Returns the CDNs to purge, from the site manifest. A site without a URL has none.
 pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
     let config = &workplace.config;
-    let mut purges: Vec<Box<dyn Purge>> = Vec::new();
     let is_local = matches!(workplace.target.kind, TargetKind::Local { .. });
     // A local target is usually a preview that no CDN serves, so it purges only if [verify] sets `origin` or `public`.
     let is_asked = !is_local || matches!(config.verify.origin, Origin::At(_)) || config.verify.public == Some(true);
     if config.site.url.is_none() || !is_asked {
-        return purges;
+        return Vec::new();
     }
+    let mut purges: Vec<Box<dyn Purge>> = Vec::new();
     let secret = |name: &String| {
         let value = std::env::var(name).ok().map(|value| value.trim().to_owned());
         value.filter(|value| !value.is_empty()).map(Token::new)
@@ -136,7 +138,7 @@ pub struct Delivery {
 }
 
 /// The result for one side.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct SideSeen {
     /// Null if the side was not checked.
     pub ok: Option<bool>,
@@ -187,25 +189,33 @@ impl From<&Finding> for Answer {
 
 impl From<&SideOutcome> for SideSeen {
     fn from(asked: &SideOutcome) -> Self {
-        let (seen, skipped) = match asked {
-            SideOutcome::Seen(seen) => (seen.clone(), None),
-            SideOutcome::Not(Skipped::NotWanted) => (SideResult::default(), None),
-            SideOutcome::Not(Skipped::Unreachable(why)) => (SideResult::default(), Some(why.clone())),
-        };
-        let is_asked = matches!(asked, SideOutcome::Seen(_));
-        let ok = !seen
-            .findings
-            .iter()
-            .any(|finding| finding.severity() == Severity::Error);
-        Self {
-            ok: is_asked.then_some(ok),
-            answered: seen.answered,
-            unanswered: seen.unanswered,
-            address: seen.address,
-            certificate_days: seen.days_left,
-            cdn: seen.cdn.map(|cdn| printable(&cdn)),
-            skipped,
+        match asked {
+            SideOutcome::Seen(seen) => Self {
+                ok: Some(verdict(&seen.findings) == Verdict::Fine),
+                answered: seen.answered,
+                unanswered: seen.unanswered,
+                address: seen.address.clone(),
+                certificate_days: seen.days_left,
+                cdn: seen.cdn.as_deref().map(printable),
+                skipped: None,
+            },
+            SideOutcome::Not(Skipped::NotWanted) => Self::default(),
+            SideOutcome::Not(Skipped::Unreachable(why)) => Self {
+                skipped: Some(why.clone()),
+                ..Self::default()
+            },
         }
+    }
+}
+
+/// The report if there is nothing to check and nothing to purge.
+pub fn unasked() -> DeliveryReport {
+    DeliveryReport {
+        origin: SideOutcome::Not(Skipped::NotWanted),
+        public: SideOutcome::Not(Skipped::NotWanted),
+        purged: Vec::new(),
+        left_out: 0,
+        took: Duration::ZERO,
     }
 }
 
@@ -278,15 +288,12 @@ pub fn line(report: &DeliveryReport, changes: &Changes) -> Option<String> {
         (&delivery.origin, "to the origin"),
         (&delivery.public, "to the public URL"),
     ];
-    let asked: Vec<String> = sides
-        .iter()
-        .filter(|(side, _)| side.ok.is_some())
-        .enumerate()
-        .map(|(at, (side, name))| match at {
-            0 => format!("{} {name}", count(side.answered as u64, "request")),
-            _ => format!("{} {name}", side.answered),
-        })
-        .collect();
+    let asked = sides.iter().filter(|(side, _)| side.ok.is_some()).enumerate();
+    let asked = asked.map(|(at, (side, name))| match at {
+        0 => format!("{} {name}", count(side.answered as u64, "request")),
+        _ => format!("{} {name}", side.answered),
+    });
+    let asked: Vec<String> = asked.collect();
     if !delivery.ok {
         let _ = writeln!(lines, "not verified: {}", failed(report, changes));
     } else if !asked.is_empty() {
@@ -312,28 +319,21 @@ pub fn tell(findings: &[&Finding], quiet: bool) {
         }
     }
     for (first, more) in kinds {
-        screen::say(
-            first.severity().name(),
-            &format!(
-                "{} {}: {}{}",
-                first.side,
-                first.path(),
-                first.message(),
-                others(first, more)
-            ),
-        );
+        let (side, path, message) = (first.side, first.path(), first.message());
+        let text = format!("{side} {path}: {message}{}", others(&path, more));
+        screen::say(first.severity().name(), &text);
         screen::say("hint", &first.fix());
         screen::say("repeat", &first.repeat);
     }
 }
 
 /// Formats where else the same problem was found: " (and 3 more: /a, /b, …)".
-fn others(first: &Finding, mut more: Vec<String>) -> String {
+fn others(first: &str, mut more: Vec<String>) -> String {
     if more.is_empty() {
         return String::new();
     }
     let answers = more.len();
-    more.retain(|path| *path != first.path());
+    more.retain(|path| path != first);
     more.dedup();
     let named: Vec<&str> = more.iter().take(NAMED).map(String::as_str).collect();
     let rest = if more.len() > NAMED { ", …" } else { "" };
