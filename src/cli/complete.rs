@@ -34,18 +34,17 @@ pub fn answered(words: &[OsString]) -> bool {
 
 /// Returns the command line, with completers for targets and releases.
 fn command() -> clap::Command {
-    let of_releases = |command: clap::Command, name: &str, arguments: &[&'static str]| {
-        command.mut_subcommand(name, |command| {
-            let arguments = arguments.iter().copied();
-            arguments.fold(command, |command, argument| {
-                command.mut_arg(argument, |argument| argument.add(ArgValueCompleter::new(releases)))
-            })
-        })
-    };
-    let command = Args::command().mut_arg("target", |target| target.add(ArgValueCompleter::new(targets)));
-    let command = of_releases(command, "diff", &["from", "to"]);
-    let command = of_releases(command, "verify", &["release"]);
-    of_releases(command, "rollback", &["to"])
+    let mut command = Args::command().mut_arg("target", |target| target.add(ArgValueCompleter::new(targets)));
+    for (name, argument) in [
+        ("diff", "from"),
+        ("diff", "to"),
+        ("verify", "release"),
+        ("rollback", "to"),
+    ] {
+        let completed = |argument: clap::Arg| argument.add(ArgValueCompleter::new(releases));
+        command = command.mut_subcommand(name, |command| command.mut_arg(argument, completed));
+    }
+    command
 }
 
 /// Returns the script that makes a shell request completions.

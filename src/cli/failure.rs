@@ -12,10 +12,7 @@ use syntax_publish::site::SiteError;
 use syntax_publish::site::plain_folder::BuildError;
 use syntax_publish::site::scan::ScanError;
 use syntax_publish::site::source::SourceError;
-use syntax_publish::store;
-use syntax_publish::store::LockError;
-use syntax_publish::store::SignError;
-use syntax_publish::store::StoreError;
+use syntax_publish::store::{self, LockError, SignError, StoreError};
 
 /// Why the command failed.
 #[derive(Debug, thiserror::Error)]
@@ -174,12 +171,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<HostError> for Failure {
-    fn from(error: HostError) -> Self {
-        store::Error::from(error).into()
-    }
-}
-
 /// Describes how a signal ended the run. SIGINT is usually Ctrl-C.
 fn signalled(number: i32) -> String {
     match number {
@@ -230,6 +221,12 @@ impl Failure {
             Self::Watch(WatchError::Failed { .. }) => (1, "watch"),
             Self::Output { .. } => (1, "output"),
         }
+    }
+
+    /// The failure to read a file that a command was given.
+    pub fn unreadable(file: &Path, source: impl Into<std::io::Error>) -> Self {
+        let (file, source) = (file.to_owned(), source.into());
+        Self::Unreadable { file, source }
     }
 
     /// The failure to write a file.

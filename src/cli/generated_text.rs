@@ -104,9 +104,9 @@ fn page(command: &clap::Command) -> Result<String, Failure> {
         .and_then(|()| man.render_synopsis_section(&mut page))
         .and_then(|()| man.render_description_section(&mut page))
         .and_then(|()| man.render_options_section(&mut page))
-        .and_then(|()| match command.has_subcommands() {
-            true => man.render_subcommands_section(&mut page),
-            false => Ok(()),
+        .and_then(|()| match command.get_subcommands().next() {
+            Some(_) => man.render_subcommands_section(&mut page),
+            None => Ok(()),
         });
     written.map_err(|source| Failure::Output { source })?;
     let mut text = String::from_utf8_lossy(&page).into_owned();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
-use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
+use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::site::check::Problem;
 use syntax_publish::store::releases;
 use syntax_publish::store::signing::Signature;
@@ -172,36 +172,12 @@ pub struct Noted {
     pub owed: bool,
 }
 
-impl From<&syntax_publish::store::pending_purges::Delivery> for Noted {
-    fn from(known: &syntax_publish::store::pending_purges::Delivery) -> Self {
-        Self {
-            release: known.release.clone(),
-            at: known.release.as_ref().map(|_| timestamp(known.at).to_string()),
-            origin: known.origin,
-            public: known.public,
-            problems: known.problems,
-            first: known.first.clone(),
-            owed: known.is_owing(),
-        }
-    }
-}
-
 /// Why publishing is on hold, since when, and the user who put it on hold.
 #[derive(Serialize)]
 pub struct HeldBy {
     pub reason: String,
     pub who: String,
     pub since: String,
-}
-
-impl From<&Hold> for HeldBy {
-    fn from(hold: &Hold) -> Self {
-        Self {
-            reason: hold.reason.clone(),
-            who: hold.who.clone(),
-            since: timestamp(hold.since).to_string(),
-        }
-    }
 }
 
 /// The lock, and the run that has it.
@@ -216,17 +192,18 @@ pub struct Lock {
 impl Status {
     /// Returns the status of a target at a place.
     pub fn of(status: &releases::Status, target: &str, place: String) -> Self {
+        let time = |seconds| timestamp(seconds).to_string();
         let document = status.document.as_ref();
         let owner = status.lock.as_ref().and_then(|lock| lock.owner.as_ref());
         let lock = status.lock.as_ref().map(|lock| Lock {
             name: lock.name.clone(),
             who: owner.map(|owner| owner.who.clone()),
             what: owner.map(|owner| owner.what.clone()),
-            since: owner.map(|owner| timestamp(owner.since).to_string()),
+            since: owner.map(|owner| time(owner.since)),
         });
         Self {
             release: status.release.clone(),
-            since: status.since.map(|since| timestamp(since).to_string()),
+            since: status.since.map(time),
             commit: document.and_then(|document| document.commit.clone()),
             message: document.and_then(|document| document.message.clone()),
             who: document.map(|document| document.who.clone()),
@@ -235,10 +212,22 @@ impl Status {
             files: document.map(|document| document.files),
             releases: status.releases,
             bytes_stored: status.bytes_stored,
-            held: status.hold.as_ref().map(HeldBy::from),
+            held: status.hold.as_ref().map(|hold| HeldBy {
+                reason: hold.reason.clone(),
+                who: hold.who.clone(),
+                since: time(hold.since),
+            }),
             lock,
             pool: status.pool,
-            delivery: status.delivery.as_ref().map(Noted::from),
+            delivery: status.delivery.as_ref().map(|known| Noted {
+                release: known.release.clone(),
+                at: known.release.as_ref().map(|_| time(known.at)),
+                origin: known.origin,
+                public: known.public,
+                problems: known.problems,
+                first: known.first.clone(),
+                owed: known.is_owing(),
+            }),
         }
     }
 }

@@ -20,11 +20,10 @@ use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::severity::Severity;
 use syntax_publish::rules::Rules;
 
-use super::connect;
 use super::failure::Failure;
 use super::format::count;
-use super::screen;
 use super::site::Workplace;
+use super::{connect, screen};
 
 /// Maximum number of other paths that are named after the first of a kind. `--json` contains all.
 const NAMED: usize = 4;
@@ -248,10 +247,8 @@ pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
 
 /// Whether the site is served: at least one file was returned with the expected content.
 pub fn is_served(report: &DeliveryReport) -> bool {
-    [&report.origin, &report.public].into_iter().any(|asked| match asked {
-        SideOutcome::Not(_) => false,
-        SideOutcome::Seen(seen) => seen.served > 0,
-    })
+    let is_served = |asked: &SideOutcome| matches!(asked, SideOutcome::Seen(seen) if seen.served > 0);
+    is_served(&report.origin) || is_served(&report.public)
 }
 
 /// Formats which requests failed: "6 of 108 requests failed, all for /prices (new page)".

@@ -11,48 +11,23 @@ use syntax_publish::site::check::{Known, Problem};
 use syntax_publish::site::pipeline::Inspected;
 
 use super::format::{count, table};
-use super::screen::Screen;
 
-/// How much is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Detail {
-    /// The first few of each kind, and the number of others.
-    Short,
-    /// Everything.
-    Whole,
-}
-
-impl Detail {
-    /// Takes the detail from the options.
-    pub fn of(screen: &Screen) -> Self {
-        if screen.verbose { Self::Whole } else { Self::Short }
-    }
-
-    /// Returns how many of `number` things are shown.
-    fn shown(self, number: usize, limit: usize) -> usize {
-        match self {
-            Self::Short => number.min(limit),
-            Self::Whole => number,
-        }
-    }
-}
-
-/// Maximum number of files shown.
+/// Maximum number of files shown without `-v`.
 const FILES: usize = 20;
 
-/// Maximum number of problems of one kind shown for a file.
+/// Maximum number of problems of one kind shown for a file without `-v`.
 const ALIKE: usize = 5;
 
-/// Formats everything that was found in an export.
-pub fn inspected(found: &Inspected, extent: Detail) -> String {
-    let mut text = listed(&found.problems, extent, "");
+/// Formats what was found in an export: everything, or of each list the first few.
+pub fn inspected(found: &Inspected, is_whole: bool) -> String {
+    let mut text = listed(&found.problems, is_whole, "");
     let known = found.problems.iter().filter(|problem| problem.known.is_some()).count();
     let _ = match known {
         _ if found.problems.is_empty() => writeln!(text, "no problems found"),
         0 => writeln!(text, "{}", totals(&found.problems)),
         known => writeln!(text, "{}, {known} of them known", totals(&found.problems)),
     };
-    if extent == Detail::Whole {
+    if is_whole {
         let strings = count(found.unclassified, "string");
         let _ = writeln!(
             text,
@@ -85,7 +60,7 @@ pub fn level(problem: &Problem) -> &'static str {
 }
 
 /// Formats problems by file.
-pub fn listed(problems: &[Problem], extent: Detail, indent: &str) -> String {
+pub fn listed(problems: &[Problem], is_whole: bool, indent: &str) -> String {
     let mut files: Vec<(&SitePath, Vec<&Problem>)> = Vec::new();
     for problem in problems {
         match files.last_mut() {
@@ -95,20 +70,21 @@ pub fn listed(problems: &[Problem], extent: Detail, indent: &str) -> String {
     }
     let has_error = |of_file: &[&Problem]| of_file.iter().any(|problem| problem.severity == Severity::Error);
     files.sort_by_key(|(_, of_file)| !has_error(of_file));
-    let shown = extent.shown(files.len(), FILES);
+    let shown = files.len().min(if is_whole { usize::MAX } else { FILES });
     let mut text = String::new();
     for (path, of_file) in &files[..shown] {
         let _ = writeln!(text, "{indent}{}", name(path));
-        of_one_file(of_file, extent, indent, &mut text);
+        of_one_file(of_file, is_whole, indent, &mut text);
     }
-    if let Some(more) = files.len().checked_sub(shown).filter(|more| *more > 0) {
-        let _ = writeln!(text, "{indent}and {} (all with -v)", count(more as u64, "other file"));
+    if files.len() > shown {
+        let more = count((files.len() - shown) as u64, "other file");
+        let _ = writeln!(text, "{indent}and {more} (all with -v)");
     }
     text
 }
 
 /// Formats the problems of one file. Those with the same hint are together, with the hint below them.
-fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut String) {
+fn of_one_file(problems: &[&Problem], is_whole: bool, indent: &str, text: &mut String) {
     let mut groups: Vec<(&str, &str, Vec<&Problem>)> = Vec::new();
     for problem in problems {
         let known = groups
@@ -119,7 +95,8 @@ fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut S
             None => groups.push((problem.check, &problem.hint, vec![problem])),
         }
     }
-    let shown = |alike: &[&Problem]| extent.shown(alike.len(), ALIKE);
+    let most = if is_whole { usize::MAX } else { ALIKE };
+    let shown = |alike: &[&Problem]| alike.len().min(most);
     // The column of line numbers exists only if there is a line number.
     let has_lines = problems.iter().any(|problem| problem.line.is_some());
     let row = |problem: &&Problem| {
@@ -138,7 +115,8 @@ fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut S
         for row in rows.by_ref().take(shown) {
             let _ = writeln!(text, "{indent}  {row}");
         }
-        if let Some(more) = alike.len().checked_sub(shown).filter(|more| *more > 0) {
+        if alike.len() > shown {
+            let more = alike.len() - shown;
             let _ = writeln!(text, "{indent}  and {more} more like these (all with -v)");
         }
         let _ = writeln!(text, "{indent}    fix: {}", printable(hint));
@@ -206,7 +184,7 @@ mod tests {
             problem("b.html", Some(120), Severity::Warning, "four", "do this"),
             problem("c.html", None, Severity::Error, "five", "do this"),
         ];
-        let text = listed(&problems, Detail::Short, "");
+        let text = listed(&problems, false, "");
         let expected = "\
 b.html
     9  error    links  two
@@ -230,11 +208,11 @@ a.html
             .map(|file| problem(&format!("{file:02}.html"), Some(1), Severity::Warning, "x", "y"))
             .collect();
         problems.extend((1..9).map(|line| problem("z.html", Some(line), Severity::Error, "x", "y")));
-        let short = listed(&problems, Detail::Short, "  ");
+        let short = listed(&problems, false, "  ");
         assert!(short.starts_with("  z.html\n"), "errors come first: {short}");
         assert!(short.contains("    and 3 more like these (all with -v)\n"), "{short}");
         assert!(short.ends_with("  and 11 other files (all with -v)\n"), "{short}");
-        let whole = listed(&problems, Detail::Whole, "");
+        let whole = listed(&problems, true, "");
         assert_eq!(whole.matches(".html\n").count(), 31);
         assert_eq!(whole.matches("error").count(), 8);
     }

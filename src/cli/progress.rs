@@ -82,12 +82,10 @@ impl Progress {
 
     /// Removes all bars, so that the next output is not mixed with them.
     pub fn finish(&self) {
-        let mut state = self.state();
-        for running in std::mem::take(&mut state.stages).into_values() {
-            if let Some(bar) = running.bar {
-                bar.finish_and_clear();
-            }
-        }
+        let stages = std::mem::take(&mut self.state().stages).into_values();
+        stages
+            .filter_map(|running| running.bar)
+            .for_each(|bar| bar.finish_and_clear());
     }
 
     /// Whether there are bars, so that a line can be pinned below other output.

@@ -141,8 +141,8 @@ fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
 /// Formats whether a release is intact.
 pub fn verified(verified: &json::Verify) -> String {
     let mut text = String::new();
-    for mended in verified.mended.iter().flatten() {
-        let _ = writeln!(text, "repaired: {}: {}", mended.path, mended.problem);
+    for repaired in verified.mended.iter().flatten() {
+        let _ = writeln!(text, "repaired: {}: {}", repaired.path, repaired.problem);
     }
     for broken in &verified.problems {
         let _ = writeln!(text, "{}: {}", broken.path, broken.problem);
@@ -258,8 +258,8 @@ pub fn say(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) ->
     let mut message = message(failure);
     let found = found(failure);
     if !found.is_empty() {
-        let extent = problems::Detail::of(screen);
-        message = format!("{message}\n{}", problems::listed(found, extent, "  ").trim_end());
+        let listed = problems::listed(found, screen.verbose, "  ");
+        message = format!("{message}\n{}", listed.trim_end());
     }
     screen::say("error", &message);
     if let Some(told) = told.filter(|told| told.asked) {

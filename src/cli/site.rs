@@ -41,10 +41,7 @@ impl Workplace {
             Some(file) => file,
             None => not_foreign(nearest_manifest(&here()?)?)?,
         };
-        let text = std::fs::read_to_string(&file).map_err(|source| Failure::Unreadable {
-            file: file.clone(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(&file).map_err(|source| Failure::unreadable(&file, source))?;
         let parsed = config::parse(&text).map_err(|mistakes| Failure::Config {
             file: file.clone(),
             mistakes,
@@ -172,13 +169,9 @@ fn not_foreign(file: PathBuf) -> Result<PathBuf, Failure> {
     let behind_sudo = behind_sudo.and_then(|uid| uid.parse::<u32>().ok());
     let is_ours = |uid: u32| uid == 0 || uid == caller || Some(uid) == behind_sudo;
     let folder = folder_of(&file)?;
-    let looked_at = [
-        std::fs::symlink_metadata(&file),
-        std::fs::metadata(&file),
-        std::fs::metadata(folder),
-    ];
-    for looked_at in looked_at {
-        match looked_at.map(|there| there.uid()) {
+    let (link, target) = (std::fs::symlink_metadata(&file), std::fs::metadata(&file));
+    for metadata in [link, target, std::fs::metadata(folder)] {
+        match metadata.map(|there| there.uid()) {
             Ok(uid) if is_ours(uid) => {}
             Ok(uid) => return Err(Failure::ForeignSiteManifest { file, uid }),
             Err(source) => return Err(Failure::Unreadable { file, source }),
@@ -188,10 +181,7 @@ fn not_foreign(file: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 pub fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
-    let absolute = std::path::absolute(file).map_err(|source| Failure::Unreadable {
-        file: file.to_owned(),
-        source,
-    })?;
+    let absolute = std::path::absolute(file).map_err(|source| Failure::unreadable(file, source))?;
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_owned))
 }
 
@@ -206,10 +196,7 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 pub fn here() -> Result<PathBuf, Failure> {
-    std::env::current_dir().map_err(|source| Failure::Unreadable {
-        file: PathBuf::from("."),
-        source,
-    })
+    std::env::current_dir().map_err(|source| Failure::unreadable(Path::new("."), source))
 }
 
 pub fn home() -> Option<PathBuf> {
@@ -219,10 +206,9 @@ pub fn home() -> Option<PathBuf> {
 /// Returns the folder of the caches that are kept between runs. `None` if there is no place for it.
 pub fn cache() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let caches = named
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(home()?.join(".cache")))?;
-    Some(caches.join("syntax-publish"))
+    let named = named.filter(|path| path.is_absolute());
+    let caches = named.or_else(|| Some(home()?.join(".cache")));
+    Some(caches?.join("syntax-publish"))
 }
 
 /// Returns the commit that is checked out in a folder. `None` without an error if there is none, because a site needs

@@ -214,7 +214,7 @@ mod tests {
             severity: Severity::Warning,
             check: "links",
             message: "no page".to_owned(),
-            hint: "mend".to_owned(),
+            hint: "fix".to_owned(),
             fault: None,
             always: false,
             known: None,
@@ -264,7 +264,7 @@ mod tests {
 
         | | file | line | check | |
         |---|---|--:|---|---|
-        | warning | <code>a.html</code> | 7 | links | <code>no page</code><br><code>mend</code> |
+        | warning | <code>a.html</code> | 7 | links | <code>no page</code><br><code>fix</code> |
         ");
     }
 

@@ -214,7 +214,7 @@ mod tests {
             severity: Severity::Error,
             check: "links",
             message: message.to_owned(),
-            hint: "mend it".to_owned(),
+            hint: "fix it".to_owned(),
             fault: None,
             always: false,
             known: None,
@@ -226,12 +226,12 @@ mod tests {
         let found = problem("a.html", Some(3), "no page /b");
         assert_eq!(
             annotation(&found, "app/a/page.mdx"),
-            "::error file=app/a/page.mdx,title=links::a.html:3: no page /b: mend it"
+            "::error file=app/a/page.mdx,title=links::a.html:3: no page /b: fix it"
         );
         let found = problem("a.html", None, "x");
         assert_eq!(
             annotation(&found, "site-manifest.toml"),
-            "::error file=site-manifest.toml,title=links::a.html: x: mend it"
+            "::error file=site-manifest.toml,title=links::a.html: x: fix it"
         );
     }
 
@@ -240,7 +240,7 @@ mod tests {
         let found = problem("a.html", Some(1), "100% of it\r\n::set-env name=PATH::/tmp");
         assert_eq!(
             annotation(&found, "out/a,b:c%\n::error::x.html"),
-            "::error file=out/a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax.html,title=links::a.html:1: 100%25 of it%0D%0A::set-env name=PATH::/tmp: mend it"
+            "::error file=out/a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax.html,title=links::a.html:1: 100%25 of it%0D%0A::set-env name=PATH::/tmp: fix it"
         );
     }
 

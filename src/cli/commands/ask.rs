@@ -9,16 +9,11 @@ use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::next::client::Client;
 use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
-use syntax_publish::site::pipeline;
-use syntax_publish::site::plain_folder;
-use syntax_publish::store::Error;
-use syntax_publish::store::StoreError;
-use syntax_publish::store::open;
+use syntax_publish::site::{pipeline, plain_folder};
 use syntax_publish::store::plan::{self, Plan};
-use syntax_publish::store::publish;
-use syntax_publish::store::publish::Judged;
-use syntax_publish::store::releases;
+use syntax_publish::store::publish::{self, Judged};
 use syntax_publish::store::session::Session;
+use syntax_publish::store::{Error, StoreError, open, releases};
 
 use super::doctor::above;
 use super::{Judge, Run};
@@ -26,9 +21,9 @@ use crate::cli::actions::SummaryInput;
 use crate::cli::args::{Check, Nginx, Publish, again};
 use crate::cli::failure::Failure;
 use crate::cli::format::{bytes, count, shown};
-use crate::cli::pages::Grouped;
+use crate::cli::pages::{self, Grouped};
 use crate::cli::site::{self, Workplace};
-use crate::cli::{changes, connect, generated_text, json, pages, problems, report, timings};
+use crate::cli::{changes, connect, generated_text, json, problems, report, timings};
 
 /// What a publish would change.
 pub(super) struct Planned {
@@ -177,8 +172,8 @@ impl Run {
         if let Some(actions) = &self.actions {
             actions.checked(&found.problems, workplace);
         }
-        let extent = problems::Detail::of(&self.screen);
-        self.screen.result(&value, || problems::inspected(&found, extent))?;
+        let text = || problems::inspected(&found, self.screen.verbose);
+        self.screen.result(&value, text)?;
         Ok(if ok { 0 } else { 3 })
     }
 
@@ -296,15 +291,11 @@ impl Run {
 }
 
 fn read_baseline(file: &Path) -> Result<Reference, Failure> {
-    let unreadable = |source: std::io::Error| Failure::Unreadable {
-        file: file.to_owned(),
-        source,
-    };
-    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let baseline: FindingsBaseline = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+    let text = std::fs::read_to_string(file).map_err(|source| Failure::unreadable(file, source))?;
+    let baseline: FindingsBaseline = serde_json::from_str(&text).map_err(|source| Failure::unreadable(file, source))?;
     if baseline.format != 1 {
         let text = format!("it has the format {}, and this version knows 1", baseline.format);
-        return Err(unreadable(std::io::Error::other(text)));
+        return Err(Failure::unreadable(file, std::io::Error::other(text)));
     }
     Ok(Reference::Release(Findings::of_baseline(&baseline)))
 }

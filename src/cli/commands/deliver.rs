@@ -19,10 +19,9 @@ use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
 use syntax_publish::site::pipeline;
-use syntax_publish::store::Error;
-use syntax_publish::store::open;
 use syntax_publish::store::publish::{self, Published};
 use syntax_publish::store::rollback::{self, Destination};
+use syntax_publish::store::{Error, open};
 
 use super::ask::chosen;
 use super::change::{TOOL, shell_behind};
@@ -31,17 +30,17 @@ use crate::cli::actions::SummaryInput;
 use crate::cli::args::{Publish, Rollback, again};
 use crate::cli::failure::Failure;
 use crate::cli::format::count;
-use crate::cli::live as looks;
 use crate::cli::screen::say;
 use crate::cli::site::{self, Workplace};
-use crate::cli::{changes, connect, hints, json, pages, report, timings};
+use crate::cli::{changes, connect, hints, json, live as looks, pages, report, timings};
 
 /// The exit code if visitors don't get what is live on the host.
 const NOT_DELIVERED: u8 = 7;
 
 impl Run {
     pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
-        self.telling_of_failure("publish", self.publish_and_look(options)).await
+        let publish = Box::pin(self.publish_and_look(options));
+        self.telling_of_failure("publish", publish).await
     }
 
     async fn publish_and_look(&self, options: Publish) -> Result<u8, Failure> {
@@ -149,7 +148,7 @@ impl Run {
         let (event, text) = if published.swapped {
             let what = told.grouped.totals().unwrap_or_else(|| "no changes".to_owned());
             ("published", format!("published {release} to {target}: {what}{state}"))
-        } else if value.error.is_some() && !was_at_fault(published) {
+        } else if value.error.is_some() && !was_at_fault_before(published) {
             let text = format!("nothing to publish: {release} is already live on {target}{state}");
             ("failed", text)
         } else {
@@ -179,8 +178,8 @@ impl Run {
     }
 
     pub(super) async fn rollback(&self, options: Rollback) -> Result<u8, Failure> {
-        self.telling_of_failure("rollback", self.rollback_and_look(options))
-            .await
+        let rollback = Box::pin(self.rollback_and_look(options));
+        self.telling_of_failure("rollback", rollback).await
     }
 
     async fn rollback_and_look(&self, options: Rollback) -> Result<u8, Failure> {
@@ -463,8 +462,8 @@ impl Run {
 }
 
 /// Whether the last check of this release already found a fault.
-fn was_at_fault(published: &Published) -> bool {
+fn was_at_fault_before(published: &Published) -> bool {
     let last = &published.owed;
     let is_bad = last.origin == Some(false) || last.public == Some(false);
-    !published.swapped && is_bad && last.release.as_ref() == Some(&published.release)
+    is_bad && last.release.as_ref() == Some(&published.release)
 }

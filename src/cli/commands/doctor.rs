@@ -1,5 +1,6 @@
 //! The command `doctor`, which diagnoses the visitor's path and the publishing path. Must not change what is live.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -125,10 +126,10 @@ fn told(found: &[DoctorCheck], is_short: bool) -> String {
                 0 => "not checked: a local target has no web server".to_owned(),
                 fine => format!("ok ({})", count(fine, "check")),
             };
-            text += &format!("{title}: {said}\n");
+            let _ = writeln!(text, "{title}: {said}");
             continue;
         }
-        text += &format!("{title}\n");
+        let _ = writeln!(text, "{title}");
         let row = |check: &&DoctorCheck| {
             let mark = match check.state {
                 CheckResult::Fine => "ok",
@@ -139,7 +140,7 @@ fn told(found: &[DoctorCheck], is_short: bool) -> String {
         };
         let rows: Vec<Vec<String>> = checks.iter().map(row).collect();
         for (row, check) in table(&rows, &[]).lines().zip(checks) {
-            text += &format!("{row}\n");
+            let _ = writeln!(text, "{row}");
             text.extend(check.fix.iter().map(|fix| format!("           fix: {fix}\n")));
         }
     }

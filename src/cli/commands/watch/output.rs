@@ -207,7 +207,7 @@ impl WatchOutput {
             problems: site.problems.clone(),
         };
         self.print(&value, text);
-        self.name(site);
+        self.report_findings(site);
         if self.opens.swap(false, Ordering::Relaxed) {
             self.open_at(url);
         }
@@ -253,7 +253,7 @@ impl WatchOutput {
     }
 
     /// Reports the findings of the checks that are new.
-    fn name(&self, site: &Snapshot) {
+    fn report_findings(&self, site: &Snapshot) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *found, site.problems.clone());
         drop(found);
