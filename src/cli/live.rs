@@ -274,33 +274,32 @@ pub fn failed(report: &DeliveryReport, changes: &Changes) -> String {
 
 /// Formats the result in a line: "verified: 24 requests to the origin and 24 to the public URL succeeded". Lines about
 /// what was purged come first.
-pub fn line(report: &DeliveryReport, changes: &Changes) -> Option<String> {
-    let delivery = seen(report)?;
+pub fn line(report: &DeliveryReport, changes: &Changes) -> String {
     let told = report.purged.iter().filter_map(|(by, purged)| {
         let purged = purged.as_ref().ok()?;
         Some(format!("purged from {by}: {}\n", purged.what))
     });
     let mut lines: String = told.collect();
-    let sides = [
-        (&delivery.origin, "to the origin"),
-        (&delivery.public, "to the public URL"),
-    ];
-    let asked = sides.iter().filter(|(side, _)| side.ok.is_some()).enumerate();
-    let asked = asked.map(|(at, (side, name))| match at {
-        0 => format!("{} {name}", count(side.answered as u64, "request")),
-        _ => format!("{} {name}", side.answered),
-    });
-    let asked: Vec<String> = asked.collect();
-    if !delivery.ok {
+    let sides = [(&report.origin, "to the origin"), (&report.public, "to the public URL")];
+    let mut asked: Vec<String> = Vec::new();
+    for (side, name) in sides {
+        let SideOutcome::Seen(seen) = side else { continue };
+        let requests = match asked.len() {
+            0 => count(seen.answered as u64, "request"),
+            _ => seen.answered.to_string(),
+        };
+        asked.push(format!("{requests} {name}"));
+    }
+    if report.verdict() != Verdict::Fine {
         let _ = writeln!(lines, "not verified: {}", failed(report, changes));
     } else if !asked.is_empty() {
         let _ = writeln!(lines, "verified: {} succeeded", asked.join(" and "));
     }
-    Some(lines)
+    lines
 }
 
 /// Reports what is wrong on stderr, each kind once, with what to do and a command that repeats the request.
-pub fn tell(findings: &[&Finding], quiet: bool) {
+pub fn tell<'f>(findings: impl IntoIterator<Item = &'f Finding>, quiet: bool) {
     let mut kinds: Vec<(&Finding, Vec<String>)> = Vec::new();
     for finding in findings {
         if quiet && finding.severity() == Severity::Warning {

@@ -164,30 +164,29 @@ pub struct FailureContext {
     pub global: Global,
     /// The target, as shown to the user.
     pub target: String,
-    /// Whether the run had a session with the target.
-    pub asked: bool,
-    pub live: Live,
+    /// What is live on the target. `None` if the run had no session with it.
+    pub live: Option<Live>,
 }
 
 impl FailureContext {
     /// Returns the live release, if it is known.
     pub fn release(&self) -> Option<&ReleaseId> {
         match &self.live {
-            Live::Release(release) => Some(release),
-            Live::Nothing | Live::Unknown => None,
+            Some(Live::Release(release)) => Some(release),
+            Some(Live::Nothing | Live::Unknown) | None => None,
         }
     }
 }
 
 /// Formats what is live after a failure.
 pub fn live_now(failure: &Failure, told: Option<&FailureContext>) -> String {
-    let Some(told) = told.filter(|told| told.asked) else {
+    let Some(live) = told.and_then(|told| told.live.as_ref()) else {
         return "unchanged; no target was contacted".to_owned();
     };
     if matches!(failure, Failure::Store(store::Error::Uncertain { .. })) {
         return "either the previous release or the new one; it is complete in both cases".to_owned();
     }
-    match (&told.live, failure) {
+    match (live, failure) {
         (Live::Release(release), _) => release.to_string(),
         (Live::Nothing, _) => "nothing yet".to_owned(),
         (Live::Unknown, Failure::Signal { .. }) => "not known".to_owned(),
@@ -254,7 +253,7 @@ fn answers(failure: &Failure) -> &[Finding] {
 
 /// Reports a failure on stderr. Returns the exit code.
 pub fn say(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) -> u8 {
-    live::tell(&answers(failure).iter().collect::<Vec<_>>(), screen.quiet);
+    live::tell(answers(failure), screen.quiet);
     let mut message = message(failure);
     let found = found(failure);
     if !found.is_empty() {
@@ -262,7 +261,7 @@ pub fn say(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) ->
         message = format!("{message}\n{}", listed.trim_end());
     }
     screen::say("error", &message);
-    if let Some(told) = told.filter(|told| told.asked) {
+    if let Some(told) = told.filter(|told| told.live.is_some()) {
         screen::say("target", &told.target);
     }
     screen::say("live", &live_now(failure, told));
@@ -272,7 +271,7 @@ pub fn say(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) ->
 
 /// Returns what to do after a failure.
 pub fn hint(failure: &Failure, told: Option<&FailureContext>) -> String {
-    let has_nothing = told.is_some_and(|told| told.live == Live::Nothing);
+    let has_nothing = told.is_some_and(|told| told.live == Some(Live::Nothing));
     if let Failure::Store(store::Error::Store(StoreError::DiskFull { .. })) = failure
         && has_nothing
     {

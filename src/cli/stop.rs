@@ -61,9 +61,7 @@ pub async fn end(run: &Run, number: i32, is_endless: bool) -> Result<u8, Failure
         return Err(failure);
     }
     run.finish();
-    say(
-        "note",
-        "interrupted after the release went live; old releases are left to the next prune",
-    );
+    let text = "interrupted after the release went live; old releases are left to the next prune";
+    say("note", text);
     Ok(failure.exit_code())
 }

@@ -49,20 +49,16 @@ impl Planned {
 
 impl Run {
     pub(super) async fn plan(&self, what: &str, options: &Publish) -> Result<u8, Failure> {
-        let Planned {
-            mut value,
-            grouped,
-            notes,
-            refused,
-        } = self.planned(what, options.allow_removals).await?;
+        let planned = self.planned(what, options.allow_removals).await?;
         self.finish();
-        let refused = refused.map(Failure::from);
+        let (mut value, grouped) = (planned.value, planned.grouped);
+        let refused = planned.refused.map(Failure::from);
         if refused.is_none() {
             self.warn_of(&value.problems);
         }
         let told = self.told();
         value.error = refused.as_ref().map(|failure| report::body(failure, told.as_ref()));
-        for note in notes {
+        for note in planned.notes {
             self.screen.note(&note);
         }
         value.timings = options.timings.then(|| self.progress.timings.stages());
@@ -232,11 +228,9 @@ impl Run {
             // If the docroot can't be created either, the target is configured wrong. It is not just a store without
             // releases.
             let outside = Session::new(connect::connector(&above)?, site::owner("status"));
-            if !open::has_folder(session).await.map_err(Error::from)?
-                && !open::has_folder(&outside).await.map_err(Error::from)?
-            {
+            if !open::has_folder(session).await? && !open::has_folder(&outside).await? {
                 let host = session.host_name();
-                return Err(Error::from(StoreError::NoParent { host }).into());
+                return Err(StoreError::NoParent { host }.into());
             }
         }
         let text = || report::status(&status, &changes::live(workplace));

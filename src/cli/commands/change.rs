@@ -46,23 +46,20 @@ impl Run {
         session: &Session,
         published: &Published,
     ) -> prune::Pruned {
-        let mut gone = prune::Pruned::default();
-        if !published.swapped {
-            return gone;
-        }
         let options = retention(workplace, false);
         let pruned = async {
-            if prune::is_due(session, options.keep, published.files).await? {
-                gone = prune::prune(session, &options, &*self.progress).await?;
+            if published.swapped && prune::is_due(session, options.keep, published.files).await? {
+                prune::prune(session, &options, &*self.progress).await
+            } else {
+                Ok(prune::Pruned::default())
             }
-            Ok::<(), Error>(())
         };
-        if let Err(error) = pruned.await {
+        pruned.await.unwrap_or_else(|error: Error| {
             let later = again(&self.global, "prune");
             let text = format!("the release is live, but old ones could not be pruned: {error}; try `{later}` later");
             self.progress.say("warning", &text);
-        }
-        gone
+            prune::Pruned::default()
+        })
     }
 
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use syntax_publish::config::TargetKind;
-use syntax_publish::live::deliver::{
-    self, DeliverError, Delivered, DeliveryReport, OnHost, Probes, ReleasePart, SideOutcome,
-};
+use syntax_publish::live::deliver::{self, DeliverError, DeliveryReport, OnHost, Probes, ReleasePart, SideOutcome};
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::notify::{self, Notice};
 use syntax_publish::live::{Finding, Side, Verdict};
@@ -70,11 +68,7 @@ impl Run {
         };
         let job = publish::Job::new(&prepared.source, &prepared.site, &options);
         let delivered = deliver::deliver(session, job, &public_site, looking, &*self.progress).await?;
-        let Delivered {
-            published,
-            report,
-            round_trips,
-        } = delivered;
+        let (published, report) = (delivered.published, delivered.report);
         let took = self.began.elapsed();
         let timings = wants_timings.then(|| self.progress.timings.stages());
         self.finish();
@@ -95,7 +89,7 @@ impl Run {
             objects_sent: published.sent.objects,
             bytes_sent: published.sent.bytes,
             encoded: published.sent.encoded,
-            round_trips,
+            round_trips: delivered.round_trips,
             seconds: took.as_secs_f64(),
             timings,
             delivery: looks::seen(&report),
@@ -108,7 +102,7 @@ impl Run {
             let seen = match &value.next {
                 Some(next) if failed.is_empty() => format!("next: {next}\n"),
                 Some(next) => format!("nothing serves this site yet: {failed}\nnext: {next}\n"),
-                None => looks::line(&report, &published.changes).unwrap_or_default(),
+                None => looks::line(&report, &published.changes),
             };
             changes::published(&published, &grouped, took, workplace, &self.global) + &seen + &timings
         };
@@ -232,7 +226,7 @@ impl Run {
                 let resume = again(&self.global, "resume");
                 format!("on hold: publishing is blocked until `{resume}`\n")
             });
-            let seen = looks::line(&report, &unknown).unwrap_or_default();
+            let seen = looks::line(&report, &unknown);
             let live = changes::live(workplace);
             format!("{text}\nlive: {live}\n{seen}{held}undo: {undo}\n")
         })?;
@@ -262,14 +256,12 @@ impl Run {
             .probe(&release, before.as_ref(), ReleasePart::Pages, looking)
             .await?;
         self.finish();
-        let findings: Vec<&Finding> = report.findings().collect();
         let delivery = looks::seen(&report);
         let ok = report.verdict() == Verdict::Fine;
         let asked = delivery
             .as_ref()
             .map_or(0, |seen| seen.origin.answered + seen.public.answered);
-        let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error);
-        let problems = errors.map(|finding| json::Broken {
+        let problems = errors(&report).map(|finding| json::Broken {
             path: finding.path(),
             problem: format!("{}: {}", finding.side, finding.message()),
         });
@@ -284,10 +276,10 @@ impl Run {
         };
         self.screen.result(&value, || {
             let not = if ok { "" } else { "not " };
-            let line = looks::line(&report, &Changes::default()).unwrap_or_default();
+            let line = looks::line(&report, &Changes::default());
             format!("{release} is {not}what visitors get\n{line}")
         })?;
-        looks::tell(&findings, self.global.quiet);
+        looks::tell(report.findings(), self.global.quiet);
         Ok(u8::from(!ok))
     }
 
@@ -337,16 +329,12 @@ impl Run {
 
     /// Returns why a release that visitors don't get was not rolled back.
     fn why_it_stays(report: &DeliveryReport, has_previous: bool) -> String {
-        let errors: Vec<&Finding> = report
-            .findings()
-            .filter(|finding| finding.severity() == Severity::Error)
-            .collect();
-        let at_origin = errors.iter().any(|finding| finding.side == Side::Origin);
+        let at_origin = errors(report).any(|finding| finding.side == Side::Origin);
         let reason = match &report.origin {
             _ if !has_previous => "it is the first release",
             SideOutcome::Not(_) => "only the public URL could be checked, and a CDN or the DNS may be the cause",
             SideOutcome::Seen(_) if !at_origin => "the origin serves it correctly",
-            SideOutcome::Seen(_) if !errors.iter().any(|finding| finding.flaw.is_of_the_release()) => {
+            SideOutcome::Seen(_) if !errors(report).any(|finding| finding.flaw.is_of_the_release()) => {
                 "the cause is not in the release"
             }
             SideOutcome::Seen(_) => "the previous release failed in the same way",
@@ -362,9 +350,7 @@ impl Run {
         failed: &str,
         stays: &str,
     ) -> Option<json::FailedBody> {
-        let first = report
-            .findings()
-            .find(|finding| finding.severity() == Severity::Error)?;
+        let first = errors(report).next()?;
         let check = again(&self.global, "verify --live");
         Some(json::FailedBody {
             code: "not-delivered".to_owned(),
@@ -377,7 +363,7 @@ impl Run {
 
     /// Reports what is wrong. Returns the exit code.
     fn say_what_was_found(&self, report: &DeliveryReport, release: &ReleaseId, error: Option<&json::FailedBody>) -> u8 {
-        looks::tell(&report.findings().collect::<Vec<_>>(), self.global.quiet);
+        looks::tell(report.findings(), self.global.quiet);
         if report.left_out > 0 {
             let left = count(report.left_out as u64, "changed file");
             self.screen.note(&format!("{left} more were not checked"));
@@ -459,6 +445,11 @@ impl Run {
             self.progress.say("warning", &text);
         }
     }
+}
+
+fn errors(report: &DeliveryReport) -> impl Iterator<Item = &Finding> {
+    let findings = report.findings();
+    findings.filter(|finding| finding.severity() == Severity::Error)
 }
 
 /// Whether the last check of this release already found a fault.

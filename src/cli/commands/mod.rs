@@ -150,8 +150,7 @@ impl Run {
         Some(report::FailureContext {
             global: self.global.clone(),
             target: format!("{} ({})", workplace.target_name, workplace.place()),
-            asked: self.session.get().is_some(),
-            live: self.session().map_or(Live::Unknown, Session::live),
+            live: self.session().map(Session::live),
         })
     }
 
