@@ -25,7 +25,7 @@ use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::manifest::Site;
 use crate::model::path::{SitePath, printable};
 use crate::model::tree::{Entry, File, Tree};
-use crate::site::encode::encode;
+use crate::site::encode::encode_file;
 use crate::site::source::{Source, SourceError};
 
 /// The folder of documents, which marks a folder as a build of this program.
@@ -332,25 +332,17 @@ fn encoded(
     bytes: &[u8],
     coding: Coding,
     recipe: Recipe,
-) -> Result<Option<Vec<u8>>, BuildError> {
+) -> Result<Option<Vec<u8>>, SourceError> {
     match recipe {
         Recipe::Given { .. } => {
             let given = source.read_given(path, coding)?;
             if Recipe::given(Digest::of(&given)) == recipe {
                 Ok(Some(given))
             } else {
-                Err(SourceError::Changed { path: path.clone() }.into())
+                Err(SourceError::Changed { path: path.clone() })
             }
         }
-        Recipe::Made { level, .. } => match encode(coding, level, bytes) {
-            Ok(made) => Ok(made.map(crate::site::encode::Verified::into_bytes)),
-            Err(error) => Err(SourceError::Encoder {
-                path: path.clone(),
-                coding,
-                detail: error.to_string(),
-            }
-            .into()),
-        },
+        Recipe::Made { level, .. } => encode_file(path, coding, level, bytes),
     }
 }
 
@@ -393,14 +385,16 @@ mod tests {
     use super::*;
     use crate::config::parse;
     use crate::model::event::Silent;
-    use crate::site::pipeline::prepare;
+    use crate::site::pipeline::LocalSite;
 
     fn built(out: &Path) -> Result<Built, BuildError> {
         let export = tempfile::tempdir().unwrap();
         for (name, text) in [("index.html", "x".repeat(2000)), ("404.html", "gone".to_owned())] {
             fs::write(export.path().join(name), text).unwrap();
         }
-        let site = prepare(&parse("").unwrap().config, export.path(), None, &Silent).unwrap();
+        let site = LocalSite::new(&parse("").unwrap().config, export.path(), None, &Silent)
+            .prepare()
+            .unwrap();
         build(&site.site, &*site.source, out, &Silent)
     }
 

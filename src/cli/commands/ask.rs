@@ -12,7 +12,7 @@ use syntax_publish::next::client::Client;
 use syntax_publish::site::SiteError;
 use syntax_publish::site::check::Problem;
 use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
-use syntax_publish::site::pipeline;
+use syntax_publish::site::pipeline::{self, LocalSite};
 use syntax_publish::site::plain_folder;
 use syntax_publish::site::scan::ScanError;
 use syntax_publish::store::Error;
@@ -177,7 +177,7 @@ impl Run {
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         let live = self.compared_with(&options).await?;
         let mut found = self
-            .aside(move |progress| pipeline::inspect(&config, &export, cache.as_deref(), progress))
+            .aside(move |progress| LocalSite::new(&config, &export, cache.as_deref(), progress).inspect())
             .await?;
         self.finish();
         if let Some(file) = &options.write_baseline {
@@ -310,7 +310,7 @@ impl Run {
         let workplace = self.workplace()?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         let read = self
-            .aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress))
+            .aside(move |progress| LocalSite::new(&config, &export, cache.as_deref(), progress).served())
             .await;
         self.finish();
         let rules = match read {

@@ -15,7 +15,7 @@ use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
 use syntax_publish::site::SiteError;
-use syntax_publish::site::pipeline;
+use syntax_publish::site::pipeline::{self, LocalSite};
 use syntax_publish::site::scan::ScanError;
 use syntax_publish::store::Error;
 use syntax_publish::store::publish;
@@ -383,7 +383,7 @@ impl Run {
     async fn rules_of(&self, workplace: &Workplace, on_host: &OnHost) -> Result<Rules, Failure> {
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         let read = self
-            .aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress))
+            .aside(move |progress| LocalSite::new(&config, &export, cache.as_deref(), progress).served())
             .await;
         let files: &std::collections::HashMap<SitePath, File> = &on_host.files;
         let paths = files.keys().map(SitePath::as_str);

@@ -11,7 +11,7 @@ use syntax_publish::live::doctor::{
 };
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::Rules;
-use syntax_publish::site::pipeline;
+use syntax_publish::site::pipeline::{self, LocalSite};
 use syntax_publish::store::session::Session;
 
 use super::Run;
@@ -63,7 +63,7 @@ impl Run {
     /// Next.js.
     async fn rules_of_export(&self, workplace: &Workplace) -> Result<Rules, Failure> {
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        let reading = self.aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress));
+        let reading = self.aside(move |progress| LocalSite::new(&config, &export, cache.as_deref(), progress).served());
         match tokio::time::timeout(TO_READ, reading).await {
             Ok(Ok(rules)) => Ok(rules),
             _ => Ok(pipeline::rules(

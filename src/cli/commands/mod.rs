@@ -18,7 +18,7 @@ use syntax_publish::model::event::{Running, Stage};
 use syntax_publish::model::severity::Severity;
 use syntax_publish::site::SiteError;
 use syntax_publish::site::check::Problem;
-use syntax_publish::site::pipeline::{self, Prepared};
+use syntax_publish::site::pipeline::{self, LocalSite, Prepared};
 use syntax_publish::site::scan;
 use syntax_publish::site::source::SourceError;
 use syntax_publish::store::open::{self, StoreSnapshot};
@@ -228,7 +228,7 @@ impl Run {
     async fn prepare(&self, workplace: &Workplace) -> Result<Prepared, Failure> {
         workplace.keep_apart(None)?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        self.aside(move |progress| pipeline::prepare(&config, &export, cache.as_deref(), progress))
+        self.aside(move |progress| LocalSite::new(&config, &export, cache.as_deref(), progress).prepare())
             .await
     }
 
@@ -237,7 +237,7 @@ impl Run {
         workplace.keep_apart(None)?;
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         self.aside(move |progress| {
-            let prepared = pipeline::prepare_to_judge(&config, &export, cache.as_deref(), progress)?;
+            let prepared = LocalSite::new(&config, &export, cache.as_deref(), progress).prepare_to_judge()?;
             let mut problems = prepared.problems.iter();
             if judge == Judge::AtOnce && problems.any(|problem| pipeline::stops_always(&config, problem)) {
                 return Err(SiteError::Check {

@@ -370,7 +370,7 @@ fn what_may_not_be_read_is_named() {
 }
 
 fn encoded(coding: Coding, bytes: &[u8]) -> Vec<u8> {
-    encode(coding, 9, bytes).unwrap().unwrap().into_bytes()
+    encode(coding, 9, bytes).unwrap().unwrap()
 }
 
 #[test]

@@ -39,9 +39,6 @@ use crate::site::source::{Source, SourceError};
 /// Largest file that is read as text, in bytes. No page is larger; a larger file is published as it is.
 pub const MAX_TEXT: u64 = 64 * 1024 * 1024;
 
-/// How many bytes of a larger file are read in one piece.
-const PIECE: usize = 1 << 20;
-
 /// How the survey treats a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
@@ -121,6 +118,18 @@ pub struct Hit {
     pub rule: String,
     /// What was found, with all secrets removed.
     pub shown: String,
+}
+
+impl Hit {
+    /// A hit that is the file as a whole.
+    pub(super) fn of_file(check: &'static str, rule: &str) -> Self {
+        Self {
+            check: check.into(),
+            line: None,
+            rule: rule.to_owned(),
+            shown: String::new(),
+        }
+    }
 }
 
 /// The facts of one file.
@@ -517,7 +526,7 @@ impl SurveyContext<'_> {
             !is_found
         };
         self.source
-            .read_pieces(&asset.path, asset.digest, asset.size, PIECE, &mut take)?;
+            .read_pieces(&asset.path, asset.digest, asset.size, &mut take)?;
         if is_found {
             looked.facts = Arc::new(Facts {
                 mention: Mention::Elsewhere,
