@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::normalized_page::{self, NormalizedPage};
+use super::sizes::page_of;
 use crate::model::digest::Digest;
 use crate::model::manifest::{self, Site};
 use crate::model::path::SitePath;
-use crate::next::page::owners;
 use crate::rules::{Address, NOT_FOUND_PAGE, Outcome, Rules};
 
 /// The old and the new digest of a path; `None` if there is no such file.
@@ -174,16 +174,15 @@ pub fn judge(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
         let Some(pairs) = pairs else {
             return PageAction::Reload;
         };
-        styles.extend(
-            pairs
-                .into_iter()
-                .filter(|pair| !styles.contains(pair))
-                .collect::<Vec<_>>(),
-        );
+        for pair in pairs {
+            if !styles.contains(&pair) {
+                styles.push(pair);
+            }
+        }
     }
     for (address, path) in used(open, evidence) {
         // The page's own files were compared above, and files that were fetched for other pages are not on screen.
-        let is_of_a_page = path.ends_with(".html") || owner(&path, evidence).is_some();
+        let is_of_a_page = path.ends_with(".html") || page_of(&path, evidence.is_file).is_some();
         let Some((Some(_), Some(new))) = evidence.changes.get(&path).filter(|_| !is_of_a_page) else {
             continue;
         };
@@ -214,7 +213,7 @@ fn own_files(open: &OpenPage, evidence: &Evidence<'_>) -> Option<BTreeSet<String
     };
     let payloads: BTreeSet<String> = used(open, evidence)
         .map(|(_, path)| path)
-        .filter(|path| owner(path, evidence).as_deref() == Some(&page))
+        .filter(|path| page_of(path, evidence.is_file).as_deref() == Some(&page))
         .collect();
     Some(if payloads.is_empty() {
         BTreeSet::from([page])
@@ -237,11 +236,6 @@ fn used<'a>(open: &'a OpenPage, evidence: &'a Evidence<'_>) -> impl Iterator<Ite
             Outcome::Moved(_) | Outcome::Marker | Outcome::NotFound => None,
         }
     })
-}
-
-/// Returns the page that a payload or data file belongs to.
-fn owner(path: &str, evidence: &Evidence<'_>) -> Option<String> {
-    owners(path).into_iter().find(|page| (evidence.is_file)(page))
 }
 
 fn place(address: &str, evidence: &Evidence<'_>) -> PageAddress {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Preview;
 use super::affected::{self, Changes, Evidence, OpenPage, PageAction};
 use super::encodings::level;
-use super::hub::{ShownFinding, Trouble};
+use super::hub::Trouble;
 use super::normalized_page::{self, NormalizedPage};
 use super::sizes::{self, Page, PathSet};
 use super::snapshot::{Resource, Snapshot};
@@ -106,9 +106,7 @@ impl Preview {
 
     /// Returns all findings of the checks.
     pub(super) fn findings(&self) -> Value {
-        let site = self.site();
-        let problems = site.iter().flat_map(|site| &site.problems);
-        json!(problems.map(ShownFinding::from).collect::<Vec<_>>())
+        self.site().map_or_else(|| json!([]), |site| json!(site.problems))
     }
 
     /// Returns the encoded sizes of some files, at the levels of the preview; null if a file has no such encoding.
@@ -180,10 +178,8 @@ impl Preview {
         ask: impl FnOnce(&dyn super::TargetApi) -> BoxFuture<'_, Result<Value, Trouble>> + Send,
     ) -> Value {
         let _turn = self.at_desk.lock().await;
-        let asked = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
+        let asked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         let answer = match self.desk.as_deref() {
             Some(desk) => ask(desk).await,
             None => Err(Trouble {
@@ -192,8 +188,8 @@ impl Preview {
             }),
         };
         match answer {
-            Ok(value) => json!({ "asked": u64::try_from(asked).unwrap_or(u64::MAX), "ok": value }),
-            Err(trouble) => json!({ "asked": u64::try_from(asked).unwrap_or(u64::MAX), "error": trouble }),
+            Ok(value) => json!({ "asked": asked, "ok": value }),
+            Err(trouble) => json!({ "asked": asked, "error": trouble }),
         }
     }
 }
