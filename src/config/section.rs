@@ -95,7 +95,7 @@ impl<'a> Section<'a> {
         match convert(value.get_ref()) {
             Ok(read) => Some(read),
             Err(refusal) => {
-                self.refuse(key, expect, &refusal, value, "is");
+                self.refuse(key, expect, &refusal, Found { verb: "is", value });
                 None
             }
         }
@@ -110,14 +110,14 @@ impl<'a> Section<'a> {
     ) -> Option<Vec<T>> {
         let value = self.ask(key)?;
         let DeValue::Array(elements) = value.get_ref() else {
-            self.refuse(key, expect, &Refusal::Type, value, "is");
+            self.refuse(key, expect, &Refusal::Type, Found { verb: "is", value });
             return None;
         };
         let mut read = Vec::with_capacity(elements.len());
-        for element in elements {
-            match text(element.get_ref()).and_then(&convert) {
+        for value in elements {
+            match text(value.get_ref()).and_then(&convert) {
                 Ok(one) => read.push(one),
-                Err(refusal) => self.refuse(key, expect, &refusal, element, "holds"),
+                Err(refusal) => self.refuse(key, expect, &refusal, Found { verb: "holds", value }),
             }
         }
         Some(read)
@@ -204,7 +204,7 @@ impl<'a> Section<'a> {
         for (name, value) in self.table {
             let name: &str = name.get_ref();
             if let Err(refusal) = text(value.get_ref()).and_then(|text| take(name, text)) {
-                self.refuse(name, expect, &refusal, value, "is");
+                self.refuse(name, expect, &refusal, Found { verb: "is", value });
             }
         }
     }
@@ -317,7 +317,7 @@ impl<'a> Section<'a> {
         );
     }
 
-    fn refuse(&self, key: &str, expect: Expect, refusal: &Refusal, value: &Spanned<DeValue<'_>>, verb: &str) {
+    fn refuse(&self, key: &str, expect: Expect, refusal: &Refusal, Found { verb, value }: Found<'_>) {
         let subject = self.subject(key);
         let found = described(value.get_ref());
         let message = match refusal {
@@ -351,6 +351,12 @@ impl<'a> Section<'a> {
             format!("{}.{}", self.path, bare(key))
         }
     }
+}
+
+/// What a key is or holds.
+struct Found<'v> {
+    verb: &'static str,
+    value: &'v Spanned<DeValue<'v>>,
 }
 
 /// Returns the string, or refuses the type.

@@ -290,9 +290,10 @@ pub fn survey(
         .zip(&kinds)
         .enumerate()
         .map(|(index, (asset, kind))| {
+            let kind = *kind;
             let looked = match twins.get(&index) {
                 Some(_) => Ok(reading.nothing()),
-                None => reading.look(index, asset, *kind),
+                None => reading.survey(ExportFile { index, asset, kind }),
             };
             observer.notice(Event::Progressed {
                 stage: Stage::Check,
@@ -307,7 +308,8 @@ pub fn survey(
         looked.into_iter().map(|looked| (looked.facts, looked.learned)).unzip();
     for (index, twin) in twins {
         facts[index] = Arc::clone(&facts[twin]);
-        learned[index] = reading.of_twin(index, &assets[index], kinds[index], learned[twin].clone());
+        let (asset, kind) = (&assets[index], kinds[index]);
+        learned[index] = reading.of_twin(ExportFile { index, asset, kind }, learned[twin].clone());
     }
     Ok(Survey {
         client,
@@ -420,6 +422,15 @@ fn kind_of(path: &str, paths: &Paths<'_>) -> FileKind {
     }
 }
 
+/// One file of the export.
+#[derive(Clone, Copy)]
+struct ExportFile<'a> {
+    /// Its index among the assets.
+    index: usize,
+    asset: &'a Asset,
+    kind: FileKind,
+}
+
 /// Result of surveying one file.
 struct FileReport {
     facts: Arc<Facts>,
@@ -460,7 +471,8 @@ impl SurveyContext<'_> {
         }
     }
 
-    fn look(&self, index: usize, asset: &Asset, kind: FileKind) -> Result<FileReport, SourceError> {
+    fn survey(&self, file: ExportFile<'_>) -> Result<FileReport, SourceError> {
+        let ExportFile { asset, kind, .. } = file;
         let path = asset.path.as_str();
         let searched = self
             .search
@@ -468,7 +480,7 @@ impl SurveyContext<'_> {
         let is_named_in = self.build_id.is_some() && !text::is_packed(asset.path.name());
         if asset.size > MAX_TEXT {
             return Ok(if is_named_in {
-                self.look_through(asset)?
+                self.search_large(asset)?
             } else {
                 self.nothing()
             });
@@ -477,12 +489,12 @@ impl SurveyContext<'_> {
         if kind == FileKind::Other && searched.is_none() && !is_named_in && !may_be_text {
             return Ok(self.nothing());
         }
-        if let Some(known) = self.recall.and_then(|recall| recall.exact(index, asset, kind)) {
+        if let Some(known) = self.recall.and_then(|recall| recall.exact(file)) {
             return Ok(known.into());
         }
         let bytes = self.source.read(&asset.path, asset.digest, asset.size)?;
         let neutral = self.recall.map(|recall| (recall, recall.neutral_digest(&bytes)));
-        if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(index, asset, kind, neutral)) {
+        if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(file, neutral)) {
             return Ok(known.into());
         }
         let context = Context {
@@ -500,8 +512,7 @@ impl SurveyContext<'_> {
         }
         facts.is_text = may_be_text && !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok();
         let facts = Arc::new(facts);
-        let learned =
-            neutral.map(|(recall, neutral)| recall.learn(asset, kind, neutral, &facts, context.paths.questions()));
+        let learned = neutral.map(|(recall, neutral)| recall.learn(file, neutral, &facts, context.paths.questions()));
         Ok(FileReport {
             facts,
             learned,
@@ -511,7 +522,7 @@ impl SurveyContext<'_> {
 
     /// Searches for the build ID in a file that is too large to be read as text. Such a file is not rewritten either,
     /// so it does not matter where the ID is.
-    fn look_through(&self, asset: &Asset) -> Result<FileReport, SourceError> {
+    fn search_large(&self, asset: &Asset) -> Result<FileReport, SourceError> {
         let mut looked = self.nothing();
         let Some(id) = self.build_id.map(str::as_bytes) else {
             return Ok(looked);
@@ -538,9 +549,9 @@ impl SurveyContext<'_> {
 
     /// Returns what to keep of a file with the same bytes as another. Its rewrite result may be different, because it
     /// may belong to another page.
-    fn of_twin(&self, index: usize, asset: &Asset, kind: FileKind, twin: Option<Learned>) -> Option<Learned> {
+    fn of_twin(&self, file: ExportFile<'_>, twin: Option<Learned>) -> Option<Learned> {
         let twin = twin?;
-        let known = self.recall?.neutral(index, asset, kind, twin.neutral());
+        let known = self.recall?.neutral(file, twin.neutral());
         Some(twin.of_other(known.map(|(_, learned)| learned).as_ref()))
     }
 }
