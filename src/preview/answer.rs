@@ -105,12 +105,12 @@ impl Preview {
             set(&mut answer, CONNECTION, "close");
             return answer;
         }
-        let outcome = rules.resolve(&address, &|path| site.find(path).is_some());
+        let outcome = rules.resolve(&address, &|path| site.resource(path).is_some());
         let answer = match outcome {
             Outcome::NotFound => self.not_found(head, site).await,
             Outcome::Moved(to) => Ok(moved(rules, &to)),
             Outcome::Marker => Ok(marked(site)),
-            Outcome::File { path, default_type } => match site.find(&path) {
+            Outcome::File { path, default_type } => match site.resource(&path) {
                 Some(found) => {
                     let path = path.as_str();
                     let target = Target {
@@ -173,7 +173,7 @@ impl Preview {
     /// Answers with the 404 page. Conditions, ranges and the method are ignored.
     async fn not_found(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
         let status = StatusCode::NOT_FOUND;
-        let Some(found) = site.find(NOT_FOUND_PAGE) else {
+        let Some(found) = site.resource(NOT_FOUND_PAGE) else {
             return Ok(refusal(Some(&site.rules), status));
         };
         let target = Target {
@@ -256,7 +256,7 @@ impl Preview {
         let is_page = media_type == "text/html" && found.encoding.is_none() && found.file.size <= LONGEST_PAGE;
         if self.live == LiveReload::No || !is_page || !snippet::is_opened(&head.headers) {
             if self.live == LiveReload::Yes && self.clients() > 0 && !owners(found.path.as_str()).is_empty() {
-                self.look_aside(site, found);
+                self.normalize_aside(site, found);
             }
             return Ok(None);
         }
@@ -340,7 +340,7 @@ impl Preview {
         sections: Vec<BodyPart>,
     ) -> Result<Body, SourceError> {
         match &served.content {
-            Some(bytes) => Ok(body::of(joined(bytes, &sections))),
+            Some(bytes) => Ok(body::whole(joined(bytes, &sections))),
             None => self.sections(site, &served.found, sections).await,
         }
     }
@@ -412,7 +412,7 @@ fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Bo
 /// Builds an answer with a text that is not a file.
 fn without_file(rules: Option<&Rules>, status: StatusCode, media_type: &str, text: String) -> Response<Body> {
     let length = text.len();
-    let mut answer = blank(rules, status, None, body::of(text));
+    let mut answer = blank(rules, status, None, body::whole(text));
     set(&mut answer, CONTENT_TYPE, &content_type(media_type));
     set(&mut answer, CONTENT_LENGTH, &length.to_string());
     answer

@@ -45,25 +45,25 @@ impl Preview {
         let questions = affected::questions(open, &evidence(site, &changes, &HashMap::new(), &is_file(site)));
         for (path, digest) in questions {
             if !self.hub.has_seen(digest)
-                && let Some(found) = site.find(&path)
+                && let Some(found) = site.resource(&path)
             {
-                self.look(site, &found).await;
+                self.normalize(site, &found).await;
             }
         }
         let all = changes.values().flat_map(|(old, new)| [*old, *new]).flatten();
         let blinds = self.hub.seen(all);
-        affected::judge(open, &evidence(site, &changes, &blinds, &is_file(site)))
+        affected::action_for(open, &evidence(site, &changes, &blinds, &is_file(site)))
     }
 
     /// Normalizes a file and caches the result.
-    async fn look(&self, site: &Arc<Snapshot>, found: &Resource) {
+    async fn normalize(&self, site: &Arc<Snapshot>, found: &Resource) {
         let (site, found, digest) = (Arc::clone(site), found.clone(), found.file.digest);
         let seen = self.aside(move || Ok(see(&site, &found))).await;
         self.hub.saw(digest, seen.ok().flatten());
     }
 
-    /// Does the same as [`Self::look`], in the background.
-    pub(super) fn look_aside(&self, site: &Arc<Snapshot>, found: &Resource) {
+    /// Does the same as [`Self::normalize`], in the background.
+    pub(super) fn normalize_aside(&self, site: &Arc<Snapshot>, found: &Resource) {
         if self.hub.has_seen(found.file.digest) {
             return;
         }
@@ -116,7 +116,7 @@ impl Preview {
         };
         let mut files = Vec::new();
         for path in asked.paths.iter().take(AT_ONCE) {
-            let Some(found) = site.find(path).filter(|found| found.encoding.is_none()) else {
+            let Some(found) = site.resource(path).filter(|found| found.encoding.is_none()) else {
                 continue;
             };
             let br = self.size(&site, &found, Coding::Brotli).await;
@@ -146,14 +146,14 @@ impl Preview {
     pub(super) async fn loads(&self, page: Page) -> Value {
         let Some((site, found)) = self
             .site()
-            .and_then(|site| Some((Arc::clone(&site), site.find(&page.path)?)))
+            .and_then(|site| Some((Arc::clone(&site), site.resource(&page.path)?)))
         else {
             return json!({ "path": page.path, "files": [] });
         };
         let read = move || {
             let bytes = site.source.read(&found.path, found.file.digest, found.file.size)?;
             let text = String::from_utf8_lossy(&bytes);
-            let is_file = |path: &str| site.find(path).is_some();
+            let is_file = |path: &str| site.resource(path).is_some();
             let resolver = Resolver::new(None, &site.rules.base_path).with_asset_prefix(&site.rules.asset_prefix);
             Ok(sizes::named(found.path.as_str(), &text, &resolver, &is_file))
         };
@@ -196,7 +196,7 @@ impl Preview {
 
 /// Whether a site has a file at a path.
 fn is_file(site: &Snapshot) -> impl Fn(&str) -> bool {
-    |path| site.find(path).is_some_and(|found| found.encoding.is_none())
+    |path| site.resource(path).is_some_and(|found| found.encoding.is_none())
 }
 
 fn evidence<'a>(

@@ -86,7 +86,7 @@ impl Preview {
         let bytes = self
             .aside(move || site.source.read(&found.path, found.file.digest, found.file.size))
             .await?;
-        Ok(body::of(joined(&Bytes::from(bytes), &sections)))
+        Ok(body::whole(joined(&Bytes::from(bytes), &sections)))
     }
 
     /// Returns a body that is read while it is sent. An error after the first bytes ends the connection, so that the

@@ -167,13 +167,11 @@ pub async fn watch(
 ) -> Result<(), WatchError> {
     let export = vec![options.export.clone()];
     let (export, export_changed) = Changes::of(export, |_| false, options.manner)?;
-    let sources = match options.command.as_slice() {
-        [] => None,
-        _ => Some(Changes::of(sources(&options), ignores(&options), options.manner)?),
-    };
-    let (sources, sources_changed) = match sources {
-        Some((sources, changed)) => (Some(sources), Some(changed)),
-        None => (None, None),
+    let (sources, sources_changed) = if options.command.is_empty() {
+        (None, None)
+    } else {
+        let (sources, changed) = Changes::of(sources(&options), ignores(&options), options.manner)?;
+        (Some(sources), Some(changed))
     };
     let mut watching = Watching {
         options: Arc::new(options),
@@ -302,12 +300,12 @@ impl Watching {
                     }
                     if self.due.is_none_or(|due| due <= Instant::now()) {
                         (self.due, self.since) = (None, None);
-                        self.look().await;
+                        self.read_export().await;
                     }
                 }
                 () = sleep_until(wait(self.whole_due)), if self.whole_due.is_some() && self.due.is_none() => {
                     self.places = Where::Anywhere;
-                    self.look().await;
+                    self.read_export().await;
                 }
                 () = sleep_until(wait(self.building_due)), if self.building_due.is_some() && self.build.is_none() => {
                     (self.building_due, self.building_since) = (None, None);
@@ -373,7 +371,7 @@ impl Watching {
     }
 
     /// Looks at the export, and serves it if it is complete.
-    async fn look(&mut self) {
+    async fn read_export(&mut self) {
         // Read the places before `follow`: a folder that `follow` watches again may have changed earlier, and `follow`
         // resets the flag for this.
         self.places.and(self.export.places());

@@ -192,6 +192,16 @@ pub(super) fn shortened(text: &str) -> String {
     }
 }
 
+/// Names the first files of many, and how many more there are.
+pub(super) fn first_names(paths: &[&SitePath], most: usize) -> String {
+    let first: Vec<&str> = paths.iter().take(most).map(|path| path.as_str()).collect();
+    let more = match paths.len().saturating_sub(most) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    first.join(", ") + &more
+}
+
 /// Whether links lead to a page. They don't lead to the error pages or to Next.js's own pages.
 pub(super) fn is_reached_by_links(page: &str) -> bool {
     let page = page.strip_suffix(".html").unwrap_or(page);

@@ -104,7 +104,7 @@ fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Res
     }
 
     let assets = given::pair(&root, files, faults)?;
-    if !walked.faults.is_empty() {
+    if !walked.faults.list.is_empty() {
         return Err(ScanError::Unfit { faults: walked.faults });
     }
     if assets.is_empty() {

@@ -86,7 +86,7 @@ impl Site {
     /// Returns the faults of a scan that must fail with some.
     fn faults(&self) -> Vec<ScanFault> {
         match self.scan() {
-            Err(ScanError::Unfit { faults }) => faults.into_list(),
+            Err(ScanError::Unfit { faults }) => faults.list,
             other => panic!("no faults but {other:?}"),
         }
     }

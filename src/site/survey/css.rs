@@ -15,7 +15,7 @@ pub(super) fn survey_css(path: &str, text: &str, context: &Context<'_>) -> Facts
 }
 
 /// Surveys a drawing: markup that names other files by `href` or in styles.
-pub(super) fn look_at_drawing(path: &str, text: &str, context: &Context<'_>) -> Facts {
+pub(super) fn survey_drawing(path: &str, text: &str, context: &Context<'_>) -> Facts {
     let address = context.resolver.page_address(path);
     let mut sheet = Sheet(UrlNotes::new(&address, text, context));
     html::walk(text, 0, &mut sheet);

@@ -565,10 +565,10 @@ fn facts(path: &str, kind: FileKind, bytes: &[u8], context: &Context<'_>) -> Fac
             ..Facts::default()
         },
         (FileKind::Page, Ok(text)) => page::survey_page(path, text, context),
-        (FileKind::Payload(_), Ok(text)) => page::look_at_ids(text, &mut next_page::rewrite_payload),
-        (FileKind::Data(_), Ok(text)) => page::look_at_ids(text, &mut data::rewrite_file),
+        (FileKind::Payload(_), Ok(text)) => page::survey_ids(text, &mut next_page::rewrite_payload),
+        (FileKind::Data(_), Ok(text)) => page::survey_ids(text, &mut data::rewrite_file),
         (FileKind::Style, Ok(text)) => css::survey_css(path, text, context),
-        (FileKind::Drawing, Ok(text)) => css::look_at_drawing(path, text, context),
+        (FileKind::Drawing, Ok(text)) => css::survey_drawing(path, text, context),
     }
 }
 

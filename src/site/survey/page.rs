@@ -93,7 +93,7 @@ fn agreed(router: Router, markup: &BTreeSet<usize>, payload: &BTreeSet<usize>, k
 }
 
 /// Surveys a payload or data file. Only the build ID is noted, because its URLs are those of its page.
-pub(super) fn look_at_ids(
+pub(super) fn survey_ids(
     text: &str,
     rewrite: &mut dyn FnMut(&str, &mut dyn TextVisitor) -> Result<Edits, Unclear>,
 ) -> Facts {
