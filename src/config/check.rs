@@ -109,9 +109,9 @@ impl FromSection for Check {
         Self {
             levels: Levels { set: levels.collect() },
             forbid: section
-                .read_list("forbid", patterns, |text| match Forbidden::new(&[text]) {
-                    Err(error) => which(error.to_string()),
-                    Ok(_) => Ok(text.to_owned()),
+                .read_list("forbid", patterns, |text| {
+                    let parsed = Forbidden::new(&[text]).map(|_| text.to_owned());
+                    parsed.or_else(|error| which(error.to_string()))
                 })
                 .unwrap_or_default(),
             allow: globs(section, "allow").unwrap_or_default(),

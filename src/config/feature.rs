@@ -270,9 +270,8 @@ impl FromSection for Notify {
         Self {
             url: url(section, "url"),
             url_env: section.read_text("url-env", variable, variable_name),
-            template: section.read_text("template", template, |text| match check_template(text) {
-                Ok(()) => Ok(text.to_owned()),
-                Err(reason) => which(reason),
+            template: section.read_text("template", template, |text| {
+                check_template(text).map(|()| text.to_owned()).or_else(which)
             }),
             events: section.read_list("events", events, |text| {
                 owned_if(EVENTS.contains(&text), text, "is no such event")

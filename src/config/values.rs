@@ -74,10 +74,8 @@ pub(super) fn glob(text: &str) -> Result<String, Refusal> {
     if text.trim_start_matches('/').is_empty() {
         return which("matches nothing");
     }
-    match compile_globs(&[text]) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => which(format!("is not a glob: {}", error.kind())),
-    }
+    let compiled = compile_globs(&[text]).map(|_| text.to_owned());
+    compiled.or_else(|error| which(format!("is not a glob: {}", error.kind())))
 }
 
 pub(super) fn globs(section: &Section<'_>, key: &'static str) -> Option<Vec<String>> {

@@ -62,14 +62,6 @@ impl Served<'_> {
     }
 }
 
-/// A file that an address leads to.
-struct Target<'a> {
-    found: Resource,
-    path: &'a str,
-    /// The media type, if the path does not determine it.
-    default_type: &'a str,
-}
-
 impl Preview {
     /// Answers a request.
     pub(super) async fn respond(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
@@ -110,28 +102,23 @@ impl Preview {
             Outcome::NotFound => self.not_found(head, site).await,
             Outcome::Moved(to) => Ok(moved(rules, &to)),
             Outcome::Marker => Ok(marked(site)),
-            Outcome::File { path, default_type } => match site.resource(&path) {
-                Some(found) => {
-                    let path = path.as_str();
-                    let target = Target {
-                        found,
-                        path,
-                        default_type,
-                    };
-                    self.file(head, site, target).await
-                }
-                None => self.not_found(head, site).await,
-            },
+            Outcome::File { path, default_type } => self.file(head, site, &path, default_type).await,
         };
         answer.unwrap_or_else(|_: SourceError| self.changing(&head.headers, site.site.root))
     }
 
-    async fn file(&self, head: &Head, site: &Arc<Snapshot>, target: Target<'_>) -> Result<Response<Body>, SourceError> {
+    async fn file(
+        &self,
+        head: &Head,
+        site: &Arc<Snapshot>,
+        path: &str,
+        default_type: &str,
+    ) -> Result<Response<Body>, SourceError> {
         let rules = &site.rules;
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Ok(refusal(Some(rules), StatusCode::METHOD_NOT_ALLOWED));
         }
-        let Some(served) = self.served(head, site, target).await? else {
+        let Some(served) = self.served(head, site, path, default_type).await? else {
             return self.not_found(head, site).await;
         };
         let file = Validators {
@@ -173,15 +160,7 @@ impl Preview {
     /// Answers with the 404 page. Conditions, ranges and the method are ignored.
     async fn not_found(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
         let status = StatusCode::NOT_FOUND;
-        let Some(found) = site.resource(NOT_FOUND_PAGE) else {
-            return Ok(refusal(Some(&site.rules), status));
-        };
-        let target = Target {
-            found,
-            path: NOT_FOUND_PAGE,
-            default_type: media::UNKNOWN,
-        };
-        let Some(served) = self.served(head, site, target).await? else {
+        let Some(served) = self.served(head, site, NOT_FOUND_PAGE, media::UNKNOWN).await? else {
             return Ok(refusal(Some(&site.rules), status));
         };
         let mut answer = self.whole(site, &served, status).await?;
@@ -190,18 +169,21 @@ impl Preview {
         Ok(answer)
     }
 
-    /// Selects the content and the encoding of a file for this client. `None` if the path is that of an encoding which
-    /// does not exist.
+    /// Selects the content and the encoding of a file for this client. `default_type` is its media type if the path
+    /// does not determine it. `None` if there is no such file, or if the path is that of an encoding which does not exist.
     async fn served<'a>(
         &self,
         head: &Head,
         site: &Arc<Snapshot>,
-        target: Target<'a>,
+        path: &'a str,
+        default_type: &str,
     ) -> Result<Option<Served<'a>>, SourceError> {
+        let Some(found) = site.resource(path) else {
+            return Ok(None);
+        };
         let accepted = head.headers.get(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
         let is_old = head.version < Version::HTTP_11;
-        let Target { found, path, .. } = target;
-        let media_type = site.rules.type_of(path, target.default_type);
+        let media_type = site.rules.type_of(path, default_type);
         let page = self.page(head, site, &found, media_type).await?;
         let file = (found.file.digest, found.file.size);
         let (digest, length) = page.as_ref().map_or(file, |page| (Digest::of(page), page.len() as u64));

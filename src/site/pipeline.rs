@@ -53,15 +53,6 @@ pub struct Memory {
     scan: Option<Arc<Scan>>,
 }
 
-/// The files of an export to scan.
-#[derive(Debug, Clone, Copy)]
-pub enum ScanScope<'a> {
-    /// All files.
-    Whole,
-    /// Only these paths: absolute and below the export. Nothing else has changed since the last scan.
-    Changed(&'a [PathBuf]),
-}
-
 /// Result of inspecting an export, which need not be publishable.
 pub struct Inspected {
     /// All problems, whatever their severity.
@@ -132,18 +123,20 @@ impl<'a> LocalSite<'a> {
     /// Prepares the site for a preview, not for a publish, whatever the checks find. Also returns the scan of the
     /// export.
     ///
-    /// `source` reads the export. `memory` must come from earlier calls with the same site manifest and export.
+    /// `changed` are the only paths at which something may have changed since the last scan: absolute and below the
+    /// export. `None` if that is not known. `source` reads the export. `memory` must come from earlier calls with the
+    /// same site manifest and export.
     ///
     /// # Errors
     /// [`SiteError::Scan`] if the export can't be read.
     pub fn preview(
         self,
-        scope: ScanScope<'_>,
+        changed: Option<&[PathBuf]>,
         source: Arc<dyn Source>,
         memory: &mut Memory,
     ) -> Result<(Prepared, Arc<Scan>), SiteError> {
-        let again = match (scope, &memory.scan) {
-            (ScanScope::Changed(changed), Some(before)) => scan::again(self.export, before, changed, self.observer)?,
+        let again = match (changed, &memory.scan) {
+            (Some(changed), Some(before)) => scan::again(self.export, before, changed, self.observer)?,
             _ => None,
         };
         let scan = Arc::new(again.map_or_else(|| self.scan(), Ok)?);
@@ -530,9 +523,9 @@ mod tests {
             source.read.lock().unwrap().clear();
             let reader: Arc<dyn Source> = Arc::<CountingExport>::clone(&source);
             let site = LocalSite::new(&config, folder.path(), None, &Silent);
-            let (prepared, _) = site.preview(ScanScope::Whole, reader, &mut memory).unwrap();
+            let (prepared, _) = site.preview(None, reader, &mut memory).unwrap();
             let export = Arc::new(Export::new(folder.path()));
-            let (again, _) = site.preview(ScanScope::Whole, export, &mut Memory::default()).unwrap();
+            let (again, _) = site.preview(None, export, &mut Memory::default()).unwrap();
             assert_eq!(
                 (prepared.site.root, &prepared.problems),
                 (again.site.root, &again.problems)

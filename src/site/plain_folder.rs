@@ -94,10 +94,8 @@ pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observ
     let growing = beside(out, "new")?;
     // Remove what an earlier run with the same process ID left behind.
     remove(&growing)?;
-    let files: Vec<(SitePath, &File)> = site.all_files().collect();
     let running = Running::begin_measured(observer, Stage::Encode, Some(site.files), Some(site.bytes));
-    let written =
-        write_all(site, source, &files, &growing, observer).and_then(|()| take_place(&growing, out, replaces));
+    let written = write_all(site, source, &growing, observer).and_then(|()| take_place(&growing, out, replaces));
     running.end();
     if written.is_err() {
         let _ = fs::remove_dir_all(&growing);
@@ -283,13 +281,7 @@ fn is_alive(process: i32) -> bool {
     known.is_none_or(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
-fn write_all(
-    site: &Site,
-    source: &dyn Source,
-    files: &[(SitePath, &File)],
-    growing: &Path,
-    observer: &dyn Observer,
-) -> Result<(), BuildError> {
+fn write_all(site: &Site, source: &dyn Source, growing: &Path, observer: &dyn Observer) -> Result<(), BuildError> {
     // Make the folder of documents first: it is how leftovers of a killed run are recognized.
     let documents = growing.join(DOCUMENTS);
     fs::create_dir_all(&documents).map_err(failed("make", &documents))?;
@@ -297,6 +289,7 @@ fn write_all(
         let folder = growing.join(path.as_str());
         fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
     }
+    let files: Vec<(SitePath, &File)> = site.all_files().collect();
     files.par_iter().try_for_each(|(path, file)| {
         write_file(source, path, file, growing)?;
         observer.notice(Event::Progressed {

@@ -28,7 +28,7 @@ use crate::host::panics;
 use crate::model::event::Observer;
 use crate::preview::{self, Gist, Preview, Snapshot};
 use crate::site::SiteError;
-use crate::site::pipeline::{LocalSite, Memory, ScanScope};
+use crate::site::pipeline::{LocalSite, Memory};
 use crate::site::scan::{Scan, ScanError};
 use crate::site::source::SourceError;
 
@@ -484,9 +484,8 @@ impl Watching {
         let mut memory = std::mem::take(&mut self.memory);
         let prepared = tokio::task::spawn_blocking(move || {
             let cache: Option<&Path> = options.cache.as_deref();
-            let scope = changed.as_deref().map_or(ScanScope::Whole, ScanScope::Changed);
             let site = LocalSite::new(&options.config, &options.export, cache, &*listener);
-            let prepared = site.preview(scope, source, &mut memory);
+            let prepared = site.preview(changed.as_deref(), source, &mut memory);
             let snapshot = prepared.map(|(prepared, scan)| {
                 let before = preview.site();
                 (Arc::new(Snapshot::new(prepared, now(), before.as_deref())), scan)

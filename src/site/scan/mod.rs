@@ -78,10 +78,6 @@ struct HashedFile {
 /// [`ScanError`]. Faults of single files are collected into [`ScanError::Unfit`].
 pub fn scan(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
     let _running = Running::begin(observer, Stage::Scan);
-    run(export, options, observer)
-}
-
-fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
     let root = walk::root(export)?;
     let (mut walked, stamped, cache) = look_around(&root, options)?;
     tell_of(&walked, observer);

@@ -174,7 +174,8 @@ impl Cache {
         let mut table = Table::default();
         let (mut holds, mut answers) = (Vec::new(), Vec::new());
         for (question, answer) in book.iter().flat_map(|book| &book.questions) {
-            let asked = unveil(question.path(), id.as_deref()).map(|path| question.of(path));
+            let is_visit = question.is_visit;
+            let asked = unveil(&question.path, id.as_deref()).map(|path| PathQuestion { is_visit, path });
             let found = asked.as_ref().map(|asked| paths.answer(asked));
             holds.push(match (found, answer) {
                 (Some(Lookup::File(found)), Lookup::File(at))
@@ -470,7 +471,7 @@ impl AllLearned {
         let mut questions: Vec<(PathQuestion, Lookup)> = self.questions.into_iter().zip(self.answers).collect();
         drop_unused(&mut questions, &mut notes);
         for (question, _) in &mut questions {
-            *question = question.of(veil(question.path(), id));
+            question.path = veil(&question.path, id);
         }
         let book = Book {
             settings: self.settings,

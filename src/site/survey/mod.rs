@@ -229,15 +229,12 @@ impl Elsewhere {
     /// # Errors
     /// The error of a glob that is not valid.
     pub fn new(globs: &[String]) -> Result<Self, globset::Error> {
-        let mut patterns: Vec<String> = std::iter::once(BUILT_IN.to_owned())
-            .chain(globs.iter().cloned())
-            .collect();
-        let folders: Vec<String> = patterns
-            .iter()
-            .filter_map(|glob| glob.strip_suffix("/**"))
-            .map(str::to_owned)
-            .collect();
-        patterns.extend(folders.into_iter().filter(|folder| !folder.is_empty()));
+        let mut patterns = vec![BUILT_IN.to_owned()];
+        patterns.extend_from_slice(globs);
+        let folders = patterns.iter().filter_map(|glob| glob.strip_suffix("/**"));
+        let folders = folders.filter(|folder| !folder.is_empty()).map(str::to_owned);
+        let folders: Vec<String> = folders.collect();
+        patterns.extend(folders);
         Ok(Self {
             globs: compile_globs(&patterns)?,
             patterns,
@@ -438,16 +435,6 @@ struct FileReport {
     remembered: bool,
 }
 
-impl From<(Arc<Facts>, Learned)> for FileReport {
-    fn from((facts, learned): (Arc<Facts>, Learned)) -> Self {
-        Self {
-            facts,
-            learned: Some(learned),
-            remembered: true,
-        }
-    }
-}
-
 /// The context in which all files are surveyed.
 struct SurveyContext<'a> {
     build_id: Option<&'a str>,
@@ -489,13 +476,18 @@ impl SurveyContext<'_> {
         if kind == FileKind::Other && searched.is_none() && !is_named_in && !may_be_text {
             return Ok(self.nothing());
         }
+        let remembered = |(facts, learned)| FileReport {
+            facts,
+            learned: Some(learned),
+            remembered: true,
+        };
         if let Some(known) = self.recall.and_then(|recall| recall.exact(file)) {
-            return Ok(known.into());
+            return Ok(remembered(known));
         }
         let bytes = self.source.read(&asset.path, asset.digest, asset.size)?;
         let neutral = self.recall.map(|recall| (recall, recall.neutral_digest(&bytes)));
         if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(file, neutral)) {
-            return Ok(known.into());
+            return Ok(remembered(known));
         }
         let context = Context {
             paths: AskedPaths::new(self.paths, self.recall.is_some()),
