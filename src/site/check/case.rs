@@ -9,13 +9,12 @@ use std::collections::HashMap;
 use super::finding::{Material, RawFinding, each_path};
 use crate::model::path::SitePath;
 
-pub(super) fn find<'a>(material: Material<'a>) -> Vec<RawFinding> {
+pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
     // Folder and folded name -> the paths as they are, each once. The list nearly always has one entry, so a linear
     // search for repeats is cheap. Of two names that clash, at least one is not in folded form. So the first pass keeps
     // only such names, and the second adds the names that they clash with.
     let mut names: HashMap<(&str, Cow<'_, str>), Vec<&str>> = HashMap::new();
-    let split = |path: &'a str| path.rsplit_once('/').unwrap_or(("", path));
     each_path(assets, |whole, _| {
         let (folder, name) = split(whole);
         if let Cow::Owned(folded) = fold(name) {
@@ -57,6 +56,11 @@ fn findings(same: &[&str]) -> Vec<RawFinding> {
         ))
     };
     others.iter().filter_map(finding).collect()
+}
+
+/// Returns the folder and the name of a path.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
 }
 
 /// Lowercases a name one character at a time, because the lowercase form of a sigma must not depend on what follows it.
