@@ -81,7 +81,7 @@ impl Snapshot {
 
     /// Returns the file or encoding at a path of the docroot.
     #[must_use]
-    pub fn find(&self, path: &str) -> Option<Resource> {
+    pub fn resource(&self, path: &str) -> Option<Resource> {
         let found = |path: &str, encoding| {
             let path = SitePath::new(path).ok()?;
             let file = self.site.file(&path)?.clone();

@@ -9,7 +9,8 @@ use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::next::client::Client;
 use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
-use syntax_publish::site::{pipeline, plain_folder};
+use syntax_publish::site::pipeline;
+use syntax_publish::site::plain_folder;
 use syntax_publish::store::plan::{self, Plan};
 use syntax_publish::store::publish::{self, Judged};
 use syntax_publish::store::session::Session;
@@ -144,7 +145,7 @@ impl Run {
     pub(super) async fn check(&self, options: Check) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
         let live = self.compared_with(&options).await?;
-        let mut found = self.on_export(workplace, pipeline::inspect).await?;
+        let mut found = self.on_export(workplace, |site| site.inspect()).await?;
         self.finish();
         if let Some(file) = &options.write_baseline {
             let baseline = FindingsBaseline::of(&found.problems);

@@ -9,19 +9,17 @@ mod target_client;
 mod verify;
 mod watch;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use syntax_publish::config::SiteConfig;
 use syntax_publish::host::panics;
-use syntax_publish::model::event::{Observer, Running, Stage};
+use syntax_publish::model::event::{Running, Stage};
 use syntax_publish::model::severity::Severity;
 use syntax_publish::rules::Rules;
 use syntax_publish::site::SiteError;
 use syntax_publish::site::check::Problem;
-use syntax_publish::site::pipeline::{self, Prepared};
+use syntax_publish::site::pipeline::{LocalSite, Prepared};
 use syntax_publish::site::scan::{self, ScanError};
 use syntax_publish::site::source::SourceError;
 use syntax_publish::store::open::{self, StoreSnapshot};
@@ -216,26 +214,26 @@ impl Run {
     async fn on_export<T: Send + 'static>(
         &self,
         workplace: &Workplace,
-        pipeline: impl FnOnce(&SiteConfig, &Path, Option<&Path>, &dyn Observer) -> Result<T, SiteError> + Send + 'static,
+        pipeline: impl FnOnce(LocalSite<'_>) -> Result<T, SiteError> + Send + 'static,
     ) -> Result<T, Failure> {
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        self.aside(move |progress| pipeline(&config, &export, cache.as_deref(), progress))
+        self.aside(move |progress| pipeline(LocalSite::new(&config, &export, cache.as_deref(), progress)))
             .await
     }
 
     /// Prepares the site from the export.
     async fn prepare(&self, workplace: &Workplace) -> Result<Prepared, Failure> {
         workplace.keep_apart(None)?;
-        self.on_export(workplace, pipeline::prepare).await
+        self.on_export(workplace, |site| site.prepare()).await
     }
 
     /// Prepares the site from the export, whatever the checks find, except for findings that `judge` stops at.
     async fn prepare_to_judge(&self, workplace: &Workplace, judge: Judge) -> Result<Prepared, Failure> {
         workplace.keep_apart(None)?;
-        let pipeline = move |config: &SiteConfig, export: &Path, cache: Option<&Path>, progress: &dyn Observer| {
-            let prepared = pipeline::prepare_to_judge(config, export, cache, progress)?;
+        let pipeline = move |site: LocalSite<'_>| {
+            let prepared = site.prepare_to_judge()?;
             let mut problems = prepared.problems.iter();
-            if judge == Judge::AtOnce && problems.any(|problem| pipeline::stops_always(config, problem)) {
+            if judge == Judge::AtOnce && problems.any(|problem| site.stops_always(problem)) {
                 return Err(SiteError::Check {
                     problems: prepared.problems,
                 });
@@ -247,7 +245,7 @@ impl Run {
 
     /// Returns the rules for requests to the site, as the export determines them. `None` if there is no export.
     async fn rules_of_export(&self, workplace: &Workplace) -> Result<Option<Rules>, Failure> {
-        match self.on_export(workplace, pipeline::served).await {
+        match self.on_export(workplace, |site| site.served()).await {
             Err(Failure::Site(SiteError::Scan(ScanError::Missing { .. }))) => Ok(None),
             rules => rules.map(Some),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
-use super::{PIECE, PIECEWISE, SyncError};
+use super::{PIECEWISE, SyncError};
 use crate::host::panics;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
@@ -80,13 +80,7 @@ fn make_encodings(source: &dyn Source, wanted: &Wanted, bytes: &[u8]) -> Result<
     for (coding, recipe) in wanted.encodings.iter() {
         let name = layout::encoded_object(wanted.digest, coding, recipe);
         let encoded = match recipe {
-            Recipe::Made { level, .. } => encode::encode(coding, level, bytes)
-                .map_err(|error| SourceError::Encoder {
-                    path: wanted.path.clone(),
-                    coding,
-                    detail: error.to_string(),
-                })?
-                .map(encode::Verified::into_bytes),
+            Recipe::Made { level, .. } => encode::encode_file(&wanted.path, coding, level, bytes)?,
             Recipe::Given { .. } => Some(given(source, wanted, coding)?),
         };
         match encoded {
@@ -152,7 +146,7 @@ pub(super) fn pieces_in_background(
     let work = tokio::task::spawn_blocking(move || {
         let sender = read;
         let mut offset = 0;
-        let read = source.read_pieces(&path, digest, size, PIECE, &mut |piece| {
+        let read = source.read_pieces(&path, digest, size, &mut |piece| {
             let at = offset;
             offset += piece.len() as u64;
             sender.blocking_send(Ok((at, piece))).is_ok()

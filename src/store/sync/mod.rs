@@ -28,7 +28,7 @@ use self::window::Window;
 use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};
 use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::layout;
-use crate::site::source::{Source, SourceError};
+use crate::site::source::{PIECE, Source, SourceError};
 use crate::store::StoreError;
 use crate::store::flight::Read;
 use crate::store::plan::{Plan, Wanted};
@@ -43,8 +43,6 @@ const RIDING_FILES: usize = 96;
 /// Files larger than this are sent piece by piece, and continued where an earlier run stopped. Such a file of the
 /// export is in memory completely only while its encodings are made.
 const PIECEWISE: u64 = 1024 * 1024;
-/// Size of one piece of a large file.
-const PIECE: usize = 256 * 1024;
 /// Pieces of a large file that are on their way at the same time: 4 MiB, twice the most that OpenSSH allows to be on
 /// its way over one channel.
 const PIECES_AT_ONCE: usize = 16;

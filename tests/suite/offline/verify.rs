@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use syntax_publish::config::Level;
+use syntax_publish::config::{Encode, Level};
 use syntax_publish::host::{Connect, Op, SftpAddress, SftpConnector};
 use syntax_publish::model::cache::{CacheClass, Classes};
 use syntax_publish::model::digest::Digest;
@@ -18,7 +18,7 @@ use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::model::tree::{Entry, File, Tree};
-use syntax_publish::site::encode::{self, EncodeOptions, encodings_for};
+use syntax_publish::site::encode::{self, encodings_for};
 use syntax_publish::site::source::{Export, Source};
 use syntax_publish::store::Error;
 use syntax_publish::store::publish::{Job, Options, Published, Refusals, publish};
@@ -72,7 +72,7 @@ impl Place {
         let script = "export const given = 'as it came';\n".repeat(100);
         let given = encode::encode(Coding::Brotli, 4, script.as_bytes()).unwrap().unwrap();
         place.write("given.js", &script);
-        place.write("given.js.br", given.bytes());
+        place.write("given.js.br", &given);
         place
     }
 
@@ -137,7 +137,7 @@ impl Place {
             }
         }
         let brought: Vec<String> = files.keys().filter(|path| path.ends_with("js.br")).cloned().collect();
-        let options = EncodeOptions {
+        let levels = Encode {
             brotli: Some(4),
             gzip: Some(4),
         };
@@ -145,7 +145,7 @@ impl Place {
             .iter()
             .filter(|(path, _)| !brought.contains(path))
             .map(|(path, bytes)| {
-                let mut encodings = encodings_for(media_type(path), bytes.len() as u64, &options);
+                let mut encodings = encodings_for(media_type(path), bytes.len() as u64, levels);
                 if let Some(given) = files.get(&format!("{path}.br")) {
                     encodings.set(Coding::Brotli, Some(Recipe::given(Digest::of(given))));
                 }
@@ -441,7 +441,7 @@ pub const FILES: &[Damage] = &[
         |place| {
             let bytes = fs::read(place.live("given.js")).unwrap();
             let other = encode::encode(Coding::Brotli, 11, &bytes).unwrap().unwrap();
-            replace(&place.live("given.js.br"), other.bytes());
+            replace(&place.live("given.js.br"), &other);
         },
     ),
     shallow(
