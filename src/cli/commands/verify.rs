@@ -7,7 +7,7 @@ use syntax_publish::store::Error;
 use syntax_publish::store::SignError;
 use syntax_publish::store::open;
 use syntax_publish::store::releases;
-use syntax_publish::store::repair;
+use syntax_publish::store::repair::{self, Repair};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::SignatureVerdict;
 use syntax_publish::store::verify::{self, Depth, Verified};
@@ -40,7 +40,7 @@ impl Run {
             found.clone()
         };
         let verdict = match &signers {
-            Some(signers) => Some(signers.look(session, &release).await?),
+            Some(signers) => Some(signers.verify_release(session, &release).await?),
             None => None,
         };
         self.finish();
@@ -57,12 +57,15 @@ impl Run {
             tool: TOOL.to_owned(),
             signing: workplace.signing()?,
         };
+        let repair = Repair {
+            session,
+            options: &options,
+            observer: &*self.progress,
+        };
         let mut left = found.clone();
         match self.prepare(workplace).await {
             Ok(prepared) => {
-                let (site, source) = (&prepared.site, &prepared.source);
-                let mended = repair::mend(session, site, source, &left, &options, &*self.progress).await?;
-                left = mended.left;
+                left = repair.from_export(&left, &prepared.site, &prepared.source).await?.left;
             }
             Err(failure) => {
                 let text = format!("the export can't be used for repair: {failure}; using other copies on the target");
@@ -70,9 +73,7 @@ impl Run {
             }
         }
         if !left.faults.is_empty() {
-            left = repair::mend_from_host(session, &left, &options, &*self.progress)
-                .await?
-                .left;
+            left = repair.from_host(&left).await?.left;
         }
         Ok(left)
     }
@@ -86,11 +87,8 @@ fn told(
     repair: bool,
 ) -> json::Verify {
     let mut problems = left.problems();
-    let mended = found
-        .problems()
-        .into_iter()
-        .filter(|problem| !problems.contains(problem));
-    let mended: Vec<(String, String)> = mended.collect();
+    let mut repaired = found.problems();
+    repaired.retain(|problem| !problems.contains(problem));
     let unsigned = verdict.as_ref().and_then(SignatureVerdict::problem);
     problems.extend(unsigned.map(|problem| (layout::release_signature(release), format!("the release {problem}"))));
     let signature = match verdict {
@@ -109,7 +107,7 @@ fn told(
         ok: problems.is_empty(),
         checked: left.checked,
         problems: broken(problems),
-        mended: repair.then(|| broken(mended)),
+        mended: repair.then(|| broken(repaired)),
         delivery: None,
         signature,
     }
