@@ -214,10 +214,10 @@ impl Run {
     async fn on_export<T: Send + 'static>(
         &self,
         workplace: &Workplace,
-        pipeline: impl FnOnce(LocalSite<'_>) -> Result<T, SiteError> + Send + 'static,
+        pipeline: impl FnOnce(&LocalSite<'_>) -> Result<T, SiteError> + Send + 'static,
     ) -> Result<T, Failure> {
         let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        self.aside(move |progress| pipeline(LocalSite::new(&config, &export, cache.as_deref(), progress)))
+        self.aside(move |progress| pipeline(&LocalSite::new(&config, &export, cache.as_deref(), progress)))
             .await
     }
 
@@ -230,7 +230,7 @@ impl Run {
     /// Prepares the site from the export, whatever the checks find, except for findings that `judge` stops at.
     async fn prepare_to_judge(&self, workplace: &Workplace, judge: Judge) -> Result<Prepared, Failure> {
         workplace.keep_apart(None)?;
-        let pipeline = move |site: LocalSite<'_>| {
+        let pipeline = move |site: &LocalSite<'_>| {
             let prepared = site.prepare_to_judge()?;
             let mut problems = prepared.problems.iter();
             if judge == Judge::AtOnce && problems.any(|problem| site.stops_always(problem)) {

@@ -3,10 +3,11 @@
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::ReleaseId;
+use syntax_publish::store::repair::{self, Repair};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::SignatureVerdict;
 use syntax_publish::store::verify::{self, Depth, Verified};
-use syntax_publish::store::{Error, SignError, open, repair};
+use syntax_publish::store::{Error, SignError, open};
 
 use super::ask::chosen;
 use super::change::TOOL;
@@ -33,7 +34,7 @@ impl Run {
             found.clone()
         };
         let verdict = match &signers {
-            Some(signers) => Some(signers.look(session, &release).await?),
+            Some(signers) => Some(signers.verify_release(session, &release).await?),
             None => None,
         };
         self.finish();
@@ -50,12 +51,15 @@ impl Run {
             tool: TOOL.to_owned(),
             signing: workplace.signing()?,
         };
+        let repair = Repair {
+            session,
+            options: &options,
+            observer: &*self.progress,
+        };
         let mut left = found.clone();
         match self.prepare(workplace).await {
             Ok(prepared) => {
-                let (site, source) = (&prepared.site, &prepared.source);
-                let repaired = repair::mend(session, site, source, &left, &options, &*self.progress).await?;
-                left = repaired.left;
+                left = repair.from_export(&left, &prepared.site, &prepared.source).await?.left;
             }
             Err(failure) => {
                 let text = format!("the export can't be used for repair: {failure}; using other copies on the target");
@@ -63,9 +67,7 @@ impl Run {
             }
         }
         if !left.faults.is_empty() {
-            left = repair::mend_from_host(session, &left, &options, &*self.progress)
-                .await?
-                .left;
+            left = repair.from_host(&left).await?.left;
         }
         Ok(left)
     }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::cache::Classes;
+use crate::model::encoding::Recipe;
 use crate::model::manifest::{ChangeKind, Input};
 
 /// What a store has after some sites were published to it.
@@ -88,7 +89,7 @@ impl Memory {
                     match entry {
                         Entry::Folder(child) => assert!(self.trees.contains_key(child), "a parent before its child"),
                         Entry::File(file) => {
-                            for name in object_names(file) {
+                            for name in Content::of_file(file).map(|content| content.object()) {
                                 assert!(has(&self.objects, &name), "{name} is neither sent nor there");
                             }
                         }
@@ -112,8 +113,8 @@ impl Memory {
         }
         for file in &plan.pool {
             assert!(
-                has(&self.objects, &layout::object(file.digest))
-                    || self.objects.contains_key(&layout::object(file.digest))
+                has(&self.objects, &layout::object(file.file.digest))
+                    || self.objects.contains_key(&layout::object(file.file.digest))
             );
             self.pool.insert(file.path.as_str().to_owned(), 1);
         }

@@ -4,50 +4,10 @@
 
 use crate::host::Kind;
 use crate::model::digest::Digest;
-use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
 use crate::model::path::{SitePath, printable};
 use crate::model::release::ReleaseId;
-use crate::model::tree::File;
-
-/// The bytes that should be at a place: a file's own, or an encoding of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Content {
-    /// Digest of the file's own bytes.
-    pub digest: Digest,
-    /// Their length.
-    pub size: u64,
-    /// The encoding; `None` for the file's own bytes.
-    pub encoded: Option<(Coding, Recipe)>,
-}
-
-impl Content {
-    /// Returns the content of a file's own bytes, then of its encodings.
-    pub fn of_file(file: &File) -> impl Iterator<Item = Self> + use<> {
-        let (digest, size) = (file.digest, file.size);
-        std::iter::once(None)
-            .chain(file.encodings.iter().map(Some))
-            .map(move |encoded| Self { digest, size, encoded })
-    }
-
-    /// Returns the path of the object that contains these bytes.
-    #[must_use]
-    pub fn object(&self) -> String {
-        match self.encoded {
-            Some((coding, recipe)) => layout::encoded_object(self.digest, coding, recipe),
-            None => layout::object(self.digest),
-        }
-    }
-
-    /// Returns the name of these bytes next to a file that is called `name`.
-    #[must_use]
-    pub fn beside(&self, name: &str) -> String {
-        match self.encoded {
-            Some((coding, _)) => coding.beside(name),
-            None => name.to_owned(),
-        }
-    }
-}
+use crate::store::content::Content;
 
 /// Where a copy of some content should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,12 +62,14 @@ pub enum StoreFlaw {
     },
     /// The length is right and the content is different. An encoding decodes to something else, or does not decode.
     Bytes,
+    /// It is a symlink that leads elsewhere. The value is its text.
+    Elsewhere(String),
     /// The host could not read it.
     Unreadable,
 }
 
 impl StoreFlaw {
-    /// Whether a folder is there, onto which no file can be renamed.
+    /// Whether a folder is there, onto which no file or symlink can be renamed.
     #[must_use]
     pub fn is_folder(&self) -> bool {
         *self == Self::Kind(Kind::Folder)
@@ -116,6 +78,7 @@ impl StoreFlaw {
     fn text(&self, encoded: bool) -> String {
         match self {
             Self::Missing => "is missing".to_owned(),
+            Self::Elsewhere(text) => format!("leads to {:?}", printable(text)),
             Self::Kind(kind) => format!("is {}", kind_text(*kind)),
             Self::Mode(mode) => format!("can't be read by the web server (mode {mode:04o})"),
             Self::Writable(mode) => format!("may be written by others (mode {mode:04o})"),
@@ -128,39 +91,20 @@ impl StoreFlaw {
     }
 }
 
+/// What is wrong with a symlink.
+fn link_text(flaw: &StoreFlaw) -> String {
+    match flaw {
+        StoreFlaw::Kind(kind) => format!("is {} instead of a symlink", kind_text(*kind)),
+        flaw => flaw.text(false),
+    }
+}
+
 fn kind_text(kind: Kind) -> &'static str {
     match kind {
         Kind::File => "a file",
         Kind::Folder => "a folder",
         Kind::Symlink => "a symlink",
         Kind::Other => "neither a file nor a folder",
-    }
-}
-
-/// What is wrong with a symlink.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkFlaw {
-    /// Nothing is there.
-    Missing,
-    /// Something that is not a symlink.
-    Kind(Kind),
-    /// It leads elsewhere. The value is its text.
-    Elsewhere(String),
-}
-
-impl LinkFlaw {
-    /// Whether a folder is there, onto which no symlink can be renamed.
-    #[must_use]
-    pub fn is_folder(&self) -> bool {
-        *self == Self::Kind(Kind::Folder)
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Missing => "is missing".to_owned(),
-            Self::Kind(kind) => format!("is {} instead of a symlink", kind_text(*kind)),
-            Self::Elsewhere(text) => format!("leads to {:?}", printable(text)),
-        }
     }
 }
 
@@ -190,7 +134,7 @@ pub enum StoreFault {
         /// The release.
         release: ReleaseId,
         /// What is wrong.
-        flaw: LinkFlaw,
+        flaw: StoreFlaw,
     },
     /// A folder of the store, or of the pool, that the web server must pass through.
     StoreFolder {
@@ -226,7 +170,7 @@ pub enum StoreFault {
         /// The folder level that it should lead to.
         to: Digest,
         /// What is wrong.
-        flaw: LinkFlaw,
+        flaw: StoreFlaw,
     },
     /// A file, or an encoding of one.
     File {
@@ -289,11 +233,11 @@ impl StoreFault {
                     format!("the release's document names another site ({})", root.short(12))
                 }
             },
-            Self::Release { flaw, .. } => format!("the release's symlink {}", flaw.text()),
+            Self::Release { flaw, .. } => format!("the release's symlink {}", link_text(flaw)),
             Self::StoreFolder { flaw, .. } => format!("the folder {}", flaw.text(false)),
             Self::Tree { path, flaw, .. } => format!("the folder level of {path:?} {}", flaw.text(false)),
             Self::Manifest { path, flaw, .. } => format!("the manifest of {path:?} {}", flaw.text(false)),
-            Self::Link { flaw, .. } => format!("the symlink to the folder {}", flaw.text()),
+            Self::Link { flaw, .. } => format!("the symlink to the folder {}", link_text(flaw)),
             Self::File { place, content, flaw } => {
                 let what = match (content.encoded, place) {
                     (Some((coding, _)), _) => format!("the {coding} encoding"),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-pub use fault::{Content, CopyPlace, DocumentFlaw, LinkFlaw, StoreFault, StoreFlaw};
+pub use fault::{CopyPlace, DocumentFlaw, StoreFault, StoreFlaw};
 
 use self::copies::Demand;
 use self::deep::FileToRead;
@@ -29,6 +29,7 @@ use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File, Tree};
 use crate::store::Error;
 use crate::store::StoreError;
+use crate::store::content::Content;
 use crate::store::flight::{Flight, Read};
 use crate::store::open;
 use crate::store::session::Session;
@@ -206,9 +207,9 @@ impl<'a> Walk<'a> {
         };
         if linked.is_none() {
             let flaw = match (text, answers.attr(link_itself)) {
-                (Some(text), _) => LinkFlaw::Elsewhere(text),
-                (None, Some(attr)) => LinkFlaw::Kind(attr.kind),
-                (None, None) => LinkFlaw::Missing,
+                (Some(text), _) => StoreFlaw::Elsewhere(text),
+                (None, Some(attr)) => StoreFlaw::Kind(attr.kind),
+                (None, None) => StoreFlaw::Missing,
             };
             self.faults.push(StoreFault::Release {
                 release: release.clone(),
@@ -272,8 +273,8 @@ impl<'a> Walk<'a> {
             let mut seen = HashSet::new();
             let new = level.iter().filter(|spot| !self.trees.contains_key(&spot.digest));
             let new: Vec<Spot> = new.filter(|spot| seen.insert(spot.digest)).cloned().collect();
-            let looked = self.look(new).await?;
-            self.judge(looked).await?;
+            let listed = self.list(new).await?;
+            self.compare(listed).await?;
             let mut next = Vec::new();
             let mut count = 0;
             for spot in level {
@@ -315,7 +316,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads the folders of some trees, and their manifests.
-    async fn look(&self, spots: Vec<Spot>) -> Result<Vec<TreeListing>, Error> {
+    async fn list(&self, spots: Vec<Spot>) -> Result<Vec<TreeListing>, Error> {
         let ops = |op: fn(String) -> Op| spots.iter().map(move |spot| op(layout::tree(spot.digest))).collect();
         let manifests: Vec<String> = spots.iter().map(|spot| layout::manifest(spot.digest)).collect();
         let manifest_attrs = manifests.iter().cloned().map(Op::Lstat).collect();
@@ -363,8 +364,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Compares trees with their manifests. Their symlinks are read here, all together.
-    async fn judge(&mut self, looked: Vec<TreeListing>) -> Result<(), Error> {
-        let links: Vec<String> = looked
+    async fn compare(&mut self, listed: Vec<TreeListing>) -> Result<(), Error> {
+        let links: Vec<String> = listed
             .iter()
             .flat_map(|tree| {
                 let names = tree.names.iter().flatten();
@@ -379,19 +380,20 @@ impl<'a> Walk<'a> {
             .zip(answers)
             .filter_map(|(path, answer)| Some((path, answer.text()?)))
             .collect();
-        for tree in looked {
-            self.judge_tree(tree, &texts);
+        for tree in listed {
+            self.compare_tree(tree, &texts);
         }
         Ok(())
     }
 
-    fn judge_tree(&mut self, looked: TreeListing, texts: &HashMap<String, String>) {
+    fn compare_tree(&mut self, listing: TreeListing, texts: &HashMap<String, String>) {
         let TreeListing {
-            spot: Spot { path, digest },
+            spot,
             folder,
             names,
             manifest,
-        } = looked;
+        } = listing;
+        let Spot { path, digest } = spot.clone();
         let unlisted = || folder.and(names.is_none().then_some(StoreFlaw::Unreadable));
         if let Some(flaw) = self.folder_flaw(folder).or_else(unlisted) {
             let path = path.clone();
@@ -414,7 +416,7 @@ impl<'a> Walk<'a> {
             }
         };
         if let Some(names) = &names {
-            self.judge_names(&path, digest, &tree, names, &text);
+            self.compare_names(&spot, &tree, names, &text);
         } else {
             for (_, file) in tree.files() {
                 for content in Content::of_file(file) {
@@ -432,14 +434,14 @@ impl<'a> Walk<'a> {
         );
     }
 
-    fn judge_names<'t>(
+    fn compare_names<'t>(
         &mut self,
-        folder: &SitePath,
-        tree: Digest,
+        spot: &Spot,
         entries: &Tree,
         names: &BTreeMap<String, Attr>,
         text: &impl Fn(&str) -> Option<&'t String>,
     ) {
+        let (folder, tree) = (&spot.path, spot.digest);
         let mut expected: BTreeSet<String> = BTreeSet::new();
         for (name, entry) in &entries.entries {
             let path = folder.child(name);
@@ -447,10 +449,10 @@ impl<'a> Walk<'a> {
             match entry {
                 Entry::Folder(to) => {
                     let flaw = match (names.get(&**name), text(name)) {
-                        (None, _) => LinkFlaw::Missing,
-                        (Some(attr), None) => LinkFlaw::Kind(attr.kind),
+                        (None, _) => StoreFlaw::Missing,
+                        (Some(attr), None) => StoreFlaw::Kind(attr.kind),
                         (Some(_), Some(text)) if *text == layout::tree_link(*to) => continue,
-                        (Some(_), Some(text)) => LinkFlaw::Elsewhere(text.clone()),
+                        (Some(_), Some(text)) => StoreFlaw::Elsewhere(text.clone()),
                     };
                     let to = *to;
                     self.faults.push(StoreFault::Link { tree, path, to, flaw });
