@@ -166,7 +166,10 @@ mod tests {
             bytes: 1,
             brought: Vec::new(),
         });
-        Changes { list: list.collect() }
+        Changes {
+            list: list.collect(),
+            redirects: Vec::new(),
+        }
     }
 
     #[test]

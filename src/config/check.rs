@@ -20,7 +20,7 @@ pub enum Level {
 }
 
 /// Every check that has a level: its key and its default level.
-pub const CHECKS: [(&str, Level); 21] = [
+pub const CHECKS: [(&str, Level); 22] = [
     ("anchors", Level::Warn),
     ("builds", Level::Error),
     ("case", Level::Error),
@@ -35,6 +35,7 @@ pub const CHECKS: [(&str, Level); 21] = [
     ("moved", Level::Warn),
     ("next", Level::Warn),
     ("not-found", Level::Warn),
+    ("redirects", Level::Error),
     ("secrets", Level::Error),
     ("shadowed", Level::Warn),
     ("size", Level::Warn),

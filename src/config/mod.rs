@@ -16,6 +16,7 @@ mod feature;
 mod host_key;
 mod pattern;
 mod problem;
+mod redirects;
 mod report;
 pub mod scaffold;
 mod section;
@@ -40,6 +41,7 @@ pub use host_key::HostKey;
 pub(crate) use pattern::ends_with_escape;
 pub use pattern::{Forbidden, PatternError};
 pub use problem::{ConfigError, Problem, Warning};
+pub use redirects::Redirects;
 pub use target::{SftpTarget, Target, TargetKind};
 pub use url::{WebUrl, is_loopback};
 pub use values::{compile_globs, parse_duration};
@@ -55,7 +57,6 @@ pub const NOT_YET: &[&str] = &[
     "dictionary",
     "indexnow",
     "sitemap",
-    "redirects",
     "headers",
     "budget",
     "channels",
@@ -105,6 +106,8 @@ pub struct SiteConfig {
     pub sign: Sign,
     /// `[types]`.
     pub types: OwnTypes,
+    /// `[[redirects]]`, and those of a file next to the site manifest.
+    pub redirects: Redirects,
 }
 
 impl SiteConfig {
@@ -125,6 +128,8 @@ pub struct Site {
     pub name: String,
     /// The public URL.
     pub url: Option<WebUrl>,
+    /// Other host names of the site, which lead to the one of its URL.
+    pub aliases: Vec<String>,
     /// The folder of the export, which `next build` wrote, relative to the site manifest.
     pub export: String,
 }
@@ -136,6 +141,7 @@ impl FromSection for Site {
             r#""docs""#,
         );
         let export = expect("the folder that `next build` writes", r#""out""#);
+        let aliases = expect("a list of host names", r#"["www.example.com"]"#);
         Self {
             name: section
                 .read_text("name", name, |text| {
@@ -143,6 +149,17 @@ impl FromSection for Site {
                 })
                 .unwrap_or_else(|| "site".to_owned()),
             url: feature::url(section, "url"),
+            aliases: section
+                .read_list("aliases", aliases, |text| {
+                    let url = WebUrl::parse(&format!("https://{text}"));
+                    let is_host = url.is_ok_and(|url| url.host() == text);
+                    owned_if(
+                        is_host,
+                        text,
+                        "is not a host name in lower case, without scheme, port and path",
+                    )
+                })
+                .unwrap_or_default(),
             export: section
                 .read_text("export", export, local_path)
                 .unwrap_or_else(|| "out".to_owned()),
@@ -230,13 +247,12 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
         types: top.open("types").as_ref().map(types).unwrap_or_default(),
+        redirects: redirects::of_section(&top),
     };
     for table in ["csp", "dictionary", "indexnow", "sitemap", "budget", "channels"] {
         top.open(table);
     }
-    for list in ["redirects", "headers"] {
-        top.accept_list_of_tables(list);
-    }
+    top.tables("headers");
     if !names.contains(&config.publish.target) {
         refuse_default_target(&top, &config.publish.target, &names);
     }

@@ -38,6 +38,11 @@ impl<'t> ProblemList<'t> {
         )
     }
 
+    /// Line of a byte offset, from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.place(offset).0
+    }
+
     pub(super) fn problem(&self, offset: usize, key: String, message: String, hint: String) {
         let (line, column) = self.place(offset);
         self.problems.borrow_mut().push(Problem {

@@ -163,18 +163,26 @@ impl<'a> Section<'a> {
         read
     }
 
-    /// Accepts a list of tables whose keys are not defined yet.
-    pub(super) fn accept_list_of_tables(&self, key: &'static str) {
+    /// The tables of the list at `key`, for the caller to read and close.
+    pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'a>> {
         let Some(value) = self.ask_as(key, &format!("[[{key}]]")) else {
-            return;
+            return Vec::new();
         };
-        let is_list = value
-            .get_ref()
-            .as_array()
-            .is_some_and(|list| list.iter().all(|element| element.get_ref().is_table()));
-        if !is_list {
+        let of_element = |element: &'a Spanned<DeValue<'a>>| match element.get_ref() {
+            DeValue::Table(table) => Some(Section::at(self.dotted(key), element.span().start, table, self.report)),
+            _ => None,
+        };
+        let tables = value.get_ref().as_array();
+        let tables = tables.and_then(|list| list.iter().map(of_element).collect());
+        tables.unwrap_or_else(|| {
             self.not_a_table(key, value, &format!("a list of tables: begin each with [[{key}]]"));
-        }
+            Vec::new()
+        })
+    }
+
+    /// The line of this table, from 1.
+    pub(super) fn line(&self) -> u32 {
+        u32::try_from(self.report.line(self.offset)).unwrap_or(u32::MAX)
     }
 
     /// Every entry of this table as a table, located at the offset of its name.

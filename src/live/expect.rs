@@ -26,15 +26,21 @@ pub struct Expected {
 /// Returns the expected response to a question, for a release that consists of these files.
 #[must_use]
 pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expected {
-    let outcome = match Address::parse(question.target.as_bytes()) {
-        Ok(address) => rules.resolve(&address, &|path| files.file(path).is_some()),
-        Err(_) => Outcome::NotFound,
+    let is_file = |path: &str| files.file(path).is_some();
+    let (outcome, not_found) = match Address::parse(question.target.as_bytes()) {
+        Ok(address) => (
+            rules.resolve(&address, &is_file),
+            rules.not_found_page(&address, &is_file),
+        ),
+        Err(_) => (Outcome::NotFound, NOT_FOUND_PAGE.to_owned()),
     };
     let (status, path, default_type) = match outcome {
         Outcome::File { path, default_type } => (200, Some(path), default_type),
         Outcome::Moved(_) => (308, None, media::UNKNOWN),
-        // The live check never requests the marker. `doctor` does.
-        Outcome::Marker | Outcome::NotFound => (404, Some(NOT_FOUND_PAGE.to_owned()), media::UNKNOWN),
+        Outcome::Language => (302, None, media::UNKNOWN),
+        Outcome::Pattern(redirect) => (redirect.status().code(), None, media::UNKNOWN),
+        // The live check never requests the marker, `doctor` does; and it asks for files and not for entries.
+        Outcome::Entry(_) | Outcome::Marker | Outcome::NotFound => (404, Some(not_found), media::UNKNOWN),
     };
     let path = path.as_deref();
     // If the site has no page for missing files, nginx sends its own.

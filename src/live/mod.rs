@@ -11,7 +11,6 @@
 //! that the vhost is printed from ([`crate::rules`]), so nothing here depends on how a particular web server behaves.
 //! This module reports what it saw. It must never decide what happens to a release.
 
-pub mod address;
 pub mod cdn;
 mod curl;
 pub mod deliver;

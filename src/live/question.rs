@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::address;
 use super::files::Files;
 use crate::model::manifest::{Change, ChangeKind, is_page};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::rules::Rules;
+use crate::rules::file_address;
 use crate::rules::headers::deployment_of;
 
 /// The encodings that a visitor accepts.
@@ -126,7 +126,7 @@ pub fn questions<'a>(
     let mut list = Vec::new();
     let mut add = |path: &SitePath, file: &File, in_each: bool| {
         if asked.insert(path.clone())
-            && let Some(target) = address::preferred(rules, path.as_str(), &is_file)
+            && let Some(target) = file_address::preferred(rules, path.as_str(), &is_file)
         {
             let subject = Subject::File(path.clone());
             list.extend(forms(file, in_each).iter().map(|accept| Question {
@@ -149,7 +149,7 @@ pub fn questions<'a>(
     }
     let page = samples.files.iter().find(|(path, _)| is_page(path));
     if let (Some(deployment), Some((page, _))) = (samples.deployment, page)
-        && let Some(target) = address::preferred(rules, page.as_str(), &is_file)
+        && let Some(target) = file_address::preferred(rules, page.as_str(), &is_file)
     {
         list.push(Question {
             head: true,
@@ -161,7 +161,7 @@ pub fn questions<'a>(
     let gone = removed.into_iter().filter(|change| !is_pooled(change.path.as_str()));
     list.extend(gone.take(MOST_REMOVED).filter_map(|change| {
         let own = change.path.as_str();
-        let target = address::preferred(rules, own, &|path| path == own || is_file(path))?;
+        let target = file_address::preferred(rules, own, &|path| path == own || is_file(path))?;
         Some(question(target, Subject::Removed(change.path.clone())))
     }));
     // Two addresses that no site has.

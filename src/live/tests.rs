@@ -12,6 +12,7 @@ use crate::model::encoding::{Encodings, Recipe};
 use crate::model::manifest::{Change, ChangeKind};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
+use crate::rules::file_address;
 use crate::rules::{PageForm, Rules};
 
 fn rules(base_path: &str, form: PageForm) -> Rules {
@@ -22,6 +23,9 @@ fn rules(base_path: &str, form: PageForm) -> Rules {
         asset_prefix: String::new(),
         deployment_id: None,
         types: crate::rules::OwnTypes::default(),
+        redirects: crate::rules::Redirects::default(),
+        one_address: false,
+        languages: Vec::new(),
     }
 }
 
@@ -168,7 +172,7 @@ fn more_changes_than_can_be_asked_for_are_counted() {
 
 #[test]
 fn every_form_under_which_a_page_is_reachable_is_known() {
-    let all = |base: &str, form, of: &str| address::all(&rules(base, form), of);
+    let all = |base: &str, form, of: &str| file_address::all(&rules(base, form), of);
     assert_eq!(
         all("", PageForm::Flat, "docs/a.html"),
         ["/docs/a", "/docs/a/", "/docs/a.html"]

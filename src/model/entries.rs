@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::cache::CacheClass;
 use super::digest::Digest;
 use super::encoding::Encodings;
+use super::redirect::Redirect;
 
 /// A file of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Entry {
     File(File),
     /// A folder: a symlink to another tree.
     Folder(Digest),
+    /// A redirect: a symlink to the folder that spells its answer.
+    Redirect(Redirect),
 }
 
 /// The entries of a folder: names in byte order, each once.

@@ -5,6 +5,7 @@
 use super::digest::Digest;
 use super::encoding::{Coding, Recipe};
 use super::path::SitePath;
+use super::redirect::Redirect;
 use super::release::{ReleaseId, RunId};
 
 /// The version of the store's layout.
@@ -42,9 +43,11 @@ pub const MANIFESTS: &str = "manifests";
 pub const RELEASES: &str = "releases";
 /// The pool: files that are immutable by name, from any release that visitors may still have open.
 pub const POOL: &str = "immutable";
+/// Folders whose paths spell the answers of redirects. They contain nothing but such folders.
+pub const MOVED: &str = "moved";
 
 /// Every folder of a store directly below the docroot. The fan-out folders inside [`OBJECTS`] are not listed.
-pub const FOLDERS: [&str; 8] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, WORK, STALE, LOCK];
+pub const FOLDERS: [&str; 9] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, MOVED, WORK, STALE, LOCK];
 
 /// Everything else that may be in a docroot, in addition to [`FOLDERS`].
 pub const NAMES: [&str; 7] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT, DELIVERY, FORMER];
@@ -104,6 +107,18 @@ pub fn tree(digest: Digest) -> String {
 #[must_use]
 pub fn tree_link(digest: Digest) -> String {
     format!("../{digest}")
+}
+
+/// The folder that spells a redirect's answer.
+#[must_use]
+pub fn moved(redirect: &Redirect) -> String {
+    format!("{MOVED}/{}", redirect.spelling())
+}
+
+/// The text of a redirect's symlink, from inside a tree.
+#[must_use]
+pub fn moved_link(redirect: &Redirect) -> String {
+    format!("../../{}", moved(redirect))
 }
 
 /// A tree's manifest.

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod manifest;
 pub mod media;
 pub mod path;
+pub mod redirect;
 pub mod release;
 pub mod severity;
 pub mod tree;

@@ -14,9 +14,13 @@ use super::entries::Entries;
 pub use super::entries::{Entry, File};
 use super::media;
 use super::path::check_name;
+use super::redirect::{Redirect, Status};
 
 /// The first line of every manifest of a tree.
 pub const HEADER: &str = "syntax-publish tree 1";
+
+/// The first line if the folder contains redirects, which earlier versions of this tool can't read.
+pub const HEADER_WITH_REDIRECTS: &str = "syntax-publish tree 2";
 
 /// One folder level: names in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,16 +47,25 @@ pub enum BadTree {
 }
 
 impl Tree {
+    fn header(&self) -> &'static str {
+        let has_redirects = self
+            .entries
+            .iter()
+            .any(|(_, entry)| matches!(entry, Entry::Redirect(_)));
+        if has_redirects { HEADER_WITH_REDIRECTS } else { HEADER }
+    }
+
     /// The canonical text.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(32 + self.entries.len() * 140);
-        text.push_str(HEADER);
+        text.push_str(self.header());
         text.push('\n');
         let spell = |recipe: Option<Recipe>| recipe.map_or_else(|| "-".to_owned(), |r| r.to_string());
         for (name, entry) in &self.entries {
             let written = match entry {
                 Entry::Folder(digest) => writeln!(text, "folder {digest} {name}"),
+                Entry::Redirect(to) => writeln!(text, "moved {} {} {name}", to.status(), to.location()),
                 Entry::File(file) => writeln!(
                     text,
                     "file {} {} {} {} {} {} {name}",
@@ -82,7 +95,7 @@ impl Tree {
     pub fn parse(text: &str) -> Result<Self, BadTree> {
         let mut lines = text.split('\n');
         let header = lines.next().unwrap_or_default();
-        if header != HEADER {
+        if header != HEADER && header != HEADER_WITH_REDIRECTS {
             return Err(BadTree::Version(header.chars().take(60).collect()));
         }
         let mut entries = Vec::new();
@@ -106,7 +119,15 @@ impl Tree {
     pub fn files(&self) -> impl Iterator<Item = (&str, &File)> {
         self.entries.iter().filter_map(|(name, entry)| match entry {
             Entry::File(file) => Some((&**name, file)),
-            Entry::Folder(_) => None,
+            Entry::Folder(_) | Entry::Redirect(_) => None,
+        })
+    }
+
+    /// The redirects, by name.
+    pub fn redirects(&self) -> impl Iterator<Item = (&str, &Redirect)> {
+        self.entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::Redirect(redirect) => Some((&**name, redirect)),
+            Entry::File(_) | Entry::Folder(_) => None,
         })
     }
 
@@ -114,7 +135,7 @@ impl Tree {
     pub fn folders(&self) -> impl Iterator<Item = (&str, Digest)> {
         self.entries.iter().filter_map(|(name, entry)| match entry {
             Entry::Folder(digest) => Some((&**name, *digest)),
-            Entry::File(_) => None,
+            Entry::File(_) | Entry::Redirect(_) => None,
         })
     }
 }
@@ -126,6 +147,13 @@ fn parse_line(line: &str) -> Option<(&str, Entry)> {
             let (digest, name) = rest.split_once(' ')?;
             check_name(name).ok()?;
             Some((name, Entry::Folder(digest.parse().ok()?)))
+        }
+        "moved" => {
+            let (status, rest) = rest.split_once(' ')?;
+            let (location, name) = rest.split_once(' ')?;
+            check_name(name).ok()?;
+            let redirect = Redirect::new(Status::from_code(status)?, location).ok()?;
+            Some((name, Entry::Redirect(redirect)))
         }
         "file" => {
             let mut fields = rest.splitn(7, ' ');

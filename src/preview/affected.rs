@@ -11,7 +11,7 @@ use super::sizes::page_of;
 use crate::model::digest::Digest;
 use crate::model::manifest::{self, Site};
 use crate::model::path::SitePath;
-use crate::rules::{Address, NOT_FOUND_PAGE, Outcome, Rules};
+use crate::rules::{Address, Outcome, Rules};
 
 /// The old and the new digest of a path; `None` if there is no such file.
 pub type PageChange = (Option<Digest>, Option<Digest>);
@@ -225,7 +225,7 @@ fn used<'a>(open: &'a OpenPage, evidence: &'a Evidence<'_>) -> impl Iterator<Ite
             .resolve(&Address::parse(bare.as_bytes()).ok()?, &was_or_is)
         {
             Outcome::File { path, .. } => Some((bare.to_owned(), path)),
-            Outcome::Moved(_) | Outcome::Marker | Outcome::NotFound => None,
+            _ => None,
         }
     })
 }
@@ -235,8 +235,8 @@ fn file_at(address: &str, evidence: &Evidence<'_>) -> Option<String> {
     let address = Address::parse(address.as_bytes()).ok()?;
     match evidence.rules.resolve(&address, evidence.is_file) {
         Outcome::File { path, .. } => Some(path),
-        Outcome::NotFound => Some(NOT_FOUND_PAGE.to_owned()),
-        Outcome::Moved(_) | Outcome::Marker => None,
+        Outcome::NotFound => Some(evidence.rules.not_found_page(&address, evidence.is_file)),
+        Outcome::Moved(_) | Outcome::Language | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker => None,
     }
 }
 

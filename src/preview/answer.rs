@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE, VARY,
 };
 use hyper::http::request::Parts as Head;
@@ -27,6 +27,7 @@ use super::{LiveReload, OWN, Preview, normalized_page, snippet};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::media;
+use crate::model::redirect::Redirect;
 use crate::next::page::owners;
 use crate::rules::conditions::{ConditionResult, Conditions, Time, Validators, evaluate};
 use crate::rules::ranges::{self, Parts};
@@ -97,10 +98,16 @@ impl Preview {
             set(&mut answer, CONNECTION, "close");
             return answer;
         }
-        let outcome = rules.resolve(&address, &|path| site.resource(path).is_some());
+        let outcome = rules.resolve(&address, &|path| site.has(path));
         let answer = match outcome {
             Outcome::NotFound => self.not_found(head, site).await,
-            Outcome::Moved(to) => Ok(moved(rules, &to)),
+            Outcome::Language => Ok(language(rules, head, &address)),
+            Outcome::Moved(to) => Ok(moved(rules, StatusCode::PERMANENT_REDIRECT, &to)),
+            Outcome::Entry(path) => match site.redirect(&path) {
+                Some(redirect) => Ok(redirected(rules, &address, redirect)),
+                None => self.not_found(head, site).await,
+            },
+            Outcome::Pattern(redirect) => Ok(redirected(rules, &address, &redirect)),
             Outcome::Marker => Ok(marked(site)),
             Outcome::File { path, default_type } => self.file(head, site, &path, default_type).await,
         };
@@ -159,8 +166,16 @@ impl Preview {
 
     /// Answers with the 404 page. Conditions, ranges and the method are ignored.
     async fn not_found(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+        let page = Address::parse(target.as_bytes()).map_or_else(
+            |_| NOT_FOUND_PAGE.to_owned(),
+            |address| {
+                site.rules
+                    .not_found_page(&address, &|path| site.resource(path).is_some())
+            },
+        );
         let status = StatusCode::NOT_FOUND;
-        let Some(served) = self.served(head, site, NOT_FOUND_PAGE, media::UNKNOWN).await? else {
+        let Some(served) = self.served(head, site, &page, media::UNKNOWN).await? else {
             return Ok(refusal(Some(&site.rules), status));
         };
         let mut answer = self.whole(site, &served, status).await?;
@@ -407,8 +422,23 @@ fn refusal(rules: Option<&Rules>, status: StatusCode) -> Response<Body> {
     without_file(rules, status, "text/html", page)
 }
 
-fn moved(rules: &Rules, to: &[u8]) -> Response<Body> {
-    let mut answer = refusal(Some(rules), StatusCode::PERMANENT_REDIRECT);
+fn language(rules: &Rules, head: &Head, address: &Address) -> Response<Body> {
+    let accepted = head.headers.get(ACCEPT_LANGUAGE).map(HeaderValue::to_str);
+    let to = rules.front_of(accepted.and_then(Result::ok).unwrap_or_default());
+    moved(
+        rules,
+        StatusCode::FOUND,
+        &address.with_query(to.unwrap_or_default().as_bytes()),
+    )
+}
+
+fn redirected(rules: &Rules, address: &Address, redirect: &Redirect) -> Response<Body> {
+    let status = StatusCode::from_u16(redirect.status().code()).unwrap_or(StatusCode::PERMANENT_REDIRECT);
+    moved(rules, status, &redirect.location_with_query(address.query()))
+}
+
+fn moved(rules: &Rules, status: StatusCode, to: &[u8]) -> Response<Body> {
+    let mut answer = refusal(Some(rules), status);
     if let Ok(to) = HeaderValue::from_bytes(to) {
         answer.headers_mut().insert(LOCATION, to);
     }
@@ -418,7 +448,7 @@ fn moved(rules: &Rules, to: &[u8]) -> Response<Body> {
 /// Answers with the marker, as the vhost does. The marker is not a file: it has no validators and no ranges, and every
 /// method gets it.
 fn marked(site: &Snapshot) -> Response<Body> {
-    let text = marker::text(&site.site.root.to_string());
+    let text = marker::text(&site.site.root.to_string(), &marker::settings(&site.rules));
     without_file(Some(&site.rules), StatusCode::OK, "text/plain", text)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::manifest::{self, ChangeKind, Site};
 use crate::model::path::SitePath;
+use crate::model::redirect::Redirect;
 use crate::model::tree::File;
 use crate::rules::Rules;
 use crate::site::check::Problem;
@@ -77,6 +78,18 @@ impl Snapshot {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.site.root == other.site.root && self.rules == other.rules && self.problems == other.problems
+    }
+
+    /// Whether a file, an encoding or a redirect is at a path of the docroot.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.resource(path).is_some() || self.redirect(path).is_some()
+    }
+
+    /// Returns the redirect at a path of the docroot.
+    #[must_use]
+    pub fn redirect(&self, path: &str) -> Option<&Redirect> {
+        self.site.redirect(&SitePath::new(path).ok()?)
     }
 
     /// Returns the file or encoding at a path of the docroot.

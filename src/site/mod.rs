@@ -14,6 +14,7 @@ mod error;
 pub mod fingerprint;
 pub mod pipeline;
 pub mod plain_folder;
+pub mod redirects;
 pub mod scan;
 pub mod source;
 pub mod survey;

@@ -4,7 +4,7 @@
 //! `build` share this code with `publish`, so they see exactly the site that `publish` would send. This module must
 //! never write to the export, and must not depend on a target: the site is the same whatever a host already has.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,13 +19,15 @@ use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::manifest::{Input, Site};
 use crate::model::media;
 use crate::model::path::SitePath;
+use crate::model::redirect::Redirect;
 use crate::model::severity::Severity;
 use crate::next::client::Client;
-use crate::rules::{PageForm, Rules};
+use crate::rules::{PageForm, Redirects, Rules, languages};
 use crate::site::SiteError;
 use crate::site::check::{self, Material, Problem, Searches};
 use crate::site::encode::encodings_for;
 use crate::site::fingerprint;
+use crate::site::redirects;
 use crate::site::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::site::source::{Export, Source};
 use crate::site::survey::{self, Elsewhere, Rewritten, Survey};
@@ -64,10 +66,13 @@ pub struct Inspected {
     pub unclassified: u64,
 }
 
-/// The facts about an export, and the problems that the checks found in them.
+/// The facts about an export, the problems that the checks found in them, and what follows from both.
 struct Checked {
     survey: Survey,
     problems: Vec<Problem>,
+    rules: Rules,
+    /// The redirects of the release, by address.
+    redirects: BTreeMap<String, Redirect>,
 }
 
 /// An export on this machine, and how it is turned into a site.
@@ -169,7 +174,7 @@ impl<'a> LocalSite<'a> {
     /// [`SiteError::Scan`] if the export can't be read.
     pub fn inspect(self) -> Result<Inspected, SiteError> {
         let (scan, cache) = self.scan_and_recall()?;
-        let Checked { survey, problems } =
+        let Checked { survey, problems, .. } =
             self.find_problems(&scan.assets, &Export::new(self.export), cache.as_ref())?;
         let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
             let reasons = facts.unclear.iter().chain(&facts.odd);
@@ -196,9 +201,13 @@ impl<'a> LocalSite<'a> {
     /// [`SiteError::Scan`] if the export can't be read.
     pub fn served(self) -> Result<Rules, SiteError> {
         let scan = self.scan()?;
-        let client = survey::find_client(&scan.assets, &Export::new(self.export))?;
-        let paths = scan.assets.iter().map(|asset| asset.path.as_str());
-        Ok(rules(self.config, client, paths))
+        let source = Export::new(self.export);
+        let client = survey::find_client(&scan.assets, &source)?;
+        let paths = published(&scan.assets).map(|asset| asset.path.as_str());
+        Ok(Rules {
+            redirects: redirects::read(self.config, &scan.assets, &source)?.redirects,
+            ..rules(self.config, client, paths)
+        })
     }
 
     fn scan(self) -> Result<Scan, SiteError> {
@@ -252,8 +261,23 @@ impl<'a> LocalSite<'a> {
             allowed: &allowed,
             copies: &config.fingerprint.prefix,
         };
-        let problems = check::check(material, &config.check.levels);
-        Ok(Checked { survey, problems })
+        let mut problems = check::check(material, &config.check.levels);
+        let moved = redirects::read(config, assets, source)?;
+        let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
+        let rules = Rules {
+            redirects: moved.redirects,
+            ..rules(config, survey.client.clone(), paths.iter().copied())
+        };
+        let (table, addresses) = redirects::table(&rules, &paths);
+        let level = config.check.levels.of(check::redirects::NAME);
+        problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
+        problems.sort();
+        Ok(Checked {
+            survey,
+            problems,
+            rules,
+            redirects: table.entries,
+        })
     }
 
     /// Makes the site of a checked export. `learn` gets the survey, and the result of the fingerprint stage for each
@@ -265,16 +289,19 @@ impl<'a> LocalSite<'a> {
         checked: Checked,
         learn: impl FnOnce(Survey, &[Option<Rewritten>]) + Send,
     ) -> Result<Prepared, SiteError> {
-        let Checked { survey, problems } = checked;
-        let paths = scan.assets.iter().map(|asset| asset.path.as_str());
-        let rules = rules(self.config, survey.client.clone(), paths);
+        let Checked {
+            survey,
+            problems,
+            rules,
+            redirects,
+        } = checked;
         let finished = self.fingerprint(&scan.assets, &survey, source)?;
         let missing_chunks = survey.missing_chunks();
         let all = scan.assets.iter().zip(&survey.facts);
         let texts = all.filter(|(_, facts)| facts.is_text);
         let texts: HashSet<SitePath> = texts.map(|(asset, _)| asset.path.clone()).collect();
         let (site, ()) = rayon::join(
-            || self.manifest(finished.assets, &texts, &rules),
+            || self.manifest(finished.assets, &texts, &rules, &redirects),
             || learn(survey, &finished.rewritten),
         );
         Ok(Prepared {
@@ -316,9 +343,16 @@ impl<'a> LocalSite<'a> {
     }
 
     /// Makes the manifest. `texts` are the files that contain text although their names do not reveal it.
-    fn manifest(self, assets: Vec<Asset>, texts: &HashSet<SitePath>, rules: &Rules) -> Site {
+    fn manifest(
+        self,
+        assets: Vec<Asset>,
+        texts: &HashSet<SitePath>,
+        rules: &Rules,
+        entries: &BTreeMap<String, Redirect>,
+    ) -> Site {
         let _running = Running::begin(self.observer, Stage::Manifest);
-        let files = assets.into_iter().map(|asset| {
+        let assets = assets.into_iter().filter(|asset| !redirects::is_setting(&asset.path));
+        let files = assets.map(|asset| {
             let media_type = rules.type_in_manifest(asset.path.as_str());
             let is_text = media_type == media::UNKNOWN && texts.contains(&asset.path);
             let compressed_as = if is_text { "text/plain" } else { &media_type };
@@ -330,7 +364,7 @@ impl<'a> LocalSite<'a> {
                 media_type,
             }
         });
-        Site::new(files, &rules.classes)
+        Site::with_redirects(files, entries, &rules.classes)
     }
 
     /// Keeps what was learned about the files for the next run.
@@ -358,15 +392,24 @@ impl<'a> LocalSite<'a> {
 /// client.
 #[must_use]
 pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item = &'a str> + Clone) -> Rules {
+    let form = PageForm::of(paths.clone());
     let base_path = config.next.base_path.as_ref().unwrap_or(&client.base_path);
     Rules {
-        form: PageForm::of(paths),
+        form,
         base_path: base_path.clone(),
         asset_prefix: client.asset_prefix(base_path).to_owned(),
         classes: Classes::new(&config.fingerprint.prefix),
         deployment_id: client.deployment_id,
         types: config.types.clone(),
+        languages: languages::of_site(form, paths.clone()),
+        one_address: config.nginx.one_address,
+        redirects: Redirects::default(),
     }
+}
+
+/// The files of an export that are part of the site.
+fn published(assets: &[Asset]) -> impl Iterator<Item = &Asset> + Clone {
+    assets.iter().filter(|asset| !redirects::is_setting(&asset.path))
 }
 
 /// Returns the encodings of a file. Those that the export contains are used as they are; the others will be made.

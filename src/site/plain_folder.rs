@@ -214,7 +214,7 @@ fn written(tree: &Tree, name: &OsStr, is_folder: bool) -> Option<Written> {
     match entry(name) {
         Some(Entry::Folder(digest)) => return is_folder.then_some(Written::Folder(*digest)),
         Some(Entry::File(_)) => return (!is_folder).then_some(Written::File),
-        None => {}
+        Some(Entry::Redirect(_)) | None => {}
     }
     let is_encoding = |coding: Coding| {
         let original = coding.original(name).and_then(entry);

@@ -16,10 +16,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::live::address;
 use crate::live::http::{self, Endpoint, HttpError, Request, Response};
 use crate::model::path::SitePath;
 use crate::rules::Rules;
+use crate::rules::file_address;
 
 /// What a CDN should purge.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -126,7 +126,7 @@ impl PurgeError {
 pub fn urls<'a>(rules: &Rules, origin: &str, paths: impl Iterator<Item = &'a SitePath>) -> Vec<String> {
     let mut urls = BTreeSet::new();
     for path in paths {
-        let all = address::all(rules, path.as_str());
+        let all = file_address::all(rules, path.as_str());
         urls.extend(all.into_iter().map(|target| format!("{origin}{target}")));
     }
     urls.into_iter().collect()

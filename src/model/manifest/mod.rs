@@ -13,6 +13,7 @@ use crate::model::cache::Classes;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::path::{MAX_DEPTH, SitePath};
+use crate::model::redirect::{self, Redirect};
 use crate::model::tree::{Entry, File, Tree};
 
 /// A file as input of the manifest.
@@ -58,6 +59,17 @@ impl Site {
     /// Builds the manifest of a site. The order of the files does not matter. Paths must be unique.
     #[must_use]
     pub fn new(files: impl IntoIterator<Item = Input>, classes: &Classes) -> Self {
+        Self::with_redirects(files, &BTreeMap::new(), classes)
+    }
+
+    /// Builds the manifest of a site with redirects, by decoded address. Redirects don't count as files. An address
+    /// that no release can have is left out; the caller has checked that there is none.
+    #[must_use]
+    pub fn with_redirects(
+        files: impl IntoIterator<Item = Input>,
+        redirects: &BTreeMap<String, Redirect>,
+        classes: &Classes,
+    ) -> Self {
         let mut trees: HashMap<SitePath, Tree> = HashMap::new();
         trees.insert(SitePath::root(), Tree::default());
         let (mut count, mut bytes) = (0, 0);
@@ -71,7 +83,12 @@ impl Site {
                 encodings: input.encodings,
                 media_type: input.media_type,
             };
-            insert(&mut trees, &input.path, file);
+            insert(&mut trees, &input.path, Entry::File(file));
+        }
+        for (address, redirect) in redirects {
+            if let Some(path) = redirect::path_of(address) {
+                insert(&mut trees, &path, Entry::Redirect(redirect.clone()));
+            }
         }
         let mut trees: BTreeMap<SitePath, Tree> = trees.into_iter().collect();
         drop_encodings_whose_names_are_taken(&mut trees);
@@ -143,8 +160,22 @@ impl Site {
     pub fn file(&self, path: &SitePath) -> Option<&File> {
         match self.folders.get(&path.parent()?)?.tree.entries.get(path.name())? {
             Entry::File(file) => Some(file),
-            Entry::Folder(_) => None,
+            Entry::Folder(_) | Entry::Redirect(_) => None,
         }
+    }
+
+    /// The redirect at a path of the release.
+    #[must_use]
+    pub fn redirect(&self, path: &SitePath) -> Option<&Redirect> {
+        redirect_of(self.folders.get(&path.parent()?)?.tree.entries.get(path.name()))
+    }
+
+    /// Every redirect with the address that it is for.
+    pub fn redirects(&self) -> impl Iterator<Item = (String, &Redirect)> {
+        self.folders.iter().flat_map(|(path, folder)| {
+            let redirects = folder.tree.redirects();
+            redirects.filter_map(|(name, redirect)| Some((redirect::address_of(path.child(name).as_str())?, redirect)))
+        })
     }
 
     /// Every file with its public path.
@@ -209,9 +240,8 @@ fn by_digest(folders: &BTreeMap<SitePath, Folder>) -> HashMap<Digest, SitePath> 
     folders.map(|(path, folder)| (folder.digest, path.clone())).collect()
 }
 
-fn insert(trees: &mut HashMap<SitePath, Tree>, path: &SitePath, file: File) {
+fn insert(trees: &mut HashMap<SitePath, Tree>, path: &SitePath, entry: Entry) {
     let (folder, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
-    let entry = Entry::File(file);
     if let Some(tree) = trees.get_mut(folder) {
         tree.entries.insert(name.into(), entry);
         return;
@@ -291,11 +321,22 @@ impl Change {
     }
 }
 
+/// A redirect that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedirectChange {
+    /// The moved address.
+    pub address: String,
+    /// How it changed.
+    pub change: ChangeKind,
+}
+
 /// The differences between two releases.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
     /// The changes, sorted by path.
     pub list: Vec<Change>,
+    /// The redirects that changed, sorted by address.
+    pub redirects: Vec<RedirectChange>,
 }
 
 impl Changes {
@@ -331,6 +372,7 @@ pub fn diff<'a>(
     }
     if comparison.unknown.is_empty() {
         comparison.changes.list.sort_by(|a, b| a.path.cmp(&b.path));
+        comparison.changes.redirects.sort_by(|a, b| a.address.cmp(&b.address));
         Ok(comparison.changes)
     } else {
         Err(comparison.unknown)
@@ -361,6 +403,18 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
         tree
     }
 
+    fn redirect(&mut self, path: &SitePath, from: Option<&Redirect>, to: Option<&Redirect>) {
+        let change = match (from, to) {
+            (None, Some(_)) => ChangeKind::Added,
+            (Some(_), None) => ChangeKind::Removed,
+            (Some(from), Some(to)) if from != to => ChangeKind::Changed,
+            _ => return,
+        };
+        if let Some(address) = redirect::address_of(path.as_str()) {
+            self.changes.redirects.push(RedirectChange { address, change });
+        }
+    }
+
     fn folder(&mut self, path: &SitePath, from: Option<Digest>, to: Option<Digest>, depth: usize) {
         // Deeper folders can be neither published nor served, so only another program can have created them.
         if from == to || depth > MAX_DEPTH || self.is_endless() {
@@ -384,6 +438,7 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
             }
             let at = path.child(name);
             self.folder(&at, folder_of(old), folder_of(new), depth + 1);
+            self.redirect(&at, redirect_of(old), redirect_of(new));
             let (old, new) = (file_of(old), file_of(new));
             let (change, bytes) = match (old, new) {
                 (None, Some(after)) => (ChangeKind::Added, after.size),
@@ -398,6 +453,13 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
                 brought: brought(&old.into_iter().chain(new)),
             });
         }
+    }
+}
+
+fn redirect_of(entry: Option<&Entry>) -> Option<&Redirect> {
+    match entry {
+        Some(Entry::Redirect(redirect)) => Some(redirect),
+        _ => None,
     }
 }
 

@@ -29,7 +29,9 @@ use crate::model::cache::{CacheClass, PathPattern};
 use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::media;
+use crate::model::redirect::{self, END};
 use crate::rules::address::{DISGUISES, HARMLESS};
+use crate::rules::languages::{self, TAG};
 use crate::rules::types::CHARSET;
 use crate::rules::{CODINGS, Rules, fingerprint, headers};
 
@@ -47,6 +49,8 @@ const LONGEST_NAME: usize = 46;
 pub struct Vhost {
     /// The host name of the site.
     pub server_name: String,
+    /// Other host names, which lead to the same address of the site.
+    pub aliases: Vec<String>,
     /// The docroot as nginx sees it: the absolute path of the folder that contains `current`.
     pub docroot: String,
     /// `ADDR:PORT` or `PORT`. If it is given, the vhost listens only there and prints no redirect from port 80.
@@ -78,6 +82,11 @@ pub struct Vhost {
 pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     let site = Site {
         name: values::server_name(&vhost.server_name)?,
+        aliases: vhost
+            .aliases
+            .iter()
+            .map(|name| values::server_name(name))
+            .collect::<Result<_, _>>()?,
         docroot: values::docroot(&vhost.docroot)?,
         listen: vhost.listen.as_deref().map(values::listen).transpose()?,
         base: values::base_path(&vhost.rules.base_path)?,
@@ -96,13 +105,17 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     }
     let mut text = site.preamble();
     text += &site.maps();
+    text += &site.moved_maps();
+    text += &site.language_maps();
+    text += &site.own_map();
     text += &site.deployments();
     if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
         text += &site.plain_server();
     }
+    text += &site.alias_server();
     text += "\nserver {\n";
     let sections = [
-        site.listeners(),
+        site.listeners(&site.name),
         site.files(),
         site.encodings(),
         site.media_types(),
@@ -131,6 +144,7 @@ fn added(headers: impl Iterator<Item = (&'static str, impl AsRef<str>)>) -> Stri
 /// The validated values of one vhost.
 struct Site<'a> {
     name: String,
+    aliases: Vec<String>,
     docroot: &'a str,
     listen: Option<&'a str>,
     base: &'a str,
@@ -165,7 +179,7 @@ impl Site<'_> {
                 "#\n\
                  # nginx does not start without the certificate. To get it first, while Debian's default site is enabled:\n\
                  #     certbot certonly --webroot -w {ACME} -d {}\n",
-                self.name
+                self.names().join(" -d ")
             );
         }
         if self.name.len() > LONGEST_NAME {
@@ -201,6 +215,104 @@ map $http_{header} {claimed} {{
             header = headers::CLIENT_DEPLOYMENT.replace('-', "_"),
             claimed = self.variable("claim"),
             id = headers::DEPLOYMENT_ID,
+        )
+    }
+
+    /// The maps of the redirects: which entry of the release is for an address, what its answer is, and the patterns.
+    fn moved_maps(&self) -> String {
+        let mut places = String::new();
+        for (place, start) in redirect::PLACES {
+            let folder = format!("~/{}/(30[1278])/{place}", layout::MOVED);
+            let _ = write!(
+                places,
+                "    \"{folder}(/[^?#]*)(#.*)?{END}\\z\" \"$1{start}$2$is_args$args$3\";\n    \
+                     \"{folder}(/.*){END}\\z\" \"$1{start}$2\";\n",
+            );
+        }
+        let mut text = format!(
+            r#"
+# The entry of the release for the address of a moved page, and the answer that it leads to: status and Location. The
+# visitor's query is passed on unless the answer has one.
+map $uri {source} {{
+    default "/";
+    "~(?s)^(/.+?)/?\z" $1;
+}}
+map $realpath_root {answer} {{
+    default "";
+{places}}}
+"#,
+            source = self.variable("source"),
+            answer = self.variable("answer"),
+        );
+        let mut patterns = self.vhost.rules.redirects.patterns().peekable();
+        if patterns.peek().is_none() {
+            return text;
+        }
+        let _ = writeln!(
+            text,
+            "\n# Patterns of redirects, for addresses that no release can list.\nmap {} {} {{\n    default \"\";",
+            self.variable("path"),
+            self.variable("pattern"),
+        );
+        for rule in patterns {
+            let (path, query, fragment) = rule.target_of_groups();
+            let query = if query.is_empty() {
+                "$is_args$args".to_owned()
+            } else {
+                query
+            };
+            let _ = writeln!(
+                text,
+                "    \"~{}\" \"{}{path}{query}{fragment}\";",
+                rule.regex(),
+                rule.status()
+            );
+        }
+        text + "}\n"
+    }
+
+    /// The maps of languages: the folder of a missing address, and the visitor's language.
+    fn language_maps(&self) -> String {
+        let mut text = format!(
+            r#"
+# The folder whose page for missing files an address gets: that of its language.
+map {path} {missing} {{
+    default "";
+    "~^{base}(/{TAG})/" $1;
+}}
+"#,
+            path = self.variable("path"),
+            missing = self.variable("missing"),
+            base = values::pattern(self.base),
+        );
+        if let Some(first) = self.vhost.rules.languages.first() {
+            let _ = write!(
+                text,
+                "\n# The first language of the visitor's that the site has.\n\
+                 map $http_accept_language {} {{\n    default {first};\n    \"~{}\" $1;\n}}\n",
+                self.variable("language"),
+                languages::regex(&self.vhost.rules.languages),
+            );
+        }
+        text
+    }
+
+    /// The map from the visitor's spelling of a page's file to the page's own address.
+    fn own_map(&self) -> String {
+        if !self.vhost.rules.one_address {
+            return String::new();
+        }
+        format!(
+            r#"
+# The address of a page, given that of its file.
+map {path} {own} {{
+    default "";
+    "~^(.*/)index[.]html\z" $1;
+    "~^(.+)[.]html\z" $1;
+}}
+"#,
+            path = self.variable("path"),
+            own = self.variable("own"),
         )
     }
 
@@ -269,7 +381,7 @@ map $request_uri {path} {{
     fn plain_server(&self) -> String {
         let lines = format!(
             "{listen}\
-             server_name {name};\n\
+             server_name {names};\n\
              server_tokens off;\n\
              {headers}\
              \n\
@@ -283,10 +395,38 @@ map $request_uri {path} {{
                  root {ACME};\n\
              }}\n",
             listen = self.listen_on(80, ""),
+            names = self.names().join(" "),
             name = self.name,
             headers = added(headers::SECURITY.into_iter()),
         );
         format!("\nserver {{\n{}}}\n", indented(&lines))
+    }
+
+    /// All names of the site, its own first.
+    fn names(&self) -> Vec<&str> {
+        std::iter::once(&self.name)
+            .chain(&self.aliases)
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// The server of the other names. They need names in the certificate of the site.
+    fn alias_server(&self) -> String {
+        if self.aliases.is_empty() {
+            return String::new();
+        }
+        let scheme = if self.vhost.tls { "https" } else { "http" };
+        let port = self.vhost.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let lines = format!(
+            "{listeners}\n\
+             server_tokens off;\n\
+             {headers}\
+             return 308 {scheme}://{name}{port}$request_uri;\n",
+            listeners = self.listeners(&self.aliases.join(" ")),
+            headers = added(headers::SECURITY.into_iter()),
+            name = self.name,
+        );
+        format!("\n# Other names of the site.\nserver {{\n{}}}\n", indented(&lines))
     }
 
     /// The `listen` directives for a port.
@@ -306,7 +446,8 @@ map $request_uri {path} {{
         })
     }
 
-    fn listeners(&self) -> String {
+    /// What a server listens on, under these names.
+    fn listeners(&self, names: &str) -> String {
         let (tls, modern) = (self.vhost.tls, self.vhost.version.has_http2_directive());
         let parameters = match (tls, modern) {
             (false, _) => "",
@@ -323,7 +464,7 @@ map $request_uri {path} {{
                      # `syntax-publish nginx --nginx-version 1.22` prints it so.\n\
                      http2 on;\n";
         }
-        let _ = writeln!(text, "server_name {};", self.name);
+        let _ = writeln!(text, "server_name {names};");
         if tls {
             let _ = write!(
                 text,

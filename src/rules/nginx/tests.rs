@@ -1,10 +1,12 @@
 use super::*;
 use crate::model::cache::{CacheClass, Classes, pooled};
+use crate::model::redirect::Status;
 use crate::rules::OwnTypes;
 
 fn vhost() -> Vhost {
     Vhost {
         server_name: "docs.example.com".into(),
+        aliases: Vec::new(),
         docroot: "/srv/site".into(),
         listen: None,
         port: None,
@@ -26,6 +28,9 @@ fn rules() -> Rules {
         asset_prefix: String::new(),
         deployment_id: None,
         types: OwnTypes::default(),
+        redirects: crate::rules::Redirects::default(),
+        one_address: false,
+        languages: Vec::new(),
     }
 }
 
@@ -235,7 +240,10 @@ fn no_location_adds_a_header_and_nothing_is_global() {
                 || line == "server {"
                 || line.starts_with("map $")
                 || line.starts_with("map \"$arg_v:$uri\" $");
-            assert!(global && !line.starts_with("map $sp_"), "{line}");
+            // What a map defines is the site's own.
+            let defines = line.strip_suffix(" {").and_then(|map| map.rsplit(' ').next());
+            let is_own = defines.is_none_or(|name| name == "server" || name.starts_with("$sp_docs_example_com_"));
+            assert!(global && is_own, "{line}");
         }
         assert!(text.contains("$sp_docs_example_com_cache"));
     }
@@ -300,19 +308,21 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
             .collect();
         assert_eq!(added.join("\n").replace('"', ""), said.join("\n"), "headers");
 
-        // One location per place, one for the steps after files, one for the originals of copies, one per type without
-        // an extension.
-        let places = crate::rules::pages::rules(form);
+        // One location per place, one for the steps after files, one each for the originals of copies, the error page
+        // and redirects, one per type without an extension.
+        let places = crate::rules::pages::rules(form, false);
+        // These have locations of their own, and this site has no languages.
+        let elsewhere = [crate::rules::pages::Step::Redirect, crate::rules::pages::Step::Language];
         let behind = |rule: &crate::rules::pages::Rule| {
             let files = |step: &crate::rules::pages::Step| matches!(step, crate::rules::pages::Step::File(_));
             rule.steps
                 .iter()
                 .skip_while(|step| !files(step))
-                .any(|step| !files(step))
+                .any(|step| !files(step) && !elsewhere.contains(step))
         };
         let named = media::NAMED.iter().map(|(_, media_type)| *media_type);
         let types: BTreeSet<_> = named.chain([media::IMAGE]).collect();
-        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 1 + types.len();
+        let wanted = places.len() + places.iter().filter(|rule| behind(rule)).count() + 3 + types.len();
         assert_eq!(starting("location "), wanted, "locations");
 
         let takes = crate::rules::base::rules(form);
@@ -323,7 +333,10 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
         assert_eq!(starting("rewrite "), rewrites + copies, "rewrites");
         let spelled = places.iter().flat_map(|rule| rule.steps);
         let leading = spelled.filter(|step| matches!(step, crate::rules::pages::Step::Lead { .. }));
-        assert_eq!(starting("return 308 "), leading.count() + leads, "redirects");
+        assert_eq!(starting("return 308 "), leading.count() + leads + 1, "redirects");
+        for status in Status::ALL {
+            assert_eq!(starting(&format!("return {status} $1;")), 1, "moved pages");
+        }
         let steps = places.iter().flat_map(|rule| rule.steps);
         let second_chances = steps.filter(|step| **step == crate::rules::pages::Step::Pool).count();
         assert_eq!(starting("error_page 404 = @pool;"), second_chances, "second chances");
@@ -365,7 +378,7 @@ fn the_number_of_the_rules_is_raised_with_what_is_printed() {
     );
     // If the digest differs: raise the number, add what an older vhost does not do to `marker::CHANGES`, and write both
     // here.
-    assert_eq!(printed, (6, "2b6f466a958cbfcd".to_owned()));
+    assert_eq!(printed, (7, "3d50b4bbb7785718".to_owned()));
 }
 
 #[test]

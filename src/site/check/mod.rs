@@ -23,6 +23,7 @@ mod local;
 mod next;
 mod not_found;
 mod payloads;
+pub mod redirects;
 pub mod removal;
 mod repeats;
 mod search;

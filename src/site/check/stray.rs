@@ -10,7 +10,6 @@ use super::finding::{Material, RawFinding, first_names};
 const OF_HOSTS: &[&str] = &[
     "CNAME",
     "_headers",
-    "_redirects",
     "_routes.json",
     "_worker.js",
     "firebase.json",

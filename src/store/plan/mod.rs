@@ -412,7 +412,7 @@ pub fn former_files(changes: &Changes, facts: &HostFacts) -> HashMap<SitePath, O
         let folder = live_tree(&path.parent()?, facts)??;
         match facts.manifest(folder)?.entries.get(path.name())? {
             Entry::File(file) => Some(file.clone()),
-            Entry::Folder(_) => None,
+            Entry::Folder(_) | Entry::Redirect(_) => None,
         }
     };
     let changed = changes.list.iter().map(|change| &change.path);
@@ -511,6 +511,8 @@ pub struct Plan {
     pub unlinkable: HashSet<String>,
     /// Folder levels to build, children before parents.
     pub trees: Vec<NewTree>,
+    /// The folders that spell the answers of new redirects.
+    pub answers: BTreeSet<String>,
     /// Trees that exist and that the new ones rely on.
     pub relied_trees: BTreeSet<Digest>,
     /// Additions to the pool.
@@ -548,6 +550,7 @@ impl Plan {
             present: HashSet::new(),
             unlinkable: facts.unlinkable.clone(),
             trees: Vec::new(),
+            answers: BTreeSet::new(),
             relied_trees: BTreeSet::new(),
             pool: Vec::new(),
             relied_pool: BTreeSet::new(),
@@ -580,8 +583,14 @@ impl Plan {
         for (name, entry) in &tree.entries {
             if former.entries.get(name) == Some(entry) && changed.former.is_some() {
                 unchanged.insert(name.clone());
-            } else if let Entry::File(file) = entry {
-                self.want(file, changed.path.child(name), facts, wanted);
+                continue;
+            }
+            match entry {
+                Entry::File(file) => self.want(file, changed.path.child(name), facts, wanted),
+                Entry::Redirect(redirect) => {
+                    self.answers.insert(layout::moved(redirect));
+                }
+                Entry::Folder(_) => {}
             }
         }
         if !unchanged.is_empty() {

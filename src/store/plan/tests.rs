@@ -8,6 +8,7 @@ use super::*;
 use crate::model::cache::Classes;
 use crate::model::encoding::Recipe;
 use crate::model::manifest::{ChangeKind, Input};
+use crate::model::redirect::{Redirect, Status};
 
 /// What a store has after some sites were published to it.
 #[derive(Default)]
@@ -16,6 +17,7 @@ struct Memory {
     trees: BTreeMap<Digest, Tree>,
     objects: BTreeMap<String, u64>,
     pool: BTreeMap<String, u64>,
+    answers: HashSet<String>,
 }
 
 /// All files of this store have the same time.
@@ -88,6 +90,9 @@ impl Memory {
                 } else {
                     match entry {
                         Entry::Folder(child) => assert!(self.trees.contains_key(child), "a parent before its child"),
+                        Entry::Redirect(redirect) => {
+                            assert!(plan.answers.contains(&layout::moved(redirect)));
+                        }
                         Entry::File(file) => {
                             for name in Content::of_file(file).map(|content| content.object()) {
                                 assert!(has(&self.objects, &name), "{name} is neither sent nor there");
@@ -98,6 +103,7 @@ impl Memory {
             }
             self.trees.insert(tree.digest, Tree::clone(&tree.tree));
         }
+        self.answers.extend(plan.answers.iter().cloned());
         for wanted in &plan.wanted {
             let identity = layout::object(wanted.digest);
             assert_eq!(
@@ -130,6 +136,9 @@ impl Memory {
         for (path, folder) in &site.folders {
             assert_eq!(self.trees.get(&folder.digest), Some(&*folder.tree), "{path:?}");
         }
+        for (address, redirect) in site.redirects() {
+            assert!(self.answers.contains(&layout::moved(redirect)), "{address}");
+        }
         for (path, file) in site.all_files() {
             assert!(self.objects.contains_key(&layout::object(file.digest)));
             if pooled(path.as_str(), file.cache) {
@@ -139,18 +148,28 @@ impl Memory {
     }
 }
 
+/// A site with these files. Some of them are redirects.
 fn site(files: &BTreeMap<String, u8>) -> Site {
-    let files = files.iter().map(|(path, content)| Input {
-        path: SitePath::new(path).unwrap(),
-        digest: Digest::of(&[*content]),
-        size: 1,
-        media_type: "text/html".into(),
-        encodings: Encodings {
-            br: (content % 2 == 0).then(|| Recipe::made(11)),
-            gz: None,
-        },
+    let is_redirect = |(path, content): &(&String, &u8)| path.ends_with("y.txt") && *content % 2 == 1;
+    let redirects = files.iter().filter(is_redirect).map(|(path, content)| {
+        let redirect = Redirect::new(Status::Permanent, &format!("/to/{content}")).unwrap();
+        (format!("/{path}"), redirect)
     });
-    Site::new(files, &Classes::new("copies"))
+    let redirects = redirects.collect();
+    let files = files
+        .iter()
+        .filter(|entry| !is_redirect(entry))
+        .map(|(path, content)| Input {
+            path: SitePath::new(path).unwrap(),
+            digest: Digest::of(&[*content]),
+            size: 1,
+            media_type: "text/html".into(),
+            encodings: Encodings {
+                br: (content % 2 == 0).then(|| Recipe::made(11)),
+                gz: None,
+            },
+        });
+    Site::with_redirects(files, &redirects, &Classes::new("copies"))
 }
 
 /// Sites with few names and little variety of content, so that folders repeat, move and come back.

@@ -162,6 +162,8 @@ struct Dead {
     bytes: u64,
     pool: Vec<String>,
     pool_folders: Vec<String>,
+    /// Folders that spell answers which no redirect has, children before parents.
+    answers: Vec<String>,
 }
 
 impl Dead {
@@ -238,6 +240,8 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
             dead.objects.push(path);
         }
     }
+    let (_, answers) = files_below(session, layout::MOVED).await?;
+    dead.answers = unneeded_folders(&answers, living.answers.iter());
     if !remembered.unread.is_empty() {
         // It is unknown what their visitors may request, so the pool and the manifests stay as they are until their
         // window ends.
@@ -248,7 +252,7 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
     let wanted: HashSet<&String> = living.pool.iter().chain(&remembered.pool).collect();
     dead.pool = files.into_iter().filter(|path| !wanted.contains(path)).collect();
     let gone: HashSet<&String> = dead.pool.iter().collect();
-    dead.pool_folders = empty_folders(&folders, &wanted, &gone);
+    dead.pool_folders = unneeded_folders(&folders, wanted.into_iter().filter(|path| !gone.contains(path)));
     Ok(dead)
 }
 
@@ -265,12 +269,14 @@ async fn names_of(session: &Session, folder: &str) -> Result<Vec<Digest>, Error>
     Ok(names.filter_map(|(name, _)| name.parse().ok()).collect())
 }
 
-/// Folders of the pool that are empty once the dead files are gone, children before parents.
-fn empty_folders(folders: &[String], wanted: &HashSet<&String>, gone: &HashSet<&String>) -> Vec<String> {
+/// The folders that are neither one of the wanted paths nor contain one, children before parents.
+fn unneeded_folders<'p>(folders: &[String], wanted: impl Iterator<Item = &'p String>) -> Vec<String> {
     let needed: HashSet<&str> = wanted
-        .iter()
-        .filter(|path| !gone.contains(**path))
-        .flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]))
+        .flat_map(|path| {
+            path.match_indices('/')
+                .map(|(at, _)| &path[..at])
+                .chain([path.as_str()])
+        })
         .collect();
     folders
         .iter()
@@ -287,6 +293,8 @@ struct Reached {
     objects: HashSet<String>,
     /// Paths below the docroot, encodings included.
     pool: HashSet<String>,
+    /// The folders that spell answers of redirects, below the docroot.
+    answers: HashSet<String>,
     unread: Vec<Digest>,
 }
 
@@ -312,6 +320,9 @@ fn reach(facts: &HostFacts, roots: &[Digest]) -> Reached {
         };
         todo.extend(tree.folders().map(|(name, child)| (path.child(name), child)));
         files += tree.entries.len();
+        reached
+            .answers
+            .extend(tree.redirects().map(|(_, redirect)| layout::moved(redirect)));
         for (name, file) in tree.files() {
             let public = path.child(name);
             let in_pool = pooled(public.as_str(), file.cache).then(|| layout::pool(public.as_str()));
@@ -413,6 +424,9 @@ async fn take_away_under_lock(
         .chain(&dead.records);
     let rest: Vec<Op> = rest.map(|path| trash.take(path)).collect();
     send(session, &mut trash, rest, observer).await?;
+    // The answers of redirects after the trees that lead to them.
+    let answers: Vec<Op> = dead.answers.iter().map(|folder| trash.take(folder)).collect();
+    send(session, &mut trash, answers, observer).await?;
     let mut last: Vec<Op> = dead.pool_folders.iter().map(|folder| trash.take(folder)).collect();
     let swept = staging_dir.path_holding("swept");
     last.push(Op::rename(swept, layout::SWEPT));

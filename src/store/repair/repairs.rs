@@ -2,7 +2,7 @@
 //!
 //! Pure. A fault of something that the site does not have must be left alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::host::{Kind, Op};
 use crate::model::digest::Digest;
@@ -14,7 +14,7 @@ use crate::model::tree::{Entry, Tree};
 use crate::store::content::Content;
 use crate::store::plan::Wanted;
 use crate::store::staging::StagingDir;
-use crate::store::sync::StagedObjects;
+use crate::store::sync::{StagedObjects, make_answer_folders};
 use crate::store::verify::{CopyPlace, StoreFault, StoreFlaw, Verified};
 
 /// What should be at a place.
@@ -22,6 +22,8 @@ use crate::store::verify::{CopyPlace, StoreFault, StoreFlaw, Verified};
 pub(super) enum Good {
     /// A file or an encoding: in a folder level, among the objects or in the pool.
     Content(Content),
+    /// A folder that spells the answer of a redirect.
+    Answer,
     /// A folder level. It may be put in place only after everything below it.
     Tree(Digest),
     /// A symlink with this text.
@@ -36,7 +38,7 @@ impl Good {
     /// The order in which repairs are put in place. What leads to other things comes after them.
     fn rank(&self) -> u8 {
         match self {
-            Self::Content(_) => 0,
+            Self::Content(_) | Self::Answer => 0,
             Self::Tree(_) => 1,
             Self::Link(_) => 2,
             Self::Text(_) => 3,
@@ -107,7 +109,10 @@ impl Repairs {
                 }
                 StoreFault::Link { tree, path, to, flaw } => {
                     let at = format!("{}/{}", layout::tree(*tree), path.name());
-                    repairs.link(at, layout::tree_link(*to), flaw);
+                    repairs.link(at, to.clone(), flaw);
+                }
+                StoreFault::Answer { redirect, flaw, .. } => {
+                    repairs.add(layout::moved(redirect), Good::Answer, *flaw != StoreFlaw::Missing);
                 }
                 StoreFault::Release { release, flaw } if found.root == Some(site.root) => {
                     repairs.link(layout::release(release), layout::release_link(site.root), flaw);
@@ -146,6 +151,8 @@ impl Repairs {
             let mut below = folder.tree.folders();
             let is_complete = below.all(|(_, child)| !lacking.contains_key(&child) || built.contains(&child));
             if is_complete && contents(&folder.tree).all(|content| at_hand(&content)) && built.insert(folder.digest) {
+                let answers = folder.tree.redirects().map(|(_, redirect)| layout::moved(redirect));
+                answers.for_each(|answer| self.add(answer, Good::Answer, false));
                 self.add(layout::tree(folder.digest), Good::Tree(folder.digest), *taken);
             }
         }
@@ -180,7 +187,7 @@ impl Repairs {
             match &repair.good {
                 Good::Content(content) => need(*content),
                 Good::Tree(digest) => site.tree(*digest).into_iter().flat_map(contents).for_each(&mut need),
-                Good::Link(_) | Good::Text(_) | Good::Nothing => {}
+                Good::Answer | Good::Link(_) | Good::Text(_) | Good::Nothing => {}
             }
         }
         let mut wanted = Vec::new();
@@ -258,6 +265,7 @@ impl Repairs {
                         let to = format!("{at}/{name}");
                         match entry {
                             Entry::Folder(below) => ops.push(Op::symlink(layout::tree_link(*below), to)),
+                            Entry::Redirect(redirect) => ops.push(Op::symlink(layout::moved_link(redirect), to)),
                             Entry::File(file) => ops.extend(Content::of_file(file).filter_map(|content| {
                                 let temp = staged_objects.temp(&content.object())?;
                                 Some(linked(temp, content.beside(&to)))
@@ -273,12 +281,15 @@ impl Repairs {
                     Some(temp) => ops.push(linked(&temp, at)),
                     None => continue,
                 },
-                Good::Nothing => {}
+                Good::Answer | Good::Nothing => {}
             }
             let is_made = ops.len() > made;
-            let aside = (*blocked || !is_made)
+            let aside = (*blocked || !is_made && *good != Good::Answer)
                 .then(|| Op::rename(to.clone(), staging_dir.path_holding(&format!("trash/{number}"))));
-            let put = is_made.then(|| Op::rename(from, to.clone()));
+            let put = match good {
+                Good::Answer => make_answer_folders(&BTreeSet::from([to.clone()]), staging_dir),
+                _ => is_made.then(|| Op::rename(from, to.clone())).into_iter().collect(),
+            };
             puts.push(aside.into_iter().chain(put).collect());
         }
         (ops, puts)

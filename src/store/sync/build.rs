@@ -3,6 +3,8 @@
 //! This module decides which operations build them and what a refusal of each means. Building must never change
 //! anything that visitors can reach; only the renames of [`pool_ops`] do, under the lock.
 
+use std::collections::BTreeSet;
+
 use std::collections::HashSet;
 
 use super::StagedObjects;
@@ -150,12 +152,15 @@ impl<'p> Building<'p> {
             let to = format!("{at}/{name}");
             let former = tree.former.filter(|_| tree.unchanged.contains(name));
             match (entry, former) {
-                (Entry::Folder(_), Some(former)) => {
+                (Entry::Folder(_) | Entry::Redirect(_), Some(former)) => {
                     let link = Op::link(format!("{}/{name}", layout::tree(former)), to);
                     self.push(link, RefusalMeaning::FromFormer(index));
                 }
                 (Entry::Folder(digest), None) => {
                     self.push(Op::symlink(layout::tree_link(*digest), to), RefusalMeaning::Must);
+                }
+                (Entry::Redirect(redirect), None) => {
+                    self.push(Op::symlink(layout::moved_link(redirect), to), RefusalMeaning::Must);
                 }
                 (Entry::File(file), Some(former)) => {
                     let from = format!("{}/{name}", layout::tree(former));
@@ -273,7 +278,23 @@ pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
         }
         ops.push(Op::rename(from, to));
     }
+    ops.extend(make_answer_folders(&plan.answers, staging_dir));
     ops
+}
+
+/// Returns the operations that make the folders that spell the answers of new redirects, parents before children. A
+/// refusal because a folder exists is not an error. The trees that need them are put in place later.
+pub(crate) fn make_answer_folders(answers: &BTreeSet<String>, staging_dir: &StagingDir) -> Vec<Op> {
+    let mut folders = BTreeSet::new();
+    for answer in answers {
+        let ends = answer.match_indices('/').map(|(at, _)| at).chain([answer.len()]);
+        folders.extend(ends.map(|end| &answer[..end]));
+    }
+    let through = staging_dir.path_holding("../..");
+    let folders = folders.into_iter();
+    folders
+        .map(|folder| Op::MakeFolder(format!("{through}/{folder}")))
+        .collect()
 }
 
 /// Returns the operations that make the pool folders of the given public paths. A refusal because a folder exists is

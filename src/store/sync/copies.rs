@@ -58,7 +58,7 @@ fn lacking(plan: &Plan) -> BTreeMap<Digest, usize> {
         let new = tree.tree.entries.iter().filter(move |(name, _)| !unchanged(*name));
         new.filter_map(|(_, entry)| match entry {
             Entry::File(file) => Some(&file.digest),
-            Entry::Folder(_) => None,
+            Entry::Folder(_) | Entry::Redirect(_) => None,
         })
     });
     // Few sites have any. Sorted references are the cheapest test.

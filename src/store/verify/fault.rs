@@ -6,6 +6,7 @@ use crate::host::Kind;
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::{SitePath, printable};
+use crate::model::redirect::{self, Redirect};
 use crate::model::release::ReleaseId;
 use crate::store::content::Content;
 
@@ -161,14 +162,23 @@ pub enum StoreFault {
         /// What is wrong.
         flaw: StoreFlaw,
     },
-    /// The symlink from one folder level to the next.
+    /// The symlink from one folder level to the next, or that of a redirect.
     Link {
         /// The folder level that should contain it.
         tree: Digest,
-        /// The public path of the folder that it leads to.
+        /// The public path of the folder that it leads to, or the path of the redirect.
         path: SitePath,
-        /// The folder level that it should lead to.
-        to: Digest,
+        /// The text that it should have.
+        to: String,
+        /// What is wrong.
+        flaw: StoreFlaw,
+    },
+    /// The folder that spells the answer of a redirect.
+    Answer {
+        /// The path of the redirect; one of them if several have this answer.
+        path: SitePath,
+        /// The redirect.
+        redirect: Redirect,
         /// What is wrong.
         flaw: StoreFlaw,
     },
@@ -210,7 +220,9 @@ impl StoreFault {
             Self::Stray { path, .. } => printable(path),
             Self::Tree { digest, .. } => layout::tree(*digest),
             Self::Manifest { digest, .. } => layout::manifest(*digest),
-            Self::Link { path, .. } => path.to_string(),
+            Self::Link { path, .. } | Self::Answer { path, .. } => {
+                redirect::address_of(path.as_str()).unwrap_or_else(|| path.to_string())
+            }
             Self::File {
                 place: CopyPlace::Tree { path, .. },
                 content,
@@ -237,7 +249,11 @@ impl StoreFault {
             Self::StoreFolder { flaw, .. } => format!("the folder {}", flaw.text(false)),
             Self::Tree { path, flaw, .. } => format!("the folder level of {path:?} {}", flaw.text(false)),
             Self::Manifest { path, flaw, .. } => format!("the manifest of {path:?} {}", flaw.text(false)),
+            Self::Link { path, flaw, .. } if redirect::address_of(path.as_str()).is_some() => {
+                format!("the symlink of the redirect {}", link_text(flaw))
+            }
             Self::Link { flaw, .. } => format!("the symlink to the folder {}", link_text(flaw)),
+            Self::Answer { flaw, .. } => format!("the folder that spells the redirect's answer {}", flaw.text(false)),
             Self::File { place, content, flaw } => {
                 let what = match (content.encoded, place) {
                     (Some((coding, _)), _) => format!("the {coding} encoding"),

@@ -25,6 +25,7 @@ use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::layout;
 use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::path::{MAX_DEPTH, SitePath, check_name};
+use crate::model::redirect::Redirect;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File, Tree};
 use crate::store::Error;
@@ -95,6 +96,7 @@ pub async fn verify(
     if let Some(root) = root {
         walk.descend(root).await?;
     }
+    walk.look_at_answers().await?;
     walk.look_at_copies().await?;
     if depth == Depth::Deep {
         let readings = std::mem::take(&mut walk.readings);
@@ -150,6 +152,8 @@ struct Walk<'a> {
     /// The content that should be among the objects.
     objects: BTreeMap<Content, Demand>,
     pool: BTreeMap<SitePath, File>,
+    /// The redirects, each with the path of one of its entries.
+    answers: BTreeMap<Redirect, SitePath>,
     readings: Vec<FileToRead>,
 }
 
@@ -175,8 +179,26 @@ impl<'a> Walk<'a> {
             trees: HashMap::new(),
             objects: BTreeMap::new(),
             pool: BTreeMap::new(),
+            answers: BTreeMap::new(),
             readings: Vec::new(),
         }
+    }
+
+    /// Checks the folders that spell the answers of redirects.
+    async fn look_at_answers(&mut self) -> Result<(), Error> {
+        let answers = std::mem::take(&mut self.answers);
+        let ops = answers.keys().map(|redirect| Op::Lstat(layout::moved(redirect)));
+        let found = flights(self.session, ops.collect(), AT_ONCE).await?;
+        for ((redirect, path), answer) in answers.into_iter().zip(found) {
+            let flaw = match answer.attr() {
+                None => StoreFlaw::Missing,
+                Some(attr) if attr.kind != Kind::Folder => StoreFlaw::Kind(attr.kind),
+                Some(attr) if attr.mode & PASSABLE != PASSABLE => StoreFlaw::Mode(attr.mode),
+                Some(_) => continue,
+            };
+            self.faults.push(StoreFault::Answer { path, redirect, flaw });
+        }
+        Ok(())
     }
 
     /// Checks the store's folders, the release's symlink and its document. Returns the tree to walk.
@@ -446,16 +468,11 @@ impl<'a> Walk<'a> {
         for (name, entry) in &entries.entries {
             let path = folder.child(name);
             expected.insert(name.to_string());
-            match entry {
-                Entry::Folder(to) => {
-                    let flaw = match (names.get(&**name), text(name)) {
-                        (None, _) => StoreFlaw::Missing,
-                        (Some(attr), None) => StoreFlaw::Kind(attr.kind),
-                        (Some(_), Some(text)) if *text == layout::tree_link(*to) => continue,
-                        (Some(_), Some(text)) => StoreFlaw::Elsewhere(text.clone()),
-                    };
-                    let to = *to;
-                    self.faults.push(StoreFault::Link { tree, path, to, flaw });
+            let to = match entry {
+                Entry::Folder(to) => layout::tree_link(*to),
+                Entry::Redirect(redirect) => {
+                    self.answers.entry(redirect.clone()).or_insert_with(|| path.clone());
+                    layout::moved_link(redirect)
                 }
                 Entry::File(file) => {
                     for content in Content::of_file(file) {
@@ -468,8 +485,16 @@ impl<'a> Walk<'a> {
                         expected.insert(name);
                         self.entry(place, content, attr);
                     }
+                    continue;
                 }
-            }
+            };
+            let flaw = match (names.get(&**name), text(name)) {
+                (None, _) => StoreFlaw::Missing,
+                (Some(attr), None) => StoreFlaw::Kind(attr.kind),
+                (Some(_), Some(text)) if *text == to => continue,
+                (Some(_), Some(text)) => StoreFlaw::Elsewhere(text.clone()),
+            };
+            self.faults.push(StoreFault::Link { tree, path, to, flaw });
         }
         let extra = names.keys().filter(|name| !expected.contains(*name));
         self.faults.extend(extra.map(|name| StoreFault::Extra {

@@ -10,12 +10,12 @@ use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use syntax_publish::config;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, Refusal, RefusalKind};
-use syntax_publish::live::address;
 use syntax_publish::live::deliver::{self, LiveSite, Probes, PublicSite, ReleasePart};
 use syntax_publish::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
 use syntax_publish::model::event::Silent;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::Rules;
+use syntax_publish::rules::file_address;
 use syntax_publish::site::pipeline;
 use syntax_publish::site::source::Source;
 use syntax_publish::store::Error;
@@ -154,7 +154,7 @@ impl World {
         let Some((_, shown)) = self.live() else { return };
         let mut state = self.state();
         for (path, bytes) in shown {
-            let forms = address::all(rules, path);
+            let forms = file_address::all(rules, path);
             if forms.iter().all(|form| urls.contains(&format!("{BASE}{form}"))) {
                 state.edge.insert(path, BTreeSet::from([bytes]));
             }

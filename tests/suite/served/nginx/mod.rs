@@ -95,6 +95,7 @@ impl Docroot {
     fn vhost(&self, form: PageForm) -> Vhost {
         Vhost {
             server_name: "localhost".into(),
+            aliases: Vec::new(),
             docroot: self.path().to_str().unwrap().into(),
             listen: Some(LISTEN.into()),
             port: None,
@@ -111,6 +112,9 @@ impl Docroot {
                 asset_prefix: String::new(),
                 deployment_id: None,
                 types: own_types(),
+                redirects: syntax_publish::rules::Redirects::default(),
+                one_address: false,
+                languages: Vec::new(),
             },
         }
     }

@@ -1,8 +1,8 @@
 //! Maps a file of the site to the addresses under which it is reachable. Pure.
 
+use super::base::FRONT_PAYLOAD;
+use super::{Address, Outcome, Rules, fingerprint};
 use crate::next::url::{CLIENT, encoded};
-use crate::rules::base::FRONT_PAYLOAD;
-use crate::rules::{Address, Outcome, Rules, fingerprint};
 
 /// Returns the address of a file: the preferred address of a page, or the path of any other file. `None` if no address
 /// leads to the file.

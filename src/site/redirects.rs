@@ -1,0 +1,94 @@
+//! The redirects of a site: reads the files that contain them, and makes the entries of the release.
+//!
+//! [`crate::rules::redirects`] decides what a rule means. This module must never publish the files themselves: they are
+//! settings.
+
+use crate::config::SiteConfig;
+use crate::model::asset::Asset;
+use crate::model::path::SitePath;
+use crate::next::page::owners;
+use crate::next::url::CLIENT;
+use crate::rules::redirects::{BadLine, FILE, Place, Table, parse};
+use crate::rules::{Address, Outcome, Redirects, Rules, file_address, languages};
+use crate::site::source::{Source, SourceError};
+
+/// A longer file is not read.
+const LONGEST: u64 = 16 << 20;
+
+/// The redirects of a site and what can't be followed of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SiteRedirects {
+    /// The rules.
+    pub redirects: Redirects,
+    /// Lines that can't be followed.
+    pub bad: Vec<BadLine>,
+}
+
+/// Whether a file of the export is a setting of its server and not part of the site.
+#[must_use]
+pub fn is_setting(path: &SitePath) -> bool {
+    path.as_str() == FILE
+}
+
+/// Reads the redirects of the export, and adds those of the configuration, which apply after them.
+///
+/// # Errors
+/// [`SourceError`] if the file of the export can't be read.
+pub fn read(config: &SiteConfig, assets: &[Asset], source: &dyn Source) -> Result<SiteRedirects, SourceError> {
+    let (mut rules, mut bad) = (Vec::new(), Vec::new());
+    if let Some(asset) = assets.iter().find(|asset| is_setting(&asset.path)) {
+        let place = || Place {
+            file: FILE.to_owned(),
+            line: 1,
+        };
+        let mut refuse = |reason: &str| {
+            bad.push(BadLine {
+                place: place(),
+                reason: reason.to_owned(),
+            });
+        };
+        if asset.size > LONGEST {
+            refuse("begins a file of more than 16 MiB, of which nothing is read");
+        } else {
+            match String::from_utf8(source.read(&asset.path, asset.digest, asset.size)?) {
+                Ok(text) => (rules, bad) = parse(FILE, &text),
+                Err(_) => refuse("begins a file that is not UTF-8"),
+            }
+        }
+    }
+    rules.extend(config.redirects.rules.iter().cloned());
+    bad.extend(config.redirects.bad.iter().cloned());
+    Ok(SiteRedirects {
+        redirects: Redirects::new(rules),
+        bad,
+    })
+}
+
+/// Makes the entries of a release that consists of these files, and the addresses of the files. `paths` must be
+/// sorted.
+#[must_use]
+pub fn table(rules: &Rules, paths: &[&str]) -> (Table, Vec<String>) {
+    if rules.redirects.rules().is_empty() {
+        return (Table::default(), Vec::new());
+    }
+    let is_file = |path: &str| paths.binary_search(&path).is_ok();
+    let is_sought = |path: &&&str| {
+        let is_payload = owners(path).iter().any(|page| is_file(page));
+        let is_error = languages::is_error_page(path);
+        // The client's files, payloads and error pages are not what an old link leads to.
+        !path.starts_with(&CLIENT[1..]) && !is_payload && !is_error
+    };
+    let sought = paths.iter().filter(is_sought);
+    let addresses = sought.filter_map(|path| file_address::preferred(rules, path, &is_file));
+    let addresses: Vec<String> = addresses.collect();
+    let without = Rules {
+        redirects: Redirects::default(),
+        ..rules.clone()
+    };
+    let is_answered = |address: &str| {
+        let address = Address::parse(address.as_bytes());
+        address.is_ok_and(|address| matches!(without.resolve(&address, &is_file), Outcome::File { .. }))
+    };
+    let table = rules.redirects.table(&rules.base_path, &addresses, &is_answered);
+    (table, addresses)
+}
