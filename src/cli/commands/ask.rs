@@ -134,6 +134,7 @@ impl Run {
         Ok(Planned {
             grouped: pages::grouped(&plan.changes, &prepared.rules, &is_file),
             value: json::Publish {
+                redirects: plan.changes.redirects,
                 changes: Some(plan.changes.list),
                 ..value
             },
@@ -256,6 +257,7 @@ impl Run {
             from: from.clone(),
             to: to.clone(),
             changes: changes.list.clone(),
+            redirects: changes.redirects.clone(),
         };
         let paths = changes.list.iter().map(|change| change.path.as_str());
         let rules = pipeline::rules(&workplace.config, Client::default(), paths);
