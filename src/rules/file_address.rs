@@ -21,7 +21,10 @@ pub fn preferred(rules: &Rules, path: &str, is_file: &dyn Fn(&str) -> bool) -> O
 pub fn all(rules: &Rules, path: &str) -> Vec<String> {
     if let Some(moved) = redirect::address_of(path) {
         let bare = format!("{}{}", rules.base_path, encoded(moved.trim_end_matches('/')));
-        return vec![format!("{bare}/"), bare].into_iter().filter(|address| !address.is_empty()).collect();
+        return vec![format!("{bare}/"), bare]
+            .into_iter()
+            .filter(|address| !address.is_empty())
+            .collect();
     }
     let mut all: Vec<String> = candidates(rules, path)
         .filter(|target| match outcome(rules, target, &|other| other == path) {

@@ -200,7 +200,10 @@ impl Run {
         self.warn_of(&prepared.problems);
         let folder = shown(&out);
         let built = self
-            .aside(move |progress| plain_folder::build(&prepared.site, &*prepared.source, &out, progress))
+            .aside(move |progress| {
+                let redirects = &prepared.rules.redirects;
+                plain_folder::build(&prepared.site, redirects, &*prepared.source, &out, progress)
+            })
             .await?;
         self.finish();
         self.screen.summary(&built, || {
