@@ -295,13 +295,13 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         what: "a redirect that can't be followed",
-        plant: |out| new_file(out, "_redirects", "/a /b 200"),
+        plant: |out| Place(new_file(out, "_redirects", "/a /b 200").0, Some(1)),
         check: "redirects",
         severity: "error",
     },
     Fault {
         what: "a redirect that leads nowhere",
-        plant: |out| new_file(out, "_redirects", "/a /b"),
+        plant: |out| Place(new_file(out, "_redirects", "/a /b").0, Some(1)),
         check: "redirects",
         severity: "warning",
     },
