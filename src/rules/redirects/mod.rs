@@ -121,6 +121,8 @@ impl RedirectRule {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redirects {
     rules: Vec<RedirectRule>,
+    /// The positions of the rules for more than one address. A site has thousands of rules and few of these.
+    patterns: Vec<usize>,
 }
 
 /// The redirects that a release contains, and what is odd about them.
@@ -156,8 +158,12 @@ pub enum Remark {
 impl Redirects {
     /// Redirects that apply in this order.
     #[must_use]
-    pub const fn new(rules: Vec<RedirectRule>) -> Self {
-        Self { rules }
+    pub fn new(rules: Vec<RedirectRule>) -> Self {
+        let patterns = rules.iter().enumerate().filter(|(_, rule)| rule.is_pattern());
+        Self {
+            patterns: patterns.map(|(at, _)| at).collect(),
+            rules,
+        }
     }
 
     /// All rules, in their order.
@@ -168,7 +174,7 @@ impl Redirects {
 
     /// The rules for more than one address, in their order.
     pub fn patterns(&self) -> impl Iterator<Item = &RedirectRule> {
-        self.rules.iter().filter(|rule| rule.is_pattern())
+        self.patterns.iter().map(|at| &self.rules[*at])
     }
 
     /// The redirect of the first pattern that matches an address, as the visitor spelled it.
@@ -195,10 +201,9 @@ impl Redirects {
             }
         }
         let first = |address: &str| {
-            let mut patterns = self.rules.iter().enumerate().filter(|(_, rule)| rule.is_pattern());
-            let pattern = patterns.find(|(_, rule)| rule.from.matched(address).is_some());
-            let found = pattern.map(|(index, _)| index).into_iter();
-            found.chain(fixed.get(address).copied()).min()
+            let matches = |index: &&usize| self.rules[**index].from.matched(address).is_some();
+            let pattern = self.patterns.iter().find(matches);
+            pattern.into_iter().chain(fixed.get(address)).min().copied()
         };
         for (source, index) in sources {
             let rule = &self.rules[index];
