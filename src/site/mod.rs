@@ -6,6 +6,7 @@
 //!
 //! This module reads the export and its own caches. It must not depend on a host, and must never write to the export.
 
+pub mod anchors;
 pub(crate) mod cache_file;
 pub mod check;
 pub mod decode;
@@ -16,6 +17,7 @@ pub mod pipeline;
 pub mod plain_folder;
 pub mod redirects;
 pub mod scan;
+pub mod similar;
 pub mod source;
 pub mod survey;
 
