@@ -18,6 +18,7 @@ use syntax_publish::model::severity::Severity;
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
+use syntax_publish::site::check::moved::MovedCheck;
 use syntax_publish::site::pipeline;
 use syntax_publish::store::publish::{self, Published};
 use syntax_publish::store::rollback::{self, Destination};
@@ -52,7 +53,8 @@ impl Run {
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
         let wants_timings = options.timings;
-        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems)?;
+        let moved = MovedCheck::new(&workplace.config.check.levels, prepared.rules.clone());
+        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems, moved)?;
         if options.allow_removals {
             refusals.max_removed = None;
         }

@@ -20,6 +20,8 @@ mod index;
 pub mod known;
 mod links;
 mod local;
+pub mod moved;
+
 mod next;
 mod not_found;
 mod payloads;
