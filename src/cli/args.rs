@@ -94,9 +94,9 @@ Examples:
     /// Suggest redirects for pages that moved
     #[command(after_help = "\
 Examples:
-  syntax-publish redirects suggest                     print lines for `_redirects`
-  syntax-publish redirects suggest --write             add them to the file next to the site manifest
-  syntax-publish redirects suggest --anchors           list headings that links no longer reach")]
+  syntax-publish redirects suggest             print lines for `_redirects`
+  syntax-publish redirects suggest --write     add them to the file
+  syntax-publish redirects suggest --anchors   what links to headings no longer reach")]
     Redirects(Redirects),
 
     /// Write the built site to a plain folder, for any web server
@@ -322,11 +322,11 @@ pub struct Check {
 
 #[derive(Debug, clap::Args)]
 pub struct Redirects {
-    /// What to do: find the likely new addresses of pages that would be a 404
-    #[arg(value_enum)]
+    /// `suggest` finds the likely new addresses of pages that would be a 404
+    #[arg(value_enum, hide_possible_values = true)]
     pub action: RedirectsAction,
 
-    /// Append the lines to the `_redirects` next to the site manifest, which is made if it is not there
+    /// Append the lines to the `_redirects` next to the site manifest
     #[arg(long, conflicts_with = "anchors")]
     pub write: bool,
 

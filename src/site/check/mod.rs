@@ -21,7 +21,6 @@ pub mod known;
 mod links;
 mod local;
 pub mod moved;
-
 mod next;
 mod not_found;
 mod payloads;

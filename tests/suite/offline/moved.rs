@@ -51,7 +51,12 @@ fn project(check: &str) -> Project {
         page(&project, &old(at), &name, &text(&name, 0..90));
     }
     let (install, run) = (text("install", 0..150), text("run", 0..80));
-    page(&project, "docs/guide", "Guide", &format!("{INSTALL}{install}{RUN}{run}"));
+    page(
+        &project,
+        "docs/guide",
+        "Guide",
+        &format!("{INSTALL}{install}{RUN}{run}"),
+    );
     for name in ["gone-a", "gone-b", "gone-c"] {
         page(&project, &format!("docs/{name}"), name, &text(name, 0..90));
     }
@@ -60,12 +65,21 @@ fn project(check: &str) -> Project {
         let name = format!("topic{at}x");
         remove(&project, &old(at));
         // Every second page is edited, too.
-        let edit = if at % 2 == 0 { "" } else { " and a word about what is new in this version" };
+        let edit = if at % 2 == 0 {
+            ""
+        } else {
+            " and a word about what is new in this version"
+        };
         let body = text(&name, 0..90) + edit;
         page(&project, &format!("learn/{at:02}-{name}"), &name, &body);
     }
     remove(&project, "docs/guide");
-    page(&project, "learn/installing", "Installing", &format!("{INSTALL}{install}"));
+    page(
+        &project,
+        "learn/installing",
+        "Installing",
+        &format!("{INSTALL}{install}"),
+    );
     page(&project, "learn/running", "Running", &format!("{RUN}{run}"));
     for name in ["gone-a", "gone-b", "gone-c"] {
         remove(&project, &format!("docs/{name}"));
@@ -93,7 +107,9 @@ fn found(problems: &Value) -> Vec<String> {
 }
 
 fn suggest(project: &Project, options: &[&str]) -> Ran {
-    project.run(&[&["redirects", "suggest"], options].concat()).expect_code(0)
+    project
+        .run(&[&["redirects", "suggest"], options].concat())
+        .expect_code(0)
 }
 
 #[test]
@@ -123,7 +139,10 @@ fn every_page_that_would_be_a_404_is_found_and_those_that_moved_are_suggested() 
     assert_eq!(pairs.collect::<BTreeMap<_, _>>(), moved());
     let text = suggest(&project, &[]).stdout;
     assert_eq!(text.lines().count(), 21, "{text}");
-    assert!(text.contains("/docs/topic-00 /learn/00-topic0x 301  # 100% alike\n"), "{text}");
+    assert!(
+        text.contains("/docs/topic-00 /learn/00-topic0x 301  # 100% alike\n"),
+        "{text}"
+    );
     assert!(!project.dir.join("_redirects").exists());
 }
 
@@ -133,10 +152,16 @@ fn lines_that_were_written_are_followed_and_never_written_twice() {
     project.write("_redirects", "# by hand\n/elsewhere /a");
     suggest(&project, &["--write", "--quiet"]);
     let written = fs::read_to_string(project.dir.join("_redirects")).expect("the file");
-    assert!(written.starts_with("# by hand\n/elsewhere /a\n/docs/guide /learn/installing 301  # "), "{written}");
+    assert!(
+        written.starts_with("# by hand\n/elsewhere /a\n/docs/guide /learn/installing 301  # "),
+        "{written}"
+    );
     assert_eq!(written.lines().count(), 23, "{written}");
     assert_eq!(suggest(&project, &["--write", "--quiet"]).stdout, "");
-    assert_eq!(fs::read_to_string(project.dir.join("_redirects")).expect("the file"), written);
+    assert_eq!(
+        fs::read_to_string(project.dir.join("_redirects")).expect("the file"),
+        written
+    );
 
     let published = project.run(&["publish", "--json"]).expect_code(0).json();
     assert_eq!(
@@ -168,7 +193,9 @@ fn the_level_of_the_check_decides_and_a_page_may_be_allowed_to_go() {
     }
     let annotated = project.run_env(&["plan"], &[("GITHUB_ACTIONS", "true")]).expect_code(3);
     assert!(
-        annotated.stderr.contains("title=moved::docs/gone-a.html: /docs/gone-a can be opened now"),
+        annotated
+            .stderr
+            .contains("title=moved::docs/gone-a.html: /docs/gone-a can be opened now"),
         "{annotated}"
     );
     let manifest = fs::read_to_string(project.dir.join("site-manifest.toml")).expect("the site manifest");
@@ -209,5 +236,7 @@ fn headings_that_are_gone_from_a_page_are_listed_with_the_nearest_one() {
     assert_eq!(lines[1..], ["/usage#faq"]);
     let gone = suggest(&project, &["--anchors", "--json"]).json();
     assert_eq!(gone[1], json!({"from": "/usage#faq", "to": null, "score": 0}));
-    project.run(&["redirects", "suggest", "--anchors", "--write"]).expect_code(2);
+    project
+        .run(&["redirects", "suggest", "--anchors", "--write"])
+        .expect_code(2);
 }
