@@ -13,6 +13,7 @@ pub mod decode;
 pub mod encode;
 mod error;
 pub mod fingerprint;
+pub mod moved;
 pub mod pipeline;
 pub mod plain_folder;
 pub mod redirects;

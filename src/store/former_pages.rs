@@ -17,7 +17,7 @@ use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::next::prose::{self, Prose};
 use crate::site::anchors::{self, GoneAnchor};
-use crate::site::check::moved::{Former, Gone, NewSite, Suggestion};
+use crate::site::moved::{Former, Gone, NewSite, Suggestion};
 use crate::site::similar::{self, Features, Page};
 use crate::site::source::{Source, SourceError};
 use crate::store::Error;

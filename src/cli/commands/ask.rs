@@ -9,7 +9,8 @@ use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::next::client::Client;
 use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
-use syntax_publish::site::check::moved::MovedCheck;
+use syntax_publish::site::check::moved;
+use syntax_publish::site::moved::MovedCheck;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::plain_folder;
 use syntax_publish::store::open::StoreState;
@@ -106,8 +107,8 @@ impl Run {
             let (since, who, reason) = (report::when(hold.since), printable(&hold.who), printable(&hold.reason));
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
-        let moved = MovedCheck::new(&workplace.config.check.levels, prepared.rules.clone());
         let found = std::mem::take(&mut prepared.problems);
+        let moved = moved_check(workplace, &prepared);
         let mut refusals = publish::Refusals::new(&workplace.config, found, moved)?;
         if allow_removals {
             refusals.max_removed = None;
@@ -315,6 +316,14 @@ impl Run {
             self.screen.warn(&text);
         }
         self.print("nginx", vhost)
+    }
+}
+
+/// Returns how to find addresses of the live release that would become 404s.
+pub(super) fn moved_check(workplace: &Workplace, prepared: &Prepared) -> MovedCheck {
+    MovedCheck {
+        level: workplace.config.check.levels.of(moved::NAME),
+        rules: prepared.rules.clone(),
     }
 }
 

@@ -18,14 +18,13 @@ use syntax_publish::model::severity::Severity;
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
-use syntax_publish::site::check::moved::MovedCheck;
 use syntax_publish::site::pipeline;
 use syntax_publish::store::publish::{self, Published};
 use syntax_publish::store::rollback::{self, Destination};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, open};
 
-use super::ask::chosen;
+use super::ask::{chosen, moved_check};
 use super::change::{TOOL, shell_behind};
 use super::{Judge, Run};
 use crate::cli::actions::SummaryInput;
@@ -53,7 +52,7 @@ impl Run {
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
         let wants_timings = options.timings;
-        let moved = MovedCheck::new(&workplace.config.check.levels, prepared.rules.clone());
+        let moved = moved_check(workplace, &prepared);
         let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems, moved)?;
         if options.allow_removals {
             refusals.max_removed = None;

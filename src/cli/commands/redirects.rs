@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use syntax_publish::rules::redirects::{FILE, parse};
-use syntax_publish::site::check::moved::{NewSite, Suggestion};
+use syntax_publish::site::moved::{NewSite, Suggestion};
 use syntax_publish::store::former_pages::{FormerPages, Limits};
 use syntax_publish::store::plan;
 

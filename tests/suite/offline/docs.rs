@@ -248,7 +248,7 @@ const PRINTED: [(&str, &str); 8] = [
     ("model/manifest/mod.rs", "Change"),
     ("site/anchors.rs", "GoneAnchor"),
     ("site/check/finding.rs", "Problem"),
-    ("site/check/moved.rs", "Suggestion"),
+    ("site/moved.rs", "Suggestion"),
     ("site/plain_folder.rs", "Built"),
     ("store/prune/mod.rs", "Pruned"),
     ("store/signing/mod.rs", "Signature"),

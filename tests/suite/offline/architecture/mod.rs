@@ -53,6 +53,7 @@ const PURE: [&str; 35] = [
     "rules/",
     "site/anchors.rs",
     "site/check/",
+    "site/moved.rs",
     "site/similar/",
     "store/plan/",
 ];
