@@ -159,7 +159,7 @@ impl Reading {
         if let Some(heading) = &mut self.heading {
             heading.text.push_str(text);
         }
-        self.into_parts(|part| part.text.push_str(text));
+        self.in_parts(|part| part.text.push_str(text));
     }
 
     /// Changes how many elements of this kind are open.
@@ -184,7 +184,7 @@ impl Reading {
     }
 
     /// Calls `add` with each part that the current place belongs to.
-    fn into_parts(&mut self, mut add: impl FnMut(&mut Part)) {
+    fn in_parts(&mut self, mut add: impl FnMut(&mut Part)) {
         for (open, part) in self.inside.iter().chain(&[1]).zip(&mut self.parts) {
             if *open > 0 {
                 add(part);
@@ -197,7 +197,7 @@ impl Reading {
         if let Some(heading) = &mut self.heading {
             heading.text.push(' ');
         }
-        self.into_parts(|part| {
+        self.in_parts(|part| {
             if !part.text.is_empty() && !part.text.ends_with(' ') {
                 part.text.push(' ');
             }
@@ -207,7 +207,7 @@ impl Reading {
     fn end_heading(&mut self) {
         if let Some(mut heading) = self.heading.take() {
             heading.text = collapsed(&heading.text);
-            self.into_parts(|part| part.headings.push(heading.clone()));
+            self.in_parts(|part| part.headings.push(heading.clone()));
         }
     }
 
