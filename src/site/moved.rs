@@ -149,7 +149,7 @@ impl NewSite<'_> {
                 below => format!("{}{}", self.rules.base_path, encoded(below)),
             };
             let former = redirect.former.clone()?;
-            (redirect.change == ChangeKind::Removed).then(|| Gone {
+            (redirect.change == ChangeKind::Removed).then_some(Gone {
                 address,
                 former: Former::Redirect(former),
             })

@@ -12,9 +12,9 @@ fn text(seed: &str, words: usize) -> String {
 /// A page in the layout that all pages of a site have.
 fn html(title: &str, headings: &[&str], text: &str) -> String {
     let menu = super::tests::text("menu", 60);
-    let headings: String = headings.iter().map(|heading| format!("<h2>{heading}</h2>")).collect();
+    let headings = headings.join("</h2><h2>");
     format!(
-        "<title>{title} | Docs</title><nav>Menu</nav><main><p>{menu}</p><h1>{title}</h1>{headings}<p>{text}</p>\
+        "<title>{title} | Docs</title><nav>Menu</nav><main><p>{menu}</p><h1>{title}</h1><h2>{headings}</h2><p>{text}</p>\
          <p>Edit this page on GitHub. Last updated on Monday.</p></main>"
     )
 }
