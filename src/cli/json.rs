@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use syntax_publish::model::digest::Digest;
-use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
+use syntax_publish::model::manifest::{Change, ChangeKind, Changes, RedirectChange};
 use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::site::check::Problem;
 use syntax_publish::store::releases;
@@ -56,6 +56,9 @@ pub struct Publish {
     pub delivery: Option<Delivery>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
+    /// The redirects that change, of a plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redirects: Vec<RedirectChange>,
     /// What to do next, if nothing serves the site yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -238,6 +241,8 @@ pub struct Diff {
     pub from: ReleaseId,
     pub to: ReleaseId,
     pub changes: Vec<Change>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redirects: Vec<RedirectChange>,
 }
 
 /// The output of `verify`.

@@ -21,6 +21,8 @@ pub struct Grouped {
     pub pages: Vec<Item>,
     /// Files that people add to the site: pictures, documents, feeds.
     pub files: Vec<Item>,
+    /// Redirects of moved pages, by URL.
+    pub redirects: Vec<Item>,
     /// Number of build files that were added, changed and removed: scripts, style sheets, the search index.
     pub assets: [u64; 3],
 }
@@ -90,6 +92,13 @@ pub fn grouped(changes: &Changes, rules: &Rules, is_file: &dyn Fn(&str) -> bool)
             });
         }
     }
+    let moved = changes.redirects.iter();
+    grouped.redirects = moved
+        .map(|moved| Item {
+            change: moved.change,
+            url: format!("{}{}", rules.base_path, moved.address),
+        })
+        .collect();
     grouped.pages = pages
         .into_iter()
         .map(|(path, change)| Item {
@@ -124,6 +133,7 @@ impl Grouped {
         let groups = [
             ("page", of(&self.pages)),
             ("other file", of(&self.files)),
+            ("redirect", of(&self.redirects)),
             ("build asset", self.assets),
         ];
         let parts: Vec<String> = groups
@@ -136,9 +146,9 @@ impl Grouped {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// Returns pages and files in the order in which they are listed.
+    /// Returns pages, files and redirects in the order in which they are listed.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
-        self.pages.iter().chain(&self.files)
+        self.pages.iter().chain(&self.files).chain(&self.redirects)
     }
 }
 

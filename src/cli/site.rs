@@ -71,8 +71,8 @@ impl Workplace {
             });
         };
         Ok(Self {
-            base,
             file,
+            base,
             config,
             target_name,
             target,

@@ -2,6 +2,7 @@
 
 use super::base::FRONT_PAYLOAD;
 use super::{Address, Outcome, Rules, fingerprint};
+use crate::model::redirect;
 use crate::next::url::{CLIENT, encoded};
 
 /// Returns the address of a file: the preferred address of a page, or the path of any other file. `None` if no address
@@ -15,9 +16,16 @@ pub fn preferred(rules: &Rules, path: &str, is_file: &dyn Fn(&str) -> bool) -> O
 }
 
 /// Returns every address whose response changes when a file changes: the addresses that lead to the file, and those
-/// that redirect there. The file may no longer exist.
+/// that redirect there. The file may no longer exist. The path of a redirect's entry stands for its address.
 #[must_use]
 pub fn all(rules: &Rules, path: &str) -> Vec<String> {
+    if let Some(moved) = redirect::address_of(path) {
+        let bare = format!("{}{}", rules.base_path, encoded(moved.trim_end_matches('/')));
+        return vec![format!("{bare}/"), bare]
+            .into_iter()
+            .filter(|address| !address.is_empty())
+            .collect();
+    }
     let mut all: Vec<String> = candidates(rules, path)
         .filter(|target| match outcome(rules, target, &|other| other == path) {
             Some(Outcome::File { path: found, .. }) => found == path,

@@ -64,13 +64,9 @@ pub fn of_site<'a>(form: PageForm, paths: impl Iterator<Item = &'a str> + Clone)
 /// by preference, and nginx can't compare their weights.
 #[must_use]
 pub fn preferred<'l>(languages: &'l [String], accepted: &str) -> Option<&'l String> {
-    let wanted = accepted
-        .split(',')
-        .map(|part| part.split(';').next().unwrap_or_default().trim());
-    let mut wanted = wanted;
-    wanted
-        .find_map(|tag| best(languages, tag))
-        .or_else(|| languages.first())
+    let tag = |part: &str| part.split(';').next().unwrap_or_default().trim().to_owned();
+    let found = accepted.split(',').find_map(|part| best(languages, &tag(part)));
+    found.or_else(|| languages.first())
 }
 
 /// The site's language for a tag: the tag itself, or the longest language that it starts with.

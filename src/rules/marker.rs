@@ -4,6 +4,8 @@
 //! serves this store and this release, and no extra file is needed in the store. It must not reveal anything else: no
 //! path of the host, no release, no commit. The digest covers only content that visitors can get anyway.
 
+use std::fmt::Write as _;
+
 use super::Rules;
 use crate::model::digest::Digest;
 
@@ -81,14 +83,19 @@ pub fn settings(rules: &Rules) -> String {
         languages.join(","),
     );
     for (extension, media_type) in types.by_extension() {
-        text += &format!("type {extension} {media_type}\n");
+        let _ = writeln!(text, "type {extension} {media_type}");
     }
     for own in types.by_path() {
-        text += &format!("type {} {}\n", own.glob().glob(), own.media_type);
+        let _ = writeln!(text, "type {} {}", own.glob().glob(), own.media_type);
     }
     for rule in redirects.patterns() {
         let (path, query, fragment) = rule.target_of_groups();
-        text += &format!("redirect {} {} {path}{query}{fragment}\n", rule.regex(), rule.status());
+        let _ = writeln!(
+            text,
+            "redirect {} {} {path}{query}{fragment}",
+            rule.regex(),
+            rule.status()
+        );
     }
     Digest::of(text.as_bytes()).short(16)
 }

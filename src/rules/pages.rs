@@ -255,8 +255,6 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
     for step in rule.steps {
         match step {
             Step::Marker => return Outcome::Marker,
-            // Handled above.
-            Step::Own { .. } => {}
             Step::File(name) => {
                 if let Some(file) = found(*name) {
                     let default_type = default_type(rule.place, path);
@@ -273,8 +271,8 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                     return resolve(rules, &copy, address, is_file);
                 }
             }
-            // Only the host has the files of previous releases.
-            Step::Pool => {}
+            // Only the host has the files of previous releases, and a page's own address was handled above.
+            Step::Pool | Step::Own { .. } => {}
             Step::Spelled => {
                 if address.spelled().is_none() {
                     return Outcome::NotFound;

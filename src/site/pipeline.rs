@@ -401,7 +401,7 @@ pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item 
         classes: Classes::new(&config.fingerprint.prefix),
         deployment_id: client.deployment_id,
         types: config.types.clone(),
-        languages: languages::of_site(form, paths.clone()),
+        languages: languages::of_site(form, paths),
         one_address: config.nginx.one_address,
         redirects: Redirects::default(),
     }

@@ -6,7 +6,7 @@
 //! a folder is refused unless it is empty, or contains an earlier build and nothing else.
 //!
 //! The marker of a build is the folder `.syntax-publish/`. It also contains the documents of the build: the root
-//! digest, and the manifest of each folder, named by its digest. Its name begins with a dot, so a scan leaves it out
+//! digest, the manifest of each folder, named by its digest, and the redirects for other servers. Its name begins with a dot, so a scan leaves it out
 //! and the vhost that this program prints does not serve it. The documents are in a separate folder because the site
 //! could use any other name.
 
@@ -24,7 +24,9 @@ use crate::model::encoding::{Coding, Recipe};
 use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::manifest::Site;
 use crate::model::path::{SitePath, printable};
+use crate::model::redirect::{self, Redirect};
 use crate::model::tree::{Entry, File, Tree};
+use crate::rules::redirects::{self, Redirects};
 use crate::site::encode::encode_file;
 use crate::site::source::{Source, SourceError};
 
@@ -33,6 +35,9 @@ pub const DOCUMENTS: &str = ".syntax-publish";
 
 /// The document that contains the site's root digest.
 const ROOT: &str = "root";
+
+/// The documents that contain the redirects: in the syntax of [`redirects::FILE`], and as an nginx map.
+const REDIRECTS: [&str; 2] = [redirects::FILE, "redirects.map"];
 
 /// Upper limit for a manifest, in bytes: enough for a folder of 400,000 files.
 const LARGEST_DOCUMENT: u64 = 64 << 20;
@@ -88,14 +93,22 @@ pub enum BuildError {
 ///
 /// # Errors
 /// [`BuildError`]. `out` then has its previous content, unless only the removal of the previous build failed.
-pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observer) -> Result<Built, BuildError> {
+pub fn build(
+    site: &Site,
+    redirects: &Redirects,
+    source: &dyn Source,
+    out: &Path,
+    observer: &dyn Observer,
+) -> Result<Built, BuildError> {
     clear_leftovers(out)?;
     let replaces = check_out(out)?;
     let growing = beside(out, "new")?;
     // Remove what an earlier run with the same process ID left behind.
     remove(&growing)?;
     let running = Running::begin_measured(observer, Stage::Encode, Some(site.files), Some(site.bytes));
-    let written = write_all(site, source, &growing, observer).and_then(|()| take_place(&growing, out, replaces));
+    let written = write_all(site, source, &growing, observer)
+        .and_then(|()| write_redirects(site, redirects, &growing))
+        .and_then(|()| take_place(&growing, out, replaces));
     running.end();
     if written.is_err() {
         let _ = fs::remove_dir_all(&growing);
@@ -174,7 +187,7 @@ impl Earlier<'_> {
         for entry in fs::read_dir(self.folder.join(DOCUMENTS))? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             let digest = name.parse::<Digest>().ok();
-            if name != ROOT && digest.and_then(|digest| self.tree(digest)).is_none() {
+            if name != ROOT && !REDIRECTS.contains(&&*name) && digest.and_then(|digest| self.tree(digest)).is_none() {
                 return Ok(Some(printable(&format!("{DOCUMENTS}/{name}"))));
             }
         }
@@ -285,7 +298,9 @@ fn write_all(site: &Site, source: &dyn Source, growing: &Path, observer: &dyn Ob
     // Make the folder of documents first: it is how leftovers of a killed run are recognized.
     let documents = growing.join(DOCUMENTS);
     fs::create_dir_all(&documents).map_err(failed("make", &documents))?;
-    for path in site.folders.keys() {
+    // Redirects are not files.
+    let is_folder = |path: &&SitePath| path.as_str().split('/').next() != Some(redirect::FOLDER);
+    for path in site.folders.keys().filter(is_folder) {
         let folder = growing.join(path.as_str());
         fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
     }
@@ -306,6 +321,17 @@ fn write_all(site: &Site, source: &dyn Source, growing: &Path, observer: &dyn Ob
         )?;
     }
     write(&documents.join(ROOT), format!("{}\n", site.root).as_bytes())
+}
+
+/// Writes the redirects as documents, if there are any.
+fn write_redirects(site: &Site, redirects: &Redirects, growing: &Path) -> Result<(), BuildError> {
+    let entries: Vec<(String, &Redirect)> = site.redirects().collect();
+    if entries.is_empty() && redirects.rules().is_empty() {
+        return Ok(());
+    }
+    let [list, map] = REDIRECTS.map(|name| growing.join(DOCUMENTS).join(name));
+    write(&list, redirects::as_file(&entries, redirects).as_bytes())?;
+    write(&map, redirects::as_map(&entries, redirects).as_bytes())
 }
 
 fn write_file(source: &dyn Source, path: &SitePath, file: &File, growing: &Path) -> Result<(), BuildError> {
@@ -388,7 +414,7 @@ mod tests {
         let site = LocalSite::new(&parse("").unwrap().config, export.path(), None, &Silent)
             .prepare()
             .unwrap();
-        build(&site.site, &*site.source, out, &Silent)
+        build(&site.site, &site.rules.redirects, &*site.source, out, &Silent)
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -412,6 +438,48 @@ mod tests {
         ];
         assert_eq!(names(&out), all);
         assert_eq!(names(folder.path()), ["out"]);
+    }
+
+    #[test]
+    fn redirects_are_written_for_other_servers_and_are_no_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let export = folder.path().join("export");
+        fs::create_dir(&export).unwrap();
+        for (name, text) in [
+            ("index.html", "home"),
+            ("new.html", "new"),
+            (
+                "_redirects",
+                "/old /new 308\n/a\"b /\n/legacy/:x/* https://h.example/:x/:splat?q#f 302\n",
+            ),
+        ] {
+            fs::write(export.join(name), text).unwrap();
+        }
+        let config = parse("").unwrap().config;
+        let site = LocalSite::new(&config, &export, None, &Silent).prepare().unwrap();
+        let out = folder.path().join("out");
+        for _ in 0..2 {
+            build(&site.site, &site.rules.redirects, &*site.source, &out, &Silent).unwrap();
+        }
+        assert_eq!(names(&out), [".syntax-publish", "index.html", "new.html"]);
+        let document = |name: &str| fs::read_to_string(out.join(DOCUMENTS).join(name)).unwrap();
+        insta::assert_snapshot!(document("_redirects"), @r"
+        /a%22b / 301
+        /old /new 308
+        /legacy/:x/* https://h.example/:x/:splat?q#f 302
+        ");
+        insta::assert_snapshot!(document("redirects.map"), @r#"
+        # In the http block:
+        #     map $uri $moved { include .syntax-publish/redirects.map; }
+        # In the server block:
+        #     if ($moved ~ "^301 (.+)") { return 301 $1; }
+        #     if ($moved ~ "^302 (.+)") { return 302 $1; }
+        #     if ($moved ~ "^307 (.+)") { return 307 $1; }
+        #     if ($moved ~ "^308 (.+)") { return 308 $1; }
+        "/a\"b" "301 /";
+        "/old" "308 /new";
+        # not in a map: /legacy/:x/* https://h.example/:x/:splat?q#f 302
+        "#);
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Run {
         Ok(Planned {
             grouped: pages::grouped(&plan.changes, &prepared.rules, &is_file),
             value: json::Publish {
+                redirects: plan.changes.redirects,
                 changes: Some(plan.changes.list),
                 ..value
             },
@@ -233,7 +234,10 @@ impl Run {
         self.warn_of(&prepared.problems);
         let folder = shown(&out);
         let built = self
-            .aside(move |progress| plain_folder::build(&prepared.site, &*prepared.source, &out, progress))
+            .aside(move |progress| {
+                let redirects = &prepared.rules.redirects;
+                plain_folder::build(&prepared.site, redirects, &*prepared.source, &out, progress)
+            })
             .await?;
         self.finish();
         self.screen.summary(&built, || {
@@ -290,6 +294,7 @@ impl Run {
             from: from.clone(),
             to: to.clone(),
             changes: changes.list.clone(),
+            redirects: changes.redirects.clone(),
         };
         let paths = changes.list.iter().map(|change| change.path.as_str());
         let rules = pipeline::rules(&workplace.config, Client::default(), paths);

@@ -69,6 +69,11 @@ pub fn manifest(found: &Project, choice: &Choice) -> Result<String, ConfigError>
     next(&mut lines, found);
     publish(&mut lines, choice);
     targets(&mut lines, found, choice);
+    lines.head("[nginx]", "");
+    lines.line(
+        "one-address = true",
+        "a page has one address: `/usage.html` leads to `/usage`, and error pages are 404s",
+    );
     watch(&mut lines, found);
     config::parse(&lines.0)?;
     Ok(lines.0)
@@ -287,6 +292,9 @@ mod tests {
         # docroot = "/site"                   # as SFTP sees it; made if its parent exists
         # nginx-root = "/srv/syntax/site"     # the same folder as nginx sees it: outside of a chroot
         # nginx-version = "1.22"              # what `nginx -v` prints on the host
+
+        [nginx]
+        one-address = true                    # a page has one address: `/usage.html` leads to `/usage`, and error pages are 404s
 
         [watch]
         command = ["npm", "run", "build"]     # the site's own build (package.json)

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use super::{FOR_PURGING, FOR_THE_LOCK, LiveSite, files_of};
 use crate::live::purge::{self, PurgeError, Purged};
 use crate::model::event::{Event, Note};
-use crate::model::manifest::{Change, Changes, Site};
+use crate::model::manifest::{Changes, Site};
 use crate::model::path::SitePath;
+use crate::model::redirect;
 use crate::model::release::ReleaseId;
 use crate::store::Error;
 use crate::store::open;
@@ -84,10 +85,10 @@ impl LiveSite<'_> {
             if let Some((replaced, changes)) = live.replaced
                 && replaced == former
             {
-                paths.extend(changes.list.iter().flat_map(Change::public_paths));
+                paths.extend(changes.public_paths());
             } else if former != live.release {
                 match releases::diff(self.session, former, live.release).await {
-                    Ok(changes) => paths.extend(changes.list.iter().flat_map(Change::public_paths)),
+                    Ok(changes) => paths.extend(changes.public_paths()),
                     // The release was pruned, so it is no longer known which files it had.
                     Err(Error::NoSuchRelease { .. }) => all = true,
                     // Another run may be able to read the release, so it stays pending.
@@ -101,7 +102,10 @@ impl LiveSite<'_> {
         }
         if all {
             match live.site {
-                Some(site) => paths.extend(site.all_files().map(|(path, _)| path)),
+                Some(site) => {
+                    let redirects = site.redirects().filter_map(|(address, _)| redirect::path_of(&address));
+                    paths.extend(site.all_files().map(|(path, _)| path).chain(redirects));
+                }
                 None => paths.extend(files_of(self.session, live.release).await.ok()?.into_keys()),
             }
         }

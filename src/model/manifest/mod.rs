@@ -322,7 +322,7 @@ impl Change {
 }
 
 /// A redirect that changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RedirectChange {
     /// The moved address.
     pub address: String,
@@ -342,6 +342,13 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// Every path whose public answer changed: files, encodings that the export included, and entries of redirects.
+    pub fn public_paths(&self) -> impl Iterator<Item = SitePath> {
+        let files = self.list.iter().flat_map(Change::public_paths);
+        let moved = self.redirects.iter();
+        files.chain(moved.filter_map(|moved| redirect::path_of(&moved.address)))
+    }
+
     /// The number of paths that changed in this way.
     #[must_use]
     pub fn count(&self, kind: ChangeKind) -> u64 {

@@ -218,7 +218,7 @@ impl Site<'_> {
             }
             RulePaths::Pooled => format!("~ \"(?s)^/{}\"", self.pooled),
             RulePaths::Error => {
-                first = "internal;\n".to_owned();
+                "internal;\n".clone_into(&mut first);
                 format!(
                     "~ \"^/(?:{})(?:[.]html|/(?:index[.]html)?)?\\z\"",
                     ERROR_NAMES.join("|")

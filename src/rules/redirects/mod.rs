@@ -11,6 +11,7 @@
 
 mod parse;
 mod pattern;
+mod print;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use self::parse::{BadLine, DEFAULT_STATUS, parse};
 use self::pattern::{Pattern, Target};
+pub use self::print::{as_file, as_map};
 use crate::model::redirect::{self, BadLocation, Redirect, Status};
 use crate::next::url;
 

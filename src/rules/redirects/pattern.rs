@@ -7,6 +7,7 @@
 //! [`Address::spelled`]: crate::rules::Address::spelled
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use crate::next::url;
 use crate::rules::address::{DISGUISES, HARMLESS};
@@ -321,7 +322,7 @@ pub(super) fn spell(segment: &str) -> Result<String, String> {
 fn encode(c: char, text: &mut String) {
     let mut bytes = [0; 4];
     for byte in c.encode_utf8(&mut bytes).bytes() {
-        text.push_str(&format!("%{byte:02X}"));
+        let _ = write!(text, "%{byte:02X}");
     }
 }
 
@@ -347,12 +348,12 @@ fn regex_of(canonical: &str) -> String {
     let mut encoded = 0;
     for c in canonical.chars() {
         if encoded > 0 && c.is_ascii_alphabetic() {
-            text += &format!("[{c}{}]", c.to_ascii_lowercase());
+            let _ = write!(text, "[{c}{}]", c.to_ascii_lowercase());
         } else if c.is_ascii_alphanumeric() || "-_~!&',;=:@%".contains(c) {
             text.push(c);
         } else {
             // What is left of the harmless characters: . ( ) * + | ^ [ ]
-            text += &format!("\\{c}");
+            text.extend(['\\', c]);
         }
         encoded = if c == '%' { 2 } else { i32::max(encoded - 1, 0) };
     }

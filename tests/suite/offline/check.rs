@@ -289,8 +289,20 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         what: "a file of another host",
-        plant: |out| new_file(out, "_redirects", "/a /b 301"),
+        plant: |out| new_file(out, "CNAME", "docs.example.com"),
         check: "stray",
+        severity: "warning",
+    },
+    Fault {
+        what: "a redirect that can't be followed",
+        plant: |out| Place(new_file(out, "_redirects", "/a /b 200").0, Some(1)),
+        check: "redirects",
+        severity: "error",
+    },
+    Fault {
+        what: "a redirect that leads nowhere",
+        plant: |out| Place(new_file(out, "_redirects", "/a /b").0, Some(1)),
+        check: "redirects",
         severity: "warning",
     },
     Fault {
