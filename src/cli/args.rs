@@ -91,6 +91,14 @@ Examples:
   syntax-publish check --baseline known.json   what that file names is a warning")]
     Check(Check),
 
+    /// Suggest redirects for pages that moved
+    #[command(after_help = "\
+Examples:
+  syntax-publish redirects suggest             print lines for `_redirects`
+  syntax-publish redirects suggest --write     add them to the file
+  syntax-publish redirects suggest --anchors   what links to headings no longer reach")]
+    Redirects(Redirects),
+
     /// Write the built site to a plain folder, for any web server
     #[command(after_help = "\
 Example:
@@ -310,6 +318,26 @@ pub struct Check {
     /// Write the findings to this file, so that from now on only others are errors
     #[arg(long, value_name = "FILE")]
     pub write_baseline: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Redirects {
+    /// `suggest` finds the likely new addresses of pages that would be a 404
+    #[arg(value_enum, hide_possible_values = true)]
+    pub action: RedirectsAction,
+
+    /// Append the lines to the `_redirects` next to the site manifest
+    #[arg(long, conflicts_with = "anchors")]
+    pub write: bool,
+
+    /// List headings that are gone from pages that stay, each with the nearest one now
+    #[arg(long)]
+    pub anchors: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RedirectsAction {
+    Suggest,
 }
 
 #[derive(Debug, clap::Args)]

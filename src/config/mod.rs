@@ -61,7 +61,6 @@ pub const NOT_YET: &[&str] = &[
     "budget",
     "channels",
     "check.encodings",
-    "check.moved",
 ];
 
 /// A parsed site manifest.

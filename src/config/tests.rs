@@ -728,7 +728,7 @@ enabled = true
 
 [check]
 immutable = \"warn\"
-moved = \"error\"
+encodings = \"error\"
 
 [[headers]]
 for = \"/a\"
@@ -740,7 +740,7 @@ for = \"/b\"
 anything = [\"goes\"]
 "), @r#"
         line 1: [dictionary] is not supported by this version yet: ignored
-        line 6: "moved" in [check] is not supported by this version yet: ignored
+        line 6: "encodings" in [check] is not supported by this version yet: ignored
         line 8: [[headers]] is not supported by this version yet: ignored
         line 14: [sitemap] is not supported by this version yet: ignored
         "#);

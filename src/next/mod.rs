@@ -20,6 +20,7 @@ pub mod html;
 mod json;
 pub mod page;
 pub mod policy;
+pub mod prose;
 pub mod push;
 pub mod render_key;
 pub mod srcset;

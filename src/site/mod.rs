@@ -6,16 +6,19 @@
 //!
 //! This module reads the export and its own caches. It must not depend on a host, and must never write to the export.
 
+pub mod anchors;
 pub(crate) mod cache_file;
 pub mod check;
 pub mod decode;
 pub mod encode;
 mod error;
 pub mod fingerprint;
+pub mod moved;
 pub mod pipeline;
 pub mod plain_folder;
 pub mod redirects;
 pub mod scan;
+pub mod similar;
 pub mod source;
 pub mod survey;
 

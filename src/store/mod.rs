@@ -12,6 +12,7 @@ pub mod attempt_error;
 pub mod content;
 mod error;
 pub mod flight;
+pub mod former_pages;
 pub mod open;
 pub mod pending_purges;
 pub mod plan;

@@ -9,10 +9,13 @@ use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::next::client::Client;
 use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
-use syntax_publish::site::pipeline;
+use syntax_publish::site::check::moved;
+use syntax_publish::site::moved::MovedCheck;
+use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::plain_folder;
-use syntax_publish::store::plan::{self, Plan};
-use syntax_publish::store::publish::{self, Judged};
+use syntax_publish::store::open::StoreState;
+use syntax_publish::store::plan::{self, HostFacts, Plan};
+use syntax_publish::store::publish::{self, Judged, ToJudge};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, StoreError, open, releases};
 
@@ -36,6 +39,15 @@ pub(super) struct Planned {
     pub(super) notes: Vec<String>,
     /// Why a publish would be refused. `None` if it would not be.
     pub(super) refused: Option<Error>,
+}
+
+/// The site of the export, and the target as it is now.
+pub(super) struct Compared {
+    pub(super) prepared: Prepared,
+    store_state: StoreState,
+    /// What the target answered.
+    pub(super) facts: HostFacts,
+    pub(super) plan: Plan,
 }
 
 impl Planned {
@@ -84,33 +96,31 @@ impl Run {
     /// Returns what a publish would change, by comparison with the current state of the target.
     pub(super) async fn planned(&self, what: &str, allow_removals: bool) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
-        let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
-        let store_state = store_snapshot.store_state;
+        let Compared {
+            mut prepared,
+            store_state,
+            facts,
+            plan,
+        } = self.compare(workplace, session).await?;
         let mut notes = Vec::new();
         if let Some(hold) = &store_state.hold {
             let (since, who, reason) = (report::when(hold.since), printable(&hold.who), printable(&hold.reason));
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
-        let mut facts = store_snapshot.facts;
-        open::answer(session, &mut facts, Vec::new(), None, |facts| {
-            let mut asked = plan::questions(&prepared.site, facts);
-            if !prepared.problems.is_empty() {
-                asked.extend(plan::findings_questions(facts));
-            }
-            asked
-        })
-        .await?;
-        let plan = Plan::new(&prepared.site, &facts).map_err(|open| Error::KeptChanging {
-            attempts: 1,
-            reason: format!("{} questions were left open", open.len()),
-        })?;
-        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems)?;
+        let found = std::mem::take(&mut prepared.problems);
+        let moved = moved_check(workplace, &prepared);
+        let mut refusals = publish::Refusals::new(&workplace.config, found, moved)?;
         if allow_removals {
             refusals.max_removed = None;
         }
-        let live = facts.live_findings();
-        let Judged { problems, refused } =
-            publish::check_refusals(session, &prepared.site, &plan, &live, &refusals).await?;
+        let to_judge = ToJudge {
+            site: &prepared.site,
+            source: &prepared.source,
+            plan: &plan,
+            former: &plan::former_files(&plan.changes, &facts),
+            live: &facts.live_findings(),
+        };
+        let Judged { problems, refused } = publish::check_refusals(session, to_judge, &refusals).await?;
         let wanted = plan.wanted.iter();
         let value = json::Publish {
             previous: plan.previous.clone(),
@@ -140,6 +150,30 @@ impl Run {
             },
             notes,
             refused,
+        })
+    }
+
+    /// Compares the site with the current state of the target.
+    pub(super) async fn compare(&self, workplace: &Workplace, session: &Session) -> Result<Compared, Failure> {
+        let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
+        let mut facts = store_snapshot.facts;
+        open::answer(session, &mut facts, Vec::new(), None, |facts| {
+            let mut asked = plan::questions(&prepared.site, facts);
+            if !prepared.problems.is_empty() {
+                asked.extend(plan::findings_questions(facts));
+            }
+            asked
+        })
+        .await?;
+        let plan = Plan::new(&prepared.site, &facts).map_err(|open| Error::KeptChanging {
+            attempts: 1,
+            reason: format!("{} questions were left open", open.len()),
+        })?;
+        Ok(Compared {
+            prepared,
+            store_state: store_snapshot.store_state,
+            facts,
+            plan,
         })
     }
 
@@ -287,6 +321,14 @@ impl Run {
             self.screen.warn(&text);
         }
         self.print("nginx", vhost)
+    }
+}
+
+/// Returns how to find addresses of the live release that would become 404s.
+pub(super) fn moved_check(workplace: &Workplace, prepared: &Prepared) -> MovedCheck {
+    MovedCheck {
+        level: workplace.config.check.levels.of(moved::NAME),
+        rules: prepared.rules.clone(),
     }
 }
 

@@ -24,7 +24,7 @@ use syntax_publish::store::rollback::{self, Destination};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, open};
 
-use super::ask::chosen;
+use super::ask::{chosen, moved_check};
 use super::change::{TOOL, shell_behind};
 use super::{Judge, Run};
 use crate::cli::actions::SummaryInput;
@@ -52,7 +52,8 @@ impl Run {
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
         let wants_timings = options.timings;
-        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems)?;
+        let moved = moved_check(workplace, &prepared);
+        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems, moved)?;
         if options.allow_removals {
             refusals.max_removed = None;
         }

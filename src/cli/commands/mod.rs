@@ -5,6 +5,7 @@ mod change;
 mod deliver;
 mod doctor;
 mod init;
+mod redirects;
 mod target_client;
 mod verify;
 mod watch;
@@ -18,7 +19,7 @@ use syntax_publish::model::event::{Running, Stage};
 use syntax_publish::model::severity::Severity;
 use syntax_publish::rules::Rules;
 use syntax_publish::site::SiteError;
-use syntax_publish::site::check::Problem;
+use syntax_publish::site::check::{Problem, moved};
 use syntax_publish::site::pipeline::{LocalSite, Prepared};
 use syntax_publish::site::scan::{self, ScanError};
 use syntax_publish::site::source::SourceError;
@@ -27,7 +28,7 @@ use syntax_publish::store::plan;
 use syntax_publish::store::session::{Live, Session};
 
 use super::actions::Actions;
-use super::args::{Command, Global, Publish, again};
+use super::args::{Command, Global, Publish, RedirectsAction, again};
 use super::failure::Failure;
 use super::format::{count, shown};
 use super::progress::Progress;
@@ -101,6 +102,9 @@ impl Run {
                 self.plan("plan", &options).await
             }
             Command::Check(options) => self.check(options).await,
+            Command::Redirects(options) => match options.action {
+                RedirectsAction::Suggest => self.suggest_redirects(options).await,
+            },
             Command::Build { out } => self.build(out).await,
             Command::Watch(options) => self.watch(options).await,
             Command::Rollback(options) => self.rollback(options).await,
@@ -282,9 +286,17 @@ impl Run {
         if let Some(known) = problems::known(problems) {
             warn(&format!("{known} (`{check}` lists them)"));
         }
-        if news.len() > SHOWN_WARNINGS {
-            let more = news.len() - SHOWN_WARNINGS;
-            warn(&format!("and {more} more: `{check}` lists them all"));
+        let (moved, others): (Vec<_>, Vec<_>) = news
+            .into_iter()
+            .skip(SHOWN_WARNINGS)
+            .partition(|problem| problem.check == moved::NAME);
+        if !others.is_empty() {
+            warn(&format!("and {} more: `{check}` lists them all", others.len()));
+        }
+        if !moved.is_empty() {
+            // `check` does not know what is live.
+            let (more, suggest) = (moved.len(), again(&self.global, "redirects suggest"));
+            warn(&format!("and {more} more that would be a 404: see `{suggest}`"));
         }
     }
 }

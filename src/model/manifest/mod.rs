@@ -328,6 +328,8 @@ pub struct RedirectChange {
     pub address: String,
     /// How it changed.
     pub change: ChangeKind,
+    /// The redirect that the earlier release has.
+    pub former: Option<Redirect>,
 }
 
 /// The differences between two releases.
@@ -418,7 +420,12 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
             _ => return,
         };
         if let Some(address) = redirect::address_of(path.as_str()) {
-            self.changes.redirects.push(RedirectChange { address, change });
+            let former = from.cloned();
+            self.changes.redirects.push(RedirectChange {
+                address,
+                change,
+                former,
+            });
         }
     }
 

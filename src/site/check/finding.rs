@@ -203,7 +203,7 @@ pub(super) fn first_names(paths: &[&SitePath], most: usize) -> String {
 }
 
 /// Whether links lead to a page. They don't lead to the error pages or to Next.js's own pages.
-pub(super) fn is_reached_by_links(page: &str) -> bool {
+pub(crate) fn is_reached_by_links(page: &str) -> bool {
     let page = page.strip_suffix(".html").unwrap_or(page);
     let page = page.strip_suffix("/index").unwrap_or(page);
     !matches!(page, "404" | "500") && !page.starts_with('_')

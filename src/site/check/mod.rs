@@ -20,6 +20,7 @@ mod index;
 pub mod known;
 mod links;
 mod local;
+pub mod moved;
 mod next;
 mod not_found;
 mod payloads;
@@ -40,6 +41,7 @@ pub mod well_known;
 use rayon::prelude::*;
 
 use self::finding::RawFinding;
+pub(crate) use self::finding::is_reached_by_links;
 pub use self::finding::{Known, Material, Problem};
 pub use self::search::Searches;
 use crate::config::{Level, Levels};

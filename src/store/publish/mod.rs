@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::inspection::{Hints, Inspection};
-pub use self::refusals::{Judged, Refusals, check_refusals};
+pub use self::refusals::{Judged, Refusals, ToJudge, check_refusals};
 use crate::host::HostError;
 use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::layout;
@@ -364,7 +364,14 @@ impl Publish<'_> {
             return Ok(self.unchanged(live, &plan, store_state.delivery));
         }
         self.refuse_to_overtake(&plan, attempts)?;
-        let judged = check_refusals(self.session, self.site, &plan, &live, &self.options.refusals).await?;
+        let to_judge = ToJudge {
+            site: self.site,
+            source: self.source,
+            plan: &plan,
+            former: &former,
+            live: &live,
+        };
+        let judged = check_refusals(self.session, to_judge, &self.options.refusals).await?;
         if let Some(refused) = judged.refused {
             return Err(AttemptError::Failed(refused));
         }

@@ -1,13 +1,14 @@
 //! Decides what a publish refuses to do, once it is planned. It asks the host only which release wrote content that is
-//! in conflict, and must not change anything.
+//! in conflict, and reads the pages there that are gone from the new site. It must not change anything.
 //!
 //! The commands `plan` and `publish` decide by the same function, so that both give the same result.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use globset::GlobSet;
 
-use super::{Attempts, Publish, Replaced};
+use super::{Attempts, FormerFiles, Publish, Replaced};
 use crate::config::{KnownFindings, Level, SiteConfig, compile_globs};
 use crate::model::manifest::{ChangeKind, Site, is_page};
 use crate::model::severity::Severity;
@@ -15,8 +16,11 @@ use crate::site::SiteError;
 use crate::site::check::immutable::{Conflict, Content, Earlier};
 use crate::site::check::known::{self, Reference};
 use crate::site::check::{self, Problem};
+use crate::site::moved::{Former, MovedCheck};
+use crate::site::source::Source;
 use crate::store::Error;
 use crate::store::attempt_error::AttemptError;
+use crate::store::former_pages::{FormerPages, Limits};
 use crate::store::open::{self, StoreState};
 use crate::store::plan::{HostFacts, Plan};
 use crate::store::session::Session;
@@ -30,6 +34,8 @@ pub struct Refusals {
     pub immutable: Level,
     /// What to do if all of `.well-known/` would be removed. Ignored if any removal is allowed.
     pub well_known: Level,
+    /// How to find addresses that would become 404s; `None` means not at all.
+    pub moved: Option<MovedCheck>,
     /// Paths whose findings are ignored.
     pub allowed: GlobSet,
     /// What the checks found in the export.
@@ -44,6 +50,7 @@ impl Default for Refusals {
             max_removed: None,
             immutable: Level::Error,
             well_known: Level::Error,
+            moved: None,
             allowed: GlobSet::empty(),
             problems: Vec::new(),
             known: Level::Warn,
@@ -52,16 +59,17 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// The refusals that a site manifest sets, given what the checks found.
+    /// The refusals that a site manifest sets, given what the checks found and how the new site answers.
     ///
     /// # Errors
     /// [`SiteError::Patterns`] if a glob does not compile. Those of a parsed site manifest do.
-    pub fn new(config: &SiteConfig, problems: Vec<Problem>) -> Result<Self, SiteError> {
+    pub fn new(config: &SiteConfig, problems: Vec<Problem>, moved: MovedCheck) -> Result<Self, SiteError> {
         let allowed = compile_globs(&config.check.allow).map_err(SiteError::patterns)?;
         Ok(Self {
             max_removed: Some(config.publish.max_removed),
             immutable: config.check.levels.of(check::immutable::NAME),
             well_known: config.check.levels.of(check::well_known::NAME),
+            moved: Some(moved),
             allowed,
             problems,
             known: match config.check.known {
@@ -95,18 +103,28 @@ pub struct Judged {
     pub refused: Option<Error>,
 }
 
+/// A planned publish.
+#[derive(Clone, Copy)]
+pub struct ToJudge<'a> {
+    /// The manifest of the new site.
+    pub site: &'a Site,
+    /// Where its content comes from.
+    pub source: &'a Arc<dyn Source>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The files of the live release that it changes.
+    pub former: &'a FormerFiles,
+    /// The findings of the live release.
+    pub live: &'a Reference,
+}
+
 /// Judges a plan.
 ///
 /// # Errors
-/// [`Error`] if the host can't be reached or refuses a request.
-pub async fn check_refusals(
-    session: &Session,
-    site: &Site,
-    plan: &Plan,
-    live: &Reference,
-    refusals: &Refusals,
-) -> Result<Judged, Error> {
-    let mut problems = refusals.marked(live);
+/// [`Error`] if the host can't be reached or refuses a request, or if a file of the export changed.
+pub async fn check_refusals(session: &Session, judged: ToJudge<'_>, refusals: &Refusals) -> Result<Judged, Error> {
+    let ToJudge { site, plan, .. } = judged;
+    let mut problems = refusals.marked(judged.live);
     let conflicts = conflicts(session, site, plan, &refusals.allowed).await?;
     problems.extend(check::immutable::problems(&conflicts, refusals.immutable));
     if refusals.max_removed.is_some() {
@@ -120,6 +138,7 @@ pub async fn check_refusals(
         let lost = check::well_known::problem(removed, is_left, refusals.well_known);
         problems.extend(lost.filter(|problem| !refusals.allowed.is_match(problem.path.as_str())));
     }
+    problems.extend(moved(session, judged, refusals).await?);
     let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     let refused = mass_removal(site, plan, refusals.max_removed).or_else(|| {
         is_wrong.then(|| {
@@ -129,6 +148,27 @@ pub async fn check_refusals(
         })
     });
     Ok(Judged { problems, refused })
+}
+
+/// The problems for addresses that would become 404s, each with its likely new address.
+async fn moved(session: &Session, judged: ToJudge<'_>, refusals: &Refusals) -> Result<Vec<Problem>, Error> {
+    let Some(check) = refusals.moved.as_ref().filter(|check| check.level != Level::Off) else {
+        return Ok(Vec::new());
+    };
+    let (new, changes) = (check.of(judged.site), &judged.plan.changes);
+    let mut gone = new.gone(changes);
+    gone.retain(|gone| match &gone.former {
+        Former::Page(path) => !refusals.allowed.is_match(path.as_str()),
+        Former::Redirect(_) => true,
+    });
+    let pages = FormerPages {
+        session,
+        source: judged.source,
+        files: judged.former,
+        limits: Limits::FINDINGS,
+    };
+    let suggestions = pages.suggestions(new, changes, &gone).await?;
+    Ok(check::moved::problems(&gone, &suggestions, check.level))
 }
 
 /// The error for a plan that removes more pages than it may.

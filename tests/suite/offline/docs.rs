@@ -248,10 +248,12 @@ fn reference_has_every_exit_code_and_every_error_code() {
 }
 
 /// Values of the library that `--json` prints as they are, and the files that define them.
-const PRINTED: [(&str, &str); 6] = [
+const PRINTED: [(&str, &str); 8] = [
     ("live/doctor/finding.rs", "DoctorCheck"),
     ("model/manifest/mod.rs", "Change"),
+    ("site/anchors.rs", "GoneAnchor"),
     ("site/check/finding.rs", "Problem"),
+    ("site/moved.rs", "Suggestion"),
     ("site/plain_folder.rs", "Built"),
     ("store/prune/mod.rs", "Pruned"),
     ("store/signing/mod.rs", "Signature"),

@@ -52,6 +52,7 @@ fn help_lists_every_command_with_examples() {
       publish      Publish the site (the default)
       plan         Show what a publish would add, change and remove
       check        Check the export locally
+      redirects    Suggest redirects for pages that moved
       build        Write the built site to a plain folder, for any web server
       watch        Serve the built site exactly as the host would, and reload on changes
       rollback     Roll back to an earlier release
@@ -158,6 +159,30 @@ fn help_of_check() {
       syntax-publish check --against staging       what the live release has too is a warning
       syntax-publish check --baseline known.json   what that file names is a warning
     "#);
+}
+
+#[test]
+fn help_of_redirects() {
+    insta::assert_snapshot!(help(&["redirects"]), @r"
+    Suggest redirects for pages that moved
+
+    Usage: syntax-publish redirects [OPTIONS] <ACTION>
+
+    Arguments:
+      <ACTION>  `suggest` finds the likely new addresses of pages that would be a 404
+
+    Options:
+          --write    Append the lines to the `_redirects` next to the site manifest
+          --anchors  List headings that are gone from pages that stay, each with the nearest one now
+      -h, --help     Print help
+
+    [global options]
+
+    Examples:
+      syntax-publish redirects suggest             print lines for `_redirects`
+      syntax-publish redirects suggest --write     add them to the file
+      syntax-publish redirects suggest --anchors   what links to headings no longer reach
+    ");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const FEWER: [(&str, &[&str]); 2] = [
 ];
 
 /// Files and folders without access to I/O, the clock, the environment, a runtime or a host.
-const PURE: [&str; 32] = [
+const PURE: [&str; 35] = [
     "config/check.rs",
     "config/feature.rs",
     "config/host_key.rs",
@@ -51,7 +51,10 @@ const PURE: [&str; 32] = [
     "next/",
     "preview/affected.rs",
     "rules/",
+    "site/anchors.rs",
     "site/check/",
+    "site/moved.rs",
+    "site/similar/",
     "store/plan/",
 ];
 
@@ -81,7 +84,10 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("flate2", &["site/decode.rs", "site/encode.rs"]),
     ("getrandom", &["store/run_id.rs"]),
     ("hickory_resolver", &["live/doctor/resolve.rs"]),
-    ("html5gum", &["next/html.rs", "next/document.rs", "next/policy.rs"]),
+    (
+        "html5gum",
+        &["next/html.rs", "next/document.rs", "next/policy.rs", "next/prose.rs"],
+    ),
     ("http_body_util", &["preview/body.rs", "live/http/client.rs"]),
     ("httpdate", &["preview/answer.rs", "live/doctor/mod.rs"]),
     ("hyper", &["preview/", "live/http/client.rs"]),

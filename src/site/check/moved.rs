@@ -1,0 +1,85 @@
+//! `moved`: no address that visitors can open now becomes a 404. Pure.
+//!
+//! Only the host has a record of what is live, so what is gone comes from the plan ([`crate::site::moved`]).
+
+use super::finding::{Problem, RawFinding};
+use crate::config::Level;
+use crate::model::path::SitePath;
+use crate::rules::redirects::FILE;
+use crate::site::moved::{Former, Gone, Suggestion};
+
+/// The check's name in the site manifest.
+pub const NAME: &str = "moved";
+
+/// Returns the problems for addresses that are gone, each with its suggestion.
+#[must_use]
+pub fn problems(gone: &[Gone], suggestions: &[Option<Suggestion>], level: Level) -> Vec<Problem> {
+    let pairs = gone.iter().zip(suggestions);
+    let finding = |(gone, suggestion): (&Gone, &Option<Suggestion>)| {
+        let address = &gone.address;
+        let (path, message, fix) = match &gone.former {
+            Former::Page(path) => (
+                path.clone(),
+                format!("{address} can be opened now, and would be a 404"),
+                format!("add a redirect for it to {FILE}; if it is meant to go, name {path} in `allow` of [check]"),
+            ),
+            Former::Redirect(redirect) => (
+                SitePath::new(FILE).unwrap_or_default(),
+                format!("{address} leads to {} now, and would be a 404", redirect.location()),
+                format!("keep the redirect in {FILE}, with a target that is there"),
+            ),
+        };
+        let hint = suggestion.as_ref().map_or(fix, |likely| {
+            format!(
+                "add the line `{}` to {FILE}: that page is {}% alike (`syntax-publish redirects suggest --write`)",
+                likely.rule(),
+                likely.score
+            )
+        });
+        RawFinding::new(path, message, hint).always().problem(NAME, level)
+    };
+    pairs.filter_map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::redirect::{Redirect, Status};
+    use crate::model::severity::Severity;
+
+    #[test]
+    fn each_address_is_named_with_the_line_that_helps() {
+        let redirect = Redirect::new(Status::Found, "/c").unwrap();
+        let gone = [
+            ("/a", Former::Page(SitePath::new("a.html").unwrap())),
+            ("/b", Former::Page(SitePath::new("b.html").unwrap())),
+            ("/x", Former::Redirect(redirect)),
+        ];
+        let gone = gone.map(|(address, former)| Gone {
+            address: address.to_owned(),
+            former,
+        });
+        let suggestion = Suggestion {
+            from: "/a".to_owned(),
+            to: "/d".to_owned(),
+            score: 90,
+            status: 301,
+        };
+        let problems = |level| problems(&gone, &[Some(suggestion.clone()), None, None], level);
+        let told = problems(Level::Error);
+        assert!(
+            told.iter()
+                .all(|found| found.severity == Severity::Error && found.always)
+        );
+        let told: Vec<String> = told
+            .iter()
+            .map(|found| format!("{}: {} | {}", found.path, found.message, found.hint))
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        a.html: /a can be opened now, and would be a 404 | add the line `/a /d 301` to _redirects: that page is 90% alike (`syntax-publish redirects suggest --write`)
+        b.html: /b can be opened now, and would be a 404 | add a redirect for it to _redirects; if it is meant to go, name b.html in `allow` of [check]
+        _redirects: /x leads to /c now, and would be a 404 | keep the redirect in _redirects, with a target that is there
+        ");
+        assert_eq!(problems(Level::Off), []);
+    }
+}

@@ -1,0 +1,242 @@
+//! Pages that would become 404s: the findings of `plan` and `publish`, and what `redirects suggest` prints and writes.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::command::{Project, Ran};
+
+/// A text that no other name has.
+fn text(name: &str, words: std::ops::Range<u32>) -> String {
+    let words = words.map(|at| format!("{name}{}", at * 7919 % 1013));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Writes a page with its payload.
+fn page(project: &Project, path: &str, title: &str, body: &str) {
+    let html = format!(
+        "<!DOCTYPE html><html><head><title>{title} | Docs</title></head><body><nav>Home Docs</nav><main>\
+         <h1>{title}</h1>{body}<p>Was this page of any help to you? Edit it on GitHub.</p></main></body></html>"
+    );
+    project.write(format!("out/{path}.html"), html);
+    project.write(format!("out/{path}.txt"), format!("1:\"{title}\"\n"));
+}
+
+fn remove(project: &Project, path: &str) {
+    for end in ["html", "txt"] {
+        fs::remove_file(project.dir.join(format!("out/{path}.{end}"))).expect("a page");
+    }
+}
+
+fn old(at: u32) -> String {
+    format!("docs/topic-{at:02}")
+}
+
+const INSTALL: &str = "<h2 id=\"install\">Install</h2>";
+const RUN: &str = "<h2 id=\"run\">Run</h2>";
+
+/// A project whose first release has twenty pages that move, one that is split, three that are removed and some that
+/// stay. The export has the next build.
+fn project(check: &str) -> Project {
+    let project = Project::new();
+    project.write_manifest(&format!(
+        "[publish]\nmax-removed = \"100%\"\n[check]\nnext = \"off\"\n{check}\n[encode]\nbrotli = false\ngzip = 1\n"
+    ));
+    for name in ["index", "404", "a", "b", "c"] {
+        page(&project, name, name, &text(name, 0..60));
+    }
+    for at in 0..20 {
+        let name = format!("topic{at}x");
+        page(&project, &old(at), &name, &text(&name, 0..90));
+    }
+    let (install, run) = (text("install", 0..150), text("run", 0..80));
+    page(
+        &project,
+        "docs/guide",
+        "Guide",
+        &format!("{INSTALL}{install}{RUN}{run}"),
+    );
+    for name in ["gone-a", "gone-b", "gone-c"] {
+        page(&project, &format!("docs/{name}"), name, &text(name, 0..90));
+    }
+    project.run(&["publish"]).expect_code(0);
+    for at in 0..20 {
+        let name = format!("topic{at}x");
+        remove(&project, &old(at));
+        // Every second page is edited, too.
+        let edit = if at % 2 == 0 {
+            ""
+        } else {
+            " and a word about what is new in this version"
+        };
+        let body = text(&name, 0..90) + edit;
+        page(&project, &format!("learn/{at:02}-{name}"), &name, &body);
+    }
+    remove(&project, "docs/guide");
+    page(
+        &project,
+        "learn/installing",
+        "Installing",
+        &format!("{INSTALL}{install}"),
+    );
+    page(&project, "learn/running", "Running", &format!("{RUN}{run}"));
+    for name in ["gone-a", "gone-b", "gone-c"] {
+        remove(&project, &format!("docs/{name}"));
+    }
+    page(&project, "learn/news", "News", &text("news", 0..90));
+    project
+}
+
+/// Where the pages of [`project`] moved.
+fn moved() -> BTreeMap<String, String> {
+    let topics = (0..20).map(|at| (format!("/{}", old(at)), format!("/learn/{at:02}-topic{at}x")));
+    let split = ("/docs/guide".to_owned(), "/learn/installing".to_owned());
+    topics.chain([split]).collect()
+}
+
+/// The addresses that the check `moved` found.
+fn found(problems: &Value) -> Vec<String> {
+    let problems = problems.as_array().into_iter().flatten();
+    let moved = problems.filter(|problem| problem["check"] == "moved");
+    let address = |problem: &Value| {
+        let message = problem["message"].as_str().expect("a message");
+        message.split(' ').next().expect("an address").to_owned()
+    };
+    moved.map(address).collect()
+}
+
+fn suggest(project: &Project, options: &[&str]) -> Ran {
+    project
+        .run(&[&["redirects", "suggest"], options].concat())
+        .expect_code(0)
+}
+
+#[test]
+fn every_page_that_would_be_a_404_is_found_and_those_that_moved_are_suggested() {
+    let project = project("");
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    let mut expected: Vec<String> = moved().into_keys().collect();
+    expected.extend(["a", "b", "c"].map(|name| format!("/docs/gone-{name}")));
+    expected.sort();
+    assert_eq!(found(&planned["problems"]), expected);
+    let hints = planned["problems"].to_string();
+    assert!(hints.contains("`/docs/topic-00 /learn/00-topic0x 301`"), "{hints}");
+
+    let suggested = suggest(&project, &["--json"]);
+    assert!(
+        suggested.stderr.contains("3 addresses") && suggested.stderr.contains("/docs/gone-a, /docs/gone-b"),
+        "{suggested}"
+    );
+    let suggested = suggested.json();
+    let pairs = suggested.as_array().expect("a list").iter().map(|one| {
+        assert_eq!(one["status"], 301);
+        let score = one["score"].as_u64().expect("a score");
+        assert!((50..=100).contains(&score), "{one}");
+        let text = |name: &str| one[name].as_str().expect("an address").to_owned();
+        (text("from"), text("to"))
+    });
+    assert_eq!(pairs.collect::<BTreeMap<_, _>>(), moved());
+    let text = suggest(&project, &[]).stdout;
+    assert_eq!(text.lines().count(), 21, "{text}");
+    assert!(
+        text.contains("/docs/topic-00 /learn/00-topic0x 301  # 100% alike\n"),
+        "{text}"
+    );
+    assert!(!project.dir.join("_redirects").exists());
+}
+
+#[test]
+fn lines_that_were_written_are_followed_and_never_written_twice() {
+    let project = project("");
+    project.write("_redirects", "# by hand\n/elsewhere /a");
+    suggest(&project, &["--write", "--quiet"]);
+    let written = fs::read_to_string(project.dir.join("_redirects")).expect("the file");
+    assert!(
+        written.starts_with("# by hand\n/elsewhere /a\n/docs/guide /learn/installing 301  # "),
+        "{written}"
+    );
+    assert_eq!(written.lines().count(), 23, "{written}");
+    assert_eq!(suggest(&project, &["--write", "--quiet"]).stdout, "");
+    assert_eq!(
+        fs::read_to_string(project.dir.join("_redirects")).expect("the file"),
+        written
+    );
+
+    let published = project.run(&["publish", "--json"]).expect_code(0).json();
+    assert_eq!(
+        found(&published["problems"]),
+        ["/docs/gone-a", "/docs/gone-b", "/docs/gone-c"]
+    );
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    assert_eq!(found(&planned["problems"]), [""; 0]);
+
+    // A redirect that visitors follow counts like a page.
+    fs::remove_file(project.dir.join("_redirects")).expect("the file");
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    let mut expected: Vec<String> = moved().into_keys().chain(["/elsewhere".to_owned()]).collect();
+    expected.sort();
+    assert_eq!(found(&planned["problems"]), expected);
+    let again = suggest(&project, &["--json"]).json();
+    assert_eq!(
+        again[21],
+        json!({"from": "/elsewhere", "to": "/a", "score": 100, "status": 301})
+    );
+}
+
+#[test]
+fn the_level_of_the_check_decides_and_a_page_may_be_allowed_to_go() {
+    let project = project("moved = \"error\"");
+    for command in ["plan", "publish"] {
+        let refused = project.run(&[command, "--json"]).expect_code(3).json();
+        assert_eq!(found(&refused["error"]["problems"]).len(), 24, "{refused}");
+    }
+    let annotated = project.run_env(&["plan"], &[("GITHUB_ACTIONS", "true")]).expect_code(3);
+    assert!(
+        annotated
+            .stderr
+            .contains("title=moved::docs/gone-a.html: /docs/gone-a can be opened now"),
+        "{annotated}"
+    );
+    let manifest = fs::read_to_string(project.dir.join("site-manifest.toml")).expect("the site manifest");
+    let with = |check: &str| {
+        project.write_manifest(&manifest.replace("moved = \"error\"", check));
+        let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+        found(&planned["problems"])
+    };
+    assert_eq!(with("moved = \"off\""), [""; 0]);
+    assert_eq!(
+        with("allow = [\"docs/topic-*\", \"docs/guide.html\"]"),
+        ["/docs/gone-a", "/docs/gone-b", "/docs/gone-c"]
+    );
+}
+
+#[test]
+fn a_first_publish_has_nothing_to_lose() {
+    let project = Project::new();
+    project.write_manifest("[check]\nnext = \"off\"\n");
+    page(&project, "index", "Home", "text");
+    let ran = suggest(&project, &["--json"]);
+    assert_eq!(ran.json(), json!([]));
+}
+
+#[test]
+fn headings_that_are_gone_from_a_page_are_listed_with_the_nearest_one() {
+    let project = Project::new();
+    project.write_manifest("[check]\nnext = \"off\"\n");
+    page(&project, "index", "Home", "text");
+    let body = "<h2 id=\"install\">Install</h2><p>a</p><h2 id=\"faq\">Questions</h2><h3 id=\"stays\">Stays</h3>";
+    page(&project, "usage", "Usage", body);
+    project.run(&["publish"]).expect_code(0);
+    let body = "<h2 id=\"installation\">Installation</h2><p>a</p><p id=\"stays\">text</p>";
+    page(&project, "usage", "Usage", body);
+    let ran = suggest(&project, &["--anchors"]);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[0].starts_with("/usage#install /usage#installation  # 7"), "{ran}");
+    assert_eq!(lines[1..], ["/usage#faq"]);
+    let gone = suggest(&project, &["--anchors", "--json"]).json();
+    assert_eq!(gone[1], json!({"from": "/usage#faq", "to": null, "score": 0}));
+    project
+        .run(&["redirects", "suggest", "--anchors", "--write"])
+        .expect_code(2);
+}
