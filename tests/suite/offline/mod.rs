@@ -16,6 +16,7 @@ pub mod languages;
 pub mod layout;
 pub mod links;
 pub mod memory;
+pub mod moved;
 pub mod operations;
 pub mod panics;
 pub mod remembered;
