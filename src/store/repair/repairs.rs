@@ -120,9 +120,9 @@ impl Repairs {
                         let redirects = site.folders.values().flat_map(|folder| folder.tree.redirects());
                         let answers = redirects.map(|(_, other)| layout::moved(other));
                         let taken: BTreeSet<String> = answers.filter(|answer| answer.starts_with(&inside)).collect();
-                        taken
-                            .into_iter()
-                            .for_each(|answer| repairs.add(answer, Good::Answer, false));
+                        for answer in taken {
+                            repairs.add(answer, Good::Answer, false);
+                        }
                     }
                 }
                 StoreFault::Release { release, flaw } if found.root == Some(site.root) => {

@@ -274,7 +274,7 @@ const DAMAGES: &[Damage] = &[
                 "../../moved/308/same/docs/a=",
                 docroot.join("current/.moved/old/planted="),
             )
-            .unwrap()
+            .unwrap();
         },
     ),
     damage(
