@@ -153,13 +153,19 @@ pub async fn open_store(
         let answers = session.send(flight).await?;
         let locking = answers.all(&locking).to_vec();
         staging_dir.took_lock(locking.first());
-        if !made && (needs_making(session, &head, &answers).await? || lacks_folders(&head, &answers)) {
-            if staging_dir.is_holding() {
-                crate::store::staging::leave(session, staging_dir).await;
+        if !made {
+            let is_new = needs_making(session, &head, &answers).await?;
+            if is_new || lacks_folders(&head, &answers) {
+                // A store that lacks a folder, for example one of before redirects, has this staging directory already.
+                if staging_dir.is_holding() || !is_new {
+                    // The flight may have made the file to sync last, too.
+                    staging_dir.litter_file("last");
+                    crate::store::staging::leave(session, staging_dir).await;
+                }
+                make(session).await?;
+                *staging_dir = StagingDir::new(crate::store::run_id::run_id());
+                continue;
             }
-            make(session).await?;
-            *staging_dir = StagingDir::new(crate::store::run_id::run_id());
-            continue;
         }
         let mut store_state = read_entrance(session, &head, &answers).await?;
         let made = answers

@@ -152,6 +152,11 @@ impl Publish<'_> {
                 return Err(explain(self.session, refusal).await.into());
             }
         }
+        // A release whose redirects lead nowhere must not go live.
+        if let Some(refusal) = sync::refused_answer(&pool, &answers) {
+            self.take_back_pool(plan, staging_dir).await?;
+            return Err(explain(self.session, refusal).await.into());
+        }
         Ok(())
     }
 

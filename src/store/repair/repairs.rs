@@ -112,7 +112,18 @@ impl Repairs {
                     repairs.link(at, to.clone(), flaw);
                 }
                 StoreFault::Answer { redirect, flaw, .. } => {
-                    repairs.add(layout::moved(redirect), Good::Answer, *flaw != StoreFlaw::Missing);
+                    let at = layout::moved(redirect);
+                    let inside = format!("{at}/");
+                    repairs.add(at, Good::Answer, *flaw != StoreFlaw::Missing);
+                    // A folder that is moved aside takes the answers inside it along.
+                    if matches!(flaw, StoreFlaw::Mode(_)) {
+                        let redirects = site.folders.values().flat_map(|folder| folder.tree.redirects());
+                        let answers = redirects.map(|(_, other)| layout::moved(other));
+                        let taken: BTreeSet<String> = answers.filter(|answer| answer.starts_with(&inside)).collect();
+                        for answer in taken {
+                            repairs.add(answer, Good::Answer, false);
+                        }
+                    }
                 }
                 StoreFault::Release { release, flaw } if found.root == Some(site.root) => {
                     repairs.link(layout::release(release), layout::release_link(site.root), flaw);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::collections::HashSet;
 
 use super::StagedObjects;
-use crate::host::{Op, RefusalKind, Reply};
+use crate::host::{Kind, Op, Refusal, RefusalKind, Reply};
 use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::path::SitePath;
@@ -254,7 +254,7 @@ impl<'p> Building<'p> {
 }
 
 /// Returns the operations that add to the pool under the lock: first the folders, then the files with their encodings,
-/// by rename.
+/// by rename. Then the folders of answers, and a look at each of them for [`refused_answer`].
 #[must_use]
 pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
     let mut ops = make_pool_folders(plan.pool.iter().map(|file| &file.path), staging_dir);
@@ -279,7 +279,29 @@ pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
         ops.push(Op::rename(from, to));
     }
     ops.extend(make_answer_folders(&plan.answers, staging_dir));
+    ops.extend(plan.answers.iter().cloned().map(Op::Lstat));
     ops
+}
+
+/// Returns the refusal because of which the folder of an answer was not made, if the answers to [`pool_ops`] show that it
+/// is not there. A folder that exists is refused in the same way as one that can't be made, so each is looked at. `None` if
+/// all are there, or if nothing could be made because another run took the lock, which the swap finds out.
+#[must_use]
+pub fn refused_answer<'a>(ops: &[Op], answers: &'a [Reply]) -> Option<&'a Refusal> {
+    let unmade = ops.iter().zip(answers).find_map(|(op, answer)| match op {
+        Op::Lstat(path) if answer.attr().is_none_or(|attr| attr.kind != Kind::Folder) => Some(path),
+        _ => None,
+    })?;
+    let mut tried = ops.iter().zip(answers).rev().filter_map(|(op, answer)| match op {
+        Op::MakeFolder(path) => Some((path.rsplit_once("/../")?.1, answer.refusal()?)),
+        _ => None,
+    });
+    let leads = |folder: &str| {
+        unmade
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    tried.find_map(|(folder, refusal)| (leads(folder) && refusal.kind != RefusalKind::NotFound).then_some(refusal))
 }
 
 /// Returns the operations that make the folders that spell the answers of new redirects, parents before children. A

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 
-pub use self::build::{Building, pool_name, pool_ops, tree_name};
+pub use self::build::{Building, pool_name, pool_ops, refused_answer, tree_name};
 pub(crate) use self::build::{make_answer_folders, make_pool_folders};
 use self::copies::AllCopies;
 use self::make::{Made, MadeFile, encode_in_background, make_all};

@@ -1,5 +1,6 @@
 //! Tests that start no server and no browser.
 
+pub mod answers;
 pub mod architecture;
 pub mod check;
 pub mod command;

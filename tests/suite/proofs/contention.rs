@@ -9,7 +9,7 @@ use syntax_publish::store::StoreError;
 use syntax_publish::store::session::Pace;
 
 use crate::proofs::crashes::scenario::{base, edited};
-use crate::support::bench::{self, Command, Content, How, content, run};
+use crate::support::bench::{self, Command, Content, How, content, redirects, run};
 use crate::support::intercept::Intercept;
 use crate::support::memory::{Disk, Memory};
 use crate::support::report::say;
@@ -52,11 +52,13 @@ async fn a_lock_that_is_refused_although_it_is_free_is_explained() {
     }
 }
 
-/// A different site for each publisher and round.
+/// A different site for each publisher and round. Each has a redirect of its own, and all contend for one address.
 fn by(number: usize, round: usize) -> Content {
     let text = format!("by {number} in {round} ");
     let mut site = base();
     site.extend(content([("docs/a.html", text.as_str())]));
+    let (own, here) = (format!("/by/{number}"), format!("/docs/a#{number}.{round}"));
+    site.extend(redirects([("/old/changes", here.as_str()), (own.as_str(), "/docs/a")]));
     site
 }
 

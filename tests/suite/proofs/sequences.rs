@@ -15,6 +15,7 @@ use syntax_publish::model::encoding::{Encodings, Recipe};
 use syntax_publish::model::event::Silent;
 use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::path::SitePath;
+use syntax_publish::model::redirect::{self, Redirect, Status};
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::site::source::{Export, Source};
 use syntax_publish::store::Error;
@@ -51,6 +52,9 @@ fn content() -> impl Strategy<Value = Content> {
         "other/docs/a.html",
         "_next/static/chunks/x.js",
         "_next/static/chunks/y.js",
+        ".moved/=",
+        ".moved/docs=",
+        ".moved/docs/old=",
     ]);
     prop::collection::btree_map(path, 0..3u8, 0..6).prop_map(|mut content| {
         content.insert("index.html", 0);
@@ -75,6 +79,9 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 fn text(path: &str, bytes: u8) -> String {
+    if redirect::address_of(path).is_some() {
+        return ["/docs/a", "/docs/a=/b", "https://docs.example/"][usize::from(bytes)].to_owned();
+    }
     format!("{path} {bytes} ").repeat(64)
 }
 
@@ -123,10 +130,16 @@ impl Real {
     async fn publish(&self, content: &Content) -> Result<publish::Published, Error> {
         let out = self.folder.path().join("out");
         let _ = fs::remove_dir_all(&out);
-        for (path, bytes) in content {
+        for (path, bytes) in content.iter().filter(|(path, _)| redirect::address_of(path).is_none()) {
             write(&out.join(path), text(path, *bytes));
         }
-        let files = content.iter().map(|(path, bytes)| {
+        let moved = content.iter().filter_map(|(path, bytes)| {
+            let address = redirect::address_of(path)?;
+            let redirect = Redirect::new(Status::Found, &text(path, *bytes)).unwrap();
+            Some((address, redirect))
+        });
+        let files = content.iter().filter(|(path, _)| redirect::address_of(path).is_none());
+        let files = files.map(|(path, bytes)| {
             let text = text(path, *bytes);
             Input {
                 path: SitePath::new(path).unwrap(),
@@ -139,7 +152,7 @@ impl Real {
                 },
             }
         });
-        let site = Site::new(files, &Classes::new("_assets"));
+        let site = Site::with_redirects(files, &moved.collect(), &Classes::new("_assets"));
         let source: Arc<dyn Source> = Arc::new(Export::new(&out));
         let options = publish::Options {
             commit: None,
@@ -176,7 +189,13 @@ fn read_all(folder: &Path, prefix: &str) -> BTreeMap<String, String> {
         let entry = entry.unwrap();
         let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
         // Follows symlinks, like the web server.
-        if fs::metadata(entry.path()).unwrap().is_dir() {
+        if redirect::address_of(&name).is_some() {
+            let answer = fs::canonicalize(entry.path()).unwrap();
+            let (_, spelling) = answer.to_str().unwrap().split_once("/moved/").unwrap();
+            let redirect = Redirect::spelled(spelling).unwrap();
+            assert_eq!(redirect.status(), Status::Found);
+            files.insert(name, redirect.location().to_owned());
+        } else if fs::metadata(entry.path()).unwrap().is_dir() {
             files.extend(read_all(&entry.path(), &format!("{name}/")));
         } else if !name.ends_with(".br") {
             files.insert(name, fs::read_to_string(entry.path()).unwrap());

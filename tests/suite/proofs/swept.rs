@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use syntax_publish::host::Connect;
 use syntax_publish::model::layout;
 
-use crate::support::bench::{Command, Content, Encode, How, content, faults_of_live, live, names, run, seen, site};
+use crate::support::bench::{
+    Command, Content, Encode, How, content, faults_of_live, live, names, read_disk, run, seen, site,
+};
 use crate::support::faulty::{Fault, Faulty, points};
 use crate::support::memory::{Disk, Memory};
 use crate::support::report::say;
@@ -28,19 +30,30 @@ enum Event {
     Pass(i64),
 }
 
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 9] = [
     "a.html",
     "docs/b.html",
     "docs/deep/c.html",
     "_next/static/x.js",
     "_next/static/y.js",
     "z/b.html",
+    ".moved/=",
+    ".moved/old=",
+    ".moved/old/deep=",
 ];
+
+/// Where the versions of a redirect lead. The folder of the first answer contains that of the second.
+const LOCATIONS: [&str; 3] = ["/new", "/new=/part", "/new/part"];
 
 fn site_of(choice: &[(usize, u8)]) -> Content {
     let mut site = content([("index.html", "home ")]);
     for (path, version) in choice {
         // The content of an immutable name never changes.
+        if PATHS[*path].starts_with(".moved/") {
+            let location = LOCATIONS[usize::from(*version)].as_bytes();
+            site.insert(PATHS[*path].to_owned(), location.to_vec());
+            continue;
+        }
         let version = if PATHS[*path].starts_with("_next") { 0 } else { *version };
         site.extend(content([(PATHS[*path], format!("{path} {version} ").as_str())]));
     }
@@ -184,15 +197,23 @@ impl Bench {
             .filter(|name| !name.ends_with(".json") && !name.ends_with(".left"))
             .collect();
         let (mut trees, mut objects, mut pool) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut answers = BTreeSet::new();
         for id in &listed {
             let content = self.model.made.get(id).cloned();
             // A run may die after its release was in place and before it was live. Such a release is listed too, and is
             // read from the disk.
-            let content = content.unwrap_or_else(|| read(&disk, &format!("releases/{id}")));
+            let content = content.unwrap_or_else(|| read_disk(&disk, &format!("releases/{id}")));
             let site = site(&content, Encode::Nothing);
             trees.extend(site.folders.values().map(|folder| folder.digest.to_string()));
             objects.extend(site.all_files().map(|(_, file)| layout::object(file.digest)));
             pool.extend(pooled(&content));
+            for folder in site.folders.values() {
+                let of_level = folder.tree.redirects().map(|(_, redirect)| layout::moved(redirect));
+                answers.extend(of_level.flat_map(|answer| {
+                    let above = answer.match_indices('/').skip(1).map(|(at, _)| answer[..at].to_owned());
+                    above.chain([answer.clone()]).collect::<Vec<_>>()
+                }));
+            }
         }
         let newest: Vec<&String> = listed.iter().rev().collect();
         // In addition: the live release, the one that it replaced, and those that a rollback replaced a short time ago.
@@ -211,6 +232,9 @@ impl Bench {
             })
             .collect();
         assert_eq!(found, objects);
+        let told = disk.told(|_| "file".to_owned());
+        let found: BTreeSet<String> = told.into_keys().filter(|path| path.starts_with("moved/")).collect();
+        assert_eq!(found, answers);
         for path in &pool {
             assert!(
                 disk.exists(&format!("immutable/{path}")),
@@ -235,21 +259,6 @@ fn pooled(content: &Content) -> Vec<String> {
         .filter(|path| path.starts_with("_next/static/"))
         .cloned()
         .collect()
-}
-
-fn read(disk: &Disk, top: &str) -> Content {
-    let mut content = Content::new();
-    let mut todo = vec![String::new()];
-    while let Some(prefix) = todo.pop() {
-        for name in disk.list(&format!("{top}/{prefix}")) {
-            let path = format!("{prefix}{name}");
-            match disk.bytes(&format!("{top}/{path}")) {
-                Some(bytes) => drop(content.insert(path, bytes.to_vec())),
-                None => todo.push(format!("{path}/")),
-            }
-        }
-    }
-    content
 }
 
 fn follow(events: &[Event]) {

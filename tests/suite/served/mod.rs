@@ -13,6 +13,7 @@ pub mod cuts;
 pub mod doctor;
 pub mod least_privilege;
 pub mod live;
+pub mod moved;
 pub mod nginx;
 pub mod preview;
 pub mod publish;

@@ -145,13 +145,13 @@ fn marked(mark: &str) -> Content {
 }
 
 /// A visitor on one connection, who reads pages and the assets that they refer to.
-struct Visitor {
+pub struct Visitor {
     stream: BufReader<TcpStream>,
     host: String,
 }
 
 impl Visitor {
-    fn new(server: SocketAddr, host: &str) -> Visitor {
+    pub fn new(server: SocketAddr, host: &str) -> Visitor {
         let stream = TcpStream::connect(server).expect("a connection");
         stream
             .set_read_timeout(Some(Duration::from_secs(60)))
@@ -162,7 +162,7 @@ impl Visitor {
         }
     }
 
-    fn get(&mut self, path: &str, encoding: &str) -> (u16, BTreeMap<String, String>, Vec<u8>) {
+    pub fn get(&mut self, path: &str, encoding: &str) -> (u16, BTreeMap<String, String>, Vec<u8>) {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: {encoding}\r\n\r\n",
             self.host

@@ -16,6 +16,7 @@ use syntax_publish::model::event::Silent;
 use syntax_publish::model::layout;
 use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::path::SitePath;
+use syntax_publish::model::redirect::{self, Redirect, Status};
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::site::source::{Source, SourceError};
 use syntax_publish::store::Error;
@@ -28,13 +29,40 @@ use syntax_publish::store::rollback::Destination;
 use syntax_publish::store::session::{Pace, Session};
 use syntax_publish::store::verify::{Depth, verify};
 
-/// A site, from public path to content.
+use super::memory::Disk;
+
+/// A site, from public path to content. A path below `.moved/` that ends with `=` is a redirect (308), and its content is
+/// the `Location`.
 pub type Content = BTreeMap<String, Vec<u8>>;
 
 /// A site of text pages.
 pub fn content<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Content {
     let text = |(path, text): (&str, &str)| (path.to_owned(), text.repeat(64).into_bytes());
     files.into_iter().map(text).collect()
+}
+
+/// Redirects, from moved address to `Location`.
+pub fn redirects<'a>(moved: impl IntoIterator<Item = (&'a str, &'a str)>) -> Content {
+    let entry = |(address, location): (&str, &str)| {
+        let path = redirect::path_of(address).expect("an address that a release can have");
+        (path.to_string(), location.as_bytes().to_vec())
+    };
+    moved.into_iter().map(entry).collect()
+}
+
+/// Whether the entry at a path of a site is a redirect.
+fn is_redirect(path: &str) -> bool {
+    redirect::address_of(path).is_some()
+}
+
+/// The `Location` of a redirect, by its symlink's text and whether that leads to a folder. For anything but what a
+/// publish makes of a [`Content`], a description that is no `Location`.
+fn location(text: &str, has_folder: bool) -> Vec<u8> {
+    let inner = text.strip_prefix("../../moved/308/same");
+    match inner.and_then(|inner| inner.strip_suffix('=')) {
+        Some(location) if has_folder => location.as_bytes().to_vec(),
+        _ => format!("{text:?} (leads to a folder: {has_folder})").into_bytes(),
+    }
 }
 
 /// A source that reads from a site in memory.
@@ -63,7 +91,13 @@ pub enum Encode {
 }
 
 pub fn site(content: &Content, encode: Encode) -> Site {
-    let files = content.iter().map(|(path, bytes)| Input {
+    let (moved, files): (Vec<_>, Vec<_>) = content.iter().partition(|(path, _)| is_redirect(path));
+    let moved = moved.into_iter().map(|(path, bytes)| {
+        let location = std::str::from_utf8(bytes).expect("a location");
+        let redirect = Redirect::new(Status::Permanent, location).expect("a location");
+        (redirect::address_of(path).expect("an address"), redirect)
+    });
+    let files = files.into_iter().map(|(path, bytes)| Input {
         path: SitePath::new(path).expect("a path of a site"),
         digest: Digest::of(bytes),
         size: bytes.len() as u64,
@@ -73,7 +107,7 @@ pub fn site(content: &Content, encode: Encode) -> Site {
             gz: None,
         },
     });
-    Site::new(files, &Classes::new("_assets"))
+    Site::with_redirects(files, &moved.collect(), &Classes::new("_assets"))
 }
 
 /// A command of a user.
@@ -239,6 +273,29 @@ pub async fn seen(host: &dyn Host) -> Seen {
     }
 }
 
+/// Reads what visitors get of a release on a disk in memory, like [`seen`].
+pub fn read_disk(disk: &Disk, top: &str) -> Content {
+    let mut content = Content::new();
+    let mut todo = vec![String::new()];
+    while let Some(prefix) = todo.pop() {
+        for name in disk.list(&format!("{top}/{prefix}")) {
+            let path = format!("{prefix}{name}");
+            let at = format!("{top}/{path}");
+            let bytes = match disk.text(&at) {
+                Some(text) if is_redirect(&path) => {
+                    Some(location(&text, disk.exists(&at) && disk.bytes(&at).is_none()))
+                }
+                _ => disk.bytes(&at).map(<[u8]>::to_vec),
+            };
+            match bytes {
+                Some(bytes) => drop(content.insert(path, bytes)),
+                None => todo.push(format!("{path}/")),
+            }
+        }
+    }
+    content
+}
+
 async fn fly(host: &dyn Host, ops: Vec<Op>) -> Vec<Answer> {
     let answers = host.flight(ops).await.expect("a connection");
     answers.into_iter().map(|answer| answer.expect("an answer")).collect()
@@ -254,6 +311,7 @@ async fn read_below(host: &dyn Host, top: &str) -> Content {
     }
     let mut folders = vec![top.to_owned()];
     let mut files = Vec::new();
+    let mut moved = Vec::new();
     while !folders.is_empty() {
         let answers = fly(host, folders.iter().cloned().map(Op::List).collect()).await;
         let mut below = Vec::new();
@@ -266,6 +324,8 @@ async fn read_below(host: &dyn Host, top: &str) -> Content {
                 // Symlinks in a release lead only to folders.
                 if attr.kind == Kind::File {
                     files.push(path);
+                } else if is_redirect(&path[top.len() + 1..]) {
+                    moved.push(path);
                 } else {
                     below.push(path);
                 }
@@ -303,6 +363,15 @@ async fn read_below(host: &dyn Host, top: &str) -> Content {
         content.insert(path[top.len() + 1..].to_owned(), bytes);
     }
     fly(host, handles.into_iter().map(Op::Close).collect()).await;
+    for path in moved {
+        let ops = vec![Op::ReadLink(path.clone()), Op::Stat(path.clone())];
+        let answers = host.flight(ops).await.expect("a connection");
+        let [Ok(Answer::Text(text)), folder] = &answers[..] else {
+            panic!("{path} is no redirect: {answers:?}")
+        };
+        let has_folder = matches!(folder, Ok(Answer::Attr(attr)) if attr.kind == Kind::Folder);
+        content.insert(path[top.len() + 1..].to_owned(), location(text, has_folder));
+    }
     content
 }
 

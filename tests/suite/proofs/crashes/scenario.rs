@@ -1,6 +1,6 @@
 //! The commands that are broken. Each starts from a store in which it does everything it can do.
 
-use crate::support::bench::{Command, Content, content};
+use crate::support::bench::{Command, Content, content, redirects};
 
 pub struct Scenario {
     pub name: &'static str,
@@ -29,24 +29,33 @@ impl Scenario {
 }
 
 pub fn base() -> Content {
-    content([
+    let mut site = content([
         ("index.html", "home "),
         ("404.html", "nothing "),
         ("docs/a.html", "about a "),
         ("docs/b.html", "about b "),
         ("docs/deep/c.html", "about c "),
         ("_next/static/chunks/x.js", "x; "),
-    ])
-}
-
-/// `base` with one page edited.
-pub fn edited() -> Content {
-    let mut site = base();
-    site.extend(content([("docs/a.html", "more about a ")]));
+    ]);
+    site.extend(redirects([
+        ("/old/stays", "/docs/a"),
+        ("/old/changes", "/docs/b"),
+        ("/old/goes", "/"),
+    ]));
     site
 }
 
-/// `base` with new chunks, one of them in a separate folder, and a new page.
+/// `base` with one page edited, a redirect to its new part, and one redirect less.
+pub fn edited() -> Content {
+    let mut site = base();
+    site.extend(content([("docs/a.html", "more about a ")]));
+    site.extend(redirects([("/old/changes", "/docs/a#more")]));
+    site.remove(".moved/old/goes=");
+    site
+}
+
+/// `base` with new chunks, one of them in a separate folder, a new page, and redirects to it. The answer of one of them
+/// contains that of another.
 pub fn grown() -> Content {
     let mut site = base();
     site.extend(content([
@@ -54,6 +63,7 @@ pub fn grown() -> Content {
         ("_next/static/css/z.css", "z{} "),
         ("docs/new.html", "about new "),
     ]));
+    site.extend(redirects([("/old", "/docs/new"), ("/old/changes", "/docs/new=/part")]));
     site
 }
 

@@ -32,7 +32,9 @@ pub fn stage(done: &[&Op]) -> &'static str {
         "taking away"
     } else if any(&|from, to| to.starts_with("trees/") || from.starts_with("lock/") && to.starts_with("objects/")) {
         "in the flight of the swap, before it"
-    } else if any(&|_, to| to.starts_with("immutable/")) || made(&|path| path.contains("/../immutable/")) {
+    } else if any(&|_, to| to.starts_with("immutable/"))
+        || made(&|path| path.contains("/../immutable/") || path.contains("/../moved"))
+    {
         "the pool grows"
     } else if any(&|_, to| to == "lock") {
         "with the lock"
@@ -59,6 +61,7 @@ fn left(before: &[String], after: &[String]) -> BTreeSet<&'static str> {
             _ if in_folder("manifests") => "manifests",
             _ if in_folder("trees") => "trees",
             _ if in_folder("immutable") => "pool files",
+            _ if in_folder("moved") => "answers of redirects",
             _ if in_folder("releases") && name.ends_with(".json") => "documents",
             _ if in_folder("releases") && name.ends_with(".left") => "a record that a release was left",
             _ if in_folder("releases") => "releases",

@@ -6,7 +6,7 @@ use syntax_publish::model::digest::Digest;
 use syntax_publish::model::layout;
 use syntax_publish::model::tree::Entry;
 
-use crate::support::bench::{Content, Encode, site};
+use crate::support::bench::{Content, Encode, read_disk, site};
 use crate::support::memory::Disk;
 
 /// All sites that are published, and the folder levels that they consist of.
@@ -98,27 +98,15 @@ impl Known {
         Ok(())
     }
 
-    /// Visitors get one complete site, and the pool contains what it needs of it.
+    /// Visitors get one complete site with its redirects, and the pool contains what it needs of it.
     fn check_live(&self, disk: &Disk) -> Result<(), String> {
-        let mut live = Content::new();
-        let mut todo = vec![String::new()];
-        while let Some(prefix) = todo.pop() {
-            for name in disk.list(&format!("current/{prefix}")) {
-                let path = format!("{prefix}{name}");
-                match disk.bytes(&format!("current/{path}")) {
-                    Some(bytes) => {
-                        live.insert(path, bytes.to_vec());
-                    }
-                    None => todo.push(format!("{path}/")),
-                }
-            }
-        }
+        let live = read_disk(disk, "current");
         if !self.sites.contains(&live) {
             let current = disk.text("current");
             return Err(format!("visitors get a mixture by {current:?}: {:?}", live.keys()));
         }
         for (path, bytes) in live.iter().filter(|(path, _)| path.starts_with("_next/static/")) {
-            if disk.bytes(&format!("immutable/{path}")) != Some(bytes) {
+            if disk.bytes(&format!("immutable/{path}")) != Some(bytes.as_slice()) {
                 return Err(format!("the pool lacks {path} of the live release"));
             }
         }
