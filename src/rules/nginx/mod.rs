@@ -11,12 +11,13 @@
 //!   would be an open redirect or inject a second header.
 //! - **call a response immutable that isn't the requested file.** A browser would keep an error, or the file of another
 //!   path, under an immutable path for a year.
-//! - **affect another vhost of the same nginx.** All it adds at http level are five maps, or six with a deployment ID,
-//!   whose variable names are derived from the server name.
+//! - **affect another vhost of the same nginx.** All it adds at http level are maps, whose variable names are derived from
+//!   the server name.
 //!
 //! Every header is added once, at server level. If its value depends on the response, it comes from a variable. An
 //! `add_header` in a location would drop all others for that location.
 
+mod answer;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,10 @@ use crate::rules::address::{DISGUISES, HARMLESS};
 use crate::rules::types::CHARSET;
 use crate::rules::{CODINGS, Rules, fingerprint, headers};
 
+use self::answer::added;
+
 pub use crate::rules::PageForm;
-pub use values::{Version, VhostError, is_includable};
+pub use values::{Version, VhostError, is_file, is_includable};
 
 /// The folder where certbot puts the files that Let's Encrypt requests: the one that Debian's default site serves.
 const ACME: &str = "/var/www/html";
@@ -61,6 +64,10 @@ pub struct Vhost {
     pub hsts: Option<u64>,
     /// Files on the host that the server block includes.
     pub include: Option<String>,
+    /// Whether search engines are asked to leave the whole site out.
+    pub noindex: bool,
+    /// The file on the host with the names and passwords that visitors need; `None` if they need none.
+    pub basic_auth: Option<String>,
     /// Whether the vhost speaks TLS, with the certificate at the path that certbot uses.
     pub tls: bool,
     /// Whether the host's nginx has the module that serves `.br` files.
@@ -95,9 +102,13 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     if let Some(path) = vhost.include.as_ref().filter(|path| !is_includable(path)) {
         return Err(VhostError::Include { path: path.clone() });
     }
+    if let Some(path) = vhost.basic_auth.as_ref().filter(|path| !values::is_file(path)) {
+        return Err(VhostError::BasicAuth { path: path.clone() });
+    }
     let mut text = site.preamble();
     text += &site.maps();
     text += &site.moved_maps();
+    text += &site.custom_maps()?;
     text += &site.deployments();
     if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
         text += &site.plain_server();
@@ -116,18 +127,6 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     text += "\n";
     text += "}\n";
     Ok(text)
-}
-
-/// Prints headers as `add_header` directives.
-fn added(headers: impl Iterator<Item = (&'static str, impl AsRef<str>)>) -> String {
-    let mut text = String::new();
-    for (name, value) in headers {
-        let value = value.as_ref();
-        let is_word = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
-        let quote = if is_word { "" } else { "\"" };
-        let _ = writeln!(text, "add_header {name} {quote}{value}{quote} always;");
-    }
-    text
 }
 
 /// The validated values of one vhost.
@@ -388,7 +387,7 @@ map $request_uri {path} {{
                 name = self.name,
             );
         }
-        text
+        text + &self.password()
     }
 
     fn files(&self) -> String {
@@ -461,39 +460,6 @@ map $request_uri {path} {{
             media::UNKNOWN,
             charset.join(" "),
         );
-        text
-    }
-
-    fn headers(&self) -> String {
-        let mut text = format!(
-            "# All headers are here and none in a location, which would drop the others.\n\
-             server_tokens off;\n\
-             expires off;\n\
-             add_header Cache-Control {cache} always;\n",
-            cache = self.variable("cache"),
-        );
-        text += &added(headers::SECURITY.into_iter());
-        if let Some(hsts) = self.vhost.hsts.filter(|_| self.vhost.tls) {
-            let value = format!("max-age={hsts}");
-            text += &added(std::iter::once((headers::HSTS, value)));
-        }
-        if self.vhost.rules.deployment_id.is_some() {
-            let _ = write!(
-                text,
-                "\n# Next.js's client loads the document at each click unless this names its own deployment. The live release\n\
-                 # has a file for the one that it is of.\n\
-                 set {deployment} \"\";\n\
-                 if (-f $document_root/{marks}/{claimed}{ending}) {{\n    \
-                     set {deployment} {claimed};\n\
-                 }}\n\
-                 add_header {header} {deployment} always;\n",
-                deployment = self.variable("dpl"),
-                claimed = self.variable("claim"),
-                marks = headers::DEPLOYMENT_MARKS,
-                ending = headers::DEPLOYMENT_ENDING,
-                header = headers::DEPLOYMENT,
-            );
-        }
         text
     }
 }

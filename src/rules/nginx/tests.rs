@@ -1,7 +1,8 @@
 use super::*;
 use crate::model::cache::{CacheClass, Classes, pooled};
 use crate::model::redirect::Status;
-use crate::rules::OwnTypes;
+use crate::rules::custom_headers::{FILE, parse};
+use crate::rules::{CustomHeaders, OwnTypes};
 
 fn vhost() -> Vhost {
     Vhost {
@@ -12,6 +13,8 @@ fn vhost() -> Vhost {
         ipv6: true,
         hsts: Some(31_536_000),
         include: None,
+        noindex: false,
+        basic_auth: None,
         tls: true,
         brotli: true,
         version: Version::default(),
@@ -28,6 +31,7 @@ fn rules() -> Rules {
         deployment_id: None,
         types: OwnTypes::default(),
         redirects: crate::rules::Redirects::default(),
+        headers: CustomHeaders::default(),
     }
 }
 
@@ -436,4 +440,82 @@ fn what_has_to_be_done_first_is_at_the_top() {
         ..vhost()
     };
     assert_eq!(count(&long, "server_names_hash_bucket_size 128;"), 1);
+}
+
+fn with_headers(text: &str) -> Vhost {
+    let (headers, bad) = parse(FILE, text);
+    assert_eq!(bad, []);
+    with(Rules {
+        headers: CustomHeaders::new(headers),
+        ..rules()
+    })
+}
+
+#[test]
+fn headers_of_the_site_are_maps_of_the_requested_address() {
+    let vhost = with_headers(
+        "/embed/*\n  ! X-Frame-Options\n  Content-Security-Policy: frame-ancestors *\n\
+         /*\n  X-Robots-Tag: noindex\n  X-Odd: \"a\\b\" $uri; {}\n/:page/a.b\n  X-Robots-Tag: none\n",
+    );
+    let text = render(&vhost).unwrap();
+    let (_, maps) = text.split_once("# A dollar sign").unwrap();
+    let (maps, server) = maps.split_once("\nserver {").unwrap();
+    insta::assert_snapshot!(maps.trim_end(), @"");
+    let sent: Vec<&str> = server
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("add_header ") || line.contains("_first"))
+        .collect();
+    insta::assert_snapshot!(sent.join("\n"), @"");
+}
+
+#[test]
+fn without_header_rules_nothing_speaks_of_them() {
+    for part in ["_asked", "geo $", "X-Robots-Tag", "auth_basic"] {
+        assert_eq!(count(&vhost(), part), 0, "{part}");
+    }
+    assert_eq!(
+        count(&with_headers("/a\n  X-A: b\n"), "geo $"),
+        0,
+        "no value has a dollar sign"
+    );
+}
+
+#[test]
+fn rules_that_nginx_could_not_read_are_refused() {
+    let all: String = (0..40)
+        .map(|number| format!("/:{}/*\n  ! X-A\n  X-A: {number}\n", "a".repeat(90)))
+        .collect();
+    assert!(render(&with_headers(&all)).is_ok());
+    let long = "%C3%A9".repeat(80);
+    let all: String = (0..9)
+        .map(|number| format!("/*{long}\n  ! X-A\n  X-A: {number}\n"))
+        .collect();
+    let error = render(&with_headers(&all)).unwrap_err();
+    assert!(
+        matches!(&error, VhostError::Headers { line: 1, name, .. } if name == "X-A"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_staging_site_is_hidden_and_needs_a_password() {
+    let staging = Vhost {
+        noindex: true,
+        basic_auth: Some("/etc/nginx/staging.htpasswd".to_owned()),
+        ..vhost()
+    };
+    assert_eq!(count(&staging, "\n    add_header X-Robots-Tag noindex always;\n"), 1);
+    assert_eq!(count(&staging, "\n    auth_basic \"docs.example.com\";\n"), 1);
+    assert_eq!(
+        count(&staging, "\n    auth_basic_user_file /etc/nginx/staging.htpasswd;\n"),
+        1
+    );
+    for bad in ["staging.htpasswd", "/etc/a;b", "/a b", "off"] {
+        let bad = Vhost {
+            basic_auth: Some(bad.to_owned()),
+            ..vhost()
+        };
+        assert!(matches!(render(&bad), Err(VhostError::BasicAuth { .. })));
+    }
 }

@@ -4,6 +4,7 @@ mod answers;
 mod base;
 mod copies;
 mod forms;
+mod headers;
 mod links;
 
 use std::collections::BTreeMap;
@@ -101,6 +102,8 @@ impl Docroot {
             ipv6: true,
             hsts: Some(31_536_000),
             include: None,
+            noindex: false,
+            basic_auth: None,
             tls: false,
             brotli: true,
             version: Version::new(1, 22, 0),
@@ -112,6 +115,7 @@ impl Docroot {
                 deployment_id: None,
                 types: own_types(),
                 redirects: syntax_publish::rules::Redirects::default(),
+                headers: syntax_publish::rules::CustomHeaders::default(),
             },
         }
     }
