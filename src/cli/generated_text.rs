@@ -43,6 +43,7 @@ pub fn vhost(workplace: &Workplace, options: Nginx, rules: Rules) -> Result<(Str
     });
     let text = render(&Vhost {
         server_name: config.server_name().to_owned(),
+        aliases: config.site.aliases.clone(),
         docroot,
         listen: options.listen,
         port: url.and_then(port),

@@ -410,6 +410,8 @@ pub struct Nginx {
     pub include: Option<String>,
     /// Whether the vhost also listens on IPv6.
     pub ipv6: bool,
+    /// Whether a page has one address alone: the paths of its file lead there, and error pages are 404s.
+    pub one_address: bool,
 }
 
 impl Default for Nginx {
@@ -418,6 +420,7 @@ impl Default for Nginx {
             hsts: Some(Duration::from_hours(365 * 24)),
             include: None,
             ipv6: true,
+            one_address: false,
         }
     }
 }
@@ -445,6 +448,7 @@ impl FromSection for Nginx {
                 }
             }),
             ipv6: section.read_bool("ipv6", "true").unwrap_or(default.ipv6),
+            one_address: section.read_bool("one-address", "true").unwrap_or(default.one_address),
         }
     }
 }

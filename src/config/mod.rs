@@ -128,6 +128,8 @@ pub struct Site {
     pub name: String,
     /// The public URL.
     pub url: Option<WebUrl>,
+    /// Other host names of the site, which lead to the one of its URL.
+    pub aliases: Vec<String>,
     /// The folder of the export, which `next build` wrote, relative to the site manifest.
     pub export: String,
 }
@@ -137,6 +139,7 @@ impl Default for Site {
         Self {
             name: "site".to_owned(),
             url: None,
+            aliases: Vec::new(),
             export: "out".to_owned(),
         }
     }
@@ -150,6 +153,7 @@ impl FromSection for Site {
             r#""docs""#,
         );
         let export = expect("the folder that `next build` writes", r#""out""#);
+        let aliases = expect("a list of host names", r#"["www.example.com"]"#);
         Self {
             name: section
                 .read_text("name", name, |text| {
@@ -161,6 +165,14 @@ impl FromSection for Site {
                 })
                 .unwrap_or(default.name),
             url: feature::url(section, "url"),
+            aliases: section
+                .read_list("aliases", aliases, |text| {
+                    match WebUrl::parse(&format!("https://{text}")) {
+                        Ok(url) if url.host() == text => Ok(text.to_owned()),
+                        _ => which("is not a host name in lower case, without scheme, port and path"),
+                    }
+                })
+                .unwrap_or_default(),
             export: section
                 .read_text("export", export, local_path)
                 .unwrap_or(default.export),

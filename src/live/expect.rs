@@ -26,17 +26,22 @@ pub struct Expected {
 /// Returns the expected response to a question, for a release that consists of these files.
 #[must_use]
 pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expected {
-    let outcome = match Address::parse(question.target.as_bytes()) {
-        Ok(address) => rules.resolve(&address, &|path| files.file(path).is_some()),
-        Err(_) => Outcome::NotFound,
+    let is_file = |path: &str| files.file(path).is_some();
+    let (outcome, not_found) = match Address::parse(question.target.as_bytes()) {
+        Ok(address) => (
+            rules.resolve(&address, &is_file),
+            rules.not_found_page(&address, &is_file),
+        ),
+        Err(_) => (Outcome::NotFound, NOT_FOUND_PAGE.to_owned()),
     };
     match outcome {
         Outcome::File { path, default_type } => of_file(rules, files, question, 200, &path, default_type),
         Outcome::Moved(_) => moved(rules, 308),
+        Outcome::Language => moved(rules, 302),
         Outcome::Pattern(redirect) => moved(rules, redirect.status().code()),
         // The live check never requests the marker, `doctor` does; and it asks for files and not for entries.
         Outcome::Entry(_) | Outcome::Marker | Outcome::NotFound => {
-            of_file(rules, files, question, 404, NOT_FOUND_PAGE, media::UNKNOWN)
+            of_file(rules, files, question, 404, &not_found, media::UNKNOWN)
         }
     }
 }

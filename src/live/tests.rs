@@ -24,6 +24,9 @@ fn rules(base_path: &str, form: PageForm) -> Rules {
         deployment_id: None,
         types: crate::rules::OwnTypes::default(),
         redirects: crate::rules::Redirects::default(),
+        one_address: false,
+        languages: Vec::new(),
+        headers: crate::rules::CustomHeaders::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::digest::Digest;
 use crate::model::manifest::{self, Site};
 use crate::model::path::SitePath;
 use crate::next::page::owners;
-use crate::rules::{Address, NOT_FOUND_PAGE, Outcome, Rules};
+use crate::rules::{Address, Outcome, Rules};
 
 /// The old and the new digest of a path; `None` if there is no such file.
 pub type PageChange = (Option<Digest>, Option<Digest>);
@@ -234,7 +234,12 @@ fn used<'a>(open: &'a OpenPage, evidence: &'a Evidence<'_>) -> impl Iterator<Ite
             .resolve(&Address::parse(bare.as_bytes()).ok()?, &was_or_is)
         {
             Outcome::File { path, .. } => Some((bare.to_owned(), path)),
-            Outcome::Moved(_) | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker | Outcome::NotFound => None,
+            Outcome::Moved(_)
+            | Outcome::Language
+            | Outcome::Entry(_)
+            | Outcome::Pattern(_)
+            | Outcome::Marker
+            | Outcome::NotFound => None,
         }
     })
 }
@@ -250,8 +255,10 @@ fn place(address: &str, evidence: &Evidence<'_>) -> PageAddress {
     };
     match evidence.rules.resolve(&address, evidence.is_file) {
         Outcome::File { path, .. } => PageAddress::File(path),
-        Outcome::NotFound => PageAddress::File(NOT_FOUND_PAGE.to_owned()),
-        Outcome::Moved(_) | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker => PageAddress::Elsewhere,
+        Outcome::NotFound => PageAddress::File(evidence.rules.not_found_page(&address, evidence.is_file)),
+        Outcome::Moved(_) | Outcome::Language | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker => {
+            PageAddress::Elsewhere
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE, VARY,
 };
 use hyper::http::request::Parts as Head;
@@ -100,6 +100,7 @@ impl Preview {
         let outcome = rules.resolve(&address, &|path| site.has(path));
         let answer = match outcome {
             Outcome::NotFound => self.not_found(head, site).await,
+            Outcome::Language => Ok(language(rules, head, &address)),
             Outcome::Moved(to) => Ok(moved(rules, StatusCode::PERMANENT_REDIRECT, &to)),
             Outcome::Entry(path) => match site.redirect(&path) {
                 Some(redirect) => Ok(redirected(rules, &address, redirect)),
@@ -171,15 +172,21 @@ impl Preview {
 
     /// Answers with the 404 page. Conditions, ranges and the method are ignored.
     async fn not_found(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+        let address = Address::parse(target.as_bytes());
+        let page = address.map_or_else(
+            |_| NOT_FOUND_PAGE.to_owned(),
+            |address| site.rules.not_found_page(&address, &|path| site.find(path).is_some()),
+        );
         let status = StatusCode::NOT_FOUND;
-        let served = match site.find(NOT_FOUND_PAGE) {
-            Some(found) => self.served(head, site, found, NOT_FOUND_PAGE, media::UNKNOWN).await?,
+        let served = match site.find(&page) {
+            Some(found) => self.served(head, site, found, &page, media::UNKNOWN).await?,
             None => None,
         };
         let Some(served) = served else {
             return Ok(refusal(Some(&site.rules), status));
         };
-        let mut answer = self.whole(site, &served, status, NOT_FOUND_PAGE).await?;
+        let mut answer = self.whole(site, &served, status, &page).await?;
         validate(&mut answer, &served);
         answer.headers_mut().remove(LAST_MODIFIED);
         Ok(answer)
@@ -419,6 +426,15 @@ fn refusal(rules: Option<&Rules>, status: StatusCode) -> Response<Body> {
     set(&mut answer, CONTENT_TYPE, &content_type("text/html"));
     set(&mut answer, CONTENT_LENGTH, &length.to_string());
     answer
+}
+
+fn language(rules: &Rules, head: &Head, address: &Address) -> Response<Body> {
+    let accepted = head
+        .headers
+        .get(ACCEPT_LANGUAGE)
+        .and_then(|accepted| accepted.to_str().ok());
+    let to = rules.front_of(accepted.unwrap_or_default()).unwrap_or_default();
+    moved(rules, StatusCode::FOUND, &address.with_query(to.as_bytes()))
 }
 
 fn redirected(rules: &Rules, address: &Address, redirect: &Redirect) -> Response<Body> {

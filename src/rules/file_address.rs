@@ -84,6 +84,6 @@ fn leads(rules: &Rules, target: &str, path: &str, is_file: &dyn Fn(&str) -> bool
     match rules.resolve(&address, is_file) {
         Outcome::File { path: found, .. } => (found == path).then_some(Leads::There),
         Outcome::Moved(_) => Some(Leads::Elsewhere),
-        Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker | Outcome::NotFound => None,
+        Outcome::Language | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker | Outcome::NotFound => None,
     }
 }

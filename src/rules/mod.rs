@@ -15,6 +15,7 @@ pub mod custom_headers;
 pub mod file_address;
 pub mod fingerprint;
 pub mod headers;
+pub mod languages;
 pub mod marker;
 pub mod nginx;
 pub mod pages;
@@ -80,6 +81,11 @@ pub struct Rules {
     pub deployment_id: Option<String>,
     /// The types that the site manifest assigns to files.
     pub types: OwnTypes,
+    /// The languages with a front page of their own, if the site has no other: the first is for visitors who prefer
+    /// none of them.
+    pub languages: Vec<String>,
+    /// Whether a page has one address alone. Otherwise the path of its file is an address, too.
+    pub one_address: bool,
     /// The redirects of moved pages. The release has those of single addresses; the patterns apply after them.
     pub redirects: Redirects,
     /// The headers that the site sets at some of its addresses.
@@ -96,6 +102,25 @@ pub const NOT_FOUND_PAGE: &str = "404.html";
 pub const MAX_BODY: u64 = 1 << 20;
 
 impl Rules {
+    /// The page that a missing address gets, as a path of the export.
+    #[must_use]
+    pub fn not_found_page(&self, address: &Address, is_file: &dyn Fn(&str) -> bool) -> String {
+        let spelled = address.spelled().and_then(|spelled| std::str::from_utf8(spelled).ok());
+        let inner = spelled.and_then(|spelled| spelled.strip_prefix(self.base_path.as_str()));
+        languages::not_found_page(inner.unwrap_or_default(), is_file)
+    }
+
+    /// Where a visitor with this `Accept-Language` is led from the front page.
+    #[must_use]
+    pub fn front_of(&self, accepted: &str) -> Option<String> {
+        let language = languages::preferred(&self.languages, accepted)?;
+        let slash = match self.form {
+            PageForm::Flat => "",
+            PageForm::Folder => "/",
+        };
+        Some(format!("{}/{language}{slash}", self.base_path))
+    }
+
     /// Resolves an address. `is_file` reports whether the site has a file, or a redirect, at a path of the release.
     pub fn resolve(&self, address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
         let arrival = base::behind_asset_prefix(&self.asset_prefix, &address.path)

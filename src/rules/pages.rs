@@ -17,6 +17,12 @@ pub enum RulePaths {
     Dot,
     /// A file that the pool may have.
     Pooled,
+    /// One of the addresses of the error page, and of Next.js's own page for missing files.
+    Error,
+    /// The path ends with `/index.html`.
+    IndexFile,
+    /// The path ends with `.html`.
+    PageFile,
     /// The path ends with a slash.
     Slash,
     /// Any other path.
@@ -45,6 +51,14 @@ pub enum Step {
         /// The end of the address to redirect to.
         to: Ending,
     },
+    /// Redirects the path of a page's file to the page's own address: the path without `index.html` or `.html`. The own
+    /// address is another file's if the path without `/index.html` or `.html` is a file with one of these endings.
+    Own {
+        /// The endings.
+        unless: &'static [&'static str],
+    },
+    /// Redirects to the front page of the visitor's language, if the site has front pages only by language.
+    Language,
     /// Redirects a moved page: by the entry that the release has for the address, or else by the first pattern.
     Redirect,
 }
@@ -102,13 +116,14 @@ pub struct Rule {
 /// The only folder starting with a dot whose files are served.
 pub const WELL_KNOWN: &str = ".well-known/";
 
-/// The rules for a page form, in order.
+/// The rules, in order. `one_address` says whether a page has one address alone; otherwise the path of its file is one,
+/// too.
 ///
 /// In the flat form, `/usage` is `usage.html`. `/usage/` redirects to it, or is an `index.html` that a folder of the
 /// export contains; if a page and a folder have the same name, the page wins. In the folder form, `/usage/` is
 /// `usage/index.html`, and `/usage` redirects to it or is a `usage.html` that the export contains.
 #[must_use]
-pub const fn rules(form: PageForm) -> [Rule; 6] {
+pub fn rules(form: PageForm, one_address: bool) -> Vec<Rule> {
     use Step::{File, Spelled};
     let (slash, any): (&[Step], &[Step]) = match form {
         PageForm::Flat => (
@@ -134,14 +149,29 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
             ],
         ),
     };
-    [
+    let (of_index, of_page): (&[Step], &[Step]) = match form {
+        PageForm::Flat => (&[Step::Own { unless: &[".html"] }], &[Step::Own { unless: &[""] }]),
+        PageForm::Folder => (
+            &[Step::Own { unless: &[] }],
+            &[Step::Own {
+                unless: &["", "/index.html"],
+            }],
+        ),
+    };
+    let own = [
+        (RulePaths::Error, &[][..]),
+        (RulePaths::IndexFile, of_index),
+        (RulePaths::PageFile, of_page),
+    ];
+    let own = own.map(|(place, steps)| Rule { place, steps });
+    let mut rules = vec![
         Rule {
             place: RulePaths::Marker,
             steps: &[Step::Marker],
         },
         Rule {
             place: RulePaths::Front,
-            steps: &[File(Name::Index), Step::Redirect],
+            steps: &[File(Name::Index), Step::Language, Step::Redirect],
         },
         Rule {
             place: RulePaths::Dot,
@@ -158,16 +188,19 @@ pub const fn rules(form: PageForm) -> [Rule; 6] {
                 File(Name::OriginalIndex),
             ],
         },
-        Rule {
-            place: RulePaths::Slash,
-            steps: slash,
-        },
-        Rule {
-            place: RulePaths::Any,
-            steps: any,
-        },
-    ]
+    ];
+    rules.extend(own.into_iter().filter(|_| one_address));
+    rules.extend([(RulePaths::Slash, slash), (RulePaths::Any, any)].map(|(place, steps)| Rule { place, steps }));
+    rules
 }
+
+/// The endings of the paths that [`RulePaths::Error`] is for, which start with a slash and one of these names.
+pub const ERROR_NAMES: [&str; 2] = ["404", "_not-found"];
+
+/// The ends of the paths that [`RulePaths::IndexFile`] and [`RulePaths::PageFile`] are for.
+pub const INDEX_END: &str = "/index.html";
+/// See [`INDEX_END`].
+pub const PAGE_END: &str = ".html";
 
 const TO_BARE: Step = Step::Lead {
     there: Name::BarePage,
@@ -191,6 +224,8 @@ pub enum Outcome {
     },
     /// A redirect to the other spelling of the address: 308.
     Moved(Vec<u8>),
+    /// A redirect to the front page of the visitor's language, see [`Rules::front_of`]: 302.
+    Language,
     /// The redirect that the release has at this path.
     Entry(String),
     /// The redirect of a pattern.
@@ -203,14 +238,25 @@ pub enum Outcome {
 
 /// Resolves a path.
 pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
-    let of_form = self::rules(rules.form);
-    let Some(rule) = of_form.iter().find(|rule| has(rule.place, path, rules)) else {
+    let of_form = self::rules(rules.form, rules.one_address);
+    let Some(mut rule) = of_form.iter().find(|rule| has(rule.place, path, rules)) else {
         return Outcome::NotFound;
     };
+    if let [Step::Own { unless }] = rule.steps {
+        if let Some(own) = own_address(path, unless, address, is_file) {
+            return Outcome::Moved(address.with_query(own));
+        }
+        let Some(any) = of_form.last() else {
+            return Outcome::NotFound;
+        };
+        rule = any;
+    }
     let found = |name: Name| file_of(name, path, rules).filter(|path| is_file(path));
     for step in rule.steps {
         match step {
             Step::Marker => return Outcome::Marker,
+            // Handled above.
+            Step::Own { .. } => {}
             Step::File(name) => {
                 if let Some(file) = found(*name) {
                     let default_type = default_type(rule.place, path);
@@ -240,6 +286,8 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                     return Outcome::Moved(address.with_query(&to));
                 }
             }
+            Step::Language if rules.languages.is_empty() => {}
+            Step::Language => return Outcome::Language,
             Step::Redirect => {
                 let entry = as_address(path).and_then(redirect::path_of);
                 if let Some(entry) = entry.filter(|entry| is_file(entry.as_str())) {
@@ -270,9 +318,43 @@ fn has(place: RulePaths, path: &[u8], rules: &Rules) -> bool {
             let path = path.strip_prefix(b"/").unwrap_or(path);
             rules.classes.pooled().any(|pattern| pattern.has(path))
         }
+        RulePaths::Error => is_error(path),
+        RulePaths::IndexFile => path.ends_with(INDEX_END.as_bytes()),
+        RulePaths::PageFile => path.ends_with(PAGE_END.as_bytes()) && !path.ends_with(b"/.html"),
         RulePaths::Slash => path.ends_with(b"/"),
         RulePaths::Any => true,
     }
+}
+
+fn is_error(path: &[u8]) -> bool {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    ERROR_NAMES.iter().any(|name| {
+        let rest = path.strip_prefix(name.as_bytes());
+        rest.is_some_and(|rest| matches!(rest, b"" | b".html" | b"/" | b"/index.html"))
+    })
+}
+
+/// The visitor's spelling of a page's own address, given that of its file. `None` if the own address does not lead to
+/// the file.
+fn own_address<'a>(
+    path: &[u8],
+    unless: &[&str],
+    address: &'a Address,
+    is_file: &dyn Fn(&str) -> bool,
+) -> Option<&'a [u8]> {
+    let path = as_file(path);
+    let bare = path
+        .strip_suffix(&INDEX_END[1..])
+        .or_else(|| path.strip_suffix(PAGE_END))?;
+    let page = bare.strip_suffix('/').unwrap_or(bare);
+    let is_taken = |ending: &&str| is_file(&format!("{page}{ending}"));
+    if !is_file(path) || unless.iter().any(is_taken) {
+        return None;
+    }
+    let spelled = address.spelled()?;
+    spelled
+        .strip_suffix(&INDEX_END.as_bytes()[1..])
+        .or_else(|| spelled.strip_suffix(PAGE_END.as_bytes()))
 }
 
 fn is_dotted(path: &[u8]) -> bool {
@@ -314,7 +396,14 @@ fn file_of(name: Name, path: &[u8], rules: &Rules) -> Option<String> {
 fn default_type(place: RulePaths, path: &[u8]) -> &'static str {
     let named = match place {
         RulePaths::Any => std::str::from_utf8(path).ok().and_then(media::by_name),
-        RulePaths::Marker | RulePaths::Front | RulePaths::Dot | RulePaths::Pooled | RulePaths::Slash => None,
+        RulePaths::Marker
+        | RulePaths::Front
+        | RulePaths::Dot
+        | RulePaths::Pooled
+        | RulePaths::Error
+        | RulePaths::IndexFile
+        | RulePaths::PageFile
+        | RulePaths::Slash => None,
     };
     named.unwrap_or(media::UNKNOWN)
 }

@@ -13,6 +13,8 @@ fn rules(form: PageForm, base_path: &str) -> Rules {
         types: own_types(),
         redirects: crate::rules::Redirects::default(),
         headers: crate::rules::CustomHeaders::default(),
+        one_address: false,
+        languages: Vec::new(),
     }
 }
 
@@ -39,6 +41,7 @@ fn outcome(rules: &Rules, files: &[&str], target: &str) -> String {
         Outcome::Moved(to) => format!("-> {}", String::from_utf8(to).unwrap()),
         Outcome::Entry(path) => format!("entry {path}"),
         Outcome::Pattern(redirect) => format!("pattern {} {}", redirect.status(), redirect.location()),
+        Outcome::Language => "language".into(),
         Outcome::Marker => "marker".into(),
         Outcome::NotFound => "404".into(),
     }
@@ -431,4 +434,94 @@ fn the_form_of_the_pages_is_read_off_their_names() {
         PageForm::Folder
     );
     assert_eq!(form(&[]), PageForm::Flat);
+}
+
+#[test]
+fn page_has_one_address_if_the_site_wants_it_so() {
+    let files = [
+        "index.html",
+        "404.html",
+        "_not-found.html",
+        "usage.html",
+        "api/index.html",
+        "both.html",
+        "both/index.html",
+        "raw",
+        "raw.html",
+    ];
+    let mut flat = rules(PageForm::Flat, "");
+    flat.one_address = true;
+    assert_outcomes(
+        &flat,
+        &files,
+        &[
+            ("/", "index.html"),
+            ("/usage", "usage.html"),
+            ("/usage.html", "-> /usage"),
+            ("/usage.html?q=1", "-> /usage?q=1"),
+            ("/index.html", "-> /"),
+            ("/api/", "api/index.html"),
+            ("/api/index.html", "-> /api/"),
+            // The own address is that of another file.
+            ("/raw.html", "raw.html"),
+            ("/both/index.html", "both/index.html"),
+            ("/both.html", "-> /both"),
+            ("/none.html", "404"),
+            ("/404.html", "404"),
+            ("/404", "404"),
+            ("/_not-found", "404"),
+            ("/_not-found.html", "404"),
+        ],
+    );
+    let mut folder = rules(PageForm::Folder, "/handbook");
+    folder.one_address = true;
+    assert_outcomes(
+        &folder,
+        &files,
+        &[
+            ("/handbook/usage.html", "-> /handbook/usage"),
+            ("/handbook/both.html", "both.html"),
+            ("/handbook/both/index.html", "-> /handbook/both/"),
+            ("/handbook/index.html", "-> /handbook/"),
+        ],
+    );
+    assert_outcomes(
+        &rules(PageForm::Flat, ""),
+        &files,
+        &[("/usage.html", "usage.html"), ("/404", "404.html")],
+    );
+}
+
+#[test]
+fn redirects_come_after_everything_that_the_site_has() {
+    let (redirects, bad) = super::redirects::parse("_redirects", "/old/* https://old.example/:splat 302\n");
+    assert_eq!(bad, []);
+    let mut rules = rules(PageForm::Flat, "");
+    rules.redirects = Redirects::new(redirects);
+    let files = [
+        "usage.html",
+        "a/index.html",
+        ".moved/moved=",
+        ".moved/old/here=",
+        ".moved/a=",
+        ".moved/=",
+        "old/file",
+    ];
+    assert_outcomes(
+        &rules,
+        &files,
+        &[
+            ("/moved", "entry .moved/moved="),
+            ("/moved/", "entry .moved/moved="),
+            ("/old/here", "entry .moved/old/here="),
+            ("/old/other/", "pattern 302 https://old.example/other"),
+            ("/old", "pattern 302 https://old.example/"),
+            ("/old/file", "old/file"),
+            ("/a", "-> /a/"),
+            ("/", "entry .moved/="),
+            ("/.moved/moved=", "404"),
+            ("/old/%2fevil.example", "404"),
+            ("/none", "404"),
+        ],
+    );
 }

@@ -21,7 +21,7 @@ use crate::model::media;
 use crate::model::path::SitePath;
 use crate::model::severity::Severity;
 use crate::next::client::Client;
-use crate::rules::{PageForm, Redirects, Rules};
+use crate::rules::{PageForm, Redirects, Rules, languages};
 use crate::site::SiteError;
 use crate::site::check::{self, Material, Problem, Searches};
 use crate::site::encode::{EncodeOptions, encodings_for};
@@ -294,14 +294,17 @@ pub fn served(
 /// client.
 #[must_use]
 pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item = &'a str> + Clone) -> Rules {
+    let form = PageForm::of(paths.clone());
     let base_path = config.next.base_path.as_ref().unwrap_or(&client.base_path);
     Rules {
-        form: PageForm::of(paths),
+        form,
         base_path: base_path.clone(),
         asset_prefix: client.asset_prefix(base_path).to_owned(),
         classes: Classes::new(&config.fingerprint.prefix),
         deployment_id: client.deployment_id,
         types: config.types.clone(),
+        languages: languages::of_site(form, paths.clone()),
+        one_address: config.nginx.one_address,
         redirects: Redirects::default(),
     }
 }

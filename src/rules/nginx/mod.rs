@@ -32,6 +32,7 @@ use crate::model::layout;
 use crate::model::media;
 use crate::model::redirect::{self, END};
 use crate::rules::address::{DISGUISES, HARMLESS};
+use crate::rules::languages::{self, TAG};
 use crate::rules::types::CHARSET;
 use crate::rules::{CODINGS, Rules, fingerprint, headers};
 
@@ -51,6 +52,8 @@ const LONGEST_NAME: usize = 46;
 pub struct Vhost {
     /// The host name of the site.
     pub server_name: String,
+    /// Other host names, which lead to the same address of the site.
+    pub aliases: Vec<String>,
     /// The docroot as nginx sees it: the absolute path of the folder that contains `current`.
     pub docroot: String,
     /// `ADDR:PORT` or `PORT`. If it is given, the vhost listens only there and prints no redirect from port 80.
@@ -86,6 +89,11 @@ pub struct Vhost {
 pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     let site = Site {
         name: values::server_name(&vhost.server_name)?,
+        aliases: vhost
+            .aliases
+            .iter()
+            .map(|name| values::server_name(name))
+            .collect::<Result<_, _>>()?,
         docroot: values::docroot(&vhost.docroot)?,
         listen: vhost.listen.as_deref().map(values::listen).transpose()?,
         base: values::base_path(&vhost.rules.base_path)?,
@@ -109,13 +117,16 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     text += &site.maps();
     text += &site.moved_maps();
     text += &site.custom_maps()?;
+    text += &site.language_maps();
+    text += &site.own_map();
     text += &site.deployments();
     if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
         text += &site.plain_server();
     }
+    text += &site.alias_server();
     text += "\nserver {\n";
     let sections = [
-        site.listeners(),
+        site.listeners(&site.name),
         site.files(),
         site.encodings(),
         site.media_types(),
@@ -132,6 +143,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
 /// The validated values of one vhost.
 struct Site<'a> {
     name: String,
+    aliases: Vec<String>,
     docroot: &'a str,
     listen: Option<&'a str>,
     base: &'a str,
@@ -166,7 +178,7 @@ impl Site<'_> {
                 "#\n\
                  # nginx does not start without the certificate. To get it first, while Debian's default site is enabled:\n\
                  #     certbot certonly --webroot -w {ACME} -d {}\n",
-                self.name
+                self.names().join(" -d ")
             );
         }
         if self.name.len() > LONGEST_NAME {
@@ -258,6 +270,51 @@ map $realpath_root {answer} {{
         text + "}\n"
     }
 
+    /// The maps of languages: the folder of a missing address, and the visitor's language.
+    fn language_maps(&self) -> String {
+        let mut text = format!(
+            r#"
+# The folder whose page for missing files an address gets: that of its language.
+map {path} {missing} {{
+    default "";
+    "~^{base}(/{TAG})/" $1;
+}}
+"#,
+            path = self.variable("path"),
+            missing = self.variable("missing"),
+            base = values::pattern(self.base),
+        );
+        if let Some(first) = self.vhost.rules.languages.first() {
+            let _ = write!(
+                text,
+                "\n# The first language of the visitor's that the site has.\n\
+                 map $http_accept_language {} {{\n    default {first};\n    \"~{}\" $1;\n}}\n",
+                self.variable("language"),
+                languages::regex(&self.vhost.rules.languages),
+            );
+        }
+        text
+    }
+
+    /// The map from the visitor's spelling of a page's file to the page's own address.
+    fn own_map(&self) -> String {
+        if !self.vhost.rules.one_address {
+            return String::new();
+        }
+        format!(
+            r#"
+# The address of a page, given that of its file.
+map {path} {own} {{
+    default "";
+    "~^(.*/)index[.]html\z" $1;
+    "~^(.+)[.]html\z" $1;
+}}
+"#,
+            path = self.variable("path"),
+            own = self.variable("own"),
+        )
+    }
+
     fn maps(&self) -> String {
         // In a character class the hyphen is literal only at the end.
         let harmless = HARMLESS.replace('[', r"\[").replace(']', r"\]");
@@ -323,7 +380,7 @@ map $request_uri {path} {{
     fn plain_server(&self) -> String {
         let lines = format!(
             "{listen}\
-             server_name {name};\n\
+             server_name {names};\n\
              server_tokens off;\n\
              {headers}\
              \n\
@@ -337,10 +394,38 @@ map $request_uri {path} {{
                  root {ACME};\n\
              }}\n",
             listen = self.listen_on(80, ""),
+            names = self.names().join(" "),
             name = self.name,
             headers = added(headers::SECURITY.into_iter()),
         );
         format!("\nserver {{\n{}}}\n", indented(&lines))
+    }
+
+    /// All names of the site, its own first.
+    fn names(&self) -> Vec<&str> {
+        std::iter::once(&self.name)
+            .chain(&self.aliases)
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// The server of the other names. They need names in the certificate of the site.
+    fn alias_server(&self) -> String {
+        if self.aliases.is_empty() {
+            return String::new();
+        }
+        let scheme = if self.vhost.tls { "https" } else { "http" };
+        let port = self.vhost.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let lines = format!(
+            "{listeners}\n\
+             server_tokens off;\n\
+             {headers}\
+             return 308 {scheme}://{name}{port}$request_uri;\n",
+            listeners = self.listeners(&self.aliases.join(" ")),
+            headers = added(headers::SECURITY.into_iter()),
+            name = self.name,
+        );
+        format!("\n# Other names of the site.\nserver {{\n{}}}\n", indented(&lines))
     }
 
     /// The `listen` directives for a port.
@@ -360,7 +445,8 @@ map $request_uri {path} {{
         })
     }
 
-    fn listeners(&self) -> String {
+    /// What a server listens on, under these names.
+    fn listeners(&self, names: &str) -> String {
         let (tls, modern) = (self.vhost.tls, self.vhost.version.has_http2_directive());
         let parameters = match (tls, modern) {
             (false, _) => "",
@@ -377,7 +463,7 @@ map $request_uri {path} {{
                      # `syntax-publish nginx --nginx-version 1.22` prints it so.\n\
                      http2 on;\n";
         }
-        let _ = writeln!(text, "server_name {};", self.name);
+        let _ = writeln!(text, "server_name {names};");
         if tls {
             let _ = write!(
                 text,

@@ -13,7 +13,8 @@ use crate::model::media;
 use crate::model::redirect::{self, END, Status};
 use crate::next::url::CLIENT;
 use crate::rules::base::{self, BaseRule};
-use crate::rules::pages::{self, Name, Rule, RulePaths, Step, WELL_KNOWN};
+use crate::rules::languages::NOT_FOUND_ENDS;
+use crate::rules::pages::{self, ERROR_NAMES, INDEX_END, Name, PAGE_END, Rule, RulePaths, Step, WELL_KNOWN};
 use crate::rules::{NOT_FOUND_PAGE, PageForm, marker};
 
 impl Site<'_> {
@@ -27,12 +28,13 @@ impl Site<'_> {
             without_prefix = self.without_asset_prefix(),
             without_base = self.without_base(),
         );
-        for rule in pages::rules(self.vhost.rules.form) {
+        let rules = pages::rules(self.vhost.rules.form, self.vhost.rules.one_address);
+        for rule in rules {
             text.push('\n');
             text += self.remark(rule.place);
             text += &self.rule(rule);
         }
-        text + &self.moved()
+        text + &self.not_found() + &self.moved()
     }
 
     /// The location of the redirects of moved pages: by the entry of the release, or else by the first pattern.
@@ -74,6 +76,33 @@ impl Site<'_> {
             "\n# Moved pages. The release has an entry for each address, and the folder that the entry leads to spells the answer.\n{}",
             location(MOVED, &text)
         )
+    }
+
+    /// The location that leads to the front page of the visitor's language.
+    fn language(&self) -> String {
+        let slash = match self.vhost.rules.form {
+            PageForm::Flat => "",
+            PageForm::Folder => "/",
+        };
+        let lead = format!(
+            "return 302 {}/{}{slash}$is_args$args;\n",
+            self.base,
+            self.variable("language")
+        );
+        location(LANGUAGE, &lead)
+    }
+
+    /// The location of the page for missing files. An address in the folder of a language gets that of the language.
+    fn not_found(&self) -> String {
+        let missing = self.variable("missing");
+        let pages = NOT_FOUND_ENDS.map(|end| format!("{missing}{end}"));
+        let internal = if self.vhost.rules.one_address {
+            "internal;\n"
+        } else {
+            ""
+        };
+        let text = format!("{internal}try_files {} /{NOT_FOUND_PAGE} =404;\n", pages.join(" "));
+        location(&format!("= /{NOT_FOUND_PAGE}"), &text)
     }
 
     /// Removes the asset prefix from the addresses of the client's files.
@@ -168,14 +197,18 @@ impl Site<'_> {
                 "# `?v=` with the hash of a file's bytes leads to a copy that never changes, here or in the pool. Where there\n\
                  # is none, it counts for nothing.\n"
             }
-            (RulePaths::Front, _) => "",
+            (RulePaths::Error, _) => "# The error page is for answers with 404 alone.\n",
+            (RulePaths::IndexFile, _) => {
+                "# A page has one address: the paths of its file lead there, unless the address is that of another file.\n"
+            }
+            (RulePaths::Front | RulePaths::PageFile, _) => "",
         }
     }
 
     /// Prints a rule as a location, plus another location for the steps after its files. nginx runs `return` before it
     /// tries any file, so later decisions go into a location that `try_files` falls back to.
     fn rule(&self, rule: Rule) -> String {
-        let (first, rest) = self.block(rule.steps, next(rule));
+        let (mut first, rest) = self.block(rule.steps, next(rule));
         let pattern = match rule.place {
             RulePaths::Marker => format!("= {}", marker::ADDRESS),
             RulePaths::Front => "= /".to_owned(),
@@ -184,9 +217,21 @@ impl Site<'_> {
                 format!("~ \"(?:^/[.](?!{well_known})|[^/]/[.])\"")
             }
             RulePaths::Pooled => format!("~ \"(?s)^/{}\"", self.pooled),
+            RulePaths::Error => {
+                first = "internal;\n".to_owned();
+                format!(
+                    "~ \"^/(?:{})(?:[.]html|/(?:index[.]html)?)?\\z\"",
+                    ERROR_NAMES.join("|")
+                )
+            }
+            RulePaths::IndexFile => format!("~ \"(?s)^(?<sp_page>.*){}\\z\"", values::pattern(INDEX_END)),
+            RulePaths::PageFile => format!("~ \"(?s)^(?<sp_page>.*[^/]){}\\z\"", values::pattern(PAGE_END)),
             RulePaths::Slash => "~ \"(?s)^(?<sp_page>/.+)/\\z\"".to_owned(),
             RulePaths::Any => "/".to_owned(),
         };
+        if let [Step::Own { unless }] = rule.steps {
+            return self.own_address(&pattern, unless);
+        }
         let (again, root) = match rest {
             // By default nginx handles no further error after an error that leads to a location. Errors there must lead
             // to the 404 page.
@@ -199,6 +244,7 @@ impl Site<'_> {
         let mut text = location(&pattern, &format!("{first}{again}"));
         match rest {
             [] | [Step::Redirect] => {}
+            [Step::Language, ..] => text += &self.language(),
             [Step::Pool, originals @ ..] => {
                 let second = format!("{root}try_files $uri {ORIGINAL};\n");
                 text += &location(next(rule), &second);
@@ -209,11 +255,30 @@ impl Site<'_> {
         }
         if let (RulePaths::Any, [Step::Copy, steps @ ..]) = (rule.place, rule.steps) {
             let lookup = self.block(steps, next(rule)).0;
+            if self.vhost.rules.one_address {
+                text += &location(PLAIN, &lookup);
+            }
             text += &self.own_types(&lookup);
             // Only files with an extension have copies, so these locations need no `Step::Copy`.
             text += &named_types(&lookup);
         }
         text
+    }
+
+    /// The location that leads from the path of a page's file to the page. What is not led is looked up like any other
+    /// path, in a location of its own: an `if` that is taken without `return` would lose `try_files`.
+    fn own_address(&self, pattern: &str, unless: &[&str]) -> String {
+        let own = self.variable("own");
+        let mut text = format!("error_page 404 = {PLAIN};\nrecursive_error_pages on;\n");
+        let taken = unless.iter().map(|ending| format!("-f $document_root$sp_page{ending}"));
+        for condition in taken.chain([format!("{own} = \"\"")]) {
+            let _ = write!(text, "if ({condition}) {{\n    return 404;\n}}\n");
+        }
+        let _ = write!(
+            text,
+            "if (-f $document_root$uri) {{\n    return 308 {own}$is_args$args;\n}}\nreturn 404;\n"
+        );
+        location(pattern, &text)
     }
 
     /// The locations for files whose type the site manifest sets by path. They have no copies.
@@ -265,7 +330,10 @@ impl Site<'_> {
                     return (format!("default_type text/plain;\nreturn 200 \"{said}\";\n"), tail);
                 }
                 _ if !files.is_empty() => break,
-                Step::Pool | Step::Redirect => break,
+                // Printed by `Self::own_address`.
+                Step::Own { .. } => {}
+                Step::Language if self.vhost.rules.languages.is_empty() => {}
+                Step::Pool | Step::Redirect | Step::Language => break,
                 Step::Copy => {
                     let copy = self.variable("copy");
                     let _ = write!(text, "if ({copy}) {{\n    rewrite ^ {copy} last;\n}}\n");
@@ -289,6 +357,7 @@ impl Site<'_> {
         let last = match rest {
             [] => "=404",
             [Step::Redirect] => MOVED,
+            [Step::Language, ..] => LANGUAGE,
             _ => next,
         };
         if files.is_empty() && rest.is_empty() {
@@ -309,9 +378,21 @@ fn next(rule: Rule) -> &'static str {
     match rule.place {
         RulePaths::Pooled => "@pool",
         RulePaths::Slash => "@bare",
-        RulePaths::Marker | RulePaths::Front | RulePaths::Dot | RulePaths::Any => "@other",
+        RulePaths::Marker
+        | RulePaths::Front
+        | RulePaths::Dot
+        | RulePaths::Error
+        | RulePaths::IndexFile
+        | RulePaths::PageFile
+        | RulePaths::Any => "@other",
     }
 }
+
+/// The location that leads to the front page of a language.
+const LANGUAGE: &str = "@language";
+
+/// The location of a path that is looked up as it is.
+const PLAIN: &str = "@plain";
 
 /// The location of the redirects of moved pages.
 const MOVED: &str = "@moved";

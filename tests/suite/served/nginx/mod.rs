@@ -96,6 +96,7 @@ impl Docroot {
     fn vhost(&self, form: PageForm) -> Vhost {
         Vhost {
             server_name: "localhost".into(),
+            aliases: Vec::new(),
             docroot: self.path().to_str().unwrap().into(),
             listen: Some(LISTEN.into()),
             port: None,
@@ -116,6 +117,8 @@ impl Docroot {
                 types: own_types(),
                 redirects: syntax_publish::rules::Redirects::default(),
                 headers: syntax_publish::rules::CustomHeaders::default(),
+                one_address: false,
+                languages: Vec::new(),
             },
         }
     }

@@ -4,6 +4,7 @@ mod changes;
 mod dashboard;
 mod faults;
 mod live;
+mod moved;
 mod own;
 mod same;
 mod soak;

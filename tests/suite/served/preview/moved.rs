@@ -1,0 +1,165 @@
+//! Redirects of moved pages: nginx and the preview answer the same, and as the rules say.
+
+use std::net::SocketAddr;
+
+use super::{World, world};
+use crate::support::command::{open_tempdir, small_export, write};
+use crate::support::http::Request;
+
+/// A status and where it leads.
+fn answer(server: SocketAddr, target: &str) -> String {
+    let answer = Request::get(target).send(server);
+    match answer.header("location") {
+        Some(location) => format!("{} {location}", answer.status),
+        None => answer.status.to_string(),
+    }
+}
+
+fn assert_answers(world: &World, table: &[(&str, &str)]) {
+    for (target, wanted) in table {
+        assert_eq!(answer(world.nginx(), target), *wanted, "nginx: GET {target}");
+        assert_eq!(answer(world.preview, target), *wanted, "preview: GET {target}");
+    }
+}
+
+const REDIRECTS: &str = "\
+# moved in May
+/old/page        /docs/a              308
+/old/page/deep   /docs/a#top          301
+/shop            https://shop.example/start  302
+/guide/*         /docs/:splat         307
+/legacy/*        /?from=legacy
+/by/:who/*       https://people.example/:who/:splat?all=1
+/caf%C3%A9       /docs/a
+/docs/a          /never
+";
+
+#[test]
+fn each_moved_address_leads_where_its_rule_says() {
+    let export = open_tempdir();
+    small_export(export.path());
+    write(&export.path().join("_redirects"), REDIRECTS);
+    let more = "[[redirects]]\nfrom = \"/from/manifest\"\nto = \"/docs/a\"\nstatus = 302\n";
+    let world = world(export.path(), more);
+    assert_answers(
+        &world,
+        &[
+            ("/old/page", "308 /docs/a"),
+            ("/old/page/", "308 /docs/a"),
+            ("/old//page", "308 /docs/a"),
+            ("/old/page?tab=1&x=%20", "308 /docs/a?tab=1&x=%20"),
+            ("/old/page/deep", "301 /docs/a#top"),
+            ("/old/page/deep?q", "301 /docs/a?q#top"),
+            ("/old/page/none", "404"),
+            ("/old", "404"),
+            ("/old/page.html", "404"),
+            ("/shop", "302 https://shop.example/start"),
+            ("/shop?a=b", "302 https://shop.example/start?a=b"),
+            // A splat: what the site has is an entry of the release, anything else a pattern.
+            ("/guide/a", "307 /docs/a"),
+            ("/guide/a?x", "307 /docs/a?x"),
+            ("/guide/nothing/here", "307 /docs/nothing/here"),
+            ("/legacy", "301 /?from=legacy"),
+            ("/legacy/a/b?x=1", "301 /?from=legacy"),
+            ("/by/ann/a%20b/c?x=1", "301 https://people.example/ann/a%20b/c?all=1"),
+            ("/by/ann", "301 https://people.example/ann/?all=1"),
+            ("/by//ann", "404"),
+            ("/caf%c3%a9", "301 /docs/a"),
+            ("/caf%C3%A9/", "301 /docs/a"),
+            ("/from/manifest", "302 /docs/a"),
+            // A file comes first.
+            ("/docs/a", "200"),
+            ("/docs/a/", "308 /docs/a"),
+            ("/", "200"),
+            // Neither the setting nor the entries are public.
+            ("/_redirects", "404"),
+            ("/.moved/old/page=", "404"),
+            ("/.moved/", "404"),
+            // Nothing that a visitor sends chooses the host or adds a header.
+            ("/guide//evil.example/", "404"),
+            ("/guide/%2fevil.example", "404"),
+            ("/guide/a%0d%0aSet-Cookie:x", "307 /docs/a%0d%0aSet-Cookie:x"),
+            ("/nowhere", "404"),
+        ],
+    );
+    for server in [world.nginx(), world.preview] {
+        let moved = Request::get("/old/page").send(server);
+        let cache = moved.header("cache-control").map(str::to_owned);
+        assert_eq!(
+            cache.as_deref(),
+            Some("public, max-age=0, must-revalidate"),
+            "{:?}",
+            moved.headers
+        );
+        assert_eq!(moved.header("x-frame-options"), Some("SAMEORIGIN"));
+        let posted = Request::new("HEAD", "/old/page").send(server);
+        assert_eq!(posted.status, 308);
+    }
+}
+
+#[test]
+fn redirects_are_swapped_and_rolled_back_with_their_release() {
+    let export = open_tempdir();
+    small_export(export.path());
+    write(&export.path().join("_redirects"), "/first /docs/a 308\n/both /docs/a\n");
+    let world = world(export.path(), "");
+    let nginx = |target: &str| answer(world.nginx(), target);
+    assert_eq!(nginx("/first"), "308 /docs/a");
+    write(&export.path().join("_redirects"), "/second /docs/a 308\n/both / 302\n");
+    world.project.run(&["publish"]).expect_code(0);
+    let after = ["/first", "/second", "/both"].map(nginx);
+    assert_eq!(after, ["404", "308 /docs/a", "302 /"]);
+    world.project.run(&["verify", "--deep"]).expect_code(0);
+    world.project.run(&["rollback"]).expect_code(0);
+    let back = ["/first", "/second", "/both"].map(nginx);
+    assert_eq!(back, ["308 /docs/a", "404", "301 /docs/a"]);
+    // The same release again: nothing to send.
+    let again = world
+        .project
+        .run(&["publish", "--json", "--force"])
+        .expect_code(0)
+        .json();
+    assert_eq!(again["objects_sent"], 0);
+    assert_eq!(nginx("/second"), "308 /docs/a");
+}
+
+#[test]
+fn a_base_path_and_pages_in_folders_have_redirects_too() {
+    let export = open_tempdir();
+    small_export(export.path());
+    let docs = export.path().join("docs");
+    std::fs::create_dir(docs.join("b")).unwrap();
+    std::fs::rename(docs.join("a.html"), docs.join("b/index.html")).unwrap();
+    let redirects = "/handbook/old /handbook/docs/b\n/handbook/g/* /handbook/docs/:splat 308\n";
+    write(&export.path().join("_redirects"), redirects);
+    let world = world(export.path(), "[next]\nbase-path = \"/handbook\"\n");
+    assert_answers(
+        &world,
+        &[
+            ("/handbook/old", "301 /handbook/docs/b/"),
+            ("/handbook/old/?q=1", "301 /handbook/docs/b/?q=1"),
+            ("/handbook/g/b", "308 /handbook/docs/b/"),
+            ("/handbook/g/c", "308 /handbook/docs/c"),
+            ("/old", "404"),
+            ("/handbook/handbook/old", "404"),
+        ],
+    );
+}
+
+#[test]
+fn a_line_that_cannot_be_followed_stops_the_publish_and_is_named() {
+    let export = open_tempdir();
+    small_export(export.path());
+    write(
+        &export.path().join("_redirects"),
+        "/a /docs/a\n/app/* /index.html 200\n",
+    );
+    let project = crate::support::command::Project::new();
+    project.write_manifest(&format!(
+        "[site]\nexport = {:?}\n[targets.local]\nkind = \"local\"\ndocroot = \"docroot\"\n",
+        export.path().display().to_string()
+    ));
+    let ran = project.run(&["publish"]).expect_code(3);
+    let line = "_redirects:2: this redirect is a rewrite (200), which needs a server that does more than serve files";
+    assert!(ran.stderr.contains(line), "{}", ran.stderr);
+}
