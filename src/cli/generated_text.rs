@@ -50,6 +50,8 @@ pub fn vhost(workplace: &Workplace, options: Nginx, rules: Rules) -> Result<(Str
         ipv6: config.nginx.ipv6,
         hsts: config.nginx.hsts.map(|hsts| hsts.as_secs()),
         include: config.nginx.include.clone(),
+        noindex: target.noindex,
+        basic_auth: target.basic_auth.clone(),
         tls,
         brotli: !options.without_brotli,
         version,

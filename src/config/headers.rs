@@ -3,7 +3,7 @@
 //! Pure. A mistake in the site manifest is an error of the site manifest. A line of the file that can't be followed is a
 //! finding of the check `headers`, like one of the export's own file.
 
-use super::section::{Refusal, Section, expect, text};
+use super::section::{Section, expect, text};
 use crate::rules::custom_headers::{self, HeaderRule};
 use crate::rules::redirects::{BadLine, Place};
 
@@ -55,18 +55,60 @@ fn rule(section: &Section<'_>) -> Option<HeaderRule> {
         file: SITE_MANIFEST.to_owned(),
         line: section.line(),
     };
+    let refuse = |table: &Section<'_>, key: &str, reason: String| {
+        let hint = "see `[[headers]]` in the reference".to_owned();
+        table.problem(key, format!("this rule {reason}"), hint);
+    };
     let mut rule = section.read_text("for", address, |text| {
-        HeaderRule::new(place, text).map_err(Refusal::Which)
-    });
-    if let Some(values) = section.open("values") {
-        values.each(value, |name, value| {
-            let Some(rule) = &mut rule else { return Ok(()) };
-            let result = match value.as_bool() {
+        let rule = HeaderRule::new(place, text);
+        Ok(rule.map_err(|reason| refuse(section, "for", reason)).ok())
+    })?;
+    if let (Some(rule), Some(values)) = (&mut rule, section.open("values")) {
+        values.each(value, |name, found| {
+            let result = match found.as_bool() {
                 Some(false) => rule.remove(name),
-                _ => rule.set(name, text(value)?),
+                _ => rule.set(name, text(found)?),
             };
-            result.map_err(Refusal::Which)
+            if let Err(reason) = result {
+                refuse(&values, name, reason);
+            }
+            Ok(())
         });
     }
     rule.filter(|rule| !rule.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::parse;
+    use crate::rules::CustomHeaders;
+
+    #[test]
+    fn tables_are_rules_after_those_of_the_file() {
+        let text = "[[headers]]\nfor = \"/docs/*\"\nvalues = { X-Robots-Tag = \"noindex\", X-Frame-Options = false }\n\
+                    [[headers]]\nfor = \"/docs/a\"\n[headers.values]\nX-Robots-Tag = \"none\"\n";
+        let mut headers = parse(text).unwrap().config.headers;
+        assert_eq!(headers.rules.len(), 2);
+        assert_eq!(headers.rules[0].place.line, 1);
+        headers.add_file("/*\n  X-Robots-Tag: all\n  Server: a\n");
+        assert_eq!(headers.bad.len(), 1);
+        let rules = CustomHeaders::new(headers.rules);
+        let values = |name: &str| {
+            let mut changed = rules.at(b"/docs/a").into_iter();
+            changed
+                .find(|changed| changed.name == name)
+                .map(|changed| changed.values)
+        };
+        assert_eq!(values("X-Robots-Tag").unwrap(), ["all", "noindex", "none"]);
+        assert_eq!(values("X-Frame-Options").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_followed_is_an_error_with_its_line() {
+        let text = "[[headers]]\nfor = \"docs\"\nvalues = { X-A = \"a\" }\n[[headers]]\nvalues = { X-A = \"a\" }\n\
+                    [[headers]]\nfor = \"/a\"\n[[headers]]\nfor = \"/b\"\nvalue = 1\n[headers.values]\nCache-Control = \"no-cache\"\n\
+                    X-A = true\nX-B = \"a\\nb\"\nX-C = 1\n";
+        let errors = parse(text).unwrap_err();
+        insta::assert_snapshot!(errors, @"");
+    }
 }

@@ -11,7 +11,7 @@ use super::host_key::HostKey;
 use super::section::{Expect, Refusal, Section, expect, quoted, text, which, whole};
 use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
-use crate::rules::nginx::Version;
+use crate::rules::nginx::{Version, is_file};
 
 /// The name of the target that exists without a table.
 pub(super) const EMBEDDED: &str = "local";
@@ -25,6 +25,10 @@ pub struct Target {
     pub nginx_root: Option<String>,
     /// The version of nginx on the host.
     pub nginx_version: Option<Version>,
+    /// Whether search engines are asked to leave the site out.
+    pub noindex: bool,
+    /// The file on the host with the names and passwords that visitors need.
+    pub basic_auth: Option<String>,
 }
 
 /// The kind of a target.
@@ -77,6 +81,8 @@ impl Target {
             },
             nginx_root: None,
             nginx_version: None,
+            noindex: false,
+            basic_auth: None,
         }
     }
 }
@@ -104,6 +110,10 @@ const NGINX_ROOT: Expect = expect(
     r#""/srv/syntax/site""#,
 );
 const NGINX_VERSION: Expect = expect("what `nginx -v` says on the host", r#""1.22""#);
+const BASIC_AUTH: Expect = expect(
+    "an absolute path on the host: the file that `htpasswd` wrote",
+    r#""/etc/nginx/staging.htpasswd""#,
+);
 const SFTP_ONLY: [&str; 7] = [
     "host",
     "user",
@@ -130,11 +140,21 @@ pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, 
         let nginx_version = section.read_text("nginx-version", NGINX_VERSION, |text| {
             text.parse().or_else(|_| which("is not a version of nginx"))
         });
+        let noindex = section.read_bool("noindex", "true").unwrap_or_default();
+        let basic_auth = section.read_text("basic-auth", BASIC_AUTH, |text| {
+            if is_file(text) {
+                Ok(text.to_owned())
+            } else {
+                which("is not absolute, or holds a character that nginx reads as something else")
+            }
+        });
         if let Some(kind) = read_one(&section) {
             let target = Target {
                 kind,
                 nginx_root,
                 nginx_version,
+                noindex,
+                basic_auth,
             };
             read.insert(name.clone(), target);
         }

@@ -730,19 +730,16 @@ enabled = true
 immutable = \"warn\"
 moved = \"error\"
 
-[[headers]]
-for = \"/a\"
-
-[[headers]]
-for = \"/b\"
+[budget]
+page = \"2 MB\"
 
 [sitemap]
 anything = [\"goes\"]
 "), @r#"
         line 1: [dictionary] is not supported by this version yet: ignored
         line 6: "moved" in [check] is not supported by this version yet: ignored
-        line 8: [[headers]] is not supported by this version yet: ignored
-        line 14: [sitemap] is not supported by this version yet: ignored
+        line 8: [budget] is not supported by this version yet: ignored
+        line 11: [sitemap] is not supported by this version yet: ignored
         "#);
 }
 
@@ -755,7 +752,6 @@ fn signatures_can_be_required_only_where_some_count() {
 fn every_row_of_not_yet_is_a_known_key_that_warns_and_nothing_more() {
     for row in NOT_YET {
         let text = match *row {
-            "headers" => format!("[[{row}]]\nx = 1"),
             check if check.starts_with("check.") => format!("{row} = \"warn\""),
             _ => format!("[{row}]"),
         };

@@ -12,10 +12,12 @@ pub mod decode;
 pub mod encode;
 mod error;
 pub mod fingerprint;
+pub mod headers;
 pub mod pipeline;
 pub mod plain_folder;
 pub mod redirects;
 pub mod scan;
+pub mod settings;
 pub mod source;
 pub mod survey;
 
