@@ -259,7 +259,8 @@ fn a_staging_site_asks_for_a_password_and_is_left_out_by_search_engines() {
         assert_eq!(answer.header("x-robots-tag"), Some("noindex"), "{target}");
         (answer.status, answer.header("cache-control").unwrap().to_owned())
     };
-    let (no_store, page) = ("no-store".to_owned(), "no-cache".to_owned());
+    let no_store = "no-store".to_owned();
+    let page = "public, max-age=0, must-revalidate".to_owned();
     assert_eq!(asked("/usage", None), (401, no_store.clone()));
     assert_eq!(asked("/nothing", None).0, 401);
     // `reader:let-me-in`, and another password.
