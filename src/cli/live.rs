@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use syntax_publish::config::{Origin, TargetKind, WebUrl};
 use syntax_publish::host;
-use syntax_publish::live::deliver::{DeliveryReport, Need, Probes, PublicSite, SideOutcome, SideResult, Skipped};
+use syntax_publish::live::deliver::{DeliveryReport, Need, Probes, PublicSite, SideOutcome};
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::purge::cloudflare::{API, Cloudflare};
 use syntax_publish::live::purge::webhook::Webhook;
 use syntax_publish::live::purge::{Purge, Token};
 use syntax_publish::live::visitor::Visit;
-use syntax_publish::live::{Finding, Side, Verdict, failures};
+use syntax_publish::live::{Finding, Side, failures, is_fine};
 use syntax_publish::model::manifest::{ChangeKind, Changes, is_page};
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::severity::Severity;
@@ -29,7 +29,7 @@ const NAMED: usize = 4;
 
 /// Returns the endpoint of a URL in the site manifest, and the URL's path.
 fn place(url: &WebUrl) -> Option<(Endpoint, String)> {
-    Endpoint::of(&url::Url::parse(url.as_str()).ok()?)
+    Endpoint::of(url.url())
 }
 
 /// Starts to connect to the sides that the site manifest wants checked.
@@ -46,7 +46,7 @@ pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
     let is_local = matches!(workplace.target.kind, TargetKind::Local { .. });
     let origin = match (&verify.origin, &workplace.target.kind) {
         (Origin::Off, _) | (Origin::OfTarget, TargetKind::Local { .. }) => None,
-        (Origin::At(url), _) => place(url).map(|(origin, _)| (visit(Side::Origin, behind(&site, &origin)), Need::Must)),
+        (Origin::At(url), _) => place(url).map(|(origin, _)| (visit(Side::Origin, site.behind(&origin)), Need::Must)),
         (Origin::OfTarget, TargetKind::Sftp(sftp)) => {
             let name = host::real_name(&connect::address(workplace, sftp)?).await;
             let place = Endpoint {
@@ -60,18 +60,6 @@ pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
     Ok(Probes::begin(origin, public, verify.timeout))
 }
 
-/// Returns the endpoint of the site at another address. The request has the port of the site's URL only if both use the
-/// same scheme.
-fn behind(site: &Endpoint, origin: &Endpoint) -> Endpoint {
-    let usual = if origin.tls { 443 } else { 80 };
-    Endpoint {
-        name: site.name.clone(),
-        port: if origin.tls == site.tls { site.port } else { usual },
-        tls: origin.tls,
-        at: Some((origin.name.clone(), origin.port)),
-    }
-}
-
 /// Returns the CDNs to purge, from the site manifest. A site without a URL has none.
 pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
     let config = &workplace.config;
@@ -82,9 +70,9 @@ pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
     if config.site.url.is_none() || !is_asked {
         return purges;
     }
-    let secret = |name: &String| {
-        let value = std::env::var(name).ok().map(|value| value.trim().to_owned());
-        value.filter(|value| !value.is_empty()).map(Token::new)
+    let token = |name: String| {
+        let value = std::env::var(&name).ok().map(|value| value.trim().to_owned());
+        Token::new(name, value.filter(|value| !value.is_empty()))
     };
     if let (Some(zone), Some(scope)) = (&config.cloudflare.zone, config.cloudflare.purge) {
         let api = config.cloudflare.api.as_ref().and_then(place);
@@ -97,13 +85,12 @@ pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
                 api,
                 path: path.trim_end_matches('/').to_owned(),
                 scope,
-                token: secret(&variable),
-                variable,
+                token: token(variable),
             }));
         }
     }
     if let Some((place, target)) = config.purge.url.as_ref().and_then(place) {
-        let token = config.purge.token_env.as_ref().map(|name| (name.clone(), secret(name)));
+        let token = config.purge.token_env.clone().map(token);
         purges.push(Box::new(Webhook { place, target, token }));
     }
     purges
@@ -179,7 +166,7 @@ impl From<&Finding> for Answer {
             severity: finding.severity(),
             code: finding.flaw.code(),
             problem: finding.message(),
-            fix: finding.fix(),
+            fix: finding.fix().to_owned(),
             repeat: finding.repeat.clone(),
         }
     }
@@ -187,18 +174,14 @@ impl From<&Finding> for Answer {
 
 impl From<&SideOutcome> for SideSeen {
     fn from(asked: &SideOutcome) -> Self {
-        let (seen, skipped) = match asked {
-            SideOutcome::Seen(seen) => (seen.clone(), None),
-            SideOutcome::Not(Skipped::NotWanted) => (SideResult::default(), None),
-            SideOutcome::Not(Skipped::Unreachable(why)) => (SideResult::default(), Some(why.clone())),
+        let skipped = match asked {
+            SideOutcome::Unreachable(why) => Some(why.clone()),
+            SideOutcome::NotWanted | SideOutcome::Seen(_) => None,
         };
-        let is_asked = matches!(asked, SideOutcome::Seen(_));
-        let ok = !seen
-            .findings
-            .iter()
-            .any(|finding| finding.severity() == Severity::Error);
+        let ok = asked.seen().map(|seen| is_fine(&seen.findings));
+        let seen = asked.seen().cloned().unwrap_or_default();
         Self {
-            ok: is_asked.then_some(ok),
+            ok,
             answered: seen.answered,
             unanswered: seen.unanswered,
             address: seen.address,
@@ -211,7 +194,7 @@ impl From<&SideOutcome> for SideSeen {
 
 /// Returns the result of a delivery. `None` if neither side was to be checked and nothing was purged.
 pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
-    let nobody = SideOutcome::Not(Skipped::NotWanted);
+    let nobody = SideOutcome::NotWanted;
     if report.origin == nobody && report.public == nobody && report.purged.is_empty() {
         return None;
     }
@@ -226,7 +209,7 @@ pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
         }
     });
     Some(Delivery {
-        ok: report.verdict() == Verdict::Fine,
+        ok: report.is_fine(),
         origin: (&report.origin).into(),
         public: (&report.public).into(),
         problems: report.findings().map(Answer::from).collect(),
@@ -238,18 +221,16 @@ pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
 
 /// Whether the site is served: at least one file was returned with the expected content.
 pub fn is_served(report: &DeliveryReport) -> bool {
-    [&report.origin, &report.public].into_iter().any(|asked| match asked {
-        SideOutcome::Not(_) => false,
-        SideOutcome::Seen(seen) => seen.served > 0,
-    })
+    let sides = [&report.origin, &report.public];
+    sides
+        .into_iter()
+        .filter_map(SideOutcome::seen)
+        .any(|seen| seen.served > 0)
 }
 
 /// Formats which requests failed: "6 of 108 requests failed, all for /prices (new page)".
 pub fn failed(report: &DeliveryReport, changes: &Changes) -> String {
-    let sent = |asked: &SideOutcome| match asked {
-        SideOutcome::Not(_) => 0,
-        SideOutcome::Seen(seen) => seen.answered + seen.unanswered,
-    };
+    let sent = |asked: &SideOutcome| asked.seen().map_or(0, |seen| seen.answered + seen.unanswered);
     let remark = |path: &SitePath| {
         let change = changes.list.iter().find(|change| change.path == *path)?;
         Some(match (change.change, is_page(path)) {
@@ -322,7 +303,7 @@ pub fn tell(findings: &[&Finding], quiet: bool) {
                 others(first, more)
             ),
         );
-        screen::say("hint", &first.fix());
+        screen::say("hint", first.fix());
         screen::say("repeat", &first.repeat);
     }
 }

@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use syntax_publish::config::{self, SiteConfig, Target, TargetKind};
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::Owner;
+use syntax_publish::rules::redirects;
 use syntax_publish::store::signing::{AllowedSigners, Signer, Signing};
 
 use super::args::Global;
@@ -52,7 +53,19 @@ impl Workplace {
         for warning in &parsed.warnings {
             screen.warn(&format!("{}, {warning}", shown(&file)));
         }
-        let config = parsed.config;
+        let mut config = parsed.config;
+        let base = folder_of(&file)?;
+        let redirects = base.join(redirects::FILE);
+        match std::fs::read_to_string(&redirects) {
+            Ok(text) => config.redirects.add_file(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(Failure::Unreadable {
+                    file: redirects,
+                    source,
+                });
+            }
+        }
         let target_name = global.target.clone().unwrap_or_else(|| config.publish.target.clone());
         let Some(target) = config.targets.get(&target_name).cloned() else {
             return Err(Failure::NoSuchTarget {
@@ -61,7 +74,7 @@ impl Workplace {
             });
         };
         Ok(Self {
-            base: folder_of(&file)?,
+            base,
             file,
             config,
             target_name,

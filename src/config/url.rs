@@ -7,13 +7,17 @@
 use core::net::IpAddr;
 use std::fmt;
 
+use url::{ParseError, Url};
+
 /// An http or https URL, displayed as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WebUrl {
     text: String,
-    host: String,
-    is_https: bool,
+    url: Url,
 }
+
+const BAD_HOST: &str = "has a host that is not a plain ASCII name or address";
+const BAD_PORT: &str = "has a port outside 1 to 65535";
 
 impl WebUrl {
     /// Parses an absolute http(s) URL.
@@ -22,11 +26,9 @@ impl WebUrl {
     /// The reason, as the end of a sentence about the URL: "has no host".
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = text.split_once("://").ok_or("has no scheme")?;
-        let is_https = match scheme.to_ascii_lowercase().as_str() {
-            "https" => true,
-            "http" => false,
-            _ => return Err("is neither http nor https"),
-        };
+        if !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+            return Err("is neither http nor https");
+        }
         if rest.contains(['?', '#']) {
             return Err("has a query or a fragment");
         }
@@ -34,24 +36,36 @@ impl WebUrl {
         if authority.contains('@') {
             return Err("holds credentials");
         }
-        let (host, port) = split_port(authority);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
         if host.is_empty() {
             return Err("has no host");
         }
         if !is_host(host) {
-            return Err("has a host that is not a plain ASCII name or address");
+            return Err(BAD_HOST);
         }
-        if port.is_some_and(|port| !is_port(port)) {
-            return Err("has a port outside 1 to 65535");
+        let url = Url::parse(text).map_err(|error| match error {
+            ParseError::InvalidPort => BAD_PORT,
+            _ => BAD_HOST,
+        })?;
+        if port == Some("") || url.port() == Some(0) {
+            return Err(BAD_PORT);
         }
         if !path.bytes().all(is_path_byte) {
             return Err("has a path with characters that must be percent-encoded");
         }
         Ok(Self {
             text: text.to_owned(),
-            host: host.to_ascii_lowercase(),
-            is_https,
+            url,
         })
+    }
+
+    /// The parsed URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The URL as it was written.
@@ -63,20 +77,20 @@ impl WebUrl {
     /// The host in lower case, without a port; an IPv6 address with its brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        self.url.host_str().unwrap_or_default()
     }
 
     /// Whether the scheme is https.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.is_https
+        self.url.scheme() == "https"
     }
 
     /// Whether nothing on the network path can read what is sent to it: the URL is https, or the traffic never leaves
     /// this machine.
     #[must_use]
     pub fn keeps_secrets(&self) -> bool {
-        self.is_https || is_loopback(&self.host)
+        self.is_https() || is_loopback(self.host())
     }
 }
 
@@ -92,21 +106,6 @@ impl fmt::Display for WebUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.text)
     }
-}
-
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    let after_brackets = authority.rfind(']').map_or(0, |bracket| bracket + 1);
-    match authority[after_brackets..].find(':') {
-        Some(colon) => {
-            let (host, port) = authority.split_at(after_brackets + colon);
-            (host, Some(&port[1..]))
-        }
-        None => (authority, None),
-    }
-}
-
-fn is_port(port: &str) -> bool {
-    port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
 fn is_host(host: &str) -> bool {

@@ -8,8 +8,8 @@ use crate::live::http::Response;
 /// A CDN feature that rewrites responses and leaves a recognizable mark in them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CdnFeature {
-    /// The text or header that identifies the feature in a response.
-    mark: &'static str,
+    /// The texts or the header that identify the feature in a response.
+    marks: &'static [&'static str],
     /// The name of the feature.
     pub name: &'static str,
     /// The setting that switches it off.
@@ -19,45 +19,39 @@ pub struct CdnFeature {
 }
 
 /// The features that can be recognized by the marks that they leave in a page.
-pub static REWRITERS: [CdnFeature; 7] = [
+pub static REWRITERS: [CdnFeature; 6] = [
     CdnFeature {
-        mark: "rocket-loader.min.js",
+        marks: &["rocket-loader.min.js"],
         name: "Cloudflare's Rocket Loader",
         setting: "switch off Speed > Settings > Content Optimization > Rocket Loader",
         is_harmless: false,
     },
     CdnFeature {
-        mark: "/cdn-cgi/l/email-protection",
+        marks: &["/cdn-cgi/l/email-protection", "data-cfemail"],
         name: "Cloudflare's Email Address Obfuscation",
         setting: "switch off Security > Settings > Email Address Obfuscation (formerly Scrape Shield)",
         is_harmless: false,
     },
     CdnFeature {
-        mark: "data-cfemail",
-        name: "Cloudflare's Email Address Obfuscation",
-        setting: "switch off Security > Settings > Email Address Obfuscation (formerly Scrape Shield)",
-        is_harmless: false,
-    },
-    CdnFeature {
-        mark: "mirage2.min.js",
+        marks: &["mirage2.min.js"],
         name: "Cloudflare's Mirage",
         setting: "switch off Speed > Settings > Image Optimization > Mirage",
         is_harmless: false,
     },
     CdnFeature {
-        mark: "/cdn-cgi/zaraz/",
+        marks: &["/cdn-cgi/zaraz/"],
         name: "Cloudflare's Zaraz",
         setting: "switch off automatic injection in Zaraz > Settings",
         is_harmless: true,
     },
     CdnFeature {
-        mark: "/cdn-cgi/challenge-platform/",
+        marks: &["/cdn-cgi/challenge-platform/"],
         name: "Cloudflare's JavaScript Detections",
         setting: "switch off JavaScript Detections in Security > Settings > Bot traffic",
         is_harmless: true,
     },
     CdnFeature {
-        mark: "static.cloudflareinsights.com/beacon.min.js",
+        marks: &["static.cloudflareinsights.com/beacon.min.js"],
         name: "Cloudflare's Web Analytics",
         setting: "switch off automatic setup in Web Analytics > Manage site, or put the snippet into the site itself",
         is_harmless: true,
@@ -66,7 +60,7 @@ pub static REWRITERS: [CdnFeature; 7] = [
 
 /// The feature that recompresses images, recognized by the header that Cloudflare adds to them.
 static POLISH: CdnFeature = CdnFeature {
-    mark: "cf-polished",
+    marks: &["cf-polished"],
     name: "Cloudflare's Polish",
     setting: "switch off Speed > Settings > Image Optimization > Polish: the export's pictures are as they should be",
     is_harmless: true,
@@ -76,11 +70,12 @@ static POLISH: CdnFeature = CdnFeature {
 /// preferred.
 #[must_use]
 pub fn rewriter(answer: &Response, body: &[u8]) -> Option<&'static CdnFeature> {
-    if answer.header(POLISH.mark).is_some() {
+    if POLISH.marks.iter().any(|mark| answer.header(mark).is_some()) {
         return Some(&POLISH);
     }
     let text = String::from_utf8_lossy(body);
-    REWRITERS.iter().find(|rewriter| text.contains(rewriter.mark))
+    let has_mark = |rewriter: &&CdnFeature| rewriter.marks.iter().any(|mark| text.contains(mark));
+    REWRITERS.iter().find(has_mark)
 }
 
 /// Whether a response came through a CDN, judged by the headers that CDNs add.

@@ -24,10 +24,9 @@ pub(super) fn line(place: &Endpoint, question: Option<&Question>, insecure: bool
     if place.at.is_some() {
         let (host, port) = place.address();
         let name = crate::live::http::bracketed(&place.name);
-        let usual = if place.tls { 443 } else { 80 };
-        let asked = if place.authority() == name { usual } else { place.port };
         line = format!(
-            "{line} --connect-to {name}:{asked}:{}:{port}",
+            "{line} --connect-to {name}:{}:{}:{port}",
+            place.port,
             crate::live::http::bracketed(host)
         );
     }

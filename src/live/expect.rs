@@ -34,56 +34,27 @@ pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expect
         ),
         Err(_) => (Outcome::NotFound, NOT_FOUND_PAGE.to_owned()),
     };
-    match outcome {
-        Outcome::File { path, default_type } => of_file(rules, files, question, 200, &path, default_type),
-        Outcome::Moved(_) => moved(rules, 308),
-        Outcome::Language => moved(rules, 302),
-        Outcome::Pattern(redirect) => moved(rules, redirect.status().code()),
+    let (status, path, default_type) = match outcome {
+        Outcome::File { path, default_type } => (200, Some(path), default_type),
+        Outcome::Moved(_) => (308, None, media::UNKNOWN),
+        Outcome::Language => (302, None, media::UNKNOWN),
+        Outcome::Pattern(redirect) => (redirect.status().code(), None, media::UNKNOWN),
         // The live check never requests the marker, `doctor` does; and it asks for files and not for entries.
-        Outcome::Entry(_) | Outcome::Marker | Outcome::NotFound => {
-            of_file(rules, files, question, 404, &not_found, media::UNKNOWN)
-        }
-    }
-}
-
-fn moved(rules: &Rules, status: u16) -> Expected {
-    Expected {
-        status,
-        body: None,
-        content_type: None,
-        cache: rules.cache_control(status, None),
-        coding: None,
-    }
-}
-
-fn of_file(
-    rules: &Rules,
-    files: &dyn Files,
-    question: &Question,
-    status: u16,
-    path: &str,
-    default_type: &str,
-) -> Expected {
-    let cache = rules.cache_control(status, Some(path));
-    let Some(file) = files.file(path) else {
-        // If the site has no page for missing files, nginx sends its own.
-        return Expected {
-            status,
-            body: None,
-            content_type: None,
-            cache,
-            coding: None,
-        };
+        Outcome::Entry(_) | Outcome::Marker | Outcome::NotFound => (404, Some(not_found), media::UNKNOWN),
     };
+    let path = path.as_deref();
+    // If the site has no page for missing files, nginx sends its own.
+    let file = path.and_then(|path| Some((path, files.file(path)?)));
     let accepted = question.accept.header().as_bytes();
-    let coding = CODINGS
-        .into_iter()
-        .find(|coding| file.encodings.get(*coding).is_some() && accepts(*coding, accepted, false));
     Expected {
         status,
-        body: Some((file.digest, file.size)),
-        content_type: Some(content_type(rules.type_of(path, default_type))),
-        cache,
-        coding,
+        body: file.map(|(_, file)| (file.digest, file.size)),
+        content_type: file.map(|(path, _)| content_type(rules.type_of(path, default_type))),
+        cache: rules.cache_control(status, path),
+        coding: file.and_then(|(_, file)| {
+            CODINGS
+                .into_iter()
+                .find(|coding| file.encodings.get(*coding).is_some() && accepts(*coding, accepted, false))
+        }),
     }
 }

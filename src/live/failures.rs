@@ -64,15 +64,11 @@ fn listed(places: &[String]) -> String {
     match places {
         [] => String::new(),
         [one] => format!("all for {one}"),
-        _ if places.len() <= NAMED => {
-            let (last, first) = places.split_last().unwrap_or((&places[0], &[]));
-            format!("for {} and {last}", first.join(", "))
+        [first @ .., last] if places.len() <= NAMED => format!("for {} and {last}", first.join(", ")),
+        _ => {
+            let (named, rest) = places.split_at(NAMED - 1);
+            format!("for {} and {} more", named.join(", "), rest.len())
         }
-        _ => format!(
-            "for {} and {} more",
-            places[..NAMED - 1].join(", "),
-            places.len() - (NAMED - 1)
-        ),
     }
 }
 

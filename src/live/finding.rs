@@ -235,11 +235,11 @@ impl Finding {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn fix(&self) -> String {
+    pub fn fix(&self) -> &'static str {
         if self.by_cdn && self.side == Side::Public {
             return fix_behind_cdn(&self.flaw);
         }
-        let text = match &self.flaw {
+        match &self.flaw {
             Flaw::NoAnswer(_) => "see whether the server runs, and whether a firewall lets port and address through",
             Flaw::Status { want: 200, got: 403 } => {
                 "let nginx's user enter every folder from / to the docroot and read what is in it"
@@ -285,8 +285,7 @@ impl Finding {
                 "set `nginx-version` of the target to what `nginx -v` prints on the host, and print the vhost again with `syntax-publish nginx`"
             }
             Flaw::NotRedirected(_) => "let port 80 answer with `return 308 https://…`, as the printed vhost does",
-        };
-        text.to_owned()
+        }
     }
 
     fn is_removed(&self) -> bool {
@@ -316,8 +315,8 @@ fn different(difference: &Difference, cached: Option<&str>) -> String {
 }
 
 /// What the user can do about a flaw in a response that came through the CDN.
-fn fix_behind_cdn(flaw: &Flaw) -> String {
-    let text = match flaw {
+fn fix_behind_cdn(flaw: &Flaw) -> &'static str {
+    match flaw {
         Flaw::NoAnswer(_) => "see whether the DNS record of the name leads to the CDN, and whether it is proxied",
         Flaw::EdgeError(522 | 523) => {
             "compare the DNS record's address with the host's own, and let the CDN's addresses through to ports 80 and 443"
@@ -359,6 +358,5 @@ fn fix_behind_cdn(flaw: &Flaw) -> String {
         Flaw::NoHttp2 => "switch on Speed > Settings > Protocol Optimization > HTTP/2",
         Flaw::NotRedirected(_) => "switch on SSL/TLS > Edge Certificates > Always Use HTTPS",
         Flaw::NoEncoding(_) | Flaw::NoEtag => "see whether the CDN changes the answer on its way",
-    };
-    text.to_owned()
+    }
 }

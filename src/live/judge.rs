@@ -1,5 +1,7 @@
 //! Compares a response with the expected one and returns what is wrong with it. Pure.
 
+use std::borrow::Cow;
+
 use super::cdn;
 use super::expect::Expected;
 use super::files::Files;
@@ -19,7 +21,6 @@ pub(super) fn flaws(
     answer: &Response,
     former: Option<&dyn Files>,
 ) -> Vec<Flaw> {
-    let by_cdn = cdn::answered(answer);
     if cdn::is_challenge(answer) {
         return vec![Flaw::Challenged];
     }
@@ -45,7 +46,7 @@ pub(super) fn flaws(
         && !question.head
         && size <= LONGEST
     {
-        flaws.extend(difference(question, (digest, size), answer, by_cdn, former).map(Flaw::Bytes));
+        flaws.extend(difference(question, (digest, size), answer, former).map(Flaw::Bytes));
     }
     let got = answer.header("content-type");
     if let Some(want) = &expected.content_type
@@ -56,7 +57,7 @@ pub(super) fn flaws(
             got: got.map(short),
         });
     }
-    flaws.extend(kept(expected, answer));
+    flaws.extend(cache_flaw(expected, answer));
     if let Some(want) = question.deployment()
         && answer.header(DEPLOYMENT) != Some(want)
     {
@@ -65,7 +66,7 @@ pub(super) fn flaws(
             got: answer.header(DEPLOYMENT).map(short),
         });
     }
-    if side == Side::Origin && !by_cdn {
+    if side == Side::Origin && !cdn::answered(answer) {
         let coding = answer.header("content-encoding");
         if let Some(want) = expected.coding
             && coding != Some(want.to_string().as_str())
@@ -80,7 +81,7 @@ pub(super) fn flaws(
 }
 
 /// Returns what is wrong with how long the response may be cached.
-fn kept(expected: &Expected, answer: &Response) -> Option<Flaw> {
+fn cache_flaw(expected: &Expected, answer: &Response) -> Option<Flaw> {
     let got = answer.header("cache-control");
     if got.is_some_and(|got| is_same(got, expected.cache)) {
         let hit = answer.header("cf-cache-status") == Some("HIT");
@@ -110,7 +111,7 @@ fn short(value: &str) -> String {
 const SLACK: u64 = 64 << 10;
 
 /// Number of bytes of the response that are worth reading.
-pub(super) fn most(question: &Question, expected: &Expected) -> u64 {
+pub(super) fn most_bytes(question: &Question, expected: &Expected) -> u64 {
     let size = expected.body.map_or(0, |(_, size)| size);
     if question.head { 0 } else { size.min(LONGEST) + SLACK }
 }
@@ -129,7 +130,6 @@ fn difference(
     question: &Question,
     (digest, size): (Digest, u64),
     answer: &Response,
-    by_cdn: bool,
     former: Option<&dyn Files>,
 ) -> Option<Difference> {
     if answer.body.len() as u64 > size + SLACK {
@@ -148,18 +148,12 @@ fn difference(
             )));
         }
     };
-    let decoded;
-    let body = match coding {
-        None => &answer.body,
-        Some(coding) => match decode(coding, answer.body.as_slice(), limit) {
-            Ok(bytes) => {
-                decoded = bytes;
-                &decoded
-            }
-            Err(error) => return Some(Difference::Undecodable(error.to_string())),
-        },
+    let body = match coding.map(|coding| decode(coding, answer.body.as_slice(), limit)) {
+        None => Cow::Borrowed(&answer.body),
+        Some(Ok(bytes)) => Cow::Owned(bytes),
+        Some(Err(error)) => return Some(Difference::Undecodable(error.to_string())),
     };
-    let got = Digest::of(body);
+    let got = Digest::of(&body);
     if got == digest {
         return None;
     }
@@ -171,10 +165,10 @@ fn difference(
     if before.is_some_and(|before| before.digest == got) {
         return Some(Difference::Former);
     }
-    if !by_cdn {
+    if !cdn::answered(answer) {
         return Some(Difference::Other);
     }
-    if let Some(rewriter) = cdn::rewriter(answer, body) {
+    if let Some(rewriter) = cdn::rewriter(answer, &body) {
         return Some(Difference::Rewritten(rewriter));
     }
     let shorter = size.checked_sub(body.len() as u64).filter(|by| *by > 0);

@@ -34,5 +34,5 @@ pub use failures::failures;
 pub use files::{Files, Former};
 pub use finding::{Difference, Finding, Flaw, Side};
 pub use question::{Accept, Question, Subject};
-pub use verdict::Verdict;
-pub use visitor::{Round, Visitor};
+pub use verdict::is_fine;
+pub use visitor::{SideResult, Visitor};

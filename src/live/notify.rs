@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::config::template::{FIELDS, fill};
+use crate::config::template::fill;
 use crate::live::http::{self, Endpoint, HttpError, Request};
 
 /// Time limit for sending a notice.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A notice to send.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Notice {
     /// One of [`EVENTS`](crate::config::template::EVENTS).
     pub event: &'static str,
@@ -38,48 +39,23 @@ pub struct Notice {
     pub error: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Additional fields for programs, such as counts and problems.
+    /// Additional fields for programs, such as counts and problems. A template can't use them.
+    #[serde(flatten)]
     pub more: Map<String, Value>,
 }
 
 impl Notice {
-    fn value(&self, name: &str) -> Value {
-        let of = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
-        match name {
-            "text" => self.text.clone().into(),
-            "event" => self.event.into(),
-            "site" => self.site.clone().into(),
-            "target" => self.target.clone().into(),
-            "release" => of(&self.release),
-            "previous" => of(&self.previous),
-            "url" => of(&self.url),
-            "commit" => of(&self.commit),
-            "who" => self.who.clone().into(),
-            "error" => of(&self.error),
-            "hint" => of(&self.hint),
-            _ => Value::Null,
-        }
-    }
-
     /// The body to send: all fields, or the filled template.
     #[must_use]
     pub fn body(&self, template: Option<&str>) -> String {
-        if let Some(template) = template {
-            return fill(template, &|name| {
-                // Chat systems refuse the complete message if a string is null.
-                match self.value(name) {
-                    Value::Null => "\"\"".to_owned(),
-                    Value::String(text) => Value::String(without_markup(&text)).to_string(),
-                    value => value.to_string(),
-                }
-            });
-        }
-        let mut all: Map<String, Value> = FIELDS
-            .iter()
-            .map(|name| ((*name).to_owned(), self.value(name)))
-            .collect();
-        all.extend(self.more.clone());
-        Value::Object(all).to_string()
+        let all = serde_json::to_value(self).unwrap_or_default();
+        let Some(template) = template else {
+            return all.to_string();
+        };
+        // Chat systems refuse the complete message if a string is null.
+        fill(template, &|name| {
+            Value::String(without_markup(all[name].as_str().unwrap_or_default())).to_string()
+        })
     }
 }
 
@@ -102,12 +78,7 @@ fn without_markup(text: &str) -> String {
 /// # Errors
 /// What went wrong. The error does not contain the URL's path, which may be a secret.
 pub async fn send(place: &Endpoint, target: &str, body: String) -> Result<(), NotifyError> {
-    let request = Request {
-        method: "POST",
-        target: target.to_owned(),
-        headers: vec![("content-type", "application/json".to_owned())],
-        body: body.into_bytes(),
-    };
+    let request = Request::post(target.to_owned(), body);
     let answer = http::send_once(place, &request, PATIENCE).await?;
     if (200..300).contains(&answer.status) {
         Ok(())
@@ -138,6 +109,7 @@ pub enum NotifyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::template::FIELDS;
 
     fn notice() -> Notice {
         Notice {

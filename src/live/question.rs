@@ -115,78 +115,75 @@ pub fn questions<'a>(
     changes: &[Change],
     mark: &str,
 ) -> Questions {
-    let mut questions = Questions::default();
-    let mut asked = BTreeSet::new();
-    let (pages, others): (Vec<&Change>, Vec<&Change>) = changes
-        .iter()
-        .filter(|change| change.change != ChangeKind::Removed)
-        .partition(|change| is_page(&change.path));
-    let wanted = pages.len() + others.len();
+    let is_file = |path: &str| files.file(path).is_some();
+    let (removed, there): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| change.change == ChangeKind::Removed);
+    let wanted = there.len();
+    let (pages, others): (Vec<&Change>, Vec<&Change>) = there.into_iter().partition(|change| is_page(&change.path));
     let chosen: Vec<&Change> = spread(pages, MOST_PAGES).chain(spread(others, MOST_OTHERS)).collect();
     let in_each = chosen.len() <= IN_EACH_ENCODING;
+    let mut asked = BTreeSet::new();
+    let mut list = Vec::new();
+    let mut add = |path: &SitePath, file: &File, in_each: bool| {
+        if asked.insert(path.clone())
+            && let Some(target) = file_address::preferred(rules, path.as_str(), &is_file)
+        {
+            let subject = Subject::File(path.clone());
+            list.extend(forms(file, in_each).iter().map(|accept| Question {
+                accept: *accept,
+                head: file.size > LONGEST,
+                ..question(target.clone(), subject.clone())
+            }));
+        }
+    };
+    let mut changed = 0;
     for change in &chosen {
-        let Some(file) = files.file(change.path.as_str()) else {
-            continue;
-        };
-        if asked.insert(change.path.clone()) {
-            add(rules, files, &mut questions.list, &change.path, file, in_each);
+        if let Some(file) = files.file(change.path.as_str()) {
+            add(&change.path, file, in_each);
+            changed += 1;
         }
     }
-    questions.changed = asked.len();
-    questions.left_out = wanted.saturating_sub(chosen.len());
     let samples = samples(all);
     for (path, file) in &samples.files {
-        if asked.insert(path.clone()) {
-            add(rules, files, &mut questions.list, path, file, true);
-        }
+        add(path, file, true);
     }
     let page = samples.files.iter().find(|(path, _)| is_page(path));
     if let (Some(deployment), Some((page, _))) = (samples.deployment, page)
-        && let Some(target) = file_address::of(rules, page.as_str(), &|path| files.file(path).is_some())
+        && let Some(target) = file_address::preferred(rules, page.as_str(), &is_file)
     {
-        questions.list.push(Question {
-            target,
-            subject: Subject::Deployment(deployment),
-            accept: Accept::Browser,
+        list.push(Question {
             head: true,
+            ..question(target, Subject::Deployment(deployment))
         });
     }
-    let removed = changes.iter().filter(|change| change.change == ChangeKind::Removed);
     // Files in the pool are meant to stay reachable after they left the release.
-    let gone = removed.filter(|change| {
-        !crate::model::cache::pooled(change.path.as_str(), rules.classes.classify(change.path.as_str()))
-    });
-    for change in gone.take(MOST_REMOVED) {
+    let is_pooled = |path: &str| crate::model::cache::pooled(path, rules.classes.classify(path));
+    let gone = removed.into_iter().filter(|change| !is_pooled(change.path.as_str()));
+    list.extend(gone.take(MOST_REMOVED).filter_map(|change| {
         let own = change.path.as_str();
-        if let Some(target) = file_address::of(rules, own, &|path| path == own || files.file(path).is_some()) {
-            questions.list.push(Question {
-                target,
-                subject: Subject::Removed(change.path.clone()),
-                accept: Accept::Browser,
-                head: false,
-            });
-        }
+        let target = file_address::preferred(rules, own, &|path| path == own || is_file(path))?;
+        Some(question(target, Subject::Removed(change.path.clone())))
+    }));
+    // Two addresses that no site has.
+    let base = &rules.base_path;
+    let chunk = format!("{base}/_next/static/chunks/no-such-chunk-{mark}.js");
+    list.push(question(format!("{base}/no-such-page-{mark}"), Subject::NoPage));
+    list.push(question(chunk, Subject::NoAsset));
+    Questions {
+        list,
+        changed,
+        left_out: wanted.saturating_sub(chosen.len()),
     }
-    questions.list.extend(never_there(rules, mark));
-    questions
 }
 
-/// Questions about two addresses that no site has.
-fn never_there(rules: &Rules, mark: &str) -> [Question; 2] {
-    let base = &rules.base_path;
-    let question = |target: String, subject: Subject| Question {
+/// A question as a browser puts it.
+fn question(target: String, subject: Subject) -> Question {
+    Question {
         target,
         subject,
         accept: Accept::Browser,
         head: false,
-    };
-    [
-        question(format!("{base}/no-such-page-{mark}"), Subject::NoPage),
-        question(
-            format!("{base}/_next/static/chunks/no-such-chunk-{mark}.js"),
-            Subject::NoAsset,
-        ),
-    ]
+    }
 }
 
 /// Picks up to `most` items, spread evenly over the list.
@@ -198,24 +195,15 @@ fn spread<T>(list: Vec<T>, most: usize) -> impl Iterator<Item = T> {
         .filter_map(move |(at, one)| kept(at).then_some(one))
 }
 
-fn add(rules: &Rules, files: &dyn Files, list: &mut Vec<Question>, path: &SitePath, file: &File, in_each: bool) {
-    let is_file = |path: &str| files.file(path).is_some();
-    let Some(target) = file_address::of(rules, path.as_str(), &is_file) else {
-        return;
-    };
-    let forms: &[Accept] = match (in_each, file.encodings.br.is_some(), file.encodings.gz.is_some()) {
+/// The encodings in which to request a file.
+fn forms(file: &File, in_each: bool) -> &'static [Accept] {
+    match (in_each, file.encodings.br.is_some(), file.encodings.gz.is_some()) {
         (false, ..) => &[Accept::Browser],
         (true, true, true) => &[Accept::Brotli, Accept::Gzip, Accept::Plain],
         (true, true, false) => &[Accept::Brotli, Accept::Plain],
         (true, false, true) => &[Accept::Gzip, Accept::Plain],
         (true, false, false) => &[Accept::Plain],
-    };
-    list.extend(forms.iter().map(|accept| Question {
-        target: target.clone(),
-        subject: Subject::File(path.clone()),
-        accept: *accept,
-        head: file.size > LONGEST,
-    }));
+    }
 }
 
 /// What is requested regardless of the changes.

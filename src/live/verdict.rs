@@ -4,15 +4,6 @@ use super::finding::{Finding, Side};
 use super::question::{Question, Subject};
 use crate::model::severity::Severity;
 
-/// What the findings mean for the release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Visitors get the release.
-    Fine,
-    /// Visitors don't get the release, and the release is not at fault.
-    Stays,
-}
-
 /// The findings for the previous release, from the same questions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Baseline {
@@ -59,15 +50,11 @@ fn kind(finding: &Finding) -> &'static str {
     }
 }
 
-/// Returns the verdict on the findings for a release that was not found at fault.
+/// Whether visitors get the release: there is no error, whether or not the release is at fault.
 #[must_use]
-pub fn verdict(findings: &[Finding]) -> Verdict {
-    let mut findings = findings.iter();
-    if findings.any(|finding| finding.severity() == Severity::Error) {
-        Verdict::Stays
-    } else {
-        Verdict::Fine
-    }
+pub fn is_fine<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> bool {
+    let mut findings = findings.into_iter();
+    findings.all(|finding| finding.severity() != Severity::Error)
 }
 
 /// Whether the finding may disappear if the question is repeated a moment later, because a CDN edge still has the

@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::finding::{Finding, Flaw, Side};
 use super::question::{Question, Subject};
-use super::{Expected, Files, cdn, curl, judge};
+use super::{Files, cdn, curl, expect, judge};
 use crate::live::http::{self, Connection, Endpoint, HttpError, Protocol, Request, Response, Trust};
+use crate::rules::Rules;
 use crate::rules::headers::CLIENT_DEPLOYMENT;
 
 /// Number of questions in flight over HTTP/2. nginx allows 128.
@@ -33,6 +34,9 @@ const FRUITLESS: usize = 2;
 /// days are renewed when 30 are left.
 const SOON: i64 = 14;
 
+/// Maximum time for port 80, so that a run does not wait for long if a firewall drops its packets.
+const FOR_THE_REDIRECT: Duration = Duration::from_secs(1);
+
 /// Where and how to send questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visit {
@@ -48,14 +52,14 @@ pub struct Visit {
 pub struct Visitor {
     visit: Visit,
     facts: http::ConnectionFacts,
-    /// Whether each connection so far had a valid certificate or stayed on this machine.
+    /// See [`SideResult::is_trusted`]: whether that is so for each connection so far.
     is_trusted: bool,
     connections: Vec<Connection>,
 }
 
-/// The result of a list of questions.
+/// What was seen of a side.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Round {
+pub struct SideResult {
     /// Number of questions that were answered.
     pub answered: usize,
     /// Number of questions that were not answered in time.
@@ -63,16 +67,35 @@ pub struct Round {
     /// Number of questions about files that were answered with the file itself, even if something else is wrong with
     /// the response.
     pub served: usize,
-    /// What is wrong, in the order of the questions.
+    /// What is wrong: first with the connection, then in the order of the questions.
     pub findings: Vec<Finding>,
+    /// The address that the questions were sent to.
+    pub address: Option<String>,
+    /// Number of days until the certificate expires.
+    pub days_left: Option<i64>,
     /// The CDN's name for itself, if a CDN answered.
     pub cdn: Option<String>,
+    /// Whether the responses can't have been tampered with in transit. An attacker who can change responses can make
+    /// any release look broken, so untrusted responses never lead to a rollback.
+    pub is_trusted: bool,
+}
+
+impl SideResult {
+    /// Replaces the findings about these questions with those of a later result.
+    pub(super) fn replace(&mut self, questions: &[Question], later: Self) {
+        let is_asked = |finding: &Finding| finding.question.as_ref().is_some_and(|asked| questions.contains(asked));
+        self.findings.retain(|finding| !is_asked(finding));
+        self.findings.extend(later.findings.into_iter().filter(is_asked));
+    }
 }
 
 /// What the responses are judged against.
+#[derive(Clone, Copy)]
 pub struct Expectations<'a> {
-    /// Returns the expected response to a question.
-    pub expected: &'a (dyn Fn(&Question) -> Expected + Sync),
+    /// The rules of the vhost.
+    pub rules: &'a Rules,
+    /// The files of the release.
+    pub files: &'a dyn Files,
     /// The files of the previous release.
     pub former: Option<&'a dyn Files>,
 }
@@ -91,10 +114,26 @@ impl Visit {
         }
     }
 
-    /// Returns the finding for a connection that could not be established.
-    #[must_use]
-    pub fn unreachable(&self, error: &HttpError) -> Finding {
-        self.finding(None, Flaw::NoAnswer(error.to_string()), None)
+    /// Checks that plain HTTP redirects to HTTPS, if the site uses HTTPS on the default port. `None` if it does, or if
+    /// nothing answers on port 80.
+    pub(super) async fn redirect(&self, until: Instant) -> Option<Finding> {
+        if !(self.place.tls && self.place.port == 443) {
+            return None;
+        }
+        let plain = Self {
+            side: self.side,
+            place: self.place.plain(),
+            insecure: false,
+        };
+        let asking = async {
+            let connection = http::connect(&plain.place, Trust::Note, FOR_THE_REDIRECT).await.ok()?;
+            connection.send(&Request::get("/".to_owned(), &[]), LITTLE).await.ok()
+        };
+        let until = until.min(Instant::now() + FOR_THE_REDIRECT);
+        let answer = timeout_at(until, asking).await.ok().flatten()?;
+        let leads = (300..400).contains(&answer.status)
+            && answer.header("location").is_some_and(|to| to.starts_with("https://"));
+        (!leads).then(|| plain.finding(None, Flaw::NotRedirected(answer.status), Some(&answer)))
     }
 }
 
@@ -121,19 +160,6 @@ impl Visitor {
         &self.visit
     }
 
-    /// What is known about the first connection.
-    #[must_use]
-    pub fn facts(&self) -> &http::ConnectionFacts {
-        &self.facts
-    }
-
-    /// Whether the responses can't have been tampered with in transit. An attacker who can change responses can make
-    /// any release look broken, so untrusted responses never lead to a rollback.
-    #[must_use]
-    pub const fn is_trusted(&self) -> bool {
-        self.is_trusted
-    }
-
     fn add(&mut self, connection: Connection) {
         if self.is_trusted && !is_trusted(&self.visit.place, connection.facts()) {
             self.is_trusted = false;
@@ -143,32 +169,24 @@ impl Visitor {
     }
 
     /// Returns the findings about the connection itself: its certificate and its protocol.
-    #[must_use]
-    pub fn of_the_connection(&self) -> Vec<Finding> {
-        let facts = &self.facts;
-        let mut flaws = Vec::new();
-        if let Some(certificate) = &facts.certificate {
-            match &certificate.fault {
-                Some(fault) => flaws.push(Flaw::Certificate(fault.clone())),
-                None if certificate.for_cdn && self.visit.side == Side::Public => flaws.push(Flaw::Certificate(
-                    "the certificate is a Cloudflare origin certificate, which no browser accepts".to_owned(),
-                )),
-                None if certificate.days_left < SOON => flaws.push(Flaw::CertificateEnds(certificate.days_left)),
-                None => {}
-            }
-            if facts.protocol == Protocol::Http1 {
-                flaws.push(Flaw::NoHttp2);
-            }
-        }
-        flaws
-            .into_iter()
-            .map(|flaw| self.visit.finding(None, flaw, None))
-            .collect()
+    fn of_the_connection(&self) -> Vec<Flaw> {
+        let Some(certificate) = &self.facts.certificate else {
+            return Vec::new();
+        };
+        let flaw = match &certificate.fault {
+            Some(fault) => Some(Flaw::Certificate(fault.clone())),
+            None if certificate.for_cdn && self.visit.side == Side::Public => Some(Flaw::Certificate(
+                "the certificate is a Cloudflare origin certificate, which no browser accepts".to_owned(),
+            )),
+            None => (certificate.days_left < SOON).then_some(Flaw::CertificateEnds(certificate.days_left)),
+        };
+        let is_old = self.facts.protocol == Protocol::Http1;
+        flaw.into_iter().chain(is_old.then_some(Flaw::NoHttp2)).collect()
     }
 
     /// Sends the questions until all are answered or the deadline has passed.
-    pub async fn ask(&mut self, questions: &[Question], expectations: &Expectations<'_>, until: Instant) -> Round {
-        let mut round = Round::default();
+    pub async fn ask(&mut self, questions: &[Question], expectations: &Expectations<'_>, until: Instant) -> SideResult {
+        let mut seen = SideResult::default();
         let mut found: Vec<(usize, Finding)> = Vec::new();
         let mut pending: Vec<usize> = (0..questions.len()).collect();
         let mut trouble = None;
@@ -186,8 +204,8 @@ impl Visitor {
             let room = &Semaphore::new(MOST_HELD);
             let answers = stream::iter(pending.iter().copied()).map(|at| async move {
                 let question = &questions[at];
-                let expected = (expectations.expected)(question);
-                let most = usize::try_from(judge::most(question, &expected)).unwrap_or(MOST_HELD);
+                let expected = expect::expected(expectations.rules, expectations.files, question);
+                let most = usize::try_from(judge::most_bytes(question, &expected)).unwrap_or(MOST_HELD);
                 let share = u32::try_from(most.min(MOST_HELD)).unwrap_or(0);
                 let connection = &connections[at % connections.len()];
                 let asking = async {
@@ -200,30 +218,23 @@ impl Visitor {
             let mut answers = answers.buffer_unordered(parallel.max(1));
             let mut again = Vec::new();
             while let Some((at, expected, answer)) = answers.next().await {
-                let (answer, _held) = match answer {
-                    Ok((answer, held)) => (Ok(answer), held.ok()),
-                    Err(late) => (Err(late), None),
-                };
                 match answer {
-                    Ok(Ok(answer)) => {
-                        round.answered += 1;
-                        if round.cdn.is_none() && cdn::answered(&answer) {
+                    Ok((Ok(answer), _held)) => {
+                        seen.answered += 1;
+                        if seen.cdn.is_none() && cdn::answered(&answer) {
                             let name = answer.header("server").unwrap_or("a CDN");
-                            round.cdn = Some(name.chars().take(100).collect());
+                            seen.cdn = Some(name.chars().take(100).collect());
                         }
                         let question = &questions[at];
                         let flaws = judge::flaws(self.visit.side, question, &expected, &answer, expectations.former);
                         let is_file = matches!(question.subject, Subject::File(_));
                         if is_file && !flaws.iter().any(Flaw::is_another_answer) {
-                            round.served += 1;
+                            seen.served += 1;
                         }
-                        found.extend(
-                            flaws
-                                .into_iter()
-                                .map(|flaw| (at, self.visit.finding(Some(question), flaw, Some(&answer)))),
-                        );
+                        let flaws = flaws.into_iter();
+                        found.extend(flaws.map(|flaw| (at, self.visit.finding(Some(question), flaw, Some(&answer)))));
                     }
-                    Ok(Err(error)) => {
+                    Ok((Err(error), _)) => {
                         trouble = Some(error);
                         again.push(at);
                     }
@@ -243,8 +254,14 @@ impl Visitor {
             self.connections.clear();
         }
         found.sort_by_key(|(at, _)| *at);
-        round.findings = found.into_iter().map(|(_, finding)| finding).collect();
-        round.unanswered = pending.len();
+        let of_the_connection = self.of_the_connection().into_iter().map(|flaw| Finding {
+            by_cdn: seen.cdn.is_some(),
+            ..self.visit.finding(None, flaw, None)
+        });
+        seen.findings = of_the_connection
+            .chain(found.into_iter().map(|(_, finding)| finding))
+            .collect();
+        seen.unanswered = pending.len();
         if let Some(first) = pending.first() {
             let why = trouble.map_or_else(|| "no answer came in time".to_owned(), |error| error.to_string());
             let flaw = Flaw::NoAnswer(format!(
@@ -252,11 +269,15 @@ impl Visitor {
                 pending.len(),
                 questions.len()
             ));
-            round
-                .findings
+            seen.findings
                 .push(self.visit.finding(questions.get(*first), flaw, None));
         }
-        round
+        SideResult {
+            address: Some(self.facts.peer.to_string()),
+            days_left: self.facts.certificate.as_ref().map(|known| known.days_left),
+            is_trusted: self.is_trusted,
+            ..seen
+        }
     }
 
     /// Opens the connections for this number of questions.
@@ -287,46 +308,13 @@ fn is_trusted(place: &Endpoint, facts: &http::ConnectionFacts) -> bool {
 
 /// The HTTP request for a question.
 fn request(question: &Question) -> Request {
+    let accepted = [("accept-encoding", question.accept.header()), ("accept", "*/*")];
+    let deployment = question.deployment().map(|id| (CLIENT_DEPLOYMENT, id));
+    let headers: Vec<_> = accepted.into_iter().chain(deployment).collect();
     Request {
         method: if question.head { "HEAD" } else { "GET" },
-        target: question.target.clone(),
-        headers: [
-            ("accept-encoding", question.accept.header().to_owned()),
-            ("accept", "*/*".to_owned()),
-        ]
-        .into_iter()
-        .chain(question.deployment().map(|id| (CLIENT_DEPLOYMENT, id.to_owned())))
-        .collect(),
-        body: Vec::new(),
+        ..Request::get(question.target.clone(), &headers)
     }
-}
-
-/// Checks that plain HTTP redirects to HTTPS. `None` if it does, or if nothing answers on port 80.
-pub async fn plain_http(visit: &Visit, until: Instant) -> Option<Finding> {
-    let place = Endpoint {
-        tls: false,
-        port: 80,
-        at: visit.place.at.as_ref().map(|(host, _)| (host.clone(), 80)),
-        ..visit.place.clone()
-    };
-    let asking = async {
-        let left = until.saturating_duration_since(Instant::now());
-        let connection = http::connect(&place, Trust::Note, left).await.ok()?;
-        let request = Request {
-            target: "/".to_owned(),
-            ..Request::default()
-        };
-        connection.send(&request, LITTLE).await.ok()
-    };
-    let answer = timeout_at(until, asking).await.ok().flatten()?;
-    let leads =
-        (300..400).contains(&answer.status) && answer.header("location").is_some_and(|to| to.starts_with("https://"));
-    let plain = Visit {
-        side: visit.side,
-        place,
-        insecure: false,
-    };
-    (!leads).then(|| plain.finding(None, Flaw::NotRedirected(answer.status), Some(&answer)))
 }
 
 #[cfg(test)]
@@ -339,7 +327,6 @@ mod tests {
             peer: "192.0.2.7:80".parse().unwrap(),
             protocol: Protocol::Http1,
             certificate: None,
-            took: Duration::ZERO,
         };
         for (at, tls, trusted) in [
             ("127.0.0.1", false, true),

@@ -453,7 +453,7 @@ fn moved(rules: &Rules, status: StatusCode, to: &[u8]) -> Response<Body> {
 /// Answers with the marker, as the vhost does. The marker is not a file: it has no validators and no ranges, and every
 /// method gets it.
 fn marked(site: &Snapshot) -> Response<Body> {
-    let text = marker::text(&site.site.root.to_string());
+    let text = marker::text(&site.site.root.to_string(), &marker::settings(&site.rules));
     let length = text.len();
     let mut answer = blank(Some(&site.rules), StatusCode::OK, None, body::of(text));
     set(&mut answer, CONTENT_TYPE, &content_type("text/plain"));

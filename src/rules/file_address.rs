@@ -4,24 +4,13 @@ use super::base::FRONT_PAYLOAD;
 use super::{Address, Outcome, Rules, fingerprint};
 use crate::next::url::{CLIENT, encoded};
 
-/// Where an address leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leads {
-    /// To the file itself.
-    There,
-    /// To another address, by a redirect.
-    Elsewhere,
-}
-
 /// Returns the address of a file: the preferred address of a page, or the path of any other file. `None` if no address
 /// leads to the file.
 #[must_use]
-pub fn of(rules: &Rules, path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
-    let there = candidates(rules, path).find(|target| leads(rules, target, path, is_file) == Some(Leads::There));
-    there.or_else(|| {
-        // With a base path, the payload of the front page has an address of a different form.
-        let payload = format!("{}.txt", rules.base_path);
-        (leads(rules, &payload, path, is_file) == Some(Leads::There)).then_some(payload)
+pub fn preferred(rules: &Rules, path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
+    candidates(rules, path).find(|target| match outcome(rules, target, is_file) {
+        Some(Outcome::File { path: found, .. }) => found == path,
+        _ => false,
     })
 }
 
@@ -29,13 +18,13 @@ pub fn of(rules: &Rules, path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<S
 /// that redirect there. The file may no longer exist.
 #[must_use]
 pub fn all(rules: &Rules, path: &str) -> Vec<String> {
-    let this_one = |other: &str| other == path;
     let mut all: Vec<String> = candidates(rules, path)
-        .filter(|target| leads(rules, target, path, &this_one).is_some())
+        .filter(|target| match outcome(rules, target, &|other| other == path) {
+            Some(Outcome::File { path: found, .. }) => found == path,
+            Some(Outcome::Moved(_)) => true,
+            _ => false,
+        })
         .collect();
-    if format!("/{path}") == FRONT_PAYLOAD && !rules.base_path.is_empty() {
-        all.push(format!("{}.txt", rules.base_path));
-    }
     all.dedup();
     all
 }
@@ -74,16 +63,14 @@ fn candidates(rules: &Rules, path: &str) -> impl Iterator<Item = String> {
     }
     found.push(format!("{base}{own}"));
     if !base.is_empty() {
+        // With a base path, the payload of the front page has an address of a different form.
+        let payload = (own == FRONT_PAYLOAD).then(|| format!("{base}.txt"));
         found.push(own);
+        found.extend(payload);
     }
     found.into_iter()
 }
 
-fn leads(rules: &Rules, target: &str, path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<Leads> {
-    let address = Address::parse(target.as_bytes()).ok()?;
-    match rules.resolve(&address, is_file) {
-        Outcome::File { path: found, .. } => (found == path).then_some(Leads::There),
-        Outcome::Moved(_) => Some(Leads::Elsewhere),
-        Outcome::Language | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker | Outcome::NotFound => None,
-    }
+fn outcome(rules: &Rules, target: &str, is_file: &dyn Fn(&str) -> bool) -> Option<Outcome> {
+    Some(rules.resolve(&Address::parse(target.as_bytes()).ok()?, is_file))
 }

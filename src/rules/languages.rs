@@ -31,6 +31,15 @@ pub fn not_found_page(spelled: &str, is_file: &dyn Fn(&str) -> bool) -> String {
     own.unwrap_or_else(|| NOT_FOUND_PAGE.to_owned())
 }
 
+/// Whether a file is a page for missing files, of the site or of one of its languages.
+#[must_use]
+pub fn is_error_page(path: &str) -> bool {
+    let of_language = |end: &str| path.strip_suffix(end).is_some_and(is_tag);
+    let of_site = |end: &str| path == &end[1..];
+    let of_next = ["_not-found.html", "_not-found/index.html", "500.html"];
+    of_next.contains(&path) || NOT_FOUND_ENDS.into_iter().any(|end| of_site(end) || of_language(end))
+}
+
 /// The languages that an export has front pages for, if it has no front page of its own: the one for visitors who
 /// prefer none of them first.
 pub fn of_site<'a>(form: PageForm, paths: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {

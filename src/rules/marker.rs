@@ -4,6 +4,9 @@
 //! serves this store and this release, and no extra file is needed in the store. It must not reveal anything else: no
 //! path of the host, no release, no commit. The digest covers only content that visitors can get anyway.
 
+use super::Rules;
+use crate::model::digest::Digest;
+
 /// The address, below the root of the host.
 pub const ADDRESS: &str = "/.well-known/syntax-publish";
 
@@ -46,12 +49,48 @@ pub struct Marker {
     pub rules: u32,
     /// The digest of the tree that it serves; empty if `current` does not lead to a tree.
     pub tree: String,
+    /// What it was printed from, see [`settings`]. Vhosts of rules before 7 don't say.
+    pub settings: Option<String>,
 }
 
 /// The text that the vhost answers with.
 #[must_use]
-pub fn text(tree: &str) -> String {
-    format!("rules {RULES}\ntree {tree}\n")
+pub fn text(tree: &str, settings: &str) -> String {
+    format!("rules {RULES}\ntree {tree}\nsettings {settings}\n")
+}
+
+/// A digest of everything about a site that the vhost is printed from. What differs from release to release without a
+/// new vhost, such as the redirects of single addresses, is not part of it.
+#[must_use]
+pub fn settings(rules: &Rules) -> String {
+    let Rules {
+        form,
+        base_path,
+        asset_prefix,
+        classes,
+        deployment_id,
+        types,
+        languages,
+        one_address,
+        redirects,
+    } = rules;
+    let mut text = format!(
+        "{form:?} {base_path} {asset_prefix} {} {} {one_address} {}\n",
+        classes.copies(),
+        deployment_id.is_some(),
+        languages.join(","),
+    );
+    for (extension, media_type) in types.by_extension() {
+        text += &format!("type {extension} {media_type}\n");
+    }
+    for own in types.by_path() {
+        text += &format!("type {} {}\n", own.glob().glob(), own.media_type);
+    }
+    for rule in redirects.patterns() {
+        let (path, query, fragment) = rule.target_of_groups();
+        text += &format!("redirect {} {} {path}{query}{fragment}\n", rule.regex(), rule.status());
+    }
+    Digest::of(text.as_bytes()).short(16)
 }
 
 impl Marker {
@@ -59,13 +98,17 @@ impl Marker {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (rules, rest) = text.strip_prefix("rules ")?.split_once('\n')?;
-        let tree = rest.strip_prefix("tree ")?.trim_end_matches('\n');
+        let (tree, rest) = rest.strip_prefix("tree ")?.split_once('\n')?;
+        let settings = rest
+            .strip_prefix("settings ")
+            .map(|settings| settings.trim_end_matches('\n').to_owned());
         if !tree.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         Some(Self {
             rules: rules.parse().ok()?,
             tree: tree.to_owned(),
+            settings,
         })
     }
 }
@@ -83,9 +126,11 @@ mod tests {
 
     #[test]
     fn marker_is_read_as_it_is_written_and_nothing_else_is_one() {
-        let marker = Marker::parse(&text("9f31")).unwrap();
+        let marker = Marker::parse(&text("9f31", "ab12")).unwrap();
         assert_eq!((marker.rules, marker.tree.as_str()), (RULES, "9f31"));
-        assert_eq!(Marker::parse(&text("")).unwrap().tree, "");
+        assert_eq!(marker.settings.as_deref(), Some("ab12"));
+        assert_eq!(Marker::parse(&text("", "ab12")).unwrap().tree, "");
+        assert_eq!(Marker::parse("rules 6\ntree 9f31\n").unwrap().settings, None);
         for other in [
             "",
             "<!DOCTYPE html>",

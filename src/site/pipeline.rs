@@ -4,7 +4,7 @@
 //! `build` share this code with `publish`, so they see exactly the site that `publish` would send. This module must
 //! never write to the export, and must not depend on a target: the site is the same whatever a host already has.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,6 +19,7 @@ use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::manifest::{Input, Site};
 use crate::model::media;
 use crate::model::path::SitePath;
+use crate::model::redirect::Redirect;
 use crate::model::severity::Severity;
 use crate::next::client::Client;
 use crate::rules::{PageForm, Redirects, Rules, languages};
@@ -26,6 +27,7 @@ use crate::site::SiteError;
 use crate::site::check::{self, Material, Problem, Searches};
 use crate::site::encode::{EncodeOptions, encodings_for};
 use crate::site::fingerprint;
+use crate::site::redirects;
 use crate::site::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::site::source::{Export, Source};
 use crate::site::survey::{self, Elsewhere, Rewritten, Survey};
@@ -156,12 +158,17 @@ fn finish(
     scan: &Scan,
     source: Arc<dyn Source>,
     survey: Survey,
-    problems: Vec<Problem>,
+    mut problems: Vec<Problem>,
     learn: impl FnOnce(Survey, &[Option<Rewritten>]) + Send,
     observer: &dyn Observer,
 ) -> Result<Prepared, SiteError> {
-    let paths = scan.assets.iter().map(|asset| asset.path.as_str());
-    let rules = rules(config, survey.client.clone(), paths);
+    let paths: Vec<&str> = published(&scan.assets).map(|asset| asset.path.as_str()).collect();
+    let mut rules = rules(config, survey.client.clone(), paths.iter().copied());
+    let moved = redirects::read(config, &scan.assets, &*source)?;
+    rules.redirects = moved.redirects;
+    let (table, addresses) = redirects::table(&rules, &paths);
+    let level = config.check.levels.of(check::redirects::NAME);
+    problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
     let fingerprint::Site {
         assets,
         source,
@@ -176,7 +183,7 @@ fn finish(
         .map(|(asset, _)| asset.path.clone())
         .collect();
     let (site, ()) = rayon::join(
-        || manifest(config, assets, &texts, &rules, observer),
+        || manifest(config, assets, &texts, &rules, &table.entries, observer),
         || learn(survey, &rewritten),
     );
     Ok(Prepared {
@@ -283,11 +290,9 @@ pub fn served(
 ) -> Result<Rules, SiteError> {
     let scan = scan(config, export, cache, observer)?;
     let client = survey::find_client(&scan.assets, &Export::new(export))?;
-    Ok(rules(
-        config,
-        client,
-        scan.assets.iter().map(|asset| asset.path.as_str()),
-    ))
+    let mut rules = rules(config, client, published(&scan.assets).map(|asset| asset.path.as_str()));
+    rules.redirects = redirects::read(config, &scan.assets, &Export::new(export))?.redirects;
+    Ok(rules)
 }
 
 /// Returns the rules that requests to a site follow, given the paths of its export and what its pages reveal about the
@@ -307,6 +312,11 @@ pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item 
         one_address: config.nginx.one_address,
         redirects: Redirects::default(),
     }
+}
+
+/// The files of an export that are part of the site.
+fn published(assets: &[Asset]) -> impl Iterator<Item = &Asset> + Clone {
+    assets.iter().filter(|asset| !redirects::is_setting(&asset.path))
 }
 
 /// Surveys the text files of the export, and runs all checks.
@@ -393,6 +403,7 @@ fn manifest(
     assets: Vec<Asset>,
     texts: &HashSet<SitePath>,
     rules: &Rules,
+    entries: &BTreeMap<String, Redirect>,
     observer: &dyn Observer,
 ) -> Site {
     let running = Running::begin(observer, Stage::Manifest);
@@ -400,7 +411,8 @@ fn manifest(
         brotli: config.encode.brotli,
         gzip: config.encode.gzip,
     };
-    let files = assets.into_iter().map(|asset| {
+    let assets = assets.into_iter().filter(|asset| !redirects::is_setting(&asset.path));
+    let files = assets.map(|asset| {
         let media_type = rules.type_in_manifest(asset.path.as_str());
         let is_text = media_type == media::UNKNOWN && texts.contains(&asset.path);
         let compressed_as = if is_text { "text/plain" } else { &media_type };
@@ -412,7 +424,7 @@ fn manifest(
             media_type,
         }
     });
-    let site = Site::new(files, &rules.classes);
+    let site = Site::with_redirects(files, entries, &rules.classes);
     running.end();
     site
 }

@@ -5,8 +5,10 @@
 use super::settings;
 use crate::config::SiteConfig;
 use crate::model::asset::Asset;
+use crate::next::page::owners;
+use crate::next::url::CLIENT;
 use crate::rules::redirects::{BadLine, FILE, Table, parse};
-use crate::rules::{Address, Outcome, Redirects, Rules, file_address};
+use crate::rules::{Address, Outcome, Redirects, Rules, file_address, languages};
 use crate::site::source::{Source, SourceError};
 
 /// The redirects of a site and what can't be followed of them.
@@ -35,14 +37,22 @@ pub fn read(config: &SiteConfig, assets: &[Asset], source: &dyn Source) -> Resul
     })
 }
 
-/// Makes the entries of a release that consists of these files. `paths` must be sorted.
+/// Makes the entries of a release that consists of these files, and the addresses of the files. `paths` must be
+/// sorted.
 #[must_use]
-pub fn table(rules: &Rules, paths: &[&str]) -> Table {
+pub fn table(rules: &Rules, paths: &[&str]) -> (Table, Vec<String>) {
     if rules.redirects.rules().is_empty() {
-        return Table::default();
+        return (Table::default(), Vec::new());
     }
     let is_file = |path: &str| paths.binary_search(&path).is_ok();
-    let addresses = paths.iter().filter_map(|path| file_address::of(rules, path, &is_file));
+    let is_sought = |path: &&&str| {
+        let is_payload = owners(path).iter().any(|page| is_file(page));
+        let is_error = languages::is_error_page(path);
+        // The client's files, payloads and error pages are not what an old link leads to.
+        !path.starts_with(&CLIENT[1..]) && !is_payload && !is_error
+    };
+    let sought = paths.iter().filter(is_sought);
+    let addresses = sought.filter_map(|path| file_address::preferred(rules, path, &is_file));
     let addresses: Vec<String> = addresses.collect();
     let without = Rules {
         redirects: Redirects::default(),
@@ -52,5 +62,6 @@ pub fn table(rules: &Rules, paths: &[&str]) -> Table {
         let address = Address::parse(address.as_bytes());
         address.is_ok_and(|address| matches!(without.resolve(&address, &is_file), Outcome::File { .. }))
     };
-    rules.redirects.table(&rules.base_path, &addresses, &is_answered)
+    let table = rules.redirects.table(&rules.base_path, &addresses, &is_answered);
+    (table, addresses)
 }

@@ -237,6 +237,7 @@ mod tests {
             brought: Vec::new(),
         };
         let changes = Changes {
+            redirects: Vec::new(),
             list: vec![
                 change("a.html", ChangeKind::Changed, 2048),
                 change("b.png", ChangeKind::Added, 10),

@@ -4,10 +4,10 @@
 use serde_json::{Map, Value};
 use syntax_publish::config::TargetKind;
 use syntax_publish::live::deliver::DeliverError;
-use syntax_publish::live::deliver::{self, Delivered, DeliveryReport, OnHost, PublicSite, ReleasePart};
+use syntax_publish::live::deliver::{self, Delivered, DeliveryReport, LiveSite, OnHost, PublicSite, ReleasePart};
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::notify::{self, Notice};
-use syntax_publish::live::{Finding, Side, Verdict};
+use syntax_publish::live::{Finding, Side};
 use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::severity::Severity;
@@ -22,6 +22,7 @@ use syntax_publish::store::publish;
 use syntax_publish::store::publish::Published;
 use syntax_publish::store::releases;
 use syntax_publish::store::rollback::{self, Destination};
+use syntax_publish::store::session::Session;
 
 use super::ask::live;
 use super::change::{TOOL, shell_behind};
@@ -82,7 +83,7 @@ impl Run {
             store_snapshot: Some(store_snapshot),
         };
         let job = publish::Job::new(&prepared.source, &prepared.site, &options);
-        let delivered = deliver::deliver(session, job, &public_site, looking, &*self.progress).await?;
+        let delivered = self.live_site(session, &public_site).deliver(job, looking).await?;
         let Delivered {
             published,
             report,
@@ -235,16 +236,8 @@ impl Run {
             let looked = async {
                 let on_host = deliver::on_host(session, &done.release, Some(&done.previous)).await?;
                 let public_site = looks::public_site(workplace, self.rules_of(workplace, &on_host).await?);
-                let looking = deliver::probe_live(
-                    session,
-                    &done.release,
-                    &on_host,
-                    ReleasePart::Changes,
-                    &public_site,
-                    looking,
-                    &*self.progress,
-                );
-                Ok::<DeliveryReport, Failure>(looking.await)
+                let live = self.live_site(session, &public_site);
+                Ok::<DeliveryReport, Failure>(live.probe(&on_host, ReleasePart::Changes, looking).await)
             };
             match looked.await {
                 Ok(report) => Some(report),
@@ -335,20 +328,12 @@ impl Run {
         let mut public_site: PublicSite = looks::public_site(workplace, self.rules_of(workplace, &on_host).await?);
         // A check must not change anything at the edge.
         public_site.purges.clear();
-        let looking = deliver::probe_live(
-            session,
-            &release,
-            &on_host,
-            ReleasePart::Pages,
-            &public_site,
-            looking,
-            &*self.progress,
-        );
-        let report = looking.await;
+        let live = self.live_site(session, &public_site);
+        let report = live.probe(&on_host, ReleasePart::Pages, looking).await;
         self.finish();
         let findings: Vec<&Finding> = report.findings().collect();
         let delivery = looks::seen(&report);
-        let ok = report.verdict() == Verdict::Fine;
+        let ok = report.is_fine();
         let value = json::Verify {
             release: release.clone(),
             ok,
@@ -376,6 +361,14 @@ impl Run {
         })?;
         looks::tell(&findings, self.global.quiet);
         Ok(u8::from(!ok))
+    }
+
+    fn live_site<'a>(&'a self, session: &'a Session, public_site: &'a PublicSite) -> LiveSite<'a> {
+        LiveSite {
+            session,
+            public_site,
+            observer: &*self.progress,
+        }
     }
 
     /// Returns the rules for requests to a release. The form of its pages comes from the release itself, the facts
@@ -419,7 +412,7 @@ impl Run {
         let at_origin = errors.iter().any(|finding| finding.side == Side::Origin);
         let reason = match &report.origin {
             _ if !has_previous => "it is the first release",
-            deliver::SideOutcome::Not(_) => {
+            deliver::SideOutcome::NotWanted | deliver::SideOutcome::Unreachable(_) => {
                 "only the public URL could be checked, and a CDN or the DNS may be the cause"
             }
             deliver::SideOutcome::Seen(_) if !at_origin => "the origin serves it correctly",
@@ -560,9 +553,7 @@ fn not_delivered(release: &str, failed: &str, stays: &str) -> String {
 fn answered(report: &DeliveryReport) -> u64 {
     [&report.origin, &report.public]
         .into_iter()
-        .map(|asked| match asked {
-            deliver::SideOutcome::Seen(seen) => seen.answered as u64,
-            deliver::SideOutcome::Not(_) => 0,
-        })
+        .filter_map(deliver::SideOutcome::seen)
+        .map(|seen| seen.answered as u64)
         .sum()
 }

@@ -9,6 +9,7 @@ use syntax_publish::host::{SftpAddress, real_name};
 use syntax_publish::live::doctor::{
     self, CheckResult, DoctorCheck, DoctorContext, PUBLISHERS, ServedAt, Url, VISITORS,
 };
+use syntax_publish::live::http::Endpoint;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::Rules;
 use syntax_publish::site::pipeline;
@@ -38,7 +39,7 @@ impl Run {
         let patient = DoctorContext {
             origin,
             url,
-            rules: rules?,
+            base_path: rules?.base_path,
             hsts: workplace.config.nginx.hsts.map(|hsts| hsts.as_secs()),
             session: Session::new(connect::connector(workplace)?, site::owner("doctor")),
             above: above(workplace)
@@ -76,32 +77,28 @@ impl Run {
 }
 
 fn of_url(url: &WebUrl) -> Option<Url> {
-    let parsed: url::Url = url.as_str().parse().ok()?;
+    let (place, _) = Endpoint::of(url.url())?;
     Some(Url {
         text: url.as_str().trim_end_matches('/').to_owned(),
-        host: url.host().trim_matches(['[', ']']).to_owned(),
-        port: parsed.port_or_known_default()?,
-        tls: url.is_https(),
+        place,
     })
 }
 
 /// Returns where the site is served: at the origin in `[verify]`, or otherwise at the target's host.
 async fn origin(workplace: &Workplace, ssh: Option<&SftpAddress>, url: Option<&Url>) -> Option<ServedAt> {
     if let Configured::At(at) = &workplace.config.verify.origin {
-        let at = of_url(at)?;
         return Some(ServedAt {
-            host: at.host,
-            port: at.port,
-            tls: at.tls,
+            place: of_url(at)?.place,
             is_targets: false,
         });
     }
     let (url, ssh) = (url?, ssh?);
     let named = tokio::time::timeout(TO_READ, real_name(ssh)).await;
     Some(ServedAt {
-        host: named.unwrap_or_else(|_| ssh.host.clone()),
-        port: url.port,
-        tls: url.tls,
+        place: Endpoint {
+            name: named.unwrap_or_else(|_| ssh.host.clone()),
+            ..url.place.clone()
+        },
         is_targets: true,
     })
 }

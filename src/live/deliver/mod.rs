@@ -20,16 +20,16 @@ use std::time::{Duration, Instant};
 use tokio::time::Instant as Moment;
 
 pub use self::error::DeliverError;
-pub use self::pending::pay_after_rollback;
-use self::pending::{LiveRelease, pay};
-pub use self::probes::{Need, Probes, SideOutcome, SideResult, Skipped};
+use self::pending::LiveRelease;
+pub use self::probes::{Need, Probes, SideOutcome};
 use crate::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
 use crate::live::question::{Questions, questions};
-use crate::live::verdict::{Baseline, regressions, verdict};
-use crate::live::visitor::Expectations;
-use crate::live::{Files, Finding, Former, Verdict, expect};
+use crate::live::verdict::{Baseline, is_fine, may_pass, regressions};
+pub use crate::live::visitor::SideResult;
+use crate::live::visitor::{Expectations, Visitor};
+use crate::live::{Files, Finding, Former, Question, Side, Subject};
 use crate::model::event::{Event, Note, Observer, Running, Stage};
-use crate::model::manifest::{ChangeKind, Changes, MOST_FOLDERS, Site};
+use crate::model::manifest::{Change, ChangeKind, Changes, MOST_FOLDERS, Site, is_page};
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
@@ -49,7 +49,7 @@ use crate::store::staging::Waiting;
 /// Maximum time to wait for a lock that another run has, during a rollback or when the outcome is recorded.
 const FOR_THE_LOCK: Duration = Duration::from_secs(20);
 /// Pause before a request that failed is repeated. A fault at the origin counts only if it occurs twice.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(400);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(400);
 /// Maximum time for the check of the previous release, so that a publish does not wait for a host that is already slow.
 const FOR_THE_BASELINE: Duration = Duration::from_secs(10);
 /// Maximum time that an edge may take to forget what was purged.
@@ -72,7 +72,7 @@ pub struct PublicSite {
 }
 
 /// The result of the checks and the purges.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeliveryReport {
     /// The result for the origin.
     pub origin: SideOutcome,
@@ -92,23 +92,18 @@ impl DeliveryReport {
         self.origin.findings().iter().chain(self.public.findings())
     }
 
-    /// Returns what the findings mean for the release.
+    /// Whether visitors get the release.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        let all: Vec<Finding> = self.findings().cloned().collect();
-        verdict(&all)
+    pub fn is_fine(&self) -> bool {
+        is_fine(self.findings())
     }
 
-    /// Returns the part of the report to record on the host, without what is owed.
+    /// Returns the part of the report to record on the host, without pending purges.
     fn note(&self, release: &ReleaseId) -> Delivery {
-        let ok = |asked: &SideOutcome| match asked {
-            SideOutcome::Not(_) => None,
-            SideOutcome::Seen(seen) => Some(verdict(&seen.findings) == Verdict::Fine),
-        };
+        let ok = |side: &SideOutcome| side.seen().map(|seen| is_fine(&seen.findings));
         let errors = || self.findings().filter(|finding| finding.severity() == Severity::Error);
         Delivery {
             release: Some(release.clone()),
-            at: 0,
             origin: ok(&self.origin),
             public: ok(&self.public),
             problems: errors().count() as u64,
@@ -133,207 +128,213 @@ pub struct Delivered {
     pub round_trips: u64,
 }
 
-/// What is known from before the swap.
-#[derive(Default)]
-struct PreSwapState {
-    baseline: Option<Baseline>,
-    former: FormerFiles,
+/// A site on its host, and as its visitors see it.
+pub struct LiveSite<'a> {
+    /// The session of the store.
+    pub session: &'a Session,
+    /// How to check and purge the site.
+    pub public_site: &'a PublicSite,
+    /// Is told what happens.
+    pub observer: &'a dyn Observer,
 }
 
-/// Sends the live release the requests that the new one gets after the swap.
-async fn probe_before(
-    public_site: &PublicSite,
-    site: &Site,
-    plan: &Plan,
-    former: FormerFiles,
-    probes: &mut Probes,
-    mark: &str,
-) -> PreSwapState {
-    let baseline = match (&plan.previous, probes.origin().await) {
-        (Some(_), Ok(visitor)) => {
-            let asked = ask_for(public_site, site, &plan.changes, mark);
-            let before = Former { site, changed: &former };
-            let expected = |question: &crate::live::Question| expect::expected(&public_site.rules, &before, question);
-            let expectations = Expectations {
-                expected: &expected,
-                former: None,
-            };
-            let until = Moment::now() + public_site.timeout.min(FOR_THE_BASELINE);
-            let round = Box::pin(visitor.ask(&asked.list, &expectations, until)).await;
-            let added = asked.list.into_iter().filter(|question| match &question.subject {
-                crate::live::Subject::File(path) => before.file(path.as_str()).is_none(),
-                _ => false,
-            });
-            Some(Baseline {
-                findings: round.findings,
-                added: added.collect(),
-            })
-        }
-        _ => None,
-    };
-    PreSwapState { baseline, former }
-}
-
-fn ask_for(public_site: &PublicSite, site: &Site, changes: &Changes, mark: &str) -> Questions {
-    questions(&public_site.rules, site, site.all_files(), &changes.list, mark)
-}
-
-/// Publishes a site and checks that visitors get it.
-///
-/// # Errors
-/// [`DeliverError`]; [`DeliverError::RolledBack`] if the release failed at the origin and the previous one is live
-/// again. It is not an error if visitors don't get the release for another reason; see [`DeliveryReport::verdict`].
-pub async fn deliver(
-    session: &Session,
-    job: publish::Job<'_>,
-    public_site: &PublicSite,
-    mut probes: Probes,
-    observer: &dyn Observer,
-) -> Result<Delivered, DeliverError> {
-    let (site, options) = (job.site, job.options);
-    let mark = crate::store::run_id::run_id().to_string();
-    let mut before = PreSwapState::default();
-    let probe = async |plan: &Plan, former: FormerFiles| {
-        before = probe_before(public_site, site, plan, former, &mut probes, &mark).await;
-    };
-    let published = Box::pin(publish::publish_probing(session, job, probe, observer)).await?;
-    let round_trips = session.counts().round_trips();
-    let began = Instant::now();
-    let owed = &published.owed;
-    if probes.is_nothing() && (public_site.purges.is_empty() || !(published.swapped || owed.is_owing())) {
-        let report = DeliveryReport {
-            origin: SideOutcome::Not(Skipped::NotWanted),
-            public: SideOutcome::Not(Skipped::NotWanted),
-            purged: Vec::new(),
-            left_out: 0,
-            took: began.elapsed(),
+impl LiveSite<'_> {
+    /// Publishes a site and checks that visitors get it.
+    ///
+    /// # Errors
+    /// [`DeliverError`]; [`DeliverError::RolledBack`] if the release failed at the origin and the previous one is live
+    /// again. It is not an error if visitors don't get the release for another reason; see [`DeliveryReport::is_fine`].
+    pub async fn deliver(&self, job: publish::Job<'_>, mut probes: Probes) -> Result<Delivered, DeliverError> {
+        let (site, options) = (job.site, job.options);
+        let mark = crate::store::run_id::run_id().to_string();
+        let mut former = FormerFiles::new();
+        let mut baseline = None;
+        let probe = async |plan: &Plan, replaced: FormerFiles| {
+            former = replaced;
+            baseline = None;
+            if plan.previous.is_some() && !probes.is_nothing() {
+                let asked = self.public_site.questions(site, &plan.changes, &mark).list;
+                let before = Former { site, changed: &former };
+                baseline = self.baseline(asked, &before, &mut probes).await;
+            }
         };
-        return Ok(Delivered {
+        let publishing = publish::publish_probing(self.session, job, probe, self.observer);
+        let published = Box::pin(publishing).await?;
+        let round_trips = self.session.counts().round_trips();
+        let began = Instant::now();
+        let pending = &published.owed;
+        let purges = !self.public_site.purges.is_empty() && (published.swapped || pending.is_owing());
+        if probes.is_nothing() && !purges {
+            return Ok(Delivered {
+                published,
+                report: DeliveryReport::default(),
+                round_trips,
+            });
+        }
+        let _running = Running::begin(self.observer, Stage::Verify);
+        let former = Former { site, changed: &former };
+        let replaced = published.previous.as_ref().filter(|_| published.changes_known);
+        let probe = LiveProbe {
+            live: self,
+            files: site,
+            former: &former,
+            asked: self.public_site.questions(site, &published.changes, &mark),
+            release: LiveRelease {
+                release: &published.release,
+                site: Some(site),
+                replaced: replaced.map(|previous| (previous, &published.changes)),
+            },
+            began,
+        };
+        let mut origin = Box::pin(probe.origin(&mut probes)).await;
+        if let (SideOutcome::Seen(seen), Some(baseline), Some(previous), true) =
+            (&mut origin, &baseline, &published.previous, published.swapped)
+            && seen.is_trusted
+            && !regressions(&seen.findings, baseline).is_empty()
+        {
+            tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+            if let SideOutcome::Seen(again) = Box::pin(probe.origin(&mut probes)).await {
+                *seen = again;
+            }
+            let findings: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
+            if seen.is_trusted && !findings.is_empty() {
+                let (release, signing) = (&published.release, &options.signing);
+                let error = Box::pin(self.take_back(release, previous, findings, signing)).await;
+                return Err(error);
+            }
+        }
+        let report = probe.finish(origin, &mut probes, pending, Some(FOR_THE_LOCK)).await;
+        Ok(Delivered {
             published,
             report,
             round_trips,
-        });
+        })
     }
-    let _running = Running::begin(observer, Stage::Verify);
-    let asked = ask_for(public_site, site, &published.changes, &mark);
-    let former = Former {
-        site,
-        changed: &before.former,
-    };
-    let after = LiveProbe {
-        public_site,
-        files: site,
-        former: Some(&former),
-        asked: &asked,
-    };
-    let mut origin = after.origin(&mut probes, observer).await;
-    if let (SideOutcome::Seen(seen), Some(baseline), Some(previous), true) =
-        (&mut origin, &before.baseline, &published.previous, published.swapped)
-        && seen.is_trusted
-        && !regressions(&seen.findings, baseline).is_empty()
-    {
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-        if let SideOutcome::Seen(again) = after.origin(&mut probes, observer).await {
-            *seen = again;
-        }
-        let faults: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
-        if seen.is_trusted && !faults.is_empty() {
-            let failed = FailedRelease {
-                published: &published,
-                previous,
-                findings: faults,
-            };
-            let error = Box::pin(take_back(session, public_site, failed, &options.signing, observer)).await;
-            return Err(error);
-        }
-    }
-    let live = LiveRelease {
-        release: &published.release,
-        site: Some(site),
-        replaced: published
-            .previous
-            .as_ref()
-            .filter(|_| published.changes_known)
-            .map(|previous| (previous, &published.changes)),
-    };
-    let (purged, paid) = Box::pin(pay(session, public_site, &live, &published.owed, observer)).await;
-    let public = after.public(&mut probes, !purged.is_empty()).await;
-    let report = DeliveryReport {
-        origin,
-        public,
-        purged,
-        left_out: asked.left_out,
-        took: began.elapsed(),
-    };
-    let note = report.note(&published.release);
-    let waiting = Waiting {
-        patience: Some(FOR_THE_LOCK),
-        observer,
-    };
-    keep(session, &report, note, &paid, waiting).await;
-    let report = DeliveryReport {
-        took: began.elapsed(),
-        ..report
-    };
-    Ok(Delivered {
-        published,
-        report,
-        round_trips,
-    })
-}
 
-/// A release that fails at the origin.
-struct FailedRelease<'a> {
-    published: &'a Published,
-    previous: &'a ReleaseId,
-    findings: Vec<Finding>,
-}
-
-/// Rolls back to the previous release. If signatures are required, that release must have a good one, as for any
-/// rollback. The fact that it was live a moment ago proves nothing: an attacker who can put an unsigned release there
-/// can also make the next one fail.
-async fn take_back(
-    session: &Session,
-    public_site: &PublicSite,
-    failed: FailedRelease<'_>,
-    signing: &Signing,
-    observer: &dyn Observer,
-) -> DeliverError {
-    let FailedRelease {
-        published,
-        previous,
-        findings,
-    } = failed;
-    let destination = Destination::Release(previous.to_string());
-    let back = async {
-        let options = rollback::Options {
-            hold: None,
-            signers: signing.required()?.cloned(),
-            wait: Some(FOR_THE_LOCK),
-            purges: !public_site.purges.is_empty(),
+    /// Sends the live release the requests that the new one gets after the swap. `None` if the origin can't be asked.
+    async fn baseline(&self, asked: Vec<Question>, before: &Former<'_>, probes: &mut Probes) -> Option<Baseline> {
+        let visitor = probes.visitor(Side::Origin).await.ok()?;
+        let expectations = Expectations {
+            rules: &self.public_site.rules,
+            files: before,
+            former: None,
         };
-        rollback::rollback(session, &destination, &options, observer).await
-    };
-    match back.await {
-        Ok(back) => {
-            // Between the two swaps, an edge may have fetched files of the failed release.
-            pay_after_rollback(session, public_site, previous, observer).await;
-            DeliverError::RolledBack {
-                release: published.release.clone(),
-                live: back.release,
-                findings,
+        let until = Moment::now() + self.public_site.timeout.min(FOR_THE_BASELINE);
+        let seen = Box::pin(visitor.ask(&asked, &expectations, until)).await;
+        let added = asked.into_iter().filter(
+            |question| matches!(&question.subject, Subject::File(path) if before.file(path.as_str()).is_none()),
+        );
+        Some(Baseline {
+            findings: seen.findings,
+            added: added.collect(),
+        })
+    }
+
+    /// Rolls back from a release that fails at the origin to the previous one. If signatures are required, that release
+    /// must have a good one, as for any rollback. The fact that it was live a moment ago proves nothing: an attacker who
+    /// can put an unsigned release there can also make the next one fail.
+    async fn take_back(
+        &self,
+        release: &ReleaseId,
+        previous: &ReleaseId,
+        findings: Vec<Finding>,
+        signing: &Signing,
+    ) -> DeliverError {
+        let release = release.clone();
+        let destination = Destination::Release(previous.to_string());
+        let back = async {
+            let options = rollback::Options {
+                hold: None,
+                signers: signing.required()?.cloned(),
+                wait: Some(FOR_THE_LOCK),
+                purges: !self.public_site.purges.is_empty(),
+            };
+            rollback::rollback(self.session, &destination, &options, self.observer).await
+        };
+        match back.await {
+            Ok(back) => {
+                // Between the two swaps, an edge may have fetched files of the failed release.
+                self.purge_after_rollback(previous).await;
+                DeliverError::RolledBack {
+                    release,
+                    live: back.release,
+                    findings,
+                }
             }
+            Err(source) => DeliverError::CannotGoBack {
+                release,
+                previous: previous.clone(),
+                findings,
+                source: Box::new(source),
+            },
         }
-        Err(source) => DeliverError::CannotGoBack {
-            release: published.release.clone(),
-            previous: previous.clone(),
-            findings,
-            source: Box::new(source),
-        },
+    }
+
+    /// Checks whether visitors get a release that is already live. Purges what is pending, for example after a
+    /// rollback, before the public URL is checked.
+    pub async fn probe(&self, on_host: &OnHost, part: ReleasePart, mut probes: Probes) -> DeliveryReport {
+        let began = Instant::now();
+        let _running = Running::begin(self.observer, Stage::Verify);
+        let mut all: Vec<(&SitePath, &File)> = on_host.files.iter().collect();
+        all.sort_unstable_by_key(|(path, _)| *path);
+        let changes = match part {
+            ReleasePart::Changes => on_host.changes.list.clone(),
+            ReleasePart::Pages => {
+                let pages = all.iter().filter(|(path, _)| is_page(path));
+                let asked = pages.map(|(path, file)| Change {
+                    path: (*path).clone(),
+                    change: ChangeKind::Changed,
+                    bytes: file.size,
+                    brought: Vec::new(),
+                });
+                asked.collect()
+            }
+        };
+        let mark = crate::store::run_id::run_id().to_string();
+        let all = all.into_iter().map(|(path, file)| (path.clone(), file));
+        let asked = questions(&self.public_site.rules, &on_host.files, all, &changes, &mark);
+        let probe = LiveProbe {
+            live: self,
+            files: &on_host.files,
+            former: &Former {
+                site: &on_host.files,
+                changed: &on_host.former,
+            },
+            asked,
+            release: LiveRelease::on_host(&on_host.release),
+            began,
+        };
+        let origin = Box::pin(probe.origin(&mut probes)).await;
+        let pending = match open::read_state(self.session).await {
+            Ok(store_state) if store_state.current.as_ref() == Some(&on_host.release) => store_state.delivery,
+            // Another release is live. What is pending now is up to the run that made it live.
+            Ok(_) | Err(_) => Delivery::default(),
+        };
+        // A check that changes nothing does not wait for other runs.
+        let patience = (part == ReleasePart::Changes).then_some(FOR_THE_LOCK);
+        Box::pin(probe.finish(origin, &mut probes, &pending, patience)).await
+    }
+
+    /// Records on the host what was seen and which purges are no longer pending. A note that can't be kept is only
+    /// reported.
+    async fn note(&self, note: Delivery, paid: &Paid, patience: Option<Duration>) {
+        let Some(release) = &note.release else { return };
+        let observer = self.observer;
+        let waiting = Waiting { patience, observer };
+        let noting = Box::pin(rollback::note_delivery(self.session, release, &note, paid, waiting));
+        if let Err(error) = noting.await {
+            observer.notice(Event::Noted(Note::OutcomeNotKept {
+                reason: error.to_string(),
+            }));
+        }
     }
 }
 
 impl PublicSite {
+    fn questions(&self, site: &Site, changes: &Changes, mark: &str) -> Questions {
+        questions(&self.rules, site, site.all_files(), &changes.list, mark)
+    }
+
     fn wanted(&self, urls: Vec<String>, release: &ReleaseId) -> PurgeRequest {
         let host = self.base.as_deref().unwrap_or_default();
         let host = host.split_once("://").map_or(host, |(_, host)| host);
@@ -346,113 +347,108 @@ impl PublicSite {
     }
 }
 
-/// A live probe: the requests and the expected responses.
+/// A check of a live release: the requests and the expected responses.
 struct LiveProbe<'a> {
-    public_site: &'a PublicSite,
+    live: &'a LiveSite<'a>,
     files: &'a dyn Files,
-    former: Option<&'a dyn Files>,
-    asked: &'a Questions,
+    former: &'a dyn Files,
+    asked: Questions,
+    release: LiveRelease<'a>,
+    began: Instant,
 }
 
 impl LiveProbe<'_> {
-    async fn ask(
-        &self,
-        visitor: &mut crate::live::Visitor,
-        only: Option<&[crate::live::Question]>,
-        until: Moment,
-    ) -> SideResult {
-        let expected =
-            |question: &crate::live::Question| expect::expected(&self.public_site.rules, self.files, question);
+    async fn ask(&self, visitor: &mut Visitor, questions: &[Question], until: Moment) -> SideResult {
         let expectations = Expectations {
-            expected: &expected,
-            former: self.former,
+            rules: &self.live.public_site.rules,
+            files: self.files,
+            former: Some(self.former),
         };
-        let list = only.unwrap_or(&self.asked.list);
-        let round = Box::pin(visitor.ask(list, &expectations, until)).await;
-        SideResult::new(visitor, round)
+        Box::pin(visitor.ask(questions, &expectations, until)).await
     }
 
-    async fn origin(&self, looking: &mut Probes, observer: &dyn Observer) -> SideOutcome {
-        let until = Moment::now() + self.public_site.timeout;
-        match looking.origin().await {
-            Ok(visitor) => {
-                let visit = visitor.visit().clone();
-                let asking = self.ask(visitor, None, until);
-                let (mut seen, moved) =
-                    futures_util::future::join(asking, Box::pin(probes::redirect(&visit, until))).await;
-                seen.findings.extend(moved);
-                SideOutcome::Seen(seen)
-            }
-            Err(skipped) => {
-                if let Some(reason) = skipped.unreachable() {
-                    observer.notice(Event::Noted(Note::OriginNotAsked { reason }));
+    /// Sends all questions, and one over plain HTTP.
+    async fn ask_all(&self, visitor: &mut Visitor, until: Moment) -> SideResult {
+        let visit = visitor.visit().clone();
+        let asking = self.ask(visitor, &self.asked.list, until);
+        let (mut seen, redirect) = tokio::join!(asking, Box::pin(visit.redirect(until)));
+        seen.findings.extend(redirect);
+        seen
+    }
+
+    async fn origin(&self, probes: &mut Probes) -> SideOutcome {
+        let until = Moment::now() + self.live.public_site.timeout;
+        match probes.visitor(Side::Origin).await {
+            Ok(visitor) => SideOutcome::Seen(self.ask_all(visitor, until).await),
+            Err(outcome) => {
+                if let SideOutcome::Unreachable(reason) = &*outcome {
+                    let reason = reason.clone();
+                    self.live.observer.notice(Event::Noted(Note::OriginNotAsked { reason }));
                 }
-                skipped.told()
+                *outcome
             }
         }
     }
 
     /// Checks the public URL. If a purge was sent, the edge gets some time to apply it.
-    async fn public(&self, looking: &mut Probes, was_purged: bool) -> SideOutcome {
-        let until = Moment::now() + self.public_site.timeout;
-        let visitor = match looking.public().await {
+    async fn public(&self, probes: &mut Probes, was_purged: bool) -> SideOutcome {
+        let until = Moment::now() + self.live.public_site.timeout;
+        let visitor = match probes.visitor(Side::Public).await {
             Ok(visitor) => visitor,
-            Err(skipped) => return skipped.told(),
+            Err(outcome) => return *outcome,
         };
-        let visit = visitor.visit().clone();
-        let asking = self.ask(visitor, None, until);
-        let (mut seen, moved) = futures_util::future::join(asking, Box::pin(probes::redirect(&visit, until))).await;
+        let mut seen = self.ask_all(visitor, until).await;
         let patience = until.min(Moment::now() + FOR_THE_EDGE);
-        let mut pause = BETWEEN_LOOKS;
+        let mut pause = BETWEEN_ATTEMPTS;
         loop {
-            let stale: Vec<crate::live::Question> = seen
-                .findings
-                .iter()
-                .filter(|finding| crate::live::verdict::may_pass(finding))
-                .filter_map(|finding| finding.question.clone())
-                .collect();
-            let is_last = Moment::now() + pause >= patience;
-            if stale.is_empty() || is_last {
+            let stale = seen.findings.iter().filter(|finding| may_pass(finding));
+            let stale: Vec<Question> = stale.filter_map(|finding| finding.question.clone()).collect();
+            if stale.is_empty() || Moment::now() + pause >= patience {
                 break;
             }
             tokio::time::sleep(pause).await;
-            let again = self.ask(visitor, Some(&stale), until).await;
+            let again = self.ask(visitor, &stale, until).await;
             seen.replace(&stale, again);
             if !was_purged {
                 break;
             }
             pause *= 2;
         }
-        seen.findings.extend(moved);
         SideOutcome::Seen(seen)
     }
-}
 
-/// Records on the host what was seen and which purges are no longer owed.
-async fn keep(session: &Session, report: &DeliveryReport, note: Delivery, paid: &Paid, waiting: Waiting<'_>) {
-    let none_seen = matches!(
-        (&report.origin, &report.public),
-        (SideOutcome::Not(_), SideOutcome::Not(_))
-    );
-    if none_seen && report.purged.is_empty() && paid.is_nothing() {
-        return;
-    }
-    note_quietly(session, note, paid, waiting).await;
-}
-
-/// A note that can't be kept is only reported.
-async fn note_quietly(session: &Session, note: Delivery, paid: &Paid, waiting: Waiting<'_>) {
-    let Some(release) = &note.release else { return };
-    let noting = Box::pin(rollback::note_delivery(session, release, &note, paid, waiting));
-    if let Err(error) = noting.await {
-        waiting.observer.notice(Event::Noted(Note::OutcomeNotKept {
-            reason: error.to_string(),
-        }));
+    /// Purges what is pending, checks the public URL, and records the result on the host. `patience` is how long to
+    /// wait for the lock.
+    async fn finish(
+        &self,
+        origin: SideOutcome,
+        probes: &mut Probes,
+        pending: &Delivery,
+        patience: Option<Duration>,
+    ) -> DeliveryReport {
+        let (purged, paid) = self.live.purge(&self.release, pending).await;
+        let public = self.public(probes, !purged.is_empty()).await;
+        let mut report = DeliveryReport {
+            origin,
+            public,
+            purged,
+            left_out: self.asked.left_out,
+            took: Duration::ZERO,
+        };
+        let is_seen = report.origin.seen().is_some() || report.public.seen().is_some();
+        if is_seen || !report.purged.is_empty() || !paid.is_nothing() {
+            let note = report.note(self.release.release);
+            self.live.note(note, &paid, patience).await;
+        }
+        report.took = self.began.elapsed();
+        report
     }
 }
 
 /// A release on the host, with what is needed to check it.
 pub struct OnHost {
+    /// The release.
+    pub release: ReleaseId,
     /// The files of the release.
     pub files: HashMap<SitePath, File>,
     /// The files of the previous release, at the paths that differ.
@@ -481,7 +477,12 @@ pub async fn on_host(session: &Session, release: &ReleaseId, before: Option<&Rel
                 .map(|change| (change.path.clone(), known.get(&change.path).cloned())),
         );
     }
-    Ok(OnHost { files, former, changes })
+    Ok(OnHost {
+        release: release.clone(),
+        files,
+        former,
+        changes,
+    })
 }
 
 async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<SitePath, File>, Error> {
@@ -508,84 +509,4 @@ pub enum ReleasePart {
     Pages,
     /// The differences from the previous release.
     Changes,
-}
-
-/// Checks whether visitors get a release that is already live. Purges what is owed, for example after a rollback,
-/// before the public URL is checked.
-///
-/// # Errors
-/// [`Error`] if the host can't be queried about the release.
-pub async fn probe_live(
-    session: &Session,
-    release: &ReleaseId,
-    on_host: &OnHost,
-    extent: ReleasePart,
-    public_site: &PublicSite,
-    mut looking: Probes,
-    observer: &dyn Observer,
-) -> DeliveryReport {
-    let began = Instant::now();
-    let _running = Running::begin(observer, Stage::Verify);
-    let mut changes = on_host.changes.clone();
-    if extent == ReleasePart::Pages {
-        let pages = on_host
-            .files
-            .iter()
-            .filter(|(path, _)| crate::model::manifest::is_page(path));
-        changes.list = pages
-            .map(|(path, file)| crate::model::manifest::Change {
-                path: path.clone(),
-                change: ChangeKind::Changed,
-                bytes: file.size,
-                brought: Vec::new(),
-            })
-            .collect();
-        changes.list.sort_by(|a, b| a.path.cmp(&b.path));
-    }
-    let mut all: Vec<(&SitePath, &File)> = on_host.files.iter().collect();
-    all.sort_unstable_by_key(|(path, _)| *path);
-    let all = all.into_iter().map(|(path, file)| (path.clone(), file));
-    let mark = crate::store::run_id::run_id().to_string();
-    let asked = questions(&public_site.rules, &on_host.files, all, &changes.list, &mark);
-    let former = Former {
-        site: &on_host.files,
-        changed: &on_host.former,
-    };
-    let sight = LiveProbe {
-        public_site,
-        files: &on_host.files,
-        former: Some(&former),
-        asked: &asked,
-    };
-    let origin = sight.origin(&mut looking, observer).await;
-    let owed = match open::read_state(session).await {
-        Ok(store_state) if store_state.current.as_ref() == Some(release) => store_state.delivery,
-        // Another release is live. What is owed now is up to the run that made it live.
-        Ok(_) | Err(_) => Delivery::default(),
-    };
-    let live = LiveRelease {
-        release,
-        site: None,
-        replaced: None,
-    };
-    let (purged, paid) = Box::pin(pay(session, public_site, &live, &owed, observer)).await;
-    let public = sight.public(&mut looking, !purged.is_empty()).await;
-    let report = DeliveryReport {
-        origin,
-        public,
-        purged,
-        left_out: asked.left_out,
-        took: began.elapsed(),
-    };
-    // A check that changes nothing does not wait for other runs.
-    let patience = (extent == ReleasePart::Changes).then_some(FOR_THE_LOCK);
-    keep(
-        session,
-        &report,
-        report.note(release),
-        &paid,
-        Waiting { patience, observer },
-    )
-    .await;
-    report
 }

@@ -4,20 +4,16 @@
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::live::http::HttpError;
-use crate::live::visitor::{Round, Visit, plain_http};
-use crate::live::{Finding, Question, Visitor};
+use crate::live::visitor::{SideResult, Visit};
+use crate::live::{Finding, Flaw, Side, Visitor};
 
 /// Maximum time for a server to accept a connection. It is longer than visitors would wait.
 const TO_CONNECT: Duration = Duration::from_secs(5);
 /// Maximum time for a server that does not have to be reachable from this machine. If a firewall drops all packets,
 /// each publish waits this long.
 const TO_TRY: Duration = Duration::from_secs(3);
-
-/// Maximum time for port 80, so that a run does not wait for long if a firewall drops its packets.
-const FOR_THE_REDIRECT: Duration = Duration::from_secs(1);
 
 /// What it means if a side can't be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,108 +39,32 @@ pub struct Probes {
     public: Option<ProbeSide>,
 }
 
-/// Why a side was not checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Skipped {
+/// The outcome for a side.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SideOutcome {
     /// The check is not configured.
+    #[default]
     NotWanted,
     /// The side can't be reached from this machine, and does not have to be.
     Unreachable(String),
-}
-
-/// The outcome for a side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SideOutcome {
-    /// The side was not checked.
-    Not(Skipped),
     /// The side was checked.
     Seen(SideResult),
 }
 
-/// What was seen of a side.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SideResult {
-    /// Number of questions that were answered.
-    pub answered: usize,
-    /// Number of questions that were not answered.
-    pub unanswered: usize,
-    /// Number of questions about files that were answered with the file itself.
-    pub served: usize,
-    /// What is wrong.
-    pub findings: Vec<Finding>,
-    /// The address that the questions were sent to.
-    pub address: Option<String>,
-    /// Number of days until the certificate expires.
-    pub days_left: Option<i64>,
-    /// The CDN that answered.
-    pub cdn: Option<String>,
-    /// Whether the responses can't have been tampered with in transit.
-    pub is_trusted: bool,
-}
-
-/// A side that is not to be checked, or that can't be.
-pub(super) enum Missing {
-    NotWanted,
-    Unreachable(Need, Box<Finding>),
-}
-
-impl Missing {
-    /// Returns why the side can't be reached, if that is only reported and is not a finding.
-    pub(super) fn unreachable(&self) -> Option<String> {
-        match self {
-            Self::Unreachable(Need::May, finding) => Some(finding.message()),
-            Self::NotWanted | Self::Unreachable(Need::Must, _) => None,
-        }
-    }
-
-    pub(super) fn told(self) -> SideOutcome {
-        match self {
-            Self::NotWanted => SideOutcome::Not(Skipped::NotWanted),
-            Self::Unreachable(Need::May, finding) => SideOutcome::Not(Skipped::Unreachable(finding.message())),
-            Self::Unreachable(Need::Must, finding) => SideOutcome::Seen(SideResult {
-                findings: vec![*finding],
-                ..SideResult::default()
-            }),
-        }
-    }
-}
-
 impl SideOutcome {
+    /// What was seen, if the side was checked.
+    #[must_use]
+    pub fn seen(&self) -> Option<&SideResult> {
+        match self {
+            Self::NotWanted | Self::Unreachable(_) => None,
+            Self::Seen(seen) => Some(seen),
+        }
+    }
+
     /// Returns what is wrong.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
-        match self {
-            Self::Not(_) => &[],
-            Self::Seen(seen) => &seen.findings,
-        }
-    }
-}
-
-impl SideResult {
-    pub(super) fn new(visitor: &Visitor, round: Round) -> Self {
-        let mut findings = visitor.of_the_connection();
-        for finding in &mut findings {
-            finding.by_cdn = round.cdn.is_some();
-        }
-        findings.extend(round.findings);
-        let facts = visitor.facts();
-        Self {
-            answered: round.answered,
-            unanswered: round.unanswered,
-            served: round.served,
-            findings,
-            address: Some(facts.peer.to_string()),
-            days_left: facts.certificate.as_ref().map(|known| known.days_left),
-            cdn: round.cdn,
-            is_trusted: visitor.is_trusted(),
-        }
-    }
-
-    /// Replaces the findings about these questions with those of a later result.
-    pub(super) fn replace(&mut self, questions: &[Question], later: Self) {
-        let is_asked = |finding: &Finding| finding.question.as_ref().is_some_and(|asked| questions.contains(asked));
-        self.findings.retain(|finding| !is_asked(finding));
-        self.findings.extend(later.findings.into_iter().filter(is_asked));
+        self.seen().map_or(&[], |seen| &seen.findings)
     }
 }
 
@@ -162,7 +82,8 @@ impl ProbeSide {
         }
     }
 
-    async fn visitor(&mut self) -> Result<&mut Visitor, Missing> {
+    /// The visitor, once it is connected. If it can't connect, the error is the outcome for the side.
+    async fn visitor(&mut self) -> Result<&mut Visitor, Box<SideOutcome>> {
         if let Some(arriving) = self.arriving.take() {
             self.arrived = Some(arriving.await.unwrap_or_else(|error| {
                 Err(HttpError::Broken {
@@ -174,12 +95,18 @@ impl ProbeSide {
                 })
             }));
         }
-        let unreachable = |error: &HttpError| Missing::Unreachable(self.need, Box::new(self.visit.unreachable(error)));
-        match &mut self.arrived {
-            Some(Ok(visitor)) => Ok(visitor),
-            Some(Err(error)) => Err(unreachable(error)),
-            None => Err(Missing::NotWanted),
-        }
+        let error = match &mut self.arrived {
+            Some(Ok(visitor)) => return Ok(visitor),
+            Some(Err(error)) => error.to_string(),
+            None => return Err(Box::default()),
+        };
+        Err(Box::new(match self.need {
+            Need::May => SideOutcome::Unreachable(error),
+            Need::Must => SideOutcome::Seen(SideResult {
+                findings: vec![self.visit.finding(None, Flaw::NoAnswer(error), None)],
+                ..SideResult::default()
+            }),
+        }))
     }
 }
 
@@ -207,26 +134,14 @@ impl Probes {
         self.origin.is_none() && self.public.is_none()
     }
 
-    pub(super) async fn origin(&mut self) -> Result<&mut Visitor, Missing> {
-        match &mut self.origin {
-            Some(half) => half.visitor().await,
-            None => Err(Missing::NotWanted),
+    pub(super) async fn visitor(&mut self, side: Side) -> Result<&mut Visitor, Box<SideOutcome>> {
+        let probe = match side {
+            Side::Origin => &mut self.origin,
+            Side::Public => &mut self.public,
+        };
+        match probe {
+            Some(probe) => probe.visitor().await,
+            None => Err(Box::default()),
         }
     }
-
-    pub(super) async fn public(&mut self) -> Result<&mut Visitor, Missing> {
-        match &mut self.public {
-            Some(half) => half.visitor().await,
-            None => Err(Missing::NotWanted),
-        }
-    }
-}
-
-/// Checks that plain HTTP redirects to HTTPS, if the site uses HTTPS on the default port.
-pub(super) async fn redirect(visit: &Visit, until: Instant) -> Option<Finding> {
-    let place = &visit.place;
-    if !(place.tls && place.port == 443) {
-        return None;
-    }
-    plain_http(visit, until.min(Instant::now() + FOR_THE_REDIRECT)).await
 }

@@ -1,145 +1,109 @@
 //! Checks whether a publish can log in, and whether its key can do no more than necessary. Pure.
 
-use super::finding::{CheckResult, DoctorCheck, fine, none_asked, not_asked, wrong};
+use super::PUBLISHERS;
+use super::finding::{Outcome, fine, not_asked, wrong};
 use crate::host::HostError;
 
-/// The checks of the SSH access.
-pub(super) const CHECKS: [&str; 5] = ["ssh", "host-key", "key", "shell", "sftp"];
-
-/// Whether the host runs commands for the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shell {
-    /// The host ran a command.
-    Given,
-    /// The host did not run it.
-    Refused,
-    /// It could not be found out, for this reason.
-    Unknown(String),
-}
-
-/// Whether the target pins its host's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pinned {
-    /// Pinned by `host-key`.
-    Yes,
-    /// Not pinned: a known-hosts file decides.
-    No,
-}
-
-/// Runs all of [`CHECKS`].
+/// Checks `ssh`, `host-key`, `key`, `shell` and `sftp`. `shell` is whether the host ran a command for the key, or why
+/// that could not be found out. `is_pinned` is whether the target pins its host's key; if it does
+/// not, a known-hosts file decides.
 pub(super) fn access_checks(
     host: &str,
     connection: &Result<(), HostError>,
-    shell: &Shell,
-    pinned: Pinned,
-) -> Vec<DoctorCheck> {
-    let mut found = match connection {
-        Ok(()) => vec![
-            fine("ssh", format!("{host} answers")),
-            host_key(pinned),
-            fine("key", "accepted"),
-            not_asked("shell", ""),
-            fine("sftp", "served, with the extensions that are needed"),
-        ],
-        Err(error) => failed(host, error, pinned),
-    };
-    if found[2].state == CheckResult::Fine {
-        found[3] = shell_line(shell);
+    shell: &Result<bool, String>,
+    is_pinned: bool,
+) -> [Outcome; 5] {
+    let mut all = [
+        fine(format!("{host} answers")),
+        host_key(is_pinned),
+        fine("accepted"),
+        shell_line(shell),
+        fine("served, with the extensions that are needed"),
+    ];
+    if let Err(error) = connection {
+        // The checks before the failed one are fine, those after it are not made.
+        let (check, detail, fix) = failed(host, error);
+        let at = PUBLISHERS.iter().position(|known| *known == check).unwrap_or(0);
+        for outcome in &mut all[at + 1..] {
+            *outcome = not_asked(&format!("see `{check}`"));
+        }
+        all[at] = wrong(detail, error.why().fix().unwrap_or(fix));
     }
-    found
+    all
 }
 
-fn host_key(pinned: Pinned) -> DoctorCheck {
-    match pinned {
-        Pinned::Yes => fine("host-key", "the one that the target pins"),
-        Pinned::No => fine(
-            "host-key",
-            "known by the known-hosts file; `host-key` of the target would pin it for CI, too",
-        ),
-    }
+fn host_key(is_pinned: bool) -> Outcome {
+    fine(if is_pinned {
+        "the one that the target pins"
+    } else {
+        "known by the known-hosts file; `host-key` of the target would pin it for CI, too"
+    })
 }
 
-fn shell_line(shell: &Shell) -> DoctorCheck {
+fn shell_line(shell: &Result<bool, String>) -> Outcome {
     match shell {
-        Shell::Refused => fine("shell", "none: the key can do SFTP and nothing else"),
-        Shell::Unknown(why) => not_asked("shell", why),
-        Shell::Given => wrong(
-            "shell",
+        Ok(false) => fine("none: the key can do SFTP and nothing else"),
+        Err(why) => not_asked(why),
+        Ok(true) => wrong(
             "the host runs commands for this key: anyone who has it can do more than publish",
             "give publishing an account of its own, in sshd_config: Match User NAME, ForceCommand internal-sftp, ChrootDirectory /srv/syntax, DisableForwarding yes, PermitTTY no; then `sshd -t && systemctl reload ssh`",
         ),
     }
 }
 
-/// The results for a connection that failed: the checks before the failed one are fine, those after it are not made.
-fn failed(host: &str, error: &HostError, pinned: Pinned) -> Vec<DoctorCheck> {
-    let broken = match error {
-        HostError::Unreachable { detail, .. } => wrong(
+/// Returns the check that a failed connection failed at, what went wrong, and the fix unless the cause names its own.
+fn failed(host: &str, error: &HostError) -> (&'static str, String, &'static str) {
+    match error {
+        HostError::Unreachable { detail, .. } => (
             "ssh",
             format!("can't reach {host}: {}", line(detail)),
             "see that sshd runs, that `host` and `port` of the target are right (SSH does not go through a CDN), and that the firewall lets it in",
         ),
         HostError::HostKey {
             changed: true, detail, ..
-        } => wrong(
+        } => (
             "host-key",
             format!("{host} shows another key than the one that is known: {}", line(detail)),
             "don't publish before you know why: compare with /etc/ssh/ssh_host_ed25519_key.pub on the host itself, then correct `host-key` or the known-hosts file",
         ),
         HostError::HostKey {
             changed: false, detail, ..
-        } => wrong(
+        } => (
             "host-key",
             format!("the key of {host} is not known: {}", line(detail)),
             "put it into `host-key` of the target, from /etc/ssh/ssh_host_ed25519_key.pub on the host itself",
         ),
-        HostError::KeyRefused { .. } => wrong(
+        HostError::KeyRefused { .. } => (
             "key",
             error.to_string().lines().last().unwrap_or_default().to_owned(),
             "put the public key into /etc/ssh/authorized_keys/USER on the host (root's, mode 644), and see `user` and `identity` of the target",
         ),
-        HostError::NoSftp { detail, .. } => wrong(
+        HostError::NoSftp { detail, .. } => (
             "sftp",
             format!("{host} does not serve SFTP: {}", line(detail)),
             "in sshd_config: `Subsystem sftp internal-sftp`; each folder of the chroot, from / on, must be root's and writable by root alone (`journalctl -u ssh` says which is not)",
         ),
-        HostError::MissingExtension { extension, .. } => wrong(
+        HostError::MissingExtension { extension, .. } => (
             "sftp",
             format!("the SFTP server lacks {extension}"),
             "let OpenSSH itself serve it, 6.5 or newer: `internal-sftp`, without `-P` or `-R`",
         ),
-        HostError::Folder { folder, detail } => wrong(
+        HostError::Folder { folder, detail } => (
             "sftp",
             format!("can't use the folder {folder}: {}", line(detail)),
             "correct `docroot` of the target, which is a path as SFTP sees it, or see who may enter it",
         ),
-        HostError::Panicked { detail, .. } => wrong(
+        HostError::Panicked { detail, .. } => (
             "ssh",
             format!("a task of syntax-publish panicked: {}", line(detail)),
             "this is a bug in syntax-publish: report it, with this message",
         ),
-        HostError::Lost { detail, .. } => wrong(
+        HostError::Lost { detail, .. } => (
             "ssh",
             format!("the connection to {host} was lost: {}", line(detail)),
             "try again; sshd's log on the host says why (`journalctl -u ssh`)",
         ),
-    };
-    let broken = match error.why().fix() {
-        Some(fix) => wrong(broken.check, broken.detail, fix),
-        None => broken,
-    };
-    let at = CHECKS.iter().position(|check| *check == broken.check).unwrap_or(0);
-    let mut found = none_asked(&CHECKS, &format!("see `{}`", broken.check));
-    let before = [
-        fine("ssh", format!("{host} answers")),
-        host_key(pinned),
-        fine("key", "accepted"),
-    ];
-    for (slot, line) in found.iter_mut().zip(before).take(at) {
-        *slot = line;
     }
-    found[at] = broken;
-    found
 }
 
 /// Reduces ssh's output to one line.
@@ -150,6 +114,7 @@ fn line(detail: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::finding::CheckResult;
     use super::*;
 
     #[test]
@@ -159,8 +124,8 @@ mod tests {
             detail: "Permission denied (publickey).".to_owned(),
             why: crate::host::Why::Unknown,
         };
-        let found = access_checks("box", &Err(refused), &Shell::Refused, Pinned::Yes);
-        let states: Vec<CheckResult> = found.iter().map(|finding| finding.state).collect();
+        let found = access_checks("box", &Err(refused), &Ok(false), true);
+        let states = found.each_ref().map(|finding| finding.state);
         use CheckResult::{Fine, NotAsked, Wrong};
         assert_eq!(states, [Fine, Fine, Wrong, NotAsked, NotAsked]);
         assert!(found[2].detail.ends_with("Permission denied (publickey)."));
@@ -173,7 +138,7 @@ mod tests {
             extension: "hardlink@openssh.com".to_owned(),
             why: crate::host::Why::Denies,
         };
-        let found = access_checks("box", &Err(error), &Shell::Given, Pinned::No);
+        let found = access_checks("box", &Err(error), &Ok(true), false);
         assert_eq!(
             (found[3].state, found[4].state),
             (CheckResult::Wrong, CheckResult::Wrong)

@@ -11,8 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::access::Shell;
-use super::origin::Ports;
+use super::origin::PortSeen;
 use super::site::{FrontPage, Replies};
 use super::store::StoreFacts;
 use super::{DoctorContext, ServedAt, Url};
@@ -38,26 +37,19 @@ const SSH: Duration = Duration::from_secs(6);
 const STORE: Duration = Duration::from_millis(2_500);
 
 /// What was seen of the origin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OriginSeen {
-    pub(super) ports: Ports,
+    /// The addresses of the host, or why they are unknown.
+    pub(super) addresses: Result<Vec<IpAddr>, String>,
+    /// The HTTPS port and the HTTP port.
+    pub(super) ports: [PortSeen; 2],
     /// The connection that carried the requests, or why there was none.
-    pub(super) connection: Option<Result<ConnectionFacts, String>>,
+    pub(super) connection: Result<ConnectionFacts, String>,
     pub(super) replies: Replies,
 }
 
-/// What was seen of the store, and of the files that visitors should get.
-#[derive(Debug, Default)]
-pub(super) struct StoreSeen {
-    pub(super) store: StoreFacts,
-    pub(super) tree: Option<String>,
-    pub(super) front: Option<FrontPage>,
-    /// The path in the site of a file of the build.
-    pub(super) asset: Option<String>,
-}
-
 /// Resolves the origin's host through the system's resolver, as ssh does.
-pub(super) async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
+async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     let looked = timeout(WEB, tokio::net::lookup_host((host, 0)));
     match looked.await {
         Err(_) => Err("it did not resolve in time".to_owned()),
@@ -71,18 +63,16 @@ pub(super) async fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     }
 }
 
-/// Maximum numbers of bytes to read: of the front page, whose length is compared, and of every other response.
-const LARGEST_PAGE: usize = 8 << 20;
-const MOST: usize = 1 << 20;
+/// Maximum number of bytes to read of a response.
+const MOST: usize = 8 << 20;
 
 /// Requests the site's front page as a visitor would.
 pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> Result<Response, String> {
     let mut last = "its name does not resolve".to_owned();
     for address in addresses.iter().take(2) {
-        let place = url.place(Some(address.to_string()));
         let asked = async {
-            let connection = connect(&place, Trust::Note, WEB).await?;
-            connection.send(&get(&front(base_path), &[]), LARGEST_PAGE).await
+            let connection = connect(&url.at(*address), Trust::Note, WEB).await?;
+            connection.send(&Request::get(front(base_path), &[]), MOST).await
         };
         match timeout(WEB, asked).await {
             Ok(Ok(answer)) => return Ok(answer),
@@ -97,19 +87,21 @@ pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> 
 /// second response. `None` if there is none.
 pub(super) async fn with_queries(
     url: &Url,
+    address: IpAddr,
     base_path: &str,
     asset: &str,
-    addresses: &[IpAddr],
     end: Instant,
 ) -> Option<Response> {
-    let place = url.place(Some(addresses.first()?.to_string()));
-    let connection = timeout_at(end, connect(&place, Trust::Note, WEB)).await.ok()?.ok()?;
-    let target = format!("{base_path}/{}", encoded(asset));
+    let connection = timeout_at(end, connect(&url.at(address), Trust::Note, WEB))
+        .await
+        .ok()?
+        .ok()?;
+    let path = format!("{base_path}/{}", encoded(asset));
     let mark = crate::store::run_id::run_id();
     let mut last = None;
     for number in [1, 2] {
-        let target = format!("{target}?doctor={mark}-{number}");
-        last = Some(ask(&connection, &get(&target, &[]), end).await.ok()?);
+        let target = format!("{path}?doctor={mark}-{number}");
+        last = Some(ask(&connection, target, &[], end).await.ok()?);
     }
     last
 }
@@ -118,33 +110,25 @@ fn front(base_path: &str) -> String {
     format!("{base_path}/")
 }
 
-fn get(target: &str, headers: &[(&'static str, &str)]) -> Request {
-    Request {
-        method: "GET",
-        target: target.to_owned(),
-        headers: headers
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect(),
-        body: Vec::new(),
-    }
-}
-
-async fn knock(host: &str, port: u16) -> Result<(), String> {
-    match timeout(WEB, TcpStream::connect((host, port))).await {
+async fn knock(host: &str, port: Option<u16>) -> PortSeen {
+    let port = port?;
+    let seen = match timeout(WEB, TcpStream::connect((host, port))).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer: a firewall drops it, or the host is down".to_owned()),
-    }
+    };
+    Some((port, seen))
 }
 
 /// Sends a request. If there is no response, the error is the reason as text.
-async fn ask(connection: &Connection, request: &Request, end: Instant) -> Result<Response, String> {
-    ask_within(connection, request, MOST, end).await
-}
-
-async fn ask_within(connection: &Connection, request: &Request, most: usize, end: Instant) -> Result<Response, String> {
-    match timeout_at(end.min(Instant::now() + WEB), connection.send(request, most)).await {
+async fn ask(
+    connection: &Connection,
+    target: String,
+    headers: &[(&'static str, &str)],
+    end: Instant,
+) -> Result<Response, String> {
+    let request = Request::get(target, headers);
+    match timeout_at(end.min(Instant::now() + WEB), connection.send(&request, MOST)).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err("no answer in time".to_owned()),
     }
@@ -157,136 +141,96 @@ async fn questions(
     asset: impl Future<Output = Option<String>>,
     end: Instant,
 ) -> Replies {
-    let front = front(base_path);
-    let page = ask_within(connection, &get(&front, &[]), LARGEST_PAGE, end).await;
+    let ask =
+        async |target: String, headers: &[(&'static str, &str)]| Some(ask(connection, target, headers, end).await);
+    let mut front = front(base_path);
+    let mut page = ask(front.clone(), &[]).await;
     // The form of the front page's address that the site prefers.
-    let front = match &page {
-        Ok(answer) if answer.status == 308 => answer.header("location").unwrap_or(&front).to_owned(),
-        _ => front,
-    };
-    let page = match page {
-        Ok(answer) if answer.status == 308 => ask_within(connection, &get(&front, &[]), LARGEST_PAGE, end).await,
-        page => page,
-    };
-    let etag = page
-        .as_ref()
-        .ok()
-        .and_then(|page| page.header("etag"))
-        .map(str::to_owned);
+    if let Some(Ok(answer)) = &page
+        && answer.status == 308
+        && let Some(preferred) = answer.header("location")
+    {
+        preferred.clone_into(&mut front);
+        page = ask(front.clone(), &[]).await;
+    }
     let below = |path: &str| format!("{base_path}/{path}");
     // A name that no export has.
     let none = format!("{:016x}", u64::from(std::process::id()) ^ 0x5bd1_e995_9d1b_54a5);
-    let (marked, brotli, gzip, missing, missing_asset, dot) = (
-        get(&format!("{base_path}{}", marker::ADDRESS), &[]),
-        get(&front, &[("accept-encoding", "br")]),
-        get(&front, &[("accept-encoding", "gzip")]),
-        get(&below(&none), &[]),
-        get(&below(&format!("_next/static/{none}.js")), &[]),
-        get(&below(".env"), &[]),
-    );
     let kept = async {
-        let etag = etag?;
-        Some(ask(connection, &get(&front, &[("if-none-match", &etag)]), end).await)
+        let etag = page.as_ref()?.as_ref().ok()?.header("etag")?;
+        ask(front.clone(), &[("if-none-match", etag)]).await
     };
-    let of_asset = async {
-        let path = asset.await?;
-        Some(ask(connection, &get(&below(&path), &[]), end).await)
-    };
-    let replies = tokio::join!(
-        ask(connection, &marked, end),
-        ask(connection, &brotli, end),
-        ask(connection, &gzip, end),
-        ask(connection, &missing, end),
-        ask(connection, &missing_asset, end),
-        ask(connection, &dot, end),
+    let of_asset = async { ask(below(&asset.await?), &[]).await };
+    let (marker, brotli, gzip, missing, missing_asset, dot, kept, asset) = tokio::join!(
+        ask(format!("{base_path}{}", marker::ADDRESS), &[]),
+        ask(front.clone(), &[("accept-encoding", "br")]),
+        ask(front.clone(), &[("accept-encoding", "gzip")]),
+        ask(below(&none), &[]),
+        ask(below(&format!("_next/static/{none}.js")), &[]),
+        ask(below(".env"), &[]),
         kept,
         of_asset,
     );
     Replies {
-        marker: Some(replies.0),
-        page: Some(page),
-        brotli: Some(replies.1),
-        gzip: Some(replies.2),
-        missing: Some(replies.3),
-        missing_asset: Some(replies.4),
-        dot: Some(replies.5),
-        kept: replies.6,
-        asset: replies.7,
+        marker,
+        page,
+        brotli,
+        gzip,
+        kept,
+        asset,
+        missing,
+        missing_asset,
+        dot,
         plain: None,
     }
 }
 
 /// Examines the origin under the site's name. `asset` resolves to a file of the build when the store has been read.
 pub(super) async fn origin(
-    url: &Url,
+    site: &Endpoint,
     origin: &ServedAt,
     base_path: &str,
     asset: impl Future<Output = Option<String>>,
     end: Instant,
 ) -> OriginSeen {
-    let mut seen = OriginSeen::default();
-    let place = Endpoint {
-        name: url.host.clone(),
-        port: url.port,
-        tls: origin.tls,
-        at: Some((origin.host.clone(), origin.port)),
-    };
-    let usual = url.port == if url.tls { 443 } else { 80 };
-    let has_plain = url.tls && usual && origin.is_targets;
-    let knocks = async {
-        tokio::join!(
-            async {
-                if origin.tls {
-                    Some((origin.port, knock(&origin.host, origin.port).await))
-                } else {
-                    None
-                }
-            },
-            async {
-                if !origin.tls {
-                    Some((origin.port, knock(&origin.host, origin.port).await))
-                } else if has_plain {
-                    Some((80, knock(&origin.host, 80).await))
-                } else {
-                    None
-                }
-            },
-        )
+    let place = site.behind(&origin.place);
+    let (host, port) = (&origin.place.name, origin.place.port);
+    let has_plain = site.tls && site.port == 443 && origin.is_targets;
+    let (https, http) = if place.tls {
+        (Some(port), has_plain.then_some(80))
+    } else {
+        (None, Some(port))
     };
     let plain = async {
         if !has_plain {
             return None;
         }
-        let place = Endpoint {
-            port: 80,
-            tls: false,
-            at: Some((origin.host.clone(), 80)),
-            ..place.clone()
-        };
-        let connection = match connect(&place, Trust::Note, WEB).await {
-            Ok(connection) => connection,
-            Err(error) => return Some(Err(error.to_string())),
-        };
-        Some(ask(&connection, &get("/", &[]), end).await)
+        Some(match connect(&place.plain(), Trust::Note, WEB).await {
+            Ok(connection) => ask(&connection, "/".to_owned(), &[], end).await,
+            Err(error) => Err(error.to_string()),
+        })
     };
     let questions = async {
         let connection = match connect(&place, Trust::Note, WEB).await {
             Ok(connection) => connection,
-            Err(error) => return (Some(Err(error.to_string())), Replies::default()),
+            Err(error) => return (Err(error.to_string()), Replies::default()),
         };
-        let facts = connection.facts().clone();
         let asset = async { timeout_at(end, asset).await.ok().flatten() };
-        (Some(Ok(facts)), questions(&connection, base_path, asset, end).await)
+        let replies = questions(&connection, base_path, asset, end).await;
+        (Ok(connection.facts().clone()), replies)
     };
-    let ((https, http), plain, (connection, replies)) = tokio::join!(knocks, plain, questions);
-    seen.ports = Ports { https, http };
-    seen.connection = connection;
-    seen.replies = Replies { plain, ..replies };
-    seen
+    let (addresses, https, http, plain, (connection, replies)) =
+        tokio::join!(addresses(host), knock(host, https), knock(host, http), plain, questions);
+    OriginSeen {
+        addresses,
+        ports: [https, http],
+        connection,
+        replies: Replies { plain, ..replies },
+    }
 }
 
 /// Whether SFTP answers.
-pub(super) async fn try_lock(session: &Session) -> Result<(), HostError> {
+pub(super) async fn reach_sftp(session: &Session) -> Result<(), HostError> {
     match timeout(SSH, session.host()).await {
         Ok(connected) => connected.map(drop),
         Err(_) => Err(HostError::Unreachable {
@@ -297,35 +241,33 @@ pub(super) async fn try_lock(session: &Session) -> Result<(), HostError> {
     }
 }
 
-/// Whether the host runs a command for the key.
-pub(super) async fn shell(patient: &DoctorContext) -> Shell {
-    let Some(address) = &patient.ssh else {
-        return Shell::Unknown("the target is a folder of this machine".to_owned());
+/// Whether the host runs a command for the key, or why that could not be found out.
+pub(super) async fn shell(context: &DoctorContext) -> Result<bool, String> {
+    let Some(address) = &context.ssh else {
+        return Err("the target is a folder of this machine".to_owned());
     };
-    match timeout(SSH, opens_shell(address)).await {
-        Ok(Some(true)) => Shell::Given,
-        Ok(Some(false)) => Shell::Refused,
-        Ok(None) => Shell::Unknown("ssh could not ask for one".to_owned()),
-        Err(_) => Shell::Unknown("the host did not answer in time".to_owned()),
-    }
+    let opened = timeout(SSH, opens_shell(address)).await;
+    let opened = opened.map_err(|_| "the host did not answer in time".to_owned())?;
+    opened.ok_or_else(|| "ssh could not ask for one".to_owned())
 }
 
 /// Reads the store through its session, which must be connected.
-pub(super) async fn store(patient: &DoctorContext) -> StoreSeen {
-    let mut seen = StoreSeen::default();
-    seen.store.keep = patient.keep;
+pub(super) async fn store(context: &DoctorContext) -> StoreFacts {
+    let mut seen = StoreFacts {
+        keep: context.keep,
+        ..StoreFacts::default()
+    };
     // If reading takes too long, what was read until then is still judged.
-    let _ = timeout(STORE, read_store(&patient.session, patient.above.as_ref(), &mut seen)).await;
+    let _ = timeout(STORE, read_store(&context.session, context.above.as_ref(), &mut seen)).await;
     seen
 }
 
-async fn read_store(session: &Session, above: Option<&Session>, seen: &mut StoreSeen) -> Result<(), StoreError> {
+async fn read_store(session: &Session, above: Option<&Session>, store: &mut StoreFacts) -> Result<(), StoreError> {
     let mut flight = Flight::default();
     let (docroot, space, lock) = (flight.stat(""), flight.space(""), flight.list(layout::LOCK));
     let folders = layout::FOLDERS.map(|folder| (folder, flight.lstat(folder)));
     let link = flight.lstat(layout::CURRENT);
     let answers = session.send(flight).await?;
-    let store = &mut seen.store;
     store.docroot = answers.attr(docroot);
     store.space = answers.space(space).or(store.space);
     for (name, _) in answers.names(lock).unwrap_or_default() {
@@ -336,18 +278,13 @@ async fn read_store(session: &Session, above: Option<&Session>, seen: &mut Store
         store.lock.push((name.clone(), owner));
     }
     match open::read_state(session).await {
-        Ok(store_state) => {
-            store.exists = store_state.exists;
-            store.hold = store_state.hold;
-            store.swept = store_state.swept;
-            store.current = store_state.current;
-        }
+        Ok(state) => store.state = state,
         Err(error) => {
-            store.exists = matches!(error, StoreError::NewerFormat { .. } | StoreError::Damaged { .. });
+            store.state.exists = matches!(error, StoreError::NewerFormat { .. } | StoreError::Damaged { .. });
             store.fault = Some(error);
         }
     }
-    if !store.exists {
+    if !store.state.exists {
         // Check whether the store could be created. SFTP can't read anything below a missing folder, so this needs the
         // session of the folder above.
         if let (None, None, Some(above)) = (store.docroot, &store.fault, above) {
@@ -362,20 +299,17 @@ async fn read_store(session: &Session, above: Option<&Session>, seen: &mut Store
         }
         return Ok(());
     }
-    store.folders = folders
-        .into_iter()
-        .map(|(name, ticket)| (name.to_owned(), answers.attr(ticket)))
-        .collect();
+    store.folders = folders.map(|(name, ticket)| (name, answers.attr(ticket))).to_vec();
     store.link = answers.attr(link);
     try_out(session, store).await?;
     store.releases = open::releases(session).await?.len() as u64;
-    if let Some(live) = store.current.clone() {
+    if let Some(live) = store.state.current.clone() {
         let live = std::slice::from_ref(&live);
         store.document = open::documents(session, live).await?.into_iter().flatten().next();
         let root = open::roots(session, live).await?.into_iter().flatten().next();
-        seen.tree = root.map(|root| root.to_string());
+        store.tree = root.map(|root| root.to_string());
     }
-    served(session, seen).await
+    served(session, store).await
 }
 
 /// Makes an empty staging directory and removes it again. This shows whether anything can be created in the store,
@@ -405,14 +339,14 @@ fn now() -> i64 {
 }
 
 /// Reads what visitors should get of the live release.
-async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreError> {
+async fn served(session: &Session, seen: &mut StoreFacts) -> Result<(), StoreError> {
     let live = |path: &str| format!("{}/{path}", layout::CURRENT);
     let mut flight = Flight::default();
     let current = flight.stat(layout::CURRENT);
     let [page, brotli, gzip] = ["index.html", "index.html.br", "index.html.gz"].map(|name| flight.stat(live(name)));
     let assets = ["chunks", "css"].map(|folder| (folder, flight.list(live(&format!("_next/static/{folder}")))));
     let answers = session.send(flight).await?;
-    seen.store.is_whole = answers.attr(current).is_some_and(|attr| attr.kind == Kind::Folder);
+    seen.is_whole = answers.attr(current).is_some_and(|attr| attr.kind == Kind::Folder);
     seen.front = answers.attr(page).map(|page| FrontPage {
         size: page.size,
         mtime: page.mtime,
@@ -433,13 +367,11 @@ async fn served(session: &Session, seen: &mut StoreSeen) -> Result<(), StoreErro
 }
 
 impl Url {
-    /// The endpoint of this URL, or, if a host is given, of that host under this URL's name.
-    fn place(&self, at: Option<String>) -> Endpoint {
+    /// The endpoint of this URL at one of its addresses.
+    fn at(&self, address: IpAddr) -> Endpoint {
         Endpoint {
-            name: self.host.clone(),
-            port: self.port,
-            tls: self.tls,
-            at: at.map(|host| (host, self.port)),
+            at: Some((address.to_string(), self.place.port)),
+            ..self.place.clone()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::finding::{DoctorCheck, fine, not_asked, wrong};
+use super::finding::{Outcome, fine, not_asked, wrong};
 use crate::live::cdn::{cause, is_challenge, is_edge_error};
 use crate::live::http::Response;
 
@@ -34,17 +34,14 @@ const CLOUDFLARE: [(&str, u32); 22] = [
 
 /// Whether an address belongs to Cloudflare's edge.
 pub(super) fn is_cloudflare(address: IpAddr) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+        IpAddr::V6(address) => address.to_bits(),
+    };
     CLOUDFLARE.iter().any(|(network, length)| {
-        let network: Option<IpAddr> = network.parse().ok();
-        match (address, network) {
-            (IpAddr::V4(address), Some(IpAddr::V4(network))) => {
-                (address.to_bits() ^ network.to_bits()).leading_zeros() >= *length
-            }
-            (IpAddr::V6(address), Some(IpAddr::V6(network))) => {
-                (address.to_bits() ^ network.to_bits()).leading_zeros() >= *length
-            }
-            _ => false,
-        }
+        network.parse().is_ok_and(|network: IpAddr| {
+            network.is_ipv4() == address.is_ipv4() && (bits(network) ^ bits(address)).leading_zeros() >= *length
+        })
     })
 }
 
@@ -87,18 +84,13 @@ fn ignores_queries(answer: &Response) -> bool {
 }
 
 /// Checks `cdn` and `public`. `queried` is the response for an address whose query was never requested before.
-pub(super) fn edge_checks(
-    answer: &Result<Response, String>,
-    queried: Option<&Response>,
-    url: &str,
-) -> Vec<DoctorCheck> {
+pub(super) fn edge_checks(answer: &Result<Response, String>, queried: Option<&Response>, url: &str) -> [Outcome; 2] {
     let answer = match answer {
         Ok(answer) => answer,
         Err(why) => {
-            return vec![
-                not_asked("cdn", "nothing answers at the site's address"),
+            return [
+                not_asked("nothing answers at the site's address"),
                 wrong(
-                    "public",
                     format!("visitors get no answer: {why}"),
                     "see `address`, and whether a server listens there (`https-port`, `certificate`)",
                 ),
@@ -107,18 +99,14 @@ pub(super) fn edge_checks(
     };
     if !is_from_cdn(answer) {
         let by = answer.header("server").unwrap_or("a server that doesn't say its name");
-        let cdn = fine("cdn", format!("none: visitors reach {by} directly"));
-        return vec![cdn, public(answer)];
+        let cdn = fine(format!("none: visitors reach {by} directly"));
+        return [cdn, public(answer)];
     }
     let status = answer.status;
     if is_edge_error(status) {
-        return vec![
-            wrong(
-                "cdn",
-                format!("Cloudflare answers {status}: {}", cause(status)),
-                fix(status),
-            ),
-            not_asked("public", "the CDN got no answer from the origin"),
+        return [
+            wrong(format!("Cloudflare answers {status}: {}", cause(status)), fix(status)),
+            not_asked("the CDN got no answer from the origin"),
         ];
     }
     if (300..400).contains(&status)
@@ -126,46 +114,39 @@ pub(super) fn edge_checks(
             .header("location")
             .is_some_and(|to| to.trim_end_matches('/') == url)
     {
-        return vec![
+        return [
             wrong(
-                "cdn",
                 "Cloudflare redirects the front page to itself in a loop: in SSL mode Flexible it requests the origin over HTTP, which redirects to HTTPS",
                 "set SSL/TLS > Overview to Full (strict)",
             ),
-            not_asked("public", "the CDN redirects in a loop"),
+            not_asked("the CDN redirects in a loop"),
         ];
     }
     if queried.is_some_and(ignores_queries) {
-        return vec![
+        return [
             wrong(
-                "cdn",
                 "Cloudflare ignores the query of an address: after a publish visitors get the previous pictures, because only `?v=…` distinguishes them",
                 "set Caching > Configuration > Caching Level to Standard, and let no Cache Rule leave the query string out of the cache key",
             ),
             public(answer),
         ];
     }
-    vec![fine("cdn", "Cloudflare is in front"), public(answer)]
+    [fine("Cloudflare is in front"), public(answer)]
 }
 
-fn public(answer: &Response) -> DoctorCheck {
+fn public(answer: &Response) -> Outcome {
     match answer.status {
-        200 => fine("public", "the front page answers 200"),
+        200 => fine("the front page answers 200"),
         // The redirect adds or removes the trailing slash.
-        status @ (301 | 302 | 307 | 308) => fine(
-            "public",
-            format!(
-                "the front page answers {status}, to {}",
-                answer.header("location").unwrap_or("nowhere")
-            ),
-        ),
+        status @ (301 | 302 | 307 | 308) => fine(format!(
+            "the front page answers {status}, to {}",
+            answer.header("location").unwrap_or("nowhere")
+        )),
         403 if is_challenge(answer) => wrong(
-            "public",
             "Cloudflare challenges visitors",
             "see Security > Settings in Cloudflare: a challenge for everyone keeps search engines and agents out, too",
         ),
         status => wrong(
-            "public",
             format!("the front page answers {status}"),
             "publish (`syntax-publish`), and see what `vhost` and `release` say",
         ),
@@ -177,7 +158,7 @@ mod tests {
     use super::super::finding::CheckResult;
     use super::*;
 
-    fn of(status: u16, headers: &[(&str, &str)]) -> Vec<DoctorCheck> {
+    fn of(status: u16, headers: &[(&str, &str)]) -> [Outcome; 2] {
         let headers = headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -238,14 +219,14 @@ mod tests {
         for status in [520, 521, 522, 523, 524, 525, 526, 527, 530] {
             let found = of(status, &[("cf-ray", "1-FRA")]);
             assert_eq!(
-                (found[0].check, found[0].state, found[1].state),
-                ("cdn", CheckResult::Wrong, CheckResult::NotAsked)
+                (found[0].state, found[1].state),
+                (CheckResult::Wrong, CheckResult::NotAsked)
             );
             assert!(found[0].detail.contains(&status.to_string()));
             assert!(seen.insert((found[0].detail.clone(), found[0].fix.clone())));
         }
         // The same number from an origin server is not a Cloudflare error.
-        assert_eq!(of(522, &[("server", "nginx")])[1].check, "public");
+        assert_eq!(of(522, &[("server", "nginx")])[0].state, CheckResult::Fine);
     }
 
     #[test]

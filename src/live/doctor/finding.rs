@@ -38,37 +38,59 @@ pub struct DoctorCheck {
     pub fix: Option<String>,
 }
 
-/// Returns the result of a check that found everything right.
-pub(super) fn fine(check: &'static str, detail: impl Into<String>) -> DoctorCheck {
-    DoctorCheck {
-        check,
+/// What a check found. Which check it was follows from its place in the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) state: CheckResult,
+    pub(super) detail: String,
+    pub(super) fix: Option<String>,
+}
+
+impl Outcome {
+    pub(super) fn is_wrong(&self) -> bool {
+        self.state == CheckResult::Wrong
+    }
+
+    /// The result, with the name of the check.
+    pub(super) fn named(self, check: &'static str) -> DoctorCheck {
+        let Self { state, detail, fix } = self;
+        DoctorCheck {
+            check,
+            state,
+            detail,
+            fix,
+        }
+    }
+}
+
+/// Everything is right.
+pub(super) fn fine(detail: impl Into<String>) -> Outcome {
+    Outcome {
         state: CheckResult::Fine,
         detail: detail.into(),
         fix: None,
     }
 }
 
-/// Returns the result of a check that found something wrong.
-pub(super) fn wrong(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> DoctorCheck {
-    DoctorCheck {
-        check,
+/// Something is wrong.
+pub(super) fn wrong(detail: impl Into<String>, fix: impl Into<String>) -> Outcome {
+    Outcome {
         state: CheckResult::Wrong,
         detail: detail.into(),
         fix: Some(fix.into()),
     }
 }
 
-/// Returns the result of a check that was not made.
-pub(super) fn not_asked(check: &'static str, why: &str) -> DoctorCheck {
-    DoctorCheck {
-        check,
+/// The check was not made.
+pub(super) fn not_asked(why: &str) -> Outcome {
+    Outcome {
         state: CheckResult::NotAsked,
         detail: format!("not checked: {why}"),
         fix: None,
     }
 }
 
-/// Returns the results of checks none of which was made.
-pub(super) fn none_asked(checks: &[&'static str], why: &str) -> Vec<DoctorCheck> {
-    checks.iter().map(|check| not_asked(check, why)).collect()
+/// None of the checks was made.
+pub(super) fn none_asked<const CHECKS: usize>(why: &str) -> [Outcome; CHECKS] {
+    core::array::from_fn(|_| not_asked(why))
 }

@@ -17,18 +17,19 @@ mod store;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, UNIX_EPOCH};
 
-use tokio::sync::watch;
+use futures_util::FutureExt as _;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub use access::Pinned;
 pub use ask::resolver;
 pub use finding::{CheckResult, DoctorCheck};
 
 use crate::host::SftpAddress;
-use crate::rules::Rules;
+use crate::live::http::{Endpoint, Response};
 use crate::store::session::Session;
-use finding::none_asked;
+use finding::{Outcome, fine, none_asked, not_asked, wrong};
 use name::ExpectedName;
+use store::StoreFacts;
 
 /// The checks along a visitor's path, in order.
 pub const VISITORS: [&str; 18] = [
@@ -81,23 +82,15 @@ const END: Duration = Duration::from_millis(8_500);
 pub struct Url {
     /// The URL as in the site manifest, without a trailing slash.
     pub text: String,
-    /// The host. An IPv6 address has no brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Whether the scheme is https.
-    pub tls: bool,
+    /// The server that it names.
+    pub place: Endpoint,
 }
 
 /// The origin: where the site is served, regardless of what is in front of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedAt {
-    /// The host.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Whether requests to it use TLS.
-    pub tls: bool,
+    /// The server, by its own name.
+    pub place: Endpoint,
     /// Whether it is the host that publishes go to, with the site's usual ports.
     pub is_targets: bool,
 }
@@ -108,8 +101,8 @@ pub struct DoctorContext {
     pub url: Option<Url>,
     /// The origin.
     pub origin: Option<ServedAt>,
-    /// The rules that determine the expected responses.
-    pub rules: Rules,
+    /// The base path of the site.
+    pub base_path: String,
     /// For how many seconds browsers should use only HTTPS. `None` if the vhost does not send that header.
     pub hsts: Option<u64>,
     /// The session of the store.
@@ -125,199 +118,166 @@ pub struct DoctorContext {
 }
 
 /// Makes all checks. The results are in the order of [`VISITORS`] and [`PUBLISHERS`].
-pub async fn examine(patient: &DoctorContext) -> Vec<DoctorCheck> {
+pub async fn examine(context: &DoctorContext) -> Vec<DoctorCheck> {
     let end = Instant::now() + END;
     // The store determines which file of the build to request.
-    let (tell, told) = watch::channel(None);
-    let publishing = publisher(patient, tell);
-    let visiting = visitor(patient, told, end);
-    let ((mut found, store), visit) = tokio::join!(publishing, visiting);
-    let mut all = judged(patient, &visit, &store);
-    all.append(&mut found);
-    all
+    let (tell, told) = oneshot::channel();
+    let asset = told.map(|asset| asset.ok().flatten()).shared();
+    let publishing = publisher(context, tell);
+    let visiting = visitor(context, asset, end);
+    let ((published, store), visit) = tokio::join!(publishing, visiting);
+    let visited = visitor_checks(context, visit.as_ref(), &store);
+    let outcomes = visited.into_iter().chain(published);
+    let checks = VISITORS.iter().chain(&PUBLISHERS);
+    checks
+        .zip(outcomes)
+        .map(|(check, outcome)| outcome.named(check))
+        .collect()
 }
 
 /// What was seen along a visitor's path.
-#[derive(Default)]
-struct EdgeVisit {
-    dns: Option<Result<name::Dns, String>>,
-    public: Option<Result<crate::live::http::Response, String>>,
+struct EdgeVisit<'a> {
+    url: &'a Url,
+    dns: Result<name::Dns, String>,
+    /// `None` if the name does not resolve.
+    public: Option<Result<Response, String>>,
     /// The second of two responses for the same file with different queries, if a CDN is in front.
-    queried: Option<crate::live::http::Response>,
-    addresses: Option<Result<Vec<IpAddr>, String>>,
-    origin: ask::OriginSeen,
+    queried: Option<Response>,
+    /// The origin, if one is known.
+    origin: Option<(&'a ServedAt, ask::OriginSeen)>,
 }
 
 async fn visitor(
-    patient: &DoctorContext,
-    mut told: watch::Receiver<Option<Option<String>>>,
+    context: &DoctorContext,
+    asset: impl Future<Output = Option<String>> + Clone,
     end: Instant,
-) -> EdgeVisit {
-    let Some(url) = &patient.url else {
-        return EdgeVisit::default();
-    };
-    let base_path = &patient.rules.base_path;
-    let mut told_too = told.clone();
+) -> Option<EdgeVisit<'_>> {
+    let url = context.url.as_ref()?;
+    let base_path = &context.base_path;
     let front = async {
-        let dns = match url.host.parse::<IpAddr>() {
+        let dns = match url.place.name.parse::<IpAddr>() {
             Ok(address) => Ok(name::Dns {
                 aliases: Vec::new(),
                 addresses: vec![address],
             }),
-            Err(_) => resolve::resolve(&url.host, patient.resolver).await,
+            Err(_) => resolve::resolve(&url.place.name, context.resolver).await,
         };
-        let public = match &dns {
-            Ok(dns) => Some(ask::public(url, base_path, &dns.addresses).await),
-            Err(_) => None,
+        let Ok(known) = &dns else {
+            return (dns, None, None);
         };
-        let queried = match (&dns, &public) {
-            (Ok(dns), Some(Ok(answer))) if edge::is_from_cdn(answer) => {
-                let asset = told_too
-                    .wait_for(Option::is_some)
-                    .await
-                    .ok()
-                    .and_then(|asset| asset.clone().flatten());
-                match asset {
-                    Some(asset) => ask::with_queries(url, base_path, &asset, &dns.addresses, end).await,
-                    None => None,
-                }
-            }
+        let public = ask::public(url, base_path, &known.addresses).await;
+        let queried = match (&public, known.addresses.first()) {
+            (Ok(answer), Some(address)) if edge::is_from_cdn(answer) => match asset.clone().await {
+                Some(asset) => ask::with_queries(url, *address, base_path, &asset, end).await,
+                None => None,
+            },
             _ => None,
         };
-        (dns, public, queried)
-    };
-    let asset = async move {
-        let asset = told.wait_for(Option::is_some).await.ok()?;
-        asset.clone().flatten()
+        (dns, Some(public), queried)
     };
     let behind = async {
-        match &patient.origin {
-            None => (None, ask::OriginSeen::default()),
-            Some(origin) => {
-                let (addresses, seen) = tokio::join!(
-                    ask::addresses(&origin.host),
-                    ask::origin(url, origin, base_path, asset, end)
-                );
-                (Some(addresses), seen)
-            }
-        }
+        let origin = context.origin.as_ref()?;
+        let seen = ask::origin(&url.place, origin, base_path, asset.clone(), end).await;
+        Some((origin, seen))
     };
-    let ((dns, public, queried), (addresses, origin)) = tokio::join!(front, behind);
-    EdgeVisit {
-        dns: Some(dns),
+    let ((dns, public, queried), origin) = tokio::join!(front, behind);
+    Some(EdgeVisit {
+        url,
+        dns,
         public,
         queried,
-        addresses,
         origin,
-    }
+    })
 }
 
-async fn publisher(
-    patient: &DoctorContext,
-    tell: watch::Sender<Option<Option<String>>>,
-) -> (Vec<DoctorCheck>, ask::StoreSeen) {
+async fn publisher(context: &DoctorContext, tell: oneshot::Sender<Option<String>>) -> (Vec<Outcome>, StoreFacts) {
     let entering = async {
-        let entered = ask::try_lock(&patient.session).await;
+        let entered = ask::reach_sftp(&context.session).await;
         let seen = match &entered {
-            Ok(()) => ask::store(patient).await,
-            Err(_) => ask::StoreSeen::default(),
+            Ok(()) => ask::store(context).await,
+            Err(_) => StoreFacts::default(),
         };
         // The receiver may have given up already.
-        let _ = tell.send(Some(seen.asset.clone()));
+        let _ = tell.send(seen.asset.clone());
         (entered, seen)
     };
-    let ((entered, seen), shell) = tokio::join!(entering, ask::shell(patient));
-    let mut found = match &patient.ssh {
-        Some(ssh) => {
-            let pinned = if ssh.host_key.is_some() {
-                Pinned::Yes
-            } else {
-                Pinned::No
-            };
-            access::access_checks(&ssh.host, &entered, &shell, pinned)
-        }
-        None => none_asked(&access::CHECKS, "the target is a folder of this machine"),
+    let ((entered, seen), shell) = tokio::join!(entering, ask::shell(context));
+    let access = match &context.ssh {
+        Some(ssh) => access::access_checks(&ssh.host, &entered, &shell, ssh.host_key.is_some()),
+        None => none_asked("the target is a folder of this machine"),
     };
-    found.extend(match &entered {
-        Ok(()) => store::store_checks(&seen.store),
-        Err(error) if patient.ssh.is_none() => {
-            let mut found = none_asked(&store::CHECKS, "see `docroot`");
-            found[0] = finding::wrong(
-                "docroot",
+    let store = match &entered {
+        Ok(()) => store::store_checks(&seen),
+        Err(error) if context.ssh.is_none() => {
+            let mut all = none_asked("see `docroot`");
+            all[0] = wrong(
                 error.to_string(),
                 "correct `docroot` of the target, or see who may enter it",
             );
-            found
+            all
         }
-        Err(_) => none_asked(&store::CHECKS, "there is no SFTP connection"),
-    });
-    (found, seen)
+        Err(_) => none_asked("there is no SFTP connection"),
+    };
+    (access.into_iter().chain(store).collect(), seen)
 }
 
 /// The results of the checks along a visitor's path.
-fn judged(patient: &DoctorContext, visit: &EdgeVisit, store: &ask::StoreSeen) -> Vec<DoctorCheck> {
-    let Some(url) = &patient.url else {
-        return none_asked(&VISITORS, "[site] has no `url`");
+fn visitor_checks(context: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store: &StoreFacts) -> Vec<Outcome> {
+    let Some(visit) = visit else {
+        return none_asked::<{ VISITORS.len() }>("[site] has no `url`").into();
     };
+    let host = &visit.url.place.name;
     let cdn_answers = matches!(&visit.public, Some(Ok(answer)) if edge::is_from_cdn(answer));
-    let unknown = Err("it was not checked".to_owned());
-    let dns = visit.dns.as_ref().unwrap_or(&unknown);
-    let expected = match (&patient.origin, &visit.addresses) {
-        (Some(origin), Some(addresses)) => Some(ExpectedName {
-            host: &origin.host,
-            addresses,
-        }),
-        _ => None,
-    };
-    let mut found = match url.host.parse::<IpAddr>() {
-        Ok(address) => vec![
-            finding::fine("name", format!("{address} is an address")),
-            finding::not_asked("address", "the site's URL names an address itself"),
+    let expected = visit.origin.as_ref().map(|(origin, seen)| ExpectedName {
+        host: &origin.place.name,
+        addresses: &seen.addresses,
+    });
+    let name = match host.parse::<IpAddr>() {
+        Ok(address) => [
+            fine(format!("{address} is an address")),
+            not_asked("the site's URL names an address itself"),
         ],
-        Err(_) => name::name_checks(&url.host, dns, expected, cdn_answers),
+        Err(_) => name::name_checks(host, &visit.dns, expected, cdn_answers),
     };
-    let leads_elsewhere = found
+    let is_down = visit
+        .origin
         .iter()
-        .any(|finding| finding.check == "address" && finding.state == CheckResult::Wrong);
-    let ports = &visit.origin.ports;
-    let is_down = [&ports.https, &ports.http]
-        .iter()
+        .flat_map(|(_, seen)| &seen.ports)
         .any(|port| matches!(port, Some((_, Err(_)))));
-    found.extend(match &visit.public {
+    let public = match &visit.public {
         // The site does not answer, and another check already reports the cause.
-        Some(Err(_)) if leads_elsewhere => none_asked(&["cdn", "public"], "see `address`"),
-        Some(Err(_)) if is_down => none_asked(&["cdn", "public"], "see `https-port` and `http-port`"),
-        Some(public) => edge::edge_checks(public, visit.queried.as_ref(), &url.text),
-        None => none_asked(&["cdn", "public"], "the name does not resolve"),
-    });
-    let Some(origin) = &patient.origin else {
-        let why = "no origin is known for this target: set `origin` in [verify]";
-        found.extend(none_asked(&VISITORS[4..], why));
-        return found;
+        Some(Err(_)) if name[1].is_wrong() => none_asked("see `address`"),
+        Some(Err(_)) if is_down => none_asked("see `https-port` and `http-port`"),
+        Some(public) => edge::edge_checks(public, visit.queried.as_ref(), &visit.url.text),
+        None => none_asked("the name does not resolve"),
     };
-    found.extend(origin::ports(&origin.host, &visit.origin.ports));
-    found.extend(match &visit.origin.connection {
-        Some(connection) if origin.tls && matches!(visit.origin.ports.https, Some((_, Ok(())))) => {
-            origin::tls(&url.host, connection, cdn_answers)
-        }
-        _ if !origin.tls => none_asked(&VISITORS[6..9], "the origin is requested over HTTP"),
-        _ => none_asked(&VISITORS[6..9], "see `https-port`"),
-    });
-    let modified = visit.origin.replies.page.as_ref().and_then(|page| {
+    let front = name.into_iter().chain(public);
+    let Some((origin, seen)) = &visit.origin else {
+        let why = "no origin is known for this target: set `origin` in [verify]";
+        return front.chain(none_asked::<{ VISITORS.len() - 4 }>(why)).collect();
+    };
+    let has_tls = origin.place.tls;
+    let tls = match &seen.connection {
+        connection if matches!(seen.ports[0], Some((_, Ok(())))) => origin::tls(host, connection, cdn_answers),
+        _ if !has_tls => none_asked("the origin is requested over HTTP"),
+        _ => none_asked("see `https-port`"),
+    };
+    let modified = seen.replies.page.as_ref().and_then(|page| {
         let said = page.as_ref().ok()?.header("last-modified")?;
         let time = httpdate::parse_http_date(said).ok()?;
         i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
     });
-    found.extend(site::site_checks(
-        &visit.origin.replies,
-        site::SiteFacts {
-            url: &url.text,
-            tls: origin.tls,
-            hsts: patient.hsts.filter(|_| origin.tls),
-            tree: store.tree.as_deref(),
-            front: store.front,
-            modified,
-        },
-    ));
-    found
+    let known = site::SiteFacts {
+        url: &visit.url.text,
+        tls: has_tls,
+        hsts: context.hsts.filter(|_| has_tls),
+        tree: store.tree.as_deref(),
+        front: store.front,
+        modified,
+    };
+    front
+        .chain(origin::ports(&origin.place.name, &seen.ports))
+        .chain(tls)
+        .chain(site::site_checks(&seen.replies, known))
+        .collect()
 }

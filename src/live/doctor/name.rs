@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::edge;
-use super::finding::{DoctorCheck, fine, not_asked, wrong};
+use super::finding::{Outcome, fine, not_asked, wrong};
 
 /// What a name resolves to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,23 +29,18 @@ pub(super) fn name_checks(
     dns: &Result<Dns, String>,
     expected: Option<ExpectedName<'_>>,
     cdn_answers: bool,
-) -> Vec<DoctorCheck> {
+) -> [Outcome; 2] {
     let dns = match dns {
-        Ok(dns) if !dns.addresses.is_empty() => dns,
-        failed => {
-            let why = match failed {
-                Err(why) => why.as_str(),
-                Ok(_) => "it has no address",
-            };
-            return vec![
+        Ok(dns) => dns,
+        Err(why) => {
+            return [
                 wrong(
-                    "name",
                     format!("{name} does not resolve: {why}"),
                     format!(
                         "add an A record for {name} (and AAAA for IPv6) where its zone is kept, and correct `url` if the name is another"
                     ),
                 ),
-                not_asked("address", "the name does not resolve"),
+                not_asked("the name does not resolve"),
             ];
         }
     };
@@ -54,22 +49,21 @@ pub(super) fn name_checks(
         detail = format!("{detail}, an alias of {alias}");
     }
     detail = format!("{detail}: {}", list(&dns.addresses));
-    vec![fine("name", detail), address(name, dns, expected, cdn_answers)]
+    [fine(detail), address(name, dns, expected, cdn_answers)]
 }
 
-fn address(name: &str, dns: &Dns, expected: Option<ExpectedName<'_>>, cdn_answers: bool) -> DoctorCheck {
-    let check = "address";
+fn address(name: &str, dns: &Dns, expected: Option<ExpectedName<'_>>, cdn_answers: bool) -> Outcome {
     let at_edge = |address: &IpAddr| edge::is_cloudflare(*address);
     if cdn_answers || dns.addresses.iter().all(at_edge) {
-        return fine(check, "leads to the CDN, which requests the origin");
+        return fine("leads to the CDN, which requests the origin");
     }
     let Some(expected) = expected else {
-        return not_asked(check, "no origin is known for this target: set `origin` in [verify]");
+        return not_asked("no origin is known for this target: set `origin` in [verify]");
     };
     let host = expected.host;
     let known = match expected.addresses {
         Ok(known) => known,
-        Err(why) => return not_asked(check, &format!("the address of {host} is not known here: {why}")),
+        Err(why) => return not_asked(&format!("the address of {host} is not known here: {why}")),
     };
     let strangers: Vec<IpAddr> = dns
         .addresses
@@ -78,7 +72,7 @@ fn address(name: &str, dns: &Dns, expected: Option<ExpectedName<'_>>, cdn_answer
         .copied()
         .collect();
     if strangers.is_empty() {
-        return fine(check, format!("leads to the target's host, {host}"));
+        return fine(format!("leads to the target's host, {host}"));
     }
     let some = if strangers.len() == dns.addresses.len() {
         "visitors"
@@ -86,7 +80,6 @@ fn address(name: &str, dns: &Dns, expected: Option<ExpectedName<'_>>, cdn_answer
         "some visitors"
     };
     wrong(
-        check,
         format!(
             "{} is not {host} ({}), nor Cloudflare's: {some} reach another machine, and behind a CDN it answers 522",
             list(&strangers),
@@ -113,7 +106,7 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn address_of(seen: &[&str], known: &[&str], cdn: bool) -> DoctorCheck {
+    fn address_of(seen: &[&str], known: &[&str], cdn: bool) -> Outcome {
         let dns = Ok(Dns {
             aliases: vec!["x.example.net".to_owned()],
             addresses: addresses(seen),
@@ -123,7 +116,8 @@ mod tests {
             host: "box",
             addresses: &known,
         };
-        name_checks("docs.example.com", &dns, Some(expected), cdn).remove(1)
+        let [_, address] = name_checks("docs.example.com", &dns, Some(expected), cdn);
+        address
     }
 
     #[test]
@@ -155,7 +149,7 @@ mod tests {
     #[test]
     fn a_name_without_an_address_is_one_alarm() {
         let found = name_checks("docs.example.com", &Err("no such name".to_owned()), None, false);
-        let states: Vec<CheckResult> = found.iter().map(|finding| finding.state).collect();
+        let states = found.map(|finding| finding.state);
         assert_eq!(states, [CheckResult::Wrong, CheckResult::NotAsked]);
     }
 }

@@ -1,95 +1,81 @@
 //! Checks whether the origin can be reached, and its TLS. Pure.
 
-use super::finding::{DoctorCheck, fine, none_asked, not_asked, wrong};
+use super::finding::{Outcome, fine, none_asked, not_asked, wrong};
 use crate::live::http::{Certificate, ConnectionFacts, Protocol};
 
 /// Number of days before the end of a certificate from which its renewal is late. Let's Encrypt clients renew when 30
 /// days are left.
 const LATE: i64 = 14;
 
-/// The state of the ports, each with its number. `None` if the port is not checked.
-#[derive(Debug, Default)]
-pub struct Ports {
-    /// The HTTPS port.
-    pub https: Option<(u16, Result<(), String>)>,
-    /// The HTTP port.
-    pub http: Option<(u16, Result<(), String>)>,
-}
+/// The number of a port and whether it accepts connections, or why not. `None` if the port is not checked.
+pub type PortSeen = Option<(u16, Result<(), String>)>;
 
 /// Checks `https-port` and `http-port`.
-pub(super) fn ports(host: &str, ports: &Ports) -> Vec<DoctorCheck> {
-    let open = |check, port: &Option<(u16, Result<(), String>)>| match port {
-        None => not_asked(check, "the site's URL does not use it"),
-        Some((number, Ok(()))) => fine(check, format!("{host} accepts on port {number}")),
+pub(super) fn ports(host: &str, ports: &[PortSeen; 2]) -> [Outcome; 2] {
+    ports.each_ref().map(|port| match port {
+        None => not_asked("the site's URL does not use it"),
+        Some((number, Ok(()))) => fine(format!("{host} accepts on port {number}")),
         Some((number, Err(why))) => wrong(
-            check,
             format!("{host} does not accept on port {number}: {why}"),
             "start nginx (`systemctl status nginx`), see that the vhost is in sites-enabled, and let the port through the firewall",
         ),
-    };
-    vec![open("https-port", &ports.https), open("http-port", &ports.http)]
+    })
 }
 
 /// Checks `certificate`, `expiry` and `http2`.
-pub(super) fn tls(name: &str, connection: &Result<ConnectionFacts, String>, is_behind_cdn: bool) -> Vec<DoctorCheck> {
-    const CHECKS: [&str; 3] = ["certificate", "expiry", "http2"];
+pub(super) fn tls(name: &str, connection: &Result<ConnectionFacts, String>, is_behind_cdn: bool) -> [Outcome; 3] {
     let facts = match connection {
         Ok(facts) => facts,
         Err(why) => {
-            let mut found = none_asked(&CHECKS, "there is no TLS connection with the origin");
-            found[0] = wrong(
-                CHECKS[0],
+            let [_, expiry, http2] = none_asked("there is no TLS connection with the origin");
+            let certificate = wrong(
                 format!("no TLS connection with the origin: {why}"),
                 "see `ssl_certificate` of the vhost, and `nginx -t`; certbot puts the files where the printed vhost expects them",
             );
-            return found;
+            return [certificate, expiry, http2];
         }
     };
     let Some(certificate) = &facts.certificate else {
-        return none_asked(&CHECKS, "the site's URL is http");
+        return none_asked("the site's URL is http");
     };
     let http2 = match facts.protocol {
-        Protocol::Http2 => fine("http2", "agreed on (ALPN h2)"),
+        Protocol::Http2 => fine("agreed on (ALPN h2)"),
         Protocol::Http1 => wrong(
-            "http2",
             "the origin speaks HTTP/1.1 only: a browser loads a page's files six at a time",
             "print the vhost for the host's nginx (`syntax-publish nginx`, with `nginx-version` of the target set): it then has `http2` in the place where that version wants it",
         ),
     };
-    vec![chain(name, certificate, is_behind_cdn), expiry(certificate), http2]
+    [chain(name, certificate, is_behind_cdn), expiry(certificate), http2]
 }
 
-fn chain(name: &str, certificate: &Certificate, is_behind_cdn: bool) -> DoctorCheck {
-    let check = "certificate";
+fn chain(name: &str, certificate: &Certificate, is_behind_cdn: bool) -> Outcome {
     match &certificate.fault {
         // The `expiry` check reports this.
-        Some(_) if certificate.days_left < 0 => not_asked(check, "it has expired"),
+        Some(_) if certificate.days_left < 0 => not_asked("it has expired"),
         Some(fault) => wrong(
-            check,
             format!("{fault} (signed by {})", certificate.issuer),
             format!(
                 "get one for {name}, with its full chain: `certbot --nginx -d {name}` or a DNS challenge; `ssl_certificate` must name fullchain.pem"
             ),
         ),
         None if certificate.for_cdn && !is_behind_cdn => wrong(
-            check,
             "it is a Cloudflare origin certificate, which no browser accepts, and visitors reach this host directly",
             "let the name lead to Cloudflare (proxied), or get a certificate that browsers accept",
         ),
-        None if certificate.for_cdn => fine(check, "a Cloudflare origin certificate, which Full (strict) accepts"),
-        None => fine(check, format!("for {name}, signed by {}", certificate.issuer)),
+        None if certificate.for_cdn => fine("a Cloudflare origin certificate, which Full (strict) accepts"),
+        None => fine(format!("for {name}, signed by {}", certificate.issuer)),
     }
 }
 
-fn expiry(certificate: &Certificate) -> DoctorCheck {
+fn expiry(certificate: &Certificate) -> Outcome {
     let days = certificate.days_left;
     let fix = "renew it: `certbot renew`, and see why its timer did not (`systemctl list-timers certbot`)";
     if days < 0 {
-        wrong("expiry", format!("the certificate expired {} days ago", -days), fix)
+        wrong(format!("the certificate expired {} days ago", -days), fix)
     } else if days < LATE {
-        wrong("expiry", format!("the certificate expires in {days} days"), fix)
+        wrong(format!("the certificate expires in {days} days"), fix)
     } else {
-        fine("expiry", format!("{days} days left"))
+        fine(format!("{days} days left"))
     }
 }
 
@@ -100,7 +86,6 @@ mod tests {
 
     fn certificate(days_left: i64, fault: Option<&str>, for_cdn: bool) -> Certificate {
         Certificate {
-            expires: 0,
             days_left,
             issuer: "CN=x".to_owned(),
             fault: fault.map(str::to_owned),

@@ -16,7 +16,9 @@ use super::name::Dns;
 /// Time limit for a resolver's answer. After it, the query is repeated once.
 const PATIENCE: Duration = Duration::from_millis(1_400);
 
-/// Resolves a name to its addresses and aliases.
+const NO_ADDRESS: &str = "it has no address";
+
+/// Resolves a name to its addresses and aliases. There is at least one address.
 ///
 /// # Errors
 /// Why there is no answer, as text.
@@ -47,21 +49,20 @@ pub(super) async fn resolve(name: &str, resolver: Option<SocketAddr>) -> Result<
     let mut dns = Dns::default();
     let mut failed = None;
     for answer in [v4, v6] {
-        let records = match &answer {
-            Ok(lookup) => lookup.answers(),
+        let lookup = match answer {
+            Ok(lookup) => lookup,
             Err(error) => {
-                let text = if error.is_nx_domain() {
+                failed.get_or_insert(if error.is_nx_domain() {
                     "there is no such name".to_owned()
                 } else if error.is_no_records_found() {
-                    "it has no address".to_owned()
+                    NO_ADDRESS.to_owned()
                 } else {
                     format!("the resolver did not answer: {error}")
-                };
-                failed.get_or_insert(text);
+                });
                 continue;
             }
         };
-        for record in records {
+        for record in lookup.answers() {
             match &record.data {
                 RData::A(address) => dns.addresses.push(address.0.into()),
                 RData::AAAA(address) => dns.addresses.push(address.0.into()),
@@ -75,8 +76,8 @@ pub(super) async fn resolve(name: &str, resolver: Option<SocketAddr>) -> Result<
             }
         }
     }
-    match failed {
-        Some(why) if dns.addresses.is_empty() => Err(why),
-        _ => Ok(dns),
+    if dns.addresses.is_empty() {
+        return Err(failed.unwrap_or_else(|| NO_ADDRESS.to_owned()));
     }
+    Ok(dns)
 }

@@ -1,24 +1,12 @@
 //! Checks the origin's responses: whether they come from this site's vhost, by the current rules, and from this store.
 //! Pure.
 
-use super::finding::{DoctorCheck, fine, none_asked, not_asked, wrong};
+use super::finding::{CheckResult, Outcome, fine, none_asked, not_asked, wrong};
 use crate::live::http::Response;
 use crate::model::cache::CacheClass;
+use crate::model::path::printable;
 use crate::rules::headers;
 use crate::rules::marker::{self, Marker, RULES};
-
-/// The checks of the vhost, in the order in which they are reported.
-pub(super) const CHECKS: [&str; 9] = [
-    "vhost",
-    "rules",
-    "brotli",
-    "gzip",
-    "headers",
-    "cache",
-    "missing",
-    "dot-files",
-    "redirect",
-];
 
 /// One response, or why there is none. `None` if the request was not sent.
 pub type Reply = Option<Result<Response, String>>;
@@ -78,47 +66,34 @@ pub struct SiteFacts<'a> {
     pub modified: Option<i64>,
 }
 
-/// Runs all of [`CHECKS`].
-pub(super) fn site_checks(replies: &Replies, known: SiteFacts<'_>) -> Vec<DoctorCheck> {
+/// Checks everything from `vhost` to `redirect`.
+pub(super) fn site_checks(replies: &Replies, known: SiteFacts<'_>) -> [Outcome; 9] {
     let page = match &replies.page {
         Some(Ok(page)) => page,
-        Some(Err(why)) => return none_asked(&CHECKS, &format!("the origin does not answer: {why}")),
-        None => return none_asked(&CHECKS, "the origin can't be reached"),
+        Some(Err(why)) => return none_asked(&format!("the origin does not answer: {why}")),
+        None => return none_asked("the origin can't be reached"),
     };
-    let (vhost, is_ours) = vhost(replies, page, known);
-    let mut found = vec![vhost];
-    if is_ours == Some(false) {
-        found.extend(none_asked(&CHECKS[1..], "another site or store answers"));
-        return found;
-    }
-    if is_ours.is_none() && marker_of(replies).is_none() {
-        found.extend(none_asked(
-            &CHECKS[1..],
-            "it can't be seen whether this site's vhost answers",
-        ));
-        return found;
-    }
-    found.push(rules(replies));
-    found.push(encoding(
-        "brotli",
-        "br",
-        &replies.brotli,
-        known.front.map(|front| front.brotli),
-    ));
-    found.push(encoding(
-        "gzip",
-        "gzip",
-        &replies.gzip,
-        known.front.map(|front| front.gzip),
-    ));
-    found.extend([
-        every_header(replies, known),
-        cache(replies),
-        missing(replies),
-        dot_files(replies),
-        redirect(replies, known),
-    ]);
-    found
+    let vhost = vhost(replies, page, known);
+    let why = match vhost.state {
+        CheckResult::Wrong => "another site or store answers",
+        CheckResult::NotAsked if marker_of(replies).is_none() => "it can't be seen whether this site's vhost answers",
+        _ => {
+            return [
+                vhost,
+                rules(replies),
+                encoding("br", &replies.brotli, known.front.map(|front| front.brotli)),
+                encoding("gzip", &replies.gzip, known.front.map(|front| front.gzip)),
+                every_header(replies, known),
+                cache(replies),
+                missing(replies),
+                dot_files(replies),
+                redirect(replies, known),
+            ];
+        }
+    };
+    let mut all = none_asked(why);
+    all[0] = vhost;
+    all
 }
 
 fn ok(reply: &Reply) -> Option<&Response> {
@@ -132,59 +107,51 @@ fn marker_of(replies: &Replies) -> Option<Marker> {
 
 const PRINT: &str = "set `nginx-root` and `nginx-version` of the target, print the vhost with `syntax-publish nginx`, put it in sites-enabled, and reload nginx";
 
-/// Checks whether this site's vhost answers and serves this store. The second value is `None` if that is unknown.
-fn vhost(replies: &Replies, page: &Response, known: SiteFacts<'_>) -> (DoctorCheck, Option<bool>) {
-    let check = "vhost";
+/// Checks whether this site's vhost answers and serves this store.
+fn vhost(replies: &Replies, page: &Response, known: SiteFacts<'_>) -> Outcome {
     let (Some(tree), Some(front)) = (known.tree, known.front) else {
-        return (
-            not_asked(check, "the store can't be read to see what should be served"),
-            None,
-        );
+        return not_asked("the store can't be read to see what should be served");
     };
     // Whether the page has the same time and length as the one in the store.
     let is_stores = known.modified == Some(front.mtime) && page.body.len() as u64 == front.size;
-    let other = |detail: String| (wrong(check, detail, PRINT), Some(false));
-    match marker_of(replies) {
-        Some(marker) if marker.tree.is_empty() => other(
-            "the vhost is this tool's, but `current` of its docroot leads to no release: it is another folder, or nginx may not enter it".to_owned(),
-        ),
-        Some(marker) if marker.tree != tree => other(format!(
+    let detail = match marker_of(replies) {
+        Some(marker) if marker.tree.is_empty() => {
+            "the vhost is this tool's, but `current` of its docroot leads to no release: it is another folder, or nginx may not enter it".to_owned()
+        }
+        Some(marker) if marker.tree != tree => format!(
             "the vhost serves tree {}, and the live one of this store is {}: its docroot is that of another store",
             short(&marker.tree),
             short(tree)
-        )),
-        Some(_) if page.status == 200 && !is_stores => other(
-            "the vhost serves the same site from another store: the times of its files are not those of this one".to_owned(),
         ),
-        Some(_) => (fine(check, format!("serves `current` of this store (tree {})", short(tree))), Some(true)),
+        Some(_) if page.status == 200 && !is_stores => {
+            "the vhost serves the same site from another store: the times of its files are not those of this one".to_owned()
+        }
+        Some(_) => return fine(format!("serves `current` of this store (tree {})", short(tree))),
         None if page.status == 200 && is_stores => {
-            (fine(check, "serves `current` of this store, by the time and length of its front page"), Some(true))
+            return fine("serves `current` of this store, by the time and length of its front page");
         }
         None => {
             let by = page.header("server").map_or_else(String::new, |server| format!(" ({server})"));
-            other(format!(
+            format!(
                 "another vhost answers for this name{by}: its front page ({}, {} bytes) is not this store's",
                 page.status,
                 page.body.len()
-            ))
+            )
         }
-    }
+    };
+    wrong(detail, PRINT)
 }
 
 fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-fn rules(replies: &Replies) -> DoctorCheck {
+fn rules(replies: &Replies) -> Outcome {
     let number = marker_of(replies).map_or(1, |marker| marker.rules);
     match number {
-        RULES => fine("rules", format!("printed by the rules of this version ({RULES})")),
-        newer if newer > RULES => fine(
-            "rules",
-            format!("printed by a later version ({newer}; this one has {RULES})"),
-        ),
+        RULES => fine(format!("printed by the rules of this version ({RULES})")),
+        newer if newer > RULES => fine(format!("printed by a later version ({newer}; this one has {RULES})")),
         older => wrong(
-            "rules",
             format!(
                 "the vhost was printed by an older version ({older}; now {RULES}): {}",
                 marker::missing(older).join("; ")
@@ -194,14 +161,14 @@ fn rules(replies: &Replies) -> DoctorCheck {
     }
 }
 
-fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Option<u64>>) -> DoctorCheck {
+fn encoding(coding: &str, reply: &Reply, stored: Option<Option<u64>>) -> Outcome {
     let stored = match stored {
         Some(Some(stored)) => stored,
-        Some(None) => return not_asked(check, "the front page of the live release has no such encoding"),
-        None => return not_asked(check, "the store can't be read to see which encodings there are"),
+        Some(None) => return not_asked("the front page of the live release has no such encoding"),
+        None => return not_asked("the store can't be read to see which encodings there are"),
     };
     let Some(answer) = ok(reply) else {
-        return not_asked(check, "the origin did not answer that request");
+        return not_asked("the origin did not answer that request");
     };
     let module = match coding {
         "br" => {
@@ -211,10 +178,9 @@ fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Opt
     };
     match answer.header("content-encoding") {
         Some(sent) if sent == coding && answer.body.len() as u64 == stored => {
-            fine(check, format!("served from the file beside the page ({stored} bytes)"))
+            fine(format!("served from the file beside the page ({stored} bytes)"))
         }
         Some(sent) if sent == coding => wrong(
-            check,
             format!(
                 "compressed for each request ({} bytes), instead of the file of the release ({stored} bytes)",
                 answer.body.len()
@@ -222,7 +188,6 @@ fn encoding(check: &'static str, coding: &str, reply: &Reply, stored: Option<Opt
             module,
         ),
         _ => wrong(
-            check,
             format!(
                 "a browser that accepts {coding} gets the page uncompressed ({} bytes)",
                 answer.body.len()
@@ -245,7 +210,7 @@ fn kinds(replies: &Replies) -> impl Iterator<Item = (&'static str, &Response)> {
     .filter_map(|(kind, reply)| Some((kind, ok(reply)?)))
 }
 
-fn every_header(replies: &Replies, known: SiteFacts<'_>) -> DoctorCheck {
+fn every_header(replies: &Replies, known: SiteFacts<'_>) -> Outcome {
     let mut number = 0;
     let hsts = known.hsts.map(|seconds| (headers::HSTS, format!("max-age={seconds}")));
     for (kind, answer) in kinds(replies) {
@@ -254,22 +219,18 @@ fn every_header(replies: &Replies, known: SiteFacts<'_>) -> DoctorCheck {
         for (name, value) in headers::SECURITY.into_iter().chain(hsts) {
             let sent = answer.header(&name.to_ascii_lowercase());
             if sent != Some(value) {
-                let sent = sent.map_or_else(
-                    || "no".to_owned(),
-                    |sent| format!("another ({})", crate::model::path::printable(sent)),
-                );
+                let sent = sent.map_or_else(|| "no".to_owned(), |sent| format!("another ({})", printable(sent)));
                 return wrong(
-                    "headers",
                     format!("{kind} has {sent} {name}"),
                     "print the vhost again instead of editing it: one `add_header` in a location drops all others there",
                 );
             }
         }
     }
-    fine("headers", format!("as printed, on {number} kinds of answers"))
+    fine(format!("as printed, on {number} kinds of answers"))
 }
 
-fn cache(replies: &Replies) -> DoctorCheck {
+fn cache(replies: &Replies) -> Outcome {
     let (page, forever) = (
         CacheClass::Revalidate.cache_control(),
         CacheClass::Immutable.cache_control(),
@@ -298,33 +259,27 @@ fn cache(replies: &Replies) -> DoctorCheck {
                 _ => "browsers may show an old page after a publish",
             };
             return wrong(
-                "cache",
                 format!(
                     "{kind} says {} in Cache-Control instead of {wanted}: {readers}",
-                    crate::model::path::printable(&sent)
+                    printable(&sent)
                 ),
                 "print the vhost again, and see whether `expires` or `add_header` was added to it",
             );
         }
     }
-    fine(
-        "cache",
-        "pages revalidate, build assets are immutable, errors are not cached",
-    )
+    fine("pages revalidate, build assets are immutable, errors are not cached")
 }
 
-fn missing(replies: &Replies) -> DoctorCheck {
-    let check = "missing";
+fn missing(replies: &Replies) -> Outcome {
     for (what, reply) in [
         ("a page", &replies.missing),
         ("a file below _next/static/", &replies.missing_asset),
     ] {
         let Some(answer) = ok(reply) else {
-            return not_asked(check, "the origin did not answer that request");
+            return not_asked("the origin did not answer that request");
         };
         if answer.status != 404 {
             return wrong(
-                check,
                 format!(
                     "{what} that does not exist answers {}: search engines and open tabs take it for one that does",
                     answer.status
@@ -333,44 +288,41 @@ fn missing(replies: &Replies) -> DoctorCheck {
             );
         }
     }
-    fine(check, "answers 404")
+    fine("answers 404")
 }
 
-fn dot_files(replies: &Replies) -> DoctorCheck {
+fn dot_files(replies: &Replies) -> Outcome {
     let Some(answer) = ok(&replies.dot) else {
-        return not_asked("dot-files", "the origin did not answer that request");
+        return not_asked("the origin did not answer that request");
     };
     match answer.status {
-        403 | 404 => fine("dot-files", format!("refused ({})", answer.status)),
+        403 | 404 => fine(format!("refused ({})", answer.status)),
         status => wrong(
-            "dot-files",
             format!("a name that begins with a dot answers {status}"),
             "print the vhost again: it has a location that hides them",
         ),
     }
 }
 
-fn redirect(replies: &Replies, known: SiteFacts<'_>) -> DoctorCheck {
-    let check = "redirect";
+fn redirect(replies: &Replies, known: SiteFacts<'_>) -> Outcome {
     if !known.tls {
-        return not_asked(check, "the site's URL is http");
+        return not_asked("the site's URL is http");
     }
     match &replies.plain {
-        None => not_asked(check, "the site's port is not the default, so there is none for HTTP"),
-        Some(Err(why)) => not_asked(check, &format!("nothing answers over HTTP: {why}")),
+        None => not_asked("the site's port is not the default, so there is none for HTTP"),
+        Some(Err(why)) => not_asked(&format!("nothing answers over HTTP: {why}")),
         Some(Ok(answer)) => {
             let to = answer.header("location").unwrap_or_default();
             let permanent = matches!(answer.status, 301 | 308);
             if permanent && to == format!("{}/", known.url) {
-                fine(check, format!("HTTP leads to {to} ({})", answer.status))
+                fine(format!("HTTP leads to {to} ({})", answer.status))
             } else {
                 let to = if to.is_empty() {
                     String::new()
                 } else {
-                    format!(", to {}", crate::model::path::printable(to))
+                    format!(", to {}", printable(to))
                 };
                 wrong(
-                    check,
                     format!(
                         "HTTP answers {}{to}: visitors who type the name get no TLS, or another site",
                         answer.status
@@ -384,7 +336,6 @@ fn redirect(replies: &Replies, known: SiteFacts<'_>) -> DoctorCheck {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::CheckResult;
     use super::*;
 
     #[test]
@@ -408,7 +359,6 @@ mod tests {
             ..Replies::default()
         };
         let found = site_checks(&replies, known);
-        assert_eq!(found.iter().map(|finding| finding.check).collect::<Vec<_>>(), CHECKS);
         assert!(
             found.iter().all(|finding| finding.state == CheckResult::NotAsked),
             "{found:?}"

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{self, Either};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt as _, TryFutureExt as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -51,10 +52,7 @@ enum Sender {
 /// # Errors
 /// [`HttpError`].
 pub async fn connect(place: &Endpoint, trust: Trust, patience: Duration) -> Result<Connection, HttpError> {
-    let connecting = connect_now(place, trust);
-    timeout(patience, connecting)
-        .await
-        .unwrap_or_else(|_| Err(HttpError::TimedOut { address: shown(place) }))
+    within(patience, place, Box::pin(connect_now(place, trust))).await
 }
 
 /// Sends one request over its own connection, to a server whose certificate must be valid.
@@ -73,9 +71,16 @@ pub async fn send_once(place: &Endpoint, request: &Request, patience: Duration) 
         }
         Ok(answer)
     };
-    timeout(patience, sending)
-        .await
-        .unwrap_or_else(|_| Err(HttpError::TimedOut { address: shown(place) }))
+    within(patience, place, Box::pin(sending)).await
+}
+
+async fn within<T>(
+    patience: Duration,
+    place: &Endpoint,
+    work: impl Future<Output = Result<T, HttpError>>,
+) -> Result<T, HttpError> {
+    let late = |_| HttpError::TimedOut { address: shown(place) };
+    timeout(patience, work).await.map_err(late)?
 }
 
 /// The host and port to connect to, as shown in messages.
@@ -84,16 +89,19 @@ fn shown(place: &Endpoint) -> String {
     format!("{}:{port}", super::bracketed(host))
 }
 
-async fn connect_now(place: &Endpoint, trust: Trust) -> Result<Connection, HttpError> {
-    let began = Instant::now();
-    let stream = reach(place).await?;
-    let broken = |detail: String| HttpError::Broken {
+/// The error for a connection that broke, with all its causes.
+fn broken(place: &Endpoint, error: &dyn std::error::Error) -> HttpError {
+    HttpError::Broken {
         address: shown(place),
-        detail,
-    };
-    let peer = stream.peer_addr().map_err(|error| broken(error.to_string()))?;
+        detail: told(error),
+    }
+}
+
+async fn connect_now(place: &Endpoint, trust: Trust) -> Result<Connection, HttpError> {
+    let stream = reach(place).await?;
+    let peer = stream.peer_addr().map_err(|error| broken(place, &error))?;
     // Requests are small, and the client waits for each response.
-    stream.set_nodelay(true).map_err(|error| broken(error.to_string()))?;
+    stream.set_nodelay(true).map_err(|error| broken(place, &error))?;
     let (protocol, certificate, sender) = if place.tls {
         let (stream, protocol, certificate) = secure(place, stream, trust).await?;
         (protocol, certificate, talk(stream, protocol).await)
@@ -106,9 +114,8 @@ async fn connect_now(place: &Endpoint, trust: Trust) -> Result<Connection, HttpE
             peer,
             protocol,
             certificate,
-            took: began.elapsed(),
         },
-        sender: sender.map_err(|error| broken(told(&error)))?,
+        sender: sender.map_err(|error| broken(place, &error))?,
     })
 }
 
@@ -121,43 +128,29 @@ async fn reach(place: &Endpoint) -> Result<TcpStream, HttpError> {
         detail,
     };
     let resolved = tokio::net::lookup_host((host, port)).await;
-    let mut addresses: Vec<SocketAddr> = resolved.map_err(|error| unknown(error.to_string()))?.collect();
-    if addresses.is_empty() {
-        return Err(unknown("it has no address".to_owned()));
-    }
-    addresses.reverse();
-    let mut trying = Vec::new();
-    let mut last: Option<(SocketAddr, std::io::Error)> = None;
+    let addresses: Vec<SocketAddr> = resolved.map_err(|error| unknown(error.to_string()))?.collect();
+    let mut addresses = addresses.into_iter();
+    let mut trying = FuturesUnordered::new();
+    let mut failed = unknown("it has no address".to_owned());
     loop {
-        if let Some(address) = addresses.pop() {
-            let attempt = async move { TcpStream::connect(address).await.map_err(|error| (address, error)) };
-            trying.push(Box::pin(attempt));
+        if let Some(address) = addresses.next() {
+            trying.push(async move { TcpStream::connect(address).await.map_err(|error| (address, error)) });
         }
-        if trying.is_empty() {
-            let (address, error) = last.unwrap_or_else(|| {
-                let none = SocketAddr::from(([0, 0, 0, 0], port));
-                (none, std::io::ErrorKind::NotFound.into())
-            });
-            return Err(HttpError::NoConnection {
-                address: address.to_string(),
-                detail: error.to_string(),
-            });
-        }
-        let any = future::select_all(std::mem::take(&mut trying));
-        let patience = if addresses.is_empty() { None } else { Some(HEAD_START) };
-        let pause = async {
-            match patience {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => std::future::pending().await,
-            }
+        let patience = if addresses.as_slice().is_empty() {
+            Duration::MAX
+        } else {
+            HEAD_START
         };
-        match future::select(any, Box::pin(pause)).await {
-            Either::Left(((Ok(stream), _, _), _)) => return Ok(stream),
-            Either::Left(((Err(failed), _, rest), _)) => {
-                last = Some(failed);
-                trying = rest;
+        match timeout(patience, trying.next()).await {
+            Ok(Some(Ok(stream))) => return Ok(stream),
+            Ok(Some(Err((address, error)))) => {
+                failed = HttpError::NoConnection {
+                    address: address.to_string(),
+                    detail: error.to_string(),
+                };
             }
-            Either::Right(((), any)) => trying = any.into_inner(),
+            Ok(None) => return Err(failed),
+            Err(_) => {}
         }
     }
 }
@@ -176,10 +169,10 @@ async fn secure(
     let (config, noted) = tls::config(trust).map_err(failed)?;
     let name = ServerName::try_from(place.name.clone()).map_err(|error| failed(error.to_string()))?;
     let connector = TlsConnector::from(Arc::new(config));
-    let shaken = timeout(HANDSHAKE, connector.connect(name.clone(), stream)).await;
-    let stream = shaken
-        .map_err(|_| HttpError::TimedOut { address: shown(place) })?
-        .map_err(|error| failed(error.to_string()))?;
+    let shaking = connector
+        .connect(name, stream)
+        .map_err(|error| failed(error.to_string()));
+    let stream = within(HANDSHAKE, place, shaking).await?;
     let (_, session) = stream.get_ref();
     let protocol = match session.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
@@ -241,44 +234,35 @@ impl Connection {
     /// # Errors
     /// [`HttpError`]. After an error an HTTP/1.1 connection is unusable.
     pub async fn send(&self, request: &Request, most: usize) -> Result<Response, HttpError> {
-        let broken = |error: &dyn std::error::Error| HttpError::Broken {
-            address: shown(&self.place),
-            detail: told(error),
-        };
-        match &self.sender {
+        let broken = |error: hyper::Error| broken(&self.place, &error);
+        let request = self.build(request)?;
+        // Over HTTP/1.1, the connection is held until the response was read.
+        let mut held;
+        let answer = match &self.sender {
             Sender::Http1(sender) => {
-                let request = self.build(request, Protocol::Http1)?;
-                let mut sender = sender.lock().await;
-                sender.ready().await.map_err(|error| broken(&error))?;
-                let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
-                self.read(answer, most).await
+                held = sender.lock().await;
+                held.ready().await.map_err(broken)?;
+                held.send_request(request).await
             }
             Sender::Http2(sender) => {
-                let request = self.build(request, Protocol::Http2)?;
                 let mut sender = sender.clone();
-                sender.ready().await.map_err(|error| broken(&error))?;
-                let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
-                self.read(answer, most).await
+                sender.ready().await.map_err(broken)?;
+                sender.send_request(request).await
             }
-        }
+        };
+        self.read(answer.map_err(broken)?, most).await
     }
 
-    fn build(&self, request: &Request, protocol: Protocol) -> Result<hyper::Request<Full<Bytes>>, HttpError> {
-        let method = if request.method.is_empty() {
-            "GET"
-        } else {
-            request.method
-        };
-        let mut builder = hyper::Request::builder().method(method);
+    fn build(&self, request: &Request) -> Result<hyper::Request<Full<Bytes>>, HttpError> {
+        let mut builder = hyper::Request::builder()
+            .method(request.method)
+            .header("user-agent", AGENT);
         // HTTP/2 derives its pseudo-headers from the complete URL. HTTP/1.1 has the path in the request line and the
         // name in a header.
-        builder = match protocol {
+        builder = match self.facts.protocol {
             Protocol::Http1 => builder.uri(&request.target).header("host", self.place.authority()),
             Protocol::Http2 => builder.uri(self.place.url(&request.target)),
         };
-        if !request.headers.iter().any(|(name, _)| *name == "user-agent") {
-            builder = builder.header("user-agent", AGENT);
-        }
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
@@ -300,10 +284,7 @@ impl Connection {
         while body.len() < most
             && let Some(frame) = coming.frame().await
         {
-            let frame = frame.map_err(|error| HttpError::Broken {
-                address: shown(&self.place),
-                detail: told(&error),
-            })?;
+            let frame = frame.map_err(|error| broken(&self.place, &error))?;
             if let Some(data) = frame.data_ref() {
                 body.extend_from_slice(&data[..data.len().min(most - body.len())]);
             }

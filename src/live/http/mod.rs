@@ -10,7 +10,6 @@ mod client;
 mod tls;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 pub use client::{Connection, connect, send_once};
 pub use tls::Certificate;
@@ -45,6 +44,30 @@ impl Endpoint {
             bracketed(&self.name)
         } else {
             format!("{}:{}", bracketed(&self.name), self.port)
+        }
+    }
+
+    /// The endpoint of this site at an origin. The request has the port of the site's URL only if both use the same
+    /// scheme.
+    #[must_use]
+    pub fn behind(&self, origin: &Self) -> Self {
+        let usual = if origin.tls { 443 } else { 80 };
+        Self {
+            name: self.name.clone(),
+            port: if origin.tls == self.tls { self.port } else { usual },
+            tls: origin.tls,
+            at: Some((origin.name.clone(), origin.port)),
+        }
+    }
+
+    /// The same server without TLS, on the default port.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            port: 80,
+            tls: false,
+            at: self.at.as_ref().map(|(host, _)| (host.clone(), 80)),
         }
     }
 
@@ -117,14 +140,12 @@ pub struct ConnectionFacts {
     pub protocol: Protocol,
     /// The server's certificate. `None` without TLS, or if the certificate can't be parsed.
     pub certificate: Option<Certificate>,
-    /// The time until the first request could be sent.
-    pub took: Duration,
 }
 
 /// A request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The method. Empty means GET.
+    /// The method.
     pub method: &'static str,
     /// Path and query, as sent.
     pub target: String,
@@ -132,6 +153,33 @@ pub struct Request {
     pub headers: Vec<(&'static str, String)>,
     /// The body. Empty means none.
     pub body: Vec<u8>,
+}
+
+impl Request {
+    /// A request without a body.
+    #[must_use]
+    pub fn get(target: String, headers: &[(&'static str, &str)]) -> Self {
+        Self {
+            method: "GET",
+            target,
+            headers: headers
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+            body: Vec::new(),
+        }
+    }
+
+    /// A request with JSON as its body.
+    #[must_use]
+    pub fn post(target: String, json: String) -> Self {
+        Self {
+            method: "POST",
+            target,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: json.into_bytes(),
+        }
+    }
 }
 
 /// A response.

@@ -1,7 +1,7 @@
 //! TLS: trust in the system's root certificates, and inspection of the server's certificate.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
@@ -17,8 +17,6 @@ use super::Trust;
 /// A server's certificate, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The end of its validity, in seconds since 1970.
-    pub expires: i64,
     /// Whole days that are left. Negative if the certificate has expired.
     pub days_left: i64,
     /// The issuer.
@@ -72,7 +70,7 @@ pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<CertificateCheck
         strict: strict.map_err(|error| why(&error))?,
         for_origins: verifier(&FOR_ORIGINS)?,
         trust,
-        wrong: Mutex::default(),
+        noted: OnceLock::new(),
     });
     let builder = ClientConfig::builder_with_provider(provider());
     let builder = builder.with_safe_default_protocol_versions();
@@ -102,16 +100,16 @@ pub(super) struct CertificateCheck {
     strict: Arc<WebPkiServerVerifier>,
     for_origins: Arc<WebPkiServerVerifier>,
     trust: Trust,
-    wrong: Mutex<Option<CertificateFault>>,
+    noted: OnceLock<NotedFault>,
 }
 
-/// A fault that was found in a certificate.
-#[derive(Debug, Clone)]
-struct CertificateFault {
-    /// Why a browser would reject it.
-    error: Error,
-    /// `Some` if it is a Cloudflare origin certificate. The inner option is its fault as an origin certificate, if any.
-    for_cdn: Option<Option<Error>>,
+/// What is wrong with a certificate that browsers reject.
+#[derive(Debug, Clone, Default)]
+struct NotedFault {
+    /// Why a browser would reject it. For a Cloudflare origin certificate, why Cloudflare would, if it would.
+    fault: Option<String>,
+    /// Whether it is a Cloudflare origin certificate.
+    for_cdn: bool,
 }
 
 impl CertificateCheck {
@@ -122,13 +120,9 @@ impl CertificateCheck {
         let expires = i64::try_from(until.as_secs()).unwrap_or(i64::MAX);
         let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(0);
         let issuer = parsed.tbs_certificate.issuer.to_string();
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let for_cdn = wrong.as_ref().is_some_and(|wrong| wrong.for_cdn.is_some());
-        let fault = wrong.and_then(|wrong| wrong.for_cdn.unwrap_or(Some(wrong.error)));
-        let fault = fault.as_ref().map(told);
+        let NotedFault { fault, for_cdn } = self.noted.get().cloned().unwrap_or_default();
         let fault = fault.or_else(|| (expires < now).then(|| EXPIRED.to_owned()));
         Some(Certificate {
-            expires,
             days_left: (expires - now).div_euclid(86_400),
             issuer,
             fault,
@@ -144,12 +138,11 @@ fn is_unknown_issuer(error: &Error) -> bool {
 /// Judges the result of a verification against given authorities. `Some` if one of them signed the certificate. The
 /// inner option is the fault that it has nevertheless.
 fn signed(checked: Result<ServerCertVerified, Error>) -> Option<Option<Error>> {
-    use CertificateError as CertificateFault;
     match checked {
         Ok(_) => Some(None),
         Err(
             error @ Error::InvalidCertificate(
-                CertificateFault::NotValidForName | CertificateFault::NotValidForNameContext { .. },
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             ),
         ) => Some(Some(error)),
         Err(_) => None,
@@ -160,33 +153,29 @@ const EXPIRED: &str = "the certificate has expired";
 
 /// Describes what is wrong with a certificate.
 fn told(error: &Error) -> String {
-    use CertificateError as CertificateFault;
-    match error {
-        Error::InvalidCertificate(CertificateFault::Expired | CertificateFault::ExpiredContext { .. }) => {
-            EXPIRED.to_owned()
+    let Error::InvalidCertificate(fault) = error else {
+        return format!("browsers refuse the certificate: {error}");
+    };
+    let text = match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => EXPIRED,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the certificate is not valid yet"
         }
-        Error::InvalidCertificate(CertificateFault::NotValidYet | CertificateFault::NotValidYetContext { .. }) => {
-            "the certificate is not valid yet".to_owned()
-        }
-        Error::InvalidCertificate(CertificateFault::NotValidForName) => {
-            "the certificate is for another name".to_owned()
-        }
-        Error::InvalidCertificate(CertificateFault::NotValidForNameContext { presented, .. }) => {
+        CertificateError::NotValidForName => "the certificate is for another name",
+        CertificateError::NotValidForNameContext { presented, .. } => {
             let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
-            format!("the certificate is for another name: {}", names.join(", "))
+            return format!("the certificate is for another name: {}", names.join(", "));
         }
-        Error::InvalidCertificate(CertificateFault::UnknownIssuer) => {
-            "the certificate is not signed by a CA that browsers trust, or its chain is not sent in full".to_owned()
+        CertificateError::UnknownIssuer => {
+            "the certificate is not signed by a CA that browsers trust, or its chain is not sent in full"
         }
-        Error::InvalidCertificate(CertificateFault::Revoked) => "the certificate has been revoked".to_owned(),
-        Error::InvalidCertificate(wrong) => match &*words(&format!("{wrong:?}")) {
-            "ca used as end entity" => {
-                "the certificate is one of a certificate authority, and not of a server".to_owned()
-            }
-            words => format!("browsers refuse the certificate: {words}"),
+        CertificateError::Revoked => "the certificate has been revoked",
+        other => match &*words(&format!("{other:?}")) {
+            "ca used as end entity" => "the certificate is one of a certificate authority, and not of a server",
+            words => return format!("browsers refuse the certificate: {words}"),
         },
-        other => format!("browsers refuse the certificate: {other}"),
-    }
+    };
+    text.to_owned()
 }
 
 /// Extracts the bare name from a certificate name as rustls formats it: `DnsName("a.example.com")`.
@@ -227,7 +216,10 @@ impl ServerCertVerifier for CertificateCheck {
                 let for_cdn = is_unknown_issuer(&error)
                     .then(|| origins.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now))
                     .and_then(signed);
-                *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(CertificateFault { error, for_cdn });
+                self.noted.get_or_init(|| NotedFault {
+                    for_cdn: for_cdn.is_some(),
+                    fault: for_cdn.unwrap_or(Some(error)).as_ref().map(told),
+                });
                 Ok(ServerCertVerified::assertion())
             }
             outcome => outcome,

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Purge, PurgeError, PurgeRequest, Purged, Token, pause};
+use super::{Purge, PurgeCall, PurgeError, PurgeRequest, Purged, Token};
 use crate::config::Scope;
-use crate::live::http::{self, Endpoint, HttpError, Request, Response};
+use crate::live::http::{Endpoint, Request, Response};
 use crate::model::path::printable;
 
 /// The URL of Cloudflare's API.
@@ -35,10 +35,8 @@ pub struct Cloudflare {
     pub path: String,
     /// What to purge.
     pub scope: Scope,
-    /// The token. `None` if the environment variable is not set.
-    pub token: Option<Token>,
-    /// The environment variable that contains the token.
-    pub variable: String,
+    /// The token.
+    pub token: Token,
 }
 
 #[derive(Deserialize)]
@@ -70,72 +68,52 @@ impl Purge for Cloudflare {
 
 impl Cloudflare {
     async fn purge_within(&self, wanted: &PurgeRequest, patience: Duration) -> Result<Purged, PurgeError> {
-        let Some(token) = &self.token else {
-            return Err(PurgeError::NoToken {
-                name: NAME.to_owned(),
-                variable: self.variable.clone(),
-            });
-        };
-        let until = Instant::now() + patience;
-        let mut asking = PurgeCall {
-            cloudflare: self,
-            token,
+        let call = &mut PurgeCall {
+            name: NAME.to_owned(),
+            place: &self.api,
+            reconnects: true,
+            detail: complaints,
             patience,
-            until,
+            until: Instant::now() + patience,
             requests: 0,
         };
-        let zone = asking.zone_id().await?;
+        let zone = self.zone_id(call).await?;
         let path = format!("{}/zones/{zone}/purge_cache", self.path);
-        let (what, urls) = match self.scope {
+        let (what, body) = match self.scope {
             Scope::Changed => {
-                asking.files(&path, &wanted.urls).await?;
-                let urls = wanted.urls.len();
-                (format!("{urls} URL{}", if urls == 1 { "" } else { "s" }), Some(urls))
+                self.files(call, &path, &wanted.urls).await?;
+                return Ok(Purged::of_urls(wanted.urls.len(), call.requests));
             }
-            Scope::Everything => {
-                asking.post(&path, &json!({"purge_everything": true})).await?;
-                ("everything".to_owned(), None)
-            }
-            Scope::Prefix => {
-                asking.post(&path, &json!({"prefixes": [wanted.prefix]})).await?;
-                (format!("everything below {}", wanted.prefix), None)
-            }
+            Scope::Everything => ("everything".to_owned(), json!({"purge_everything": true})),
+            Scope::Prefix => (
+                format!("everything below {}", wanted.prefix),
+                json!({"prefixes": [wanted.prefix]}),
+            ),
             Scope::Host => {
                 let host = wanted.prefix.split('/').next().unwrap_or_default();
-                asking.post(&path, &json!({"hosts": [host]})).await?;
-                (format!("everything of {host}"), None)
+                (format!("everything of {host}"), json!({"hosts": [host]}))
             }
-            Scope::Tag => {
-                asking.post(&path, &json!({"tags": [wanted.site]})).await?;
-                (format!("everything tagged {}", wanted.site), None)
-            }
+            Scope::Tag => (
+                format!("everything tagged {}", wanted.site),
+                json!({"tags": [wanted.site]}),
+            ),
         };
+        self.post(call, &path, &body).await?;
         Ok(Purged {
             what,
-            urls,
-            requests: asking.requests,
+            urls: None,
+            requests: call.requests,
         })
     }
-}
 
-/// One purge, with its deadline.
-struct PurgeCall<'a> {
-    cloudflare: &'a Cloudflare,
-    token: &'a Token,
-    patience: Duration,
-    until: Instant,
-    requests: u32,
-}
-
-impl PurgeCall<'_> {
     /// Returns the ID of the zone. If the zone is configured by name, the ID is looked up.
-    async fn zone_id(&mut self) -> Result<String, PurgeError> {
-        let zone = &self.cloudflare.zone;
+    async fn zone_id(&self, call: &mut PurgeCall<'_>) -> Result<String, PurgeError> {
+        let zone = &self.zone;
         if zone.len() == 32 && zone.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(zone.clone());
         }
-        let target = format!("{}/zones?name={zone}", self.cloudflare.path);
-        let result = self.ask("GET", &target, Vec::new()).await?;
+        let target = format!("{}/zones?name={zone}", self.path);
+        let result = self.ask(call, Request::get(target, &[])).await?;
         let id = result.get(0).and_then(|first| first.get("id")).and_then(Value::as_str);
         id.map(str::to_owned).ok_or_else(|| PurgeError::Refused {
             name: NAME.to_owned(),
@@ -145,12 +123,12 @@ impl PurgeCall<'_> {
     }
 
     /// Purges URLs in as few requests as Cloudflare allows.
-    async fn files(&mut self, path: &str, urls: &[String]) -> Result<(), PurgeError> {
+    async fn files(&self, call: &mut PurgeCall<'_>, path: &str, urls: &[String]) -> Result<(), PurgeError> {
         let mut rest = urls;
         let mut batch = BATCH;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(batch));
-            match self.post(path, &json!({"files": now})).await {
+            match self.post(call, path, &json!({"files": now})).await {
                 Ok(_) => rest = later,
                 Err(PurgeError::Refused {
                     status: 400 | 413 | 422,
@@ -162,69 +140,18 @@ impl PurgeCall<'_> {
         Ok(())
     }
 
-    async fn post(&mut self, path: &str, body: &Value) -> Result<Value, PurgeError> {
-        self.ask("POST", path, body.to_string().into_bytes()).await
+    async fn post(&self, call: &mut PurgeCall<'_>, path: &str, body: &Value) -> Result<Value, PurgeError> {
+        self.ask(call, Request::post(path.to_owned(), body.to_string())).await
     }
 
-    /// Sends a request. Retries until Cloudflare gives a final answer or time is up.
-    async fn ask(&mut self, method: &'static str, target: &str, body: Vec<u8>) -> Result<Value, PurgeError> {
-        let request = Request {
-            method,
-            target: target.to_owned(),
-            headers: vec![
-                ("authorization", self.token.bearer()),
-                ("content-type", "application/json".to_owned()),
-            ],
-            body,
-        };
-        let mut attempt = 0;
-        loop {
-            self.requests += 1;
-            let left = self.until.saturating_duration_since(Instant::now());
-            let answer = http::send_once(&self.cloudflare.api, &request, left).await;
-            let (said, wait) = match answer {
-                Ok(answer) if answer.status == 429 || answer.status >= 500 => {
-                    let wait = pause(answer.header("retry-after"), attempt);
-                    (Ok(answer), wait)
-                }
-                Ok(answer) => return read(&answer),
-                Err(error @ (HttpError::Broken { .. } | HttpError::NoConnection { .. })) => {
-                    (Err(error), pause(None, attempt))
-                }
-                Err(source) => return Err(http_error(source)),
-            };
-            if Instant::now() + wait >= self.until {
-                return Err(match said {
-                    Ok(answer) => PurgeError::Busy {
-                        name: NAME.to_owned(),
-                        patience: self.patience,
-                        detail: complaints(&answer),
-                    },
-                    Err(source) => http_error(source),
-                });
-            }
-            tokio::time::sleep(wait).await;
-            attempt += 1;
+    /// Sends a request, and extracts the result from the envelope of the response.
+    async fn ask(&self, call: &mut PurgeCall<'_>, mut request: Request) -> Result<Value, PurgeError> {
+        request.headers.push(self.token.header(NAME)?);
+        let answer = call.send(&request).await?;
+        match serde_json::from_slice::<Envelope>(&answer.body) {
+            Ok(envelope) if envelope.success && answer.status < 300 => Ok(envelope.result),
+            _ => Err(call.refused(&answer)),
         }
-    }
-}
-
-fn http_error(source: HttpError) -> PurgeError {
-    PurgeError::Http {
-        name: NAME.to_owned(),
-        source,
-    }
-}
-
-/// Extracts the result from the envelope of a response.
-fn read(answer: &Response) -> Result<Value, PurgeError> {
-    match serde_json::from_slice::<Envelope>(&answer.body) {
-        Ok(envelope) if envelope.success && answer.status < 300 => Ok(envelope.result),
-        _ => Err(PurgeError::Refused {
-            name: NAME.to_owned(),
-            status: answer.status,
-            detail: complaints(answer),
-        }),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Computing the list of URLs that changed is pure. Sending it is behind one small trait, implemented for Cloudflare's
 //! API and, for any other CDN, as a plain webhook. A failed purge must never fail a release: URLs that could not be
-//! purged stay owed, and the next publish by any user purges them. A secret is sent to the API in a header. It must
+//! purged stay pending, and the next publish by any user purges them. A secret is sent to the API in a header. It must
 //! never go anywhere else or appear in a message.
 
 pub mod cloudflare;
@@ -10,11 +10,13 @@ pub mod webhook;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
-use crate::live::http::HttpError;
+use crate::live::http::{self, Endpoint, HttpError, Request, Response};
 use crate::model::path::SitePath;
 use crate::rules::Rules;
 use crate::rules::file_address;
@@ -41,6 +43,16 @@ pub struct Purged {
     pub urls: Option<usize>,
     /// Number of requests that the purge took.
     pub requests: u32,
+}
+
+impl Purged {
+    fn of_urls(urls: usize, requests: u32) -> Self {
+        Self {
+            what: format!("{urls} URL{}", if urls == 1 { "" } else { "s" }),
+            urls: Some(urls),
+            requests,
+        }
+    }
 }
 
 /// A CDN, or a webhook that represents one, that can purge its cache.
@@ -120,6 +132,59 @@ pub fn urls<'a>(rules: &Rules, origin: &str, paths: impl Iterator<Item = &'a Sit
     urls.into_iter().collect()
 }
 
+/// A purge under way: requests to one server, with a common deadline.
+struct PurgeCall<'a> {
+    name: String,
+    place: &'a Endpoint,
+    /// Whether a connection that breaks, or can't be made, is tried again.
+    reconnects: bool,
+    /// Describes a response that refuses the request.
+    detail: fn(&Response) -> String,
+    patience: Duration,
+    until: Instant,
+    requests: u32,
+}
+
+impl PurgeCall<'_> {
+    /// Sends a request. Retries until the server is not too busy for an answer, or time is up.
+    async fn send(&mut self, request: &Request) -> Result<Response, PurgeError> {
+        let mut attempt = 0;
+        loop {
+            self.requests += 1;
+            let left = self.until.saturating_duration_since(Instant::now());
+            let answer = http::send_once(self.place, request, left).await;
+            let failed = |source| PurgeError::Http {
+                name: self.name.clone(),
+                source,
+            };
+            let asked = match &answer {
+                Ok(answer) if answer.status == 429 || answer.status >= 500 => answer.header("retry-after"),
+                Err(HttpError::Broken { .. } | HttpError::NoConnection { .. }) if self.reconnects => None,
+                _ => return answer.map_err(failed),
+            };
+            let wait = pause(asked, attempt);
+            if Instant::now() + wait >= self.until {
+                let answer = answer.map_err(failed)?;
+                return Err(PurgeError::Busy {
+                    name: self.name.clone(),
+                    patience: self.patience,
+                    detail: (self.detail)(&answer),
+                });
+            }
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    fn refused(&self, answer: &Response) -> PurgeError {
+        PurgeError::Refused {
+            name: self.name.clone(),
+            status: answer.status,
+            detail: (self.detail)(answer),
+        }
+    }
+}
+
 /// Upper bound for the wait that a server requests. Larger values are clamped to it.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -127,31 +192,36 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// requested wait of 0 also gets the backoff, so that the server is never retried without a pause.
 fn pause(retry_after: Option<&str>, attempt: u32) -> Duration {
     let own = Duration::from_millis(500).saturating_mul(1 << attempt.min(5));
-    let said = retry_after.map(str::trim).filter(|text| is_number(text));
-    match said.map(|text| text.parse::<u64>().unwrap_or(u64::MAX)) {
-        None | Some(0) => own,
-        Some(seconds) => Duration::from_secs(seconds).min(LONGEST_WAIT),
+    match retry_after.map(|text| text.trim().parse::<u64>()) {
+        Some(Ok(seconds)) if seconds > 0 => Duration::from_secs(seconds).min(LONGEST_WAIT),
+        Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => LONGEST_WAIT,
+        _ => own,
     }
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// A secret. It is sent, but never shown.
+/// A secret from an environment variable. It is sent, but never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token {
+    variable: String,
+    text: Option<String>,
+}
 
 impl Token {
-    /// Wraps the text of a token.
+    /// The token in an environment variable. `text` is `None` if the variable is not set.
     #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
+    pub fn new(variable: String, text: Option<String>) -> Self {
+        Self { variable, text }
     }
 
-    /// The value of `Authorization`.
-    fn bearer(&self) -> String {
-        format!("Bearer {}", self.0)
+    /// The header that carries the token to the CDN with this name.
+    fn header(&self, cdn: &str) -> Result<(&'static str, String), PurgeError> {
+        match &self.text {
+            Some(text) => Ok(("authorization", format!("Bearer {text}"))),
+            None => Err(PurgeError::NoToken {
+                name: cdn.to_owned(),
+                variable: self.variable.clone(),
+            }),
+        }
     }
 }
 
@@ -187,6 +257,9 @@ mod tests {
 
     #[test]
     fn token_is_never_shown() {
-        assert_eq!(format!("{:?}", Token::new("s3cret".to_owned())), "(secret)");
+        assert_eq!(
+            format!("{:?}", Token::new("TOKEN".to_owned(), Some("s3cret".to_owned()))),
+            "(secret)"
+        );
     }
 }

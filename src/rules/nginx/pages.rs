@@ -326,13 +326,14 @@ impl Site<'_> {
             match step {
                 Step::File(name) => files.push(self.file(*name)),
                 Step::Marker => {
-                    let said = marker::text(&self.variable("tree")).replace('\n', "\\n");
+                    let said =
+                        marker::text(&self.variable("tree"), &marker::settings(&self.vhost.rules)).replace('\n', "\\n");
                     return (format!("default_type text/plain;\nreturn 200 \"{said}\";\n"), tail);
                 }
+                Step::Language if self.vhost.rules.languages.is_empty() => {}
                 _ if !files.is_empty() => break,
                 // Printed by `Self::own_address`.
                 Step::Own { .. } => {}
-                Step::Language if self.vhost.rules.languages.is_empty() => {}
                 Step::Pool | Step::Redirect | Step::Language => break,
                 Step::Copy => {
                     let copy = self.variable("copy");

@@ -97,7 +97,8 @@ fn problem(place: &Place, severity: Severity, message: String, hint: String) -> 
         message,
         hint,
         fault: None,
-        always: false,
+        // A rule that is not followed was never followed, whatever is live.
+        always: severity == Severity::Error,
         known: None,
     }
 }

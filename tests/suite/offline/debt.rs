@@ -10,12 +10,12 @@ use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use syntax_publish::config;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, Refusal, RefusalKind};
-use syntax_publish::live::address;
-use syntax_publish::live::deliver::{self, Probes, PublicSite, ReleasePart};
+use syntax_publish::live::deliver::{self, LiveSite, Probes, PublicSite, ReleasePart};
 use syntax_publish::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
 use syntax_publish::model::event::Silent;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::Rules;
+use syntax_publish::rules::file_address;
 use syntax_publish::site::pipeline;
 use syntax_publish::site::source::Source;
 use syntax_publish::store::Error;
@@ -154,7 +154,7 @@ impl World {
         let Some((_, shown)) = self.live() else { return };
         let mut state = self.state();
         for (path, bytes) in shown {
-            let forms = address::all(rules, path);
+            let forms = file_address::all(rules, path);
             if forms.iter().all(|form| urls.contains(&format!("{BASE}{form}"))) {
                 state.edge.insert(path, BTreeSet::from([bytes]));
             }
@@ -327,6 +327,11 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
     world.has_swapped.store(false, Ordering::SeqCst);
     let session = session(world);
     let way = way(world);
+    let live = LiveSite {
+        session: &session,
+        public_site: &way,
+        observer: &Silent,
+    };
     let content = match &step.what {
         What::Publish(versions) | What::PublishAndTakeBack(versions) => site_of(*versions),
         What::PublishAgain | What::Rollback(_) => last.clone(),
@@ -338,15 +343,9 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
             let _ = publish::publish(&session, publish::Job::new(&source, &site, &options()), &Silent).await;
         }
         What::Publish(_) | What::PublishAgain => {
-            let looking = Probes::default();
-            let _ = deliver::deliver(
-                &session,
-                publish::Job::new(&source, &site, &options()),
-                &way,
-                looking,
-                &Silent,
-            )
-            .await;
+            let options = options();
+            let job = publish::Job::new(&source, &site, &options);
+            let _ = live.deliver(job, Probes::default()).await;
         }
         What::PublishAndTakeBack(_) => {
             let published = publish::publish(&session, publish::Job::new(&source, &site, &options()), &Silent).await;
@@ -355,7 +354,7 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
                 && back(world, &Destination::Release(previous.to_string())).await.is_ok()
                 && !step.dies
             {
-                deliver::pay_after_rollback(&session, &way, &previous, &Silent).await;
+                live.purge_after_rollback(&previous).await;
             }
         }
         What::Rollback(steps) => {
@@ -368,8 +367,7 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
                 && !step.dies
                 && let Ok(on_host) = deliver::on_host(&session, &done.release, Some(&done.previous)).await
             {
-                let (extent, looking) = (ReleasePart::Changes, Probes::default());
-                deliver::probe_live(&session, &done.release, &on_host, extent, &way, looking, &Silent).await;
+                live.probe(&on_host, ReleasePart::Changes, Probes::default()).await;
             }
         }
     }
@@ -380,7 +378,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_an_edge_may_have_that_is_not_live_is_owed(steps in prop::collection::vec(step(), 1..8)) {
+    fn what_an_edge_may_have_that_is_not_live_is_pending(steps in prop::collection::vec(step(), 1..8)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let world = World::new();

@@ -3,71 +3,20 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use futures_util::future::BoxFuture;
-use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, Refusal, RefusalKind};
+use syntax_publish::host::{Local, Op, RefusalKind};
 
 use crate::support::bench::{Command, Content, Encode, How, content, faults_of_live, run, seen};
+use crate::support::intercept::Intercept;
 
-/// A folder as a host whose file system limits the number of hard links of a file.
-#[derive(Clone)]
-struct Sparing {
-    docroot: PathBuf,
-    most: u64,
-}
-
-struct Spared {
-    local: Local,
-    of: Sparing,
-}
-
-impl Connect for Sparing {
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async {
-            let local = Local::open(&self.docroot)?;
-            Ok(Box::new(Spared {
-                local,
-                of: self.clone(),
-            }) as Box<dyn Host>)
-        })
-    }
-
-    fn name(&self) -> String {
-        "the host".to_owned()
-    }
-}
-
-impl Spared {
-    fn refuses(&self, op: &Op) -> bool {
+/// A folder as a host whose file system allows a file `most` hard links.
+fn sparing(docroot: &Path, most: u64) -> Intercept {
+    let folder = docroot.to_owned();
+    Intercept::folder(docroot).refuse(RefusalKind::Failed, move |op| {
         let Op::Link { from, .. } = op else { return false };
-        let there = fs::symlink_metadata(self.of.docroot.join(from));
-        there.is_ok_and(|file| file.nlink() >= self.of.most)
-    }
-}
-
-impl Host for Spared {
-    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        Box::pin(async move {
-            let mut answers = Answers::new();
-            for op in ops {
-                if self.refuses(&op) {
-                    answers.push(Err(Refusal {
-                        kind: RefusalKind::Failed,
-                        op: "link".to_owned(),
-                        message: "Failure".to_owned(),
-                    }));
-                } else {
-                    answers.extend(self.local.flight(vec![op]).await?);
-                }
-            }
-            Ok(answers)
-        })
-    }
-
-    fn name(&self) -> String {
-        "the host".to_owned()
-    }
+        fs::symlink_metadata(folder.join(from)).is_ok_and(|file| file.nlink() >= most)
+    })
 }
 
 fn how() -> How {
@@ -78,9 +27,9 @@ fn how() -> How {
 }
 
 /// Asserts that the live site is `site`, byte for byte, and has no faults.
-async fn is_live(host: &Sparing, site: &Content) {
+async fn is_live(host: &Intercept, docroot: &Path, site: &Content) {
     assert_eq!(faults_of_live(Box::new(host.clone())).await, []);
-    let live = seen(&Local::open(&host.docroot).unwrap()).await.site;
+    let live = seen(&Local::open(docroot).unwrap()).await.site;
     let plain = |path: &str| Path::new(path).extension().is_none_or(|extension| extension != "br");
     let live: Content = live.into_iter().filter(|(path, _)| plain(path)).collect();
     assert!(live == *site, "what is live is the site");
@@ -89,11 +38,9 @@ async fn is_live(host: &Sparing, site: &Content) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_whose_links_are_used_up_is_published_from_another_copy() {
     let folder = tempfile::tempdir().unwrap();
-    let host = Sparing {
-        docroot: folder.path().join("docroot"),
-        // The object, the temporary file while it exists, and a link in each of three folders.
-        most: 5,
-    };
+    let docroot = folder.path().join("docroot");
+    // The object, the temporary file while it exists, and a link in each of three folders.
+    let host = sparing(&docroot, 5);
     let mut site = content([
         ("index.html", "home"),
         ("a/shared.txt", "the same"),
@@ -117,7 +64,7 @@ async fn a_file_whose_links_are_used_up_is_published_from_another_copy() {
         run(Box::new(host.clone()), &Command::Publish(site.clone()), how())
             .await
             .unwrap();
-        is_live(&host, &site).await;
+        is_live(&host, &docroot, &site).await;
     }
 }
 
@@ -127,10 +74,8 @@ async fn a_site_has_more_names_of_one_file_than_a_file_system_allows() {
     const FOLDERS: usize = 66;
     const NAMES: usize = 1000;
     let folder = tempfile::tempdir().unwrap();
-    let host = Sparing {
-        docroot: folder.path().join("docroot"),
-        most: 65_000,
-    };
+    let docroot = folder.path().join("docroot");
+    let host = sparing(&docroot, 65_000);
     let mut site = Content::new();
     for number in 0..FOLDERS {
         site.insert(format!("d{number}/own.bin"), number.to_string().into_bytes());
@@ -141,7 +86,7 @@ async fn a_site_has_more_names_of_one_file_than_a_file_system_allows() {
         .unwrap();
     assert_eq!(faults_of_live(Box::new(host.clone())).await, []);
     let mut names: HashMap<u64, usize> = HashMap::new();
-    for tree in fs::read_dir(host.docroot.join("trees")).unwrap() {
+    for tree in fs::read_dir(docroot.join("trees")).unwrap() {
         for file in fs::read_dir(tree.unwrap().path()).unwrap() {
             let file = fs::symlink_metadata(file.unwrap().path()).unwrap();
             *names.entry(file.ino()).or_default() += usize::from(file.is_file());

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 
-use futures_util::future::BoxFuture;
 use regex_lite::Regex;
 use syntax_publish::config;
-use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op};
+use syntax_publish::host::Op;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::event::Silent;
 use syntax_publish::model::manifest::Site;
@@ -25,51 +23,7 @@ use syntax_publish::store::signing::Signing;
 use tempfile::TempDir;
 
 use crate::support::command::write;
-
-/// The recorded flights, in order.
-type Record = Arc<Mutex<Vec<Vec<Op>>>>;
-
-/// A folder as a host that records the operations sent to it.
-#[derive(Clone)]
-struct Recorder {
-    docroot: PathBuf,
-    record: Record,
-}
-
-struct Recorded {
-    local: Local,
-    record: Record,
-}
-
-impl Connect for Recorder {
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async {
-            Ok(Box::new(Recorded {
-                local: Local::open(&self.docroot)?,
-                record: Arc::clone(&self.record),
-            }) as Box<dyn Host>)
-        })
-    }
-
-    fn name(&self) -> String {
-        "the host".to_owned()
-    }
-}
-
-impl Host for Recorded {
-    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        self.record.lock().unwrap().push(ops.clone());
-        self.local.flight(ops)
-    }
-
-    fn copies(&self) -> bool {
-        true
-    }
-
-    fn name(&self) -> String {
-        "the host".to_owned()
-    }
-}
+use crate::support::intercept::Intercept;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -111,17 +65,17 @@ impl Bench {
         pipeline::prepare(&config, &self.export(), None, &Silent).unwrap()
     }
 
-    fn session(&self, record: &Record) -> Session {
-        let recorder = Recorder {
-            docroot: self.folder.path().join("docroot"),
-            record: Arc::clone(record),
-        };
+    fn recorder(&self) -> Intercept {
+        Intercept::folder(self.folder.path().join("docroot"))
+    }
+
+    fn session(recorder: &Intercept) -> Session {
         let owner = Owner {
             who: "test@here".to_owned(),
             what: "publish".to_owned(),
             since: 0,
         };
-        Session::new(Box::new(recorder), owner)
+        Session::new(Box::new(recorder.clone()), owner)
     }
 
     /// Publishes the export, and returns the flights that this took.
@@ -132,8 +86,8 @@ impl Bench {
     /// Publishes the export, optionally with an earlier snapshot of the store.
     fn publish_from(&mut self, ground: Option<StoreSnapshot>) -> (Published, Vec<Vec<Op>>) {
         let prepared = self.prepare();
-        let record = Record::default();
-        let session = self.session(&record);
+        let recorder = self.recorder();
+        let session = Self::session(&recorder);
         let look = || {
             let near = scan::top_folders(&self.export(), plan::GUESSED_FOLDERS);
             runtime().block_on(open::inspect(&session, near)).unwrap()
@@ -155,19 +109,17 @@ impl Bench {
         let publishing = publish(&session, Job::new(&prepared.source, &prepared.site, &options), &Silent);
         let published = runtime().block_on(publishing).unwrap();
         self.sites.push(prepared.site);
-        let flights = std::mem::take(&mut *record.lock().unwrap());
-        (published, flights)
+        (published, recorder.flights())
     }
 
     /// Rolls back one release, and returns the flights that this took.
     fn roll_back(&self) -> (RolledBack, Vec<Vec<Op>>) {
-        let record = Record::default();
-        let session = self.session(&record);
+        let recorder = self.recorder();
+        let session = Self::session(&recorder);
         let options = rollback::Options::default();
         let rolling = rollback::rollback(&session, &Destination::Steps(1), &options, &Silent);
         let rolled_back = runtime().block_on(rolling).unwrap();
-        let flights = std::mem::take(&mut *record.lock().unwrap());
-        (rolled_back, flights)
+        (rolled_back, recorder.flights())
     }
 
     /// Flights as text, with stable names for what differs from run to run.
@@ -439,10 +391,10 @@ fn what_a_wide_folders_manifest_has_of_the_previous_one_is_copied_there() {
 }
 
 #[test]
-fn a_look_that_is_out_of_date_is_made_up_for() {
+fn a_look_that_is_out_of_date_is_repeated() {
     let mut bench = small_site();
     bench.publish();
-    let session = bench.session(&Record::default());
+    let session = Bench::session(&bench.recorder());
     let near = scan::top_folders(&bench.export(), plan::GUESSED_FOLDERS);
     let ground = runtime().block_on(open::inspect(&session, near)).unwrap();
     bench.write("docs/b.html", page("by somebody else"));

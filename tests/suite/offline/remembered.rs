@@ -188,7 +188,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_to_an_export_the_cache_gives_what_a_look_gives(
+    fn the_cache_gives_what_a_survey_gives_after_any_change_of_an_export(
         changes in prop::collection::vec(any_change(), 1..10),
     ) {
         let folder = tempfile::tempdir().unwrap();

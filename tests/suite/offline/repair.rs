@@ -12,7 +12,7 @@ use syntax_publish::store::repair::{self, Mended};
 use syntax_publish::store::signing::Signing;
 use syntax_publish::store::verify::{Depth, Verified};
 
-use crate::offline::verify::{Damage, FILES, Place, STORE, Watched, lines, noise, session};
+use crate::offline::verify::{Damage, FILES, Place, STORE, lines, noise, session};
 use crate::support::command::{Project, Ran, small_export};
 
 fn how() -> repair::Options {
@@ -159,17 +159,13 @@ async fn visitors_see_no_less_at_any_operation_of_a_repair() {
         let before = readable(&place);
         let (seen, what) = (Arc::clone(&place), damage.what);
         let current = seen.docroot().join("current");
-        let hook = move |op: &Op| {
-            if matches!(op, Op::Rename { .. }) {
+        let watched = place.watched().watch(move |ops| {
+            for op in ops.iter().filter(|op| matches!(op, Op::Rename { .. })) {
                 for path in &before {
                     assert!(current.join(path).exists(), "{what}: {path} is gone before {op}");
                 }
             }
-        };
-        let watched = Watched {
-            hook: Some(Arc::new(hook)),
-            ..place.watched()
-        };
+        });
         let to = session(watched);
         repair::mend(&to, &place.site(), &place.source(), &verified, &how(), &Silent)
             .await

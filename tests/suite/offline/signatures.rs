@@ -301,7 +301,7 @@ const FORGERIES: [Forgery; 12] = [
 ];
 
 #[test]
-fn whatever_is_not_what_somebody_allowed_signed_is_refused() {
+fn content_without_an_allowed_signature_is_refused() {
     let signed = Signed::new();
     let mut former = signed.publish();
     for (index, (what, forge, problem)) in FORGERIES.into_iter().enumerate() {
@@ -411,7 +411,7 @@ fn refusal(signed: &Signed, env: &[(&str, &str)]) -> (i32, String) {
 }
 
 #[test]
-fn a_key_with_a_passphrase_is_named_and_no_one_is_asked() {
+fn a_key_with_a_passphrase_is_named_without_a_prompt() {
     let signed = Signed::new();
     signed.key("locked", "open sesame");
     signed.settings("key = \"keys/locked\"\n");
@@ -439,7 +439,7 @@ fn required_signatures_without_a_key_stop_a_publish() {
 }
 
 #[test]
-fn a_key_that_is_not_there_is_named() {
+fn a_missing_key_is_named() {
     let signed = Signed::new();
     signed.settings("key = \"keys/none\"\n");
     let (code, said) = refusal(&signed, &[]);
@@ -476,7 +476,7 @@ fn a_key_whose_signatures_do_not_count_is_found_before_anything_goes_live() {
 }
 
 #[test]
-fn allowed_signers_that_are_not_there_are_named() {
+fn missing_allowed_signers_are_named() {
     let signed = Signed::new();
     fs::remove_file(signed.project.dir.join("allowed")).unwrap();
     let (code, said) = refusal(&signed, &[]);

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::BoxFuture;
 use syntax_publish::config::Level;
-use syntax_publish::host::{Answers, Connect, Host, HostError, Local, Op, SftpAddress, SftpConnector};
+use syntax_publish::host::{Connect, Op, SftpAddress, SftpConnector};
 use syntax_publish::model::cache::{CacheClass, Classes};
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
@@ -32,54 +31,7 @@ use tempfile::TempDir;
 use walkdir::WalkDir;
 
 use crate::support::command::{open_tempdir, small_export, visitor_state, write};
-
-/// Called for each operation before it is sent.
-pub type Hook = Arc<dyn Fn(&Op) + Send + Sync>;
-
-/// A folder as a host that records its operations.
-#[derive(Clone)]
-pub struct Watched {
-    pub docroot: PathBuf,
-    pub ops: Arc<Mutex<Vec<Op>>>,
-    pub flights: Arc<Mutex<usize>>,
-    pub hook: Option<Hook>,
-}
-
-struct WatchedHost {
-    local: Local,
-    watched: Watched,
-}
-
-impl Connect for Watched {
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async {
-            let local = Local::open(&self.docroot)?;
-            let watched = self.clone();
-            Ok(Box::new(WatchedHost { local, watched }) as Box<dyn Host>)
-        })
-    }
-
-    fn name(&self) -> String {
-        "here".to_owned()
-    }
-}
-
-impl Host for WatchedHost {
-    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        if let Some(hook) = &self.watched.hook {
-            for op in &ops {
-                hook(op);
-            }
-        }
-        *self.watched.flights.lock().unwrap() += 1;
-        self.watched.ops.lock().unwrap().extend(ops.iter().cloned());
-        self.local.flight(ops)
-    }
-
-    fn name(&self) -> String {
-        "here".to_owned()
-    }
-}
+use crate::support::intercept::Intercept;
 
 /// An export and the store that it is published to.
 pub struct Place {
@@ -159,13 +111,8 @@ impl Place {
         copy
     }
 
-    pub fn watched(&self) -> Watched {
-        Watched {
-            docroot: self.docroot(),
-            ops: Arc::default(),
-            flights: Arc::default(),
-            hook: None,
-        }
+    pub fn watched(&self) -> Intercept {
+        Intercept::folder(self.docroot())
     }
 
     pub fn session(&self) -> Session {
@@ -818,7 +765,7 @@ async fn looking_at_an_intact_release_only_reads() {
         assert_eq!(lines(&verified.faults), Vec::<String>::new());
         assert_eq!(verified.checked, place.site().files);
         assert_eq!(verified.root, Some(place.site().root));
-        let ops = watched.ops.lock().unwrap();
+        let ops = watched.ops();
         let reads = |op: &&Op| {
             matches!(
                 op,
@@ -845,7 +792,7 @@ async fn flights_of_a_look_follow_the_depth_of_a_site_and_not_its_size() {
         verify(&session(watched.clone()), &release, Depth::Shallow, &Silent)
             .await
             .unwrap();
-        counts.push(*watched.flights.lock().unwrap());
+        counts.push(watched.flights().len());
     }
     assert_eq!(counts[0], counts[1]);
 }
@@ -985,11 +932,7 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
     for page in 0..700 {
         place.write(&format!("docs/{page}/index.html"), format!("page {page}"));
     }
-    let watched = Watched {
-        hook: Some(few_open_files()),
-        ..place.watched()
-    };
-    let to = session(watched);
+    let to = session(place.watched().watch(few_open_files()));
     publish(
         &to,
         Job::new(&place.source(), &place.site(), &publishing(false)),
@@ -1013,17 +956,19 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
 }
 
 /// Fails if far more files are open than needed: `sftp-server` allows about 1,000 by default.
-fn few_open_files() -> Hook {
+fn few_open_files() -> impl Fn(&[Op]) + Send + Sync {
     let open = Mutex::new(0_i32);
-    Arc::new(move |op| {
+    move |ops| {
         let mut open = open.lock().unwrap();
-        *open += match op {
-            Op::Create(_) | Op::Open(_) => 1,
-            Op::Close(_) | Op::Finish { .. } => -1,
-            _ => 0,
-        };
-        assert!(*open < 640, "{} files are open", *open);
-    })
+        for op in ops {
+            *open += match op {
+                Op::Create(_) | Op::Open(_) => 1,
+                Op::Close(_) | Op::Finish { .. } => -1,
+                _ => 0,
+            };
+            assert!(*open < 640, "{} files are open", *open);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -1106,14 +1051,11 @@ async fn repairing_stops_when_another_release_goes_live() {
     replace(&page, "damaged");
     let verified = place.verify(&release, Depth::Shallow).await;
     let current = place.docroot().join("current");
-    let watched = Watched {
-        hook: Some(Arc::new(move |op| {
-            if matches!(op, Op::Rename { to, .. } if to == "lock") {
-                relink(&current, "releases/20990101-000000-abcdef");
-            }
-        })),
-        ..place.watched()
-    };
+    let watched = place.watched().watch(move |ops| {
+        if ops.iter().any(|op| matches!(op, Op::Rename { to, .. } if to == "lock")) {
+            relink(&current, "releases/20990101-000000-abcdef");
+        }
+    });
     let options = repair::Options {
         wait: None,
         tool: TOOL.to_owned(),
@@ -1134,7 +1076,7 @@ async fn repairing_stops_when_another_release_goes_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn few_trees_that_claim_to_be_millions_of_files_are_not_followed() {
+async fn few_trees_that_claim_to_have_millions_of_files_are_not_followed() {
     let place = Place::with_site();
     let release = place.publish().await.release;
     let docroot = place.docroot();

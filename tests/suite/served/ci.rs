@@ -274,7 +274,7 @@ fn archive_of_the_build_puts_nothing_beside_the_site() {
 }
 
 #[test]
-fn script_holds_nothing_that_somebody_else_wrote() {
+fn no_script_has_text_substituted_into_it() {
     // GitHub Actions substitutes `${{ … }}` into the script before a shell reads it.
     for step in steps() {
         assert!(!step.script.contains("${{"), "{}: {}", step.job, step.script);
@@ -643,7 +643,7 @@ fn push_publishes_and_a_rollback_by_hand_goes_back_and_holds() {
 }
 
 #[test]
-fn cancelled_publish_leaves_nothing_that_the_next_one_trips_over() {
+fn cancelled_publish_leaves_nothing_that_stops_the_next_one() {
     let ci = Ci::with_host();
     ci.built("publish").step("Publish").ran.expect_code(0);
     for number in 0..4_u64 {

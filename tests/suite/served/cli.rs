@@ -522,7 +522,7 @@ fn failing_checks_stop_a_publish_and_name_what_is_live() {
 }
 
 #[test]
-fn export_that_is_not_there_is_reported() {
+fn missing_export_is_reported() {
     let project = Project::new();
     project.write_manifest("");
     insta::assert_snapshot!(run(&project, &[]), @r"
@@ -539,7 +539,7 @@ fn export_that_is_not_there_is_reported() {
 }
 
 #[test]
-fn docroot_of_somebody_else_is_not_touched() {
+fn docroot_with_other_files_is_not_touched() {
     let project = project();
     project.write("target/docroot/index.html", "mine");
     insta::assert_snapshot!(run(&project, &[]), @r"
@@ -580,7 +580,7 @@ fn build_writes_a_plain_folder_and_refuses_foreign_ones() {
 }
 
 #[test]
-fn rollback_without_an_earlier_release_and_to_an_unknown_one_are_told() {
+fn rollback_without_an_earlier_release_and_to_an_unknown_one_are_reported() {
     let project = project();
     insta::assert_snapshot!(run(&project, &["rollback"]), @r"
     exit 1
@@ -686,7 +686,7 @@ fn texts_for_packagers_are_complete() {
 }
 
 #[test]
-fn reader_that_goes_away_is_no_error_on_the_screen() {
+fn reader_that_goes_away_causes_no_error_message() {
     let project = project();
     let mut child = project
         .command()

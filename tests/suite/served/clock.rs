@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use syntax_publish::host::Time;
 use walkdir::WalkDir;
 
-use crate::proofs::crashes::ground::make_old;
 use crate::support::command::{Project, Ran, Running, small_export, write};
+use crate::support::files::make_old;
 use crate::support::sshd::{Jail, Sshd, give_to, is_root};
 
 /// Five and a half hours ahead, and behind.

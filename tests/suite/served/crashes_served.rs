@@ -12,32 +12,32 @@ use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, SftpAddress, SftpConnector};
 use tempfile::TempDir;
 
-use crate::proofs::crashes::ground::{Ground, copy, make_old};
+use crate::proofs::crashes::ground::Ground;
+use crate::proofs::crashes::points::Reach;
 use crate::proofs::crashes::scenario::{self, Scenario};
-use crate::proofs::crashes::survives;
+use crate::proofs::crashes::{all, each_kind, survives};
 use crate::served::contract::address;
 use crate::support::faulty::{DEATHS, FAULTS, Fault};
+use crate::support::files::{copy, make_old};
+use crate::support::intercept::{Impatience, Intercept};
 use crate::support::sshd::{Jail, Sshd};
 
 /// A docroot on a server. Each ground has its own docroot.
 pub struct Served {
-    sshd: Arc<Sshd>,
+    pub sshd: Arc<Sshd>,
     pub docroot: PathBuf,
     address: SftpAddress,
     connection: tokio::runtime::Runtime,
     host: Mutex<(Arc<dyn Host>, usize)>,
-    looks: Arc<AtomicUsize>,
 }
 
 /// The number of points that share a connection. A run that dies leaves files open at the server, which only the end of
 /// the connection closes, and a server opens no more than a few thousand.
 const SHARED: usize = 32;
 
-struct Reused {
-    host: Arc<dyn Host>,
-    docroot: PathBuf,
-    looks: Arc<AtomicUsize>,
-}
+/// A connection that is used again in place of each new one.
+#[derive(Clone)]
+struct Reused(Arc<dyn Host>);
 
 static GROUNDS: AtomicUsize = AtomicUsize::new(0);
 
@@ -62,7 +62,6 @@ impl Served {
             address,
             connection,
             host,
-            looks: Arc::default(),
         }
     }
 
@@ -88,36 +87,25 @@ fn connect(connection: &tokio::runtime::Runtime, address: &SftpAddress) -> Arc<d
 
 impl Connect for Reused {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async {
-            Ok(Box::new(Reused {
-                host: Arc::clone(&self.host),
-                docroot: self.docroot.clone(),
-                looks: Arc::clone(&self.looks),
-            }) as Box<dyn Host>)
-        })
+        Box::pin(async { Ok(Box::new(self.clone()) as Box<dyn Host>) })
     }
 
     fn name(&self) -> String {
-        self.host.name()
+        self.0.name()
     }
 }
 
 impl Host for Reused {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        // This replaces the seconds that a run waits for a dead holder.
-        let looks = matches!(ops.first(), Some(Op::List(path)) if path == "lock");
-        if looks && self.looks.fetch_add(1, Ordering::SeqCst) > 2 {
-            make_old(&self.docroot.join("lock"));
-        }
-        self.host.flight(ops)
+        self.0.flight(ops)
     }
 
     fn name(&self) -> String {
-        self.host.name()
+        self.0.name()
     }
 
     fn copies(&self) -> bool {
-        self.host.copies()
+        self.0.copies()
     }
 }
 
@@ -125,12 +113,8 @@ impl Ground for Served {
     type Saved = TempDir;
 
     fn connector(&self) -> Box<dyn Connect> {
-        self.looks.store(0, Ordering::SeqCst);
-        Box::new(Reused {
-            host: self.host(),
-            docroot: self.docroot.clone(),
-            looks: Arc::clone(&self.looks),
-        })
+        let (docroot, impatience) = (self.docroot.clone(), Impatience::default());
+        Box::new(Intercept::new(Reused(self.host())).watch(move |ops| impatience.note(ops, &docroot)))
     }
 
     fn save(&self) -> TempDir {
@@ -162,7 +146,7 @@ impl Drop for Served {
     }
 }
 
-fn survives_over_sftp(scenario: &Scenario, faults: &[Fault]) {
+fn survives_over_sftp(scenario: &Scenario, faults: &[(Fault, Reach)]) {
     let sshd = Arc::new(Sshd::start(Jail::Plain));
     survives("over SFTP", &|| Served::new(&sshd), scenario, faults);
 }
@@ -188,19 +172,19 @@ macro_rules! each {
 }
 
 each! {
-    no_death_tears_the_site_over_sftp_during, DEATHS,
+    no_death_tears_the_site_over_sftp_during, each_kind(&DEATHS),
     publish_that_adds_to_the_pool, rollback, hold,
 }
 
 each! {
-    no_death_tears_the_site_over_sftp_in_the_long_run_during, DEATHS,
+    no_death_tears_the_site_over_sftp_in_the_long_run_during, all(&DEATHS),
     #[ignore = "takes minutes"]
     first_publish, publish_of_an_edit, publish_of_an_edit_in_a_wide_folder, publish_of_an_edit_to_what_was_seen,
-    publish_sent_in_batches, publish_with_prune, resume, prune,
+    publish_that_adds_to_the_pool, publish_sent_in_batches, publish_with_prune, rollback, hold, resume, prune,
 }
 
 each! {
-    no_fault_tears_the_site_over_sftp_during, FAULTS,
+    no_fault_tears_the_site_over_sftp_during, all(&FAULTS),
     #[ignore = "takes minutes"]
     first_publish, publish_of_an_edit, publish_of_an_edit_in_a_wide_folder, publish_of_an_edit_to_what_was_seen,
     publish_that_adds_to_the_pool, publish_sent_in_batches, publish_with_prune,

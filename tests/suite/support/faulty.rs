@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
-use syntax_publish::host::{Answers, Connect, Host, HostError, Op, Refusal, RefusalKind};
+use syntax_publish::host::{Answers, Connect, Host, HostError, Op, RefusalKind};
 
+use super::intercept::refusal;
 use super::memory::half;
 
 /// What goes wrong.
@@ -222,11 +223,7 @@ impl FaultyHost {
         if fault == Fault::Refused {
             let behind = rest.split_off(1);
             let mut answers = self.inner.flight(ops).await?;
-            answers.push(Err(Refusal {
-                kind: RefusalKind::Failed,
-                op: rest[0].to_string(),
-                message: "the test refuses it".to_owned(),
-            }));
+            answers.push(Err(refusal(RefusalKind::Failed, &rest[0])));
             answers.extend(self.inner.flight(behind).await?);
             return Ok(answers);
         }

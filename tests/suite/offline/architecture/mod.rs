@@ -248,7 +248,7 @@ fn files_of_one_folder_import_each_other_in_no_cycle_but_for_its_mod_rs() {
 }
 
 #[test]
-fn pure_files_know_no_world() {
+fn pure_files_import_no_outside_world() {
     assert_eq!(naming(&PURE, &WORLD), Vec::<String>::new());
     let missing: Vec<&&str> = PURE
         .iter()

@@ -338,7 +338,7 @@ impl<'a> Judge<'a> {
                 faults
             }
             Some("txt") => self.compare_payloads(name, &before, &after),
-            Some("css") => self.compare_css(name, &self.address(name), &self.address(now), &before, &after),
+            Some("css") => self.compare_css(&self.address(name), &self.address(now), &before, &after),
             Some("json") => match (serde_json::from_str(&before), serde_json::from_str(&after)) {
                 (Ok(before), Ok(after)) => self.compare_json(&self.address(name), "", &before, &after),
                 _ => vec!["its bytes differ".to_owned()],
@@ -418,14 +418,14 @@ impl<'a> Judge<'a> {
             std::str::from_utf8(before),
             std::str::from_utf8(after),
         ) {
-            let faults = self.compare_css(one, &self.address(one), &self.address(two), before, after);
+            let faults = self.compare_css(&self.address(one), &self.address(two), before, after);
             return (!faults.is_empty()).then(|| faults.join("; "));
         }
         Some(format!("{one} and {two} have different bytes"))
     }
 
     /// Compares style sheets at two URLs.
-    fn compare_css(&self, _name: &str, at: &Url, now_at: &Url, before: &str, after: &str) -> Vec<String> {
+    fn compare_css(&self, at: &Url, now_at: &Url, before: &str, after: &str) -> Vec<String> {
         let ((one, urls), (two, new_urls)) = (css_pieces(before), css_pieces(after));
         if one != two || urls.len() != new_urls.len() {
             return vec!["its style differs".to_owned()];
@@ -510,7 +510,7 @@ impl<'a> Judge<'a> {
                     faults.extend(self.compare_scripts(&base, json, before, after));
                 }
                 (Item::Text(before), Item::Text(after)) if within == "style" => {
-                    faults.extend(self.compare_css("", &base, &base, before, after));
+                    faults.extend(self.compare_css(&base, &base, before, after));
                 }
                 _ if one == two => within.clear(),
                 _ => faults.push(format!("{} became {}", one.shown(), two.shown())),
@@ -549,7 +549,7 @@ impl<'a> Judge<'a> {
                 .collect();
         }
         if before.contains("url(") {
-            return self.compare_css("", base, base, before, after);
+            return self.compare_css(base, base, before, after);
         }
         if URLS.contains(&lower.as_str()) {
             return self.compare_urls(base, before, after).into_iter().collect();

@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::future::BoxFuture;
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
-use syntax_publish::host::{Answers, Connect, Host, HostError, LocalConnector, Op};
+use syntax_publish::host::Connect;
 use tempfile::TempDir;
-use walkdir::WalkDir;
 
+use crate::support::files::{copy, make_old};
+use crate::support::intercept::{Impatience, Intercept};
 use crate::support::memory::{Disk, Memory};
 
 /// A place for one store, which can be saved and restored.
@@ -90,13 +87,8 @@ impl Ground for Folder {
     type Saved = SavedFolder;
 
     fn connector(&self) -> Box<dyn Connect> {
-        let docroot = self.docroot();
-        Box::new(Patient {
-            inner: LocalConnector {
-                docroot: docroot.clone(),
-            },
-            docroot,
-        })
+        let (docroot, impatience) = (self.docroot(), Impatience::default());
+        Box::new(Intercept::folder(&docroot).watch(move |ops| impatience.note(ops, &docroot)))
     }
 
     fn save(&self) -> SavedFolder {
@@ -117,74 +109,6 @@ impl Ground for Folder {
     fn age(&self) {
         for folder in ["work", "lock"] {
             make_old(&self.docroot().join(folder));
-        }
-    }
-}
-
-/// A folder whose lock becomes old once a run has looked at it a few times in vain. This replaces the seconds that a
-/// run waits for a dead holder.
-struct Patient {
-    inner: LocalConnector,
-    docroot: PathBuf,
-}
-
-struct PatientHost {
-    inner: Box<dyn Host>,
-    docroot: PathBuf,
-    looks: AtomicUsize,
-}
-
-impl Connect for Patient {
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async {
-            Ok(Box::new(PatientHost {
-                inner: self.inner.connect().await?,
-                docroot: self.docroot.clone(),
-                looks: AtomicUsize::new(0),
-            }) as Box<dyn Host>)
-        })
-    }
-
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-}
-
-impl Host for PatientHost {
-    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        let looks = matches!(ops.first(), Some(Op::List(path)) if path == "lock");
-        if looks && self.looks.fetch_add(1, Ordering::SeqCst) > 2 {
-            make_old(&self.docroot.join("lock"));
-        }
-        self.inner.flight(ops)
-    }
-
-    fn copies(&self) -> bool {
-        self.inner.copies()
-    }
-
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-}
-
-/// Copies a folder with its hard links, symlinks, times and owners.
-pub fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp");
-    assert!(copied.success(), "cp -a {} {}", from.display(), to.display());
-}
-
-/// Sets the times of all folders and symlinks below a folder to the epoch. Files are left out, because those of a
-/// staging directory are hard links to objects.
-pub fn make_old(folder: &Path) {
-    let old = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let times = Timestamps {
-        last_access: old,
-        last_modification: old,
-    };
-    for entry in WalkDir::new(folder).into_iter().flatten() {
-        if !entry.file_type().is_file() {
-            utimensat(CWD, entry.path(), &times, AtFlags::SYMLINK_NOFOLLOW).expect("the times of a folder");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One scenario, broken at all its points, and the conditions that must be true afterwards.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,6 +11,7 @@ use syntax_publish::store::Error;
 
 use super::ground::Ground;
 use super::scenario::Scenario;
+use super::table::stage;
 use crate::support::bench::{Command, Content, Encode, How, Seen, faults_of_live, names, run, seen};
 use crate::support::faulty::{Fault, Faulty, Point, points};
 
@@ -104,12 +106,58 @@ pub fn on_a_thread<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
-/// Breaks the scenario at every point of every fault, each from the same initial state.
-pub fn try_all<G: Ground>(ground: &(dyn Fn() -> G + Sync), scenario: &Scenario, faults: &[Fault]) -> Tally {
+/// The points at which a run is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Every,
+    /// The first and the last point of each kind ([`kind`]).
+    EachKind,
+}
+
+impl Reach {
+    fn points(self, flights: &[Vec<Op>], fault: Fault) -> Vec<Point> {
+        let points = points(flights, fault);
+        if self == Self::Every {
+            return points;
+        }
+        let mut kinds: BTreeMap<_, (Point, Point)> = BTreeMap::new();
+        for point in points {
+            kinds.entry(kind(flights, point)).or_insert((point, point)).1 = point;
+        }
+        let mut chosen: Vec<Point> = kinds.into_values().flat_map(|(first, last)| [first, last]).collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen
+    }
+}
+
+/// What makes a point differ from others: how far the run has come, and what the operations before and after it do to
+/// which part of the store. Two points between `mkdir objects/ab` and `mkdir objects/ac` are of one kind.
+fn kind(flights: &[Vec<Op>], point: Point) -> (&'static str, String, String) {
+    let (before, here) = (&flights[..point.flight], &flights[point.flight]);
+    let done: Vec<&Op> = before.iter().flatten().chain(&here[..point.done]).collect();
+    let doing = |op: Option<&Op>| op.map(|op| op.to_string().split(' ').map(part_of_store).collect::<String>());
+    let last = doing(done.last().copied()).unwrap_or_default();
+    (stage(&done), last, doing(here.get(point.done)).unwrap_or_default())
+}
+
+/// A word of an operation; of a path, the part of the store that it leads to.
+fn part_of_store(word: &str) -> String {
+    // A path of a run leads through its own folder back to the docroot.
+    let mut names = word.rsplit("/../").next().unwrap_or(word).split('/');
+    let first = names.next().filter(|name| !name.contains(|c: char| c.is_ascii_digit()));
+    format!("{}{} ", first.unwrap_or("*"), "/*".repeat(names.count()))
+}
+
+/// Breaks the scenario at points of every fault, each from the same initial state.
+pub fn try_all<G: Ground>(ground: &(dyn Fn() -> G + Sync), scenario: &Scenario, faults: &[(Fault, Reach)]) -> Tally {
     let (course, saved) = on_a_thread(course(&ground(), scenario));
     let all: Vec<(Fault, Point)> = faults
         .iter()
-        .flat_map(|fault| points(&course.flights, *fault).into_iter().map(|point| (*fault, point)))
+        .flat_map(|(fault, reach)| {
+            let points = reach.points(&course.flights, *fault);
+            points.into_iter().map(|point| (*fault, point))
+        })
         .collect();
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::default());

@@ -18,7 +18,7 @@ const BEGIN: &str = "<!-- found by crashes::table, point by point: begin -->\n";
 const END: &str = "<!-- end -->";
 
 /// How far a run had come, judged by its changes.
-fn stage(done: &[&Op]) -> &'static str {
+pub fn stage(done: &[&Op]) -> &'static str {
     let any = |test: &dyn Fn(&str, &str) -> bool| {
         done.iter().any(|op| match op {
             Op::Rename { from, to } | Op::Link { from, to } => test(from, to),

@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 use syntax_publish::host::{Answer, Answers, Connect, Host, HostError, Op, Refusal};
 use tokio::sync::{Notify, oneshot};
 
+use crate::support::intercept::looks_at_lock;
+
 /// A flight whose operations have not all been executed yet.
 pub struct Flight {
     pub ops: VecDeque<Op>,
@@ -188,7 +190,7 @@ impl Host for Actor {
                 desk.meet(self.number, op);
             }
             let ids = desk.ids.clone();
-            let looks = matches!(ops.first(), Some(Op::List(path)) if path == "lock");
+            let looks = looks_at_lock(&ops);
             desk.flights.push_back(Flight {
                 ops: ops.into_iter().map(|op| told(op, &ids)).collect(),
                 answers: Vec::new(),

@@ -379,7 +379,10 @@ impl Course {
         let wrong = self.judge_swap(number, &op, &answer, before);
         self.note_clock();
         if !ghost {
-            self.heard[number] = hash((self.heard[number], format!("{answer:?}")));
+            self.heard[number] = match &answer {
+                Ok(Answer::Bytes(bytes)) => hash((self.heard[number], blake3::hash(bytes).as_bytes())),
+                answer => hash((self.heard[number], format!("{answer:?}"))),
+            };
             if let Some(flight) = actor.desk().flights.front_mut() {
                 flight.answers.push(answer);
             }

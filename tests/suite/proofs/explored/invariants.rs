@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use syntax_publish::model::digest::Digest;
+use syntax_publish::model::layout;
 use syntax_publish::model::tree::Entry;
 
 use crate::support::bench::{Content, Encode, site};
@@ -72,6 +73,9 @@ impl Known {
                 Entry::File(file) => disk.bytes(&path).is_some_and(|bytes| Digest::of(bytes) == file.digest),
                 Entry::Folder(digest) => {
                     disk.text(&path) == Some(format!("../{digest}")) && disk.exists(&format!("trees/{digest}"))
+                }
+                Entry::Redirect(redirect) => {
+                    disk.text(&path) == Some(layout::moved_link(redirect)) && disk.exists(&layout::moved(redirect))
                 }
             };
             if !right {

@@ -105,7 +105,7 @@ fn no_order_of_two_runs_with_a_fault_tears_the_site() {
 }
 
 #[test]
-fn wherever_two_runs_stand_still_one_more_publish_needs_no_help() {
+fn one_more_publish_works_wherever_two_runs_stop() {
     run(
         pairs(),
         Bounds {

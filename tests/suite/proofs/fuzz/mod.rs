@@ -71,7 +71,7 @@ fn fail(target: &Target, text: &str) -> ! {
     let file = folder.join(format!("{}-{}", target.name, short.len()));
     std::fs::write(&file, &short).unwrap();
     panic!(
-        "{}: {what}\n{short:?}\nThe text is in {}; once mended, keep it in tests/corpus/{}.",
+        "{}: {what}\n{short:?}\nThe text is in {}; once fixed, keep it in tests/corpus/{}.",
         target.name,
         file.display(),
         target.name
@@ -120,7 +120,7 @@ fn texts_made_at_random_hold() {
 /// Fuzzes the target in `FUZZ_TARGET` for `FUZZ_SECONDS`.
 #[test]
 #[ignore = "runs as long as it is told to: just fuzz"]
-fn texts_made_at_random_hold_for_long() {
+fn texts_made_at_random_hold_in_the_long_run() {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let wanted = variable("FUZZ_TARGET").filter(|name| name != "all");
     let seconds = variable("FUZZ_SECONDS").map_or(10, |seconds| seconds.parse().expect("FUZZ_SECONDS: a number"));

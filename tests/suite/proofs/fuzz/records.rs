@@ -44,6 +44,7 @@ pub fn manifest(text: &str) -> Result<u64, String> {
         let path = match entry {
             Entry::File(file) => layout::object(file.digest),
             Entry::Folder(digest) => layout::tree(*digest),
+            Entry::Redirect(redirect) => layout::moved(redirect),
         };
         holds(!path.contains(".."), "an entry leads up")?;
     }

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use syntax_publish::host::{Answer, Answers, Attr, Connect, Host, HostError, Kind, Local, Op, Refusal};
+use syntax_publish::host::{Answer, Attr, Kind, Op, Refusal};
 use syntax_publish::model::event::Silent;
 use syntax_publish::model::layout;
 use syntax_publish::store::Error;
@@ -22,57 +21,29 @@ use syntax_publish::store::signing::Signing;
 use syntax_publish::store::verify::{Depth, verify};
 
 use crate::offline::verify::{Place, publishing, session};
+use crate::support::intercept::Intercept;
 
 /// Replaces one answer with another.
 type Lie = fn(&Op, Result<Answer, Refusal>) -> Result<Answer, Refusal>;
 
-#[derive(Clone)]
+/// A host that lies, and the operations it was asked for outside of its docroot.
 struct Lying {
-    docroot: PathBuf,
-    lie: Lie,
+    connect: Intercept,
     outside: Arc<Mutex<Vec<String>>>,
 }
 
-struct LyingHost {
-    local: Local,
-    lying: Lying,
-}
-
-impl Connect for Lying {
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async {
-            let local = Local::open(&self.docroot)?;
-            let lying = self.clone();
-            Ok(Box::new(LyingHost { local, lying }) as Box<dyn Host>)
-        })
-    }
-
-    fn name(&self) -> String {
-        "liar".to_owned()
-    }
-}
-
-impl Host for LyingHost {
-    fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
-        let leaving = ops.iter().filter(|op| paths(op).iter().any(|path| leaves(path)));
-        self.lying
-            .outside
-            .lock()
-            .unwrap()
-            .extend(leaving.map(ToString::to_string));
-        Box::pin(async move {
-            let answers = self.local.flight(ops.clone()).await?;
-            let lies = ops.iter().zip(answers).map(|(op, answer)| (self.lying.lie)(op, answer));
-            Ok(lies.collect())
-        })
-    }
-
-    fn name(&self) -> String {
-        "liar".to_owned()
-    }
-
-    fn copies(&self) -> bool {
-        true
+impl Lying {
+    fn new(docroot: &Path, lie: Lie) -> Lying {
+        let outside = Arc::<Mutex<Vec<String>>>::default();
+        let noted = Arc::clone(&outside);
+        let note = move |ops: &[Op]| {
+            let leaving = ops.iter().filter(|op| paths(op).iter().any(|path| leaves(path)));
+            noted.lock().unwrap().extend(leaving.map(ToString::to_string));
+        };
+        Lying {
+            connect: Intercept::folder(docroot).watch(note).change(lie),
+            outside,
+        }
     }
 }
 
@@ -339,8 +310,8 @@ async fn place() -> Place {
 }
 
 /// Runs every command that reads from a host or changes it. Only that each of them ends matters.
-async fn run_all(place: &Place, connect: &Lying) -> Vec<&'static str> {
-    let new = || -> Session { session(connect.clone()) };
+async fn run_all(place: &Place, lying: &Lying) -> Vec<&'static str> {
+    let new = || -> Session { session(lying.connect.clone()) };
     let mut failed = Vec::new();
     let mut note = |what: &'static str, failure: Option<Error>| {
         if let Some(error) = failure {
@@ -424,11 +395,7 @@ async fn no_lie_of_a_host_hangs_a_command_or_leads_it_out_of_the_docroot() {
         fs::create_dir(place.docroot().parent().unwrap().join("beside")).unwrap();
         fs::write(place.docroot().parent().unwrap().join("beside/etc"), "not yours").unwrap();
         let before = beside(&place.docroot());
-        let lying = Lying {
-            docroot: place.docroot(),
-            lie,
-            outside: Arc::default(),
-        };
+        let lying = Lying::new(&place.docroot(), lie);
         let all = tokio::time::timeout(PATIENCE, run_all(&place, &lying)).await;
         let failed = all.unwrap_or_else(|_| panic!("{what}: a command does not end"));
         println!("{what}: {} of the commands failed: {}", failed.len(), failed.join(", "));
@@ -440,11 +407,7 @@ async fn no_lie_of_a_host_hangs_a_command_or_leads_it_out_of_the_docroot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_does_not_lie_fails_nothing() {
     let place = place().await;
-    let lying = Lying {
-        docroot: place.docroot(),
-        lie: |_, answer| answer,
-        outside: Arc::default(),
-    };
+    let lying = Lying::new(&place.docroot(), |_, answer| answer);
     assert_eq!(run_all(&place, &lying).await, Vec::<String>::new());
     assert_eq!(*lying.outside.lock().unwrap(), Vec::<String>::new());
 }

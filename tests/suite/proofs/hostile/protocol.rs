@@ -229,7 +229,7 @@ const GREETINGS: [(&str, Server); 8] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_greeting_that_is_none_is_no_connection() {
+async fn an_invalid_greeting_is_no_connection() {
     for (what, server) in GREETINGS {
         let (_folder, connector) = reach(server);
         let connected = tokio::time::timeout(Duration::from_secs(90), connector.connect()).await;
@@ -468,7 +468,7 @@ const ANSWERS: [Bad; 19] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_none_ends_the_operation_or_the_connection() {
+async fn an_invalid_answer_ends_the_operation_or_the_connection() {
     for (what, server, op, expected) in ANSWERS {
         let ended = end(server, op()).await;
         println!("{what}: {ended}");
@@ -480,7 +480,7 @@ async fn an_answer_that_is_none_ends_the_operation_or_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flight_that_is_not_answered_is_given_up_whatever_else_is_answered() {
+async fn flight_that_is_not_answered_is_given_up_even_if_others_are_answered() {
     let silent: Server = |r, _| Some(if r.kind == LSTAT { Vec::new() } else { usual(r) });
     let (_folder, connector) = reach(silent);
     let owner = Owner {

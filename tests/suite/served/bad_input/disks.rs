@@ -15,11 +15,11 @@ use syntax_publish::host::{Answer, Answers, Connect, Host, HostError, Local, Loc
 
 use super::World;
 use super::served::Unmount;
-use crate::proofs::crashes::ground::make_old;
 use crate::proofs::crashes::scenario::{base, edited};
 use crate::served::contract::address;
 use crate::support::bench::{self, How, faults_of_live, seen};
 use crate::support::command::{Running, Signal, write};
+use crate::support::files::make_old;
 use crate::support::sshd::{Jail, Sshd, give_to, root_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,96 +7,103 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::World;
+use super::{Case, World, check, check_each};
 use crate::support::command::write;
 
+/// What there is in place of an export, one after the other.
+const FOLDER: &[Case] = &[
+    Case {
+        what: "no export",
+        breaks: |world| fs::rename(world.out(""), world.project.dir.join("away")).unwrap(),
+        args: &["publish"],
+        code: 3,
+        says: r"
+            publishing demo to local (target/docroot)
+            error: there is no folder [project]/out
+            target: local (target/docroot)
+            live: [release]
+            hint: build the site first, or correct `export` in the site manifest",
+    },
+    Case {
+        what: "an export that is a file",
+        breaks: |world| fs::write(world.project.dir.join("out"), "").unwrap(),
+        args: &["publish"],
+        code: 3,
+        says: r"
+            publishing demo to local (target/docroot)
+            error: [project]/out is not a folder
+            target: local (target/docroot)
+            live: [release]
+            hint: let `export` name the folder that the build wrote (mostly `out`)",
+    },
+    Case {
+        what: "an empty export",
+        breaks: |world| {
+            fs::remove_file(world.project.dir.join("out")).unwrap();
+            fs::create_dir(world.project.dir.join("out")).unwrap();
+        },
+        args: &["publish"],
+        code: 3,
+        says: r"
+            publishing demo to local (target/docroot)
+            error: the folder [project]/out holds no files to publish (0 dot files and 0 excluded files were left out)
+            target: local (target/docroot)
+            live: [release]
+            hint: see whether the build ended well, and what `exclude` leaves out",
+    },
+];
+
+/// Faults of an export.
+const PAGES: &[Case] = &[
+    Case {
+        what: "a site without its first page",
+        breaks: |world| {
+            fs::remove_file(world.out("index.html")).unwrap();
+            fs::remove_file(world.out("404.html")).unwrap();
+        },
+        args: &["publish"],
+        code: 3,
+        says: r#"
+            publishing demo to local (target/docroot)
+            error: the checks found an error in the export
+              docs/a.html
+                1  error  links  broken link: / does not exist
+                  fix: correct the link or add the page
+              404.html
+                warning  not-found  there is no 404.html: a wrong address shows the web server's own error page
+                  fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
+              index.html
+                warning  index  there is no index.html at the top: the address of the site itself is answered with 404
+                  fix: see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well
+            target: local (target/docroot)
+            live: [release]
+            hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest"#,
+    },
+    Case {
+        what: "names that differ only in case",
+        breaks: |world| write(&world.out("docs/A.html"), "x"),
+        args: &["publish"],
+        code: 3,
+        says: r#"
+            publishing demo to local (target/docroot)
+            error: the checks found an error in the export
+              docs/a.html
+                error  case  differs from docs/A.html only in case
+                  fix: rename one of the two: file systems that ignore case keep only one of them
+            target: local (target/docroot)
+            live: [release]
+            hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest"#,
+    },
+];
+
 #[test]
-fn an_export_that_is_missing_empty_or_no_folder_is_not_published() {
-    let world = World::local();
-    fs::rename(world.out(""), world.project.dir.join("away")).unwrap();
-    insta::assert_snapshot!(world.fails(3, &["publish"]), @r"
-    exit 3
-    --- stdout
-
-    --- stderr
-    publishing demo to local (target/docroot)
-    error: there is no folder [project]/out
-    target: local (target/docroot)
-    live: [release]
-    hint: build the site first, or correct `export` in the site manifest
-    ");
-    fs::write(world.project.dir.join("out"), "").unwrap();
-    insta::assert_snapshot!(world.fails(3, &["publish"]), @r"
-    exit 3
-    --- stdout
-
-    --- stderr
-    publishing demo to local (target/docroot)
-    error: [project]/out is not a folder
-    target: local (target/docroot)
-    live: [release]
-    hint: let `export` name the folder that the build wrote (mostly `out`)
-    ");
-    fs::remove_file(world.project.dir.join("out")).unwrap();
-    fs::create_dir(world.project.dir.join("out")).unwrap();
-    insta::assert_snapshot!(world.fails(3, &["publish"]), @r"
-    exit 3
-    --- stdout
-
-    --- stderr
-    publishing demo to local (target/docroot)
-    error: the folder [project]/out holds no files to publish (0 dot files and 0 excluded files were left out)
-    target: local (target/docroot)
-    live: [release]
-    hint: see whether the build ended well, and what `exclude` leaves out
-    ");
+fn an_export_that_is_missing_or_empty_or_a_file_is_not_published() {
+    check(&World::local(), World::fails, FOLDER);
 }
 
 #[test]
-fn an_export_that_lost_its_first_page_is_not_published_where_pages_link_to_it() {
-    let world = World::local();
-    fs::remove_file(world.out("index.html")).unwrap();
-    fs::remove_file(world.out("404.html")).unwrap();
-    insta::assert_snapshot!(world.fails(3, &["publish"]), @r#"
-    exit 3
-    --- stdout
-
-    --- stderr
-    publishing demo to local (target/docroot)
-    error: the checks found an error in the export
-      docs/a.html
-        1  error  links  broken link: / does not exist
-          fix: correct the link or add the page
-      404.html
-        warning  not-found  there is no 404.html: a wrong address shows the web server's own error page
-          fix: add app/not-found.tsx (or pages/404.tsx) to the site; `next build` writes 404.html from it
-      index.html
-        warning  index  there is no index.html at the top: the address of the site itself is answered with 404
-          fix: see whether `export` names the folder that `next build` wrote (mostly `out`), and the build ended well
-    target: local (target/docroot)
-    live: [release]
-    hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
-    "#);
-}
-
-#[test]
-fn names_that_differ_only_in_case_are_not_published() {
-    let world = World::local();
-    write(&world.out("docs/A.html"), "x");
-    insta::assert_snapshot!(world.fails(3, &["publish"]), @r#"
-    exit 3
-    --- stdout
-
-    --- stderr
-    publishing demo to local (target/docroot)
-    error: the checks found an error in the export
-      docs/a.html
-        error  case  differs from docs/A.html only in case
-          fix: rename one of the two: file systems that ignore case keep only one of them
-    target: local (target/docroot)
-    live: [release]
-    hint: fix what is named above, or set the check's level to "warn" in [check] of the site manifest
-    "#);
+fn an_export_with_a_fault_is_not_published() {
+    check_each(World::local, World::fails, PAGES);
 }
 
 #[test]
@@ -169,7 +176,7 @@ fn a_file_that_grows_while_it_is_read_is_noticed() {
 }
 
 #[test]
-fn a_publish_that_would_empty_the_site_wants_to_be_meant() {
+fn a_publish_that_removes_many_pages_needs_the_option_for_it() {
     let world = World::empty();
     for page in 0..12 {
         write(&world.out(&format!("docs/page{page}.html")), format!("page {page}"));

@@ -21,6 +21,62 @@ use regex_lite::Regex;
 use crate::support::command::{Project, Ran, docroot_state, redact, small_export, visitor_state};
 use crate::support::sshd::{Jail, Sshd};
 
+/// One fault, and everything that a command prints because of it.
+struct Case {
+    what: &'static str,
+    breaks: fn(&World),
+    args: &'static [&'static str],
+    code: i32,
+    /// All of stderr. Nothing is printed on stdout.
+    says: &'static str,
+}
+
+/// [`World::fails`] or [`World::refuses`].
+type Run = fn(&World, i32, &[&str]) -> String;
+
+/// Checks each case in the same world, in order.
+fn check(world: &World, run: Run, cases: &[Case]) {
+    for case in cases {
+        (case.breaks)(world);
+        let shown = run(world, case.code, case.args);
+        let says = unindented(case.says);
+        let expected = format!("exit {}\n--- stdout\n\n--- stderr\n{says}", case.code);
+        assert_eq!(shown.trim_end(), expected, "{}:\n{shown}", case.what);
+    }
+}
+
+/// Checks each case in a world of its own.
+fn check_each(new: impl Fn() -> World, run: Run, cases: &[Case]) {
+    for case in cases {
+        check(&new(), run, std::slice::from_ref(case));
+    }
+}
+
+/// Checks command lines that fail with one code, and what they print.
+fn check_words(world: &World, run: Run, code: i32, cases: &[(&'static [&'static str], &'static str)]) {
+    for (args, says) in cases {
+        let (what, breaks) = ("the command line", |_: &World| {});
+        let case = Case {
+            what,
+            breaks,
+            args,
+            code,
+            says,
+        };
+        check(world, run, &[case]);
+    }
+}
+
+/// A text of the source, without its indentation.
+fn unindented(text: &str) -> String {
+    let text = text.trim_matches('\n').trim_end();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let filled = text.lines().filter(|line| !line.trim().is_empty());
+    let least = filled.map(indent).min().unwrap_or(0);
+    let lines = text.lines().map(|line| line.get(least..).unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A project with an intact release live on one target.
 struct World {
     project: Project,
@@ -106,6 +162,12 @@ impl World {
         self.project.write_manifest(&format!(
             "[publish]\ntarget = \"box\"\n{QUICK}[targets.box]\nport = {port}\n{lines}\n"
         ));
+    }
+
+    /// Writes the site manifest of the served target, with a file of known hosts in place of the host key.
+    fn write_known_hosts(&self, known: &str) {
+        let known = self.project.write("known_hosts", known).display().to_string();
+        self.write_served(&[("host-key", String::new()), ("known-hosts", known)]);
     }
 
     /// Runs a command that must fail with this code and leave the site unchanged for visitors. Returns what it printed.
@@ -199,6 +261,12 @@ impl World {
 
     fn edit(&self, text: &str) {
         fs::write(self.project.dir.join("out/docs/a.html"), text).expect("a page");
+    }
+
+    /// Where the object with this content is, or would be.
+    fn object(&self, content: &str) -> PathBuf {
+        let digest = blake3::hash(content.as_bytes()).to_hex();
+        self.docroot.join("objects").join(&digest[..2]).join(digest.as_str())
     }
 
     fn out(&self, path: &str) -> PathBuf {

@@ -125,7 +125,7 @@ fn a_pool_that_holds_a_symlink_in_place_of_a_folder_is_not_written_through() {
 
 /// In a docroot that everyone may write to, another user can plant any file.
 #[test]
-fn a_docroot_that_another_user_may_write_to_is_refused_whatever_he_plants() {
+fn a_docroot_that_another_user_may_write_to_is_refused_whatever_is_planted() {
     if !root_for("a second user") {
         return;
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use super::{World, find};
+use super::{Case, World, check_each, find};
 use crate::support::command::{docroot_state, write};
 use crate::support::sshd::{Jail, OTHER_USER, USER, give_to, is_root, root_for};
 
@@ -53,68 +53,89 @@ fn a_docroot_that_is_a_file_is_named() {
     ");
 }
 
-#[test]
-fn a_folder_that_others_may_write_to_is_named_with_the_command_that_repairs_it() {
-    let world = World::served(Jail::Plain);
-    fs::set_permissions(world.docroot.join("trees"), fs::Permissions::from_mode(0o777)).unwrap();
-    world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
-    exit 5
-    --- stdout
+/// Faults of a store.
+const STORE: &[Case] = &[
+    Case {
+        what: "a folder that others may write to",
+        breaks: |world| {
+            fs::set_permissions(world.docroot.join("trees"), fs::Permissions::from_mode(0o777)).unwrap();
+            world.edit("edited");
+        },
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: trees on 127.0.0.1 may be written by others (mode 777)
+            target: box (127.0.0.1:[host]/site)
+            live: unchanged
+            hint: remove that permission on the host, in the docroot: chmod go-w trees",
+    },
+    Case {
+        what: "a stray name in the lock",
+        breaks: |world| {
+            fs::create_dir_all(world.docroot.join("lock/lost+found")).unwrap();
+            hand_over(&world.docroot.join("lock"));
+            world.edit("edited");
+        },
+        args: &["publish"],
+        code: 5,
+        says: r#"
+            publishing site to box (127.0.0.1:[host]/site)
+            note: another run holds the lock; waiting
+            error: the lock is jammed: its folder lock/ holds "lost+found", which no publish put there
+            target: box (127.0.0.1:[host]/site)
+            live: [release]
+            hint: see what put lost+found there, and delete it by hand"#,
+    },
+];
 
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: trees on 127.0.0.1 may be written by others (mode 777)
-    target: box (127.0.0.1:[host]/site)
-    live: unchanged
-    hint: remove that permission on the host, in the docroot: chmod go-w trees
-    ");
+/// Parts of a store that belong to another user.
+const OTHER_USERS: &[Case] = &[
+    Case {
+        what: "an object",
+        breaks: |world| {
+            let object = world.object("edited");
+            write(&object, "edited");
+            give_to(&object, OTHER_USER);
+            world.edit("edited");
+        },
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: objects/69/[digest] on 127.0.0.1 belongs to uid [uid], and the publishing account is uid [uid]
+            target: box (127.0.0.1:[host]/site)
+            live: [release]
+            hint: publish as the user who owns the store, or give everything to the publishing account",
+    },
+    Case {
+        what: "a folder of objects",
+        breaks: |world| {
+            give_to(world.object("edited").parent().unwrap(), OTHER_USER);
+            world.edit("edited");
+        },
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: objects/69 on 127.0.0.1 belongs to uid [uid], and the publishing account is uid [uid]
+            target: box (127.0.0.1:[host]/site)
+            live: [release]
+            hint: publish as the user who owns the store, or give everything to the publishing account",
+    },
+];
+
+#[test]
+fn faults_of_a_store_are_named_over_sftp() {
+    check_each(|| World::served(Jail::Plain), World::fails, STORE);
 }
 
 #[test]
-fn an_object_of_another_user_is_named() {
+fn objects_of_another_user_are_named() {
     if !root_for("files of another user") {
         return;
     }
-    let world = World::served(Jail::Plain);
-    let digest = blake3::hash(b"edited").to_hex();
-    let folder = world.docroot.join("objects").join(&digest[..2]);
-    write(&folder.join(digest.as_str()), "edited");
-    give_to(&folder.join(digest.as_str()), OTHER_USER);
-    world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: objects/69/[digest] on 127.0.0.1 belongs to uid [uid], and the publishing account is uid [uid]
-    target: box (127.0.0.1:[host]/site)
-    live: [release]
-    hint: publish as the user who owns the store, or give everything to the publishing account
-    ");
-}
-
-#[test]
-fn a_folder_of_objects_that_belongs_to_another_user_is_named() {
-    if !root_for("files of another user") {
-        return;
-    }
-    let world = World::served(Jail::Plain);
-    let digest = blake3::hash(b"edited").to_hex();
-    give_to(&world.docroot.join("objects").join(&digest[..2]), OTHER_USER);
-    world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: objects/69 on 127.0.0.1 belongs to uid [uid], and the publishing account is uid [uid]
-    target: box (127.0.0.1:[host]/site)
-    live: [release]
-    hint: publish as the user who owns the store, or give everything to the publishing account
-    ");
+    check_each(|| World::served(Jail::Plain), World::fails, OTHER_USERS);
 }
 
 #[test]
@@ -142,83 +163,6 @@ fn a_store_of_a_later_format_is_left_alone() {
     live: unchanged
     hint: update syntax-publish to the version that published last
     "#);
-}
-
-#[test]
-fn a_stray_name_in_the_lock_is_named_over_sftp() {
-    let world = World::served(Jail::Plain);
-    fs::create_dir_all(world.docroot.join("lock/lost+found")).unwrap();
-    hand_over(&world.docroot.join("lock"));
-    world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r#"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    note: another run holds the lock; waiting
-    error: the lock is jammed: its folder lock/ holds "lost+found", which no publish put there
-    target: box (127.0.0.1:[host]/site)
-    live: [release]
-    hint: see what put lost+found there, and delete it by hand
-    "#);
-}
-
-#[test]
-fn a_known_host_with_another_key_is_not_trusted() {
-    let world = World::served(Jail::Plain);
-    let (_, other) = world.sshd().new_key("other-host");
-    let known = format!("[127.0.0.1]:{} {other}\n", world.sshd().port);
-    let known = world.project.write("known_hosts", known);
-    world.write_served(&[
-        ("host-key", String::new()),
-        ("known-hosts", known.display().to_string()),
-    ]);
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: host key mismatch for 127.0.0.1: it shows [fingerprint]
-    target: box (127.0.0.1:[host]/site)
-    live: unchanged
-    hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file
-    ");
-}
-
-#[test]
-fn a_private_key_that_is_not_there_is_named() {
-    let world = World::served(Jail::Plain);
-    world.write_served(&[("identity", "/nowhere/id_ed25519".to_owned())]);
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: no key can be used for 127.0.0.1: /nowhere/id_ed25519: the file does not exist
-    target: box (127.0.0.1:[host]/site)
-    live: unchanged
-    hint: on this machine: correct `identity` of the target, or put the private key there
-    ");
-}
-
-#[test]
-fn a_user_whom_the_host_does_not_know_is_refused() {
-    let world = World::served(Jail::Plain);
-    world.write_served(&[("user", "nobody-at-all".to_owned())]);
-    insta::assert_snapshot!(world.refuses(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
-    target: box (127.0.0.1:[host]/site)
-    live: unchanged
-    hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys
-    ");
 }
 
 #[test]

@@ -3,26 +3,117 @@
 use std::fs;
 use std::io::Write as _;
 
-use super::World;
+use super::{Case, World, check};
 use crate::support::sshd::{Jail, OTHER_USER, Sshd, give_to, root_for};
 
-#[test]
-fn a_host_that_cannot_be_reached_is_named() {
-    let mut world = World::served(Jail::Plain);
-    world.edit("edited");
-    world.write_served(&[("host", "no-such-host.invalid".to_owned())]);
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
-    exit 5
-    --- stdout
+/// Faults of the target and of the keys. The export was edited.
+const CONNECTION: &[Case] = &[
+    Case {
+        what: "a host name that does not resolve",
+        breaks: |world| world.write_served(&[("host", "no-such-host.invalid".to_owned())]),
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (no-such-host.invalid:[host]/site)
+            error: can't reach no-such-host.invalid: ssh: Could not resolve hostname no-such-host.invalid: Name or service not known
+            target: box (no-such-host.invalid:[host]/site)
+            live: unchanged
+            hint: on this machine: correct `host` of the target, and see that the DNS and your network know the name",
+    },
+    Case {
+        what: "a key that is refused",
+        breaks: |world| {
+            let (other, _) = world.sshd().new_key("other");
+            world.write_served(&[("identity", other.display().to_string())]);
+        },
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
+            target: box (127.0.0.1:[host]/site)
+            live: unchanged
+            hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys",
+    },
+    Case {
+        what: "a user that the host does not know",
+        breaks: |world| world.write_served(&[("user", "nobody-at-all".to_owned())]),
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
+            target: box (127.0.0.1:[host]/site)
+            live: unchanged
+            hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys",
+    },
+    Case {
+        what: "a private key that does not exist",
+        breaks: |world| world.write_served(&[("identity", "/nowhere/id_ed25519".to_owned())]),
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: no key can be used for 127.0.0.1: /nowhere/id_ed25519: the file does not exist
+            target: box (127.0.0.1:[host]/site)
+            live: unchanged
+            hint: on this machine: correct `identity` of the target, or put the private key there",
+    },
+    Case {
+        what: "a host key that is not known",
+        breaks: |world| world.write_known_hosts(""),
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: the key of 127.0.0.1 is not known: No ED25519 host key is known for [127.0.0.1]:[port] and you have requested strict checking.
+            target: box (127.0.0.1:[host]/site)
+            live: unchanged
+            hint: take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target",
+    },
+    Case {
+        what: "another host key than the pinned one",
+        breaks: |world| {
+            let (_, other) = world.sshd().new_key("pinned");
+            let key: Vec<&str> = other.split_whitespace().take(2).collect();
+            world.write_served(&[("host-key", key.join(" "))]);
+        },
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: host key mismatch for 127.0.0.1: it shows [fingerprint]
+            target: box (127.0.0.1:[host]/site)
+            live: unchanged
+            hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file",
+    },
+    Case {
+        what: "another host key than the known one",
+        breaks: |world| {
+            let (_, other) = world.sshd().new_key("other-host");
+            world.write_known_hosts(&format!("[127.0.0.1]:{} {other}\n", world.sshd().port));
+        },
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing site to box (127.0.0.1:[host]/site)
+            error: host key mismatch for 127.0.0.1: it shows [fingerprint]
+            target: box (127.0.0.1:[host]/site)
+            live: unchanged
+            hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file",
+    },
+];
 
-    --- stderr
-    publishing site to box (no-such-host.invalid:[host]/site)
-    error: can't reach no-such-host.invalid: ssh: Could not resolve hostname no-such-host.invalid: Name or service not known
-    target: box (no-such-host.invalid:[host]/site)
-    live: unchanged
-    hint: on this machine: correct `host` of the target, and see that the DNS and your network know the name
-    ");
-    world.write_served(&[]);
+#[test]
+fn faults_of_the_connection_are_named() {
+    let world = World::served(Jail::Plain);
+    world.edit("edited");
+    check(&world, World::refuses, CONNECTION);
+}
+
+#[test]
+fn a_server_that_is_down_is_named() {
+    let mut world = World::served(Jail::Plain);
     if let Some(sshd) = &mut world.sshd {
         sshd.kill();
     }
@@ -37,57 +128,6 @@ fn a_host_that_cannot_be_reached_is_named() {
     target: box (127.0.0.1:[host]/site)
     live: unchanged
     hint: on the host: see that sshd runs; in the target: that `host` and `port` are right
-    ");
-}
-
-#[test]
-fn a_key_that_is_refused_is_named() {
-    let world = World::served(Jail::Plain);
-    let (other, _) = world.sshd().new_key("other");
-    world.write_served(&[("identity", other.display().to_string())]);
-    world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: 127.0.0.1 refuses the key: [who]: Permission denied (publickey).
-    target: box (127.0.0.1:[host]/site)
-    live: unchanged
-    hint: see `user` and `identity` of the target, and that the host has the public key in authorized_keys
-    ");
-}
-
-#[test]
-fn a_host_key_that_is_not_known_or_not_the_pinned_one_is_not_trusted() {
-    let world = World::served(Jail::Plain);
-    let none = world.project.write("known_hosts", "");
-    world.write_served(&[("host-key", String::new()), ("known-hosts", none.display().to_string())]);
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: the key of 127.0.0.1 is not known: No ED25519 host key is known for [127.0.0.1]:[port] and you have requested strict checking.
-    target: box (127.0.0.1:[host]/site)
-    live: unchanged
-    hint: take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target
-    ");
-    let (_, other) = world.sshd().new_key("pinned");
-    let key: Vec<&str> = other.split_whitespace().take(2).collect();
-    world.write_served(&[("host-key", key.join(" "))]);
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing site to box (127.0.0.1:[host]/site)
-    error: host key mismatch for 127.0.0.1: it shows [fingerprint]
-    target: box (127.0.0.1:[host]/site)
-    live: unchanged
-    hint: don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file
     ");
 }
 

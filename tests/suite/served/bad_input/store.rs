@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::{Duration, SystemTime};
 
-use super::{World, find};
+use super::{Case, World, check_each};
 use crate::support::command::{docroot_state, write};
 
 #[test]
@@ -68,41 +68,60 @@ fn a_docroot_that_is_a_file_or_has_no_parent_is_named() {
     ");
 }
 
+/// Faults of a store.
+const STORE: &[Case] = &[
+    Case {
+        what: "a store of a later format",
+        breaks: |world| {
+            fs::remove_file(world.docroot.join("format")).unwrap();
+            symlink("syntax-publish-store-2", world.docroot.join("format")).unwrap();
+            world.edit("edited");
+        },
+        args: &["publish"],
+        code: 5,
+        says: r#"
+            publishing demo to local (target/docroot)
+            error: the store on [project]/target/docroot is of a format this version does not know: "syntax-publish-store-2"
+            target: local (target/docroot)
+            live: unchanged
+            hint: update syntax-publish to the version that published last"#,
+    },
+    Case {
+        what: "a folder that others may write to",
+        breaks: |world| {
+            fs::set_permissions(world.docroot.join("trees"), fs::Permissions::from_mode(0o777)).unwrap();
+            world.edit("edited");
+        },
+        args: &["publish"],
+        code: 5,
+        says: r"
+            publishing demo to local (target/docroot)
+            error: trees on [project]/target/docroot may be written by others (mode 777)
+            target: local (target/docroot)
+            live: unchanged
+            hint: remove that permission on the host, in the docroot: chmod go-w trees",
+    },
+    Case {
+        what: "a stray name in the lock",
+        breaks: |world| {
+            fs::create_dir_all(world.docroot.join("lock/My Backup")).unwrap();
+            world.edit("edited");
+        },
+        args: &["publish"],
+        code: 5,
+        says: r#"
+            publishing demo to local (target/docroot)
+            note: another run holds the lock; waiting
+            error: the lock is jammed: its folder lock/ holds "My Backup", which no publish put there
+            target: local (target/docroot)
+            live: [release]
+            hint: see what put My Backup there, and delete it by hand"#,
+    },
+];
+
 #[test]
-fn a_store_of_a_later_format_is_not_touched() {
-    let world = World::local();
-    fs::remove_file(world.docroot.join("format")).unwrap();
-    symlink("syntax-publish-store-2", world.docroot.join("format")).unwrap();
-    world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r#"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing demo to local (target/docroot)
-    error: the store on [project]/target/docroot is of a format this version does not know: "syntax-publish-store-2"
-    target: local (target/docroot)
-    live: unchanged
-    hint: update syntax-publish to the version that published last
-    "#);
-}
-
-#[test]
-fn a_store_that_others_may_write_is_not_trusted() {
-    let world = World::local();
-    fs::set_permissions(world.docroot.join("trees"), fs::Permissions::from_mode(0o777)).unwrap();
-    world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing demo to local (target/docroot)
-    error: trees on [project]/target/docroot may be written by others (mode 777)
-    target: local (target/docroot)
-    live: unchanged
-    hint: remove that permission on the host, in the docroot: chmod go-w trees
-    ");
+fn faults_of_a_store_are_named() {
+    check_each(World::local, World::fails, STORE);
 }
 
 #[test]
@@ -122,25 +141,6 @@ fn a_current_that_points_elsewhere_is_named() {
     target: local (target/docroot)
     live: unchanged
     hint: see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn releases/RELEASE current
-    "#);
-}
-
-#[test]
-fn a_stray_name_in_the_lock_is_named() {
-    let world = World::local();
-    fs::create_dir_all(world.docroot.join("lock/My Backup")).unwrap();
-    world.edit("edited");
-    insta::assert_snapshot!(world.fails(5, &["publish"]), @r#"
-    exit 5
-    --- stdout
-
-    --- stderr
-    publishing demo to local (target/docroot)
-    note: another run holds the lock; waiting
-    error: the lock is jammed: its folder lock/ holds "My Backup", which no publish put there
-    target: local (target/docroot)
-    live: [release]
-    hint: see what put My Backup there, and delete it by hand
     "#);
 }
 
@@ -199,65 +199,6 @@ fn a_lock_whose_holder_is_dead_is_taken_over() {
 }
 
 #[test]
-fn releases_that_are_not_there_are_said_not_to_be() {
-    let world = World::local();
-    insta::assert_snapshot!(world.fails(1, &["rollback"]), @r"
-    exit 1
-    --- stdout
-
-    --- stderr
-    error: there is no release before [release]
-    target: local (target/docroot)
-    live: [release]
-    hint: `syntax-publish releases` lists the releases there are
-    ");
-    insta::assert_snapshot!(world.fails(1, &["rollback", "--to", "nope"]), @r#"
-    exit 1
-    --- stdout
-
-    --- stderr
-    error: there's no release "nope"
-    target: local (target/docroot)
-    live: [release]
-    hint: the newest is [release]; `syntax-publish releases` lists them all
-    "#);
-    insta::assert_snapshot!(world.fails(1, &["diff", "nope"]), @r#"
-    exit 1
-    --- stdout
-
-    --- stderr
-    error: there's no release "nope"
-    target: local (target/docroot)
-    live: [release]
-    hint: the newest is [release]; `syntax-publish releases` lists them all
-    "#);
-    insta::assert_snapshot!(world.fails(1, &["verify", "nope"]), @r#"
-    exit 1
-    --- stdout
-
-    --- stderr
-    error: there's no release "nope"
-    target: local (target/docroot)
-    live: [release]
-    hint: the newest is [release]; `syntax-publish releases` lists them all
-    "#);
-    world.edit("edited");
-    world.project.run(&["publish"]).expect_code(0);
-    insta::assert_snapshot!(world.fails(1, &["rollback", "--to", "20"]), @r#"
-    exit 1
-    --- stdout
-
-    --- stderr
-    error: "20" is ambiguous; it matches:
-      [release]
-      [release]
-    target: local (target/docroot)
-    live: [release]
-    hint: give more of the id
-    "#);
-}
-
-#[test]
 fn a_store_with_nothing_published_says_so() {
     let world = World::empty();
     insta::assert_snapshot!(world.fails(1, &["rollback"]), @r"
@@ -304,43 +245,4 @@ fn publishing_on_hold_gives_the_reason_and_planning_goes_on() {
     world.project.run(&["plan"]).expect_code(0);
     world.project.run(&["resume"]).expect_code(0);
     world.project.run(&["publish"]).expect_code(0);
-}
-
-#[test]
-fn a_damaged_object_is_found_named_and_repaired() {
-    let world = World::local();
-    let page = world.docroot.join("current/docs/a.html");
-    let good = fs::read(&page).unwrap();
-    fs::write(&page, vec![b'x'; good.len()]).unwrap();
-    world.project.run(&["verify"]).expect_code(0);
-    insta::assert_snapshot!(world.fails(1, &["verify", "--deep"]), @r"
-    exit 1
-    --- stdout
-    docs/a.html: the file has other bytes than were published
-    objects/37/[digest]: the object has other bytes than were published
-    [release] is damaged: 2 problems (12 files checked)
-
-    --- stderr
-    ");
-    world.project.run(&["publish", "--force"]).expect_code(0);
-    assert_eq!(fs::read(world.docroot.join("current/docs/a.html")).unwrap(), good);
-    world.project.run(&["verify", "--deep"]).expect_code(0);
-}
-
-#[test]
-fn a_damaged_manifest_is_found_named_and_repaired() {
-    let world = World::local();
-    let manifest = find(&world.docroot.join("manifests"), |_| true);
-    fs::write(&manifest, "syntax-publish tree 1\nfile").unwrap();
-    insta::assert_snapshot!(world.fails(1, &["verify"]), @r"
-    exit 1
-    --- stdout
-    manifests/[digest]: the manifest of /_next/static/pX3vLm9Qe_TzKc7uR1aYb has other bytes than were published
-    [release] is damaged: 1 problem (9 files checked)
-
-    --- stderr
-    ");
-    world.edit("edited");
-    world.project.run(&["publish", "--force"]).expect_code(0);
-    world.project.run(&["verify", "--deep"]).expect_code(0);
 }

@@ -3,115 +3,165 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
-use super::World;
+use super::{World, check_words};
+
+/// What the command line does not accept.
+const USAGE: &[(&[&str], &str)] = &[
+    (
+        &["publish", "--forse"],
+        r"
+            error: unexpected argument '--forse' found
+
+              tip: a similar argument exists: '--force'
+
+            Usage: syntax-publish publish --force
+
+            For more information, try '--help'.",
+    ),
+    (
+        &["publish", "--wait", "soon"],
+        r"
+            error: invalid value 'soon' for '--wait <DURATION>': it is not one number with a unit: write it as [time], 10m or [time]
+
+            For more information, try '--help'.",
+    ),
+    (
+        &["build"],
+        r"
+            error: the following required arguments were not provided:
+              --out <DIR>
+
+            Usage: syntax-publish build --out <DIR>
+
+            For more information, try '--help'.",
+    ),
+    (
+        &["nginx", "--nginx-version", "new"],
+        r"
+            error: invalid value 'new' for '--nginx-version <X>': `new` is no nginx version: write it as 1.28 or 1.28.0
+
+            For more information, try '--help'.",
+    ),
+    (
+        &["nginx", "--listen", "here; root /"],
+        r"
+            error: `here; root /` is nothing to listen on: PORT or ADDRESS:PORT, as in 127.0.0.1:[port] or [::1]:8080
+            live: unchanged; no target was contacted
+            hint: write --listen 127.0.0.1:[port], or leave it out",
+    ),
+    (
+        &["hold"],
+        r"
+            error: the following required arguments were not provided:
+              <REASON>
+
+            Usage: syntax-publish hold <REASON>
+
+            For more information, try '--help'.",
+    ),
+    (
+        &["rollback", "--steps", "0"],
+        r"
+            error: invalid value '0' for '--steps <N>': write a whole number of 1 or more
+
+            For more information, try '--help'.",
+    ),
+    (
+        &["rollbak"],
+        r"
+            error: unrecognized subcommand 'rollbak'
+
+              tip: a similar subcommand exists: 'rollback'
+
+            Usage: syntax-publish [COMMAND] [OPTIONS]
+
+            For more information, try '--help'.",
+    ),
+];
+
+/// Releases that do not exist, in a store with one release.
+const RELEASES: &[(&[&str], &str)] = &[
+    (
+        &["rollback", "--steps", "3"],
+        r"
+            error: there is no release before [release]
+            target: local (target/docroot)
+            live: [release]
+            hint: `syntax-publish releases` lists the releases there are",
+    ),
+    (
+        &["diff"],
+        r"
+            error: there is no release before [release]
+            target: local (target/docroot)
+            live: [release]
+            hint: `syntax-publish releases` lists the releases there are",
+    ),
+    (
+        &["diff", "", "zzz"],
+        r#"
+            error: there's no release "zzz"
+            target: local (target/docroot)
+            live: [release]
+            hint: the newest is [release]; `syntax-publish releases` lists them all"#,
+    ),
+    (
+        &["rollback"],
+        r"
+            error: there is no release before [release]
+            target: local (target/docroot)
+            live: [release]
+            hint: `syntax-publish releases` lists the releases there are",
+    ),
+    (
+        &["rollback", "--to", "nope"],
+        r#"
+            error: there's no release "nope"
+            target: local (target/docroot)
+            live: [release]
+            hint: the newest is [release]; `syntax-publish releases` lists them all"#,
+    ),
+    (
+        &["diff", "nope"],
+        r#"
+            error: there's no release "nope"
+            target: local (target/docroot)
+            live: [release]
+            hint: the newest is [release]; `syntax-publish releases` lists them all"#,
+    ),
+    (
+        &["verify", "nope"],
+        r#"
+            error: there's no release "nope"
+            target: local (target/docroot)
+            live: [release]
+            hint: the newest is [release]; `syntax-publish releases` lists them all"#,
+    ),
+];
 
 #[test]
-fn an_address_to_listen_on_that_is_none_is_refused() {
-    let world = World::local();
-    insta::assert_snapshot!(world.refuses(2, &["nginx", "--listen", "here; root /"]), @r"
-    exit 2
-    --- stdout
-
-    --- stderr
-    error: `here; root /` is nothing to listen on: PORT or ADDRESS:PORT, as in 127.0.0.1:[port] or [::1]:8080
-    live: unchanged; no target was contacted
-    hint: write --listen 127.0.0.1:[port], or leave it out
-    ");
+fn what_the_command_line_does_not_accept_is_named_with_the_usage() {
+    check_words(&World::local(), World::refuses, 2, USAGE);
 }
 
 #[test]
-fn a_missing_reason_and_a_count_that_goes_nowhere_are_refused() {
+fn releases_that_do_not_exist_are_named() {
     let world = World::local();
-    insta::assert_snapshot!(world.refuses(2, &["hold"]), @r"
-    exit 2
-    --- stdout
-
-    --- stderr
-    error: the following required arguments were not provided:
-      <REASON>
-
-    Usage: syntax-publish hold <REASON>
-
-    For more information, try '--help'.
-    ");
-    insta::assert_snapshot!(world.refuses(2, &["rollback", "--steps", "0"]), @r"
-    exit 2
-    --- stdout
-
-    --- stderr
-    error: invalid value '0' for '--steps <N>': write a whole number of 1 or more
-
-    For more information, try '--help'.
-    ");
-    insta::assert_snapshot!(world.refuses(2, &["rollbak"]), @r"
-    exit 2
-    --- stdout
-
-    --- stderr
-    error: unrecognized subcommand 'rollbak'
-
-      tip: a similar subcommand exists: 'rollback'
-
-    Usage: syntax-publish [COMMAND] [OPTIONS]
-
-    For more information, try '--help'.
-    ");
+    check_words(&world, World::refuses, 1, RELEASES);
+    world.edit("edited");
+    world.project.run(&["publish"]).expect_code(0);
+    let ambiguous = r#"
+            error: "20" is ambiguous; it matches:
+              [release]
+              [release]
+            target: local (target/docroot)
+            live: [release]
+            hint: give more of the id"#;
+    check_words(&world, World::refuses, 1, &[(&["rollback", "--to", "20"], ambiguous)]);
 }
 
 #[test]
-fn a_docroot_that_is_the_root_itself_is_refused() {
-    let world = World::local();
-    let target = "[publish]\ntarget = \"box\"\n[targets.box]\nkind = \"sftp\"\nhost = \"box\"\ndocroot = \"/\"\n";
-    world.project.write_manifest(target);
-    insta::assert_snapshot!(world.refuses(2, &["publish"]), @r#"
-    exit 2
-    --- stdout
-
-    --- stderr
-    error: site-manifest.toml can't be used:
-      "docroot" in [targets.box] is the string "/", which is the root itself, line 6: it must be an absolute path as SFTP sees it, without `.`, `..` or a `/` at its end, such as docroot = "/site"
-    live: unchanged; no target was contacted
-    hint: fix the lines named above
-    "#);
-}
-
-#[test]
-fn steps_beyond_the_first_release_are_refused() {
-    let world = World::local();
-    insta::assert_snapshot!(world.fails(1, &["rollback", "--steps", "3"]), @r"
-    exit 1
-    --- stdout
-
-    --- stderr
-    error: there is no release before [release]
-    target: local (target/docroot)
-    live: [release]
-    hint: `syntax-publish releases` lists the releases there are
-    ");
-    insta::assert_snapshot!(world.fails(1, &["diff"]), @r"
-    exit 1
-    --- stdout
-
-    --- stderr
-    error: there is no release before [release]
-    target: local (target/docroot)
-    live: [release]
-    hint: `syntax-publish releases` lists the releases there are
-    ");
-    insta::assert_snapshot!(world.fails(1, &["diff", "", "zzz"]), @r#"
-    exit 1
-    --- stdout
-
-    --- stderr
-    error: there's no release "zzz"
-    target: local (target/docroot)
-    live: [release]
-    hint: the newest is [release]; `syntax-publish releases` lists them all
-    "#);
-}
-
-#[test]
-fn a_reader_that_goes_away_is_no_panic() {
+fn a_reader_that_goes_away_causes_no_panic() {
     let world = World::local();
     world.edit("edited");
     for args in [

@@ -13,7 +13,7 @@ use syntax_publish::rules::marker::RULES;
 
 use crate::support::nginx::Nginx;
 use crate::support::sshd::{OTHER_USER, Offer, Sftp, give_to, root_for};
-use world::{NAME, World, free_address};
+use world::{NAME, VhostFault, World, free_address, without_block};
 
 /// Whether this machine can act as a complete host: the usual ports and a chroot need root.
 fn can_host() -> bool {
@@ -54,20 +54,31 @@ fn faults_of_the_name_are_found() {
         return;
     }
     let world = World::healthy();
-    let own = world.address.to_string();
-    world.dns.forget(NAME);
-    world.examine().assert("no name", &["name"], "there is no such name");
-    world.dns.set(NAME, &[]);
-    world.examine().assert("no address", &["name"], "it has no address");
-    let other = free_address().to_string();
-    world.dns.set(NAME, &[&other]);
-    let found = world.examine();
-    found.assert("another machine", &["address"], &format!("{other} is not {own}"));
-    assert!(found.line("address")["fix"].as_str().unwrap().contains(&own), "{found}");
-    world.dns.set(NAME, &[&own, "fd00::7"]);
-    world
-        .examine()
-        .assert("a stale AAAA", &["address"], "some visitors reach another machine");
+    let (own, other) = (world.address.to_string(), free_address().to_string());
+    let is_not = format!("{other} is not {own}");
+    // What the DNS answers, the check that finds it, and words of what that check says.
+    let faults: [(&str, Option<&[&str]>, &str, &str); 4] = [
+        ("no name", None, "name", "there is no such name"),
+        ("no address", Some(&[]), "name", "it has no address"),
+        ("another machine", Some(&[&other]), "address", &is_not),
+        (
+            "a stale AAAA",
+            Some(&[&own, "fd00::7"]),
+            "address",
+            "some visitors reach another machine",
+        ),
+    ];
+    for (what, addresses, check, words) in faults {
+        match addresses {
+            Some(addresses) => world.dns.set(NAME, addresses),
+            None => world.dns.forget(NAME),
+        }
+        let found = world.examine();
+        found.assert(what, &[check], words);
+        if what == "another machine" {
+            found.is_fixed_by("address", &own);
+        }
+    }
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let found = world.examine_as(
         &world.certificates.path().join("ca.pem"),
@@ -226,11 +237,7 @@ fn faults_of_the_vhost_are_found() {
     world.serve(|vhost| vhost.replace(&format!("\"rules {now}"), &format!("\"rules {older}")));
     let said = format!("printed by an older version ({older}; now {now})");
     world.examine().assert("an older vhost", &["rules"], &said);
-    world.serve(|vhost| {
-        let begin = vhost.find("location = /.well-known/syntax-publish").unwrap();
-        let end = begin + vhost[begin..].find("    }\n").unwrap() + 6;
-        format!("{}{}", &vhost[..begin], &vhost[end..])
-    });
+    world.serve(|vhost| without_block(&vhost, "location = /.well-known/syntax-publish"));
     world.examine().assert(
         "a vhost without a number",
         &["rules"],
@@ -252,69 +259,67 @@ fn faults_of_what_the_vhost_answers_are_found() {
         &["brotli"],
         "a browser that accepts br gets the page uncompressed",
     );
-    world.serve(|vhost| vhost.replace("gzip_static on;", "gzip_static off;"));
-    world.examine().assert(
-        "no gzip",
-        &["gzip"],
-        "a browser that accepts gzip gets the page uncompressed",
-    );
-    world.serve(|vhost| {
-        let dynamic = vhost.replace("gzip_static on;", "gzip_static off; gzip_min_length 1; gzip_types *;");
-        dynamic.replace("gzip off;", "gzip on;")
-    });
-    world
-        .examine()
-        .assert("compressed anew", &["gzip"], "compressed for each request");
-    world.serve(|vhost| {
-        let lines = vhost
-            .lines()
-            .filter(|line| !line.contains("add_header X-Frame-Options"));
-        lines.collect::<Vec<_>>().join("\n")
-    });
-    world
-        .examine()
-        .assert("a header less", &["headers"], "a page has no X-Frame-Options");
-    world.serve(|vhost| vhost.replace("expires off;", "expires 1h;"));
-    world
-        .examine()
-        .assert("pages that are kept", &["cache"], "browsers may show an old page");
-    world.serve(|vhost| vhost.replace("\"~^[45]\" \"no-store\";", ""));
-    world
-        .examine()
-        .assert("errors that are kept", &["cache"], "may cache an error");
+    world.finds_in_vhost(&[
+        VhostFault {
+            what: "no gzip",
+            change: |vhost| vhost.replace("gzip_static on;", "gzip_static off;"),
+            check: "gzip",
+            words: "a browser that accepts gzip gets the page uncompressed",
+        },
+        VhostFault {
+            what: "compressed again",
+            change: |vhost| {
+                let dynamic = vhost.replace("gzip_static on;", "gzip_static off; gzip_min_length 1; gzip_types *;");
+                dynamic.replace("gzip off;", "gzip on;")
+            },
+            check: "gzip",
+            words: "compressed for each request",
+        },
+        VhostFault {
+            what: "a header less",
+            change: |vhost| {
+                let is_kept = |line: &&str| !line.contains("add_header X-Frame-Options");
+                vhost.lines().filter(is_kept).collect::<Vec<_>>().join("\n")
+            },
+            check: "headers",
+            words: "a page has no X-Frame-Options",
+        },
+        VhostFault {
+            what: "pages that are kept",
+            change: |vhost| vhost.replace("expires off;", "expires 1h;"),
+            check: "cache",
+            words: "browsers may show an old page",
+        },
+        VhostFault {
+            what: "errors that are kept",
+            change: |vhost| vhost.replace("\"~^[45]\" \"no-store\";", ""),
+            check: "cache",
+            words: "may cache an error",
+        },
+        VhostFault {
+            what: "no redirect",
+            change: |vhost| vhost.replace("return 308 https://docs.test$request_uri;", "return 200 hello;"),
+            check: "redirect",
+            words: "HTTP answers 200",
+        },
+        VhostFault {
+            what: "a redirect elsewhere",
+            change: |vhost| {
+                let own = "return 308 https://docs.test$request_uri;";
+                vhost.replace(own, "return 308 https://elsewhere.test/;")
+            },
+            check: "redirect",
+            words: "to https://elsewhere.test/",
+        },
+    ]);
     world.serve(|vhost| vhost.replace("=404", "/index.html"));
-    let found = world.examine();
-    assert!(found.wrong().contains("missing"), "{found}");
-    assert!(
-        found.line("missing")["detail"]
-            .as_str()
-            .unwrap()
-            .contains("answers 200"),
-        "{found}"
-    );
+    world.examine().includes("missing", "answers 200");
 
     // A file that a publish would never send, and a vhost that does not hide it.
     let tree = docroot.join("current").canonicalize().unwrap();
     fs::write(tree.join(".env"), "SECRET=1").unwrap();
-    world.serve(|vhost| {
-        let begin = vhost.find("location ~ \"(?:^/[.]").unwrap();
-        let end = begin + vhost[begin..].find("    }\n").unwrap() + 6;
-        format!("{}{}", &vhost[..begin], &vhost[end..])
-    });
+    world.serve(|vhost| without_block(&vhost, "location ~ \"(?:^/[.]"));
     world.examine().assert("dot files", &["dot-files"], "answers 200");
-    fs::remove_file(tree.join(".env")).unwrap();
-
-    world.serve(|vhost| vhost.replace("return 308 https://docs.test$request_uri;", "return 200 hello;"));
-    world.examine().assert("no redirect", &["redirect"], "HTTP answers 200");
-    world.serve(|vhost| {
-        vhost.replace(
-            "return 308 https://docs.test$request_uri;",
-            "return 308 https://elsewhere.test/;",
-        )
-    });
-    world
-        .examine()
-        .assert("a redirect elsewhere", &["redirect"], "to https://elsewhere.test/");
 }
 
 #[test]
@@ -377,28 +382,12 @@ fn servers_that_offer_too_little_or_too_much_are_found() {
         world.serve_this(&vhost);
     };
     serve(&mut world);
-    let found = world.examine();
-    assert!(found.wrong().contains("sftp"), "{found}");
-    assert!(
-        found.line("sftp")["detail"]
-            .as_str()
-            .unwrap()
-            .contains("lacks hardlink"),
-        "{found}"
-    );
+    world.examine().includes("sftp", "lacks hardlink");
     let world = World::bare(Offer {
         sftp: Sftp::Missing,
         ..Offer::default()
     });
-    let found = world.examine();
-    assert!(found.wrong().contains("sftp"), "{found}");
-    assert!(
-        found.line("sftp")["detail"]
-            .as_str()
-            .unwrap()
-            .contains("does not serve SFTP"),
-        "{found}"
-    );
+    world.examine().includes("sftp", "does not serve SFTP");
 
     // An account with a shell and all of root's permissions.
     let world = World::bare(Offer {
@@ -416,13 +405,14 @@ fn servers_that_offer_too_little_or_too_much_are_found() {
     });
     let found = world.examine();
     assert!(found.line("shell")["ok"] == false, "{found}");
-    assert!(
-        found.line("shell")["fix"]
-            .as_str()
-            .unwrap()
-            .contains("ForceCommand internal-sftp"),
-        "{found}"
-    );
+    found.is_fixed_by("shell", "ForceCommand internal-sftp");
+}
+
+/// The lock of a run that has died.
+const RUN: &str = "lock/00112233445566778899aabbccddeeff";
+
+fn set_mode(world: &World, name: &str, mode: u32) {
+    fs::set_permissions(world.at(name), fs::Permissions::from_mode(mode)).unwrap();
 }
 
 #[test]
@@ -431,46 +421,61 @@ fn faults_of_the_store_are_found() {
         return;
     }
     let world = World::healthy();
-    let docroot = world.sshd.docroot.clone();
-    let at = |name: &str| docroot.join(name);
-    let mode = |name: &str, mode: u32| fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
-
-    mode("trees", 0o775);
-    world
-        .examine()
-        .assert("others may write", &["permissions"], "others may write in trees");
-    mode("trees", 0o750);
-    world
-        .examine()
-        .assert("nginx may not read", &["permissions"], "nginx can't read trees");
-    mode("trees", 0o755);
-
-    give_to(&at("releases"), OTHER_USER);
-    world
-        .examine()
-        .assert("somebody else's", &["owner"], "releases belongs to uid");
-    give_to(&at("releases"), &world.sshd.user);
-    give_to(&at("work"), "root");
-    world
-        .examine()
-        .assert("not allowed to write", &["owner"], "may not write in the store");
-    give_to(&at("work"), &world.sshd.user);
-
-    fs::write(at("lock/notes.txt"), "").unwrap();
-    world
-        .examine()
-        .assert("a jammed lock", &["lock"], "lock/ holds \"notes.txt\"");
-    fs::remove_file(at("lock/notes.txt")).unwrap();
-    let run = at("lock/00112233445566778899aabbccddeeff");
-    fs::create_dir(&run).unwrap();
-    symlink(
-        r#"{"who":"ci@box","what":"publish","since":1700000000}"#,
-        run.join("owner"),
-    )
-    .unwrap();
-    let jammed = world.examine();
-    jammed.assert("a run of long ago", &["lock"], "publish of ci@box");
-    fs::remove_dir_all(&run).unwrap();
+    // How the store is broken, how it is repaired, the check that finds it, and words of what that check says.
+    type Step = fn(&World);
+    let faults: [(&str, Step, Step, &str, &str); 6] = [
+        (
+            "others may write",
+            |world| set_mode(world, "trees", 0o775),
+            |world| set_mode(world, "trees", 0o755),
+            "permissions",
+            "others may write in trees",
+        ),
+        (
+            "nginx may not read",
+            |world| set_mode(world, "trees", 0o750),
+            |world| set_mode(world, "trees", 0o755),
+            "permissions",
+            "nginx can't read trees",
+        ),
+        (
+            "a folder of another user",
+            |world| give_to(&world.at("releases"), OTHER_USER),
+            |world| give_to(&world.at("releases"), &world.sshd.user),
+            "owner",
+            "releases belongs to uid",
+        ),
+        (
+            "not allowed to write",
+            |world| give_to(&world.at("work"), "root"),
+            |world| give_to(&world.at("work"), &world.sshd.user),
+            "owner",
+            "may not write in the store",
+        ),
+        (
+            "a jammed lock",
+            |world| fs::write(world.at("lock/notes.txt"), "").unwrap(),
+            |world| fs::remove_file(world.at("lock/notes.txt")).unwrap(),
+            "lock",
+            "lock/ holds \"notes.txt\"",
+        ),
+        (
+            "a run of long ago",
+            |world| {
+                let owner = r#"{"who":"ci@box","what":"publish","since":1700000000}"#;
+                fs::create_dir(world.at(RUN)).unwrap();
+                symlink(owner, world.at(RUN).join("owner")).unwrap();
+            },
+            |world| fs::remove_dir_all(world.at(RUN)).unwrap(),
+            "lock",
+            "publish of ci@box",
+        ),
+    ];
+    for (what, breaks, repairs, check, words) in faults {
+        breaks(&world);
+        world.examine().assert(what, &[check], words);
+        repairs(&world);
+    }
 
     world.project.run(&["hold", "search is broken"]).expect_code(0);
     world.examine().assert("a hold", &["hold"], "search is broken");
@@ -495,56 +500,33 @@ fn damage_to_the_store_is_found() {
         return;
     }
     let world = World::healthy();
-    let docroot = world.sshd.docroot.clone();
-    let at = |name: &str| docroot.join(name);
+    // A symlink of the store, where it leads instead, the check that finds it, and words of what that check says.
+    for (link, to, check, words) in [
+        (
+            "current",
+            "releases/20200101-000000-abcdef",
+            "release",
+            "which is not there",
+        ),
+        ("current", "/etc", "release", "current is damaged"),
+        ("format", "syntax-publish-store-99", "format", "does not know"),
+    ] {
+        let at = world.at(link);
+        let good = fs::read_link(&at).unwrap();
+        fs::remove_file(&at).unwrap();
+        symlink(to, &at).unwrap();
+        world.examine().includes(check, words);
+        fs::remove_file(&at).unwrap();
+        symlink(good, &at).unwrap();
+        // nginx follows a symlink only if the account owns it.
+        give_to(&at, &world.sshd.user);
+    }
 
-    let live = fs::read_link(at("current")).unwrap();
-    fs::remove_file(at("current")).unwrap();
-    symlink("releases/20200101-000000-abcdef", at("current")).unwrap();
-    let found = world.examine();
-    assert!(found.wrong().contains("release"), "{found}");
-    assert!(
-        found.line("release")["detail"]
-            .as_str()
-            .unwrap()
-            .contains("which is not there"),
-        "{found}"
-    );
-    fs::remove_file(at("current")).unwrap();
-    symlink("/etc", at("current")).unwrap();
-    let found = world.examine();
-    assert!(
-        found.line("release")["detail"]
-            .as_str()
-            .unwrap()
-            .contains("current is damaged"),
-        "{found}"
-    );
-    fs::remove_file(at("current")).unwrap();
-    symlink(live, at("current")).unwrap();
-    // nginx follows the symlink only if the account owns it.
-    give_to(&at("current"), &world.sshd.user);
-
-    let format = fs::read_link(at("format")).unwrap();
-    fs::remove_file(at("format")).unwrap();
-    symlink("syntax-publish-store-99", at("format")).unwrap();
-    let found = world.examine();
-    assert!(found.wrong().contains("format"), "{found}");
-    assert!(
-        found.line("format")["detail"]
-            .as_str()
-            .unwrap()
-            .contains("does not know"),
-        "{found}"
-    );
-    fs::remove_file(at("format")).unwrap();
-    symlink(format, at("format")).unwrap();
-
-    fs::rename(at("stale"), at("..").join("stale")).unwrap();
+    fs::rename(world.at("stale"), world.at("../stale")).unwrap();
     world
         .examine()
         .assert("a folder is missing", &["format"], "its folder stale is missing");
-    fs::rename(at("..").join("stale"), at("stale")).unwrap();
+    fs::rename(world.at("../stale"), world.at("stale")).unwrap();
 
     assert_eq!(world.examine().wrong(), BTreeSet::new());
 }
@@ -555,25 +537,16 @@ fn docroots_that_no_publish_can_use_are_found() {
         return;
     }
     let world = World::bare(Offer::default());
-    let alarm = |found: &world::Found, check: &str, words: &str| {
-        let line = found.line(check);
-        assert!(
-            line["ok"] == false && line["detail"].as_str().unwrap().contains(words),
-            "{words}\n{found}"
-        );
-    };
-    alarm(&world.examine(), "release", "nothing has been published yet");
+    world.examine().includes("release", "nothing has been published yet");
     fs::create_dir(&world.sshd.docroot).unwrap();
     give_to(&world.sshd.docroot, &world.sshd.user);
     fs::write(world.sshd.docroot.join("index.html"), "").unwrap();
-    alarm(
-        &world.examine(),
-        "docroot",
-        "holds files that are not of a store: index.html",
-    );
+    world
+        .examine()
+        .includes("docroot", "holds files that are not of a store: index.html");
     let remote = world.sshd.remote_docroot.clone();
     world.manifest(|text| text.replace(&remote, "/missing/site"));
-    alarm(&world.examine(), "docroot", "neither does the folder above it");
+    world.examine().includes("docroot", "neither does the folder above it");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -29,6 +29,21 @@ pub struct World {
     pub address: Ipv4Addr,
     /// The authority's certificate, and those that it signed.
     pub certificates: TempDir,
+}
+
+/// A change of the printed vhost, the check that finds it, and words of what that check says.
+pub struct VhostFault<'a> {
+    pub what: &'a str,
+    pub change: fn(String) -> String,
+    pub check: &'a str,
+    pub words: &'a str,
+}
+
+/// A vhost without the first block that begins with these words.
+pub fn without_block(vhost: &str, first: &str) -> String {
+    let begin = vhost.find(first).expect("a block of the vhost");
+    let end = begin + vhost[begin..].find("    }\n").expect("its end") + 6;
+    format!("{}{}", &vhost[..begin], &vhost[end..])
 }
 
 /// An address of this machine that no other test uses.
@@ -74,6 +89,11 @@ impl World {
         world
     }
 
+    /// A name in the docroot.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.sshd.docroot.join(name)
+    }
+
     /// Writes the site manifest, changed by a function.
     pub fn manifest(&self, change: impl Fn(String) -> String) {
         let text = format!(
@@ -107,6 +127,15 @@ impl World {
     pub fn serve(&mut self, change: impl Fn(String) -> String) {
         let vhost = change(self.vhost(&[]));
         self.serve_this(&vhost);
+    }
+
+    /// Serves the site with each changed vhost in turn, and fails unless the doctor finds that change and nothing else.
+    #[track_caller]
+    pub fn finds_in_vhost(&mut self, faults: &[VhostFault<'_>]) {
+        for fault in faults {
+            self.serve(fault.change);
+            self.examine().assert(fault.what, &[fault.check], fault.words);
+        }
     }
 
     pub fn serve_this(&mut self, vhost: &str) {
@@ -164,16 +193,30 @@ impl Found {
         line.unwrap_or_else(|| panic!("no check {check}"))
     }
 
+    pub fn detail(&self, check: &str) -> &str {
+        self.line(check)["detail"].as_str().expect("a text")
+    }
+
+    /// Fails unless this check found a fault with these words. Others may have found one too.
+    #[track_caller]
+    pub fn includes(&self, check: &str, words: &str) {
+        assert!(self.wrong().contains(check), "{check}\n{self}");
+        assert!(self.detail(check).contains(words), "{check}: {words:?}\n{self}");
+    }
+
+    /// Fails unless the fix of this check has these words.
+    #[track_caller]
+    pub fn is_fixed_by(&self, check: &str, words: &str) {
+        let fix = self.line(check)["fix"].as_str().expect("a fix");
+        assert!(fix.contains(words), "{check}: {words:?}\n{self}");
+    }
+
     /// Fails unless exactly these checks found a fault, and the first of them contains these words and has a fix.
     #[track_caller]
     pub fn assert(&self, what: &str, wrong: &[&str], words: &str) {
         let expected: BTreeSet<&str> = wrong.iter().copied().collect();
         assert_eq!(self.wrong(), expected, "{what}\n{self}");
-        let line = self.line(wrong[0]);
-        assert!(
-            line["detail"].as_str().expect("a text").contains(words),
-            "{what}: {words:?}\n{self}"
-        );
+        assert!(self.detail(wrong[0]).contains(words), "{what}: {words:?}\n{self}");
         for check in wrong {
             assert!(
                 self.line(check)["fix"].as_str().is_some_and(|fix| fix.len() > 5),

@@ -228,7 +228,7 @@ fn each_fault_of_a_vhost_is_named() {
 }
 
 #[test]
-fn deployment_that_the_server_does_not_name_is_told_and_the_release_stays() {
+fn deployment_that_the_server_does_not_name_is_reported_and_the_release_stays() {
     let version = crate::offline::faithful::version("16.4-deployment");
     let site = |build: &str, change: fn(String) -> String| {
         let build = version.build(build);
@@ -258,7 +258,7 @@ fn deployment_that_the_server_does_not_name_is_told_and_the_release_stays() {
 }
 
 #[test]
-fn live_release_can_be_looked_at_at_any_time() {
+fn live_release_can_be_verified_at_any_time() {
     let site = Site::new();
     site.run(&["verify", "--live"]).expect_code(1);
     let first = site.run(&["publish"]).expect_code(0).json();

@@ -95,7 +95,7 @@ fn rollback_purges_and_looks_too() {
 }
 
 #[test]
-fn purge_that_failed_is_owed_and_made_up_for_by_the_next_publish() {
+fn purge_that_failed_is_pending_until_the_next_publish() {
     let site = Site::behind_cdn(true);
     site.run(&["publish"]).expect_code(0);
     site.edit("Edited.");
@@ -126,7 +126,7 @@ fn purge_that_failed_is_owed_and_made_up_for_by_the_next_publish() {
 }
 
 #[test]
-fn run_that_dies_between_swap_and_purge_is_made_up_for() {
+fn purge_of_a_run_that_died_after_its_swap_is_made_later() {
     let site = Site::behind_cdn(true);
     site.run(&["publish"]).expect_code(0);
     let asked = site.cdn().api.received().len();
@@ -156,7 +156,7 @@ fn busy_api_is_asked_again_when_it_says() {
 }
 
 #[test]
-fn api_that_wants_an_endless_wait_is_owed_and_ends_no_publish() {
+fn purge_is_pending_if_the_api_wants_an_endless_wait() {
     let site = Site::behind_cdn(true);
     site.run(&["publish"]).expect_code(0);
     for (text, wait) in [("Edited.", "18446744073709551615"), ("Again.", "99999999999999999999")] {
@@ -202,7 +202,7 @@ fn batches_keep_to_what_the_api_takes() {
 }
 
 #[test]
-fn whatever_is_to_be_purged_can_be_said() {
+fn what_is_purged_can_be_configured() {
     let mut site = Site::behind_cdn(true);
     let own = site.tables.clone();
     for (scope, key) in [

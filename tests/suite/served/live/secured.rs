@@ -79,7 +79,7 @@ fn server_without_http2_is_a_warning() {
 }
 
 #[test]
-fn certificate_that_only_says_that_it_is_the_cdns_is_one_of_anybodys() {
+fn certificate_that_only_claims_to_be_the_cdns_is_not_trusted() {
     let authority = Authority::named("CloudFlare Origin SSL Certificate Authority");
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
     // Browsers trust other CAs.
@@ -94,7 +94,7 @@ fn certificate_that_only_says_that_it_is_the_cdns_is_one_of_anybodys() {
 }
 
 #[test]
-fn someone_in_the_middle_causes_no_rollback() {
+fn an_intercepted_connection_causes_no_rollback() {
     let authority = Authority::new();
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
     let first = run(&site, &authority, &["publish"]).expect_code(0).json();

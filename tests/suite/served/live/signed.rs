@@ -41,7 +41,7 @@ fn add_the_page_that_fails(site: &Site) {
 }
 
 #[test]
-fn signed_release_before_is_gone_back_to() {
+fn rollback_by_itself_goes_to_a_signed_release() {
     let mut site = site();
     require_signatures(&mut site);
     let first = site.run(&["publish"]).expect_code(0).json();
@@ -51,7 +51,7 @@ fn signed_release_before_is_gone_back_to() {
 }
 
 #[test]
-fn unsigned_release_before_is_not_gone_back_to_where_signatures_are_required() {
+fn rollback_by_itself_goes_to_no_unsigned_release_where_signatures_are_required() {
     let mut site = site();
     let unsigned = site.run(&["publish"]).expect_code(0).json();
     require_signatures(&mut site);

@@ -100,7 +100,7 @@ fn copy_of_an_earlier_release_is_served_for_good_from_the_folder_that_the_site_n
 }
 
 #[test]
-fn who_looks_at_the_host_knows_the_pool_without_the_name_of_its_folder() {
+fn pool_is_found_without_the_name_of_its_folder() {
     let published = Published::new();
     published.set("");
     assert_eq!(published.ask(&["prune"])["releases"], json!(0));

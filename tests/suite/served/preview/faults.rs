@@ -32,7 +32,7 @@ fn status(answer: &str) -> &str {
 }
 
 #[test]
-fn who_asks_for_another_host_is_sent_away() {
+fn requests_for_another_host_are_refused() {
     let project = project();
     let (_watch, server) = preview(&project, &[]);
     for host in ["evil.com", "evil.com:80", "127.0.0.1.evil.com", "192.168.0.1", ""] {

@@ -199,7 +199,7 @@ fn value(answer: &Response) -> Value {
 }
 
 #[test]
-fn what_costs_is_asked_by_a_page_of_this_server_alone() {
+fn only_a_page_of_this_server_can_ask_for_what_is_expensive() {
     let project = project();
     let (_watch, server) = preview(&project, &[]);
     let json = ("Content-Type", "application/json");

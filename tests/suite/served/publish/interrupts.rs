@@ -1,19 +1,17 @@
 //! Runs that are interrupted, killed or cut off. Visitors see one complete release, and the next publish works.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use serde_json::json;
-use walkdir::WalkDir;
 
 use super::odd::noise;
 use super::{FAST, Kind, PAGE, World, differing, files_below, store, text};
 use crate::support::command::{Ran, Running, Signal, small_export, write};
 use crate::support::delay::DelayProxy;
+use crate::support::files::make_old;
 use crate::support::sshd::Jail;
 
 /// The size of what an edit sends. Large enough that sending takes a while, and incompressible so that the number of
@@ -102,27 +100,12 @@ impl Edited {
         let ran = self.world.run(&["publish"]).expect_code(0);
         self.world.assert_live(&self.new);
         self.world.set("keep = 1\nskew = \"0\"", FAST);
+        // A young staging directory may belong to a live run, and is not swept.
         make_old(&self.world.docroot().join("work"));
         self.world.ask(&["prune"]);
         store::assert_swept(self.world.docroot());
         self.world.assert_live(&self.new);
         ran
-    }
-}
-
-/// Makes the remains of dead runs old enough to be swept. A young staging directory may belong to a live run.
-fn make_old(work: &Path) {
-    let old = Timespec {
-        tv_sec: 1_000_000_000,
-        tv_nsec: 0,
-    };
-    let times = Timestamps {
-        last_access: old,
-        last_modification: old,
-    };
-    for entry in WalkDir::new(work).min_depth(1).contents_first(true) {
-        let entry = entry.unwrap();
-        utimensat(CWD, entry.path(), &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
     }
 }
 
