@@ -59,11 +59,15 @@ fn rule(section: &Section<'_>) -> Option<HeaderRule> {
         let hint = "see `[[headers]]` in the reference".to_owned();
         table.problem(key, format!("this rule {reason}"), hint);
     };
-    let mut rule = section.read_text("for", address, |text| {
+    let rule = section.read_text("for", address, |text| {
         let rule = HeaderRule::new(place, text);
         Ok(rule.map_err(|reason| refuse(section, "for", reason)).ok())
-    })?;
-    if let (Some(rule), Some(values)) = (&mut rule, section.open("values")) {
+    });
+    let Some(mut rule) = rule.flatten() else {
+        section.skip(&["values"]);
+        return None;
+    };
+    if let Some(values) = section.open("values") {
         values.each(value, |name, found| {
             let result = match found.as_bool() {
                 Some(false) => rule.remove(name),
@@ -75,7 +79,7 @@ fn rule(section: &Section<'_>) -> Option<HeaderRule> {
             Ok(())
         });
     }
-    rule.filter(|rule| !rule.is_empty())
+    (!rule.is_empty()).then_some(rule)
 }
 
 #[cfg(test)]
@@ -109,6 +113,15 @@ mod tests {
                     [[headers]]\nfor = \"/a\"\n[[headers]]\nfor = \"/b\"\nvalue = 1\n[headers.values]\nCache-Control = \"no-cache\"\n\
                     X-A = true\nX-B = \"a\\nb\"\nX-C = 1\n";
         let errors = parse(text).unwrap_err();
-        insta::assert_snapshot!(errors, @"");
+        insta::assert_snapshot!(errors, @r#"
+        this rule has an address that does not start with `/`, line 2: see `[[headers]]` in the reference
+        [headers] has no "for", line 4: add an address that starts with `/`, as in `_headers`, such as for = "/docs/*"
+        [headers] has no "values", line 6: add a table of headers, such as values = { X-Robots-Tag = "noindex" }
+        unknown key "value" in [headers], line 10: did you mean "values"?
+        this rule sets Cache-Control, but the vhost decides for each file how long it may be kept: for good if its name changes with its content, line 12: see `[[headers]]` in the reference
+        "X-A" in [headers.values] is true, line 13: it must be the value of a header, or false to remove it, such as X-A = "noindex"
+        this rule gives X-B a value with '\n', but the value of a header has only printable ASCII, line 14: see `[[headers]]` in the reference
+        "X-C" in [headers.values] is the number 1, line 15: it must be the value of a header, or false to remove it, such as X-C = "noindex"
+        "#);
     }
 }

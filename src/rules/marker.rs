@@ -73,6 +73,7 @@ pub fn settings(rules: &Rules) -> String {
         languages,
         one_address,
         redirects,
+        headers,
     } = rules;
     let mut text = format!(
         "{form:?} {base_path} {asset_prefix} {} {} {one_address} {}\n",
@@ -89,6 +90,9 @@ pub fn settings(rules: &Rules) -> String {
     for rule in redirects.patterns() {
         let (path, query, fragment) = rule.target_of_groups();
         text += &format!("redirect {} {} {path}{query}{fragment}\n", rule.regex(), rule.status());
+    }
+    for rule in headers.rules() {
+        text += &rule.text();
     }
     Digest::of(text.as_bytes()).short(16)
 }

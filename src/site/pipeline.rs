@@ -22,15 +22,15 @@ use crate::model::path::SitePath;
 use crate::model::redirect::Redirect;
 use crate::model::severity::Severity;
 use crate::next::client::Client;
-use crate::rules::{PageForm, Redirects, Rules, languages};
+use crate::rules::{CustomHeaders, PageForm, Redirects, Rules, languages};
 use crate::site::SiteError;
 use crate::site::check::{self, Material, Problem, Searches};
 use crate::site::encode::{EncodeOptions, encodings_for};
 use crate::site::fingerprint;
-use crate::site::redirects;
 use crate::site::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::site::source::{Export, Source};
 use crate::site::survey::{self, Elsewhere, Rewritten, Survey};
+use crate::site::{headers, redirects, settings};
 
 /// A site that is ready to be compared with a host, sent, or written to a folder.
 pub struct Prepared {
@@ -166,6 +166,10 @@ fn finish(
     let mut rules = rules(config, survey.client.clone(), paths.iter().copied());
     let moved = redirects::read(config, &scan.assets, &*source)?;
     rules.redirects = moved.redirects;
+    let own = headers::read(config, &scan.assets, &*source)?;
+    rules.headers = own.headers;
+    let level = config.check.levels.of(check::headers::NAME);
+    problems.extend(check::headers::problems(&own.bad, level));
     let (table, addresses) = redirects::table(&rules, &paths);
     let level = config.check.levels.of(check::redirects::NAME);
     problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
@@ -292,6 +296,7 @@ pub fn served(
     let client = survey::find_client(&scan.assets, &Export::new(export))?;
     let mut rules = rules(config, client, published(&scan.assets).map(|asset| asset.path.as_str()));
     rules.redirects = redirects::read(config, &scan.assets, &Export::new(export))?.redirects;
+    rules.headers = headers::read(config, &scan.assets, &Export::new(export))?.headers;
     Ok(rules)
 }
 
@@ -311,12 +316,13 @@ pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item 
         languages: languages::of_site(form, paths.clone()),
         one_address: config.nginx.one_address,
         redirects: Redirects::default(),
+        headers: CustomHeaders::new(config.headers.rules.clone()),
     }
 }
 
 /// The files of an export that are part of the site.
 fn published(assets: &[Asset]) -> impl Iterator<Item = &Asset> + Clone {
-    assets.iter().filter(|asset| !redirects::is_setting(&asset.path))
+    assets.iter().filter(|asset| !settings::is_setting(&asset.path))
 }
 
 /// Surveys the text files of the export, and runs all checks.
@@ -411,7 +417,7 @@ fn manifest(
         brotli: config.encode.brotli,
         gzip: config.encode.gzip,
     };
-    let assets = assets.into_iter().filter(|asset| !redirects::is_setting(&asset.path));
+    let assets = assets.into_iter().filter(|asset| !settings::is_setting(&asset.path));
     let files = assets.map(|asset| {
         let media_type = rules.type_in_manifest(asset.path.as_str());
         let is_text = media_type == media::UNKNOWN && texts.contains(&asset.path);

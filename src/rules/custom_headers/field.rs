@@ -26,12 +26,11 @@ const REFUSED: [(&[&str], &str); 8] = [
             "pragma",
             "surrogate-control",
         ],
-        "and how long an answer may be kept is decided here for each file: for good if its name changes with its content, \
-         otherwise only if it is asked for again",
+        "but the vhost decides for each file how long it may be kept: for good if its name changes with its content",
     ),
     (
         &["content-type"],
-        "and a file's type is set in [types] of the site manifest",
+        "but the type of a file is set in [types] of the site manifest",
     ),
     (
         &[
@@ -46,7 +45,7 @@ const REFUSED: [(&[&str], &str); 8] = [
         ],
         "which follows from the file that is sent",
     ),
-    (&["location"], "and redirects are written in `_redirects`"),
+    (&["location"], "but redirects are written in `_redirects`"),
     (
         &[
             "connection",
@@ -80,7 +79,7 @@ pub(super) fn check_name(name: &str, verb: &str) -> Result<(), String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_plain) {
         return Err(format!(
-            "{verb} `{}`, and the name of a header has letters, digits, `-`, `_` and `.` alone, and at most {LONGEST_NAME}",
+            "{verb} `{}`, but the name of a header has only letters, digits, `-`, `_` and `.`, {LONGEST_NAME} at most",
             shown(name)
         ));
     }
@@ -102,7 +101,7 @@ pub(super) fn check_value(name: &str, value: &str, names: &[String]) -> Result<(
     }
     if let Some(odd) = value.chars().find(|c| !matches!(c, ' '..='~')) {
         return Err(format!(
-            "gives {name} a value with {odd:?}, and the value of a header has printable ASCII alone"
+            "gives {name} a value with {odd:?}, but the value of a header has only printable ASCII"
         ));
     }
     if let Some(used) = names.iter().find(|used| has_placeholder(value, used)) {

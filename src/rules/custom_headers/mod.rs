@@ -87,6 +87,14 @@ impl HeaderRule {
         self.removed.is_empty() && self.set.is_empty()
     }
 
+    /// The rule as a file would have it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let removed = self.removed.iter().map(|name| format!("  ! {name}\n"));
+        let set = self.set.iter().map(|(name, value)| format!("  {name}: {value}\n"));
+        format!("{}\n{}", self.written, removed.chain(set).collect::<String>())
+    }
+
     /// Whether it removes a header of this name.
     fn removes(&self, name: &str) -> bool {
         self.removed.iter().any(|removed| removed.eq_ignore_ascii_case(name))

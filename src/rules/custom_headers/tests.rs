@@ -64,7 +64,22 @@ fn lines_that_cannot_be_followed_are_named() {
             "X-A: b\n/a\n/b\n  X-A\n  X A: b\n  X-A:\n  X-A: größe\n  X-A: a\tb\n  ! \n  ! Cache-Control\n\
              /c/:page\n  X-Page: of :page!\n  X-Page: of :pages\n  Server: mine\nhttps://a.example/*\n  X-A: b\n/d /e\n  X-A: b\n/f\n"
         ),
-        @""
+        @r"
+    1 has no address above it
+    2 has no headers below it; each address needs its own
+    4 is neither an address, which starts with `/`, nor a header, as in `Name: value`
+    5 sets `X A`, but the name of a header has only letters, digits, `-`, `_` and `.`, 100 at most
+    6 gives X-A no value; `! X-A` removes a header
+    7 gives X-A a value with 'ö', but the value of a header has only printable ASCII
+    8 gives X-A a value with '\t', but the value of a header has only printable ASCII
+    9 removes ``, but the name of a header has only letters, digits, `-`, `_` and `.`, 100 at most
+    10 removes Cache-Control, but the vhost decides for each file how long it may be kept: for good if its name changes with its content
+    12 puts `:page`, a part of the visitor's address, into a header; a value here is the same for every address
+    14 sets Server, which belongs to the connection and not to a page
+    15 names a host, and a vhost answers for one: write the path alone
+    17 has a space in its address: write it as %20
+    19 has no headers below it; each address needs its own
+    "
     );
 }
 
@@ -75,7 +90,18 @@ fn what_the_tool_decides_is_refused_by_its_name() {
             "/*\n  cache-control: no-cache\n  CDN-Cache-Control: max-age=60\n  Content-Type: text/plain\n  ETag: a\n  Vary: Origin\n  \
              Location: /\n  Connection: close\n  x-nextjs-deployment-id: a\n  Basic-Auth: a:b\n  WWW-Authenticate: Basic\n"
         ),
-        @""
+        @r"
+    2 sets cache-control, but the vhost decides for each file how long it may be kept: for good if its name changes with its content
+    3 sets CDN-Cache-Control, but the vhost decides for each file how long it may be kept: for good if its name changes with its content
+    4 sets Content-Type, but the type of a file is set in [types] of the site manifest
+    5 sets ETag, which follows from the file that is sent
+    6 sets Vary, which follows from the file that is sent
+    7 sets Location, but redirects are written in `_redirects`
+    8 sets Connection, which belongs to the connection and not to a page
+    9 sets x-nextjs-deployment-id, by which Next.js's client recognizes its release, and which follows the live release
+    10 sets Basic-Auth, which protects nothing here and would show the password to everyone: `basic-auth` of a target asks for one
+    11 sets WWW-Authenticate, which protects nothing without a server that checks passwords
+    "
     );
 }
 

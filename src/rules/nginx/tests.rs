@@ -464,15 +464,58 @@ fn headers_of_the_site_are_maps_of_the_requested_address() {
          /*\n  X-Robots-Tag: noindex\n  X-Odd: \"a\\b\" $uri; {}\n/:page/a.b\n  X-Robots-Tag: none\n",
     );
     let text = render(&vhost).unwrap();
-    let (_, maps) = text.split_once("# A dollar sign").unwrap();
-    let (maps, server) = maps.split_once("\nserver {").unwrap();
-    insta::assert_snapshot!(maps.trim_end(), @"");
+    let (maps, server) = text.rsplit_once("\nserver {").unwrap();
+    let maps = maps
+        .split("\n\n")
+        .filter(|map| map.contains("_dollar") || map.contains("_asked"));
+    insta::assert_snapshot!(maps.collect::<Vec<_>>().join("\n\n"), @r#"
+    # A dollar sign, which nginx has no other way to write.
+    geo $sp_docs_example_com_dollar {
+        default "$";
+    }
+
+    # Headers of the site's own (`_headers`), by the address that was asked for.
+    map $uri $sp_docs_example_com_asked {
+        default $uri;
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h1 {
+        default "frame-ancestors 'self'";
+        "~(?s)^/embed(?:/.*)?\z" "frame-ancestors *";
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h2 {
+        default "SAMEORIGIN";
+        "~(?s)^/embed(?:/.*)?\z" "";
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h3 {
+        default "";
+        "~(?s)^/.*\z" "noindex";
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h4 {
+        default "";
+        "~(?s)^/[^/]+/a\x2Eb/?\z" "none";
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h5 {
+        default "";
+        "~(?s)^/.*\z" "\"a\\b\" ${sp_docs_example_com_dollar}uri; {}";
+    }
+    "#);
     let sent: Vec<&str> = server
         .lines()
         .map(str::trim)
         .filter(|line| line.starts_with("add_header ") || line.contains("_first"))
         .collect();
-    insta::assert_snapshot!(sent.join("\n"), @"");
+    insta::assert_snapshot!(sent.join("\n"), @r#"
+    add_header Cache-Control $sp_docs_example_com_cache always;
+    add_header X-Content-Type-Options nosniff always;
+    add_header Referrer-Policy strict-origin-when-cross-origin always;
+    add_header Strict-Transport-Security "max-age=31536000" always;
+    add_header Content-Security-Policy $sp_docs_example_com_h1 always;
+    add_header X-Frame-Options $sp_docs_example_com_h2 always;
+    add_header X-Robots-Tag $sp_docs_example_com_h3 always;
+    add_header X-Robots-Tag $sp_docs_example_com_h4 always;
+    add_header X-Odd $sp_docs_example_com_h5 always;
+    set $sp_docs_example_com_first $sp_docs_example_com_asked;
+    "#);
 }
 
 #[test]

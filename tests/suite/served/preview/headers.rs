@@ -177,7 +177,7 @@ fn a_file_beside_the_site_manifest_counts_and_a_bad_line_stops_the_publish() {
     let ran = project.run(&["publish"]).expect_code(3);
     for line in [
         "_headers:1: this line has no headers below it; each address needs its own",
-        "_headers:3: this line sets Cache-Control, and how long an answer may be kept is decided here for each file",
+        "_headers:3: this line sets Cache-Control, but the vhost decides for each file how long it may be kept",
     ] {
         assert!(ran.stderr.contains(line), "{}", ran.stderr);
     }
